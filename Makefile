@@ -1,0 +1,91 @@
+# Everything runs from one virtual environment, built from lock files with hashes.
+# Nothing outside this folder is changed.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := application bench domain examples persistence providers runtime simulators tests web workers
+SPREAD := $(BIN)/coverage run -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
+	integration contract e2e security coverage bench format clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Run
+setup: $(VENV)/.run ## Build .venv with all that running needs (instant when nothing changed)
+	@:
+demo: setup ## Start the whole stack, submit the example payments, show what came of them
+	@$(BIN)/python examples/demo.py
+up: setup ## Run the stack in the foreground until Ctrl-C
+	@$(BIN)/payments up
+down: setup ## Stop a stack that was started with `payments up --detach`
+	@$(BIN)/payments down
+
+##@ Test
+test: gates ## Set up and pass every gate
+gates: setup-dev ## Run the gates in the plan's order and print their table
+	@$(BIN)/python tests/gates.py
+health: setup-dev ## Stage 1: servers, readiness and metrics of a started stack
+	@$(SPREAD) tests/health -q
+lint: setup-dev ## Stage 2: flake8, black, import-linter
+	@$(BIN)/flake8 $(PACKAGES)
+	@$(BIN)/black --check --quiet --diff $(PACKAGES)
+	@$(BIN)/lint-imports --no-cache
+typecheck: setup-dev ## Stage 2: mypy --strict on every package
+	@$(BIN)/mypy --strict $(PACKAGES)
+unit: setup-dev ## Stages 2 and 3: domain and application, no servers
+	@$(SPREAD) tests/unit -q
+integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulators
+	@$(SPREAD) tests/integration -q
+contract: setup-dev ## Stages 4 and 5: the simulators against official clients, our API against its OpenAPI
+	@$(SPREAD) tests/contract -q
+security: setup-dev ## Stage 6: bandit, encryption, hostile input
+	@$(BIN)/bandit -q -r -ll application domain persistence providers runtime simulators web workers
+	@$(SPREAD) tests/security -q
+e2e: setup-dev ## Stage 7: a stack started as a user starts it, faults included
+	@$(SPREAD) tests/e2e -q
+coverage: setup-dev ## Coverage of all that ran before, with each package's threshold
+	@$(BIN)/python tests/coverage_gate.py
+
+##@ Develop
+setup-dev: $(VENV)/.dev ## Build .venv with the test and development tools as well
+	@:
+format: setup-dev ## Lay out the code with black
+	@$(BIN)/black --quiet $(PACKAGES)
+lock: setup-dev ## Write the lock files anew from setup.cfg
+	@for name in run embedded dev; do \
+	  case $$name in run) extras="";; embedded) extras="--extra embedded";; \
+	    dev) extras="--extra embedded --extra test --extra dev --extra ops";; esac; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --custom-compile-command "make lock" --upgrade $$extras \
+	    --output-file requirements/$$name.lock setup.cfg requirements/setup.in || exit 1; done
+bench: setup-dev ## Throughput and CPU per payment beside a plain Celery service, as a ratio
+	@$(BIN)/python -m bench
+clean: ## Remove .venv, data and caches
+	rm -rf $(VENV) .payments build *.egg-info .mypy_cache .pytest_cache .hypothesis .coverage*
+
+INSTALL := $(BIN)/pip install --quiet --quiet --disable-pip-version-check
+PROJECT := --no-deps --no-build-isolation --editable .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+# A development environment holds all that running needs, so it is never cut back.
+$(VENV)/.run: $(VENV)/bin/python requirements/embedded.lock requirements/dev.lock setup.cfg
+	@lock=embedded; test ! -e $(VENV)/.dev || lock=dev; \
+	  echo "Building $(VENV) from requirements/$$lock.lock (about a minute)"; \
+	  $(INSTALL) --require-hashes -r requirements/$$lock.lock && $(INSTALL) $(PROJECT)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python requirements/dev.lock setup.cfg
+	@echo "Building $(VENV) from requirements/dev.lock (about a minute)"
+	@$(INSTALL) --require-hashes -r requirements/dev.lock
+	@$(INSTALL) $(PROJECT)
+	@touch $@ $(VENV)/.run
