@@ -1,0 +1,58 @@
+"""What a provider said of an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.money import Money
+from domain.states import Trigger
+
+
+class Verdict(StrEnum):
+    """The five answers; what is none of them is a ProviderError."""
+
+    SUCCEEDED = "succeeded"  #: money moved, ``moved`` says how much
+    DECLINED = "declined"  #: a definite no to this payment
+    REJECTED = "rejected"  #: a definite no to this request, whoever pays
+    ACTION_REQUIRED = "action_required"  #: the payer must act first
+    PENDING = "pending"  #: taken, not done
+
+    @property
+    def trigger(self) -> Trigger:
+        """How this answer moves the operation."""
+        return Trigger.PENDED if self is Verdict.PENDING else Trigger(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why it was a no, as the merchant may read it."""
+
+    code: str  #: the provider's error code
+    message: str  #: the provider's sentence for people
+    decline_code: str | None = None  #: the bank's reason
+    advice_code: str | None = None  #: what the network advises to do next
+    retryable: bool = False  #: a later payment of the same kind may succeed
+    provider_request_id: str | None = None  #: to quote to the provider's support
+
+
+@dataclass(frozen=True, slots=True)
+class NextAction:
+    """Where the payer must go."""
+
+    url: str
+    type: str = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One provider answer, in our terms."""
+
+    verdict: Verdict
+    moved: Money | None = None  #: the money that moved, where some did
+    refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
+    next_action: NextAction | None = None
+    failure: Failure | None = None
+    waiting_for: str | None = None  #: what a pending or acting payment waits for
+    request_id: str | None = None  #: the provider's name of the call

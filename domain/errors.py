@@ -1,0 +1,111 @@
+"""Every error of ours. A class's docstring is its message unless one is given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class PaymentsError(Exception):
+    """Something went wrong in the payment service."""
+
+    #: A stable word for machines: it goes into problems, logs and timelines.
+    code = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").split("\n")[0])
+
+
+class InvalidPayment(PaymentsError):
+    """The payment's fields contradict each other or a provider's rules.
+
+    ``field`` is the JSON name of the field at fault.
+    """
+
+    code = "invalid_payment"
+
+    def __init__(self, message: str, *, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class IllegalTransition(PaymentsError):
+    """The state machine has no such step; nothing was changed."""
+
+    code = "illegal_transition"
+
+
+class IdempotencyMismatch(PaymentsError):
+    """This idempotency key was used before with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class PaymentNotFound(PaymentsError):
+    """There is no such payment."""
+
+    code = "payment_not_found"
+
+
+class StoreUnavailable(PaymentsError):
+    """The database did not acknowledge in time; nothing is promised."""
+
+    code = "store_unavailable"
+
+
+class QueueUnavailable(PaymentsError):
+    """The broker took no message; recovery will find the work."""
+
+    code = "queue_unavailable"
+
+
+class ProviderError(PaymentsError):
+    """A provider call ended without an answer; the class says what is safe next.
+
+    ``detail`` is a short code for the timeline, never a provider's raw text;
+    ``request_id`` is the provider's own name of the call, where it gave one;
+    ``retry_after`` is how long it asked us to wait.
+    """
+
+    code = "provider_error"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        request_id: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__()
+        self.detail = detail or self.code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class NotExecuted(ProviderError):
+    """The provider proved that it did nothing; trying again is safe."""
+
+    code = "not_executed"
+
+
+class NotSent(NotExecuted):
+    """The request never reached the provider; trying again is safe."""
+
+    code = "not_sent"
+
+
+class Misconfigured(NotExecuted):
+    """Credentials or rights are wrong; trying again cannot help until they change."""
+
+    code = "misconfigured"
+
+
+class OutcomeUnknown(ProviderError):
+    """The provider may have acted; ask it before acting again."""
+
+    code = "outcome_unknown"
+
+
+class NeedsReview(ProviderError):
+    """The provider's answer is one that only a person can judge."""
+
+    code = "needs_review"

@@ -1,0 +1,36 @@
+"""What makes two requests the same, and how long a provider remembers ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+#: How long a resend with the same key is safe. Stripe keeps keys for 24 h, PayPal's
+#: Orders for 6 h; an hour of each is left for clocks and slow calls.
+WINDOWS: Final = {
+    "stripe": timedelta(hours=23),
+    "paypal": timedelta(hours=5),
+}
+
+
+def fingerprint(body: Mapping[str, object]) -> str:
+    """SHA-256 of a request's canonical JSON, in hex.
+
+    Fields that are null count as absent, so that a client which learns to send
+    ``"execute_at": null`` still repeats the same request.
+    """
+    given = {name: value for name, value in body.items() if value is not None}
+    canonical = json.dumps(given, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def provider_key(operation_id: str, generation: int) -> str:
+    """The key a provider tells our sends apart by.
+
+    It names the intent, not the try: it changes only after a definite decline or
+    proof of absence has begun the next ``generation``.
+    """
+    return f"{operation_id}-{generation}"

@@ -1,0 +1,66 @@
+"""When to try again: pure, so that clock and jitter are arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+#: 2**20 times any base is past every cap; a larger exponent only risks overflow.
+_MAX_EXPONENT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential waits with full jitter, within a budget of tries and of time."""
+
+    base: timedelta  #: the first wait is at most this long
+    cap: timedelta  #: no wait is longer
+    tries: int | None  #: give up after so many; None counts only time
+    within: timedelta | None  #: give up so long after the first try; None: never
+
+    def next_at(
+        self,
+        *,
+        tries: int,
+        since: datetime,
+        now: datetime,
+        jitter: float,
+        retry_after: timedelta | None = None,
+    ) -> datetime | None:
+        """When to try again (UTC), or None where the budget is spent.
+
+        ``tries`` were made since ``since``; ``jitter`` is in [0, 1]. What the
+        provider asked for (``retry_after``) is the least we wait, up to the budget.
+        """
+        if self.tries is not None and tries >= self.tries:
+            return None
+        exponent = min(max(tries - 1, 0), _MAX_EXPONENT)
+        longest = min(self.cap, self.base * (1 << exponent))
+        wait = longest * min(max(jitter, 0.0), 1.0)
+        at = now + max(wait, retry_after or timedelta())
+        if self.within is not None and at > since + self.within:
+            return None
+        return at
+
+
+#: Proven not executed: the provider was away or busy. A day covers every outage
+#: either provider has published; after it a person should look.
+TRANSIENT: Final = RetryPolicy(
+    base=timedelta(seconds=1),
+    cap=timedelta(minutes=5),
+    tries=None,
+    within=timedelta(hours=24),
+)
+#: Sent, never heard: the same request with the same key. The window of the key,
+#: which is shorter, ends it.
+UNKNOWN: Final = RetryPolicy(
+    base=timedelta(seconds=2), cap=timedelta(minutes=5), tries=None, within=None
+)
+#: Wrong credentials: a person must act, so ask rarely, over a long weekend.
+MISCONFIGURED: Final = RetryPolicy(
+    base=timedelta(minutes=2),
+    cap=timedelta(minutes=2),
+    tries=None,
+    within=timedelta(days=4),
+)

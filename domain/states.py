@@ -1,0 +1,137 @@
+"""The states of an operation and of a payment, and the table that moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from domain.errors import IllegalTransition
+
+
+class State(StrEnum):
+    """Where an operation stands."""
+
+    QUEUED = "queued"  #: durable, work owed
+    RUNNING = "running"  #: leased; its send was written down before it happens
+    RETRYING = "retrying"  #: proven not executed; waits for ``due_at``
+    UNKNOWN = "unknown"  #: sent, never heard; only evidence moves it on
+    PENDING = "pending"  #: the provider has it and is not done
+    REQUIRES_ACTION = "requires_action"  #: the payer must act
+    REVIEW = "review"  #: only a person can decide
+    DEAD = "dead"  #: gave up, proven not executed; a replay queues it again
+    SUCCEEDED = "succeeded"  #: the provider did it
+    DECLINED = "declined"  #: the provider, or the payer's bank, said no
+    REJECTED = "rejected"  #: the provider will never take this request
+    CANCELED = "canceled"  #: called off before it was done
+    EXPIRED = "expired"  #: its time ran out before it was done
+
+
+class Trigger(StrEnum):
+    """What happened to an operation."""
+
+    SENT = "sent"  #: a worker took the lease and wrote the send down
+    LEASE_EXPIRED = "lease_expired"  #: its worker went silent in mid-call
+    SUCCEEDED = "succeeded"  #: the provider answered: done
+    DECLINED = "declined"  #: the provider answered: no
+    REJECTED = "rejected"  #: the provider answered: not like this
+    ACTION_REQUIRED = "action_required"  #: the provider answered: ask the payer
+    PENDED = "pended"  #: the provider answered: later
+    NOT_EXECUTED = "not_executed"  #: this send did nothing, and we will try again
+    OUTCOME_UNKNOWN = "outcome_unknown"  #: no answer, or one that proves nothing
+    ESCALATED = "escalated"  #: handed to a person
+    GAVE_UP = "gave_up"  #: the budget of tries is spent, nothing was executed
+    CANCELED = "canceled"  #: called off by the merchant or the provider
+    EXPIRED = "expired"  #: the provider's or the payer's time ran out
+    REPLAYED = "replayed"  #: an operator queued it again
+
+
+FINAL: Final = frozenset(
+    {State.SUCCEEDED, State.DECLINED, State.REJECTED, State.CANCELED, State.EXPIRED}
+)
+#: A worker has something to do now or at ``due_at``.
+OWED: Final = frozenset({State.QUEUED, State.RUNNING, State.RETRYING, State.UNKNOWN})
+#: The provider or the payer moves next; we only listen.
+WAITING: Final = frozenset({State.PENDING, State.REQUIRES_ACTION})
+#: Nothing moves until a person does.
+STUCK: Final = frozenset({State.REVIEW, State.DEAD})
+
+#: An unknown operation that is asked again stays unknown until evidence comes: a
+#: resend that was refused or rejected says nothing of the send before it.
+TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
+    (State.QUEUED, Trigger.SENT): State.RUNNING,
+    (State.QUEUED, Trigger.CANCELED): State.CANCELED,
+    (State.QUEUED, Trigger.ESCALATED): State.REVIEW,
+    (State.RUNNING, Trigger.LEASE_EXPIRED): State.UNKNOWN,
+    (State.RUNNING, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.RUNNING, Trigger.DECLINED): State.DECLINED,
+    (State.RUNNING, Trigger.REJECTED): State.REJECTED,
+    (State.RUNNING, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.RUNNING, Trigger.PENDED): State.PENDING,
+    (State.RUNNING, Trigger.NOT_EXECUTED): State.RETRYING,
+    (State.RUNNING, Trigger.OUTCOME_UNKNOWN): State.UNKNOWN,
+    (State.RUNNING, Trigger.ESCALATED): State.REVIEW,
+    (State.RUNNING, Trigger.GAVE_UP): State.DEAD,
+    (State.RETRYING, Trigger.SENT): State.RUNNING,
+    (State.RETRYING, Trigger.CANCELED): State.CANCELED,
+    (State.RETRYING, Trigger.ESCALATED): State.REVIEW,
+    (State.UNKNOWN, Trigger.SENT): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.LEASE_EXPIRED): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.UNKNOWN, Trigger.DECLINED): State.DECLINED,
+    (State.UNKNOWN, Trigger.REJECTED): State.REVIEW,
+    (State.UNKNOWN, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.UNKNOWN, Trigger.PENDED): State.PENDING,
+    (State.UNKNOWN, Trigger.NOT_EXECUTED): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.OUTCOME_UNKNOWN): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.ESCALATED): State.REVIEW,
+    (State.PENDING, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.PENDING, Trigger.DECLINED): State.DECLINED,
+    (State.PENDING, Trigger.CANCELED): State.CANCELED,
+    (State.PENDING, Trigger.EXPIRED): State.EXPIRED,
+    (State.REQUIRES_ACTION, Trigger.SENT): State.RUNNING,
+    (State.REQUIRES_ACTION, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.REQUIRES_ACTION, Trigger.DECLINED): State.DECLINED,
+    (State.REQUIRES_ACTION, Trigger.CANCELED): State.CANCELED,
+    (State.REQUIRES_ACTION, Trigger.EXPIRED): State.EXPIRED,
+    (State.REVIEW, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.REVIEW, Trigger.DECLINED): State.DECLINED,
+    (State.REVIEW, Trigger.REPLAYED): State.QUEUED,
+    (State.DEAD, Trigger.REPLAYED): State.QUEUED,
+}
+
+
+def move(state: State, trigger: Trigger) -> State:
+    """The state that ``trigger`` leads to. Raises IllegalTransition where none does."""
+    try:
+        return TRANSITIONS[state, trigger]
+    except KeyError:
+        raise IllegalTransition(f"{trigger} does not move {state}") from None
+
+
+class Status(StrEnum):
+    """What a payment is to its merchant, derived from totals and its operation."""
+
+    PROCESSING = "processing"  #: not settled yet, or waiting for a person of ours
+    REQUIRES_ACTION = "requires_action"  #: the payer must act, see ``next_action``
+    CAPTURED = "captured"  #: the money is the merchant's
+    FAILED = "failed"  #: ended without money moved, see ``last_error``
+    CANCELED = "canceled"  #: called off before money moved
+    EXPIRED = "expired"  #: its time ran out before money moved
+
+
+def status_of(state: State, *, captured: int) -> Status:
+    """The payment's status; ``captured`` is in minor units."""
+    if captured:
+        return Status.CAPTURED
+    match state:
+        case State.REQUIRES_ACTION:
+            return Status.REQUIRES_ACTION
+        case State.DECLINED | State.REJECTED:
+            return Status.FAILED
+        case State.CANCELED:
+            return Status.CANCELED
+        case State.EXPIRED:
+            return Status.EXPIRED
+        case _:
+            return Status.PROCESSING
