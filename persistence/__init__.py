@@ -1,0 +1,1 @@
+"""MongoDB as the truth: documents, indexes, encryption."""

@@ -1,0 +1,79 @@
+"""Group commit: one durable insert for all who ask while another is under way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from queue import Empty, Full, Queue
+from typing import Final
+
+from domain.errors import StoreUnavailable
+from domain.payment import Payment
+from persistence.mongo import OPERATION_TIMEOUT
+from persistence.payments import MongoPayments
+
+#: Payments in one insert; more would make the first of them wait for the last.
+GROUP: Final = 64
+#: Payments that may wait for an insert; beyond it a client is told to come later.
+WAITING: Final = 512
+
+_Asked = tuple[Payment, "Future[Payment]"]
+
+
+class GroupedPayments(MongoPayments):
+    """A MongoPayments whose single inserts travel together.
+
+    A lone request waits for nobody: the writer takes what is there and goes.
+    """
+
+    _writer: threading.Thread | None = None
+    _starting = threading.Lock()
+
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore; also StoreUnavailable where too many wait already."""
+        asked = [self._ask(payment) for payment in payments]
+        try:
+            return [future.result(2 * OPERATION_TIMEOUT) for future in asked]
+        except FutureTimeout:
+            raise StoreUnavailable from None
+
+    def _ask(self, payment: Payment) -> Future[Payment]:
+        future: Future[Payment] = Future()
+        try:
+            self._inbox().put_nowait((payment, future))
+        except Full:
+            raise StoreUnavailable("too many payments wait to be stored") from None
+        return future
+
+    def _inbox(self) -> Queue[_Asked]:
+        """Made with its writer on first use: a thread does not survive a fork."""
+        with self._starting:
+            if self._writer is None:
+                self._queue: Queue[_Asked] = Queue(WAITING)
+                self._writer = threading.Thread(
+                    target=self._write_groups, name="inserts", daemon=True
+                )
+                self._writer.start()
+        return self._queue
+
+    def _write_groups(self) -> None:
+        while True:
+            group = [self._queue.get()]
+            try:
+                while len(group) < GROUP:
+                    group.append(self._queue.get_nowait())
+            except Empty:
+                pass
+            self._write_group(group)
+
+    def _write_group(self, group: list[_Asked]) -> None:
+        try:
+            stored = super().insert_many([payment for payment, _ in group])
+        except Exception as error:
+            for _, future in group:
+                future.set_exception(error)
+            return
+        for (_, future), payment in zip(group, stored, strict=True):
+            future.set_result(payment)

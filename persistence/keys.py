@@ -1,0 +1,166 @@
+"""API keys: whose they are, in which mode, with which role."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from collections.abc import Callable, Mapping
+
+from pymongo.database import Database
+
+from domain.errors import PaymentsError
+from domain.submission import Mode
+from persistence.codec import Document
+from persistence.mongo import answering
+from persistence.vault import Pepper
+
+#: Seconds a key is trusted without asking again: how long a revoked one may live on.
+CACHE_SECONDS: Final = 10.0
+#: Keys remembered at once; the one asked for longest ago makes room.
+CACHE_SIZE: Final = 10_000
+#: Hex digits: 64 bits tell the keys apart, 192 bits keep one secret.
+_ID_BYTES: Final = 8
+_SECRET_BYTES: Final = 24
+
+
+class Role(StrEnum):
+    """What a key may do."""
+
+    MERCHANT = "merchant"  #: submit and read its own payments
+    OPERATOR = "operator"  #: read, and later operate
+    ADMIN = "admin"  #: all that an operator may, and the keys
+
+
+class KeyNotFound(PaymentsError):
+    """There is no such API key."""
+
+    code = "key_not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret."""
+
+    id: str
+    merchant: str
+    mode: Mode
+    role: Role
+    created_at: datetime
+    expires_at: datetime | None = None  #: revoked or rolled: refused from then on
+
+    def live_at(self, now: datetime) -> bool:
+        """Whether the key is accepted at ``now``."""
+        return self.expires_at is None or now < self.expires_at
+
+
+class ApiKeys:
+    """Every method raises StoreUnavailable where the database cannot answer."""
+
+    def __init__(
+        self,
+        database: Database[Document],
+        pepper: Pepper,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._keys = database.api_keys
+        self._pepper = pepper
+        self._clock = clock
+        self._cache: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def create(self, *, merchant: str, role: Role, mode: Mode) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is never shown again."""
+        name = secrets.token_hex(_ID_BYTES)
+        secret = f"sk_{mode}_{name}{secrets.token_hex(_SECRET_BYTES)}"
+        key = ApiKey(f"key_{name}", merchant, mode, role, self._clock())
+        with answering():
+            self._keys.insert_one(
+                {
+                    "_id": key.id,
+                    "hash": self._pepper.hash(secret),
+                    "merchant": key.merchant,
+                    "mode": key.mode.value,
+                    "role": key.role.value,
+                    "created_at": key.created_at,
+                    "expires_at": None,
+                }
+            )
+        return key, secret
+
+    def find(self, secret: str) -> ApiKey | None:
+        """The key that ``secret`` opens now, or None."""
+        digest = self._pepper.hash(secret)
+        key = self._remembered(digest) or self._look_up(secret, digest)
+        return key if key is not None and key.live_at(self._clock()) else None
+
+    def list(self, merchant: str | None = None) -> list[ApiKey]:
+        """All keys, or one merchant's, oldest first; at most 1,000."""
+        wanted = {} if merchant is None else {"merchant": merchant}
+        with answering():
+            found = self._keys.find(wanted).sort("created_at").limit(1000)
+            return [_key(document) for document in found]
+
+    def roll(self, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
+        """A successor of the key, which itself lives on for ``overlap``.
+
+        Raises KeyNotFound.
+        """
+        old = self._end(key_id, self._clock() + overlap)
+        return self.create(merchant=old.merchant, role=old.role, mode=old.mode)
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """Ends the key now; running processes follow within CACHE_SECONDS.
+
+        Raises KeyNotFound.
+        """
+        return self._end(key_id, self._clock())
+
+    def _end(self, key_id: str, at: datetime) -> ApiKey:
+        with answering():
+            found = self._keys.find_one_and_update(
+                {"_id": key_id},
+                [{"$set": {"expires_at": {"$min": ["$expires_at", at]}}}],
+            )
+        if found is None:
+            raise KeyNotFound(f"there is no key {key_id}")
+        return _key(found)
+
+    def _remembered(self, digest: str) -> ApiKey | None:
+        with self._lock:
+            until, key = self._cache.get(digest, (0.0, None))
+            return key if time.monotonic() < until else None
+
+    def _look_up(self, secret: str, digest: str) -> ApiKey | None:
+        """By the public part of the secret; the hash is compared in constant time."""
+        name = secret.rpartition("_")[2][: 2 * _ID_BYTES]
+        with answering():
+            found = self._keys.find_one({"_id": f"key_{name}"})
+        if found is None or not hmac.compare_digest(found["hash"], digest):
+            return None
+        key = _key(found)
+        with self._lock:
+            self._cache[digest] = (time.monotonic() + CACHE_SECONDS, key)
+            self._cache.move_to_end(digest)
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        return key
+
+
+def _key(document: Mapping[str, Any]) -> ApiKey:
+    return ApiKey(
+        id=document["_id"],
+        merchant=document["merchant"],
+        mode=Mode(document["mode"]),
+        role=Role(document["role"]),
+        created_at=document["created_at"],
+        expires_at=document["expires_at"],
+    )

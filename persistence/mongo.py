@@ -1,0 +1,117 @@
+"""The connection, the indexes, and what a driver's error means to us."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from domain.errors import StoreUnavailable
+from persistence.codec import Document
+
+log = logging.getLogger(__name__)
+
+#: Seconds to find a primary. A request should hear 503 well before its client's
+#: own timeout; an election takes a second or two, so workers simply try again.
+SELECTION_TIMEOUT: Final = 2.0
+#: Seconds for one operation, its retries included.
+OPERATION_TIMEOUT: Final = 4.0
+#: Connections a process may open: more than the threads that use them at once.
+POOL: Final = 100
+
+PAYMENT_INDEXES: Final = [
+    IndexModel(
+        [("merchant", ASCENDING), ("mode", ASCENDING), ("idempotency_key", ASCENDING)],
+        name="idempotency",
+        unique=True,
+    ),
+    IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
+    IndexModel(
+        [("open", ASCENDING), ("provider", ASCENDING), ("due_at", ASCENDING)],
+        name="open",
+        partialFilterExpression={"open": {"$exists": True}},
+    ),
+    IndexModel(
+        [("merchant", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
+        name="newest",
+    ),
+    IndexModel(
+        [
+            ("merchant", ASCENDING),
+            ("mode", ASCENDING),
+            ("reference", ASCENDING),
+            ("_id", DESCENDING),
+        ],
+        name="reference",
+        partialFilterExpression={"reference": {"$exists": True}},
+    ),
+    IndexModel(
+        [
+            ("merchant", ASCENDING),
+            ("mode", ASCENDING),
+            ("status", ASCENDING),
+            ("_id", DESCENDING),
+        ],
+        name="status",
+    ),
+]
+WORKER_INDEXES: Final = [
+    # A worker that is gone for good leaves the list by itself.
+    IndexModel([("at", ASCENDING)], name="gone", expireAfterSeconds=600)
+]
+KEY_INDEXES: Final = [IndexModel([("merchant", ASCENDING)], name="merchant")]
+
+
+def connect(url: str, database: str) -> Database[Document]:
+    """The database, by a client that connects when it is first used.
+
+    Every write waits for a majority's journal; every read is of the primary and of
+    majority-committed data, so nothing that decides can be rolled back.
+    """
+    client: MongoClient[Document] = MongoClient(
+        url,
+        tz_aware=True,
+        appname="payments",
+        maxPoolSize=POOL,
+        serverSelectionTimeoutMS=int(SELECTION_TIMEOUT * 1000),
+        connectTimeoutMS=1000,
+        timeoutMS=int(OPERATION_TIMEOUT * 1000),
+    )
+    return client.get_database(
+        database,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=ReadConcern("majority"),
+        write_concern=WriteConcern("majority", j=True),
+    )
+
+
+def create_indexes(database: Database[Document]) -> None:
+    """Makes every index that is not there yet. Raises StoreUnavailable."""
+    with answering():
+        database.payments.create_indexes(PAYMENT_INDEXES)
+        database.workers.create_indexes(WORKER_INDEXES)
+        database.api_keys.create_indexes(KEY_INDEXES)
+
+
+def ping(database: Database[Document]) -> dict[str, Any]:
+    """The server's view of itself. Raises StoreUnavailable where it gives none."""
+    with answering():
+        return dict(database.client.admin.command("hello"))
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turns what the driver raises into StoreUnavailable, and logs what it was."""
+    try:
+        yield
+    except PyMongoError as error:
+        log.warning("store_unavailable", extra={"error": type(error).__name__})
+        raise StoreUnavailable from error

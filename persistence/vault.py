@@ -1,0 +1,136 @@
+"""Encrypts single fields: personal data, provider tokens, request bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from domain.errors import PaymentsError
+
+
+class KeyMissing(PaymentsError):
+    """A stored field was encrypted with a key that this process does not have."""
+
+    code = "encryption_key_missing"
+
+
+class Vault:
+    """Fernet (AES-128-CBC with HMAC-SHA256) under the first key; reads under any.
+
+    ``source`` gives the keys, newest first, and is asked again when a field was
+    encrypted with a key that is not known yet, so that a rotation reaches processes
+    that run already. Raises ValueError where a key is not a Fernet key.
+    """
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+        self._keys = source.keys()
+        self._fernet = MultiFernet([Fernet(key) for key in self._keys])
+
+    def seal(self, text: str) -> bytes:
+        """``text`` encrypted under the newest key."""
+        return self._fernet.encrypt(text.encode())
+
+    def open(self, sealed: bytes) -> str:
+        """What ``seal`` was given. Raises KeyMissing where no key fits."""
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            self.reload()
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            raise KeyMissing from None
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether ``sealed`` was made under the newest key."""
+        try:
+            Fernet(self._keys[0]).decrypt(sealed)
+        except InvalidToken:
+            return False
+        return True
+
+    def reload(self) -> None:
+        """Reads the keys again."""
+        keys = self._source.keys()
+        if keys != self._keys:
+            fernet = MultiFernet([Fernet(key) for key in keys])
+            self._keys, self._fernet = keys, fernet
+
+
+class KeySource:
+    """Where secret keys come from: the environment, or a generated file.
+
+    ``given`` is the setting (comma-separated); where it is empty, ``path`` holds one
+    key a line, newest first, and is made with a fresh key, readable by its owner
+    alone, the first time it is asked for.
+    """
+
+    def __init__(self, given: str, path: Path) -> None:
+        self._given = given
+        self.path = path
+
+    @property
+    def generated(self) -> bool:
+        """Whether the keys are in a file of ours, which we may add to."""
+        return not self._given
+
+    def keys(self) -> Sequence[str]:
+        """The keys, newest first."""
+        if self._given:
+            return [key.strip() for key in self._given.split(",") if key.strip()]
+        if not self.path.exists():
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                _write_new(self.path, _generated() + "\n")
+            except FileExistsError:
+                pass  # another process was first; its key is the one
+        return self.path.read_text().split()
+
+    def add(self) -> None:
+        """Puts a fresh key first; older ones go on opening what they sealed."""
+        self._replace([_generated(), *self.keys()])
+
+    def keep_newest(self) -> None:
+        """Forgets every key but the first."""
+        self._replace([self.keys()[0]])
+
+    def _replace(self, keys: Sequence[str]) -> None:
+        fresh = self.path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        _write_new(fresh, "\n".join(keys) + "\n")
+        fresh.replace(self.path)
+
+
+class Pepper:
+    """Keyed hashes of secrets that must be recognised and never read again.
+
+    The key is a setting or a generated file, as with the vault, and never rotates:
+    a new one would disown every secret that was handed out.
+    """
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+        self._key: bytes | None = None
+
+    def hash(self, secret: str) -> str:
+        """HMAC-SHA256 in hex."""
+        if self._key is None:
+            self._key = self._source.keys()[0].encode()
+        return hmac.new(self._key, secret.encode(), hashlib.sha256).hexdigest()
+
+
+def _generated() -> str:
+    return Fernet.generate_key().decode()
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Writes a file that must not exist yet, whole, for its owner alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
