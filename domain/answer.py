@@ -11,13 +11,15 @@ from domain.states import Trigger
 
 
 class Verdict(StrEnum):
-    """The five answers; what is none of them is a ProviderError."""
+    """What a provider can answer; what is none of these is a ProviderError."""
 
     SUCCEEDED = "succeeded"  #: money moved, ``moved`` says how much
     DECLINED = "declined"  #: a definite no to this payment
     REJECTED = "rejected"  #: a definite no to this request, whoever pays
     ACTION_REQUIRED = "action_required"  #: the payer must act first
     PENDING = "pending"  #: taken, not done
+    CANCELED = "canceled"  #: called off at the provider
+    EXPIRED = "expired"  #: too late at the provider
 
     @property
     def trigger(self) -> Trigger:

@@ -1,0 +1,1 @@
+"""Adapters to Stripe and PayPal: they translate and decide nothing."""

@@ -1,0 +1,98 @@
+"""One pooled HTTP session a provider, with timeouts on every call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+#: Seconds to connect, and between two bytes of an answer. Stripe and PayPal answer
+#: within a second or two; at ten a call is lost rather than slow.
+TIMEOUT: Final = (3.0, 10.0)
+
+#: A provider that wants a longer rest than this is asked again all the same.
+_LONGEST_REST: Final = timedelta(hours=1)
+
+#: Told of each call: what was called, ``2xx`` or the like, seconds.
+Observe = Callable[[str, str, float], None]
+
+
+class PooledSession(requests.Session):
+    """Connections are kept and shared by all threads; nothing is retried here.
+
+    The environment (proxies, .netrc) is not read: reading it costs as much as the
+    rest of a call, and a proxy between us and a provider is not to be had by accident.
+    """
+
+    def __init__(self, *, connections: int, observe: Observe) -> None:
+        super().__init__()
+        self.trust_env = False
+        self._observe = observe
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    # requests gives this method twenty parameters; all but two pass through.
+    def request(  # type: ignore[override]
+        self, method: str, url: str, **options: Any
+    ) -> requests.Response:
+        """One call, observed; ``timeout`` is ours where none is given."""
+        if options.get("timeout") is None:
+            options["timeout"] = TIMEOUT
+        options.setdefault("allow_redirects", False)
+        start, status_class = time.perf_counter(), "none"
+        try:
+            response = super().request(method, url, **options)
+            status_class = f"{response.status_code // 100}xx"
+            return response
+        finally:
+            seconds = time.perf_counter() - start
+            self._observe(_route(method, url), status_class, seconds)
+
+
+def retry_after(text: str | None) -> timedelta | None:
+    """What a ``Retry-After`` header asks for, an hour at most; dates are ignored."""
+    if text is None or not text.isascii() or not text.isdigit():
+        return None
+    return min(timedelta(seconds=int(text[:9])), _LONGEST_REST)
+
+
+def was_not_sent(error: BaseException) -> bool:
+    """Whether no connection was made at all, so that no byte can have arrived."""
+    return any(
+        isinstance(cause, (NewConnectionError, ConnectTimeoutError))
+        for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside an error: chained, wrapped as an argument, or as a reason."""
+    waiting, seen = [error], set()
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None)]
+        waiting += [one for one in (*inner, *cause.args) if _is_error(one)]
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, BaseException)
+
+
+def _route(method: str, url: str) -> str:
+    """``POST /v1/payment_intents``: a label without ids."""
+    parts = urlsplit(url).path.split("/")
+    named = [
+        "{id}" if len(part) > 8 and any(map(str.isdigit, part)) else part
+        for part in parts
+    ]
+    return f"{method.upper()} {'/'.join(named)}"

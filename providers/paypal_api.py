@@ -1,0 +1,142 @@
+"""paypalrestsdk's transport, made safe for Orders v2 and Payments v2.
+
+As shipped (1.13.3) it has no timeouts, opens a connection a call, asks for tokens
+without end when 401 stays, hides a 400, sends a caller's headers to the token
+endpoint, and logs bearer tokens at DEBUG. Each of these is overridden here.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any, Final, cast
+
+import paypalrestsdk
+import requests
+from paypalrestsdk import exceptions
+from paypalrestsdk.exceptions import ConnectionError as ApiError
+
+from domain.errors import Misconfigured, NotExecuted, NotSent
+from domain.submission import Mode
+from providers.http import Observe, PooledSession, retry_after
+
+#: Seconds before its end at which a token is no longer used: longer than any call.
+_MARGIN: Final = 60.0
+
+
+class Reply(dict[str, Any]):
+    """An answer's JSON object, with PayPal's name of the call."""
+
+    debug_id: str | None = None
+
+
+# The SDK has no types, so its class is Any to mypy.
+class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
+    """``post`` and ``get`` return a Reply or raise.
+
+    They raise the SDK's ``exceptions.ConnectionError`` family for answers that are
+    no success, ``requests.RequestException`` where none came, ValueError where it
+    was not JSON, and NotExecuted where no token was to be had.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        client_id: str,
+        client_secret: str,
+        mode: Mode,
+        connections: int,
+        observe: Observe,
+    ) -> None:
+        super().__init__(
+            mode="live" if mode is Mode.LIVE else "sandbox",
+            endpoint=endpoint.rstrip("/"),
+            client_id=client_id,
+            client_secret=client_secret,
+        )
+        self._session = PooledSession(connections=connections, observe=observe)
+        self._token_lock = threading.Lock()
+        self._token: str | None = None
+        self._token_ends = 0.0
+
+    def request(
+        self,
+        url: str,
+        method: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        refresh_token: str | None = None,
+    ) -> Reply:
+        """One call; a token that PayPal has forgotten is renewed once."""
+        token = self._bearer()
+        data = None if body is None else json.dumps(body)
+        try:
+            return self.http_call(url, method, data=data, headers=_all(token, headers))
+        except exceptions.UnauthorizedAccess:
+            token = self._bearer(instead_of=token)
+            return self.http_call(url, method, data=data, headers=_all(token, headers))
+
+    def http_call(self, url: str, method: str, **options: Any) -> Reply:
+        """By the pooled session, with timeouts, logging nothing."""
+        response = self._session.request(method, url, **options)
+        body = self.handle_response(response, response.content.decode("utf-8"))
+        if not isinstance(body, dict):
+            raise ValueError("not a JSON object")
+        reply = Reply(body)
+        reply.debug_id = response.headers.get("PayPal-Debug-Id")
+        return reply
+
+    def _bearer(self, *, instead_of: str | None = None) -> str:
+        """The current token; a new one where it ends soon or is ``instead_of``."""
+        with self._token_lock:
+            fresh = time.monotonic() < self._token_ends - _MARGIN
+            if self._token is None or not fresh or self._token == instead_of:
+                self._fetch_token()
+            return cast(str, self._token)
+
+    def _fetch_token(self) -> None:
+        """Raises NotExecuted: without a token, the call that wants it is not made."""
+        self._token = None
+        asked = time.monotonic()
+        try:
+            reply = self.http_call(
+                f"{self.endpoint}/v1/oauth2/token",
+                "POST",
+                data="grant_type=client_credentials",
+                headers={
+                    "Authorization": f"Basic {self.basic_auth()}",
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "Accept": "application/json",
+                },
+            )
+            self._token = str(reply["access_token"])
+            self._token_ends = asked + float(reply["expires_in"])
+        except (exceptions.UnauthorizedAccess, exceptions.ForbiddenAccess) as error:
+            raise Misconfigured("token_refused", request_id=debug_id(error)) from error
+        except ApiError as error:
+            raise NotExecuted(
+                "token_unavailable",
+                request_id=debug_id(error),
+                retry_after=retry_after(error.response.headers.get("Retry-After")),
+            ) from error
+        except requests.RequestException as error:
+            raise NotSent("token_unavailable") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotExecuted("token_malformed") from error
+
+
+def debug_id(error: ApiError) -> str | None:
+    """PayPal's name of the call that failed."""
+    value = error.response.headers.get("PayPal-Debug-Id")
+    return None if value is None else str(value)
+
+
+def _all(token: str, headers: dict[str, str] | None) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        **(headers or {}),
+        "Authorization": f"Bearer {token}",
+    }

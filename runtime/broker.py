@@ -1,0 +1,149 @@
+"""Celery on Redis as a doorbell: ids go in, nothing depends on their arrival."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from queue import Empty, Full, Queue
+from typing import Any, Final
+
+from celery import Celery
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from domain.errors import QueueUnavailable
+from runtime import metrics
+from runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Task names are addresses: web knows them without knowing the workers.
+ATTEMPT: Final = "payments.attempt"
+DISPATCH: Final = "payments.dispatch_due"
+QUEUE: Final = "payments"
+#: Apart from the payments, so that recovery never stands behind a backlog.
+RECOVERY_QUEUE: Final = "payments.recovery"
+
+#: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
+#: names; more of them would only keep early answers waiting for late ones.
+GROUP: Final = 32
+#: Messages that may wait in Redis; beyond it MongoDB is the queue.
+MAX_MESSAGES: Final = 64
+#: Seconds between two messages of one process: under load they fill up meanwhile,
+#: while a lone payment's leaves at once.
+PACE: Final = 0.02
+#: Payments that may wait for their message; beyond it recovery takes them.
+MAX_RINGS: Final = 10_000
+#: Seconds that a broken broker is left alone before it is tried again.
+REST: Final = 1.0
+
+
+def make_app(settings: Settings) -> Celery:
+    """The Celery application; it connects when it is first used."""
+    app = Celery("payments", broker=settings.redis_url or "redis://unset.invalid")
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_default_queue=QUEUE,
+        task_create_missing_queues=True,
+        task_acks_late=False,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
+        broker_pool_limit=4,
+        broker_transport_options={
+            "socket_connect_timeout": 0.5,
+            "socket_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "max_connections": 32,
+        },
+    )
+    return app
+
+
+class Bell:
+    """JobQueue: a thread of its own talks to Redis, so that no request waits for it."""
+
+    def __init__(self, app: Celery, redis: Redis) -> None:
+        self._app = app
+        self._redis = redis
+        self._rings: Queue[str] = Queue(MAX_RINGS)
+        self._ringer: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def ring(self, ids: Sequence[str]) -> None:
+        """See JobQueue."""
+        if self._ringer is None:
+            self._start()
+        for payment_id in ids:
+            try:
+                self._rings.put_nowait(payment_id)
+            except Full:
+                metrics.RINGS_DROPPED.inc()
+
+    def room(self) -> int:
+        """See JobQueue."""
+        try:
+            # redis-py types every answer as one that may also be awaited.
+            waiting: Any = self._redis.llen(QUEUE)
+        except RedisError as error:
+            raise QueueUnavailable from error
+        return max(0, MAX_MESSAGES - int(waiting)) * GROUP
+
+    def _start(self) -> None:
+        """On first use, for a thread does not survive a fork."""
+        with self._starting:
+            if self._ringer is None:
+                self._ringer = threading.Thread(
+                    target=self._run, name="bell", daemon=True
+                )
+                self._ringer.start()
+
+    def _run(self) -> None:
+        while True:
+            group = [self._rings.get()]
+            try:
+                while len(group) < GROUP:
+                    group.append(self._rings.get_nowait())
+            except Empty:
+                pass
+            time.sleep(PACE if self._publish(group) else REST)
+
+    def _publish(self, group: list[str]) -> bool:
+        """Whether the broker answered; a full queue drops the message on purpose."""
+        try:
+            if self.room():
+                self._app.send_task(ATTEMPT, args=[group], queue=QUEUE)
+                return True
+        # kombu raises errors of many libraries; none of them may end this thread,
+        # and all of them mean the same: recovery will find the work.
+        except Exception as error:
+            log.warning("ring_failed", extra={"error": type(error).__name__})
+            metrics.RINGS_DROPPED.inc(len(group))
+            return False
+        metrics.RINGS_DROPPED.inc(len(group))
+        return True
+
+
+def connect_redis(settings: Settings) -> Redis:
+    """A client that never repeats a command by itself and never waits long."""
+    return Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=0.5,
+        socket_timeout=1.0,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 0),
+    )

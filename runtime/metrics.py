@@ -1,0 +1,130 @@
+"""What Prometheus sees of each process. No label names a payment or a merchant."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from runtime import __version__
+from runtime.settings import Settings
+
+REGISTRY: Final = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+#: Seconds; from a quick database write to the day that a retry may take.
+_WAITS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 86400)
+#: Seconds; a provider call is cut off at ten and a bit.
+_CALLS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12)
+
+ACCEPTED: Final = Counter(
+    "payments_accepted_total",
+    "Payments made durable; replays are not counted",
+    ["provider", "operation"],
+    registry=REGISTRY,
+)
+SETTLED: Final = Counter(
+    "payments_settled_total",
+    "Operations that reached a state in which no work of ours is owed",
+    ["provider", "operation", "state"],
+    registry=REGISTRY,
+)
+ATTEMPTS: Final = Counter(
+    "payments_attempts_total",
+    "Provider attempts by what came back",
+    ["provider", "answer"],
+    registry=REGISTRY,
+)
+QUEUE_WAIT: Final = Histogram(
+    "payments_queue_wait_seconds",
+    "From acceptance, or the scheduled time, to the first claim",
+    buckets=_WAITS,
+    registry=REGISTRY,
+)
+END_TO_END: Final = Histogram(
+    "payments_end_to_end_seconds",
+    "From acceptance, or the scheduled time, to a settled operation",
+    ["provider", "operation"],
+    buckets=_WAITS,
+    registry=REGISTRY,
+)
+PROVIDER_CALLS: Final = Histogram(
+    "payments_provider_seconds",
+    "One HTTP call to a provider",
+    ["provider", "call", "status_class"],
+    buckets=_CALLS,
+    registry=REGISTRY,
+)
+LEASES_LOST: Final = Counter(
+    "payments_leases_lost_total",
+    "Answers that came after another worker had taken the payment over",
+    registry=REGISTRY,
+)
+RINGS_DROPPED: Final = Counter(
+    "payments_rings_dropped_total",
+    "Payments whose message the broker did not take; recovery finds them",
+    registry=REGISTRY,
+)
+DUE: Final = Gauge(
+    "payments_due",
+    "Payments on which work is owed now, by the state of their operation",
+    ["state"],
+    registry=REGISTRY,
+)
+OLDEST_DUE: Final = Gauge(
+    "payments_oldest_due_seconds",
+    "How long the payment that is due longest has waited",
+    registry=REGISTRY,
+)
+UNKNOWN: Final = Gauge(
+    "payments_unknown",
+    "Operations whose outcome is not known",
+    ["provider"],
+    registry=REGISTRY,
+)
+OPEN: Final = Gauge(
+    "payments_open",
+    "Operations that are not in a final state",
+    ["provider", "state"],
+    registry=REGISTRY,
+)
+SLOTS: Final = Gauge(
+    "payments_worker_slots",
+    "Provider calls this worker can have open",
+    registry=REGISTRY,
+)
+BUSY: Final = Gauge(
+    "payments_worker_busy",
+    "Payments this worker holds a lease on",
+    registry=REGISTRY,
+)
+Gauge(
+    "payments_build_info",
+    "Always 1; the label says what runs",
+    ["version"],
+    registry=REGISTRY,
+).labels(__version__).set(1)
+
+
+def exposition() -> tuple[bytes, str]:
+    """The registry as Prometheus reads it, and its content type."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+
+
+def serve(settings: Settings) -> int:
+    """Serves ``/metrics`` from a thread; returns the port it listens on."""
+    server, _ = start_http_server(
+        settings.metrics_port, addr=settings.metrics_host, registry=REGISTRY
+    )
+    return int(server.server_port)
