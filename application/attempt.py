@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from application.ports import PaymentStore, Provider
 from domain.answer import Answer
@@ -16,6 +17,9 @@ from domain.states import State
 from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)
+
+#: The answer of a payment that was handed to a person instead of a provider.
+ESCALATED: Final = "escalated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,9 @@ def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
     """
     claims = [_next_step(payment, tools) for payment in tools.store.load_due(ids)]
     won = tools.store.claim_many(claims)
+    escalated = [payment for payment in won if payment.settled]
+    if escalated:
+        yield [Settled(payment, ESCALATED) for payment in escalated]
     tools.held.update(payment.id for payment in won)
     try:
         for group in _called(won, tools):

@@ -10,6 +10,8 @@ from queue import Empty, Full, Queue
 from typing import Any, Final
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -23,10 +25,7 @@ log = logging.getLogger(__name__)
 
 #: Task names are addresses: web knows them without knowing the workers.
 ATTEMPT: Final = "payments.attempt"
-DISPATCH: Final = "payments.dispatch_due"
 QUEUE: Final = "payments"
-#: Apart from the payments, so that recovery never stands behind a backlog.
-RECOVERY_QUEUE: Final = "payments.recovery"
 
 #: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
 #: names; more of them would only keep early answers waiting for late ones.
@@ -42,9 +41,32 @@ MAX_RINGS: Final = 10_000
 REST: Final = 1.0
 
 
+class SteadyConnection(Connection):
+    """Tries a broken broker again every second or two.
+
+    Celery leaves kombu's waits as they are, which grow to 30 s: longer than a payment
+    should wait for a broker that is back.
+    """
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """See kombu.Connection."""
+        steady = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+        # kombu types its classes, and not this method.
+        return super().ensure_connection(  # type: ignore[no-untyped-call]
+            *args, **{**options, **steady}
+        )
+
+
+# Celery has no types, so its classes are Any to mypy.
+class SteadyAMQP(AMQP):  # type: ignore[misc]
+    """Celery's way to be given a connection class."""
+
+    Connection = SteadyConnection
+
+
 def make_app(settings: Settings) -> Celery:
     """The Celery application; it connects when it is first used."""
-    app = Celery("payments", broker=settings.redis_url or "redis://unset.invalid")
+    app = Celery("payments", broker=settings.redis_url, amqp=SteadyAMQP)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

@@ -1,0 +1,67 @@
+"""What operators watch: how much waits, for how long, and who works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.database import Database
+
+from persistence.codec import Document
+from persistence.mongo import answering
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The open operations, counted by index alone."""
+
+    open: Mapping[tuple[str, str], int]  #: by provider and state
+    due: Mapping[str, int]  #: by state, those on which work is owed now
+    oldest_due_seconds: float  #: 0 where nothing is due
+
+
+def backlog(database: Database[Document]) -> Backlog:
+    """Counts what is open now. Raises StoreUnavailable."""
+    owed = {"$and": [{"$gt": ["$due_at", None]}, {"$lte": ["$due_at", "$$NOW"]}]}
+    counted: list[dict[str, Any]] = [
+        {"$match": {"open": {"$exists": True}}},
+        {"$project": {"_id": 0, "open": 1, "provider": 1, "due_at": 1}},
+        {
+            "$group": {
+                "_id": {"provider": "$provider", "state": "$open"},
+                "open": {"$sum": 1},
+                "due": {"$sum": {"$cond": [owed, 1, 0]}},
+                "seconds": {
+                    "$max": {
+                        "$cond": [owed, {"$subtract": ["$$NOW", "$due_at"]}, 0],
+                    }
+                },
+            }
+        },
+    ]
+    with answering():
+        rows = list(database.payments.aggregate(counted, hint="open"))
+    due: dict[str, int] = {}
+    for row in rows:
+        state = row["_id"]["state"]
+        due[state] = due.get(state, 0) + row["due"]
+    return Backlog(
+        open={
+            (row["_id"]["provider"], row["_id"]["state"]): row["open"] for row in rows
+        },
+        due=due,
+        oldest_due_seconds=max((row["seconds"] for row in rows), default=0) / 1000,
+    )
+
+
+def report_alive(
+    database: Database[Document], holder: str, *, slots: int, busy: int
+) -> None:
+    """Says that a worker lives. Raises StoreUnavailable."""
+    with answering():
+        database.workers.update_one(
+            {"_id": holder},
+            [{"$set": {"at": "$$NOW", "slots": slots, "busy": busy}}],
+            upsert=True,
+        )

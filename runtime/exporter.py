@@ -1,0 +1,60 @@
+"""Asks MongoDB how much waits, and serves it: one process, not every worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Final
+
+from domain.errors import StoreUnavailable
+from domain.states import OWED
+from domain.submission import ProviderName
+from persistence.watch import Backlog, backlog
+from runtime import logs, metrics
+from runtime.container import open_database
+from runtime.settings import Settings
+
+#: Seconds between two questions: as often as Prometheus usually scrapes.
+PERIOD: Final = 5.0
+
+log = logs.get_logger()
+
+
+def main() -> None:
+    """Serves until TERM."""
+    settings = Settings.read(os.environ)
+    settings.require("mongo_url")
+    logs.configure(settings, "exporter")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    log.info("exporter_ready", port=metrics.serve(settings))
+    run(settings, stop)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """``run_once`` every period until ``stop``, whatever the database does."""
+    database = open_database(settings)
+    while not stop.is_set():
+        try:
+            run_once(backlog(database))
+        except StoreUnavailable:
+            log.warning("exporter_skipped", why="store_unavailable")
+        stop.wait(PERIOD)
+
+
+def run_once(found: Backlog) -> None:
+    """Sets every gauge, so that a state which emptied shows 0."""
+    metrics.OPEN.clear()
+    for (provider, state), count in found.open.items():
+        metrics.OPEN.labels(provider, state).set(count)
+    for state in OWED:
+        metrics.DUE.labels(state).set(found.due.get(state, 0))
+    for provider in ProviderName:
+        metrics.UNKNOWN.labels(provider).set(found.open.get((provider, "unknown"), 0))
+    metrics.OLDEST_DUE.set(found.oldest_due_seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Carry payments out: Celery tasks, and the beat that finds lost work."""

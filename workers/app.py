@@ -1,0 +1,78 @@
+"""The Celery worker: one process, threads for tasks, threads for provider calls."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+from celery import Celery
+
+from domain.errors import StoreUnavailable
+from domain.payment import LEASE
+from persistence.watch import report_alive
+from runtime import logs, metrics
+from runtime.broker import QUEUE, make_app
+from runtime.container import WorkerServices, worker_services
+from runtime.settings import Settings
+from workers import tasks
+
+#: Seconds between two renewals: two of them may fail before a lease runs out.
+RENEWAL: Final = LEASE.total_seconds() / 3
+#: Calls that one task waits for on average; a message under load names more.
+_CALLS_PER_TASK: Final = 3
+
+log = logs.get_logger()
+
+
+def build(settings: Settings) -> tuple[Celery, WorkerServices]:
+    """The application with its tasks, and what they work with."""
+    app = make_app(settings)
+    services = worker_services(settings, app)
+    tasks.register(app, services)
+    return app, services
+
+
+def serve(settings: Settings) -> None:
+    """Works until TERM, then finishes what it holds."""
+    logs.configure(settings, "worker")
+    app, services = build(settings)
+    metrics.SLOTS.set(settings.worker_slots)
+    metrics.BUSY.set_function(lambda: len(services.tools.held))
+    threading.Thread(
+        target=_keep_leases, args=(services,), name="leases", daemon=True
+    ).start()
+    port = metrics.serve(settings)
+    log.info("worker_ready", port=port, slots=settings.worker_slots)
+    app.worker_main(
+        [
+            "worker",
+            "--pool=threads",
+            f"--concurrency={max(4, settings.worker_slots // _CALLS_PER_TASK)}",
+            f"--queues={QUEUE}",
+            f"--loglevel={logging.getLevelName(logging.WARNING)}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--quiet",
+        ]
+    )
+
+
+def _keep_leases(services: WorkerServices) -> None:
+    """Renews what this process holds, and says that it lives."""
+    pause = threading.Event()
+    while True:
+        held = list(services.tools.held)
+        try:
+            if held:
+                services.tools.store.renew(held)
+            report_alive(
+                services.database,
+                services.holder,
+                slots=services.settings.worker_slots,
+                busy=len(held),
+            )
+        except StoreUnavailable:
+            log.warning("leases_not_renewed", held=len(held))
+        pause.wait(RENEWAL)

@@ -1,0 +1,57 @@
+"""``python -m workers.beat``: finds due work and rings for it, again and again.
+
+A plain loop rather than Celery's beat: its ticks would travel through Redis, pile up
+there while no worker runs, and be lost with it. Any number of beats may run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Final
+
+from application import recover
+from domain.errors import QueueUnavailable, StoreUnavailable
+from persistence.payments import MongoPayments
+from runtime import logs, metrics
+from runtime.broker import Bell, connect_redis, make_app
+from runtime.container import open_database, open_vault
+from runtime.settings import Settings
+
+#: Seconds between two looks. A lost message costs a payment this much, and a second
+#: or two of grace.
+PERIOD: Final = 1.0
+
+log = logs.get_logger()
+
+
+def main() -> None:
+    """Beats until TERM."""
+    settings = Settings.read(os.environ)
+    settings.require("mongo_url", "redis_url")
+    logs.configure(settings, "beat")
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    log.info("beat_ready", port=metrics.serve(settings))
+    run(settings, stop)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """``dispatch_due`` every period until ``stop``, whatever the servers do."""
+    database = open_database(settings)
+    store = MongoPayments(database, open_vault(settings), holder="beat")
+    bell = Bell(make_app(settings), connect_redis(settings))
+    while not stop.wait(PERIOD):
+        try:
+            count = recover.dispatch_due(store=store, queue=bell)
+        except (StoreUnavailable, QueueUnavailable) as error:
+            log.warning("dispatch_skipped", why=error.code)
+            continue
+        if count:
+            log.info("dispatched", count=count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Tasks are addresses: each calls one use case and tells what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from celery import Celery
+
+from application import attempt
+from application.attempt import Settled
+from domain.errors import StoreUnavailable
+from domain.payment import Payment
+from domain.states import FINAL, STUCK
+from runtime import logs, metrics
+from runtime.broker import ATTEMPT, GROUP
+from runtime.container import WorkerServices
+
+log = logs.get_logger()
+
+
+def register(app: Celery, services: WorkerServices) -> None:
+    """Gives the application its tasks."""
+    _task(app, ATTEMPT, lambda ids: attempt_payments(ids, services))
+
+
+def attempt_payments(ids: object, services: WorkerServices) -> None:
+    """Works on the payments that a message names, as far as they are due.
+
+    A message is only a knock: whatever else it carries is left alone.
+    """
+    named = ids if isinstance(ids, list) else []
+    known = [one for one in named[:GROUP] if isinstance(one, str)]
+    try:
+        for group in attempt.run(known, services.tools):
+            for settled in group:
+                _tell(settled, services)
+    except StoreUnavailable:
+        log.warning("attempt_abandoned", count=len(known), why="store_unavailable")
+
+
+def _tell(settled: Settled, services: WorkerServices) -> None:
+    payment, operation = settled.payment, settled.payment.operation
+    provider = payment.submission.provider
+    metrics.ATTEMPTS.labels(provider, settled.answer).inc()
+    if operation.attempts == 1 and operation.started_at is not None:
+        waited = operation.started_at - _owed_from(payment)
+        metrics.QUEUE_WAIT.observe(max(waited.total_seconds(), 0.0))
+    if payment.settled:
+        metrics.SETTLED.labels(provider, operation.kind, operation.state).inc()
+    if operation.state in FINAL:
+        seconds = (payment.updated_at - _owed_from(payment)).total_seconds()
+        metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
+    say = log.error if operation.state in STUCK else log.info
+    say(
+        "attempt_settled",
+        payment=payment.id,
+        merchant=payment.merchant,
+        request_id=payment.request_id,
+        traceparent=payment.traceparent,
+        operation=operation.id,
+        provider=provider.value,
+        state=operation.state.value,
+        answer=settled.answer,
+        attempt=operation.attempts,
+    )
+
+
+def _owed_from(payment: Payment) -> datetime:
+    return max(payment.created_at, payment.submission.execute_at or payment.created_at)
+
+
+def _task(app: Celery, name: str, run: Callable[[Any], None]) -> None:
+    """Celery's decorator has no types; this is the only place that meets it."""
+    app.task(name=name, ignore_result=True)(run)
