@@ -1,0 +1,89 @@
+"""Run one simulator: ``python -m simulators stripe|paypal``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+
+from simulators import control, paypal, paypal_signing, stripe
+from simulators.clock import Clock
+from simulators.faults import Faults
+from simulators.idempotency import IdempotencyKeys
+from simulators.ledger import Ledger
+from simulators.provider import Provider, World
+from simulators.server import Server
+from simulators.webhooks import Sign, Webhooks
+
+
+def main() -> None:
+    """Serve until TERM or INT; print one line of JSON once the port is open."""
+    asyncio.run(_serve(_arguments()))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m simulators", description=__doc__)
+    parser.add_argument("provider", choices=("stripe", "paypal"))
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument(
+        "--latency",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="time each API call takes before it is carried out",
+    )
+    parser.add_argument("--webhook-url", metavar="URL", help="send webhooks there")
+    parser.add_argument(
+        "--webhook-secret",
+        metavar="S",
+        help="signing secret at Stripe, webhook id at PayPal",
+    )
+    arguments = parser.parse_args()
+    if not 0 <= arguments.latency <= 3600:
+        parser.error("--latency must be between 0 and 3600")
+    return arguments
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    stopped = asyncio.Event()
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(wanted, stopped.set)
+    provider = _provider(arguments.provider, arguments.webhook_secret)
+    if arguments.webhook_url is not None:
+        provider.world.webhooks.register(arguments.webhook_url)
+    server = Server(provider, arguments.host, arguments.port, arguments.latency)
+    control.install(server)
+    try:
+        await server.start()
+    except OSError as error:
+        sys.exit(f"cannot listen on {arguments.host}:{arguments.port}: {error}")
+    ready = {"event": "ready", "name": arguments.provider, "url": server.url}
+    print(json.dumps(ready), flush=True)
+    await stopped.wait()
+    await server.stop()
+
+
+def _provider(name: str, secret: str | None) -> Provider:
+    if name == "stripe":
+        return stripe.Stripe(_world(stripe.sign, secret or stripe.DEFAULT_SECRET))
+    signer = paypal_signing.Signer()
+    world = _world(signer.sign, secret or paypal_signing.DEFAULT_WEBHOOK_ID)
+    return paypal.PayPal(world, signer)
+
+
+def _world(sign: Sign, secret: str) -> World:
+    clock, faults = Clock(), Faults()
+    return World(
+        clock=clock,
+        ledger=Ledger(clock),
+        faults=faults,
+        keys=IdempotencyKeys(clock),
+        webhooks=Webhooks(sign, secret, faults),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""How money is taken or held for an order, now or after a review."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulators.calls import Call, Refused
+from simulators.paypal_errors import error, unprocessable
+from simulators.paypal_money import Money
+from simulators.paypal_objects import (
+    Authorization,
+    Capture,
+    Order,
+    Unit,
+    payer_link,
+    show_authorization,
+    show_capture,
+)
+from simulators.paypal_store import Store, new_paypal_id
+from simulators.paypal_vault import Outcome
+
+#: Seconds a payment under review stays pending: a day.
+REVIEW: Final = 86400.0
+#: Seconds an authorization can be captured: 29 days.
+#: Source: https://developer.paypal.com/docs/checkout/standard/customize/authorization/
+AUTHORIZATION: Final = 29 * 86400.0
+
+
+class Collection:
+    """Carries out an order whose payer has agreed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def check(self, order: Order, outcome: Outcome) -> None:
+        """Raise ``Refused`` where this token, or another order, forbids the payment."""
+        if outcome.issue == "PAYER_ACTION_REQUIRED":
+            links = [payer_link(order)]
+            raise Refused(error(422, outcome.issue, links=links, stored=True))
+        if outcome.issue is not None:
+            raise unprocessable(outcome.issue)
+        for unit in order.units:
+            self._store.check_invoice(order, unit.invoice_id)
+
+    def capture_order(self, order: Order, outcome: Outcome, call: Call) -> None:
+        """Take the money of every unit; the order is then completed."""
+        for unit in order.units:
+            capture = Capture(
+                id=new_paypal_id(),
+                order=order,
+                unit=unit,
+                money=unit.money,
+                created=self._store.now(),
+                status=outcome.status,
+                key=call.key,
+                custom_id=unit.custom_id,
+                invoice_id=unit.invoice_id,
+            )
+            self.add_capture(capture)
+        self._complete(order)
+
+    def authorize_order(self, order: Order, outcome: Outcome, call: Call) -> None:
+        """Hold the money of every unit; the order is then completed."""
+        statuses = {"COMPLETED": "CREATED", "DECLINED": "DENIED"}
+        for unit in order.units:
+            status = statuses.get(outcome.status, outcome.status)
+            self.add_authorization(order, unit, status, call.key)
+        self._complete(order)
+
+    def add_authorization(
+        self,
+        order: Order,
+        unit: Unit,
+        status: str,
+        key: str | None,
+        money: Money | None = None,
+    ) -> Authorization:
+        """Hold a unit's money, or another amount of it."""
+        store, now = self._store, self._store.now()
+        authorization = Authorization(
+            id=new_paypal_id(),
+            order=order,
+            unit=unit,
+            money=money or unit.money,
+            created=now,
+            expires=now + AUTHORIZATION,
+            status=status,
+            key=key,
+        )
+        unit.authorizations.append(authorization)
+        store.authorizations[authorization.id] = authorization
+        if status == "CREATED":
+            self._hold(authorization)
+        elif status == "PENDING":
+            store.world.clock.schedule(
+                REVIEW, lambda: self._end_authorization_review(authorization)
+            )
+        return authorization
+
+    def add_capture(self, capture: Capture) -> None:
+        """Register a capture and take its money, unless it is declined or pending."""
+        store = self._store
+        store.captures[capture.id] = capture
+        capture.unit.captures.append(capture)
+        if capture.status == "COMPLETED":
+            self._take(capture)
+        elif capture.status == "PENDING":
+            store.claim_invoice(capture.order, capture.invoice_id)
+            store.world.clock.schedule(
+                REVIEW, lambda: self._end_capture_review(capture)
+            )
+            store.tell("PAYMENT.CAPTURE.PENDING", show_capture(capture))
+        else:
+            store.tell("PAYMENT.CAPTURE.DECLINED", show_capture(capture))
+
+    def _take(self, capture: Capture) -> None:
+        store, authorization = self._store, capture.authorization
+        store.claim_invoice(capture.order, capture.invoice_id)
+        store.move(
+            "charge" if authorization is None else "capture",
+            capture.id,
+            capture.order,
+            capture.money,
+            capture.key,
+            capture.custom_id,
+            capture.invoice_id,
+        )
+        store.tell("PAYMENT.CAPTURE.COMPLETED", show_capture(capture))
+
+    def _hold(self, authorization: Authorization) -> None:
+        store, unit = self._store, authorization.unit
+        store.claim_invoice(authorization.order, unit.invoice_id)
+        store.move(
+            "authorize",
+            authorization.id,
+            authorization.order,
+            authorization.money,
+            authorization.key,
+            unit.custom_id,
+            unit.invoice_id,
+        )
+        store.tell("PAYMENT.AUTHORIZATION.CREATED", show_authorization(authorization))
+
+    def _end_capture_review(self, capture: Capture) -> None:
+        capture.status, capture.updated = "COMPLETED", self._store.now()
+        self._take(capture)
+
+    def _end_authorization_review(self, authorization: Authorization) -> None:
+        if authorization.status == "PENDING":
+            authorization.status, authorization.updated = "CREATED", self._store.now()
+            self._hold(authorization)
+
+    def _complete(self, order: Order) -> None:
+        order.status, order.updated = "COMPLETED", self._store.now()

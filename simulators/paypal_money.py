@@ -1,0 +1,90 @@
+"""Money at PayPal: decimal strings, with rules by currency."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from simulators.calls import Json
+from simulators.paypal_errors import bad_field, unprocessable
+
+#: Decimal places that ISO 4217 gives each currency PayPal takes.
+#: Source of the list: https://developer.paypal.com/reference/currency-codes/
+ISO_EXPONENT: Final = {
+    "AUD": 2, "BRL": 2, "CAD": 2, "CHF": 2, "CNY": 2, "CZK": 2, "DKK": 2, "EUR": 2,
+    "GBP": 2, "HKD": 2, "HUF": 2, "ILS": 2, "JPY": 0, "MXN": 2, "MYR": 2, "NOK": 2,
+    "NZD": 2, "PHP": 2, "PLN": 2, "SEK": 2, "SGD": 2, "THB": 2, "TWD": 2, "USD": 2,
+}  # fmt: skip
+#: Currencies PayPal takes without decimals, whatever ISO 4217 says.
+NO_DECIMALS: Final = frozenset(("HUF", "JPY", "TWD"))
+#: PayPal's own limits, 32 characters and the largest amount of 999999999999999.99.
+_VALUE: Final = re.compile(r"-?[0-9]{1,15}(?:\.([0-9]{1,16}))?\Z")
+#: PayPal's list price, in basis points; the fixed part is left out.
+FEE_BASIS_POINTS: Final = 349
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """``units`` is the smallest unit PayPal takes: cents of USD, whole forints."""
+
+    units: int
+    currency: str
+
+    @property
+    def minor(self) -> int:
+        """The amount in ISO 4217 minor units: 10 forints are 1,000."""
+        missing = ISO_EXPONENT[self.currency] - _places(self.currency)
+        return self.units * int(10**missing)
+
+    @property
+    def fee(self) -> Money:
+        """What PayPal keeps of a capture."""
+        return Money(self.units * FEE_BASIS_POINTS // 10_000, self.currency)
+
+    def less(self, other: Money) -> Money:
+        """Return what is left when ``other``, in the same currency, is taken away."""
+        return Money(self.units - other.units, self.currency)
+
+    def shown(self) -> Json:
+        """Return ``{"currency_code": "USD", "value": "19.99"}``."""
+        places = _places(self.currency)
+        value = str(self.units)
+        if places:
+            padded = value.zfill(places + 1)
+            value = f"{padded[:-places]}.{padded[-places:]}"
+        return {"currency_code": self.currency, "value": value}
+
+
+def _places(currency: str) -> int:
+    return 0 if currency in NO_DECIMALS else 2
+
+
+def read_money(raw: object, field: str) -> Money:
+    """Check a money object; ``field`` is its JSON pointer.
+
+    Raises ``Refused``: 400 for a wrong shape, 422 for an amount PayPal does not take.
+    """
+    if not isinstance(raw, dict):
+        raise bad_field("MISSING_REQUIRED_PARAMETER", field)
+    currency, value = raw.get("currency_code"), raw.get("value")
+    if not isinstance(currency, str):
+        raise bad_field("MISSING_REQUIRED_PARAMETER", f"{field}/currency_code")
+    if not isinstance(value, str):
+        raise bad_field("MISSING_REQUIRED_PARAMETER", f"{field}/value")
+    if len(currency) != 3:
+        raise bad_field("INVALID_STRING_LENGTH", f"{field}/currency_code", currency)
+    match = _VALUE.match(value)
+    if match is None:
+        raise bad_field("INVALID_PARAMETER_SYNTAX", f"{field}/value", value)
+    if currency not in ISO_EXPONENT:
+        raise unprocessable("INVALID_CURRENCY_CODE", f"{field}/currency_code", currency)
+    places, decimals = _places(currency), match[1] or ""
+    if decimals and places == 0:
+        raise unprocessable("DECIMALS_NOT_SUPPORTED", f"{field}/value", value)
+    if len(decimals) > places:
+        raise unprocessable("DECIMAL_PRECISION", f"{field}/value", value)
+    units = int(value.partition(".")[0] + decimals.ljust(places, "0"))
+    if units <= 0 or value.startswith("-"):
+        raise unprocessable("CANNOT_BE_ZERO_OR_NEGATIVE", f"{field}/value", value)
+    return Money(units, currency)

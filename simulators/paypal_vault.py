@@ -1,0 +1,45 @@
+"""Vault tokens of the simulator, whose names choose the outcome of a payment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a payment with a token."""
+
+    #: Issue of a 422; None where the payment is taken.
+    issue: str | None = None
+    #: Status the capture or authorization gets: COMPLETED stands for success.
+    status: str = "COMPLETED"
+    #: instant; pending: completes later; failing: pending and fails later;
+    #: refused: 422 REFUND_FAILED_INSUFFICIENT_FUNDS.
+    refund: str = "instant"
+
+
+_OUTCOMES: Final = {
+    "vault_declined": Outcome("INSTRUMENT_DECLINED"),
+    "vault_payer_cannot_pay": Outcome("PAYER_CANNOT_PAY"),
+    "vault_refused": Outcome("TRANSACTION_REFUSED"),
+    "vault_payer_action": Outcome("PAYER_ACTION_REQUIRED"),
+    "vault_payee_restricted": Outcome("PAYEE_ACCOUNT_RESTRICTED"),
+    "vault_compliance": Outcome("COMPLIANCE_VIOLATION"),
+    "vault_pending": Outcome(status="PENDING"),
+    "vault_capture_declined": Outcome(status="DECLINED"),
+    "vault_refund_pending": Outcome(refund="pending"),
+    "vault_refund_failed": Outcome(refund="failing"),
+    "vault_refund_no_funds": Outcome(refund="refused"),
+}
+
+
+def outcome_of(token: str) -> Outcome:
+    """Return what a token does. One that PayPal would not know is not found.
+
+    Tokens begin with ``vault_``; those beginning with ``vault_missing`` do not exist,
+    and those not in the table simply work.
+    """
+    if not token.startswith("vault_") or token.startswith("vault_missing"):
+        return Outcome("TOKEN_ID_NOT_FOUND")
+    return _OUTCOMES.get(token, Outcome())

@@ -1,0 +1,75 @@
+"""What the HTTP server needs of a simulated provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulators.calls import Answer, Call, Request, Route
+from simulators.clock import Clock
+from simulators.faults import Faults
+from simulators.idempotency import IdempotencyKeys
+from simulators.ledger import Ledger
+from simulators.webhooks import Webhooks
+
+
+@dataclass(slots=True)
+class World:
+    """State that every provider has, and that the control endpoints reach."""
+
+    clock: Clock
+    ledger: Ledger
+    faults: Faults
+    keys: IdempotencyKeys
+    webhooks: Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a payer or a test opens: no authentication, no faults, no latency."""
+
+    method: str
+    path: str
+    handler: Callable[[Request], Answer]
+
+
+class Provider(Protocol):
+    """A simulated provider; every method is quick and does no I/O."""
+
+    world: World
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Return the operations of the API."""
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """Return what payers and tests open beside the API."""
+
+    def open(self, request: Request, route: Route) -> Call:
+        """Authenticate and parse. Raises ``Refused`` with the provider's own error."""
+
+    def scope(self, call: Call, route: Route) -> tuple[str, ...]:
+        """Return what the provider keeps this call's idempotency key apart by."""
+
+    def in_progress(self, call: Call) -> Answer:
+        """Answer a key whose first request is still running."""
+
+    def mismatch(self, call: Call, first_path: str) -> Answer:
+        """Answer a key that came with another request before."""
+
+    def replayed(self, answer: Answer, call: Call) -> Answer:
+        """Mark an answer as given again."""
+
+    def rate_limited(self, retry_after: float) -> Answer:
+        """Answer 429; ``retry_after`` is in seconds."""
+
+    def failed(self, message: str, *, replayable: bool) -> Answer:
+        """Answer 500; ``replayable``: kept under the key, where the provider does."""
+
+    def unknown_path(self, method: str, path: str) -> Answer:
+        """Answer 404 for an operation that does not exist."""
+
+    def too_large(self) -> Answer:
+        """Answer 413 for a body over the limit."""

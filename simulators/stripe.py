@@ -1,0 +1,241 @@
+"""A server that behaves like Stripe's API v1, for payment intents and refunds.
+
+Behaviour follows https://docs.stripe.com/api and, for keys,
+https://docs.stripe.com/api/idempotent_requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from simulators.calls import Answer, Call, Refused, Request, Route, new_id
+from simulators.provider import Page, World
+from simulators.stripe_errors import answer, error
+from simulators.stripe_form import BadForm, nest, pairs_of
+from simulators.stripe_intents import Intents
+from simulators.stripe_lists import Reader
+from simulators.stripe_pages import AuthenticationPage
+from simulators.stripe_refunds import Refunds
+from simulators.stripe_store import Store
+
+#: Signs webhooks where no other secret is given.
+DEFAULT_SECRET: Final = "whsec_simulator"
+#: Seconds Stripe keeps a key of API v1: a day.
+KEY_WINDOW: Final = 86400.0
+#: Characters of a key.
+MAX_KEY: Final = 255
+
+
+def sign(secret: str, event_id: str, body: bytes, base: str) -> Mapping[str, str]:
+    """Return the ``Stripe-Signature`` header for a body.
+
+    The time in it is real, not the simulator's: receivers compare it with their own.
+    """
+    at = str(int(time.time()))
+    signed = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256)
+    return {"Stripe-Signature": f"t={at},v1={signed.hexdigest()}"}
+
+
+class Stripe:
+    """The provider: routes, authentication and the idempotency rules."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        store = Store(world)
+        intents, refunds, reader = Intents(store), Refunds(store), Reader(store)
+        self._pages = AuthenticationPage(store, intents).pages
+        self._accounts: dict[str, str] = {}
+        self._reader = reader
+        post = partial(Route, "POST", window=KEY_WINDOW, moves_money=True)
+        self._routes = [
+            post("/v1/payment_intents", intents.create),
+            Route("GET", "/v1/payment_intents", reader.intents),
+            Route("GET", "/v1/payment_intents/{id}", reader.intent),
+            post("/v1/payment_intents/{id}/confirm", intents.confirm),
+            post("/v1/payment_intents/{id}/capture", intents.capture),
+            post("/v1/payment_intents/{id}/cancel", intents.cancel),
+            Route("GET", "/v1/charges/{id}", reader.charge),
+            post("/v1/refunds", refunds.create),
+            Route("GET", "/v1/refunds", reader.refunds),
+            Route("GET", "/v1/refunds/{id}", reader.refund),
+            Route("GET", "/v1/events", reader.events),
+            Route("GET", "/v1/events/{id}", reader.event),
+            Route("GET", "/v1/balance_transactions", reader.balance_transactions),
+            Route("GET", "/v1/balance_transactions/{id}", reader.balance_transaction),
+        ]
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The operations of the API."""
+        return [
+            (
+                replace(route, handler=partial(self._with_expand, route))
+                if route.method == "POST"
+                else route
+            )
+            for route in self._routes
+        ]
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """The page where a payer authenticates."""
+        return self._pages
+
+    def open(self, request: Request, route: Route) -> Call:
+        """Authenticate by the secret key and read the form."""
+        account = self._account(request.headers)
+        key = request.headers.get("Idempotency-Key") or None
+        if key is not None and len(key) > MAX_KEY:
+            raise Refused(
+                error(400, f"Idempotency keys have at most {MAX_KEY} characters.")
+            )
+        try:
+            query = pairs_of(request.query)
+            body = pairs_of(request.body.decode("ascii")) if request.body else []
+            return Call(
+                method=request.method,
+                path=request.path,
+                base=request.base,
+                headers=request.headers,
+                query=nest(query),
+                body=nest(body),
+                ids=request.ids,
+                account=account,
+                key=key,
+                fingerprint=_fingerprint(request, body),
+                request_id=new_id("req_", 14),
+            )
+        except (BadForm, UnicodeDecodeError) as bad:
+            raise Refused(error(400, f"Invalid request body: {bad}")) from None
+
+    def scope(self, call: Call, route: Route) -> tuple[str, ...]:
+        """A key belongs to its account, whatever the operation."""
+        return (call.account, call.key or "")
+
+    def in_progress(self, call: Call) -> Answer:
+        """409: the first request with this key is still running."""
+        return error(
+            409,
+            "There is currently another in-progress request using this Stripe account "
+            "and this idempotent key (that probably means you submitted twice, and the "
+            "other request is still going through). Please try again later.",
+            code="idempotency_key_in_use",
+        )
+
+    def mismatch(self, call: Call, first_path: str) -> Answer:
+        """400 ``idempotency_error``: another request used this key."""
+        if first_path != call.path:
+            how = (
+                f"for the same endpoint they were first used for ('{call.path}' vs "
+                f"'{first_path}')"
+            )
+        else:
+            how = "with the same parameters they were first used with"
+        return error(
+            400,
+            f"Keys for idempotent requests can only be used {how}. Try using a key "
+            f"other than '{call.key}' if you meant to execute a different request.",
+            type="idempotency_error",
+        )
+
+    def replayed(self, answer: Answer, call: Call) -> Answer:
+        """Mark a stored answer; a stored 500 asks not to be tried again."""
+        headers = {
+            **answer.headers,
+            "Request-Id": call.request_id,
+            "Original-Request": answer.headers["Request-Id"],
+            "Idempotent-Replayed": "true",
+        }
+        if answer.status >= 500:
+            headers["Stripe-Should-Retry"] = "false"
+        return replace(answer, headers=headers)
+
+    def rate_limited(self, retry_after: float) -> Answer:
+        """429, as over the account's limit."""
+        limited = error(
+            429,
+            "Request rate limit exceeded.",
+            code="rate_limit",
+        )
+        seconds = str(max(1, round(retry_after)))
+        return replace(limited, headers={**limited.headers, "Retry-After": seconds})
+
+    def failed(self, message: str, *, replayable: bool) -> Answer:
+        """500 ``api_error``."""
+        return error(500, message, type="api_error", stored=replayable)
+
+    def unknown_path(self, method: str, path: str) -> Answer:
+        """404 for an operation that is not simulated."""
+        return error(
+            404,
+            f"Unrecognized request URL ({method}: {path}). Only payment intents, "
+            f"charges, refunds, events and balance transactions are simulated.",
+        )
+
+    def too_large(self) -> Answer:
+        """413 for a body over the limit."""
+        return error(413, "The request body is too large.")
+
+    def _with_expand(self, route: Route, call: Call) -> Answer:
+        """Carry out a POST, and expand its answer where asked."""
+        paths = call.body.get("expand")
+        try:
+            result = route.handler(call)
+        except Refused as refused:
+            if refused.answer.stored:
+                return refused.answer
+            raise
+        if paths is None or result.status != 200:
+            return result
+        shown = self._reader.expanded(call, json.loads(result.body), paths)
+        return answer(call, shown)
+
+    def _account(self, headers: Mapping[str, str]) -> str:
+        """Return the account that a key speaks for, or the one that it names."""
+        key = _secret_key(headers.get("Authorization", ""))
+        if not key:
+            raise Refused(
+                error(
+                    401,
+                    "You did not provide an API key. You need to provide your API key "
+                    "in the Authorization header, using Bearer auth.",
+                )
+            )
+        if not key.startswith("sk_test_") or len(key) == len("sk_test_"):
+            shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
+            raise Refused(error(401, f"Invalid API Key provided: {shown}"))
+        named = headers.get("Stripe-Account")
+        if named:
+            return named[:100]
+        account = self._accounts.get(key)
+        if account is None:
+            digest = hashlib.sha256(key.encode()).hexdigest()
+            account = self._accounts[key] = f"acct_{digest[:16]}"
+        return account
+
+
+def _secret_key(authorization: str) -> str:
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(value, validate=True).decode().partition(":")[0]
+        except (NotBase64, UnicodeDecodeError):
+            return ""
+    return ""
+
+
+def _fingerprint(request: Request, body: list[tuple[str, str]]) -> str:
+    """Digest a request; the order of its parameters does not matter."""
+    material = repr((request.method, request.path, sorted(body)))
+    return hashlib.sha256(material.encode()).hexdigest()

@@ -1,0 +1,363 @@
+"""PaymentIntents: create, confirm, authenticate, capture, cancel."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulators.calls import Answer, Call, Json, Refused, new_id
+from simulators.stripe_cards import AUTHENTICATION_REQUIRED, Decline
+from simulators.stripe_errors import answer, error, invalid
+from simulators.stripe_objects import (
+    Charge,
+    Intent,
+    show_charge,
+    show_intent,
+    show_method,
+)
+from simulators.stripe_params import (
+    CAPTURE,
+    CONFIRM,
+    CREATE,
+    IntentParams,
+    amount_of,
+    check_known,
+    read_intent,
+)
+from simulators.stripe_store import Store
+
+#: Seconds an authorization of a card lasts online: seven days.
+#: Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+AUTHORIZATION: Final = 7 * 86400
+#: Seconds a bank debit takes to settle: four days, as Stripe says for ACH.
+SETTLEMENT: Final = 4 * 86400
+#: Reasons a caller may give for a cancellation.
+CANCELLATIONS: Final = (
+    "duplicate",
+    "fraudulent",
+    "requested_by_customer",
+    "abandoned",
+)
+CONFIRMABLE: Final = (
+    "requires_payment_method",
+    "requires_confirmation",
+    "requires_action",
+)
+CANCELABLE: Final = (*CONFIRMABLE, "requires_capture")
+
+
+class Intents:
+    """The state machine of a PaymentIntent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, call: Call) -> Answer:
+        """``POST /v1/payment_intents``, confirmed at once where asked."""
+        params = read_intent(call.body, CREATE)
+        store = self._store
+        method = store.adopt_method(params.method) if params.method else None
+        if method is not None:
+            self._check_type(method, params.types)
+        if params.confirm:
+            self._check_confirmable(method, params)
+        intents = store.account(call.account).intents
+        intent = Intent(
+            id=new_id("pi_3", 23),
+            account=call.account,
+            position=len(intents),
+            created=store.now(),
+            secret=new_id("", 25),
+            payment_method=method,
+            status="requires_confirmation" if method else "requires_payment_method",
+            method_types=params.types or ["card", "us_bank_account"],
+            automatic=params.automatic,
+            **params.fields,
+        )
+        intents.append(intent)
+        store.intents[intent.id] = intent
+        self._tell(intent, "payment_intent.created", call)
+        if not params.confirm:
+            return answer(call, show_intent(intent))
+        return self._confirm(intent, params, call)
+
+    def confirm(self, call: Call) -> Answer:
+        """``POST /v1/payment_intents/{id}/confirm``."""
+        intent = self._store.intent(call.account, call.ids["id"])
+        params = read_intent(call.body, CONFIRM)
+        self._expect(intent, CONFIRMABLE, "confirm")
+        if params.method:
+            method = self._store.adopt_method(params.method)
+            self._check_type(method, intent.method_types)
+            intent.payment_method = method
+        if intent.automatic is not None and params.automatic is None:
+            params.automatic = intent.automatic
+        params.return_url = params.return_url or intent.return_url
+        self._check_confirmable(intent.payment_method, params)
+        return self._confirm(intent, params, call)
+
+    def authenticate(self, intent: Intent, succeeded: bool) -> None:
+        """The payer passes or fails 3-D Secure. Raises ``Refused`` if not asked to."""
+        self._expect(intent, ("requires_action",), "authenticate")
+        intent.next_action = None
+        if succeeded:
+            self._ask_issuer(intent, None)
+            return
+        intent.status = "requires_payment_method"
+        method_id, intent.payment_method = intent.payment_method, None
+        intent.last_error = {
+            "code": "payment_intent_authentication_failure",
+            "doc_url": "https://stripe.com/docs/error-codes/"
+            "payment-intent-authentication-failure",
+            "message": "The provided PaymentMethod has failed authentication.",
+            "payment_method": self._method_object(method_id, intent),
+            "type": "invalid_request_error",
+        }
+        self._tell(intent, "payment_intent.payment_failed", None)
+
+    def capture(self, call: Call) -> Answer:
+        """``POST /v1/payment_intents/{id}/capture``; what is left over is released."""
+        intent = self._store.intent(call.account, call.ids["id"])
+        check_known(call.body, CAPTURE)
+        self._expect(intent, ("requires_capture",), "capture")
+        amount = amount_of(call.body, "amount_to_capture", intent.amount_capturable)
+        if amount > intent.amount_capturable:
+            raise invalid(
+                "The requested capture amount is greater than the amount you can "
+                "capture for this charge.",
+                "amount_to_capture",
+                code="amount_too_large",
+            )
+        charge = _charge_of(intent)
+        self._collect(intent, charge, amount)
+        self._store.move("capture", intent, intent.id, amount, call.key)
+        self._tell_charge(charge, "charge.captured", call)
+        self._tell(intent, "payment_intent.succeeded", call)
+        return answer(call, show_intent(intent))
+
+    def cancel(self, call: Call) -> Answer:
+        """``POST /v1/payment_intents/{id}/cancel``; releases an authorization."""
+        intent = self._store.intent(call.account, call.ids["id"])
+        check_known(call.body, frozenset(("cancellation_reason", "expand")))
+        reason = call.body.get("cancellation_reason")
+        if reason is not None and reason not in CANCELLATIONS:
+            raise invalid(
+                f"Invalid cancellation_reason: must be one of "
+                f"{', '.join(CANCELLATIONS)}",
+                "cancellation_reason",
+            )
+        self._expect(intent, CANCELABLE, "cancel")
+        if intent.status == "requires_capture":
+            held = intent.amount_capturable
+            self._store.move("void", intent, intent.id, held, call.key)
+        self._close(intent, reason)
+        self._tell(intent, "payment_intent.canceled", call)
+        return answer(call, show_intent(intent))
+
+    def _confirm(self, intent: Intent, params: IntentParams, call: Call) -> Answer:
+        method = self._store.method(intent.payment_method or "")
+        intent.last_error = None
+        intent.return_url = params.return_url or intent.return_url
+        intent.key = call.key
+        if method.authentication and params.off_session:
+            return self._decline(intent, AUTHENTICATION_REQUIRED, call)
+        if method.authentication:
+            intent.status = "requires_action"
+            intent.next_action = _next_action(intent, call.base)
+            self._tell(intent, "payment_intent.requires_action", call)
+            return answer(call, show_intent(intent))
+        if method.slow:
+            return self._start_debit(intent, call)
+        if method.decline is not None:
+            return self._decline(intent, method.decline, call)
+        self._approve(intent, call)
+        return answer(call, show_intent(intent))
+
+    def _ask_issuer(self, intent: Intent, call: Call | None) -> None:
+        method = self._store.method(intent.payment_method or "")
+        if method.decline is None:
+            self._approve(intent, call)
+        else:
+            self._fail(intent, method.decline, call)
+
+    def _approve(self, intent: Intent, call: Call | None) -> None:
+        """The issuer says yes: take the money, or put it on hold."""
+        charge = self._new_charge(intent)
+        if intent.capture_method == "manual":
+            charge.capture_before = charge.created + AUTHORIZATION
+            intent.status = "requires_capture"
+            intent.amount_capturable = intent.amount
+            self._store.move("authorize", intent, intent.id, intent.amount, intent.key)
+            self._store.world.clock.schedule(
+                AUTHORIZATION, lambda: self._expire(intent)
+            )
+            self._tell_charge(charge, "charge.succeeded", call)
+            self._tell(intent, "payment_intent.amount_capturable_updated", call)
+            return
+        self._collect(intent, charge, intent.amount)
+        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
+        self._tell_charge(charge, "charge.succeeded", call)
+        self._tell(intent, "payment_intent.succeeded", call)
+
+    def _start_debit(self, intent: Intent, call: Call) -> Answer:
+        charge = self._new_charge(intent)
+        charge.status = "pending"
+        intent.status = "processing"
+        self._store.world.clock.schedule(
+            SETTLEMENT, lambda: self._end_debit(intent, charge)
+        )
+        self._tell_charge(charge, "charge.pending", call)
+        self._tell(intent, "payment_intent.processing", call)
+        return answer(call, show_intent(intent))
+
+    def _end_debit(self, intent: Intent, charge: Charge) -> None:
+        if charge.method.decline is not None:
+            self._fail(intent, charge.method.decline, None, charge)
+            return
+        charge.status = "succeeded"
+        self._collect(intent, charge, intent.amount)
+        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
+        self._tell_charge(charge, "charge.succeeded", None)
+        self._tell(intent, "payment_intent.succeeded", None)
+
+    def _collect(self, intent: Intent, charge: Charge, amount: int) -> None:
+        charge.captured, charge.capture_before = True, None
+        charge.amount_captured = amount
+        charge.balance_transaction = self._store.settle(intent, charge.id, amount)
+        intent.status = "succeeded"
+        intent.amount_received, intent.amount_capturable = amount, 0
+
+    def _decline(self, intent: Intent, decline: Decline, call: Call) -> Answer:
+        """Answer 402; the error carries the intent it belongs to."""
+        details = self._fail(intent, decline, call)
+        shown = dict(details, payment_intent=show_intent(intent))
+        return error(402, stored=True, **shown)
+
+    def _fail(
+        self,
+        intent: Intent,
+        decline: Decline,
+        call: Call | None,
+        charge: Charge | None = None,
+    ) -> Json:
+        charge = charge or self._new_charge(intent)
+        charge.status, charge.decline = "failed", decline
+        intent.status = "requires_payment_method"
+        method_id, intent.payment_method = intent.payment_method, None
+        details: Json = {
+            "advice_code": decline.advice_code,
+            "charge": charge.id,
+            "code": decline.code,
+            "decline_code": decline.decline_code,
+            "message": decline.message,
+            "payment_method": self._method_object(method_id, intent),
+            "type": "card_error",
+        }
+        if decline.param is not None:
+            details["param"] = decline.param
+        intent.last_error = details
+        self._tell_charge(charge, "charge.failed", call)
+        self._tell(intent, "payment_intent.payment_failed", call)
+        return details
+
+    def _expire(self, intent: Intent) -> None:
+        """An authorization that nobody captured lapses; Stripe cancels the intent."""
+        if intent.status == "requires_capture":
+            self._close(intent, "automatic")
+            self._tell_charge(_charge_of(intent), "charge.expired", None)
+            self._tell(intent, "payment_intent.canceled", None)
+
+    def _close(self, intent: Intent, reason: str | None) -> None:
+        intent.status = "canceled"
+        intent.canceled_at = self._store.now()
+        intent.cancellation_reason = reason
+        intent.amount_capturable = 0
+        intent.next_action = None
+
+    def _new_charge(self, intent: Intent) -> Charge:
+        method_id = intent.payment_method or ""
+        method = self._store.method(method_id)
+        charge = Charge(
+            id=new_id("ch_3" if method.type == "card" else "py_3", 23),
+            intent=intent,
+            created=self._store.now(),
+            amount=intent.amount,
+            method_id=method_id,
+            method=method,
+        )
+        intent.charge = self._store.charges[charge.id] = charge
+        return charge
+
+    def _expect(self, intent: Intent, allowed: tuple[str, ...], verb: str) -> None:
+        if intent.status in allowed:
+            return
+        message = (
+            f"You cannot {verb} this PaymentIntent because it has a status of "
+            f"{intent.status}. Only a PaymentIntent with one of the following statuses "
+            f"may be used to {verb}: {', '.join(allowed)}."
+        )
+        raise Refused(
+            error(
+                400,
+                message,
+                stored=True,
+                code="payment_intent_unexpected_state",
+                payment_intent=show_intent(intent),
+            )
+        )
+
+    def _check_type(self, method_id: str, types: list[str]) -> None:
+        kind = self._store.method(method_id).type
+        if types and kind not in types:
+            raise invalid(
+                f"The PaymentMethod provided ({kind}) is not allowed for this "
+                f"PaymentIntent. Its payment_method_types are {', '.join(types)}.",
+                "payment_method",
+                code="payment_intent_incompatible_payment_method",
+            )
+
+    def _check_confirmable(self, method: str | None, params: IntentParams) -> None:
+        if method is None:
+            raise invalid(
+                "You cannot confirm this PaymentIntent because it's missing a payment "
+                "method. Update it with a payment method and then confirm it again.",
+                code="payment_intent_unexpected_state",
+            )
+        redirects = params.automatic is not None and (
+            params.automatic.get("allow_redirects") != "never"
+        )
+        if redirects and not params.return_url and not params.off_session:
+            raise invalid(
+                "This PaymentIntent accepts the payment methods enabled in your "
+                "Dashboard. Because some of them might redirect your customer away "
+                "from your page, you must provide a `return_url`. To accept none "
+                "that redirect, set `automatic_payment_methods[allow_redirects]` to "
+                "`never`."
+            )
+
+    def _method_object(self, id: str | None, intent: Intent) -> Json | None:
+        if id is None:
+            return None
+        return show_method(id, self._store.method(id), intent.created)
+
+    def _tell(self, intent: Intent, type: str, call: Call | None) -> None:
+        self._store.tell(intent.account, type, show_intent(intent), call)
+
+    def _tell_charge(self, charge: Charge, type: str, call: Call | None) -> None:
+        self._store.tell(charge.intent.account, type, show_charge(charge), call)
+
+
+def _charge_of(intent: Intent) -> Charge:
+    if intent.charge is None:
+        raise LookupError(f"{intent.id} has no charge")
+    return intent.charge
+
+
+def _next_action(intent: Intent, base: str) -> Json:
+    url = f"{base}/_stripe/authorize/{intent.id}"
+    if intent.return_url is None:
+        sdk = {"type": "three_d_secure_redirect", "stripe_js": url, "source": url}
+        return {"type": "use_stripe_sdk", "use_stripe_sdk": sdk}
+    return {
+        "type": "redirect_to_url",
+        "redirect_to_url": {"url": url, "return_url": intent.return_url},
+    }

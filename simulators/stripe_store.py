@@ -1,0 +1,150 @@
+"""Everything the simulated Stripe keeps, by account, and the events it tells."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulators.calls import Call, Json, new_id, to_json
+from simulators.ledger import Kind
+from simulators.provider import World
+from simulators.stripe_cards import METHODS, TestMethod
+from simulators.stripe_errors import API_VERSION, missing
+from simulators.stripe_objects import BalanceTransaction, Charge, Intent, Refund
+
+#: Events kept for ``GET /v1/events``, some 30 MB; the oldest are forgotten, as Stripe
+#: forgets them after 30 days.
+MAX_EVENTS: Final = 10_000
+#: Stripe's list price for cards, in basis points of the amount; the fixed part is
+#: left out, since it differs by currency.
+FEE_BASIS_POINTS: Final = 290
+
+
+@dataclass(slots=True)
+class Account:
+    """One merchant's objects, each list in order of creation."""
+
+    intents: list[Intent] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
+    lines: list[BalanceTransaction] = field(default_factory=list)
+    events: deque[Json] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+
+
+class Store:
+    """Objects by id, one account's never visible to another."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.accounts: dict[str, Account] = {}
+        self.intents: dict[str, Intent] = {}
+        self.charges: dict[str, Charge] = {}
+        self.refunds: dict[str, Refund] = {}
+        self.lines: dict[str, tuple[str, BalanceTransaction]] = {}
+        #: Payment methods made of the test tokens, by their own id.
+        self._methods: dict[str, TestMethod] = {}
+
+    def now(self) -> int:
+        """Return whole seconds since the Unix epoch on the simulator's clock."""
+        return int(self.world.clock.now())
+
+    def account(self, name: str) -> Account:
+        """Return an account's objects; an account exists once it is named."""
+        known = self.accounts.get(name)
+        if known is None:
+            known = self.accounts[name] = Account()
+        return known
+
+    def intent(self, account: str, id: str, param: str = "intent") -> Intent:
+        """Return an intent. Raises ``Refused`` where the account has none such."""
+        intent = self.intents.get(id)
+        if intent is None or intent.account != account:
+            raise missing("payment_intent", id, param)
+        return intent
+
+    def charge(self, account: str, id: str, param: str = "id") -> Charge:
+        """Return a charge. Raises ``Refused`` where the account has none such."""
+        charge = self.charges.get(id)
+        if charge is None or charge.intent.account != account:
+            raise missing("charge", id, param)
+        return charge
+
+    def refund(self, account: str, id: str) -> Refund:
+        """Return a refund. Raises ``Refused`` where the account has none such."""
+        refund = self.refunds.get(id)
+        if refund is None or refund.charge.intent.account != account:
+            raise missing("refund", id, "id")
+        return refund
+
+    def adopt_method(self, token: str) -> str:
+        """Return the id of the payment method a token or an id stands for.
+
+        Raises ``Refused`` (400, ``resource_missing``) for an unknown one.
+        """
+        if token in self._methods:
+            return token
+        method = METHODS.get(token)
+        if method is None:
+            raise missing("PaymentMethod", token, "payment_method", 400)
+        id = new_id("pm_1", 23)
+        self._methods[id] = method
+        return id
+
+    def method(self, id: str) -> TestMethod:
+        """Return the method that ``adopt_method`` gave this id."""
+        return self._methods[id]
+
+    def move(
+        self, kind: Kind, intent: Intent, id: str, amount: int, key: str | None
+    ) -> None:
+        """Write a movement of money to the ledger."""
+        self.world.ledger.record(
+            kind,
+            id=id,
+            amount=amount,
+            currency=intent.currency,
+            key=key,
+            account=intent.account,
+            metadata=intent.metadata,
+        )
+
+    def settle(self, intent: Intent, source: str, amount: int) -> str:
+        """Add a line to the balance and return its id; a refund is negative."""
+        account = self.account(intent.account)
+        line = BalanceTransaction(
+            id=new_id("txn_3", 23),
+            position=len(account.lines),
+            created=self.now(),
+            amount=amount,
+            fee=max(amount, 0) * FEE_BASIS_POINTS // 10_000,
+            currency=intent.currency,
+            type="charge" if amount > 0 else "refund",
+            source=source,
+        )
+        account.lines.append(line)
+        self.lines[line.id] = (intent.account, line)
+        return line.id
+
+    def tell(self, account: str, type: str, snapshot: Json, call: Call | None) -> None:
+        """Record an event and send it to the webhook targets.
+
+        ``call`` is the request that caused it; None where time did.
+        """
+        targets = self.world.webhooks.targets
+        event: Json = {
+            "id": new_id("evt_3", 23),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": self.now(),
+            "data": {"object": snapshot},
+            "livemode": False,
+            "pending_webhooks": len(targets),
+            "request": {
+                "id": call.request_id if call is not None else None,
+                "idempotency_key": call.key if call is not None else None,
+            },
+            "type": type,
+        }
+        self.account(account).events.append(event)
+        if targets:
+            self.world.webhooks.publish(event["id"], type, to_json(event))

@@ -1,0 +1,206 @@
+"""Deliver webhooks to the registered targets, well or badly as the faults say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from simulators.calls import Json
+from simulators.faults import Fault, Faults
+
+#: Targets at once; the providers allow 16 and 10.
+MAX_TARGETS: Final = 10
+#: Deliveries remembered for ``GET /_webhooks``; the oldest are forgotten.
+MAX_DELIVERIES: Final = 1_000
+#: Deliveries waiting to be sent; further ones are given up at once.
+MAX_QUEUED: Final = 10_000
+#: Requests on their way at once: a slow receiver must not hold up the others.
+SENDERS: Final = 4
+#: Tries of one delivery. With the waits below they span half a minute, which is
+#: long enough for a receiver to be restarted.
+MAX_TRIES: Final = 8
+#: Seconds before the second try; each further wait is twice as long.
+FIRST_WAIT: Final = 0.25
+#: Seconds a receiver has to answer.
+TIMEOUT: Final = 10.0
+
+#: Makes the headers for a body: ``sign(secret, event id, body, base URL)``.
+Sign = Callable[[str, str, bytes, str], Mapping[str, str]]
+
+
+class BadTarget(ValueError):
+    """The target cannot be registered; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where webhooks go, and the secret (PayPal: the webhook id) they are signed by."""
+
+    url: str
+    secret: str
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One webhook on its way to one target."""
+
+    event_id: str
+    event_type: str
+    target: Target
+    body: bytes = field(repr=False)
+    #: queued, delivered, failed, or dropped by a fault.
+    state: str = "queued"
+    tries: int = 0
+    #: Status of the last answer; None where there was none.
+    status: int | None = None
+
+    def listed(self) -> Json:
+        """Return it as ``GET /_webhooks`` shows it."""
+        return {
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "url": self.target.url,
+            "state": self.state,
+            "tries": self.tries,
+            "status": self.status,
+        }
+
+
+class Webhooks:
+    """The targets, the queue of deliveries and the tasks that send them."""
+
+    def __init__(self, sign: Sign, default_secret: str, faults: Faults) -> None:
+        self._sign = sign
+        self.default_secret = default_secret
+        self._base = ""
+        self._faults = faults
+        self.targets: list[Target] = []
+        self._deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
+        self._queue: asyncio.Queue[Delivery] = asyncio.Queue(MAX_QUEUED)
+        self._reordered: list[Delivery] = []
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def register(self, url: object, secret: object = None) -> Target:
+        """Add a target, or replace the one with the same URL.
+
+        Raises ``BadTarget`` for a URL that is not http(s) or a target too many.
+        """
+        if not isinstance(url, str) or not _is_http(url):
+            raise BadTarget("url must be an absolute http or https URL")
+        if secret is not None and (not isinstance(secret, str) or not secret):
+            raise BadTarget("secret must be a string that is not empty")
+        target = Target(url, secret or self.default_secret)
+        self.targets = [known for known in self.targets if known.url != url]
+        if len(self.targets) >= MAX_TARGETS:
+            raise BadTarget(f"{MAX_TARGETS} targets are registered already")
+        self.targets.append(target)
+        return target
+
+    def publish(self, event_id: str, event_type: str, body: bytes) -> None:
+        """Send one event to every target."""
+        for target in self.targets:
+            self._dispatch(Delivery(event_id, event_type, target, body))
+
+    def listed(self) -> list[Json]:
+        """Return the latest deliveries, oldest first."""
+        return [delivery.listed() for delivery in self._deliveries]
+
+    async def start(self, base: str) -> None:
+        """Start the sending tasks; ``base`` is the simulator's own URL."""
+        self._base = base
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        self._session = aiohttp.ClientSession(timeout=timeout)
+        self._tasks = [
+            asyncio.create_task(self._send_queued(self._session))
+            for _ in range(SENDERS)
+        ]
+
+    async def stop(self) -> None:
+        """Stop at once; what is queued is lost, as the whole state is."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def _dispatch(self, delivery: Delivery) -> None:
+        self._deliveries.append(delivery)
+        fault = self._faults.take_webhook()
+        how = fault.how if fault else None
+        if fault is None:
+            self._enqueue(delivery)
+        elif how == "drop":
+            delivery.state = "dropped"
+        elif how == "delay":
+            loop = asyncio.get_running_loop()
+            loop.call_later(fault.seconds, self._enqueue, delivery)
+        elif how == "reorder":
+            self._hold_back(delivery, fault)
+        else:
+            self._enqueue(delivery)
+            twin = Delivery(
+                delivery.event_id, delivery.event_type, delivery.target, delivery.body
+            )
+            self._deliveries.append(twin)
+            self._enqueue(twin)
+
+    def _hold_back(self, delivery: Delivery, fault: Fault) -> None:
+        """Send the webhooks of this fault last first, once it is spent or times out."""
+        self._reordered.append(delivery)
+        if fault.left == 0:
+            self._release()
+        elif len(self._reordered) == 1:
+            loop = asyncio.get_running_loop()
+            loop.call_later(fault.seconds, self._release)
+
+    def _release(self) -> None:
+        held, self._reordered = self._reordered, []
+        for delivery in reversed(held):
+            self._enqueue(delivery)
+
+    def _enqueue(self, delivery: Delivery) -> None:
+        try:
+            self._queue.put_nowait(delivery)
+        except asyncio.QueueFull:
+            delivery.state = "failed"
+
+    async def _send_queued(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            delivery = await self._queue.get()
+            if await self._try(session, delivery):
+                delivery.state = "delivered"
+            elif delivery.tries >= MAX_TRIES:
+                delivery.state = "failed"
+            else:
+                wait = FIRST_WAIT * 2 ** (delivery.tries - 1)
+                loop = asyncio.get_running_loop()
+                loop.call_later(wait, self._enqueue, delivery)
+
+    async def _try(self, session: aiohttp.ClientSession, delivery: Delivery) -> bool:
+        delivery.tries += 1
+        target = delivery.target
+        headers = {
+            "Content-Type": "application/json",
+            **self._sign(target.secret, delivery.event_id, delivery.body, self._base),
+        }
+        try:
+            async with session.post(
+                target.url, data=delivery.body, headers=headers, allow_redirects=False
+            ) as answer:
+                delivery.status = answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            delivery.status = None
+            return False
+        return 200 <= answer.status < 300
+
+
+def _is_http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
