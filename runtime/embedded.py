@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import processes
+from runtime import probe, processes
 
 HOST: Final = "127.0.0.1"
 REPLICA_SET: Final = "rs0"
 #: Seconds a server has to become ready; a first start on a slow disk takes about 10.
 START_WAIT: Final = 60.0
-#: Milliseconds one question to a starting server may take.
-PROBE_TIMEOUT: Final = 1000
+#: Milliseconds to reach a starting server, and to let it make its replica set.
+CONNECT_TIMEOUT: Final = 1000
+COMMAND_TIMEOUT: Final = 10_000
 #: MongoDB's error codes: no replica set yet; the set's names do not include our port.
 NOT_YET_INITIALIZED: Final = 94
 INVALID_REPLICA_SET_CONFIG: Final = 93
@@ -65,12 +66,13 @@ def redis(home: Path, port: int) -> Server:
     }
     binary = _binary("Redis", ("redis-server", "valkey-server"), _valkey_wheel)
     flags = [text for key, value in options.items() for text in (f"--{key}", value)]
+    url = f"redis://{HOST}:{port}/0"
     return Server(
         name="redis",
         command=(binary, *map(str, flags)),
-        url=f"redis://{HOST}:{port}/0",
+        url=url,
         log=log,
-        ready=lambda: _redis_ready(port),
+        ready=lambda: probe.ready(url),
     )
 
 
@@ -119,17 +121,6 @@ def running(server: Server) -> Iterator[str]:
         yield server.url
 
 
-def _redis_ready(port: int) -> bool:
-    from redis import Redis
-    from redis.exceptions import RedisError
-
-    with Redis(host=HOST, port=port, socket_timeout=PROBE_TIMEOUT / 1000) as client:
-        try:
-            return bool(client.ping())
-        except RedisError:
-            return False
-
-
 def _mongo_ready(port: int) -> bool:
     from pymongo import MongoClient
     from pymongo.errors import OperationFailure, PyMongoError
@@ -139,8 +130,8 @@ def _mongo_ready(port: int) -> bool:
         HOST,
         port,
         directConnection=True,
-        serverSelectionTimeoutMS=PROBE_TIMEOUT,
-        socketTimeoutMS=10 * PROBE_TIMEOUT,
+        serverSelectionTimeoutMS=CONNECT_TIMEOUT,
+        socketTimeoutMS=COMMAND_TIMEOUT,
     ) as client:
         admin = client.admin
         try:

@@ -80,8 +80,7 @@ def stop(process: subprocess.Popen[bytes], *, seconds: float) -> bool:
 
     Returns whether it ended by itself.
     """
-    if process.poll() is None:
-        process.terminate()
+    ask_to_stop(process)
     try:
         process.wait(seconds)
         return True
@@ -89,6 +88,12 @@ def stop(process: subprocess.Popen[bytes], *, seconds: float) -> bool:
         return False
     finally:
         kill_session(process)
+
+
+def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
+    """TERM, to the child alone: it knows how to stop what it started itself."""
+    if process.poll() is None:
+        process.terminate()
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,120 @@
+"""The `payments` command. Heavy imports stay inside the commands, for a quick help."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from domain.errors import PaymentsError
+from runtime import __version__
+from runtime.cli_keys import keys, rotate_keys
+from runtime.cli_payments import show, submit
+from runtime.settings import Settings, SettingsError
+from runtime.stack_state import StackError, settings_of
+
+
+class OneLine(click.Group):
+    """Tells an error of ours in one line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; wrong settings exit with 2, everything else with 1."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            _fail(str(error), 2)
+        except StackError as error:
+            _fail(str(error), error.exit_code)
+        except PaymentsError as error:
+            _fail(f"{error} Run `payments doctor` to see what is wrong.", 1)
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="payments")
+def main() -> None:
+    """Run the payment service and look after it.
+
+    Settings are PAYMENTS_* environment variables; the README lists them.
+    """
+
+
+@main.command()
+@click.option("--detach", "-d", is_flag=True, help="Start it in the background.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, help="Worker processes."
+)
+def up(detach: bool, workers: int) -> None:
+    """Start the whole stack; Ctrl-C stops it."""
+    settings = Settings.read(os.environ)
+    from runtime import logs, stack, stack_control, told
+
+    logs.configure(settings, "stack")
+    if detach:
+        ready = stack_control.start(settings, workers=workers)
+        click.echo(told.started(ready, how_to_stop="payments down"))
+    else:
+        stack.Stack(settings, workers=workers).run(
+            lambda ready: click.echo(told.started(ready, how_to_stop="Ctrl-C"))
+        )
+
+
+@main.command()
+def down() -> None:
+    """Stop the stack that runs in PAYMENTS_HOME."""
+    home = Settings.read(os.environ).home.resolve()
+    from runtime import stack_control
+
+    stopped = stack_control.stop(home)
+    click.echo(f"The stack in {home} {'has stopped' if stopped else 'does not run'}.")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """What runs in PAYMENTS_HOME, and whether it is ready now."""
+    home = Settings.read(os.environ).home.resolve()
+    from runtime import stack_control, told
+
+    found = stack_control.status(home)
+    if found is None:
+        raise StackError(f"no stack runs in {home}. Start one with `payments up`")
+    click.echo(json.dumps(found, indent=2) if as_json else told.status(found))
+
+
+@main.command()
+def init() -> None:
+    """Make the database's indexes and the secret keys that are not there yet."""
+    settings = settings_of(os.environ)
+    from runtime import initialise
+
+    initialise.initialise(settings)
+    click.echo("The database's indexes and the secret keys are in place.")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Check all that the service depends on, with advice for what is wrong."""
+    settings = settings_of(os.environ)
+    from runtime import doctor as checks
+    from runtime import told
+
+    findings = checks.examine(settings)
+    click.echo(told.findings_json(findings) if as_json else told.findings(findings))
+    sys.exit(any(finding.verdict == checks.FAIL for finding in findings))
+
+
+for command in (submit, show, keys, rotate_keys):
+    main.add_command(command)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""`payments keys …` and `payments rotate-keys`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from domain.submission import Mode
+from runtime.settings import Settings
+from runtime.stack_state import StackError, settings_of
+
+if TYPE_CHECKING:
+    from persistence.keys import ApiKey, ApiKeys
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list, roll and revoke API keys."""
+
+
+@keys.command()
+@click.option("--merchant", required=True, help="Whose key it is.")
+@click.option(
+    "--role",
+    type=click.Choice(["merchant", "operator", "admin"]),
+    default="merchant",
+    show_default=True,
+    help="What it may do.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in Mode]),
+    default=Mode.TEST.value,
+    show_default=True,
+    help="Whether its payments are real.",
+)
+@as_json
+def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
+    """Make a key; it is shown this once."""
+    from persistence.keys import Role
+
+    with _api_keys() as found:
+        key, secret = found.create(merchant=merchant, role=Role(role), mode=Mode(mode))
+    _tell_new(key, secret, as_json)
+
+
+@keys.command("list")
+@click.option("--merchant", help="Only this merchant's.")
+@as_json
+def list_keys(merchant: str | None, as_json: bool) -> None:
+    """List keys, without their secrets."""
+    with _api_keys() as found:
+        listed = found.list(merchant)
+    if as_json:
+        click.echo(json.dumps([_row(key) for key in listed], indent=2))
+        return
+    from runtime import told
+
+    click.echo(
+        told.table(
+            ["id", "merchant", "mode", "role", "created", "ends"],
+            [
+                [
+                    *(key.id, key.merchant, key.mode.value, key.role.value),
+                    *(key.created_at.isoformat(" ", "seconds"), _end(key)),
+                ]
+                for key in listed
+            ],
+        )
+    )
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 720),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="How long the old key lives on.",
+)
+@as_json
+def roll(key_id: str, overlap: float, as_json: bool) -> None:
+    """Make a key's successor; the old one lives on for a while."""
+    with _api_keys() as found:
+        key, secret = found.roll(key_id, overlap=timedelta(hours=overlap))
+    _tell_new(key, secret, as_json)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@as_json
+def revoke(key_id: str, as_json: bool) -> None:
+    """End a key now."""
+    with _api_keys() as found:
+        key = found.revoke(key_id)
+    text = f"{key.id} of {key.merchant} is revoked; it stops working within seconds."
+    click.echo(json.dumps(_row(key)) if as_json else text)
+
+
+@click.command("rotate-keys")
+def rotate_keys() -> None:
+    """Encrypt with a fresh key from now on; old ones go on opening what they sealed."""
+    settings = settings_of(os.environ)
+    from runtime import container
+
+    source = container.encryption_keys(settings)
+    if not source.generated:
+        raise StackError(
+            "the encryption keys are in PAYMENTS_ENCRYPTION_KEYS: put a new one before"
+            " them, comma between, and start the processes again"
+        )
+    source.add()
+    click.echo(f"{source.path} has a fresh key. Processes use it once started again.")
+
+
+@contextmanager
+def _api_keys() -> Iterator[ApiKeys]:
+    settings: Settings = settings_of(os.environ)
+    settings.require("mongo_url")
+    from runtime import container
+
+    database = container.open_database(settings)
+    try:
+        yield container.open_keys(settings, database)
+    finally:
+        database.client.close()
+
+
+def _tell_new(key: ApiKey, secret: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "id": key.id,
+                    "key": secret,
+                    "merchant": key.merchant,
+                    "role": key.role.value,
+                    "mode": key.mode.value,
+                }
+            )
+        )
+        return
+    click.echo(secret)
+    click.echo(
+        f"{key.id}: {key.role} of {key.merchant}, {key.mode} mode. Keep the key now:"
+        " it is not stored and cannot be shown again.",
+        err=True,
+    )
+
+
+def _row(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "merchant": key.merchant,
+        "role": key.role.value,
+        "mode": key.mode.value,
+        "created_at": key.created_at.isoformat(),
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+    }
+
+
+def _end(key: ApiKey) -> str:
+    return key.expires_at.isoformat(" ", "seconds") if key.expires_at else "-"

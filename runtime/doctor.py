@@ -1,0 +1,295 @@
+"""`payments doctor`: what the service depends on, and advice for what is wrong."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from domain.submission import Mode
+from runtime import probe, processes
+from runtime.settings import Settings
+
+OK: Final = "ok"
+WARN: Final = "warn"
+FAIL: Final = "fail"
+
+#: Seconds one question may take before its answer is: unreachable.
+TIMEOUT: Final = 3.0
+#: Seconds by which clocks may differ: far below a lease (15 s), so that no worker
+#: takes another's work over too early.
+CLOCK_LIMIT: Final = 1.0
+#: Part of Redis's memory in use above which messages may soon be refused.
+MEMORY_LIMIT: Final = 0.7
+#: A worker tells of itself every 5 seconds; three missed words and a bit mean it died.
+HEARTBEAT_LIMIT: Final = timedelta(seconds=20)
+#: Older releases lack the durable defaults that we are tested with.
+OLDEST_MONGODB: Final = (6, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict on one thing, with a line of advice unless it is ok."""
+
+    name: str
+    verdict: str  #: OK, WARN or FAIL
+    words: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Asks everything once; never raises for what it finds."""
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _http_port,
+        _redis,
+        _mongodb,
+        _providers,
+        _secret_files,
+    ]
+    return [finding for check in checks for finding in check(settings)]
+
+
+def _http_port(settings: Settings) -> Iterator[Finding]:
+    host = probe.reachable(settings.host)
+    address = f"{host}:{settings.port}"
+    if probe.ready(f"http://{address}/readyz"):
+        yield Finding("http", OK, f"the API at {address} accepts payments")
+    elif probe.ready(f"http://{address}/healthz"):
+        yield Finding(
+            "http",
+            FAIL,
+            f"the API at {address} runs but cannot accept payments",
+            f"See what is missing: curl http://{address}/readyz",
+        )
+    elif settings.port and processes.port_is_free(settings.host, settings.port):
+        yield Finding(
+            "http",
+            WARN,
+            f"nothing listens on {address}",
+            "Start the service with `payments up`",
+        )
+    else:
+        yield Finding(
+            "http",
+            FAIL,
+            f"something else listens on {address}",
+            "Free the port, or set PAYMENTS_HTTP_PORT to another",
+        )
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    if not settings.redis_url:
+        yield _unset("redis", "PAYMENTS_REDIS_URL")
+        return
+    with Redis.from_url(
+        settings.redis_url,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    ) as client:
+        try:
+            facts: dict[str, Any] = client.info("everything")
+            before = datetime.now(timezone.utc)
+            seconds, microseconds = client.time()
+            after = datetime.now(timezone.utc)
+        except RedisError as error:
+            yield Finding(
+                "redis",
+                FAIL,
+                f"does not answer ({type(error).__name__})",
+                "Start it, or correct PAYMENTS_REDIS_URL; payments are accepted and"
+                " carried out without it, only more slowly",
+            )
+            return
+    yield Finding("redis", OK, f"version {facts['redis_version']} answers")
+    yield from _redis_facts(facts)
+    theirs = datetime.fromtimestamp(seconds + microseconds / 1e6, timezone.utc)
+    yield _clock("redis clock", theirs, before, after)
+
+
+def _redis_facts(facts: dict[str, Any]) -> Iterator[Finding]:
+    if facts.get("aof_enabled"):
+        yield Finding("redis persistence", OK, "append-only file")
+    else:
+        yield Finding(
+            "redis persistence",
+            WARN,
+            "no append-only file",
+            "Set `appendonly yes`, or a restart delays the payments that were queued",
+        )
+    policy = str(facts.get("maxmemory_policy"))
+    if policy == "noeviction":
+        yield Finding("redis eviction", OK, policy)
+    else:
+        yield Finding(
+            "redis eviction",
+            FAIL,
+            f"{policy} drops messages when the memory is full",
+            "Set `maxmemory-policy noeviction`",
+        )
+    used = int(facts["used_memory"])
+    limit = int(facts.get("maxmemory") or 0) or int(facts["total_system_memory"])
+    share = used / limit
+    text = f"{share:.0%} of {limit // 2**20} MiB in use"
+    if share < MEMORY_LIMIT:
+        yield Finding("redis memory", OK, text)
+    else:
+        yield Finding(
+            "redis memory", FAIL, text, "Give it more memory, or start more workers"
+        )
+
+
+def _mongodb(settings: Settings) -> Iterator[Finding]:
+    if not settings.mongo_url:
+        yield _unset("mongodb", "PAYMENTS_MONGO_URL")
+        return
+    with MongoClient[dict[str, Any]](
+        settings.mongo_url,
+        tz_aware=True,
+        serverSelectionTimeoutMS=int(TIMEOUT * 1000),
+        timeoutMS=int(TIMEOUT * 1000),
+    ) as client:
+        try:
+            before = datetime.now(timezone.utc)
+            hello = client.admin.command("hello")
+            after = datetime.now(timezone.utc)
+            version = str(client.server_info()["version"])
+            workers = list(client[settings.database].workers.find())
+        except PyMongoError as error:
+            yield Finding(
+                "mongodb",
+                FAIL,
+                f"has no primary that answers ({type(error).__name__})",
+                "Start it, or correct PAYMENTS_MONGO_URL; no payment is accepted"
+                " without it",
+            )
+            return
+    yield from _replica_set(hello, version, settings.mode)
+    # Commands answer in UTC without saying so.
+    theirs = hello["localTime"].replace(tzinfo=timezone.utc)
+    yield _clock("mongodb clock", theirs, before, after)
+    yield _workers(workers, theirs)
+
+
+def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Finding]:
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_MONGODB:
+        yield Finding(
+            "mongodb",
+            FAIL,
+            f"version {version} is too old",
+            "Run MongoDB 6.0 or later",
+        )
+    else:
+        yield Finding("mongodb", OK, f"version {version} answers")
+    members = len(hello.get("hosts", ()))
+    name = hello.get("setName")
+    if not name or not hello.get("isWritablePrimary"):
+        yield Finding(
+            "mongodb replica set",
+            FAIL,
+            "not the primary of a replica set, so no write is durable",
+            "Start mongod with --replSet and run rs.initiate(), and name the set in"
+            " PAYMENTS_MONGO_URL by ?replicaSet=",
+        )
+    elif mode is Mode.LIVE and members < 3:
+        yield Finding(
+            "mongodb replica set",
+            WARN,
+            f"{name} has a majority of {members // 2 + 1} of {members}",
+            "Real money wants three members: one may then fail",
+        )
+    else:
+        yield Finding(
+            "mongodb replica set",
+            OK,
+            f"{name} has a primary; a majority is {members // 2 + 1} of {members}",
+        )
+
+
+def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
+    """By the database's clock, which the heartbeats are written with or near to."""
+    live = [one for one in found if now - one["at"] <= HEARTBEAT_LIMIT]
+    if live:
+        slots = sum(int(one["slots"]) for one in live)
+        busy = sum(int(one["busy"]) for one in live)
+        return Finding(
+            "workers", OK, f"{len(live)} alive, {busy} of {slots} slots busy"
+        )
+    if found:
+        last = max(one["at"] for one in found)
+        silent = f"{len(found)} silent since {last.isoformat(' ', 'seconds')}"
+        return Finding("workers", FAIL, silent, "Start one: python -m workers")
+    return Finding(
+        "workers", FAIL, "none has told of itself", "Start one: python -m workers"
+    )
+
+
+def _clock(name: str, theirs: datetime, before: datetime, after: datetime) -> Finding:
+    """``theirs`` was read between ``before`` and ``after`` of our own clock."""
+    ahead = max(theirs - after, before - theirs, timedelta()).total_seconds()
+    if ahead < CLOCK_LIMIT:
+        return Finding(name, OK, f"within {CLOCK_LIMIT:g} s of this machine's")
+    return Finding(
+        name,
+        FAIL,
+        f"{ahead:.1f} s away from this machine's",
+        "Synchronise both clocks by NTP: leases and schedules depend on them",
+    )
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    for name, url in {
+        "stripe": settings.stripe_api_base,
+        "paypal": settings.paypal_api_base,
+    }.items():
+        variable = f"PAYMENTS_{name.upper()}_API_BASE"
+        if not url:
+            yield _unset(name, variable)
+            continue
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname, port), TIMEOUT).close()
+        except OSError as error:
+            yield Finding(
+                name,
+                FAIL,
+                f"{url} cannot be reached ({error.strerror or error})",
+                f"Check the network and {variable}; payments wait and are retried",
+            )
+        else:
+            yield Finding(name, OK, f"{url} can be reached")
+
+
+def _secret_files(settings: Settings) -> Iterator[Finding]:
+    """Generated keys are for the service's own user alone."""
+    folder = settings.home / "keys"
+    for file in sorted(folder.glob("*")):
+        if file.stat().st_mode & 0o077:
+            yield Finding(
+                "key files",
+                FAIL,
+                f"{file} can be read by others",
+                f"Run: chmod 600 {file}",
+            )
+            return
+    yield Finding("key files", OK, "generated keys are readable by their owner alone")
+
+
+def _unset(name: str, variable: str) -> Finding:
+    return Finding(
+        name,
+        FAIL,
+        f"{variable} is not set and no stack runs here",
+        f"Set {variable}, or start everything with `payments up`",
+    )

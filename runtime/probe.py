@@ -1,0 +1,65 @@
+"""Asks a server once whether it serves; never raises and takes about a second."""
+
+from __future__ import annotations
+
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+#: Seconds one question may take: on the loopback, an answer takes milliseconds.
+TIMEOUT: Final = 1.0
+
+
+def ready(url: str) -> bool:
+    """Whether ``url`` serves: 2xx of HTTP, PONG of Redis, a primary of MongoDB."""
+    probes = {"http": _http, "redis": _redis, "mongodb": _mongo}
+    return probes[urlsplit(url).scheme](url)
+
+
+def _http(url: str) -> bool:
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    try:
+        connection.request("GET", parts.path or "/")
+        return 200 <= connection.getresponse().status < 300
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _redis(url: str) -> bool:
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+    from redis.retry import Retry
+
+    with Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    ) as client:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+
+
+def _mongo(url: str) -> bool:
+    from pymongo import MongoClient
+    from pymongo.errors import PyMongoError
+
+    with MongoClient[dict[str, Any]](
+        url, serverSelectionTimeoutMS=int(TIMEOUT * 1000), timeoutMS=int(TIMEOUT * 1000)
+    ) as client:
+        try:
+            return bool(client.admin.command("hello").get("isWritablePrimary"))
+        except PyMongoError:
+            return False
+
+
+def reachable(host: str) -> str:
+    """Where to reach a server that listens on ``host``, which may mean everywhere."""
+    everywhere = ("0.0.0.0", "::")  # nosec B104: compared, never listened on
+    return "127.0.0.1" if host in everywhere else host

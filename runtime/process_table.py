@@ -1,0 +1,68 @@
+"""The programs of the stack: one row each, for `payments up`, Procfile and compose."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime import probe
+
+#: Seconds a program of ours has to stop: longer than the slowest provider call (10 s)
+#: and the settle after it (4 s).
+DRAIN: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program of ours, as the Procfile has it."""
+
+    name: str
+    command: tuple[str, ...]
+    ready_path: str  #: answers 200 once the program does its work
+
+
+PROGRAMS: Final = (
+    Program("web", ("python", "-m", "web"), "/readyz"),
+    Program("worker", ("python", "-m", "workers"), "/metrics"),
+    Program("beat", ("python", "-m", "workers.beat"), "/metrics"),
+    Program("exporter", ("python", "-m", "runtime.exporter"), "/metrics"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One child of a stack: a program of ours, a simulator or a server."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    ready_url: str
+    metrics_url: str | None = None
+    log: Path | None = None  #: where it prints; None: where the stack does
+    stop_seconds: float = DRAIN
+    #: What makes it ready and says so, where asking ``ready_url`` is not enough.
+    prepare: Callable[[], bool] | None = None
+
+    def ready(self) -> bool:
+        """Whether it serves now."""
+        return self.prepare() if self.prepare else probe.ready(self.ready_url)
+
+
+def program_process(
+    program: Program,
+    *,
+    name: str,
+    environment: Mapping[str, str],
+    address: str,
+) -> Process:
+    """``program`` with its HTTP server, or its metrics', at ``address`` (a URL)."""
+    return Process(
+        name=name,
+        command=(sys.executable, *program.command[1:]),
+        environment=environment,
+        ready_url=f"{address}{program.ready_path}",
+        metrics_url=f"{address}/metrics",
+    )

@@ -1,0 +1,202 @@
+"""`payments up`: the whole stack as children of one process in the foreground."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from domain.errors import StoreUnavailable
+from runtime import embedded, initialise, probe, processes, stack_state
+from runtime.process_table import PROGRAMS, Process, program_process
+from runtime.settings import Settings
+from runtime.stack_state import Ports, Ready, Row, StackError, State
+from runtime.supervisor import Interrupted, Supervisor
+
+LOOPBACK: Final = "127.0.0.1"
+#: Seconds a group has to become ready: Python's start on a busy machine.
+START_WAIT: Final = 60.0
+#: Seconds a simulator has to stop; it keeps nothing.
+SIMULATOR_STOP: Final = 5.0
+#: Seconds a server has to stop: a checkpoint of a small database.
+SERVER_STOP: Final = 15.0
+
+
+class Stack:
+    """One run of the stack."""
+
+    def __init__(self, settings: Settings, *, workers: int) -> None:
+        # Children may run elsewhere, so the folder needs its whole name.
+        self._settings = replace(settings, home=settings.home.resolve())
+        self._workers = workers
+        self._filled: dict[str, Any] = {}
+        self._phase = stack_state.STARTING
+        self._supervisor = Supervisor(changed=self._write)
+
+    def run(self, tell: Callable[[Ready], None]) -> None:
+        """Start everything, ``tell`` once it serves, and keep it up until a signal.
+
+        Raises StackError where it cannot start; nothing is left running then.
+        """
+        with self._supervisor.signals(), stack_state.locked(self._settings.home):
+            try:
+                self._write()
+                ready = self._start()
+                self._phase = stack_state.READY
+                self._write()
+                tell(ready)
+                self._supervisor.tend()
+            except Interrupted:
+                pass  # it was asked to stop, and does
+            except (
+                processes.ProcessFailed,
+                embedded.EmbeddedError,
+                StoreUnavailable,
+            ) as error:
+                raise StackError(str(error)) from error
+            finally:
+                self._phase = stack_state.STOPPING
+                self._write()
+                self._supervisor.stop()
+
+    def _start(self) -> Ready:
+        ports = Ports(self._settings.home)
+        if not self._settings.port:
+            self._fill(port=ports.get("web"))
+        elif not processes.port_is_free(self._settings.host, self._settings.port):
+            raise PortBusy(self._settings)
+        servers = [*self._servers(ports), *self._simulators(ports)]
+        if servers:
+            self._supervisor.start(servers, seconds=START_WAIT)
+        initialise.initialise(self._settings)
+        key = initialise.ensure_demo_key(self._settings)
+        self._supervisor.check()
+        self._supervisor.start(self._programs(ports), seconds=START_WAIT)
+        return Ready(self._urls(), key, self._settings.home)
+
+    def _servers(self, ports: Ports) -> list[Process]:
+        """Servers for the addresses that the settings leave open."""
+        found = []
+        home = self._settings.home
+        if not self._settings.redis_url:
+            found.append(embedded.redis(home, ports.get("redis")))
+            self._fill(redis_url=found[-1].url)
+        if not self._settings.mongo_url:
+            found.append(embedded.mongo(home, ports.get("mongo")))
+            self._fill(mongo_url=found[-1].url)
+        return [
+            Process(
+                name=server.name,
+                command=server.command,
+                environment=os.environ,
+                ready_url=server.url,
+                log=server.log,
+                stop_seconds=SERVER_STOP,
+                prepare=server.ready,
+            )
+            for server in found
+        ]
+
+    def _simulators(self, ports: Ports) -> list[Process]:
+        """Simulators for the providers whose addresses the settings leave open."""
+        found = []
+        for name, field in {
+            "stripe": "stripe_api_base",
+            "paypal": "paypal_api_base",
+        }.items():
+            if getattr(self._settings, field):
+                continue
+            port = ports.get(name)
+            url = f"http://{LOOPBACK}:{port}"
+            self._fill(**{field: url})
+            where = ("--host", LOOPBACK, "--port", str(port))
+            found.append(
+                Process(
+                    name=name,
+                    command=(sys.executable, "-m", "simulators", name, *where),
+                    environment=os.environ,
+                    ready_url=f"{url}/_health",
+                    metrics_url=f"{url}/metrics",
+                    log=self._settings.home / "logs" / f"{name}.log",
+                    stop_seconds=SIMULATOR_STOP,
+                )
+            )
+        return found
+
+    def _programs(self, ports: Ports) -> list[Process]:
+        found = []
+        for program in PROGRAMS:
+            count = self._workers if program.name == "worker" else 1
+            for number in range(1, count + 1):
+                name = program.name if number == 1 else f"{program.name}-{number}"
+                address, own = self._api(), self._settings
+                if program.name != "web":
+                    port = ports.get(name)
+                    own = replace(own, metrics_port=port)
+                    address = f"http://{probe.reachable(own.metrics_host)}:{port}"
+                found.append(
+                    program_process(
+                        program,
+                        name=name,
+                        environment={**os.environ, **own.environment()},
+                        address=address,
+                    )
+                )
+        return found
+
+    def _api(self) -> str:
+        return f"http://{probe.reachable(self._settings.host)}:{self._settings.port}"
+
+    def _urls(self) -> dict[str, str]:
+        return {
+            "api": self._api(),
+            "docs": f"{self._api()}/docs",
+            "stripe": self._settings.stripe_api_base,
+            "paypal": self._settings.paypal_api_base,
+        }
+
+    def _fill(self, **values: Any) -> None:
+        """Settle what the settings left open, for the children and for others."""
+        self._settings = replace(self._settings, **values)
+        self._filled |= values
+
+    def _write(self) -> None:
+        filled = {
+            field.metadata["name"]: str(self._filled[field.name])
+            for field in dataclasses.fields(Settings)
+            if field.name in self._filled
+        }
+        rows = [
+            Row(
+                child.process.name,
+                child.pid,
+                child.process.ready_url,
+                child.process.metrics_url,
+            )
+            for child in self._supervisor.children
+        ]
+        home = self._settings.home
+        state = State(
+            pid=os.getpid(),
+            phase=self._phase,
+            home=str(home),
+            urls=self._urls(),
+            filled=filled,
+            processes=tuple(rows),
+        )
+        stack_state.write_state(home, state)
+
+
+class PortBusy(StackError):
+    """The API's port is taken."""
+
+    exit_code = 2
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            f"port {settings.port} on {settings.host} is in use. Free it, or set"
+            " PAYMENTS_HTTP_PORT to another (0 picks a free one)"
+        )

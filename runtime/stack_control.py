@@ -1,0 +1,115 @@
+"""A stack in the background: start it, stop it, ask how it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from runtime import demo_key, probe, processes, stack_state
+from runtime.settings import Settings
+from runtime.stack_state import Ready, StackError, State
+
+#: Seconds a stack has to start: two groups of processes and an empty database.
+START_WAIT: Final = 150.0
+#: Seconds a stack has to stop: its programs drain, then its servers stop.
+STOP_WAIT: Final = 60.0
+
+
+def start(settings: Settings, *, workers: int) -> Ready:
+    """Start a stack in the background; returns once it serves.
+
+    Raises StackError, with the end of the stack's log, where it does not.
+    """
+    home = settings.home.resolve()
+    if stack_state.read_state(home) is not None:
+        raise StackError(
+            f"a stack runs in {home} already. Stop it with `payments down`, or set"
+            " PAYMENTS_HOME and PAYMENTS_HTTP_PORT for another one"
+        )
+    log = home / "logs" / "stack.log"
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)  # its end must not be an older run's
+    with open(log, "ab") as file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "runtime.cli", "up", "--workers", str(workers)],
+            env={**os.environ, "PAYMENTS_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    state = _wait_for(child, home)
+    if state is None:
+        processes.stop(child, seconds=STOP_WAIT)
+        raise StackError(
+            f"the stack did not start. The end of {log}:\n{processes.tail(log)}"
+        )
+    child.returncode = 0  # it lives on without us, so nobody need wait for it
+    return Ready(state.urls, demo_key.read(home), home)
+
+
+def stop(home: Path) -> bool:
+    """Stop the stack of ``home``; False where none runs.
+
+    Raises StackError where it does not stop in time.
+    """
+    state = stack_state.read_state(home)
+    if state is None:
+        return False
+    # The lock is held, so this process is the stack's and no other's.
+    os.kill(state.pid, signal.SIGTERM)
+
+    def stopped() -> bool:
+        return stack_state.read_state(home) is None
+
+    if not processes.wait_until(stopped, seconds=STOP_WAIT):
+        raise StackError(
+            f"the stack (process {state.pid}) has not stopped after {STOP_WAIT:g} s."
+            " Run `payments down` again to stop it at once"
+        )
+    return True
+
+
+def status(home: Path) -> dict[str, Any] | None:
+    """What runs in ``home``, each process asked now; None where nothing does."""
+    state = stack_state.read_state(home)
+    if state is None:
+        return None
+    return {
+        "home": state.home,
+        "urls": dict(state.urls),
+        "processes": [
+            {
+                "name": row.name,
+                "pid": row.pid,
+                "ready": row.pid is not None and probe.ready(row.ready_url),
+                "metrics_url": row.metrics_url,
+            }
+            for row in state.processes
+        ],
+    }
+
+
+def _wait_for(child: subprocess.Popen[bytes], home: Path) -> State | None:
+    """The state of a child that became ready, or None."""
+    found: list[State] = []
+
+    def settled() -> bool:
+        if child.poll() is not None:
+            return True
+        state = stack_state.read_state(home)
+        if state is None or (state.pid, state.phase) != (child.pid, stack_state.READY):
+            return False
+        found.append(state)
+        return True
+
+    try:
+        processes.wait_until(settled, seconds=START_WAIT)
+    except KeyboardInterrupt:
+        processes.stop(child, seconds=STOP_WAIT)
+        raise
+    return found[0] if found else None

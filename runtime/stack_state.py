@@ -1,0 +1,158 @@
+"""What a running stack leaves in its home for others: lock, ports and state."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from runtime import processes
+from runtime.settings import Settings
+
+#: The phases of a stack, in their order.
+STARTING: Final = "starting"
+READY: Final = "ready"
+STOPPING: Final = "stopping"
+
+#: Seconds; a question whether a stack runs takes microseconds.
+ASKING: Final = 0.5
+
+
+class StackError(Exception):
+    """The stack cannot do what it was asked; the message names the next step."""
+
+    exit_code = 1  #: of the command; 2 where the command itself was wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A process as others may know it."""
+
+    name: str
+    pid: int | None  #: None while it waits to be started again
+    ready_url: str
+    metrics_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A running stack."""
+
+    pid: int  #: of the supervisor
+    phase: str
+    home: str
+    urls: Mapping[str, str]
+    #: Variables that the stack set because its settings did not; the others are the
+    #: environment's, and may hold secrets.
+    filled: Mapping[str, str] = field(default_factory=dict)
+    processes: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is told once a stack serves."""
+
+    urls: Mapping[str, str]
+    key: str | None = field(repr=False)  #: the demo merchant's; None with real money
+    home: Path
+
+
+def write_state(home: Path, state: State) -> None:
+    """Replaces the state in one step, so that nobody reads half of it."""
+    fresh = home / "stack.json.new"
+    fresh.write_text(json.dumps(asdict(state), indent=2) + "\n")
+    fresh.replace(home / "stack.json")
+
+
+def read_state(home: Path) -> State | None:
+    """The state of the stack that runs on ``home``, or None where none does."""
+    if not _is_locked(home):
+        return None
+    try:
+        found = json.loads((home / "stack.json").read_text())
+    except FileNotFoundError:
+        return None  # it has just begun to start
+    rows = tuple(Row(**row) for row in found.pop("processes"))
+    return State(**found, processes=rows)
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """The settings in ``environment``; what it leaves open, the running stack fills.
+
+    Raises SettingsError.
+    """
+    settings = Settings.read(environment)
+    state = read_state(settings.home)
+    if state is None:
+        return settings
+    given = {name: value for name, value in environment.items() if value}
+    return Settings.read({**state.filled, **given})
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """Hold ``home`` for one stack; the kernel gives it back when the process ends.
+
+    Raises StackError where another stack holds it.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(home / "stack.lock", "a+") as file:
+        # Somebody who only asks holds the lock for a moment.
+        if not processes.wait_until(lambda: _take(file.fileno()), seconds=ASKING):
+            raise StackError(
+                f"a stack runs in {home} already. Stop it with `payments down`, or"
+                " set PAYMENTS_HOME and PAYMENTS_HTTP_PORT for another one"
+            )
+        state = home / "stack.json"
+        state.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            state.unlink(missing_ok=True)
+
+
+class Ports:
+    """Ports chosen once for a home: whoever starts again finds its old one."""
+
+    def __init__(self, home: Path) -> None:
+        self._file = home / "ports.json"
+        self._kept: dict[str, int] = {}
+        if self._file.exists():
+            self._kept = json.loads(self._file.read_text())
+        self._taken: set[int] = set()
+
+    def get(self, name: str) -> int:
+        """The port of ``name``: the one of old where it is free, else a new one."""
+        port = self._kept.get(name, 0)
+        while port in self._taken | {0} or not processes.port_is_free(
+            "127.0.0.1", port
+        ):
+            port = processes.free_port()
+        self._taken.add(port)
+        self._kept[name] = port
+        self._file.write_text(json.dumps(self._kept, indent=2) + "\n")
+        return port
+
+
+def _is_locked(home: Path) -> bool:
+    try:
+        descriptor = os.open(home / "stack.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _take(descriptor)
+    finally:
+        os.close(descriptor)  # and with it the lock, where we took it
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
