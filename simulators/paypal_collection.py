@@ -7,15 +7,8 @@ from typing import Final
 from simulators.calls import Call, Refused
 from simulators.paypal_errors import error, unprocessable
 from simulators.paypal_money import Money
-from simulators.paypal_objects import (
-    Authorization,
-    Capture,
-    Order,
-    Unit,
-    payer_link,
-    show_authorization,
-    show_capture,
-)
+from simulators.paypal_objects import Authorization, Capture, Order, Unit
+from simulators.paypal_shapes import payer_link, show_authorization, show_capture
 from simulators.paypal_store import Store, new_paypal_id
 from simulators.paypal_vault import Outcome
 

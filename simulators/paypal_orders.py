@@ -9,13 +9,16 @@ from simulators.calls import Answer, Call, Json, Refused
 from simulators.paypal_collection import Collection
 from simulators.paypal_errors import bad_field, error, unprocessable
 from simulators.paypal_money import read_money
-from simulators.paypal_objects import Order, Unit, show_order
+from simulators.paypal_objects import Order, Unit
+from simulators.paypal_shapes import show_order
 from simulators.paypal_store import Store, answer, new_paypal_id, wants_all
 from simulators.paypal_vault import Outcome, outcome_of
 
 #: Seconds a payer has to approve, and then the merchant to capture: three hours each.
 #: Source: the description of an order's links in PayPal's OpenAPI file.
 APPROVAL: Final = 3 * 3600.0
+#: Orders kept, as many as the ledger has rows; past it none is made.
+MAX_ORDERS: Final = 1_000_000
 #: Purchase units of one order.
 MAX_UNITS: Final = 10
 #: Text fields of a purchase unit and the most characters of each.
@@ -40,6 +43,8 @@ class Orders:
     def create(self, call: Call) -> Answer:
         """``POST /v2/checkout/orders``; carried out at once with a vault token."""
         body = call.body
+        if len(self._store.orders) >= MAX_ORDERS:
+            raise Refused(error(500))
         order = Order(
             id=new_paypal_id(),
             account=call.account,

@@ -19,6 +19,7 @@ from typing import Final
 
 from simulators.calls import Answer, Call, Refused, Request, Route, new_id
 from simulators.provider import Page, World
+from simulators.stripe_charging import Charging
 from simulators.stripe_errors import answer, error
 from simulators.stripe_form import BadForm, nest, pairs_of
 from simulators.stripe_intents import Intents
@@ -51,7 +52,8 @@ class Stripe:
     def __init__(self, world: World) -> None:
         self.world = world
         store = Store(world)
-        intents, refunds, reader = Intents(store), Refunds(store), Reader(store)
+        intents = Intents(store, Charging(store))
+        refunds, reader = Refunds(store), Reader(store)
         self._pages = AuthenticationPage(store, intents).pages
         self._accounts: dict[str, str] = {}
         self._reader = reader

@@ -6,14 +6,9 @@ from typing import Final
 
 from simulators.calls import Answer, Call, Json, Refused, new_id
 from simulators.stripe_cards import AUTHENTICATION_REQUIRED, Decline
+from simulators.stripe_charging import Charging, charge_of
 from simulators.stripe_errors import answer, error, invalid
-from simulators.stripe_objects import (
-    Charge,
-    Intent,
-    show_charge,
-    show_intent,
-    show_method,
-)
+from simulators.stripe_objects import Intent
 from simulators.stripe_params import (
     CAPTURE,
     CONFIRM,
@@ -21,15 +16,14 @@ from simulators.stripe_params import (
     IntentParams,
     amount_of,
     check_known,
+    metadata_of,
     read_intent,
 )
+from simulators.stripe_shapes import show_intent
 from simulators.stripe_store import Store
 
-#: Seconds an authorization of a card lasts online: seven days.
-#: Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
-AUTHORIZATION: Final = 7 * 86400
-#: Seconds a bank debit takes to settle: four days, as Stripe says for ACH.
-SETTLEMENT: Final = 4 * 86400
+#: Intents kept, as many as the ledger has rows; past it none is made.
+MAX_INTENTS: Final = 1_000_000
 #: Reasons a caller may give for a cancellation.
 CANCELLATIONS: Final = (
     "duplicate",
@@ -48,13 +42,16 @@ CANCELABLE: Final = (*CONFIRMABLE, "requires_capture")
 class Intents:
     """The state machine of a PaymentIntent."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, charging: Charging) -> None:
         self._store = store
+        self._charging = charging
 
     def create(self, call: Call) -> Answer:
         """``POST /v1/payment_intents``, confirmed at once where asked."""
         params = read_intent(call.body, CREATE)
         store = self._store
+        if len(store.intents) >= MAX_INTENTS:
+            raise Refused(error(500, "The simulator is full.", type="api_error"))
         method = store.adopt_method(params.method) if params.method else None
         if method is not None:
             self._check_type(method, params.types)
@@ -75,7 +72,7 @@ class Intents:
         )
         intents.append(intent)
         store.intents[intent.id] = intent
-        self._tell(intent, "payment_intent.created", call)
+        self._charging.tell(intent, "payment_intent.created", call)
         if not params.confirm:
             return answer(call, show_intent(intent))
         return self._confirm(intent, params, call)
@@ -100,7 +97,7 @@ class Intents:
         self._expect(intent, ("requires_action",), "authenticate")
         intent.next_action = None
         if succeeded:
-            self._ask_issuer(intent, None)
+            self._charging.ask_issuer(intent, None)
             return
         intent.status = "requires_payment_method"
         method_id, intent.payment_method = intent.payment_method, None
@@ -109,10 +106,10 @@ class Intents:
             "doc_url": "https://stripe.com/docs/error-codes/"
             "payment-intent-authentication-failure",
             "message": "The provided PaymentMethod has failed authentication.",
-            "payment_method": self._method_object(method_id, intent),
+            "payment_method": self._charging.method_object(method_id, intent),
             "type": "invalid_request_error",
         }
-        self._tell(intent, "payment_intent.payment_failed", None)
+        self._charging.tell(intent, "payment_intent.payment_failed", None)
 
     def capture(self, call: Call) -> Answer:
         """``POST /v1/payment_intents/{id}/capture``; what is left over is released."""
@@ -127,11 +124,12 @@ class Intents:
                 "amount_to_capture",
                 code="amount_too_large",
             )
-        charge = _charge_of(intent)
-        self._collect(intent, charge, amount)
+        intent.metadata = {**intent.metadata, **metadata_of(call.body)}
+        charge = charge_of(intent)
+        self._charging.collect(intent, charge, amount)
         self._store.move("capture", intent, intent.id, amount, call.key)
-        self._tell_charge(charge, "charge.captured", call)
-        self._tell(intent, "payment_intent.succeeded", call)
+        self._charging.tell_charge(charge, "charge.captured", call)
+        self._charging.tell(intent, "payment_intent.succeeded", call)
         return answer(call, show_intent(intent))
 
     def cancel(self, call: Call) -> Answer:
@@ -149,8 +147,8 @@ class Intents:
         if intent.status == "requires_capture":
             held = intent.amount_capturable
             self._store.move("void", intent, intent.id, held, call.key)
-        self._close(intent, reason)
-        self._tell(intent, "payment_intent.canceled", call)
+        self._charging.close(intent, reason)
+        self._charging.tell(intent, "payment_intent.canceled", call)
         return answer(call, show_intent(intent))
 
     def _confirm(self, intent: Intent, params: IntentParams, call: Call) -> Answer:
@@ -163,129 +161,21 @@ class Intents:
         if method.authentication:
             intent.status = "requires_action"
             intent.next_action = _next_action(intent, call.base)
-            self._tell(intent, "payment_intent.requires_action", call)
+            self._charging.tell(intent, "payment_intent.requires_action", call)
             return answer(call, show_intent(intent))
         if method.slow:
-            return self._start_debit(intent, call)
-        if method.decline is not None:
+            self._charging.start_debit(intent, call)
+        elif method.decline is not None:
             return self._decline(intent, method.decline, call)
-        self._approve(intent, call)
-        return answer(call, show_intent(intent))
-
-    def _ask_issuer(self, intent: Intent, call: Call | None) -> None:
-        method = self._store.method(intent.payment_method or "")
-        if method.decline is None:
-            self._approve(intent, call)
         else:
-            self._fail(intent, method.decline, call)
-
-    def _approve(self, intent: Intent, call: Call | None) -> None:
-        """The issuer says yes: take the money, or put it on hold."""
-        charge = self._new_charge(intent)
-        if intent.capture_method == "manual":
-            charge.capture_before = charge.created + AUTHORIZATION
-            intent.status = "requires_capture"
-            intent.amount_capturable = intent.amount
-            self._store.move("authorize", intent, intent.id, intent.amount, intent.key)
-            self._store.world.clock.schedule(
-                AUTHORIZATION, lambda: self._expire(intent)
-            )
-            self._tell_charge(charge, "charge.succeeded", call)
-            self._tell(intent, "payment_intent.amount_capturable_updated", call)
-            return
-        self._collect(intent, charge, intent.amount)
-        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
-        self._tell_charge(charge, "charge.succeeded", call)
-        self._tell(intent, "payment_intent.succeeded", call)
-
-    def _start_debit(self, intent: Intent, call: Call) -> Answer:
-        charge = self._new_charge(intent)
-        charge.status = "pending"
-        intent.status = "processing"
-        self._store.world.clock.schedule(
-            SETTLEMENT, lambda: self._end_debit(intent, charge)
-        )
-        self._tell_charge(charge, "charge.pending", call)
-        self._tell(intent, "payment_intent.processing", call)
+            self._charging.ask_issuer(intent, call)
         return answer(call, show_intent(intent))
-
-    def _end_debit(self, intent: Intent, charge: Charge) -> None:
-        if charge.method.decline is not None:
-            self._fail(intent, charge.method.decline, None, charge)
-            return
-        charge.status = "succeeded"
-        self._collect(intent, charge, intent.amount)
-        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
-        self._tell_charge(charge, "charge.succeeded", None)
-        self._tell(intent, "payment_intent.succeeded", None)
-
-    def _collect(self, intent: Intent, charge: Charge, amount: int) -> None:
-        charge.captured, charge.capture_before = True, None
-        charge.amount_captured = amount
-        charge.balance_transaction = self._store.settle(intent, charge.id, amount)
-        intent.status = "succeeded"
-        intent.amount_received, intent.amount_capturable = amount, 0
 
     def _decline(self, intent: Intent, decline: Decline, call: Call) -> Answer:
         """Answer 402; the error carries the intent it belongs to."""
-        details = self._fail(intent, decline, call)
+        details = self._charging.fail(intent, decline, call)
         shown = dict(details, payment_intent=show_intent(intent))
         return error(402, stored=True, **shown)
-
-    def _fail(
-        self,
-        intent: Intent,
-        decline: Decline,
-        call: Call | None,
-        charge: Charge | None = None,
-    ) -> Json:
-        charge = charge or self._new_charge(intent)
-        charge.status, charge.decline = "failed", decline
-        intent.status = "requires_payment_method"
-        method_id, intent.payment_method = intent.payment_method, None
-        details: Json = {
-            "advice_code": decline.advice_code,
-            "charge": charge.id,
-            "code": decline.code,
-            "decline_code": decline.decline_code,
-            "message": decline.message,
-            "payment_method": self._method_object(method_id, intent),
-            "type": "card_error",
-        }
-        if decline.param is not None:
-            details["param"] = decline.param
-        intent.last_error = details
-        self._tell_charge(charge, "charge.failed", call)
-        self._tell(intent, "payment_intent.payment_failed", call)
-        return details
-
-    def _expire(self, intent: Intent) -> None:
-        """An authorization that nobody captured lapses; Stripe cancels the intent."""
-        if intent.status == "requires_capture":
-            self._close(intent, "automatic")
-            self._tell_charge(_charge_of(intent), "charge.expired", None)
-            self._tell(intent, "payment_intent.canceled", None)
-
-    def _close(self, intent: Intent, reason: str | None) -> None:
-        intent.status = "canceled"
-        intent.canceled_at = self._store.now()
-        intent.cancellation_reason = reason
-        intent.amount_capturable = 0
-        intent.next_action = None
-
-    def _new_charge(self, intent: Intent) -> Charge:
-        method_id = intent.payment_method or ""
-        method = self._store.method(method_id)
-        charge = Charge(
-            id=new_id("ch_3" if method.type == "card" else "py_3", 23),
-            intent=intent,
-            created=self._store.now(),
-            amount=intent.amount,
-            method_id=method_id,
-            method=method,
-        )
-        intent.charge = self._store.charges[charge.id] = charge
-        return charge
 
     def _expect(self, intent: Intent, allowed: tuple[str, ...], verb: str) -> None:
         if intent.status in allowed:
@@ -333,23 +223,6 @@ class Intents:
                 "that redirect, set `automatic_payment_methods[allow_redirects]` to "
                 "`never`."
             )
-
-    def _method_object(self, id: str | None, intent: Intent) -> Json | None:
-        if id is None:
-            return None
-        return show_method(id, self._store.method(id), intent.created)
-
-    def _tell(self, intent: Intent, type: str, call: Call | None) -> None:
-        self._store.tell(intent.account, type, show_intent(intent), call)
-
-    def _tell_charge(self, charge: Charge, type: str, call: Call | None) -> None:
-        self._store.tell(charge.intent.account, type, show_charge(charge), call)
-
-
-def _charge_of(intent: Intent) -> Charge:
-    if intent.charge is None:
-        raise LookupError(f"{intent.id} has no charge")
-    return intent.charge
 
 
 def _next_action(intent: Intent, base: str) -> Json:

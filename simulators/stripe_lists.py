@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from simulators.calls import Answer, Call, Json
 from simulators.stripe_errors import answer, invalid, missing
-from simulators.stripe_objects import (
+from simulators.stripe_shapes import (
     show_balance_transaction,
     show_charge,
     show_intent,

@@ -12,7 +12,8 @@ from simulators.calls import Answer, Refused, Request, to_json
 from simulators.provider import Page
 from simulators.stripe_errors import error
 from simulators.stripe_intents import Intents
-from simulators.stripe_objects import Intent, show_intent
+from simulators.stripe_objects import Intent
+from simulators.stripe_shapes import show_intent
 from simulators.stripe_store import Store
 
 OUTCOMES: Final = ("succeed", "fail")

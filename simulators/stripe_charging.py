@@ -1,0 +1,158 @@
+"""What issuers and banks do with a confirmed PaymentIntent, now or days later."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from simulators.calls import Call, Json, new_id
+from simulators.stripe_cards import Decline
+from simulators.stripe_objects import Charge, Intent
+from simulators.stripe_shapes import show_charge, show_intent, show_method
+from simulators.stripe_store import Store
+
+#: Seconds an authorization of a card lasts online: seven days.
+#: Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+AUTHORIZATION: Final = 7 * 86400
+#: Seconds a bank debit takes to settle: four days, as Stripe says for ACH.
+SETTLEMENT: Final = 4 * 86400
+
+
+class Charging:
+    """Makes charges, moves money and tells of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def ask_issuer(self, intent: Intent, call: Call | None) -> None:
+        """Approve or decline, as the test method says."""
+        method = self._store.method(intent.payment_method or "")
+        if method.decline is None:
+            self._approve(intent, call)
+        else:
+            self.fail(intent, method.decline, call)
+
+    def _approve(self, intent: Intent, call: Call | None) -> None:
+        """The issuer says yes: take the money, or put it on hold."""
+        charge = self._new_charge(intent)
+        if intent.capture_method == "manual":
+            charge.capture_before = charge.created + AUTHORIZATION
+            intent.status = "requires_capture"
+            intent.amount_capturable = intent.amount
+            self._store.move("authorize", intent, intent.id, intent.amount, intent.key)
+            self._store.world.clock.schedule(
+                AUTHORIZATION, lambda: self._expire(intent)
+            )
+            self.tell_charge(charge, "charge.succeeded", call)
+            self.tell(intent, "payment_intent.amount_capturable_updated", call)
+            return
+        self.collect(intent, charge, intent.amount)
+        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
+        self.tell_charge(charge, "charge.succeeded", call)
+        self.tell(intent, "payment_intent.succeeded", call)
+
+    def start_debit(self, intent: Intent, call: Call) -> None:
+        """Collect from a bank account, which takes days."""
+        charge = self._new_charge(intent)
+        charge.status = "pending"
+        intent.status = "processing"
+        self._store.world.clock.schedule(
+            SETTLEMENT, lambda: self._end_debit(intent, charge)
+        )
+        self.tell_charge(charge, "charge.pending", call)
+        self.tell(intent, "payment_intent.processing", call)
+
+    def _end_debit(self, intent: Intent, charge: Charge) -> None:
+        if charge.method.decline is not None:
+            self.fail(intent, charge.method.decline, None, charge)
+            return
+        charge.status = "succeeded"
+        self.collect(intent, charge, intent.amount)
+        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
+        self.tell_charge(charge, "charge.succeeded", None)
+        self.tell(intent, "payment_intent.succeeded", None)
+
+    def collect(self, intent: Intent, charge: Charge, amount: int) -> None:
+        """Count money as received; the caller writes the ledger."""
+        charge.captured, charge.capture_before = True, None
+        charge.amount_captured = amount
+        charge.balance_transaction = self._store.settle(intent, charge.id, amount)
+        intent.status = "succeeded"
+        intent.amount_received, intent.amount_capturable = amount, 0
+
+    def fail(
+        self,
+        intent: Intent,
+        decline: Decline,
+        call: Call | None,
+        charge: Charge | None = None,
+    ) -> Json:
+        """Record a decline and return Stripe's error object for it."""
+        charge = charge or self._new_charge(intent)
+        charge.status, charge.decline = "failed", decline
+        intent.status = "requires_payment_method"
+        method_id, intent.payment_method = intent.payment_method, None
+        details: Json = {
+            "advice_code": decline.advice_code,
+            "charge": charge.id,
+            "code": decline.code,
+            "decline_code": decline.decline_code,
+            "message": decline.message,
+            "payment_method": self.method_object(method_id, intent),
+            "type": "card_error",
+        }
+        if decline.param is not None:
+            details["param"] = decline.param
+        intent.last_error = details
+        self.tell_charge(charge, "charge.failed", call)
+        self.tell(intent, "payment_intent.payment_failed", call)
+        return details
+
+    def _expire(self, intent: Intent) -> None:
+        """An authorization that nobody captured lapses; Stripe cancels the intent."""
+        if intent.status == "requires_capture":
+            self.close(intent, "automatic")
+            self.tell_charge(charge_of(intent), "charge.expired", None)
+            self.tell(intent, "payment_intent.canceled", None)
+
+    def close(self, intent: Intent, reason: str | None) -> None:
+        """Cancel an intent; what was held is released."""
+        intent.status = "canceled"
+        intent.canceled_at = self._store.now()
+        intent.cancellation_reason = reason
+        intent.amount_capturable = 0
+        intent.next_action = None
+
+    def _new_charge(self, intent: Intent) -> Charge:
+        method_id = intent.payment_method or ""
+        method = self._store.method(method_id)
+        charge = Charge(
+            id=new_id("ch_3" if method.type == "card" else "py_3", 23),
+            intent=intent,
+            created=self._store.now(),
+            amount=intent.amount,
+            method_id=method_id,
+            method=method,
+        )
+        intent.charge = self._store.charges[charge.id] = charge
+        return charge
+
+    def method_object(self, id: str | None, intent: Intent) -> Json | None:
+        """Return the payment method, as errors carry it."""
+        if id is None:
+            return None
+        return show_method(id, self._store.method(id), intent.created)
+
+    def tell(self, intent: Intent, type: str, call: Call | None) -> None:
+        """Send an event about an intent."""
+        self._store.tell(intent.account, type, show_intent(intent), call)
+
+    def tell_charge(self, charge: Charge, type: str, call: Call | None) -> None:
+        """Send an event about a charge."""
+        self._store.tell(charge.intent.account, type, show_charge(charge), call)
+
+
+def charge_of(intent: Intent) -> Charge:
+    """Return the charge of an intent that has one."""
+    if intent.charge is None:
+        raise LookupError(f"{intent.id} has no charge")
+    return intent.charge
