@@ -20,6 +20,7 @@ from redis import Redis
 
 from runtime import embedded, processes
 from runtime.settings import Settings
+from tests.running_stack import RunningStack, running_stack
 
 #: Seconds a simulator has to open its port; starting Python takes most of it.
 SIMULATOR_WAIT = 20.0
@@ -57,6 +58,13 @@ def stripe_url(servers_home: Path) -> Iterator[str]:
 def paypal_url(servers_home: Path) -> Iterator[str]:
     """The base URL of a running PayPal simulator, shared by the session."""
     yield from _simulator("paypal", servers_home)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A whole stack of the session's own, as `payments up --detach` starts it."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
 
 
 @pytest.fixture
