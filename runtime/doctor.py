@@ -59,6 +59,21 @@ def examine(settings: Settings) -> list[Finding]:
     return [finding for check in checks for finding in check(settings)]
 
 
+def clock_finding(
+    name: str, theirs: datetime, before: datetime, after: datetime
+) -> Finding:
+    """How far apart two clocks are; ``theirs`` was read between our own two times."""
+    ahead = max(theirs - after, before - theirs, timedelta()).total_seconds()
+    if ahead < CLOCK_LIMIT:
+        return Finding(name, OK, f"within {CLOCK_LIMIT:g} s of this machine's")
+    return Finding(
+        name,
+        FAIL,
+        f"{ahead:.1f} s away from this machine's",
+        "Synchronise both clocks by NTP: leases and schedules depend on them",
+    )
+
+
 def _http_port(settings: Settings) -> Iterator[Finding]:
     host = probe.reachable(settings.host)
     address = f"{host}:{settings.port}"
@@ -114,7 +129,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     yield Finding("redis", OK, f"version {facts['redis_version']} answers")
     yield from _redis_facts(facts)
     theirs = datetime.fromtimestamp(seconds + microseconds / 1e6, timezone.utc)
-    yield _clock("redis clock", theirs, before, after)
+    yield clock_finding("redis clock", theirs, before, after)
 
 
 def _redis_facts(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -177,7 +192,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     yield from _replica_set(hello, version, settings.mode)
     # Commands answer in UTC without saying so.
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
-    yield _clock("mongodb clock", theirs, before, after)
+    yield clock_finding("mongodb clock", theirs, before, after)
     yield _workers(workers, theirs)
 
 
@@ -231,19 +246,6 @@ def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
         return Finding("workers", FAIL, silent, "Start one: python -m workers")
     return Finding(
         "workers", FAIL, "none has told of itself", "Start one: python -m workers"
-    )
-
-
-def _clock(name: str, theirs: datetime, before: datetime, after: datetime) -> Finding:
-    """``theirs`` was read between ``before`` and ``after`` of our own clock."""
-    ahead = max(theirs - after, before - theirs, timedelta()).total_seconds()
-    if ahead < CLOCK_LIMIT:
-        return Finding(name, OK, f"within {CLOCK_LIMIT:g} s of this machine's")
-    return Finding(
-        name,
-        FAIL,
-        f"{ahead:.1f} s away from this machine's",
-        "Synchronise both clocks by NTP: leases and schedules depend on them",
     )
 
 

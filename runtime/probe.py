@@ -1,7 +1,11 @@
-"""Asks a server once whether it serves; never raises and takes about a second."""
+"""Asks a server once whether it serves; never raises and takes about a second.
+
+``python -m runtime.probe URL`` exits with 0 where it does: containers ask like this.
+"""
 
 from __future__ import annotations
 
+import sys
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -63,3 +67,7 @@ def reachable(host: str) -> str:
     """Where to reach a server that listens on ``host``, which may mean everywhere."""
     everywhere = ("0.0.0.0", "::")  # nosec B104: compared, never listened on
     return "127.0.0.1" if host in everywhere else host
+
+
+if __name__ == "__main__":
+    sys.exit(not ready(sys.argv[1]))

@@ -57,7 +57,7 @@ def read_jobs(lines: Iterable[str]) -> list[Job]:
             continue
         try:
             jobs.append(_job(number, json.loads(line), seen))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError):
             raise StackError(
                 f"line {number} is no payment: write a JSON object, either a payment"
                 ' or {"idempotency_key": …, "payment": {…}, "expect": …}'
@@ -89,7 +89,9 @@ def submit(
     return sorted(outcomes, key=lambda outcome: outcome.line)
 
 
-def _job(number: int, found: dict[str, Any], seen: Counter[str]) -> Job:
+def _job(number: int, found: Any, seen: Counter[str]) -> Job:
+    if not isinstance(found, dict):
+        raise TypeError
     body = found.get("payment", found)
     if not isinstance(body, dict):
         raise TypeError

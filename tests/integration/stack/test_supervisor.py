@@ -1,0 +1,192 @@
+"""The supervisor with real children: small shell programs that behave badly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime import processes
+from runtime.process_table import Process
+from runtime.supervisor import Interrupted, Supervisor
+
+#: Seconds until which everything here has happened; most takes a tenth of one.
+SOON = 10.0
+
+
+def shell(tmp_path: Path, script: str, *, name: str = "child") -> Process:
+    """A child that is ready once it made ``<name>.ready``, and may print."""
+    ready = tmp_path / f"{name}.ready"
+    return Process(
+        name=name,
+        command=("/bin/sh", "-c", script.replace("READY", f"touch {ready}")),
+        environment=os.environ,
+        ready_url="http://127.0.0.1:9/",
+        log=tmp_path / f"{name}.log",
+        stop_seconds=0.5,
+        prepare=ready.exists,
+    )
+
+
+def supervisor() -> Supervisor:
+    return Supervisor(changed=lambda: None)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def signal_when(condition: Path, *numbers: signal.Signals) -> threading.Thread:
+    """Sends signals to this process once a file is there, as a terminal would."""
+
+    def send() -> None:
+        processes.wait_until(condition.exists, seconds=SOON)
+        for number in numbers:
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_a_child_that_ignores_term_is_killed_with_what_it_started(
+    tmp_path: Path,
+) -> None:
+    script = f"trap '' TERM; sleep 600 & echo $! > {tmp_path}/helper; READY; wait; wait"
+    keeper = supervisor()
+    keeper.start([shell(tmp_path, script)], seconds=SOON)
+    pid = keeper.children[0].pid
+    helper = int((tmp_path / "helper").read_text())
+    keeper.stop()
+    assert pid is not None and gone(pid)
+    # A helper that we did not start is reaped by init; it needs a moment.
+    assert processes.wait_until(
+        lambda: gone(helper) or _is_zombie(helper), seconds=SOON
+    )
+
+
+def test_a_child_that_stops_on_term_is_given_its_time(tmp_path: Path) -> None:
+    script = f"trap 'sleep 0.2; touch {tmp_path}/drained; exit 0' TERM; READY;"
+    keeper = supervisor()
+    keeper.start(
+        [shell(tmp_path, script + "while :; do sleep 0.02; done")], seconds=SOON
+    )
+    keeper.stop()
+    assert (tmp_path / "drained").exists()
+
+
+def test_a_child_that_dies_while_starting_is_told_with_its_last_words(
+    tmp_path: Path,
+) -> None:
+    keeper = supervisor()
+    with pytest.raises(processes.ProcessFailed, match="code 3 .*: no disk left"):
+        keeper.start([shell(tmp_path, "echo no disk left >&2; exit 3")], seconds=SOON)
+    keeper.stop()
+
+
+def test_a_child_that_never_becomes_ready_is_named(tmp_path: Path) -> None:
+    keeper = supervisor()
+    with pytest.raises(processes.ProcessFailed, match="^slow: not ready after 0.2 s"):
+        keeper.start([shell(tmp_path, "exec sleep 600", name="slow")], seconds=0.2)
+    pid = keeper.children[0].pid
+    keeper.stop()
+    assert pid is not None and gone(pid)
+
+
+def test_a_child_that_dies_is_started_again_and_a_signal_ends_it_all(
+    tmp_path: Path,
+) -> None:
+    again = tmp_path / "again"
+    script = f"if [ -e {tmp_path}/child.ready ]; then touch {again}; exec sleep 600;"
+    keeper = supervisor()
+    with keeper.signals():
+        keeper.start(
+            [shell(tmp_path, f"{script} fi; READY; sleep 0.2; exit 1")], seconds=SOON
+        )
+        first = keeper.children[0].pid
+        sender = signal_when(again, signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            keeper.tend()
+        sender.join()
+        second = keeper.children[0].pid
+        keeper.stop()
+    assert again.exists()
+    assert second is not None and second != first and gone(second)
+
+
+def test_ctrl_c_during_start_up_is_heard_at_once(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    child = shell(tmp_path, f"touch {started}; exec sleep 600")
+    keeper = supervisor()
+    with keeper.signals():
+        sender = signal_when(started, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            keeper.start([child], seconds=600)
+        sender.join()
+        keeper.stop()
+    assert keeper.children == []
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_slow_child(tmp_path: Path) -> None:
+    slow = shell(
+        tmp_path,
+        f"trap 'touch {tmp_path}/asked' TERM; READY; while :; do sleep 0.02; done",
+    )
+    patient = Process(
+        name=slow.name,
+        command=slow.command,
+        environment=slow.environment,
+        ready_url=slow.ready_url,
+        stop_seconds=600,
+        prepare=slow.prepare,
+    )
+    keeper = supervisor()
+    with keeper.signals():
+        keeper.start([patient], seconds=SOON)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted):
+            keeper.tend()
+        sender = signal_when(tmp_path / "asked", signal.SIGINT)
+        began = time.monotonic()
+        keeper.stop()
+        sender.join()
+    assert time.monotonic() - began < SOON
+
+
+def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
+    script = (
+        "import os, time; from pathlib import Path; from runtime import processes;"
+        "child = processes.start(['sleep', '600'], environment=os.environ, log=None);"
+        f"Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid)); time.sleep(600)"
+    )
+    parent = processes.start(
+        [sys.executable, "-c", script], environment=os.environ, log=tmp_path / "log"
+    )
+    pid_file = tmp_path / "pid"
+    try:
+        assert processes.wait_until(
+            lambda: pid_file.exists() and bool(pid_file.read_text()), seconds=SOON
+        ), processes.tail(tmp_path / "log")
+        child = int(pid_file.read_text())
+        assert not gone(child)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert processes.wait_until(lambda: gone(child) or _is_zombie(child), seconds=SOON)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, but not yet reaped by whoever adopted it."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True

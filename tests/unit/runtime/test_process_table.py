@@ -1,0 +1,116 @@
+"""Procfile, compose file and `payments up` are three spellings of one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from runtime.process_table import DRAIN, PROGRAMS
+from runtime.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+COMPOSE: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: body for name, body in SERVICES.items() if body["image"] == "payments"}
+#: Settings that have no place in a container: it has no servers and no home of its own.
+NOT_IN_CONTAINERS = {"home", "database", "web_threads", "worker_slots"}
+
+
+def test_the_procfile_has_the_programs_of_the_table() -> None:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    named = dict(line.split(": ", 1) for line in lines)
+    assert named == {one.name: " ".join(one.command) for one in PROGRAMS}
+
+
+def test_compose_runs_the_programs_of_the_table_and_init() -> None:
+    commands = {name: tuple(body["command"]) for name, body in OURS.items()}
+    assert commands.pop("init") == ("python", "-m", "runtime.cli", "init")
+    assert commands == {one.name: one.command for one in PROGRAMS}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda one: one.name)
+def test_compose_asks_each_program_where_the_table_does(program: Any) -> None:
+    port = 8000 if program.name == "web" else 9100
+    asked = SERVICES[program.name]["healthcheck"]["test"][-1]
+    assert asked == f"http://127.0.0.1:{port}{program.ready_path}"
+
+
+def test_compose_gives_every_setting_and_none_that_is_unknown() -> None:
+    known = {
+        field.metadata["name"]
+        for field in dataclasses.fields(Settings)
+        if field.name not in NOT_IN_CONTAINERS
+    }
+    for name, body in OURS.items():
+        assert set(body["environment"]) == known, name
+
+
+def test_compose_has_no_default_for_a_secret() -> None:
+    given = OURS["web"]["environment"]
+    for field in dataclasses.fields(Settings):
+        # The addresses of compose's own servers hold no password.
+        if field.metadata["secret"] and not field.name.endswith("_url"):
+            name = field.metadata["name"]
+            assert given[name].startswith(f"${{{name}:?"), name
+
+
+def test_every_container_is_bounded_restarted_and_asked_whether_it_is_well() -> None:
+    for name, body in SERVICES.items():
+        assert body["mem_limit"], name
+        assert body["restart"].startswith(("unless-stopped", "on-failure")), name
+        assert body["healthcheck"], name
+        assert body["cap_drop"] == ["ALL"], name
+
+
+def test_no_container_runs_as_root() -> None:
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")
+    for stage in stages:
+        if " AS service" in stage or " AS simulators" in stage:
+            assert "\nUSER 10001" in stage
+    for name, body in SERVICES.items():
+        if "build" not in body:
+            assert int(body["user"].partition(":")[0]) > 0, name
+
+
+def test_containers_have_longer_to_stop_than_the_programs_in_them() -> None:
+    for name, body in OURS.items():
+        assert int(body["stop_grace_period"].removesuffix("s")) > DRAIN, name
+
+
+def test_prometheus_scrapes_every_program() -> None:
+    config = YAML(typ="safe").load(ROOT / "deploy" / "prometheus.yml")
+    targets = {
+        job["job_name"]: (found["names"], found["port"])
+        for job in config["scrape_configs"]
+        for found in job["dns_sd_configs"]
+    }
+    assert targets == {
+        one.name: ([one.name], 8000 if one.name == "web" else 9100) for one in PROGRAMS
+    }
+
+
+def test_the_compose_file_follows_the_published_specification() -> None:
+    checked = _tool(
+        "check-jsonschema",
+        *("--builtin-schema", "vendor.compose-spec", "docker-compose.yml"),
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    checked = _tool("hadolint", "Dockerfile")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def _tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program of this environment at the top of the checkout."""
+    program = Path(sys.executable).parent / name
+    return subprocess.run(
+        [str(program), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
