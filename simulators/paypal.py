@@ -218,7 +218,7 @@ def _oauth_error(status: int, code: str, description: str) -> Answer:
 
 def _json_body(request: Request) -> Json:
     """Return the object sent; a list, as a patch is, becomes ``{"patch": [...]}``."""
-    if not request.body:
+    if not request.body or request.method == "GET":
         return {}
     try:
         body = json.loads(request.body)
@@ -226,6 +226,9 @@ def _json_body(request: Request) -> Json:
         raise Refused(error(400, "MALFORMED_REQUEST_JSON")) from None
     if isinstance(body, list):
         return {"patch": body}
+    if body is None:
+        # The paypalrestsdk package sends null where there is nothing to say.
+        return {}
     if not isinstance(body, dict):
         raise Refused(error(400, "MALFORMED_REQUEST_JSON"))
     return body

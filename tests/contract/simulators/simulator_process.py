@@ -1,0 +1,223 @@
+"""Start simulators as a user starts them, and talk to their control endpoints."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+#: Seconds anything awaited may take before a test fails.
+PATIENCE = 10.0
+
+
+class Simulator:
+    """A running simulator process."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+        self.http = requests.Session()
+
+    def get(self, path: str) -> Any:
+        """GET JSON from a control endpoint."""
+        return self.http.get(self.url + path, timeout=PATIENCE).json()
+
+    def post(self, path: str, body: object) -> requests.Response:
+        """POST JSON to a control endpoint."""
+        return self.http.post(self.url + path, json=body, timeout=PATIENCE)
+
+    def arm(self, **fault: object) -> None:
+        """Arm a fault."""
+        answer = self.post("/_faults", fault)
+        assert answer.status_code == 201, answer.text
+
+    def heal(self) -> None:
+        """Disarm every fault."""
+        self.http.delete(self.url + "/_faults", timeout=PATIENCE)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock."""
+        answer = self.post("/_clock", {"advance_seconds": seconds})
+        assert answer.status_code == 200, answer.text
+
+    def movements(self, **wanted: object) -> list[dict[str, Any]]:
+        """Return the ledger's rows that have these fields."""
+        rows: list[dict[str, Any]] = self.get("/_ledger")["movements"]
+        return [row for row in rows if wanted.items() <= row.items()]
+
+    def stripe(
+        self,
+        method: str,
+        path: str,
+        form: dict[str, str] | None = None,
+        *,
+        merchant: str,
+        key: str | None = None,
+    ) -> requests.Response:
+        """Call the simulated Stripe with raw HTTP."""
+        headers = {"Authorization": f"Bearer {merchant}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return self.http.request(
+            method, self.url + path, data=form, headers=headers, timeout=PATIENCE
+        )
+
+    def paypal_token(self, client: str, secret: str = "secret") -> requests.Response:
+        """Ask the simulated PayPal for an access token."""
+        return self.http.post(
+            f"{self.url}/v1/oauth2/token",
+            data={"grant_type": "client_credentials"},
+            auth=HTTPBasicAuth(client, secret),
+            timeout=PATIENCE,
+        )
+
+
+class PayPalCaller:
+    """One merchant's raw HTTP calls to the simulated PayPal."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.client = f"merchant-{uuid.uuid4().hex}"
+        self.token = ""
+        self.renew_token()
+
+    def renew_token(self) -> None:
+        """Ask for a new access token; moving the clock makes the old one expire."""
+        answer = self.simulator.paypal_token(self.client)
+        self.token = answer.json()["access_token"]
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = None,
+        minimal: bool = False,
+    ) -> requests.Response:
+        """Call an operation; the whole object is asked for unless ``minimal``."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if key is not None:
+            headers["PayPal-Request-Id"] = key
+        if not minimal:
+            headers["Prefer"] = "return=representation"
+        return self.simulator.http.request(
+            method,
+            self.simulator.url + path,
+            json=body,
+            headers=headers,
+            timeout=PATIENCE,
+        )
+
+    def order(
+        self, vault: str | None = "vault_ok", key: str | None = None, **changes: Any
+    ) -> requests.Response:
+        """Create an order of one unit; ``changes`` replace fields of the unit."""
+        body = order_body(vault, **changes)
+        return self.call("POST", "/v2/checkout/orders", body, key=key or new_key())
+
+
+def order_body(
+    vault: str | None,
+    intent: str = "CAPTURE",
+    value: str = "19.99",
+    currency: str = "USD",
+    **unit: Any,
+) -> dict[str, Any]:
+    """Return the body of an order for one unit."""
+    amount = {"currency_code": currency, "value": value}
+    body: dict[str, Any] = {"intent": intent, "purchase_units": [{"amount": amount}]}
+    body["purchase_units"][0] |= unit
+    if vault is not None:
+        body["payment_source"] = {"paypal": {"vault_id": vault}}
+    return body
+
+
+def issue_of(answer: requests.Response) -> str:
+    """Return the issue of a PayPal error."""
+    issue: str = answer.json()["details"][0]["issue"]
+    return issue
+
+
+def new_key() -> str:
+    """Return a key that no other test uses."""
+    return uuid.uuid4().hex
+
+
+def eventually(condition: Callable[[], Any], what: str) -> Any:
+    """Return the first true value; fail after ``PATIENCE`` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"did not happen in {PATIENCE} s: {what}")
+
+
+@contextmanager
+def simulator(name: str, *options: str) -> Iterator[Simulator]:
+    """Run one simulator on a port of its own choice until the block ends."""
+    command = [sys.executable, "-m", "simulators", name, "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert ready["event"] == "ready" and ready["name"] == name
+        running = Simulator(process, ready["url"])
+        try:
+            yield running
+        finally:
+            running.http.close()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
+
+
+class Receiver:
+    """A web server that records webhooks and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[dict[str, str], bytes]] = []
+        #: Statuses of the next answers; 200 when there are none left.
+        self.statuses: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                receiver.received.append((dict(self.headers), body))
+                status = receiver.statuses.pop(0) if receiver.statuses else 200
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Keep the test output clean."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hooks"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def types(self) -> list[str]:
+        """Return the types of the events received, in order."""
+        events = [json.loads(body) for _, body in list(self.received)]
+        return [event.get("type") or event["event_type"] for event in events]
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
