@@ -1,8 +1,9 @@
 """Payments as documents and back: pure, but for the vault's ciphers.
 
 What people or providers could be harmed by is sealed field by field:
-``payment_method``, ``email``, ``description``, ``return_url``, ``metadata`` and the
-body of a send.
+``payment_method``, ``email``, ``description``, ``return_url``, ``metadata``, the body
+of a send, a failure's message (providers quote tokens there) and the address of a
+next action.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from domain.answer import Failure, NextAction
 from domain.money import Money
@@ -20,9 +21,6 @@ from domain.submission import Mode, ProviderName, Submission
 from persistence.vault import Vault
 
 Document = dict[str, Any]
-
-#: Fields that only the submission knows; they are written once.
-SEALED: Final = ("payment_method", "email", "description", "return_url", "metadata")
 
 
 def encode(payment: Payment, vault: Vault) -> Document:
@@ -64,6 +62,7 @@ def progress(payment: Payment, vault: Vault) -> Document:
     while it is, which keeps its index small.
     """
     state = payment.operation.state
+    action, error = payment.next_action, payment.last_error
     return {
         "status": payment.status.value,
         "open": None if state in FINAL else state.value,
@@ -72,8 +71,8 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "captured": payment.captured,
         "refunded": payment.refunded,
         "refs": dict(payment.refs),
-        "next_action": asdict(payment.next_action) if payment.next_action else None,
-        "last_error": asdict(payment.last_error) if payment.last_error else None,
+        "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
+        "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
     }
@@ -119,8 +118,10 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
         captured=document["captured"],
         refunded=document["refunded"],
         refs=document["refs"],
-        next_action=NextAction(**action) if action else None,
-        last_error=Failure(**error) if error else None,
+        next_action=action
+        and NextAction(**{**action, "url": vault.open(action["url"])}),
+        last_error=error
+        and Failure(**{**error, "message": vault.open(error["message"])}),
         version=document["version"],
         told=document["told"],
     )

@@ -55,6 +55,7 @@ def configure(settings: Settings, process: str) -> None:
             ],
         )
     )
+    logging.captureWarnings(True)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -46,6 +46,7 @@ def serve(settings: Settings) -> None:
     log.info("worker_ready", port=port, slots=settings.worker_slots)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={max(4, settings.worker_slots // _CALLS_PER_TASK)}",
@@ -54,7 +55,6 @@ def serve(settings: Settings) -> None:
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
-            "--quiet",
         ]
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 
-from application import attempt
+from application import attempt as use_case
 from application.attempt import Settled
 from domain.errors import StoreUnavailable
 from domain.payment import Payment
@@ -22,7 +22,11 @@ log = logs.get_logger()
 
 def register(app: Celery, services: WorkerServices) -> None:
     """Gives the application its tasks."""
-    _task(app, ATTEMPT, lambda ids: attempt_payments(ids, services))
+
+    def attempt(ids: object) -> None:
+        attempt_payments(ids, services)
+
+    _task(app, ATTEMPT, attempt)
 
 
 def attempt_payments(ids: object, services: WorkerServices) -> None:
@@ -33,7 +37,7 @@ def attempt_payments(ids: object, services: WorkerServices) -> None:
     named = ids if isinstance(ids, list) else []
     known = [one for one in named[:GROUP] if isinstance(one, str)]
     try:
-        for group in attempt.run(known, services.tools):
+        for group in use_case.run(known, services.tools):
             for settled in group:
                 _tell(settled, services)
     except StoreUnavailable:
