@@ -1,6 +1,7 @@
 """PayPal's error shape, its issues and their descriptions.
 
-Names, messages and issues follow PayPal's OpenAPI files of Orders v2 and Payments v2.
+Names, issues and the one message of each status, on which clients may depend, are those
+of PayPal's OpenAPI files of Orders v2 and Payments v2.
 """
 
 from __future__ import annotations
@@ -39,96 +40,59 @@ ERRORS: Final = {
     500: ("INTERNAL_SERVER_ERROR", "An internal server error occurred."),
 }
 
-#: What each issue says. PayPal lets descriptions change; these are in our own words
-#: where its files do not fix them to one text.
+#: What each issue says, in our words: PayPal lets its descriptions change.
 ISSUES: Final = {
-    "ACTION_DOES_NOT_MATCH_INTENT": "The order was created with another intent.",
-    "AUTHORIZATION_ALREADY_CAPTURED": "Authorization has previously been captured.",
-    "AUTHORIZATION_DENIED": "An denied authorization cannot be captured.",
-    "AUTHORIZATION_EXPIRED": "An expired authorization cannot be captured.",
-    "AUTHORIZATION_VOIDED": "A voided authorization cannot be captured or "
-    "reauthorized. ",
-    "AUTH_CAPTURE_CURRENCY_MISMATCH": "Currency of capture must be the same as "
-    "currency of authorization.",
-    "AUTH_CURRENCY_MISMATCH": "The currency differs from that of the authorization.",
-    "CANNOT_BE_ZERO_OR_NEGATIVE": "Must be greater than zero. If the currency "
-    "supports decimals, only two decimal place precision is supported.",
-    "CAPTURE_FULLY_REFUNDED": "The capture has already been fully refunded",
-    "COMPLIANCE_VIOLATION": "Transaction is declined due to compliance violation.",
-    "DECIMALS_NOT_SUPPORTED": "Currency does not support decimals. Please refer to "
-    "https://developer.paypal.com/docs/api/reference/currency-codes/ for more "
-    "information.",
-    "DECIMAL_PRECISION": "If the currency supports decimals, only two decimal place "
-    "precision is supported.",
-    "DUPLICATE_INVOICE_ID": "Duplicate Invoice ID detected. To avoid a potential "
-    "duplicate transaction your account setting requires that Invoice Id be unique "
-    "for each transaction.",
-    "DUPLICATE_REQUEST_ID": "The value of the PayPal-Request-Id header has already "
-    "been used with another request.",
-    "INSTRUMENT_DECLINED": "The instrument presented  was either declined by the "
-    "processor or bank, or it can't be used for this payment.",
-    "INVALID_ARRAY_MAX_ITEMS": "The number of items in an array parameter is too "
-    "large.",
-    "INVALID_ARRAY_MIN_ITEMS": "The number of items in an array parameter is too "
-    "small.",
-    "INVALID_CURRENCY_CODE": "Currency code is invalid or is not currently supported.",
-    "INVALID_PARAMETER_SYNTAX": "The value of a field does not conform to the "
-    "expected format.",
-    "INVALID_PARAMETER_VALUE": "A parameter value is not valid.",
-    "INVALID_PATCH_OPERATION": "The patch operation is not supported.",
-    "INVALID_RESOURCE_ID": "Specified resource ID does not exist. Please check the "
-    "resource ID and try again.",
-    "INVALID_STRING_LENGTH": "The value of a field is either too short or too long",
-    "MALFORMED_REQUEST_JSON": "The request JSON is not well formed.",
-    "MAX_CAPTURE_AMOUNT_EXCEEDED": "The sum of all captures exceeds 115% of the "
-    "authorized amount.",
-    "MISSING_REQUIRED_PARAMETER": "A required parameter is missing.",
-    "MULTI_CURRENCY_ORDER": "Multiple differing values of currency_code are not "
-    "supported. Entire Order request must have the same currency_code.",
-    "NOT_ENABLED_FOR_CARD_PROCESSING": "Card numbers are not taken; use a vaulted "
-    "card.",
+    "ACTION_DOES_NOT_MATCH_INTENT": "The order was created with the other intent.",
+    "AUTHORIZATION_ALREADY_CAPTURED": "Nothing of the authorization is left.",
+    "AUTHORIZATION_DENIED": "The authorization was denied.",
+    "AUTHORIZATION_EXPIRED": "The authorization is too old to be captured.",
+    "AUTHORIZATION_VOIDED": "The authorization was voided.",
+    "AUTH_CAPTURE_CURRENCY_MISMATCH": "The authorization has another currency.",
+    "AUTH_CURRENCY_MISMATCH": "The first authorization has another currency.",
+    "CANNOT_BE_ZERO_OR_NEGATIVE": "The amount must be above zero.",
+    "CAPTURE_FULLY_REFUNDED": "Nothing of the capture is left to refund.",
+    "COMPLIANCE_VIOLATION": "Compliance rules forbid the payment.",
+    "DECIMALS_NOT_SUPPORTED": "Amounts in this currency have no decimals.",
+    "DECIMAL_PRECISION": "Amounts have at most two decimals.",
+    "DUPLICATE_INVOICE_ID": "Another payment has this invoice id.",
+    "DUPLICATE_REQUEST_ID": "Another request came with this PayPal-Request-Id.",
+    "INSTRUMENT_DECLINED": "The processor or bank declined the instrument.",
+    "INVALID_ARRAY_MAX_ITEMS": "The array has too many items.",
+    "INVALID_ARRAY_MIN_ITEMS": "The array has too few items.",
+    "INVALID_CURRENCY_CODE": "The currency is unknown or not taken.",
+    "INVALID_PARAMETER_SYNTAX": "The value has the wrong form.",
+    "INVALID_PARAMETER_VALUE": "The value is not one of those allowed.",
+    "INVALID_PATCH_OPERATION": "The patch operation is not possible.",
+    "INVALID_RESOURCE_ID": "There is no such resource.",
+    "INVALID_STRING_LENGTH": "The text is too short or too long.",
+    "MALFORMED_REQUEST_JSON": "The body is not a JSON object.",
+    "MAX_CAPTURE_AMOUNT_EXCEEDED": "Captures may reach 115% of the authorization.",
+    "MISSING_REQUIRED_PARAMETER": "The field must be there.",
+    "MULTI_CURRENCY_ORDER": "All amounts of an order have one currency.",
+    "NOT_ENABLED_FOR_CARD_PROCESSING": "Card numbers are not taken here.",
     "NOT_PATCHABLE": "The field cannot be patched.",
-    "ORDER_ALREADY_AUTHORIZED": "Order already authorized.If 'intent=AUTHORIZE' only "
-    "one authorization per order is allowed.",
-    "ORDER_ALREADY_CAPTURED": "Order already captured.If 'intent=CAPTURE' only one "
-    "capture per order is allowed.",
-    "ORDER_ALREADY_COMPLETED": "The order cannot be patched after it is completed.",
-    "ORDER_EXPIRED": "Order is expired and cannot be carried out.",
-    "ORDER_NOT_APPROVED": "Payer has not yet approved the Order for payment. Please "
-    "redirect the payer to the 'rel':'approve' url returned as part of the HATEOAS "
-    "links within the Create Order call or provide a valid `payment_source` in the "
-    "request.",
-    "PAYEE_ACCOUNT_RESTRICTED": "The merchant account is restricted.",
-    "PAYER_ACTION_REQUIRED": "Transaction cannot complete successfully, instruct the "
-    "buyer to return to PayPal.",
-    "PAYER_CANNOT_PAY": "Combination of payer and payee settings mean that this "
-    "buyer cannot pay this seller.",
-    "PAYPAL_REQUEST_ID_REQUIRED": "A PayPal-Request-Id is required if you are trying "
-    "to process payment for an Order. Please specify a PayPal-Request-Id or Create "
-    "the Order without a 'payment_source' specified.",
-    "PENDING_CAPTURE": "Cannot initiate a refund as the capture is pending.",
-    "PREVIOUSLY_CAPTURED": "Authorization has been previously captured and hence "
-    "cannot be voided.",
-    "PREVIOUSLY_VOIDED": "Authorization has been previously voided and hence cannot "
-    "be voided again.",
-    "PREVIOUS_REQUEST_IN_PROGRESS": "A previous request on this resource is currently "
-    "in progress. Please wait for sometime and try again. It is best to space out the "
-    "initial and the subsequent request(s) to avoid receiving this error.",
-    "REAUTHORIZATION_NOT_SUPPORTED": "This authorization cannot be reauthorized now.",
-    "REFUND_AMOUNT_EXCEEDED": "The refund amount must be less than or equal to the "
-    "capture amount that has not yet been refunded.",
-    "REFUND_CAPTURE_CURRENCY_MISMATCH": "Refund must be in the same currency as the "
-    "capture",
-    "REFUND_FAILED_INSUFFICIENT_FUNDS": "Capture could not be refunded due to "
-    "insufficient funds.",
-    "REFUND_NOT_ALLOWED": "Capture cannot be refunded.",
-    "REFUND_TIME_LIMIT_EXCEEDED": "You are over the time limit to perform a refund on "
-    "this capture",
-    "TOKEN_ID_NOT_FOUND": "Specified token was not found. Verify the token and try "
-    "the request again.",
-    "TRANSACTION_REFUSED": "The request was refused.",
-    "UNSUPPORTED_INTENT": "`intent=AUTHORIZE` is not supported for multiple purchase "
-    "units. Only `intent=CAPTURE` is supported.",
+    "ORDER_ALREADY_AUTHORIZED": "The order was authorized before.",
+    "ORDER_ALREADY_CAPTURED": "The order was captured before.",
+    "ORDER_ALREADY_COMPLETED": "The order is completed and stays as it is.",
+    "ORDER_EXPIRED": "The order is too old to be carried out.",
+    "ORDER_NOT_APPROVED": "The payer has not approved the order yet.",
+    "PAYEE_ACCOUNT_RESTRICTED": "The merchant's account is restricted.",
+    "PAYER_ACTION_REQUIRED": "The payer must act at PayPal first.",
+    "PAYER_CANNOT_PAY": "This payer cannot pay this merchant.",
+    "PAYPAL_REQUEST_ID_REQUIRED": "A payment needs a PayPal-Request-Id.",
+    "PENDING_CAPTURE": "The capture is pending and cannot be refunded yet.",
+    "PREVIOUSLY_CAPTURED": "The authorization was captured and cannot be voided.",
+    "PREVIOUSLY_VOIDED": "The authorization was voided before.",
+    "PREVIOUS_REQUEST_IN_PROGRESS": "An earlier request still runs; try later.",
+    "REAUTHORIZATION_NOT_SUPPORTED": "This authorization cannot be renewed now.",
+    "REFUND_AMOUNT_EXCEEDED": "The refund is more than what is left.",
+    "REFUND_CAPTURE_CURRENCY_MISMATCH": "The capture has another currency.",
+    "REFUND_FAILED_INSUFFICIENT_FUNDS": "The merchant's balance is too low.",
+    "REFUND_NOT_ALLOWED": "The capture cannot be refunded.",
+    "REFUND_TIME_LIMIT_EXCEEDED": "The capture is too old to be refunded.",
+    "TOKEN_ID_NOT_FOUND": "There is no such token.",
+    "TRANSACTION_REFUSED": "The payment was refused.",
+    "UNSUPPORTED_INTENT": "Only one purchase unit can be authorized.",
 }
 
 
