@@ -1,0 +1,142 @@
+"""What the API answers, for its documentation.
+
+``rendering`` writes the same shapes without these models, since a payment needs no
+second check on its way out; the contract tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.payment import Kind
+from domain.states import State, Status
+from web.forms import PAYMENT_ID
+from web.schemas import Provider
+
+
+class Answer(BaseModel):
+    """Every field is always there; /v1 only grows, so expect more."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class NextAction(Answer):
+    """Where the payer must go."""
+
+    type: Literal["redirect"]
+    url: str
+
+
+class LastError(Answer):
+    """Why the last attempt came to nothing."""
+
+    code: str
+    decline_code: str | None
+    advice_code: str | None
+    message: str
+    retryable: bool = Field(description="A later payment of the kind may succeed")
+    provider_request_id: str | None
+
+
+class Operation(Answer):
+    """One movement of money that was asked for."""
+
+    id: str
+    kind: Kind
+    amount: int
+    state: State
+    attempts: int
+    due_at: datetime | None = Field(description="When we try next, or look again")
+    safe_retry_until: datetime | None = Field(
+        description="Until then we find an unknown outcome out by ourselves"
+    )
+    waiting_for: str | None
+
+
+class Payment(Answer):
+    """A payment as its merchant sees it."""
+
+    id: str = Field(pattern=PAYMENT_ID)
+    object: Literal["payment"]
+    livemode: bool
+    status: Status
+    amount: int
+    currency: str
+    amount_authorized: int
+    amount_captured: int
+    amount_refunded: int
+    provider: Provider
+    provider_refs: dict[str, str]
+    next_action: NextAction | None
+    last_error: LastError | None
+    operations: list[Operation]
+    reference: str | None
+    metadata: dict[str, str]
+    created_at: datetime
+    updated_at: datetime
+
+
+class Event(Answer):
+    """One line of a payment's timeline."""
+
+    object: Literal["event"]
+    seq: int = Field(description="Counts from 1 without a gap")
+    type: str
+    at: datetime
+    data: dict[str, str | int]
+
+
+class PaymentList(Answer):
+    """A page, newest first."""
+
+    object: Literal["list"]
+    data: list[Payment]
+    has_more: bool
+    next_cursor: str | None
+
+
+class EventList(Answer):
+    """A whole timeline, oldest first."""
+
+    object: Literal["list"]
+    data: list[Event]
+    has_more: Literal[False]
+    next_cursor: None
+
+
+class Health(Answer):
+    """How this process is."""
+
+    status: Literal["ok", "ready", "degraded"]
+    checks: dict[str, str] = Field(default_factory=dict)
+
+
+class Fault(Answer):
+    """One thing that is wrong."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    pointer: str | None = Field(default=None, description="JSON pointer into the body")
+    parameter: str | None = Field(
+        default=None, description="Name of a query parameter or header"
+    )
+    detail: str
+    code: str
+
+
+class Problem(Answer):
+    """RFC 9457; ``type`` names a page that explains ``code``."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[Fault] = Field(default_factory=list)
+    checks: dict[str, Any] = Field(default_factory=dict)

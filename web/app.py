@@ -1,0 +1,153 @@
+"""The application: the calls, the pages, and what happens around them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from flask import Flask
+
+from runtime import logs
+from runtime.container import WebServices, web_services
+from runtime.settings import Settings
+from web import answers, around, docs, problems
+from web.health import Health
+from web.openapi import Call, application
+from web.parsing import MAX_BODY
+from web.payments import Payments
+from web.schemas import (
+    ListQuery,
+    PaymentPath,
+    PaymentRequest,
+    ReadHeaders,
+    ReadQuery,
+    SubmitHeaders,
+)
+from web.waiting import Waiting
+
+#: What every call that needs a key may answer.
+_KEYED = (
+    "api_key_required",
+    "api_key_invalid",
+    "mode_not_served",
+    "store_unavailable",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The application, and what must be told when its process stops."""
+
+    app: Flask
+    waiting: Waiting
+
+
+def from_environment() -> Flask:
+    """The application that ``PAYMENTS_*`` variables describe, for any WSGI server.
+
+    ``python -m web`` serves it under granian; ``gunicorn "web.app:from_environment()"``
+    with threads does as well. Raises SettingsError.
+    """
+    settings = Settings.read(os.environ)
+    logs.configure(settings, "web")
+    return build(web_services(settings)).app
+
+
+def build(services: WebServices) -> Web:
+    """The application on ``services``. Nothing connects before the first request."""
+    capacity = max(1, services.settings.web_threads // 2)
+    waiting = Waiting(services.store, capacity=capacity)
+    calls = [
+        *_payment_calls(Payments(services, waiting)),
+        *_health_calls(Health(services)),
+    ]
+    app, document = application(calls)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    # A redirect would repeat the path; an address that is not exact is not found.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    app.register_blueprint(docs.pages(document))
+    around.register(app, services.new_id)
+    problems.register(app)
+    return Web(app, waiting)
+
+
+def _payment_calls(payments: Payments) -> list[Call]:
+    one = "/v1/payments/<payment_id>"
+    return [
+        Call(
+            "POST",
+            "/v1/payments",
+            payments.submit,
+            answers={202: answers.Payment},
+            problems=(
+                *_KEYED,
+                "malformed_json",
+                "idempotency_key_required",
+                "idempotency_key_malformed",
+                "role_not_allowed",
+                "body_too_large",
+                "content_type_not_supported",
+                "invalid_payment",
+                "card_number_refused",
+                "idempotency_key_reused",
+            ),
+            takes={"header": SubmitHeaders, "body": PaymentRequest},
+            headers={202: ("Location", "Retry-After", "Idempotent-Replayed")},
+        ),
+        Call(
+            "GET",
+            "/v1/payments",
+            payments.list,
+            answers={200: answers.PaymentList},
+            problems=(*_KEYED, "invalid_query"),
+            takes={"query": ListQuery},
+        ),
+        Call(
+            "GET",
+            one,
+            payments.read,
+            answers={200: answers.Payment, 304: None},
+            problems=(*_KEYED, "payment_not_found", "invalid_query"),
+            takes={"path": PaymentPath, "query": ReadQuery, "header": ReadHeaders},
+            headers={200: ("ETag",), 304: ("ETag",)},
+        ),
+        Call(
+            "GET",
+            f"{one}/events",
+            payments.events,
+            answers={200: answers.EventList},
+            problems=(*_KEYED, "payment_not_found", "invalid_query"),
+            takes={"path": PaymentPath},
+        ),
+    ]
+
+
+def _health_calls(health: Health) -> list[Call]:
+    return [
+        Call(
+            "GET",
+            "/healthz",
+            health.alive,
+            answers={200: answers.Health},
+            tag="health",
+            open=True,
+        ),
+        Call(
+            "GET",
+            "/readyz",
+            health.ready,
+            answers={200: answers.Health},
+            problems=("not_ready",),
+            tag="health",
+            open=True,
+        ),
+        Call(
+            "GET",
+            "/metrics",
+            health.metrics,
+            answers={200: "text/plain"},
+            tag="health",
+            open=True,
+        ),
+    ]

@@ -1,0 +1,41 @@
+"""The forms that texts must have: each pattern, and its meaning in words.
+
+Patterns are understood alike by Python, by Rust's regex (pydantic) and by ECMA-262
+(OpenAPI), so that the documentation says what is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+#: No control characters (Unicode category Cc): they forge lines wherever text is shown.
+TEXT: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+#: A provider's token: visible ASCII.
+TOKEN: Final = r"^[!-~]+$"
+CURRENCY: Final = r"^[A-Z]{3}$"
+#: RFC 3986 with http or https, a host and no user name.
+URL: Final = (
+    r"^https?://([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!-~]*)?$"
+)
+#: A check of form only; whether the address exists, no pattern knows.
+EMAIL: Final = r"^[^\s@\x00-\x1f\x7f-\x9f]+@[^\s@\x00-\x1f\x7f-\x9f]+$"
+#: RFC 3339, section 5.6.
+TIME: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+\-][0-9]{2}:[0-9]{2})$"
+)
+#: The prefix and a ULID in Crockford's base 32.
+PAYMENT_ID: Final = r"^pay_[0-9A-HJKMNP-TV-Z]{26}$"
+CURSOR: Final = r"^[A-Za-z0-9_\-]{1,64}$"
+
+FORMS: Final[Mapping[str, str]] = {
+    TEXT: "has a control character",
+    TOKEN: "must be a provider's token: visible ASCII characters, no spaces",
+    CURRENCY: "must be an ISO 4217 code in capital letters, such as USD",
+    URL: "must be an http or https URL with a host and without a user name",
+    EMAIL: "must be an email address",
+    TIME: "must be a time by RFC 3339 with its offset, such as 2030-01-31T12:00:00Z",
+    PAYMENT_ID: "must be the id of a payment",
+    CURSOR: "must be a next_cursor that this list gave",
+}

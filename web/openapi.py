@@ -1,0 +1,178 @@
+"""flask-openapi3, kept in one place: what the calls take and answer, as OpenAPI 3.1.
+
+The library routes and describes. It does not validate: it would build each query's
+schema anew for every request, and read a body before the card screen has seen it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Final
+
+from flask import Response
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from runtime import __version__
+from web import answers
+from web.problems import CATALOGUE
+
+_SCHEMAS: Final = "#/components/schemas/"
+_KEY: Final = "api_key"
+_ABOUT: Final = (
+    "Submit payment jobs, and read what became of them. A 202 means that the payment is"
+    " durable: it will be carried out once, whatever breaks. Amounts are in minor units"
+    " (1999 is $19.99 or 1,999 yen), times are RFC 3339 in UTC, `/v1` only grows.\n\n"
+    "Every error is a problem by RFC 9457. Its `code` is one of:\n\n"
+)
+#: Headers of answers, by name.
+_HEADERS: Final = {
+    "Request-Id": "Names this request in our logs; your own, where you sent a sane one",
+    "Location": "Where to read the payment",
+    "Retry-After": "Seconds",
+    "Idempotent-Replayed": "`true` where an earlier request made the payment",
+    "ETag": "Changes with the payment",
+    "WWW-Authenticate": "Bearer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the API: where it is, what it takes, what it may answer."""
+
+    method: str
+    rule: str
+    view: Callable[..., Response]
+    #: The model of a JSON answer, a media type, or None for no body; by status.
+    answers: Mapping[int, type[BaseModel] | str | None]
+    problems: tuple[str, ...] = ()  #: codes of CATALOGUE
+    takes: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    tag: str = "payments"
+    open: bool = False  #: needs no API key
+
+
+def application(calls: list[Call]) -> tuple[OpenAPI, bytes]:
+    """A Flask application that serves ``calls``, and their OpenAPI document (JSON)."""
+    codes = "\n".join(
+        f"- `{code}` ({status}): {detail}"
+        for code, (status, _, detail) in CATALOGUE.items()
+    )
+    app = OpenAPI(
+        "web",
+        info=Info(title="Payments", version=__version__, description=_ABOUT + codes),
+        security_schemes={_KEY: {"type": "http", "scheme": "bearer"}},
+        doc_ui=False,
+        static_folder=None,
+    )
+    for call in calls:
+        _add(app, call)
+    return app, json.dumps(_document(app, calls)).encode()
+
+
+def _add(app: OpenAPI, call: Call) -> None:
+    @wraps(call.view)
+    def described(**path: str) -> Response:
+        return call.view(**path)
+
+    # flask-openapi3 reads the models from the annotations of what it is given, and
+    # leaves validation to a view that has this mark.
+    described.__annotations__ = dict(call.takes)
+    setattr(described, "__delay_validate_request__", True)
+    summary, _, description = (inspect.getdoc(call.view) or "").partition("\n\n")
+    register = {"GET": app.get, "POST": app.post}[call.method]
+    register(
+        call.rule,
+        tags=[Tag(name=call.tag)],
+        summary=summary,
+        description=description.replace("\n", " "),
+        operation_id=f"{call.tag}_{call.view.__name__}",
+        security=None if call.open else [{_KEY: []}],
+    )(described)
+
+
+def _document(app: OpenAPI, calls: list[Call]) -> dict[str, Any]:
+    """The library's document with our own answers and schemas.
+
+    Its model of a schema drops keywords that 3.1 has, and its answers know no media
+    type but ``application/json``.
+    """
+    document: dict[str, Any] = app.api_doc
+    models: set[tuple[type[BaseModel], JsonSchemaMode]] = {
+        (answers.Problem, "serialization")
+    }
+    for call in calls:
+        path = call.rule.replace("<", "{").replace(">", "}")
+        document["paths"][path][call.method.lower()]["responses"] = _responses(call)
+        models |= {
+            (model, "serialization")
+            for model in call.answers.values()
+            if isinstance(model, type)
+        }
+        if "body" in call.takes:
+            models.add((call.takes["body"], "validation"))
+    _, schemas = models_json_schema(
+        sorted(models, key=lambda one: one[0].__name__),
+        ref_template=_SCHEMAS + "{model}",
+    )
+    document["components"]["schemas"] = schemas["$defs"]
+    tidy: dict[str, Any] = _tidy(document)
+    return tidy
+
+
+def _responses(call: Call) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status, content in call.answers.items():
+        found[str(status)] = {
+            "description": {200: "OK", 202: "Durable", 304: "Still the same"}[status],
+            "headers": _headers(*call.headers.get(status, ())),
+        }
+        if isinstance(content, str):
+            schema: dict[str, Any] = {"type": "string"}
+            found[str(status)]["content"] = {content: {"schema": schema}}
+        elif content is not None:
+            schema = {"$ref": _SCHEMAS + content.__name__}
+            found[str(status)]["content"] = {"application/json": {"schema": schema}}
+    for code in (*call.problems, "internal_error"):
+        status, title, _ = CATALOGUE[code]
+        known = found.setdefault(str(status), _problem(status))
+        known["description"] = "; ".join(filter(None, [known["description"], title]))
+    return found
+
+
+def _problem(status: int) -> dict[str, Any]:
+    headers = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}.get(status, ())
+    schema = {"$ref": _SCHEMAS + "Problem"}
+    return {
+        "description": "",
+        "headers": _headers(*headers),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {
+        name: {"description": _HEADERS[name], "schema": {"type": "string"}}
+        for name in ("Request-Id", *names)
+    }
+
+
+def _tidy(part: Any) -> Any:
+    """Without what pydantic adds and nobody reads: titles, and defaults of null."""
+    if isinstance(part, list):
+        return [_tidy(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: _tidy(one)
+        for name, one in part.items()
+        if not (name == "title" and "type" in part and isinstance(one, str))
+        and not (name == "default" and one is None)
+    }

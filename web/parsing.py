@@ -1,0 +1,123 @@
+"""What a request says, or the problem with it: bodies, keys and trace contexts."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, DecimalException
+from typing import Any, Final, NoReturn, TypeVar
+
+from flask import Request
+from pydantic import ValidationError
+
+from web.problems import Fault, Problem, invalid
+from web.schemas import Query
+from web.screening import find_card_number, hides_card_number
+
+Asked = TypeVar("Asked", bound=Query)
+
+#: Bytes. A submission with every field full is 40 KiB.
+MAX_BODY: Final = 64 * 1024
+
+#: Structured Fields string (RFC 9651, section 3.3.3).
+_QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
+_BARE: Final = re.compile(r"[!#-~](?:[ -~]{0,253}[!-~])?")
+#: Longer keys help nobody and make the index large.
+_MAX_KEY: Final = 255
+#: W3C Trace Context, version 00; an id of zeros only is no id.
+_TRACEPARENT: Final = re.compile(
+    r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+
+_CARD: Final = "looks like a card number; send the provider's token instead"
+
+
+def json_object(request: Request) -> Any:
+    """The body as JSON, screened for card numbers.
+
+    Numbers with a point or an exponent are Decimal, to the digit. Raises Problem
+    where it is too large, of another type, not JSON in UTF-8 (names given twice, NaN
+    and infinities included), or hides a card number.
+    """
+    if request.mimetype != "application/json" or "Content-Encoding" in request.headers:
+        raise Problem("content_type_not_supported")
+    try:
+        document = _DECODER.decode(request.get_data(cache=False).decode())
+    except (ValueError, RecursionError, DecimalException):
+        raise Problem("malformed_json") from None
+    pointer = find_card_number(document)
+    if pointer is not None:
+        fault = Fault("card_number_refused", _CARD, pointer=pointer)
+        raise Problem("card_number_refused", errors=[fault])
+    return document
+
+
+def query(request: Request, model: type[Asked]) -> Asked:
+    """The query as ``model``. Raises Problem where it does not fit."""
+    given = dict(request.args.lists())
+    for name, values in given.items():
+        if len(values) > 1 and name in _names(model):
+            fault = Fault("repeated", "must be given once", parameter=name)
+            raise Problem("invalid_query", errors=[fault])
+    try:
+        return model.model_validate({name: texts[0] for name, texts in given.items()})
+    except ValidationError as error:
+        raise invalid(error, "invalid_query") from None
+
+
+def idempotency_key(request: Request) -> str:
+    """The key, without its quotes. Raises Problem where it is missing or no key."""
+    given = request.headers.get("Idempotency-Key", "").strip(" \t")
+    if not given:
+        raise Problem("idempotency_key_required")
+    quoted = _QUOTED.fullmatch(given)
+    if quoted:
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif _BARE.fullmatch(given):
+        key = given
+    else:
+        raise Problem("idempotency_key_malformed")
+    if not 1 <= len(key) <= _MAX_KEY:
+        raise Problem("idempotency_key_malformed")
+    if hides_card_number(key):
+        fault = Fault("card_number_refused", _CARD, parameter="Idempotency-Key")
+        raise Problem("card_number_refused", errors=[fault])
+    return key
+
+
+def request_id(request: Request) -> str | None:
+    """The client's own name of the request, where it gave a sane one."""
+    given = request.headers.get("Request-Id", "")
+    if _REQUEST_ID.fullmatch(given) and not hides_card_number(given):
+        return given
+    return None
+
+
+def traceparent(request: Request) -> str | None:
+    """The W3C trace context, where it is well formed; else the request has none."""
+    given = request.headers.get("Traceparent", "")
+    if _TRACEPARENT.fullmatch(given) and not hides_card_number(given):
+        return given
+    return None
+
+
+def _names(model: type[Query]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A name given twice means one thing to one reader and another to the next."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse
+)

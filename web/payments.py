@@ -1,0 +1,139 @@
+"""The calls under ``/v1/payments``: each parses, calls a use case, and renders."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from flask import Response, g, request
+from pydantic import ValidationError
+
+from application import accept
+from application.ports import Query
+from domain.errors import PaymentNotFound
+from domain.idempotency import fingerprint
+from domain.payment import Payment
+from domain.submission import ProviderName
+from runtime import logs, metrics
+from runtime.container import WebServices
+from web import auth, parsing, rendering
+from web.problems import Fault, Problem, invalid
+from web.schemas import ListQuery, NoQuery, PaymentRequest, ReadQuery
+from web.waiting import Waiting
+
+log = logs.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """The calls, with what they need."""
+
+    services: WebServices
+    waiting: Waiting
+
+    def submit(self) -> Response:
+        """Submit a payment.
+
+        Answers once the payment is durable; it is carried out afterwards. The same
+        Idempotency-Key and body give the same payment again, with the header
+        Idempotent-Replayed.
+        """
+        scope = auth.may_submit(request, self.services)
+        key = parsing.idempotency_key(request)
+        body = parsing.json_object(request)
+        try:
+            asked = PaymentRequest.model_validate(body)
+        except ValidationError as error:
+            raise invalid(error, "invalid_payment") from None
+        accepted = accept.accept_payment(
+            asked.submission(),
+            accept.Request(
+                scope=scope,
+                idempotency_key=key,
+                fingerprint=fingerprint(body),
+                request_id=g.request_id,
+                traceparent=parsing.traceparent(request),
+            ),
+            store=self.services.store,
+            queue=self.services.queue,
+            clock=self.services.clock,
+            new_id=self.services.new_id,
+        )
+        return _accepted(accepted)
+
+    def read(self, payment_id: str) -> Response:
+        """Read a payment.
+
+        With ``wait`` the answer is held until the payment is settled: it ended, or the
+        payer or a person must act. When the time is out it says how things are then.
+        """
+        scope = auth.may_read(request, self.services)
+        asked = parsing.query(request, ReadQuery)
+        found = self.services.store.get(scope, payment_id)
+        if found is not None and asked.wait and not found.settled:
+            self.waiting.until_settled(payment_id, asked.wait)
+            found = self.services.store.get(scope, payment_id)
+        if found is None:
+            raise PaymentNotFound
+        tag = str(found.version)
+        if request.if_none_match.contains(tag):
+            return Response(status=304, headers={"ETag": f'"{tag}"'})
+        return rendering.answer(rendering.payment(found), headers={"ETag": f'"{tag}"'})
+
+    def list(self) -> Response:
+        """List payments, newest first."""
+        scope = auth.may_read(request, self.services)
+        asked = parsing.query(request, ListQuery)
+        query = Query(
+            status=asked.status,
+            provider=ProviderName(asked.provider) if asked.provider else None,
+            reference=asked.reference,
+            created_from=asked.created_from,
+            created_before=asked.created_before,
+            before=_id(asked.cursor) if asked.cursor else None,
+            # One more than asked for tells whether there is more.
+            limit=asked.limit + 1,
+        )
+        found = self.services.store.page(scope, query)
+        shown = found[: asked.limit]
+        cursor = _cursor(shown[-1]) if len(found) > len(shown) else None
+        data = [rendering.payment(one) for one in shown]
+        return rendering.answer(rendering.page(data, cursor))
+
+    def events(self, payment_id: str) -> Response:
+        """Read a payment's timeline, oldest event first."""
+        scope = auth.may_read(request, self.services)
+        parsing.query(request, NoQuery)
+        told = self.services.store.timeline(scope, payment_id)
+        if told is None:
+            raise PaymentNotFound
+        data = [rendering.event(event) for event in told]
+        return rendering.answer(rendering.page(data))
+
+
+def _accepted(accepted: accept.Accepted) -> Response:
+    payment = accepted.payment
+    headers = {"Location": f"/v1/payments/{payment.id}", "Retry-After": "1"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    else:
+        provider, kind = payment.submission.provider, payment.operation.kind
+        metrics.ACCEPTED.labels(provider, kind).inc()
+    log.info("payment_accepted", payment=payment.id, replayed=accepted.replayed)
+    return rendering.answer(rendering.payment(payment), 202, headers)
+
+
+def _cursor(payment: Payment) -> str:
+    """Opaque, so that nobody builds one."""
+    return base64.urlsafe_b64encode(payment.id.encode()).decode().rstrip("=")
+
+
+def _id(cursor: str) -> str:
+    """The id that ``_cursor`` hid. Raises Problem where it hid none."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return base64.urlsafe_b64decode(padded).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        fault = Fault("form", "must be a next_cursor of this list", parameter="cursor")
+        raise Problem("invalid_query", errors=[fault]) from None

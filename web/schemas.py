@@ -1,0 +1,204 @@
+"""What the API takes: one pydantic model a request, strict, each field bounded."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from domain.money import CURRENCIES, Money
+from domain.states import Status
+from domain.submission import ProviderName, Submission
+from web import forms
+
+#: Minor units; Stripe takes at most eight digits (docs.stripe.com, amount).
+MAX_AMOUNT: Final = 99_999_999
+#: Stripe's limits of metadata, so that it can be passed on whole.
+_MAX_PAIRS: Final = 50
+_MAX_NAME: Final = 40
+_MAX_VALUE: Final = 500
+#: Seconds a reader may wait for news; proxies cut silent connections at 60.
+MAX_WAIT: Final = 30
+
+_TIME: Final = re.compile(forms.TIME)
+_WHOLE: Final = re.compile(r"^[0-9]{1,9}$", re.ASCII)
+
+
+def _time(value: object) -> datetime:
+    """RFC 3339 with an offset, as UTC."""
+    try:
+        if isinstance(value, str) and _TIME.match(value):
+            return datetime.fromisoformat(value.upper()).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        pass  # a thirteenth month, or a year that UTC does not have
+    raise PydanticCustomError("form", "{words}", {"words": forms.FORMS[forms.TIME]})
+
+
+def _whole(value: object) -> int:
+    """A whole number as a query writes it."""
+    if isinstance(value, str) and _WHOLE.match(value):
+        return int(value)
+    raise PydanticCustomError("whole_number", "must be a whole number")
+
+
+def _automatic(value: object) -> object:
+    if value == "manual":
+        raise PydanticCustomError(
+            "not_supported", "must be automatic: this release only captures at once"
+        )
+    return value
+
+
+def _listed(schema: dict[str, Any]) -> None:
+    schema["enum"] = sorted(CURRENCIES)
+
+
+Time = Annotated[
+    datetime,
+    BeforeValidator(_time),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": forms.TIME}),
+]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Text = Annotated[str, Field(pattern=forms.TEXT)]
+Name = Annotated[Text, Field(min_length=1, max_length=_MAX_NAME)]
+Value = Annotated[Text, Field(max_length=_MAX_VALUE)]
+Provider = Literal["stripe", "paypal"]
+
+
+class Strict(BaseModel):
+    """Nothing is converted, nothing unknown is taken, nothing given is repeated."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+
+class CustomerRequest(Strict):
+    """The payer."""
+
+    email: Annotated[str, Field(pattern=forms.EMAIL, max_length=254)] | None = None
+
+
+class PaymentRequest(Strict):
+    """One payment to make. A field that is null counts as absent."""
+
+    model_config = ConfigDict(title="PaymentRequest")
+
+    amount: int = Field(
+        ge=1, le=MAX_AMOUNT, description="In minor units: 1999 is $19.99"
+    )
+    currency: str = Field(
+        pattern=forms.CURRENCY,
+        description="ISO 4217, in capital letters",
+        json_schema_extra=_listed,
+    )
+    provider: Provider
+    capture: Annotated[Literal["automatic"], BeforeValidator(_automatic)] = Field(
+        default="automatic", description="Authorize and capture in one step"
+    )
+    payment_method: (
+        Annotated[str, Field(pattern=forms.TOKEN, max_length=255)] | None
+    ) = Field(
+        default=None,
+        description="The provider's token. Stripe needs one; PayPal answers"
+        " without one by an approval link.",
+    )
+    reference: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
+        default=None, description="Your name of the order"
+    )
+    description: Annotated[Text, Field(min_length=1, max_length=500)] | None = None
+    return_url: Annotated[str, Field(pattern=forms.URL, max_length=2000)] | None = (
+        Field(default=None, description="Where the payer goes after acting")
+    )
+    customer: CustomerRequest | None = None
+    metadata: Annotated[dict[Name, Value], Field(max_length=_MAX_PAIRS)] | None = None
+    execute_at: Time | None = Field(
+        default=None, description="Not before then; at most 90 days ahead"
+    )
+
+    def submission(self) -> Submission:
+        """What was asked for. Raises InvalidPayment where the currency is unknown."""
+        return Submission(
+            amount=Money(self.amount, self.currency),
+            provider=ProviderName(self.provider),
+            payment_method=self.payment_method,
+            reference=self.reference,
+            description=self.description,
+            return_url=self.return_url,
+            email=self.customer.email if self.customer else None,
+            metadata=self.metadata or {},
+            execute_at=self.execute_at,
+        )
+
+
+class SubmitHeaders(BaseModel):
+    """The headers of a submission."""
+
+    idempotency_key: str = Field(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!#-~]+$",
+        description="Unique for what you want to happen once; bare or in quotes",
+    )
+
+
+class PaymentPath(BaseModel):
+    """Which payment."""
+
+    payment_id: str = Field(pattern=forms.PAYMENT_ID)
+
+
+class ReadHeaders(BaseModel):
+    """The headers of a read."""
+
+    if_none_match: str | SkipJsonSchema[None] = Field(
+        default=None,
+        alias="If-None-Match",
+        description="The ETag you have: 304 where the payment is still the same",
+    )
+
+
+class Query(BaseModel):
+    """A query: texts are converted, nothing unknown is taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ReadQuery(Query):
+    """How to read one payment."""
+
+    wait: Whole = Field(
+        default=0,
+        ge=0,
+        le=MAX_WAIT,
+        description="Seconds to hold the answer until the payment is settled",
+    )
+
+
+class ListQuery(Query):
+    """Which payments to list, newest first."""
+
+    status: Status | SkipJsonSchema[None] = None
+    provider: Provider | SkipJsonSchema[None] = None
+    reference: Annotated[Text, Field(min_length=1, max_length=100)] | (
+        SkipJsonSchema[None]
+    ) = None
+    created_from: Time | SkipJsonSchema[None] = Field(
+        default=None, alias="created[gte]", description="Made at this time or later"
+    )
+    created_before: Time | SkipJsonSchema[None] = Field(
+        default=None, alias="created[lt]", description="Made before this time"
+    )
+    limit: Whole = Field(default=20, ge=1, le=100)
+    cursor: Annotated[str, Field(pattern=forms.CURSOR)] | SkipJsonSchema[None] = Field(
+        default=None, description="The next_cursor of the page before"
+    )
+
+
+class NoQuery(Query):
+    """The query of a call that takes none."""
