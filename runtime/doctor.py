@@ -86,7 +86,7 @@ def _http_port(settings: Settings) -> Iterator[Finding]:
             f"the API at {address} runs but cannot accept payments",
             f"See what is missing: curl http://{address}/readyz",
         )
-    elif settings.port and processes.port_is_free(settings.host, settings.port):
+    elif processes.port_is_free(settings.host, settings.port):
         yield Finding(
             "http",
             WARN,

@@ -41,7 +41,8 @@ class Stack:
 
         Raises StackError where it cannot start; nothing is left running then.
         """
-        with self._supervisor.signals(), stack_state.locked(self._settings.home):
+        stack_state.take(self._settings.home)
+        with self._supervisor.signals():
             try:
                 self._write()
                 ready = self._start()
@@ -61,6 +62,7 @@ class Stack:
                 self._phase = stack_state.STOPPING
                 self._write()
                 self._supervisor.stop()
+                stack_state.forget_state(self._settings.home)
 
     def _start(self) -> Ready:
         ports = Ports(self._settings.home)

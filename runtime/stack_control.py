@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from runtime import demo_key, probe, processes, stack_state
 from runtime.settings import Settings
-from runtime.stack_state import Ready, StackError, State
+from runtime.stack_state import Ready, StackError, StackTaken, State
 
 #: Seconds a stack has to start: two groups of processes and an empty database.
 START_WAIT: Final = 150.0
@@ -25,11 +25,8 @@ def start(settings: Settings, *, workers: int) -> Ready:
     Raises StackError, with the end of the stack's log, where it does not.
     """
     home = settings.home.resolve()
-    if stack_state.read_state(home) is not None:
-        raise StackError(
-            f"a stack runs in {home} already. Stop it with `payments down`, or set"
-            " PAYMENTS_HOME and PAYMENTS_HTTP_PORT for another one"
-        )
+    if stack_state.is_taken(home):
+        raise StackTaken(home)
     log = home / "logs" / "stack.log"
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     log.unlink(missing_ok=True)  # its end must not be an older run's
@@ -64,7 +61,7 @@ def stop(home: Path) -> bool:
     os.kill(state.pid, signal.SIGTERM)
 
     def stopped() -> bool:
-        return stack_state.read_state(home) is None
+        return not stack_state.is_taken(home)
 
     if not processes.wait_until(stopped, seconds=STOP_WAIT):
         raise StackError(

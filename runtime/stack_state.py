@@ -5,8 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -27,6 +26,16 @@ class StackError(Exception):
     """The stack cannot do what it was asked; the message names the next step."""
 
     exit_code = 1  #: of the command; 2 where the command itself was wrong
+
+
+class StackTaken(StackError):
+    """Another stack has the home."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"a stack runs in {home} already. Stop it with `payments down`, or set"
+            " PAYMENTS_HOME and PAYMENTS_HTTP_PORT for another one"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +78,19 @@ def write_state(home: Path, state: State) -> None:
     fresh.replace(home / "stack.json")
 
 
+def forget_state(home: Path) -> None:
+    """Remove the state of a stack that has stopped, or was killed."""
+    (home / "stack.json").unlink(missing_ok=True)
+
+
 def read_state(home: Path) -> State | None:
     """The state of the stack that runs on ``home``, or None where none does."""
-    if not _is_locked(home):
+    if not is_taken(home):
         return None
     try:
         found = json.loads((home / "stack.json").read_text())
     except FileNotFoundError:
-        return None  # it has just begun to start
+        return None  # it has just begun, or has nearly ended
     rows = tuple(Row(**row) for row in found.pop("processes"))
     return State(**found, processes=rows)
 
@@ -90,30 +104,39 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
     state = read_state(settings.home)
     if state is None:
         return settings
-    given = {name: value for name, value in environment.items() if value}
+    # Nothing and 0 (a port to be chosen) are what the stack has settled.
+    given = {
+        name: value for name, value in environment.items() if value not in ("", "0")
+    }
     return Settings.read({**state.filled, **given})
 
 
-@contextmanager
-def locked(home: Path) -> Iterator[None]:
-    """Hold ``home`` for one stack; the kernel gives it back when the process ends.
+def take(home: Path) -> None:
+    """Take ``home`` for one stack until this process ends, however it ends.
 
-    Raises StackError where another stack holds it.
+    The file stays open on purpose: the kernel closes it with everything else, so who
+    finds it unlocked knows that nothing of the process is left. Raises StackTaken
+    where another stack has it.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(home / "stack.lock", "a+") as file:
-        # Somebody who only asks holds the lock for a moment.
-        if not processes.wait_until(lambda: _take(file.fileno()), seconds=ASKING):
-            raise StackError(
-                f"a stack runs in {home} already. Stop it with `payments down`, or"
-                " set PAYMENTS_HOME and PAYMENTS_HTTP_PORT for another one"
-            )
-        state = home / "stack.json"
-        state.unlink(missing_ok=True)
-        try:
-            yield
-        finally:
-            state.unlink(missing_ok=True)
+    descriptor = os.open(home / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    # Somebody who only asks holds the lock for a moment.
+    if not processes.wait_until(lambda: _lock(descriptor), seconds=ASKING):
+        os.close(descriptor)
+        raise StackTaken(home)
+    forget_state(home)  # a killed stack's, whose process ids are others' by now
+
+
+def is_taken(home: Path) -> bool:
+    """Whether a stack's process has ``home``."""
+    try:
+        descriptor = os.open(home / "stack.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)  # and with it the lock, where we got it
 
 
 class Ports:
@@ -139,18 +162,7 @@ class Ports:
         return port
 
 
-def _is_locked(home: Path) -> bool:
-    try:
-        descriptor = os.open(home / "stack.lock", os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _take(descriptor)
-    finally:
-        os.close(descriptor)  # and with it the lock, where we took it
-
-
-def _take(descriptor: int) -> bool:
+def _lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

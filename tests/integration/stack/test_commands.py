@@ -1,0 +1,179 @@
+"""The commands that talk to a stack: keys, submit, show."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from runtime import container
+from runtime.settings import Settings
+from tests.running_stack import RunningStack, payments
+
+PAID = {
+    "amount": 1999,
+    "currency": "USD",
+    "provider": "stripe",
+    "payment_method": "pm_card_visa",
+}
+#: A test token of Stripe's that its bank declines.
+DECLINED = {**PAID, "payment_method": "pm_card_visa_chargeDeclined"}
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_key_is_made_listed_rolled_and_revoked(settings: Settings) -> None:
+    environment = settings.environment()
+
+    def run(*arguments: str) -> Any:
+        done = payments("keys", *arguments, "--json", environment=environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    made = run("create", "--merchant", "shop", "--role", "operator", "--mode", "test")
+    assert list(made) == ["id", "key", "merchant", "role", "mode"]
+    assert (made["merchant"], made["role"], made["mode"]) == (
+        "shop",
+        "operator",
+        "test",
+    )
+    assert made["key"].startswith("sk_test_")
+
+    rolled = run("roll", made["id"], "--overlap", "1")
+    listed = {key["id"]: key for key in run("list", "--merchant", "shop")}
+    assert set(listed) == {made["id"], rolled["id"]}
+    assert listed[made["id"]]["expires_at"] is not None
+    assert "key" not in listed[made["id"]]
+
+    run("revoke", made["id"])
+    database = container.open_database(settings)
+    try:
+        keys = container.open_keys(settings, database)
+        assert keys.find(made["key"]) is None
+        found = keys.find(rolled["key"])
+        assert found is not None and found.id == rolled["id"]
+    finally:
+        database.client.close()
+
+
+def test_a_key_that_does_not_exist_is_told_in_one_line(settings: Settings) -> None:
+    refused = payments("keys", "revoke", "key_0", environment=settings.environment())
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: there is no key key_0")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_rotated_keys_open_what_older_ones_sealed(settings: Settings) -> None:
+    before = container.open_vault(settings)
+    sealed = before.seal("ada@example.com")
+    rotated = payments("rotate-keys", environment=settings.environment())
+    assert rotated.returncode == 0, rotated.stderr
+    after = container.open_vault(settings)
+    assert after.open(sealed) == "ada@example.com"
+    assert not after.is_current(sealed)
+    assert before.open(after.seal("fresh")) == "fresh"
+
+
+def test_the_generated_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
+    modes = {
+        file.name: stat.S_IMODE(file.stat().st_mode)
+        for file in (stack.home / "keys").iterdir()
+    }
+    assert set(modes) == {"demo_test_key", "encryption_keys", "pepper"}
+    assert set(modes.values()) == {0o600}
+    assert stack.key not in (stack.home / "logs" / "stack.log").read_text()
+
+
+def test_a_file_submitted_twice_is_charged_once(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    file = tmp_path / "payments.ndjson"
+    lines = [
+        {**PAID, "reference": f"twice-{time.time_ns()}"},
+        {"payment": {**DECLINED, "reference": "no"}, "expect": "failed"},
+    ]
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    before = movements(stack)
+
+    first = stack.payments("submit", str(file), "--wait", "60", "--json")
+    again = stack.payments("submit", str(file), "--wait", "60", "--json")
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    one, two = rows(first.stdout), rows(again.stdout)
+    assert [row["status"] for row in one] == ["captured", "failed"]
+    assert [row["id"] for row in one] == [row["id"] for row in two]
+    assert [row["replayed"] for row in two] == [True, True]
+    assert one[1]["error"] is not None
+    assert movements(stack) - before == 1
+
+
+def test_what_comes_out_otherwise_than_expected_fails_the_command(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    line = {
+        "idempotency_key": f"unlucky-{time.time_ns()}",
+        "payment": {**DECLINED, "reference": "unlucky"},
+        "expect": "captured",
+    }
+    file = tmp_path / "payments.ndjson"
+    file.write_text(json.dumps(line))
+    done = stack.payments("submit", str(file), "--wait", "60")
+    assert done.returncode == 1
+    assert "1 of 1 are not as expected" in done.stderr
+    assert "unlucky" in done.stdout and "NO" in done.stdout
+
+
+def test_what_the_api_refuses_is_told_and_the_others_go_on(stack: RunningStack) -> None:
+    good, bad = PAID, {**PAID, "amount": -1}
+    done = payments(
+        *("submit", "-", "--json"),
+        environment=stack.environment,
+        stdin=f"{json.dumps(bad)}\n{json.dumps(good)}\n",
+    )
+    assert done.returncode == 1
+    refused, accepted = rows(done.stdout)
+    assert refused["error"].startswith("422 ") and not refused["ok"]
+    assert accepted["id"].startswith("pay_") and accepted["ok"]
+
+
+def test_show_tells_a_payment_and_its_timeline(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    file = tmp_path / "payments.ndjson"
+    file.write_text(json.dumps({**PAID, "reference": "shown"}))
+    done = stack.payments("submit", str(file), "--wait", "60", "--json")
+    (row,) = rows(done.stdout)
+    shown = json.loads(stack.payments("show", row["id"], "--json").stdout)
+    assert shown["payment"]["reference"] == "shown"
+    assert len(shown["events"]) >= 3
+    table = stack.payments("show", row["id"])
+    assert table.returncode == 0
+    assert "shown" in table.stdout
+
+
+def test_showing_an_unknown_payment_is_one_line(stack: RunningStack) -> None:
+    done = stack.payments("show", "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: 404 ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["keys", "--help"]])
+def test_help_is_quick_because_it_loads_no_driver(arguments: list[str]) -> None:
+    began = time.perf_counter()
+    done = payments(*arguments, environment={})
+    took = time.perf_counter() - began
+    assert done.returncode == 0
+    assert took < 1.5, "half a second on an idle machine, thrice that on a busy one"
+
+
+def movements(stack: RunningStack) -> int:
+    """How often money moved at the Stripe simulator."""
+    answer = requests.get(f"{stack.urls['stripe']}/_ledger", timeout=5)
+    return len(answer.json()["movements"])

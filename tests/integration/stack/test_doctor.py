@@ -1,0 +1,128 @@
+"""`payments doctor` against servers that are well, ill and absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from redis import Redis
+
+from runtime import doctor, processes
+from runtime.settings import Settings
+from tests.running_stack import RunningStack
+
+
+def verdicts(settings: Settings) -> dict[str, doctor.Finding]:
+    return {finding.name: finding for finding in doctor.examine(settings)}
+
+
+def test_a_running_stack_is_well(stack: RunningStack) -> None:
+    examined = stack.payments("doctor", "--json")
+    found = {one["name"]: one for one in json.loads(examined.stdout)}
+    assert {one["verdict"] for one in found.values()} == {"ok"}, found
+    assert examined.returncode == 0
+    assert found["workers"]["words"].startswith("1 alive")
+
+
+def test_a_stack_with_a_dead_redis_fails_with_advice(stack: RunningStack) -> None:
+    nowhere = f"redis://127.0.0.1:{processes.free_port()}/0"
+    environment = {**stack.environment, "PAYMENTS_REDIS_URL": nowhere}
+    examined = replace(stack, environment=environment).payments("doctor")
+    assert examined.returncode == 1
+    assert "fail  redis: does not answer" in examined.stdout
+    assert "PAYMENTS_REDIS_URL" in examined.stdout
+
+
+def test_servers_that_are_not_configured_fail(settings: Settings) -> None:
+    bare = replace(settings, redis_url="", mongo_url="", stripe_api_base="")
+    found = verdicts(bare)
+    for name in ("redis", "mongodb", "stripe"):
+        assert found[name].verdict == doctor.FAIL
+        assert "payments up" in found[name].advice
+
+
+def test_a_database_that_does_not_answer_fails(settings: Settings) -> None:
+    nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?directConnection=true"
+    found = verdicts(replace(settings, mongo_url=nowhere))
+    assert found["mongodb"].verdict == doctor.FAIL
+    assert "PAYMENTS_MONGO_URL" in found["mongodb"].advice
+
+
+def test_a_provider_that_cannot_be_reached_fails(settings: Settings) -> None:
+    nowhere = f"http://127.0.0.1:{processes.free_port()}"
+    found = verdicts(replace(settings, paypal_api_base=nowhere))
+    assert found["paypal"].verdict == doctor.FAIL
+    assert found["stripe"].verdict == doctor.OK
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name", "verdict"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "redis eviction", doctor.FAIL),
+        ("appendonly", "no", "redis persistence", doctor.WARN),
+        ("maxmemory", "1500kb", "redis memory", doctor.FAIL),
+    ],
+)
+def test_a_redis_that_may_lose_messages_is_told(
+    settings: Settings, option: str, value: str, name: str, verdict: str
+) -> None:
+    assert verdicts(settings)[name].verdict == doctor.OK
+    with configured(settings.redis_url, option, value):
+        found = verdicts(settings)[name]
+    assert found.verdict == verdict
+    assert found.advice
+
+
+def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) -> None:
+    assert verdicts(settings)["workers"].words == "none has told of itself"
+    now = datetime.now(timezone.utc)
+    with MongoClient[dict[str, Any]](settings.mongo_url) as client:
+        workers = client[settings.database].workers
+        workers.insert_one(
+            {"_id": "old", "at": now - timedelta(seconds=25), "slots": 9, "busy": 9}
+        )
+        silent = verdicts(settings)["workers"]
+        workers.insert_one({"_id": "new", "at": now, "slots": 100, "busy": 7})
+        alive = verdicts(settings)["workers"]
+    assert (silent.verdict, silent.words[:8]) == (doctor.FAIL, "1 silent")
+    assert alive == doctor.Finding("workers", doctor.OK, "1 alive, 7 of 100 slots busy")
+
+
+def test_a_key_file_that_others_can_read_fails(settings: Settings) -> None:
+    file = settings.home / "keys" / "pepper"
+    file.parent.mkdir(parents=True)
+    file.write_text("secret")
+    file.chmod(0o644)
+    found = verdicts(settings)["key files"]
+    assert (found.verdict, found.advice) == (doctor.FAIL, f"Run: chmod 600 {file}")
+    file.chmod(0o600)
+    assert verdicts(settings)["key files"].verdict == doctor.OK
+
+
+def test_an_api_port_that_something_else_holds_fails(
+    settings: Settings, stripe_url: str
+) -> None:
+    taken = int(stripe_url.rpartition(":")[2])
+    found = verdicts(replace(settings, port=taken))["http"]
+    assert found.verdict == doctor.FAIL
+    assert "PAYMENTS_HTTP_PORT" in found.advice
+    free = verdicts(replace(settings, port=processes.free_port()))["http"]
+    assert free.verdict == doctor.WARN
+
+
+@contextmanager
+def configured(url: str, option: str, value: str) -> Iterator[None]:
+    """The session's Redis with another setting, put back at the end."""
+    with Redis.from_url(url, decode_responses=True) as client:
+        before = client.config_get(option)[option]
+        client.config_set(option, value)
+        try:
+            yield
+        finally:
+            client.config_set(option, before)

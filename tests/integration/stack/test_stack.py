@@ -1,0 +1,180 @@
+"""`payments up` and `payments down`, with everything that a user's machine does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime import processes
+from tests.running_stack import (
+    RunningStack,
+    environment_of,
+    payments,
+    running_stack,
+)
+
+#: Seconds until a process has been started again, or all have gone.
+SOON = 40.0
+CREATE = ["keys", "create", "--merchant", "shop", "--json"]
+#: What an empty machine runs for a user.
+NAMES = ["redis", "mongo", "stripe", "paypal", "web", "worker", "beat", "exporter"]
+
+
+def left_of(home: Path) -> list[str]:
+    """The commands of all processes that run for ``home``, zombies aside."""
+    found = []
+    mark = f"PAYMENTS_HOME={home}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # it has gone meanwhile, or is another user's
+        if mark in environment and command and folder.name != str(os.getpid()):
+            found.append(f"{folder.name} {command}")
+    return found
+
+
+def test_every_process_is_listed_and_ready(stack: RunningStack) -> None:
+    found = stack.processes()
+    assert list(found) == NAMES
+    assert all(process["ready"] for process in found.values())
+    without_metrics = [name for name in NAMES if found[name]["metrics_url"] is None]
+    assert without_metrics == ["redis", "mongo"]
+
+
+@pytest.mark.parametrize("name", ["worker", "web", "mongo", "redis"])
+def test_a_dead_process_is_started_again_on_its_port_and_it_is_said(
+    stack: RunningStack, name: str
+) -> None:
+    before = stack.processes()
+    os.kill(before[name]["pid"], signal.SIGKILL)
+
+    def back() -> bool:
+        now = stack.processes()
+        started_again = now[name]["pid"] not in (None, before[name]["pid"])
+        return started_again and all(process["ready"] for process in now.values())
+
+    assert processes.wait_until(back, seconds=SOON)
+    assert stack.processes()[name]["metrics_url"] == before[name]["metrics_url"]
+    events = [
+        json.loads(line)
+        for line in (stack.home / "logs" / "stack.log").read_text().splitlines()
+        if line.startswith("{")
+    ]
+    ended = [one for one in events if one.get("event") == "process_ended"]
+    assert (ended[-1]["process_name"], ended[-1]["exit_code"]) == (name, -9)
+
+
+def test_a_second_stack_on_the_same_home_is_refused(stack: RunningStack) -> None:
+    for arguments in (["up"], ["up", "--detach"]):
+        refused = stack.payments(*arguments)
+        assert refused.returncode == 1
+        assert "a stack runs in" in refused.stderr
+        assert "payments down" in refused.stderr
+
+
+def test_two_stacks_run_side_by_side_and_each_leaves_nothing_behind(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    home = tmp_path / "other"
+    with running_stack(home, "--workers", "2") as other:
+        theirs, ours = other.processes(), stack.processes()
+        assert list(theirs) == [*NAMES[:6], "worker-2", *NAMES[6:]]
+        assert all(process["ready"] for process in (theirs | ours).values())
+        assert not {row["pid"] for row in theirs.values()} & {
+            row["pid"] for row in ours.values()
+        }
+        assert other.urls["api"] != stack.urls["api"]
+    assert left_of(home) == []
+    assert all(process["ready"] for process in stack.processes().values())
+
+
+def test_nothing_outlives_a_killed_supervisor_and_the_next_stack_finds_its_data(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "killed"
+    with running_stack(home) as first:
+        made = json.loads(first.payments(*CREATE).stdout)
+        kept = first.processes()
+        pid = json.loads((home / "stack.json").read_text())["pid"]
+        os.kill(pid, signal.SIGKILL)
+        assert processes.wait_until(lambda: not left_of(home), seconds=SOON)
+        assert first.payments("status").returncode == 1
+    with running_stack(home) as second:
+        assert second.key == first.key
+        assert {
+            name: process["metrics_url"] for name, process in second.processes().items()
+        } == {name: process["metrics_url"] for name, process in kept.items()}
+        listed = json.loads(second.payments("keys", "list", "--json").stdout)
+        assert made["id"] in [key["id"] for key in listed]
+    assert left_of(home) == []
+
+
+def test_ctrl_c_during_start_up_leaves_nothing_and_is_no_error(tmp_path: Path) -> None:
+    home = tmp_path / "interrupted"
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "runtime.cli", "up"]
+    with open(log, "wb") as output:
+        starting = subprocess.Popen(
+            command,
+            env={**os.environ, **environment_of(home)},
+            stdout=output,
+            stderr=output,
+        )
+    state = home / "stack.json"
+    assert processes.wait_until(
+        lambda: state.exists() and '"mongo"' in state.read_text(), seconds=SOON
+    ), log.read_text()
+    starting.send_signal(signal.SIGINT)
+    assert starting.wait(SOON) == 0, log.read_text()
+    assert left_of(home) == []
+
+
+def test_a_busy_port_is_told_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        refused = payments(
+            "up",
+            environment=environment_of(tmp_path / "busy", PAYMENTS_HTTP_PORT=str(port)),
+        )
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"Error: port {port} on 127.0.0.1 is in use. Free it, or set"
+        " PAYMENTS_HTTP_PORT to another (0 picks a free one)\n"
+    )
+
+
+def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "broken"
+    nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?replicaSet=rs0"
+    environment = environment_of(home, PAYMENTS_MONGO_URL=nowhere)
+    failed = payments("up", "--detach", environment=environment)
+    assert failed.returncode == 1
+    assert "the stack did not start" in failed.stderr
+    assert "database did not acknowledge" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert left_of(home) == []
+
+
+def test_down_and_status_say_when_nothing_runs(tmp_path: Path) -> None:
+    environment = environment_of(tmp_path / "empty")
+    down = payments("down", environment=environment)
+    assert (down.returncode, down.stdout.count("does not run")) == (0, 1)
+    status = payments("status", environment=environment)
+    assert status.returncode == 1
+    assert "payments up" in status.stderr
+
+
+def test_a_wrong_setting_stops_the_command_and_is_named(tmp_path: Path) -> None:
+    environment = environment_of(tmp_path / "wrong", PAYMENTS_HTTP_PORT="http")
+    refused = payments("up", environment=environment)
+    assert refused.returncode == 2
+    assert refused.stderr == "Error: PAYMENTS_HTTP_PORT cannot be 'http'\n"
