@@ -4,8 +4,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := application bench domain examples persistence providers runtime simulators tests web workers
-SPREAD := $(BIN)/coverage run -m pytest
+PRODUCT := application domain persistence providers runtime simulators web workers
+PACKAGES := $(PRODUCT) bench examples tests
+# Each suite keeps its own coverage, subprocesses included.
+SUITE = COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q tests/$@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
@@ -31,7 +33,7 @@ test: gates ## Set up and pass every gate
 gates: setup-dev ## Run the gates in the plan's order and print their table
 	@$(BIN)/python tests/gates.py
 health: setup-dev ## Stage 1: servers, readiness and metrics of a started stack
-	@$(SPREAD) tests/health -q
+	@$(SUITE)
 lint: setup-dev ## Stage 2: flake8, black, import-linter
 	@$(BIN)/flake8 $(PACKAGES)
 	@$(BIN)/black --check --quiet --diff $(PACKAGES)
@@ -39,18 +41,18 @@ lint: setup-dev ## Stage 2: flake8, black, import-linter
 typecheck: setup-dev ## Stage 2: mypy --strict on every package
 	@$(BIN)/mypy --strict $(PACKAGES)
 unit: setup-dev ## Stages 2 and 3: domain and application, no servers
-	@$(SPREAD) tests/unit -q
+	@$(SUITE)
 integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulators
-	@$(SPREAD) tests/integration -q
-contract: setup-dev ## Stages 4 and 5: the simulators against official clients, our API against its OpenAPI
-	@$(SPREAD) tests/contract -q
-security: setup-dev ## Stage 6: bandit, encryption, hostile input
-	@$(BIN)/bandit -q -r -ll application domain persistence providers runtime simulators web workers
-	@$(SPREAD) tests/security -q
-e2e: setup-dev ## Stage 7: a stack started as a user starts it, faults included
-	@$(SPREAD) tests/e2e -q
-coverage: setup-dev ## Coverage of all that ran before, with each package's threshold
+	@$(SUITE)
+contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API by its OpenAPI
+	@$(SUITE)
+coverage: setup-dev ## Stages 2 to 4: what the suites that ran have covered
 	@$(BIN)/python tests/coverage_gate.py
+security: setup-dev ## Stage 6: bandit, encryption, hostile input
+	@$(BIN)/bandit --quiet --recursive -ll $(PRODUCT)
+	@$(SUITE)
+e2e: setup-dev ## Stage 7: a stack started as a user starts it, faults included
+	@$(SUITE)
 
 ##@ Develop
 setup-dev: $(VENV)/.dev ## Build .venv with the test and development tools as well

@@ -125,9 +125,10 @@ def _pause(answer: requests.Response) -> float:
 
 
 def is_settled(payment: Mapping[str, Any]) -> bool:
-    """Whether nothing of ours will change the payment without a person."""
-    stuck = {operation["state"] for operation in payment["operations"]}
-    return payment["status"] != "processing" or bool(stuck & {"review", "dead"})
+    """Whether no work of ours will change the payment."""
+    states = {operation["state"] for operation in payment["operations"]}
+    waits = bool(states & {"pending", "review", "dead"})
+    return payment["status"] != "processing" or waits
 
 
 def settled(api: Api, payment: dict[str, Any], *, deadline: float) -> dict[str, Any]:
