@@ -13,6 +13,9 @@ from typing import Any, Final
 #: A JSON object as the standard library reads it.
 Json = dict[str, Any]
 
+#: Made once: the standard library would make one for every value.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+
 BASE62: Final = (ascii_letters + digits).encode()
 
 
@@ -33,7 +36,7 @@ def _table(alphabet: bytes) -> bytes:
 
 def to_json(value: object) -> bytes:
     """Encode without spaces; the bytes are what webhook signatures cover."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,8 @@ class Webhooks:
         self._faults = faults
         self.targets: list[Target] = []
         self._deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
-        self._queue: asyncio.Queue[Delivery] = asyncio.Queue(MAX_QUEUED)
+        #: Each entry is sent in turn; different entries may overtake each other.
+        self._queue: asyncio.Queue[tuple[Delivery, ...]] = asyncio.Queue(MAX_QUEUED)
         self._reordered: list[Delivery] = []
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -162,26 +163,29 @@ class Webhooks:
 
     def _release(self) -> None:
         held, self._reordered = self._reordered, []
-        for delivery in reversed(held):
-            self._enqueue(delivery)
+        self._enqueue(*reversed(held))
 
-    def _enqueue(self, delivery: Delivery) -> None:
+    def _enqueue(self, *deliveries: Delivery) -> None:
         try:
-            self._queue.put_nowait(delivery)
+            self._queue.put_nowait(deliveries)
         except asyncio.QueueFull:
-            delivery.state = "failed"
+            for delivery in deliveries:
+                delivery.state = "failed"
 
     async def _send_queued(self, session: aiohttp.ClientSession) -> None:
         while True:
-            delivery = await self._queue.get()
-            if await self._try(session, delivery):
-                delivery.state = "delivered"
-            elif delivery.tries >= MAX_TRIES:
-                delivery.state = "failed"
-            else:
-                wait = FIRST_WAIT * 2 ** (delivery.tries - 1)
-                loop = asyncio.get_running_loop()
-                loop.call_later(wait, self._enqueue, delivery)
+            for delivery in await self._queue.get():
+                await self._send(session, delivery)
+
+    async def _send(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
+        """Try once; settle the delivery, or queue it again after a wait."""
+        if await self._try(session, delivery):
+            delivery.state = "delivered"
+        elif delivery.tries >= MAX_TRIES:
+            delivery.state = "failed"
+        else:
+            wait = FIRST_WAIT * 2 ** (delivery.tries - 1)
+            asyncio.get_running_loop().call_later(wait, self._enqueue, delivery)
 
     async def _try(self, session: aiohttp.ClientSession, delivery: Delivery) -> bool:
         delivery.tries += 1
