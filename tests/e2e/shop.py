@@ -1,0 +1,91 @@
+"""A web app that pays, and what its provider's ledger says of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+
+from tests.running_stack import RunningStack
+
+
+class Shop:
+    """Submits payments to a stack as its demo merchant does."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.stack = stack
+        self._headers = {"Authorization": f"Bearer {stack.key}"}
+
+    def pay(
+        self,
+        *,
+        key: str | None = None,
+        token: str | None = "pm_card_visa",
+        **fields: Any,
+    ) -> requests.Response:
+        """One submission of 19.99 USD; to Stripe unless ``fields`` say otherwise."""
+        body = {
+            "amount": 1999,
+            "currency": "USD",
+            "provider": "stripe",
+            "payment_method": token,
+            **fields,
+        }
+        return requests.post(
+            f"{self.stack.urls['api']}/v1/payments",
+            json={name: value for name, value in body.items() if value is not None},
+            headers={**self._headers, "Idempotency-Key": key or secrets.token_hex(8)},
+            timeout=10,
+        )
+
+    def accepted(self, **fields: Any) -> str:
+        """The id of a payment that was answered with 202 within a second."""
+        started = time.monotonic()
+        answer = self.pay(**fields)
+        assert answer.status_code == 202, answer.text
+        assert time.monotonic() - started < 1.0
+        return str(answer.json()["id"])
+
+    def get(self, payment_id: str, *, wait: int = 0) -> dict[str, Any]:
+        """The payment now, or once it is settled, ``wait`` seconds later at most."""
+        answer = requests.get(
+            f"{self.stack.urls['api']}/v1/payments/{payment_id}",
+            params={"wait": wait},
+            headers=self._headers,
+            timeout=wait + 10,
+        )
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def settled(self, payment_id: str, *, seconds: float) -> dict[str, Any]:
+        """The payment once it is no longer processing, or as it is at the end."""
+        deadline = time.monotonic() + seconds
+        payment = self.get(payment_id)
+        while payment["status"] == "processing" and time.monotonic() < deadline:
+            payment = self.get(payment_id, wait=1)
+        return payment
+
+    def movements(self, provider: str, payment_id: str) -> list[dict[str, Any]]:
+        """What the provider moved for this payment."""
+        ledger = requests.get(f"{self.stack.urls[provider]}/_ledger", timeout=10).json()
+        operation = self.get(payment_id)["operations"][0]["id"]
+        return [
+            movement
+            for movement in ledger["movements"]
+            if operation in movement["metadata"].values()
+        ]
+
+    @contextmanager
+    def fault(self, provider: str, **fault: Any) -> Iterator[None]:
+        """A provider that misbehaves until the block ends."""
+        url = f"{self.stack.urls[provider]}/_faults"
+        armed = requests.post(url, json=fault, timeout=10)
+        assert armed.status_code == 201, armed.text
+        try:
+            yield
+        finally:
+            requests.delete(url, timeout=10)
