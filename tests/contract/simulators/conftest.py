@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+import stripe
 from tests.contract.simulators.simulator_process import (
     PayPalCaller,
     Receiver,
@@ -60,3 +61,13 @@ def receiver() -> Iterator[Receiver]:
     running = Receiver()
     yield running
     running.close()
+
+
+@pytest.fixture
+def stripe_client(stripe_simulator: Simulator, merchant: str) -> stripe.StripeClient:
+    """Stripe's SDK as it is, but for the address."""
+    return stripe.StripeClient(
+        merchant,
+        base_addresses={"api": stripe_simulator.url},
+        max_network_retries=0,
+    )

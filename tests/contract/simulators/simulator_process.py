@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
+import stripe
 from requests.auth import HTTPBasicAuth
 
 #: Seconds anything awaited may take before a test fails.
@@ -144,6 +145,12 @@ def order_body(
     return body
 
 
+def captures_of(order: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the captures of an order's only unit."""
+    captures: list[dict[str, Any]] = order["purchase_units"][0]["payments"]["captures"]
+    return captures
+
+
 def issue_of(answer: requests.Response) -> str:
     """Return the issue of a PayPal error."""
     issue: str = answer.json()["details"][0]["issue"]
@@ -221,3 +228,18 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def pay_by_card(
+    client: stripe.StripeClient, method: str = "pm_card_visa", **changes: Any
+) -> stripe.PaymentIntent:
+    """Create and confirm a payment of 19.99 USD."""
+    params: Any = {
+        "amount": 1999,
+        "currency": "usd",
+        "confirm": True,
+        "payment_method": method,
+        "return_url": "https://shop.example/done",
+        **changes,
+    }
+    return client.v1.payment_intents.create(params, {"idempotency_key": new_key()})

@@ -1,4 +1,4 @@
-"""The simulated Stripe, spoken to by Stripe's own SDK."""
+"""The simulated Stripe's payments, spoken to by Stripe's own SDK."""
 
 from __future__ import annotations
 
@@ -7,40 +7,22 @@ from typing import Any
 import pytest
 import requests
 import stripe
-from tests.contract.simulators.simulator_process import PATIENCE, Simulator, new_key
+
+from tests.contract.simulators.simulator_process import (
+    PATIENCE,
+    Simulator,
+    pay_by_card,
+)
 
 DAY = 86400
 
 
-@pytest.fixture
-def client(stripe_simulator: Simulator, merchant: str) -> stripe.StripeClient:
-    """Stripe's SDK as it is, but for the address."""
-    return stripe.StripeClient(
-        merchant,
-        base_addresses={"api": stripe_simulator.url},
-        max_network_retries=0,
-    )
-
-
-def payment(
-    client: stripe.StripeClient, method: str = "pm_card_visa", **changes: Any
-) -> stripe.PaymentIntent:
-    """Create and confirm a payment of 19.99 USD."""
-    params: Any = {
-        "amount": 1999,
-        "currency": "usd",
-        "confirm": True,
-        "payment_method": method,
-        "return_url": "https://shop.example/done",
-        **changes,
-    }
-    return client.v1.payment_intents.create(params, {"idempotency_key": new_key()})
-
-
 def test_a_charge_succeeds_and_moves_money_once(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client, metadata={"order": "7"}, description="Two tickets")
+    intent = pay_by_card(
+        stripe_client, metadata={"order": "7"}, description="Two tickets"
+    )
     assert intent.status == "succeeded"
     assert (intent.amount_received, intent.currency) == (1999, "usd")
     [row] = stripe_simulator.movements(id=intent.id)
@@ -97,7 +79,7 @@ def test_a_charge_succeeds_and_moves_money_once(
     ],
 )
 def test_a_declined_card_raises_what_stripe_raises_and_moves_nothing(
-    client: stripe.StripeClient,
+    stripe_client: stripe.StripeClient,
     stripe_simulator: Simulator,
     method: str,
     code: str,
@@ -105,7 +87,7 @@ def test_a_declined_card_raises_what_stripe_raises_and_moves_nothing(
     advice_code: str,
 ) -> None:
     with pytest.raises(stripe.CardError) as caught:
-        payment(client, method)
+        pay_by_card(stripe_client, method)
     error: Any = caught.value.error
     assert (error.code, error.decline_code) == (code, decline_code)
     assert error.advice_code == advice_code
@@ -116,12 +98,12 @@ def test_a_declined_card_raises_what_stripe_raises_and_moves_nothing(
 
 
 def test_a_declined_intent_can_be_confirmed_with_another_card(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     with pytest.raises(stripe.CardError) as caught:
-        payment(client, "pm_card_chargeDeclined")
+        pay_by_card(stripe_client, "pm_card_chargeDeclined")
     error: Any = caught.value.error
-    intent = client.v1.payment_intents.confirm(
+    intent = stripe_client.v1.payment_intents.confirm(
         error.payment_intent.id, {"payment_method": "pm_card_mastercard"}
     )
     assert intent.status == "succeeded"
@@ -129,16 +111,18 @@ def test_a_declined_intent_can_be_confirmed_with_another_card(
 
 
 def test_authorize_then_capture_in_part_releases_the_rest(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client, capture_method="manual")
+    intent = pay_by_card(stripe_client, capture_method="manual")
     assert (intent.status, intent.amount_capturable) == ("requires_capture", 1999)
     with pytest.raises(stripe.InvalidRequestError, match="greater than"):
-        client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 2000})
-    captured = client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 500})
+        stripe_client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 2000})
+    captured = stripe_client.v1.payment_intents.capture(
+        intent.id, {"amount_to_capture": 500}
+    )
     assert (captured.status, captured.amount_received) == ("succeeded", 500)
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        client.v1.payment_intents.capture(intent.id)
+        stripe_client.v1.payment_intents.capture(intent.id)
     assert caught.value.code == "payment_intent_unexpected_state"
     rows = stripe_simulator.movements(id=intent.id)
     assert [(row["kind"], row["amount"]) for row in rows] == [
@@ -148,92 +132,96 @@ def test_authorize_then_capture_in_part_releases_the_rest(
 
 
 def test_canceling_an_authorization_releases_it_and_then_nothing_can_be_captured(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client, capture_method="manual")
-    canceled = client.v1.payment_intents.cancel(
+    intent = pay_by_card(stripe_client, capture_method="manual")
+    canceled = stripe_client.v1.payment_intents.cancel(
         intent.id, {"cancellation_reason": "requested_by_customer"}
     )
     assert canceled.status == "canceled"
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        client.v1.payment_intents.capture(intent.id)
+        stripe_client.v1.payment_intents.capture(intent.id)
     assert caught.value.code == "payment_intent_unexpected_state"
     kinds = [row["kind"] for row in stripe_simulator.movements(id=intent.id)]
     assert kinds == ["authorize", "void"]
 
 
 def test_an_authorization_lapses_after_seven_days(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client, capture_method="manual")
-    charge: Any = client.v1.payment_intents.retrieve(
+    intent = pay_by_card(stripe_client, capture_method="manual")
+    charge: Any = stripe_client.v1.payment_intents.retrieve(
         intent.id, {"expand": ["latest_charge"]}
     ).latest_charge
     held_for = charge.payment_method_details.card.capture_before - charge.created
     assert held_for == 7 * DAY
     stripe_simulator.advance(7 * DAY + 1)
-    lapsed = client.v1.payment_intents.retrieve(intent.id)
+    lapsed = stripe_client.v1.payment_intents.retrieve(intent.id)
     assert (lapsed.status, lapsed.cancellation_reason) == ("canceled", "automatic")
 
 
 def test_refunds_never_pass_what_was_charged(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client)
-    first = client.v1.refunds.create({"payment_intent": intent.id, "amount": 1200})
+    intent = pay_by_card(stripe_client)
+    first = stripe_client.v1.refunds.create(
+        {"payment_intent": intent.id, "amount": 1200}
+    )
     assert first.status == "succeeded"
     with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded"):
-        client.v1.refunds.create({"payment_intent": intent.id, "amount": 800})
-    rest = client.v1.refunds.create({"payment_intent": intent.id})
+        stripe_client.v1.refunds.create({"payment_intent": intent.id, "amount": 800})
+    rest = stripe_client.v1.refunds.create({"payment_intent": intent.id})
     assert rest.amount == 799
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        client.v1.refunds.create({"payment_intent": intent.id})
+        stripe_client.v1.refunds.create({"payment_intent": intent.id})
     assert caught.value.code == "charge_already_refunded"
     refunded = [row["amount"] for row in stripe_simulator.movements(id=first.id)]
     refunded += [row["amount"] for row in stripe_simulator.movements(id=rest.id)]
     assert refunded == [1200, 799]
-    listed = client.v1.refunds.list({"payment_intent": intent.id}).data
+    listed = stripe_client.v1.refunds.list({"payment_intent": intent.id}).data
     assert [each.id for each in listed] == [rest.id, first.id]
 
 
 def test_a_refund_that_fails_later_is_refundable_again_and_never_moved_money(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client, "pm_card_refundFail")
-    refund = client.v1.refunds.create({"payment_intent": intent.id})
+    intent = pay_by_card(stripe_client, "pm_card_refundFail")
+    refund = stripe_client.v1.refunds.create({"payment_intent": intent.id})
     assert refund.status == "succeeded"
     stripe_simulator.advance(DAY + 1)
-    failed = client.v1.refunds.retrieve(refund.id)
+    failed = stripe_client.v1.refunds.retrieve(refund.id)
     assert (failed.status, failed.failure_reason) == (
         "failed",
         "expired_or_canceled_card",
     )
-    assert client.v1.refunds.create({"payment_intent": intent.id}).amount == 1999
+    assert stripe_client.v1.refunds.create({"payment_intent": intent.id}).amount == 1999
     assert stripe_simulator.movements(id=refund.id) == []
 
 
 def test_a_pending_refund_moves_money_when_it_succeeds(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    intent = payment(client, "pm_card_pendingRefund")
-    refund = client.v1.refunds.create({"payment_intent": intent.id, "amount": 99})
+    intent = pay_by_card(stripe_client, "pm_card_pendingRefund")
+    refund = stripe_client.v1.refunds.create(
+        {"payment_intent": intent.id, "amount": 99}
+    )
     assert refund.status == "pending"
     assert stripe_simulator.movements(id=refund.id) == []
     stripe_simulator.advance(DAY + 1)
-    assert client.v1.refunds.retrieve(refund.id).status == "succeeded"
+    assert stripe_client.v1.refunds.retrieve(refund.id).status == "succeeded"
     assert len(stripe_simulator.movements(id=refund.id)) == 1
 
 
 def test_a_bank_debit_is_processing_until_days_have_passed(
-    client: stripe.StripeClient, stripe_simulator: Simulator
+    stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
-    good = payment(client, "pm_usBankAccount")
-    bad = payment(client, "pm_usBankAccount_insufficientFunds")
+    good = pay_by_card(stripe_client, "pm_usBankAccount")
+    bad = pay_by_card(stripe_client, "pm_usBankAccount_insufficientFunds")
     assert (good.status, bad.status) == ("processing", "processing")
     assert stripe_simulator.movements(id=good.id) == []
     stripe_simulator.advance(4 * DAY + 1)
-    assert client.v1.payment_intents.retrieve(good.id).status == "succeeded"
-    failed: Any = client.v1.payment_intents.retrieve(bad.id)
+    assert stripe_client.v1.payment_intents.retrieve(good.id).status == "succeeded"
+    failed: Any = stripe_client.v1.payment_intents.retrieve(bad.id)
     assert failed.status == "requires_payment_method"
     assert failed.last_payment_error.decline_code == "insufficient_funds"
     assert len(stripe_simulator.movements(id=good.id)) == 1
@@ -245,26 +233,26 @@ def test_a_bank_debit_is_processing_until_days_have_passed(
     [("succeed", "succeeded", 1), ("fail", "requires_payment_method", 0)],
 )
 def test_three_d_secure_waits_for_the_payer(
-    client: stripe.StripeClient,
+    stripe_client: stripe.StripeClient,
     stripe_simulator: Simulator,
     outcome: str,
     status: str,
     rows: int,
 ) -> None:
-    intent: Any = payment(client, "pm_card_authenticationRequired")
+    intent: Any = pay_by_card(stripe_client, "pm_card_authenticationRequired")
     assert intent.status == "requires_action"
     redirect = intent.next_action.redirect_to_url
     assert redirect.return_url == "https://shop.example/done"
     assert "<form" in requests.get(redirect.url, timeout=PATIENCE).text
     requests.post(redirect.url, json={"outcome": outcome}, timeout=PATIENCE)
-    assert client.v1.payment_intents.retrieve(intent.id).status == status
+    assert stripe_client.v1.payment_intents.retrieve(intent.id).status == status
     assert len(stripe_simulator.movements(id=intent.id)) == rows
 
 
 def test_the_authentication_page_sends_the_payer_back_to_the_shop(
-    client: stripe.StripeClient,
+    stripe_client: stripe.StripeClient,
 ) -> None:
-    intent: Any = payment(client, "pm_card_authenticationRequired")
+    intent: Any = pay_by_card(stripe_client, "pm_card_authenticationRequired")
     answer = requests.post(
         intent.next_action.redirect_to_url.url,
         data={"outcome": "succeed"},
@@ -276,99 +264,9 @@ def test_the_authentication_page_sends_the_payer_back_to_the_shop(
     assert f"payment_intent={intent.id}" in answer.headers["Location"]
 
 
-def test_three_d_secure_off_session_is_declined(client: stripe.StripeClient) -> None:
+def test_three_d_secure_off_session_is_declined(
+    stripe_client: stripe.StripeClient,
+) -> None:
     with pytest.raises(stripe.CardError) as caught:
-        payment(client, "pm_card_authenticationRequired", off_session=True)
+        pay_by_card(stripe_client, "pm_card_authenticationRequired", off_session=True)
     assert caught.value.code == "authentication_required"
-
-
-@pytest.mark.parametrize(
-    ("changes", "param", "code"),
-    [
-        ({"amount": 49}, "amount", "amount_too_small"),
-        ({"amount": 100_000_000}, "amount", "amount_too_large"),
-        ({"amount": "12.5"}, "amount", "parameter_invalid_integer"),
-        ({"amount": ""}, "amount", "parameter_missing"),
-        ({"currency": "xyz"}, "currency", None),
-        ({"currency": "kwd", "amount": 1999}, "amount", None),
-        ({"currency": "isk", "amount": 1950}, "amount", None),
-        ({"payment_method": "pm_nobody"}, "payment_method", "resource_missing"),
-        ({"capture_method": "later"}, "capture_method", None),
-        ({"nonsense": "1"}, "nonsense", "parameter_unknown"),
-        ({"return_url": ""}, None, None),
-    ],
-)
-def test_a_wrong_parameter_is_refused_and_named(
-    client: stripe.StripeClient, changes: dict[str, Any], param: str, code: str
-) -> None:
-    with pytest.raises(stripe.InvalidRequestError) as caught:
-        payment(client, **changes)
-    assert caught.value.http_status == 400
-    assert (caught.value.param, caught.value.code) == (param, code)
-
-
-def test_amounts_are_in_the_currency_s_own_smallest_unit(
-    client: stripe.StripeClient, stripe_simulator: Simulator
-) -> None:
-    for currency, amount in (("jpy", 1999), ("kwd", 1990), ("huf", 199900)):
-        intent = payment(client, currency=currency, amount=amount)
-        [row] = stripe_simulator.movements(id=intent.id)
-        assert (row["amount"], row["currency"]) == (amount, currency.upper())
-
-
-def test_only_test_keys_are_taken(stripe_simulator: Simulator) -> None:
-    for wrong in ("", "sk_live_abc", "sk_test_", "nonsense"):
-        answer = stripe_simulator.stripe("GET", "/v1/payment_intents", merchant=wrong)
-        assert answer.status_code == 401
-        assert answer.json()["error"]["type"] == "invalid_request_error"
-
-
-def test_another_account_s_payment_is_not_found(
-    client: stripe.StripeClient, stripe_simulator: Simulator
-) -> None:
-    intent = payment(client)
-    stranger = stripe.StripeClient(
-        "sk_test_stranger", base_addresses={"api": stripe_simulator.url}
-    )
-    with pytest.raises(stripe.InvalidRequestError) as caught:
-        stranger.v1.payment_intents.retrieve(intent.id)
-    assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
-
-
-def test_lists_are_newest_first_and_page_through_everything(
-    client: stripe.StripeClient, stripe_simulator: Simulator
-) -> None:
-    made = [payment(client, metadata={"n": str(n)}).id for n in range(5)]
-    stripe_simulator.advance(100)
-    since = stripe_simulator.get("/_clock")["now"] - 50
-    late = payment(client).id
-    first = client.v1.payment_intents.list({"limit": 2})
-    assert [each.id for each in first.data] == [late, made[4]]
-    assert first.has_more
-    assert [each.id for each in first.auto_paging_iter()] == [late, *made[::-1]]
-    recent = client.v1.payment_intents.list({"created": {"gte": int(since)}})
-    assert [each.id for each in recent.data] == [late]
-    after = client.v1.payment_intents.list({"starting_after": made[1]})
-    assert [each.id for each in after.data] == [made[0]]
-
-
-def test_events_and_the_balance_tell_what_happened(
-    client: stripe.StripeClient,
-) -> None:
-    intent = payment(client)
-    client.v1.refunds.create({"payment_intent": intent.id, "amount": 500})
-    types = [event.type for event in client.v1.events.list().data]
-    assert types == [
-        "charge.refunded",
-        "refund.created",
-        "payment_intent.succeeded",
-        "charge.succeeded",
-        "payment_intent.created",
-    ]
-    lines = client.v1.balance_transactions.list().data
-    assert [(line.type, line.amount) for line in lines] == [
-        ("refund", -500),
-        ("charge", 1999),
-    ]
-    event = client.v1.events.list({"type": "charge.succeeded"}).data[0]
-    assert client.v1.events.retrieve(event.id).type == "charge.succeeded"
