@@ -11,7 +11,7 @@ from typing import Final
 
 from application.ports import PaymentStore, Provider
 from domain.answer import Answer
-from domain.errors import OutcomeUnknown, PaymentsError, ProviderError
+from domain.errors import OutcomeUnknown, ProviderError
 from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName
@@ -79,7 +79,7 @@ def _next_step(payment: Payment, tools: Tools) -> Payment:
     try:
         provider = tools.providers[payment.submission.provider]
         return payment.sent(provider.prepare(payment), now=now)
-    except (PaymentsError, KeyError):
+    except Exception:  # whatever it is, the others in the group go on
         log.exception("prepare_failed", extra={"payment": payment.id})
         return payment.escalate("cannot_prepare", now=now)
 

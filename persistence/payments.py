@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -12,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from application.ports import Query, Scope
-from domain.errors import StoreUnavailable
+from domain.errors import PaymentsError, StoreUnavailable
 from domain.payment import BELL_GRACE, LEASE, Event, Payment
 from domain.states import OWED
 from persistence.codec import (
@@ -25,6 +26,8 @@ from persistence.codec import (
 )
 from persistence.mongo import answering
 from persistence.vault import Vault
+
+log = logging.getLogger(__name__)
 
 _DUPLICATE_KEY: Final = 11000
 _MILLISECONDS: Final = 1000
@@ -62,14 +65,23 @@ class MongoPayments:
         ]
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """See PaymentStore."""
-        return self._read(
-            {
-                "_id": {"$in": list(ids)},
-                "due_at": {"$type": "date"},
-                "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
-            }
-        )
+        """See PaymentStore. One that cannot be read is put off, and reported."""
+        due = {
+            "_id": {"$in": list(ids)},
+            "due_at": {"$type": "date"},
+            "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
+        }
+        payments, unreadable = [], []
+        for document in self._find(due):
+            try:
+                payments.append(decode(document, self._vault))
+            except (PaymentsError, LookupError, TypeError, ValueError) as error:
+                unreadable.append(document["_id"])
+                why = {"payment": document["_id"], "error": type(error).__name__}
+                log.error("payment_unreadable", extra=why)
+        if unreadable:
+            self._put_off(unreadable)
+        return payments
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -140,11 +152,20 @@ class MongoPayments:
             }
 
     def _read(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Payment]:
+        return [decode(document, self._vault) for document in self._find(wanted, limit)]
+
+    def _find(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Document]:
         with answering():
             found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
-            if limit:
-                found.sort("_id", DESCENDING)
-            return [decode(document, self._vault) for document in found]
+            return list(found.sort("_id", DESCENDING) if limit else found)
+
+    def _put_off(self, ids: Sequence[str]) -> None:
+        """Work is still owed, but it shall not stand in the way of others'."""
+        with answering():
+            self._payments.update_many(
+                {"_id": {"$in": list(ids)}, "due_at": {"$type": "date"}},
+                [{"$set": {"due_at": _LEASE_ENDS}}],
+            )
 
     def _earlier(self, payment: Payment) -> Payment:
         """What is stored under this key, by an earlier request or by our own retry."""
