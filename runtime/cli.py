@@ -52,6 +52,8 @@ def up(detach: bool, workers: int) -> None:
     from runtime import logs, stack, stack_control, told
 
     logs.configure(settings, "stack")
+    if sys.stdout.isatty():
+        click.echo("Starting servers, simulators and the service …", err=True)
     if detach:
         ready = stack_control.start(settings, workers=workers)
         click.echo(told.started(ready, how_to_stop="payments down"))

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from runtime import homes
+
 #: Whose key it is.
 MERCHANT: Final = "demo"
 
@@ -25,8 +27,8 @@ def read(home: Path) -> str | None:
 
 def write(home: Path, secret: str) -> None:
     """Keep ``secret`` for its owner's eyes alone."""
+    homes.folder(home, "keys")
     file = file_of(home)
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as opened:

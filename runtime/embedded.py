@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import probe, processes
+from runtime import homes, probe, processes
 
 HOST: Final = "127.0.0.1"
 REPLICA_SET: Final = "rs0"
@@ -50,7 +50,7 @@ def redis(home: Path, port: int) -> Server:
 
     Raises EmbeddedError where this machine has no Redis and no Valkey.
     """
-    folder, log = _folder(home / "redis"), _folder(home / "logs") / "redis.log"
+    folder, log = homes.folder(home, "redis"), homes.folder(home, "logs") / "redis.log"
     options = {
         "port": port,
         "bind": HOST,
@@ -84,10 +84,10 @@ def mongo(home: Path, port: int) -> Server:
     machine has no MongoDB.
     """
     binary = _binary("MongoDB", ("mongod",), _mongod_wheel)
-    log = _folder(home / "logs") / "mongo.log"
+    log = homes.folder(home, "logs") / "mongo.log"
     command = (
         *(binary, "--replSet", REPLICA_SET, "--bind_ip", HOST, "--port", str(port)),
-        *("--dbpath", str(_folder(home / "mongo")), "--nounixsocket"),
+        *("--dbpath", str(homes.folder(home, "mongo")), "--nounixsocket"),
         *("--logpath", str(log), "--logappend", "--quiet"),
         # Gigabytes and megabytes: two stacks and a test run fit on a small machine.
         *("--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "256"),
@@ -198,9 +198,3 @@ def _in_package(package: str, pattern: str) -> str:
         for file in Path(folder).glob(pattern):
             return str(file)
     return ""
-
-
-def _folder(path: Path) -> Path:
-    """Made for its owner alone: payments are nobody else's business."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path.resolve()

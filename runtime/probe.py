@@ -65,8 +65,7 @@ def _mongo(url: str) -> bool:
 
 def reachable(host: str) -> str:
     """Where to reach a server that listens on ``host``, which may mean everywhere."""
-    everywhere = ("0.0.0.0", "::")  # nosec B104: compared, never listened on
-    return "127.0.0.1" if host in everywhere else host
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain.errors import StoreUnavailable
-from runtime import embedded, initialise, probe, processes, stack_state
+from runtime import embedded, homes, initialise, probe, processes, stack_state
+from runtime.logs import get_logger
 from runtime.process_table import PROGRAMS, Process, program_process
 from runtime.settings import Settings
 from runtime.stack_state import Ports, Ready, Row, StackError, State
 from runtime.supervisor import Interrupted, Supervisor
+
+log = get_logger()
 
 LOOPBACK: Final = "127.0.0.1"
 #: Seconds a group has to become ready: Python's start on a busy machine.
@@ -51,7 +54,7 @@ class Stack:
                 tell(ready)
                 self._supervisor.tend()
             except Interrupted:
-                pass  # it was asked to stop, and does
+                log.info("stack_stopping")
             except (
                 processes.ProcessFailed,
                 embedded.EmbeddedError,
@@ -122,7 +125,7 @@ class Stack:
                     environment=os.environ,
                     ready_url=f"{url}/_health",
                     metrics_url=f"{url}/metrics",
-                    log=self._settings.home / "logs" / f"{name}.log",
+                    log=homes.folder(self._settings.home, "logs") / f"{name}.log",
                     stop_seconds=SIMULATOR_STOP,
                 )
             )

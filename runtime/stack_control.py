@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import demo_key, probe, processes, stack_state
+from runtime import demo_key, homes, probe, processes, stack_state
 from runtime.settings import Settings
 from runtime.stack_state import Ready, StackError, StackTaken, State
 
@@ -27,8 +27,7 @@ def start(settings: Settings, *, workers: int) -> Ready:
     home = settings.home.resolve()
     if stack_state.is_taken(home):
         raise StackTaken(home)
-    log = home / "logs" / "stack.log"
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = homes.folder(home, "logs") / "stack.log"
     log.unlink(missing_ok=True)  # its end must not be an older run's
     with open(log, "ab") as file:
         child = subprocess.Popen(

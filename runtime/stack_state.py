@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runtime import processes
+from runtime import homes, processes
 from runtime.settings import Settings
 
 #: The phases of a stack, in their order.
@@ -118,8 +118,9 @@ def take(home: Path) -> None:
     finds it unlocked knows that nothing of the process is left. Raises StackTaken
     where another stack has it.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(home / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(
+        homes.folder(home) / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600
+    )
     # Somebody who only asks holds the lock for a moment.
     if not processes.wait_until(lambda: _lock(descriptor), seconds=ASKING):
         os.close(descriptor)

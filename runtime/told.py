@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.stack_state import Ready
 
 #: Columns where the output is no terminal that could say how wide it is.
-WIDTH: Final = 120
+WIDTH: Final = 160
 
 _BLOCK: Final = """
 The payment service is ready.
@@ -84,7 +84,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(*columns, box=box.SIMPLE_HEAD)
+    shown = Table(box=box.SIMPLE_HEAD)
+    for column in columns:
+        shown.add_column(column, overflow="fold")  # an id must stay whole
     for row in rows:
         shown.add_row(*row)
     terminal = sys.stdout.isatty()
@@ -96,4 +98,4 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         highlight=False,
         markup=False,
     ).print(shown)
-    return text.getvalue().rstrip("\n")
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n")

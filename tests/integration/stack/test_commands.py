@@ -81,7 +81,8 @@ def test_rotated_keys_open_what_older_ones_sealed(settings: Settings) -> None:
     assert before.open(after.seal("fresh")) == "fresh"
 
 
-def test_the_generated_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
+def test_home_and_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
+    assert stat.S_IMODE(stack.home.stat().st_mode) == 0o700
     modes = {
         file.name: stat.S_IMODE(file.stat().st_mode)
         for file in (stack.home / "keys").iterdir()
@@ -156,6 +157,7 @@ def test_show_tells_a_payment_and_its_timeline(
     table = stack.payments("show", row["id"])
     assert table.returncode == 0
     assert "shown" in table.stdout
+    assert row["id"] in table.stdout
 
 
 def test_showing_an_unknown_payment_is_one_line(stack: RunningStack) -> None:

@@ -1,0 +1,14 @@
+"""Folders in a stack's home: its owner's alone, for they hold payments and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def folder(home: Path, name: str = "") -> Path:
+    """``home``, or its folder ``name``, made where it is missing; absolute."""
+    path = home
+    for part in ("", name):  # the mode of mkdir is that of the last folder only
+        path = path / part
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path.resolve()
