@@ -8,13 +8,16 @@ import json
 import signal
 import sys
 
-from simulators import control, paypal, paypal_signing, stripe
+from simulators import control
 from simulators.clock import Clock
 from simulators.faults import Faults
 from simulators.idempotency import IdempotencyKeys
 from simulators.ledger import Ledger
+from simulators.paypal import api as paypal
+from simulators.paypal import signing
 from simulators.provider import Provider, World
 from simulators.server import Server
+from simulators.stripe import api as stripe
 from simulators.webhooks import Sign, Webhooks
 
 
@@ -69,8 +72,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
 def _provider(name: str, secret: str | None) -> Provider:
     if name == "stripe":
         return stripe.Stripe(_world(stripe.sign, secret or stripe.DEFAULT_SECRET))
-    signer = paypal_signing.Signer()
-    world = _world(signer.sign, secret or paypal_signing.DEFAULT_WEBHOOK_ID)
+    signer = signing.Signer()
+    world = _world(signer.sign, secret or signing.DEFAULT_WEBHOOK_ID)
     return paypal.PayPal(world, signer)
 
 

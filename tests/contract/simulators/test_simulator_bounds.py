@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from simulators import faults, idempotency, ledger, stripe, webhooks
+from simulators import faults, idempotency, ledger, webhooks
 from simulators.clock import Clock
 from simulators.provider import World
 from simulators.server import Server
+from simulators.stripe import api as stripe
 
 Scenario = Callable[[Callable[[str], Awaitable[int]]], Awaitable[None]]
 FORM = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simulators.calls import Json
-from simulators.stripe_cards import Decline, TestMethod
+from simulators.stripe.cards import Decline, TestMethod
 
 
 @dataclass(slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from simulators.calls import Call, Json, new_id
-from simulators.stripe_cards import Decline
-from simulators.stripe_objects import Charge, Intent
-from simulators.stripe_shapes import show_charge, show_intent, show_method
-from simulators.stripe_store import Store
+from simulators.stripe.cards import Decline
+from simulators.stripe.objects import Charge, Intent
+from simulators.stripe.shapes import show_charge, show_intent, show_method
+from simulators.stripe.store import Store
 
 #: Seconds an authorization of a card lasts online: seven days.
 #: Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method

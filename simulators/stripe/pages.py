@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from simulators.calls import Answer, Refused, Request, to_json
 from simulators.provider import Page
-from simulators.stripe_errors import error
-from simulators.stripe_intents import Intents
-from simulators.stripe_objects import Intent
-from simulators.stripe_shapes import show_intent
-from simulators.stripe_store import Store
+from simulators.stripe.errors import error
+from simulators.stripe.intents import Intents
+from simulators.stripe.objects import Intent
+from simulators.stripe.shapes import show_intent
+from simulators.stripe.store import Store
 
 OUTCOMES: Final = ("succeed", "fail")
 

@@ -7,9 +7,9 @@ from typing import Final
 from simulators.calls import Answer, Call, Json, Refused, new_id, to_json
 from simulators.clock import rfc3339
 from simulators.ledger import Kind
-from simulators.paypal_errors import error, new_debug_id, not_found
-from simulators.paypal_money import Money
-from simulators.paypal_objects import Authorization, Capture, Order, Refund
+from simulators.paypal.errors import error, new_debug_id, not_found
+from simulators.paypal.money import Money
+from simulators.paypal.objects import Authorization, Capture, Order, Refund
 from simulators.provider import World
 
 #: Characters of PayPal's identifiers.

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from simulators.calls import Answer, Call, Json
-from simulators.stripe_errors import answer, invalid, missing
-from simulators.stripe_shapes import (
+from simulators.stripe.errors import answer, invalid, missing
+from simulators.stripe.shapes import (
     show_balance_transaction,
     show_charge,
     show_intent,
     show_refund,
 )
-from simulators.stripe_store import Store
+from simulators.stripe.store import Store
 
 #: Objects on one page. Source: https://docs.stripe.com/api/pagination
 DEFAULT_LIMIT: Final = 10

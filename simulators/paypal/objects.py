@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simulators.calls import Json
-from simulators.paypal_money import Money
-from simulators.paypal_vault import Outcome
+from simulators.paypal.money import Money
+from simulators.paypal.vault import Outcome
 
 
 @dataclass(slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 from simulators.calls import Answer, Call, Json
-from simulators.paypal_collection import Collection
-from simulators.paypal_errors import bad_field, unprocessable
-from simulators.paypal_money import Money, read_money
-from simulators.paypal_objects import Authorization, Capture, Refund
-from simulators.paypal_shapes import show_authorization, show_capture, show_refund
-from simulators.paypal_store import Store, answer, new_paypal_id, wants_all
+from simulators.paypal.collection import Collection
+from simulators.paypal.errors import bad_field, unprocessable
+from simulators.paypal.money import Money, read_money
+from simulators.paypal.objects import Authorization, Capture, Refund
+from simulators.paypal.shapes import show_authorization, show_capture, show_refund
+from simulators.paypal.store import Store, answer, new_paypal_id, wants_all
 
 #: Percent of an authorization that its captures may reach together.
 #: Source: the description of MAX_CAPTURE_AMOUNT_EXCEEDED in PayPal's OpenAPI file.

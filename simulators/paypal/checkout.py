@@ -8,10 +8,10 @@ from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from simulators.calls import Answer, Request
-from simulators.paypal_objects import Order
-from simulators.paypal_orders import Orders
-from simulators.paypal_store import Store
-from simulators.paypal_vault import Outcome, outcome_of
+from simulators.paypal.objects import Order
+from simulators.paypal.orders import Orders
+from simulators.paypal.store import Store
+from simulators.paypal.vault import Outcome, outcome_of
 from simulators.provider import Page
 
 #: Identifier of the one payer there is, as the redirect back carries it.

@@ -6,13 +6,13 @@ import re
 from typing import Any, Final
 
 from simulators.calls import Answer, Call, Json, Refused
-from simulators.paypal_collection import Collection
-from simulators.paypal_errors import bad_field, error, unprocessable
-from simulators.paypal_money import read_money
-from simulators.paypal_objects import Order, Unit
-from simulators.paypal_shapes import show_order
-from simulators.paypal_store import Store, answer, new_paypal_id, wants_all
-from simulators.paypal_vault import Outcome, outcome_of
+from simulators.paypal.collection import Collection
+from simulators.paypal.errors import bad_field, error, unprocessable
+from simulators.paypal.money import read_money
+from simulators.paypal.objects import Order, Unit
+from simulators.paypal.shapes import show_order
+from simulators.paypal.store import Store, answer, new_paypal_id, wants_all
+from simulators.paypal.vault import Outcome, outcome_of
 
 #: Seconds a payer has to approve, and then the merchant to capture: three hours each.
 #: Source: the description of an order's links in PayPal's OpenAPI file.

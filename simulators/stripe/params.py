@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from simulators.calls import Json
-from simulators.stripe_cards import (
+from simulators.stripe.cards import (
     MAXIMUM,
     MINIMUM,
     OTHER_CURRENCIES,
     THREE_DECIMAL,
     WHOLE_UNITS,
 )
-from simulators.stripe_errors import invalid
+from simulators.stripe.errors import invalid
 
 CONFIRM: Final = frozenset(
     "capture_method confirmation_token error_on_requires_action expand mandate "

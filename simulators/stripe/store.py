@@ -9,9 +9,9 @@ from typing import Final
 from simulators.calls import Call, Json, new_id, to_json
 from simulators.ledger import Kind
 from simulators.provider import World
-from simulators.stripe_cards import METHODS, TestMethod
-from simulators.stripe_errors import API_VERSION, missing
-from simulators.stripe_objects import BalanceTransaction, Charge, Intent, Refund
+from simulators.stripe.cards import METHODS, TestMethod
+from simulators.stripe.errors import API_VERSION, missing
+from simulators.stripe.objects import BalanceTransaction, Charge, Intent, Refund
 
 #: Events kept for ``GET /v1/events``, some 30 MB; the oldest are forgotten, as Stripe
 #: forgets them after 30 days.

@@ -9,8 +9,8 @@ from typing import Final
 
 from simulators.calls import Json
 from simulators.clock import rfc3339
-from simulators.paypal_money import Money
-from simulators.paypal_objects import Authorization, Capture, Order, Refund, Unit
+from simulators.paypal.money import Money
+from simulators.paypal.objects import Authorization, Capture, Order, Refund, Unit
 
 #: Path of the Payments API.
 PAYMENTS: Final = "/v2/payments"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from simulators.calls import Call, Refused
-from simulators.paypal_errors import error, unprocessable
-from simulators.paypal_money import Money
-from simulators.paypal_objects import Authorization, Capture, Order, Unit
-from simulators.paypal_shapes import payer_link, show_authorization, show_capture
-from simulators.paypal_store import Store, new_paypal_id
-from simulators.paypal_vault import Outcome
+from simulators.paypal.errors import error, unprocessable
+from simulators.paypal.money import Money
+from simulators.paypal.objects import Authorization, Capture, Order, Unit
+from simulators.paypal.shapes import payer_link, show_authorization, show_capture
+from simulators.paypal.store import Store, new_paypal_id
+from simulators.paypal.vault import Outcome
 
 #: Seconds a payment under review stays pending: a day.
 REVIEW: Final = 86400.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from simulators.calls import Answer, Call, Refused, new_id
-from simulators.stripe_errors import answer, error, invalid
-from simulators.stripe_objects import Charge, Refund
-from simulators.stripe_params import REFUND, amount_of, check_known, metadata_of, text
-from simulators.stripe_shapes import show_charge, show_refund
-from simulators.stripe_store import Store
+from simulators.stripe.errors import answer, error, invalid
+from simulators.stripe.objects import Charge, Refund
+from simulators.stripe.params import REFUND, amount_of, check_known, metadata_of, text
+from simulators.stripe.shapes import show_charge, show_refund
+from simulators.stripe.store import Store
 
 #: Seconds after which a pending refund succeeds and a failing one fails: a day.
 SETTLEMENT: Final = 86400

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulators.calls import Json
-from simulators.paypal_errors import bad_field, unprocessable
+from simulators.paypal.errors import bad_field, unprocessable
 
 #: Decimal places that ISO 4217 gives each currency PayPal takes.
 #: Source of the list: https://developer.paypal.com/reference/currency-codes/

@@ -26,13 +26,13 @@ from simulators.calls import (
     new_id,
     to_json,
 )
-from simulators.paypal_checkout import CheckoutPage
-from simulators.paypal_collection import Collection
-from simulators.paypal_errors import error, new_debug_id
-from simulators.paypal_orders import Orders
-from simulators.paypal_payments import Payments
-from simulators.paypal_signing import Signer
-from simulators.paypal_store import Store, answer
+from simulators.paypal.checkout import CheckoutPage
+from simulators.paypal.collection import Collection
+from simulators.paypal.errors import error, new_debug_id
+from simulators.paypal.orders import Orders
+from simulators.paypal.payments import Payments
+from simulators.paypal.signing import Signer
+from simulators.paypal.store import Store, answer
 from simulators.provider import Page, World
 
 #: Seconds PayPal keeps a request id: six hours for orders, 45 days for payments.

@@ -19,14 +19,14 @@ from typing import Final
 
 from simulators.calls import Answer, Call, Refused, Request, Route, new_id
 from simulators.provider import Page, World
-from simulators.stripe_charging import Charging
-from simulators.stripe_errors import answer, error
-from simulators.stripe_form import BadForm, nest, pairs_of
-from simulators.stripe_intents import Intents
-from simulators.stripe_lists import Reader
-from simulators.stripe_pages import AuthenticationPage
-from simulators.stripe_refunds import Refunds
-from simulators.stripe_store import Store
+from simulators.stripe.charging import Charging
+from simulators.stripe.errors import answer, error
+from simulators.stripe.form import BadForm, nest, pairs_of
+from simulators.stripe.intents import Intents
+from simulators.stripe.lists import Reader
+from simulators.stripe.pages import AuthenticationPage
+from simulators.stripe.refunds import Refunds
+from simulators.stripe.store import Store
 
 #: Signs webhooks where no other secret is given.
 DEFAULT_SECRET: Final = "whsec_simulator"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from simulators.calls import Answer, Call, Json, Refused, new_id
-from simulators.stripe_cards import AUTHENTICATION_REQUIRED, Decline
-from simulators.stripe_charging import Charging, charge_of
-from simulators.stripe_errors import answer, error, invalid
-from simulators.stripe_objects import Intent
-from simulators.stripe_params import (
+from simulators.stripe.cards import AUTHENTICATION_REQUIRED, Decline
+from simulators.stripe.charging import Charging, charge_of
+from simulators.stripe.errors import answer, error, invalid
+from simulators.stripe.objects import Intent
+from simulators.stripe.params import (
     CAPTURE,
     CONFIRM,
     CREATE,
@@ -19,8 +19,8 @@ from simulators.stripe_params import (
     metadata_of,
     read_intent,
 )
-from simulators.stripe_shapes import show_intent
-from simulators.stripe_store import Store
+from simulators.stripe.shapes import show_intent
+from simulators.stripe.store import Store
 
 #: Intents kept, as many as the ledger has rows; past it none is made.
 MAX_INTENTS: Final = 1_000_000

@@ -6,8 +6,8 @@ Fields follow the example objects of Stripe's OpenAPI repository.
 from __future__ import annotations
 
 from simulators.calls import Json
-from simulators.stripe_cards import TestMethod
-from simulators.stripe_objects import BalanceTransaction, Charge, Intent, Refund
+from simulators.stripe.cards import TestMethod
+from simulators.stripe.objects import BalanceTransaction, Charge, Intent, Refund
 
 
 def show_intent(intent: Intent) -> Json:

@@ -1,0 +1,1 @@
+"""Stripe's API v1, simulated: ``api`` routes, ``store`` keeps, the rest is one each."""
