@@ -1,0 +1,290 @@
+"""Implementers of the ports in memory: small, exact, and safe between threads."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from application.ports import Query, Scope
+from domain.answer import Answer, Verdict
+from domain.errors import (
+    InvalidPayment,
+    NeedsReview,
+    OutcomeUnknown,
+    QueueUnavailable,
+    StoreUnavailable,
+)
+from domain.money import Money
+from domain.payment import BELL_GRACE, LEASE, Event, Payment, Send
+
+
+@dataclass(slots=True)
+class _Row:
+    """A payment as it is stored; while it is held, ``due_at`` is the lease's end."""
+
+    payment: Payment
+    timeline: tuple[Event, ...]
+    holder: str | None = None
+
+
+@dataclass(slots=True)
+class _Table:
+    """What the stores of several holders share."""
+
+    rows: dict[str, _Row] = field(default_factory=dict)
+    keys: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    away: bool = False
+
+
+class MemoryStore:
+    """A PaymentStore. ``clock`` measures its leases; ``away`` cuts everybody off."""
+
+    def __init__(
+        self,
+        clock: Callable[[], datetime],
+        *,
+        holder: str = "one",
+        table: _Table | None = None,
+    ) -> None:
+        self._clock = clock
+        self._holder = holder
+        self._table = table or _Table()
+
+    def held_by(self, holder: str) -> MemoryStore:
+        """The same payments as another process sees them."""
+        return MemoryStore(self._clock, holder=holder, table=self._table)
+
+    @property
+    def away(self) -> bool:
+        """Whether the database cannot be reached."""
+        return self._table.away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._table.away = away
+
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            return [self._insert(payment, rows) for payment in payments]
+
+    def load_due(self, ids: Sequence[str]) -> list[Payment]:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            known = [rows[one].payment for one in dict.fromkeys(ids) if one in rows]
+            until = self._clock() + BELL_GRACE
+            return [one for one in known if one.due_at and one.due_at <= until]
+
+    def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        return self._write(payments, lease=True)
+
+    def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        return self._write(payments, lease=False)
+
+    def renew(self, ids: Sequence[str]) -> None:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            for row in (rows[one] for one in ids if one in rows):
+                if row.holder == self._holder:
+                    row.payment = replace(row.payment, due_at=self._clock() + LEASE)
+
+    def due_ids(self, limit: int) -> list[str]:
+        """See PaymentStore."""
+        now = self._clock()
+        with self._rows() as rows:
+            due = [
+                (row.payment.due_at, row.payment.id)
+                for row in rows.values()
+                if row.payment.due_at is not None and row.payment.due_at <= now
+            ]
+        return [one for _, one in sorted(due)][:limit]
+
+    def get(self, scope: Scope, payment_id: str) -> Payment | None:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            row = rows.get(payment_id)
+            return row.payment if row and _is_of(scope, row.payment) else None
+
+    def page(self, scope: Scope, query: Query) -> list[Payment]:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            found = [
+                row.payment
+                for row in rows.values()
+                if _is_of(scope, row.payment) and _matches(query, row.payment)
+            ]
+        return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
+
+    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            row = rows.get(payment_id)
+            return list(row.timeline) if row and _is_of(scope, row.payment) else None
+
+    def versions(self, ids: Sequence[str]) -> Mapping[str, tuple[int, bool]]:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            known = [rows[one].payment for one in ids if one in rows]
+        return {one.id: (one.version, one.settled) for one in known}
+
+    def _insert(self, payment: Payment, rows: dict[str, _Row]) -> Payment:
+        key = (payment.merchant, payment.mode, payment.idempotency_key)
+        if key in self._table.keys:
+            return rows[self._table.keys[key]].payment
+        stored = _told(payment)
+        rows[payment.id] = _Row(stored, payment.news)
+        self._table.keys[key] = payment.id
+        return stored
+
+    def _write(self, payments: Sequence[Payment], *, lease: bool) -> list[Payment]:
+        written = []
+        with self._rows() as rows:
+            for payment in payments:
+                row = rows.get(payment.id)
+                if row is None or row.payment.version != payment.version:
+                    continue
+                held = lease and not payment.settled
+                stored = replace(_told(payment), version=payment.version + 1)
+                due_at = self._clock() + LEASE if held else payment.due_at
+                row.payment = replace(stored, due_at=due_at)
+                row.timeline += payment.news
+                row.holder = self._holder if held else None
+                written.append(stored)
+        return written
+
+    @contextmanager
+    def _rows(self) -> Iterator[dict[str, _Row]]:
+        if self._table.away:
+            raise StoreUnavailable
+        with self._table.lock:
+            yield self._table.rows
+
+
+class MemoryQueue:
+    """A JobQueue of ``size`` places; ``away`` loses what is rung."""
+
+    def __init__(self, size: int = 1000) -> None:
+        self.waiting: list[str] = []  #: ids that were rung and not taken yet
+        self.away = False
+        self._size = size
+
+    def ring(self, ids: Sequence[str]) -> None:
+        """See JobQueue."""
+        if not self.away:
+            self.waiting.extend(ids)
+
+    def room(self) -> int:
+        """See JobQueue."""
+        if self.away:
+            raise QueueUnavailable
+        return max(self._size - len(self.waiting), 0)
+
+    def take(self, most: int) -> list[str]:
+        """The ids that waited longest, as one message would name them."""
+        taken, self.waiting = self.waiting[:most], self.waiting[most:]
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a provider does with a send: decide, or not; then answer, or raise."""
+
+    decides: Callable[[Payment], Answer] | None = None
+    raises: Callable[[], Exception] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that a provider moved."""
+
+    payment: str
+    amount: Money
+
+
+def pay(payment: Payment) -> Answer:
+    """Moves all that was asked for."""
+    refs = {"intent": f"pi_{payment.operation.key}"}
+    return Answer(Verdict.SUCCEEDED, payment.submission.amount, refs)
+
+
+PAY: Final = Act(pay)
+LOSE_REQUEST: Final = Act(raises=lambda: OutcomeUnknown("request_lost"))
+LOSE_ANSWER: Final = Act(pay, lambda: OutcomeUnknown("answer_lost"))
+#: The method of a payment that no provider takes.
+UNPREPARABLE: Final = "pm_unpreparable"
+
+
+class ScriptedProvider:
+    """A Provider that does what ``script`` has for the payment's method.
+
+    Each send takes the next act; after the last, and where there is none, it pays.
+    Its first decision under a key is its only one: later sends get the same answer,
+    so no key moves money twice. Another body under a known key is refused.
+    """
+
+    def __init__(self, script: Mapping[str, Sequence[Act]] | None = None) -> None:
+        self.ledger: dict[str, Movement] = {}  #: by key
+        self.sends: list[Send] = []
+        self._script = {name: list(acts) for name, acts in (script or {}).items()}
+        self._bodies: dict[str, str] = {}
+        self._decided: dict[str, Answer] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, payment: Payment) -> str:
+        """See Provider."""
+        asked = payment.submission
+        if asked.payment_method == UNPREPARABLE:
+            raise InvalidPayment("not taken", field="payment_method")
+        return json.dumps({"amount": asked.amount.minor, "for": payment.id})
+
+    def send(self, payment: Payment) -> Answer:
+        """See Provider."""
+        send = payment.operation.send
+        assert send is not None, "nothing is sent that was not written down"
+        with self._lock:
+            self.sends.append(send)
+            if self._bodies.setdefault(send.key, send.body) != send.body:
+                raise NeedsReview("key_reused")
+            acts = self._script.get(payment.submission.payment_method or "")
+            act = acts.pop(0) if acts else PAY
+            answer = self._decide(payment, send.key, act)
+        if act.raises is not None:
+            raise act.raises()
+        assert answer is not None, "an act decides, raises, or does both"
+        return answer
+
+    def _decide(self, payment: Payment, key: str, act: Act) -> Answer | None:
+        if key not in self._decided and act.decides is not None:
+            answer = self._decided[key] = act.decides(payment)
+            if answer.moved is not None:
+                self.ledger[key] = Movement(payment.id, answer.moved)
+        return self._decided.get(key)
+
+
+def _told(payment: Payment) -> Payment:
+    told = payment.told + len(payment.news)
+    return replace(payment, told=told, news=())
+
+
+def _is_of(scope: Scope, payment: Payment) -> bool:
+    return (payment.merchant, payment.mode) == (scope.merchant, scope.mode)
+
+
+def _matches(query: Query, payment: Payment) -> bool:
+    asked, made = payment.submission, payment.created_at
+    return (
+        query.status in (None, payment.status)
+        and query.provider in (None, asked.provider)
+        and query.reference in (None, asked.reference)
+        and (query.created_from is None or made >= query.created_from)
+        and (query.created_before is None or made < query.created_before)
+        and (query.before is None or payment.id < query.before)
+    )

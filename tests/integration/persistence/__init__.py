@@ -1,0 +1,1 @@
+"""What `persistence` promises, against a real replica set."""

@@ -1,0 +1,44 @@
+"""A database of a test's own, and what opens its fields."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pymongo.database import Database
+
+from persistence import mongo
+from persistence.codec import Document
+from persistence.vault import KeySource, Vault
+
+
+@pytest.fixture(scope="package")
+def indexed_db(mongo_url: str) -> Iterator[Database[Document]]:
+    """A database as the product opens it: indexes take longer than most tests."""
+    opened = mongo.connect(mongo_url, f"test_{uuid.uuid4().hex[:16]}")
+    mongo.create_indexes(opened)
+    yield opened
+    opened.client.drop_database(opened.name)
+    opened.client.close()
+
+
+@pytest.fixture
+def payments_db(indexed_db: Database[Document]) -> Database[Document]:
+    """The same, emptied."""
+    for name in ("payments", "workers", "api_keys"):
+        indexed_db[name].delete_many({})
+    return indexed_db
+
+
+@pytest.fixture
+def key_source(tmp_path: Path) -> KeySource:
+    """Keys in a file that does not exist yet."""
+    return KeySource("", tmp_path / "keys" / "encryption_keys")
+
+
+@pytest.fixture
+def vault(key_source: KeySource) -> Vault:
+    """A vault with a fresh key."""
+    return Vault(key_source)

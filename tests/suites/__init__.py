@@ -1,0 +1,5 @@
+"""Suites that every implementer of a port passes, and the payments they use."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.suites.payment_store")

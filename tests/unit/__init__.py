@@ -1,0 +1,1 @@
+"""Unit tests: no servers; they mirror the folders they test."""

@@ -1,0 +1,119 @@
+"""The fakes keep the promises of the ports, so that use cases may be tested on them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from domain.answer import Verdict
+from domain.errors import (
+    NeedsReview,
+    OutcomeUnknown,
+    QueueUnavailable,
+    StoreUnavailable,
+)
+from domain.payment import Payment
+from tests.fakes import (
+    LOSE_ANSWER,
+    LOSE_REQUEST,
+    Act,
+    MemoryQueue,
+    MemoryStore,
+    ScriptedProvider,
+)
+from tests.suites.payment_store import PaymentStoreSuite, Setup, store
+from tests.suites.samples import DECLINE, NOW, payment
+
+__all__ = ["store"]
+
+
+class _Memory:
+    """A MemoryStore under a clock of its own."""
+
+    def __init__(self) -> None:
+        self._now = NOW
+        self._store = MemoryStore(self.now)
+
+    def store(self, holder: str = "one") -> MemoryStore:
+        return self._store.held_by(holder)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def pass_time(self, by: timedelta) -> None:
+        self._now += by
+
+
+@pytest.fixture
+def setup() -> Setup:
+    """A fresh store."""
+    return _Memory()
+
+
+class TestMemoryStore(PaymentStoreSuite):
+    """The suite of all stores."""
+
+    def test_a_store_that_is_away_answers_nobody(self) -> None:
+        memory = _Memory()
+        memory.store("one").away = True
+        with pytest.raises(StoreUnavailable):
+            memory.store("two").insert_many([payment()])
+
+
+def test_a_queue_gives_out_what_was_rung_first_and_says_what_room_it_has() -> None:
+    queue = MemoryQueue(size=3)
+    queue.ring(["a", "b"])
+    assert queue.room() == 1
+    assert queue.take(1) == ["a"]
+    queue.ring(["c", "d", "e"])
+    assert queue.room() == 0
+    assert queue.take(9) == ["b", "c", "d", "e"]
+
+
+def test_a_queue_that_is_away_loses_what_is_rung() -> None:
+    queue = MemoryQueue()
+    queue.away = True
+    queue.ring(["a"])
+    with pytest.raises(QueueUnavailable):
+        queue.room()
+    assert queue.waiting == []
+
+
+def test_a_second_send_of_a_key_moves_nothing_and_hears_the_same() -> None:
+    provider, sent = ScriptedProvider(), _sent()
+    assert provider.send(sent) == provider.send(sent)
+    assert len(provider.ledger) == 1
+
+
+def test_a_provider_that_lost_its_answer_has_moved_the_money_once() -> None:
+    provider = ScriptedProvider({"pm_card_visa": [LOSE_ANSWER]})
+    with pytest.raises(OutcomeUnknown):
+        provider.send(_sent())
+    assert len(provider.ledger) == 1
+    assert provider.send(_sent()).verdict is Verdict.SUCCEEDED
+    assert len(provider.ledger) == 1
+
+
+def test_a_provider_that_never_got_the_request_has_moved_nothing() -> None:
+    provider = ScriptedProvider({"pm_card_visa": [LOSE_REQUEST]})
+    with pytest.raises(OutcomeUnknown):
+        provider.send(_sent())
+    assert provider.ledger == {}
+
+
+def test_a_decline_is_final_under_its_key() -> None:
+    provider = ScriptedProvider({"pm_card_visa": [Act(lambda _: DECLINE)]})
+    assert provider.send(_sent()) == provider.send(_sent()) == DECLINE
+    assert provider.ledger == {}
+
+
+def test_another_body_under_a_known_key_is_refused() -> None:
+    provider = ScriptedProvider()
+    provider.send(_sent("{}"))
+    with pytest.raises(NeedsReview):
+        provider.send(_sent('{"amount": 1}'))
+
+
+def _sent(body: str = "{}") -> Payment:
+    return payment().sent(body, now=NOW)
