@@ -62,7 +62,8 @@ def build(services: WebServices) -> Web:
         *_health_calls(Health(services)),
     ]
     app, document = application(calls)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    # Flask cuts a chunked body off at this length without a word; one more tells.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
     # A redirect would repeat the path; an address that is not exact is not found.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False

@@ -42,8 +42,11 @@ def json_object(request: Request) -> Any:
     """
     if request.mimetype != "application/json" or "Content-Encoding" in request.headers:
         raise Problem("content_type_not_supported")
+    body = request.get_data(cache=False)
+    if len(body) > MAX_BODY:
+        raise Problem("body_too_large")
     try:
-        document = _DECODER.decode(request.get_data(cache=False).decode())
+        document = _DECODER.decode(body.decode())
     except (ValueError, RecursionError, DecimalException):
         raise Problem("malformed_json") from None
     pointer = find_card_number(document)

@@ -66,6 +66,27 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Text = Annotated[str, Field(pattern=forms.TEXT)]
 Name = Annotated[Text, Field(min_length=1, max_length=_MAX_NAME)]
 Value = Annotated[Text, Field(max_length=_MAX_VALUE)]
+#: pydantic would document the names as patterns, and let every other name pass.
+Metadata = Annotated[
+    dict[Name, Value],
+    Field(max_length=_MAX_PAIRS),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": _MAX_PAIRS,
+            "propertyNames": {
+                "minLength": 1,
+                "maxLength": _MAX_NAME,
+                "pattern": forms.TEXT,
+            },
+            "additionalProperties": {
+                "type": "string",
+                "maxLength": _MAX_VALUE,
+                "pattern": forms.TEXT,
+            },
+        }
+    ),
+]
 Provider = Literal["stripe", "paypal"]
 
 
@@ -115,7 +136,7 @@ class PaymentRequest(Strict):
         Field(default=None, description="Where the payer goes after acting")
     )
     customer: CustomerRequest | None = None
-    metadata: Annotated[dict[Name, Value], Field(max_length=_MAX_PAIRS)] | None = None
+    metadata: Metadata | None = None
     execute_at: Time | None = Field(
         default=None, description="Not before then; at most 90 days ahead"
     )

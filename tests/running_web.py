@@ -1,0 +1,213 @@
+"""The web process as `python -m web` starts it, and clients of its API."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import requests
+from pymongo.database import Database
+
+from application import attempt
+from domain.answer import Answer
+from domain.errors import ProviderError
+from domain.payment import Payment
+from domain.submission import Mode, ProviderName
+from persistence.codec import Document
+from persistence.keys import ApiKey, Role
+from persistence.payments import MongoPayments
+from runtime import container, processes
+from runtime.initialise import initialise
+from runtime.settings import Settings
+
+#: Seconds to start: importing takes most of them, more on a machine that runs tests.
+START = 30.0
+#: Seconds that any answer may take; more than the 30 of a read that waits.
+TIMEOUT = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A web app with a key of its own."""
+
+    base: str
+    key: ApiKey
+    secret: str
+
+    def submit(
+        self, body: object, *, key: str | None = None, **headers: str
+    ) -> requests.Response:
+        """Posts a payment; under a fresh idempotency key where none is given."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return requests.post(
+            f"{self.base}/v1/payments",
+            json=body,
+            headers={
+                "Authorization": f"Bearer {self.secret}",
+                "Idempotency-Key": key or uuid.uuid4().hex,
+                **named,
+            },
+            timeout=TIMEOUT,
+        )
+
+    def send(
+        self, method: str, path: str, data: Any = None, **headers: str
+    ) -> requests.Response:
+        """Any request with this key; headers that are empty are left out."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        given = {"Authorization": f"Bearer {self.secret}", **named}
+        return requests.request(
+            method,
+            self.base + path,
+            data=data,
+            headers={name: text for name, text in given.items() if text},
+            timeout=TIMEOUT,
+        )
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        """Reads ``path``."""
+        return self.send("GET", path, **headers)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWeb:
+    """A web process that serves until its block ends."""
+
+    base: str
+    settings: Settings
+    pid: int
+    log: Path
+
+    def database(self) -> Database[Document]:
+        """The database it writes to."""
+        return container.open_database(self.settings)
+
+    def client(self, role: Role = Role.MERCHANT, mode: Mode = Mode.TEST) -> Client:
+        """A client of a merchant of its own."""
+        merchant = f"m_{uuid.uuid4().hex[:12]}"
+        database = self.database()
+        try:
+            keys = container.open_keys(self.settings, database)
+            key, secret = keys.create(merchant=merchant, role=role, mode=mode)
+        finally:
+            database.client.close()
+        return Client(self.base, key, secret)
+
+    def stored(self, payment_id: str) -> Document | None:
+        """The raw document of a payment."""
+        database = self.database()
+        try:
+            return database.payments.find_one({"_id": payment_id})
+        finally:
+            database.client.close()
+
+    def work(self, payment_id: str, said: Answer | ProviderError) -> Payment:
+        """Carries a payment out as a worker would, at a provider that says ``said``."""
+        database = self.database()
+        store = MongoPayments(
+            database, container.open_vault(self.settings), holder="test"
+        )
+        try:
+            with ThreadPoolExecutor(1) as calls:
+                tools = attempt.Tools(
+                    store=store,
+                    providers=dict.fromkeys(ProviderName, SayingProvider(said)),
+                    calls=calls,
+                    clock=container.clock,
+                    jitter=lambda: 1.0,
+                    held=set(),
+                )
+                [[settled]] = attempt.run([payment_id], tools)
+                return settled.payment
+        finally:
+            database.client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class SayingProvider:
+    """A Provider that gives one answer to everything."""
+
+    said: Answer | ProviderError
+
+    def prepare(self, payment: Payment) -> str:
+        """See Provider."""
+        return "{}"
+
+    def send(self, payment: Payment) -> Answer:
+        """See Provider."""
+        if isinstance(self.said, ProviderError):
+            raise self.said
+        return self.said
+
+
+@contextmanager
+def running_web(settings: Settings) -> Iterator[RunningWeb]:
+    """A web process on ``settings`` but for the port, once it is alive."""
+    settings = replace(settings, host="127.0.0.1", port=processes.free_port())
+    log = settings.home / "web.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    base = f"http://127.0.0.1:{settings.port}"
+
+    def alive() -> bool:
+        try:
+            return requests.get(f"{base}/healthz", timeout=1).ok
+        except requests.RequestException:
+            return False
+
+    with processes.running(
+        "web",
+        [sys.executable, "-m", "web"],
+        environment={**os.environ, **settings.environment()},
+        log=log,
+        ready=alive,
+        seconds=START,
+    ) as process:
+        yield RunningWeb(base, settings, process.pid, log)
+
+
+@contextmanager
+def prepared_web(
+    home: Path, mongo_url: str, redis_url: str, **changed: Any
+) -> Iterator[RunningWeb]:
+    """A web process on a new database with its indexes, dropped at the end."""
+    settings = Settings(
+        home=home,
+        mongo_url=mongo_url,
+        redis_url=redis_url,
+        database=f"test_{uuid.uuid4().hex[:16]}",
+        log_format="json",
+        log_level="DEBUG",
+    )
+    initialise(settings)
+    try:
+        with running_web(replace(settings, **changed)) as running:
+            yield running
+    finally:
+        database = container.open_database(settings)
+        database.client.drop_database(settings.database)
+        database.client.close()
+
+
+def stripe_payment(**fields: object) -> dict[str, Any]:
+    """A submission that every check passes, with ``fields`` put in."""
+    body = {
+        "amount": 1999,
+        "currency": "USD",
+        "provider": "stripe",
+        "payment_method": "pm_card_visa",
+        "reference": "order-1042",
+    }
+    return {**body, **fields}
+
+
+def now() -> datetime:
+    """UTC."""
+    return datetime.now(timezone.utc)
