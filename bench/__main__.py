@@ -1,0 +1,138 @@
+"""Measures both sides in turn, and prints, keeps and judges what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.children import ROOT
+from bench.errors import BenchError
+from bench.figures import Round
+from bench.machine import this_machine
+from bench.ours import OURS
+from bench.peer import PEER
+from bench.report import Report, refreshed, told
+from bench.rounds import Plan, play
+
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+#: Fewer than these say too little to be kept in the page.
+PAYMENTS: Final = 1500
+ROUNDS: Final = 3
+CONNECTIONS: Final = 64
+#: Seconds; what Stripe takes for a card payment is rather more.
+LATENCY: Final = 0.1
+#: Exit code of a program that was interrupted, as shells have it.
+INTERRUPTED: Final = 130
+
+SIDES: Final = (OURS, PEER)
+
+
+def main() -> int:
+    """0 where every payment of every round settled, 1 where one did not."""
+    options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    home = Path(tempfile.mkdtemp(prefix="payments-bench-"))
+    try:
+        report = _run(options, home)
+    except (BenchError, OSError) as error:
+        _say(f"The benchmark failed: {error}. The logs are in {home}")
+        return 1
+    except KeyboardInterrupt:
+        _say("Interrupted; everything that was started has stopped")
+        shutil.rmtree(home, ignore_errors=True)
+        return INTERRUPTED
+    if options.json:
+        print(report.as_json())
+    else:
+        _print_table(report)
+    if report.faults:
+        _say(f"Not everything settled: {'; '.join(report.faults)}")
+        _say(f"The logs are in {home}")
+        return 1
+    shutil.rmtree(home, ignore_errors=True)
+    if not options.only and options.payments >= PAYMENTS and options.rounds >= ROUNDS:
+        PAGE.write_text(refreshed(PAGE.read_text(), report))
+        _say(f"{PAGE.relative_to(ROOT)} has these figures now")
+    return 0
+
+
+def _run(options: argparse.Namespace, home: Path) -> Report:
+    plan = Plan(options.payments, options.connections, options.latency)
+    sides = [side for side in SIDES if options.only in (None, side.name)]
+    rounds: list[Round] = []
+    for number in range(1, options.rounds + 1):
+        for side in sides:
+            place = home / f"{number}-{side.name}"
+            rounds.append(play(side, number, plan, place))
+            found = told(rounds[-1].figures())
+            _say(f"Round {number} of {options.rounds}, {side.title}: {found}")
+            for data in ("mongo", "redis"):  # hundreds of megabytes; logs stay
+                shutil.rmtree(place / side.name / data, ignore_errors=True)
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    return Report(command, this_machine(), rounds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    for name, default, help in (
+        ("--payments", PAYMENTS, "measured in a round (%(default)s)"),
+        ("--rounds", ROUNDS, "of each side, in turn (%(default)s)"),
+        ("--connections", CONNECTIONS, "of the load (%(default)s)"),
+    ):
+        parser.add_argument(name, type=int, default=default, metavar="N", help=help)
+    parser.add_argument(
+        "--latency",
+        type=float,
+        default=LATENCY,
+        metavar="SECONDS",
+        help="that Stripe takes for a call (%(default)s)",
+    )
+    parser.add_argument(
+        "--only", choices=[side.name for side in SIDES], help="measure one side"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
+    options = parser.parse_args()
+    if min(options.payments, options.rounds, options.connections) < 1:
+        parser.error("--payments, --rounds and --connections must be at least 1")
+    if not 0 <= options.latency <= 10:
+        parser.error("--latency must be between 0 and 10 seconds")
+    return options
+
+
+def _print_table(report: Report) -> None:
+    table = Table(title=f"Medians of {report.command}")
+    for place, column in enumerate(report.columns()):
+        table.add_column(column, justify="right" if place else "left")
+    for row in report.rows():
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first signal stops everything in order; others must not disturb that."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _already_stopping)
+    raise KeyboardInterrupt
+
+
+def _already_stopping(number: int, frame: FrameType | None) -> None:
+    _say("Stopping what was started; a moment")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

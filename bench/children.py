@@ -1,0 +1,110 @@
+"""Processes that the benchmark starts, each stopped when its block ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.errors import BenchError
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LOOPBACK: Final = "127.0.0.1"
+#: Below Linux's ephemeral ports, so that no outgoing connection takes one meanwhile.
+PORTS: Final = range(10_000, 32_000)
+#: Seconds to become ready, or to stop, on a busy machine.
+START_WAIT: Final = 60.0
+STOP_WAIT: Final = 15.0
+#: Seconds between two looks at a condition.
+POLL: Final = 0.05
+#: From <linux/prctl.h>: the signal a process gets when its parent dies.
+PR_SET_PDEATHSIG: Final = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """The pid of ``command``, which is ready and runs until the block ends.
+
+    It prints to ``log``, Ctrl-C does not reach it, and the kernel ends it should the
+    benchmark be killed. Raises BenchError where it does not become ready.
+    """
+    with open(log, "ab") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            # Runs between fork and exec, where prctl is safe.
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or ready(), seconds=START_WAIT)
+        if process.poll() is not None or not ready():
+            raise BenchError(f"{log.stem} did not become ready; see {log}")
+        yield process.pid
+    finally:
+        _stop(process)
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    """Look at ``condition`` until it holds; False where it never did in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def free_port() -> int:
+    """A port nobody listens on. Raises BenchError where none is found."""
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+                return port
+            except OSError:
+                continue
+    raise BenchError("no free port among 200 tried")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_WAIT)
+    except subprocess.TimeoutExpired:
+        pass  # it had its time
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # with whatever it left behind
+    except ProcessLookupError:
+        pass  # nobody is left
+    process.wait(STOP_WAIT)
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

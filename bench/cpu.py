@@ -1,0 +1,54 @@
+"""CPU seconds of process trees, from Linux's /proc."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from bench.errors import BenchError
+
+#: Units of the times in /proc: a hundred a second on most machines.
+TICKS: Final = os.sysconf("SC_CLK_TCK")
+#: Places in /proc/<pid>/stat, counted from the state after the name (proc(5)).
+PARENT: Final = 1
+USER_TO_CHILDREN: Final = slice(11, 15)
+
+
+def seconds(roots: Mapping[str, int]) -> dict[str, float]:
+    """User and system seconds so far of each root process (name to pid).
+
+    With all its descendants, whether they live or were waited for. Raises BenchError
+    where a root does not run: its times are gone, and a new one's would mislead.
+    """
+    times: dict[int, int] = {}
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for pid, fields in _processes():
+        times[pid] = sum(map(int, fields[USER_TO_CHILDREN]))
+        children[int(fields[PARENT])].append(pid)
+    found = {}
+    for name, root in roots.items():
+        if root not in times:
+            raise BenchError(f"{name} (process {root}) ended while it was measured")
+        found[name] = sum(times[pid] for pid in _tree(root, children)) / TICKS
+    return found
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            text = (folder / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        # The name stands in parentheses, and may hold spaces and parentheses.
+        yield int(folder.name), text.rpartition(")")[2].split()
+
+
+def _tree(root: int, children: Mapping[int, list[int]]) -> Iterator[int]:
+    yield root
+    for child in children.get(root, ()):
+        yield from _tree(child, children)

@@ -1,0 +1,52 @@
+"""On what the figures were measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+#: What the figures depend on most, by its name on PyPI.
+PACKAGES: Final = (
+    "celery",
+    "flask",
+    "granian",
+    "gunicorn",
+    "pymongo",
+    "redis",
+    "stripe",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Its size and software; ``date`` is the day of the run in UTC."""
+
+    date: str
+    cores: int
+    memory_gib: float
+    python: str
+    packages: dict[str, str]
+
+    def told(self) -> str:
+        """In one sentence."""
+        packages = ", ".join(f"{name} {found}" for name, found in self.packages.items())
+        return (
+            f"{self.date}, {self.cores} cores, {self.memory_gib:.0f} GiB of memory,"
+            f" Python {self.python}, {packages}"
+        )
+
+
+def this_machine() -> Machine:
+    """The machine that this runs on; the cores are those we may use."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return Machine(
+        date=datetime.now(UTC).date().isoformat(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_gib=pages * size / 2**30,
+        python=platform.python_version(),
+        packages={name: version(name) for name in PACKAGES},
+    )

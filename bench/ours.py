@@ -1,0 +1,106 @@
+"""The product, by its command line and its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from bench.children import ROOT
+from bench.errors import BenchError
+from bench.sides import Running, Side, Stored
+
+#: What belongs to the product; the simulators among its processes do not.
+PROCESSES: Final = ("web", "worker", "beat", "exporter", "redis", "mongo")
+#: Seconds a command may take: longer than `payments up` gives itself.
+COMMAND_WAIT: Final = 180.0
+#: Payments on a page, the most that the API gives.
+PAGE: Final = 100
+#: Seconds to wait for one answer of the API.
+TIMEOUT: Final = 10.0
+
+
+@contextmanager
+def running(home: Path, stripe_url: str) -> Iterator[Running]:
+    """A whole stack in ``home`` that calls Stripe at ``stripe_url``."""
+    # Settings of whoever runs this are meant for another stack.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PAYMENTS_")
+    }
+    environment |= {
+        "PAYMENTS_HOME": str(home),
+        "PAYMENTS_HTTP_PORT": "0",
+        "PAYMENTS_STRIPE_API_BASE": stripe_url,
+    }
+    try:
+        ready = json.loads(_payments(environment, "up", "--detach").splitlines()[-1])
+        status = json.loads(_payments(environment, "status", "--json"))
+        pids = {row["name"]: row["pid"] for row in status["processes"]}
+        key = Path(ready["key_file"]).read_text().strip()
+        url = f"{ready['urls']['api']}/v1/payments"
+        headers = {"Authorization": f"Bearer {key}"}
+        yield Running(
+            url=url,
+            headers=headers,
+            processes={name: pids[name] for name in PROCESSES},
+            stored=lambda: _stored(url, headers),
+        )
+    finally:
+        _payments(environment, "down")
+
+
+def _payments(environment: Mapping[str, str], *arguments: str) -> str:
+    """What the command printed. Raises BenchError where it failed."""
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("payments"), *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed, said = process.communicate(timeout=COMMAND_WAIT)
+    except BaseException:
+        # Interrupted, it stops what it has begun to start.
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=COMMAND_WAIT)
+        raise
+    if process.returncode:
+        raise BenchError(f"`payments {' '.join(arguments)}` failed: {said.strip()}")
+    return printed
+
+
+def _stored(url: str, headers: Mapping[str, str]) -> dict[str, Stored]:
+    """Every payment, by its reference, page by page."""
+    found: dict[str, Stored] = {}
+    query: dict[str, Any] | None = {"limit": PAGE}
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers.update(headers)
+        while query is not None:
+            answer = session.get(url, params=query, timeout=TIMEOUT)
+            answer.raise_for_status()
+            page = answer.json()
+            for payment in page["data"]:
+                at = datetime.fromisoformat(payment["updated_at"]).timestamp()
+                found[payment["reference"]] = Stored(payment["status"], at)
+            more = page["has_more"]
+            query = {"limit": PAGE, "cursor": page["next_cursor"]} if more else None
+    return found
+
+
+OURS: Final = Side("ours", "payment-jobs", running)

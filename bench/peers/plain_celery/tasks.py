@@ -1,0 +1,61 @@
+"""The worker side: one task is one charge at Stripe."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, Final
+
+import stripe
+from celery import Celery
+
+log = logging.getLogger(__name__)
+
+#: Seconds to connect, and to read: Stripe answers within a second or two.
+TIMEOUT: Final = (3.0, 10.0)
+#: Errors after which the same request may be sent again: the key makes it safe.
+PASSING: Final = (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError)
+
+app = Celery("plain_celery", broker=os.environ["PEER_REDIS_URL"])
+app.conf.update(
+    task_ignore_result=True,
+    # A worker that dies must not take its payments along.
+    task_acks_late=True,
+    # Tasks wait for Stripe; four a thread keep the threads busy between them.
+    worker_prefetch_multiplier=4,
+    # As many as the web side has threads, so that none waits to publish.
+    broker_pool_limit=64,
+    broker_connection_retry_on_startup=True,
+)
+
+# The SDK keeps one connection a thread alive, and repeats what failed on the way.
+client = stripe.StripeClient(
+    os.environ["PEER_STRIPE_KEY"],
+    base_addresses={"api": os.environ["PEER_STRIPE_API_BASE"]},
+    max_network_retries=2,
+    http_client=stripe.RequestsClient(timeout=TIMEOUT),
+)
+
+
+@app.task(  # type: ignore[untyped-decorator]  # Celery has no types
+    autoretry_for=PASSING, retry_backoff=True, max_retries=5
+)
+def charge(operation_id: str, payment: dict[str, Any]) -> None:
+    """Moves the money, at most once for ``operation_id``; a decline ends it."""
+    try:
+        client.v1.payment_intents.create(
+            params={
+                "amount": payment["amount"],
+                "currency": payment["currency"].lower(),
+                "payment_method": payment["payment_method"],
+                "confirm": True,
+                "automatic_payment_methods": {
+                    "enabled": True,
+                    "allow_redirects": "never",
+                },
+                "metadata": {"reference": payment.get("reference", "")},
+            },
+            options={"idempotency_key": operation_id},
+        )
+    except stripe.CardError as declined:
+        log.warning("payment %s was declined: %s", operation_id, declined.code)

@@ -1,0 +1,125 @@
+"""The figures as a table: for a terminal, for a page, and as JSON. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Final
+
+from bench.figures import FIGURES, RATIOS, Round, medians, ratios
+from bench.machine import Machine
+from bench.ours import OURS
+from bench.peer import PEER
+
+SIDES: Final = (OURS, PEER)
+BEGIN: Final = "<!-- figures: begin, written by make bench -->"
+END: Final = "<!-- figures: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole run."""
+
+    command: str
+    machine: Machine
+    rounds: Sequence[Round]
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong, each with its round."""
+        return [
+            f"{one.side}, round {one.number}: {fault}"
+            for one in self.rounds
+            for fault in one.faults
+        ]
+
+    def of(self, side: str) -> list[Round]:
+        """The rounds of one side, in order."""
+        return [one for one in self.rounds if one.side == side]
+
+    def medians(self) -> dict[str, dict[str, float]]:
+        """By side, each figure's median; sides that did not run are left out."""
+        return {
+            side.name: medians(self.of(side.name))
+            for side in SIDES
+            if self.of(side.name)
+        }
+
+    def ratios(self) -> dict[str, list[float]]:
+        """By figure, ours divided by the peer's in each round; empty for one side."""
+        ours, peer = self.of(OURS.name), self.of(PEER.name)
+        return ratios(ours, peer) if ours and peer else {}
+
+    def columns(self) -> list[str]:
+        """The heads of ``rows``."""
+        return ["", *(side.title for side in SIDES), "ratio", "ratio by round"]
+
+    def rows(self) -> list[list[str]]:
+        """A row for each figure; a dash where a side cannot say."""
+        found, by_round = self.medians(), self.ratios()
+        return [
+            [
+                title,
+                *(_shown(found.get(side.name, {}).get(name)) for side in SIDES),
+                *_ratios_shown(by_round.get(name)),
+            ]
+            for name, title in FIGURES.items()
+        ]
+
+    def as_json(self) -> str:
+        """All that was measured."""
+        by_round = self.ratios()
+        document = {
+            "command": self.command,
+            "machine": asdict(self.machine),
+            "rounds": [{**asdict(one), **one.figures()} for one in self.rounds],
+            "medians": self.medians(),
+            "ratios": {
+                name: {"rounds": by_round[name], "median": median(by_round[name])}
+                for name in RATIOS
+                if name in by_round
+            },
+            "faults": self.faults,
+        }
+        return json.dumps(document, indent=2)
+
+
+def refreshed(page: str, report: Report) -> str:
+    """``page`` with the report between its markers.
+
+    Raises ValueError where the page has not both of them.
+    """
+    head, begin, rest = page.partition(BEGIN)
+    _, end, foot = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the page has no place for the figures")
+    return f"{head}{BEGIN}\n{_markdown(report)}{END}{foot}"
+
+
+def _markdown(report: Report) -> str:
+    columns = report.columns()
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *report.rows()]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"`{report.command}`, {report.machine.told()}.\n\n{table}\n"
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _ratios_shown(found: Sequence[float] | None) -> tuple[str, str]:
+    if not found:
+        return "", ""
+    return f"{median(found):.2f}", " · ".join(f"{ratio:.2f}" for ratio in found)
+
+
+def told(found: Mapping[str, float]) -> str:
+    """One round's main figures, for those who wait."""
+    return (
+        f"{found['throughput']:.0f} payments/s, {found['cpu']:.2f} ms CPU each,"
+        f" 202 after {found['accepted_p50']:.0f} ms"
+    )

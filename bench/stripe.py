@@ -1,0 +1,44 @@
+"""The Stripe that both sides call: a simulator, and what its ledger shows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from bench.children import LOOPBACK, free_port, listens, running
+
+
+@contextmanager
+def serving(log: Path, latency: float) -> Iterator[str]:
+    """The base URL of a fresh simulator; each of its calls takes ``latency`` s."""
+    port = free_port()
+    command = (
+        *(sys.executable, "-m", "simulators", "stripe", "--port", str(port)),
+        *("--latency", str(latency)),
+    )
+    with running(command, log=log, ready=lambda: listens(port)):
+        yield f"http://{LOOPBACK}:{port}"
+
+
+async def charges(
+    session: aiohttp.ClientSession, stripe_url: str, *, after: int
+) -> list[tuple[str, float]]:
+    """The ledger without its first ``after`` rows.
+
+    The reference of each charge, and when it was made in seconds since the epoch.
+    """
+    address = f"{stripe_url}/_ledger"
+    async with session.get(address, params={"after": after}) as answer:
+        answer.raise_for_status()
+        movements: list[dict[str, Any]] = (await answer.json())["movements"]
+    return [
+        (row["metadata"]["reference"], datetime.fromisoformat(row["at"]).timestamp())
+        for row in movements
+        if row["kind"] == "charge"
+    ]
