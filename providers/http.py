@@ -15,6 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 #: Seconds to connect, and between two bytes of an answer. Stripe and PayPal answer
 #: within a second or two; at ten a call is lost rather than slow.
 TIMEOUT: Final = (3.0, 10.0)
+Timeout = tuple[float, float]
 
 #: A provider that wants a longer rest than this is asked again all the same.
 _LONGEST_REST: Final = timedelta(hours=1)
@@ -30,10 +31,13 @@ class PooledSession(requests.Session):
     rest of a call, and a proxy between us and a provider is not to be had by accident.
     """
 
-    def __init__(self, *, connections: int, observe: Observe) -> None:
+    def __init__(
+        self, *, connections: int, observe: Observe, timeout: Timeout = TIMEOUT
+    ) -> None:
         super().__init__()
         self.trust_env = False
         self._observe = observe
+        self._timeout = timeout
         adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -44,7 +48,7 @@ class PooledSession(requests.Session):
     ) -> requests.Response:
         """One call, observed; ``timeout`` is ours where none is given."""
         if options.get("timeout") is None:
-            options["timeout"] = TIMEOUT
+            options["timeout"] = self._timeout
         options.setdefault("allow_redirects", False)
         start, status_class = time.perf_counter(), "none"
         try:

@@ -25,7 +25,13 @@ from domain.errors import (
 from domain.money import from_paypal, to_paypal
 from domain.payment import Payment
 from domain.submission import Mode
-from providers.http import Observe, retry_after, was_not_sent
+from providers.http import (
+    TIMEOUT,
+    Observe,
+    Timeout,
+    retry_after,
+    was_not_sent,
+)
 from providers.paypal_api import PayPalApi, Reply, debug_id
 
 _ORDERS: Final = "v2/checkout/orders"
@@ -64,6 +70,7 @@ class PayPal:
         mode: Mode,
         connections: int,
         observe: Observe,
+        timeout: Timeout = TIMEOUT,
     ) -> None:
         self._api = PayPalApi(
             endpoint=api_base,
@@ -72,6 +79,7 @@ class PayPal:
             mode=mode,
             connections=connections,
             observe=observe,
+            timeout=timeout,
         )
 
     def prepare(self, payment: Payment) -> str:

@@ -19,7 +19,7 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.errors import Misconfigured, NotExecuted, NotSent
 from domain.submission import Mode
-from providers.http import Observe, PooledSession, retry_after
+from providers.http import TIMEOUT, Observe, PooledSession, Timeout, retry_after
 
 #: Seconds before its end at which a token is no longer used: longer than any call.
 _MARGIN: Final = 60.0
@@ -49,6 +49,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
         mode: Mode,
         connections: int,
         observe: Observe,
+        timeout: Timeout = TIMEOUT,
     ) -> None:
         super().__init__(
             mode="live" if mode is Mode.LIVE else "sandbox",
@@ -56,7 +57,9 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
             client_id=client_id,
             client_secret=client_secret,
         )
-        self._session = PooledSession(connections=connections, observe=observe)
+        self._session = PooledSession(
+            connections=connections, observe=observe, timeout=timeout
+        )
         self._token_lock = threading.Lock()
         self._token: str | None = None
         self._token_ends = 0.0

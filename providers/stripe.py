@@ -15,16 +15,19 @@ from domain.errors import (
     NotExecuted,
     NotSent,
     OutcomeUnknown,
+    ProviderError,
 )
 from domain.money import from_stripe, to_stripe
-from domain.payment import Payment
+from domain.payment import Payment, Send
 from providers.http import (
     TIMEOUT,
     Observe,
     PooledSession,
+    Timeout,
     retry_after,
     was_not_sent,
 )
+from providers.words import code_of, sentence_of
 
 #: The version of Stripe's API that these translations were written for.
 API_VERSION: Final = "2026-10-28.endive"
@@ -36,23 +39,35 @@ _RETRYABLE: Final = frozenset(
     " processing_error reenter_transaction try_again_later withdrawal_count_limit"
     "_exceeded card_velocity_exceeded".split()
 )
-#: Characters of a provider's sentence that are worth keeping.
-_MESSAGE: Final = 300
+#: Codes of an InvalidRequestError that tell of an earlier call of ours.
+_DONE_EARLIER: Final = frozenset(
+    "charge_already_captured charge_already_refunded payment_intent_unexpected_state".split()
+)
+#: What an intent can not be whose payment was declined.
+_NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
 
 
 class Stripe:
     """A Provider. ``connections`` bounds the calls that are open at once."""
 
     def __init__(
-        self, *, api_base: str, secret_key: str, connections: int, observe: Observe
+        self,
+        *,
+        api_base: str,
+        secret_key: str,
+        connections: int,
+        observe: Observe,
+        timeout: Timeout = TIMEOUT,
     ) -> None:
-        session = PooledSession(connections=connections, observe=observe)
+        session = PooledSession(
+            connections=connections, observe=observe, timeout=timeout
+        )
         self._client = StripeClient(
             secret_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base.rstrip("/")},
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=TIMEOUT, session=session),
+            http_client=stripe.RequestsClient(timeout=timeout, session=session),
         )
 
     def prepare(self, payment: Payment) -> str:
@@ -82,21 +97,28 @@ class Stripe:
         if send is None:
             raise NeedsReview("send_not_written_down")
         try:
+            return self._charge(send)
+        # Both go without their causes: these quote what Stripe said, tokens included.
+        except ProviderError as error:
+            raise error from None
+        except Exception:
+            # Whatever could not be read, Stripe may have acted.
+            raise OutcomeUnknown("malformed_answer") from None
+
+    def _charge(self, send: Send) -> Answer:
+        try:
             intent = self._client.v1.payment_intents.create(
                 params=json.loads(send.body), options={"idempotency_key": send.key}
             )
-            return _answer(intent)
         except StripeError as error:
             return _refusal(error)
+        return _answer(intent)
 
 
 def _answer(intent: PaymentIntent) -> Answer:
     """A PaymentIntent's status, in our terms."""
     request_id = intent.last_response.request_id if intent.last_response else None
-    refs = {"payment_intent": intent.id}
-    if intent.latest_charge:
-        charge = intent.latest_charge
-        refs["charge"] = charge if isinstance(charge, str) else charge.id
+    refs = _refs(intent.id, intent.latest_charge)
     match intent.status:
         case "succeeded":
             moved = from_stripe(intent.amount_received, intent.currency)
@@ -118,33 +140,47 @@ def _answer(intent: PaymentIntent) -> Answer:
             )
         case "requires_payment_method" if intent.last_payment_error:
             return _declined(intent.last_payment_error, refs, request_id)
+        case "canceled" if intent.amount_received:
+            raise NeedsReview("canceled_after_capture", request_id=request_id)
         case "canceled":
-            return Answer(Verdict.CANCELED, refs=refs, request_id=request_id)
-        case "requires_payment_method" | "requires_capture" as status:
+            late = intent.cancellation_reason == "automatic"
+            verdict = Verdict.EXPIRED if late else Verdict.CANCELED
+            return Answer(verdict, refs=refs, request_id=request_id)
+        case (
+            "requires_payment_method" | "requires_confirmation" | "requires_capture"
+        ) as status:
             raise NeedsReview(f"status_{status}", request_id=request_id)
         case _:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
+def _refs(intent_id: str, charge: Any) -> dict[str, str]:
+    """``charge`` is an id, an expanded object, or None."""
+    refs = {"payment_intent": intent_id}
+    if charge:
+        refs["charge"] = charge if isinstance(charge, str) else charge.id
+    return refs
+
+
 def _next_action(intent: PaymentIntent) -> NextAction | None:
-    action = intent.next_action
-    redirect = action.redirect_to_url if action is not None else None
+    """Stripe shows of an action only what belongs to its kind."""
+    redirect = getattr(intent.next_action, "redirect_to_url", None)
     return NextAction(redirect.url) if redirect and redirect.url else None
 
 
 def _declined(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
     """``error`` is Stripe's error object, from an exception or from an intent."""
-    decline_code = getattr(error, "decline_code", None)
-    code = error.code or "card_error"
+    code = code_of(error.code) or "card_error"
+    decline_code = code_of(getattr(error, "decline_code", None))
     failure = Failure(
         code=code,
-        message=(error.message or "The payment was declined.")[:_MESSAGE],
+        message=sentence_of(error.message, otherwise="The payment was declined."),
         decline_code=decline_code,
-        advice_code=getattr(error, "advice_code", None),
+        advice_code=code_of(getattr(error, "advice_code", None)),
         retryable=(decline_code or code) in _RETRYABLE,
         provider_request_id=request_id,
     )
-    if code == "authentication_required":
+    if "authentication_required" in (code, decline_code):
         return Answer(
             Verdict.ACTION_REQUIRED,
             refs=refs,
@@ -160,12 +196,10 @@ def _refusal(error: StripeError) -> Answer:
 
     Raises a ProviderError for all that is not a definite no.
     """
-    code = error.code or getattr(error.error, "code", None)
+    code = code_of(error.code) or code_of(getattr(error.error, "code", None))
     request_id, status = error.request_id, error.http_status
     if isinstance(error, stripe.CardError):
-        intent = getattr(error.error, "payment_intent", None)
-        refs = {"payment_intent": intent["id"]} if intent else {}
-        return _declined(error.error or error, refs, request_id)
+        return _card_refused(error, request_id)
     if isinstance(error, stripe.RateLimitError) or code == "lock_timeout":
         raise NotExecuted(
             code or "rate_limited",
@@ -181,10 +215,23 @@ def _refusal(error: StripeError) -> Answer:
     _raise_unknown(error, code, request_id)
 
 
+def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
+    """A decline, unless the intent that it belongs to says otherwise."""
+    intent = getattr(error.error, "payment_intent", None)
+    if intent is None:
+        return _declined(error.error, {}, request_id)
+    if intent.status in _NOT_DECLINED:
+        raise NeedsReview("declined_yet_charged", request_id=request_id)
+    charge = getattr(error.error, "charge", None)
+    return _declined(error.error, _refs(intent.id, charge), request_id)
+
+
 def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
+    if code in _DONE_EARLIER or code == "idempotency_key_in_use":
+        raise OutcomeUnknown(code, request_id=request_id)
     failure = Failure(
         code=code or "invalid_request",
-        message=(error.user_message or "Stripe rejects the request.")[:_MESSAGE],
+        message=sentence_of(error.user_message, otherwise="Stripe rejects it."),
         provider_request_id=request_id,
     )
     return Answer(Verdict.REJECTED, failure=failure, request_id=request_id)
@@ -194,17 +241,24 @@ def _raise_unknown(
     error: StripeError, code: str | None, request_id: str | None
 ) -> NoReturn:
     """Whatever is left may have happened."""
-    if isinstance(error, stripe.APIConnectionError) and was_not_sent(error):
-        raise NotSent from error
-    if (error.http_status or 0) >= 500 and _header(error, "Idempotent-Replayed"):
-        raise NeedsReview("replayed_500", request_id=request_id) from error
-    if error.http_status == 409:
-        code = code or "in_flight"
+    if isinstance(error, stripe.APIConnectionError):
+        if was_not_sent(error):
+            raise NotSent
+        raise OutcomeUnknown("no_answer")
+    status = error.http_status or 0
+    if status >= 500:
+        # Stripe would say the same again: only a look can tell.
+        if _header(error, "Idempotent-Replayed") == "true":
+            raise NeedsReview("replayed_500", request_id=request_id)
+        if _header(error, "Stripe-Should-Retry") == "false":
+            raise NeedsReview("resend_refused", request_id=request_id)
+    if 200 <= status < 300:
+        code = "malformed_answer"
     raise OutcomeUnknown(
-        code or f"http_{error.http_status or 'none'}",
+        code or ("in_flight" if status == 409 else f"http_{status}"),
         request_id=request_id,
         retry_after=retry_after(_header(error, "Retry-After")),
-    ) from error
+    )
 
 
 def _header(error: StripeError, name: str) -> str | None:

@@ -1,0 +1,25 @@
+"""What of a provider's own words is kept: codes, and one sentence for people."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: Codes are words joined by underscores. Digits hardly occur in them; a run of three
+#: would be an id, an amount or worse, and codes are kept and logged in the clear.
+_CODE: Final = re.compile(r"(?!.*[0-9]{3})[A-Za-z0-9_]{1,64}\Z")
+#: Characters of a provider's sentence that are worth keeping.
+_SENTENCE: Final = 300
+
+
+def code_of(value: object) -> str | None:
+    """``value`` where it is a code (letters, digits and ``_``, 64 at most), or None."""
+    return value if isinstance(value, str) and _CODE.match(value) else None
+
+
+def sentence_of(value: object, *, otherwise: str) -> str:
+    """``value`` where it is a text, 300 characters at most, or ``otherwise``.
+
+    It may quote what was sent, a token included: store it sealed, and never log it.
+    """
+    return value[:_SENTENCE] if isinstance(value, str) and value else otherwise

@@ -1,0 +1,108 @@
+"""Adapters to the simulators, directly and through a recording server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from tests.integration.providers.simulator_control import (
+    INTENTS,
+    ORDERS,
+    Calls,
+    MakePayPal,
+    MakeStripe,
+    Simulator,
+)
+from tests.integration.providers.wire import Wire
+
+from domain.submission import Mode
+from providers.http import TIMEOUT, Timeout
+from providers.paypal import PayPal
+from providers.stripe import Stripe
+
+
+@pytest.fixture
+def stripe_simulator(stripe_url: str) -> Iterator[Simulator]:
+    """The simulated Stripe, healed after the test."""
+    simulator = Simulator(stripe_url, INTENTS)
+    yield simulator
+    simulator.heal()
+
+
+@pytest.fixture
+def paypal_simulator(paypal_url: str) -> Iterator[Simulator]:
+    """The simulated PayPal, healed after the test."""
+    simulator = Simulator(paypal_url, ORDERS)
+    yield simulator
+    simulator.heal()
+
+
+@pytest.fixture
+def calls() -> Calls:
+    """What the adapters of this test report of their calls."""
+    return Calls()
+
+
+@pytest.fixture
+def make_stripe(calls: Calls) -> MakeStripe:
+    """Makes a Stripe adapter for a base URL."""
+
+    def make(api_base: str, *, timeout: Timeout = TIMEOUT) -> Stripe:
+        return Stripe(
+            api_base=api_base,
+            secret_key=f"sk_test_{uuid.uuid4().hex}",
+            connections=16,
+            observe=calls,
+            timeout=timeout,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_paypal(calls: Calls) -> MakePayPal:
+    """Makes a PayPal adapter for a base URL."""
+
+    def make(
+        api_base: str, *, timeout: Timeout = TIMEOUT, secret: str = "paypal-secret"
+    ) -> PayPal:
+        return PayPal(
+            api_base=api_base,
+            client_id=f"client-{uuid.uuid4().hex}",
+            client_secret=secret,
+            mode=Mode.TEST,
+            connections=16,
+            observe=calls,
+            timeout=timeout,
+        )
+
+    return make
+
+
+@pytest.fixture
+def stripe(make_stripe: MakeStripe, stripe_simulator: Simulator) -> Stripe:
+    """A Stripe adapter to the simulator."""
+    return make_stripe(stripe_simulator.url)
+
+
+@pytest.fixture
+def paypal(make_paypal: MakePayPal, paypal_simulator: Simulator) -> PayPal:
+    """A PayPal adapter to the simulator."""
+    return make_paypal(paypal_simulator.url)
+
+
+@pytest.fixture
+def stripe_wire(stripe_simulator: Simulator) -> Iterator[Wire]:
+    """A recording server in front of the simulated Stripe."""
+    wire = Wire(stripe_simulator.url)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def paypal_wire(paypal_simulator: Simulator) -> Iterator[Wire]:
+    """A recording server in front of the simulated PayPal."""
+    wire = Wire(paypal_simulator.url)
+    yield wire
+    wire.close()

@@ -1,0 +1,113 @@
+"""What these tests do to a simulator, and payments to send to it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from application.ports import Provider
+from domain.money import Money
+from domain.payment import Kind, Operation, Payment
+from domain.submission import Mode, ProviderName, Submission
+from providers.paypal import PayPal
+from providers.stripe import Stripe
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+#: Where each provider takes a charge.
+INTENTS = "/v1/payment_intents"
+ORDERS = "/v2/checkout/orders"
+TOKEN = "/v1/oauth2/token"
+
+#: Make an adapter for a base URL, with credentials of its own; see conftest.
+MakeStripe = Callable[..., Stripe]
+MakePayPal = Callable[..., PayPal]
+
+#: Seconds a control call may take.
+PATIENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A running simulator's control endpoints."""
+
+    url: str
+    charges: str  #: the path that takes a charge
+
+    def arm(self, do: str, **fault: object) -> None:
+        """Arm a fault for the next call that moves money, or as ``match`` says."""
+        fault.setdefault("match", {"method": "POST", "path": self.charges})
+        answer = requests.post(
+            f"{self.url}/_faults", json={"do": do, **fault}, timeout=PATIENCE
+        )
+        assert answer.status_code == 201, answer.text
+
+    def arm_answer(
+        self, status: int, body: object, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Have the next charge answered so, without anything being done."""
+        self.arm("answer", status=status, body=body, headers=dict(headers or {}))
+
+    def heal(self) -> None:
+        """Disarm every fault; held calls go on."""
+        requests.delete(f"{self.url}/_faults", timeout=PATIENCE)
+
+    def forget_tokens(self) -> None:
+        """PayPal only: no access token that was given out is valid any longer."""
+        requests.post(f"{self.url}/_tokens/revoke", timeout=PATIENCE)
+
+    def movements(self, payment: Payment) -> list[dict[str, Any]]:
+        """The rows of the ledger that carry the payment's provider key."""
+        ledger = requests.get(f"{self.url}/_ledger", timeout=PATIENCE).json()
+        key = payment.operation.key
+        return [row for row in ledger["movements"] if row["key"] == key]
+
+
+@dataclass
+class Calls:
+    """Collects what an adapter reports of each of its calls."""
+
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    def __call__(self, call: str, status_class: str, seconds: float) -> None:
+        """An ``Observe``."""
+        assert seconds >= 0
+        self.seen.append((call, status_class))
+
+
+def a_payment(
+    amount: Money = Money(1999, "USD"),
+    method: str | None = "pm_card_visa",
+    **fields: Any,
+) -> Payment:
+    """A new payment; its provider follows from the method's name."""
+    stripe = method is not None and method.startswith("pm_")
+    name = uuid.uuid4().hex
+    submission = Submission(
+        amount=amount,
+        provider=ProviderName.STRIPE if stripe else ProviderName.PAYPAL,
+        payment_method=method,
+        **fields,
+    )
+    return Payment(
+        id=f"pay_{name}",
+        merchant="merchant",
+        mode=Mode.TEST,
+        idempotency_key=name,
+        fingerprint=name,
+        submission=submission,
+        operations=(Operation(f"op_{name}", Kind.CHARGE, amount.minor),),
+        created_at=NOW,
+        updated_at=NOW,
+        due_at=NOW,
+    )
+
+
+def written_down(provider: Provider, payment: Payment) -> Payment:
+    """The payment with its send written down, as a claim does it."""
+    return payment.sent(provider.prepare(payment), now=NOW)

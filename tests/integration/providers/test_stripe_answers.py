@@ -1,0 +1,269 @@
+"""What Stripe says of a charge, and what the adapter makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.providers.simulator_control import (
+    Simulator,
+    a_payment,
+    written_down,
+)
+
+from domain.answer import NextAction, Verdict
+from domain.errors import NeedsReview, OutcomeUnknown
+from domain.money import Money
+from providers.stripe import Stripe
+
+#: What Stripe advises to do after a decline.
+LATER, NEVER, CONFIRM = "try_again_later", "do_not_try_again", "confirm_card_data"
+
+
+def intent(status: str, **fields: Any) -> dict[str, Any]:
+    """A PaymentIntent as Stripe shows it, with the fields that may matter."""
+    return {
+        "id": "pi_3canned",
+        "object": "payment_intent",
+        "amount": 1999,
+        "amount_received": 0,
+        "cancellation_reason": None,
+        "currency": "usd",
+        "last_payment_error": None,
+        "latest_charge": None,
+        "next_action": None,
+        "status": status,
+        **fields,
+    }
+
+
+def test_a_charge_that_succeeds_says_what_moved_and_where(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    payment = written_down(stripe, a_payment(reference="order-7"))
+    answer = stripe.send(payment)
+    [row] = stripe_simulator.movements(payment)
+    assert answer.verdict is Verdict.SUCCEEDED
+    assert answer.moved == Money(1999, "USD")
+    assert answer.refs["payment_intent"] == row["id"]
+    assert answer.refs["charge"].startswith("ch_")
+    assert (answer.request_id or "").startswith("req_")
+    assert (answer.failure, answer.next_action, answer.waiting_for) == (None,) * 3
+    assert (row["kind"], row["amount"], row["currency"]) == ("charge", 1999, "USD")
+
+
+def test_what_moved_is_what_was_received_and_not_what_was_asked(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    stripe_simulator.arm_answer(200, intent("succeeded", amount_received=1500))
+    answer = stripe.send(written_down(stripe, a_payment()))
+    assert answer.moved == Money(1500, "USD")
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "decline_code", "advice", "retryable"),
+    [
+        ("", "card_declined", "generic_decline", LATER, False),
+        ("InsufficientFunds", "card_declined", "insufficient_funds", LATER, True),
+        ("LostCard", "card_declined", "lost_card", NEVER, False),
+        ("StolenCard", "card_declined", "stolen_card", NEVER, False),
+        ("Fraudulent", "card_declined", "fraudulent", NEVER, False),
+        ("ExpiredCard", "expired_card", "expired_card", CONFIRM, False),
+        ("IncorrectCvc", "incorrect_cvc", "incorrect_cvc", CONFIRM, False),
+        ("ProcessingError", "processing_error", "processing_error", LATER, True),
+        ("VelocityLimitExceeded", "card_declined", "card_velocity_exceeded", LATER,
+         True),
+    ],
+)  # fmt: skip
+def test_a_declined_card_is_an_answer_with_the_banks_reason(
+    stripe: Stripe,
+    stripe_simulator: Simulator,
+    method: str,
+    code: str,
+    decline_code: str,
+    advice: str,
+    retryable: bool,
+) -> None:
+    payment = written_down(stripe, a_payment(method=f"pm_card_chargeDeclined{method}"))
+    answer = stripe.send(payment)
+    assert answer.verdict is Verdict.DECLINED
+    assert answer.moved is None
+    assert answer.failure is not None
+    assert answer.failure.code == code
+    assert answer.failure.decline_code == decline_code
+    assert answer.failure.advice_code == advice
+    assert answer.failure.retryable is retryable
+    assert answer.failure.message.startswith(("Your card", "An error occurred"))
+    assert answer.failure.provider_request_id == answer.request_id
+    assert (answer.request_id or "").startswith("req_")
+    assert answer.refs["payment_intent"].startswith("pi_")
+    assert answer.refs["charge"].startswith("ch_")
+    assert stripe_simulator.movements(payment) == []
+
+
+def test_a_decline_is_given_again_to_the_same_key(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    payment = written_down(stripe, a_payment(method="pm_card_chargeDeclined"))
+    first, again = stripe.send(payment), stripe.send(payment)
+    assert first.verdict is again.verdict is Verdict.DECLINED
+    assert first.refs == again.refs
+    assert stripe_simulator.movements(payment) == []
+
+
+def test_a_card_that_asks_for_authentication_names_the_page_to_go_to(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    payment = written_down(
+        stripe,
+        a_payment(
+            method="pm_card_authenticationRequired", return_url="https://shop.test/back"
+        ),
+    )
+    answer = stripe.send(payment)
+    intent_id = answer.refs["payment_intent"]
+    page = f"{stripe_simulator.url}/_stripe/authorize/{intent_id}"
+    assert answer.verdict is Verdict.ACTION_REQUIRED
+    assert answer.next_action == NextAction(page)
+    assert answer.waiting_for is not None
+    assert stripe_simulator.movements(payment) == []
+
+
+def test_a_card_that_asks_for_authentication_without_a_way_back_names_no_page(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    payment = written_down(stripe, a_payment(method="pm_card_authenticationRequired"))
+    answer = stripe.send(payment)
+    assert answer.verdict is Verdict.ACTION_REQUIRED
+    assert answer.next_action is None
+    assert stripe_simulator.movements(payment) == []
+
+
+def test_a_bank_debit_is_pending_and_no_money_has_moved_yet(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    payment = written_down(stripe, a_payment(method="pm_usBankAccount"))
+    answer = stripe.send(payment)
+    assert answer.verdict is Verdict.PENDING
+    assert answer.moved is None
+    assert answer.waiting_for == "Stripe to process the payment"
+    assert answer.refs["payment_intent"].startswith("pi_")
+    assert stripe_simulator.movements(payment) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        (intent("canceled", cancellation_reason="abandoned"), Verdict.CANCELED),
+        (intent("canceled", cancellation_reason="automatic"), Verdict.EXPIRED),
+        (
+            intent(
+                "requires_payment_method",
+                last_payment_error={
+                    "type": "card_error",
+                    "code": "card_declined",
+                    "decline_code": "do_not_honor",
+                    "message": "Your card was declined.",
+                },
+            ),
+            Verdict.DECLINED,
+        ),
+        (
+            intent(
+                "requires_payment_method",
+                last_payment_error={
+                    "type": "card_error",
+                    "code": "card_declined",
+                    "decline_code": "authentication_required",
+                    "message": "This payment requires authentication.",
+                },
+            ),
+            Verdict.ACTION_REQUIRED,
+        ),
+        (intent("processing"), Verdict.PENDING),
+        (intent("requires_action"), Verdict.ACTION_REQUIRED),
+    ],
+)
+def test_an_intent_that_came_to_no_money_is_read_by_its_status(
+    stripe: Stripe, stripe_simulator: Simulator, said: object, verdict: Verdict
+) -> None:
+    stripe_simulator.arm_answer(200, said, {"Request-Id": "req_canned"})
+    answer = stripe.send(written_down(stripe, a_payment()))
+    assert answer.verdict is verdict
+    assert answer.moved is None
+    assert answer.refs == {"payment_intent": "pi_3canned"}
+    assert answer.request_id == "req_canned"
+
+
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        (intent("requires_payment_method"), "status_requires_payment_method"),
+        (intent("requires_confirmation"), "status_requires_confirmation"),
+        (intent("requires_capture"), "status_requires_capture"),
+        (intent("canceled", amount_received=700), "canceled_after_capture"),
+    ],
+)
+def test_an_intent_that_a_charge_can_not_come_to_is_left_to_a_person(
+    stripe: Stripe, stripe_simulator: Simulator, said: object, detail: str
+) -> None:
+    stripe_simulator.arm_answer(200, said, {"Request-Id": "req_canned"})
+    with pytest.raises(NeedsReview) as caught:
+        stripe.send(written_down(stripe, a_payment()))
+    assert caught.value.detail == detail
+    assert caught.value.request_id == "req_canned"
+
+
+def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    stripe_simulator.arm_answer(200, intent("levitating"), {"Request-Id": "req_canned"})
+    with pytest.raises(OutcomeUnknown) as caught:
+        stripe.send(written_down(stripe, a_payment()))
+    assert caught.value.detail == "unrecognised_status"
+    assert caught.value.request_id == "req_canned"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<html>OK</html>",
+        "",
+        "null",
+        "17",
+        "[]",
+        "{}",
+        '{"object": "list", "data": []}',
+        '{"id": "pi_1", "object": "payment_intent"}',
+        '{"id": "pi_1", "object": "payment_intent", "status": "succeeded"}',
+        '{"id": "pi_1", "object": "payment_intent", "status": "succeeded",'
+        ' "latest_charge": null, "currency": "usd", "amount_received": null}',
+        '{"id": "pi_1", "object": "payment_intent", "status": "succeeded",'
+        ' "latest_charge": null, "currency": "isk", "amount_received": 150}',
+        '{"id": "pi_1", "object": "payment_intent", "status": "succeeded",'
+        ' "latest_charge": null, "currency": "???", "amount_received": 1999}',
+        '{"id": "pi_1", "object": "payment_intent", "status": ["succeeded"]}',
+    ],
+)
+def test_a_success_that_can_not_be_read_leaves_the_outcome_unknown(
+    stripe: Stripe, stripe_simulator: Simulator, said: str
+) -> None:
+    stripe_simulator.arm_answer(200, said)
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown) as caught:
+        stripe.send(payment)
+    assert caught.value.detail == "malformed_answer"
+    assert stripe.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(stripe_simulator.movements(payment)) == 1
+
+
+def test_a_charge_whose_answer_was_garbled_is_found_again_by_its_key(
+    stripe: Stripe, stripe_simulator: Simulator
+) -> None:
+    stripe_simulator.arm("malformed")
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown):
+        stripe.send(payment)
+    assert len(stripe_simulator.movements(payment)) == 1
+    assert stripe.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(stripe_simulator.movements(payment)) == 1

@@ -1,0 +1,169 @@
+"""A server between an adapter and a simulator that records and, if told, answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import requests
+
+#: Seconds that anything awaited may take.
+PATIENCE = 10.0
+#: Headers that belong to one connection and are not passed on.
+_HOP = ("host", "connection", "content-length", "transfer-encoding", "date", "server")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Canned:
+    """An answer of our own; ``body`` is sent as it is or as JSON."""
+
+    status: int
+    body: Any = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    close: bool = False  #: end the connection after it, without saying so
+
+
+class Wire:
+    """Passes calls on to ``upstream``, except where an answer is canned."""
+
+    def __init__(self, upstream: str = "") -> None:
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.open_connections = 0
+        #: Answers by path, given in turn; the last one stays.
+        self.canned: dict[str, list[Canned]] = {}
+        #: Called before each answer, with the request: to hold it.
+        self.before: Callable[[Request], object] = lambda request: None
+        self._upstream = upstream
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+        self._thread.start()
+
+    def count(self, path: str) -> int:
+        """How many requests there were for ``path``."""
+        return sum(request.path == path for request in list(self.requests))
+
+    def answer(self, request: Request) -> Canned:
+        """Record the request and find its answer."""
+        with self._lock:
+            self.requests.append(request)
+            waiting = self.canned.get(request.path, [])
+            canned = waiting.pop(0) if len(waiting) > 1 else next(iter(waiting), None)
+        self.before(request)
+        return canned or self._passed_on(request)
+
+    def connected(self, change: int) -> None:
+        """Count a connection that opens (1) or ends (-1)."""
+        with self._lock:
+            self.connections += max(change, 0)
+            self.open_connections += change
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _passed_on(self, request: Request) -> Canned:
+        kept = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
+        answer = requests.request(
+            request.method,
+            self._upstream + request.path,
+            headers=kept,
+            data=request.body,
+            timeout=PATIENCE,
+        )
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
+        return Canned(answer.status_code, answer.content, headers)
+
+
+def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Headers and body leave in two writes; waiting for more costs 40 ms a call.
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            super().setup()
+            wire.connected(1)
+
+        def finish(self) -> None:
+            super().finish()
+            wire.connected(-1)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = Request("POST", self.path, dict(self.headers), body)
+            answer = wire.answer(request)
+            text = answer.body
+            if not isinstance(text, bytes):
+                text = json.dumps(text).encode()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+            self.close_connection = self.close_connection or answer.close
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the test's output clean."""
+
+    return Handler
+
+
+@contextmanager
+def refusing_port() -> Iterator[str]:
+    """The URL of a port that nobody listens on, nor can while this lasts."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@contextmanager
+def unreachable_port() -> Iterator[str]:
+    """The URL of a port on which connections are never made: its queue is full."""
+    with closing(socket.socket()) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        try:
+            for client in waiting:
+                client.setblocking(False)
+                client.connect_ex(server.getsockname())
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            for client in waiting:
+                client.close()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Return as soon as it holds; fail after ``PATIENCE`` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.005)
