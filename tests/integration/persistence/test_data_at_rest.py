@@ -1,0 +1,115 @@
+"""What MongoDB holds, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.money import Money
+from domain.submission import Mode, ProviderName, Submission
+from persistence.codec import Document
+from persistence.keys import ApiKeys, Role
+from persistence.payments import MongoPayments
+from persistence.vault import KeyMissing, KeySource, Pepper, Vault
+from runtime.container import clock
+from tests.suites.samples import SHOP, payment
+
+#: Each in one field that people or providers could be harmed by.
+SECRETS: Final = {
+    "payment_method": "pm_secretToken",
+    "description": "Flowers for Ann",
+    "email": "ann@example.com",
+    "return_url": "https://shop.example/back?session=abc123",
+    "metadata": "gift wrapped",
+    "metadata name": "wrapping",
+    "body": "body-of-the-send",
+    "failure": "The token pm_quoted was refused",
+    "next_action": "https://bank.example/challenge/xyz",
+}
+
+
+@pytest.fixture
+def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
+    """A store with one payment that has every field filled."""
+    store, now = MongoPayments(payments_db, vault, holder="one"), clock()
+    asked = Submission(
+        Money(1999, "USD"),
+        ProviderName.STRIPE,
+        payment_method=SECRETS["payment_method"],
+        reference="order-7",
+        description=SECRETS["description"],
+        return_url=SECRETS["return_url"],
+        email=SECRETS["email"],
+        metadata={SECRETS["metadata name"]: SECRETS["metadata"]},
+    )
+    [new] = store.insert_many([payment(asked=asked, now=now)])
+    [won] = store.claim_many([new.sent(f'{{"x": "{SECRETS["body"]}"}}', now=now)])
+    answer = Answer(
+        Verdict.ACTION_REQUIRED,
+        next_action=NextAction(SECRETS["next_action"]),
+        failure=Failure("authentication_required", SECRETS["failure"]),
+    )
+    store.settle_many([won.settle(answer, now=now, jitter=0)])
+    return store
+
+
+def test_nothing_secret_is_readable_at_rest(
+    stored: MongoPayments, payments_db: Database[Document], mongo_url: str
+) -> None:
+    with MongoClient[RawBSONDocument](
+        mongo_url, document_class=RawBSONDocument
+    ) as client:
+        [document] = client[payments_db.name].payments.find()
+    raw = document.raw
+    assert b"order-7" in raw, "what is not sealed is found"
+    readable = [name for name, text in SECRETS.items() if text.encode() in raw]
+    assert readable == []
+
+
+def test_what_was_sealed_is_read_again(stored: MongoPayments) -> None:
+    found = stored.get(SHOP, payment().id)
+    assert found is not None
+    assert found.submission.email == SECRETS["email"]
+    assert found.submission.metadata == {"wrapping": "gift wrapped"}
+    assert found.next_action == NextAction(SECRETS["next_action"])
+    assert found.last_error is not None
+    assert found.last_error.message == SECRETS["failure"]
+
+
+def test_without_its_key_a_payment_cannot_be_read(
+    stored: MongoPayments, payments_db: Database[Document], key_source: KeySource
+) -> None:
+    stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))
+    other = MongoPayments(payments_db, stranger, holder="two")
+    with pytest.raises(KeyMissing):
+        other.get(SHOP, payment().id)
+
+
+def test_a_step_after_a_rotation_keeps_the_payment_readable(
+    payments_db: Database[Document], key_source: KeySource
+) -> None:
+    running = MongoPayments(payments_db, Vault(key_source), holder="one")
+    [new] = running.insert_many([payment(now=clock())])
+    key_source.add()
+    restarted = MongoPayments(payments_db, Vault(key_source), holder="two")
+    [won] = restarted.claim_many([new.sent("{}", now=clock())])
+    found = running.get(SHOP, won.id)
+    assert found is not None
+    assert replace(found, due_at=won.due_at) == won
+
+
+def test_an_api_key_is_stored_as_a_hash_alone(
+    payments_db: Database[Document], key_source: KeySource
+) -> None:
+    keys = ApiKeys(payments_db, Pepper(key_source), clock=clock)
+    key, secret = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+    [document] = payments_db.api_keys.find()
+    private = secret.removeprefix("sk_test_" + key.id.removeprefix("key_"))
+    assert len(private) == 48
+    assert all(private not in str(value) for value in document.values())

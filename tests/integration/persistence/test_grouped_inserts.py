@@ -1,0 +1,81 @@
+"""Inserts that travel together arrive as if each had gone alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from pymongo.database import Database
+
+from application.ports import Query
+from domain.errors import StoreUnavailable
+from domain.payment import Payment
+from persistence import grouped
+from persistence.codec import Document
+from persistence.grouped import GroupedPayments
+from persistence.vault import Vault
+from runtime.container import clock
+from tests.suites.samples import SHOP, payment
+
+
+@pytest.fixture
+def store(payments_db: Database[Document], vault: Vault) -> GroupedPayments:
+    """The store of a web process."""
+    return GroupedPayments(payments_db, vault, holder="web")
+
+
+@pytest.fixture
+def many() -> Iterator[ThreadPoolExecutor]:
+    """The threads of a web process."""
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+def test_many_at_once_are_each_stored_and_answered_with_their_own(
+    store: GroupedPayments, many: ThreadPoolExecutor
+) -> None:
+    new = [payment(number, now=clock()) for number in range(1, 201)]
+    answers = list(many.map(lambda one: store.insert_many([one]), new))
+    assert [stored.id for [stored] in answers] == [one.id for one in new]
+    assert len(store.page(SHOP, Query(limit=300))) == 200
+
+
+def test_a_repeated_key_is_answered_with_the_first_among_strangers(
+    store: GroupedPayments, many: ThreadPoolExecutor
+) -> None:
+    new = [
+        payment(number, key=f"key-{number % 20}", now=clock())
+        for number in range(1, 101)
+    ]
+    answers = list(many.map(lambda one: store.insert_many([one]), new))
+    stored = {one.id for one in store.page(SHOP, Query(limit=300))}
+    assert len(stored) == 20
+    assert {one.id for [one] in answers} == stored
+    assert all(
+        answer.idempotency_key == asked.idempotency_key
+        for [answer], asked in zip(answers, new, strict=True)
+    )
+
+
+def test_more_than_may_wait_are_told_to_come_later(
+    payments_db: Database[Document],
+    vault: Vault,
+    monkeypatch: pytest.MonkeyPatch,
+    many: ThreadPoolExecutor,
+) -> None:
+    monkeypatch.setattr(grouped, "WAITING", 1)
+    store = GroupedPayments(payments_db, vault, holder="web")
+
+    def insert(number: int) -> list[Payment]:
+        return store.insert_many([payment(number, now=clock())])
+
+    asked: list[Future[list[Payment]]] = [
+        many.submit(insert, number) for number in range(1, 200)
+    ]
+    errors = [one.exception() for one in asked]
+    refused = [error for error in errors if error is not None]
+    assert refused, "a place for one is too few for 32 threads"
+    assert all(isinstance(error, StoreUnavailable) for error in refused)
+    stored = store.page(SHOP, Query(limit=300))
+    assert len(stored) == errors.count(None)

@@ -1,0 +1,210 @@
+"""The server's own account of each query: what it read, and what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from pymongo import monitoring
+from pymongo.database import Database
+
+from application.ports import Query, Scope
+from domain.states import Status
+from domain.submission import Mode, ProviderName
+from persistence import mongo, watch
+from persistence.codec import Document
+from persistence.keys import ApiKeys, Role
+from persistence.payments import MongoPayments
+from persistence.vault import KeySource, Pepper, Vault
+from runtime.container import clock
+from tests.fakes import pay
+from tests.suites.samples import SHOP, payment, submission
+
+#: Enough that the planner sees a difference between an index and all documents.
+MANY: Final = 300
+#: A page of 20, as many again of the other provider, and one to know the end by.
+FEW: Final = 41
+WRITES: Final = {"insert", "update", "findAndModify"}
+RIVAL: Final = Scope("rival", Mode.TEST)
+
+Act = Callable[[MongoPayments], object]
+
+
+@pytest.fixture
+def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
+    """A third of its payments are the shop's; the first 20 are due, the rest paid."""
+    store, now = MongoPayments(payments_db, vault, holder="one"), clock()
+    new = [
+        payment(
+            number,
+            asked=submission(
+                provider=list(ProviderName)[number % 2], reference=f"r{number}"
+            ),
+            scope=SHOP if number % 3 == 1 else RIVAL,
+            now=now - timedelta(minutes=number),
+        )
+        for number in range(1, MANY + 1)
+    ]
+    stored = store.insert_many(new)
+    won = store.claim_many([one.sent("{}", now=now) for one in stored[20:]])
+    store.settle_many([one.settle(pay(one), now=now, jitter=0) for one in won])
+    return store
+
+
+@pytest.fixture
+def profiled(payments_db: Database[Document]) -> Iterator[Callable[[], list[Any]]]:
+    """The profile of all that the test has asked of the payments, so far."""
+    name = f"{payments_db.name}.payments"
+
+    def profile() -> list[Any]:
+        return list(payments_db["system.profile"].find({"ns": name}))
+
+    payments_db["system.profile"].drop()
+    payments_db.command("profile", 2)
+    yield profile
+    payments_db.command("profile", 0)
+    payments_db["system.profile"].drop()
+
+
+def _same_key_again(store: MongoPayments) -> object:
+    return store.insert_many([payment(9999, key="key-7")])
+
+
+def _claim_and_settle(store: MongoPayments) -> object:
+    [found] = store.load_due([payment(7).id])
+    [won] = store.claim_many([found.sent("{}", now=clock())])
+    return store.settle_many([won.settle(pay(won), now=clock(), jitter=0)])
+
+
+def _claim_too_late(store: MongoPayments) -> object:
+    old = store.get(SHOP, payment(10).id)
+    assert old is not None
+    claim = old.sent("{}", now=clock())
+    return store.claim_many([claim]) + store.claim_many([claim])
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        _same_key_again,
+        _claim_and_settle,
+        _claim_too_late,
+        lambda store: store.load_due([payment(7).id, payment(10).id]),
+        lambda store: store.due_ids(10),
+        lambda store: store.renew([payment(7).id, payment(10).id]),
+        lambda store: store.versions([payment(7).id]),
+        lambda store: store.get(SHOP, payment(7).id),
+        lambda store: store.timeline(SHOP, payment(7).id),
+        lambda store: store.page(SHOP, Query()),
+        lambda store: store.page(SHOP, Query(before=payment(199).id)),
+        lambda store: store.page(SHOP, Query(status=Status.CAPTURED)),
+        lambda store: store.page(SHOP, Query(status=Status.PROCESSING)),
+        lambda store: store.page(SHOP, Query(reference="r7")),
+        lambda store: store.page(SHOP, Query(provider=ProviderName.PAYPAL)),
+    ],
+)
+def test_a_hot_query_reads_by_index_and_only_what_it_needs(
+    filled: MongoPayments,
+    profiled: Callable[[], list[Any]],
+    act: Act,
+) -> None:
+    act(filled)
+    asked = [one for one in profiled() if one["op"] not in ("insert", "getmore")]
+    assert asked
+    for one in asked:
+        plan = one["planSummary"]
+        assert plan == "IDHACK" or plan.startswith("IXSCAN"), one
+        assert not one.get("hasSortStage"), one
+        assert one["docsExamined"] <= FEW, one
+
+
+def test_the_page_of_a_stretch_of_time_reads_by_index(
+    filled: MongoPayments, profiled: Callable[[], list[Any]]
+) -> None:
+    day = clock() - timedelta(days=1)
+    assert filled.page(SHOP, Query(created_from=day))
+    [asked] = profiled()
+    assert asked["planSummary"].startswith("IXSCAN { merchant")
+    assert not asked.get("hasSortStage")
+
+
+def test_the_backlog_reads_what_is_open_and_nothing_else(
+    filled: MongoPayments,
+    payments_db: Database[Document],
+    profiled: Callable[[], list[Any]],
+) -> None:
+    assert sum(watch.backlog(payments_db).open.values()) == 20
+    [asked] = profiled()
+    assert asked["planSummary"].startswith("IXSCAN { open")
+    assert asked["keysExamined"] <= 21
+    assert asked["docsExamined"] <= 20
+
+
+class _Recorder(monitoring.CommandListener):
+    """Remembers the commands on one database."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.database_name == self._database:
+            self.commands.append({"name": event.command_name, **event.command})
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Says nothing of what was asked."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Says nothing of what was asked."""
+
+
+def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority(
+    mongo_url: str, database: str, vault: Vault, key_source: KeySource
+) -> None:
+    recorder = _Recorder(database)
+    # The product's client takes no listener, so every later client gets this one; it
+    # is silent for other databases.
+    monitoring.register(recorder)
+    opened = mongo.connect(mongo_url, database)
+    _touch_everything(
+        MongoPayments(opened, vault, holder="one"),
+        ApiKeys(opened, Pepper(key_source), clock=clock),
+    )
+    opened.client.close()
+    writes = [one for one in recorder.commands if one["name"] in WRITES]
+    reads = [one for one in recorder.commands if one["name"] == "find"]
+    assert {one["name"] for one in writes} == WRITES
+    assert all(one["writeConcern"] == {"w": "majority", "j": True} for one in writes)
+    assert reads
+    assert all(one["readConcern"]["level"] == "majority" for one in reads)
+
+
+def _touch_everything(store: MongoPayments, keys: ApiKeys) -> None:
+    [new] = store.insert_many([payment()])
+    [won] = store.claim_many([new.sent("{}", now=clock())])
+    store.renew([won.id])
+    store.settle_many([won.settle(pay(won), now=clock(), jitter=0)])
+    store.get(SHOP, new.id)
+    key, _ = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+    keys.revoke(key.id)
+
+
+def test_indexes_may_be_made_again(payments_db: Database[Document]) -> None:
+    before = payments_db.payments.index_information()
+    mongo.create_indexes(payments_db)
+    assert payments_db.payments.index_information() == before
+
+
+def test_a_settled_payment_is_in_no_index_of_open_or_due_ones(
+    payments_db: Database[Document], vault: Vault
+) -> None:
+    store = MongoPayments(payments_db, vault, holder="one")
+    [new] = store.insert_many([payment(now=clock())])
+    [won] = store.claim_many([new.sent("{}", now=clock())])
+    held = payments_db.payments.find_one() or {}
+    assert {"open", "due_at", "holder"} <= held.keys()
+    store.settle_many([won.settle(pay(won), now=clock(), jitter=0)])
+    settled = payments_db.payments.find_one() or {}
+    assert {"open", "due_at", "holder"}.isdisjoint(settled)

@@ -1,0 +1,68 @@
+"""What operators watch is counted right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pymongo.database import Database
+
+from persistence import watch
+from persistence.codec import Document
+from persistence.payments import MongoPayments
+from persistence.vault import Vault
+from runtime.container import clock
+from domain.submission import ProviderName
+from tests.fakes import pay
+from tests.suites.samples import payment, submission
+
+
+def test_an_empty_database_has_no_backlog(payments_db: Database[Document]) -> None:
+    assert watch.backlog(payments_db) == watch.Backlog({}, {}, 0)
+
+
+def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
+    payments_db: Database[Document], vault: Vault
+) -> None:
+    store, now = MongoPayments(payments_db, vault, holder="one"), clock()
+    paypal = submission(provider=ProviderName.PAYPAL)
+    new = store.insert_many(
+        [
+            replace(payment(1, now=now), due_at=now - timedelta(minutes=1)),
+            replace(payment(2, now=now), due_at=now + timedelta(hours=1)),
+            replace(payment(3, asked=paypal, now=now), due_at=now),
+            payment(4, now=now),
+            payment(5, now=now),
+            payment(6, now=now),
+        ]
+    )
+    [running, done, review] = store.claim_many(
+        [one.sent("{}", now=now) for one in new[3:]]
+    )
+    store.settle_many(
+        [
+            done.settle(pay(done), now=now, jitter=0),
+            review.escalate("why", now=now),
+        ]
+    )
+    backlog = watch.backlog(payments_db)
+    assert backlog.open == {
+        ("stripe", "queued"): 2,
+        ("paypal", "queued"): 1,
+        ("stripe", "running"): 1,
+        ("stripe", "review"): 1,
+    }
+    assert {state: due for state, due in backlog.due.items() if due} == {"queued": 2}
+    assert backlog.oldest_due_seconds == pytest.approx(60, abs=5)
+    assert running.id == payment(4).id
+
+
+def test_a_worker_says_again_and_again_that_it_lives(
+    payments_db: Database[Document],
+) -> None:
+    watch.report_alive(payments_db, "one", slots=8, busy=1)
+    watch.report_alive(payments_db, "one", slots=8, busy=3)
+    [worker] = payments_db.workers.find()
+    assert abs(worker.pop("at") - clock()) < timedelta(seconds=5)
+    assert worker == {"_id": "one", "slots": 8, "busy": 3}

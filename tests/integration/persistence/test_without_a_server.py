@@ -1,0 +1,85 @@
+"""Where MongoDB does not answer, nothing is promised, and soon."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pymongo.database import Database
+
+from application.ports import Query
+from domain.errors import StoreUnavailable
+from domain.submission import Mode
+from persistence import mongo, watch
+from persistence.codec import Document
+from persistence.grouped import GroupedPayments
+from persistence.keys import ApiKeys, Role
+from persistence.payments import MongoPayments
+from persistence.vault import KeySource, Pepper, Vault
+from runtime.processes import free_port
+from tests.suites.samples import NOW, SHOP, payment
+
+#: Seconds; a slow machine gets one more.
+BOUND: Final = mongo.OPERATION_TIMEOUT + 1
+
+
+@pytest.fixture(params=["refusing", "silent"])
+def unreachable(request: pytest.FixtureRequest) -> Iterator[Database[Document]]:
+    """A database whose port refuses connections, or takes them and says nothing."""
+    with socket.socket() as silent:
+        if request.param == "silent":
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            port = silent.getsockname()[1]
+        else:
+            port = free_port()
+        opened = mongo.connect(f"mongodb://127.0.0.1:{port}", "test_unreachable")
+        yield opened
+        opened.client.close()
+
+
+def test_everything_says_so_within_its_time(
+    unreachable: Database[Document], vault: Vault, tmp_path: Path
+) -> None:
+    store = MongoPayments(unreachable, vault, holder="one")
+    grouped = GroupedPayments(unreachable, vault, holder="two")
+    keys = ApiKeys(
+        unreachable, Pepper(KeySource("p", tmp_path / "p")), clock=lambda: NOW
+    )
+    new = payment()
+    claim = new.sent("{}", now=NOW)
+    asked: list[Callable[[], object]] = [
+        lambda: store.insert_many([new]),
+        lambda: grouped.insert_many([new]),
+        lambda: store.load_due([new.id]),
+        lambda: store.claim_many([claim]),
+        lambda: store.settle_many([claim]),
+        lambda: store.renew([new.id]),
+        lambda: store.due_ids(10),
+        lambda: store.get(SHOP, new.id),
+        lambda: store.page(SHOP, Query()),
+        lambda: store.timeline(SHOP, new.id),
+        lambda: store.versions([new.id]),
+        lambda: keys.find("sk_test_1"),
+        lambda: keys.create(merchant="shop", role=Role.ADMIN, mode=Mode.TEST),
+        lambda: keys.list(),
+        lambda: keys.revoke("key_1"),
+        lambda: watch.backlog(unreachable),
+        lambda: watch.report_alive(unreachable, "one", slots=1, busy=0),
+        lambda: mongo.ping(unreachable),
+        lambda: mongo.create_indexes(unreachable),
+    ]
+
+    def seconds(ask: Callable[[], object]) -> float:
+        start = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            ask()
+        return time.monotonic() - start
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        assert max(pool.map(seconds, asked)) < BOUND
