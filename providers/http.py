@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from ssl import SSLCertVerificationError
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +20,13 @@ Timeout = tuple[float, float]
 
 #: A provider that wants a longer rest than this is asked again all the same.
 _LONGEST_REST: Final = timedelta(hours=1)
+
+#: Raised before a request is written: no address, no connection, no trust.
+_NOT_CONNECTED: Final = (
+    NewConnectionError,
+    ConnectTimeoutError,
+    SSLCertVerificationError,
+)
 
 #: Told of each call: what was called, ``2xx`` or the like, seconds.
 Observe = Callable[[str, str, float], None]
@@ -68,15 +76,16 @@ def retry_after(text: str | None) -> timedelta | None:
 
 
 def was_not_sent(error: BaseException) -> bool:
-    """Whether no connection was made at all, so that no byte can have arrived."""
-    return any(
-        isinstance(cause, (NewConnectionError, ConnectTimeoutError))
-        for cause in _causes(error)
-    )
+    """Whether no connection came about, so that no byte of ours can have arrived."""
+    return any(isinstance(cause, _NOT_CONNECTED) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside an error: chained, wrapped as an argument, or as a reason."""
+    """The errors inside an error: raised from, wrapped as an argument, as a reason.
+
+    Not ``__context__``: that may be another call's failure, which somebody was
+    handling when this one was made.
+    """
     waiting, seen = [error], set()
     while waiting:
         cause = waiting.pop()
@@ -84,8 +93,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None)]
-        waiting += [one for one in (*inner, *cause.args) if _is_error(one)]
+        inner = (cause.__cause__, getattr(cause, "reason", None), *cause.args)
+        waiting += [one for one in inner if _is_error(one)]
 
 
 def _is_error(value: object) -> bool:

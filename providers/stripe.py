@@ -39,9 +39,10 @@ _RETRYABLE: Final = frozenset(
     " processing_error reenter_transaction try_again_later withdrawal_count_limit"
     "_exceeded card_velocity_exceeded".split()
 )
-#: Codes of an InvalidRequestError that tell of an earlier call of ours.
+#: Codes of a 400 that tell of an earlier call of ours.
 _DONE_EARLIER: Final = frozenset(
-    "charge_already_captured charge_already_refunded payment_intent_unexpected_state".split()
+    "charge_already_captured charge_already_refunded idempotency_key_in_use"
+    " payment_intent_unexpected_state".split()
 )
 #: What an intent can not be whose payment was declined.
 _NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
@@ -227,7 +228,7 @@ def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
 
 
 def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
-    if code in _DONE_EARLIER or code == "idempotency_key_in_use":
+    if code in _DONE_EARLIER:
         raise OutcomeUnknown(code, request_id=request_id)
     failure = Failure(
         code=code or "invalid_request",

@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from application.ports import Provider
@@ -111,3 +113,16 @@ def a_payment(
 def written_down(provider: Provider, payment: Payment) -> Payment:
     """The payment with its send written down, as a claim does it."""
     return payment.sent(provider.prepare(payment), now=NOW)
+
+
+def mislead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Name a proxy that does not exist, and a netrc with another password."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        for variable in (name, name.upper()):
+            monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))

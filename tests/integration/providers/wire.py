@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 #: Seconds that anything awaited may take.
 PATIENCE = 10.0
@@ -53,8 +60,7 @@ class Wire:
         self.before: Callable[[Request], object] = lambda request: None
         self._upstream = upstream
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
@@ -88,15 +94,34 @@ class Wire:
 
     def _passed_on(self, request: Request) -> Canned:
         kept = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
-        answer = requests.request(
-            request.method,
-            self._upstream + request.path,
-            headers=kept,
-            data=request.body,
-            timeout=PATIENCE,
-        )
+        with requests.Session() as session:
+            # A test may set a proxy for the adapter; this call is none of its.
+            session.trust_env = False
+            answer = session.request(
+                request.method,
+                self._upstream + request.path,
+                headers=kept,
+                data=request.body,
+                timeout=PATIENCE,
+            )
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP}
         return Canned(answer.status_code, answer.content, headers)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(("127.0.0.1", 0), _handler(wire))
+        self._wire = wire
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._wire.connected(1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self._wire.connected(-1)
 
 
 def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
@@ -104,14 +129,6 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         # Headers and body leave in two writes; waiting for more costs 40 ms a call.
         disable_nagle_algorithm = True
-
-        def setup(self) -> None:
-            super().setup()
-            wire.connected(1)
-
-        def finish(self) -> None:
-            super().finish()
-            wire.connected(-1)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -159,6 +176,51 @@ def unreachable_port() -> Iterator[str]:
         finally:
             for client in waiting:
                 client.close()
+
+
+@contextmanager
+def untrusted_server(folder: Path) -> Iterator[str]:
+    """The https URL of a server whose certificate nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(folder / "certificate.pem"))
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def shake_hands() -> None:
+        connection, _ = listening.accept()
+        # The client ends the handshake: that is what the test is about.
+        with suppress(OSError), closing(connection):
+            context.wrap_socket(connection, server_side=True).close()
+
+    thread = threading.Thread(target=shake_hands)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        thread.join(PATIENCE)
+        listening.close()
+
+
+def _self_signed(path: Path) -> Path:
+    """Write a key and a certificate of 127.0.0.1, signed by itself, to one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + certificate.public_bytes(pem))
+    return path
 
 
 def eventually(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,230 @@
+"""How Stripe is called: connections, timeouts, headers, and calls that get lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+from tests.integration.providers.simulator_control import (
+    INTENTS,
+    Calls,
+    MakeStripe,
+    Simulator,
+    a_payment,
+    mislead,
+    written_down,
+)
+from tests.integration.providers.wire import (
+    Canned,
+    Wire,
+    eventually,
+    refusing_port,
+    unreachable_port,
+    untrusted_server,
+)
+
+from domain.answer import Verdict
+from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from providers.stripe import API_VERSION, Stripe
+
+
+def test_a_refused_connection_was_not_sent(
+    make_stripe: MakeStripe, calls: Calls
+) -> None:
+    with refusing_port() as url:
+        stripe = make_stripe(url)
+        with pytest.raises(NotSent):
+            stripe.send(written_down(stripe, a_payment()))
+    assert calls.seen == [(f"POST {INTENTS}", "none")]
+
+
+def test_a_connection_that_is_never_made_was_not_sent(make_stripe: MakeStripe) -> None:
+    with unreachable_port() as url:
+        stripe = make_stripe(url, timeout=(0.2, 10.0))
+        with pytest.raises(NotSent):
+            stripe.send(written_down(stripe, a_payment()))
+
+
+def test_a_certificate_that_is_not_trusted_was_not_sent(
+    make_stripe: MakeStripe, tmp_path: Path
+) -> None:
+    with untrusted_server(tmp_path) as url:
+        stripe = make_stripe(url)
+        with pytest.raises(NotSent):
+            stripe.send(written_down(stripe, a_payment()))
+
+
+def test_a_lost_answer_is_not_mistaken_for_an_earlier_refused_connection(
+    make_stripe: MakeStripe, stripe_simulator: Simulator
+) -> None:
+    """Python chains what is raised to what is being handled, related or not."""
+    stripe_simulator.arm("commit_then_drop")
+    with refusing_port() as url:
+        refused, answering = make_stripe(url), make_stripe(stripe_simulator.url)
+        payment = written_down(answering, a_payment())
+        try:
+            refused.send(payment)
+        except NotSent:
+            with pytest.raises(OutcomeUnknown):
+                answering.send(payment)
+    assert len(stripe_simulator.movements(payment)) == 1
+
+
+@pytest.mark.parametrize(("fault", "charged"), [("drop", 0), ("commit_then_drop", 1)])
+def test_a_connection_that_breaks_after_the_send_leaves_the_outcome_unknown(
+    stripe: Stripe, stripe_simulator: Simulator, fault: str, charged: int
+) -> None:
+    stripe_simulator.arm(fault)
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown) as caught:
+        stripe.send(payment)
+    assert caught.value.detail == "no_answer"
+    assert len(stripe_simulator.movements(payment)) == charged
+    assert stripe.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(stripe_simulator.movements(payment)) == 1
+
+
+def test_an_answer_that_is_too_slow_leaves_the_outcome_unknown(
+    make_stripe: MakeStripe, stripe_simulator: Simulator
+) -> None:
+    stripe_simulator.arm("delay", seconds=30, when="after")
+    stripe = make_stripe(stripe_simulator.url, timeout=(2.0, 0.1))
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown) as caught:
+        stripe.send(payment)
+    assert caught.value.detail == "no_answer"
+    assert len(stripe_simulator.movements(payment)) == 1
+    assert stripe.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(stripe_simulator.movements(payment)) == 1
+
+
+@pytest.mark.parametrize("status", [409, 429, 500, 503])
+@pytest.mark.parametrize("headers", [{}, {"Stripe-Should-Retry": "true"}])
+def test_the_sdk_sends_once_and_leaves_repeating_to_us(
+    make_stripe: MakeStripe, stripe_wire: Wire, status: int, headers: Mapping[str, str]
+) -> None:
+    failure = {"error": {"type": "api_error", "message": "Try again."}}
+    stripe_wire.canned[INTENTS] = [Canned(status, failure, headers)]
+    stripe = make_stripe(stripe_wire.url)
+    with pytest.raises(ProviderError):
+        stripe.send(written_down(stripe, a_payment()))
+    assert len(stripe_wire.requests) == 1
+
+
+def test_a_redirect_is_not_followed(
+    make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
+) -> None:
+    away = {"Location": f"{stripe_simulator.url}{INTENTS}"}
+    stripe_wire.canned[INTENTS] = [Canned(307, b"", away)]
+    stripe = make_stripe(stripe_wire.url)
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown):
+        stripe.send(payment)
+    assert len(stripe_wire.requests) == 1
+    assert stripe_simulator.movements(payment) == []
+
+
+def test_one_connection_serves_the_calls_of_all_threads(
+    make_stripe: MakeStripe, stripe_wire: Wire
+) -> None:
+    stripe = make_stripe(stripe_wire.url)
+    for _ in range(4):
+        with ThreadPoolExecutor(1) as thread:
+            sent = thread.submit(stripe.send, written_down(stripe, a_payment()))
+            assert sent.result().verdict is Verdict.SUCCEEDED
+    assert len(stripe_wire.requests) == 4
+    assert stripe_wire.connections == 1
+
+
+def test_a_connection_that_was_closed_between_two_calls_is_made_anew(
+    make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
+) -> None:
+    stripe = make_stripe(stripe_wire.url)
+    busy = {"error": {"type": "api_error", "message": "Busy."}}
+    stripe_wire.canned[INTENTS] = [Canned(503, busy, close=True)]
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown):
+        stripe.send(payment)
+    eventually(lambda: stripe_wire.open_connections == 0)
+    stripe_wire.canned.clear()
+    assert stripe.send(payment).verdict is Verdict.SUCCEEDED
+    assert stripe_wire.connections == 2
+    assert len(stripe_simulator.movements(payment)) == 1
+
+
+def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
+    make_stripe: MakeStripe,
+    stripe_wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    mislead(monkeypatch, tmp_path)
+    stripe = make_stripe(stripe_wire.url)
+    assert stripe.send(written_down(stripe, a_payment())).verdict is Verdict.SUCCEEDED
+    [request] = stripe_wire.requests
+    assert request.headers["Authorization"].startswith("Bearer sk_test_")
+
+
+def test_what_arrives_is_what_was_written_down_under_its_key_and_version(
+    make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
+) -> None:
+    stripe = make_stripe(stripe_wire.url)
+    payment = written_down(
+        stripe,
+        a_payment(
+            reference="order-7",
+            description="Zwölf Äpfel & eine Birne",
+            return_url="https://shop.test/back?a=1&b=2",
+        ),
+    )
+    stripe.send(payment)
+    [request] = stripe_wire.requests
+    [row] = stripe_simulator.movements(payment)
+    send = payment.operation.send
+    assert send is not None
+    assert request.headers["Idempotency-Key"] == send.key == row["key"]
+    assert request.headers["Stripe-Version"] == API_VERSION
+    assert dict(parse_qsl(request.body.decode())) == flat(json.loads(send.body))
+    assert row["metadata"] == {
+        "payment": payment.id,
+        "operation": payment.operation.id,
+        "reference": "order-7",
+    }
+
+
+def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """``{"a": {"b": True}}`` as a form has it: ``{"a[b]": "true"}``."""
+    form: dict[str, str] = {}
+    for name, inner in value.items():
+        path = f"{prefix}[{name}]" if prefix else name
+        if isinstance(inner, dict):
+            form |= flat(inner, path)
+        else:
+            form[path] = inner if isinstance(inner, str) else json.dumps(inner)
+    return form
+
+
+def test_each_call_is_reported_without_ids(
+    stripe: Stripe, stripe_simulator: Simulator, calls: Calls
+) -> None:
+    stripe.send(written_down(stripe, a_payment()))
+    stripe.send(written_down(stripe, a_payment(method="pm_nobody")))
+    assert calls.seen == [(f"POST {INTENTS}", "2xx"), (f"POST {INTENTS}", "4xx")]
+
+
+def test_the_secret_key_is_not_logged_at_any_level(
+    make_stripe: MakeStripe, stripe_wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    stripe = make_stripe(stripe_wire.url)
+    stripe.send(written_down(stripe, a_payment()))
+    [request] = stripe_wire.requests
+    secret = request.headers["Authorization"].removeprefix("Bearer ")
+    assert secret.startswith("sk_test_")
+    assert "connectionpool" in caplog.text
+    assert secret not in caplog.text
