@@ -9,7 +9,7 @@ next action.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -76,6 +76,30 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
     }
+
+
+def resealed(document: Mapping[str, Any], vault: Vault) -> Document:
+    """The fields of ``document`` that an older key sealed, under the newest one.
+
+    Names are MongoDB's paths to them; empty where nothing is left to do.
+    """
+    return {
+        path: vault.seal(vault.open(value))
+        for path, value in _sealed_fields("", document)
+        if not vault.is_current(value)
+    }
+
+
+def _sealed_fields(path: str, value: Any) -> Iterator[tuple[str, bytes]]:
+    """Nothing else in a document is bytes."""
+    if isinstance(value, bytes):
+        yield path, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _sealed_fields(f"{path}.{name}" if path else name, item)
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _sealed_fields(f"{path}.{place}", item)
 
 
 def news(payment: Payment) -> list[Document]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from domain.errors import PaymentsError
+
+#: Seconds until every process that runs seals with a key that was added.
+RELOAD: Final = 5.0
 
 
 class KeyMissing(PaymentsError):
@@ -20,20 +26,22 @@ class KeyMissing(PaymentsError):
 
 
 class Vault:
-    """Fernet (AES-128-CBC with HMAC-SHA256) under the first key; reads under any.
+    """Fernet (AES-128-CBC with HMAC-SHA256) under the newest key; reads under any.
 
-    ``source`` gives the keys, newest first, and is asked again when a field was
-    encrypted with a key that is not known yet, so that a rotation reaches processes
-    that run already. Raises ValueError where a key is not a Fernet key.
+    ``source`` gives the keys, newest first. It is asked again every RELOAD seconds,
+    and when a field was sealed with a key that is not known yet, so that a rotation
+    reaches processes that run. Raises ValueError where a key is not a Fernet key.
     """
 
     def __init__(self, source: KeySource) -> None:
         self._source = source
-        self._keys = source.keys()
-        self._fernet = MultiFernet([Fernet(key) for key in self._keys])
+        self._keys: Sequence[str] = ()
+        self.reload()
 
     def seal(self, text: str) -> bytes:
         """``text`` encrypted under the newest key."""
+        if time.monotonic() >= self._stale_at:
+            self.reload()
         return self._fernet.encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
@@ -59,8 +67,9 @@ class Vault:
         """Reads the keys again."""
         keys = self._source.keys()
         if keys != self._keys:
-            fernet = MultiFernet([Fernet(key) for key in keys])
-            self._keys, self._fernet = keys, fernet
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+            self._keys = keys
+        self._stale_at = time.monotonic() + RELOAD
 
 
 class KeySource:
@@ -130,7 +139,17 @@ def _generated() -> str:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Writes a file that must not exist yet, whole, for its owner alone."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    """Makes a file for its owner alone; nobody ever sees a part of it.
+
+    Raises FileExistsError where it is there already.
+    """
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.link(draft, path)
+    finally:
+        draft.unlink()

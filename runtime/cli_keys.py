@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +18,10 @@ from runtime.stack_state import StackError, settings_of
 
 if TYPE_CHECKING:
     from persistence.keys import ApiKey, ApiKeys
+    from persistence.vault import Vault
+
+#: A pass leaves only payments that moved in its midst; two are usual.
+RESEAL_PASSES: Final = 10
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -108,19 +113,58 @@ def revoke(key_id: str, as_json: bool) -> None:
 
 
 @click.command("rotate-keys")
-def rotate_keys() -> None:
-    """Encrypt with a fresh key from now on; old ones go on opening what they sealed."""
+@click.option(
+    "--drop-old",
+    is_flag=True,
+    help="Then forget the old keys: backups from before cannot be read any more.",
+)
+def rotate_keys(drop_old: bool) -> None:
+    """Seal every stored field with a fresh encryption key.
+
+    Processes that run go on, and learn the key within seconds. Where the keys are in
+    PAYMENTS_ENCRYPTION_KEYS, put a new one first and start the processes again before
+    running this.
+    """
     settings = settings_of(os.environ)
+    settings.require("mongo_url")
+    from persistence.vault import RELOAD, Vault
     from runtime import container
 
     source = container.encryption_keys(settings)
-    if not source.generated:
-        raise StackError(
-            "the encryption keys are in PAYMENTS_ENCRYPTION_KEYS: put a new one before"
-            " them, comma between, and start the processes again"
-        )
-    source.add()
-    click.echo(f"{source.path} has a fresh key. Processes use it once started again.")
+    if drop_old and not source.generated:
+        raise StackError("the keys are in PAYMENTS_ENCRYPTION_KEYS: drop them there")
+    if source.generated:
+        source.add()
+        click.echo(f"{source.path} has a fresh key. Waiting for running processes.")
+        # Whoever sealed with the old key just before has written by then.
+        time.sleep(2 * RELOAD)
+    database = container.open_database(settings)
+    try:
+        _reseal_all(database, Vault(source))
+    finally:
+        database.client.close()
+    if drop_old:
+        source.keep_newest()
+        click.echo("The old keys are forgotten.")
+
+
+def _reseal_all(database: Any, vault: Vault) -> None:
+    """Passes until one finds nothing to do."""
+    from rich.progress import Progress
+
+    from persistence.rotation import reseal
+
+    total = database.payments.estimated_document_count()
+    for _ in range(RESEAL_PASSES):
+        with Progress(transient=True) as bar:
+            task = bar.add_task("payments", total=total)
+            changed = reseal(
+                database, vault, progress=lambda count: bar.advance(task, count)
+            )
+        click.echo(f"{changed} of about {total} payments were sealed anew.")
+        if changed == 0:
+            return
+    raise StackError("payments keep moving. Run `payments rotate-keys` once more")
 
 
 @contextmanager

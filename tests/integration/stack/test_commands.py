@@ -70,15 +70,21 @@ def test_a_key_that_does_not_exist_is_told_in_one_line(settings: Settings) -> No
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_rotated_keys_open_what_older_ones_sealed(settings: Settings) -> None:
-    before = container.open_vault(settings)
-    sealed = before.seal("ada@example.com")
-    rotated = payments("rotate-keys", environment=settings.environment())
+def test_a_rotation_seals_all_anew_while_the_stack_goes_on(stack: RunningStack) -> None:
+    line = json.dumps({**PAID, "reference": "rotated", "metadata": {"basket": "77"}})
+    submit = ("submit", "-", "--wait", "60", "--json")
+    before = payments(*submit, environment=stack.environment, stdin=line)
+
+    rotated = stack.payments("rotate-keys", "--drop-old")
+
     assert rotated.returncode == 0, rotated.stderr
-    after = container.open_vault(settings)
-    assert after.open(sealed) == "ada@example.com"
-    assert not after.is_current(sealed)
-    assert before.open(after.seal("fresh")) == "fresh"
+    assert "0 of about" in rotated.stdout.splitlines()[-2]
+    [earlier] = rows(before.stdout)
+    shown = json.loads(stack.payments("show", earlier["id"], "--json").stdout)
+    assert shown["payment"]["metadata"] == {"basket": "77"}
+    later = json.dumps({**PAID, "reference": "after the rotation"})
+    after = payments(*submit, environment=stack.environment, stdin=later)
+    assert [row["status"] for row in rows(after.stdout)] == ["captured"]
 
 
 def test_home_and_keys_are_for_their_owner_alone(stack: RunningStack) -> None:

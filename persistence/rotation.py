@@ -1,0 +1,51 @@
+"""Seals every stored field anew after an encryption key was added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pymongo import ASCENDING, UpdateOne
+from pymongo.database import Database
+
+from persistence.codec import Document, resealed
+from persistence.mongo import answering
+from persistence.vault import Vault
+
+#: Documents read and written at once.
+BATCH: Final = 200
+
+
+def reseal(
+    database: Database[Document], vault: Vault, *, progress: Callable[[int], None]
+) -> int:
+    """Goes over all payments once; returns how many were sealed anew.
+
+    A payment that moves meanwhile is left to the next pass: its worker may have sealed
+    it with either key. ``progress`` is told how many were read. Raises
+    StoreUnavailable, and KeyMissing where a field cannot be opened; what was done by
+    then stays done.
+    """
+    after, changed = "", 0
+    while batch := _batch(database, after):
+        after = batch[-1]["_id"]
+        writes = [
+            UpdateOne(
+                {"_id": document["_id"], "version": document["version"]},
+                {"$set": fields},
+            )
+            for document in batch
+            if (fields := resealed(document, vault))
+        ]
+        if writes:
+            with answering():
+                database.payments.bulk_write(writes, ordered=False)
+        changed += len(writes)
+        progress(len(batch))
+    return changed
+
+
+def _batch(database: Database[Document], after: str) -> list[Document]:
+    with answering():
+        found = database.payments.find({"_id": {"$gt": after}}, {"timeline": 0})
+        return list(found.sort("_id", ASCENDING).limit(BATCH))

@@ -1,0 +1,105 @@
+"""A rotation reaches every sealed field, and only those that need it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from pymongo.database import Database
+
+from application.ports import Scope
+from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.money import Money
+from domain.payment import Kind, Operation, Payment
+from domain.submission import Mode, ProviderName, Submission
+from persistence.codec import Document
+from persistence.payments import MongoPayments
+from persistence.rotation import reseal
+from persistence.vault import KeySource, Vault
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def _payment(number: int) -> Payment:
+    """A settled payment that has something in each field that is ever sealed."""
+    fresh = Payment(
+        id=f"pay_{number:04}",
+        merchant="m",
+        mode=Mode.TEST,
+        idempotency_key=str(number),
+        fingerprint="f",
+        submission=Submission(
+            amount=Money(1999, "USD"),
+            provider=ProviderName.PAYPAL,
+            payment_method="vault_ada",
+            description="Two tickets",
+            return_url="https://shop.example/done",
+            email="ada@example.com",
+            metadata={"basket": str(number)},
+        ),
+        operations=(Operation(f"op_{number}", Kind.CHARGE, 1999),),
+        created_at=NOW,
+        updated_at=NOW,
+        due_at=NOW,
+    )
+    answer = Answer(
+        Verdict.ACTION_REQUIRED,
+        next_action=NextAction("https://paypal.example/approve"),
+        failure=Failure("payer_action_required", "The payer must act."),
+    )
+    return fresh.sent("{}", now=NOW).settle(answer, now=NOW, jitter=0)
+
+
+def _sealed(value: Any) -> list[bytes]:
+    if isinstance(value, dict):
+        return [found for item in value.values() for found in _sealed(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in _sealed(item)]
+    return [value] if isinstance(value, bytes) else []
+
+
+def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
+    payments_db: Database[Document], key_source: KeySource
+) -> None:
+    store = MongoPayments(payments_db, Vault(key_source), holder="h")
+    stored = store.insert_many([_payment(number) for number in range(250)])
+    key_source.add()
+    read: list[int] = []
+
+    assert reseal(payments_db, Vault(key_source), progress=read.append) == 250
+    assert sum(read) == 250
+    assert reseal(payments_db, Vault(key_source), progress=read.append) == 0
+
+    key_source.keep_newest()
+    vault = Vault(key_source)
+    for document in payments_db.payments.find():
+        fields = _sealed(document)
+        assert len(fields) == 8
+        assert all(vault.is_current(field) for field in fields)
+    again = MongoPayments(payments_db, vault, holder="h")
+    found = again.get(Scope("m", Mode.TEST), stored[7].id)
+    assert found == replace(stored[7], due_at=None)
+
+
+def test_a_payment_that_moves_meanwhile_is_left_to_the_next_pass(
+    payments_db: Database[Document], key_source: KeySource
+) -> None:
+    old = Vault(key_source)
+    store = MongoPayments(payments_db, old, holder="h")
+    store.insert_many([_payment(1)])
+    key_source.add()
+
+    class Moved(Vault):
+        """Opens a field a moment before another process writes the payment."""
+
+        def open(self, sealed: bytes) -> str:
+            payments_db.payments.update_many({}, {"$inc": {"version": 1}})
+            return super().open(sealed)
+
+    before = payments_db.payments.find_one({})
+    reseal(payments_db, Moved(key_source), progress=lambda _: None)
+    after = payments_db.payments.find_one({})
+    assert before is not None and after is not None
+    assert _sealed(after) == _sealed(before)
+    assert reseal(payments_db, Vault(key_source), progress=lambda _: None) == 1
