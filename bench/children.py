@@ -62,7 +62,19 @@ def running(
             raise BenchError(f"{log.stem} did not become ready; see {log}")
         yield process.pid
     finally:
-        _stop(process)
+        with undisturbed():
+            _stop(process)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """INT and TERM wait until the block ends, so that no stop stays half done."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:

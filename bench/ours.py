@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import requests
 
-from bench.children import ROOT
+from bench.children import ROOT, undisturbed
 from bench.errors import BenchError
 from bench.sides import Running, Side, Stored
 
@@ -57,7 +57,8 @@ def running(home: Path, stripe_url: str) -> Iterator[Running]:
             stored=lambda: _stored(url, headers),
         )
     finally:
-        _payments(environment, "down")
+        with undisturbed():
+            _payments(environment, "down")
 
 
 def _payments(environment: Mapping[str, str], *arguments: str) -> str:

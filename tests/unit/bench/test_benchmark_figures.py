@@ -1,0 +1,96 @@
+"""What a benchmark makes of its measurements."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bench.figures import Percentiles, Round, medians, percentiles
+from bench.machine import this_machine
+from bench.report import BEGIN, END, Report, refreshed
+
+
+def measured(side: str, number: int, seconds: float, cpu: dict[str, float]) -> Round:
+    """A round of 1,000 payments without faults."""
+    return Round(
+        side=side,
+        number=number,
+        payments=1000,
+        seconds=seconds,
+        cpu=cpu,
+        accepted=Percentiles(1, 2, 3),
+        charged=Percentiles(4, 5, 6),
+        captured=Percentiles(7, 8, 9) if side == "ours" else None,
+        faults=(),
+    )
+
+
+def two_rounds() -> Report:
+    """Ours twice as fast in the first round, three times in the second."""
+    rounds = (
+        measured("ours", 1, 2.0, {"web": 1.0, "worker": 2.0, "redis": 0.5}),
+        measured("peer", 1, 4.0, {"web": 4.0, "redis": 1.0}),
+        measured("ours", 2, 2.0, {"web": 1.0, "worker": 1.0, "mongo": 0.5}),
+        measured("peer", 2, 6.0, {"web": 4.0, "redis": 1.0}),
+    )
+    return Report("python -m bench", this_machine(), rounds)
+
+
+def test_percentiles_are_milliseconds_of_the_nearest_rank() -> None:
+    found = percentiles(number / 1000 for number in range(100, 0, -1))
+    assert (found.p50, found.p95, found.p99) == (51, 96, 100)
+
+
+def test_one_time_is_each_of_its_percentiles() -> None:
+    assert percentiles([0.25]) == Percentiles(250, 250, 250)
+
+
+def test_cpu_is_milliseconds_a_payment_and_split_into_python_and_servers() -> None:
+    found = measured("ours", 1, 2.0, {"web": 1.5, "mongo": 0.25, "redis": 0.25})
+    figures = found.figures()
+    assert figures["throughput"] == 500
+    assert figures["cpu"] == 2.0
+    assert (figures["cpu_python"], figures["cpu_servers"]) == (1.5, 0.5)
+
+
+def test_a_ratio_compares_the_two_sides_of_the_same_round() -> None:
+    found = two_rounds().ratios()
+    assert found["throughput"] == [2.0, 3.0]
+    assert found["cpu"] == [0.7, 0.5]
+
+
+def test_there_is_no_ratio_where_only_one_side_ran() -> None:
+    report = two_rounds()
+    alone = Report(report.command, report.machine, report.of("ours"))
+    assert alone.ratios() == {}
+    assert "–" in alone.rows()[0]
+
+
+def test_medians_leave_out_what_a_side_cannot_say() -> None:
+    report = two_rounds()
+    assert "captured_p50" in medians(report.of("ours"))
+    assert "captured_p50" not in medians(report.of("peer"))
+
+
+def test_a_page_keeps_everything_around_its_figures() -> None:
+    report = two_rounds()
+    page = f"above\n{BEGIN}\nold figures\n{END}\nbelow\n"
+    found = refreshed(page, report)
+    assert found.startswith(f"above\n{BEGIN}\n") and found.endswith(f"{END}\nbelow\n")
+    assert "old figures" not in found and "2.50 | 2.00 · 3.00 |" in found
+    assert refreshed(found, report) == found
+
+
+def test_a_page_without_a_place_for_figures_is_left_alone() -> None:
+    with pytest.raises(ValueError, match="no place"):
+        refreshed(f"{BEGIN}\nno end", two_rounds())
+
+
+def test_the_json_names_every_fault_with_its_round() -> None:
+    report = two_rounds()
+    broken = replace(report.rounds[3], faults=("1 of 2 payments were not charged",))
+    found = Report(report.command, report.machine, (*report.rounds[:3], broken))
+    told = json.loads(found.as_json())
+    assert told["faults"] == ["peer, round 2: 1 of 2 payments were not charged"]
