@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 from domain.errors import InvalidPayment
@@ -29,6 +30,9 @@ CURRENCIES: Final = frozenset(_EXPONENTS) | _TWO_DIGITS
 #: Zero-decimal in ISO 4217, yet Stripe takes them as if they had two digits
 #: (docs.stripe.com/currencies, special cases).
 STRIPE_TIMES_100: Final = frozenset({"ISK", "UGX"})
+#: Two digits in ISO 4217, yet zero-decimal at Stripe (same page): an ariary has five
+#: iraimbilanja, which nobody pays in.
+STRIPE_NO_DECIMALS: Final = frozenset({"MGA"})
 
 #: Currencies PayPal settles in (developer.paypal.com, currency codes).
 PAYPAL_CURRENCIES: Final = frozenset(
@@ -37,6 +41,8 @@ PAYPAL_CURRENCIES: Final = frozenset(
 )
 #: PayPal refuses a decimal point in these, whatever ISO 4217 says.
 PAYPAL_NO_DECIMALS: Final = frozenset({"HUF", "JPY", "TWD"})
+#: Neither sign nor exponent, and few enough digits that Decimal (28) never rounds.
+_DECIMAL: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,12 @@ def to_stripe(money: Money) -> int:
     """The integer Stripe wants. Raises InvalidPayment where it takes no such amount."""
     if money.currency in STRIPE_TIMES_100:
         return money.minor * 100
+    if money.currency in STRIPE_NO_DECIMALS:
+        if money.minor % 100:
+            raise InvalidPayment(
+                f"Stripe takes {money.currency} only in whole units", field="amount"
+            )
+        return money.minor // 100
     if money.exponent == 3 and money.minor % 10:
         raise InvalidPayment(
             f"Stripe takes {money.currency} only in steps of ten", field="amount"
@@ -79,6 +91,8 @@ def from_stripe(amount: int, currency: str) -> Money:
     Raises InvalidPayment where Stripe names a fraction that ISO 4217 does not have.
     """
     code = currency.upper()
+    if code in STRIPE_NO_DECIMALS:
+        return Money(amount * 100, code)
     if code not in STRIPE_TIMES_100:
         return Money(amount, code)
     if amount % 100:
@@ -106,10 +120,9 @@ def from_paypal(value: str, currency: str) -> Money:
     Raises InvalidPayment where the string is no amount of that currency.
     """
     zero = Money(0, currency.upper())
-    try:
-        minor = Decimal(value).scaleb(zero.exponent)
-    except InvalidOperation:
-        raise InvalidPayment("not a decimal amount", field="amount") from None
-    if not minor.is_finite() or minor != minor.to_integral_value():
+    if not _DECIMAL.fullmatch(value):
+        raise InvalidPayment("not a decimal amount", field="amount")
+    minor = Decimal(value).scaleb(zero.exponent)
+    if minor != minor.to_integral_value():
         raise InvalidPayment("a fraction of the minor unit", field="amount")
     return Money(int(minor), zero.currency)

@@ -1,0 +1,1 @@
+"""What `domain` promises, from its public names alone."""

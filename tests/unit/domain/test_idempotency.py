@@ -1,0 +1,57 @@
+"""What makes two requests the same."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.idempotency import WINDOWS, fingerprint, provider_key
+from domain.submission import ProviderName
+
+names = st.text(max_size=3)
+plain = st.none() | st.booleans() | st.integers() | names
+values = plain | st.lists(plain, max_size=2) | st.dictionaries(names, plain, max_size=2)
+bodies = st.dictionaries(names, values, max_size=3)
+
+
+@given(bodies)
+def test_the_order_of_fields_is_no_difference(body: dict[str, object]) -> None:
+    turned = dict(reversed(list(body.items())))
+    assert fingerprint(turned) == fingerprint(body)
+
+
+@given(bodies, names)
+def test_a_field_that_is_null_is_as_good_as_absent(
+    body: dict[str, object], name: str
+) -> None:
+    absent = {key: value for key, value in body.items() if key != name}
+    assert fingerprint({**absent, name: None}) == fingerprint(absent)
+
+
+@given(bodies, bodies)
+def test_other_bodies_have_other_fingerprints(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    assert (fingerprint(one) == fingerprint(other)) == (_given(one) == _given(other))
+
+
+def test_a_provider_key_names_the_intent_and_not_the_try() -> None:
+    assert provider_key("op_1", 1) == provider_key("op_1", 1)
+    assert len({provider_key(one, n) for one in ("a", "b") for n in (1, 2)}) == 4
+
+
+def test_every_provider_has_its_window() -> None:
+    assert set(WINDOWS) == set(ProviderName)
+
+
+def _given(body: dict[str, object]) -> str:
+    """Exact down to the types: True is not 1."""
+    return repr(sorted((k, _sorted(v)) for k, v in body.items() if v is not None))
+
+
+def _sorted(value: object) -> object:
+    if isinstance(value, dict):
+        return ["object", sorted((k, repr(_sorted(v))) for k, v in value.items())]
+    if isinstance(value, list):
+        return ["array", *map(_sorted, value)]
+    return value

@@ -1,0 +1,177 @@
+"""Money is exact, in ISO 4217 units, whichever way a provider writes it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidPayment
+from domain.money import (
+    CURRENCIES,
+    PAYPAL_CURRENCIES,
+    PAYPAL_NO_DECIMALS,
+    STRIPE_NO_DECIMALS,
+    STRIPE_TIMES_100,
+    Money,
+    from_paypal,
+    from_stripe,
+    to_paypal,
+    to_stripe,
+)
+
+#: Well beyond any provider's largest amount (Stripe: eight digits in most currencies).
+minors = st.integers(min_value=0, max_value=10**15)
+currencies = st.sampled_from(sorted(CURRENCIES))
+paypal_currencies = st.sampled_from(sorted(PAYPAL_CURRENCIES))
+
+
+@given(minors, currencies)
+def test_what_stripe_takes_comes_back_the_same(minor: int, currency: str) -> None:
+    money = Money(minor, currency)
+    try:
+        amount = to_stripe(money)
+    except InvalidPayment as error:
+        assert error.field == "amount"
+        assert minor % {"MGA": 100}.get(currency, 10)
+        assert money.exponent == 3 or currency == "MGA"
+    else:
+        assert from_stripe(amount, currency.lower()) == money
+
+
+@given(minors, paypal_currencies)
+def test_what_paypal_takes_comes_back_the_same(minor: int, currency: str) -> None:
+    money = Money(minor, currency)
+    try:
+        value = to_paypal(money)
+    except InvalidPayment as error:
+        assert error.field == "amount"
+        assert currency == "HUF" or currency == "TWD"
+        assert minor % 100
+    else:
+        assert from_paypal(value, currency.lower()) == money
+        assert ("." in value) == (currency not in PAYPAL_NO_DECIMALS)
+
+
+@given(minors, currencies)
+def test_in_words_it_is_the_decimal_amount(minor: int, currency: str) -> None:
+    money = Money(minor, currency)
+    digits, code = str(money).split(" ")
+    assert code == currency
+    assert int(digits.replace(".", "")) == minor
+    assert len(digits.partition(".")[2]) == money.exponent
+
+
+@pytest.mark.parametrize(
+    ("money", "words"),
+    [
+        (Money(1999, "USD"), "19.99 USD"),
+        (Money(5, "USD"), "0.05 USD"),
+        (Money(1999, "JPY"), "1999 JPY"),
+        (Money(1999, "KWD"), "1.999 KWD"),
+    ],
+)
+def test_a_currency_has_its_own_number_of_digits(money: Money, words: str) -> None:
+    assert str(money) == words
+
+
+@pytest.mark.parametrize(
+    ("money", "amount"),
+    [
+        (Money(1999, "USD"), 1999),
+        (Money(500, "JPY"), 500),
+        (Money(500, "ISK"), 50000),
+        (Money(500, "UGX"), 50000),
+        (Money(50000, "MGA"), 500),
+        (Money(1990, "KWD"), 1990),
+    ],
+)
+def test_stripe_has_its_own_zero_decimal_currencies(money: Money, amount: int) -> None:
+    assert to_stripe(money) == amount
+    assert from_stripe(amount, money.currency) == money
+
+
+def test_stripe_takes_no_fraction_of_what_it_has_no_decimals_for() -> None:
+    with pytest.raises(InvalidPayment, match="MGA"):
+        to_stripe(Money(1999, "MGA"))
+
+
+@pytest.mark.parametrize("currency", sorted(STRIPE_TIMES_100))
+def test_a_fraction_that_iso_4217_does_not_have_is_no_amount(currency: str) -> None:
+    with pytest.raises(InvalidPayment, match=currency):
+        from_stripe(150, currency)
+
+
+@pytest.mark.parametrize(
+    ("money", "value"),
+    [
+        (Money(1999, "USD"), "19.99"),
+        (Money(5, "EUR"), "0.05"),
+        (Money(500, "JPY"), "500"),
+        (Money(50000, "HUF"), "500"),
+        (Money(50000, "TWD"), "500"),
+    ],
+)
+def test_paypal_has_its_own_currencies_without_decimals(
+    money: Money, value: str
+) -> None:
+    assert to_paypal(money) == value
+
+
+def test_paypal_takes_its_own_currencies_alone() -> None:
+    with pytest.raises(InvalidPayment) as caught:
+        to_paypal(Money(1000, "KWD"))
+    assert caught.value.field == "currency"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "-1.00",
+        "+1.00",
+        "1.001",
+        "1,00",
+        "1e2",
+        "1E99999999",
+        "NaN",
+        "Infinity",
+        " 1.00",
+        "1_0.00",
+        "٥.00",
+        "1.",
+        "10.000000000000000000000000000001",
+    ],
+)
+def test_what_is_no_decimal_amount_is_refused(value: str) -> None:
+    with pytest.raises(InvalidPayment) as caught:
+        from_paypal(value, "USD")
+    assert caught.value.field == "amount"
+
+
+@given(st.text(max_size=40), paypal_currencies)
+def test_no_text_is_read_as_anything_but_itself(text: str, currency: str) -> None:
+    try:
+        money = from_paypal(text, currency)
+    except InvalidPayment:
+        return
+    assert set(text) <= set("0123456789.")
+    assert float(str(money).split(" ")[0]) == float(text)
+
+
+@pytest.mark.parametrize("currency", ["XXX", "usd", "", "US"])
+def test_an_unknown_currency_is_refused(currency: str) -> None:
+    with pytest.raises(InvalidPayment) as caught:
+        Money(1, currency)
+    assert caught.value.field == "currency"
+
+
+def test_an_amount_is_never_negative() -> None:
+    with pytest.raises(InvalidPayment) as caught:
+        Money(-1, "USD")
+    assert caught.value.field == "amount"
+
+
+def test_each_providers_currencies_are_currencies() -> None:
+    assert STRIPE_TIMES_100 | STRIPE_NO_DECIMALS | PAYPAL_CURRENCIES <= CURRENCIES
+    assert PAYPAL_NO_DECIMALS <= PAYPAL_CURRENCIES

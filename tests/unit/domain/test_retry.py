@@ -1,0 +1,89 @@
+"""When to try again: never past the cap or the budget, never before we were asked to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.retry import MISCONFIGURED, TRANSIENT, UNKNOWN, RetryPolicy
+from tests.suites.samples import NOW
+
+policies = st.sampled_from([TRANSIENT, UNKNOWN, MISCONFIGURED])
+#: Huge ones too: an exponent must not overflow.
+tries = st.integers(min_value=0, max_value=10**9)
+#: The clock's source is trusted to a point; a jitter outside [0, 1] is clamped.
+jitters = st.floats(min_value=-10, max_value=10)
+ages = st.timedeltas(timedelta(), timedelta(days=10))
+waits = st.none() | st.timedeltas(timedelta(days=-1), timedelta(days=30))
+
+
+@given(policies, tries, ages, jitters, waits)
+def test_a_wait_is_within_the_cap_and_the_budget_and_heeds_the_provider(
+    policy: RetryPolicy,
+    tries: int,
+    age: timedelta,
+    jitter: float,
+    asked: timedelta | None,
+) -> None:
+    least = max(asked or timedelta(), timedelta())
+    at = policy.next_at(
+        tries=tries, since=NOW - age, now=NOW, jitter=jitter, retry_after=asked
+    )
+    if at is None:
+        assert policy.within is not None
+        assert age + max(least, policy.cap) > policy.within
+    else:
+        assert NOW + least <= at <= NOW + max(least, policy.cap)
+        assert policy.within is None or at <= NOW - age + policy.within
+
+
+@given(policies, tries, st.floats(min_value=0, max_value=1))
+def test_a_wait_grows_from_the_base_and_jitter_only_shortens_it(
+    policy: RetryPolicy, tries: int, jitter: float
+) -> None:
+    def wait(tries: int, jitter: float) -> timedelta:
+        at = policy.next_at(tries=tries, since=NOW, now=NOW, jitter=jitter)
+        assert at is not None
+        return at - NOW
+
+    assert wait(1, 1.0) == policy.base
+    assert wait(tries, 0.0) == timedelta()
+    assert wait(tries, jitter) <= wait(tries, 1.0) <= wait(tries + 1, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds"), [(0, 1), (1, 1), (2, 2), (3, 4), (9, 256), (10, 300)]
+)
+def test_waits_double_up_to_the_cap(tries: int, seconds: int) -> None:
+    at = TRANSIENT.next_at(tries=tries, since=NOW, now=NOW, jitter=1.0)
+    assert at == NOW + timedelta(seconds=seconds)
+
+
+def test_a_budget_of_tries_ends_with_the_last_of_them() -> None:
+    second = timedelta(seconds=1)
+    policy = RetryPolicy(base=second, cap=second, tries=3, within=None)
+    assert policy.next_at(tries=2, since=NOW, now=NOW, jitter=0.0) == NOW
+    assert policy.next_at(tries=3, since=NOW, now=NOW, jitter=0.0) is None
+
+
+def test_a_budget_of_time_ends_where_the_next_try_would_be_after_it() -> None:
+    last = timedelta(hours=24)
+    at = TRANSIENT.next_at(tries=1, since=NOW - last, now=NOW, jitter=0.0)
+    assert at == NOW
+    assert TRANSIENT.next_at(tries=1, since=NOW - last, now=NOW, jitter=0.1) is None
+
+
+def test_a_provider_that_asks_for_more_than_the_budget_ends_it() -> None:
+    asked = timedelta(hours=25)
+    assert (
+        TRANSIENT.next_at(tries=1, since=NOW, now=NOW, jitter=0.0, retry_after=asked)
+        is None
+    )
+
+
+def test_an_unknown_outcome_is_never_given_up_by_time() -> None:
+    long_ago = NOW - timedelta(days=1000)
+    assert UNKNOWN.next_at(tries=10**6, since=long_ago, now=NOW, jitter=1.0)

@@ -1,0 +1,108 @@
+"""The state machine is a table without traps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.answer import Verdict
+from domain.errors import IllegalTransition
+from domain.states import (
+    FINAL,
+    OWED,
+    STUCK,
+    TRANSITIONS,
+    WAITING,
+    State,
+    Status,
+    Trigger,
+    move,
+    status_of,
+)
+
+
+@given(st.lists(st.sampled_from(Trigger)))
+def test_any_triggers_move_by_the_table_or_not_at_all(triggers: list[Trigger]) -> None:
+    state = State.QUEUED
+    for trigger in triggers:
+        if (state, trigger) in TRANSITIONS:
+            state = move(state, trigger)
+        else:
+            with pytest.raises(IllegalTransition, match=f"{trigger}.*{state}"):
+                move(state, trigger)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - FINAL))
+def test_every_state_that_is_not_final_has_a_way_to_one_that_is(state: State) -> None:
+    assert _reachable(state) & FINAL
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_final_state_has_no_way_out(state: State) -> None:
+    assert _reachable(state) == {state}
+
+
+def test_every_state_can_be_reached_from_the_first() -> None:
+    assert _reachable(State.QUEUED) == set(State)
+
+
+def test_every_trigger_moves_something() -> None:
+    assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
+
+
+def test_each_state_is_final_or_owed_or_waiting_or_stuck_and_only_one_of_them() -> None:
+    assert FINAL | OWED | WAITING | STUCK == set(State)
+    assert len(FINAL) + len(OWED) + len(WAITING) + len(STUCK) == len(State)
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.UNKNOWN])
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_whatever_a_provider_answers_moves_what_was_sent(
+    state: State, verdict: Verdict
+) -> None:
+    assert (state, verdict.trigger) in TRANSITIONS
+
+
+def test_no_timer_ends_what_is_unknown() -> None:
+    for trigger in (Trigger.GAVE_UP, Trigger.NOT_EXECUTED, Trigger.LEASE_EXPIRED):
+        assert TRANSITIONS.get((State.UNKNOWN, trigger), State.UNKNOWN) is State.UNKNOWN
+
+
+def test_nothing_leads_from_unknown_to_what_sends_anew() -> None:
+    after = {to for (state, _), to in TRANSITIONS.items() if state is State.UNKNOWN}
+    assert after.isdisjoint({State.QUEUED, State.RUNNING, State.RETRYING, State.DEAD})
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (State.QUEUED, Status.PROCESSING),
+        (State.RUNNING, Status.PROCESSING),
+        (State.RETRYING, Status.PROCESSING),
+        (State.UNKNOWN, Status.PROCESSING),
+        (State.PENDING, Status.PROCESSING),
+        (State.REQUIRES_ACTION, Status.REQUIRES_ACTION),
+        (State.REVIEW, Status.PROCESSING),
+        (State.DEAD, Status.PROCESSING),
+        (State.SUCCEEDED, Status.PROCESSING),
+        (State.DECLINED, Status.FAILED),
+        (State.REJECTED, Status.FAILED),
+        (State.CANCELED, Status.CANCELED),
+        (State.EXPIRED, Status.EXPIRED),
+    ],
+)
+def test_a_merchant_sees_one_word_for_each_state(state: State, status: Status) -> None:
+    assert status_of(state, captured=0) is status
+    assert status_of(state, captured=1) is Status.CAPTURED
+
+
+def _reachable(state: State) -> set[State]:
+    found, waiting = {state}, [state]
+    while waiting:
+        here = waiting.pop()
+        for (origin, _), to in TRANSITIONS.items():
+            if origin is here and to not in found:
+                found.add(to)
+                waiting.append(to)
+    return found
