@@ -101,7 +101,7 @@ def _payment_calls(payments: Payments) -> list[Call]:
             "/v1/payments",
             payments.list,
             answers={200: answers.PaymentList},
-            problems=(*_KEYED, "invalid_query"),
+            problems=(*_KEYED, "invalid_query", "card_number_refused"),
             takes={"query": ListQuery},
         ),
         Call(
@@ -109,7 +109,12 @@ def _payment_calls(payments: Payments) -> list[Call]:
             one,
             payments.read,
             answers={200: answers.Payment, 304: None},
-            problems=(*_KEYED, "payment_not_found", "invalid_query"),
+            problems=(
+                *_KEYED,
+                "payment_not_found",
+                "invalid_query",
+                "card_number_refused",
+            ),
             takes={"path": PaymentPath, "query": ReadQuery, "header": ReadHeaders},
             headers={200: ("ETag",), 304: ("ETag",)},
         ),
@@ -118,7 +123,12 @@ def _payment_calls(payments: Payments) -> list[Call]:
             f"{one}/events",
             payments.events,
             answers={200: answers.EventList},
-            problems=(*_KEYED, "payment_not_found", "invalid_query"),
+            problems=(
+                *_KEYED,
+                "payment_not_found",
+                "invalid_query",
+                "card_number_refused",
+            ),
             takes={"path": PaymentPath},
         ),
     ]

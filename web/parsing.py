@@ -30,8 +30,6 @@ _TRACEPARENT: Final = re.compile(
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
-_CARD: Final = "looks like a card number; send the provider's token instead"
-
 
 def json_object(request: Request) -> Any:
     """The body as JSON, screened for card numbers.
@@ -51,15 +49,17 @@ def json_object(request: Request) -> Any:
         raise Problem("malformed_json") from None
     pointer = find_card_number(document)
     if pointer is not None:
-        fault = Fault("card_number_refused", _CARD, pointer=pointer)
-        raise Problem("card_number_refused", errors=[fault])
+        raise _card_refused(pointer=pointer)
     return document
 
 
 def query(request: Request, model: type[Asked]) -> Asked:
-    """The query as ``model``. Raises Problem where it does not fit."""
+    """The query as ``model``, screened. Raises Problem where it does not fit."""
     given = dict(request.args.lists())
     for name, values in given.items():
+        if hides_card_number(name) or any(map(hides_card_number, values)):
+            known = name if name in _names(model) else ""
+            raise _card_refused(parameter=known)
         if len(values) > 1 and name in _names(model):
             fault = Fault("repeated", "must be given once", parameter=name)
             raise Problem("invalid_query", errors=[fault])
@@ -84,8 +84,7 @@ def idempotency_key(request: Request) -> str:
     if not 1 <= len(key) <= _MAX_KEY:
         raise Problem("idempotency_key_malformed")
     if hides_card_number(key):
-        fault = Fault("card_number_refused", _CARD, parameter="Idempotency-Key")
-        raise Problem("card_number_refused", errors=[fault])
+        raise _card_refused(parameter="Idempotency-Key")
     return key
 
 
@@ -103,6 +102,14 @@ def traceparent(request: Request) -> str | None:
     if _TRACEPARENT.fullmatch(given) and not hides_card_number(given):
         return given
     return None
+
+
+def _card_refused(
+    *, pointer: str | None = None, parameter: str | None = None
+) -> Problem:
+    detail = "looks like a card number; send the provider's token instead"
+    fault = Fault("card_number_refused", detail, pointer, parameter)
+    return Problem("card_number_refused", errors=[fault])
 
 
 def _names(model: type[Query]) -> set[str]:

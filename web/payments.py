@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from flask import Response, g, request
 from pydantic import ValidationError
@@ -17,12 +19,14 @@ from domain.payment import Payment
 from domain.submission import ProviderName
 from runtime import logs, metrics
 from runtime.container import WebServices
-from web import auth, parsing, rendering
+from web import auth, forms, parsing, rendering
 from web.problems import Fault, Problem, invalid
 from web.schemas import ListQuery, NoQuery, PaymentRequest, ReadQuery
 from web.waiting import Waiting
 
 log = logs.get_logger()
+
+_PAYMENT_ID: Final = re.compile(forms.PAYMENT_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Payments:
         """
         scope = auth.may_read(request, self.services)
         asked = parsing.query(request, ReadQuery)
+        _check_id(payment_id)
         found = self.services.store.get(scope, payment_id)
         if found is not None and asked.wait and not found.settled:
             self.waiting.until_settled(payment_id, asked.wait)
@@ -105,6 +110,7 @@ class Payments:
         """Read a payment's timeline, oldest event first."""
         scope = auth.may_read(request, self.services)
         parsing.query(request, NoQuery)
+        _check_id(payment_id)
         told = self.services.store.timeline(scope, payment_id)
         if told is None:
             raise PaymentNotFound
@@ -124,6 +130,12 @@ def _accepted(accepted: accept.Accepted) -> Response:
     return rendering.answer(rendering.payment(payment), 202, headers)
 
 
+def _check_id(payment_id: str) -> None:
+    """What is no id of ours does not reach the database, nor its logs."""
+    if not _PAYMENT_ID.match(payment_id):
+        raise PaymentNotFound
+
+
 def _cursor(payment: Payment) -> str:
     """Opaque, so that nobody builds one."""
     return base64.urlsafe_b64encode(payment.id.encode()).decode().rstrip("=")
@@ -132,8 +144,10 @@ def _cursor(payment: Payment) -> str:
 def _id(cursor: str) -> str:
     """The id that ``_cursor`` hid. Raises Problem where it hid none."""
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        return base64.urlsafe_b64decode(padded).decode()
+        found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
-        fault = Fault("form", "must be a next_cursor of this list", parameter="cursor")
-        raise Problem("invalid_query", errors=[fault]) from None
+        found = ""
+    if not _PAYMENT_ID.match(found):
+        fault = Fault("form", forms.FORMS[forms.CURSOR], parameter="cursor")
+        raise Problem("invalid_query", errors=[fault])
+    return found

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from domain.errors import InvalidPayment, PaymentsError
 from runtime import logs
 from web.forms import FORMS
-from web.screening import escaped
+from web.screening import escaped, hides_card_number
 
 #: Seconds a client should wait before it asks again.
 RETRY_AFTER: Final = 1
@@ -250,4 +250,5 @@ def _pointer(steps: Iterable[int | str]) -> str:
 
 
 def _tellable(name: str) -> bool:
-    return len(name) <= _MAX_STEP and name.isprintable()
+    short = len(name) <= _MAX_STEP and name.isprintable()
+    return short and not hides_card_number(name)

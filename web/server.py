@@ -8,17 +8,18 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
-from flask import Flask
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from runtime import logs, processes
-from runtime.container import web_services
 from runtime.settings import Settings, SettingsError
-from web.app import build
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 #: Seconds that requests have to end once the process is told to stop: longer than the
 #: slowest insert, which gives up after two timeouts of the database.
@@ -66,8 +67,12 @@ def main() -> int:
     return 0
 
 
-def load() -> Flask:
+def load() -> WSGIApplication:
     """The application, in granian's worker process; called in its main thread."""
+    # Only the worker needs them: its parent starts at once, and stays small.
+    from runtime.container import web_services
+    from web.app import build
+
     settings = Settings.read(os.environ)
     logs.configure(settings, "web")
     web = build(web_services(settings))
@@ -76,7 +81,7 @@ def load() -> Flask:
     return web.app
 
 
-def _on_signal(stop: Any) -> None:
+def _on_signal(stop: Callable[[], None]) -> None:
     """Calls ``stop`` from a thread once a signal comes.
 
     granian's own handler only ends the serving, and that waits for every open request.

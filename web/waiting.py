@@ -5,11 +5,20 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from prometheus_client import Gauge
+
 from application.ports import PaymentStore
 from domain.errors import StoreUnavailable
+from runtime.metrics import REGISTRY
 
 #: Seconds between two looks: a tenth of what a provider call usually takes longer.
 INTERVAL: Final = 0.1
+
+WAITING: Final = Gauge(
+    "payments_http_waiting",
+    "Requests that wait for a payment to settle",
+    registry=REGISTRY,
+)
 
 
 class Waiting:
@@ -34,13 +43,15 @@ class Waiting:
             if self._stopped or len(self._waiters) >= self._capacity:
                 return
             self._waiters[settled] = payment_id
+            WAITING.set(len(self._waiters))
             self._start()
             self._news.notify()
         try:
             settled.wait(seconds)
         finally:
             with self._news:
-                self._waiters.pop(settled, None)
+                del self._waiters[settled]
+                WAITING.set(len(self._waiters))
 
     def stop(self) -> None:
         """Lets everyone go."""

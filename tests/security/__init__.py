@@ -1,0 +1,1 @@
+"""Attacks on the intake, and what is readable at rest."""

@@ -1,0 +1,109 @@
+"""Keys: forged, ended, of other people; and what a probe of them costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import requests
+
+from runtime import container
+from tests.running_web import Client, RunningWeb, stripe_payment
+
+
+def broken(secret: str) -> list[str]:
+    """Variations of a secret that must not open what it opens."""
+    return [
+        secret[:-1],
+        secret + "0",
+        secret[:-1] + ("0" if secret[-1] != "0" else "1"),
+        secret.upper(),
+        secret.replace("sk_test_", "sk_live_"),
+        secret.removeprefix("sk_test_"),
+        secret[: len("sk_test_") + 16],
+        secret[: len("sk_test_") + 16] + "0" * 48,
+        f"{secret} {secret}",
+        f"{secret}\x00",
+        "' || '1'=='1",
+        '{"$ne": null}',
+        "*",
+    ]
+
+
+def test_a_changed_secret_opens_nothing(web: RunningWeb, merchant: Client) -> None:
+    assert merchant.get("/v1/payments").status_code == 200
+    for secret in broken(merchant.secret):
+        forged = replace(merchant, secret=secret)
+        try:
+            answer = forged.get("/v1/payments")
+        except requests.exceptions.InvalidHeader:
+            continue  # not even sent
+        assert answer.status_code in (400, 401), secret
+
+
+def test_a_key_in_another_place_is_not_looked_at(
+    web: RunningWeb, merchant: Client
+) -> None:
+    base, secret = f"{web.base}/v1/payments", merchant.secret
+    for answer in (
+        requests.get(base, params={"api_key": secret}, timeout=10),
+        requests.get(base, headers={"X-API-Key": secret}, timeout=10),
+        requests.get(base, cookies={"Authorization": f"Bearer {secret}"}, timeout=10),
+        requests.get(base, auth=(secret, ""), timeout=10),
+    ):
+        assert answer.status_code == 401
+        assert secret not in answer.text
+
+
+def test_a_revoked_key_ends_within_the_cache(web: RunningWeb) -> None:
+    """A key that this process never saw ends at once; the cache holds it 10 s."""
+    client = web.client()
+    database = web.database()
+    container.open_keys(web.settings, database).revoke(client.key.id)
+    database.client.close()
+    answer = client.get("/v1/payments")
+    assert (answer.status_code, answer.json()["code"]) == (401, "api_key_invalid")
+
+
+def test_a_rolled_key_lives_through_its_overlap(web: RunningWeb) -> None:
+    old = web.client()
+    database = web.database()
+    keys = container.open_keys(web.settings, database)
+    key, secret = keys.roll(old.key.id, overlap=timedelta(hours=1))
+    database.client.close()
+    new = replace(old, key=key, secret=secret)
+    payment_id = old.submit(stripe_payment()).json()["id"]
+    assert new.get(f"/v1/payments/{payment_id}").status_code == 200
+
+
+def test_a_secret_is_neither_stored_nor_logged(
+    web: RunningWeb, merchant: Client
+) -> None:
+    merchant.submit(stripe_payment())
+    database = web.database()
+    for name in database.list_collection_names():
+        for document in database[name].find():
+            assert merchant.secret not in repr(document)
+    database.client.close()
+    assert merchant.secret not in web.log.read_text()
+
+
+@pytest.mark.parametrize("part", ["id", "cursor", "reference", "idempotency key"])
+def test_another_merchants_payment_cannot_be_reached(
+    web: RunningWeb, merchant: Client, part: str
+) -> None:
+    theirs = web.client()
+    made = theirs.submit(stripe_payment(reference="theirs"), key="shared").json()
+    if part == "id":
+        assert merchant.get(f"/v1/payments/{made['id']}").status_code == 404
+    elif part == "cursor":
+        theirs.submit(stripe_payment())
+        cursor = theirs.get("/v1/payments?limit=1").json()["next_cursor"]
+        assert merchant.get(f"/v1/payments?cursor={cursor}").json()["data"] == []
+    elif part == "reference":
+        assert merchant.get("/v1/payments?reference=theirs").json()["data"] == []
+    else:
+        mine = merchant.submit(stripe_payment(amount=5), key="shared")
+        assert mine.status_code == 202
+        assert mine.json()["id"] != made["id"]
