@@ -42,7 +42,7 @@ PAYPAL_CURRENCIES: Final = frozenset(
 #: PayPal refuses a decimal point in these, whatever ISO 4217 says.
 PAYPAL_NO_DECIMALS: Final = frozenset({"HUF", "JPY", "TWD"})
 #: Neither sign nor exponent, and few enough digits that Decimal (28) never rounds.
-_DECIMAL: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
+_DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""When to try again: never past the cap or the budget, never before we were asked to."""
+"""When to try again: within cap and budget, and never before we were asked to."""
 
 from __future__ import annotations
 
