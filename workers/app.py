@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import signal
 import threading
 from typing import Final
 
 from celery import Celery
+from celery.signals import setup_logging, worker_ready
+from celery.worker import state
 
 from domain.errors import StoreUnavailable
 from domain.payment import LEASE
@@ -44,6 +46,9 @@ def serve(settings: Settings) -> None:
     ).start()
     port = metrics.serve(settings)
     log.info("worker_ready", port=port, slots=settings.worker_slots)
+    worker_ready.connect(_stop_quietly, weak=False)
+    # Whoever listens here keeps Celery's hands off the root logger and its level.
+    setup_logging.connect(_logging_is_set_up, weak=False)
     app.worker_main(
         [
             "--quiet",
@@ -51,12 +56,26 @@ def serve(settings: Settings) -> None:
             "--pool=threads",
             f"--concurrency={max(4, settings.worker_slots // _CALLS_PER_TASK)}",
             f"--queues={QUEUE}",
-            f"--loglevel={logging.getLevelName(logging.WARNING)}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
         ]
     )
+
+
+def _logging_is_set_up(**_: object) -> None:
+    """By ``logs.configure``."""
+
+
+def _stop_quietly(**_: object) -> None:
+    """Celery's own handlers do the same, and print a line that is not JSON."""
+
+    def stop(number: int, _: object) -> None:
+        log.info("worker_stopping", why=signal.Signals(number).name)
+        state.should_stop = 0
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def _keep_leases(services: WorkerServices) -> None:

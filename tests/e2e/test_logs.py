@@ -1,0 +1,62 @@
+"""One story over several processes: what the logs of a stack tell, and keep quiet."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+import requests
+
+from runtime.processes import wait_until
+from tests.running_stack import RunningStack
+
+
+def lines(stack: RunningStack) -> list[dict[str, Any]]:
+    """Every line that the stack's processes have logged; each must be JSON."""
+    text = (stack.home / "logs" / "stack.log").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_request_is_followed_into_the_worker_and_nothing_private_is_told(
+    stack: RunningStack,
+) -> None:
+    name = f"req-{secrets.token_hex(8)}"
+    trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    answer = requests.post(
+        f"{stack.urls['api']}/v1/payments",
+        json={
+            "amount": 1999,
+            "currency": "USD",
+            "provider": "paypal",
+            "payment_method": "vault_canary_token",
+            "description": "canary description",
+            "customer": {"email": "canary@example.com"},
+            "metadata": {"canary": "canary metadata"},
+        },
+        headers={
+            "Authorization": f"Bearer {stack.key}",
+            "Idempotency-Key": secrets.token_hex(8),
+            "Request-Id": name,
+            "traceparent": trace,
+        },
+        timeout=10,
+    )
+    assert answer.headers["Request-Id"] == name
+
+    def told() -> list[dict[str, Any]]:
+        return [line for line in lines(stack) if line.get("request_id") == name]
+
+    assert wait_until(lambda: len(told()) == 2, seconds=20)
+    accepted, settled = told()
+    assert (accepted["process"], settled["process"]) == ("web", "worker")
+    assert accepted["event"] == "payment_accepted"
+    assert settled["event"] == "attempt_settled"
+    assert settled["state"] == "succeeded"
+    assert settled["traceparent"] == trace
+    for line in (accepted, settled):
+        assert line["payment"] == answer.json()["id"]
+        assert line["merchant"] == "demo"
+    log = (stack.home / "logs" / "stack.log").read_text()
+    assert "canary" not in log
+    assert stack.key not in log
