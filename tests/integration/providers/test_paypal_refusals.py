@@ -1,0 +1,328 @@
+"""What PayPal refuses or fails to do, and what is safe after it."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.integration.providers.simulator_control import (
+    ORDERS,
+    MakePayPal,
+    Simulator,
+    a_payment,
+    written_down,
+)
+from tests.integration.providers.wire import Canned, Wire, eventually
+
+from domain.answer import NextAction, Verdict
+from domain.errors import (
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    OutcomeUnknown,
+    ProviderError,
+)
+from providers.paypal import PayPal
+
+DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
+#: What a quoted token looks like in an error's sentence.
+TOKEN = "vault_quoted_by_paypal"
+
+
+def refusal(*issues: str, name: str = "UNPROCESSABLE_ENTITY") -> dict[str, Any]:
+    """PayPal's error object, its sentences quoting a token."""
+    details = [
+        {"issue": issue, "description": f"It is {TOKEN} that failed."}
+        for issue in issues
+    ]
+    body = {"name": name, "message": f"About {TOKEN}.", "debug_id": "f0canned"}
+    return {**body, "details": details} if details else body
+
+
+@pytest.mark.parametrize(
+    ("issue", "verdict", "retryable"),
+    [
+        ("INSTRUMENT_DECLINED", Verdict.DECLINED, True),
+        ("PAYER_CANNOT_PAY", Verdict.DECLINED, False),
+        ("TRANSACTION_REFUSED", Verdict.DECLINED, False),
+        ("PAYER_ACTION_REQUIRED", Verdict.ACTION_REQUIRED, False),
+        ("ORDER_NOT_APPROVED", Verdict.ACTION_REQUIRED, False),
+        ("REDIRECT_PAYER_FOR_ALTERNATE_FUNDING", Verdict.ACTION_REQUIRED, False),
+        ("ORDER_EXPIRED", Verdict.EXPIRED, False),
+        ("AUTHORIZATION_EXPIRED", Verdict.EXPIRED, False),
+        ("REFUND_AMOUNT_EXCEEDED", Verdict.REJECTED, False),
+        ("MAX_CAPTURE_AMOUNT_EXCEEDED", Verdict.REJECTED, False),
+        ("MULTI_CURRENCY_ORDER", Verdict.REJECTED, False),
+    ],
+)
+def test_a_422_is_a_definite_answer_by_its_issue(
+    paypal: PayPal,
+    paypal_simulator: Simulator,
+    issue: str,
+    verdict: Verdict,
+    retryable: bool,
+) -> None:
+    paypal_simulator.arm_answer(422, refusal(issue), DEBUG_ID)
+    payment = written_down(paypal, a_payment(method="vault_ok"))
+    answer = paypal.send(payment)
+    assert answer.verdict is verdict
+    assert answer.moved is None
+    assert answer.failure is not None
+    assert answer.failure.code == issue.lower()
+    assert answer.failure.message == f"It is {TOKEN} that failed."
+    assert answer.failure.retryable is retryable
+    assert answer.failure.provider_request_id == answer.request_id == "f0canned"
+    assert (answer.waiting_for is not None) is (verdict is Verdict.ACTION_REQUIRED)
+    assert paypal_simulator.movements(payment) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "raised", "detail"),
+    [
+        *(
+            (422, refusal(issue), OutcomeUnknown, issue.lower())
+            for issue in (
+                "ORDER_ALREADY_CAPTURED",
+                "ORDER_ALREADY_AUTHORIZED",
+                "ORDER_ALREADY_COMPLETED",
+                "ORDER_COMPLETED_OR_VOIDED",
+                "PREVIOUSLY_VOIDED",
+                "PREVIOUSLY_CAPTURED",
+                "CAPTURE_FULLY_REFUNDED",
+                "DUPLICATE_INVOICE_ID",
+            )
+        ),
+        (
+            422,
+            refusal("INVALID_PARAMETER_VALUE", "DUPLICATE_INVOICE_ID"),
+            OutcomeUnknown,
+            "duplicate_invoice_id",
+        ),
+        (
+            400,
+            refusal("DUPLICATE_INVOICE_ID", name="INVALID_REQUEST"),
+            OutcomeUnknown,
+            "duplicate_invoice_id",
+        ),
+        *(
+            (422, refusal(issue), NotExecuted, issue.lower())
+            for issue in ("ORDER_COMPLETION_IN_PROGRESS", "PENDING_CAPTURE")
+        ),
+        *(
+            (422, refusal(issue), NeedsReview, issue.lower())
+            for issue in (
+                "REFUND_FAILED_INSUFFICIENT_FUNDS",
+                "PAYEE_ACCOUNT_RESTRICTED",
+                "PAYEE_ACCOUNT_LOCKED_OR_CLOSED",
+                "PAYEE_ACCOUNT_INVALID",
+                "COMPLIANCE_VIOLATION",
+                "DUPLICATE_REQUEST_ID",
+            )
+        ),
+        (
+            409,
+            refusal("PREVIOUS_REQUEST_IN_PROGRESS", name="RESOURCE_CONFLICT"),
+            OutcomeUnknown,
+            "in_flight",
+        ),
+        (403, refusal(name="NOT_AUTHORIZED"), Misconfigured, "not_authorized"),
+        (
+            403,
+            refusal("PERMISSION_DENIED", name="NOT_AUTHORIZED"),
+            Misconfigured,
+            "permission_denied",
+        ),
+        (429, refusal(name="RATE_LIMIT_REACHED"), NotExecuted, "rate_limited"),
+        (500, refusal(name="INTERNAL_SERVER_ERROR"), OutcomeUnknown, "http_500"),
+        (503, refusal(name="SERVICE_UNAVAILABLE"), OutcomeUnknown, "http_503"),
+        (408, refusal(name="REQUEST_TIMEOUT"), OutcomeUnknown, "http_408"),
+    ],
+)
+def test_a_refusal_says_what_is_safe_next(
+    paypal: PayPal,
+    paypal_simulator: Simulator,
+    status: int,
+    body: object,
+    raised: type[ProviderError],
+    detail: str,
+) -> None:
+    paypal_simulator.arm_answer(status, body, DEBUG_ID)
+    payment = written_down(paypal, a_payment(method="vault_ok"))
+    with pytest.raises(ProviderError) as caught:
+        paypal.send(payment)
+    assert type(caught.value) is raised
+    assert caught.value.detail == detail
+    assert caught.value.request_id == "f0canned"
+    assert paypal_simulator.movements(payment) == []
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("vault_declined", "instrument_declined"),
+        ("vault_payer_cannot_pay", "payer_cannot_pay"),
+        ("vault_refused", "transaction_refused"),
+    ],
+)
+def test_a_token_that_is_declined_moves_nothing(
+    paypal: PayPal, paypal_simulator: Simulator, method: str, code: str
+) -> None:
+    payment = written_down(paypal, a_payment(method=method))
+    answer = paypal.send(payment)
+    assert answer.verdict is Verdict.DECLINED
+    assert answer.failure is not None
+    assert answer.failure.code == code
+    assert paypal_simulator.movements(payment) == []
+
+
+def test_a_token_whose_payer_must_act_names_the_page_to_go_to(
+    paypal: PayPal, paypal_simulator: Simulator
+) -> None:
+    payment = written_down(paypal, a_payment(method="vault_payer_action"))
+    answer = paypal.send(payment)
+    assert answer.verdict is Verdict.ACTION_REQUIRED
+    assert answer.next_action is not None
+    assert answer.next_action.url.startswith(f"{paypal_simulator.url}/checkoutnow?")
+    assert answer.waiting_for == "the payer to act at PayPal"
+    assert paypal_simulator.movements(payment) == []
+
+
+def test_a_403_for_want_of_consent_asks_the_payer(
+    paypal: PayPal, paypal_simulator: Simulator
+) -> None:
+    link = {"rel": "payer-action", "href": "https://paypal.test/consent"}
+    body = {**refusal("CONSENT_NEEDED", name="NOT_AUTHORIZED"), "links": [link]}
+    paypal_simulator.arm_answer(403, body, DEBUG_ID)
+    answer = paypal.send(written_down(paypal, a_payment(method="vault_ok")))
+    assert answer.verdict is Verdict.ACTION_REQUIRED
+    assert answer.next_action == NextAction("https://paypal.test/consent")
+    assert answer.failure is not None
+    assert answer.failure.code == "consent_needed"
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "issue"),
+    [
+        (400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"),
+        (404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"),
+    ],
+)
+def test_a_400_and_a_404_are_answers_and_the_sdk_hides_neither(
+    paypal: PayPal, paypal_simulator: Simulator, status: int, name: str, issue: str
+) -> None:
+    paypal_simulator.arm_answer(status, refusal(issue, name=name), DEBUG_ID)
+    payment = written_down(paypal, a_payment(method="vault_ok"))
+    answer = paypal.send(payment)
+    assert answer.verdict is Verdict.REJECTED
+    assert answer.failure is not None
+    assert answer.failure.code == issue.lower()
+    assert answer.request_id == "f0canned"
+    assert paypal_simulator.movements(payment) == []
+
+
+def test_a_token_that_does_not_exist_is_rejected(
+    paypal: PayPal, paypal_simulator: Simulator
+) -> None:
+    payment = written_down(paypal, a_payment(method="vault_missing"))
+    answer = paypal.send(payment)
+    assert answer.verdict is Verdict.REJECTED
+    assert answer.failure is not None
+    assert answer.failure.code == "token_id_not_found"
+    assert paypal_simulator.movements(payment) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "raised"), [(429, NotExecuted), (503, OutcomeUnknown)]
+)
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [("7", timedelta(seconds=7)), ("999999999", timedelta(hours=1)), ("soon", None)],
+)
+def test_how_long_paypal_asks_to_wait_is_passed_on(
+    make_paypal: MakePayPal,
+    paypal_wire: Wire,
+    status: int,
+    raised: type[ProviderError],
+    header: str,
+    wait: timedelta | None,
+) -> None:
+    canned = Canned(status, refusal(name="BUSY"), {"Retry-After": header})
+    paypal_wire.canned[ORDERS] = [canned]
+    paypal = make_paypal(paypal_wire.url)
+    with pytest.raises(raised) as caught:
+        paypal.send(written_down(paypal, a_payment(method="vault_ok")))
+    assert caught.value.retry_after == wait
+
+
+def test_a_rate_limit_did_nothing_and_the_same_key_charges_once_later(
+    paypal: PayPal, paypal_simulator: Simulator
+) -> None:
+    paypal_simulator.arm("rate_limit", seconds=4)
+    payment = written_down(paypal, a_payment(method="vault_ok"))
+    with pytest.raises(NotExecuted) as caught:
+        paypal.send(payment)
+    assert caught.value.retry_after == timedelta(seconds=4)
+    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(paypal_simulator.movements(payment)) == 1
+
+
+def test_the_same_key_while_the_first_request_runs_is_in_flight(
+    make_paypal: MakePayPal, paypal_simulator: Simulator
+) -> None:
+    paypal = make_paypal(paypal_simulator.url, timeout=(2.0, 0.1))
+    paypal_simulator.arm("delay", seconds=30)
+    payment = written_down(paypal, a_payment(method="vault_ok"))
+    with pytest.raises(OutcomeUnknown) as timed_out:
+        paypal.send(payment)
+    with pytest.raises(OutcomeUnknown) as busy:
+        paypal.send(payment)
+    assert timed_out.value.detail == "no_answer"
+    assert busy.value.detail == "in_flight"
+    paypal_simulator.heal()
+    eventually(lambda: len(paypal_simulator.movements(payment)) == 1)
+    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(paypal_simulator.movements(payment)) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>gateway</html>",
+        "",
+        "[]",
+        '{"message": "no"}',
+        '{"name": 17}',
+        '{"name": "X", "details": "y"}',
+        '{"name": "X", "details": ["y"]}',
+        '{"name": "X", "details": {"issue": "Y"}}',
+    ],
+)
+def test_an_error_that_is_not_paypals_own_proves_nothing(
+    paypal: PayPal, paypal_simulator: Simulator, status: int, body: str
+) -> None:
+    paypal_simulator.arm_answer(status, body)
+    with pytest.raises(OutcomeUnknown):
+        paypal.send(written_down(paypal, a_payment(method="vault_ok")))
+
+
+def test_issues_that_are_no_codes_are_not_passed_on(
+    paypal: PayPal, paypal_simulator: Simulator
+) -> None:
+    body = refusal("4242424242424242", name=f"{TOKEN} is bad")
+    paypal_simulator.arm_answer(422, body)
+    with pytest.raises(OutcomeUnknown):
+        paypal.send(written_down(paypal, a_payment(method="vault_ok")))
+
+
+def test_a_payment_whose_send_was_not_written_down_is_not_sent(
+    paypal: PayPal, paypal_simulator: Simulator
+) -> None:
+    payment = a_payment(method="vault_ok")
+    with pytest.raises(NeedsReview) as caught:
+        paypal.send(payment)
+    assert caught.value.detail == "send_not_written_down"
+    assert paypal_simulator.movements(payment) == []
