@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
 
-#: Digits that people join into one number: a few separators may stand between.
-_CHAINS: Final = re.compile(r"[0-9](?:[\s\-._/\\,:;|*+'\"()\[\]]{0,3}[0-9])+")
+#: Digits that people join into one number: a few characters may stand between, any
+#: but letters.
+_CHAINS: Final = re.compile(r"[0-9](?:[\W_]{0,3}[0-9])+")
 _GROUPS: Final = re.compile(r"[0-9]+")
 
 #: Primary account numbers have 13 to 19 digits (ISO/IEC 7812-1).
@@ -38,11 +39,12 @@ def looks_like_card_number(text: str) -> bool:
 
 def _plain(text: str) -> str:
     """Every digit as ASCII, without characters that do not show."""
+    text = unquote(text) if "%" in text else text
     if text.isascii():
-        return unquote(text) if "%" in text else text
+        return text
     return "".join(
         str(unicodedata.digit(char)) if char.isdigit() else char
-        for char in unicodedata.normalize("NFKC", unquote(text))
+        for char in unicodedata.normalize("NFKC", text)
         if unicodedata.category(char) != "Cf"
     )
 
