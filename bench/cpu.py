@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,23 +18,48 @@ PARENT: Final = 1
 USER_TO_CHILDREN: Final = slice(11, 15)
 
 
-def seconds(roots: Mapping[str, int]) -> dict[str, float]:
-    """User and system seconds so far of each root process (name to pid).
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """User and system seconds so far."""
 
-    With all its descendants, whether they live or were waited for. Raises BenchError
-    where a root does not run: its times are gone, and a new one's would mislead.
+    processes: dict[str, float]  #: of each root, its descendants included
+    all_told: float  #: of all roots together; one below another counts once
+    machine: float  #: of everything on the machine, and what its host took away
+
+
+def read(roots: Mapping[str, int]) -> Reading:
+    """What the root processes (name to pid) have used.
+
+    Descendants count whether they live or were waited for. Raises BenchError where a
+    root does not run: its times are gone, and a new one's would mislead.
     """
     times: dict[int, int] = {}
     children: defaultdict[int, list[int]] = defaultdict(list)
     for pid, fields in _processes():
         times[pid] = sum(map(int, fields[USER_TO_CHILDREN]))
         children[int(fields[PARENT])].append(pid)
-    found = {}
+    trees = {name: set(_tree(root, children)) for name, root in roots.items()}
     for name, root in roots.items():
         if root not in times:
             raise BenchError(f"{name} (process {root}) ended while it was measured")
-        found[name] = sum(times[pid] for pid in _tree(root, children)) / TICKS
-    return found
+
+    def used(pids: set[int]) -> float:
+        return sum(times[pid] for pid in pids) / TICKS
+
+    return Reading(
+        processes={name: used(tree) for name, tree in trees.items()},
+        all_told=used(set().union(*trees.values())),
+        machine=_machine(),
+    )
+
+
+def _machine() -> float:
+    """The first line of /proc/stat without idle time and waits for disks (proc(5))."""
+    with open("/proc/stat") as file:
+        user, nice, system, _, _, irq, softirq, stolen = map(
+            int, file.readline().split()[1:9]
+        )
+    return (user + nice + system + irq + softirq + stolen) / TICKS
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:

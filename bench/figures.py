@@ -31,6 +31,7 @@ class Round:
     payments: int
     seconds: float  #: from the first request to the last settled payment
     cpu: Mapping[str, float]  #: CPU seconds by process, children included
+    others: float  #: cores that programs apart from the benchmark kept busy
     accepted: Percentiles  #: from the request to its 202
     charged: Percentiles  #: from the request to the charge in Stripe's ledger
     captured: Percentiles | None  #: from the request to the stored outcome
@@ -45,6 +46,7 @@ class Round:
             "cpu": sum(self.cpu.values()) * each,
             "cpu_python": (sum(self.cpu.values()) - servers) * each,
             "cpu_servers": servers * each,
+            "others": self.others,
         }
         for name in ("accepted", "charged", "captured"):
             measured: Percentiles | None = getattr(self, name)
@@ -61,15 +63,16 @@ FIGURES: Final[Mapping[str, str]] = {
     "cpu": "CPU ms/payment",
     "cpu_python": "… Python",
     "cpu_servers": "… Redis, MongoDB",
-    "accepted_p50": "202 after ms, p50",
+    "accepted_p50": "202 in ms, p50",
     "accepted_p95": "… p95",
     "accepted_p99": "… p99",
-    "charged_p50": "charged after ms, p50",
+    "charged_p50": "charged in ms, p50",
     "charged_p95": "… p95",
     "charged_p99": "… p99",
-    "captured_p50": "stored after ms, p50",
+    "captured_p50": "stored in ms, p50",
     "captured_p95": "… p95",
     "captured_p99": "… p99",
+    "others": "others' cores",
 }
 #: Figures that are also given as ours divided by the peer's.
 RATIOS: Final = ("throughput", "cpu", "cpu_python")

@@ -121,5 +121,6 @@ def told(found: Mapping[str, float]) -> str:
     """One round's main figures, for those who wait."""
     return (
         f"{found['throughput']:.0f} payments/s, {found['cpu']:.2f} ms CPU each,"
-        f" 202 after {found['accepted_p50']:.0f} ms"
+        f" 202 after {found['accepted_p50']:.0f} ms;"
+        f" other programs kept {found['others']:.1f} cores busy"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ SLOWEST: Final = 25
 LOOK: Final = 0.1
 #: Seconds after the last charge in which its outcome is still being stored.
 TAIL: Final = 0.25
+#: The load generator, and the simulator below it.
+BENCH: Final = "bench"
 #: Where a payment of ours must end.
 CAPTURED: Final = "captured"
 
@@ -51,6 +54,7 @@ class _Window:
     submissions: Sequence[Submission]
     charges: Sequence[tuple[str, float]]
     cpu: Mapping[str, float]
+    others: float
 
 
 def play(side: Side, number: int, plan: Plan, home: Path) -> Round:
@@ -76,7 +80,9 @@ async def _measure(running: Running, stripe_url: str, plan: Plan) -> _Window:
             raise BenchError(f"the warm-up was not charged in {WARM_UP_WAIT:g} s")
         await asyncio.sleep(TAIL)
         references = [f"order-{place}" for place in range(plan.payments)]
-        before, start = cpu.seconds(running.processes), time.time()
+        # Ours as well, for what is left over is other programs' work.
+        roots = {**running.processes, BENCH: os.getpid()}
+        before, start = cpu.read(roots), time.time()
         submissions = await submit(
             session, running, references, connections=plan.connections
         )
@@ -84,10 +90,15 @@ async def _measure(running: Running, stripe_url: str, plan: Plan) -> _Window:
         patience = 60 + plan.payments / SLOWEST
         await _charged(session, stripe_url, total, seconds=patience)
         await asyncio.sleep(TAIL)
-        after = cpu.seconds(running.processes)
+        after, end = cpu.read(roots), time.time()
         charges = await stripe.charges(session, stripe_url, after=WARM_UP)
-    used = {name: after[name] - before[name] for name in after}
-    return _Window(start, submissions, charges, used)
+    used = {
+        name: after.processes[name] - before.processes[name]
+        for name in running.processes
+    }
+    ours = after.all_told - before.all_told
+    others = (after.machine - before.machine - ours) / (end - start)
+    return _Window(start, submissions, charges, used, max(others, 0.0))
 
 
 async def _charged(
@@ -124,6 +135,7 @@ def _judged(
         payments=plan.payments,
         seconds=max(settled.values()) - window.start,
         cpu=window.cpu,
+        others=window.others,
         accepted=percentiles(one.seconds for one in window.submissions),
         charged=percentiles(charged[name] - sent[name] for name in charged),
         captured=(

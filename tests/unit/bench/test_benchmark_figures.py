@@ -20,6 +20,7 @@ def measured(side: str, number: int, seconds: float, cpu: dict[str, float]) -> R
         payments=1000,
         seconds=seconds,
         cpu=cpu,
+        others=0.5,
         accepted=Percentiles(1, 2, 3),
         charged=Percentiles(4, 5, 6),
         captured=Percentiles(7, 8, 9) if side == "ours" else None,

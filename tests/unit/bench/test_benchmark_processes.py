@@ -29,27 +29,35 @@ def test_cpu_of_a_process_includes_that_of_children_it_waited_for(
     log = tmp_path / "parent.log"
     command = [sys.executable, "-c", PARENT_OF_A_WORKER]
     with running(command, log=log, ready=lambda: "done" in log.read_text()) as pid:
-        found = cpu.seconds({"parent": pid})
-    assert 0.3 <= found["parent"] < 2.0
+        found = cpu.read({"parent": pid})
+    assert 0.3 <= found.processes["parent"] < 2.0
 
 
 def test_cpu_of_a_process_includes_that_of_children_that_live() -> None:
-    start, own = cpu.seconds({"me": os.getpid()})["me"], time.process_time()
+    start, own = cpu.read({"me": os.getpid()}).processes["me"], time.process_time()
     busy = [sys.executable, "-c", "while True: pass"]
 
     def used() -> float:
-        return cpu.seconds({"me": os.getpid()})["me"] - start
+        return cpu.read({"me": os.getpid()}).processes["me"] - start
 
     with running(busy, log=Path(os.devnull), ready=lambda: used() > 0.2):
         assert time.process_time() - own < 0.2  # so it was not mine
 
 
+def test_a_process_below_another_counts_once_in_all() -> None:
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with running(sleep, log=Path(os.devnull), ready=lambda: True) as pid:
+        found = cpu.read({"me": os.getpid(), "mine": pid})
+    assert found.all_told == found.processes["me"] >= found.processes["mine"]
+    assert found.machine >= found.all_told
+
+
 def test_a_process_that_ended_cannot_be_measured(tmp_path: Path) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     with running(sleep, log=tmp_path / "log", ready=lambda: True) as pid:
-        assert cpu.seconds({"sleeper": pid})["sleeper"] >= 0
+        assert cpu.read({"sleeper": pid}).processes["sleeper"] >= 0
     with pytest.raises(BenchError, match="sleeper"):
-        cpu.seconds({"sleeper": pid})
+        cpu.read({"sleeper": pid})
 
 
 def test_a_process_that_ends_before_it_is_ready_is_told(tmp_path: Path) -> None:
