@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import Any, Final, cast
+from concurrent.futures import Future
+from copy import copy
+from typing import Any, Final
 
 import paypalrestsdk
 import requests
@@ -19,7 +21,14 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.errors import Misconfigured, NotExecuted, NotSent
 from domain.submission import Mode
-from providers.http import TIMEOUT, Observe, PooledSession, Timeout, retry_after
+from providers.http import (
+    TIMEOUT,
+    Observe,
+    PooledSession,
+    Timeout,
+    retry_after,
+    was_not_sent,
+)
 
 #: Seconds before its end at which a token is no longer used: longer than any call.
 _MARGIN: Final = 60.0
@@ -60,9 +69,10 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
         self._session = PooledSession(
             connections=connections, observe=observe, timeout=timeout
         )
-        self._token_lock = threading.Lock()
+        self._lock = threading.Lock()  # guards the three that follow
         self._token: str | None = None
-        self._token_ends = 0.0
+        self._token_ends = 0.0  # on the monotonic clock
+        self._renewal: Future[str] | None = None  # under way
 
     def request(
         self,
@@ -92,17 +102,43 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
         return reply
 
     def _bearer(self, *, instead_of: str | None = None) -> str:
-        """The current token; a new one where it ends soon or is ``instead_of``."""
-        with self._token_lock:
-            fresh = time.monotonic() < self._token_ends - _MARGIN
-            if self._token is None or not fresh or self._token == instead_of:
-                self._fetch_token()
-            return cast(str, self._token)
+        """The current token; a new one where it ends soon or is ``instead_of``.
 
-    def _fetch_token(self) -> None:
-        """Raises NotExecuted: without a token, the call that wants it is not made."""
-        self._token = None
-        asked = time.monotonic()
+        One caller asks for all who wait meanwhile, and they share its failure: in
+        turn, each until its own timeout, the last of them would wait for minutes.
+        Raises NotExecuted: without a token, the call that wants it is not made.
+        """
+        with self._lock:
+            lasting = time.monotonic() < self._token_ends - _MARGIN
+            if lasting and self._token not in (None, instead_of):
+                return self._token
+            renewal, is_ours = self._renewal or Future(), self._renewal is None
+            self._renewal = renewal
+        if is_ours:
+            self._renew(renewal)
+        failure = renewal.exception()
+        if failure is not None:
+            # A copy: one error raised in many threads mixes their tracebacks.
+            raise copy(failure)
+        return renewal.result()
+
+    def _renew(self, renewal: Future[str]) -> None:
+        """Ends ``renewal``, whatever happens: others wait for it."""
+        try:
+            asked = time.monotonic()
+            token, seconds = self._ask_for_token()
+        except BaseException as error:
+            with self._lock:
+                self._renewal = None
+            renewal.set_exception(error)
+        else:
+            with self._lock:
+                self._token, self._token_ends = token, asked + seconds
+                self._renewal = None
+            renewal.set_result(token)
+
+    def _ask_for_token(self) -> tuple[str, float]:
+        """A token and the seconds it is valid. Raises NotExecuted."""
         try:
             reply = self.http_call(
                 f"{self.endpoint}/v1/oauth2/token",
@@ -114,20 +150,24 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
                     "Accept": "application/json",
                 },
             )
-            self._token = str(reply["access_token"])
-            self._token_ends = asked + float(reply["expires_in"])
+            token, seconds = reply["access_token"], float(reply["expires_in"])
+            if not isinstance(token, str) or not token:
+                raise TypeError("a token is a text")
         except (exceptions.UnauthorizedAccess, exceptions.ForbiddenAccess) as error:
-            raise Misconfigured("token_refused", request_id=debug_id(error)) from error
+            raise Misconfigured("token_refused", request_id=debug_id(error)) from None
         except ApiError as error:
             raise NotExecuted(
                 "token_unavailable",
                 request_id=debug_id(error),
                 retry_after=retry_after(error.response.headers.get("Retry-After")),
-            ) from error
+            ) from None
         except requests.RequestException as error:
-            raise NotSent("token_unavailable") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise NotExecuted("token_malformed") from error
+            # Only what failed fast may be tried again at once, as NotSent is.
+            failure = NotSent if was_not_sent(error) else NotExecuted
+            raise failure("token_unavailable") from None
+        except (KeyError, TypeError, ValueError):
+            raise NotExecuted("token_malformed") from None
+        return token, seconds
 
 
 def debug_id(error: ApiError) -> str | None:

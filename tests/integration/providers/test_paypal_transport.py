@@ -1,0 +1,196 @@
+"""How PayPal is called: connections, timeouts, headers, and calls that get lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from tests.integration.providers.simulator_control import (
+    ORDERS,
+    TOKEN,
+    Calls,
+    MakePayPal,
+    Simulator,
+    a_payment,
+    mislead,
+    written_down,
+)
+from tests.integration.providers.wire import (
+    Canned,
+    Wire,
+    eventually,
+    refusing_port,
+    unreachable_port,
+    untrusted_server,
+)
+
+from domain.answer import Verdict
+from domain.errors import NotSent, OutcomeUnknown
+from domain.payment import Payment
+from providers.paypal import PayPal
+
+
+def charge_of(paypal: PayPal) -> Payment:
+    """A payment by a vaulted token, its send written down."""
+    return written_down(paypal, a_payment(method="vault_ok"))
+
+
+def test_a_refused_connection_was_not_sent(
+    make_paypal: MakePayPal, paypal_wire: Wire
+) -> None:
+    with refusing_port() as url:
+        paypal = make_paypal(url)
+        with pytest.raises(NotSent):
+            paypal.send(charge_of(paypal))
+
+
+def test_an_order_whose_connection_is_refused_after_the_token_was_not_sent(
+    make_paypal: MakePayPal, paypal_simulator: Simulator
+) -> None:
+    wire = Wire(paypal_simulator.url)
+    created = {"id": "1ORDER", "status": "CREATED"}
+    wire.canned[ORDERS] = [Canned(201, created, close=True)]
+    paypal = make_paypal(wire.url)
+    paypal.send(charge_of(paypal))
+    eventually(lambda: wire.open_connections == 0)
+    wire.close()
+    with pytest.raises(NotSent) as caught:
+        paypal.send(charge_of(paypal))
+    assert caught.value.detail == "not_sent"
+
+
+def test_a_connection_that_is_never_made_was_not_sent(make_paypal: MakePayPal) -> None:
+    with unreachable_port() as url:
+        paypal = make_paypal(url, timeout=(0.2, 10.0))
+        with pytest.raises(NotSent):
+            paypal.send(charge_of(paypal))
+
+
+def test_a_certificate_that_is_not_trusted_was_not_sent(
+    make_paypal: MakePayPal, tmp_path: Path
+) -> None:
+    with untrusted_server(tmp_path) as url:
+        paypal = make_paypal(url)
+        with pytest.raises(NotSent):
+            paypal.send(charge_of(paypal))
+
+
+@pytest.mark.parametrize(("fault", "charged"), [("drop", 0), ("commit_then_drop", 1)])
+def test_a_connection_that_breaks_after_the_send_leaves_the_outcome_unknown(
+    paypal: PayPal, paypal_simulator: Simulator, fault: str, charged: int
+) -> None:
+    paypal_simulator.arm(fault)
+    payment = charge_of(paypal)
+    with pytest.raises(OutcomeUnknown) as caught:
+        paypal.send(payment)
+    assert caught.value.detail == "no_answer"
+    assert len(paypal_simulator.movements(payment)) == charged
+    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(paypal_simulator.movements(payment)) == 1
+
+
+def test_an_answer_that_is_too_slow_leaves_the_outcome_unknown(
+    make_paypal: MakePayPal, paypal_simulator: Simulator
+) -> None:
+    paypal_simulator.arm("delay", seconds=30, when="after")
+    paypal = make_paypal(paypal_simulator.url, timeout=(2.0, 0.1))
+    payment = charge_of(paypal)
+    with pytest.raises(OutcomeUnknown) as caught:
+        paypal.send(payment)
+    assert caught.value.detail == "no_answer"
+    assert len(paypal_simulator.movements(payment)) == 1
+    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
+    assert len(paypal_simulator.movements(payment)) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(
+    make_paypal: MakePayPal,
+    paypal_wire: Wire,
+    paypal_simulator: Simulator,
+    status: int,
+) -> None:
+    away = {"Location": f"{paypal_simulator.url}{ORDERS}"}
+    paypal_wire.canned[ORDERS] = [Canned(status, b"", away)]
+    paypal = make_paypal(paypal_wire.url)
+    payment = charge_of(paypal)
+    with pytest.raises(OutcomeUnknown) as caught:
+        paypal.send(payment)
+    assert caught.value.detail == f"http_{status}"
+    assert paypal_wire.count(ORDERS) == 1
+    assert paypal_simulator.movements(payment) == []
+
+
+def test_one_connection_serves_all_calls_the_token_included(
+    make_paypal: MakePayPal, paypal_wire: Wire
+) -> None:
+    paypal = make_paypal(paypal_wire.url)
+    for _ in range(4):
+        assert paypal.send(charge_of(paypal)).verdict is Verdict.SUCCEEDED
+    assert len(paypal_wire.requests) == 5
+    assert paypal_wire.connections == 1
+
+
+def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
+    make_paypal: MakePayPal,
+    paypal_wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    mislead(monkeypatch, tmp_path)
+    paypal = make_paypal(paypal_wire.url)
+    assert paypal.send(charge_of(paypal)).verdict is Verdict.SUCCEEDED
+    asked, order = paypal_wire.requests
+    assert order.headers["Authorization"].startswith("Bearer ")
+
+
+def test_what_arrives_is_what_was_written_down_under_its_key(
+    make_paypal: MakePayPal, paypal_wire: Wire, paypal_simulator: Simulator
+) -> None:
+    paypal = make_paypal(paypal_wire.url)
+    payment = written_down(
+        paypal, a_payment(method="vault_ok", description="Zwölf Äpfel & eine Birne")
+    )
+    paypal.send(payment)
+    [order] = [r for r in paypal_wire.requests if r.path == ORDERS]
+    [row] = paypal_simulator.movements(payment)
+    send = payment.operation.send
+    assert send is not None
+    assert json.loads(order.body) == json.loads(send.body)
+    assert order.headers["PayPal-Request-Id"] == send.key == row["key"]
+    assert order.headers["Prefer"] == "return=representation"
+    assert order.headers["Content-Type"] == "application/json"
+    assert row["metadata"] == {
+        "custom_id": payment.operation.id,
+        "invoice_id": payment.operation.id,
+    }
+
+
+def test_each_call_is_reported_without_ids(
+    paypal: PayPal, paypal_simulator: Simulator, calls: Calls
+) -> None:
+    paypal.send(charge_of(paypal))
+    paypal.send(written_down(paypal, a_payment(method="vault_declined")))
+    order = f"POST {ORDERS}"
+    assert calls.seen == [(f"POST {TOKEN}", "2xx"), (order, "2xx"), (order, "4xx")]
+
+
+def test_no_credential_and_no_token_is_logged_at_any_level(
+    make_paypal: MakePayPal,
+    paypal_wire: Wire,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("", "paypalrestsdk", "paypalrestsdk.api", "urllib3", "requests"):
+        caplog.set_level(logging.DEBUG, name)
+    paypal = make_paypal(paypal_wire.url)
+    paypal.send(charge_of(paypal))
+    printed = capfd.readouterr()
+    told = caplog.text + printed.out + printed.err
+    secrets = [r.headers["Authorization"].split()[1] for r in paypal_wire.requests]
+    assert len(set(secrets)) == 2
+    assert "connectionpool" in caplog.text
+    for secret in [*secrets, "paypal-secret", "vault_ok"]:
+        assert secret not in told
