@@ -26,12 +26,16 @@ _TIME: Final = re.compile(
     r"(?:[Zz]|[+-][0-2]\d:[0-5]\d)",
     re.ASCII,
 )
+#: Digits of the shortest card number; most names and values have no room for it.
+_SHORTEST: Final = 13
 #: A decimal beyond it is written out with more zeros than a card number has digits.
 _PLAIN_BELOW: Final = 25
 
 
 def hides_card_number(text: str) -> bool:
     """True where ``text`` has what could be a card number, identifiers aside."""
+    if len(text) < _SHORTEST and text.isascii():
+        return False
     if not looks_like_card_number(text):
         return False
     if _TIME.fullmatch(text):
