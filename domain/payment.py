@@ -155,11 +155,19 @@ class Payment:
         unknown = self.operation.state is State.UNKNOWN
         return unknown and send is not None and now >= send.window_ends_at
 
-    def escalate(self, why: str, *, now: datetime) -> Payment:
-        """Only a person can go on; ``why`` is a short code."""
+    def escalate(
+        self, why: str, *, now: datetime, request_id: str | None = None
+    ) -> Payment:
+        """Only a person can go on; ``why`` is a short code.
+
+        ``request_id`` is the provider's name of the call that led there.
+        """
         operation = replace(self.operation, waiting_for=f"an operator: {why}")
+        data: dict[str, str | int] = {"why": why}
+        if request_id is not None:
+            data["provider_request_id"] = request_id
         event = "operation.escalated"
-        stepped = self._step(operation, Trigger.ESCALATED, event, now, {"why": why})
+        stepped = self._step(operation, Trigger.ESCALATED, event, now, data)
         return replace(stepped, due_at=None)
 
     def settle(
@@ -167,16 +175,24 @@ class Payment:
     ) -> Payment:
         """What the attempt came to; ``jitter`` in [0, 1] spreads the next one."""
         if isinstance(outcome, NeedsReview):
-            return self.escalate(outcome.detail, now=now)
+            return self.escalate(outcome.detail, now=now, request_id=outcome.request_id)
         if isinstance(outcome, ProviderError):
             return self._unsettled(outcome, now, jitter)
-        if outcome.verdict is Verdict.SUCCEEDED:
-            if outcome.moved != self.submission.amount:
-                return self.escalate("amount_differs", now=now)
-        elif outcome.verdict is Verdict.REJECTED:
-            if self.operation.state is State.UNKNOWN:
-                return self.escalate("rejected_while_unknown", now=now)
+        odd = self._odd(outcome)
+        if odd is not None:
+            known = replace(self, refs={**self.refs, **outcome.refs})
+            return known.escalate(odd, now=now, request_id=outcome.request_id)
         return self._answered(outcome, now)
+
+    def _odd(self, answer: Answer) -> str | None:
+        """Why no step of ours may follow from ``answer``, or None."""
+        succeeded = answer.verdict is Verdict.SUCCEEDED
+        if answer.moved != (self.submission.amount if succeeded else None):
+            return "amount_differs"
+        rejected = answer.verdict is Verdict.REJECTED
+        if rejected and self.operation.state is State.UNKNOWN:
+            return "rejected_while_unknown"
+        return None
 
     def _answered(self, answer: Answer, now: datetime) -> Payment:
         data = _data(answer=answer.verdict, request_id=answer.request_id)

@@ -1,0 +1,28 @@
+"""An answer moves the operation by its verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.answer import Verdict
+from domain.states import Trigger
+
+
+@pytest.mark.parametrize(
+    ("verdict", "trigger"),
+    [
+        (Verdict.SUCCEEDED, Trigger.SUCCEEDED),
+        (Verdict.DECLINED, Trigger.DECLINED),
+        (Verdict.REJECTED, Trigger.REJECTED),
+        (Verdict.ACTION_REQUIRED, Trigger.ACTION_REQUIRED),
+        (Verdict.PENDING, Trigger.PENDED),
+        (Verdict.CANCELED, Trigger.CANCELED),
+        (Verdict.EXPIRED, Trigger.EXPIRED),
+    ],
+)
+def test_each_verdict_has_its_trigger(verdict: Verdict, trigger: Trigger) -> None:
+    assert verdict.trigger is trigger
+
+
+def test_no_verdict_is_left_out() -> None:
+    assert len({verdict.trigger for verdict in Verdict}) == len(Verdict)
