@@ -6,12 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from domain.errors import PaymentsError
+from domain.money import Money
 from runtime.stack_state import settings_of
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def _table(outcomes: list[Outcome]) -> str:
     rows = [
         [
             *(_text(one.reference), _text(one.provider)),
-            f"{_text(one.amount)} {_text(one.currency)}",
+            _money(one.amount, one.currency),
             *(_text(one.status), _text(one.error), _text(one.expected)),
             *("yes" if one.ok else "NO", _text(one.id)),
         ]
@@ -124,6 +126,14 @@ def _fields(payment: dict[str, Any]) -> Iterator[list[str]]:
                 yield [f"operation {operation['kind']}", _text(operation)]
         else:
             yield [name, _text(value)]
+
+
+def _money(amount: object, currency: object) -> str:
+    """``19.99 USD``; as it was given where it is no amount of a currency."""
+    if isinstance(amount, int) and isinstance(currency, str):
+        with suppress(PaymentsError):
+            return str(Money(amount, currency))
+    return f"{_text(amount)} {_text(currency)}"
 
 
 def _text(value: object) -> str:
