@@ -8,6 +8,8 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
+    stop_any,
+    stop_before_delay,
     wait_random_exponential,
 )
 
@@ -16,10 +18,13 @@ from domain.answer import Answer
 from domain.errors import NotSent
 from domain.payment import Payment
 
-#: Tries and seconds: enough for a load balancer that swaps a server, short enough
-#: for the slot it occupies. Everything longer is ``due_at``.
-_TRIES: Final = 3
+#: Sends: enough for a load balancer that swaps a server.
+_SENDS: Final = 3
+#: Seconds between two sends, at most.
 _LONGEST_WAIT: Final = 0.5
+#: Seconds after which none begins: short enough for the slot that it occupies, and
+#: less than a connection that nobody answers takes. Everything longer is ``due_at``.
+_WITHIN: Final = 1.0
 
 
 class Patient:
@@ -29,7 +34,7 @@ class Patient:
         self._provider = provider
         self._retrying = Retrying(
             retry=retry_if_exception_type(NotSent),
-            stop=stop_after_attempt(_TRIES),
+            stop=stop_any(stop_after_attempt(_SENDS), stop_before_delay(_WITHIN)),
             wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_WAIT),
             reraise=True,
         )

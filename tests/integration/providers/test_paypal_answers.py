@@ -236,15 +236,3 @@ def test_a_success_that_can_not_be_read_leaves_the_outcome_unknown(
     assert caught.value.detail == "malformed_answer"
     assert paypal.send(payment).verdict is Verdict.SUCCEEDED
     assert len(paypal_simulator.movements(payment)) == 1
-
-
-def test_a_charge_whose_answer_was_garbled_is_found_again_by_its_key(
-    paypal: PayPal, paypal_simulator: Simulator
-) -> None:
-    paypal_simulator.arm("malformed")
-    payment = written_down(paypal, a_payment(method="vault_ok"))
-    with pytest.raises(OutcomeUnknown):
-        paypal.send(payment)
-    assert len(paypal_simulator.movements(payment)) == 1
-    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(paypal_simulator.movements(payment)) == 1

@@ -287,37 +287,6 @@ def test_the_same_key_while_the_first_request_runs_is_in_flight(
     assert len(paypal_simulator.movements(payment)) == 1
 
 
-@pytest.mark.parametrize("status", [400, 404, 409, 422, 500])
-@pytest.mark.parametrize(
-    "body",
-    [
-        "<html>gateway</html>",
-        "",
-        "[]",
-        '{"message": "no"}',
-        '{"name": 17}',
-        '{"name": "X", "details": "y"}',
-        '{"name": "X", "details": ["y"]}',
-        '{"name": "X", "details": {"issue": "Y"}}',
-    ],
-)
-def test_an_error_that_is_not_paypals_own_proves_nothing(
-    paypal: PayPal, paypal_simulator: Simulator, status: int, body: str
-) -> None:
-    paypal_simulator.arm_answer(status, body)
-    with pytest.raises(OutcomeUnknown):
-        paypal.send(written_down(paypal, a_payment(method="vault_ok")))
-
-
-def test_issues_that_are_no_codes_are_not_passed_on(
-    paypal: PayPal, paypal_simulator: Simulator
-) -> None:
-    body = refusal("4242424242424242", name=f"{TOKEN} is bad")
-    paypal_simulator.arm_answer(422, body)
-    with pytest.raises(OutcomeUnknown):
-        paypal.send(written_down(paypal, a_payment(method="vault_ok")))
-
-
 def test_a_payment_whose_send_was_not_written_down_is_not_sent(
     paypal: PayPal, paypal_simulator: Simulator
 ) -> None:

@@ -30,6 +30,7 @@ from tests.integration.providers.wire import (
 
 from domain.answer import Verdict
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from providers.resilience import Patient
 from providers.stripe import API_VERSION, Stripe
 
 
@@ -41,6 +42,27 @@ def test_a_refused_connection_was_not_sent(
         with pytest.raises(NotSent):
             stripe.send(written_down(stripe, a_payment()))
     assert calls.seen == [(f"POST {INTENTS}", "none")]
+
+
+def test_a_patient_adapter_makes_three_tries_at_a_connection_and_then_gives_up(
+    make_stripe: MakeStripe, calls: Calls
+) -> None:
+    with refusing_port() as url:
+        stripe = Patient(make_stripe(url))
+        with pytest.raises(NotSent):
+            stripe.send(written_down(stripe, a_payment()))
+    assert calls.seen == [(f"POST {INTENTS}", "none")] * 3
+
+
+def test_a_patient_adapter_sends_once_where_the_answer_is_lost(
+    make_stripe: MakeStripe, stripe_simulator: Simulator, calls: Calls
+) -> None:
+    stripe_simulator.arm("commit_then_drop")
+    stripe = Patient(make_stripe(stripe_simulator.url))
+    payment = written_down(stripe, a_payment())
+    with pytest.raises(OutcomeUnknown):
+        stripe.send(payment)
+    assert len(calls.seen) == len(stripe_simulator.movements(payment)) == 1
 
 
 def test_a_connection_that_is_never_made_was_not_sent(make_stripe: MakeStripe) -> None:

@@ -1,0 +1,1 @@
+"""The provider adapters against the simulators, over real HTTP."""

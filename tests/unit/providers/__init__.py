@@ -1,0 +1,1 @@
+"""What the provider adapters do without any server."""

@@ -1,0 +1,195 @@
+"""The session that all provider calls go through, and what its failures mean."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from providers.http import TIMEOUT, PooledSession, retry_after, was_not_sent
+from providers.words import code_of, sentence_of
+
+POOL = HTTPConnectionPool("127.0.0.1", 9)
+REFUSED = NewConnectionError(HTTPConnection("127.0.0.1", 9), "refused")
+
+
+class Witness(HTTPAdapter):
+    """Answers every request itself, and keeps how it was to be sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: list[dict[str, Any]] = []
+
+    # requests passes all of them by name.
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        """Answer 302 to wherever it goes."""
+        self.options.append(options)
+        response = requests.Response()
+        response.status_code = 302
+        response.headers["Location"] = "http://elsewhere.test/"
+        response.request, response.url = request, request.url or ""
+        response.raw = None
+        response._content = b""
+        return response
+
+
+def observed(seen: list[tuple[str, str]], **options: Any) -> tuple[Any, Witness]:
+    """A session whose calls reach a witness, and are reported to ``seen``."""
+
+    def observe(call: str, status_class: str, seconds: float) -> None:
+        seen.append((call, status_class))
+
+    session, witness = (
+        PooledSession(connections=3, observe=observe, **options),
+        Witness(),
+    )
+    session.mount("http://", witness)
+    return session, witness
+
+
+@pytest.mark.parametrize("given", [{}, {"timeout": None}])
+def test_every_call_has_both_timeouts(given: dict[str, Any]) -> None:
+    session, witness = observed([])
+    session.request("POST", "http://provider.test/", **given)
+    assert witness.options[0]["timeout"] == TIMEOUT == (3.0, 10.0)
+
+
+def test_a_session_may_have_other_timeouts_and_a_call_its_own() -> None:
+    session, witness = observed([], timeout=(1.0, 2.0))
+    session.request("POST", "http://provider.test/")
+    session.request("POST", "http://provider.test/", timeout=(0.1, 0.2))
+    assert [o["timeout"] for o in witness.options] == [(1.0, 2.0), (0.1, 0.2)]
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
+    session, witness = observed([])
+    assert session.request("POST", "http://provider.test/").status_code == 302
+    assert len(witness.options) == 1
+
+
+def test_a_session_has_room_for_all_connections_and_never_retries() -> None:
+    session, _ = observed([])
+    adapter = session.get_adapter("https://provider.test/")
+    assert adapter.max_retries.total == 0
+    pool = adapter.poolmanager.connection_from_url("https://provider.test/").pool
+    assert pool is not None
+    assert pool.maxsize == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("/v1/payment_intents", "/v1/payment_intents"),
+        ("/v1/payment_intents/pi_3MtwBwLkdIwHu7ix", "/v1/payment_intents/{id}"),
+        (
+            "/v2/checkout/orders/5O190127TN364715T/capture",
+            "/v2/checkout/orders/{id}/capture",
+        ),
+        ("/v1/oauth2/token", "/v1/oauth2/token"),
+        ("/v1/payment_intents?limit=3", "/v1/payment_intents"),
+    ],
+)
+def test_calls_are_reported_by_route_and_never_by_id(path: str, label: str) -> None:
+    seen: list[tuple[str, str]] = []
+    session, _ = observed(seen)
+    session.request("post", f"http://provider.test{path}")
+    assert seen == [(f"POST {label}", "3xx")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.ConnectionError(MaxRetryError(POOL, "/", REFUSED)),
+        requests.ConnectTimeout(MaxRetryError(POOL, "/", ConnectTimeoutError("slow"))),
+        requests.exceptions.SSLError(
+            MaxRetryError(POOL, "/", ssl.SSLCertVerificationError("self-signed"))
+        ),
+    ],
+)
+def test_where_no_connection_came_about_nothing_was_sent(error: Exception) -> None:
+    assert was_not_sent(error)
+    wrapped = RuntimeError("the SDK's own")
+    wrapped.__cause__ = error
+    assert was_not_sent(wrapped)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.ReadTimeout(ReadTimeoutError(POOL, "/", "slow")),
+        requests.ConnectionError(ProtocolError("aborted", ConnectionResetError())),
+        requests.exceptions.ChunkedEncodingError("cut off"),
+        requests.exceptions.SSLError(MaxRetryError(POOL, "/", ssl.SSLEOFError())),
+        ValueError("anything"),
+    ],
+)
+def test_after_any_other_failure_something_may_have_arrived(error: Exception) -> None:
+    assert not was_not_sent(error)
+
+
+def test_the_failure_of_an_earlier_call_says_nothing_of_this_one() -> None:
+    lost = requests.ReadTimeout(ReadTimeoutError(POOL, "/", "slow"))
+    lost.__context__ = REFUSED
+    assert not was_not_sent(lost)
+
+
+def test_errors_that_hold_each_other_are_looked_at_once() -> None:
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert not was_not_sent(one)
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("0", timedelta()),
+        ("30", timedelta(seconds=30)),
+        ("3601", timedelta(hours=1)),
+        ("9" * 400, timedelta(hours=1)),
+        (None, None),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("²", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_and_an_hour_at_most(
+    text: str | None, wait: timedelta | None
+) -> None:
+    assert retry_after(text) == wait
+
+
+@pytest.mark.parametrize(
+    "value", ["card_declined", "INSTRUMENT_DECLINED", "tls1_2", "X"]
+)
+def test_a_code_is_kept(value: str) -> None:
+    assert code_of(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 17, "", "two words", "4242424242424242", "pm_1234", "x" * 65, "a\n", "ä"],
+)
+def test_what_is_no_code_is_not_kept(value: object) -> None:
+    assert code_of(value) is None
+
+
+def test_a_sentence_is_kept_up_to_300_characters() -> None:
+    assert sentence_of("x" * 301, otherwise="no") == "x" * 300
+    assert [sentence_of(v, otherwise="no") for v in (None, "", 17)] == ["no"] * 3
