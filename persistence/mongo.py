@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 SELECTION_TIMEOUT: Final = 2.0
 #: Seconds for one operation, its retries included.
 OPERATION_TIMEOUT: Final = 4.0
+#: Seconds to hear from the primary: a health check is asked every few seconds.
+PING_TIMEOUT: Final = 1.0
 #: Connections a process may open: more than the threads that use them at once.
 POOL: Final = 100
 
@@ -102,8 +105,8 @@ def create_indexes(database: Database[Document]) -> None:
 
 
 def ping(database: Database[Document]) -> dict[str, Any]:
-    """The server's view of itself. Raises StoreUnavailable where it gives none."""
-    with answering():
+    """The server's view of itself. Raises StoreUnavailable where it gives none soon."""
+    with answering(), pymongo.timeout(PING_TIMEOUT):
         return dict(database.client.admin.command("hello"))
 
 

@@ -83,3 +83,12 @@ def test_everything_says_so_within_its_time(
 
     with ThreadPoolExecutor(len(asked)) as pool:
         assert max(pool.map(seconds, asked)) < BOUND
+
+
+def test_a_health_check_hears_it_sooner_than_a_payment_does(
+    unreachable: Database[Document],
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        mongo.ping(unreachable)
+    assert time.monotonic() - started < mongo.PING_TIMEOUT + 0.5
