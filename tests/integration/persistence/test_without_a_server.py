@@ -91,4 +91,4 @@ def test_a_health_check_hears_it_sooner_than_a_payment_does(
     started = time.monotonic()
     with pytest.raises(StoreUnavailable):
         mongo.ping(unreachable)
-    assert time.monotonic() - started < mongo.PING_TIMEOUT + 0.5
+    assert time.monotonic() - started < mongo.PING_TIMEOUT + 1 < mongo.OPERATION_TIMEOUT
