@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import pytest
@@ -12,6 +13,7 @@ from pymongo.database import Database
 
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.money import Money
+from domain.payment import LEASE
 from domain.submission import Mode, ProviderName, Submission
 from persistence.codec import Document
 from persistence.keys import ApiKeys, Role
@@ -89,6 +91,25 @@ def test_without_its_key_a_payment_cannot_be_read(
     other = MongoPayments(payments_db, stranger, holder="two")
     with pytest.raises(KeyMissing):
         other.get(SHOP, payment().id)
+
+
+def test_a_payment_that_cannot_be_read_holds_up_nobody_and_stays_owed(
+    payments_db: Database[Document], vault: Vault, key_source: KeySource
+) -> None:
+    stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))
+    store = MongoPayments(payments_db, vault, holder="one")
+    now = clock()
+    ours, theirs = (
+        replace(payment(number, now=now), due_at=now - timedelta(seconds=number))
+        for number in (1, 2)
+    )
+    store.insert_many([ours])
+    MongoPayments(payments_db, stranger, holder="two").insert_many([theirs])
+    assert [one.id for one in store.load_due([ours.id, theirs.id])] == [ours.id]
+    assert store.due_ids(10) == [ours.id]
+    assert store.versions([theirs.id]) == {theirs.id: (1, False)}
+    document = payments_db.payments.find_one({"_id": theirs.id}) or {}
+    assert now < document["due_at"] < now + 2 * LEASE
 
 
 def test_a_step_after_a_rotation_keeps_the_payment_readable(

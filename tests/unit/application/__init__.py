@@ -1,0 +1,1 @@
+"""What the use cases promise, with fakes at the ports alone."""

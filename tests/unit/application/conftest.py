@@ -1,0 +1,84 @@
+"""What the use cases are given: fakes at the ports, and a clock moved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+
+from application.attempt import Settled, Tools, run
+from application.ports import Provider
+from domain.payment import Payment
+from domain.submission import ProviderName
+from tests.fakes import Act, MemoryQueue, MemoryStore, ScriptedProvider
+from tests.suites.samples import NOW, SHOP
+
+
+@dataclass
+class World:
+    """One worker and all that it meets."""
+
+    calls: ThreadPoolExecutor
+    now: datetime = NOW
+    queue: MemoryQueue = field(default_factory=MemoryQueue)
+    provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    store: MemoryStore = field(init=False)
+    tools: Tools = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(self.clock)
+        self._providers: dict[ProviderName, Provider] = {
+            ProviderName.STRIPE: self.provider
+        }
+        self.tools = Tools(
+            store=self.store,
+            providers=self._providers,
+            calls=self.calls,
+            clock=self.clock,
+            jitter=lambda: 1.0,
+            held=set(),
+        )
+
+    def clock(self) -> datetime:
+        """The time, here and at the store."""
+        return self.now
+
+    def put(self, provider: Provider) -> None:
+        """Puts ``provider`` in Stripe's place."""
+        self._providers[ProviderName.STRIPE] = provider
+
+    def script(self, *acts: Act, method: str = "pm_card_visa") -> None:
+        """Has Stripe do ``acts`` for the next sends of ``method``."""
+        self.provider = ScriptedProvider({method: acts})
+        self.put(self.provider)
+
+    def insert(self, *payments: Payment) -> list[str]:
+        """Stores new payments; returns their ids."""
+        return [one.id for one in self.store.insert_many(payments)]
+
+    def attempt(self, *ids: str) -> dict[str, Settled]:
+        """Runs ``ids`` to the end; what was settled, by id."""
+        groups = list(run(ids, self.tools))
+        return {one.payment.id: one for group in groups for one in group}
+
+    def stored(self, payment_id: str) -> Payment:
+        """The payment as it is stored now."""
+        found = self.store.get(SHOP, payment_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="package")
+def calls() -> Iterator[ThreadPoolExecutor]:
+    """The threads that carry provider calls."""
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+@pytest.fixture
+def world(calls: ThreadPoolExecutor) -> World:
+    """A fresh world."""
+    return World(calls)

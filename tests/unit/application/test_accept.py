@@ -1,0 +1,146 @@
+"""A new payment: durable first, then the bell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from application.accept import Accepted, Request, accept_payment
+from application.ports import Query, Scope
+from domain.errors import IdempotencyMismatch, InvalidPayment, StoreUnavailable
+from domain.money import Money
+from domain.payment import BELL_GRACE
+from domain.states import State, Status
+from domain.submission import Mode, Submission
+from tests.suites.samples import NOW, SHOP, submission
+from tests.unit.application.conftest import World
+
+Accept = Callable[..., Accepted]
+
+
+@pytest.fixture
+def accept(world: World) -> Accept:
+    """``accept_payment`` in the world."""
+    numbers = count(1)
+
+    def accept(
+        asked: Submission,
+        key: str = "k",
+        fingerprint: str = "f",
+        scope: Scope = SHOP,
+    ) -> Accepted:
+        return accept_payment(
+            asked,
+            Request(scope, key, fingerprint, "req_1", "00-trace"),
+            store=world.store,
+            queue=world.queue,
+            clock=world.clock,
+            new_id=lambda kind: f"{kind}_{next(numbers):026d}",
+        )
+
+    return accept
+
+
+def test_a_new_payment_is_stored_and_rung_for(world: World, accept: Accept) -> None:
+    asked = submission(reference="order 7")
+    accepted = accept(asked)
+    assert not accepted.replayed
+    stored = world.stored(accepted.payment.id)
+    assert stored == accepted.payment
+    assert (stored.submission, stored.status) == (asked, Status.PROCESSING)
+    assert (stored.operation.state, stored.operation.amount) == (State.QUEUED, 1999)
+    assert (stored.request_id, stored.traceparent) == ("req_1", "00-trace")
+    assert stored.due_at == NOW + BELL_GRACE, "recovery looks if the message is lost"
+    assert world.queue.waiting == [stored.id]
+    [event] = world.store.timeline(SHOP, stored.id) or []
+    assert (event.type, event.data["to"]) == ("payment.accepted", "queued")
+
+
+def test_the_same_request_again_is_the_same_payment_and_rings_no_bell(
+    world: World, accept: Accept
+) -> None:
+    first = accept(submission())
+    world.queue.take(1)
+    again = accept(submission())
+    assert again == Accepted(first.payment, replayed=True)
+    assert world.queue.waiting == []
+    assert len(world.store.page(SHOP, Query())) == 1
+
+
+def test_a_repeat_answers_with_what_became_of_the_payment(
+    world: World, accept: Accept
+) -> None:
+    first = accept(submission())
+    world.attempt(first.payment.id)
+    assert accept(submission()).payment.status is Status.CAPTURED
+
+
+def test_the_same_key_with_another_body_is_refused_and_changes_nothing(
+    world: World, accept: Accept
+) -> None:
+    first = accept(submission())
+    with pytest.raises(IdempotencyMismatch):
+        accept(submission(amount=Money(5, "USD")), fingerprint="other")
+    assert world.stored(first.payment.id) == first.payment
+    assert world.queue.waiting == [first.payment.id]
+
+
+@pytest.mark.parametrize(
+    "other", [Scope("rival", Mode.TEST), Scope(SHOP.merchant, Mode.LIVE)]
+)
+def test_a_key_of_another_merchant_or_mode_is_another_key(
+    accept: Accept, other: Scope
+) -> None:
+    assert not accept(submission()).replayed
+    assert not accept(submission(), fingerprint="other", scope=other).replayed
+
+
+def test_an_invalid_payment_leaves_no_trace_and_its_key_free(
+    world: World, accept: Accept
+) -> None:
+    with pytest.raises(InvalidPayment):
+        accept(submission(amount=Money(0, "USD")))
+    assert world.store.page(SHOP, Query()) == []
+    assert world.queue.waiting == []
+    assert not accept(submission(), fingerprint="other").replayed
+
+
+def test_without_the_store_nothing_is_promised_and_no_bell_rings(
+    world: World, accept: Accept
+) -> None:
+    world.store.away = True
+    with pytest.raises(StoreUnavailable):
+        accept(submission())
+    assert world.queue.waiting == []
+
+
+def test_without_the_queue_a_payment_is_accepted_all_the_same(
+    world: World, accept: Accept
+) -> None:
+    world.queue.away = True
+    accepted = accept(submission())
+    world.now += BELL_GRACE
+    assert world.store.due_ids(10) == [accepted.payment.id]
+
+
+def test_a_scheduled_payment_waits_without_a_bell(world: World, accept: Accept) -> None:
+    at = NOW + timedelta(days=1)
+    accepted = accept(submission(execute_at=at))
+    assert world.queue.waiting == []
+    assert accepted.payment.due_at == at
+    world.now = at
+    assert world.store.due_ids(10) == [accepted.payment.id]
+
+
+def test_a_schedule_in_the_past_is_now(world: World, accept: Accept) -> None:
+    accepted = accept(submission(execute_at=NOW - timedelta(days=1)))
+    assert world.queue.waiting == [accepted.payment.id]
+    assert accepted.payment.due_at == NOW + BELL_GRACE
+
+
+def test_a_schedule_within_the_grace_is_kept(world: World, accept: Accept) -> None:
+    accepted = accept(submission(execute_at=NOW + BELL_GRACE * 2))
+    assert world.store.load_due([accepted.payment.id]) == []

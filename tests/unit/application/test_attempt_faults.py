@@ -1,0 +1,184 @@
+"""Whatever goes wrong with one payment stays with it; money still moves once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from application.attempt import ESCALATED, run
+from domain.answer import Answer, Verdict
+from domain.errors import NeedsReview, NotSent, OutcomeUnknown, StoreUnavailable
+from domain.payment import LEASE, Payment
+from domain.states import State
+from tests.fakes import Act, ScriptedProvider
+from tests.suites.samples import NOW, payment, submission
+from tests.unit.application.conftest import World
+
+
+class _Broken(ScriptedProvider):
+    """An adapter with faults of its own."""
+
+    def prepare(self, payment: Payment) -> str:
+        if payment.submission.payment_method == "pm_prepare":
+            raise AttributeError("nobody foresaw this")
+        return super().prepare(payment)
+
+    def send(self, payment: Payment) -> Answer:
+        answer = super().send(payment)
+        if payment.submission.payment_method == "pm_send":
+            raise TypeError("nobody foresaw this")
+        return answer
+
+
+def test_a_fault_in_an_adapter_stays_with_its_payment(world: World) -> None:
+    broken = _Broken()
+    world.put(broken)
+    ids = world.insert(
+        payment(1),
+        payment(2, asked=submission(payment_method="pm_prepare")),
+        payment(3, asked=submission(payment_method="pm_send")),
+    )
+    settled = world.attempt(*ids)
+    assert [settled[one].answer for one in ids] == [
+        "succeeded",
+        ESCALATED,
+        "outcome_unknown",
+    ]
+    assert world.stored(ids[1]).operation.state is State.REVIEW
+    assert world.stored(ids[2]).operation.state is State.UNKNOWN
+    assert len(broken.ledger) == 2, "the money had moved before the fault"
+
+
+def test_many_that_fail_each_in_their_way_leave_the_others_alone(world: World) -> None:
+    errors = [NotSent(), OutcomeUnknown(), NeedsReview(), ValueError("odd")]
+    script = {f"pm_{number}": [_raising(error)] for number, error in enumerate(errors)}
+    world.put(ScriptedProvider(script))
+    failing = [
+        payment(number + 1, asked=submission(payment_method=f"pm_{number}"))
+        for number in range(len(errors))
+    ]
+    ids = world.insert(*failing, payment(11), payment(12))
+    settled = world.attempt(*ids)
+    assert [settled[one].answer for one in ids] == [
+        "not_sent",
+        "outcome_unknown",
+        "needs_review",
+        "outcome_unknown",
+        "succeeded",
+        "succeeded",
+    ]
+
+
+class _Slow(ScriptedProvider):
+    """While it answers, another worker takes the payment over."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def send(self, payment: Payment) -> Answer:
+        answer = super().send(payment)
+        if len(self.sends) == 1:
+            self._world.now += LEASE
+            other = self._world.store.held_by("two")
+            [found] = other.load_due([payment.id])
+            now = self._world.now
+            other.claim_many([found.lease_expired(now=now).sent("{}", now=now)])
+        return answer
+
+
+def test_a_worker_that_lost_its_lease_settles_nothing(world: World) -> None:
+    slow = _Slow(world)
+    world.put(slow)
+    [one] = world.insert(payment())
+    assert world.attempt(one) == {}
+    assert world.stored(one).operation.state is State.UNKNOWN
+    assert world.tools.held == set()
+    world.now += LEASE
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
+    assert len(slow.ledger) == 1
+
+
+def test_a_payment_that_another_worker_claimed_first_is_left_to_it(
+    world: World,
+) -> None:
+    [one] = world.insert(payment())
+    [found] = world.store.load_due([one])
+    world.store.held_by("two").claim_many([found.sent("{}", now=NOW)])
+    assert world.attempt(one) == {}
+    assert world.provider.sends == []
+
+
+class _Watching(ScriptedProvider):
+    """Remembers what its worker held during the call."""
+
+    def __init__(self, held: set[str]) -> None:
+        super().__init__()
+        self._held = held
+        self.seen: list[set[str]] = []
+
+    def send(self, payment: Payment) -> Answer:
+        self.seen.append(set(self._held))
+        return super().send(payment)
+
+
+def test_what_is_being_sent_is_held_and_let_go_when_settled(world: World) -> None:
+    watching = _Watching(world.tools.held)
+    world.put(watching)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    assert watching.seen == [{one}]
+    assert world.tools.held == set()
+
+
+def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> None:
+    [one] = world.insert(payment())
+    world.store.away = True
+    with pytest.raises(StoreUnavailable):
+        world.attempt(one)
+    assert world.provider.sends == []
+    assert world.tools.held == set()
+
+
+class _Cutting(ScriptedProvider):
+    """Takes the database away while it answers."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def send(self, payment: Payment) -> Answer:
+        answer = super().send(payment)
+        self._world.store.away = True
+        return answer
+
+
+def test_a_store_lost_in_mid_call_leaves_all_to_recovery_and_nothing_held(
+    world: World,
+) -> None:
+    cutting = _Cutting(world)
+    world.put(cutting)
+    [one] = world.insert(payment())
+    with pytest.raises(StoreUnavailable):
+        world.attempt(one)
+    assert world.tools.held == set()
+    world.store.away = False
+    world.now += LEASE
+    world.put(cutting)
+    with pytest.raises(StoreUnavailable):
+        world.attempt(one)
+    assert len(cutting.ledger) == 1
+
+
+def test_a_caller_that_stops_listening_leaves_nothing_held(world: World) -> None:
+    ids = world.insert(*map(payment, range(1, 5)))
+    settling = run(ids, world.tools)
+    next(settling)
+    assert isinstance(settling, Generator)
+    settling.close()
+    assert world.tools.held == set()
+
+
+def _raising(error: Exception) -> Act:
+    return Act(raises=lambda: error)
