@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 
 import pytest
@@ -129,6 +130,35 @@ def test_what_is_being_sent_is_held_and_let_go_when_settled(world: World) -> Non
     [one] = world.insert(payment())
     world.attempt(one)
     assert watching.seen == [{one}]
+    assert world.tools.held == set()
+
+
+class _Waiting(ScriptedProvider):
+    """Answers ``pm_last`` when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def send(self, payment: Payment) -> Answer:
+        if payment.submission.payment_method == "pm_last":
+            assert self.go_on.wait(timeout=10)
+        return super().send(payment)
+
+
+def test_what_is_settled_is_let_go_though_others_of_its_group_go_on(
+    world: World,
+) -> None:
+    waiting = _Waiting()
+    world.put(waiting)
+    slow = payment(2, asked=submission(payment_method="pm_last"))
+    first, second = world.insert(payment(1), slow)
+    settling = run([first, second], world.tools)
+    [settled] = next(settling)
+    assert settled.payment.id == first
+    assert world.tools.held == {second}
+    waiting.go_on.set()
+    assert [one.payment.id for [one] in settling] == [second]
     assert world.tools.held == set()
 
 

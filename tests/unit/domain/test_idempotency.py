@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,8 +42,11 @@ def test_a_provider_key_names_the_intent_and_not_the_try() -> None:
     assert len({provider_key(one, n) for one in ("a", "b") for n in (1, 2)}) == 4
 
 
-def test_every_provider_has_its_window() -> None:
-    assert set(WINDOWS) == set(ProviderName)
+def test_every_provider_has_a_window_well_within_its_memory() -> None:
+    memory = {"stripe": timedelta(hours=24), "paypal": timedelta(hours=6)}
+    assert set(WINDOWS) == set(ProviderName) == set(memory)
+    for provider, window in WINDOWS.items():
+        assert timedelta() < window <= memory[provider] - timedelta(hours=1)
 
 
 def _given(body: dict[str, object]) -> str:

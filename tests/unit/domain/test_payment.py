@@ -61,6 +61,12 @@ def test_money_that_moved_is_the_merchants() -> None:
     assert done.refs["intent"].startswith("pi_")
 
 
+def test_what_the_provider_named_before_is_still_known_after() -> None:
+    known = replace(_running(), refs={"order": "o_1", "intent": "old"})
+    done = known.settle(pay(known), now=NOW, jitter=0)
+    assert done.refs == {"order": "o_1", "intent": f"pi_{known.operation.key}"}
+
+
 @pytest.mark.parametrize("moved", [Money(1998, "USD"), Money(1999, "EUR"), None])
 def test_another_amount_than_was_asked_for_is_for_a_person(moved: Money | None) -> None:
     answer = Answer(Verdict.SUCCEEDED, moved, {"intent": "pi_1"}, request_id="req_1")
