@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.suites.payment_store")
+pytest.register_assert_rewrite(
+    "tests.suites.payment_store", "tests.suites.payment_reads", "tests.suites.setup"
+)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final, Protocol
+from datetime import timedelta
+from typing import Final
 
 import pytest
 
 from application.ports import PaymentStore, Query, Scope
 from domain.answer import NextAction
-from domain.payment import BELL_GRACE, LEASE, Payment
+from domain.payment import BELL_GRACE, LEASE
 from domain.states import State, Status
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 from tests.fakes import pay
+from tests.suites.payment_reads import PaymentReadsSuite
 from tests.suites.samples import DECLINE, PRICE, SHOP, payment, submission
+from tests.suites.setup import Setup, claimed, ids_of
 
 #: The resolution of stored times.
 TICK: Final = timedelta(milliseconds=1)
@@ -24,26 +25,7 @@ TICK: Final = timedelta(milliseconds=1)
 MOMENT: Final = timedelta(seconds=5)
 
 
-class Setup(Protocol):
-    """One store as several processes use it, and its clock."""
-
-    def store(self, holder: str = "one") -> PaymentStore:
-        """The store of the process that calls itself ``holder``."""
-
-    def now(self) -> datetime:
-        """What the store takes for the time, UTC."""
-
-    def pass_time(self, by: timedelta) -> None:
-        """Lets ``by`` pass as far as due times and leases go."""
-
-
-@pytest.fixture
-def store(setup: Setup) -> PaymentStore:
-    """The store under test."""
-    return setup.store()
-
-
-class PaymentStoreSuite:
+class PaymentStoreSuite(PaymentReadsSuite):
     """Its subclass's module has a fixture ``setup`` and imports ``store``."""
 
     def test_a_new_payment_comes_back_as_it_was_given(
@@ -66,7 +48,7 @@ class PaymentStoreSuite:
     def test_every_field_of_a_step_comes_back(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         step = replace(
             won.settle(DECLINE, now=setup.now(), jitter=0),
             refs={"intent": "pi_1"},
@@ -79,7 +61,7 @@ class PaymentStoreSuite:
     def test_fields_that_a_step_empties_are_empty(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         step = replace(
             won.settle(DECLINE, now=setup.now(), jitter=0),
             next_action=NextAction("https://bank.example/step"),
@@ -95,7 +77,7 @@ class PaymentStoreSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         group = [payment(number, now=setup.now()) for number in (3, 1, 2)]
-        assert _ids(store.insert_many(group)) == _ids(group)
+        assert ids_of(store.insert_many(group)) == ids_of(group)
 
     def test_a_key_stores_one_payment_and_answers_with_it_ever_after(
         self, store: PaymentStore, setup: Setup
@@ -103,7 +85,7 @@ class PaymentStoreSuite:
         [first] = store.insert_many([payment(1, key="k", now=setup.now())])
         [again] = store.insert_many([payment(2, key="k", now=setup.now())])
         assert again == first
-        assert _ids(store.page(SHOP, Query())) == [first.id]
+        assert ids_of(store.page(SHOP, Query())) == [first.id]
 
     def test_a_key_twice_in_one_group_stores_one_payment(
         self, store: PaymentStore, setup: Setup
@@ -114,7 +96,7 @@ class PaymentStoreSuite:
             payment(3, key="k", now=setup.now()),
         ]
         first, other, again = store.insert_many(group)
-        assert _ids([first, other, again]) == [group[0].id, group[1].id, group[0].id]
+        assert ids_of([first, other, again]) == [group[0].id, group[1].id, group[0].id]
         assert store.get(SHOP, group[2].id) is None
 
     def test_a_key_from_many_threads_at_once_stores_one_payment(
@@ -148,8 +130,8 @@ class PaymentStoreSuite:
         assert ours.id != theirs.id
         assert store.get(SHOP, theirs.id) is None
         assert store.timeline(SHOP, theirs.id) is None
-        assert _ids(store.page(SHOP, Query())) == [ours.id]
-        assert _ids(store.page(other, Query())) == [theirs.id]
+        assert ids_of(store.page(SHOP, Query())) == [ours.id]
+        assert ids_of(store.page(other, Query())) == [theirs.id]
 
     def test_what_nobody_made_is_not_there(self, store: PaymentStore) -> None:
         assert store.get(SHOP, "pay_none") is None
@@ -165,7 +147,7 @@ class PaymentStoreSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
-        assert _ids(store.load_due([new.id, new.id])) == [new.id]
+        assert ids_of(store.load_due([new.id, new.id])) == [new.id]
         assert store.due_ids(10) == []
         setup.pass_time(BELL_GRACE + TICK)
         assert store.due_ids(10) == [new.id]
@@ -177,12 +159,12 @@ class PaymentStoreSuite:
         [new] = store.insert_many([payment(asked=asked, now=setup.now())])
         assert store.load_due([new.id]) == []
         setup.pass_time(timedelta(hours=1))
-        assert _ids(store.load_due([new.id])) == [new.id]
+        assert ids_of(store.load_due([new.id])) == [new.id]
 
     def test_a_claimed_payment_is_nobody_elses(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         assert store.load_due([won.id]) == setup.store("two").load_due([won.id]) == []
         setup.pass_time(MOMENT)
         assert store.due_ids(10) == []
@@ -190,7 +172,7 @@ class PaymentStoreSuite:
     def test_a_lease_that_ran_out_is_taken_over(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         setup.pass_time(LEASE + TICK)
         other = setup.store("two")
         assert other.due_ids(10) == [won.id]
@@ -207,7 +189,7 @@ class PaymentStoreSuite:
     def test_one_of_two_claims_wins(self, store: PaymentStore, setup: Setup) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
         claim = new.sent("{}", now=setup.now())
-        assert _ids(store.claim_many([claim])) == [new.id]
+        assert ids_of(store.claim_many([claim])) == [new.id]
         assert setup.store("two").claim_many([claim]) == []
         assert store.claim_many([claim]) == []
 
@@ -218,7 +200,7 @@ class PaymentStoreSuite:
         claims = [one.sent("{}", now=setup.now()) for one in new]
         with ThreadPoolExecutor(6) as pool:
             won = list(pool.map(lambda _: store.claim_many(claims), range(6)))
-        assert sorted(one for group in won for one in _ids(group)) == _ids(new)
+        assert sorted(one for group in won for one in ids_of(group)) == ids_of(new)
         for one in new:
             assert len(store.timeline(SHOP, one.id) or ()) == 2
 
@@ -228,7 +210,7 @@ class PaymentStoreSuite:
         new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 4)])
         claims = [one.sent("{}", now=setup.now()) for one in new]
         setup.store("two").claim_many([claims[1]])
-        assert _ids(store.claim_many(claims)) == [new[0].id, new[2].id]
+        assert ids_of(store.claim_many(claims)) == [new[0].id, new[2].id]
 
     def test_a_claim_that_hands_over_to_a_person_takes_no_lease(
         self, store: PaymentStore, setup: Setup
@@ -244,7 +226,7 @@ class PaymentStoreSuite:
     def test_a_settled_payment_is_stored_and_free(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         [done] = store.settle_many([won.settle(pay(won), now=setup.now(), jitter=0)])
         assert store.get(SHOP, won.id) == done
         assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
@@ -254,18 +236,18 @@ class PaymentStoreSuite:
     def test_a_retry_gives_the_lease_back_and_is_due_when_it_says(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         due_at = setup.now() + timedelta(minutes=1)
         [kept] = store.settle_many([replace(won, due_at=due_at)])
         store.renew([won.id])
         assert store.load_due([won.id]) == []
         setup.pass_time(timedelta(minutes=1))
-        assert _ids(setup.store("two").load_due([won.id])) == [kept.id]
+        assert ids_of(setup.store("two").load_due([won.id])) == [kept.id]
 
     def test_a_second_settle_of_the_same_version_changes_nothing(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         paid = won.settle(pay(won), now=setup.now(), jitter=0)
         declined = won.settle(DECLINE, now=setup.now(), jitter=0)
         [done] = store.settle_many([paid])
@@ -276,18 +258,18 @@ class PaymentStoreSuite:
     def test_a_renewal_prolongs_only_what_its_owner_holds(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        mine = _claimed(store, setup, number=1)
-        theirs = _claimed(setup.store("two"), setup, number=2)
+        mine = claimed(store, setup, number=1)
+        theirs = claimed(setup.store("two"), setup, number=2)
         setup.pass_time(LEASE - MOMENT)
         store.renew([mine.id, theirs.id])
         setup.pass_time(MOMENT + TICK)
         assert store.due_ids(10) == [theirs.id]
 
     def test_a_renewal_is_no_step(self, store: PaymentStore, setup: Setup) -> None:
-        won = _claimed(store, setup)
+        won = claimed(store, setup)
         store.renew([won.id])
         paid = won.settle(pay(won), now=setup.now(), jitter=0)
-        assert _ids(store.settle_many([paid])) == [won.id]
+        assert ids_of(store.settle_many([paid])) == [won.id]
 
     def test_due_ids_begin_with_what_waited_longest(
         self, store: PaymentStore, setup: Setup
@@ -302,98 +284,3 @@ class PaymentStoreSuite:
         longest = [payment(number).id for number in (2, 1, 3)]
         assert store.due_ids(10) == longest
         assert store.due_ids(2) == longest[:2]
-
-    @pytest.mark.parametrize(
-        ("query", "numbers"),
-        [
-            (Query(), (6, 5, 4, 3, 2, 1)),
-            (Query(limit=2), (6, 5)),
-            (Query(before=payment(5).id, limit=2), (4, 3)),
-            (Query(before=payment(1).id), ()),
-            (Query(status=Status.CAPTURED), (6, 2)),
-            (Query(status=Status.CAPTURED, before=payment(6).id), (2,)),
-            (Query(provider=ProviderName.PAYPAL), (5, 3)),
-            (Query(reference="B"), (4, 3)),
-            (Query(reference="B", provider=ProviderName.PAYPAL), (3,)),
-            (Query(reference="b"), ()),
-        ],
-    )
-    def test_a_page_has_what_matches_newest_first(
-        self,
-        store: PaymentStore,
-        setup: Setup,
-        query: Query,
-        numbers: Sequence[int],
-    ) -> None:
-        _six_payments(store, setup.now())
-        assert _ids(store.page(SHOP, query)) == [payment(one).id for one in numbers]
-
-    def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        now = setup.now()
-        _six_payments(store, now)
-        three, five = now + timedelta(hours=3), now + timedelta(hours=5)
-        for query, numbers in (
-            (Query(created_from=three, created_before=five), (4, 3)),
-            (Query(created_from=five), (6, 5)),
-            (Query(created_before=three), (2, 1)),
-        ):
-            expected = [payment(one).id for one in numbers]
-            assert _ids(store.page(SHOP, query)) == expected
-
-    def test_a_timeline_has_every_event_in_order(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        won = _claimed(store, setup)
-        store.settle_many([won.settle(pay(won), now=setup.now(), jitter=0)])
-        timeline = store.timeline(SHOP, won.id) or []
-        assert [event.seq for event in timeline] == [1, 2, 3]
-        assert [event.data["to"] for event in timeline] == [
-            "queued",
-            "running",
-            "succeeded",
-        ]
-        assert timeline[1].data["provider_key"] == won.operation.key
-
-    def test_versions_rise_with_every_step_and_say_what_is_settled(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        won = _claimed(store, setup, number=1)
-        store.insert_many([payment(2, now=setup.now())])
-        ids = [payment(number).id for number in (1, 2, 3)]
-        assert store.versions(ids) == {ids[0]: (2, False), ids[1]: (1, False)}
-        store.settle_many([won.settle(DECLINE, now=setup.now(), jitter=0)])
-        assert store.versions(ids)[won.id] == (3, True)
-
-    def test_a_payment_that_waits_for_a_person_counts_as_settled(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        won = _claimed(store, setup)
-        store.settle_many([won.escalate("why", now=setup.now())])
-        assert store.versions([won.id]) == {won.id: (3, True)}
-
-
-def _claimed(store: PaymentStore, setup: Setup, number: int = 1) -> Payment:
-    [new] = store.insert_many([payment(number, now=setup.now())])
-    [won] = store.claim_many([new.sent("{}", now=setup.now())])
-    return won
-
-
-def _six_payments(store: PaymentStore, now: datetime) -> None:
-    """Made an hour apart; 2 and 6 are paid, 3 and 5 are PayPal's, 3 and 4 are B's."""
-    for number in range(1, 7):
-        by_paypal = number in (3, 5)
-        asked = submission(
-            provider=ProviderName.PAYPAL if by_paypal else ProviderName.STRIPE,
-            reference="B" if number in (3, 4) else None,
-        )
-        made = now + timedelta(hours=number)
-        [new] = store.insert_many([payment(number, asked=asked, now=made)])
-        if number in (2, 6):
-            [won] = store.claim_many([new.sent("{}", now=made)])
-            store.settle_many([won.settle(pay(won), now=made, jitter=0)])
-
-
-def _ids(payments: Sequence[Payment]) -> list[str]:
-    return [payment.id for payment in payments]

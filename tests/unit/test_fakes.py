@@ -22,8 +22,9 @@ from tests.fakes import (
     MemoryStore,
     ScriptedProvider,
 )
-from tests.suites.payment_store import PaymentStoreSuite, Setup, store
+from tests.suites.payment_store import PaymentStoreSuite
 from tests.suites.samples import DECLINE, NOW, payment
+from tests.suites.setup import Setup, store
 
 __all__ = ["store"]
 

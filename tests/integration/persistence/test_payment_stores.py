@@ -13,7 +13,8 @@ from persistence.grouped import GroupedPayments
 from persistence.payments import MongoPayments
 from persistence.vault import Vault
 from runtime.container import clock
-from tests.suites.payment_store import PaymentStoreSuite, Setup, store
+from tests.suites.payment_store import PaymentStoreSuite
+from tests.suites.setup import Setup, store
 
 __all__ = ["store"]
 

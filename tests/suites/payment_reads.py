@@ -1,0 +1,104 @@
+"""What every PaymentStore promises to those who read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from application.ports import PaymentStore, Query
+from domain.states import Status
+from domain.submission import ProviderName
+from tests.fakes import pay
+from tests.suites.samples import DECLINE, SHOP, payment, submission
+from tests.suites.setup import Setup, claimed, ids_of
+
+
+class PaymentReadsSuite:
+    """The half of PaymentStoreSuite that moves nothing."""
+
+    @pytest.mark.parametrize(
+        ("query", "numbers"),
+        [
+            (Query(), (6, 5, 4, 3, 2, 1)),
+            (Query(limit=2), (6, 5)),
+            (Query(before=payment(5).id, limit=2), (4, 3)),
+            (Query(before=payment(1).id), ()),
+            (Query(status=Status.CAPTURED), (6, 2)),
+            (Query(status=Status.CAPTURED, before=payment(6).id), (2,)),
+            (Query(provider=ProviderName.PAYPAL), (5, 3)),
+            (Query(reference="B"), (4, 3)),
+            (Query(reference="B", provider=ProviderName.PAYPAL), (3,)),
+            (Query(reference="b"), ()),
+        ],
+    )
+    def test_a_page_has_what_matches_newest_first(
+        self,
+        store: PaymentStore,
+        setup: Setup,
+        query: Query,
+        numbers: Sequence[int],
+    ) -> None:
+        _six_payments(store, setup.now())
+        assert ids_of(store.page(SHOP, query)) == [payment(one).id for one in numbers]
+
+    def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        now = setup.now()
+        _six_payments(store, now)
+        three, five = now + timedelta(hours=3), now + timedelta(hours=5)
+        for query, numbers in (
+            (Query(created_from=three, created_before=five), (4, 3)),
+            (Query(created_from=five), (6, 5)),
+            (Query(created_before=three), (2, 1)),
+        ):
+            expected = [payment(one).id for one in numbers]
+            assert ids_of(store.page(SHOP, query)) == expected
+
+    def test_a_timeline_has_every_event_in_order(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        store.settle_many([won.settle(pay(won), now=setup.now(), jitter=0)])
+        timeline = store.timeline(SHOP, won.id) or []
+        assert [event.seq for event in timeline] == [1, 2, 3]
+        assert [event.data["to"] for event in timeline] == [
+            "queued",
+            "running",
+            "succeeded",
+        ]
+        assert timeline[1].data["provider_key"] == won.operation.key
+
+    def test_versions_rise_with_every_step_and_say_what_is_settled(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup, number=1)
+        store.insert_many([payment(2, now=setup.now())])
+        ids = [payment(number).id for number in (1, 2, 3)]
+        assert store.versions(ids) == {ids[0]: (2, False), ids[1]: (1, False)}
+        store.settle_many([won.settle(DECLINE, now=setup.now(), jitter=0)])
+        assert store.versions(ids)[won.id] == (3, True)
+
+    def test_a_payment_that_waits_for_a_person_counts_as_settled(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        store.settle_many([won.escalate("why", now=setup.now())])
+        assert store.versions([won.id]) == {won.id: (3, True)}
+
+
+def _six_payments(store: PaymentStore, now: datetime) -> None:
+    """Made an hour apart; 2 and 6 are paid, 3 and 5 are PayPal's, 3 and 4 are B's."""
+    for number in range(1, 7):
+        by_paypal = number in (3, 5)
+        asked = submission(
+            provider=ProviderName.PAYPAL if by_paypal else ProviderName.STRIPE,
+            reference="B" if number in (3, 4) else None,
+        )
+        made = now + timedelta(hours=number)
+        [new] = store.insert_many([payment(number, asked=asked, now=made)])
+        if number in (2, 6):
+            [won] = store.claim_many([new.sent("{}", now=made)])
+            store.settle_many([won.settle(pay(won), now=made, jitter=0)])
