@@ -21,7 +21,7 @@ from domain.errors import (
     ProviderError,
 )
 from domain.money import Money
-from domain.payment import Event, Payment
+from domain.payment import LEASE, Event, Payment
 from domain.states import FINAL, TRANSITIONS, State, Trigger
 from tests.suites.samples import NOW, PRICE, payment
 
@@ -44,7 +44,8 @@ def _settling(outcome: Answer | ProviderError, jitter: float) -> Step:
 
 
 def _sending(body: str) -> Step:
-    return lambda payment, now: payment.sent(body, now=now)
+    """A claim: the store puts the lease's end where the due time was."""
+    return lambda payment, now: replace(payment.sent(body, now=now), due_at=now + LEASE)
 
 
 steps: Final = st.one_of(
