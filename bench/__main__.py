@@ -9,9 +9,11 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from subprocess import SubprocessError
 from types import FrameType
 from typing import Final
 
+from aiohttp import ClientError
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +49,7 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="payments-bench-"))
     try:
         report = _run(options, home)
-    except (BenchError, OSError) as error:
+    except (BenchError, OSError, ClientError, SubprocessError) as error:
         _say(f"The benchmark failed: {error}. The logs are in {home}")
         return 1
     except KeyboardInterrupt:

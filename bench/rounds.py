@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +13,9 @@ import aiohttp
 
 from bench import cpu, stripe
 from bench.errors import BenchError
-from bench.figures import Round, percentiles
-from bench.load import Submission, submit
+from bench.figures import Round
+from bench.judge import Window, judge
+from bench.load import submit
 from bench.sides import Running, Side, Stored
 
 #: Payments before the clock starts: they open every connection and thread.
@@ -33,8 +32,10 @@ LOOK: Final = 0.1
 TAIL: Final = 0.25
 #: The load generator, and the simulator below it.
 BENCH: Final = "bench"
-#: Where a payment of ours must end.
-CAPTURED: Final = "captured"
+#: Seconds that the last outcomes may take to be stored, once all is charged.
+OUTCOME_WAIT: Final = 10.0
+#: What a side says of a payment that has no outcome yet.
+PROCESSING: Final = "processing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +47,6 @@ class Plan:
     latency: float  #: seconds that Stripe takes
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """What was seen from the first request to the last charge."""
-
-    start: float  #: seconds since the epoch
-    submissions: Sequence[Submission]
-    charges: Sequence[tuple[str, float]]
-    cpu: Mapping[str, float]
-    others: float
-
-
 def play(side: Side, number: int, plan: Plan, home: Path) -> Round:
     """Measures ``side`` once, in ``home``; nothing runs afterwards.
 
@@ -66,11 +56,11 @@ def play(side: Side, number: int, plan: Plan, home: Path) -> Round:
     with stripe.serving(home / "stripe.log", plan.latency) as stripe_url:
         with side.start(home / side.name, stripe_url) as running:
             window = asyncio.run(_measure(running, stripe_url, plan))
-            stored = running.stored() if running.stored else None
-    return _judged(side.name, number, plan, window, stored)
+            stored = _outcomes(running)
+    return judge(side.name, number, window, stored)
 
 
-async def _measure(running: Running, stripe_url: str, plan: Plan) -> _Window:
+async def _measure(running: Running, stripe_url: str, plan: Plan) -> Window:
     timeout = aiohttp.ClientTimeout(total=REQUEST_WAIT)
     connector = aiohttp.TCPConnector(limit=plan.connections)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -98,7 +88,7 @@ async def _measure(running: Running, stripe_url: str, plan: Plan) -> _Window:
     }
     ours = after.all_told - before.all_told
     others = (after.machine - before.machine - ours) / (end - start)
-    return _Window(start, submissions, charges, used, max(others, 0.0))
+    return Window(start, submissions, charges, used, max(others, 0.0))
 
 
 async def _charged(
@@ -113,61 +103,14 @@ async def _charged(
     return True
 
 
-def _judged(
-    side: str,
-    number: int,
-    plan: Plan,
-    window: _Window,
-    stored: Mapping[str, Stored] | None,
-) -> Round:
-    sent = {one.reference: one.at for one in window.submissions}
-    charged = {name: at for name, at in window.charges if name in sent}
-    faults = _faults(window, sent, charged, stored)
-    settled = dict(charged)
-    if stored is not None:
-        for name in settled.keys() & stored.keys():
-            settled[name] = max(settled[name], stored[name].at)
-    if not charged:
-        raise BenchError(f"{side}: {'; '.join(faults)}")
-    return Round(
-        side=side,
-        number=number,
-        payments=plan.payments,
-        seconds=max(settled.values()) - window.start,
-        cpu=window.cpu,
-        others=window.others,
-        accepted=percentiles(one.seconds for one in window.submissions),
-        charged=percentiles(charged[name] - sent[name] for name in charged),
-        captured=(
-            percentiles(settled[name] - sent[name] for name in settled)
-            if stored is not None
-            else None
-        ),
-        faults=faults,
-    )
-
-
-def _faults(
-    window: _Window,
-    sent: Mapping[str, float],
-    charged: Mapping[str, float],
-    stored: Mapping[str, Stored] | None,
-) -> tuple[str, ...]:
-    """Whatever did not come out as it must, a sentence each."""
-    statuses = Counter(str(one.status or "no answer") for one in window.submissions)
-    refused = {status: count for status, count in statuses.items() if status != "202"}
-    found = [f"{count} requests got {status}" for status, count in refused.items()]
-    missing = len(sent) - len(charged)
-    if missing:
-        found.append(f"{missing} of {len(sent)} payments were not charged")
-    counts = Counter(name for name, _ in window.charges)
-    twice = sum(count > 1 for count in counts.values())
-    if twice:
-        found.append(f"{twice} payments were charged more than once")
-    if stored is not None:
-        ends = Counter(
-            stored[name].status if name in stored else "not found" for name in sent
-        )
-        wrong = {status: count for status, count in ends.items() if status != CAPTURED}
-        found += [f"{count} payments are {status}" for status, count in wrong.items()]
-    return tuple(found)
+def _outcomes(running: Running) -> dict[str, Stored] | None:
+    """What the side stored of each payment, once that is an outcome."""
+    if running.stored is None:
+        return None
+    deadline = time.monotonic() + OUTCOME_WAIT
+    while True:
+        found = running.stored()
+        waits = any(one.status == PROCESSING for one in found.values())
+        if not waits or time.monotonic() > deadline:
+            return found
+        time.sleep(LOOK)
