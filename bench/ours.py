@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -56,9 +56,13 @@ def running(home: Path, stripe_url: str) -> Iterator[Running]:
             processes={name: pids[name] for name in PROCESSES},
             stored=lambda: _stored(url, headers),
         )
-    finally:
-        with undisturbed():
+    except BaseException:
+        # What went wrong first is what must be told.
+        with undisturbed(), suppress(BenchError):
             _payments(environment, "down")
+        raise
+    with undisturbed():
+        _payments(environment, "down")
 
 
 def _payments(environment: Mapping[str, str], *arguments: str) -> str:
