@@ -18,7 +18,7 @@ import requests
 from pymongo import MongoClient
 from redis import Redis
 
-from runtime import embedded, processes
+from runtime.stack import embedded, processes
 from runtime.settings import Settings
 from tests.running_stack import RunningStack, running_stack
 

@@ -24,8 +24,9 @@ from domain.submission import Mode, ProviderName
 from persistence.codec import Document
 from persistence.keys import ApiKey, Role
 from persistence.payments import MongoPayments
-from runtime import container, processes
-from runtime.initialise import initialise
+from runtime import container
+from runtime.stack import processes
+from runtime.stack.initialise import initialise
 from runtime.settings import Settings
 
 #: Seconds to start: importing takes most of them, more on a machine that runs tests.

@@ -15,7 +15,8 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from runtime import logs, processes
+from runtime import logs
+from runtime.stack import processes
 from runtime.settings import Settings, SettingsError
 
 if TYPE_CHECKING:

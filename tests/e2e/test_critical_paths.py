@@ -9,7 +9,7 @@ import signal
 import pytest
 import requests
 
-from runtime.processes import wait_until
+from runtime.stack.processes import wait_until
 from tests.e2e.shop import Shop
 from tests.running_stack import RunningStack
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from runtime.processes import wait_until
+from runtime.stack.processes import wait_until
 from tests.running_stack import RunningStack
 
 

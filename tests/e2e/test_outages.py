@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from runtime import embedded, processes
+from runtime.stack import embedded, processes
 from tests.e2e.shop import Shop
 from tests.running_stack import running_stack
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymongo import MongoClient, WriteConcern
 from redis import Redis
 
-from runtime.process_table import PROGRAMS
+from runtime.stack.process_table import PROGRAMS
 from tests.running_stack import RunningStack
 
 

@@ -21,7 +21,7 @@ from persistence.grouped import GroupedPayments
 from persistence.keys import ApiKeys, Role
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
-from runtime.processes import free_port
+from runtime.stack.processes import free_port
 from tests.suites.samples import NOW, SHOP, payment
 
 #: Seconds; a slow machine gets one more.

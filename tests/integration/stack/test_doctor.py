@@ -13,7 +13,8 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from runtime import doctor, processes
+from runtime.cli import doctor
+from runtime.stack import processes
 from runtime.settings import Settings
 from tests.running_stack import RunningStack
 

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient, WriteConcern
 from redis import Redis
 
-from runtime import embedded, processes
+from runtime.stack import embedded, processes
 
 
 def test_mongodb_keeps_a_journaled_write_through_a_kill_and_a_new_port(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import processes
+from runtime.stack import processes
 from tests.running_stack import (
     RunningStack,
     environment_of,

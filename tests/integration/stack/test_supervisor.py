@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import processes
-from runtime.process_table import Process
-from runtime.supervisor import Interrupted, Supervisor
+from runtime.stack import processes
+from runtime.stack.process_table import Process
+from runtime.stack.supervisor import Interrupted, Supervisor
 
 #: Seconds until which everything here has happened; most takes a tenth of one.
 SOON = 10.0

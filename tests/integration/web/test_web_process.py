@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from runtime import processes
+from runtime.stack import processes
 from tests.running_web import (
     RunningWeb,
     prepared_web,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from runtime.process_table import DRAIN, PROGRAMS
+from runtime.stack.process_table import DRAIN, PROGRAMS
 from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[3]

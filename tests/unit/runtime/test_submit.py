@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from runtime.stack_state import StackError
-from runtime.submit import read_jobs
+from runtime.stack.state import StackError
+from runtime.cli.submit import read_jobs
 
 BODY = {"amount": 1999, "currency": "USD", "provider": "stripe"}
 

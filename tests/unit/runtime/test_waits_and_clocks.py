@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from runtime import doctor, supervisor
+from runtime.cli import doctor
+from runtime.stack import supervisor
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

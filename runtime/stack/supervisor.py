@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-from runtime import processes
+from runtime.stack import processes
 from runtime.logs import get_logger
-from runtime.process_table import Process
+from runtime.stack.process_table import Process
 
 log = get_logger()
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from domain.submission import Mode
-from runtime import probe, processes
+from runtime.stack import probe, processes
 from runtime.settings import Settings
 
 OK: Final = "ok"

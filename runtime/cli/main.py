@@ -11,10 +11,10 @@ import click
 
 from domain.errors import PaymentsError
 from runtime import __version__
-from runtime.cli_keys import keys, rotate_keys
-from runtime.cli_payments import show, submit
+from runtime.cli.keys import keys, rotate_keys
+from runtime.cli.payments import show, submit
 from runtime.settings import Settings, SettingsError
-from runtime.stack_state import StackError, settings_of
+from runtime.stack.state import StackError, settings_of
 
 
 class OneLine(click.Group):
@@ -49,16 +49,18 @@ def main() -> None:
 def up(detach: bool, workers: int) -> None:
     """Start the whole stack; Ctrl-C stops it."""
     settings = Settings.read(os.environ)
-    from runtime import logs, stack, stack_control, told
+    from runtime import logs
+    from runtime.cli import told
+    from runtime.stack import control, lifecycle
 
     logs.configure(settings, "stack")
     if sys.stdout.isatty():
         click.echo("Starting servers, simulators and the service …", err=True)
     if detach:
-        ready = stack_control.start(settings, workers=workers)
+        ready = control.start(settings, workers=workers)
         click.echo(told.started(ready, how_to_stop="payments down"))
     else:
-        stack.Stack(settings, workers=workers).run(
+        lifecycle.Stack(settings, workers=workers).run(
             lambda ready: click.echo(told.started(ready, how_to_stop="Ctrl-C"))
         )
 
@@ -67,9 +69,9 @@ def up(detach: bool, workers: int) -> None:
 def down() -> None:
     """Stop the stack that runs in PAYMENTS_HOME."""
     home = Settings.read(os.environ).home.resolve()
-    from runtime import stack_control
+    from runtime.stack import control
 
-    stopped = stack_control.stop(home)
+    stopped = control.stop(home)
     click.echo(f"The stack in {home} {'has stopped' if stopped else 'does not run'}.")
 
 
@@ -78,9 +80,10 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """What runs in PAYMENTS_HOME, and whether it is ready now."""
     home = Settings.read(os.environ).home.resolve()
-    from runtime import stack_control, told
+    from runtime.cli import told
+    from runtime.stack import control
 
-    found = stack_control.status(home)
+    found = control.status(home)
     if found is None:
         raise StackError(f"no stack runs in {home}. Start one with `payments up`")
     click.echo(json.dumps(found, indent=2) if as_json else told.status(found))
@@ -90,7 +93,7 @@ def status(as_json: bool) -> None:
 def init() -> None:
     """Make the database's indexes and the secret keys that are not there yet."""
     settings = settings_of(os.environ)
-    from runtime import initialise
+    from runtime.stack import initialise
 
     initialise.initialise(settings)
     click.echo("The database's indexes and the secret keys are in place.")
@@ -101,8 +104,8 @@ def init() -> None:
 def doctor(as_json: bool) -> None:
     """Check all that the service depends on, with advice for what is wrong."""
     settings = settings_of(os.environ)
-    from runtime import doctor as checks
-    from runtime import told
+    from runtime.cli import doctor as checks
+    from runtime.cli import told
 
     findings = checks.examine(settings)
     click.echo(told.findings_json(findings) if as_json else told.findings(findings))
@@ -116,7 +119,3 @@ for command in (submit, show, keys, rotate_keys):
 def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

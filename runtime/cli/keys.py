@@ -14,7 +14,7 @@ import click
 
 from domain.submission import Mode
 from runtime.settings import Settings
-from runtime.stack_state import StackError, settings_of
+from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
     from persistence.keys import ApiKey, ApiKeys
@@ -67,7 +67,7 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_row(key) for key in listed], indent=2))
         return
-    from runtime import told
+    from runtime.cli import told
 
     click.echo(
         told.table(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from runtime import homes
+from runtime.stack import homes
 
 #: Whose key it is.
 MERCHANT: Final = "demo"

@@ -1,6 +1,6 @@
 """Asks a server once whether it serves; never raises and takes about a second.
 
-``python -m runtime.probe URL`` exits with 0 where it does: containers ask like this.
+``python -m runtime.stack.probe URL`` exits with 0 where it does: containers ask so.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import homes, probe, processes
+from runtime.stack import homes, probe, processes
 
 HOST: Final = "127.0.0.1"
 REPLICA_SET: Final = "rs0"

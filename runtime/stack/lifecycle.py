@@ -10,12 +10,30 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain.errors import StoreUnavailable
-from runtime import embedded, homes, initialise, probe, processes, stack_state
+from runtime.stack import (
+    embedded,
+    homes,
+    initialise,
+    probe,
+    processes,
+)
 from runtime.logs import get_logger
-from runtime.process_table import PROGRAMS, Process, program_process
+from runtime.stack.process_table import PROGRAMS, Process, program_process
 from runtime.settings import Settings
-from runtime.stack_state import Ports, Ready, Row, StackError, State
-from runtime.supervisor import Interrupted, Supervisor
+from runtime.stack.state import (
+    Ports,
+    READY,
+    Ready,
+    Row,
+    STARTING,
+    STOPPING,
+    StackError,
+    State,
+    forget_state,
+    take,
+    write_state,
+)
+from runtime.stack.supervisor import Interrupted, Supervisor
 
 log = get_logger()
 
@@ -36,7 +54,7 @@ class Stack:
         self._settings = replace(settings, home=settings.home.resolve())
         self._workers = workers
         self._filled: dict[str, Any] = {}
-        self._phase = stack_state.STARTING
+        self._phase = STARTING
         self._supervisor = Supervisor(changed=self._write)
 
     def run(self, tell: Callable[[Ready], None]) -> None:
@@ -44,12 +62,12 @@ class Stack:
 
         Raises StackError where it cannot start; nothing is left running then.
         """
-        stack_state.take(self._settings.home)
+        take(self._settings.home)
         with self._supervisor.signals():
             try:
                 self._write()
                 ready = self._start()
-                self._phase = stack_state.READY
+                self._phase = READY
                 self._write()
                 tell(ready)
                 self._supervisor.tend()
@@ -62,10 +80,10 @@ class Stack:
             ) as error:
                 raise StackError(str(error)) from error
             finally:
-                self._phase = stack_state.STOPPING
+                self._phase = STOPPING
                 self._write()
                 self._supervisor.stop()
-                stack_state.forget_state(self._settings.home)
+                forget_state(self._settings.home)
 
     def _start(self) -> Ready:
         ports = Ports(self._settings.home)
@@ -192,7 +210,7 @@ class Stack:
             filled=filled,
             processes=tuple(rows),
         )
-        stack_state.write_state(home, state)
+        write_state(home, state)
 
 
 class PortBusy(StackError):

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import requests
 
-from runtime import demo_key
+from runtime.stack import demo_key
 from runtime.settings import Settings
-from runtime.stack_state import StackError, read_state
+from runtime.stack.state import StackError, read_state
 
 #: Seconds to connect, and to read: above the 30 that a `?wait=` may hold a request.
 TIMEOUT: Final = (3.05, 40)

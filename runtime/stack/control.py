@@ -9,9 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from runtime import demo_key, homes, probe, processes, stack_state
+from runtime.stack import demo_key, homes, probe, processes
 from runtime.settings import Settings
-from runtime.stack_state import Ready, StackError, StackTaken, State
+from runtime.stack.state import (
+    READY,
+    Ready,
+    StackError,
+    StackTaken,
+    State,
+    is_taken,
+    read_state,
+)
 
 #: Seconds a stack has to start: two groups of processes and an empty database.
 START_WAIT: Final = 150.0
@@ -25,7 +33,7 @@ def start(settings: Settings, *, workers: int) -> Ready:
     Raises StackError, with the end of the stack's log, where it does not.
     """
     home = settings.home.resolve()
-    if stack_state.is_taken(home):
+    if is_taken(home):
         raise StackTaken(home)
     log = homes.folder(home, "logs") / "stack.log"
     log.unlink(missing_ok=True)  # its end must not be an older run's
@@ -53,14 +61,14 @@ def stop(home: Path) -> bool:
 
     Raises StackError where it does not stop in time.
     """
-    state = stack_state.read_state(home)
+    state = read_state(home)
     if state is None:
         return False
     # The lock is held, so this process is the stack's and no other's.
     os.kill(state.pid, signal.SIGTERM)
 
     def stopped() -> bool:
-        return not stack_state.is_taken(home)
+        return not is_taken(home)
 
     if not processes.wait_until(stopped, seconds=STOP_WAIT):
         raise StackError(
@@ -72,7 +80,7 @@ def stop(home: Path) -> bool:
 
 def status(home: Path) -> dict[str, Any] | None:
     """What runs in ``home``, each process asked now; None where nothing does."""
-    state = stack_state.read_state(home)
+    state = read_state(home)
     if state is None:
         return None
     return {
@@ -97,8 +105,8 @@ def _wait_for(child: subprocess.Popen[bytes], home: Path) -> State | None:
     def settled() -> bool:
         if child.poll() is not None:
             return True
-        state = stack_state.read_state(home)
-        if state is None or (state.pid, state.phase) != (child.pid, stack_state.READY):
+        state = read_state(home)
+        if state is None or (state.pid, state.phase) != (child.pid, READY):
             return False
         found.append(state)
         return True

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Final
 
-from runtime.api_client import Api, settled, words
-from runtime.stack_state import StackError
+from runtime.cli.api_client import Api, settled, words
+from runtime.stack.state import StackError
 
 #: Submissions in flight: enough to keep a service busy, few enough for its threads.
 IN_FLIGHT: Final = 8

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime import demo_key
+from runtime.stack import demo_key
 
 if TYPE_CHECKING:
-    from runtime.doctor import Finding
-    from runtime.stack_state import Ready
+    from runtime.cli.doctor import Finding
+    from runtime.stack.state import Ready
 
 #: Columns where the output is no terminal that could say how wide it is.
 WIDTH: Final = 160

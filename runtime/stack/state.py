@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runtime import homes, processes
+from runtime.stack import homes, processes
 from runtime.settings import Settings
 
 #: The phases of a stack, in their order.

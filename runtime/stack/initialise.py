@@ -5,7 +5,8 @@ from __future__ import annotations
 from domain.submission import Mode
 from persistence import mongo
 from persistence.keys import Role
-from runtime import container, demo_key
+from runtime import container
+from runtime.stack import demo_key
 from runtime.settings import Settings
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime import probe
+from runtime.stack import probe
 
 #: Seconds a program of ours has to stop: longer than the slowest provider call (10 s)
 #: and the settle after it (4 s).

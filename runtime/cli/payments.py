@@ -14,11 +14,11 @@ import click
 
 from domain.errors import PaymentsError
 from domain.money import Money
-from runtime.stack_state import settings_of
+from runtime.stack.state import settings_of
 
 if TYPE_CHECKING:
-    from runtime.api_client import Api
-    from runtime.submit import Job, Outcome
+    from runtime.cli.api_client import Api
+    from runtime.cli.submit import Job, Outcome
 
 
 @click.command()
@@ -37,7 +37,7 @@ def submit(file: IO[str], wait: float, as_json: bool) -> None:
     Each line is a payment, or {"idempotency_key": …, "payment": {…}, "expect": …}.
     Submitting a file again submits nothing twice.
     """
-    from runtime.submit import read_jobs
+    from runtime.cli.submit import read_jobs
 
     jobs = read_jobs(file)
     with _api() as api:
@@ -63,7 +63,7 @@ def show(payment_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"payment": payment, "events": events}, indent=2))
         return
-    from runtime import told
+    from runtime.cli import told
 
     click.echo(told.table(["field", "value"], list(_fields(payment))))
     if events:
@@ -75,7 +75,7 @@ def show(payment_id: str, as_json: bool) -> None:
 @contextmanager
 def _api() -> Iterator[Api]:
     settings = settings_of(os.environ)
-    from runtime.api_client import api_of
+    from runtime.cli.api_client import api_of
 
     api = api_of(settings, os.environ)
     try:
@@ -89,7 +89,7 @@ def _with_progress(api: Api, jobs: list[Job], wait: float) -> list[Outcome]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from runtime.submit import submit as submit_jobs
+    from runtime.cli.submit import submit as submit_jobs
 
     console = Console(stderr=True)
     shown = console.is_terminal
@@ -101,7 +101,7 @@ def _with_progress(api: Api, jobs: list[Job], wait: float) -> list[Outcome]:
 
 
 def _table(outcomes: list[Outcome]) -> str:
-    from runtime import told
+    from runtime.cli import told
 
     columns = [
         *("reference", "provider", "amount", "status", "error", "expected", "ok"),

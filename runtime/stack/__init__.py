@@ -1,0 +1,1 @@
+"""A whole deployment on one machine: servers, simulators, programs, supervised."""
