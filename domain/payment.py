@@ -32,6 +32,9 @@ BELL_GRACE: Final = timedelta(seconds=2)
 #: after it. Shorter than that, a long pause of a live worker would cost a resend.
 LEASE: Final = timedelta(seconds=15)
 
+#: Whom an answer waits for where it does not say it better.
+_WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
+
 
 class Kind(StrEnum):
     """What an operation does."""
@@ -198,7 +201,8 @@ class Payment:
         data = _data(answer=answer.verdict, request_id=answer.request_id)
         if answer.failure is not None:
             data["code"] = answer.failure.decline_code or answer.failure.code
-        operation = replace(self.operation, waiting_for=answer.waiting_for)
+        waiting_for = answer.waiting_for or _WAITS.get(answer.verdict)
+        operation = replace(self.operation, waiting_for=waiting_for)
         moved = answer.moved.minor if answer.moved is not None else 0
         return replace(
             self._step(

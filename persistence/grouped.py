@@ -11,6 +11,7 @@ from typing import Final
 
 from domain.errors import StoreUnavailable
 from domain.payment import Payment
+from persistence.codec import Document
 from persistence.mongo import OPERATION_TIMEOUT
 from persistence.payments import MongoPayments
 
@@ -19,7 +20,7 @@ GROUP: Final = 64
 #: Payments that may wait for an insert; beyond it a client is told to come later.
 WAITING: Final = 512
 
-_Asked = tuple[Payment, "Future[Payment]"]
+_Asked = tuple[Payment, Document, "Future[Payment]"]
 
 
 class GroupedPayments(MongoPayments):
@@ -32,17 +33,21 @@ class GroupedPayments(MongoPayments):
     _starting = threading.Lock()
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore; also StoreUnavailable where too many wait already."""
-        asked = [self._ask(payment) for payment in payments]
+        """See PaymentStore; also StoreUnavailable where too many wait already.
+
+        Payments are encoded before they wait, so that one which cannot be stays alone.
+        """
+        encoded = [(payment, self._encoded(payment)) for payment in payments]
+        asked = [self._ask(payment, document) for payment, document in encoded]
         try:
             return [future.result(2 * OPERATION_TIMEOUT) for future in asked]
         except FutureTimeout:
             raise StoreUnavailable from None
 
-    def _ask(self, payment: Payment) -> Future[Payment]:
+    def _ask(self, payment: Payment, document: Document) -> Future[Payment]:
         future: Future[Payment] = Future()
         try:
-            self._inbox().put_nowait((payment, future))
+            self._inbox().put_nowait((payment, document, future))
         except Full:
             raise StoreUnavailable("too many payments wait to be stored") from None
         return future
@@ -70,10 +75,11 @@ class GroupedPayments(MongoPayments):
 
     def _write_group(self, group: list[_Asked]) -> None:
         try:
-            stored = super().insert_many([payment for payment, _ in group])
+            payments = [payment for payment, _, _ in group]
+            stored = self._insert(payments, [document for _, document, _ in group])
         except Exception as error:
-            for _, future in group:
+            for *_, future in group:
                 future.set_exception(error)
             return
-        for (_, future), payment in zip(group, stored, strict=True):
+        for (*_, future), payment in zip(group, stored, strict=True):
             future.set_result(payment)

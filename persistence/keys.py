@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from collections.abc import Callable, Mapping
 
+from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from domain.errors import PaymentsError
@@ -110,7 +111,7 @@ class ApiKeys:
             return [_key(document) for document in found]
 
     def roll(self, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
-        """A successor of the key, which itself lives on for ``overlap``.
+        """A successor of a living key, which itself lives on for ``overlap``.
 
         Raises KeyNotFound.
         """
@@ -125,13 +126,16 @@ class ApiKeys:
         return self._end(key_id, self._clock())
 
     def _end(self, key_id: str, at: datetime) -> ApiKey:
+        """The key, which ends at ``at`` or had an earlier end."""
+        alive = [{"expires_at": None}, {"expires_at": {"$gt": self._clock()}}]
         with answering():
             found = self._keys.find_one_and_update(
-                {"_id": key_id},
+                {"_id": key_id, "$or": alive},
                 [{"$set": {"expires_at": {"$min": ["$expires_at", at]}}}],
+                return_document=ReturnDocument.AFTER,
             )
         if found is None:
-            raise KeyNotFound(f"there is no key {key_id}")
+            raise KeyNotFound(f"there is no living key {key_id}")
         return _key(found)
 
     def _remembered(self, digest: str) -> ApiKey | None:

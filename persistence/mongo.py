@@ -20,10 +20,8 @@ from persistence.codec import Document
 
 log = logging.getLogger(__name__)
 
-#: Seconds to find a primary. A request should hear 503 well before its client's
-#: own timeout; an election takes a second or two, so workers simply try again.
-SELECTION_TIMEOUT: Final = 2.0
-#: Seconds for one operation, its retries included.
+#: Seconds for one operation: finding a primary, and its retries, included. An
+#: election takes a second or two; a request should hear 503 before its client gives up.
 OPERATION_TIMEOUT: Final = 4.0
 #: Seconds to hear from the primary: a health check is asked every few seconds.
 PING_TIMEOUT: Final = 1.0
@@ -84,7 +82,6 @@ def connect(url: str, database: str) -> Database[Document]:
         tz_aware=True,
         appname="payments",
         maxPoolSize=POOL,
-        serverSelectionTimeoutMS=int(SELECTION_TIMEOUT * 1000),
         connectTimeoutMS=1000,
         timeoutMS=int(OPERATION_TIMEOUT * 1000),
     )

@@ -52,7 +52,17 @@ class MongoPayments:
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
-        documents = [encode(payment, self._vault) for payment in payments]
+        return self._insert(payments, [self._encoded(payment) for payment in payments])
+
+    def _encoded(self, payment: Payment) -> Document:
+        return encode(payment, self._vault)
+
+    def _insert(
+        self, payments: Sequence[Payment], documents: Sequence[Document]
+    ) -> list[Payment]:
+        """Inserts ``documents``, which are the ``payments``, encoded."""
+        if not payments:
+            return []
         taken: set[int] = set()
         with answering():
             try:

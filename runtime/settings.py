@@ -119,6 +119,10 @@ class Settings:
                 raise SettingsError(f"{name} cannot be {text!r}") from None
         settings = cls(**given)  # type: ignore[arg-type]  # each field has its reader
         settings._check()
+        if environment.get("STRIPE_LOG"):
+            raise SettingsError(
+                "STRIPE_LOG makes Stripe's library print what it sends. Unset it"
+            )
         return settings
 
     def environment(self) -> dict[str, str]:

@@ -4,11 +4,8 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile(
-    "unit",
-    deadline=None,
-    max_examples=100,
-    # A gate that fails must fail for everybody.
-    derandomize="CI" in os.environ,
-)
-settings.load_profile("unit")
+# A gate that fails must fail for everybody, so it tries the same examples each time.
+settings.register_profile("unit", deadline=None, max_examples=100, derandomize=True)
+# HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("explore", deadline=None, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))

@@ -134,14 +134,15 @@ def test_the_key_asked_for_longest_ago_makes_room(
     assert [keys.find(secret) is not None for secret in secrets] == [False, True]
 
 
-def test_a_revoked_key_cannot_be_given_more_time(
+def test_a_revoked_key_has_no_successor_and_gets_no_more_time(
     keys: ApiKeys, elsewhere: ApiKeys, clock: _Clock
 ) -> None:
     key, secret = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
-    keys.revoke(key.id)
-    clock.now += timedelta(seconds=1)
-    keys.roll(key.id, overlap=DAY)
+    assert keys.revoke(key.id).expires_at == clock.now
+    with pytest.raises(KeyNotFound):
+        keys.roll(key.id, overlap=DAY)
     assert elsewhere.find(secret) is None
+    assert len(keys.list("shop")) == 1
 
 
 def test_a_key_that_is_not_there_is_named(keys: ApiKeys) -> None:

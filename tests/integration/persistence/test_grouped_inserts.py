@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from pymongo.database import Database
@@ -16,7 +17,7 @@ from persistence.codec import Document
 from persistence.grouped import GroupedPayments
 from persistence.vault import Vault
 from runtime.container import clock
-from tests.suites.samples import SHOP, payment
+from tests.suites.samples import SHOP, payment, submission
 
 
 @pytest.fixture
@@ -79,3 +80,17 @@ def test_more_than_may_wait_are_told_to_come_later(
     assert all(isinstance(error, StoreUnavailable) for error in refused)
     stored = store.page(SHOP, Query(limit=300))
     assert len(stored) == errors.count(None)
+
+
+def test_a_payment_that_cannot_be_encoded_fails_alone(
+    payments_db: Database[Document], vault: Vault, many: ThreadPoolExecutor
+) -> None:
+    store = GroupedPayments(payments_db, vault, holder="web")
+    broken = replace(payment(1), submission=replace(submission(), email="\ud800"))
+    asked = [
+        many.submit(store.insert_many, [one])
+        for one in [broken, *(payment(number) for number in range(2, 30))]
+    ]
+    errors = [one.exception() for one in asked]
+    assert isinstance(errors[0], UnicodeEncodeError)
+    assert errors[1:] == [None] * 28

@@ -109,6 +109,17 @@ def test_a_payer_who_must_act_is_told_where() -> None:
     assert waiting.due_at is None
 
 
+@pytest.mark.parametrize(
+    ("verdict", "whom"),
+    [(Verdict.PENDING, "the provider"), (Verdict.ACTION_REQUIRED, "the payer")],
+)
+def test_an_answer_that_does_not_say_so_still_names_whom_it_waits_for(
+    verdict: Verdict, whom: str
+) -> None:
+    waiting = payment().sent("{}", now=NOW).settle(Answer(verdict), now=NOW, jitter=0)
+    assert waiting.operation.waiting_for == whom
+
+
 def test_what_was_not_executed_is_tried_again_with_the_same_key_and_body() -> None:
     retrying = _running().settle(NotExecuted("busy"), now=NOW, jitter=1.0)
     assert (retrying.operation.state, retrying.due_at) == (State.RETRYING, NOW + SECOND)

@@ -98,3 +98,8 @@ def test_real_money_never_meets_a_simulator_or_a_test_key(
 def test_play_money_never_meets_a_live_account(change: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         Settings.read(change)
+
+
+def test_stripes_library_must_not_print_what_it_sends() -> None:
+    with pytest.raises(SettingsError, match="STRIPE_LOG"):
+        Settings.read({"STRIPE_LOG": "debug"})
