@@ -14,7 +14,7 @@ STRIPE_LIVE: Final = "https://api.stripe.com"
 PAYPAL_LIVE: Final = "https://api-m.paypal.com"
 PAYPAL_SANDBOX: Final = "https://api-m.sandbox.paypal.com"
 #: What the simulators are given where no credentials are set.
-SIMULATOR_SECRET: Final = "sk_test_simulator"  # nosec B105: opens a simulator only
+SIMULATOR_SECRET: Final = "sk_test_simulator"
 SIMULATOR_CLIENT: Final = "simulator"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -149,8 +149,25 @@ class SayingProvider:
         return self.said
 
 
+def granian(port: int) -> list[str]:
+    """The command that the product itself runs; it reads its port from settings."""
+    return [sys.executable, "-m", "web"]
+
+
+def gunicorn(port: int) -> list[str]:
+    """The command for gunicorn.
+
+    Its threads are Python's own, so that coverage sees them; granian's are Rust's.
+    """
+    options = ["--bind", f"127.0.0.1:{port}", "--threads", "64", "--no-control-socket"]
+    return [sys.executable, "-m", "gunicorn", "web.app:from_environment()", *options]
+
+
+Serve = Callable[[int], list[str]]
+
+
 @contextmanager
-def running_web(settings: Settings) -> Iterator[RunningWeb]:
+def running_web(settings: Settings, serve: Serve = granian) -> Iterator[RunningWeb]:
     """A web process on ``settings`` but for the port, once it is alive."""
     settings = replace(settings, host="127.0.0.1", port=processes.free_port())
     log = settings.home / "web.log"
@@ -165,7 +182,7 @@ def running_web(settings: Settings) -> Iterator[RunningWeb]:
 
     with processes.running(
         "web",
-        [sys.executable, "-m", "web"],
+        serve(settings.port),
         environment={**os.environ, **settings.environment()},
         log=log,
         ready=alive,
@@ -176,7 +193,12 @@ def running_web(settings: Settings) -> Iterator[RunningWeb]:
 
 @contextmanager
 def prepared_web(
-    home: Path, mongo_url: str, redis_url: str, **changed: Any
+    home: Path,
+    mongo_url: str,
+    redis_url: str,
+    *,
+    serve: Serve = granian,
+    **changed: Any,
 ) -> Iterator[RunningWeb]:
     """A web process on a new database with its indexes, dropped at the end."""
     settings = Settings(
@@ -189,7 +211,7 @@ def prepared_web(
     )
     initialise(settings)
     try:
-        with running_web(replace(settings, **changed)) as running:
+        with running_web(replace(settings, **changed), serve) as running:
             yield running
     finally:
         database = container.open_database(settings)

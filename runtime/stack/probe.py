@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from ipaddress import ip_address
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -65,7 +66,10 @@ def _mongo(url: str) -> bool:
 
 def reachable(host: str) -> str:
     """Where to reach a server that listens on ``host``, which may mean everywhere."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    try:
+        return "127.0.0.1" if ip_address(host).is_unspecified else host
+    except ValueError:
+        return host  # a name
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from bench.figures import Percentiles, Round, medians, percentiles
 from bench.machine import this_machine
-from bench.report import BEGIN, END, Report, refreshed
+from bench.report import BEGIN, END, Report, reading, refreshed
 
 
 def measured(side: str, number: int, seconds: float, cpu: dict[str, float]) -> Round:
@@ -73,6 +73,17 @@ def test_medians_leave_out_what_a_side_cannot_say() -> None:
     report = two_rounds()
     assert "captured_p50" in medians(report.of("ours"))
     assert "captured_p50" not in medians(report.of("peer"))
+
+
+def test_the_reading_says_how_far_the_target_is() -> None:
+    report = two_rounds()
+    assert reading(report) == (
+        "2.50 times the throughput (the target is 3, the least is 1) at 0.60 times the"
+        " CPU (the target is 0.33): no slower, and the target is not reached."
+    )
+    rounds = [replace(one, seconds=9.0) for one in report.of("ours")]
+    slower = replace(report, rounds=(*rounds, *report.of("peer")))
+    assert "slower than the plain side" in reading(slower)
 
 
 def test_a_page_keeps_everything_around_its_figures() -> None:
