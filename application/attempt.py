@@ -50,11 +50,11 @@ def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
     """
     claims = [_next_step(payment, tools) for payment in tools.store.load_due(ids)]
     won = tools.store.claim_many(claims)
-    escalated = [payment for payment in won if payment.settled]
-    if escalated:
-        yield [Settled(payment, ESCALATED) for payment in escalated]
     tools.held.update(payment.id for payment in won)
     try:
+        escalated = [payment for payment in won if payment.settled]
+        if escalated:
+            yield [Settled(payment, ESCALATED) for payment in escalated]
         for group in _called(won, tools):
             now, jitter = tools.clock(), tools.jitter
             steps = {
