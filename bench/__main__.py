@@ -23,7 +23,7 @@ from bench.figures import Round
 from bench.machine import this_machine
 from bench.ours import OURS
 from bench.peer import PEER
-from bench.report import Report, refreshed, told
+from bench.report import Report, reading, refreshed, told
 from bench.rounds import Plan, play
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
@@ -123,6 +123,8 @@ def _print_table(report: Report) -> None:
     for row in report.rows():
         table.add_row(*row)
     Console(highlight=False).print(table)
+    if report.ratios():
+        print(reading(report))
 
 
 def _say(what: str) -> None:

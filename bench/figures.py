@@ -31,6 +31,8 @@ class Round:
     payments: int
     seconds: float  #: from the first request to the last settled payment
     cpu: Mapping[str, float]  #: CPU seconds by process, children included
+    #: CPU seconds of the simulator, whose work is the same for both sides.
+    yardstick: float
     others: float  #: cores that programs apart from the benchmark kept busy
     accepted: Percentiles  #: from the request to its 202
     charged: Percentiles  #: from the request to the charge in Stripe's ledger
@@ -46,6 +48,8 @@ class Round:
             "cpu": sum(self.cpu.values()) * each,
             "cpu_python": (sum(self.cpu.values()) - servers) * each,
             "cpu_servers": servers * each,
+            "yardstick": self.yardstick * each,
+            "cpu_relative": sum(self.cpu.values()) / self.yardstick,
             "others": self.others,
         }
         for name in ("accepted", "charged", "captured"):
@@ -63,6 +67,8 @@ FIGURES: Final[Mapping[str, str]] = {
     "cpu": "CPU ms/payment",
     "cpu_python": "… Python",
     "cpu_servers": "… Redis, MongoDB",
+    "yardstick": "simulator's CPU ms",
+    "cpu_relative": "CPU in simulator's",
     "accepted_p50": "202 in ms, p50",
     "accepted_p95": "… p95",
     "accepted_p99": "… p99",
@@ -75,7 +81,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "others": "others' cores",
 }
 #: Figures that are also given as ours divided by the peer's.
-RATIOS: Final = ("throughput", "cpu", "cpu_python")
+RATIOS: Final = ("throughput", "cpu", "cpu_python", "cpu_relative")
 
 
 def percentiles(seconds: Iterable[float]) -> Percentiles:

@@ -24,6 +24,7 @@ class Window:
     submissions: Sequence[Submission]
     charges: Sequence[tuple[str, float]]  #: as stripe.charges gives them
     cpu: Mapping[str, float]  #: seconds by process
+    yardstick: float  #: CPU seconds of the simulator
     others: float  #: cores that other programs kept busy
 
 
@@ -49,6 +50,7 @@ def judge(
         payments=len(window.submissions),
         seconds=max(settled.values()) - window.start,
         cpu=window.cpu,
+        yardstick=window.yardstick,
         others=window.others,
         accepted=percentiles(one.seconds for one in window.submissions),
         charged=percentiles(charged[name] - sent[name] for name in charged),

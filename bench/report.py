@@ -15,6 +15,9 @@ from bench.peer import PEER
 
 SIDES: Final = (OURS, PEER)
 BEGIN: Final = "<!-- figures: begin, written by make bench -->"
+#: The target: times the plain side's throughput, at this part of its CPU.
+FASTER: Final = 3.0
+CHEAPER: Final = 1 / 3
 END: Final = "<!-- figures: end -->"
 
 
@@ -98,11 +101,25 @@ def refreshed(page: str, report: Report) -> str:
     return f"{head}{BEGIN}\n{_markdown(report)}{END}{foot}"
 
 
+def reading(report: Report) -> str:
+    """What the ratios of a run of both sides say, beside what they should."""
+    faster = median(report.ratios()["throughput"])
+    cheaper = median(report.ratios()["cpu"])
+    slower = "slower than the plain side" if faster < 1 else "no slower"
+    reached = faster >= FASTER and cheaper <= CHEAPER
+    return (
+        f"{faster:.2f} times the throughput (target {FASTER:.0f}, least 1) at"
+        f" {cheaper:.2f} times the CPU (target {CHEAPER:.2f}): {slower}, and the target"
+        f" is {'reached' if reached else 'not reached'}."
+    )
+
+
 def _markdown(report: Report) -> str:
     columns = report.columns()
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *report.rows()]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"`{report.command}`, {report.machine.told()}.\n\n{table}\n"
+    about = f"`{report.command}`, {report.machine.told()}."
+    return f"{about}\n\n{table}\n\n{reading(report)}\n"
 
 
 def _shown(value: float | None) -> str:

@@ -30,7 +30,8 @@ SLOWEST: Final = 25
 LOOK: Final = 0.1
 #: Seconds after the last charge in which its outcome is still being stored.
 TAIL: Final = 0.25
-#: The load generator, and the simulator below it.
+#: The simulator; and the load generator, with the simulator below it.
+STRIPE: Final = "stripe"
 BENCH: Final = "bench"
 #: Seconds that the last outcomes may take to be stored, once all is charged.
 OUTCOME_WAIT: Final = 10.0
@@ -53,14 +54,16 @@ def play(side: Side, number: int, plan: Plan, home: Path) -> Round:
     Raises BenchError where it cannot be measured at all.
     """
     home.mkdir(parents=True)
-    with stripe.serving(home / "stripe.log", plan.latency) as stripe_url:
+    with stripe.serving(home / "stripe.log", plan.latency) as (stripe_url, pid):
         with side.start(home / side.name, stripe_url) as running:
-            window = asyncio.run(_measure(running, stripe_url, plan))
+            window = asyncio.run(_measure(running, stripe_url, pid, plan))
             stored = _outcomes(running)
     return judge(side.name, number, window, stored)
 
 
-async def _measure(running: Running, stripe_url: str, plan: Plan) -> Window:
+async def _measure(
+    running: Running, stripe_url: str, stripe_pid: int, plan: Plan
+) -> Window:
     timeout = aiohttp.ClientTimeout(total=REQUEST_WAIT)
     connector = aiohttp.TCPConnector(limit=plan.connections)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -71,7 +74,7 @@ async def _measure(running: Running, stripe_url: str, plan: Plan) -> Window:
         await asyncio.sleep(TAIL)
         references = [f"order-{place}" for place in range(plan.payments)]
         # Ours as well, for what is left over is other programs' work.
-        roots = {**running.processes, BENCH: os.getpid()}
+        roots = {**running.processes, STRIPE: stripe_pid, BENCH: os.getpid()}
         before, start = cpu.read(roots), time.time()
         submissions = await submit(
             session, running, references, connections=plan.connections
@@ -82,13 +85,12 @@ async def _measure(running: Running, stripe_url: str, plan: Plan) -> Window:
         await asyncio.sleep(TAIL)
         after, end = cpu.read(roots), time.time()
         charges = await stripe.charges(session, stripe_url, after=WARM_UP)
-    used = {
-        name: after.processes[name] - before.processes[name]
-        for name in running.processes
-    }
+    used = {name: after.processes[name] - before.processes[name] for name in roots}
+    yardstick = used.pop(STRIPE)
+    del used[BENCH]
     ours = after.all_told - before.all_told
     others = (after.machine - before.machine - ours) / (end - start)
-    return Window(start, submissions, charges, used, max(others, 0.0))
+    return Window(start, submissions, charges, used, yardstick, max(others, 0.0))
 
 
 async def _charged(

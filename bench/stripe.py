@@ -15,15 +15,15 @@ from bench.children import LOOPBACK, free_port, listens, running
 
 
 @contextmanager
-def serving(log: Path, latency: float) -> Iterator[str]:
-    """The base URL of a fresh simulator; each of its calls takes ``latency`` s."""
+def serving(log: Path, latency: float) -> Iterator[tuple[str, int]]:
+    """Base URL and pid of a fresh simulator; its calls take ``latency`` seconds."""
     port = free_port()
     command = (
         *(sys.executable, "-m", "simulators", "stripe", "--port", str(port)),
         *("--latency", str(latency)),
     )
-    with running(command, log=log, ready=lambda: listens(port)):
-        yield f"http://{LOOPBACK}:{port}"
+    with running(command, log=log, ready=lambda: listens(port)) as pid:
+        yield f"http://{LOOPBACK}:{port}", pid
 
 
 async def charges(

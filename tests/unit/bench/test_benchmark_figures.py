@@ -20,6 +20,7 @@ def measured(side: str, number: int, seconds: float, cpu: dict[str, float]) -> R
         payments=1000,
         seconds=seconds,
         cpu=cpu,
+        yardstick=2.0,
         others=0.5,
         accepted=Percentiles(1, 2, 3),
         charged=Percentiles(4, 5, 6),
@@ -53,6 +54,7 @@ def test_cpu_is_milliseconds_a_payment_and_split_into_python_and_servers() -> No
     figures = found.figures()
     assert figures["throughput"] == 500
     assert figures["cpu"] == 2.0
+    assert (figures["yardstick"], figures["cpu_relative"]) == (2.0, 1.0)
     assert (figures["cpu_python"], figures["cpu_servers"]) == (1.5, 0.5)
 
 
@@ -78,8 +80,8 @@ def test_medians_leave_out_what_a_side_cannot_say() -> None:
 def test_the_reading_says_how_far_the_target_is() -> None:
     report = two_rounds()
     assert reading(report) == (
-        "2.50 times the throughput (the target is 3, the least is 1) at 0.60 times the"
-        " CPU (the target is 0.33): no slower, and the target is not reached."
+        "2.50 times the throughput (target 3, least 1) at 0.60 times the CPU"
+        " (target 0.33): no slower, and the target is not reached."
     )
     rounds = [replace(one, seconds=9.0) for one in report.of("ours")]
     slower = replace(report, rounds=(*rounds, *report.of("peer")))

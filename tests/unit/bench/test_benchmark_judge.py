@@ -24,7 +24,7 @@ def window(
         Submission("order-1", START, 0.01, 202),
         Submission("order-2", START, 0.01, status),
     ]
-    return Window(START, submissions, charges, {"web": 0.5}, 0.0)
+    return Window(START, submissions, charges, {"web": 0.5}, 0.5, 0.0)
 
 
 def test_a_side_that_stores_nothing_settles_with_the_last_charge() -> None:
