@@ -8,17 +8,17 @@ import paypalrestsdk
 import pytest
 
 # The package ships no types: each of these lines hides one missing stub.
-from paypalserversdk.configuration import (  # type: ignore[import-untyped]
+from paypalserversdk.configuration import (
     Environment,
     Server,
 )
-from paypalserversdk.exceptions.error_exception import (  # type: ignore[import-untyped]
+from paypalserversdk.exceptions.error_exception import (
     ErrorException,
 )
-from paypalserversdk.http.auth.o_auth_2 import (  # type: ignore[import-untyped]
+from paypalserversdk.http.auth.o_auth_2 import (
     ClientCredentialsAuthCredentials,
 )
-from paypalserversdk.paypal_serversdk_client import (  # type: ignore[import-untyped]
+from paypalserversdk.paypal_serversdk_client import (
     PaypalServersdkClient,
 )
 

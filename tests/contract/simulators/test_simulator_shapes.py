@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 # Its types are a package of their own, which only this module would need.
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 
 from tests.contract.simulators.simulator_process import (
