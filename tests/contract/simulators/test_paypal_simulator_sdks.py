@@ -7,20 +7,10 @@ from collections.abc import Iterator
 import paypalrestsdk
 import pytest
 
-# The package ships no types: each of these lines hides one missing stub.
-from paypalserversdk.configuration import (
-    Environment,
-    Server,
-)
-from paypalserversdk.exceptions.error_exception import (
-    ErrorException,
-)
-from paypalserversdk.http.auth.o_auth_2 import (
-    ClientCredentialsAuthCredentials,
-)
-from paypalserversdk.paypal_serversdk_client import (
-    PaypalServersdkClient,
-)
+from paypalserversdk.configuration import Environment, Server
+from paypalserversdk.exceptions.error_exception import ErrorException
+from paypalserversdk.http.auth.o_auth_2 import ClientCredentialsAuthCredentials
+from paypalserversdk.paypal_serversdk_client import PaypalServersdkClient
 
 from tests.contract.simulators.simulator_process import Simulator, new_key, order_body
 
