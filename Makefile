@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRODUCT := application domain persistence providers runtime simulators web workers
 PACKAGES := $(PRODUCT) bench examples tests
-# Each suite keeps its own coverage, subprocesses included.
-SUITE = COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q tests/$@
+export BLACK_CACHE_DIR := $(CURDIR)/build/black
+
+# Each suite keeps its own coverage, subprocesses included, and its files in build.
+SUITE = COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q --basetemp=build/pytest/$@ tests/$@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
@@ -30,14 +32,14 @@ down: setup ## Stop a stack that was started with `payments up --detach`
 
 ##@ Test
 test: gates ## Set up and pass every gate
-gates: setup-dev ## Run the gates in the plan's order and print their table
+gates: setup-dev ## Run the gates of every stage in order and print their table
 	@$(BIN)/python tests/gates.py
 health: setup-dev ## Stage 1: servers, readiness and metrics of a started stack
 	@$(SUITE)
 lint: setup-dev ## Stage 2: flake8, black, import-linter
 	@$(BIN)/flake8 $(PACKAGES)
 	@$(BIN)/black --check --quiet --diff $(PACKAGES)
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 typecheck: setup-dev ## Stage 2: mypy --strict on every package
 	@$(BIN)/mypy --strict $(PACKAGES)
 unit: setup-dev ## Stages 2 and 3: domain and application, no servers

@@ -63,6 +63,8 @@ def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
             }
             stored = tools.store.settle_many(list(steps.values()))
             tools.held.difference_update(steps)
+            for lost in steps.keys() - {payment.id for payment in stored}:
+                log.warning("lease_lost", extra={"payment": lost})
             answers = {payment.id: _named(outcome) for payment, outcome in group}
             yield [Settled(payment, answers[payment.id]) for payment in stored]
     finally:

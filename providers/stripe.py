@@ -60,6 +60,8 @@ class Stripe:
         observe: Observe,
         timeout: Timeout = TIMEOUT,
     ) -> None:
+        # Its telemetry keeps an id in the home folder and sends it with every call.
+        stripe.enable_telemetry = False
         session = PooledSession(
             connections=connections, observe=observe, timeout=timeout
         )

@@ -80,7 +80,9 @@ def make_app(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Means only tasks that are acknowledged late, of which there are none; left
+        # out, Celery advises of it at length whenever Redis goes away.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,

@@ -8,7 +8,7 @@ import threading
 from typing import Final
 
 from domain.errors import StoreUnavailable
-from domain.states import OWED
+from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
 from persistence.watch import Backlog, backlog
 from runtime import logs, metrics
@@ -29,6 +29,7 @@ def main() -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    metrics.show(metrics.OLDEST_DUE)
     log.info("exporter_ready", port=metrics.serve(settings))
     run(settings, stop)
 
@@ -46,13 +47,14 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 def run_once(found: Backlog) -> None:
     """Sets every gauge, so that a state which emptied shows 0."""
-    metrics.OPEN.clear()
-    for (provider, state), count in found.open.items():
-        metrics.OPEN.labels(provider, state).set(count)
     for state in OWED:
         metrics.DUE.labels(state).set(found.due.get(state, 0))
     for provider in ProviderName:
-        metrics.UNKNOWN.labels(provider).set(found.open.get((provider, "unknown"), 0))
+        for state in set(State) - FINAL:
+            count = found.open.get((provider, state), 0)
+            metrics.OPEN.labels(provider, state).set(count)
+        unknown = found.open.get((provider, State.UNKNOWN), 0)
+        metrics.UNKNOWN.labels(provider).set(unknown)
     metrics.OLDEST_DUE.set(found.oldest_due_seconds)
 
 

@@ -1,4 +1,4 @@
-"""Holds the coverage of each package against the plan's threshold.
+"""Holds the coverage of each package against its threshold.
 
 Domain and application are measured by the unit tests alone; the adapters by every
 suite, the processes that they started included.

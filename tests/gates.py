@@ -1,4 +1,4 @@
-"""Runs the plan's gates in its order, and prints one row for each.
+"""Runs the gates of every stage in order, and prints one row for each.
 
 Each gate is a Make target, so that what passes here passes by hand too. All of them
 run, whichever fail; the exit code is 1 where one did.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from typing import Final
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready
 from celery.worker import state
 
@@ -39,6 +41,9 @@ def serve(settings: Settings) -> None:
     """Works until TERM, then finishes what it holds."""
     logs.configure(settings, "worker")
     app, services = build(settings)
+    metrics.show(metrics.QUEUE_WAIT, metrics.SLOTS, metrics.BUSY)
+    # Who we run as is the container's matter, and the Dockerfile's user is nobody.
+    warnings.simplefilter("ignore", SecurityWarning)
     metrics.SLOTS.set(settings.worker_slots)
     metrics.BUSY.set_function(lambda: len(services.tools.held))
     threading.Thread(

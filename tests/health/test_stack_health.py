@@ -12,7 +12,7 @@ from pymongo import MongoClient, WriteConcern
 from redis import Redis
 
 from runtime.stack.process_table import PROGRAMS
-from tests.running_stack import RunningStack
+from tests.running_stack import RunningStack, payments
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +64,52 @@ def test_metrics_are_scraped_from_the_simulator_of(
     answer = requests.get(stack.processes()[name]["metrics_url"], timeout=5)
     families = {one.name for one in text_string_to_metric_families(answer.text)}
     assert "simulator_movements" in families
+
+
+MEASURED = {
+    "web": {"payments_accepted", "payments_http_seconds"},
+    "worker": {
+        "payments_settled",
+        "payments_attempts",
+        "payments_queue_wait_seconds",
+        "payments_end_to_end_seconds",
+        "payments_provider_seconds",
+        "payments_worker_slots",
+        "payments_worker_busy",
+    },
+    "exporter": {
+        "payments_due",
+        "payments_oldest_due_seconds",
+        "payments_unknown",
+        "payments_open",
+    },
+}
+
+
+def test_each_metric_is_measured_where_its_work_is_done(stack: RunningStack) -> None:
+    """A 0 from a process that does not measure would lie."""
+    line = {
+        "amount": 1999,
+        "currency": "USD",
+        "provider": "stripe",
+        "payment_method": "pm_card_visa",
+        "reference": "measured",
+    }
+    done = payments(
+        *("submit", "-", "--wait", "30"),
+        environment=stack.environment,
+        stdin=json.dumps(line),
+    )
+    assert done.returncode == 0, done.stderr
+    found = {name: _sampled(stack, name) for name in MEASURED}
+    for name, expected in MEASURED.items():
+        assert expected <= found[name]
+        others = set.union(*(found[other] for other in MEASURED if other != name))
+        assert not expected & others
+
+
+def _sampled(stack: RunningStack, name: str) -> set[str]:
+    """The metrics of a process that have a value."""
+    text = requests.get(stack.processes()[name]["metrics_url"], timeout=5).text
+    families = text_string_to_metric_families(text)
+    return {family.name for family in families if family.samples}

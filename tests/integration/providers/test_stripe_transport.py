@@ -250,3 +250,13 @@ def test_the_secret_key_is_not_logged_at_any_level(
     assert secret.startswith("sk_test_")
     assert "connectionpool" in caplog.text
     assert secret not in caplog.text
+
+
+def test_the_sdk_tells_stripe_nothing_of_this_machine(
+    make_stripe: MakeStripe, stripe_wire: Wire
+) -> None:
+    stripe = make_stripe(stripe_wire.url)
+    for _ in range(2):
+        stripe.send(written_down(stripe, a_payment()))
+    for request in stripe_wire.requests:
+        assert "telemetry" not in str(request.headers).lower()
