@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any, Final
 import requests
 
 HOME: Final = Path(".payments/demo")
+STOP: Final = f"PAYMENTS_HOME={HOME} .venv/bin/payments down"
 PAYMENTS: Final = Path(__file__).with_name("payments.ndjson")
 #: Seconds for all payments to end, the outage included; they usually need five.
 WAIT: Final = 60
@@ -36,10 +38,13 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
 
 def main() -> int:
     """0 where every payment came out as expected, and each charge once."""
+    if payments("status", "--json", stdout=subprocess.PIPE, check=False):
+        print(f"A demo runs already; {STOP} ends it.", file=sys.stderr)
+        return 1
     shutil.rmtree(HOME, ignore_errors=True)
-    say("Starting the stack: Redis, MongoDB, both simulators, web, worker, beat")
-    payments("up", "--detach", stdout=subprocess.DEVNULL)
     try:
+        say("Starting the stack: Redis, MongoDB, both simulators, web, worker, beat")
+        payments("up", "--detach", stdout=subprocess.DEVNULL)
         urls = json.loads(payments("status", "--json", stdout=subprocess.PIPE))["urls"]
         say(f"It serves {urls['api']} (API), {urls['docs']} (documentation)")
         for provider, fault in FAULTS.items():
@@ -75,7 +80,7 @@ def judge(urls: dict[str, str]) -> int:
     return 0 if charges.total() == wanted and not twice else 1
 
 
-def payments(*arguments: str, stdout: int | None = None) -> str:
+def payments(*arguments: str, stdout: int | None = None, check: bool = True) -> str:
     """Runs the command line on the demo's stack; what it printed, where piped."""
     environment = {"PAYMENTS_HOME": str(HOME), "PAYMENTS_HTTP_PORT": "0"}
     command = Path(sys.executable).with_name("payments")
@@ -83,10 +88,16 @@ def payments(*arguments: str, stdout: int | None = None) -> str:
         [command, *arguments],
         env={**os.environ, **environment},
         stdout=stdout,
+        stderr=None if check else subprocess.DEVNULL,
         text=True,
-        check=True,
+        check=check,
     )
     return done.stdout or ""
+
+
+def stop(*_: object) -> None:
+    """TERM ends the demo as Ctrl-C does: with its stack stopped."""
+    raise KeyboardInterrupt
 
 
 def say(what: str) -> None:
@@ -95,8 +106,12 @@ def say(what: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        print("The demo was interrupted.", file=sys.stderr)
+        sys.exit(130)
     except subprocess.CalledProcessError as error:
         logs = HOME / "logs"
         print(f"The demo failed: {error}. The logs are in {logs}", file=sys.stderr)
