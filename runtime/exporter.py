@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from typing import Final
@@ -23,8 +22,7 @@ log = logs.get_logger()
 
 def main() -> None:
     """Serves until TERM."""
-    settings = Settings.read(os.environ)
-    settings.require("mongo_url")
+    settings = Settings.of_process("mongo_url")
     logs.configure(settings, "exporter")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from domain.submission import Mode
+from runtime import settings_checks as checks
 
 STRIPE_LIVE: Final = "https://api.stripe.com"
 PAYPAL_LIVE: Final = "https://api-m.paypal.com"
@@ -30,8 +32,11 @@ def setting(
     read: Callable[[str], object] = str,
     secret: bool = False,
 ) -> Any:
-    """A field that the environment variable ``PAYMENTS_<name>`` sets."""
-    metadata = {"name": f"PAYMENTS_{name}", "help": help, "read": read}
+    """A field that the environment variable ``PAYMENTS_<name>`` sets.
+
+    ``read`` raises ValueError, which ends the sentence that the name begins.
+    """
+    metadata = {"name": f"{checks.PREFIX}{name}", "help": help, "read": read}
     return field(
         default=default, repr=not secret, metadata={**metadata, "secret": secret}
     )
@@ -42,47 +47,79 @@ class Settings:
     """Addresses are URLs, times are seconds."""
 
     home: Path = setting(
-        "HOME", Path(".payments"), "Data folder of the embedded servers", read=Path
+        "HOME",
+        Path(".payments"),
+        "Data folder of the embedded servers",
+        read=checks.folder,
     )
-    mode: Mode = setting("MODE", Mode.TEST, "test or live", read=Mode)
-    host: str = setting("HTTP_HOST", "127.0.0.1", "Address the API listens on")
-    port: int = setting("HTTP_PORT", 8000, "Port the API listens on", read=int)
+    mode: Mode = setting(
+        "MODE",
+        Mode.TEST,
+        "test or live",
+        read=lambda text: Mode(checks.one_of(*Mode)(text)),
+    )
+    host: str = setting(
+        "HTTP_HOST", "127.0.0.1", "Address the API listens on", read=checks.host
+    )
+    port: int = setting("HTTP_PORT", 8000, "Port the API listens on", read=checks.port)
     metrics_host: str = setting(
-        "METRICS_HOST", "127.0.0.1", "Address the metrics listen on"
+        "METRICS_HOST",
+        "127.0.0.1",
+        "Address the metrics listen on",
+        read=checks.host,
     )
     metrics_port: int = setting(
         "METRICS_PORT",
         0,
-        "Port of this process's metrics; 0 picks a free one (web serves its own)",
-        read=int,
+        "Port of this process's metrics; 0 picks a free one. Web serves its own, and"
+        " `payments up` always picks",
+        read=checks.port,
     )
     redis_url: str = setting(
-        "REDIS_URL", "", "Broker; unset: an embedded one", secret=True
+        "REDIS_URL",
+        "",
+        "Broker; unset: an embedded one",
+        read=checks.url("redis", "rediss"),
+        secret=True,
     )
     mongo_url: str = setting(
-        "MONGO_URL", "", "Database; unset: an embedded one", secret=True
+        "MONGO_URL",
+        "",
+        "Database; unset: an embedded one",
+        read=checks.url("mongodb", "mongodb+srv"),
+        secret=True,
     )
-    database: str = setting("MONGO_DATABASE", "payments", "Name of the database")
+    database: str = setting(
+        "MONGO_DATABASE", "payments", "Name of the database", read=checks.database
+    )
     encryption_keys: str = setting(
         "ENCRYPTION_KEYS",
         "",
         "Fernet keys, newest first, comma between; unset: a file in the home",
+        read=checks.fernet_keys,
         secret=True,
     )
     pepper: str = setting(
         "PEPPER",
         "",
         "Secret that API keys are hashed with; unset: a file in the home",
+        read=checks.pepper,
         secret=True,
     )
     stripe_api_base: str = setting(
-        "STRIPE_API_BASE", "", "Stripe's address; unset: the simulator"
+        "STRIPE_API_BASE",
+        "",
+        "Stripe's address; unset: the simulator",
+        read=checks.url("https", "http"),
     )
     stripe_secret_key: str = setting(
         "STRIPE_SECRET_KEY", SIMULATOR_SECRET, "Stripe's API key", secret=True
     )
     paypal_api_base: str = setting(
-        "PAYPAL_API_BASE", "", "PayPal's address; unset: the simulator"
+        "PAYPAL_API_BASE",
+        "",
+        "PayPal's address; unset: the simulator",
+        read=checks.url("https", "http"),
     )
     paypal_client_id: str = setting(
         "PAYPAL_CLIENT_ID", SIMULATOR_CLIENT, "PayPal's client id"
@@ -91,15 +128,29 @@ class Settings:
         "PAYPAL_CLIENT_SECRET", SIMULATOR_CLIENT, "PayPal's client secret", secret=True
     )
     web_threads: int = setting(
-        "WEB_THREADS", 64, "Requests one web process handles at once", read=int
+        "WEB_THREADS",
+        64,
+        "Requests one web process handles at once",
+        read=checks.number(1, 1000),
     )
     worker_slots: int = setting(
-        "WORKER_SLOTS", 100, "Provider calls one worker process has open", read=int
+        "WORKER_SLOTS",
+        100,
+        "Provider calls one worker process has open",
+        read=checks.number(1, 1000),
     )
     log_format: str = setting(
-        "LOG_FORMAT", "", "json or text; unset: text on a terminal"
+        "LOG_FORMAT",
+        "",
+        "json or text; unset: text on a terminal",
+        read=checks.one_of("json", "text"),
     )
-    log_level: str = setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_level: str = setting(
+        "LOG_LEVEL",
+        "INFO",
+        "DEBUG, INFO, WARNING or ERROR",
+        read=checks.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    )
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -107,6 +158,9 @@ class Settings:
 
         Raises SettingsError, naming the variable, where one cannot be used.
         """
+        names = [item.metadata["name"] for item in fields(cls)]
+        if wrong := checks.unknown(environment, names):
+            raise SettingsError(wrong)
         given: dict[str, object] = {}
         for item in fields(cls):
             name = item.metadata["name"]
@@ -115,14 +169,28 @@ class Settings:
                 continue
             try:
                 given[item.name] = item.metadata["read"](text)
-            except ValueError:
-                raise SettingsError(f"{name} cannot be {text!r}") from None
+            except ValueError as error:
+                raise SettingsError(f"{name} {error}") from None
         settings = cls(**given)  # type: ignore[arg-type]  # each field has its reader
         settings._check()
         if environment.get("STRIPE_LOG"):
             raise SettingsError(
                 "STRIPE_LOG makes Stripe's library print what it sends. Unset it"
             )
+        return settings
+
+    @classmethod
+    def of_process(cls, *required: str) -> Settings:
+        """This process's settings, with the fields ``required`` set.
+
+        Where they cannot be used, says so in one line and exits with 2.
+        """
+        try:
+            settings = cls.read(os.environ)
+            settings.require(*required)
+        except SettingsError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            sys.exit(2)
         return settings
 
     def environment(self) -> dict[str, str]:
@@ -144,13 +212,7 @@ class Settings:
 
     def _check(self) -> None:
         """Real money goes to real addresses only, and play money never does."""
-        if self.log_format not in ("", "json", "text"):
-            raise SettingsError("PAYMENTS_LOG_FORMAT must be json or text")
         live = self.stripe_secret_key.startswith(("sk_live_", "rk_live_"))
-        for name in ("stripe_api_base", "paypal_api_base", "redis_url", "mongo_url"):
-            url = getattr(self, name)
-            if url and not urlsplit(url).hostname:
-                raise SettingsError(f"PAYMENTS_{name.upper()} is not a URL")
         if self.mode is Mode.LIVE:
             self._check_live(live)
         elif live:

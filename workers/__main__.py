@@ -1,8 +1,6 @@
 """``python -m workers``: one worker process."""
 
-import os
-
 from runtime.settings import Settings
 from workers.app import serve
 
-serve(Settings.read(os.environ))
+serve(Settings.of_process("mongo_url", "redis_url"))

@@ -6,7 +6,6 @@ there while no worker runs, and be lost with it. Any number of beats may run.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from typing import Final
@@ -28,8 +27,7 @@ log = logs.get_logger()
 
 def main() -> None:
     """Beats until TERM."""
-    settings = Settings.read(os.environ)
-    settings.require("mongo_url", "redis_url")
+    settings = Settings.of_process("mongo_url", "redis_url")
     logs.configure(settings, "beat")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -41,7 +39,9 @@ def main() -> None:
 def run(settings: Settings, stop: threading.Event) -> None:
     """``dispatch_due`` every period until ``stop``, whatever the servers do."""
     database = open_database(settings)
-    store = MongoPayments(database, open_vault(settings), holder="beat")
+    store = MongoPayments(
+        database, open_vault(settings), holder="beat", mode=settings.mode
+    )
     bell = Bell(make_app(settings), connect_redis(settings))
     while not stop.wait(PERIOD):
         try:

@@ -65,11 +65,14 @@ def _mongo(url: str) -> bool:
 
 
 def reachable(host: str) -> str:
-    """Where to reach a server that listens on ``host``, which may mean everywhere."""
-    try:
-        return "127.0.0.1" if ip_address(host).is_unspecified else host
-    except ValueError:
-        return host  # a name
+    """The host, as in a URL, of a server that listens on ``host`` or everywhere.
+
+    Raises ValueError where it is no IP address.
+    """
+    address = ip_address(host)
+    if address.version == 6:
+        return "[::1]" if address.is_unspecified else f"[{address}]"
+    return "127.0.0.1" if address.is_unspecified else str(address)
 
 
 if __name__ == "__main__":

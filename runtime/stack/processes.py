@@ -156,7 +156,8 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
 
 def port_is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         # As servers do: a connection that is winding down does not hold the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

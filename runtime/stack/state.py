@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from runtime.stack import homes, processes
-from runtime.settings import Settings
+from runtime.settings import Settings, SettingsError
 
 #: The phases of a stack, in their order.
 STARTING: Final = "starting"
@@ -116,11 +116,15 @@ def take(home: Path) -> None:
 
     The file stays open on purpose: the kernel closes it with everything else, so who
     finds it unlocked knows that nothing of the process is left. Raises StackTaken
-    where another stack has it.
+    where another stack has it, and SettingsError where the home cannot be used.
     """
-    descriptor = os.open(
-        homes.folder(home) / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600
-    )
+    file = homes.folder(home) / "stack.lock"
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"PAYMENTS_HOME: {file} cannot be written ({error.strerror})"
+        ) from None
     # Somebody who only asks holds the lock for a moment.
     if not processes.wait_until(lambda: _lock(descriptor), seconds=ASKING):
         os.close(descriptor)

@@ -177,4 +177,17 @@ def test_a_wrong_setting_stops_the_command_and_is_named(tmp_path: Path) -> None:
     environment = environment_of(tmp_path / "wrong", PAYMENTS_HTTP_PORT="http")
     refused = payments("up", environment=environment)
     assert refused.returncode == 2
-    assert refused.stderr == "Error: PAYMENTS_HTTP_PORT cannot be 'http'\n"
+    assert refused.stderr == (
+        "Error: PAYMENTS_HTTP_PORT must be a whole number from 0 to 65535, not 'http'\n"
+    )
+
+
+def test_a_home_that_cannot_be_made_is_told_in_one_line() -> None:
+    # Not even root can make a folder there.
+    for arguments in (["up"], ["up", "--detach"]):
+        refused = payments(
+            *arguments, environment=environment_of(Path("/proc/nowhere"))
+        )
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("Error: PAYMENTS_HOME: /proc/nowhere cannot")
+        assert len(refused.stderr.splitlines()) == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ LIVE = {
     "PAYMENTS_PAYPAL_CLIENT_ID": "id",
     "PAYMENTS_PAYPAL_CLIENT_SECRET": "secret",
 }
+#: 32 bytes of zero.
+FERNET_KEY = "A" * 43 + "="
 SIMULATOR = "http://127.0.0.1:12111"
 
 
@@ -32,7 +37,7 @@ def test_an_empty_variable_is_one_that_is_not_set() -> None:
 
 def test_another_process_reads_the_same_from_the_environment_it_is_given() -> None:
     settings = Settings.read(
-        {**LIVE, "PAYMENTS_HOME": "/srv/p", "PAYMENTS_PEPPER": "x"}
+        {**LIVE, "PAYMENTS_HOME": "/srv/p", "PAYMENTS_PEPPER": "x" * 16}
     )
     assert settings.home == Path("/srv/p")
     assert Settings.read(settings.environment()) == settings
@@ -48,14 +53,121 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
     ("name", "value"),
     [
         ("PAYMENTS_HTTP_PORT", "http"),
+        ("PAYMENTS_HTTP_PORT", "65536"),
+        ("PAYMENTS_METRICS_PORT", "-1"),
+        ("PAYMENTS_HTTP_HOST", "payments.example"),
+        ("PAYMENTS_METRICS_HOST", "127.0.0"),
         ("PAYMENTS_MODE", "prod"),
         ("PAYMENTS_LOG_FORMAT", "xml"),
+        ("PAYMENTS_LOG_LEVEL", "loud"),
+        ("PAYMENTS_WEB_THREADS", "0"),
+        ("PAYMENTS_WORKER_SLOTS", "1001"),
         ("PAYMENTS_REDIS_URL", "localhost"),
+        ("PAYMENTS_REDIS_URL", "mongodb://db"),
+        ("PAYMENTS_REDIS_URL", "redis://db:99999/0"),
+        ("PAYMENTS_MONGO_URL", "redis://db"),
+        ("PAYMENTS_MONGO_DATABASE", "pay.ments"),
+        ("PAYMENTS_MONGO_DATABASE", "admin"),
+        ("PAYMENTS_STRIPE_API_BASE", "ftp://stripe"),
+        ("PAYMENTS_PAYPAL_API_BASE", "https://"),
+        ("PAYMENTS_ENCRYPTION_KEYS", f"{FERNET_KEY},short"),
+        ("PAYMENTS_PEPPER", "fifteen letters"),
+        ("PAYMENTS_HOME", __file__),
+        ("PAYMENTS_HOME", f"{__file__}/below"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError, match=name) as refused:
         Settings.read({name: value})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PAYMENTS_HTTP_PORT", "65535"),
+        ("PAYMENTS_HTTP_HOST", "::1"),
+        ("PAYMENTS_REDIS_URL", "rediss://u:p@db:6380/1"),
+        ("PAYMENTS_MONGO_URL", "mongodb://a:1,b:2/?replicaSet=rs0"),
+        ("PAYMENTS_MONGO_URL", "mongodb+srv://u:p@cluster.example/"),
+        ("PAYMENTS_ENCRYPTION_KEYS", f"{FERNET_KEY}, {FERNET_KEY}"),
+    ],
+)
+def test_what_servers_take_is_passed_on_as_it_is(name: str, value: str) -> None:
+    assert Settings.read({name: value}).environment()[name] == value
+
+
+def test_localhost_and_a_log_level_in_small_letters_are_understood() -> None:
+    settings = Settings.read(
+        {"PAYMENTS_HTTP_HOST": "localhost", "PAYMENTS_LOG_LEVEL": "debug"}
+    )
+    assert (settings.host, settings.log_level) == ("127.0.0.1", "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PAYMENTS_PEPPER", "hunter2"),
+        ("PAYMENTS_ENCRYPTION_KEYS", "hunter2"),
+        ("PAYMENTS_MONGO_URL", "mongo://u:hunter2@db"),
+        ("PAYMENTS_REDIS_URL", "http://u:hunter2@db"),
+    ],
+)
+def test_a_secret_that_cannot_be_is_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        Settings.read({name: value})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.read({"PAYMENTS_HTTP_PROT": "8001"})
+    assert str(refused.value) == (
+        "PAYMENTS_HTTP_PROT is no setting. Did you mean PAYMENTS_HTTP_PORT?"
+    )
+
+
+def test_variables_of_clients_and_of_kubernetes_are_let_be() -> None:
+    others = {
+        "PAYMENTS_URL": "http://127.0.0.1:1",
+        "PAYMENTS_API_KEY": "key",
+        "PAYMENTS_SPECS": "/specs",
+        "PAYMENTS_SERVICE_HOST": "10.0.0.1",
+        "PAYMENTS_PORT": "tcp://10.0.0.1:80",
+        "PAYMENTS_WEB_SERVICE_PORT_HTTP": "80",
+        "PAYMENTS_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    assert Settings.read(others) == Settings.read({})
+
+
+@pytest.mark.parametrize(
+    "module", ["web", "workers", "workers.beat", "runtime.exporter"]
+)
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"PAYMENTS_LOG_LEVEL": "loud"},
+            ("Error: PAYMENTS_LOG_LEVEL", "DEBUG, INFO, WARNING, ERROR, not 'loud'"),
+        ),
+        ({}, ("Error: PAYMENTS_", "_URL is not set. ")),
+    ],
+    ids=["wrong", "missing"],
+)
+def test_a_process_with_wrong_settings_says_so_in_one_line_and_exits_with_2(
+    module: str, variables: dict[str, str], told: tuple[str, str]
+) -> None:
+    others = {k: v for k, v in os.environ.items() if not k.startswith("PAYMENTS_")}
+    ended = subprocess.run(
+        [sys.executable, "-m", module],
+        env={**others, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith(told[0]) and told[1] in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_what_a_process_needs_is_named_where_it_is_missing() -> None:

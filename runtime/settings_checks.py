@@ -1,0 +1,143 @@
+"""What a variable may hold: readers that raise ValueError with the end of a sentence.
+
+The sentence begins with the variable's name. A reader of secrets never repeats them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "PAYMENTS_"
+#: Read by the command line and by the examples, not by a process of the service.
+OTHERS: Final = frozenset({"PAYMENTS_URL", "PAYMENTS_API_KEY", "PAYMENTS_SPECS"})
+#: Variables that Kubernetes sets in every pod beside a service named ``payments…``;
+#: see "Discovering services" in its documentation of services.
+_SERVICE_LINK: Final = re.compile(
+    r"PAYMENTS_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP|SCTP)\w*)"
+)
+#: 32 bytes in URL-safe base64: https://github.com/fernet/spec
+_FERNET_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
+#: What every platform and MongoDB's limit of 63 bytes allow.
+_DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+#: Characters; fewer can be guessed by whoever stole the hashes.
+_SHORTEST_PEPPER: Final = 16
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """Reads a whole number from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        wrong = f"must be a whole number from {low} to {high}, not {text!r}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(wrong) from None
+        if not low <= value <= high:
+            raise ValueError(wrong)
+        return value
+
+    return read
+
+
+port = number(0, 65535)
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    """Reads one of ``values``, in capitals or not."""
+
+    def read(text: str) -> str:
+        for value in values:
+            if value.lower() == text.lower():
+                return value
+        raise ValueError(f"must be {', '.join(values)}, not {text!r}")
+
+    return read
+
+
+def host(text: str) -> str:
+    """Reads an address to listen on; servers take no names."""
+    if text == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"must be an IP address or localhost, not {text!r}") from None
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """Reads a URL with a host. It may hold a password, so it is never repeated."""
+
+    def read(text: str) -> str:
+        wrong = f"must be a URL: {' or '.join(f'{one}://…' for one in schemes)}"
+        try:
+            parts = urlsplit(text)
+            # A database's URL may name several hosts, which have no one port.
+            several = parts.scheme.startswith("mongodb")
+            _ = None if several else parts.port
+        except ValueError:
+            raise ValueError(wrong) from None
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(wrong)
+        return text
+
+    return read
+
+
+def database(text: str) -> str:
+    """Reads a name for a database of ours."""
+    if not _DATABASE.fullmatch(text) or text in ("admin", "config", "local"):
+        raise ValueError(
+            "must be 1 to 63 letters, digits, _ or -, and none of MongoDB's own"
+            f" databases; not {text!r}"
+        )
+    return text
+
+
+def fernet_keys(text: str) -> str:
+    """Reads Fernet keys with commas between."""
+    keys = [key.strip() for key in text.split(",") if key.strip()]
+    if not keys or not all(map(_FERNET_KEY.fullmatch, keys)):
+        raise ValueError(
+            "must be Fernet keys (each 32 bytes as 44 characters of URL-safe base64),"
+            " with a comma between"
+        )
+    return text
+
+
+def pepper(text: str) -> str:
+    """Reads a secret that cannot be guessed."""
+    if len(text) < _SHORTEST_PEPPER:
+        raise ValueError(f"must have {_SHORTEST_PEPPER} characters or more")
+    return text
+
+
+def folder(text: str) -> Path:
+    """Reads a folder that is there, or may be made."""
+    path = Path(text)
+    for part in (path, *path.parents):
+        try:
+            if part.exists() and not part.is_dir():
+                raise ValueError(f"must be a folder, but {part} is a file")
+        except OSError as error:
+            raise ValueError(f"cannot be {text!r} ({error.strerror})") from None
+    return path
+
+
+def unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:
+    """A sentence on the first variable that looks like a setting and is none."""
+    names = {*known, *OTHERS}
+    for name, value in sorted(environment.items()):
+        if not name.startswith(PREFIX) or name in names:
+            continue
+        if _SERVICE_LINK.fullmatch(name) or value.startswith(("tcp://", "udp://")):
+            continue
+        near = get_close_matches(name, names, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "The README lists them"
+        return f"{name} is no setting. {hint}"
+    return None
