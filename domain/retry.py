@@ -44,23 +44,26 @@ class RetryPolicy:
         return at
 
 
-#: Proven not executed: the provider was away or busy. A day covers every outage
-#: either provider has published; after it a person should look.
+#: A long weekend: the longest that nobody may look. Both policies share it, since a
+#: payment may need one after the other and the time runs from its first attempt.
+_WITHIN: Final = timedelta(days=4)
+
+#: Proven not executed: the provider was away or busy.
 TRANSIENT: Final = RetryPolicy(
     base=timedelta(seconds=1),
     cap=timedelta(minutes=5),
     tries=None,
-    within=timedelta(hours=24),
+    within=_WITHIN,
 )
 #: Sent, never heard: the same request with the same key. The window of the key,
 #: which is shorter, ends it.
 UNKNOWN: Final = RetryPolicy(
     base=timedelta(seconds=2), cap=timedelta(minutes=5), tries=None, within=None
 )
-#: Wrong credentials: a person must act, so ask rarely, over a long weekend.
+#: Wrong credentials: a person must act, so ask rarely.
 MISCONFIGURED: Final = RetryPolicy(
-    base=timedelta(minutes=2),
-    cap=timedelta(minutes=2),
+    base=timedelta(minutes=5),
+    cap=timedelta(minutes=5),
     tries=None,
-    within=timedelta(days=4),
+    within=_WITHIN,
 )

@@ -9,18 +9,18 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from queue import Empty, Full, Queue
 from typing import Final
 
-from domain.errors import StoreUnavailable
+from domain.errors import PaymentsError, StoreUnavailable
 from domain.payment import Payment
 from persistence.codec import Document
 from persistence.mongo import OPERATION_TIMEOUT
-from persistence.payments import MongoPayments
+from persistence.payments import MongoPayments, known
 
 #: Payments in one insert; more would make the first of them wait for the last.
 GROUP: Final = 64
 #: Payments that may wait for an insert; beyond it a client is told to come later.
 WAITING: Final = 512
 
-_Asked = tuple[Payment, Document, "Future[Payment]"]
+_Asked = tuple[Payment, Document, "Future[Payment | PaymentsError]"]
 
 
 class GroupedPayments(MongoPayments):
@@ -40,12 +40,14 @@ class GroupedPayments(MongoPayments):
         encoded = [(payment, self._encoded(payment)) for payment in payments]
         asked = [self._ask(payment, document) for payment, document in encoded]
         try:
-            return [future.result(2 * OPERATION_TIMEOUT) for future in asked]
+            return [known(one.result(2 * OPERATION_TIMEOUT)) for one in asked]
         except FutureTimeout:
             raise StoreUnavailable from None
 
-    def _ask(self, payment: Payment, document: Document) -> Future[Payment]:
-        future: Future[Payment] = Future()
+    def _ask(
+        self, payment: Payment, document: Document
+    ) -> Future[Payment | PaymentsError]:
+        future: Future[Payment | PaymentsError] = Future()
         try:
             self._inbox().put_nowait((payment, document, future))
         except Full:
@@ -81,5 +83,5 @@ class GroupedPayments(MongoPayments):
             for *_, future in group:
                 future.set_exception(error)
             return
-        for (*_, future), payment in zip(group, stored, strict=True):
-            future.set_result(payment)
+        for (*_, future), one in zip(group, stored, strict=True):
+            future.set_result(one)

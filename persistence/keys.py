@@ -115,8 +115,15 @@ class ApiKeys:
 
         Raises KeyNotFound.
         """
-        old = self._end(key_id, self._clock() + overlap)
-        return self.create(merchant=old.merchant, role=old.role, mode=old.mode)
+        with answering():
+            found = self._keys.find_one({"_id": key_id})
+        if found is None or not _key(found).live_at(self._clock()):
+            raise KeyNotFound(f"there is no living key {key_id}")
+        old = _key(found)
+        # Only once there is a successor may the old one end.
+        made = self.create(merchant=old.merchant, role=old.role, mode=old.mode)
+        self._end(key_id, self._clock() + overlap)
+        return made
 
     def revoke(self, key_id: str) -> ApiKey:
         """Ends the key now; running processes follow within CACHE_SECONDS.

@@ -24,6 +24,7 @@ from persistence.codec import (
     news,
     progress,
 )
+from domain.submission import Mode
 from persistence.mongo import answering
 from persistence.vault import Vault
 
@@ -35,32 +36,56 @@ _OWED: Final = {state.value for state in OWED}
 
 #: The server's clock plus some milliseconds: leases are never measured by a worker's.
 _LEASE_ENDS: Final = {"$add": ["$$NOW", int(LEASE.total_seconds() * _MILLISECONDS)]}
+#: The grace is for new payments and retries; a lease that somebody holds has none.
 _CLAIMABLE_UNTIL: Final = {
-    "$add": ["$$NOW", int(BELL_GRACE.total_seconds() * _MILLISECONDS)]
+    "$add": [
+        "$$NOW",
+        {
+            "$cond": [
+                {"$gt": ["$holder", None]},
+                0,
+                int(BELL_GRACE.total_seconds() * _MILLISECONDS),
+            ]
+        },
+    ]
 }
 
 
 class MongoPayments:
-    """``holder`` names this process on the leases it takes."""
+    """``holder`` names this process on the leases it takes.
+
+    ``mode`` is the one it works in: it never sees another's work that is due, for that
+    would go to the wrong account.
+    """
 
     def __init__(
-        self, database: Database[Document], vault: Vault, *, holder: str
+        self,
+        database: Database[Document],
+        vault: Vault,
+        *,
+        holder: str,
+        mode: Mode = Mode.TEST,
     ) -> None:
+        self._mode = mode.value
         self._payments = database.payments
         self._vault = vault
         self._holder = holder
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
-        return self._insert(payments, [self._encoded(payment) for payment in payments])
+        documents = [self._encoded(payment) for payment in payments]
+        return [known(one) for one in self._insert(payments, documents)]
 
     def _encoded(self, payment: Payment) -> Document:
         return encode(payment, self._vault)
 
     def _insert(
         self, payments: Sequence[Payment], documents: Sequence[Document]
-    ) -> list[Payment]:
-        """Inserts ``documents``, which are the ``payments``, encoded."""
+    ) -> list[Payment | PaymentsError]:
+        """Inserts ``documents``, which are the ``payments``, encoded.
+
+        What goes wrong with the earlier payment of one key stands in its place.
+        """
         if not payments:
             return []
         taken: set[int] = set()
@@ -78,6 +103,7 @@ class MongoPayments:
         """See PaymentStore. One that cannot be read is put off, and reported."""
         due = {
             "_id": {"$in": list(ids)},
+            "mode": self._mode,
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
         }
@@ -112,6 +138,7 @@ class MongoPayments:
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
         due = {
+            "mode": self._mode,
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", "$$NOW"]},
         }
@@ -177,13 +204,16 @@ class MongoPayments:
                 [{"$set": {"due_at": _LEASE_ENDS}}],
             )
 
-    def _earlier(self, payment: Payment) -> Payment:
+    def _earlier(self, payment: Payment) -> Payment | PaymentsError:
         """What is stored under this key, by an earlier request or by our own retry."""
-        scope = Scope(payment.merchant, payment.mode)
-        found = self._read({**_of(scope), "idempotency_key": payment.idempotency_key})
-        if not found:
-            raise StoreUnavailable("the earlier payment is not committed yet")
-        return found[0]
+        wanted = _of(Scope(payment.merchant, payment.mode))
+        wanted["idempotency_key"] = payment.idempotency_key
+        try:
+            found = self._read(wanted)
+        except PaymentsError as error:
+            return error
+        not_yet = StoreUnavailable("the earlier payment is not committed yet")
+        return found[0] if found else not_yet
 
     def _write(
         self,
@@ -195,16 +225,19 @@ class MongoPayments:
         The mark tells our write from any other of the same version, our own process's
         included; it is looked for only where some write met nothing.
         """
-        if not payments:
+        mark, updates = ObjectId(), {}
+        for payment in payments:
+            try:
+                updates[payment.id] = update(payment, mark)
+            except (PaymentsError, TypeError, ValueError):  # it alone cannot be sealed
+                log.exception("step_not_encoded", extra={"payment": payment.id})
+        if not updates:
             return []
-        mark = ObjectId()
         with answering():
-            result = self._payments.bulk_write(
-                [update(payment, mark) for payment in payments], ordered=False
-            )
+            result = self._payments.bulk_write(list(updates.values()), ordered=False)
+            ids = list(updates)
             if result.matched_count == len(payments):
                 return [_written(payment) for payment in payments]
-            ids = [payment.id for payment in payments]
             marked = self._payments.find(
                 {"_id": {"$in": ids}, "mark": mark}, {"_id": 1}
             )
@@ -245,6 +278,13 @@ class MongoPayments:
             "holder": None,
             "mark": mark,
         }
+
+
+def known(stored: Payment | PaymentsError) -> Payment:
+    """The payment. Raises the error that stands in its place."""
+    if isinstance(stored, PaymentsError):
+        raise stored
+    return stored
 
 
 def _of(scope: Scope) -> Document:

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
 
 from persistence.codec import Document, resealed
+from persistence.keyring import reseal_check
 from persistence.mongo import answering
 from persistence.vault import Vault
 
@@ -26,6 +27,7 @@ def reseal(
     StoreUnavailable, and KeyMissing where a field cannot be opened; what was done by
     then stays done.
     """
+    reseal_check(database, vault)
     after, changed = "", 0
     while batch := _batch(database, after):
         after = batch[-1]["_id"]

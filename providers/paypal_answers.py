@@ -97,7 +97,8 @@ def _captured(order: Reply, refs: dict[str, str]) -> Answer:
 
 def _approval(body: Mapping[str, Any]) -> NextAction | None:
     for link in body.get("links", ()):
-        if link.get("rel") in ("approve", "payer-action"):
+        approves = link.get("rel") in ("approve", "payer-action")
+        if approves and isinstance(link.get("href"), str):
             return NextAction(link["href"])
     return None
 

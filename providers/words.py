@@ -22,4 +22,7 @@ def sentence_of(value: object, *, otherwise: str) -> str:
 
     It may quote what was sent, a token included: store it sealed, and never log it.
     """
-    return value[:_SENTENCE] if isinstance(value, str) and value else otherwise
+    if not isinstance(value, str) or not value:
+        return otherwise
+    # Half a character, as a cut may leave it, could not be stored.
+    return value[:_SENTENCE].encode("utf-8", "replace").decode()

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from celery import Celery
 from pymongo.database import Database
 from redis.exceptions import RedisError
 from ulid import ULID
@@ -23,6 +22,7 @@ from domain.submission import ProviderName
 from persistence import mongo
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
+from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
@@ -45,6 +45,7 @@ class WebServices:
     keys: ApiKeys
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
+    hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
     check: Callable[[], dict[str, str]]
 
 
@@ -54,7 +55,6 @@ class WorkerServices:
 
     settings: Settings
     tools: attempt.Tools
-    queue: JobQueue
     database: Database[Document]
     holder: str
 
@@ -65,12 +65,15 @@ def web_services(settings: Settings) -> WebServices:
     database = open_database(settings)
     redis = connect_redis(settings)
     bell = Bell(make_app(settings), redis)
+    vault = open_vault(settings)
 
     def check() -> dict[str, str]:
-        found = {"mongodb": "ok", "redis": "ok"}
+        found = {"mongodb": "ok", "redis": "ok", "encryption": "ok"}
         try:
             if not mongo.ping(database).get("isWritablePrimary"):
                 found["mongodb"] = "no primary"
+            elif not keys_fit(database, vault):
+                found["encryption"] = "the keys do not open what is stored"
         except StoreUnavailable:
             found["mongodb"] = "unreachable"
         try:
@@ -81,22 +84,25 @@ def web_services(settings: Settings) -> WebServices:
 
     return WebServices(
         settings=settings,
-        store=GroupedPayments(database, open_vault(settings), holder="web"),
+        store=GroupedPayments(database, vault, holder="web"),
         queue=bell,
         keys=open_keys(settings, database),
         clock=clock,
         new_id=new_id,
+        hash=open_pepper(settings).hash,
         check=check,
     )
 
 
-def worker_services(settings: Settings, app: Celery) -> WorkerServices:
+def worker_services(settings: Settings) -> WorkerServices:
     """The parts of a worker process; nothing connects before it is used."""
     settings.require("mongo_url", "redis_url", "stripe_api_base", "paypal_api_base")
     database = open_database(settings)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tools = attempt.Tools(
-        store=MongoPayments(database, open_vault(settings), holder=holder),
+        store=MongoPayments(
+            database, open_vault(settings), holder=holder, mode=settings.mode
+        ),
         providers={
             ProviderName.STRIPE: Patient(
                 Stripe(
@@ -122,8 +128,7 @@ def worker_services(settings: Settings, app: Celery) -> WorkerServices:
         jitter=random.SystemRandom().random,
         held=set(),
     )
-    bell = Bell(app, connect_redis(settings))
-    return WorkerServices(settings, tools, bell, database, holder)
+    return WorkerServices(settings, tools, database, holder)
 
 
 def open_database(settings: Settings) -> Database[Document]:
@@ -145,8 +150,12 @@ def encryption_keys(settings: Settings) -> KeySource:
 
 def open_keys(settings: Settings, database: Database[Document]) -> ApiKeys:
     """The API keys of the deployment."""
-    pepper = Pepper(KeySource(settings.pepper, settings.home / "keys" / "pepper"))
-    return ApiKeys(database, pepper, clock=clock)
+    return ApiKeys(database, open_pepper(settings), clock=clock)
+
+
+def open_pepper(settings: Settings) -> Pepper:
+    """Hashes what must be recognised and never read again."""
+    return Pepper(KeySource(settings.pepper, settings.home / "keys" / "pepper"))
 
 
 def clock() -> datetime:

@@ -26,7 +26,7 @@ PlatformCollector(registry=REGISTRY)
 
 #: Seconds; from a quick database write to the day that a retry may take.
 _WAITS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 86400)
-#: Seconds; a provider call is cut off at ten and a bit.
+#: Seconds; connecting is cut off at three, a silent answer at ten more.
 _CALLS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12)
 
 ACCEPTED: Final = Counter(

@@ -25,11 +25,12 @@ class Health:
     def ready(self) -> Response:
         """Whether payments can be accepted now.
 
-        MongoDB is needed. Without Redis the state is ``degraded``, and still 200:
-        payments are accepted, and recovery finds them later.
+        MongoDB and the right encryption keys are needed. Without Redis the state is
+        ``degraded``, and still 200: payments are accepted, and recovery finds them
+        later.
         """
         checks = self.services.check()
-        if checks["mongodb"] != "ok":
+        if checks["mongodb"] != "ok" or checks["encryption"] != "ok":
             raise Problem("not_ready", more={"checks": checks})
         well = all(found == "ok" for found in checks.values())
         status = "ready" if well else "degraded"

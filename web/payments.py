@@ -55,7 +55,7 @@ class Payments:
             accept.Request(
                 scope=scope,
                 idempotency_key=key,
-                fingerprint=fingerprint(body),
+                fingerprint=self.services.hash(fingerprint(body)),
                 request_id=g.request_id,
                 traceparent=parsing.traceparent(request),
             ),

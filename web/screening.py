@@ -14,7 +14,7 @@ from domain.cards import looks_like_card_number
 #: version and variant digits; digests of 128, 160 and 256 bits).
 _HEX: Final = "[0-9A-Fa-f]"
 _IDENTIFIERS: Final = re.compile(
-    r"(?<![0-9A-Za-z])(?=(?:[0-9-]*[A-Fa-f]){3})"
+    r"(?<![0-9A-Za-z])(?=(?:[0-9-]{0,64}[A-Fa-f]){3})"
     rf"(?:{_HEX}{{8}}-{_HEX}{{4}}-[1-8]{_HEX}{{3}}-[89ABab]{_HEX}{{3}}-{_HEX}{{12}}"
     rf"|{_HEX}{{32}}|{_HEX}{{40}}|{_HEX}{{64}})"
     r"(?![0-9A-Za-z])"

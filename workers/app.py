@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 import warnings
 from typing import Final
 
@@ -21,7 +22,7 @@ from runtime.container import WorkerServices, worker_services
 from runtime.settings import Settings
 from workers import tasks
 
-#: Seconds between two renewals: two of them may fail before a lease runs out.
+#: Seconds between two renewals: one of them may fail before a lease runs out.
 RENEWAL: Final = LEASE.total_seconds() / 3
 #: Calls that one task waits for on average; a message under load names more.
 _CALLS_PER_TASK: Final = 3
@@ -32,7 +33,7 @@ log = logs.get_logger()
 def build(settings: Settings) -> tuple[Celery, WorkerServices]:
     """The application with its tasks, and what they work with."""
     app = make_app(settings)
-    services = worker_services(settings, app)
+    services = worker_services(settings)
     tasks.register(app, services)
     return app, services
 
@@ -87,6 +88,7 @@ def _keep_leases(services: WorkerServices) -> None:
     """Renews what this process holds, and says that it lives."""
     pause = threading.Event()
     while True:
+        began = time.monotonic()
         held = list(services.tools.held)
         try:
             if held:
@@ -99,4 +101,4 @@ def _keep_leases(services: WorkerServices) -> None:
             )
         except StoreUnavailable:
             log.warning("leases_not_renewed", held=len(held))
-        pause.wait(RENEWAL)
+        pause.wait(max(0.0, began + RENEWAL - time.monotonic()))

@@ -10,7 +10,7 @@ from typing import Final
 
 from runtime.stack import probe
 
-#: Seconds a program of ours has to stop: longer than the slowest provider call (10 s)
+#: Seconds a program of ours has to stop: longer than the slowest provider call (13 s)
 #: and the settle after it (4 s).
 DRAIN: Final = 20.0
 

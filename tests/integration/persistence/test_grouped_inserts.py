@@ -10,14 +10,16 @@ import pytest
 from pymongo.database import Database
 
 from application.ports import Query
+from domain.answer import Answer, Failure, Verdict
 from domain.errors import StoreUnavailable
 from domain.payment import Payment
+from domain.submission import Mode
 from persistence import grouped
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
-from persistence.vault import Vault
+from persistence.vault import KeyMissing, Vault
 from runtime.container import clock
-from tests.suites.samples import SHOP, payment, submission
+from tests.suites.samples import NOW, SHOP, payment, submission
 
 
 @pytest.fixture
@@ -94,3 +96,45 @@ def test_a_payment_that_cannot_be_encoded_fails_alone(
     errors = [one.exception() for one in asked]
     assert isinstance(errors[0], UnicodeEncodeError)
     assert errors[1:] == [None] * 28
+
+
+def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
+    store: GroupedPayments,
+    payments_db: Database[Document],
+    many: ThreadPoolExecutor,
+) -> None:
+    store.insert_many([payment(1)])
+    payments_db.payments.update_many({}, {"$set": {"email": b"sealed by nobody"}})
+    repeat = replace(payment(50), idempotency_key=payment(1).idempotency_key)
+    asked = [
+        many.submit(store.insert_many, [one])
+        for one in [repeat, *(payment(number) for number in range(2, 30))]
+    ]
+    errors = [one.exception() for one in asked]
+    assert isinstance(errors[0], KeyMissing)
+    assert errors[1:] == [None] * 28
+
+
+def test_work_of_another_mode_is_never_seen(
+    payments_db: Database[Document], vault: Vault
+) -> None:
+    test = GroupedPayments(payments_db, vault, holder="one")
+    live = GroupedPayments(payments_db, vault, holder="two", mode=Mode.LIVE)
+    due = replace(payment(1, now=clock()), mode=Mode.LIVE, due_at=NOW)
+    test.insert_many([due])
+    assert (test.due_ids(10), test.load_due([due.id])) == ([], [])
+    assert live.due_ids(10) == [due.id]
+    assert [one.id for one in live.load_due([due.id])] == [due.id]
+
+
+def test_a_step_that_cannot_be_encoded_leaves_the_others_of_its_group(
+    store: GroupedPayments, vault: Vault
+) -> None:
+    new = store.insert_many([payment(number) for number in (1, 2)])
+    first, second = store.claim_many([one.sent("{}", now=NOW) for one in new])
+    broken = Failure(code="declined", message="\ud83d")
+    steps = [
+        first.settle(Answer(Verdict.DECLINED, failure=broken), now=NOW, jitter=0),
+        second.settle(Answer(Verdict.DECLINED), now=NOW, jitter=0),
+    ]
+    assert [one.id for one in store.settle_many(steps)] == [second.id]

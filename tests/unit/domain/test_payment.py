@@ -232,3 +232,10 @@ def test_what_the_table_does_not_have_changes_nothing() -> None:
     with pytest.raises(IllegalTransition):
         done.escalate("why", now=NOW)
     assert done == before
+
+
+def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:
+    waiting = payment().sent("{}", now=NOW).settle(Misconfigured(), now=NOW, jitter=1)
+    later = NOW + timedelta(hours=25)
+    retried = waiting.sent("{}", now=later).settle(NotExecuted(), now=later, jitter=1)
+    assert retried.operation.state is State.RETRYING

@@ -70,14 +70,14 @@ def test_a_budget_of_tries_ends_with_the_last_of_them() -> None:
 
 
 def test_a_budget_of_time_ends_where_the_next_try_would_be_after_it() -> None:
-    last = timedelta(hours=24)
+    last = timedelta(days=4)
     at = TRANSIENT.next_at(tries=1, since=NOW - last, now=NOW, jitter=0.0)
     assert at == NOW
     assert TRANSIENT.next_at(tries=1, since=NOW - last, now=NOW, jitter=0.1) is None
 
 
 def test_a_provider_that_asks_for_more_than_the_budget_ends_it() -> None:
-    asked = timedelta(hours=25)
+    asked = timedelta(days=5)
     assert (
         TRANSIENT.next_at(tries=1, since=NOW, now=NOW, jitter=0.0, retry_after=asked)
         is None

@@ -193,3 +193,7 @@ def test_what_is_no_code_is_not_kept(value: object) -> None:
 def test_a_sentence_is_kept_up_to_300_characters() -> None:
     assert sentence_of("x" * 301, otherwise="no") == "x" * 300
     assert [sentence_of(v, otherwise="no") for v in (None, "", 17)] == ["no"] * 3
+
+
+def test_half_a_character_is_not_kept() -> None:
+    assert sentence_of("so sad \ud83d", otherwise="no") == "so sad ?"

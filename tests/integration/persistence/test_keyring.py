@@ -1,0 +1,26 @@
+"""Keys that did not seal what is stored are noticed before they do harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pymongo.database import Database
+
+from persistence.codec import Document
+from persistence.keyring import keys_fit
+from persistence.rotation import reseal
+from persistence.vault import KeySource, Vault
+
+
+def test_other_keys_do_not_fit_and_rotated_ones_do(
+    payments_db: Database[Document], key_source: KeySource, tmp_path: Path
+) -> None:
+    payments_db.keyring.delete_many({})
+    assert keys_fit(payments_db, Vault(key_source))
+    other = Vault(KeySource("", tmp_path / "other"))
+    assert not keys_fit(payments_db, other)
+
+    key_source.add()
+    reseal(payments_db, Vault(key_source), progress=lambda _: None)
+    key_source.keep_newest()
+    assert keys_fit(payments_db, Vault(key_source))
