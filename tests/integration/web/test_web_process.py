@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from cryptography.fernet import Fernet
 
 from runtime.stack import processes
 from tests.running_web import (
@@ -140,8 +141,19 @@ def test_ready_when_both_servers_answer(web: RunningWeb) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
-        "checks": {"mongodb": "ok", "redis": "ok"},
+        "checks": {"mongodb": "ok", "redis": "ok", "encryption": "ok"},
     }
+
+
+def test_keys_that_do_not_open_what_is_stored_are_seen_before_payments_come(
+    web: RunningWeb,
+) -> None:
+    assert requests.get(f"{web.base}/readyz", timeout=10).ok
+    other = replace(web.settings, encryption_keys=Fernet.generate_key().decode())
+    with running_web(other) as alone:
+        ready = requests.get(f"{alone.base}/readyz", timeout=10)
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert "do not open" in ready.json()["checks"]["encryption"]
 
 
 def test_without_redis_payments_are_still_accepted(web: RunningWeb) -> None:
