@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event
 from typing import Final
 
 from application.ports import PaymentStore, Provider
 from domain.answer import Answer
-from domain.errors import OutcomeUnknown, ProviderError
+from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName
@@ -40,6 +41,8 @@ class Tools:
     clock: Callable[[], datetime]
     jitter: Callable[[], float]  #: uniform in [0, 1]
     held: set[str]  #: ids this process works on, for whoever renews the leases
+    #: Set once the process shall end: calls that are not made yet are given back.
+    stopping: Event = field(default_factory=Event)
 
 
 def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
@@ -102,6 +105,8 @@ def _called(
 
 def _call(payment: Payment, tools: Tools) -> Answer | ProviderError:
     """One provider call; an error that nobody foresaw leaves the outcome unknown."""
+    if tools.stopping.is_set():
+        return NotSent("worker_stopping")
     try:
         return tools.providers[payment.submission.provider].send(payment)
     except ProviderError as error:

@@ -52,7 +52,11 @@ def serve(settings: Settings) -> None:
     ).start()
     port = metrics.serve(settings)
     log.info("worker_ready", port=port, slots=settings.worker_slots)
-    worker_ready.connect(_stop_quietly, weak=False)
+
+    def on_ready(**_: object) -> None:
+        _stop_quietly(services)
+
+    worker_ready.connect(on_ready, weak=False)
     # Whoever listens here keeps Celery's hands off the root logger and its level.
     setup_logging.connect(_logging_is_set_up, weak=False)
     app.worker_main(
@@ -73,11 +77,15 @@ def _logging_is_set_up(**_: object) -> None:
     """By ``logs.configure``."""
 
 
-def _stop_quietly(**_: object) -> None:
-    """Celery's own handlers do the same, and print a line that is not JSON."""
+def _stop_quietly(services: WorkerServices) -> None:
+    """On TERM, make no call that waits for its turn, and let Celery end warmly.
+
+    Celery's own handlers do the latter, and print a line that is not JSON.
+    """
 
     def stop(number: int, _: object) -> None:
         log.info("worker_stopping", why=signal.Signals(number).name)
+        services.tools.stopping.set()
         state.should_stop = 0
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -162,6 +162,15 @@ def test_what_is_settled_is_let_go_though_others_of_its_group_go_on(
     assert world.tools.held == set()
 
 
+def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> None:
+    [one] = world.insert(payment())
+    world.tools.stopping.set()
+    assert world.attempt(one)[one].answer == NotSent.code
+    assert world.provider.sends == []
+    assert world.stored(one).operation.state is State.RETRYING
+    assert world.tools.held == set()
+
+
 def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> None:
     [one] = world.insert(payment())
     world.store.away = True
