@@ -7,6 +7,7 @@ number or personal word reaches a log because somebody passed it along.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any, Final
 
@@ -78,6 +79,8 @@ def _rendering(settings: Settings) -> list[Processor]:
 def _named(process: str) -> Processor:
     def name(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["process"] = process
+        # Several workers have one name. A supervisor tells of its children's.
+        event.setdefault("pid", os.getpid())
         return event
 
     return name

@@ -17,7 +17,7 @@ from granian.log import LogLevels
 
 from runtime import logs
 from runtime.stack import processes
-from runtime.settings import Settings, SettingsError
+from runtime.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -36,18 +36,14 @@ _LOGGING: Final[dict[str, Any]] = {
 
 def main() -> int:
     """Serves until TERM or INT; returns the exit code. 2: it cannot start."""
-    try:
-        settings = Settings.read(os.environ)
-        settings.require("mongo_url", "redis_url")
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
+    settings = Settings.of_process("mongo_url", "redis_url")
     logs.configure(settings, "web")
+    os.register_at_fork(after_in_child=_end_on_signals)
     # granian shares its port with whoever asks: a second server would start and hide.
     if not processes.port_is_free(settings.host, settings.port):
         print(
-            f"{settings.host}:{settings.port} is taken. Set PAYMENTS_HTTP_PORT to a"
-            " free port.",
+            f"Error: {settings.host}:{settings.port} is taken. Set PAYMENTS_HTTP_PORT"
+            " to a free port.",
             file=sys.stderr,
         )
         return 2
@@ -80,6 +76,15 @@ def load() -> WSGIApplication:
     _on_signal(web.waiting.stop)
     _end_with_parent()
     return web.app
+
+
+def _end_on_signals() -> None:
+    """Until it serves, granian's worker has nothing to drain: a signal ends it.
+
+    It is forked with its parent's handlers, which would only note the signal.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _on_signal(stop: Callable[[], None]) -> None:

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from runtime.stack import demo_key, homes, probe, processes
+from runtime.stack import api_port, demo_key, homes, probe, processes
 from runtime.settings import Settings
 from runtime.stack.state import (
     READY,
@@ -30,23 +32,27 @@ STOP_WAIT: Final = 60.0
 def start(settings: Settings, *, workers: int) -> Ready:
     """Start a stack in the background; returns once it serves.
 
-    Raises StackError, with the end of the stack's log, where it does not.
+    Raises StackError, with the end of the stack's log, where it does not. The log of
+    the run before is kept beside it.
     """
     home = settings.home.resolve()
     if is_taken(home):
         raise StackTaken(home)
+    api_port.check(settings)
     log = homes.folder(home, "logs") / "stack.log"
-    log.unlink(missing_ok=True)  # its end must not be an older run's
-    with open(log, "ab") as file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "runtime.cli", "up", "--workers", str(workers)],
-            env={**os.environ, "PAYMENTS_HOME": str(home)},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    state = _wait_for(child, home)
+    if log.exists():  # its end must not be an older run's
+        log.replace(log.with_name(f"{log.name}.1"))
+    with _interruptible():
+        with open(log, "ab") as file:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "runtime.cli", "up", "--workers", str(workers)],
+                env={**os.environ, "PAYMENTS_HOME": str(home)},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        state = _wait_for(child, home)
     if state is None:
         processes.stop(child, seconds=STOP_WAIT)
         raise StackError(
@@ -96,6 +102,21 @@ def status(home: Path) -> dict[str, Any] | None:
             for row in state.processes
         ],
     }
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """TERM and HUP are heard as Ctrl-C is, for the child has to be stopped first."""
+    caught = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in caught}
+    for number in caught:
+        if before[number] != signal.SIG_IGN:  # as nohup sets HUP
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait_for(child: subprocess.Popen[bytes], home: Path) -> State | None:

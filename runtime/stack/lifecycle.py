@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from domain.errors import StoreUnavailable
 from runtime.stack import (
+    api_port,
     embedded,
     homes,
     initialise,
@@ -87,10 +88,9 @@ class Stack:
 
     def _start(self) -> Ready:
         ports = Ports(self._settings.home)
+        api_port.check(self._settings)
         if not self._settings.port:
             self._fill(port=ports.get("web"))
-        elif not processes.port_is_free(self._settings.host, self._settings.port):
-            raise PortBusy(self._settings)
         servers = [*self._servers(ports), *self._simulators(ports)]
         if servers:
             self._supervisor.start(servers, seconds=START_WAIT)
@@ -211,15 +211,3 @@ class Stack:
             processes=tuple(rows),
         )
         write_state(home, state)
-
-
-class PortBusy(StackError):
-    """The API's port is taken."""
-
-    exit_code = 2
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(
-            f"port {settings.port} on {settings.host} is in use. Free it, or set"
-            " PAYMENTS_HTTP_PORT to another (0 picks a free one)"
-        )

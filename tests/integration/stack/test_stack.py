@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -118,10 +119,16 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_stack_finds_its_data(
     assert left_of(home) == []
 
 
-def test_ctrl_c_during_start_up_leaves_nothing_and_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "number", "code"),
+    [((), signal.SIGINT, 0), (("--detach",), signal.SIGTERM, 1)],
+)
+def test_a_signal_during_start_up_leaves_nothing(
+    tmp_path: Path, options: tuple[str, ...], number: signal.Signals, code: int
+) -> None:
     home = tmp_path / "interrupted"
     log = tmp_path / "log"
-    command = [sys.executable, "-m", "runtime.cli", "up"]
+    command = [sys.executable, "-m", "runtime.cli", "up", *options]
     with open(log, "wb") as output:
         starting = subprocess.Popen(
             command,
@@ -133,23 +140,65 @@ def test_ctrl_c_during_start_up_leaves_nothing_and_is_no_error(tmp_path: Path) -
     assert processes.wait_until(
         lambda: state.exists() and '"mongo"' in state.read_text(), seconds=SOON
     ), log.read_text()
-    starting.send_signal(signal.SIGINT)
-    assert starting.wait(SOON) == 0, log.read_text()
+    starting.send_signal(number)
+    assert starting.wait(SOON) == code, log.read_text()
     assert left_of(home) == []
+
+
+def test_the_log_of_the_run_before_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "home" / "logs" / "stack.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("words of an earlier run\n")
+    # A database that cannot be: the new run ends at once.
+    nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?serverSelectionTimeoutMS=1"
+    environment = environment_of(tmp_path / "home", PAYMENTS_MONGO_URL=nowhere)
+    assert payments("up", "--detach", environment=environment).returncode == 1
+    assert log.with_name("stack.log.1").read_text() == "words of an earlier run\n"
+    assert log.read_text() not in ("", "words of an earlier run\n")
+
+
+def test_a_web_process_that_still_loads_stops_at_once(tmp_path: Path) -> None:
+    port = processes.free_port()
+    environment = environment_of(
+        tmp_path,
+        PAYMENTS_HTTP_PORT=str(port),
+        PAYMENTS_REDIS_URL="redis://127.0.0.1:1/0",
+        PAYMENTS_MONGO_URL="mongodb://127.0.0.1:1/",
+        PAYMENTS_STRIPE_API_BASE="http://127.0.0.1:1",
+        PAYMENTS_PAYPAL_API_BASE="http://127.0.0.1:1",
+    )
+    with open(tmp_path / "log", "wb") as output:
+        web = subprocess.Popen(
+            [sys.executable, "-m", "web"],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=output,
+        )
+    children = Path(f"/proc/{web.pid}/task/{web.pid}/children")
+    try:
+        # Its worker is there, and has yet to import the application.
+        assert processes.wait_until(lambda: bool(children.read_text()), seconds=SOON)
+        began = time.monotonic()
+        web.terminate()
+        web.wait(SOON)
+    finally:
+        web.kill()
+        web.wait()
+    assert time.monotonic() - began < 3
+    assert left_of(tmp_path) == []
 
 
 def test_a_busy_port_is_told_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        refused = payments(
-            "up",
-            environment=environment_of(tmp_path / "busy", PAYMENTS_HTTP_PORT=str(port)),
-        )
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        f"Error: port {port} on 127.0.0.1 is in use. Free it, or set"
-        " PAYMENTS_HTTP_PORT to another (0 picks a free one)\n"
-    )
+        environment = environment_of(tmp_path / "busy", PAYMENTS_HTTP_PORT=str(port))
+        for arguments in (["up"], ["up", "--detach"]):
+            refused = payments(*arguments, environment=environment)
+            assert refused.returncode == 2
+            assert refused.stderr == (
+                f"Error: port {port} on 127.0.0.1 is in use. Free it, or set"
+                " PAYMENTS_HTTP_PORT to another (0 picks a free one)\n"
+            )
 
 
 def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
