@@ -19,6 +19,7 @@ from redis.retry import Retry
 from domain.submission import Mode
 from runtime.stack import probe, processes
 from runtime.settings import Settings
+from runtime.stack.state import read_state
 
 OK: Final = "ok"
 WARN: Final = "warn"
@@ -75,31 +76,28 @@ def clock_finding(
 
 
 def _http_port(settings: Settings) -> Iterator[Finding]:
-    host = probe.reachable(settings.host)
-    address = f"{host}:{settings.port}"
+    """Where the home's own stack serves; where there is none, the settings' port."""
+    state = read_state(settings.home)
+    address = f"{probe.reachable(settings.host)}:{settings.port}"
+    if state:
+        address = urlsplit(state.urls["api"]).netloc
+    none = f"no stack runs in {settings.home}"
+    verdict, advice = FAIL, ""
     if probe.ready(f"http://{address}/readyz"):
-        yield Finding("http", OK, f"the API at {address} accepts payments")
+        verdict, words = OK, f"the API at {address} accepts payments"
     elif probe.ready(f"http://{address}/healthz"):
-        yield Finding(
-            "http",
-            FAIL,
-            f"the API at {address} runs but cannot accept payments",
-            f"See what is missing: curl http://{address}/readyz",
-        )
+        words = f"the API at {address} runs but cannot accept payments"
+        advice = f"See what is missing: curl http://{address}/readyz"
+    elif state:
+        words = f"the API at {address} does not answer; its stack is {state.phase}"
+        advice = "See which process is down: payments status"
     elif processes.port_is_free(settings.host, settings.port):
-        yield Finding(
-            "http",
-            WARN,
-            f"nothing listens on {address}",
-            "Start the service with `payments up`",
-        )
+        verdict, words = WARN, f"{none}, and nothing listens on {address}"
+        advice = "Start the service with `payments up`"
     else:
-        yield Finding(
-            "http",
-            FAIL,
-            f"something else listens on {address}",
-            "Free the port, or set PAYMENTS_HTTP_PORT to another",
-        )
+        words = f"{none}, and something else listens on {address}"
+        advice = "Free the port, or set PAYMENTS_HTTP_PORT to another"
+    yield Finding("http", verdict, words, advice)
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
@@ -237,8 +235,12 @@ def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
     if live:
         slots = sum(int(one["slots"]) for one in live)
         busy = sum(int(one["busy"]) for one in live)
+        # A worker that has stopped since is still among them.
         return Finding(
-            "workers", OK, f"{len(live)} alive, {busy} of {slots} slots busy"
+            "workers",
+            OK,
+            f"{len(live)} seen in the last {HEARTBEAT_LIMIT.seconds} s,"
+            f" {busy} of {slots} slots busy",
         )
     if found:
         last = max(one["at"] for one in found)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pymongo import MongoClient
@@ -28,7 +29,19 @@ def test_a_running_stack_is_well(stack: RunningStack) -> None:
     found = {one["name"]: one for one in json.loads(examined.stdout)}
     assert {one["verdict"] for one in found.values()} == {"ok"}, found
     assert examined.returncode == 0
-    assert found["workers"]["words"].startswith("1 alive")
+    assert urlsplit(stack.urls["api"]).netloc in found["http"]["words"]
+    assert found["workers"]["words"].startswith("1 seen in the last 20 s, ")
+
+
+def test_the_homes_own_stack_is_looked_at_whatever_port_the_settings_name(
+    stack: RunningStack,
+) -> None:
+    for port in ("", str(processes.free_port())):
+        environment = {**stack.environment, "PAYMENTS_HTTP_PORT": port}
+        examined = replace(stack, environment=environment).payments("doctor", "--json")
+        [http] = [one for one in json.loads(examined.stdout) if one["name"] == "http"]
+        assert http["verdict"] == "ok"
+        assert urlsplit(stack.urls["api"]).netloc in http["words"]
 
 
 def test_a_stack_with_a_dead_redis_fails_with_advice(stack: RunningStack) -> None:
@@ -92,7 +105,9 @@ def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) ->
         workers.insert_one({"_id": "new", "at": now, "slots": 100, "busy": 7})
         alive = verdicts(settings)["workers"]
     assert (silent.verdict, silent.words[:8]) == (doctor.FAIL, "1 silent")
-    assert alive == doctor.Finding("workers", doctor.OK, "1 alive, 7 of 100 slots busy")
+    assert alive == doctor.Finding(
+        "workers", doctor.OK, "1 seen in the last 20 s, 7 of 100 slots busy"
+    )
 
 
 def test_a_key_file_that_others_can_read_fails(settings: Settings) -> None:
@@ -115,6 +130,8 @@ def test_an_api_port_that_something_else_holds_fails(
     assert "PAYMENTS_HTTP_PORT" in found.advice
     free = verdicts(replace(settings, port=processes.free_port()))["http"]
     assert free.verdict == doctor.WARN
+    for one in (found, free):
+        assert f"no stack runs in {settings.home}" in one.words
 
 
 @contextmanager
