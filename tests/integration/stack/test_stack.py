@@ -51,6 +51,13 @@ def test_every_process_is_listed_and_ready(stack: RunningStack) -> None:
     assert without_metrics == ["redis", "mongo"]
 
 
+def test_a_line_of_the_log_tells_which_process_wrote_it(stack: RunningStack) -> None:
+    log = (stack.home / "logs" / "stack.log").read_text()
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    wrote = {one["pid"] for one in events if one["event"] == "worker_ready"}
+    assert stack.processes()["worker"]["pid"] in wrote
+
+
 @pytest.mark.parametrize("name", ["worker", "web", "mongo", "redis"])
 def test_a_dead_process_is_started_again_on_its_port_and_it_is_said(
     stack: RunningStack, name: str
