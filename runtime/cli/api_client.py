@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 
 from runtime.stack import demo_key
-from runtime.settings import Settings
+from runtime.settings import Settings, SettingsError
 from runtime.stack.state import StackError, read_state
 
 #: Seconds to connect, and to read: above the 30 that a `?wait=` may hold a request.
 TIMEOUT: Final = (3.05, 40)
-#: Seconds the service may be out of reach or busy before a request gives up.
+#: Seconds the service may be out of reach or busy before all requests give up.
 PATIENCE: Final = 60.0
+#: Seconds of that before somebody who waits is told; a restart may go unnoticed.
+NOTICE: Final = 2.0
 #: Seconds between two tries where the answer names none; and the most it may ask for.
 PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
 #: Seconds the service holds one question for a payment's end.
 HOLD: Final = 20
 
+#: What a header can carry; a newline would begin another one.
+_KEY: Final = re.compile(r"[!-~]+")
+
 
 class Api:
-    """The API at ``base``, for the owner of ``key``. Safe to use from threads."""
+    """The API at ``base``, for the owner of ``key``. Safe to use from threads.
 
-    def __init__(self, base: str, key: str, *, connections: int = 8) -> None:
+    ``notify`` is told, in one line, when the service has been away for NOTICE seconds.
+    Once it has been away for ``patience`` seconds every request fails, those to come
+    too: a file of a thousand lines waits once.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        key: str,
+        *,
+        notify: Callable[[str], None],
+        connections: int = 8,
+        patience: float = PATIENCE,
+    ) -> None:
         self._base = base.rstrip("/")
+        self._absence = _Absence(f"waiting for {self._base}", notify, patience)
+        self._patience = patience
         self._session = requests.Session()
         # A proxy or a .netrc of this machine is not meant for this.
         self._session.trust_env = False
@@ -67,41 +90,99 @@ class Api:
         answer = self._ask("GET", path, params=query)
         if answer.status_code != 200:
             raise StackError(words(answer))
-        return dict(answer.json())
+        return document(answer)
 
     def _ask(self, method: str, path: str, **parts: Any) -> requests.Response:
-        deadline = time.monotonic() + PATIENCE
-        while True:
+        deadline = time.monotonic() + self._patience
+        problem = f"{self._base} does not answer"
+        while not self._absence.too_long:
             try:
                 answer = self._session.request(
                     method, self._base + path, timeout=TIMEOUT, **parts
                 )
             except (requests.ConnectionError, requests.Timeout):
                 problem, pause = f"{self._base} does not answer", PAUSE
+            except requests.RequestException as error:
+                raise StackError(f"{self._base} cannot be asked: {error}") from None
             else:
                 if answer.status_code not in (429, 503):
+                    self._absence.end()
                     return answer
                 problem, pause = words(answer), _pause(answer)
+            self._absence.go_on()
             if time.monotonic() + pause > deadline:
-                raise StackError(f"{problem}. Is the stack up? See `payments doctor`")
+                break
             time.sleep(pause)
+        raise StackError(f"{problem}. Is the stack up? See `payments doctor`")
 
 
-def api_of(settings: Settings, environment: Mapping[str, str]) -> Api:
+class _Absence:
+    """How long the service has been away, for all threads together."""
+
+    def __init__(
+        self, words: str, notify: Callable[[str], None], patience: float
+    ) -> None:
+        self._words = words
+        self._notify = notify
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._since: float | None = None  #: monotonic; None while it answers
+        self._told = False
+        self.too_long = False  #: and once it was, nobody waits again
+
+    def end(self) -> None:
+        """It answered."""
+        with self._lock:
+            self._since, self._told = None, False
+
+    def go_on(self) -> None:
+        """It did not answer."""
+        with self._lock:
+            now = time.monotonic()
+            if self._since is None:
+                self._since = now
+            away = now - self._since
+            if away >= NOTICE and not self._told:
+                self._told = True
+                self._notify(self._words)
+            self.too_long = self.too_long or away >= self._patience
+
+
+def api_of(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    notify: Callable[[str], None],
+) -> Api:
     """The API to talk to: named by the environment, or the running stack's.
 
-    PAYMENTS_URL and PAYMENTS_API_KEY name another one. Raises StackError where no key
-    is known.
+    PAYMENTS_URL and PAYMENTS_API_KEY name another one. Raises StackError where no
+    stack runs or no key is known, SettingsError where one of the two cannot be used.
     """
-    state = read_state(settings.home)
-    running = state.urls["api"] if state else f"http://{settings.host}:{settings.port}"
+    base = environment.get("PAYMENTS_URL") or _running(settings)
+    _check_url(base)
     key = environment.get("PAYMENTS_API_KEY") or demo_key.read(settings.home)
     if not key:
         raise StackError(
             "no API key is known. Set PAYMENTS_API_KEY (`payments keys create` makes"
             " one), or start a stack with `payments up`"
         )
-    return Api(environment.get("PAYMENTS_URL") or running, key)
+    if not _KEY.fullmatch(key):
+        raise SettingsError(
+            "PAYMENTS_API_KEY has a space or a character that no key has. Copy it again"
+        )
+    return Api(base, key, notify=notify)
+
+
+def document(answer: requests.Response) -> dict[str, Any]:
+    """The object in an answer. Raises StackError where it has none."""
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError):
+        raise StackError(
+            f"{answer.url} does not answer as a payment service does."
+            " Does PAYMENTS_URL name one?"
+        ) from None
 
 
 def words(answer: requests.Response) -> str:
@@ -114,6 +195,29 @@ def words(answer: requests.Response) -> str:
     except (ValueError, KeyError, AttributeError):
         said = [answer.reason or "no reason given"]
     return f"{answer.status_code} {'; '.join(map(str, said))}"
+
+
+def _running(settings: Settings) -> str:
+    state = read_state(settings.home)
+    if state is None:
+        raise StackError(
+            f"no stack runs in {settings.home.resolve()}. Start one with `payments up`,"
+            " or set PAYMENTS_URL and PAYMENTS_API_KEY to use another"
+        )
+    return state.urls["api"]
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = usable and parts.port != 0
+    except ValueError:  # no port is like this
+        usable = False
+    if not usable or not _KEY.fullmatch(url):
+        raise SettingsError(
+            "PAYMENTS_URL is no address: write it like http://127.0.0.1:8000"
+        )
 
 
 def _pause(answer: requests.Response) -> float:

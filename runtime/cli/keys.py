@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
 
 #: A pass leaves only payments that moved in its midst; two are usual.
 RESEAL_PASSES: Final = 10
+#: What a merchant may be called: it stands in logs, tables and queries.
+_MERCHANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _merchant(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not _MERCHANT.fullmatch(value):
+        raise click.BadParameter("write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+    return value
 
 
 @click.group()
@@ -32,7 +41,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--merchant", required=True, help="Whose key it is.")
+@click.option("--merchant", required=True, callback=_merchant, help="Whose key it is.")
 @click.option(
     "--role",
     type=click.Choice(["merchant", "operator", "admin"]),
@@ -55,6 +64,13 @@ def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
     with _api_keys() as found:
         key, secret = found.create(merchant=merchant, role=Role(role), mode=Mode(mode))
     _tell_new(key, secret, as_json)
+    served = settings_of(os.environ).mode
+    if key.mode is not served:
+        click.echo(
+            f"Warning: this is a {key.mode} key, but PAYMENTS_MODE is {served}: the"
+            " service refuses it while that is so.",
+            err=True,
+        )
 
 
 @keys.command("list")
@@ -96,7 +112,7 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
 @as_json
 def roll(key_id: str, overlap: float, as_json: bool) -> None:
     """Make a key's successor; the old one lives on for a while."""
-    with _api_keys() as found:
+    with _api_keys(key_id) as found:
         key, secret = found.roll(key_id, overlap=timedelta(hours=overlap))
     _tell_new(key, secret, as_json)
 
@@ -106,7 +122,7 @@ def roll(key_id: str, overlap: float, as_json: bool) -> None:
 @as_json
 def revoke(key_id: str, as_json: bool) -> None:
     """End a key now."""
-    with _api_keys() as found:
+    with _api_keys(key_id) as found:
         key = found.revoke(key_id)
     text = f"{key.id} of {key.merchant} is revoked; it stops working within seconds."
     click.echo(json.dumps(_row(key)) if as_json else text)
@@ -125,8 +141,7 @@ def rotate_keys(drop_old: bool) -> None:
     PAYMENTS_ENCRYPTION_KEYS, put a new one first and start the processes again before
     running this.
     """
-    settings = settings_of(os.environ)
-    settings.require("mongo_url")
+    settings = _settings()
     from persistence.vault import RELOAD, Vault
     from runtime import container
 
@@ -150,32 +165,62 @@ def rotate_keys(drop_old: bool) -> None:
 
 def _reseal_all(database: Any, vault: Vault) -> None:
     """Passes until one finds nothing to do."""
+    from rich.console import Console
     from rich.progress import Progress
 
     from persistence.rotation import reseal
 
     total = database.payments.estimated_document_count()
-    for _ in range(RESEAL_PASSES):
-        with Progress(transient=True) as bar:
+    console = Console(stderr=True)
+    shown = console.is_terminal  # elsewhere a bar would leave blank lines
+    sealed = 0
+    for number in range(1, RESEAL_PASSES + 1):
+        with Progress(console=console, transient=True, disable=not shown) as bar:
             task = bar.add_task("payments", total=total)
             changed = reseal(
                 database, vault, progress=lambda count: bar.advance(task, count)
             )
-        click.echo(f"{changed} of about {total} payments were sealed anew.")
         if changed == 0:
+            click.echo(_resealed(sealed, passes=number))
             return
+        sealed += changed
     raise StackError("payments keep moving. Run `payments rotate-keys` once more")
 
 
+def _resealed(sealed: int, *, passes: int) -> str:
+    if sealed == 0:
+        return "No payment had anything to seal anew."
+    were = "payment was" if sealed == 1 else "payments were"
+    last = "second" if passes == 2 else "last"
+    return f"{sealed} {were} sealed anew. A {last} pass found nothing left."
+
+
+def _settings() -> Settings:
+    """Raises StackError where they name no database and no stack runs."""
+    settings = settings_of(os.environ)
+    if not settings.mongo_url:
+        raise StackError(
+            f"no stack runs in {settings.home.resolve()}. Start one with `payments up`,"
+            " or set PAYMENTS_MONGO_URL to use another database"
+        )
+    return settings
+
+
 @contextmanager
-def _api_keys() -> Iterator[ApiKeys]:
-    settings: Settings = settings_of(os.environ)
-    settings.require("mongo_url")
+def _api_keys(key_id: str = "") -> Iterator[ApiKeys]:
+    """The keys; says so in its own words where there is no ``key_id`` among them."""
+    settings = _settings()
+    from persistence.keys import KeyNotFound
     from runtime import container
 
     database = container.open_database(settings)
     try:
         yield container.open_keys(settings, database)
+    except KeyNotFound:
+        raise StackError(
+            f"there is no key {key_id}, or it has ended."
+            " `payments keys list` shows all"
+        ) from None
     finally:
         database.client.close()
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import click
 
 from domain.errors import PaymentsError
 from domain.money import Money
-from runtime.stack.state import settings_of
+from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
     from runtime.cli.api_client import Api
     from runtime.cli.submit import Job, Outcome
 
+#: The form of a payment's id: a ULID after its prefix.
+_PAYMENT_ID: Final = re.compile(r"pay_[0-9A-HJKMNP-TV-Z]{26}")
+
 
 @click.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("rb"))
 @click.option(
     "--wait",
     type=click.FloatRange(0, 86_400),
@@ -31,15 +36,23 @@ if TYPE_CHECKING:
     help="Wait so long for the payments to end, and compare with what is expected.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
-def submit(file: IO[str], wait: float, as_json: bool) -> None:
+def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
     """Submit the payments of an NDJSON FILE (- reads standard input).
 
     Each line is a payment, or {"idempotency_key": …, "payment": {…}, "expect": …}.
     Submitting a file again submits nothing twice.
+
+    A line without an idempotency_key gets one from its content and from its how-manieth
+    occurrence in the file: the same line twice in a file is two payments, and the same
+    line in another file is the same payment as in this one.
     """
     from runtime.cli.submit import read_jobs
 
     jobs = read_jobs(file)
+    if not jobs:
+        given = getattr(file, "name", "-")
+        name = "standard input" if given in ("-", "<stdin>") else given
+        raise StackError(f"no payments in {name}")
     with _api() as api:
         outcomes = _with_progress(api, jobs, wait)
     if as_json:
@@ -47,6 +60,7 @@ def submit(file: IO[str], wait: float, as_json: bool) -> None:
             click.echo(json.dumps(asdict(outcome)))
     else:
         click.echo(_table(outcomes))
+        click.echo(_summary(outcomes))
     wrong = [outcome for outcome in outcomes if not outcome.ok]
     if wrong:
         click.echo(f"{len(wrong)} of {len(outcomes)} are not as expected.", err=True)
@@ -58,6 +72,11 @@ def submit(file: IO[str], wait: float, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(payment_id: str, as_json: bool) -> None:
     """Show a payment and its timeline."""
+    if not _PAYMENT_ID.fullmatch(payment_id):
+        raise StackError(
+            "this is no payment's id (pay_ and 26 letters and digits). References"
+            f" are found with GET /v1/payments?reference={quote(payment_id, safe='')}"
+        )
     with _api() as api:
         payment, events = api.payment(payment_id), api.events(payment_id)
     if as_json:
@@ -65,11 +84,20 @@ def show(payment_id: str, as_json: bool) -> None:
         return
     from runtime.cli import told
 
-    click.echo(told.table(["field", "value"], list(_fields(payment))))
+    currency = payment.get("currency")
+    rows = list(_fields(payment))
+    click.echo(told.table(["field", "value"], rows, whole=["field"]))
     if events:
-        columns = list(dict.fromkeys(name for event in events for name in event))
-        rows = [[_text(event.get(name)) for name in columns] for event in events]
-        click.echo(told.table(columns, rows))
+        columns = [
+            name
+            for name in dict.fromkeys(name for event in events for name in event)
+            if name != "object"
+        ]
+        timeline = [
+            [_flat(event.get(name), currency) for name in columns] for event in events
+        ]
+        whole = [name for name in columns if name != "data"]
+        click.echo(told.table(columns, timeline, whole=whole))
 
 
 @contextmanager
@@ -77,7 +105,7 @@ def _api() -> Iterator[Api]:
     settings = settings_of(os.environ)
     from runtime.cli.api_client import api_of
 
-    api = api_of(settings, os.environ)
+    api = api_of(settings, os.environ, notify=lambda words: click.echo(words, err=True))
     try:
         yield api
     finally:
@@ -105,35 +133,65 @@ def _table(outcomes: list[Outcome]) -> str:
 
     columns = [
         *("reference", "provider", "amount", "status", "error", "expected", "ok"),
-        "payment",
+        *("replayed", "payment"),
     ]
     rows = [
         [
             *(_text(one.reference), _text(one.provider)),
             _money(one.amount, one.currency),
             *(_text(one.status), _text(one.error), _text(one.expected)),
-            *("yes" if one.ok else "NO", _text(one.id)),
+            *("yes" if one.ok else "NO", "yes" if one.replayed else "-"),
+            _text(one.id),
         ]
         for one in outcomes
     ]
-    return told.table(columns, rows)
+    return told.table(columns, rows, whole=["reference", "amount", "payment"])
 
 
-def _fields(payment: dict[str, Any]) -> Iterator[list[str]]:
+def _summary(outcomes: list[Outcome]) -> str:
+    """``24 submitted, 3 of them were there before``."""
+    accepted = sum(one.id is not None for one in outcomes)
+    before = sum(one.replayed for one in outcomes)
+    of = f" of {len(outcomes)}" if accepted < len(outcomes) else ""
+    were = "was" if before == 1 else "were"
+    there = f", {before} of them {were} there before" if before else ""
+    return f"{accepted}{of} submitted{there}"
+
+
+def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
+    currency = payment.get("currency")
     for name, value in payment.items():
+        if name in ("object", "currency"):
+            continue  # the one says nothing, the other stands beside each amount
         if name == "operations":
             for operation in value:
-                yield [f"operation {operation['kind']}", _text(operation)]
+                kind = str(operation.get("kind"))
+                rest = {key: one for key, one in operation.items() if key != "kind"}
+                yield [f"operation {kind}", _flat(rest, currency)]
+        elif name.startswith("amount"):
+            yield [name, _money(value, currency)]
         else:
-            yield [name, _text(value)]
+            yield [name, _flat(value, currency)]
+
+
+def _flat(value: object, currency: object) -> str:
+    """``state succeeded, amount 19.99 USD`` of an object; what is empty is left out."""
+    if not isinstance(value, Mapping):
+        return _text(value)
+    told = [
+        f"{name} {_money(one, currency) if name.startswith('amount') else _text(one)}"
+        for name, one in value.items()
+        if one is not None and one != {}
+    ]
+    return ", ".join(told) or "-"
 
 
 def _money(amount: object, currency: object) -> str:
     """``19.99 USD``; as it was given where it is no amount of a currency."""
     if isinstance(amount, int) and isinstance(currency, str):
-        with suppress(PaymentsError):
+        with suppress(PaymentsError, ArithmeticError):
             return str(Money(amount, currency))
-    return f"{_text(amount)} {_text(currency)}"
+    return "-" if amount is None else f"{_text(amount)} {_text(currency)}"
 
 
 def _text(value: object) -> str:

@@ -1,21 +1,41 @@
-"""Submits a file of payments: each line once, however often the file is submitted."""
+"""Submits a file of payments: each line once, however often the file is submitted.
+
+A line without a key of its own gets one derived from its content and from how many
+lines of the same content stand before it in the file. So the same line twice in one
+file is two payments, and the same line in another file is the same payment.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from runtime.cli.api_client import Api, settled, words
+from domain.states import Status
+from runtime.cli.api_client import Api, document, settled, words
 from runtime.stack.state import StackError
 
 #: Submissions in flight: enough to keep a service busy, few enough for its threads.
 IN_FLIGHT: Final = 8
+#: Levels of objects and lists in a line; a payment has four.
+DEEPEST: Final = 16
+#: Lines that a refusal names; whoever reads it mends these first.
+NAMED: Final = 5
+
+#: What the service takes without quotes: printable ASCII, no space at either end.
+_KEY: Final = re.compile(r"[!#-~](?:[ -~]{0,253}[!-~])?")
+_WRAPPER: Final = frozenset({"idempotency_key", "payment", "expect"})
+_FORM: Final = (
+    "write a JSON object, either a payment"
+    ' or {"idempotency_key": …, "payment": {…}, "expect": …}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +65,26 @@ class Outcome:
     ok: bool
 
 
-def read_jobs(lines: Iterable[str]) -> list[Job]:
-    """The jobs of NDJSON ``lines``; empty ones are skipped.
+def read_jobs(lines: Iterable[bytes]) -> list[Job]:
+    """The jobs of NDJSON ``lines`` in UTF-8; empty ones are skipped.
 
-    Raises StackError, naming the line, where one is no job.
+    Every line is looked at before any is sent: raises StackError, naming the lines
+    and why, where one is no job.
     """
-    jobs = []
+    jobs: list[Job] = []
+    wrong: list[str] = []
     seen: Counter[str] = Counter()
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
         try:
-            jobs.append(_job(number, json.loads(line), seen))
-        except (ValueError, TypeError):
-            raise StackError(
-                f"line {number} is no payment: write a JSON object, either a payment"
-                ' or {"idempotency_key": …, "payment": {…}, "expect": …}'
-            ) from None
+            # Editors on Windows begin a file with a byte order mark.
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            if text.strip():
+                jobs.append(_job(number, _DECODER.decode(text.strip()), seen))
+        except (ValueError, RecursionError) as error:
+            wrong.append(f"line {number} is no payment: {_why(error)}")
+    if wrong:
+        more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        raise StackError(f"{'; '.join(wrong[:NAMED])}{more}. Nothing was sent")
     return jobs
 
 
@@ -90,36 +113,107 @@ def submit(
 
 
 def _job(number: int, found: Any, seen: Counter[str]) -> Job:
+    """Raises ValueError, saying why, where ``found`` is none."""
     if not isinstance(found, dict):
-        raise TypeError
-    body = found.get("payment", found)
+        raise ValueError(_FORM)
+    if _depth(found) > DEEPEST:
+        raise ValueError("it is nested too deeply")
+    if not _WRAPPER & found.keys():
+        return Job(number, _derived(found, seen), found)
+    body = found.get("payment")
     if not isinstance(body, dict):
-        raise TypeError
+        raise ValueError(_FORM)
+    unknown = sorted(found.keys() - _WRAPPER)
+    if unknown:
+        raise ValueError(f"{json.dumps(unknown[0])} is unknown beside the payment")
+    expect = found.get("expect")
+    if expect is not None and expect not in list(Status):
+        raise ValueError(f"expect must be one of {', '.join(Status)}")
+    if "idempotency_key" not in found:
+        return Job(number, _derived(body, seen), body, expect)
+    key = found["idempotency_key"]
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise ValueError(
+            "idempotency_key must be 1 to 255 printable ASCII characters, with no"
+            " space at either end and no quotation mark at the beginning"
+        )
+    return Job(number, key, body, expect)
+
+
+def _derived(body: dict[str, Any], seen: Counter[str]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     seen[canonical] += 1
     # The same line twice means two payments; the same file twice does not.
-    derived = f"{canonical}\n{seen[canonical]}".encode()
-    key = found.get("idempotency_key") if body is not found else None
-    return Job(
-        line=number,
-        key=str(key or f"file-{hashlib.sha256(derived).hexdigest()[:40]}"),
-        body=body,
-        expect=found.get("expect") if body is not found else None,
-    )
+    named = f"{canonical}\n{seen[canonical]}".encode()
+    return f"file-{hashlib.sha256(named).hexdigest()[:40]}"
+
+
+def _depth(value: Any) -> int:
+    """Levels of ``value``; not recursive, for it guards what is."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return depth
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not JSON ({error.msg} at column {error.colno}); {_FORM}"
+    return str(error)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = Counter(name for name, _ in pairs)
+        raise ValueError(f"{json.dumps(names.most_common(1)[0][0])} is given twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("it has a number that is too large")
+    return number
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+#: As strict as the service: what Python's reader lets pass would be refused there.
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse
+)
 
 
 def _carry_out(api: Api, job: Job, deadline: float | None) -> Outcome:
+    payment = None
+    replayed = False
+    error = None
     try:
         answer = api.submit(job.body, key=job.key)
         if answer.status_code != 202:
             return _outcome(job, None, error=words(answer))
-        payment = dict(answer.json())
+        replayed = answer.headers.get("Idempotent-Replayed") == "true"
+        payment = document(answer)
         if deadline is not None:
             payment = settled(api, payment, deadline=deadline)
-    except StackError as error:
-        return _outcome(job, None, error=str(error))
-    replayed = answer.headers.get("Idempotent-Replayed") == "true"
-    return _outcome(job, payment, replayed=replayed, waited=deadline is not None)
+    except StackError as told:
+        error = str(told)
+    except Exception as unforeseen:  # one line's trouble must not hide the others
+        error = f"{type(unforeseen).__name__}: {unforeseen}"
+    waited = deadline is not None
+    return _outcome(job, payment, error=error, replayed=replayed, waited=waited)
 
 
 def _outcome(
@@ -130,7 +224,7 @@ def _outcome(
     replayed: bool = False,
     waited: bool = False,
 ) -> Outcome:
-    status = payment["status"] if payment else None
+    status = payment.get("status") if payment else None
     last = payment.get("last_error") if payment else None
     as_expected = not waited or job.expect is None or status == job.expect
     return Outcome(
@@ -139,10 +233,10 @@ def _outcome(
         provider=job.body.get("provider"),
         amount=job.body.get("amount"),
         currency=job.body.get("currency"),
-        id=payment["id"] if payment else None,
+        id=payment.get("id") if payment else None,
         status=status,
         error=error or (last.get("decline_code") or last.get("code") if last else None),
         expected=job.expect,
         replayed=replayed,
-        ok=payment is not None and as_expected,
+        ok=payment is not None and error is None and as_expected,
     )

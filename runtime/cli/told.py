@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,24 +78,54 @@ def findings_json(found: Sequence[Finding]) -> str:
     return json.dumps([asdict(one) for one in found], indent=2)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A plain table, coloured on a terminal only."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    whole: Collection[str] = (),
+) -> str:
+    """A plain table, coloured on a terminal only.
+
+    Columns in ``whole`` are never broken, for people copy from them: where they need
+    more than the terminal has, it wraps the line. Columns of "-" only are left out.
+    """
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
+    cells = [[_printable(cell) for cell in row] for row in rows]
     shown = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        shown.add_column(column, overflow="fold")  # an id must stay whole
-    for row in rows:
-        shown.add_row(*row)
+    kept = []
+    for number, column in enumerate(columns):
+        found = [row[number] for row in cells]
+        if found and set(found) == {"-"}:
+            continue
+        kept.append(number)
+        if column in whole:
+            longest = max(map(cell_len, [column, *found]))
+            shown.add_column(column, no_wrap=True, min_width=longest)
+        else:
+            shown.add_column(column, overflow="fold")
+    for row in cells:
+        shown.add_row(*(row[number] for number in kept))
     terminal = sys.stdout.isatty()
     text = io.StringIO()
-    Console(
+    console = Console(
         file=text,
         force_terminal=terminal,
         width=None if terminal else WIDTH,
         highlight=False,
         markup=False,
-    ).print(shown)
+    )
+    unbounded = console.options.update(max_width=10**6)
+    needed = Measurement.get(console, unbounded, shown).minimum
+    console.width = max(console.width, needed)
+    console.print(shown)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n")
+
+
+def _printable(text: str) -> str:
+    """Others write references: none may move the cursor or stop the output."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -70,6 +70,16 @@ def test_a_key_that_does_not_exist_is_told_in_one_line(settings: Settings) -> No
     assert len(refused.stderr.splitlines()) == 1
 
 
+def test_a_key_of_the_other_mode_is_made_with_a_warning(settings: Settings) -> None:
+    made = payments(
+        *("keys", "create", "--merchant", "shop", "--mode", "live"),
+        environment=settings.environment(),
+    )
+    assert made.returncode == 0
+    assert made.stdout.startswith("sk_live_")
+    assert "Warning: this is a live key, but PAYMENTS_MODE is test" in made.stderr
+
+
 def test_a_rotation_seals_all_anew_while_the_stack_goes_on(stack: RunningStack) -> None:
     line = json.dumps({**PAID, "reference": "rotated", "metadata": {"basket": "77"}})
     submit = ("submit", "-", "--wait", "60", "--json")
@@ -78,7 +88,9 @@ def test_a_rotation_seals_all_anew_while_the_stack_goes_on(stack: RunningStack) 
     rotated = stack.payments("rotate-keys", "--drop-old")
 
     assert rotated.returncode == 0, rotated.stderr
-    assert "0 of about" in rotated.stdout.splitlines()[-2]
+    lines = rotated.stdout.splitlines()
+    assert "sealed anew. A " in lines[-2] and "pass found nothing left." in lines[-2]
+    assert "" not in lines
     [earlier] = rows(before.stdout)
     shown = json.loads(stack.payments("show", earlier["id"], "--json").stdout)
     assert shown["payment"]["metadata"] == {"basket": "77"}
@@ -162,6 +174,7 @@ def test_show_tells_a_payment_and_its_timeline(
     assert len(shown["events"]) >= 3
     table = stack.payments("show", row["id"])
     assert table.returncode == 0
+    assert "19.99 USD" in table.stdout and "object" not in table.stdout
     assert "shown" in table.stdout
     assert row["id"] in table.stdout
 

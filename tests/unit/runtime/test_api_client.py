@@ -1,0 +1,98 @@
+"""Patience with a service that is away: said once, shared, and over at some time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from runtime.cli.api_client import Api
+from runtime.cli.submit import Job, submit
+from runtime.stack import processes
+from runtime.stack.state import StackError
+
+PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@contextmanager
+def answering(body: bytes, *, port: int = 0, code: int = 202) -> Iterator[str]:
+    """The URL of a server that answers every request with ``body``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def jobs(count: int) -> list[Job]:
+    return [Job(line, f"key-{line}", {"reference": "r"}) for line in range(1, count)]
+
+
+def test_a_service_that_stays_away_is_waited_for_once_and_not_for_each_line() -> None:
+    base = f"http://127.0.0.1:{processes.free_port()}"
+    said: list[str] = []
+    api = Api(base, "sk_test_1", notify=said.append, patience=3.0)
+    began = time.monotonic()
+    outcomes = submit(api, jobs(101), wait=0, progress=lambda outcome: None)
+    assert time.monotonic() - began < 6, "100 lines, 8 at a time: 13 times as long"
+    assert said == [f"waiting for {base}"]
+    assert len(outcomes) == 100
+    assert {one.ok for one in outcomes} == {False}
+    assert all(f"{base} does not answer" in str(one.error) for one in outcomes)
+
+
+def test_a_service_that_comes_back_gets_what_waited() -> None:
+    port = processes.free_port()
+    said: list[str] = []
+    base = f"http://127.0.0.1:{port}"
+    api = Api(base, "sk_test_1", notify=said.append)
+    found: list[int] = []
+
+    def ask() -> None:
+        found.append(api.submit({}, key="a").status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert processes.wait_until(lambda: bool(said), seconds=10)
+    with answering(b"{}", port=port):
+        asking.join(10)
+    assert found == [202]
+
+
+def test_what_is_no_payment_service_is_one_sentence() -> None:
+    with answering(b"<html>", code=200) as base:
+        api = Api(base, "sk_test_1", notify=print)
+        with pytest.raises(StackError, match="Does PAYMENTS_URL name one"):
+            api.payment(PAYMENT)
+
+
+def test_an_unforeseen_answer_is_one_lines_outcome() -> None:
+    with answering(b'{"id": 1}') as base:
+        api = Api(base, "sk_test_1", notify=print)
+        outcomes = submit(api, jobs(3), wait=5, progress=lambda outcome: None)
+    assert [one.line for one in outcomes] == [1, 2]
+    assert {one.error for one in outcomes} == {"KeyError: 'operations'"}
+    assert {one.ok for one in outcomes} == {False}

@@ -1,0 +1,102 @@
+"""What the command line says where it cannot do what it was asked."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from runtime.cli.main import main
+from runtime.stack import processes
+
+PAID = json.dumps({"amount": 1999, "currency": "USD", "provider": "stripe"})
+NO_STACK = {"PAYMENTS_MONGO_URL": "", "PAYMENTS_URL": "", "PAYMENTS_API_KEY": ""}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def run(home: Path, *arguments: str, stdin: str = "", **environment: str) -> Result:
+    given = {**NO_STACK, "PAYMENTS_HOME": str(home), **environment}
+    return CliRunner().invoke(main, arguments, input=stdin, env=given)
+
+
+def refusal(result: Result, *, code: int = 1) -> str:
+    """The one line on standard error of a command that failed with ``code``."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    return line.removeprefix("Error: ")
+
+
+def test_an_empty_file_is_told(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "empty.ndjson"
+    file.write_text("\n\n")
+    assert refusal(run(home, "submit", str(file))) == f"no payments in {file}"
+    assert refusal(run(home, "submit", "-")) == "no payments in standard input"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("submit", "-"), ("show", "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("keys", "list")],
+)
+def test_without_a_stack_the_next_step_is_told_at_once(
+    home: Path, arguments: tuple[str, ...]
+) -> None:
+    began = time.monotonic()
+    told = refusal(run(home, *arguments, stdin=PAID))
+    assert told.startswith(f"no stack runs in {home}. Start one with `payments up`")
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:8000", "127.0.0.1", "ftp://a", "http://", "http://a:x", "http://a b"],
+)
+def test_an_address_without_a_scheme_or_host_is_one_line(home: Path, url: str) -> None:
+    done = run(
+        home, "submit", "-", stdin=PAID, PAYMENTS_URL=url, PAYMENTS_API_KEY="sk_test_1"
+    )
+    assert refusal(done, code=2).startswith("PAYMENTS_URL is no address")
+
+
+@pytest.mark.parametrize("key", ["sk test", "sk_test_é", "sk_test\nX: y"])
+def test_a_key_that_no_header_can_carry_is_one_line(home: Path, key: str) -> None:
+    url = "http://127.0.0.1:1"
+    done = run(home, "submit", "-", stdin=PAID, PAYMENTS_URL=url, PAYMENTS_API_KEY=key)
+    assert refusal(done, code=2).startswith("PAYMENTS_API_KEY has")
+
+
+def test_a_reference_instead_of_an_id_is_told_where_to_look(home: Path) -> None:
+    told = refusal(run(home, "show", "order-1001"))
+    assert told.endswith("GET /v1/payments?reference=order-1001")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "é", "a" * 65, "a\n"])
+def test_a_merchant_of_other_characters_gets_no_key(home: Path, name: str) -> None:
+    done = run(home, "keys", "create", "--merchant", name)
+    assert done.exit_code == 2
+    assert "1 to 64 of the characters" in done.stderr
+
+
+def test_the_help_says_when_two_lines_are_one_payment(home: Path) -> None:
+    told = " ".join(run(home, "submit", "--help").stdout.split())
+    assert "the same line in another file is the same payment" in told
+    assert "the same line twice in a file is two payments" in told
+
+
+def test_nothing_is_sent_where_one_line_is_bad(home: Path) -> None:
+    done = run(
+        home,
+        *("submit", "-"),
+        stdin=f"{PAID}\n{{\n",
+        PAYMENTS_URL=f"http://127.0.0.1:{processes.free_port()}",
+        PAYMENTS_API_KEY="sk_test_1",
+    )
+    told = refusal(done)
+    assert told.startswith("line 2 is no payment") and told.endswith("Nothing was sent")

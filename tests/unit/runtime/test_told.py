@@ -1,0 +1,80 @@
+"""Tables that people copy ids from."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.cli import told
+from runtime.cli.payments import _fields, _summary, _table
+from runtime.cli.submit import Outcome
+
+ID = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+def outcome(**given: object) -> Outcome:
+    usual: dict[str, object] = {
+        **{"line": 1, "reference": "order 1001", "provider": "stripe"},
+        **{"amount": 1999, "currency": "USD", "id": ID, "status": "captured"},
+        **{"error": None, "expected": None, "replayed": False, "ok": True},
+    }
+    return Outcome(**{**usual, **given})  # type: ignore[arg-type]  # names are checked
+
+
+def test_ids_and_references_stay_whole_where_the_screen_is_narrow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(told, "WIDTH", 40)
+    table = told.table(
+        ["reference", "error", "payment"],
+        [["order 1001", "a long story " * 20, ID]],
+        whole=["reference", "payment"],
+    )
+    assert ID in table and "order 1001" in table
+
+
+def test_columns_that_say_nothing_are_left_out() -> None:
+    table = told.table(["a", "b"], [["1", "-"], ["2", "-"]])
+    assert table.split()[0] == "a" and "b" not in table
+    assert "b" in told.table(["a", "b"], [["1", "-"], ["2", "3"]])
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\x1b[2J", "a\rb"])
+def test_what_a_terminal_cannot_print_is_a_question_mark(text: str) -> None:
+    table = told.table(["reference"], [[text]])
+    assert "?" in table and text not in table
+    table.encode()
+
+
+def test_a_table_says_which_payments_were_there_before() -> None:
+    outcomes = [outcome(), outcome(replayed=True)]
+    lines = _table(outcomes).splitlines()
+    assert "replayed" in lines[0]
+    assert "yes" in lines[-1].split(ID)[0].rsplit("yes", 1)[0], "ok and replayed"
+    assert _summary(outcomes) == "2 submitted, 1 of them was there before"
+
+
+def test_the_closing_line_counts_what_was_refused() -> None:
+    outcomes = [outcome(), outcome(id=None, status=None, ok=False)]
+    assert _summary(outcomes) == "1 of 2 submitted"
+    assert _summary([outcome()]) == "1 submitted"
+
+
+def test_a_payment_is_shown_with_money_and_without_braces() -> None:
+    operation = {"id": "op_1", "kind": "charge", "amount": 1999, "due_at": None}
+    rows = dict(
+        _fields(
+            {
+                **{"id": ID, "object": "payment", "amount": 1999, "currency": "USD"},
+                **{"amount_captured": 0, "operations": [operation]},
+                **{"metadata": {"basket": "77"}, "last_error": None},
+            }
+        )
+    )
+    assert rows == {
+        "id": ID,
+        "amount": "19.99 USD",
+        "amount_captured": "0.00 USD",
+        "operation charge": "id op_1, amount 19.99 USD",
+        "metadata": "basket 77",
+        "last_error": "-",
+    }
