@@ -9,7 +9,7 @@ PACKAGES := $(PRODUCT) bench examples tests
 export BLACK_CACHE_DIR := $(CURDIR)/build/black
 
 # Each suite keeps its own coverage, subprocesses included, and its files in build.
-SUITE = COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q --basetemp=build/pytest/$@ tests/$@
+SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q --basetemp=build/pytest/$@ tests/$@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \

@@ -17,9 +17,11 @@ _GROUPS: Final = re.compile(r"[0-9]+")
 _LENGTHS: Final = range(13, 20)
 
 #: Leading digits that card schemes use: Visa, Mastercard, Amex, Diners, JCB,
-#: Discover, UnionPay, Maestro. Others (a time in milliseconds begins with 1) are not.
+#: Discover, UnionPay, Maestro, Mir, RuPay, Troy. Others are not: a time in
+#: milliseconds begins with 1.
 _PREFIXES: Final = re.compile(
-    r"4|5[0-8]|6|3[04-9]|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)"
+    r"4|5[0-8]|6|3[04-9]|8[12]|9792"
+    r"|2(?:20[0-4]|22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)"
 )
 
 

@@ -192,9 +192,8 @@ class Payment:
         succeeded = answer.verdict is Verdict.SUCCEEDED
         if answer.moved != (self.submission.amount if succeeded else None):
             return "amount_differs"
-        rejected = answer.verdict is Verdict.REJECTED
-        if rejected and self.operation.state is State.UNKNOWN:
-            return "rejected_while_unknown"
+        if self.operation.state is State.UNKNOWN and not _tells_of_earlier(answer):
+            return f"{answer.verdict}_while_unknown"
         return None
 
     def _answered(self, answer: Answer, now: datetime) -> Payment:
@@ -274,6 +273,15 @@ class Payment:
             updated_at=now,
             news=(*self.news, Event(seq, event, now, told)),
         )
+
+
+def _tells_of_earlier(answer: Answer) -> bool:
+    """Whether the answer to a resend says what became of the send before it.
+
+    An object of the provider's under our key does. A bare no speaks of this call: it
+    may have been refused just because the earlier one took the money.
+    """
+    return bool(answer.refs) and answer.verdict is not Verdict.REJECTED
 
 
 def _data(

@@ -120,8 +120,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 "redis",
                 FAIL,
                 f"does not answer ({type(error).__name__})",
-                "Start it, or correct PAYMENTS_REDIS_URL; payments are accepted and"
-                " carried out without it, only more slowly",
+                "Start it, or correct PAYMENTS_REDIS_URL; until then"
+                " payments are accepted, and wait",
             )
             return
     yield Finding("redis", OK, f"version {facts['redis_version']} answers")

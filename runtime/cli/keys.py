@@ -95,6 +95,7 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
                 ]
                 for key in listed
             ],
+            whole=["id", "merchant"],
         )
     )
 

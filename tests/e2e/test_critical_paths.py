@@ -90,6 +90,24 @@ def test_a_charge_whose_answer_was_lost_is_found_and_not_repeated(
     assert len(shop.movements(provider, payment_id)) == 1
 
 
+def test_a_refused_resend_never_turns_an_unknown_charge_into_a_failure(
+    shop: Shop,
+) -> None:
+    declined = {
+        "name": "UNPROCESSABLE_ENTITY",
+        "details": [{"issue": "INSTRUMENT_DECLINED"}],
+    }
+    lost = {"do": "replay_500", "when": "after", "times": 1, "match": ORDERS}
+    with (
+        shop.fault("paypal", **lost),
+        shop.fault("paypal", do="answer", status=422, body=declined, match=ORDERS),
+    ):
+        payment_id = shop.accepted(provider="paypal", token="vault_ada")
+        assert wait_until(lambda: _state(shop, payment_id) == "review", seconds=30)
+    assert shop.get(payment_id)["status"] == "processing"
+    assert len(shop.movements("paypal", payment_id)) == 1
+
+
 def test_a_provider_that_is_away_is_tried_again_until_it_is_back(shop: Shop) -> None:
     with shop.fault("stripe", do="refuse", seconds=3):
         payment_id = shop.accepted()

@@ -105,7 +105,9 @@ def test_a_number_with_a_wrong_check_digit_is_none(number: str) -> None:
     assert not looks_like_card_number(number[:-1] + wrong)
 
 
-@pytest.mark.parametrize("text", ["4242424242424242", "4000 0566 5566 5556"])
+@pytest.mark.parametrize(
+    "text", ["4242424242424242", "4000 0566 5566 5556", "2200000000000004"]
+)
 def test_the_numbers_that_providers_publish_for_tests_are_card_numbers(
     text: str,
 ) -> None:

@@ -239,3 +239,20 @@ def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:
     later = NOW + timedelta(hours=25)
     retried = waiting.sent("{}", now=later).settle(NotExecuted(), now=later, jitter=1)
     assert retried.operation.state is State.RETRYING
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict.DECLINED, Verdict.EXPIRED, Verdict.ACTION_REQUIRED]
+)
+def test_a_bare_no_to_a_resend_says_nothing_of_the_send_before_it(
+    verdict: Verdict,
+) -> None:
+    unknown = payment().sent("{}", now=NOW).settle(OutcomeUnknown(), now=NOW, jitter=0)
+    asked = unknown.sent("{}", now=NOW)
+    review = asked.settle(Answer(verdict), now=NOW, jitter=0)
+    assert review.operation.state is State.REVIEW
+    assert review.operation.waiting_for == f"an operator: {verdict}_while_unknown"
+    ours = Answer(verdict, refs={"order": "O-1"})
+    assert asked.settle(ours, now=NOW, jitter=0).operation.state.value == (
+        "requires_action" if verdict is Verdict.ACTION_REQUIRED else verdict.value
+    )
