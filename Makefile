@@ -73,7 +73,7 @@ bench: setup-dev ## Throughput and CPU per payment beside a plain Celery service
 clean: ## Remove .venv, data and caches
 	rm -rf $(VENV) .payments build *.egg-info .mypy_cache .pytest_cache .hypothesis .coverage*
 
-INSTALL := $(BIN)/pip install --quiet --quiet --disable-pip-version-check
+INSTALL := $(BIN)/pip install --quiet --quiet --no-cache-dir --disable-pip-version-check
 PROJECT := --no-deps --no-build-isolation --editable .
 
 $(VENV)/bin/python:
