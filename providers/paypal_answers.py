@@ -97,8 +97,9 @@ def _captured(order: Reply, refs: dict[str, str]) -> Answer:
 
 def _approval(body: Mapping[str, Any]) -> NextAction | None:
     for link in body.get("links", ()):
-        approves = link.get("rel") in ("approve", "payer-action")
-        if approves and isinstance(link.get("href"), str):
+        if link.get("rel") in ("approve", "payer-action"):
+            if not isinstance(link["href"], str):
+                raise TypeError("an address that is no text")
             return NextAction(link["href"])
     return None
 

@@ -32,13 +32,19 @@ _LOGGING: Final[dict[str, Any]] = {
     "handlers": {},
     "loggers": {"_granian": {"propagate": True}},
 }
+#: What asks a process to end.
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
     """Serves until TERM or INT; returns the exit code. 2: it cannot start."""
     settings = Settings.of_process("mongo_url", "redis_url")
     logs.configure(settings, "web")
-    os.register_at_fork(after_in_child=_end_on_signals)
+    os.register_at_fork(
+        before=_hold_signals,
+        after_in_parent=_take_signals,
+        after_in_child=_end_on_signals,
+    )
     # granian shares its port with whoever asks: a second server would start and hide.
     if not processes.port_is_free(settings.host, settings.port):
         print(
@@ -78,13 +84,23 @@ def load() -> WSGIApplication:
     return web.app
 
 
+def _hold_signals() -> None:
+    """One that comes while granian forks its worker waits until either is ready."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _take_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
 def _end_on_signals() -> None:
     """Until it serves, granian's worker has nothing to drain: a signal ends it.
 
     It is forked with its parent's handlers, which would only note the signal.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
+    _take_signals()
 
 
 def _on_signal(stop: Callable[[], None]) -> None:
