@@ -37,7 +37,9 @@ def setting(
     ``read`` raises ValueError, which ends the sentence that the name begins.
     """
     metadata = {"name": f"{checks.PREFIX}{name}", "help": help, "read": read}
-    return field(default=default, repr=not secret, metadata=metadata)
+    return field(
+        default=default, repr=not secret, metadata={**metadata, "secret": secret}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
