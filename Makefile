@@ -66,7 +66,8 @@ lock: setup-dev ## Write the lock files anew from setup.cfg
 	  case $$name in run) extras="";; embedded) extras="--extra embedded";; \
 	    dev) extras="--extra embedded --extra test --extra dev --extra ops";; esac; \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-annotate --custom-compile-command "make lock" --upgrade $$extras \
+	    --no-annotate --no-strip-extras --custom-compile-command "make lock" --upgrade \
+	    $$extras \
 	    --output-file requirements/$$name.lock setup.cfg requirements/setup.in || exit 1; done
 bench: setup-dev ## Throughput and CPU per payment beside a plain Celery service, as a ratio
 	@$(BIN)/python -m bench
