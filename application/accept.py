@@ -1,40 +1,40 @@
-"""A new payment: durable first, then the bell."""
+"""A new payment, or a capture, void or refund of one: durable first, then the bell."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from application.ports import JobQueue, PaymentStore, Scope
-from domain.errors import IdempotencyMismatch
-from domain.payment import BELL_GRACE, Event, Kind, Operation, Payment
-from domain.submission import Submission
+from domain.errors import IdempotencyMismatch, PaymentNotFound, StoreUnavailable
+from domain.operation import Kind, Operation, Origin
+from domain.payment import BELL_GRACE, Event, Payment
+from domain.submission import CaptureMethod, Submission
 
+#: Rounds in which a request may meet another write of the same payment. Each round
+#: somebody wins, so only a crowd on one payment needs more.
+_ROUNDS: Final = 50
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The HTTP request that a payment comes from."""
-
-    scope: Scope
-    idempotency_key: str
-    fingerprint: str
-    request_id: str | None = None
-    traceparent: str | None = None
+#: Adds an operation to a payment: ``domain.requests``, with all but the payment given.
+Request = Callable[[Payment], Payment]
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The stored payment, and whether an earlier request had made it."""
+    """The stored payment, the operation asked for, and whether it was there before."""
 
     payment: Payment
+    operation: Operation
     replayed: bool
 
 
 def accept_payment(
     submission: Submission,
-    request: Request,
+    origin: Origin,
     *,
+    scope: Scope,
     store: PaymentStore,
     queue: JobQueue,
     clock: Callable[[], datetime],
@@ -42,45 +42,82 @@ def accept_payment(
 ) -> Accepted:
     """Stores the payment once for its key, and rings the bell where work is owed now.
 
-    Raises InvalidPayment, IdempotencyMismatch and StoreUnavailable; after any of
-    them nothing of this request is promised.
+    Raises InvalidPayment, IdempotencyMismatch, ReferenceInProgress and
+    StoreUnavailable; after any of them nothing of this request is promised.
     """
     now = clock()
     submission.check(now=now)
-    payment = _new_payment(submission, request, now=now, new_id=new_id)
+    payment = _new_payment(submission, origin, scope=scope, now=now, new_id=new_id)
     [stored] = store.insert_many([payment])
-    if stored.id == payment.id:
-        if submission.execute_at is None or submission.execute_at <= now:
-            queue.ring([stored.id])
-        return Accepted(stored, replayed=False)
-    if stored.fingerprint != request.fingerprint:
+    if stored.id != payment.id:
+        return _replayed(stored, origin)
+    if stored.first.owed_from <= now:
+        queue.ring([stored.id])
+    return Accepted(stored, stored.first, replayed=False)
+
+
+def accept_request(
+    payment_id: str,
+    request: Request,
+    origin: Origin,
+    *,
+    scope: Scope,
+    store: PaymentStore,
+    queue: JobQueue,
+) -> Accepted:
+    """Appends what ``request`` asks for once for its key, and rings the bell.
+
+    Raises PaymentNotFound, Conflict, IdempotencyMismatch and StoreUnavailable; after
+    any of them nothing of this request is promised.
+    """
+    for _ in range(_ROUNDS):
+        found = store.get(scope, payment_id)
+        if found is None:
+            raise PaymentNotFound
+        if found.made_by(origin.idempotency_key) is not None:
+            return _replayed(found, origin)
+        stored = store.amend(request(found))
+        if stored is not None:
+            asked = stored.operations[-1]
+            if asked.due_at is not None:
+                queue.ring([stored.id])
+            return Accepted(stored, asked, replayed=False)
+    raise StoreUnavailable("too many write to this payment at once")
+
+
+def _replayed(stored: Payment, origin: Origin) -> Accepted:
+    made = stored.made_by(origin.idempotency_key)
+    if made is None or made.origin.fingerprint != origin.fingerprint:
         raise IdempotencyMismatch
-    return Accepted(stored, replayed=True)
+    return Accepted(stored, made, replayed=True)
 
 
 def _new_payment(
     submission: Submission,
-    request: Request,
+    origin: Origin,
     *,
+    scope: Scope,
     now: datetime,
     new_id: Callable[[str], str],
 ) -> Payment:
+    manual = submission.capture is CaptureMethod.MANUAL
+    starts = max(now, submission.execute_at or now)
     operation = Operation(
-        id=new_id("op"), kind=Kind.CHARGE, amount=submission.amount.minor
+        id=new_id("op"),
+        kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
+        amount=submission.amount.minor,
+        origin=origin,
+        owed_from=starts,
+        due_at=max(now + BELL_GRACE, starts),
     )
     told = {"operation": operation.id, "to": operation.state.value}
     return Payment(
         id=new_id("pay"),
-        merchant=request.scope.merchant,
-        mode=request.scope.mode,
-        idempotency_key=request.idempotency_key,
-        fingerprint=request.fingerprint,
+        merchant=scope.merchant,
+        mode=scope.mode,
         submission=submission,
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        due_at=max(now + BELL_GRACE, submission.execute_at or now),
-        request_id=request.request_id,
-        traceparent=request.traceparent,
         news=(Event(1, "payment.accepted", now, told),),
     )

@@ -6,14 +6,18 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
 
-from application.ports import PaymentStore, Provider
+from application.ports import Gates, PaymentStore, Provider
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from domain.operation import Act, Operation
+from domain.outcome import escalate
 from domain.payment import Payment
+from domain.sending import hold_reached, looking, released, sent
+from domain.settling import settle
 from domain.states import State
 from domain.submission import ProviderName
 
@@ -22,12 +26,22 @@ log = logging.getLogger(__name__)
 #: The answer of a payment that was handed to a person instead of a provider.
 ESCALATED: Final = "escalated"
 
+#: A claim older than this makes no call any more: its worker was stopped meanwhile.
+#: Far less than the silence after which a look may prove that nothing arrived.
+_CALL_WITHIN: Final = timedelta(minutes=1)
+
+#: Settles of one answer: requests may append to the payment meanwhile, each once.
+_SETTLES: Final = 20
+
+Outcome = Answer | ProviderError
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """One attempt's end, as it was stored."""
 
     payment: Payment
+    operation: Operation
     answer: str  #: the verdict, or the code of the error that stood in its place
 
 
@@ -37,7 +51,10 @@ class Tools:
 
     store: PaymentStore
     providers: Mapping[ProviderName, Provider]
-    calls: Executor  #: carries the provider calls; its size bounds them
+    gates: Gates
+    #: Carries the provider calls; its size bounds them. One each, so that a provider
+    #: that hangs does not hold up the other.
+    calls: Mapping[ProviderName, Executor]
     clock: Callable[[], datetime]
     jitter: Callable[[], float]  #: uniform in [0, 1]
     held: set[str]  #: ids this process works on, for whoever renews the leases
@@ -51,64 +68,81 @@ def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
     Whatever goes wrong with one payment stays with it. Raises StoreUnavailable
     where the store does; leases then run out and recovery takes over.
     """
-    claims = [_next_step(payment, tools) for payment in tools.store.load_due(ids)]
+    claims = [_next_step(one, tools) for one in _admitted(ids, tools)]
     won = tools.store.claim_many(claims)
-    tools.held.update(payment.id for payment in won)
+    tools.held.update(payment.id for payment in won if payment.claim)
     try:
-        escalated = [payment for payment in won if payment.settled]
-        if escalated:
-            yield [Settled(payment, ESCALATED) for payment in escalated]
+        reviews = [
+            Settled(one, review, ESCALATED)
+            for one in won
+            if (review := _handed_over(one)) is not None
+        ]
+        if reviews:
+            yield reviews
         for group in _called(won, tools):
-            now, jitter = tools.clock(), tools.jitter
-            steps = {
-                payment.id: payment.settle(outcome, now=now, jitter=jitter())
-                for payment, outcome in group
-            }
-            stored = tools.store.settle_many(list(steps.values()))
-            tools.held.difference_update(steps)
-            for lost in steps.keys() - {payment.id for payment in stored}:
-                log.warning("lease_lost", extra={"payment": lost})
-            answers = {payment.id: _named(outcome) for payment, outcome in group}
-            yield [Settled(payment, answers[payment.id]) for payment in stored]
+            yield _settled(group, tools)
     finally:
         tools.held.difference_update(payment.id for payment in won)
 
 
+def _admitted(ids: Sequence[str], tools: Tools) -> Iterator[Payment]:
+    """The payments that are due, as far as their providers' gates let them in."""
+    due: dict[ProviderName, list[Payment]] = {}
+    for payment in tools.store.load_due(ids):
+        due.setdefault(payment.submission.provider, []).append(payment)
+    for provider, payments in due.items():
+        admission = tools.gates.admit(provider, len(payments))
+        yield from payments[: admission.granted]
+        waiting = [payment.id for payment in payments[admission.granted :]]
+        if waiting:
+            tools.store.put_off(waiting, admission.again_in)
+
+
 def _next_step(payment: Payment, tools: Tools) -> Payment:
-    """The send that is owed, written down; or the hand-over to a person."""
+    """What is owed next, written down; or the hand-over to a person."""
     now = tools.clock()
-    if payment.operation.state is State.RUNNING:
-        payment = payment.lease_expired(now=now)
-    if payment.window_closed(now=now):
-        return payment.escalate("resend_window_closed", now=now)
+    payment = released(payment, now=now)
+    operation, hold = payment.next, payment.hold
+    if hold is not None and hold.next_at is not None and hold.next_at == payment.due_at:
+        payment = hold_reached(payment, now=max(now, hold.next_at))
+        operation = payment.next
+    if operation is None:
+        return payment
+    if operation.must_look(now=now):
+        return looking(payment, operation, now=now)
     try:
         provider = tools.providers[payment.submission.provider]
-        return payment.sent(provider.prepare(payment), now=now)
+        body = provider.prepare(payment, operation)
+        return sent(payment, operation, body, now=now)
     except Exception:  # whatever it is, the others in the group go on
         log.exception("prepare_failed", extra={"payment": payment.id})
-        return payment.escalate("cannot_prepare", now=now)
+        return escalate(payment, operation, "cannot_prepare", now=now)
 
 
 def _called(
     claimed: Sequence[Payment], tools: Tools
-) -> Iterator[list[tuple[Payment, Answer | ProviderError]]]:
+) -> Iterator[list[tuple[Payment, Outcome]]]:
     """Calls the providers for all at once; yields the answers as they gather."""
-    calls: dict[Future[Answer | ProviderError], Payment] = {
-        tools.calls.submit(_call, payment, tools): payment
+    calls: dict[Future[Outcome], Payment] = {
+        tools.calls[payment.submission.provider].submit(_call, payment, tools): payment
         for payment in claimed
-        if not payment.settled
+        if payment.claim is not None
     }
     while calls:
         done, _ = wait(calls, return_when=FIRST_COMPLETED)
         yield [(calls.pop(call), call.result()) for call in done]
 
 
-def _call(payment: Payment, tools: Tools) -> Answer | ProviderError:
+def _call(payment: Payment, tools: Tools) -> Outcome:
     """One provider call; an error that nobody foresaw leaves the outcome unknown."""
     if tools.stopping.is_set():
         return NotSent("worker_stopping")
+    if tools.clock() > payment.updated_at + _CALL_WITHIN:
+        return NotSent("claim_too_old")
     try:
-        return tools.providers[payment.submission.provider].send(payment)
+        provider = tools.providers[payment.submission.provider]
+        look = payment.claim is not None and payment.claim.act is Act.LOOK
+        return provider.look(payment) if look else provider.send(payment)
     except ProviderError as error:
         return error
     except Exception:
@@ -116,6 +150,51 @@ def _call(payment: Payment, tools: Tools) -> Answer | ProviderError:
         return OutcomeUnknown("adapter_failed")
 
 
-def _named(outcome: Answer | ProviderError) -> str:
+def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Settled]:
+    """Stores what the group came to; on top of what was appended to it meanwhile."""
+    outcomes = {payment.id: outcome for payment, outcome in group}
+    worked_on = {payment.id: payment.working.id for payment, _ in group}
+    left, done = [payment for payment, _ in group], list[Payment]()
+    for _ in range(_SETTLES):
+        now = tools.clock()
+        stored = tools.store.settle_many(
+            [
+                settle(one, outcomes[one.id], now=now, jitter=tools.jitter())
+                for one in left
+            ]
+        )
+        done += stored
+        written = {payment.id for payment in stored}
+        missed = [payment for payment in left if payment.id not in written]
+        left = tools.store.held(missed) if missed else []
+        if not left:
+            break
+    tools.held.difference_update(outcomes)
+    for lost in outcomes.keys() - {payment.id for payment in done}:
+        log.warning("lease_lost", extra={"payment": lost})
+    _tell_gates(group, tools)
+    return [
+        Settled(one, one.operation(worked_on[one.id]), _named(outcomes[one.id]))
+        for one in done
+    ]
+
+
+def _tell_gates(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> None:
+    told: dict[ProviderName, list[Outcome]] = {}
+    for payment, outcome in group:
+        told.setdefault(payment.submission.provider, []).append(outcome)
+    for provider, outcomes in told.items():
+        tools.gates.tell(provider, outcomes)
+
+
+def _handed_over(payment: Payment) -> Operation | None:
+    """The operation that the step before a claim made a person's, if it did."""
+    if payment.claim is not None:
+        return None
+    stuck = [one for one in payment.operations if one.state is State.REVIEW]
+    return next((one for one in stuck if one.attempts == 0), None)
+
+
+def _named(outcome: Outcome) -> str:
     """The outcome's word for metrics and logs."""
     return outcome.verdict if isinstance(outcome, Answer) else outcome.code

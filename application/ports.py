@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.answer import Answer
+from domain.errors import ProviderError
+from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.states import Status
 from domain.submission import Mode, ProviderName
@@ -41,23 +43,41 @@ class PaymentStore(Protocol):
         """Stores each payment once for its scope and idempotency key.
 
         Returns, in order, what is stored under each key: the payment itself or an
-        earlier one. What it returns is durable.
+        earlier one. What it returns is durable. Raises ReferenceInProgress where
+        another payment guards the reference of one of them; the others are stored.
+        """
+
+    def amend(self, payment: Payment) -> Payment | None:
+        """Writes a step of somebody who holds no lease, and leaves a lease alone.
+
+        Returns what is stored now; None where the payment has moved on meanwhile.
+        Raises IdempotencyMismatch where the idempotency key of one of its operations
+        is another payment's.
         """
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` on which work is owed and that nobody holds."""
 
+    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+        """Lets work on ``ids`` be owed ``by`` from now at the earliest.
+
+        Only where nobody holds them; no step, and nothing on the timeline.
+        """
+
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """Writes each step with a lease, unless the payment has moved on.
+        """Writes each step, with a lease where it has a claim, unless it moved on.
 
         Returns those that are ours now, ``news`` stored and ``version`` raised.
         """
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """Writes each step and gives its lease back, unless the lease was lost.
+        """Writes each step and gives its lease back, unless the payment moved on.
 
         Returns those that were written.
         """
+
+    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+        """Those of ``payments`` whose claim still stands, as they are stored now."""
 
     def renew(self, ids: Sequence[str]) -> None:
         """Prolongs the leases that this store's owner still holds on ``ids``."""
@@ -74,8 +94,8 @@ class PaymentStore(Protocol):
     def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """A payment's events in order, or None where there is no such payment."""
 
-    def versions(self, ids: Sequence[str]) -> Mapping[str, tuple[int, bool]]:
-        """For each of ``ids`` its version and whether it is settled."""
+    def settled(self, ids: Sequence[str]) -> set[str]:
+        """Those of ``ids`` on which no work is owed, or that are not there."""
 
 
 class JobQueue(Protocol):
@@ -95,18 +115,44 @@ class JobQueue(Protocol):
 
 
 class Provider(Protocol):
-    """Stripe, PayPal, or a stand-in: it translates and decides nothing."""
+    """Stripe, PayPal, or a stand-in: it translates and decides nothing.
 
-    def prepare(self, payment: Payment) -> str:
-        """The body (JSON) of the request that carries out the open operation.
+    ``send`` and ``look`` raise NotSent or another NotExecuted where the call was not
+    carried out, LookNeeded or another OutcomeUnknown where it may have been,
+    NeedsReview where a person must look, and no other error.
+    """
+
+    def prepare(self, payment: Payment, operation: Operation) -> str:
+        """The body (JSON) of the request that carries ``operation`` out.
 
         Pure. Raises InvalidPayment where the provider takes no such payment.
         """
 
     def send(self, payment: Payment) -> Answer:
-        """Sends what ``payment.operation.send`` has written down.
+        """Sends what ``payment.working.send`` has written down."""
 
-        Raises NotSent or another NotExecuted where nothing happened, OutcomeUnknown
-        where something may have, NeedsReview where a person must look, and no
-        other error: whatever it does not understand is OutcomeUnknown.
+    def look(self, payment: Payment) -> Answer:
+        """What became of ``payment.working``; it changes nothing at the provider.
+
+        ABSENT only where a read that cannot lag proves that it never arrived.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How many calls an account takes now."""
+
+    granted: int
+    again_in: timedelta  #: when to ask again for the others
+
+
+class Gates(Protocol):
+    """What stands before each provider account: it is closed, or lets some in."""
+
+    def admit(self, provider: ProviderName, wanted: int) -> Admission:
+        """Lets up to ``wanted`` calls in."""
+
+    def tell(
+        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
+    ) -> None:
+        """What calls that were let in came to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from domain.money import Money
@@ -20,6 +21,7 @@ class Verdict(StrEnum):
     PENDING = "pending"  #: taken, not done
     CANCELED = "canceled"  #: called off at the provider
     EXPIRED = "expired"  #: too late at the provider
+    ABSENT = "absent"  #: never there, says a look that cannot lag
 
     @property
     def trigger(self) -> Trigger:
@@ -58,3 +60,5 @@ class Answer:
     failure: Failure | None = None
     waiting_for: str | None = None  #: what a pending or acting payment waits for
     request_id: str | None = None  #: the provider's name of the call
+    expires_at: datetime | None = None  #: an authorization's money is let go then
+    honored_until: datetime | None = None  #: until then the provider vouches for it

@@ -40,6 +40,32 @@ class IdempotencyMismatch(PaymentsError):
     code = "idempotency_key_reused"
 
 
+class Conflict(PaymentsError):
+    """The payment is in no state for this.
+
+    ``why`` is a short code that says which rule forbids it.
+    """
+
+    code = "conflict"
+
+    def __init__(self, why: str, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class ReferenceInProgress(PaymentsError):
+    """Another payment of this reference is not finished.
+
+    ``payment`` is its id.
+    """
+
+    code = "reference_in_progress"
+
+    def __init__(self, payment: str) -> None:
+        super().__init__()
+        self.payment = payment
+
+
 class PaymentNotFound(PaymentsError):
     """There is no such payment."""
 
@@ -103,6 +129,12 @@ class OutcomeUnknown(ProviderError):
     """The provider may have acted; ask it before acting again."""
 
     code = "outcome_unknown"
+
+
+class LookNeeded(OutcomeUnknown):
+    """Sending it again would tell nothing; only a look at the provider does."""
+
+    code = "look_needed"
 
 
 class NeedsReview(ProviderError):

@@ -1,19 +1,10 @@
-"""What makes two requests the same, and how long a provider remembers ours."""
+"""What makes two requests the same, here and at a provider."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Final
-
-#: How long a resend with the same key is safe. Stripe keeps keys for 24 h, PayPal's
-#: Orders for 6 h; an hour of each is left for clocks and slow calls.
-WINDOWS: Final = {
-    "stripe": timedelta(hours=23),
-    "paypal": timedelta(hours=5),
-}
 
 
 def fingerprint(body: Mapping[str, object]) -> str:

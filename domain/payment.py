@@ -1,28 +1,22 @@
 """A payment: what the web app asked for, and how far we have come with it.
 
 Values are frozen. Each step returns a new payment whose ``news`` holds the events
-of that step; the store writes both in one go.
+of that step; the store writes both in one go. Totals are never kept: they follow from
+the operations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
-from domain import retry
-from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import (
-    Misconfigured,
-    NeedsReview,
-    NotExecuted,
-    ProviderError,
-)
-from domain.idempotency import WINDOWS, provider_key
-from domain.states import OWED, State, Status, Trigger, move, status_of
-from domain.submission import Mode, Submission
+from domain.answer import Failure, NextAction
+from domain.errors import PaymentNotFound
+from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
+from domain.states import State, Status, Trigger, move
+from domain.submission import Guard, Mode, Submission
 
 #: How long the message of a new payment has before recovery looks for it; equally
 #: how early a claim may come, so that clocks may differ by as much.
@@ -31,45 +25,6 @@ BELL_GRACE: Final = timedelta(seconds=2)
 #: A worker renews its leases every third of this; a dead one's work is taken over
 #: after it. Shorter than that, a long pause of a live worker would cost a resend.
 LEASE: Final = timedelta(seconds=15)
-
-#: Whom an answer waits for where it does not say it better.
-_WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
-
-
-class Kind(StrEnum):
-    """What an operation does."""
-
-    CHARGE = "charge"  #: authorize and capture in one step
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A request to a provider, written down before it happens."""
-
-    key: str  #: the provider's idempotency key
-    body: str  #: JSON, sent again to the letter by every resend
-    first_at: datetime  #: the earliest time it may have reached the provider
-    window_ends_at: datetime  #: the same key protects until then
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One movement of money that was asked for."""
-
-    id: str
-    kind: Kind
-    amount: int  #: minor units of the payment's currency
-    state: State = State.QUEUED
-    attempts: int = 0  #: sends so far; those that credentials refused do not count
-    generation: int = 1  #: see ``idempotency.provider_key``
-    send: Send | None = None
-    started_at: datetime | None = None  #: the first attempt
-    waiting_for: str | None = None  #: whom or what it waits for, in words
-
-    @property
-    def key(self) -> str:
-        """The provider key of the current generation."""
-        return provider_key(self.id, self.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,204 +44,208 @@ class Payment:
     id: str
     merchant: str
     mode: Mode
-    idempotency_key: str
-    fingerprint: str  #: of the request that made it
     submission: Submission
-    operations: tuple[Operation, ...]
+    operations: tuple[Operation, ...]  #: the first charges or authorizes
     created_at: datetime
     updated_at: datetime
-    due_at: datetime | None  #: work is owed from then on; None: none is
-    request_id: str | None = None  #: of the HTTP request that made it
-    traceparent: str | None = None  #: W3C trace context of that request
-    authorized: int = 0  #: minor units, as ``captured`` and ``refunded``
-    captured: int = 0
-    refunded: int = 0
-    refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
+    hold: Hold | None = None  #: of an authorization that succeeded
+    claim: Claim | None = None  #: what a worker holds it for
     next_action: NextAction | None = None
     last_error: Failure | None = None
-    version: int = 1  #: raised by every write that moves the payment: the fence
+    version: int = 1  #: raised by every write that moves the payment
     told: int = 0  #: events on the stored timeline
     news: tuple[Event, ...] = ()  #: events not stored yet
 
     @property
-    def operation(self) -> Operation:
-        """The one that was asked for last."""
-        return self.operations[-1]
+    def first(self) -> Operation:
+        """The charge, or the authorization, that the payment began with."""
+        return self.operations[0]
 
     @property
-    def status(self) -> Status:
-        """What the merchant sees."""
-        return status_of(self.operation.state, captured=self.captured)
+    def working(self) -> Operation:
+        """The operation that the claim names. Raises PaymentNotFound without one."""
+        if self.claim is None:
+            raise PaymentNotFound("nobody works on this payment")
+        return self.operation(self.claim.operation)
+
+    def operation(self, operation_id: str) -> Operation:
+        """One operation by its id. Raises PaymentNotFound where there is none."""
+        for one in self.operations:
+            if one.id == operation_id:
+                return one
+        raise PaymentNotFound("there is no such operation")
+
+    def made_by(self, idempotency_key: str) -> Operation | None:
+        """The operation that a request of this key made."""
+        for one in self.operations:
+            if one.origin.idempotency_key == idempotency_key:
+                return one
+        return None
+
+    @property
+    def next(self) -> Operation | None:
+        """The operation on which work is owed first, if any."""
+        owed = [one for one in self.operations if one.due_at is not None]
+        return min(owed, key=lambda one: one.due_at or one.owed_from, default=None)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """Work is owed from then on; None: none is. A lease is the store's matter."""
+        upcoming = [one.due_at for one in self.operations if one.due_at is not None]
+        if self.hold is not None and self.hold.next_at is not None:
+            upcoming.append(self.hold.next_at)
+        return min(upcoming, default=None)
+
+    @property
+    def refs(self) -> Mapping[str, str]:
+        """Provider object ids, of all operations; a later one's stand for all."""
+        return {name: ref for one in self.operations for name, ref in one.refs.items()}
+
+    @property
+    def authorized(self) -> int:
+        """Minor units that the payer's bank agreed to, as in all that follow."""
+        return self.first.moved
+
+    @property
+    def captured(self) -> int:
+        """What became the merchant's, refunds not taken off."""
+        return self._moved(Kind.CHARGE, Kind.CAPTURE)
+
+    @property
+    def capture_reserved(self) -> int:
+        """What captures under way may yet take."""
+        return self._reserved(Kind.CAPTURE)
+
+    @property
+    def capturable(self) -> int:
+        """What may still be asked for by a capture."""
+        if self.hold is None or self.hold.ended is not None or self._closing:
+            return 0
+        return max(0, self.authorized - self.captured - self.capture_reserved)
+
+    @property
+    def refunded(self) -> int:
+        """What went back."""
+        return self._moved(Kind.REFUND)
+
+    @property
+    def refund_reserved(self) -> int:
+        """What refunds under way may yet give back."""
+        return self._reserved(Kind.REFUND)
+
+    def refundable(self, target: Operation) -> int:
+        """What may still be asked back of one charge or capture."""
+        back = [one for one in self.operations if one.target == target.id]
+        taken = sum(one.moved or one.reserved for one in back)
+        collects = target.kind in (Kind.CHARGE, Kind.CAPTURE)
+        return max(0, target.moved - taken) if collects else 0
 
     @property
     def settled(self) -> bool:
         """Nothing more will happen unless somebody outside acts."""
-        return self.operation.state not in OWED
+        return not any(one.owed for one in self.operations)
 
-    def lease_expired(self, *, now: datetime) -> Payment:
-        """Its worker went silent after the send was written down."""
-        return self._step(self.operation, Trigger.LEASE_EXPIRED, "lease.expired", now)
+    @property
+    def status(self) -> Status:
+        """What the merchant sees."""
+        held = self.hold is not None and self.hold.ended is None
+        if self.refunded:
+            whole = self.refunded >= self.captured and not held
+            return Status.REFUNDED if whole else Status.PARTIALLY_REFUNDED
+        if self.captured:
+            return Status.PARTIALLY_CAPTURED if held else Status.CAPTURED
+        if self.hold is not None and self.first.state is State.SUCCEEDED:
+            return _HELD[self.hold.ended]
+        return _FIRST.get(self.first.state, Status.PROCESSING)
 
-    def sent(self, body: str, *, now: datetime) -> Payment:
-        """The next send of ``body`` (JSON), written down before it happens.
+    @property
+    def guarding(self) -> bool:
+        """Whether it stands in the way of another payment of its reference."""
+        asked = self.submission
+        if asked.reference is None or asked.guard is Guard.NONE:
+            return False
+        kept = self.captured > self.refunded
+        return self.status in _UNFINISHED or (asked.guard is Guard.PAID and kept)
 
-        A resend keeps the first body and, while the outcome is unknown, the first
-        time: the provider's window runs from there.
-        """
-        operation = self.operation
-        send, attempt = operation.send, operation.attempts + 1
-        if send is None or operation.state is not State.UNKNOWN:
-            send = Send(
-                key=operation.key,
-                body=send.body if send else body,
-                first_at=now,
-                window_ends_at=now + WINDOWS[self.submission.provider],
-            )
-        operation = replace(
-            operation,
-            send=send,
-            attempts=attempt,
-            started_at=operation.started_at or now,
-            waiting_for=None,
-        )
-        data: dict[str, str | int] = {"attempt": attempt, "provider_key": send.key}
-        return self._step(operation, Trigger.SENT, "attempt.sent", now, data)
-
-    def window_closed(self, *, now: datetime) -> bool:
-        """Sending again would be a new charge: the provider may have forgotten."""
-        send = self.operation.send
-        unknown = self.operation.state is State.UNKNOWN
-        return unknown and send is not None and now >= send.window_ends_at
-
-    def escalate(
-        self, why: str, *, now: datetime, request_id: str | None = None
-    ) -> Payment:
-        """Only a person can go on; ``why`` is a short code.
-
-        ``request_id`` is the provider's name of the call that led there.
-        """
-        operation = replace(self.operation, waiting_for=f"an operator: {why}")
-        data: dict[str, str | int] = {"why": why}
-        if request_id is not None:
-            data["provider_request_id"] = request_id
-        event = "operation.escalated"
-        stepped = self._step(operation, Trigger.ESCALATED, event, now, data)
-        return replace(stepped, due_at=None)
-
-    def settle(
-        self, outcome: Answer | ProviderError, *, now: datetime, jitter: float
-    ) -> Payment:
-        """What the attempt came to; ``jitter`` in [0, 1] spreads the next one."""
-        if isinstance(outcome, NeedsReview):
-            return self.escalate(outcome.detail, now=now, request_id=outcome.request_id)
-        if isinstance(outcome, ProviderError):
-            return self._unsettled(outcome, now, jitter)
-        odd = self._odd(outcome)
-        if odd is not None:
-            known = replace(self, refs={**self.refs, **outcome.refs})
-            return known.escalate(odd, now=now, request_id=outcome.request_id)
-        return self._answered(outcome, now)
-
-    def _odd(self, answer: Answer) -> str | None:
-        """Why no step of ours may follow from ``answer``, or None."""
-        succeeded = answer.verdict is Verdict.SUCCEEDED
-        if answer.moved != (self.submission.amount if succeeded else None):
-            return "amount_differs"
-        if self.operation.state is State.UNKNOWN and not _tells_of_earlier(answer):
-            return f"{answer.verdict}_while_unknown"
-        return None
-
-    def _answered(self, answer: Answer, now: datetime) -> Payment:
-        data = _data(answer=answer.verdict, request_id=answer.request_id)
-        if answer.failure is not None:
-            data["code"] = answer.failure.decline_code or answer.failure.code
-        waiting_for = answer.waiting_for or _WAITS.get(answer.verdict)
-        operation = replace(self.operation, waiting_for=waiting_for)
-        moved = answer.moved.minor if answer.moved is not None else 0
-        return replace(
-            self._step(
-                operation, answer.verdict.trigger, "attempt.answered", now, data
-            ),
-            due_at=None,
-            authorized=self.authorized + moved,
-            captured=self.captured + moved,
-            refs={**self.refs, **answer.refs},
-            next_action=answer.next_action,
-            last_error=answer.failure,
-        )
-
-    def _unsettled(self, error: ProviderError, now: datetime, jitter: float) -> Payment:
-        operation, provider = self.operation, self.submission.provider
-        trigger = (
-            Trigger.NOT_EXECUTED
-            if isinstance(error, NotExecuted)
-            else Trigger.OUTCOME_UNKNOWN
-        )
-        if move(operation.state, trigger) is State.UNKNOWN:
-            policy = retry.UNKNOWN
-            waiting_for = f"{provider} to answer the same request"
-        elif isinstance(error, Misconfigured):
-            policy = retry.MISCONFIGURED
-            waiting_for = f"credentials that {provider} accepts"
-        else:
-            policy = retry.TRANSIENT
-            waiting_for = f"{provider} to take the request"
-        due_at = policy.next_at(
-            tries=operation.attempts,
-            since=operation.started_at or now,
-            now=now,
-            jitter=jitter,
-            retry_after=error.retry_after,
-        )
-        if due_at is None:
-            trigger, waiting_for = Trigger.GAVE_UP, "an operator's replay"
-        spent = 0 if isinstance(error, Misconfigured) else 1
-        operation = replace(
-            operation,
-            attempts=operation.attempts - 1 + spent,
-            waiting_for=waiting_for,
-        )
-        data = _data(answer=error.code, request_id=error.request_id, code=error.detail)
-        stepped = self._step(operation, trigger, "attempt.answered", now, data)
-        return replace(stepped, due_at=due_at)
-
-    def _step(
+    def moved(
         self,
         operation: Operation,
         trigger: Trigger,
         event: str,
+        *,
         now: datetime,
         data: Mapping[str, str | int] | None = None,
     ) -> Payment:
-        """Moves the open ``operation`` by the table, and tells it."""
+        """The payment with ``operation`` moved by the table, and told.
+
+        ``operation`` may differ from the one that is there in all but its id and its
+        state. Raises IllegalTransition.
+        """
         after = replace(operation, state=move(operation.state, trigger))
-        told: dict[str, str | int] = {
-            "operation": after.id,
-            "from": operation.state.value,
-            "to": after.state.value,
-            **(data or {}),
-        }
+        return self.told_of(after, event, now=now, was=operation.state, data=data)
+
+    def told_of(
+        self,
+        operation: Operation,
+        event: str,
+        *,
+        now: datetime,
+        was: State | None = None,
+        data: Mapping[str, str | int] | None = None,
+    ) -> Payment:
+        """The payment with ``operation`` in its place, and an event that says so.
+
+        ``was`` is its state before, where that is another.
+        """
+        told: dict[str, str | int] = {"operation": operation.id}
+        if was is not None:
+            told["from"] = was.value
+        told |= {"to": operation.state.value, **(data or {})}
+        others = tuple(
+            operation if one.id == operation.id else one for one in self.operations
+        )
+        known = any(one.id == operation.id for one in self.operations)
         seq = self.told + len(self.news) + 1
         return replace(
             self,
-            operations=(*self.operations[:-1], after),
+            operations=others if known else (*others, operation),
             updated_at=now,
             news=(*self.news, Event(seq, event, now, told)),
         )
 
+    @property
+    def _closing(self) -> bool:
+        """A void, or a capture that releases the rest, is under way."""
+        return any(
+            not one.ended and (one.kind is Kind.VOID or one.final)
+            for one in self.operations
+        )
 
-def _tells_of_earlier(answer: Answer) -> bool:
-    """Whether the answer to a resend says what became of the send before it.
+    def _moved(self, *kinds: Kind) -> int:
+        return sum(one.moved for one in self.operations if one.kind in kinds)
 
-    An object of the provider's under our key does. A bare no speaks of this call: it
-    may have been refused just because the earlier one took the money.
-    """
-    return bool(answer.refs) and answer.verdict is not Verdict.REJECTED
+    def _reserved(self, kind: Kind) -> int:
+        return sum(one.reserved for one in self.operations if one.kind is kind)
 
 
-def _data(
-    *, answer: str, request_id: str | None, code: str | None = None
-) -> dict[str, str | int]:
-    """What an ``attempt.answered`` event says, without what was not given."""
-    said = {"answer": str(answer), "code": code, "provider_request_id": request_id}
-    return {name: value for name, value in said.items() if value is not None}
+_FIRST: Final = {
+    State.REQUIRES_ACTION: Status.REQUIRES_ACTION,
+    State.DECLINED: Status.FAILED,
+    State.REJECTED: Status.FAILED,
+    State.CANCELED: Status.CANCELED,
+    State.EXPIRED: Status.EXPIRED,
+}
+_HELD: Final = {
+    None: Status.AUTHORIZED,
+    HoldEnd.CAPTURED: Status.CAPTURED,
+    HoldEnd.VOIDED: Status.VOIDED,
+    HoldEnd.EXPIRED: Status.EXPIRED,
+}
+_UNFINISHED: Final = frozenset(
+    {
+        Status.PROCESSING,
+        Status.REQUIRES_ACTION,
+        Status.AUTHORIZED,
+        Status.PARTIALLY_CAPTURED,
+    }
+)

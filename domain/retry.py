@@ -48,11 +48,11 @@ class RetryPolicy:
 #: payment may need one after the other and the time runs from its first attempt.
 _WITHIN: Final = timedelta(days=4)
 
-#: Proven not executed: the provider was away or busy.
+#: Proven not executed: the provider was away or busy. The tries fill the time.
 TRANSIENT: Final = RetryPolicy(
     base=timedelta(seconds=1),
     cap=timedelta(minutes=5),
-    tries=None,
+    tries=2_000,
     within=_WITHIN,
 )
 #: Sent, never heard: the same request with the same key. The window of the key,
@@ -60,10 +60,25 @@ TRANSIENT: Final = RetryPolicy(
 UNKNOWN: Final = RetryPolicy(
     base=timedelta(seconds=2), cap=timedelta(minutes=5), tries=None, within=None
 )
-#: Wrong credentials: a person must act, so ask rarely.
+#: Wrong credentials: a person must act. The account's gate asks once for all, so
+#: this only keeps the one that was refused from being first in line again.
 MISCONFIGURED: Final = RetryPolicy(
-    base=timedelta(minutes=5),
-    cap=timedelta(minutes=5),
+    base=timedelta(minutes=1),
+    cap=timedelta(minutes=1),
     tries=None,
     within=_WITHIN,
+)
+#: Only a look can tell. Counted from when looking began; then a person decides.
+LOOK: Final = RetryPolicy(
+    base=timedelta(seconds=5),
+    cap=timedelta(minutes=10),
+    tries=None,
+    within=timedelta(days=3),
+)
+#: The provider has it and is not done: bank debits take days, reviews weeks.
+POLL: Final = RetryPolicy(
+    base=timedelta(minutes=1),
+    cap=timedelta(hours=1),
+    tries=None,
+    within=timedelta(days=45),
 )

@@ -39,11 +39,13 @@ class Trigger(StrEnum):
     PENDED = "pended"  #: the provider answered: later
     NOT_EXECUTED = "not_executed"  #: this send did nothing, and we will try again
     OUTCOME_UNKNOWN = "outcome_unknown"  #: no answer, or one that proves nothing
+    ABSENT = "absent"  #: a look proved that the provider never had it
     ESCALATED = "escalated"  #: handed to a person
     GAVE_UP = "gave_up"  #: the budget of tries is spent, nothing was executed
     CANCELED = "canceled"  #: called off by the merchant or the provider
     EXPIRED = "expired"  #: the provider's or the payer's time ran out
-    REPLAYED = "replayed"  #: an operator queued it again
+    REPLAYED = "replayed"  #: an operator queued it again, proven not executed
+    RESUMED = "resumed"  #: an operator had us ask again, the outcome still unknown
 
 
 FINAL: Final = frozenset(
@@ -56,8 +58,7 @@ WAITING: Final = frozenset({State.PENDING, State.REQUIRES_ACTION})
 #: Nothing moves until a person does.
 STUCK: Final = frozenset({State.REVIEW, State.DEAD})
 
-#: An unknown operation that is asked again stays unknown until evidence comes: a
-#: resend that was refused or rejected says nothing of the send before it.
+#: How operations move. What is not here raises IllegalTransition and changes nothing.
 TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.QUEUED, Trigger.SENT): State.RUNNING,
     (State.QUEUED, Trigger.CANCELED): State.CANCELED,
@@ -77,31 +78,56 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.RETRYING, Trigger.SENT): State.RUNNING,
     (State.RETRYING, Trigger.CANCELED): State.CANCELED,
     (State.RETRYING, Trigger.ESCALATED): State.REVIEW,
+    # Asked again it stays unknown until evidence comes: a resend that was refused
+    # says nothing of the send before it.
     (State.UNKNOWN, Trigger.SENT): State.UNKNOWN,
     (State.UNKNOWN, Trigger.LEASE_EXPIRED): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.NOT_EXECUTED): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.OUTCOME_UNKNOWN): State.UNKNOWN,
     (State.UNKNOWN, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.UNKNOWN, Trigger.DECLINED): State.DECLINED,
-    (State.UNKNOWN, Trigger.REJECTED): State.REVIEW,
     (State.UNKNOWN, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
     (State.UNKNOWN, Trigger.PENDED): State.PENDING,
     (State.UNKNOWN, Trigger.CANCELED): State.CANCELED,
     (State.UNKNOWN, Trigger.EXPIRED): State.EXPIRED,
-    (State.UNKNOWN, Trigger.NOT_EXECUTED): State.UNKNOWN,
-    (State.UNKNOWN, Trigger.OUTCOME_UNKNOWN): State.UNKNOWN,
+    (State.UNKNOWN, Trigger.ABSENT): State.RETRYING,
     (State.UNKNOWN, Trigger.ESCALATED): State.REVIEW,
+    (State.PENDING, Trigger.PENDED): State.PENDING,
     (State.PENDING, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.PENDING, Trigger.DECLINED): State.DECLINED,
     (State.PENDING, Trigger.CANCELED): State.CANCELED,
     (State.PENDING, Trigger.EXPIRED): State.EXPIRED,
+    (State.PENDING, Trigger.ESCALATED): State.REVIEW,
     (State.REQUIRES_ACTION, Trigger.SENT): State.RUNNING,
+    (State.REQUIRES_ACTION, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.REQUIRES_ACTION, Trigger.PENDED): State.PENDING,
     (State.REQUIRES_ACTION, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.REQUIRES_ACTION, Trigger.DECLINED): State.DECLINED,
     (State.REQUIRES_ACTION, Trigger.CANCELED): State.CANCELED,
     (State.REQUIRES_ACTION, Trigger.EXPIRED): State.EXPIRED,
     (State.REVIEW, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.REVIEW, Trigger.DECLINED): State.DECLINED,
+    (State.REVIEW, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.REVIEW, Trigger.PENDED): State.PENDING,
+    (State.REVIEW, Trigger.CANCELED): State.CANCELED,
+    (State.REVIEW, Trigger.EXPIRED): State.EXPIRED,
+    (State.REVIEW, Trigger.ABSENT): State.DEAD,
+    (State.REVIEW, Trigger.RESUMED): State.UNKNOWN,
     (State.REVIEW, Trigger.REPLAYED): State.QUEUED,
+    (State.DEAD, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.DEAD, Trigger.CANCELED): State.CANCELED,
     (State.DEAD, Trigger.REPLAYED): State.QUEUED,
+}
+
+#: How a later fact moves what was final: the provider was asked again and says
+#: otherwise. Each is told, logged as an error and counted.
+CORRECTIONS: Final[Mapping[tuple[State, Trigger], State]] = {
+    (State.SUCCEEDED, Trigger.DECLINED): State.DECLINED,
+    (State.SUCCEEDED, Trigger.CANCELED): State.CANCELED,
+    (State.DECLINED, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.REJECTED, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.CANCELED, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.EXPIRED, Trigger.SUCCEEDED): State.SUCCEEDED,
 }
 
 
@@ -114,28 +140,16 @@ def move(state: State, trigger: Trigger) -> State:
 
 
 class Status(StrEnum):
-    """What a payment is to its merchant, derived from totals and its operation."""
+    """What a payment is to its merchant, derived from its operations and its hold."""
 
     PROCESSING = "processing"  #: not settled yet, or waiting for a person of ours
     REQUIRES_ACTION = "requires_action"  #: the payer must act, see ``next_action``
+    AUTHORIZED = "authorized"  #: the money is on hold and can be captured
+    PARTIALLY_CAPTURED = "partially_captured"  #: the rest is still on hold
     CAPTURED = "captured"  #: the money is the merchant's
-    FAILED = "failed"  #: ended without money moved, see ``last_error``
-    CANCELED = "canceled"  #: called off before money moved
+    PARTIALLY_REFUNDED = "partially_refunded"  #: some of it went back
+    REFUNDED = "refunded"  #: all of it went back
+    VOIDED = "voided"  #: the hold was released, nothing was captured
     EXPIRED = "expired"  #: its time ran out before money moved
-
-
-def status_of(state: State, *, captured: int) -> Status:
-    """The payment's status; ``captured`` is in minor units."""
-    if captured:
-        return Status.CAPTURED
-    match state:
-        case State.REQUIRES_ACTION:
-            return Status.REQUIRES_ACTION
-        case State.DECLINED | State.REJECTED:
-            return Status.FAILED
-        case State.CANCELED:
-            return Status.CANCELED
-        case State.EXPIRED:
-            return Status.EXPIRED
-        case _:
-            return Status.PROCESSING
+    CANCELED = "canceled"  #: called off before money moved
+    FAILED = "failed"  #: ended without money moved, see ``last_error``

@@ -29,12 +29,28 @@ class ProviderName(StrEnum):
     PAYPAL = "paypal"
 
 
+class CaptureMethod(StrEnum):
+    """When the money becomes the merchant's."""
+
+    AUTOMATIC = "automatic"  #: at once, with the charge
+    MANUAL = "manual"  #: authorized now, captured when the merchant says so
+
+
+class Guard(StrEnum):
+    """While which payment of a reference stands in the way of another one."""
+
+    NONE = "none"  #: never
+    UNFINISHED = "unfinished"  #: while it may still move money
+    PAID = "paid"  #: and as long as the merchant keeps the money
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """What the web app asked for; never changed afterwards."""
 
     amount: Money
     provider: ProviderName
+    capture: CaptureMethod = CaptureMethod.AUTOMATIC
     payment_method: str | None = None  #: the provider's token, never a card
     reference: str | None = None  #: the merchant's name of the order
     description: str | None = None
@@ -42,6 +58,7 @@ class Submission:
     email: str | None = None  #: the payer's
     metadata: Mapping[str, str] = field(default_factory=dict)
     execute_at: datetime | None = None  #: not before then (UTC)
+    guard: Guard = Guard.NONE  #: of the ``reference``
 
     def check(self, *, now: datetime) -> None:
         """Raises InvalidPayment where no provider could ever carry this out."""

@@ -11,13 +11,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from domain.answer import Failure, NextAction
 from domain.money import Money
-from domain.payment import Event, Kind, Operation, Payment, Send
-from domain.states import FINAL, State
-from domain.submission import Mode, ProviderName, Submission
+from domain.operation import (
+    Act,
+    Claim,
+    Hold,
+    HoldEnd,
+    Kind,
+    Operation,
+    Origin,
+    Send,
+)
+from domain.payment import Event, Payment
+from domain.states import State
+from domain.submission import CaptureMethod, Guard, Mode, ProviderName, Submission
 from persistence.vault import Vault
 
 Document = dict[str, Any]
@@ -30,12 +40,13 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "_id": payment.id,
         "merchant": payment.merchant,
         "mode": payment.mode.value,
-        "idempotency_key": payment.idempotency_key,
-        "fingerprint": payment.fingerprint,
         "provider": asked.provider.value,
+        "capture": asked.capture.value,
         "amount": asked.amount.minor,
         "currency": asked.amount.currency,
         "reference": asked.reference,
+        "guard": asked.guard.value,
+        "guards": asked.reference if payment.guarding else None,
         "payment_method": _sealed(asked.payment_method, vault),
         "email": _sealed(asked.email, vault),
         "description": _sealed(asked.description, vault),
@@ -45,8 +56,6 @@ def encode(payment: Payment, vault: Vault) -> Document:
         ),
         "execute_at": asked.execute_at,
         "created_at": payment.created_at,
-        "request_id": payment.request_id,
-        "traceparent": payment.traceparent,
         **progress(payment, vault),
         "due_at": payment.due_at,
         "version": payment.version,
@@ -59,23 +68,36 @@ def progress(payment: Payment, vault: Vault) -> Document:
     """The fields that a step changes, those of its lease aside.
 
     None stands for a field that the document shall not have: ``open`` is there only
-    while it is, which keeps its index small.
+    while it is, which keeps its index small. Totals are for those who search.
     """
-    state = payment.operation.state
     action, error = payment.next_action, payment.last_error
     return {
         "status": payment.status.value,
-        "open": None if state in FINAL else state.value,
+        "open": _open(payment),
         "operations": [_operation(one, vault) for one in payment.operations],
+        "keys": [one.origin.idempotency_key for one in payment.operations],
+        "hold": payment.hold and _hold(payment.hold),
+        "claim": payment.claim and asdict(payment.claim),
         "authorized": payment.authorized,
         "captured": payment.captured,
         "refunded": payment.refunded,
-        "refs": dict(payment.refs),
         "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
         "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
     }
+
+
+#: Of several open operations the one that an operator should hear of first.
+_URGENCY: Final = (
+    *(State.REVIEW, State.DEAD, State.UNKNOWN, State.RUNNING, State.RETRYING),
+    *(State.QUEUED, State.REQUIRES_ACTION, State.PENDING),
+)
+
+
+def _open(payment: Payment) -> str | None:
+    states = {one.state for one in payment.operations}
+    return next((state.value for state in _URGENCY if state in states), None)
 
 
 def resealed(document: Mapping[str, Any], vault: Vault) -> Document:
@@ -115,15 +137,15 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
     money = Money(document["amount"], document["currency"])
     metadata = _opened(document.get("metadata"), vault)
     action, error = document.get("next_action"), document.get("last_error")
+    hold, claim = document.get("hold"), document.get("claim")
     return Payment(
         id=document["_id"],
         merchant=document["merchant"],
         mode=Mode(document["mode"]),
-        idempotency_key=document["idempotency_key"],
-        fingerprint=document["fingerprint"],
         submission=Submission(
             amount=money,
             provider=ProviderName(document["provider"]),
+            capture=CaptureMethod(document["capture"]),
             payment_method=_opened(document.get("payment_method"), vault),
             reference=document.get("reference"),
             description=_opened(document.get("description"), vault),
@@ -131,17 +153,14 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
             email=_opened(document.get("email"), vault),
             metadata=json.loads(metadata) if metadata else {},
             execute_at=document.get("execute_at"),
+            guard=Guard(document["guard"]),
         ),
         operations=tuple(_as_operation(one, vault) for one in document["operations"]),
         created_at=document["created_at"],
         updated_at=document["updated_at"],
-        due_at=document.get("due_at"),
-        request_id=document.get("request_id"),
-        traceparent=document.get("traceparent"),
-        authorized=document["authorized"],
-        captured=document["captured"],
-        refunded=document["refunded"],
-        refs=document["refs"],
+        hold=hold
+        and Hold(**{**hold, "ended": hold["ended"] and HoldEnd(hold["ended"])}),
+        claim=claim and Claim(**{**claim, "act": Act(claim["act"])}),
         next_action=action
         and NextAction(**{**action, "url": vault.open(action["url"])}),
         last_error=error
@@ -161,46 +180,48 @@ def decode_event(document: Mapping[str, Any]) -> Event:
     )
 
 
+#: Fields of an operation that are stored as they are, and only where they are set.
+_PLAIN: Final = (
+    *("due_at", "moved", "target", "final", "attempts", "started_at"),
+    *("look_since", "looks", "waiting_for"),
+)
+
+
 def _operation(operation: Operation, vault: Vault) -> Document:
     send = operation.send
-    return {
+    found: Document = {
         "id": operation.id,
         "kind": operation.kind.value,
         "amount": operation.amount,
+        "origin": asdict(operation.origin),
+        "owed_from": operation.owed_from,
         "state": operation.state.value,
-        "attempts": operation.attempts,
         "generation": operation.generation,
-        "started_at": operation.started_at,
-        "waiting_for": operation.waiting_for,
-        "send": send
-        and {
-            "key": send.key,
-            "body": vault.seal(send.body),
-            "first_at": send.first_at,
-            "window_ends_at": send.window_ends_at,
-        },
+        "refs": dict(operation.refs),
+        **{name: getattr(operation, name) for name in _PLAIN},
+        "send": send and {**asdict(send), "body": vault.seal(send.body)},
     }
+    return {name: value for name, value in found.items() if value not in (None, False)}
 
 
 def _as_operation(document: Mapping[str, Any], vault: Vault) -> Operation:
-    send = document["send"]
+    send = document.get("send")
     return Operation(
         id=document["id"],
         kind=Kind(document["kind"]),
         amount=document["amount"],
+        origin=Origin(**document["origin"]),
+        owed_from=document["owed_from"],
         state=State(document["state"]),
-        attempts=document["attempts"],
         generation=document["generation"],
-        started_at=document["started_at"],
-        waiting_for=document["waiting_for"],
-        send=send
-        and Send(
-            key=send["key"],
-            body=vault.open(send["body"]),
-            first_at=send["first_at"],
-            window_ends_at=send["window_ends_at"],
-        ),
+        refs=document["refs"],
+        send=send and Send(**{**send, "body": vault.open(send["body"])}),
+        **{name: document[name] for name in _PLAIN if name in document},
     )
+
+
+def _hold(hold: Hold) -> Document:
+    return {**asdict(hold), "ended": hold.ended and hold.ended.value}
 
 
 def _sealed(text: str | None, vault: Vault) -> bytes | None:

@@ -30,9 +30,16 @@ POOL: Final = 100
 
 PAYMENT_INDEXES: Final = [
     IndexModel(
-        [("merchant", ASCENDING), ("mode", ASCENDING), ("idempotency_key", ASCENDING)],
-        name="idempotency",
+        # Of the payment and of all that was asked of it since.
+        [("merchant", ASCENDING), ("mode", ASCENDING), ("keys", ASCENDING)],
+        name="keys",
         unique=True,
+    ),
+    IndexModel(
+        [("merchant", ASCENDING), ("mode", ASCENDING), ("guards", ASCENDING)],
+        name="guards",
+        unique=True,
+        partialFilterExpression={"guards": {"$exists": True}},
     ),
     IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
     IndexModel(

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
 from bson import ObjectId
-from pymongo import DESCENDING, UpdateOne
+from pymongo import UpdateOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from application.ports import Query, Scope
-from domain.errors import PaymentsError, StoreUnavailable
-from domain.payment import BELL_GRACE, LEASE, Event, Payment
-from domain.states import OWED
-from persistence.codec import (
-    Document,
-    decode,
-    decode_event,
-    encode,
-    news,
-    progress,
+from application.ports import Scope
+from domain.errors import (
+    IdempotencyMismatch,
+    PaymentsError,
+    ReferenceInProgress,
+    StoreUnavailable,
 )
+from domain.payment import BELL_GRACE, LEASE, Payment
 from domain.submission import Mode
+from persistence.codec import Document, decode, encode, news, progress
 from persistence.mongo import answering
+from persistence.reads import MongoReads, of
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
 
 _DUPLICATE_KEY: Final = 11000
-_MILLISECONDS: Final = 1000
-_OWED: Final = {state.value for state in OWED}
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 #: The server's clock plus some milliseconds: leases are never measured by a worker's.
-_LEASE_ENDS: Final = {"$add": ["$$NOW", int(LEASE.total_seconds() * _MILLISECONDS)]}
+_LEASE_ENDS: Final = {"$add": ["$$NOW", int(LEASE / _MILLISECOND)]}
 #: The grace is for new payments and retries; a lease that somebody holds has none.
 _CLAIMABLE_UNTIL: Final = {
     "$add": [
@@ -44,14 +42,14 @@ _CLAIMABLE_UNTIL: Final = {
             "$cond": [
                 {"$gt": ["$holder", None]},
                 0,
-                int(BELL_GRACE.total_seconds() * _MILLISECONDS),
+                int(BELL_GRACE / _MILLISECOND),
             ]
         },
     ]
 }
 
 
-class MongoPayments:
+class MongoPayments(MongoReads):
     """``holder`` names this process on the leases it takes.
 
     ``mode`` is the one it works in: it never sees another's work that is due, for that
@@ -66,9 +64,8 @@ class MongoPayments:
         holder: str,
         mode: Mode = Mode.TEST,
     ) -> None:
+        super().__init__(database, vault)
         self._mode = mode.value
-        self._payments = database.payments
-        self._vault = vault
         self._holder = holder
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
@@ -99,6 +96,23 @@ class MongoPayments:
             for place, payment in enumerate(payments)
         ]
 
+    def amend(self, payment: Payment) -> Payment | None:
+        """See PaymentStore."""
+        held = {"$gt": ["$holder", None]}
+        due_at = {"$literal": payment.due_at} if payment.due_at else "$$REMOVE"
+        fields = self._formulas(payment, ObjectId())
+        fields["due_at"] = {"$cond": [held, "$due_at", due_at]}
+        del fields["holder"]
+        with answering():
+            try:
+                result = self._payments.update_one(
+                    {"_id": payment.id, "version": payment.version},
+                    [{"$set": fields}],
+                )
+            except DuplicateKeyError:
+                raise IdempotencyMismatch from None
+        return _written(payment) if result.matched_count else None
+
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
         """See PaymentStore. One that cannot be read is put off, and reported."""
         due = {
@@ -116,8 +130,12 @@ class MongoPayments:
                 why = {"payment": document["_id"], "error": type(error).__name__}
                 log.error("payment_unreadable", extra=why)
         if unreadable:
-            self._put_off(unreadable)
+            self._put_off(unreadable, _LEASE_ENDS)
         return payments
+
+    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+        """See PaymentStore."""
+        self._put_off(ids, {"$add": ["$$NOW", int(by / _MILLISECOND)]})
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -126,6 +144,16 @@ class MongoPayments:
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
         return self._write(payments, self._settle)
+
+    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        fences = {one.id: one.claim.fence for one in payments if one.claim is not None}
+        now = self._read({"_id": {"$in": list(fences)}, "holder": self._holder})
+        return [
+            one
+            for one in now
+            if one.claim is not None and one.claim.fence == fences[one.id]
+        ]
 
     def renew(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""
@@ -146,74 +174,34 @@ class MongoPayments:
             found = self._payments.find(due, {"_id": 1}, sort=[("due_at", 1)])
             return [document["_id"] for document in found.limit(limit)]
 
-    def get(self, scope: Scope, payment_id: str) -> Payment | None:
-        """See PaymentStore."""
-        found = self._read({"_id": payment_id, **_of(scope)})
-        return found[0] if found else None
-
-    def page(self, scope: Scope, query: Query) -> list[Payment]:
-        """See PaymentStore."""
-        wanted: Document = _of(scope)
-        if query.status is not None:
-            wanted["status"] = query.status.value
-        if query.provider is not None:
-            wanted["provider"] = query.provider.value
-        if query.reference is not None:
-            wanted["reference"] = query.reference
-        created = {"$gte": query.created_from, "$lt": query.created_before}
-        if any(created.values()):
-            wanted["created_at"] = {op: at for op, at in created.items() if at}
-        if query.before is not None:
-            wanted["_id"] = {"$lt": query.before}
-        return self._read(wanted, limit=query.limit)
-
-    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
-        """See PaymentStore."""
-        with answering():
-            found = self._payments.find_one(
-                {"_id": payment_id, **_of(scope)}, {"timeline": 1}
-            )
-        if found is None:
-            return None
-        return [decode_event(event) for event in found["timeline"]]
-
-    def versions(self, ids: Sequence[str]) -> Mapping[str, tuple[int, bool]]:
-        """See PaymentStore."""
-        with answering():
-            found = self._payments.find(
-                {"_id": {"$in": list(ids)}}, {"version": 1, "open": 1}
-            )
-            return {
-                one["_id"]: (one["version"], one.get("open") not in _OWED)
-                for one in found
-            }
-
-    def _read(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Payment]:
-        return [decode(document, self._vault) for document in self._find(wanted, limit)]
-
-    def _find(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Document]:
-        with answering():
-            found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
-            return list(found.sort("_id", DESCENDING) if limit else found)
-
-    def _put_off(self, ids: Sequence[str]) -> None:
+    def _put_off(self, ids: Sequence[str], until: Document) -> None:
         """Work is still owed, but it shall not stand in the way of others'."""
+        free = {"_id": {"$in": list(ids)}, "due_at": {"$type": "date"}}
+        in_time = {"$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]}
         with answering():
             self._payments.update_many(
-                {"_id": {"$in": list(ids)}, "due_at": {"$type": "date"}},
-                [{"$set": {"due_at": _LEASE_ENDS}}],
+                {**free, **in_time}, [{"$set": {"due_at": until}}]
             )
 
     def _earlier(self, payment: Payment) -> Payment | PaymentsError:
-        """What is stored under this key, by an earlier request or by our own retry."""
-        wanted = _of(Scope(payment.merchant, payment.mode))
-        wanted["idempotency_key"] = payment.idempotency_key
+        """What stands in the way: an earlier request of this key, our own retry of it,
+        or another payment that guards the reference."""
+        wanted = of(Scope(payment.merchant, payment.mode))
         try:
-            found = self._read(wanted)
+            found = self._read({**wanted, "keys": payment.first.origin.idempotency_key})
+            if found:
+                return found[0]
+            reference = payment.submission.reference
+            if payment.guarding:
+                with answering():
+                    other = self._payments.find_one(
+                        {**wanted, "guards": reference}, {"_id": 1}
+                    )
+                if other is not None:
+                    return ReferenceInProgress(other["_id"])
         except PaymentsError as error:
             return error
-        not_yet = StoreUnavailable("the earlier payment is not committed yet")
-        return found[0] if found else not_yet
+        return StoreUnavailable("the earlier payment is not committed yet")
 
     def _write(
         self,
@@ -245,18 +233,22 @@ class MongoPayments:
         return [_written(payment) for payment in payments if payment.id in ours]
 
     def _claim(self, payment: Payment, mark: ObjectId) -> UpdateOne:
-        """A pipeline, for ``$$NOW``; values are marked so that none is a formula."""
-        fields = {
+        """A pipeline, for ``$$NOW``."""
+        fields = self._formulas(payment, mark)
+        if payment.claim is not None:
+            fields |= {"due_at": _LEASE_ENDS, "holder": {"$literal": self._holder}}
+        return UpdateOne(
+            {"_id": payment.id, "version": payment.version}, [{"$set": fields}]
+        )
+
+    def _formulas(self, payment: Payment, mark: ObjectId) -> Document:
+        """A step for a pipeline; values are marked so that none is a formula."""
+        fields: Document = {
             name: "$$REMOVE" if value is None else {"$literal": value}
             for name, value in self._step(payment, mark).items()
         }
-        if not payment.settled:
-            fields |= {"due_at": _LEASE_ENDS, "holder": {"$literal": self._holder}}
         told = {"$concatArrays": ["$timeline", {"$literal": news(payment)}]}
-        return UpdateOne(
-            {"_id": payment.id, "version": payment.version},
-            [{"$set": {**fields, "timeline": told}}],
-        )
+        return {**fields, "timeline": told}
 
     def _settle(self, payment: Payment, mark: ObjectId) -> UpdateOne:
         fields = self._step(payment, mark)
@@ -271,13 +263,16 @@ class MongoPayments:
 
     def _step(self, payment: Payment, mark: ObjectId) -> Document:
         """Every field that a step writes; None where the document shall have none."""
-        return {
+        step: Document = {
             **progress(payment, self._vault),
             "version": payment.version + 1,
             "due_at": payment.due_at,
             "holder": None,
             "mark": mark,
         }
+        # A guard is set once, with the payment: a correction that would set it again
+        # may meet the next payment's.
+        return step if payment.guarding else {**step, "guards": None}
 
 
 def known(stored: Payment | PaymentsError) -> Payment:
@@ -285,10 +280,6 @@ def known(stored: Payment | PaymentsError) -> Payment:
     if isinstance(stored, PaymentsError):
         raise stored
     return stored
-
-
-def _of(scope: Scope) -> Document:
-    return {"merchant": scope.merchant, "mode": scope.mode.value}
 
 
 def _written(payment: Payment) -> Payment:

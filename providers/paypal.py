@@ -1,4 +1,4 @@
-"""PayPal: a charge is one order, captured at once where a vaulted token pays.
+"""PayPal: a payment is one order, carried out at once where a vaulted token pays.
 
 Without a token the payer must approve the order first, at the link it answers with.
 """
@@ -6,21 +6,32 @@ Without a token the payer must approve the order first, at the link it answers w
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
-from domain.answer import Answer
+from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, NotSent, OutcomeUnknown, ProviderError
-from domain.money import to_paypal
-from domain.payment import Payment, Send
-from domain.submission import Mode
+from domain.money import Money, to_paypal
+from domain.operation import Kind, Operation, Send
+from domain.payment import Payment
+from domain.submission import Mode, Submission
 from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
-from providers.paypal_answers import answer_of, refusal_of
-from providers.paypal_api import PayPalApi
+from providers.paypal_answers import (
+    answer_of,
+    capture_of,
+    payments_of,
+    refund_of,
+    void_of,
+)
+from providers.paypal_api import PayPalApi, Reply, debug_id
+from providers.paypal_refusals import refusal_of
 
 _ORDERS: Final = "v2/checkout/orders"
+_AUTHORIZATIONS: Final = "v2/payments/authorizations"
+_CAPTURES: Final = "v2/payments/captures"
 #: Characters that PayPal allows in a description.
 _DESCRIPTION: Final = 127
 
@@ -49,38 +60,35 @@ class PayPal:
             timeout=timeout,
         )
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
-        asked, operation = payment.submission, payment.operation
-        unit: dict[str, Any] = {
-            "custom_id": operation.id,
-            "invoice_id": operation.id,
-            "amount": {
-                "currency_code": asked.amount.currency,
-                "value": to_paypal(asked.amount),
-            },
-        }
-        if asked.description is not None:
-            unit["description"] = asked.description[:_DESCRIPTION]
-        order: dict[str, Any] = {"intent": "CAPTURE", "purchase_units": [unit]}
-        if asked.payment_method is not None:
-            order["payment_source"] = {"paypal": {"vault_id": asked.payment_method}}
-        elif asked.return_url is not None:
-            context = {
-                "return_url": asked.return_url,
-                "cancel_url": asked.return_url,
-                "user_action": "PAY_NOW",
-            }
-            order["payment_source"] = {"paypal": {"experience_context": context}}
-        return json.dumps(order)
+        money = Money(operation.amount, payment.submission.amount.currency)
+        amount = {"currency_code": money.currency, "value": to_paypal(money)}
+        # PayPal refuses a second payment of one invoice: a guard beside the key.
+        ours: dict[str, Any] = {"amount": amount, "invoice_id": operation.id}
+        match operation.kind:
+            case Kind.CAPTURE:
+                body = {**ours, "final_capture": operation.final}
+            case Kind.VOID:
+                body = {}
+            case Kind.REFUND:
+                body = {**ours, "custom_id": operation.id}
+            case _:
+                unit = {**ours, "custom_id": operation.id}
+                body = _new_order(payment.submission, operation.kind, unit)
+        return json.dumps(body)
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        send = payment.operation.send
-        if send is None:
-            raise NeedsReview("send_not_written_down")
+        return self._safely(self._send, payment)
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self._safely(self._look, payment)
+
+    def _safely(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
         try:
-            return self._order(send)
+            return call(payment)
         # Both go without their causes: these quote what PayPal said, tokens included.
         except ProviderError as error:
             raise error from None
@@ -88,14 +96,101 @@ class PayPal:
             # Whatever could not be read, PayPal may have acted.
             raise OutcomeUnknown("malformed_answer") from None
 
-    def _order(self, send: Send) -> Answer:
-        headers = {"PayPal-Request-Id": send.key, "Prefer": "return=representation"}
+    def _send(self, payment: Payment) -> Answer:
+        operation = payment.working
+        send = operation.send
+        if send is None:
+            raise NeedsReview("send_not_written_down")
         try:
-            order = self._api.post(_ORDERS, json.loads(send.body), headers)
+            match operation.kind:
+                case Kind.CAPTURE:
+                    path = f"{_AUTHORIZATIONS}/{payment.refs['authorization']}/capture"
+                    capture = self._post(path, send)
+                    return capture_of(capture, {}, capture.debug_id)
+                case Kind.VOID:
+                    return self._void(payment.refs["authorization"], send)
+                case Kind.REFUND:
+                    captured = payment.operation(operation.target or "").refs
+                    path = f"{_CAPTURES}/{captured['capture']}/refund"
+                    refund = self._post(path, send)
+                    return refund_of(refund, refund.debug_id)
+                case _:
+                    return answer_of(self._post(_ORDERS, send))
         except ApiError as error:
             return refusal_of(error)
         except requests.RequestException as error:
-            if was_not_sent(error):
-                raise NotSent
-            raise OutcomeUnknown("no_answer")
+            _raise_unheard(error)
+
+    def _void(self, authorization_id: str, send: Send) -> Answer:
+        """PayPal takes no key for a void, so it is read first; twice does no harm."""
+        path = f"{_AUTHORIZATIONS}/{authorization_id}"
+        found = self._api.get(path)
+        seen = void_of(found, found.debug_id)
+        if seen.verdict is not Verdict.ABSENT:
+            return seen
+        voided = self._post(f"{path}/void", send)
+        return void_of(voided, voided.debug_id)
+
+    def _post(self, path: str, send: Send) -> Reply:
+        headers = {"PayPal-Request-Id": send.key, "Prefer": "return=representation"}
+        reply: Reply = self._api.post(path, json.loads(send.body), headers)
+        return reply
+
+    def _look(self, payment: Payment) -> Answer:
+        operation = payment.working
+        if "order" not in payment.refs:
+            # PayPal lists no orders, and its search of transactions lags for hours.
+            raise NeedsReview("nothing_to_look_at")
+        try:
+            if operation.kind is Kind.VOID:
+                path = f"{_AUTHORIZATIONS}/{payment.refs['authorization']}"
+                authorization = self._api.get(path)
+                return void_of(authorization, authorization.debug_id)
+            order = self._api.get(f"{_ORDERS}/{payment.refs['order']}")
+        except ApiError as error:
+            refusal_of(error)
+            raise OutcomeUnknown("look_refused", request_id=debug_id(error))
+        except requests.RequestException as error:
+            _raise_unheard(error)
+        return _seen(order, operation)
+
+
+def _seen(order: Reply, operation: Operation) -> Answer:
+    """What a whole order tells of one of its operations."""
+    if operation.kind not in (Kind.CAPTURE, Kind.REFUND):
         return answer_of(order)
+    payments = payments_of(order)
+    name = "captures" if operation.kind is Kind.CAPTURE else "refunds"
+    for one in payments.get(name, ()):
+        if one.get("invoice_id") == operation.id:
+            if operation.kind is Kind.CAPTURE:
+                return capture_of(one, {}, order.debug_id)
+            return refund_of(one, order.debug_id)
+    voided = [one["status"] == "VOIDED" for one in payments.get("authorizations", ())]
+    if operation.kind is Kind.CAPTURE and any(voided):
+        return Answer(Verdict.CANCELED, request_id=order.debug_id)
+    return Answer(Verdict.ABSENT, request_id=order.debug_id)
+
+
+def _new_order(asked: Submission, kind: Kind, unit: dict[str, Any]) -> dict[str, Any]:
+    """An order: carried out at once with a vaulted token, else to be approved."""
+    if asked.description is not None:
+        unit["description"] = asked.description[:_DESCRIPTION]
+    intent = "AUTHORIZE" if kind is Kind.AUTHORIZE else "CAPTURE"
+    order: dict[str, Any] = {"intent": intent, "purchase_units": [unit]}
+    if asked.payment_method is not None:
+        order["payment_source"] = {"paypal": {"vault_id": asked.payment_method}}
+    elif asked.return_url is not None:
+        context = {
+            "return_url": asked.return_url,
+            "cancel_url": asked.return_url,
+            "user_action": "PAY_NOW",
+        }
+        order["payment_source"] = {"paypal": {"experience_context": context}}
+    return order
+
+
+def _raise_unheard(error: requests.RequestException) -> NoReturn:
+    if was_not_sent(error):
+        raise NotSent
+    raise OutcomeUnknown("no_answer")

@@ -1,45 +1,23 @@
-"""What PayPal's answers mean, in our terms: the tables, and nothing else."""
+"""What PayPal's objects mean, in our terms: the tables, and nothing else."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from paypalrestsdk.exceptions import ConnectionError as ApiError
-
 from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import Misconfigured, NeedsReview, NotExecuted, OutcomeUnknown
+from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import from_paypal
-from providers.http import retry_after
-from providers.paypal_api import Reply, debug_id
-from providers.words import code_of, sentence_of
+from providers.paypal_api import Reply
+from providers.words import code_of
 
-# The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
-_DECLINED: Final = frozenset(
-    "INSTRUMENT_DECLINED PAYER_CANNOT_PAY TRANSACTION_REFUSED".split()
-)
-_ACTION_REQUIRED: Final = frozenset(
-    "PAYER_ACTION_REQUIRED ORDER_NOT_APPROVED"
-    " REDIRECT_PAYER_FOR_ALTERNATE_FUNDING".split()
-)
-_DONE_EARLIER: Final = frozenset(
-    "ORDER_ALREADY_CAPTURED ORDER_ALREADY_AUTHORIZED ORDER_ALREADY_COMPLETED"
-    " ORDER_COMPLETED_OR_VOIDED PREVIOUSLY_VOIDED PREVIOUSLY_CAPTURED"
-    " CAPTURE_FULLY_REFUNDED DUPLICATE_INVOICE_ID".split()
-)
-_LATER: Final = frozenset("ORDER_COMPLETION_IN_PROGRESS PENDING_CAPTURE".split())
-_EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
-#: DUPLICATE_REQUEST_ID: our key came with another body before, so something is wrong
-#: with us, and what the first body did is not known.
-_REVIEW: Final = frozenset(
-    "REFUND_FAILED_INSUFFICIENT_FUNDS COMPLIANCE_VIOLATION DUPLICATE_REQUEST_ID".split()
-)
-_REVIEW_PREFIX: Final = "PAYEE_ACCOUNT_"
+#: How long PayPal vouches for the money of an authorization.
+_HONORED: Final = timedelta(days=3)
 
 
 def answer_of(order: Reply) -> Answer:
-    """What an order's status says of its charge.
+    """What an order's status says of its charge, or of its authorization.
 
     Raises NeedsReview or OutcomeUnknown where it says neither yes nor no, and any
     of LookupError, TypeError, ValueError, AttributeError or InvalidPayment where the
@@ -53,7 +31,7 @@ def answer_of(order: Reply) -> Answer:
             return Answer(
                 Verdict.ACTION_REQUIRED,
                 refs=refs,
-                next_action=_approval(order),
+                next_action=approval_of(order),
                 waiting_for="the payer to approve the order",
                 request_id=request_id,
             )
@@ -67,9 +45,26 @@ def answer_of(order: Reply) -> Answer:
 
 def _captured(order: Reply, refs: dict[str, str]) -> Answer:
     """A completed order proves nothing: its one capture says what happened."""
+    payments = payments_of(order)
+    if order.get("intent") == "AUTHORIZE" or "captures" not in payments:
+        [authorization] = payments["authorizations"]
+        return authorization_of(authorization, refs, order.debug_id)
+    [capture] = payments["captures"]
+    return capture_of(capture, refs, order.debug_id)
+
+
+def payments_of(order: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was done with the order's one unit: lists by kind."""
     [unit] = order["purchase_units"]
-    [capture] = unit["payments"]["captures"]
-    refs, request_id = {**refs, "capture": capture["id"]}, order.debug_id
+    payments: Mapping[str, Any] = unit.get("payments") or {}
+    return payments
+
+
+def capture_of(
+    capture: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
+) -> Answer:
+    """A capture's status, in our terms."""
+    refs = {**refs, "capture": capture["id"]}
     reason = code_of((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
@@ -95,108 +90,104 @@ def _captured(order: Reply, refs: dict[str, str]) -> Answer:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
-def _approval(body: Mapping[str, Any]) -> NextAction | None:
+def authorization_of(
+    authorization: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
+) -> Answer:
+    """An authorization's status, in our terms: whether the money is or was on hold.
+
+    PayPal honours it for three days
+    (developer.paypal.com/docs/checkout/standard/customize/authorization).
+    """
+    refs = {**refs, "authorization": authorization["id"]}
+    match authorization["status"]:
+        case "CREATED" | "PARTIALLY_CAPTURED" | "CAPTURED":
+            amount = authorization["amount"]
+            return Answer(
+                Verdict.SUCCEEDED,
+                from_paypal(amount["value"], amount["currency_code"]),
+                refs,
+                request_id=request_id,
+                expires_at=_time(authorization.get("expiration_time")),
+                honored_until=_time(authorization.get("create_time"), plus=_HONORED),
+            )
+        case "PENDING":
+            why = "PayPal to complete the authorization"
+            return Answer(
+                Verdict.PENDING, refs=refs, waiting_for=why, request_id=request_id
+            )
+        case "DENIED":
+            failure = Failure(
+                code="authorization_denied",
+                message="PayPal denied the authorization.",
+                provider_request_id=request_id,
+            )
+            return Answer(
+                Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
+            )
+        case "VOIDED":
+            return Answer(Verdict.CANCELED, refs=refs, request_id=request_id)
+        case _:
+            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+
+
+def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
+    """What an authorization's status says of its void."""
+    refs = {"authorization": authorization["id"]}
+    match authorization["status"]:
+        case "VOIDED":
+            return Answer(Verdict.SUCCEEDED, refs=refs, request_id=request_id)
+        case "CREATED" | "PARTIALLY_CAPTURED" | "PENDING":
+            return Answer(Verdict.ABSENT, request_id=request_id)
+        case "CAPTURED" | "DENIED" as status:
+            failure = Failure(
+                code=f"already_{status.lower()}",
+                message="The authorization is not on hold any more.",
+                provider_request_id=request_id,
+            )
+            return Answer(
+                Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
+            )
+        case _:
+            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+
+
+def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
+    """A refund's status, in our terms."""
+    refs = {"refund": refund["id"]}
+    reason = code_of((refund.get("status_details") or {}).get("reason"))
+    match refund["status"]:
+        case "COMPLETED":
+            amount = refund["amount"]
+            moved = from_paypal(amount["value"], amount["currency_code"])
+            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
+        case "PENDING":
+            why = f"PayPal to complete the refund ({reason or 'no reason given'})"
+            return Answer(
+                Verdict.PENDING, refs=refs, waiting_for=why, request_id=request_id
+            )
+        case "FAILED" | "CANCELLED" as status:
+            failure = Failure(
+                code=f"refund_{status.lower()}",
+                message="The refund did not arrive.",
+                decline_code=reason,
+                retryable=True,
+                provider_request_id=request_id,
+            )
+            verdict = Verdict.DECLINED if status == "FAILED" else Verdict.CANCELED
+            return Answer(verdict, refs=refs, failure=failure, request_id=request_id)
+        case _:
+            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+
+
+def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
+    return datetime.fromisoformat(text) + plus if isinstance(text, str) else None
+
+
+def approval_of(body: Mapping[str, Any]) -> NextAction | None:
+    """Where the payer approves, if a link says so."""
     for link in body.get("links", ()):
         if link.get("rel") in ("approve", "payer-action"):
             if not isinstance(link["href"], str):
                 raise TypeError("an address that is no text")
             return NextAction(link["href"])
     return None
-
-
-def refusal_of(error: ApiError) -> Answer:
-    """What a status that is no success says of the charge.
-
-    Raises a ProviderError for all that is not a definite no.
-    """
-    status, request_id = error.response.status_code, debug_id(error)
-    body = _body(error)
-    issue = _issue(body)
-    wait = retry_after(error.response.headers.get("Retry-After"))
-    if issue == "CONSENT_NEEDED" and status == 403:
-        return _action_required(body, issue, request_id)
-    if status in (401, 403):
-        raise Misconfigured(issue and issue.lower(), request_id=request_id)
-    if status == 429:
-        raise NotExecuted("rate_limited", request_id=request_id, retry_after=wait)
-    if status in (400, 404, 422):
-        if issue is None:
-            # Not PayPal's words: somebody between us, who can not speak for it.
-            raise OutcomeUnknown("malformed_answer", request_id=request_id)
-        return _refused(body, issue, request_id)
-    raise OutcomeUnknown(
-        "in_flight" if status == 409 else f"http_{status}",
-        request_id=request_id,
-        retry_after=wait,
-    )
-
-
-def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
-    """A refusal, by its issue; one that we do not know did not happen, says PayPal."""
-    if issue in _ACTION_REQUIRED:
-        return _action_required(body, issue, request_id)
-    if issue in _DONE_EARLIER:
-        raise OutcomeUnknown(issue.lower(), request_id=request_id)
-    if issue in _LATER:
-        raise NotExecuted(issue.lower(), request_id=request_id)
-    if issue in _REVIEW or issue.startswith(_REVIEW_PREFIX):
-        raise NeedsReview(issue.lower(), request_id=request_id)
-    failure = _failure(body, issue, request_id)
-    if issue in _DECLINED:
-        verdict = Verdict.DECLINED
-    elif issue in _EXPIRED:
-        verdict = Verdict.EXPIRED
-    else:
-        verdict = Verdict.REJECTED
-    return Answer(verdict, failure=failure, request_id=request_id)
-
-
-def _action_required(
-    body: Mapping[str, Any], issue: str, request_id: str | None
-) -> Answer:
-    return Answer(
-        Verdict.ACTION_REQUIRED,
-        next_action=_approval(body),
-        failure=_failure(body, issue, request_id),
-        waiting_for="the payer to act at PayPal",
-        request_id=request_id,
-    )
-
-
-def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Failure:
-    sentences = [detail.get("description") for detail in _details(body)]
-    return Failure(
-        code=issue.lower(),
-        message=sentence_of(
-            next(iter(sentences), None) or body.get("message"),
-            otherwise="PayPal refused the payment.",
-        ),
-        retryable=issue == "INSTRUMENT_DECLINED",
-        provider_request_id=request_id,
-    )
-
-
-def _body(error: ApiError) -> dict[str, Any]:
-    try:
-        body = json.loads(error.content)
-    except (TypeError, ValueError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _issue(body: Mapping[str, Any]) -> str | None:
-    """What PayPal calls it; None where the body is no error of PayPal's.
-
-    Of several issues the first, but before all one that tells of an earlier call.
-    """
-    named = [detail.get("issue") for detail in _details(body)]
-    codes = [code for code in map(code_of, (*named, body.get("name"))) if code]
-    earlier = [code for code in codes if code in _DONE_EARLIER]
-    return next(iter(earlier or codes), None)
-
-
-def _details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    details = body.get("details") or []
-    if not isinstance(details, list):
-        raise TypeError("details are a list")
-    return details

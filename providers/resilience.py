@@ -16,6 +16,7 @@ from tenacity import (
 from application.ports import Provider
 from domain.answer import Answer
 from domain.errors import NotSent
+from domain.operation import Operation
 from domain.payment import Payment
 
 #: Sends: enough for a load balancer that swaps a server.
@@ -39,10 +40,14 @@ class Patient:
             reraise=True,
         )
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
-        return self._provider.prepare(payment)
+        return self._provider.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
         return self._retrying(self._provider.send, payment)
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self._retrying(self._provider.look, payment)

@@ -1,51 +1,38 @@
-"""Stripe: a charge is one PaymentIntent, created and confirmed in one call."""
+"""Stripe: a payment is one PaymentIntent, created and confirmed in one call."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final, NoReturn
 
 import stripe
-from stripe import PaymentIntent, StripeClient, StripeError
+from stripe import PaymentIntent, RequestOptions, StripeClient, StripeError
 
-from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import (
-    Misconfigured,
-    NeedsReview,
-    NotExecuted,
-    NotSent,
-    OutcomeUnknown,
-    ProviderError,
+from domain.answer import Answer, Verdict
+from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
+from domain.money import Money, to_stripe
+from domain.operation import Kind, Operation, Send
+from domain.payment import Payment
+from domain.submission import Submission
+from providers.http import TIMEOUT, Observe, PooledSession, Timeout
+from providers.stripe_answers import (
+    answer_of,
+    capture_of,
+    metadata_of,
+    refund_of,
+    refusal_of,
+    void_of,
 )
-from domain.money import from_stripe, to_stripe
-from domain.payment import Payment, Send
-from providers.http import (
-    TIMEOUT,
-    Observe,
-    PooledSession,
-    Timeout,
-    retry_after,
-    was_not_sent,
-)
-from providers.words import code_of, sentence_of
 
 #: The version of Stripe's API that these translations were written for.
 API_VERSION: Final = "2026-10-28.endive"
 
-#: Decline codes after which the same card may still work later
-#: (docs.stripe.com/declines/codes).
-_RETRYABLE: Final = frozenset(
-    "approve_with_id authentication_required insufficient_funds issuer_not_available"
-    " processing_error reenter_transaction try_again_later withdrawal_count_limit"
-    "_exceeded card_velocity_exceeded".split()
-)
-#: Codes of a 400 that tell of an earlier call of ours.
-_DONE_EARLIER: Final = frozenset(
-    "charge_already_captured charge_already_refunded idempotency_key_in_use"
-    " payment_intent_unexpected_state".split()
-)
-#: What an intent can not be whose payment was declined.
-_NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
+#: Seconds by which Stripe's clock and ours may differ where a list is asked for.
+_CLOCKS: Final = timedelta(minutes=5)
+#: Pages of a hundred that a look reads: the payments of one account in some minutes.
+_PAGES: Final = 50
 
 
 class Stripe:
@@ -73,34 +60,37 @@ class Stripe:
             http_client=stripe.RequestsClient(timeout=timeout, session=session),
         )
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
-        asked, operation = payment.submission, payment.operation
-        params: dict[str, Any] = {
-            "amount": to_stripe(asked.amount),
-            "currency": asked.amount.currency.lower(),
-            "confirm": True,
-            "capture_method": "automatic",
-            "payment_method": asked.payment_method,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-            "metadata": {"payment": payment.id, "operation": operation.id},
-        }
-        if asked.reference is not None:
-            params["metadata"]["reference"] = asked.reference
-        if asked.description is not None:
-            params["description"] = asked.description
-        if asked.return_url is not None:
-            params["automatic_payment_methods"] = {"enabled": True}
-            params["return_url"] = asked.return_url
+        ours = {"payment": payment.id, "operation": operation.id}
+        amount = to_stripe(Money(operation.amount, payment.submission.amount.currency))
+        match operation.kind:
+            case Kind.CAPTURE:
+                # The intent keeps the metadata of its beginning beside this.
+                params: dict[str, Any] = {
+                    "amount_to_capture": amount,
+                    "metadata": {"capture": operation.id},
+                }
+            case Kind.VOID:
+                params = {"cancellation_reason": "requested_by_customer"}
+            case Kind.REFUND:
+                intent = payment.refs["payment_intent"]
+                params = {"payment_intent": intent, "amount": amount, "metadata": ours}
+            case _:
+                params = _new_intent(payment.submission, operation, amount, ours)
         return json.dumps(params)
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        send = payment.operation.send
-        if send is None:
-            raise NeedsReview("send_not_written_down")
+        return self._safely(self._send, payment)
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self._safely(self._look, payment)
+
+    def _safely(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
         try:
-            return self._charge(send)
+            return call(payment)
         # Both go without their causes: these quote what Stripe said, tokens included.
         except ProviderError as error:
             raise error from None
@@ -108,163 +98,121 @@ class Stripe:
             # Whatever could not be read, Stripe may have acted.
             raise OutcomeUnknown("malformed_answer") from None
 
-    def _charge(self, send: Send) -> Answer:
+    def _send(self, payment: Payment) -> Answer:
+        operation, api = payment.working, self._client.v1
+        send = operation.send
+        if send is None:
+            raise NeedsReview("send_not_written_down")
+        params, options = json.loads(send.body), _options(send)
         try:
-            intent = self._client.v1.payment_intents.create(
-                params=json.loads(send.body), options={"idempotency_key": send.key}
-            )
+            if operation.kind is Kind.REFUND:
+                return refund_of(api.refunds.create(params, options))
+            if operation.kind not in (Kind.CAPTURE, Kind.VOID):
+                intent = api.payment_intents.create(params, options)
+                return answer_of(intent, operation.kind)
+            intent_id = payment.refs["payment_intent"]
+            if operation.kind is Kind.VOID:
+                canceled = api.payment_intents.cancel(intent_id, params, options)
+                return void_of(canceled)
+            captured = api.payment_intents.capture(intent_id, params, options)
+            return capture_of(captured, operation)
         except StripeError as error:
-            return _refusal(error)
-        return _answer(intent)
+            return refusal_of(error)
 
+    def _look(self, payment: Payment) -> Answer:
+        operation = payment.working
+        try:
+            if operation.kind is Kind.REFUND:
+                return self._look_for_refund(payment, operation)
+            intent = self._intent(payment)
+        except StripeError as error:
+            _raise_unread(error)
+        if intent is None:
+            return Answer(Verdict.ABSENT)
+        match operation.kind:
+            case Kind.CAPTURE:
+                return capture_of(intent, operation)
+            case Kind.VOID:
+                return void_of(intent)
+            case _:
+                return answer_of(intent, operation.kind)
 
-def _answer(intent: PaymentIntent) -> Answer:
-    """A PaymentIntent's status, in our terms."""
-    request_id = intent.last_response.request_id if intent.last_response else None
-    refs = _refs(intent.id, intent.latest_charge)
-    match intent.status:
-        case "succeeded":
-            moved = from_stripe(intent.amount_received, intent.currency)
-            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
-        case "processing":
-            return Answer(
-                Verdict.PENDING,
-                refs=refs,
-                waiting_for="Stripe to process the payment",
-                request_id=request_id,
-            )
-        case "requires_action":
-            return Answer(
-                Verdict.ACTION_REQUIRED,
-                refs=refs,
-                next_action=_next_action(intent),
-                waiting_for="the payer to confirm the payment",
-                request_id=request_id,
-            )
-        case "requires_payment_method" if intent.last_payment_error:
-            return _declined(intent.last_payment_error, refs, request_id)
-        case "canceled" if intent.amount_received:
-            raise NeedsReview("canceled_after_capture", request_id=request_id)
-        case "canceled":
-            late = intent.cancellation_reason == "automatic"
-            verdict = Verdict.EXPIRED if late else Verdict.CANCELED
-            return Answer(verdict, refs=refs, request_id=request_id)
-        case (
-            "requires_payment_method" | "requires_confirmation" | "requires_capture"
-        ) as status:
-            raise NeedsReview(f"status_{status}", request_id=request_id)
-        case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+    def _intent(self, payment: Payment) -> PaymentIntent | None:
+        """The payment's intent: by its id, or by what we wrote on it.
 
+        A list by creation time does not lag, as Stripe's search does.
+        """
+        intents = self._client.v1.payment_intents
+        expand = ["latest_charge"]
+        if "payment_intent" in payment.refs:
+            return intents.retrieve(payment.refs["payment_intent"], {"expand": expand})
+        send = payment.first.send
+        if send is None:
+            raise NeedsReview("send_not_written_down")
+        params: dict[str, Any] = {
+            "created": {
+                "gte": int((send.first_at - _CLOCKS).timestamp()),
+                "lte": int((send.last_at + _CLOCKS).timestamp()),
+            },
+            "limit": 100,
+        }
+        for _ in range(_PAGES):
+            page = intents.list(params)  # type: ignore[arg-type]  # its TypedDict
+            for intent in page.data:
+                if metadata_of(intent, "operation") == payment.first.id:
+                    return intents.retrieve(intent.id, {"expand": expand})
+            if not page.has_more:
+                return None
+            params["starting_after"] = page.data[-1].id
+        raise OutcomeUnknown("list_too_long")
 
-def _refs(intent_id: str, charge: Any) -> dict[str, str]:
-    """``charge`` is an id, an expanded object, or None."""
-    refs = {"payment_intent": intent_id}
-    if charge:
-        refs["charge"] = charge if isinstance(charge, str) else charge.id
-    return refs
-
-
-def _next_action(intent: PaymentIntent) -> NextAction | None:
-    """Stripe shows of an action only what belongs to its kind."""
-    redirect = getattr(intent.next_action, "redirect_to_url", None)
-    return NextAction(redirect.url) if redirect and redirect.url else None
-
-
-def _declined(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
-    """``error`` is Stripe's error object, from an exception or from an intent."""
-    code = code_of(error.code) or "card_error"
-    decline_code = code_of(getattr(error, "decline_code", None))
-    failure = Failure(
-        code=code,
-        message=sentence_of(error.message, otherwise="The payment was declined."),
-        decline_code=decline_code,
-        advice_code=code_of(getattr(error, "advice_code", None)),
-        retryable=(decline_code or code) in _RETRYABLE,
-        provider_request_id=request_id,
-    )
-    if "authentication_required" in (code, decline_code):
-        return Answer(
-            Verdict.ACTION_REQUIRED,
-            refs=refs,
-            failure=failure,
-            waiting_for="the payer to authenticate",
-            request_id=request_id,
+    def _look_for_refund(self, payment: Payment, operation: Operation) -> Answer:
+        refunds = self._client.v1.refunds
+        if "refund" in operation.refs:
+            return refund_of(refunds.retrieve(operation.refs["refund"]))
+        page = refunds.list(
+            {"payment_intent": payment.refs["payment_intent"], "limit": 100}
         )
-    return Answer(Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id)
+        for refund in page.data:
+            if metadata_of(refund, "operation") == operation.id:
+                return refund_of(refund)
+        if page.has_more:
+            raise NeedsReview("too_many_refunds")
+        return Answer(Verdict.ABSENT)
 
 
-def _refusal(error: StripeError) -> Answer:
-    """What an exception of the SDK says of the payment; see the module's tests.
-
-    Raises a ProviderError for all that is not a definite no.
-    """
-    code = code_of(error.code) or code_of(getattr(error.error, "code", None))
-    request_id, status = error.request_id, error.http_status
-    if isinstance(error, stripe.CardError):
-        return _card_refused(error, request_id)
-    if isinstance(error, stripe.RateLimitError) or code == "lock_timeout":
-        raise NotExecuted(
-            code or "rate_limited",
-            request_id=request_id,
-            retry_after=retry_after(_header(error, "Retry-After")),
-        )
-    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
-        raise Misconfigured(code, request_id=request_id)
-    if isinstance(error, stripe.IdempotencyError):
-        raise NeedsReview("idempotency_mismatch", request_id=request_id)
-    if isinstance(error, stripe.InvalidRequestError) and status in (400, 404):
-        return _rejected(error, code, request_id)
-    _raise_unknown(error, code, request_id)
-
-
-def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
-    """A decline, unless the intent that it belongs to says otherwise."""
-    intent = getattr(error.error, "payment_intent", None)
-    if intent is None:
-        return _declined(error.error, {}, request_id)
-    if intent.status in _NOT_DECLINED:
-        raise NeedsReview("declined_yet_charged", request_id=request_id)
-    charge = getattr(error.error, "charge", None)
-    return _declined(error.error, _refs(intent.id, charge), request_id)
+def _new_intent(
+    asked: Submission, operation: Operation, amount: int, ours: dict[str, str]
+) -> dict[str, Any]:
+    """A charge or an authorization, created and confirmed in one call."""
+    manual = operation.kind is Kind.AUTHORIZE
+    params: dict[str, Any] = {
+        "amount": amount,
+        "currency": asked.amount.currency.lower(),
+        "confirm": True,
+        "capture_method": "manual" if manual else "automatic",
+        "payment_method": asked.payment_method,
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "metadata": ours,
+    }
+    if manual:
+        # The charge says until when it can be captured.
+        params["expand"] = ["latest_charge"]
+    if asked.reference is not None:
+        params["metadata"]["reference"] = asked.reference
+    if asked.description is not None:
+        params["description"] = asked.description
+    if asked.return_url is not None:
+        params["automatic_payment_methods"] = {"enabled": True}
+        params["return_url"] = asked.return_url
+    return params
 
 
-def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
-    if code in _DONE_EARLIER:
-        raise OutcomeUnknown(code, request_id=request_id)
-    failure = Failure(
-        code=code or "invalid_request",
-        message=sentence_of(error.user_message, otherwise="Stripe rejects it."),
-        provider_request_id=request_id,
-    )
-    return Answer(Verdict.REJECTED, failure=failure, request_id=request_id)
+def _options(send: Send) -> RequestOptions:
+    return {"idempotency_key": send.key}
 
 
-def _raise_unknown(
-    error: StripeError, code: str | None, request_id: str | None
-) -> NoReturn:
-    """Whatever is left may have happened."""
-    if isinstance(error, stripe.APIConnectionError):
-        if was_not_sent(error):
-            raise NotSent
-        raise OutcomeUnknown("no_answer")
-    status = error.http_status or 0
-    if status >= 500:
-        # Stripe would say the same again: only a look can tell.
-        if _header(error, "Idempotent-Replayed") == "true":
-            raise NeedsReview("replayed_500", request_id=request_id)
-        if _header(error, "Stripe-Should-Retry") == "false":
-            raise NeedsReview("resend_refused", request_id=request_id)
-    if 200 <= status < 300:
-        code = "malformed_answer"
-    raise OutcomeUnknown(
-        code or ("in_flight" if status == 409 else f"http_{status}"),
-        request_id=request_id,
-        retry_after=retry_after(_header(error, "Retry-After")),
-    )
-
-
-def _header(error: StripeError, name: str) -> str | None:
-    """``name`` as Stripe writes it, whatever the transport made of its case."""
-    headers = {key.lower(): value for key, value in (error.headers or {}).items()}
-    return headers.get(name.lower())
+def _raise_unread(error: StripeError) -> NoReturn:
+    """A look that was refused says nothing of what was looked for."""
+    refusal_of(error)
+    raise OutcomeUnknown("look_refused", request_id=error.request_id)

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from ulid import ULID
 
 from application import attempt
+from application.gate import OpenGates
 from application.ports import JobQueue, PaymentStore
 from domain.errors import StoreUnavailable
 from domain.submission import ProviderName
@@ -123,7 +124,11 @@ def worker_services(settings: Settings) -> WorkerServices:
                 )
             ),
         },
-        calls=ThreadPoolExecutor(settings.worker_slots, "call"),
+        gates=OpenGates(),
+        calls={
+            name: ThreadPoolExecutor(settings.worker_slots, name)
+            for name in ProviderName
+        },
         clock=clock,
         jitter=random.SystemRandom().random,
         held=set(),

@@ -7,20 +7,25 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from application.ports import Query, Scope
+from application.ports import Admission, Query, Scope
 from domain.answer import Answer, Verdict
 from domain.errors import (
+    IdempotencyMismatch,
     InvalidPayment,
     NeedsReview,
     OutcomeUnknown,
+    ProviderError,
     QueueUnavailable,
+    ReferenceInProgress,
     StoreUnavailable,
 )
 from domain.money import Money
-from domain.payment import BELL_GRACE, LEASE, Event, Payment, Send
+from domain.operation import Kind, Operation, Send
+from domain.payment import BELL_GRACE, LEASE, Event, Payment
+from domain.submission import ProviderName
 
 
 @dataclass(slots=True)
@@ -29,6 +34,7 @@ class _Row:
 
     payment: Payment
     timeline: tuple[Event, ...]
+    due_at: datetime | None
     holder: str | None = None
 
 
@@ -37,7 +43,8 @@ class _Table:
     """What the stores of several holders share."""
 
     rows: dict[str, _Row] = field(default_factory=dict)
-    keys: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    keys: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
+    guards: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     away: bool = False
 
@@ -74,12 +81,38 @@ class MemoryStore:
         with self._rows() as rows:
             return [self._insert(payment, rows) for payment in payments]
 
-    def load_due(self, ids: Sequence[str]) -> list[Payment]:
+    def amend(self, payment: Payment) -> Payment | None:
         """See PaymentStore."""
         with self._rows() as rows:
-            known = [rows[one].payment for one in dict.fromkeys(ids) if one in rows]
-            until = self._clock() + BELL_GRACE
-            return [one for one in known if one.due_at and one.due_at <= until]
+            row = rows.get(payment.id)
+            if row is None or row.payment.version != payment.version:
+                return None
+            for one in payment.operations:
+                key = _key(payment, one.origin.idempotency_key)
+                if self._table.keys.setdefault(key, payment.id) != payment.id:
+                    raise IdempotencyMismatch
+            return self._store(row, payment, held=row.holder is not None)
+
+    def load_due(self, ids: Sequence[str]) -> list[Payment]:
+        """See PaymentStore."""
+        now = self._clock()
+        with self._rows() as rows:
+            known = [rows[one] for one in dict.fromkeys(ids) if one in rows]
+            return [
+                row.payment
+                for row in known
+                if row.due_at is not None
+                and row.due_at <= (now if row.holder else now + BELL_GRACE)
+            ]
+
+    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+        """See PaymentStore."""
+        now = self._clock()
+        with self._rows() as rows:
+            for row in (rows[one] for one in ids if one in rows):
+                free = row.holder is None or (row.due_at and row.due_at <= now)
+                if row.due_at is not None and free:
+                    row.due_at = now + by
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -89,21 +122,28 @@ class MemoryStore:
         """See PaymentStore."""
         return self._write(payments, lease=False)
 
+    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        fences = {one.id: one.claim.fence for one in payments if one.claim}
+        with self._rows() as rows:
+            now = [rows[one].payment for one in fences if one in rows]
+        return [one for one in now if one.claim and one.claim.fence == fences[one.id]]
+
     def renew(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""
         with self._rows() as rows:
             for row in (rows[one] for one in ids if one in rows):
                 if row.holder == self._holder:
-                    row.payment = replace(row.payment, due_at=self._clock() + LEASE)
+                    row.due_at = self._clock() + LEASE
 
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
         now = self._clock()
         with self._rows() as rows:
             due = [
-                (row.payment.due_at, row.payment.id)
+                (row.due_at, row.payment.id)
                 for row in rows.values()
-                if row.payment.due_at is not None and row.payment.due_at <= now
+                if row.due_at is not None and row.due_at <= now
             ]
         return [one for _, one in sorted(due)][:limit]
 
@@ -129,18 +169,23 @@ class MemoryStore:
             row = rows.get(payment_id)
             return list(row.timeline) if row and _is_of(scope, row.payment) else None
 
-    def versions(self, ids: Sequence[str]) -> Mapping[str, tuple[int, bool]]:
+    def settled(self, ids: Sequence[str]) -> set[str]:
         """See PaymentStore."""
         with self._rows() as rows:
-            known = [rows[one].payment for one in ids if one in rows]
-        return {one.id: (one.version, one.settled) for one in known}
+            working = {one for one in ids if one in rows and not _done(rows[one])}
+        return set(ids) - working
 
     def _insert(self, payment: Payment, rows: dict[str, _Row]) -> Payment:
-        key = (payment.merchant, payment.mode, payment.idempotency_key)
+        key = _key(payment, payment.first.origin.idempotency_key)
         if key in self._table.keys:
             return rows[self._table.keys[key]].payment
+        if payment.guarding:
+            guard = _key(payment, payment.submission.reference)
+            if guard in self._table.guards:
+                raise ReferenceInProgress(self._table.guards[guard])
+            self._table.guards[guard] = payment.id
         stored = _told(payment)
-        rows[payment.id] = _Row(stored, payment.news)
+        rows[payment.id] = _Row(stored, payment.news, payment.due_at)
         self._table.keys[key] = payment.id
         return stored
 
@@ -151,14 +196,21 @@ class MemoryStore:
                 row = rows.get(payment.id)
                 if row is None or row.payment.version != payment.version:
                     continue
-                held = lease and not payment.settled
-                stored = replace(_told(payment), version=payment.version + 1)
-                due_at = self._clock() + LEASE if held else payment.due_at
-                row.payment = replace(stored, due_at=due_at)
-                row.timeline += payment.news
+                held = lease and payment.claim is not None
                 row.holder = self._holder if held else None
-                written.append(stored)
+                row.due_at = self._clock() + LEASE if held else None
+                written.append(self._store(row, payment, held=held))
         return written
+
+    def _store(self, row: _Row, payment: Payment, *, held: bool) -> Payment:
+        stored = replace(_told(payment), version=payment.version + 1)
+        row.payment, row.timeline = stored, row.timeline + payment.news
+        if not held:
+            row.due_at = payment.due_at
+        guard = _key(payment, payment.submission.reference)
+        if self._table.guards.get(guard) == payment.id and not payment.guarding:
+            del self._table.guards[guard]
+        return stored
 
     @contextmanager
     def _rows(self) -> Iterator[dict[str, _Row]]:
@@ -211,10 +263,14 @@ class Movement:
 
 def pay(payment: Payment) -> Answer:
     """Moves all that was asked for."""
-    refs = {"intent": f"pi_{payment.operation.key}"}
-    return Answer(Verdict.SUCCEEDED, payment.submission.amount, refs)
+    operation, currency = payment.working, payment.submission.amount.currency
+    refs = {_REFS.get(operation.kind, "intent"): f"pi_{operation.key}"}
+    moved = None if operation.kind is Kind.VOID else Money(operation.amount, currency)
+    return Answer(Verdict.SUCCEEDED, moved, refs)
 
 
+#: What an operation's object is called, where it is not the payment's own.
+_REFS: Final = {Kind.CAPTURE: "capture", Kind.REFUND: "refund"}
 PAY: Final = Act(pay)
 LOSE_REQUEST: Final = Act(raises=lambda: OutcomeUnknown("request_lost"))
 LOSE_ANSWER: Final = Act(pay, lambda: OutcomeUnknown("answer_lost"))
@@ -227,27 +283,29 @@ class ScriptedProvider:
 
     Each send takes the next act; after the last, and where there is none, it pays.
     Its first decision under a key is its only one: later sends get the same answer,
-    so no key moves money twice. Another body under a known key is refused.
+    so no key moves money twice. Another body under a known key is refused. A look
+    tells what was decided under the operation's key, or that nothing was.
     """
 
     def __init__(self, script: Mapping[str, Sequence[Act]] | None = None) -> None:
         self.ledger: dict[str, Movement] = {}  #: by key
         self.sends: list[Send] = []
+        self.looks: list[str] = []  #: the operations that were looked at
         self._script = {name: list(acts) for name, acts in (script or {}).items()}
         self._bodies: dict[str, str] = {}
         self._decided: dict[str, Answer] = {}
         self._lock = threading.Lock()
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         asked = payment.submission
         if asked.payment_method == UNPREPARABLE:
             raise InvalidPayment("not taken", field="payment_method")
-        return json.dumps({"amount": asked.amount.minor, "for": payment.id})
+        return json.dumps({"amount": operation.amount, "for": operation.id})
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        send = payment.operation.send
+        send = payment.working.send
         assert send is not None, "nothing is sent that was not written down"
         with self._lock:
             self.sends.append(send)
@@ -260,6 +318,18 @@ class ScriptedProvider:
             raise act.raises()
         assert answer is not None, "an act decides, raises, or does both"
         return answer
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        operation = payment.working
+        with self._lock:
+            self.looks.append(operation.id)
+            key = operation.send.key if operation.send else operation.key
+            return self._decided.get(key, Answer(Verdict.ABSENT))
+
+    def correct(self, payment: Payment, answer: Answer) -> None:
+        """Has the provider change its mind about the first operation."""
+        self._decided[payment.first.key] = answer
 
     def _decide(self, payment: Payment, key: str, act: Act) -> Answer | None:
         if key not in self._decided and act.decides is not None:
@@ -288,3 +358,30 @@ def _matches(query: Query, payment: Payment) -> bool:
         and (query.created_before is None or made < query.created_before)
         and (query.before is None or payment.id < query.before)
     )
+
+
+def _key(payment: Payment, name: str | None) -> tuple[str, str, str | None]:
+    return payment.merchant, payment.mode, name
+
+
+def _done(row: _Row) -> bool:
+    return row.payment.settled
+
+
+class OpenGates:
+    """Gates that let everybody in, and remember what they were told."""
+
+    def __init__(self) -> None:
+        self.granted: int | None = None  #: the most that is let in; None: all
+        self.told: list[Answer | ProviderError] = []
+
+    def admit(self, provider: ProviderName, wanted: int) -> Admission:
+        """See Gates."""
+        granted = wanted if self.granted is None else min(wanted, self.granted)
+        return Admission(granted, timedelta(seconds=5))
+
+    def tell(
+        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
+    ) -> None:
+        """See Gates."""
+        self.told += outcomes

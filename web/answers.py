@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.payment import Kind
+from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
 from web.forms import PAYMENT_ID
 from web.schemas import Provider
@@ -54,6 +54,19 @@ class Operation(Answer):
         description="Until then we find an unknown outcome out by ourselves"
     )
     waiting_for: str | None
+    target: str | None = Field(description="The operation that a refund is of")
+    final: bool = Field(description="A capture after which the rest is released")
+    provider_refs: dict[str, str]
+
+
+class Authorization(Answer):
+    """Money on hold."""
+
+    expires_at: datetime | None = Field(description="The provider lets go of it then")
+    honored_until: datetime | None = Field(
+        description="Until then the provider vouches for the whole amount"
+    )
+    ended: HoldEnd | None
 
 
 class Payment(Answer):
@@ -68,6 +81,8 @@ class Payment(Answer):
     amount_authorized: int
     amount_captured: int
     amount_refunded: int
+    amount_capturable: int
+    authorization: Authorization | None
     provider: Provider
     provider_refs: dict[str, str]
     next_action: NextAction | None
@@ -140,3 +155,7 @@ class Problem(Answer):
     request_id: str
     errors: list[Fault] = Field(default_factory=list)
     checks: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = Field(default=None, description="Which rule forbids it")
+    payment: str | None = Field(
+        default=None, description="The payment that stands in the way"
+    )

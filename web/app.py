@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Flask
+from flask import Flask, Response
+from pydantic import BaseModel
 
 from runtime import logs
 from runtime.container import WebServices, web_services
 from runtime.settings import Settings
 from web import answers, around, docs, problems
+from web.followups import FollowUps
 from web.health import Health
 from web.openapi import Call, application
 from web.parsing import MAX_BODY
 from web.payments import Payments
 from web.schemas import (
+    CaptureRequest,
     ListQuery,
     PaymentPath,
     PaymentRequest,
     ReadHeaders,
     ReadQuery,
+    RefundRequest,
     SubmitHeaders,
+    VoidRequest,
 )
 from web.waiting import Waiting
 
@@ -32,6 +38,19 @@ _KEYED = (
     "mode_not_served",
     "store_unavailable",
 )
+#: What every call that makes a job may answer besides.
+_JOB = (
+    "malformed_json",
+    "idempotency_key_required",
+    "idempotency_key_malformed",
+    "role_not_allowed",
+    "body_too_large",
+    "content_type_not_supported",
+    "invalid_payment",
+    "card_number_refused",
+    "idempotency_key_reused",
+)
+_ACCEPTED = ("Location", "Retry-After", "Idempotent-Replayed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +77,7 @@ def build(services: WebServices) -> Web:
     capacity = max(1, services.settings.web_threads // 2)
     waiting = Waiting(services.store, capacity=capacity)
     calls = [
-        *_payment_calls(Payments(services, waiting)),
+        *_payment_calls(Payments(services, waiting), FollowUps(services)),
         *_health_calls(Health(services)),
     ]
     app, document = application(calls)
@@ -73,7 +92,7 @@ def build(services: WebServices) -> Web:
     return Web(app, waiting)
 
 
-def _payment_calls(payments: Payments) -> list[Call]:
+def _payment_calls(payments: Payments, follow_ups: FollowUps) -> list[Call]:
     one = "/v1/payments/<payment_id>"
     return [
         Call(
@@ -81,20 +100,9 @@ def _payment_calls(payments: Payments) -> list[Call]:
             "/v1/payments",
             payments.submit,
             answers={202: answers.Payment},
-            problems=(
-                *_KEYED,
-                "malformed_json",
-                "idempotency_key_required",
-                "idempotency_key_malformed",
-                "role_not_allowed",
-                "body_too_large",
-                "content_type_not_supported",
-                "invalid_payment",
-                "card_number_refused",
-                "idempotency_key_reused",
-            ),
+            problems=(*_KEYED, *_JOB, "reference_in_progress"),
             takes={"header": SubmitHeaders, "body": PaymentRequest},
-            headers={202: ("Location", "Retry-After", "Idempotent-Replayed")},
+            headers={202: _ACCEPTED},
         ),
         Call(
             "GET",
@@ -118,6 +126,7 @@ def _payment_calls(payments: Payments) -> list[Call]:
             takes={"path": PaymentPath, "query": ReadQuery, "header": ReadHeaders},
             headers={200: ("ETag",), 304: ("ETag",)},
         ),
+        *_follow_up_calls(one, follow_ups),
         Call(
             "GET",
             f"{one}/events",
@@ -131,6 +140,26 @@ def _payment_calls(payments: Payments) -> list[Call]:
             ),
             takes={"path": PaymentPath},
         ),
+    ]
+
+
+def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
+    jobs: dict[str, tuple[Callable[..., Response], type[BaseModel]]] = {
+        "captures": (follow_ups.capture, CaptureRequest),
+        "refunds": (follow_ups.refund, RefundRequest),
+        "void": (follow_ups.void, VoidRequest),
+    }
+    return [
+        Call(
+            "POST",
+            f"{one}/{name}",
+            view,
+            answers={202: answers.Payment},
+            problems=(*_KEYED, *_JOB, "payment_not_found", "conflict"),
+            takes={"path": PaymentPath, "header": SubmitHeaders, "body": model},
+            headers={202: _ACCEPTED},
+        )
+        for name, (view, model) in jobs.items()
     ]
 
 

@@ -27,6 +27,7 @@ TIME: Final = (
 )
 #: The prefix and a ULID in Crockford's base 32.
 PAYMENT_ID: Final = r"^pay_[0-9A-HJKMNP-TV-Z]{26}$"
+OPERATION_ID: Final = r"^op_[0-9A-HJKMNP-TV-Z]{26}$"
 CURSOR: Final = r"^[A-Za-z0-9_\-]{1,64}$"
 
 FORMS: Final[Mapping[str, str]] = {
@@ -37,5 +38,6 @@ FORMS: Final[Mapping[str, str]] = {
     EMAIL: "must be an email address",
     TIME: "must be a time by RFC 3339 with its offset, such as 2030-01-31T12:00:00Z",
     PAYMENT_ID: "must be the id of a payment",
+    OPERATION_ID: "must be the id of an operation",
     CURSOR: "must be a next_cursor that this list gave",
 }

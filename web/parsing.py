@@ -31,16 +31,18 @@ _TRACEPARENT: Final = re.compile(
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
 
-def json_object(request: Request) -> Any:
-    """The body as JSON, screened for card numbers.
+def json_object(request: Request, *, optional: bool = False) -> Any:
+    """The body as JSON, screened for card numbers; ``{}`` for none if ``optional``.
 
     Numbers with a point or an exponent are Decimal, to the digit. Raises Problem
     where it is too large, of another type, not JSON in UTF-8 (names given twice, NaN
     and infinities included), or hides a card number.
     """
+    body = request.get_data(cache=False)
+    if optional and not body:
+        return {}
     if request.mimetype != "application/json" or "Content-Encoding" in request.headers:
         raise Problem("content_type_not_supported")
-    body = request.get_data(cache=False)
     if len(body) > MAX_BODY:
         raise Problem("body_too_large")
     try:

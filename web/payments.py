@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ from application import accept
 from application.ports import Query
 from domain.errors import PaymentNotFound
 from domain.idempotency import fingerprint
+from domain.operation import Origin
 from domain.payment import Payment
 from domain.submission import ProviderName
 from runtime import logs, metrics
@@ -52,19 +54,14 @@ class Payments:
             raise invalid(error, "invalid_payment") from None
         accepted = accept.accept_payment(
             asked.submission(),
-            accept.Request(
-                scope=scope,
-                idempotency_key=key,
-                fingerprint=self.services.hash(fingerprint(body)),
-                request_id=g.request_id,
-                traceparent=parsing.traceparent(request),
-            ),
+            origin_of(key, body, self.services),
+            scope=scope,
             store=self.services.store,
             queue=self.services.queue,
             clock=self.services.clock,
             new_id=self.services.new_id,
         )
-        return _accepted(accepted)
+        return accepted_answer(accepted)
 
     def read(self, payment_id: str) -> Response:
         """Read a payment.
@@ -74,7 +71,7 @@ class Payments:
         """
         scope = auth.may_read(request, self.services)
         asked = parsing.query(request, ReadQuery)
-        _check_id(payment_id)
+        check_id(payment_id)
         found = self.services.store.get(scope, payment_id)
         if found is not None and asked.wait and not found.settled:
             self.waiting.until_settled(payment_id, asked.wait)
@@ -110,7 +107,7 @@ class Payments:
         """Read a payment's timeline, oldest event first."""
         scope = auth.may_read(request, self.services)
         parsing.query(request, NoQuery)
-        _check_id(payment_id)
+        check_id(payment_id)
         told = self.services.store.timeline(scope, payment_id)
         if told is None:
             raise PaymentNotFound
@@ -118,19 +115,37 @@ class Payments:
         return rendering.answer(rendering.page(data))
 
 
-def _accepted(accepted: accept.Accepted) -> Response:
-    payment = accepted.payment
+def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Origin:
+    """The request at hand, as its operation remembers it.
+
+    ``body`` is what the key stands for: another one under it is refused.
+    """
+    return Origin(
+        idempotency_key=key,
+        fingerprint=services.hash(fingerprint(body)),
+        request_id=g.request_id,
+        traceparent=parsing.traceparent(request),
+    )
+
+
+def accepted_answer(accepted: accept.Accepted) -> Response:
+    """202 with the payment, counted and logged."""
+    payment, operation = accepted.payment, accepted.operation
     headers = {"Location": f"/v1/payments/{payment.id}", "Retry-After": "1"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
     else:
-        provider, kind = payment.submission.provider, payment.operation.kind
-        metrics.ACCEPTED.labels(provider, kind).inc()
-    log.info("payment_accepted", payment=payment.id, replayed=accepted.replayed)
+        metrics.ACCEPTED.labels(payment.submission.provider, operation.kind).inc()
+    log.info(
+        "payment_accepted",
+        payment=payment.id,
+        operation=operation.id,
+        replayed=accepted.replayed,
+    )
     return rendering.answer(rendering.payment(payment), 202, headers)
 
 
-def _check_id(payment_id: str) -> None:
+def check_id(payment_id: str) -> None:
     """What is no id of ours does not reach the database, nor its logs."""
     if not _PAYMENT_ID.match(payment_id):
         raise PaymentNotFound

@@ -13,7 +13,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
-from domain.errors import InvalidPayment, PaymentsError
+from domain.errors import (
+    Conflict,
+    InvalidPayment,
+    PaymentsError,
+    ReferenceInProgress,
+)
 from runtime import logs
 from web.forms import FORMS
 from web.screening import escaped, hides_card_number
@@ -91,6 +96,17 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Idempotency key reused",
         "This idempotency key was used before with another body.",
     ),
+    "conflict": (
+        409,
+        "Conflict",
+        "The payment is in no state for this; see reason and what it says.",
+    ),
+    "reference_in_progress": (
+        409,
+        "Reference in progress",
+        "Another payment of this reference is unfinished or its outcome is not known."
+        " Wait for it, or say allow_duplicate_reference.",
+    ),
     "internal_error": (
         500,
         "Internal error",
@@ -99,7 +115,8 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     "store_unavailable": (
         503,
         "Temporarily unavailable",
-        "Nothing was promised. Try again with the same Idempotency-Key.",
+        "The database did not answer in time. Try again with the same Idempotency-Key:"
+        " nothing happens twice.",
     ),
     "not_ready": (503, "Not ready", "This process cannot accept payments now."),
 }
@@ -175,7 +192,7 @@ class Problem(Exception):
 def invalid(error: ValidationError, code: str) -> Problem:
     """What a pydantic model found, as a problem of ``code``."""
     found = error.errors(include_url=False, include_input=False, include_context=True)
-    of = _body_fault if code == "invalid_payment" else _query_fault
+    of = _query_fault if code == "invalid_query" else _body_fault
     return Problem(code, errors=[of(one) for one in found[:_MAX_FAULTS]])
 
 
@@ -191,6 +208,11 @@ def _of_ours(error: PaymentsError) -> Response:
     if isinstance(error, InvalidPayment):
         fault = Fault("not_possible", str(error), pointer=f"/{error.field}")
         return Problem(error.code, errors=[fault]).response()
+    if isinstance(error, Conflict):
+        more = {"reason": error.why, "detail": f"It cannot be done: {error}."}
+        return Problem(error.code, more=more).response()
+    if isinstance(error, ReferenceInProgress):
+        return Problem(error.code, more={"payment": error.payment}).response()
     if error.code not in CATALOGUE:
         return _unforeseen(error)
     return Problem(error.code).response()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from flask import Response
 
 from domain.answer import Failure
-from domain.payment import Event, Operation, Payment
+from domain.operation import Hold, Operation
+from domain.payment import Event, Payment
 from domain.states import State
 from domain.submission import Mode
-
-#: States in which the payment's ``due_at`` is a time at which we act.
-_TIMED: Final = frozenset({State.QUEUED, State.RETRYING, State.UNKNOWN})
 
 
 def answer(
@@ -49,6 +47,8 @@ def payment(found: Payment) -> dict[str, Any]:
         "amount_authorized": found.authorized,
         "amount_captured": found.captured,
         "amount_refunded": found.refunded,
+        "amount_capturable": found.capturable,
+        "authorization": _hold(found.hold) if found.hold else None,
         "provider": asked.provider,
         "provider_refs": dict(found.refs),
         "next_action": (
@@ -57,7 +57,7 @@ def payment(found: Payment) -> dict[str, Any]:
             else None
         ),
         "last_error": _failure(found.last_error) if found.last_error else None,
-        "operations": [_operation(one, found) for one in found.operations],
+        "operations": [_operation(one) for one in found.operations],
         "reference": asked.reference,
         "metadata": dict(asked.metadata),
         "created_at": _time(found.created_at),
@@ -76,8 +76,7 @@ def event(told: Event) -> dict[str, Any]:
     }
 
 
-def _operation(one: Operation, found: Payment) -> dict[str, Any]:
-    due_at = found.due_at if one.state in _TIMED else None
+def _operation(one: Operation) -> dict[str, Any]:
     unknown = one.send if one.state is State.UNKNOWN else None
     return {
         "id": one.id,
@@ -85,9 +84,20 @@ def _operation(one: Operation, found: Payment) -> dict[str, Any]:
         "amount": one.amount,
         "state": one.state,
         "attempts": one.attempts,
-        "due_at": _time(due_at) if due_at else None,
+        "due_at": _time(one.due_at) if one.due_at else None,
         "safe_retry_until": _time(unknown.window_ends_at) if unknown else None,
         "waiting_for": one.waiting_for,
+        "target": one.target,
+        "final": one.final,
+        "provider_refs": dict(one.refs),
+    }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {
+        "expires_at": _time(hold.expires_at) if hold.expires_at else None,
+        "honored_until": _time(hold.honored_until) if hold.honored_until else None,
+        "ended": hold.ended,
     }
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.money import CURRENCIES, Money
 from domain.states import Status
-from domain.submission import ProviderName, Submission
+from domain.submission import CaptureMethod, Guard, ProviderName, Submission
 from web import forms
 
 #: Minor units; Stripe takes at most eight digits (docs.stripe.com, amount).
@@ -43,14 +43,6 @@ def _whole(value: object) -> int:
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value)
     raise PydanticCustomError("whole_number", "must be a whole number")
-
-
-def _automatic(value: object) -> object:
-    if value == "manual":
-        raise PydanticCustomError(
-            "not_supported", "must be automatic: this release only captures at once"
-        )
-    return value
 
 
 def _listed(schema: dict[str, Any]) -> None:
@@ -88,6 +80,7 @@ Metadata = Annotated[
     ),
 ]
 Provider = Literal["stripe", "paypal"]
+Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
 
 
 class Strict(BaseModel):
@@ -118,8 +111,9 @@ class PaymentRequest(Strict):
         json_schema_extra=_listed,
     )
     provider: Provider
-    capture: Annotated[Literal["automatic"], BeforeValidator(_automatic)] = Field(
-        default="automatic", description="Authorize and capture in one step"
+    capture: Literal["automatic", "manual"] = Field(
+        default="automatic",
+        description="automatic charges at once; manual authorizes now, to be captured",
     )
     payment_method: (
         Annotated[str, Field(pattern=forms.TOKEN, max_length=255)] | None
@@ -129,7 +123,12 @@ class PaymentRequest(Strict):
         " without one by an approval link.",
     )
     reference: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
-        default=None, description="Your name of the order"
+        default=None,
+        description="Your name of the order; a second payment of it is refused while"
+        " the first is unfinished or unknown",
+    )
+    allow_duplicate_reference: bool = Field(
+        default=False, description="Take it though another one is unfinished"
     )
     description: Annotated[Text, Field(min_length=1, max_length=500)] | None = None
     return_url: Annotated[str, Field(pattern=forms.URL, max_length=2000)] | None = (
@@ -141,11 +140,15 @@ class PaymentRequest(Strict):
         default=None, description="Not before then; at most 90 days ahead"
     )
 
-    def submission(self) -> Submission:
-        """What was asked for. Raises InvalidPayment where the currency is unknown."""
+    def submission(self, guard: Guard = Guard.UNFINISHED) -> Submission:
+        """What was asked for. Raises InvalidPayment where the currency is unknown.
+
+        ``guard`` is the merchant's: when another payment of a reference is refused.
+        """
         return Submission(
             amount=Money(self.amount, self.currency),
             provider=ProviderName(self.provider),
+            capture=CaptureMethod(self.capture),
             payment_method=self.payment_method,
             reference=self.reference,
             description=self.description,
@@ -153,7 +156,37 @@ class PaymentRequest(Strict):
             email=self.customer.email if self.customer else None,
             metadata=self.metadata or {},
             execute_at=self.execute_at,
+            guard=Guard.NONE if self.allow_duplicate_reference else guard,
         )
+
+
+class CaptureRequest(Strict):
+    """Take money that is on hold."""
+
+    amount: Amount | None = Field(
+        default=None, description="In minor units; absent: all that is left"
+    )
+    final: bool = Field(
+        default=False,
+        description="Release the rest. Stripe always does, PayPal where you say so",
+    )
+
+
+class RefundRequest(Strict):
+    """Give captured money back."""
+
+    amount: Amount | None = Field(
+        default=None, description="In minor units; absent: all that is left"
+    )
+    operation: Annotated[str, Field(pattern=forms.OPERATION_ID)] | None = Field(
+        default=None,
+        description="The charge or capture that it is of; absent: the first that has"
+        " enough left",
+    )
+
+
+class VoidRequest(Strict):
+    """Release what is on hold. It has no fields; a body may be left out."""
 
 
 class SubmitHeaders(BaseModel):

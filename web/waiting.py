@@ -84,11 +84,9 @@ class Waiting:
     def _settled(self, waiters: dict[threading.Event, str]) -> list[threading.Event]:
         """Those whose payment is settled, or gone; none while the store is away."""
         try:
-            versions = self._store.versions(list(set(waiters.values())))
+            settled = self._store.settled(list(set(waiters.values())))
         except StoreUnavailable:
             return []
         return [
-            waiter
-            for waiter, payment_id in waiters.items()
-            if versions.get(payment_id, (0, True))[1]
+            waiter for waiter, payment_id in waiters.items() if payment_id in settled
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from celery import Celery
@@ -11,8 +10,7 @@ from celery import Celery
 from application import attempt as use_case
 from application.attempt import Settled
 from domain.errors import StoreUnavailable
-from domain.payment import Payment
-from domain.states import FINAL, STUCK
+from domain.states import STUCK
 from runtime import logs, metrics
 from runtime.broker import ATTEMPT, GROUP
 from runtime.container import WorkerServices
@@ -45,34 +43,30 @@ def attempt_payments(ids: object, services: WorkerServices) -> None:
 
 
 def _tell(settled: Settled, services: WorkerServices) -> None:
-    payment, operation = settled.payment, settled.payment.operation
+    payment, operation = settled.payment, settled.operation
     provider = payment.submission.provider
     metrics.ATTEMPTS.labels(provider, settled.answer).inc()
     if operation.attempts == 1 and operation.started_at is not None:
-        waited = operation.started_at - _owed_from(payment)
+        waited = operation.started_at - operation.owed_from
         metrics.QUEUE_WAIT.observe(max(waited.total_seconds(), 0.0))
-    if payment.settled:
+    if not operation.owed:
         metrics.SETTLED.labels(provider, operation.kind, operation.state).inc()
-    if operation.state in FINAL:
-        seconds = (payment.updated_at - _owed_from(payment)).total_seconds()
+    if operation.ended:
+        seconds = (payment.updated_at - operation.owed_from).total_seconds()
         metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
     say = log.error if operation.state in STUCK else log.info
     say(
         "attempt_settled",
         payment=payment.id,
         merchant=payment.merchant,
-        request_id=payment.request_id,
-        traceparent=payment.traceparent,
+        request_id=operation.origin.request_id,
+        traceparent=operation.origin.traceparent,
         operation=operation.id,
         provider=provider.value,
         state=operation.state.value,
         answer=settled.answer,
         attempt=operation.attempts,
     )
-
-
-def _owed_from(payment: Payment) -> datetime:
-    return max(payment.created_at, payment.submission.execute_at or payment.created_at)
 
 
 def _task(app: Celery, name: str, run: Callable[[Any], None]) -> None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Final
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
 
 from application.ports import Scope
 from domain.answer import Answer, Failure, Verdict
 from domain.money import Money
-from domain.payment import BELL_GRACE, Event, Kind, Operation, Payment
-from domain.submission import Mode, ProviderName, Submission
+from domain.operation import Kind, Operation, Origin
+from domain.payment import BELL_GRACE, Event, Payment
+from domain.sending import sent
+from domain.settling import settle
+from domain.submission import (
+    CaptureMethod,
+    Guard,
+    Mode,
+    ProviderName,
+    Submission,
+)
 
 NOW: Final = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 SHOP: Final = Scope("shop", Mode.TEST)
 PRICE: Final = Money(1999, "USD")
+KINDS: Final = {
+    CaptureMethod.AUTOMATIC: Kind.CHARGE,
+    CaptureMethod.MANUAL: Kind.AUTHORIZE,
+}
 DECLINE: Final = Answer(
     Verdict.DECLINED,
     failure=Failure("card_declined", "Declined.", decline_code="insufficient_funds"),
@@ -28,6 +42,7 @@ def submission(
     payment_method: str | None = "pm_card_visa",
     reference: str | None = None,
     execute_at: datetime | None = None,
+    guard: Guard = Guard.NONE,
 ) -> Submission:
     """What a web app might ask for."""
     return Submission(
@@ -36,6 +51,7 @@ def submission(
         payment_method=payment_method,
         reference=reference,
         execute_at=execute_at,
+        guard=guard,
     )
 
 
@@ -53,18 +69,62 @@ def payment(
     ``number`` names it; a higher one is a later payment.
     """
     asked = asked or submission()
-    operation = Operation(f"op_{number:026d}", Kind.CHARGE, asked.amount.minor)
+    operation = Operation(
+        id=f"op_{number:026d}",
+        kind=KINDS[asked.capture],
+        amount=asked.amount.minor,
+        origin=Origin(key or f"key-{number}", fingerprint),
+        owed_from=max(now, asked.execute_at or now),
+        due_at=max(now + BELL_GRACE, asked.execute_at or now),
+    )
     told = {"operation": operation.id, "to": operation.state.value}
     return Payment(
         id=f"pay_{number:026d}",
         merchant=scope.merchant,
         mode=scope.mode,
-        idempotency_key=key or f"key-{number}",
-        fingerprint=fingerprint,
         submission=asked,
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        due_at=max(now + BELL_GRACE, asked.execute_at or now),
         news=(Event(1, "payment.accepted", now, told),),
     )
+
+
+def sending(payment: Payment, *, now: datetime = NOW, body: str = "{}") -> Payment:
+    """The payment with the send of its next operation written down."""
+    assert payment.next is not None
+    return sent(payment, payment.next, body, now=now)
+
+
+def authorized(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
+    """A payment whose authorization has succeeded, as it is stored."""
+    asked = replace(submission(**fields), capture=CaptureMethod.MANUAL)
+    held = Answer(
+        Verdict.SUCCEEDED,
+        asked.amount,
+        {"intent": "pi_1"},
+        expires_at=now + timedelta(days=7),
+    )
+    return stored(
+        settle(sending(payment(number, asked=asked, now=now)), held, now=now, jitter=0)
+    )
+
+
+def captured(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
+    """A payment whose charge has succeeded, as it is stored."""
+    asked = submission(**fields)
+    paid = Answer(Verdict.SUCCEEDED, asked.amount, {"intent": "pi_1"})
+    return stored(
+        settle(sending(payment(number, asked=asked, now=now)), paid, now=now, jitter=0)
+    )
+
+
+def stored(payment: Payment) -> Payment:
+    """As a store gives it back after a write."""
+    told = payment.told + len(payment.news)
+    return replace(payment, version=payment.version + 1, told=told, news=())
+
+
+def origin(key: str = "k-2", fingerprint: str = "f2") -> Origin:
+    """The request of a follow-up."""
+    return Origin(key, fingerprint)

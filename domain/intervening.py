@@ -1,0 +1,126 @@
+"""What an operator may do with an operation; who and why are on the timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from domain.answer import Answer, Verdict
+from domain.errors import Conflict
+from domain.money import Money
+from domain.operation import Kind, Operation
+from domain.outcome import applied
+from domain.payment import Payment
+from domain.states import State, Trigger
+from domain.submission import ProviderName
+
+#: What a person may say of an operation, by its state.
+_BY_HAND: Final = {
+    State.REVIEW: (Verdict.SUCCEEDED, Verdict.DECLINED, Verdict.CANCELED),
+    State.DEAD: (Verdict.CANCELED,),
+}
+
+
+class Replay(StrEnum):
+    """What a replay of an operation would do."""
+
+    RESENDS = "resends"  #: the same request with the same provider key
+    LOOKS = "looks"  #: asks the provider, and sends nothing
+    NEEDS_REASON = "needs_reason"  #: sends anew, as it was proven not executed
+    REFUSED = "refused"  #: might move money a second time
+    NOTHING = "nothing"  #: work is owed on it already
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """Who acts, and why."""
+
+    by: str  #: the API key's id
+    reason: str
+
+
+def replay_of(payment: Payment, operation: Operation, *, now: datetime) -> Replay:
+    """What a replay of ``operation`` would do now; it never mints a key while a send
+    may still have moved money."""
+    match operation.state:
+        case State.QUEUED | State.RUNNING | State.RETRYING | State.UNKNOWN:
+            return Replay.NOTHING
+        case State.DEAD:
+            anew = operation.send is None and operation.generation > 1
+            return Replay.NEEDS_REASON if anew else Replay.RESENDS
+        case State.REVIEW:
+            return _of_review(payment, operation, now)
+        case State.PENDING | State.REQUIRES_ACTION | State.SUCCEEDED:
+            return Replay.LOOKS
+        case _:
+            return Replay.REFUSED
+
+
+def replayed(
+    payment: Payment, operation: Operation, who: Intervention, *, now: datetime
+) -> Payment:
+    """The payment with ``operation`` under way again, as ``replay_of`` says.
+
+    Raises Conflict where a replay is refused, or work is owed already.
+    """
+    what = replay_of(payment, operation, now=now)
+    if what is Replay.NOTHING:
+        raise Conflict("work_is_owed", "it is being worked on already")
+    if what is Replay.REFUSED:
+        raise Conflict("would_move_money_again", "it might move money a second time")
+    event, data = "operation.replayed", {**_told(who), "replay": what.value}
+    if what is Replay.LOOKS:
+        asked = replace(operation, due_at=now, look_since=now, looks=0)
+        return payment.told_of(asked, event, now=now, data=data)
+    unknown = operation.state is State.REVIEW and operation.send is not None
+    again = replace(
+        operation,
+        due_at=now,
+        look_since=None,
+        looks=0,
+        started_at=None if not unknown else operation.started_at,
+        waiting_for=None,
+    )
+    trigger = Trigger.RESUMED if unknown else Trigger.REPLAYED
+    return payment.moved(again, trigger, event, now=now, data=data)
+
+
+def resolved(
+    payment: Payment,
+    operation: Operation,
+    verdict: Verdict,
+    who: Intervention,
+    *,
+    now: datetime,
+) -> Payment:
+    """What a person found out about an operation in review, or gave up on.
+
+    Of a review it is what a person saw at the provider (SUCCEEDED, DECLINED,
+    CANCELED); a dead letter can only be discarded (CANCELED). Raises Conflict.
+    """
+    if verdict not in _BY_HAND.get(operation.state, ()):
+        words = f"an operation that is {operation.state} cannot be set so by hand"
+        raise Conflict("not_for_a_person", words)
+    currency = payment.submission.amount.currency
+    moves = verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
+    money = Money(operation.amount, currency) if moves else None
+    told = payment.told_of(operation, "operation.judged", now=now, data=_told(who))
+    return applied(
+        told, operation, Answer(verdict, money), "operation.resolved", now=now
+    )
+
+
+def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:
+    """Within the window the same key is safe; after it PayPal has no list to look
+    an order up in whose id was never heard."""
+    if operation.send is None or now < operation.send.window_ends_at:
+        return Replay.RESENDS
+    paypal = payment.submission.provider is ProviderName.PAYPAL
+    lost = paypal and operation is payment.first and not operation.refs
+    return Replay.REFUSED if lost else Replay.LOOKS
+
+
+def _told(who: Intervention) -> dict[str, str | int]:
+    return {"by": who.by, "reason": who.reason}

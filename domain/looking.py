@@ -1,0 +1,172 @@
+"""What a look at the provider makes of a payment: evidence, or another look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain import retry
+from domain.answer import Answer, Verdict
+from domain.errors import NeedsReview, ProviderError
+from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
+from domain.outcome import applied, as_answered, escalate, is_odd, said
+from domain.payment import Payment
+from domain.states import CORRECTIONS, TRANSITIONS, State, Trigger
+
+#: States in which a look was due by itself; in others somebody asked for it.
+_BY_ITSELF: Final = frozenset({State.UNKNOWN, State.PENDING})
+
+#: An authorization that should have ended and has not is asked of this often.
+_STILL_HELD: Final = timedelta(hours=1)
+
+_ENDED: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
+
+
+def looked(
+    payment: Payment,
+    operation: Operation,
+    outcome: Answer | ProviderError,
+    *,
+    now: datetime,
+    jitter: float,
+) -> Payment:
+    """What a look at ``operation`` came to; it changes nothing at the provider."""
+    if isinstance(outcome, ProviderError):
+        return _saw_nothing(payment, operation, outcome, now, jitter)
+    if outcome.verdict is Verdict.ABSENT:
+        return _absent(payment, operation, outcome, now, jitter)
+    if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
+        return _hold_seen(payment, operation, outcome, now)
+    if operation.ended:
+        return _seen_again(payment, operation, outcome, now)
+    if is_odd(payment, operation, outcome):
+        known = replace(operation, refs={**operation.refs, **outcome.refs})
+        return _puzzled(payment, known, "amount_differs", outcome, now)
+    if (operation.state, outcome.verdict.trigger) not in TRANSITIONS:
+        why = f"{outcome.verdict}_while_{operation.state}"
+        return _puzzled(payment, operation, why, outcome, now)
+    if outcome.verdict is Verdict.PENDING and operation.state is State.PENDING:
+        return _still(payment, operation, outcome, now, jitter)
+    return applied(payment, operation, outcome, "look.answered", now=now)
+
+
+def _saw_nothing(
+    payment: Payment,
+    operation: Operation,
+    error: ProviderError,
+    now: datetime,
+    jitter: float,
+) -> Payment:
+    """The look itself failed: look again, within a budget."""
+    if isinstance(error, NeedsReview):
+        return _puzzled(payment, operation, error.detail, error, now)
+    return _still(payment, operation, error, now, jitter)
+
+
+def _still(
+    payment: Payment,
+    operation: Operation,
+    outcome: Answer | ProviderError,
+    now: datetime,
+    jitter: float,
+) -> Payment:
+    """No news: the next look, or a person where the budget is spent."""
+    polled = operation.state is State.PENDING
+    policy = retry.POLL if polled else retry.LOOK
+    wait = outcome.retry_after if isinstance(outcome, ProviderError) else None
+    due_at = policy.next_at(
+        tries=operation.looks,
+        since=operation.look_since or now,
+        now=now,
+        jitter=jitter,
+        retry_after=wait,
+    )
+    if due_at is None:
+        return _puzzled(payment, operation, "nothing_found", outcome, now)
+    after = replace(operation, due_at=due_at)
+    return payment.told_of(after, "look.answered", now=now, data=said(outcome))
+
+
+def _absent(
+    payment: Payment, operation: Operation, answer: Answer, now: datetime, jitter: float
+) -> Payment:
+    """Proven never executed, if enough time has passed since the last send.
+
+    Then the next generation may begin: no earlier key can move money any more.
+    """
+    send = operation.send
+    if operation.state not in (State.UNKNOWN, State.REVIEW) or send is None:
+        return _puzzled(payment, operation, "vanished", answer, now)
+    if now < send.last_at + PROOF_AFTER:
+        after = replace(operation, due_at=send.last_at + PROOF_AFTER)
+        return payment.told_of(after, "look.answered", now=now, data=said(answer))
+    retrying = operation.state is State.UNKNOWN
+    after = replace(
+        operation,
+        generation=operation.generation + 1,
+        send=None,
+        look_since=None,
+        looks=0,
+        due_at=now + retry.TRANSIENT.base * jitter if retrying else None,
+        waiting_for=(
+            f"{payment.submission.provider} to take the request"
+            if retrying
+            else "an operator's replay"
+        ),
+    )
+    return payment.moved(
+        after, Trigger.ABSENT, "look.answered", now=now, data=said(answer)
+    )
+
+
+def _hold_seen(
+    payment: Payment, operation: Operation, answer: Answer, now: datetime
+) -> Payment:
+    """What became of an authorization: still held, or let go."""
+    hold, end = payment.hold, _ENDED.get(answer.verdict)
+    if hold is None or hold.ended is not None or end is None:
+        asked = hold is not None and hold.ended is None and hold.asked
+        again = now + _STILL_HELD if asked else None
+        after = replace(operation, due_at=again, look_since=None, looks=0)
+        return payment.told_of(after, "look.answered", now=now, data=said(answer))
+    after = replace(operation, due_at=None, look_since=None, looks=0)
+    told = payment.told_of(
+        after, "authorization.ended", now=now, data={"why": end.value, **said(answer)}
+    )
+    return replace(told, hold=replace(hold, ended=end))
+
+
+def _seen_again(
+    payment: Payment, operation: Operation, answer: Answer, now: datetime
+) -> Payment:
+    """A final operation, asked of again: the same, or a correction."""
+    after = CORRECTIONS.get((operation.state, answer.verdict.trigger))
+    if after is None or is_odd(payment, operation, answer):
+        quiet = replace(operation, due_at=None, look_since=None, looks=0)
+        return payment.told_of(quiet, "look.answered", now=now, data=said(answer))
+    corrected = replace(as_answered(operation, answer, now=now), state=after)
+    told = payment.told_of(
+        corrected,
+        "operation.corrected",
+        now=now,
+        was=operation.state,
+        data=said(answer),
+    )
+    return replace(told, last_error=answer.failure)
+
+
+def _puzzled(
+    payment: Payment,
+    operation: Operation,
+    why: str,
+    outcome: Answer | ProviderError,
+    now: datetime,
+) -> Payment:
+    """A person must look; where nothing was owed, the look only ends."""
+    if operation.state in _BY_ITSELF:
+        request_id = outcome.request_id
+        return escalate(payment, operation, why, now=now, request_id=request_id)
+    after = replace(operation, due_at=None, look_since=None, looks=0)
+    data = {**said(outcome), "why": why}
+    return payment.told_of(after, "look.answered", now=now, data=data)

@@ -1,0 +1,155 @@
+"""One movement of money that was asked for, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from domain.idempotency import provider_key
+from domain.states import FINAL, OWED, State
+
+#: Seconds of silence after a send before a look may prove that the provider never had
+#: it: many times the longest that a provider works on a call.
+PROOF_AFTER: Final = timedelta(minutes=10)
+
+
+class Kind(StrEnum):
+    """What an operation does."""
+
+    CHARGE = "charge"  #: authorize and capture in one step
+    AUTHORIZE = "authorize"  #: put the money on hold
+    CAPTURE = "capture"  #: take money that is on hold
+    VOID = "void"  #: release what is still on hold
+    REFUND = "refund"  #: give captured money back
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The HTTP request that an operation comes from."""
+
+    idempotency_key: str
+    fingerprint: str  #: of the request, keyed
+    request_id: str | None = None
+    traceparent: str | None = None  #: W3C trace context
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A request to a provider, written down before it happens."""
+
+    key: str  #: the provider's idempotency key
+    body: str  #: JSON, sent again to the letter by every resend
+    first_at: datetime  #: the earliest time it may have reached the provider
+    last_at: datetime  #: the latest send of it
+    window_ends_at: datetime  #: the same key protects until then
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One movement of money that was asked for."""
+
+    id: str
+    kind: Kind
+    amount: int  #: minor units of the payment's currency
+    origin: Origin
+    owed_from: datetime  #: when it was asked for, or was to begin
+    state: State = State.QUEUED
+    due_at: datetime | None = None  #: work is owed from then on; None: none is
+    moved: int = 0  #: minor units that the provider moved
+    refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
+    target: str | None = None  #: a refund's charge or capture, by operation id
+    final: bool = False  #: a capture after which the rest of the hold is released
+    attempts: int = 0  #: sends so far; those that credentials refused do not count
+    generation: int = 1  #: see ``idempotency.provider_key``
+    send: Send | None = None
+    started_at: datetime | None = None  #: the first attempt
+    look_since: datetime | None = None  #: sends are over; looks began then
+    looks: int = 0  #: looks in a row that ended nothing
+    waiting_for: str | None = None  #: whom or what it waits for, in words
+
+    @property
+    def key(self) -> str:
+        """The provider key of the current generation."""
+        return provider_key(self.id, self.generation)
+
+    @property
+    def ended(self) -> bool:
+        """Nothing of ours moves it any more; a correction may."""
+        return self.state in FINAL
+
+    @property
+    def reserved(self) -> int:
+        """Minor units that nobody else may have: those that may yet move."""
+        return 0 if self.ended else self.amount
+
+    @property
+    def owed(self) -> bool:
+        """A worker has something to do, now or at ``due_at``."""
+        return self.state in OWED
+
+    def must_look(self, *, now: datetime) -> bool:
+        """Whether only a look may be next: a send would tell nothing, or charge anew.
+
+        Past its window the provider may have forgotten the key.
+        """
+        if self.look_since is not None or not self.owed:
+            return True
+        if self.state is not State.UNKNOWN or self.send is None:
+            return False
+        return now >= self.send.window_ends_at
+
+
+class Act(StrEnum):
+    """What a worker is about to do at the provider."""
+
+    SEND = "send"  #: have it done
+    LOOK = "look"  #: ask what became of it, changing nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker holds a payment for."""
+
+    operation: str  #: its id
+    act: Act
+    fence: int  #: the version that this claim made: whoever comes later has another
+
+
+class HoldEnd(StrEnum):
+    """How money stopped being on hold."""
+
+    CAPTURED = "captured"  #: taken, and the rest released
+    VOIDED = "voided"  #: released by the merchant, here or at the provider
+    EXPIRED = "expired"  #: let go by the provider
+
+
+#: How long before the end a merchant is warned: time for a person to act on it.
+_NOTICE: Final = timedelta(hours=24)
+#: A shorter one where the whole time is three days.
+_HONOR_NOTICE: Final = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money that an authorization keeps aside. Times are the provider's, UTC."""
+
+    expires_at: datetime | None  #: let go then; None where it was not said
+    honored_until: datetime | None = None  #: vouched for until then (PayPal: 3 days)
+    warned: int = 0  #: warnings told so far
+    asked: bool = False  #: its end has come, and the provider is being asked
+    ended: HoldEnd | None = None
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When it needs us next: to warn, or to see how it ended."""
+        if self.ended is not None or self.asked:
+            return None
+        warnings = self._warnings()
+        return warnings[self.warned] if self.warned < len(warnings) else self.expires_at
+
+    def _warnings(self) -> list[datetime]:
+        notices = ((self.honored_until, _HONOR_NOTICE), (self.expires_at, _NOTICE))
+        return sorted(end - notice for end, notice in notices if end is not None)

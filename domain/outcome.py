@@ -1,0 +1,111 @@
+"""The steps that sends and looks share: an answer applied, a person called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from domain import retry
+from domain.answer import Answer, Verdict
+from domain.errors import ProviderError
+from domain.money import Money
+from domain.operation import Hold, HoldEnd, Kind, Operation
+from domain.payment import Payment
+from domain.states import Trigger
+
+#: Whom an answer waits for where it does not say it better.
+_WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
+
+#: What a follow-up's end says of the hold that it wanted to change.
+_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
+
+
+def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
+    """Whether the amount that moved is another than was asked for."""
+    moves = answer.verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
+    asked = Money(operation.amount, payment.submission.amount.currency)
+    return answer.moved != (asked if moves else None)
+
+
+def applied(
+    payment: Payment, operation: Operation, answer: Answer, event: str, *, now: datetime
+) -> Payment:
+    """The payment as ``answer`` says it is. Raises IllegalTransition."""
+    after = as_answered(operation, answer, now=now)
+    moved = payment.moved(
+        after, answer.verdict.trigger, event, now=now, data=said(answer)
+    )
+    return replace(
+        moved,
+        hold=_hold(moved, operation, answer),
+        next_action=answer.next_action,
+        last_error=answer.failure,
+    )
+
+
+def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Operation:
+    """``operation`` with what ``answer`` says of it, its state aside."""
+    pending = answer.verdict is Verdict.PENDING
+    return replace(
+        operation,
+        moved=answer.moved.minor if answer.moved is not None else 0,
+        refs={**operation.refs, **answer.refs},
+        due_at=now + retry.POLL.base if pending else None,
+        look_since=None,
+        looks=0,
+        waiting_for=answer.waiting_for or _WAITS.get(answer.verdict),
+    )
+
+
+def escalate(
+    payment: Payment,
+    operation: Operation,
+    why: str,
+    *,
+    now: datetime,
+    request_id: str | None = None,
+) -> Payment:
+    """Only a person can go on with ``operation``; ``why`` is a short code.
+
+    ``request_id`` is the provider's name of the call that led there.
+    """
+    after = replace(operation, due_at=None, waiting_for=f"an operator: {why}")
+    data: dict[str, str | int] = {"why": why}
+    if request_id is not None:
+        data["provider_request_id"] = request_id
+    event = "operation.escalated"
+    return payment.moved(after, Trigger.ESCALATED, event, now=now, data=data)
+
+
+def said(outcome: Answer | ProviderError) -> dict[str, str | int]:
+    """What an event says of ``outcome``, without what was not given."""
+    if isinstance(outcome, Answer):
+        failure = outcome.failure
+        answer: str = outcome.verdict.value
+        code = (failure.decline_code or failure.code) if failure else None
+    else:
+        answer, code = outcome.code, outcome.detail
+    found = {
+        "answer": answer,
+        "code": code,
+        "provider_request_id": outcome.request_id,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _hold(payment: Payment, operation: Operation, answer: Answer) -> Hold | None:
+    """The payment's hold after ``answer``; ``payment`` has it applied already."""
+    hold, done = payment.hold, answer.verdict is Verdict.SUCCEEDED
+    if operation.kind is Kind.AUTHORIZE and done:
+        return Hold(answer.expires_at, answer.honored_until)
+    if hold is None or hold.ended is not None:
+        return hold
+    end = None
+    if operation.kind is Kind.VOID:
+        end = HoldEnd.VOIDED if done else _ENDS.get(answer.verdict)
+    elif operation.kind is Kind.CAPTURE:
+        whole = payment.captured >= payment.authorized
+        taken = done and (operation.final or whole)
+        end = HoldEnd.CAPTURED if taken else _ENDS.get(answer.verdict)
+    return hold if end is None else replace(hold, ended=end)

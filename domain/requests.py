@@ -1,0 +1,157 @@
+"""What may be asked of a payment that exists: captures, voids and refunds.
+
+A request reserves what it wants in the same write that appends it, so two that
+together want too much cannot both be accepted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from domain.errors import Conflict
+from domain.money import Money
+from domain.operation import HoldEnd, Kind, Operation, Origin
+from domain.payment import BELL_GRACE, Payment
+from domain.states import State, Trigger
+from domain.submission import ProviderName
+
+#: Operations of one payment; its document would outgrow its use.
+MAX_OPERATIONS: Final = 100
+
+
+def capture(
+    payment: Payment,
+    *,
+    amount: int | None,
+    final: bool,
+    id: str,
+    origin: Origin,
+    now: datetime,
+) -> Payment:
+    """Takes ``amount`` (minor units) of the hold; None takes what is left.
+
+    ``final`` releases the rest; Stripe always does. Raises Conflict.
+    """
+    left = payment.capturable
+    wanted = left if amount is None else amount
+    if payment.hold is None or payment.hold.ended is not None or not left:
+        raise Conflict("nothing_to_capture", _why_not_capturable(payment))
+    if wanted > left:
+        words = f"{_shown(payment, left)} can be captured"
+        raise Conflict("amount_exceeds_hold", words)
+    releases = final or payment.submission.provider is ProviderName.STRIPE
+    operation = Operation(
+        id=id,
+        kind=Kind.CAPTURE,
+        amount=wanted,
+        origin=origin,
+        owed_from=now,
+        final=releases or wanted == left,
+    )
+    return _asked(payment, operation, now)
+
+
+def refund(
+    payment: Payment,
+    *,
+    amount: int | None,
+    target: str | None,
+    id: str,
+    origin: Origin,
+    now: datetime,
+) -> Payment:
+    """Gives ``amount`` (minor units) back; None gives back what is left.
+
+    ``target`` names the capture that it is of; by default the first that has enough.
+    Raises Conflict, and PaymentNotFound where ``target`` is no operation.
+    """
+    of = payment.operations if target is None else (payment.operation(target),)
+    left = [(one, payment.refundable(one)) for one in of]
+    left = [(one, most) for one, most in left if most]
+    if not left:
+        raise Conflict("nothing_to_refund", "nothing that was captured is left")
+    largest = max(most for _, most in left)
+    wanted = left[0][1] if amount is None else amount
+    for one, most in left:
+        if wanted <= most:
+            operation = Operation(
+                id=id,
+                kind=Kind.REFUND,
+                amount=wanted,
+                origin=origin,
+                owed_from=now,
+                target=one.id,
+            )
+            return _asked(payment, operation, now)
+    several = " of one capture" if len(left) > 1 else ""
+    words = f"{_shown(payment, largest)} can be refunded{several}"
+    raise Conflict("amount_exceeds_captured", words)
+
+
+def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment:
+    """Releases what is on hold, or calls off what was not sent yet.
+
+    Raises Conflict where money may have moved or is about to.
+    """
+    operation = Operation(
+        id=id,
+        kind=Kind.VOID,
+        amount=payment.capturable,
+        origin=origin,
+        owed_from=now,
+    )
+    first = payment.first
+    if first.state in (State.QUEUED, State.RETRYING) and payment.claim is None:
+        return _called_off(payment, operation, now)
+    if payment.hold is None or payment.hold.ended is not None:
+        raise Conflict("nothing_to_void", _why_not_capturable(payment))
+    if payment.capture_reserved or not payment.capturable:
+        raise Conflict("capture_under_way", "a capture or void is not finished yet")
+    return _asked(payment, operation, now)
+
+
+def _called_off(payment: Payment, operation: Operation, now: datetime) -> Payment:
+    """Nothing was sent, or it was proven not executed: no provider is needed."""
+    first = replace(payment.first, due_at=None, waiting_for=None)
+    canceled = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
+    done = replace(operation, state=State.SUCCEEDED)
+    return _appended(canceled, done, now)
+
+
+def _asked(payment: Payment, operation: Operation, now: datetime) -> Payment:
+    return _appended(payment, replace(operation, due_at=now + BELL_GRACE), now)
+
+
+def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
+    if len(payment.operations) >= MAX_OPERATIONS:
+        raise Conflict(
+            "too_many_operations",
+            f"a payment has at most {MAX_OPERATIONS} operations",
+        )
+    data: dict[str, str | int] = {
+        "kind": operation.kind.value,
+        "amount": operation.amount,
+    }
+    return payment.told_of(operation, "operation.accepted", now=now, data=data)
+
+
+def _why_not_capturable(payment: Payment) -> str:
+    hold = payment.hold
+    if hold is None:
+        authorizes = payment.first.kind is Kind.AUTHORIZE
+        return (
+            "the authorization has not succeeded"
+            if authorizes
+            else "the payment was captured with its charge, or is about to be"
+        )
+    if hold.ended is HoldEnd.CAPTURED:
+        return "the authorization is captured, and what was left is released"
+    if hold.ended is not None:
+        return f"the authorization is {hold.ended}"
+    return "all of the authorization is captured or about to be"
+
+
+def _shown(payment: Payment, minor: int) -> str:
+    return str(Money(minor, payment.submission.amount.currency))

@@ -1,0 +1,122 @@
+"""What a worker does with a payment before it calls the provider."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain.errors import IllegalTransition
+from domain.operation import Act, Claim, Kind, Operation, Send
+from domain.payment import Payment
+from domain.states import State, Trigger
+from domain.submission import ProviderName
+
+#: How long a resend with the same key is safe, by provider: Stripe keeps keys for
+#: 24 h, PayPal's Orders for 6 h and Payments v2 for 45 days. An hour of each is left
+#: for clocks and slow calls (docs.stripe.com/api/idempotent_requests,
+#: developer.paypal.com/api/rest/reference/idempotency).
+_STRIPE: Final = timedelta(hours=23)
+_PAYPAL_ORDERS: Final = timedelta(hours=5)
+_PAYPAL_PAYMENTS: Final = timedelta(days=45) - timedelta(hours=1)
+
+
+def window_of(provider: ProviderName, kind: Kind) -> timedelta:
+    """How long ``provider`` takes the same key for the same request.
+
+    A void at PayPal takes no key: it changes nothing the second time.
+    """
+    if provider is ProviderName.STRIPE:
+        return _STRIPE
+    first = kind in (Kind.CHARGE, Kind.AUTHORIZE)
+    return _PAYPAL_ORDERS if first else _PAYPAL_PAYMENTS
+
+
+def released(payment: Payment, *, now: datetime) -> Payment:
+    """The payment without the claim of a worker that went silent.
+
+    What it was sending may have arrived; what it was looking at did not change.
+    """
+    claim = payment.claim
+    if claim is None:
+        return payment
+    operation, free = payment.working, replace(payment, claim=None)
+    if claim.act is Act.LOOK:
+        return free
+    return free.moved(operation, Trigger.LEASE_EXPIRED, "lease.expired", now=now)
+
+
+def sent(
+    payment: Payment, operation: Operation, body: str, *, now: datetime
+) -> Payment:
+    """The next send of ``operation``, written down before it happens.
+
+    A resend keeps the first ``body`` (JSON) of its key and, while the outcome is
+    unknown, the first time: the provider's window runs from there. Raises
+    IllegalTransition where a send would tell nothing or might be a new one.
+    """
+    if operation.must_look(now=now):
+        raise IllegalTransition("only a look may be next")
+    send, attempt = operation.send, operation.attempts + 1
+    if send is not None and operation.state is State.UNKNOWN:
+        send = replace(send, last_at=now)
+    else:
+        window = window_of(payment.submission.provider, operation.kind)
+        send = Send(
+            key=operation.key,
+            body=send.body if send else body,
+            first_at=now,
+            last_at=now,
+            window_ends_at=now + window,
+        )
+    after = replace(
+        operation,
+        send=send,
+        attempts=attempt,
+        started_at=operation.started_at or now,
+        waiting_for=None,
+    )
+    return replace(
+        payment.moved(
+            after,
+            Trigger.SENT,
+            "attempt.sent",
+            now=now,
+            data={"attempt": attempt, "provider_key": send.key},
+        ),
+        claim=Claim(operation.id, Act.SEND, payment.version + 1),
+    )
+
+
+def looking(payment: Payment, operation: Operation, *, now: datetime) -> Payment:
+    """A look at what became of ``operation``, told before it happens."""
+    asked = replace(
+        operation, look_since=operation.look_since or now, looks=operation.looks + 1
+    )
+    return replace(
+        payment.told_of(asked, "look.sent", now=now, data={"look": asked.looks}),
+        claim=Claim(operation.id, Act.LOOK, payment.version + 1),
+    )
+
+
+def hold_reached(payment: Payment, *, now: datetime) -> Payment:
+    """The next milestone of the hold has come: a warning, or its end.
+
+    At its end the provider is asked: a hold ends when it says so.
+    """
+    hold, first = payment.hold, payment.first
+    if hold is None or hold.next_at is None:
+        raise IllegalTransition("the hold needs nothing")
+    if hold.expires_at is not None and now >= hold.expires_at:
+        asked = replace(first, due_at=now, look_since=now)
+        ending = payment.told_of(asked, "authorization.ending", now=now)
+        return replace(ending, hold=replace(hold, asked=True))
+    data: dict[str, str | int] = {}
+    for name, at in (
+        ("expires_at", hold.expires_at),
+        ("honored_until", hold.honored_until),
+    ):
+        if at is not None:
+            data[name] = at.isoformat()
+    warned = payment.told_of(first, "authorization.expiring", now=now, data=data)
+    return replace(warned, hold=replace(hold, warned=hold.warned + 1))

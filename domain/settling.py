@@ -1,0 +1,135 @@
+"""What an answer, or the lack of one, makes of a payment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from domain import retry
+from domain.answer import Answer, Verdict
+from domain.errors import (
+    LookNeeded,
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    ProviderError,
+)
+from domain.looking import looked
+from domain.operation import Act, Operation
+from domain.outcome import applied, escalate, is_odd, said
+from domain.payment import Payment
+from domain.states import State, Trigger, move
+
+
+def settle(
+    payment: Payment, outcome: Answer | ProviderError, *, now: datetime, jitter: float
+) -> Payment:
+    """What the claim of ``payment`` came to; ``jitter`` in [0, 1] spreads the next.
+
+    Raises PaymentNotFound where nobody has claimed it.
+    """
+    operation, claim = payment.working, payment.claim
+    free = replace(payment, claim=None)
+    if claim is not None and claim.act is Act.LOOK:
+        return looked(free, operation, outcome, now=now, jitter=jitter)
+    if isinstance(outcome, NeedsReview):
+        return escalate(
+            free, operation, outcome.detail, now=now, request_id=outcome.request_id
+        )
+    if isinstance(outcome, LookNeeded):
+        return _look_next(free, operation, outcome.code, said(outcome), now)
+    if isinstance(outcome, ProviderError):
+        return _unsettled(free, operation, outcome, now, jitter)
+    if is_odd(free, operation, outcome):
+        known = replace(operation, refs={**operation.refs, **outcome.refs})
+        return escalate(
+            free, known, "amount_differs", now=now, request_id=outcome.request_id
+        )
+    if outcome.verdict is Verdict.ABSENT:
+        # Only a look can prove that; from a send it is nothing we understand.
+        return escalate(free, operation, "absent_in_answer", now=now)
+    if operation.state is State.UNKNOWN and not _tells_of_earlier(outcome):
+        why = f"{outcome.verdict}_while_unknown"
+        return _look_next(free, operation, why, said(outcome), now)
+    return applied(free, operation, outcome, "attempt.answered", now=now)
+
+
+def _tells_of_earlier(answer: Answer) -> bool:
+    """Whether the answer to a resend says what became of the send before it.
+
+    An object of the provider's under our key does. A bare no speaks of this call: it
+    may have been refused just because the earlier one took the money.
+    """
+    return bool(answer.refs) and answer.verdict is not Verdict.REJECTED
+
+
+def _look_next(
+    payment: Payment,
+    operation: Operation,
+    why: str,
+    data: Mapping[str, str | int],
+    now: datetime,
+) -> Payment:
+    """Unknown, and no send will tell: the next step is a look."""
+    after = replace(
+        operation,
+        look_since=now,
+        looks=0,
+        due_at=now,
+        waiting_for=f"a look at {payment.submission.provider}: {why}",
+    )
+    return payment.moved(
+        after, Trigger.OUTCOME_UNKNOWN, "attempt.answered", now=now, data=data
+    )
+
+
+def _unsettled(
+    payment: Payment,
+    operation: Operation,
+    error: ProviderError,
+    now: datetime,
+    jitter: float,
+) -> Payment:
+    trigger = (
+        Trigger.NOT_EXECUTED
+        if isinstance(error, NotExecuted)
+        else Trigger.OUTCOME_UNKNOWN
+    )
+    policy, words = _policy(move(operation.state, trigger), error)
+    due_at = policy.next_at(
+        tries=operation.attempts,
+        since=operation.started_at or now,
+        now=now,
+        jitter=jitter,
+        retry_after=error.retry_after,
+    )
+    if due_at is None:
+        trigger, words = Trigger.GAVE_UP, "an operator's replay"
+    spent = 0 if isinstance(error, Misconfigured) else 1
+    after = replace(
+        operation,
+        attempts=operation.attempts - 1 + spent,
+        due_at=due_at,
+        waiting_for=words.format(payment.submission.provider),
+    )
+    return payment.moved(after, trigger, "attempt.answered", now=now, data=said(error))
+
+
+#: What each kind of retry waits for, in words.
+_WAITS: Final = {
+    retry.UNKNOWN: "{} to answer the same request",
+    retry.MISCONFIGURED: "credentials that {} accepts",
+    retry.TRANSIENT: "{} to take the request",
+}
+
+
+def _policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy, str]:
+    if state is State.UNKNOWN:
+        policy = retry.UNKNOWN
+    elif isinstance(error, Misconfigured):
+        policy = retry.MISCONFIGURED
+    else:
+        policy = retry.TRANSIENT
+    return policy, _WAITS[policy]

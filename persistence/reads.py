@@ -1,0 +1,77 @@
+"""What is read of payments without moving them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pymongo import DESCENDING
+from pymongo.database import Database
+
+from application.ports import Query, Scope
+from domain.payment import Event, Payment
+from domain.states import OWED
+from persistence.codec import Document, decode, decode_event
+from persistence.mongo import answering
+from persistence.vault import Vault
+
+_OWED: Final = [state.value for state in OWED]
+
+
+class MongoReads:
+    """The half of a PaymentStore that moves nothing."""
+
+    def __init__(self, database: Database[Document], vault: Vault) -> None:
+        self._payments = database.payments
+        self._vault = vault
+
+    def get(self, scope: Scope, payment_id: str) -> Payment | None:
+        """See PaymentStore."""
+        found = self._read({"_id": payment_id, **of(scope)})
+        return found[0] if found else None
+
+    def page(self, scope: Scope, query: Query) -> list[Payment]:
+        """See PaymentStore."""
+        wanted: Document = of(scope)
+        if query.status is not None:
+            wanted["status"] = query.status.value
+        if query.provider is not None:
+            wanted["provider"] = query.provider.value
+        if query.reference is not None:
+            wanted["reference"] = query.reference
+        created = {"$gte": query.created_from, "$lt": query.created_before}
+        if any(created.values()):
+            wanted["created_at"] = {op: at for op, at in created.items() if at}
+        if query.before is not None:
+            wanted["_id"] = {"$lt": query.before}
+        return self._read(wanted, limit=query.limit)
+
+    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+        """See PaymentStore."""
+        with answering():
+            found = self._payments.find_one(
+                {"_id": payment_id, **of(scope)}, {"timeline": 1}
+            )
+        if found is None:
+            return None
+        return [decode_event(event) for event in found["timeline"]]
+
+    def settled(self, ids: Sequence[str]) -> set[str]:
+        """See PaymentStore."""
+        working = {"_id": {"$in": list(ids)}, "operations.state": {"$in": _OWED}}
+        with answering():
+            found = self._payments.find(working, {"_id": 1})
+            return set(ids) - {document["_id"] for document in found}
+
+    def _read(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Payment]:
+        return [decode(document, self._vault) for document in self._find(wanted, limit)]
+
+    def _find(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Document]:
+        with answering():
+            found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
+            return list(found.sort("_id", DESCENDING) if limit else found)
+
+
+def of(scope: Scope) -> Document:
+    """The filter for one merchant's payments in one mode."""
+    return {"merchant": scope.merchant, "mode": scope.mode.value}

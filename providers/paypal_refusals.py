@@ -1,0 +1,142 @@
+"""What PayPal's refusals mean, by their issue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from paypalrestsdk.exceptions import ConnectionError as ApiError
+
+from domain.answer import Answer, Failure, Verdict
+from domain.errors import (
+    LookNeeded,
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    OutcomeUnknown,
+)
+from providers.http import retry_after
+from providers.paypal_answers import approval_of
+from providers.paypal_api import debug_id
+from providers.words import code_of, sentence_of
+
+# The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
+_DECLINED: Final = frozenset(
+    "INSTRUMENT_DECLINED PAYER_CANNOT_PAY TRANSACTION_REFUSED".split()
+)
+_ACTION_REQUIRED: Final = frozenset(
+    "PAYER_ACTION_REQUIRED ORDER_NOT_APPROVED"
+    " REDIRECT_PAYER_FOR_ALTERNATE_FUNDING".split()
+)
+_DONE_EARLIER: Final = frozenset(
+    "ORDER_ALREADY_CAPTURED ORDER_ALREADY_AUTHORIZED ORDER_ALREADY_COMPLETED"
+    " ORDER_COMPLETED_OR_VOIDED PREVIOUSLY_VOIDED PREVIOUSLY_CAPTURED"
+    " CAPTURE_FULLY_REFUNDED DUPLICATE_INVOICE_ID".split()
+)
+_LATER: Final = frozenset("ORDER_COMPLETION_IN_PROGRESS PENDING_CAPTURE".split())
+_EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
+#: DUPLICATE_REQUEST_ID: our key came with another body before, so something is wrong
+#: with us, and what the first body did is not known.
+_REVIEW: Final = frozenset(
+    "REFUND_FAILED_INSUFFICIENT_FUNDS COMPLIANCE_VIOLATION DUPLICATE_REQUEST_ID".split()
+)
+_REVIEW_PREFIX: Final = "PAYEE_ACCOUNT_"
+
+
+def refusal_of(error: ApiError) -> Answer:
+    """What a status that is no success says of the charge.
+
+    Raises a ProviderError for all that is not a definite no.
+    """
+    status, request_id = error.response.status_code, debug_id(error)
+    body = _body(error)
+    issue = _issue(body)
+    wait = retry_after(error.response.headers.get("Retry-After"))
+    if issue == "CONSENT_NEEDED" and status == 403:
+        return _action_required(body, issue, request_id)
+    if status in (401, 403):
+        raise Misconfigured(issue and issue.lower(), request_id=request_id)
+    if status == 429:
+        raise NotExecuted("rate_limited", request_id=request_id, retry_after=wait)
+    if status in (400, 404, 422):
+        if issue is None:
+            # Not PayPal's words: somebody between us, who can not speak for it.
+            raise OutcomeUnknown("malformed_answer", request_id=request_id)
+        return _refused(body, issue, request_id)
+    raise OutcomeUnknown(
+        "in_flight" if status == 409 else f"http_{status}",
+        request_id=request_id,
+        retry_after=wait,
+    )
+
+
+def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
+    """A refusal, by its issue; one that we do not know did not happen, says PayPal."""
+    if issue in _ACTION_REQUIRED:
+        return _action_required(body, issue, request_id)
+    if issue in _DONE_EARLIER:
+        raise LookNeeded(issue.lower(), request_id=request_id)
+    if issue in _LATER:
+        raise NotExecuted(issue.lower(), request_id=request_id)
+    if issue in _REVIEW or issue.startswith(_REVIEW_PREFIX):
+        raise NeedsReview(issue.lower(), request_id=request_id)
+    failure = _failure(body, issue, request_id)
+    if issue in _DECLINED:
+        verdict = Verdict.DECLINED
+    elif issue in _EXPIRED:
+        verdict = Verdict.EXPIRED
+    else:
+        verdict = Verdict.REJECTED
+    return Answer(verdict, failure=failure, request_id=request_id)
+
+
+def _action_required(
+    body: Mapping[str, Any], issue: str, request_id: str | None
+) -> Answer:
+    return Answer(
+        Verdict.ACTION_REQUIRED,
+        next_action=approval_of(body),
+        failure=_failure(body, issue, request_id),
+        waiting_for="the payer to act at PayPal",
+        request_id=request_id,
+    )
+
+
+def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Failure:
+    sentences = [detail.get("description") for detail in _details(body)]
+    return Failure(
+        code=issue.lower(),
+        message=sentence_of(
+            next(iter(sentences), None) or body.get("message"),
+            otherwise="PayPal refused the payment.",
+        ),
+        retryable=issue == "INSTRUMENT_DECLINED",
+        provider_request_id=request_id,
+    )
+
+
+def _body(error: ApiError) -> dict[str, Any]:
+    try:
+        body = json.loads(error.content)
+    except (TypeError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _issue(body: Mapping[str, Any]) -> str | None:
+    """What PayPal calls it; None where the body is no error of PayPal's.
+
+    Of several issues the first, but before all one that tells of an earlier call.
+    """
+    named = [detail.get("issue") for detail in _details(body)]
+    codes = [code for code in map(code_of, (*named, body.get("name"))) if code]
+    earlier = [code for code in codes if code in _DONE_EARLIER]
+    return next(iter(earlier or codes), None)
+
+
+def _details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    details = body.get("details") or []
+    if not isinstance(details, list):
+        raise TypeError("details are a list")
+    return details

@@ -1,0 +1,98 @@
+"""Captures, voids and refunds of a payment: each parses, calls, and renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import flask
+from flask import Response
+from pydantic import BaseModel, ValidationError
+
+from application import accept
+from application.ports import Scope
+from domain import requests
+from domain.operation import Kind, Origin
+from domain.payment import Payment
+from runtime.container import WebServices
+from web import auth, parsing
+from web.payments import accepted_answer, check_id, origin_of
+from web.problems import invalid
+from web.schemas import CaptureRequest, RefundRequest, VoidRequest
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Whose request it is."""
+
+    scope: Scope
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUps:
+    """The calls, with what they need."""
+
+    services: WebServices
+
+    def capture(self, payment_id: str) -> Response:
+        """Capture money that is on hold.
+
+        The whole of it or a part; the answer comes once the job is durable. A 409
+        says what forbids it: more than is left, or an authorization that has ended.
+        """
+        asked, job = self._job(CaptureRequest, payment_id, Kind.CAPTURE)
+        request = partial(requests.capture, amount=asked.amount, final=asked.final)
+        return self._accepted(payment_id, request, job)
+
+    def refund(self, payment_id: str) -> Response:
+        """Refund captured money.
+
+        The whole of it or a part, as often as some is left. What refunds under way
+        may still give back is reserved, so a 409 says that too much was asked.
+        """
+        asked, job = self._job(RefundRequest, payment_id, Kind.REFUND)
+        request = partial(requests.refund, amount=asked.amount, target=asked.operation)
+        return self._accepted(payment_id, request, job)
+
+    def void(self, payment_id: str) -> Response:
+        """Release what is on hold, or call off what has not begun."""
+        _, job = self._job(VoidRequest, payment_id, Kind.VOID)
+        return self._accepted(payment_id, requests.void, job)
+
+    def _job(
+        self, model: type[_Model], payment_id: str, kind: Kind
+    ) -> tuple[_Model, _Job]:
+        """What was asked for, and by whom."""
+        scope = auth.may_submit(flask.request, self.services)
+        key = parsing.idempotency_key(flask.request)
+        body = parsing.json_object(flask.request, optional=True)
+        check_id(payment_id)
+        try:
+            asked = model.model_validate(body)
+        except ValidationError as error:
+            raise invalid(error, "invalid_payment") from None
+        named = {**body, "kind": kind.value, "payment": payment_id}
+        return asked, _Job(scope, origin_of(key, named, self.services))
+
+    def _accepted(
+        self, payment_id: str, request: Callable[..., Payment], job: _Job
+    ) -> Response:
+        accepted = accept.accept_request(
+            payment_id,
+            partial(
+                request,
+                id=self.services.new_id("op"),
+                origin=job.origin,
+                now=self.services.clock(),
+            ),
+            job.origin,
+            scope=job.scope,
+            store=self.services.store,
+            queue=self.services.queue,
+        )
+        return accepted_answer(accepted)
