@@ -68,6 +68,11 @@ class MemoryStore:
         return MemoryStore(self._clock, holder=holder, table=self._table)
 
     @property
+    def table(self) -> _Table:
+        """What it shares with the stores of other holders."""
+        return self._table
+
+    @property
     def away(self) -> bool:
         """Whether the database cannot be reached."""
         return self._table.away

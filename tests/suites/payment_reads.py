@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from application.ports import PaymentStore, Query
 from domain.states import Status
 from domain.submission import ProviderName
+from domain.settling import settle
+from domain.outcome import escalate
+from tests.suites.samples import sending
 from tests.fakes import pay
 from tests.suites.samples import DECLINE, SHOP, payment, submission
 from tests.suites.setup import Setup, claimed, ids_of
@@ -61,7 +65,7 @@ class PaymentReadsSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
-        store.settle_many([won.settle(pay(won), now=setup.now(), jitter=0)])
+        store.settle_many([settle(won, pay(won), now=setup.now(), jitter=0)])
         timeline = store.timeline(SHOP, won.id) or []
         assert [event.seq for event in timeline] == [1, 2, 3]
         assert [event.data["to"] for event in timeline] == [
@@ -69,24 +73,25 @@ class PaymentReadsSuite:
             "running",
             "succeeded",
         ]
-        assert timeline[1].data["provider_key"] == won.operation.key
+        assert timeline[1].data["provider_key"] == won.first.key
 
-    def test_versions_rise_with_every_step_and_say_what_is_settled(
+    def test_settled_is_what_no_work_is_owed_on_and_what_is_not_there(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup, number=1)
         store.insert_many([payment(2, now=setup.now())])
         ids = [payment(number).id for number in (1, 2, 3)]
-        assert store.versions(ids) == {ids[0]: (2, False), ids[1]: (1, False)}
-        store.settle_many([won.settle(DECLINE, now=setup.now(), jitter=0)])
-        assert store.versions(ids)[won.id] == (3, True)
+        assert store.settled(ids) == {ids[2]}
+        store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
+        assert store.settled(ids) == {won.id, ids[2]}
 
     def test_a_payment_that_waits_for_a_person_counts_as_settled(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
-        store.settle_many([won.escalate("why", now=setup.now())])
-        assert store.versions([won.id]) == {won.id: (3, True)}
+        handed = escalate(won, won.first, "why", now=setup.now())
+        store.settle_many([replace(handed, claim=None)])
+        assert store.settled([won.id]) == {won.id}
 
 
 def _six_payments(store: PaymentStore, now: datetime) -> None:
@@ -100,5 +105,5 @@ def _six_payments(store: PaymentStore, now: datetime) -> None:
         made = now + timedelta(hours=number)
         [new] = store.insert_many([payment(number, asked=asked, now=made)])
         if number in (2, 6):
-            [won] = store.claim_many([new.sent("{}", now=made)])
-            store.settle_many([won.settle(pay(won), now=made, jitter=0)])
+            [won] = store.claim_many([sending(new, now=made)])
+            store.settle_many([settle(won, pay(won), now=made, jitter=0)])

@@ -10,13 +10,28 @@ from typing import Final
 import pytest
 
 from application.ports import PaymentStore, Query, Scope
-from domain.answer import NextAction
-from domain.payment import BELL_GRACE, LEASE
+from domain.answer import Answer, NextAction, Verdict
+from domain.errors import IdempotencyMismatch, NotExecuted, ReferenceInProgress
+from domain.money import Money
+from domain.operation import Hold, HoldEnd, Origin
+from domain.settling import settle
+from domain.outcome import escalate
+from domain.sending import released
+from domain.payment import BELL_GRACE, LEASE, Payment
+from domain.requests import refund
 from domain.states import State, Status
-from domain.submission import Mode
+from domain.submission import Guard, Mode
 from tests.fakes import pay
 from tests.suites.payment_reads import PaymentReadsSuite
-from tests.suites.samples import DECLINE, PRICE, SHOP, payment, submission
+from tests.suites.samples import (
+    DECLINE,
+    PRICE,
+    SHOP,
+    origin,
+    payment,
+    sending,
+    submission,
+)
 from tests.suites.setup import Setup, claimed, ids_of
 
 #: The resolution of stored times.
@@ -38,9 +53,9 @@ class PaymentStoreSuite(PaymentReadsSuite):
             email="ann@example.com",
             metadata={"$cart": "a.b", "é": "ü"},
         )
-        new = replace(
-            payment(asked=asked, now=setup.now()), request_id="r1", traceparent="t1"
-        )
+        new = payment(asked=asked, now=setup.now())
+        first = replace(new.first, origin=Origin("k", "f", "r1", "t1"))
+        new = replace(new, operations=(first,))
         [stored] = store.insert_many([new])
         assert stored == replace(new, news=(), told=1)
         assert store.get(SHOP, new.id) == stored
@@ -50,9 +65,9 @@ class PaymentStoreSuite(PaymentReadsSuite):
     ) -> None:
         won = claimed(store, setup)
         step = replace(
-            won.settle(DECLINE, now=setup.now(), jitter=0),
-            refs={"intent": "pi_1"},
+            settle(won, DECLINE, now=setup.now(), jitter=0),
             next_action=NextAction("https://bank.example/step"),
+            hold=Hold(setup.now(), setup.now(), warned=1, ended=HoldEnd.VOIDED),
         )
         [stored] = store.settle_many([step])
         assert stored.last_error == DECLINE.failure
@@ -63,7 +78,7 @@ class PaymentStoreSuite(PaymentReadsSuite):
     ) -> None:
         won = claimed(store, setup)
         step = replace(
-            won.settle(DECLINE, now=setup.now(), jitter=0),
+            settle(won, DECLINE, now=setup.now(), jitter=0),
             next_action=NextAction("https://bank.example/step"),
         )
         [stored] = store.settle_many([step])
@@ -137,11 +152,14 @@ class PaymentStoreSuite(PaymentReadsSuite):
         assert store.get(SHOP, "pay_none") is None
         assert store.timeline(SHOP, "pay_none") is None
         assert store.page(SHOP, Query()) == []
-        assert store.versions(["pay_none"]) == {}
+        assert store.settled(["pay_none"]) == {"pay_none"}
         assert store.load_due(["pay_none"]) == []
         assert store.due_ids(10) == []
         assert store.claim_many([]) == store.settle_many([]) == []
+        assert store.amend(payment()) is None
+        assert store.held([sending(payment())]) == []
         store.renew(["pay_none"])
+        store.put_off(["pay_none"], MOMENT)
 
     def test_a_message_may_come_before_recovery_would_look(
         self, store: PaymentStore, setup: Setup
@@ -177,18 +195,18 @@ class PaymentStoreSuite(PaymentReadsSuite):
         other = setup.store("two")
         assert other.due_ids(10) == [won.id]
         [found] = other.load_due([won.id])
-        assert found.operation == won.operation
+        assert found.first == won.first
         now = setup.now()
-        resent = found.lease_expired(now=now).sent("{}", now=now)
+        resent = sending(released(found, now=now), now=now)
         [taken] = other.claim_many([resent])
-        assert taken.operation.state is State.UNKNOWN
-        late = won.settle(pay(won), now=now, jitter=0)
+        assert taken.first.state is State.UNKNOWN
+        late = settle(won, pay(won), now=now, jitter=0)
         assert store.settle_many([late]) == []
         assert setup.store("two").get(SHOP, won.id) != late
 
     def test_one_of_two_claims_wins(self, store: PaymentStore, setup: Setup) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
-        claim = new.sent("{}", now=setup.now())
+        claim = sending(new, now=setup.now())
         assert ids_of(store.claim_many([claim])) == [new.id]
         assert setup.store("two").claim_many([claim]) == []
         assert store.claim_many([claim]) == []
@@ -197,7 +215,7 @@ class PaymentStoreSuite(PaymentReadsSuite):
         self, store: PaymentStore, setup: Setup
     ) -> None:
         new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 5)])
-        claims = [one.sent("{}", now=setup.now()) for one in new]
+        claims = [sending(one, now=setup.now()) for one in new]
         with ThreadPoolExecutor(6) as pool:
             won = list(pool.map(lambda _: store.claim_many(claims), range(6)))
         assert sorted(one for group in won for one in ids_of(group)) == ids_of(new)
@@ -208,7 +226,7 @@ class PaymentStoreSuite(PaymentReadsSuite):
         self, store: PaymentStore, setup: Setup
     ) -> None:
         new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 4)])
-        claims = [one.sent("{}", now=setup.now()) for one in new]
+        claims = [sending(one, now=setup.now()) for one in new]
         setup.store("two").claim_many([claims[1]])
         assert ids_of(store.claim_many(claims)) == [new[0].id, new[2].id]
 
@@ -216,7 +234,7 @@ class PaymentStoreSuite(PaymentReadsSuite):
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
-        [review] = store.claim_many([new.escalate("why", now=setup.now())])
+        [review] = store.claim_many([escalate(new, new.first, "why", now=setup.now())])
         assert review.due_at is None
         setup.pass_time(LEASE + BELL_GRACE)
         assert store.due_ids(10) == []
@@ -227,7 +245,7 @@ class PaymentStoreSuite(PaymentReadsSuite):
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
-        [done] = store.settle_many([won.settle(pay(won), now=setup.now(), jitter=0)])
+        [done] = store.settle_many([settle(won, pay(won), now=setup.now(), jitter=0)])
         assert store.get(SHOP, won.id) == done
         assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
         setup.pass_time(LEASE)
@@ -237,8 +255,9 @@ class PaymentStoreSuite(PaymentReadsSuite):
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
-        due_at = setup.now() + timedelta(minutes=1)
-        [kept] = store.settle_many([replace(won, due_at=due_at)])
+        error = NotExecuted("busy", retry_after=timedelta(minutes=1))
+        retrying = settle(won, error, now=setup.now(), jitter=0)
+        [kept] = store.settle_many([retrying])
         store.renew([won.id])
         assert store.load_due([won.id]) == []
         setup.pass_time(timedelta(minutes=1))
@@ -248,8 +267,8 @@ class PaymentStoreSuite(PaymentReadsSuite):
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
-        paid = won.settle(pay(won), now=setup.now(), jitter=0)
-        declined = won.settle(DECLINE, now=setup.now(), jitter=0)
+        paid = settle(won, pay(won), now=setup.now(), jitter=0)
+        declined = settle(won, DECLINE, now=setup.now(), jitter=0)
         [done] = store.settle_many([paid])
         assert store.settle_many([declined]) == store.settle_many([paid]) == []
         assert store.get(SHOP, won.id) == done
@@ -268,7 +287,7 @@ class PaymentStoreSuite(PaymentReadsSuite):
     def test_a_renewal_is_no_step(self, store: PaymentStore, setup: Setup) -> None:
         won = claimed(store, setup)
         store.renew([won.id])
-        paid = won.settle(pay(won), now=setup.now(), jitter=0)
+        paid = settle(won, pay(won), now=setup.now(), jitter=0)
         assert ids_of(store.settle_many([paid])) == [won.id]
 
     def test_due_ids_begin_with_what_waited_longest(
@@ -277,10 +296,152 @@ class PaymentStoreSuite(PaymentReadsSuite):
         now = setup.now()
         store.insert_many(
             [
-                replace(payment(number, now=now), due_at=now - timedelta(minutes=ago))
+                payment(number, now=now - timedelta(minutes=ago) - BELL_GRACE)
                 for number, ago in ((1, 2), (2, 3), (3, 1), (4, -9))
             ]
         )
         longest = [payment(number).id for number in (2, 1, 3)]
         assert store.due_ids(10) == longest
         assert store.due_ids(2) == longest[:2]
+
+    def test_what_is_put_off_is_due_later_without_a_step(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        [new] = store.insert_many([payment(now=setup.now())])
+        store.put_off([new.id], timedelta(minutes=1))
+        assert store.load_due([new.id]) == []
+        setup.pass_time(timedelta(minutes=1))
+        assert store.load_due([new.id]) == [new]
+
+    def test_what_somebody_holds_or_nobody_owes_is_not_put_off(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        held = claimed(store, setup, number=1)
+        done = claimed(store, setup, number=2)
+        store.settle_many([settle(done, DECLINE, now=setup.now(), jitter=0)])
+        store.put_off([held.id, done.id], timedelta(minutes=5))
+        setup.pass_time(LEASE + TICK)
+        assert setup.store("two").due_ids(10) == [held.id]
+
+    def test_a_request_to_a_held_payment_keeps_the_lease_and_the_settle_finds_it(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        held, web = _refunding(store, setup), setup.store("web")
+        found = web.get(SHOP, held.id)
+        assert found is not None
+        more = refund(
+            found, amount=7, target=None, id="op_2", origin=origin(), now=setup.now()
+        )
+        assert web.amend(more) is not None
+        assert setup.store("two").load_due([held.id]) == []
+        back = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"refund": "re_1"})
+        late = settle(held, back, now=setup.now(), jitter=0)
+        assert store.settle_many([late]) == []
+        [fresh] = store.held([held])
+        [done] = store.settle_many([settle(fresh, back, now=setup.now(), jitter=0)])
+        assert store.get(SHOP, held.id) == done
+        assert (done.refunded, done.refund_reserved) == (5, 7)
+        assert store.held([held]) == []
+        assert [event.seq for event in store.timeline(SHOP, held.id) or ()] == [
+            *range(1, 8)
+        ]
+        assert ids_of(setup.store("two").load_due([held.id])) == [held.id]
+
+    def test_what_was_taken_over_is_held_by_nobody_else(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        setup.pass_time(LEASE + TICK)
+        other = setup.store("two")
+        [found] = other.load_due([won.id])
+        now = setup.now()
+        other.claim_many([sending(released(found, now=now), now=now)])
+        assert store.held([won]) == []
+
+    def test_a_request_to_a_payment_that_moved_on_changes_nothing(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        paid = _paid(store, setup)
+        wanted = refund(
+            paid, amount=5, target=None, id="op_r", origin=origin(), now=setup.now()
+        )
+        assert store.amend(wanted) is not None
+        assert store.amend(wanted) is None
+        stored = store.get(SHOP, paid.id)
+        assert stored is not None
+        assert len(stored.operations) == 2
+        assert ids_of(store.load_due([paid.id])) == [paid.id]
+
+    def test_a_key_of_another_payment_is_refused(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        paid = _paid(store, setup)
+        store.insert_many([payment(2, key="taken", now=setup.now())])
+        wanted = refund(
+            paid,
+            amount=5,
+            target=None,
+            id="op_r",
+            origin=origin("taken"),
+            now=setup.now(),
+        )
+        with pytest.raises(IdempotencyMismatch):
+            store.amend(wanted)
+        assert store.get(SHOP, paid.id) == paid
+
+    def test_a_key_of_a_refund_answers_with_the_refunds_payment(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        paid = _paid(store, setup)
+        store.amend(
+            refund(
+                paid,
+                amount=5,
+                target=None,
+                id="op_r",
+                origin=origin("k"),
+                now=setup.now(),
+            )
+        )
+        [found] = store.insert_many([payment(2, key="k", now=setup.now())])
+        assert found.id == paid.id
+
+    def test_one_payment_of_a_reference_stands_in_the_way_of_the_next(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        asked = submission(reference="r", guard=Guard.UNFINISHED)
+        first = payment(1, asked=asked, now=setup.now())
+        [stored] = store.insert_many([first])
+        with pytest.raises(ReferenceInProgress) as refused:
+            store.insert_many([payment(2, asked=asked, now=setup.now())])
+        assert refused.value.payment == first.id
+        assert store.insert_many([first]) == [stored], "its own request may come again"
+        unguarded = submission(reference="r")
+        store.insert_many([payment(3, asked=unguarded, now=setup.now())])
+        [won] = store.claim_many([sending(stored, now=setup.now())])
+        store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
+        [next_one] = store.insert_many([payment(4, asked=asked, now=setup.now())])
+        assert next_one.id == payment(4).id
+
+
+def _paid(store: PaymentStore, setup: Setup) -> Payment:
+    """A payment whose charge has succeeded."""
+    won = claimed(store, setup)
+    [paid] = store.settle_many([settle(won, pay(won), now=setup.now(), jitter=0)])
+    return paid
+
+
+def _refunding(store: PaymentStore, setup: Setup) -> Payment:
+    """A charged payment, of which ``store`` is giving a part back."""
+    asked = refund(
+        _paid(store, setup),
+        amount=5,
+        target=None,
+        id="op_1",
+        origin=origin("k-1"),
+        now=setup.now(),
+    )
+    amended = store.amend(asked)
+    assert amended is not None
+    [held] = store.claim_many([sending(amended, now=setup.now())])
+    return held

@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 
 from application.ports import PaymentStore
+from tests.suites.samples import sending
 from domain.payment import Payment
 from tests.suites.samples import payment
 
@@ -35,7 +36,7 @@ def store(setup: Setup) -> PaymentStore:
 def claimed(store: PaymentStore, setup: Setup, number: int = 1) -> Payment:
     """A new payment that ``store`` holds, its first send written down."""
     [new] = store.insert_many([payment(number, now=setup.now())])
-    [won] = store.claim_many([new.sent("{}", now=setup.now())])
+    [won] = store.claim_many([sending(new, now=setup.now())])
     return won
 
 

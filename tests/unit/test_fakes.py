@@ -13,6 +13,7 @@ from domain.errors import (
     QueueUnavailable,
     StoreUnavailable,
 )
+from tests.suites.samples import sending
 from domain.payment import Payment
 from tests.fakes import (
     LOSE_ANSWER,
@@ -117,4 +118,4 @@ def test_another_body_under_a_known_key_is_refused() -> None:
 
 
 def _sent(body: str = "{}") -> Payment:
-    return payment().sent(body, now=NOW)
+    return sending(payment(), now=NOW, body=body)

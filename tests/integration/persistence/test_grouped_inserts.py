@@ -12,6 +12,8 @@ from pymongo.database import Database
 from application.ports import Query
 from domain.answer import Answer, Failure, Verdict
 from domain.errors import StoreUnavailable
+from tests.suites.samples import sending
+from domain.settling import settle
 from domain.payment import Payment
 from domain.submission import Mode
 from persistence import grouped
@@ -56,7 +58,7 @@ def test_a_repeated_key_is_answered_with_the_first_among_strangers(
     assert len(stored) == 20
     assert {one.id for [one] in answers} == stored
     assert all(
-        answer.idempotency_key == asked.idempotency_key
+        answer.made_by(asked.first.origin.idempotency_key) == answer.first
         for [answer], asked in zip(answers, new, strict=True)
     )
 
@@ -105,7 +107,7 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
 ) -> None:
     store.insert_many([payment(1)])
     payments_db.payments.update_many({}, {"$set": {"email": b"sealed by nobody"}})
-    repeat = replace(payment(50), idempotency_key=payment(1).idempotency_key)
+    repeat = payment(50, key="key-1")
     asked = [
         many.submit(store.insert_many, [one])
         for one in [repeat, *(payment(number) for number in range(2, 30))]
@@ -120,7 +122,7 @@ def test_work_of_another_mode_is_never_seen(
 ) -> None:
     test = GroupedPayments(payments_db, vault, holder="one")
     live = GroupedPayments(payments_db, vault, holder="two", mode=Mode.LIVE)
-    due = replace(payment(1, now=clock()), mode=Mode.LIVE, due_at=NOW)
+    due = replace(payment(1), mode=Mode.LIVE)
     test.insert_many([due])
     assert (test.due_ids(10), test.load_due([due.id])) == ([], [])
     assert live.due_ids(10) == [due.id]
@@ -131,10 +133,10 @@ def test_a_step_that_cannot_be_encoded_leaves_the_others_of_its_group(
     store: GroupedPayments, vault: Vault
 ) -> None:
     new = store.insert_many([payment(number) for number in (1, 2)])
-    first, second = store.claim_many([one.sent("{}", now=NOW) for one in new])
+    first, second = store.claim_many([sending(one, now=NOW) for one in new])
     broken = Failure(code="declined", message="\ud83d")
     steps = [
-        first.settle(Answer(Verdict.DECLINED, failure=broken), now=NOW, jitter=0),
-        second.settle(Answer(Verdict.DECLINED), now=NOW, jitter=0),
+        settle(first, Answer(Verdict.DECLINED, failure=broken), now=NOW, jitter=0),
+        settle(second, Answer(Verdict.DECLINED), now=NOW, jitter=0),
     ]
     assert [one.id for one in store.settle_many(steps)] == [second.id]

@@ -19,6 +19,8 @@ from persistence.keys import ApiKeys, Role
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
+from domain.settling import settle
+from tests.suites.samples import sending
 from tests.fakes import pay
 from tests.suites.samples import SHOP, payment, submission
 
@@ -48,8 +50,8 @@ def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         for number in range(1, MANY + 1)
     ]
     stored = store.insert_many(new)
-    won = store.claim_many([one.sent("{}", now=now) for one in stored[20:]])
-    store.settle_many([one.settle(pay(one), now=now, jitter=0) for one in won])
+    won = store.claim_many([sending(one, now=now) for one in stored[20:]])
+    store.settle_many([settle(one, pay(one), now=now, jitter=0) for one in won])
     return store
 
 
@@ -74,14 +76,14 @@ def _same_key_again(store: MongoPayments) -> object:
 
 def _claim_and_settle(store: MongoPayments) -> object:
     [found] = store.load_due([payment(7).id])
-    [won] = store.claim_many([found.sent("{}", now=clock())])
-    return store.settle_many([won.settle(pay(won), now=clock(), jitter=0)])
+    [won] = store.claim_many([sending(found, now=clock())])
+    return store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
 
 
 def _claim_too_late(store: MongoPayments) -> object:
     old = store.get(SHOP, payment(10).id)
     assert old is not None
-    claim = old.sent("{}", now=clock())
+    claim = sending(old, now=clock())
     return store.claim_many([claim]) + store.claim_many([claim])
 
 
@@ -94,7 +96,7 @@ def _claim_too_late(store: MongoPayments) -> object:
         lambda store: store.load_due([payment(7).id, payment(10).id]),
         lambda store: store.due_ids(10),
         lambda store: store.renew([payment(7).id, payment(10).id]),
-        lambda store: store.versions([payment(7).id]),
+        lambda store: store.settled([payment(7).id]),
         lambda store: store.get(SHOP, payment(7).id),
         lambda store: store.timeline(SHOP, payment(7).id),
         lambda store: store.page(SHOP, Query()),
@@ -183,9 +185,9 @@ def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority
 
 def _touch_everything(store: MongoPayments, keys: ApiKeys) -> None:
     [new] = store.insert_many([payment()])
-    [won] = store.claim_many([new.sent("{}", now=clock())])
+    [won] = store.claim_many([sending(new, now=clock())])
     store.renew([won.id])
-    store.settle_many([won.settle(pay(won), now=clock(), jitter=0)])
+    store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
     store.get(SHOP, new.id)
     key, _ = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
     keys.revoke(key.id)
@@ -202,9 +204,9 @@ def test_a_settled_payment_is_in_no_index_of_open_or_due_ones(
 ) -> None:
     store = MongoPayments(payments_db, vault, holder="one")
     [new] = store.insert_many([payment(now=clock())])
-    [won] = store.claim_many([new.sent("{}", now=clock())])
+    [won] = store.claim_many([sending(new, now=clock())])
     held = payments_db.payments.find_one() or {}
     assert {"open", "due_at", "holder"} <= held.keys()
-    store.settle_many([won.settle(pay(won), now=clock(), jitter=0)])
+    store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
     settled = payments_db.payments.find_one() or {}
     assert {"open", "due_at", "holder"}.isdisjoint(settled)

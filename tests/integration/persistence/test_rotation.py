@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -11,7 +10,10 @@ from pymongo.database import Database
 from application.ports import Scope
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.money import Money
-from domain.payment import Kind, Operation, Payment
+from tests.suites.samples import sending
+from domain.settling import settle
+from domain.operation import Kind, Operation, Origin
+from domain.payment import Payment
 from domain.submission import Mode, ProviderName, Submission
 from persistence.codec import Document
 from persistence.payments import MongoPayments
@@ -27,8 +29,6 @@ def _payment(number: int) -> Payment:
         id=f"pay_{number:04}",
         merchant="m",
         mode=Mode.TEST,
-        idempotency_key=str(number),
-        fingerprint="f",
         submission=Submission(
             amount=Money(1999, "USD"),
             provider=ProviderName.PAYPAL,
@@ -38,17 +38,25 @@ def _payment(number: int) -> Payment:
             email="ada@example.com",
             metadata={"basket": str(number)},
         ),
-        operations=(Operation(f"op_{number}", Kind.CHARGE, 1999),),
+        operations=(
+            Operation(
+                f"op_{number}",
+                Kind.CHARGE,
+                1999,
+                Origin(str(number), "f"),
+                owed_from=NOW,
+                due_at=NOW,
+            ),
+        ),
         created_at=NOW,
         updated_at=NOW,
-        due_at=NOW,
     )
     answer = Answer(
         Verdict.ACTION_REQUIRED,
         next_action=NextAction("https://paypal.example/approve"),
         failure=Failure("payer_action_required", "The payer must act."),
     )
-    return fresh.sent("{}", now=NOW).settle(answer, now=NOW, jitter=0)
+    return settle(sending(fresh, now=NOW), answer, now=NOW, jitter=0)
 
 
 def _sealed(value: Any) -> list[bytes]:
@@ -79,7 +87,7 @@ def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
         assert all(vault.is_current(field) for field in fields)
     again = MongoPayments(payments_db, vault, holder="h")
     found = again.get(Scope("m", Mode.TEST), stored[7].id)
-    assert found == replace(stored[7], due_at=None)
+    assert found == stored[7]
 
 
 def test_a_payment_that_moves_meanwhile_is_left_to_the_next_pass(

@@ -13,7 +13,11 @@ from persistence.codec import Document
 from persistence.payments import MongoPayments
 from persistence.vault import Vault
 from runtime.container import clock
+from domain.payment import BELL_GRACE
 from domain.submission import ProviderName
+from domain.settling import settle
+from domain.outcome import escalate
+from tests.suites.samples import sending
 from tests.fakes import pay
 from tests.suites.samples import payment, submission
 
@@ -27,23 +31,24 @@ def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
 ) -> None:
     store, now = MongoPayments(payments_db, vault, holder="one"), clock()
     paypal = submission(provider=ProviderName.PAYPAL)
+    later = submission(execute_at=now + timedelta(hours=1))
     new = store.insert_many(
         [
-            replace(payment(1, now=now), due_at=now - timedelta(minutes=1)),
-            replace(payment(2, now=now), due_at=now + timedelta(hours=1)),
-            replace(payment(3, asked=paypal, now=now), due_at=now),
+            payment(1, now=now - timedelta(minutes=1)),
+            payment(2, asked=later, now=now),
+            payment(3, asked=paypal, now=now - BELL_GRACE),
             payment(4, now=now),
             payment(5, now=now),
             payment(6, now=now),
         ]
     )
     [running, done, review] = store.claim_many(
-        [one.sent("{}", now=now) for one in new[3:]]
+        [sending(one, now=now) for one in new[3:]]
     )
     store.settle_many(
         [
-            done.settle(pay(done), now=now, jitter=0),
-            review.escalate("why", now=now),
+            settle(done, pay(done), now=now, jitter=0),
+            replace(escalate(review, review.first, "why", now=now), claim=None),
         ]
     )
     backlog = watch.backlog(payments_db)

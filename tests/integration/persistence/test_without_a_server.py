@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from persistence.keys import ApiKeys, Role
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
 from runtime.stack.processes import free_port
+from tests.suites.samples import sending
 from tests.suites.samples import NOW, SHOP, payment
 
 #: Seconds; a slow machine gets one more.
@@ -52,7 +54,7 @@ def test_everything_says_so_within_its_time(
         unreachable, Pepper(KeySource("p", tmp_path / "p")), clock=lambda: NOW
     )
     new = payment()
-    claim = new.sent("{}", now=NOW)
+    claim = sending(new, now=NOW)
     asked: list[Callable[[], object]] = [
         lambda: store.insert_many([new]),
         lambda: grouped.insert_many([new]),
@@ -64,7 +66,10 @@ def test_everything_says_so_within_its_time(
         lambda: store.get(SHOP, new.id),
         lambda: store.page(SHOP, Query()),
         lambda: store.timeline(SHOP, new.id),
-        lambda: store.versions([new.id]),
+        lambda: store.settled([new.id]),
+        lambda: store.amend(new),
+        lambda: store.held([claim]),
+        lambda: store.put_off([new.id], timedelta(seconds=1)),
         lambda: keys.find("sk_test_1"),
         lambda: keys.create(merchant="shop", role=Role.ADMIN, mode=Mode.TEST),
         lambda: keys.list(),

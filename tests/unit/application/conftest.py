@@ -13,7 +13,7 @@ from application.attempt import Settled, Tools, run
 from application.ports import Provider
 from domain.payment import Payment
 from domain.submission import ProviderName
-from tests.fakes import Act, MemoryQueue, MemoryStore, ScriptedProvider
+from tests.fakes import Act, MemoryQueue, MemoryStore, OpenGates, ScriptedProvider
 from tests.suites.samples import NOW, SHOP
 
 
@@ -25,6 +25,7 @@ class World:
     now: datetime = NOW
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
+    gates: OpenGates = field(default_factory=OpenGates)
     store: MemoryStore = field(init=False)
     tools: Tools = field(init=False)
 
@@ -36,7 +37,8 @@ class World:
         self.tools = Tools(
             store=self.store,
             providers=self._providers,
-            calls=self.calls,
+            gates=self.gates,
+            calls={name: self.calls for name in ProviderName},
             clock=self.clock,
             jitter=lambda: 1.0,
             held=set(),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from application.attempt import ESCALATED
-from domain.answer import Verdict
+from domain.answer import Answer, Verdict
 from domain.errors import (
     Misconfigured,
     NeedsReview,
@@ -17,15 +19,34 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.idempotency import WINDOWS
-from domain.payment import LEASE, Send
+from domain.sending import looking, window_of
+from domain.operation import Kind, Send
+from domain.payment import LEASE, Payment
+from domain.requests import refund
 from domain.states import State, Status
-from domain.submission import ProviderName
-from tests.fakes import LOSE_ANSWER, LOSE_REQUEST, UNPREPARABLE, Act
-from tests.suites.samples import DECLINE, NOW, SHOP, payment, submission
+from domain.submission import CaptureMethod, ProviderName
+from tests.fakes import (
+    LOSE_ANSWER,
+    LOSE_REQUEST,
+    UNPREPARABLE,
+    Act,
+    ScriptedProvider,
+    pay,
+)
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    SHOP,
+    origin,
+    payment,
+    sending,
+    submission,
+)
 from tests.unit.application.conftest import World
 
+WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
 #: Past the grace, the first retries and any lease.
+DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=1)
 
 
@@ -52,7 +73,7 @@ def test_what_is_not_there_or_not_due_is_left_alone(world: World) -> None:
     assert world.attempt("pay_none", one) == {}
     assert world.attempt() == {}
     assert world.provider.sends == []
-    assert world.stored(one).operation.state is State.QUEUED
+    assert world.stored(one).first.state is State.QUEUED
 
 
 def test_a_decline_is_stored_as_an_answer(world: World) -> None:
@@ -80,9 +101,9 @@ def test_an_error_says_where_the_payment_goes(
     [one] = world.insert(payment())
     assert world.attempt(one)[one].answer == error.code
     stored = world.stored(one)
-    assert stored.operation.state is state
+    assert stored.first.state is state
     assert (stored.due_at is None) == (state is State.REVIEW)
-    assert stored.operation.waiting_for
+    assert stored.first.waiting_for
     assert world.provider.ledger == {}
 
 
@@ -96,7 +117,7 @@ def test_what_was_lost_is_sent_again_to_the_letter_and_moves_money_once(
         world.attempt(one)
         world.now += LATER
     first, second, third = world.provider.sends
-    assert first == second == third
+    assert first == replace(second, last_at=NOW) == replace(third, last_at=NOW)
     assert len(world.provider.ledger) == 1
     assert world.stored(one).captured == 1999
 
@@ -117,7 +138,8 @@ def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
     send = _die_after_the_call(world, one)
     world.now += LEASE
     world.attempt(one)
-    assert world.provider.sends == [send, send]
+    first, second = world.provider.sends
+    assert first == send == replace(second, last_at=NOW)
     assert len(world.provider.ledger) == 1
     assert world.stored(one).captured == 1999
     timeline = world.store.timeline(SHOP, one) or []
@@ -130,25 +152,132 @@ def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
     ]
 
 
-def test_after_the_window_a_person_decides_and_nothing_is_sent(world: World) -> None:
+def test_after_the_window_only_a_look_is_made_and_it_settles_the_payment(
+    world: World,
+) -> None:
     world.script(LOSE_ANSWER)
     [one] = world.insert(payment())
     world.attempt(one)
-    world.now += WINDOWS["stripe"]
-    settled = world.attempt(one)
-    assert settled[one].answer == ESCALATED
+    world.now += WINDOW
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(world.provider.sends) == 1
-    stored = world.stored(one)
-    assert (stored.operation.state, stored.due_at) == (State.REVIEW, None)
-    assert stored.operation.waiting_for == "an operator: resend_window_closed"
+    assert world.provider.looks == [world.stored(one).first.id]
+    assert world.stored(one).captured == 1999
 
 
-def test_a_dead_workers_send_beyond_its_window_is_for_a_person(world: World) -> None:
+def test_a_dead_workers_send_beyond_its_window_is_looked_for(world: World) -> None:
     [one] = world.insert(payment())
     _die_after_the_call(world, one)
-    world.now += WINDOWS["stripe"]
-    assert world.attempt(one)[one].answer == ESCALATED
+    world.now += WINDOW
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(world.provider.sends) == 1
+
+
+def test_what_never_arrived_is_sent_under_a_new_key_once_a_look_has_proven_it(
+    world: World,
+) -> None:
+    world.script(LOSE_REQUEST)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    world.now += WINDOW
+    assert world.attempt(one)[one].answer == Verdict.ABSENT
+    assert world.stored(one).first.state is State.RETRYING
+    world.now += LATER
+    world.attempt(one)
+    assert [send.key[-2:] for send in world.provider.sends] == ["-1", "-2"]
+    assert len(world.provider.ledger) == 1
+
+
+def test_a_dead_workers_look_is_made_again(world: World) -> None:
+    world.script(LOSE_ANSWER)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    world.now += WINDOW
+    dying = world.store.held_by("dead")
+    [found] = dying.load_due([one])
+    dying.claim_many([looking(found, found.first, now=world.now)])
+    world.now += LEASE
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
+
+
+def test_a_request_that_comes_during_the_call_loses_neither(world: World) -> None:
+    busy = _Busy(world)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    _refund(world, one, 5, "op_first")
+    world.put(busy)
+    assert world.attempt(one)[one].operation.id == "op_first"
+    stored = world.stored(one)
+    assert (stored.refunded, stored.refund_reserved) == (5, 7)
+    world.attempt(one)
+    assert (world.stored(one).refunded, world.stored(one).refund_reserved) == (12, 0)
+
+
+class _Busy(ScriptedProvider):
+    """While it answers the first time, the merchant asks for another refund."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def send(self, payment: Payment) -> Answer:
+        if not self.sends:
+            _refund(self._world, payment.id, 7, "op_second")
+        return super().send(payment)
+
+
+def test_what_the_gate_does_not_let_in_is_put_off_and_costs_nothing(
+    world: World,
+) -> None:
+    world.gates.granted = 1
+    ids = world.insert(payment(1), payment(2))
+    assert len(world.attempt(*ids)) == 1
+    left = [one for one in ids if world.stored(one).first.state is State.QUEUED]
+    assert len(left) == 1
+    assert world.attempt(*left) == {}
+    world.now += LATER
+    assert world.attempt(*left).keys() == set(left)
+    assert [type(told) for told in world.gates.told] == [Answer, Answer]
+
+
+def test_a_claim_that_is_too_old_makes_no_call(world: World) -> None:
+    [one] = world.insert(payment())
+    slow = _Stopped(world)
+    world.tools = replace(
+        world.tools, calls={name: slow for name in ProviderName}, held=set()
+    )
+    assert world.attempt(one)[one].answer == NotSent.code
+    assert world.provider.sends == []
+
+
+class _Stopped(Executor):
+    """A worker that is stopped between its claim and its call."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self._world.now += timedelta(minutes=2)
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_hold_is_warned_of_and_its_end_is_asked_for(world: World) -> None:
+    asked = replace(submission(), capture=CaptureMethod.MANUAL)
+    world.script(Act(lambda one: replace(pay(one), expires_at=NOW + DAY * 7)))
+    [one] = world.insert(payment(asked=asked))
+    world.attempt(one)
+    assert world.stored(one).status is Status.AUTHORIZED
+    world.now = NOW + DAY * 6
+    assert world.attempt(one) == {}
+    timeline = world.store.timeline(SHOP, one) or []
+    assert timeline[-1].type == "authorization.expiring"
+    assert world.store.due_ids(10) == []
+    world.now = NOW + DAY * 7
+    world.provider.correct(world.stored(one), Answer(Verdict.EXPIRED))
+    world.attempt(one)
+    assert world.stored(one).status is Status.EXPIRED
 
 
 def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
@@ -160,8 +289,8 @@ def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
     settled = world.attempt(*ids)
     assert [settled[one].answer for one in ids] == ["succeeded", ESCALATED, ESCALATED]
     for one in ids[1:]:
-        assert world.stored(one).operation.state is State.REVIEW
-        assert world.stored(one).operation.waiting_for == "an operator: cannot_prepare"
+        assert world.stored(one).first.state is State.REVIEW
+        assert world.stored(one).first.waiting_for == "an operator: cannot_prepare"
     assert len(world.provider.sends) == 1
 
 
@@ -169,11 +298,25 @@ def _die_after_the_call(world: World, payment_id: str) -> Send:
     """A worker claims, sends, and is gone before it settles."""
     dying = world.store.held_by("dead")
     [found] = dying.load_due([payment_id])
-    sent = found.sent(world.provider.prepare(found), now=world.now)
+    body = world.provider.prepare(found, found.first)
+    sent = sending(found, now=world.now, body=body)
     [won] = dying.claim_many([sent])
     world.provider.send(won)
-    assert won.operation.send is not None
-    return won.operation.send
+    assert won.first.send is not None
+    return won.first.send
+
+
+def _refund(world: World, payment_id: str, amount: int, name: str) -> None:
+    found = world.stored(payment_id)
+    asked = refund(
+        found,
+        amount=amount,
+        target=None,
+        id=name,
+        origin=origin(name),
+        now=world.now,
+    )
+    assert world.store.amend(asked) is not None
 
 
 def _raising(error: Exception) -> Act:

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import pytest
 
 from application.attempt import ESCALATED, run
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, NotSent, OutcomeUnknown, StoreUnavailable
+from tests.suites.samples import sending
+from domain.sending import released
+from domain.operation import Operation
 from domain.payment import LEASE, Payment
 from domain.states import State
-from tests.fakes import Act, ScriptedProvider
+from tests.fakes import Act, MemoryStore, ScriptedProvider
 from tests.suites.samples import NOW, payment, submission
 from tests.unit.application.conftest import World
+
+
+class _Crowded(MemoryStore):
+    """A store in which somebody else always writes first."""
+
+    def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        return []
+
+
+def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -> None:
+    [one] = world.insert(payment())
+    crowded = _Crowded(world.clock, table=world.store.table)
+    world.tools = replace(world.tools, store=crowded)
+    assert world.attempt(one) == {}
+    assert world.stored(one).first.state is State.RUNNING
+    assert world.tools.held == set()
 
 
 class _Broken(ScriptedProvider):
     """An adapter with faults of its own."""
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         if payment.submission.payment_method == "pm_prepare":
             raise AttributeError("nobody foresaw this")
-        return super().prepare(payment)
+        return super().prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
         answer = super().send(payment)
@@ -46,8 +66,8 @@ def test_a_fault_in_an_adapter_stays_with_its_payment(world: World) -> None:
         ESCALATED,
         "outcome_unknown",
     ]
-    assert world.stored(ids[1]).operation.state is State.REVIEW
-    assert world.stored(ids[2]).operation.state is State.UNKNOWN
+    assert world.stored(ids[1]).first.state is State.REVIEW
+    assert world.stored(ids[2]).first.state is State.UNKNOWN
     assert len(broken.ledger) == 2, "the money had moved before the fault"
 
 
@@ -85,7 +105,7 @@ class _Slow(ScriptedProvider):
             other = self._world.store.held_by("two")
             [found] = other.load_due([payment.id])
             now = self._world.now
-            other.claim_many([found.lease_expired(now=now).sent("{}", now=now)])
+            other.claim_many([sending(released(found, now=now), now=now)])
         return answer
 
 
@@ -94,7 +114,7 @@ def test_a_worker_that_lost_its_lease_settles_nothing(world: World) -> None:
     world.put(slow)
     [one] = world.insert(payment())
     assert world.attempt(one) == {}
-    assert world.stored(one).operation.state is State.UNKNOWN
+    assert world.stored(one).first.state is State.UNKNOWN
     assert world.tools.held == set()
     world.now += LEASE
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
@@ -106,7 +126,7 @@ def test_a_payment_that_another_worker_claimed_first_is_left_to_it(
 ) -> None:
     [one] = world.insert(payment())
     [found] = world.store.load_due([one])
-    world.store.held_by("two").claim_many([found.sent("{}", now=NOW)])
+    world.store.held_by("two").claim_many([sending(found, now=NOW)])
     assert world.attempt(one) == {}
     assert world.provider.sends == []
 
@@ -167,7 +187,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> No
     world.tools.stopping.set()
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []
-    assert world.stored(one).operation.state is State.RETRYING
+    assert world.stored(one).first.state is State.RETRYING
     assert world.tools.held == set()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from application.recover import dispatch_due
 from domain.errors import QueueUnavailable, StoreUnavailable
+from tests.suites.samples import sending
 from domain.payment import BELL_GRACE, LEASE
 from tests.fakes import MemoryQueue
 from tests.suites.samples import payment
@@ -45,7 +46,7 @@ def test_a_full_queue_asks_the_store_nothing(world: World) -> None:
 
 def test_a_dead_workers_payment_is_found_when_its_lease_ran_out(world: World) -> None:
     [one] = world.insert(payment())
-    world.store.claim_many([world.stored(one).sent("{}", now=world.now)])
+    world.store.claim_many([sending(world.stored(one), now=world.now)])
     world.now += LEASE - timedelta(seconds=1)
     assert dispatch_due(store=world.store, queue=world.queue) == 0
     world.now += timedelta(seconds=1)

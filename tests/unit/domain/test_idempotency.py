@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.idempotency import WINDOWS, fingerprint, provider_key
-from domain.submission import ProviderName
+from domain.idempotency import fingerprint, provider_key
 
 names = st.text(max_size=3)
 plain = st.none() | st.booleans() | st.integers() | names
@@ -40,13 +37,6 @@ def test_other_bodies_have_other_fingerprints(
 def test_a_provider_key_names_the_intent_and_not_the_try() -> None:
     assert provider_key("op_1", 1) == provider_key("op_1", 1)
     assert len({provider_key(one, n) for one in ("a", "b") for n in (1, 2)}) == 4
-
-
-def test_every_provider_has_a_window_well_within_its_memory() -> None:
-    memory = {"stripe": timedelta(hours=24), "paypal": timedelta(hours=6)}
-    assert set(WINDOWS) == set(ProviderName) == set(memory)
-    for provider, window in WINDOWS.items():
-        assert timedelta() < window <= memory[provider] - timedelta(hours=1)
 
 
 def _given(body: dict[str, object]) -> str:

@@ -5,25 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.answer import Answer, Verdict
 from domain.errors import (
+    Conflict,
     IllegalTransition,
+    LookNeeded,
     Misconfigured,
     NeedsReview,
     NotExecuted,
     NotSent,
     OutcomeUnknown,
+    PaymentNotFound,
     ProviderError,
 )
 from domain.money import Money
-from domain.payment import LEASE, Event, Payment
-from domain.states import FINAL, TRANSITIONS, State, Trigger
-from tests.suites.samples import NOW, PRICE, payment
+from domain.operation import Kind, Operation, Origin
+from domain.payment import Event, Payment
+from domain.requests import capture, refund, void
+from domain.sending import looking, released, sent
+from domain.settling import settle
+from domain.states import CORRECTIONS, State
+from domain.submission import CaptureMethod, ProviderName
+from tests.suites.samples import NOW, PRICE, payment, stored, submission
 
 Step = Callable[[Payment, datetime], Payment]
 
@@ -34,88 +42,136 @@ answers: Final = st.builds(
 )
 errors: Final = st.builds(
     lambda kind, wait: kind(retry_after=wait),
-    st.sampled_from([NotExecuted, NotSent, Misconfigured, OutcomeUnknown, NeedsReview]),
+    st.sampled_from(
+        [NotExecuted, NotSent, Misconfigured, OutcomeUnknown, LookNeeded, NeedsReview]
+    ),
     waits,
 )
 
 
 def _settling(outcome: Answer | ProviderError, jitter: float) -> Step:
-    return lambda payment, now: payment.settle(outcome, now=now, jitter=jitter)
+    return lambda payment, now: settle(payment, outcome, now=now, jitter=jitter)
 
 
-def _sending(body: str) -> Step:
-    """A claim: the store puts the lease's end where the due time was."""
-    return lambda payment, now: replace(payment.sent(body, now=now), due_at=now + LEASE)
+def _next(payment: Payment, now: datetime) -> Payment:
+    """What a worker would do next: a send where one is safe, else a look."""
+    free = released(payment, now=now)
+    operation = free.next
+    if operation is None:
+        return free
+    if operation.must_look(now=now):
+        return looking(free, operation, now=now)
+    return sent(free, operation, "{}", now=now)
 
 
+def _capturing(amount: int | None, final: bool) -> Step:
+    return lambda payment, now: capture(
+        payment, amount=amount, final=final, now=now, **_request(payment)
+    )
+
+
+def _refunding(amount: int | None) -> Step:
+    return lambda payment, now: refund(
+        payment, amount=amount, target=None, now=now, **_request(payment)
+    )
+
+
+def _voiding(payment: Payment, now: datetime) -> Payment:
+    return void(payment, now=now, **_request(payment))
+
+
+def _request(payment: Payment) -> dict[str, Any]:
+    name = f"op_{len(payment.operations)}"
+    return {"id": name, "origin": Origin(name, "f")}
+
+
+def _succeeding(payment: Payment, now: datetime) -> Payment:
+    """The provider did what is being asked of it."""
+    operation = payment.working
+    money = Money(operation.amount, payment.submission.amount.currency)
+    moved = None if operation.kind is Kind.VOID else money
+    paid = Answer(Verdict.SUCCEEDED, moved, {"ref": operation.key})
+    return settle(payment, paid, now=now, jitter=0)
+
+
+amounts: Final = st.sampled_from([None, 1, 600, 1999])
 steps: Final = st.one_of(
-    st.builds(_sending, st.sampled_from(["{}", '{"other": 1}'])),
+    st.just(_next),
+    st.just(_succeeding),
+    st.just(_voiding),
+    st.builds(_capturing, amounts, st.booleans()),
+    st.builds(_refunding, amounts),
     st.builds(_settling, answers | errors, st.floats(0, 1)),
-    st.just(lambda payment, now: payment.lease_expired(now=now)),
-    st.just(lambda payment, now: payment.escalate("why", now=now)),
-    st.just(lambda payment, now: _stored(payment)),
+    st.just(lambda payment, now: stored(payment)),
 )
 pauses: Final = st.timedeltas(timedelta(), timedelta(hours=8))
-histories: Final = st.lists(st.tuples(steps, pauses), max_size=12)
+histories: Final = st.lists(st.tuples(steps, pauses), max_size=25)
 
 
-@given(histories)
+@given(st.sampled_from(CaptureMethod), st.sampled_from(ProviderName), histories)
 def test_no_history_breaks_what_a_payment_promises(
+    method: CaptureMethod,
+    provider: ProviderName,
     history: list[tuple[Step, timedelta]],
 ) -> None:
-    here, now, timeline = payment(), NOW, list(payment().news)
+    asked = replace(submission(provider=provider), capture=method)
+    here = payment(asked=asked)
+    now, timeline = NOW, list(here.news)
     for step, pause in history:
         now += pause
         try:
             after = step(here, now)
-        except IllegalTransition:
+        except (IllegalTransition, Conflict, PaymentNotFound):
             continue
         timeline += after.news[len(here.news) if after.news else len(after.news) :]
         _money_is_within_what_was_asked(after)
-        _an_unknown_send_never_changes(here, after)
-        _a_final_payment_owes_nothing(after)
+        for before, operation in zip(here.operations, after.operations, strict=False):
+            _an_unknown_send_never_changes(before, operation)
+            _what_is_final_stays(before, operation)
+        for operation in after.operations:
+            _it_says_what_it_waits_for(operation)
+            _the_timeline_explains(timeline, operation)
         here = after
-        _the_timeline_explains(timeline, here)
+        assert [event.seq for event in timeline] == list(range(1, len(timeline) + 1))
+        assert here.told + len(here.news) == len(timeline)
 
 
 def _money_is_within_what_was_asked(payment: Payment) -> None:
     amount = payment.submission.amount.minor
-    assert 0 <= payment.refunded <= payment.captured <= payment.authorized <= amount
-    assert (payment.captured == amount) == (
-        payment.operation.state is State.SUCCEEDED
-    ), "one charge takes all or nothing"
+    assert payment.authorized in (0, amount)
+    assert payment.captured + payment.capture_reserved <= payment.authorized
+    assert payment.refunded + payment.refund_reserved <= payment.captured
+    for one in payment.operations:
+        moves = one.state is State.SUCCEEDED and one.kind is not Kind.VOID
+        assert one.moved == (one.amount if moves else 0)
 
 
-def _an_unknown_send_never_changes(before: Payment, after: Payment) -> None:
-    if before.operation.state is State.UNKNOWN:
-        assert after.operation.send == before.operation.send
-    if before.operation.send is not None:
-        assert after.operation.send is not None
-        assert after.operation.send.key == before.operation.send.key
-        assert after.operation.send.body == before.operation.send.body
+def _an_unknown_send_never_changes(before: Operation, after: Operation) -> None:
+    if before.send is None or after.generation > before.generation:
+        return
+    assert after.send is not None
+    assert (after.send.key, after.send.body) == (before.send.key, before.send.body)
+    if before.state is State.UNKNOWN:
+        assert after.send.window_ends_at == before.send.window_ends_at
 
 
-def _a_final_payment_owes_nothing(payment: Payment) -> None:
-    if payment.settled:
-        assert payment.due_at is None
-    if payment.operation.state in FINAL:
-        assert not any(
-            (payment.operation.state, trigger) in TRANSITIONS for trigger in Trigger
-        )
-    else:
-        assert payment.due_at is not None or payment.operation.waiting_for is not None
+def _what_is_final_stays(before: Operation, after: Operation) -> None:
+    if before.ended and after.state is not before.state:
+        assert (before.state, after.state) in {
+            (state, to) for (state, _), to in CORRECTIONS.items()
+        }
 
 
-def _the_timeline_explains(timeline: list[Event], payment: Payment) -> None:
-    assert [event.seq for event in timeline] == list(range(1, len(timeline) + 1))
-    assert payment.told + len(payment.news) == len(timeline)
-    assert timeline[-1].data["to"] == payment.operation.state
-    for before, after in zip(timeline, timeline[1:], strict=False):
-        assert after.data["from"] == before.data["to"]
+def _it_says_what_it_waits_for(operation: Operation) -> None:
+    if operation.owed:
+        assert operation.due_at is not None
+    elif not operation.ended:
+        assert operation.due_at is not None or operation.waiting_for is not None
+
+
+def _the_timeline_explains(timeline: list[Event], operation: Operation) -> None:
+    told = [event for event in timeline if event.data["operation"] == operation.id]
+    assert told[-1].data["to"] == operation.state
+    for before, after in zip(told, told[1:], strict=False):
+        assert after.data.get("from", after.data["to"]) == before.data["to"]
         assert after.at >= before.at
-
-
-def _stored(payment: Payment) -> Payment:
-    """As a store gives it back after a write."""
-    told = payment.told + len(payment.news)
-    return replace(payment, version=payment.version + 1, told=told, news=())

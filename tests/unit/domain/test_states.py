@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from domain.answer import Verdict
 from domain.errors import IllegalTransition
 from domain.states import (
+    CORRECTIONS,
     FINAL,
     OWED,
     STUCK,
     TRANSITIONS,
     WAITING,
     State,
-    Status,
     Trigger,
     move,
-    status_of,
 )
 
 
@@ -57,7 +56,9 @@ def test_each_state_is_final_or_owed_or_waiting_or_stuck_and_only_one_of_them() 
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.UNKNOWN])
-@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize(
+    "verdict", sorted(set(Verdict) - {Verdict.ABSENT, Verdict.REJECTED})
+)
 def test_whatever_a_provider_answers_moves_what_was_sent(
     state: State, verdict: Verdict
 ) -> None:
@@ -71,30 +72,22 @@ def test_no_timer_ends_what_is_unknown() -> None:
 
 def test_nothing_leads_from_unknown_to_what_sends_anew() -> None:
     after = {to for (state, _), to in TRANSITIONS.items() if state is State.UNKNOWN}
-    assert after.isdisjoint({State.QUEUED, State.RUNNING, State.RETRYING, State.DEAD})
+    assert after.isdisjoint({State.QUEUED, State.RUNNING, State.DEAD})
 
 
-@pytest.mark.parametrize(
-    ("state", "status"),
-    [
-        (State.QUEUED, Status.PROCESSING),
-        (State.RUNNING, Status.PROCESSING),
-        (State.RETRYING, Status.PROCESSING),
-        (State.UNKNOWN, Status.PROCESSING),
-        (State.PENDING, Status.PROCESSING),
-        (State.REQUIRES_ACTION, Status.REQUIRES_ACTION),
-        (State.REVIEW, Status.PROCESSING),
-        (State.DEAD, Status.PROCESSING),
-        (State.SUCCEEDED, Status.PROCESSING),
-        (State.DECLINED, Status.FAILED),
-        (State.REJECTED, Status.FAILED),
-        (State.CANCELED, Status.CANCELED),
-        (State.EXPIRED, Status.EXPIRED),
-    ],
-)
-def test_a_merchant_sees_one_word_for_each_state(state: State, status: Status) -> None:
-    assert status_of(state, captured=0) is status
-    assert status_of(state, captured=1) is Status.CAPTURED
+def test_only_proof_of_absence_leads_from_unknown_to_a_retry() -> None:
+    leading = {
+        trigger
+        for (state, trigger), to in TRANSITIONS.items()
+        if state is State.UNKNOWN and to is State.RETRYING
+    }
+    assert leading == {Trigger.ABSENT}
+
+
+def test_a_correction_moves_only_what_is_final_to_what_is_final() -> None:
+    for (state, trigger), after in CORRECTIONS.items():
+        assert {state, after} <= FINAL
+        assert (state, trigger) not in TRANSITIONS
 
 
 def _reachable(state: State) -> set[State]:

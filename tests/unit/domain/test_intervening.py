@@ -1,0 +1,167 @@
+"""What an operator may do with an operation, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, Verdict
+from domain.errors import Conflict, LookNeeded, NeedsReview, NotSent
+from domain.intervening import Intervention, Replay, replay_of, replayed, resolved
+from domain.operation import PROOF_AFTER
+from domain.outcome import escalate
+from domain.payment import Payment
+from domain.requests import void
+from domain.retry import TRANSIENT
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    authorized,
+    captured,
+    origin,
+    payment,
+    sending,
+    stored,
+    submission,
+)
+
+WHO: Final = Intervention("key_1", "the bank was down")
+MUCH_LATER: Final = NOW + timedelta(days=5)
+
+
+def _ended(
+    outcome: Answer | LookNeeded | NeedsReview, **fields: ProviderName
+) -> Payment:
+    given = payment(asked=submission(**fields)) if fields else payment()
+    return stored(settle(sending(given), outcome, now=NOW, jitter=0))
+
+
+def _dead() -> Payment:
+    assert TRANSIENT.within is not None
+    late = NOW + TRANSIENT.within
+    return stored(settle(sending(payment()), NotSent(), now=late, jitter=1))
+
+
+def _proven_dead() -> Payment:
+    """A review that a look has proven never executed."""
+    review = _ended(NeedsReview("odd"))
+    asked = stored(looking(review, review.first, now=NOW + PROOF_AFTER))
+    gone = Answer(Verdict.ABSENT)
+    return stored(settle(asked, gone, now=NOW + PROOF_AFTER, jitter=0))
+
+
+REVIEW: Final = _ended(NeedsReview("odd"))
+PAYPAL: Final = _ended(NeedsReview("odd"), provider=ProviderName.PAYPAL)
+UNPREPARED: Final = escalate(payment(), payment().first, "cannot_prepare", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "later", "what"),
+    [
+        (payment(), False, Replay.NOTHING),
+        (sending(payment()), False, Replay.NOTHING),
+        (_ended(LookNeeded()), False, Replay.NOTHING),
+        (_dead(), True, Replay.RESENDS),
+        (_proven_dead(), True, Replay.NEEDS_REASON),
+        (UNPREPARED, True, Replay.RESENDS),
+        (REVIEW, False, Replay.RESENDS),
+        (REVIEW, True, Replay.LOOKS),
+        (PAYPAL, False, Replay.RESENDS),
+        (PAYPAL, True, Replay.REFUSED),
+        (_ended(Answer(Verdict.PENDING)), False, Replay.LOOKS),
+        (_ended(Answer(Verdict.ACTION_REQUIRED)), False, Replay.LOOKS),
+        (captured(), False, Replay.LOOKS),
+        (_ended(DECLINE), False, Replay.REFUSED),
+    ],
+)
+def test_a_replay_says_what_it_would_do(
+    given: Payment, later: bool, what: Replay
+) -> None:
+    now = MUCH_LATER if later else NOW
+    assert replay_of(given, given.first, now=now) is what
+
+
+@pytest.mark.parametrize("given", [payment(), _ended(DECLINE)])
+def test_what_is_owed_or_would_charge_again_is_not_replayed(given: Payment) -> None:
+    with pytest.raises(Conflict):
+        replayed(given, given.first, WHO, now=NOW)
+
+
+def test_a_dead_letter_is_queued_again_with_its_key_and_a_new_budget() -> None:
+    dead = _dead()
+    again = replayed(dead, dead.first, WHO, now=MUCH_LATER)
+    assert (again.first.state, again.due_at) == (State.QUEUED, MUCH_LATER)
+    assert again.first.started_at is None
+    assert again.news[-1].data["by"] == "key_1"
+    assert again.news[-1].data["reason"] == "the bank was down"
+    assert again.news[-1].data["replay"] == "resends"
+    sent = sending(again, now=MUCH_LATER)
+    assert sent.first.send is not None and dead.first.send is not None
+    assert sent.first.send.key == dead.first.send.key
+
+
+def test_a_review_is_resumed_as_unknown_with_its_send() -> None:
+    again = replayed(REVIEW, REVIEW.first, WHO, now=NOW)
+    assert (again.first.state, again.first.send) == (State.UNKNOWN, REVIEW.first.send)
+    assert sending(again).first.state is State.UNKNOWN
+
+
+def test_a_review_that_was_never_sent_is_queued() -> None:
+    again = replayed(UNPREPARED, UNPREPARED.first, WHO, now=NOW)
+    assert again.first.state is State.QUEUED
+
+
+def test_what_is_only_looked_at_keeps_its_state() -> None:
+    paid = captured()
+    asked = replayed(paid, paid.first, WHO, now=NOW)
+    assert (asked.first.state, asked.due_at) == (State.SUCCEEDED, NOW)
+    assert asked.first.must_look(now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "taken"),
+    [
+        (Verdict.SUCCEEDED, Status.CAPTURED, 1999),
+        (Verdict.DECLINED, Status.FAILED, 0),
+        (Verdict.CANCELED, Status.CANCELED, 0),
+    ],
+)
+def test_a_person_says_what_became_of_a_review(
+    verdict: Verdict, status: Status, taken: int
+) -> None:
+    done = resolved(REVIEW, REVIEW.first, verdict, WHO, now=NOW)
+    assert (done.status, done.captured) == (status, taken)
+    judged, told = done.news[-2:]
+    assert (judged.type, judged.data["by"]) == ("operation.judged", "key_1")
+    assert told.type == "operation.resolved"
+
+
+def test_a_void_that_a_person_saw_moves_no_money() -> None:
+    asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
+    review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
+    done = resolved(review, review.operations[-1], Verdict.SUCCEEDED, WHO, now=NOW)
+    assert (done.status, done.operations[-1].moved) == (Status.VOIDED, 0)
+
+
+def test_a_dead_letter_can_only_be_discarded() -> None:
+    dead = _dead()
+    assert resolved(dead, dead.first, Verdict.CANCELED, WHO, now=NOW).status is (
+        Status.CANCELED
+    )
+    with pytest.raises(Conflict):
+        resolved(dead, dead.first, Verdict.SUCCEEDED, WHO, now=NOW)
+
+
+def test_what_a_provider_decides_is_not_for_a_person() -> None:
+    unknown = _ended(LookNeeded())
+    before = replace(unknown)
+    with pytest.raises(Conflict):
+        resolved(unknown, unknown.first, Verdict.SUCCEEDED, WHO, now=NOW)
+    assert unknown == before

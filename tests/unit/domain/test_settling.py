@@ -1,0 +1,314 @@
+"""What a send came to, one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain import retry
+from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.errors import (
+    IllegalTransition,
+    LookNeeded,
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    PaymentNotFound,
+    ProviderError,
+)
+from domain.money import Money
+from domain.operation import Kind
+from domain.outcome import escalate
+from domain.payment import Payment
+from domain.retry import MISCONFIGURED, TRANSIENT
+from domain.sending import released, sent, window_of
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.suites.samples import DECLINE, NOW, PRICE, payment, sending
+
+SECOND: Final = timedelta(seconds=1)
+
+
+def _running() -> Payment:
+    return sending(payment())
+
+
+def _unknown() -> Payment:
+    return settle(_running(), OutcomeUnknown("timeout"), now=NOW, jitter=1.0)
+
+
+#: An answer of a provider that takes all of the charge.
+WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"})
+
+
+def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
+    sent = sending(payment(), now=NOW, body='{"a": 1}')
+    send = sent.first.send
+    assert send is not None
+    assert (send.key, send.body) == (f"{sent.first.id}-1", '{"a": 1}')
+    assert (send.first_at, send.window_ends_at) == (NOW, NOW + WINDOW)
+    assert sent.first.state is State.RUNNING
+    assert (sent.first.attempts, sent.first.started_at) == (1, NOW)
+    assert sent.news[-1].data == {
+        "operation": sent.first.id,
+        "from": "queued",
+        "to": "running",
+        "attempt": 1,
+        "provider_key": send.key,
+    }
+
+
+def test_money_that_moved_is_the_merchants() -> None:
+    done = settle(_running(), PAID, now=NOW, jitter=0)
+    assert (done.authorized, done.captured, done.refunded) == (1999, 1999, 0)
+    assert (done.status, done.due_at, done.settled) == (Status.CAPTURED, None, True)
+    assert done.refs == {"intent": "pi_1"}
+
+
+def test_what_the_provider_named_before_is_still_known_after() -> None:
+    known = _running()
+    first = replace(known.first, refs={"order": "o_1", "intent": "old"})
+    done = settle(replace(known, operations=(first,)), PAID, now=NOW, jitter=0)
+    assert done.refs == {"order": "o_1", "intent": "pi_1"}
+
+
+@pytest.mark.parametrize("moved", [Money(1998, "USD"), Money(1999, "EUR"), None])
+def test_another_amount_than_was_asked_for_is_for_a_person(moved: Money | None) -> None:
+    answer = Answer(Verdict.SUCCEEDED, moved, {"intent": "pi_1"}, request_id="req_1")
+    odd = settle(_running(), answer, now=NOW, jitter=0)
+    assert (odd.first.state, odd.captured, odd.due_at) == (State.REVIEW, 0, None)
+    assert odd.news[-1].data["why"] == "amount_differs"
+    assert odd.refs == {"intent": "pi_1"}, "what the person has to look at"
+    assert odd.news[-1].data["provider_request_id"] == "req_1"
+
+
+@pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.SUCCEEDED}))
+def test_money_that_moved_without_a_success_is_for_a_person(verdict: Verdict) -> None:
+    odd = settle(_running(), Answer(verdict, PRICE), now=NOW, jitter=0)
+    assert (odd.first.state, odd.captured) == (State.REVIEW, 0)
+
+
+def test_a_decline_is_final_and_says_why() -> None:
+    declined = settle(_running(), DECLINE, now=NOW, jitter=0)
+    assert (declined.status, declined.captured) == (Status.FAILED, 0)
+    assert declined.last_error == DECLINE.failure
+    assert declined.news[-1].data["code"] == "insufficient_funds"
+    assert declined.news[-1].data["provider_request_id"] == "req_declined"
+
+
+def test_without_a_banks_reason_the_providers_code_is_told() -> None:
+    answer = Answer(Verdict.REJECTED, failure=Failure("bad_request", "No."))
+    rejected = settle(_running(), answer, now=NOW, jitter=0)
+    assert rejected.first.state is State.REJECTED
+    assert rejected.news[-1].data["code"] == "bad_request"
+
+
+def test_a_payer_who_must_act_is_told_where() -> None:
+    step = NextAction("https://bank.example/step")
+    answer = Answer(
+        Verdict.ACTION_REQUIRED, next_action=step, waiting_for="the payer to confirm"
+    )
+    waiting = settle(_running(), answer, now=NOW, jitter=0)
+    assert (waiting.status, waiting.next_action) == (Status.REQUIRES_ACTION, step)
+    assert waiting.first.waiting_for == "the payer to confirm"
+    assert waiting.due_at is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "whom"),
+    [(Verdict.PENDING, "the provider"), (Verdict.ACTION_REQUIRED, "the payer")],
+)
+def test_an_answer_that_does_not_say_so_still_names_whom_it_waits_for(
+    verdict: Verdict, whom: str
+) -> None:
+    waiting = settle(sending(payment(), now=NOW), Answer(verdict), now=NOW, jitter=0)
+    assert waiting.first.waiting_for == whom
+
+
+def test_what_was_not_executed_is_tried_again_with_the_same_key_and_body() -> None:
+    retrying = settle(_running(), NotExecuted("busy"), now=NOW, jitter=1.0)
+    assert (retrying.first.state, retrying.due_at) == (State.RETRYING, NOW + SECOND)
+    assert retrying.first.waiting_for == "stripe to take the request"
+    later = NOW + timedelta(hours=1)
+    resent = sending(retrying, now=later, body='{"other": "body"}')
+    before, after = retrying.first.send, resent.first.send
+    assert before is not None and after is not None
+    assert (after.key, after.body) == (before.key, before.body)
+    assert after.first_at == later, "nothing has reached the provider before"
+    assert resent.first.started_at == NOW
+
+
+def test_a_provider_that_asks_for_time_gets_it() -> None:
+    error = NotExecuted("busy", retry_after=timedelta(minutes=7))
+    retrying = settle(_running(), error, now=NOW, jitter=0)
+    assert retrying.due_at == NOW + timedelta(minutes=7)
+
+
+def test_a_day_of_refusals_is_the_end_until_somebody_replays() -> None:
+    assert TRANSIENT.within is not None
+    late = NOW + TRANSIENT.within
+    dead = settle(_running(), NotSent(), now=late, jitter=1.0)
+    assert (dead.first.state, dead.due_at) == (State.DEAD, None)
+    assert dead.first.waiting_for == "an operator's replay"
+
+
+def test_refused_credentials_cost_no_attempt_and_wait_longer() -> None:
+    waiting = settle(_running(), Misconfigured("bad_key"), now=NOW, jitter=1.0)
+    assert (waiting.first.state, waiting.first.attempts) == (State.RETRYING, 0)
+    assert waiting.due_at == NOW + MISCONFIGURED.base
+    assert waiting.first.waiting_for == "credentials that stripe accepts"
+    much_later = NOW + timedelta(days=3)
+    again = sending(waiting, now=much_later)
+    still = settle(again, Misconfigured(), now=much_later, jitter=0)
+    assert still.first.state is State.RETRYING
+
+
+def test_an_answer_that_never_came_leaves_it_open_and_the_same_is_sent_again() -> None:
+    unknown = _unknown()
+    assert unknown.first.state is State.UNKNOWN
+    assert unknown.first.waiting_for == "stripe to answer the same request"
+    resent = sending(unknown, now=NOW + timedelta(hours=1), body='{"other": "body"}')
+    assert resent.first.state is State.UNKNOWN
+    assert resent.first.send is not None and unknown.first.send is not None
+    assert replace(resent.first.send, last_at=NOW) == unknown.first.send
+    assert resent.first.attempts == 2
+
+
+@pytest.mark.parametrize("error", [NotSent(), Misconfigured(), NotExecuted("busy")])
+def test_a_resend_that_was_refused_says_nothing_of_the_send_before(
+    error: ProviderError,
+) -> None:
+    resent = sending(_unknown(), now=NOW)
+    still = settle(resent, error, now=NOW + timedelta(days=30), jitter=1.0)
+    assert still.first.state is State.UNKNOWN
+    assert still.due_at is not None
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REJECTED, Verdict.DECLINED])
+def test_a_bare_no_to_a_resend_asks_for_a_look_and_decides_nothing(
+    verdict: Verdict,
+) -> None:
+    answer = Answer(verdict, failure=Failure("expired_card", "No."))
+    open_ = settle(sending(_unknown()), answer, now=NOW, jitter=0)
+    assert (open_.first.state, open_.first.look_since) == (State.UNKNOWN, NOW)
+    assert open_.due_at == NOW
+    assert open_.first.waiting_for == f"a look at stripe: {verdict}_while_unknown"
+    assert open_.first.must_look(now=NOW)
+
+
+def test_where_resending_tells_nothing_a_look_is_next() -> None:
+    open_ = settle(_running(), LookNeeded("replayed_500"), now=NOW, jitter=0)
+    assert (open_.first.state, open_.first.look_since) == (State.UNKNOWN, NOW)
+    assert open_.news[-1].data["code"] == "replayed_500"
+
+
+def test_absence_in_the_answer_to_a_send_is_for_a_person() -> None:
+    odd = settle(_running(), Answer(Verdict.ABSENT), now=NOW, jitter=0)
+    assert odd.first.state is State.REVIEW
+
+
+@pytest.mark.parametrize("answer", [PAID, replace(DECLINE, refs={"intent": "pi_1"})])
+def test_evidence_settles_what_was_unknown(answer: Answer) -> None:
+    settled = settle(sending(_unknown(), now=NOW), answer, now=NOW, jitter=0)
+    assert settled.settled
+    assert settled.captured == (1999 if answer.moved else 0)
+
+
+def test_a_person_is_told_what_the_provider_said() -> None:
+    review = settle(
+        _running(), NeedsReview("two_captures", request_id="req_1"), now=NOW, jitter=0
+    )
+    assert (review.first.state, review.status) == (State.REVIEW, Status.PROCESSING)
+    assert review.first.waiting_for == "an operator: two_captures"
+    assert review.news[-1].data["provider_request_id"] == "req_1"
+
+
+def test_a_worker_that_went_silent_leaves_the_outcome_unknown() -> None:
+    running = _running()
+    unknown = released(running, now=NOW)
+    assert unknown.first.state is State.UNKNOWN
+    assert unknown.first.send == running.first.send
+    assert unknown.news[-1].type == "lease.expired"
+
+
+def test_a_resend_is_safe_until_the_window_ends() -> None:
+    unknown = _unknown()
+    end = NOW + WINDOW
+    assert not unknown.first.must_look(now=end - timedelta(microseconds=1))
+    assert unknown.first.must_look(now=end)
+    with pytest.raises(IllegalTransition):
+        sending(unknown, now=end)
+
+
+def test_only_what_is_unknown_has_a_window() -> None:
+    much_later = NOW + timedelta(days=100)
+    assert not payment().first.must_look(now=much_later)
+    assert not _running().first.must_look(now=much_later)
+
+
+def test_what_is_done_is_neither_sent_again_nor_handed_over() -> None:
+    done = settle(_running(), PAID, now=NOW, jitter=0)
+    with pytest.raises(IllegalTransition):
+        sent(done, done.first, "{}", now=NOW)
+    with pytest.raises(IllegalTransition):
+        escalate(done, done.first, "why", now=NOW)
+    with pytest.raises(PaymentNotFound):
+        settle(done, DECLINE, now=NOW, jitter=0)
+
+
+def test_a_lease_that_nobody_holds_is_released_without_a_word() -> None:
+    assert released(payment(), now=NOW) == payment()
+
+
+@pytest.mark.parametrize(
+    ("kind", "window"),
+    [
+        (Kind.CHARGE, timedelta(hours=5)),
+        (Kind.AUTHORIZE, timedelta(hours=5)),
+        (Kind.CAPTURE, timedelta(days=44, hours=23)),
+        (Kind.REFUND, timedelta(days=44, hours=23)),
+    ],
+)
+def test_paypal_remembers_orders_for_hours_and_payments_for_weeks(
+    kind: Kind, window: timedelta
+) -> None:
+    assert window_of(ProviderName.PAYPAL, kind) == window
+    assert window_of(ProviderName.STRIPE, kind) == timedelta(hours=23)
+
+
+def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:
+    waiting = settle(sending(payment(), now=NOW), Misconfigured(), now=NOW, jitter=1)
+    later = NOW + timedelta(hours=25)
+    retried = settle(sending(waiting, now=later), NotExecuted(), now=later, jitter=1)
+    assert retried.first.state is State.RETRYING
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict.DECLINED, Verdict.EXPIRED, Verdict.ACTION_REQUIRED]
+)
+def test_an_answer_that_names_the_providers_object_settles_what_was_unknown(
+    verdict: Verdict,
+) -> None:
+    ours = Answer(verdict, refs={"order": "O-1"})
+    known = settle(sending(_unknown()), ours, now=NOW, jitter=0)
+    assert known.first.state.value == verdict.trigger.value.replace(
+        "action_required", "requires_action"
+    )
+
+
+def test_what_is_pending_is_asked_of_again() -> None:
+    pending = Answer(Verdict.PENDING, refs={"intent": "pi_1"})
+    waiting = settle(_running(), pending, now=NOW, jitter=0)
+    assert (waiting.first.state, waiting.due_at) == (
+        State.PENDING,
+        NOW + retry.POLL.base,
+    )
+    assert waiting.settled
+    assert waiting.first.must_look(now=NOW)
