@@ -32,9 +32,10 @@ _ACTION_REQUIRED: Final = frozenset(
 _DONE_EARLIER: Final = frozenset(
     "ORDER_ALREADY_CAPTURED ORDER_ALREADY_AUTHORIZED ORDER_ALREADY_COMPLETED"
     " ORDER_COMPLETED_OR_VOIDED PREVIOUSLY_VOIDED PREVIOUSLY_CAPTURED"
-    " CAPTURE_FULLY_REFUNDED DUPLICATE_INVOICE_ID".split()
+    " CAPTURE_FULLY_REFUNDED DUPLICATE_INVOICE_ID AUTHORIZATION_ALREADY_CAPTURED".split()
 )
 _LATER: Final = frozenset("ORDER_COMPLETION_IN_PROGRESS PENDING_CAPTURE".split())
+_CANCELED: Final = frozenset({"AUTHORIZATION_VOIDED"})
 _EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
 #: DUPLICATE_REQUEST_ID: our key came with another body before, so something is wrong
 #: with us, and what the first body did is not known.
@@ -84,6 +85,8 @@ def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Ans
     failure = _failure(body, issue, request_id)
     if issue in _DECLINED:
         verdict = Verdict.DECLINED
+    elif issue in _CANCELED:
+        verdict = Verdict.CANCELED
     elif issue in _EXPIRED:
         verdict = Verdict.EXPIRED
     else:

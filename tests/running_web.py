@@ -17,8 +17,10 @@ import requests
 from pymongo.database import Database
 
 from application import attempt
+from application.gate import OpenGates
 from domain.answer import Answer
 from domain.errors import ProviderError
+from domain.operation import Operation
 from domain.payment import Payment
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
@@ -121,7 +123,8 @@ class RunningWeb:
                 tools = attempt.Tools(
                     store=store,
                     providers=dict.fromkeys(ProviderName, SayingProvider(said)),
-                    calls=calls,
+                    gates=OpenGates(),
+                    calls=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,
                     jitter=lambda: 1.0,
                     held=set(),
@@ -138,7 +141,7 @@ class SayingProvider:
 
     said: Answer | ProviderError
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         return "{}"
 
@@ -147,6 +150,10 @@ class SayingProvider:
         if isinstance(self.said, ProviderError):
             raise self.said
         return self.said
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self.send(payment)
 
 
 def granian(port: int) -> list[str]:
@@ -226,7 +233,7 @@ def stripe_payment(**fields: object) -> dict[str, Any]:
         "currency": "USD",
         "provider": "stripe",
         "payment_method": "pm_card_visa",
-        "reference": "order-1042",
+        "reference": f"order-{uuid.uuid4().hex[:12]}",
     }
     return {**body, **fields}
 

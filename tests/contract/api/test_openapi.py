@@ -36,6 +36,9 @@ OPERATIONS = [
     ("GET", "/v1/payments/{payment_id}"),
     ("GET", "/v1/payments/{payment_id}/events"),
     ("POST", "/v1/payments"),
+    ("POST", "/v1/payments/{payment_id}/captures"),
+    ("POST", "/v1/payments/{payment_id}/refunds"),
+    ("POST", "/v1/payments/{payment_id}/void"),
 ]
 CHECKS = [
     not_a_server_error,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import requests
 
 from application.ports import Provider
 from domain.money import Money
-from domain.payment import Kind, Operation, Payment
-from domain.submission import Mode, ProviderName, Submission
+from domain.operation import Kind, Operation, Origin
+from domain.payment import Payment
+from domain.sending import sent
+from domain.submission import CaptureMethod, Mode, ProviderName, Submission
 from providers.paypal import PayPal
 from providers.stripe import Stripe
 
@@ -65,9 +67,33 @@ class Simulator:
 
     def movements(self, payment: Payment) -> list[dict[str, Any]]:
         """The rows of the ledger that carry the payment's provider key."""
+        return [row for row in self.rows() if row["key"] == payment.first.key]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The whole ledger."""
         ledger = requests.get(f"{self.url}/_ledger", timeout=PATIENCE).json()
-        key = payment.operation.key
-        return [row for row in ledger["movements"] if row["key"] == key]
+        rows: list[dict[str, Any]] = ledger["movements"]
+        return rows
+
+    def now(self) -> datetime:
+        """The simulator's clock."""
+        clock = requests.get(f"{self.url}/_clock", timeout=PATIENCE).json()
+        return datetime.fromtimestamp(clock["now"], UTC)
+
+    def dated(self, payment: Payment) -> Payment:
+        """The payment as if its send were written down now by this clock."""
+        now, first = self.now(), payment.first
+        assert first.send is not None
+        send = replace(first.send, first_at=now, last_at=now)
+        return replace(payment, operations=(replace(first, send=send),))
+
+    def advance(self, by: timedelta) -> None:
+        """Moves the simulator's clock forward."""
+        requests.post(
+            f"{self.url}/_clock",
+            json={"advance_seconds": by.total_seconds()},
+            timeout=PATIENCE,
+        )
 
 
 @dataclass
@@ -80,6 +106,12 @@ class Calls:
         """An ``Observe``."""
         assert seconds >= 0
         self.seen.append((call, status_class))
+
+
+_KINDS = {
+    CaptureMethod.AUTOMATIC: Kind.CHARGE,
+    CaptureMethod.MANUAL: Kind.AUTHORIZE,
+}
 
 
 def a_payment(
@@ -100,19 +132,26 @@ def a_payment(
         id=f"pay_{name}",
         merchant="merchant",
         mode=Mode.TEST,
-        idempotency_key=name,
-        fingerprint=name,
         submission=submission,
-        operations=(Operation(f"op_{name}", Kind.CHARGE, amount.minor),),
+        operations=(
+            Operation(
+                id=f"op_{name}",
+                kind=_KINDS[submission.capture],
+                amount=amount.minor,
+                origin=Origin("key", "fingerprint"),
+                owed_from=NOW,
+                due_at=NOW,
+            ),
+        ),
         created_at=NOW,
         updated_at=NOW,
-        due_at=NOW,
     )
 
 
 def written_down(provider: Provider, payment: Payment) -> Payment:
     """The payment with its send written down, as a claim does it."""
-    return payment.sent(provider.prepare(payment), now=NOW)
+    body = provider.prepare(payment, payment.first)
+    return sent(payment, payment.first, body, now=NOW)
 
 
 def mislead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

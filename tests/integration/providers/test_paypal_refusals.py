@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +20,13 @@ from tests.integration.providers.wire import Canned, Wire, eventually
 from domain.answer import NextAction, Verdict
 from domain.errors import (
     Misconfigured,
+    LookNeeded,
     NeedsReview,
     NotExecuted,
     OutcomeUnknown,
     ProviderError,
 )
+from domain.operation import Act, Claim
 from providers.paypal import PayPal
 
 DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
@@ -82,7 +85,7 @@ def test_a_422_is_a_definite_answer_by_its_issue(
     ("status", "body", "raised", "detail"),
     [
         *(
-            (422, refusal(issue), OutcomeUnknown, issue.lower())
+            (422, refusal(issue), LookNeeded, issue.lower())
             for issue in (
                 "ORDER_ALREADY_CAPTURED",
                 "ORDER_ALREADY_AUTHORIZED",
@@ -97,13 +100,13 @@ def test_a_422_is_a_definite_answer_by_its_issue(
         (
             422,
             refusal("INVALID_PARAMETER_VALUE", "DUPLICATE_INVOICE_ID"),
-            OutcomeUnknown,
+            LookNeeded,
             "duplicate_invoice_id",
         ),
         (
             400,
             refusal("DUPLICATE_INVOICE_ID", name="INVALID_REQUEST"),
-            OutcomeUnknown,
+            LookNeeded,
             "duplicate_invoice_id",
         ),
         *(
@@ -291,6 +294,8 @@ def test_a_payment_whose_send_was_not_written_down_is_not_sent(
     paypal: PayPal, paypal_simulator: Simulator
 ) -> None:
     payment = a_payment(method="vault_ok")
+    claim = Claim(payment.first.id, Act.SEND, 2)
+    payment = replace(payment, claim=claim)
     with pytest.raises(NeedsReview) as caught:
         paypal.send(payment)
     assert caught.value.detail == "send_not_written_down"

@@ -156,15 +156,15 @@ def test_what_arrives_is_what_was_written_down_under_its_key(
     paypal.send(payment)
     [order] = [r for r in paypal_wire.requests if r.path == ORDERS]
     [row] = paypal_simulator.movements(payment)
-    send = payment.operation.send
+    send = payment.first.send
     assert send is not None
     assert json.loads(order.body) == json.loads(send.body)
     assert order.headers["PayPal-Request-Id"] == send.key == row["key"]
     assert order.headers["Prefer"] == "return=representation"
     assert order.headers["Content-Type"] == "application/json"
     assert row["metadata"] == {
-        "custom_id": payment.operation.id,
-        "invoice_id": payment.operation.id,
+        "custom_id": payment.first.id,
+        "invoice_id": payment.first.id,
     }
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from tests.integration.providers.simulator_control import (
-    NOW,
     MakeStripe,
     Simulator,
     a_payment,
@@ -20,13 +19,14 @@ from tests.integration.providers.wire import Canned, Wire, eventually
 from domain.answer import Verdict
 from domain.errors import (
     Misconfigured,
+    LookNeeded,
     NeedsReview,
     NotExecuted,
     NotSent,
     OutcomeUnknown,
     ProviderError,
 )
-from domain.payment import Send
+from domain.operation import Act, Claim
 from providers.stripe import Stripe
 
 #: What a quoted token looks like in an error's sentence.
@@ -59,9 +59,9 @@ REPLAYED = {"Idempotent-Replayed": "true"}
         (400, refusal(code="rate_limit"), {}, NotExecuted, "rate_limit"),
         (500, FAILED, {}, OutcomeUnknown, "http_500"),
         (500, FAILED, RETRY, OutcomeUnknown, "http_500"),
-        (500, FAILED, DO_NOT, NeedsReview, "resend_refused"),
-        (500, FAILED, REPLAYED, NeedsReview, "replayed_500"),
-        (500, FAILED, {**REPLAYED, **DO_NOT}, NeedsReview, "replayed_500"),
+        (500, FAILED, DO_NOT, LookNeeded, "resend_refused"),
+        (500, FAILED, REPLAYED, LookNeeded, "replayed_500"),
+        (500, FAILED, {**REPLAYED, **DO_NOT}, LookNeeded, "replayed_500"),
         (500, FAILED, {"Idempotent-Replayed": "false"}, OutcomeUnknown, "http_500"),
         (502, FAILED, {}, OutcomeUnknown, "http_502"),
         (503, FAILED, {}, OutcomeUnknown, "http_503"),
@@ -74,14 +74,14 @@ REPLAYED = {"Idempotent-Replayed": "true"}
             400,
             refusal(code="payment_intent_unexpected_state"),
             {},
-            OutcomeUnknown,
+            LookNeeded,
             "payment_intent_unexpected_state",
         ),
         (
             400,
             refusal(code="charge_already_captured"),
             {},
-            OutcomeUnknown,
+            LookNeeded,
             "charge_already_captured",
         ),
         (
@@ -165,16 +165,19 @@ def test_a_rate_limit_did_nothing_and_the_same_key_charges_once_later(
 
 
 @pytest.mark.parametrize("charged", [False, True])
-def test_a_500_is_unknown_at_first_and_a_matter_for_a_person_once_replayed(
+def test_a_500_is_unknown_at_first_and_a_matter_for_a_look_once_replayed(
     stripe: Stripe, stripe_simulator: Simulator, charged: bool
 ) -> None:
     stripe_simulator.arm("replay_500", when="after" if charged else "before")
-    payment = written_down(stripe, a_payment())
+    payment = stripe_simulator.dated(written_down(stripe, a_payment()))
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
-    with pytest.raises(NeedsReview) as caught:
+    with pytest.raises(LookNeeded) as caught:
         stripe.send(payment)
     assert caught.value.detail == "replayed_500"
+    assert len(stripe_simulator.movements(payment)) == charged
+    seen = stripe.look(payment).verdict
+    assert seen is (Verdict.SUCCEEDED if charged else Verdict.ABSENT)
     assert len(stripe_simulator.movements(payment)) == charged
 
 
@@ -201,10 +204,10 @@ def test_a_key_that_comes_with_another_body_is_our_fault_and_charges_nothing_mor
 ) -> None:
     payment = written_down(stripe, a_payment())
     stripe.send(payment)
-    assert payment.operation.send is not None
-    other = Send(payment.operation.key, payment.operation.send.body, NOW, NOW)
-    other = replace(other, body=other.body.replace("1999", "2999"))
-    operation = replace(payment.operation, send=other)
+    assert payment.first.send is not None
+    send = payment.first.send
+    other = replace(send, body=send.body.replace("1999", "2999"))
+    operation = replace(payment.first, send=other)
     with pytest.raises(NeedsReview) as caught:
         stripe.send(replace(payment, operations=(operation,)))
     assert caught.value.detail == "idempotency_mismatch"
@@ -276,6 +279,8 @@ def test_a_payment_whose_send_was_not_written_down_is_not_sent(
     stripe: Stripe, stripe_simulator: Simulator
 ) -> None:
     payment = a_payment()
+    claim = Claim(payment.first.id, Act.SEND, 2)
+    payment = replace(payment, claim=claim)
     with pytest.raises(NeedsReview) as caught:
         stripe.send(payment)
     assert caught.value.detail == "send_not_written_down"

@@ -207,14 +207,14 @@ def test_what_arrives_is_what_was_written_down_under_its_key_and_version(
     stripe.send(payment)
     [request] = stripe_wire.requests
     [row] = stripe_simulator.movements(payment)
-    send = payment.operation.send
+    send = payment.first.send
     assert send is not None
     assert request.headers["Idempotency-Key"] == send.key == row["key"]
     assert request.headers["Stripe-Version"] == API_VERSION
     assert dict(parse_qsl(request.body.decode())) == flat(json.loads(send.body))
     assert row["metadata"] == {
         "payment": payment.id,
-        "operation": payment.operation.id,
+        "operation": payment.first.id,
         "reference": "order-7",
     }
 

@@ -125,8 +125,9 @@ def test_metrics_count_new_payments_once_and_requests_by_route(
     own: RunningWeb,
 ) -> None:
     client = own.client()
+    body = stripe_payment()
     for _ in range(3):
-        client.submit(stripe_payment(), key="the-same")
+        client.submit(body, key="the-same")
     client.send("BREW", "/v1/payments")
     metrics = client.get("/metrics").text
     accepted = 'payments_accepted_total{operation="charge",provider="stripe"} 1.0'

@@ -37,9 +37,10 @@ MUCH_LATER: Final = NOW + timedelta(days=5)
 
 
 def _ended(
-    outcome: Answer | LookNeeded | NeedsReview, **fields: ProviderName
+    outcome: Answer | LookNeeded | NeedsReview,
+    provider: ProviderName = ProviderName.STRIPE,
 ) -> Payment:
-    given = payment(asked=submission(**fields)) if fields else payment()
+    given = payment(asked=submission(provider=provider))
     return stored(settle(sending(given), outcome, now=NOW, jitter=0))
 
 

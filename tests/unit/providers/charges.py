@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.money import Money
-from domain.payment import Kind, Operation, Payment
+from domain.operation import Kind, Operation, Origin
+from domain.payment import Payment
 from domain.submission import Mode, ProviderName, Submission
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -22,11 +23,17 @@ def a_charge(
         id="pay_1",
         merchant="merchant",
         mode=Mode.TEST,
-        idempotency_key="key",
-        fingerprint="fingerprint",
         submission=Submission(amount=amount, provider=provider, **fields),
-        operations=(Operation("op_1", Kind.CHARGE, amount.minor),),
+        operations=(
+            Operation(
+                id="op_1",
+                kind=Kind.CHARGE,
+                amount=amount.minor,
+                origin=Origin("key", "fingerprint"),
+                owed_from=NOW,
+                due_at=NOW,
+            ),
+        ),
         created_at=NOW,
         updated_at=NOW,
-        due_at=NOW,
     )

@@ -16,6 +16,7 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
+from domain.operation import Operation
 from domain.payment import Payment
 from providers.resilience import Patient
 from tests.unit.providers.charges import a_charge
@@ -31,9 +32,13 @@ class Scripted:
         self._outcomes: Iterator[Answer | ProviderError] = iter(outcomes)
         self._seconds = seconds
 
-    def prepare(self, payment: Payment) -> str:
+    def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         return f"the body of {payment.id}"
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self.send(payment)
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
@@ -93,4 +98,13 @@ def test_a_lost_answer_after_a_send_that_failed_is_unknown_and_not_repeated() ->
 
 def test_preparing_is_the_providers_own() -> None:
     payment = a_charge()
-    assert Patient(Scripted()).prepare(payment) == f"the body of {payment.id}"
+    assert (
+        Patient(Scripted()).prepare(payment, payment.first)
+        == f"the body of {payment.id}"
+    )
+
+
+def test_a_look_is_as_patient_as_a_send() -> None:
+    provider, payment = Scripted(NotSent(), DONE), a_charge()
+    assert Patient(provider).look(payment) is DONE
+    assert len(provider.sent) == 2

@@ -37,7 +37,7 @@ PAYPAL = PayPal(
 
 def prepared(adapter: Provider, **fields: Any) -> Any:
     """The body, parsed."""
-    return json.loads(adapter.prepare(a_charge(**fields)))
+    return json.loads(adapter.prepare(a_charge(**fields), a_charge(**fields).first))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_preparing_twice_gives_the_same_text_and_calls_nobody(
         "reference": "order-7",
         "return_url": "https://shop.test/back",
     }
-    first = adapter.prepare(a_charge(**fields))
-    assert first == adapter.prepare(a_charge(**fields))
+    first = adapter.prepare(a_charge(**fields), a_charge(**fields).first)
+    assert first == adapter.prepare(a_charge(**fields), a_charge(**fields).first)
 
 
 def test_a_stripe_charge_is_one_confirmed_intent_without_redirects() -> None:
@@ -134,4 +134,7 @@ def test_an_amount_that_a_provider_takes_in_no_form_is_refused_before_it_is_sent
     adapter: Provider, amount: Money
 ) -> None:
     with pytest.raises(InvalidPayment):
-        adapter.prepare(a_charge(amount, payment_method="any"))
+        adapter.prepare(
+            a_charge(amount, payment_method="any"),
+            a_charge(amount, payment_method="any").first,
+        )
