@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PRODUCT := application domain persistence providers runtime simulators web workers
-PACKAGES := $(PRODUCT) bench examples tests
+PACKAGES := $(PRODUCT) bench docs examples tests
 export BLACK_CACHE_DIR := $(CURDIR)/build/black
 
 # Each suite keeps its own coverage, subprocesses included, and its files in build.
@@ -13,7 +13,7 @@ SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
-	integration contract e2e security coverage bench format clean
+	integration contract e2e security coverage bench docs format clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -59,6 +59,8 @@ e2e: setup-dev ## Stage 7: a stack started as a user starts it, faults included
 ##@ Develop
 setup-dev: $(VENV)/.dev ## Build .venv with the test and development tools as well
 	@:
+docs: setup-dev ## Write docs/states.md anew from the code
+	@PYTHONPATH=. $(BIN)/python docs/states.py
 format: setup-dev ## Lay out the code with black
 	@$(BIN)/black --quiet $(PACKAGES)
 lock: setup-dev ## Write the lock files anew from setup.cfg

@@ -1,0 +1,14 @@
+"""The page of the states says what the code does."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Final
+
+DOCS: Final = Path(__file__).parents[3] / "docs"
+
+
+def test_the_page_of_the_states_is_current() -> None:
+    written = runpy.run_path(str(DOCS / "states.py"))["page"]()
+    assert (DOCS / "states.md").read_text() == written, "run `make docs`"
