@@ -14,11 +14,10 @@ from application.ports import Gates, PaymentStore, Provider
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.operation import Act, Operation
-from domain.outcome import escalate
+from domain.outcome import ESCALATION, escalate
 from domain.payment import Payment
 from domain.sending import hold_reached, looking, released, sent
 from domain.settling import settle
-from domain.states import State
 from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)
@@ -72,10 +71,11 @@ def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
     won = tools.store.claim_many(claims)
     tools.held.update(payment.id for payment in won if payment.claim)
     try:
+        reviewed = {claim.id: name for claim in claims if (name := _handed_over(claim))}
         reviews = [
-            Settled(one, review, ESCALATED)
+            Settled(one, one.operation(reviewed[one.id]), ESCALATED)
             for one in won
-            if (review := _handed_over(one)) is not None
+            if one.id in reviewed
         ]
         if reviews:
             yield reviews
@@ -187,12 +187,12 @@ def _tell_gates(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> None:
         tools.gates.tell(provider, outcomes)
 
 
-def _handed_over(payment: Payment) -> Operation | None:
-    """The operation that the step before a claim made a person's, if it did."""
-    if payment.claim is not None:
+def _handed_over(step: Payment) -> str | None:
+    """The id of the operation that a step without a claim made a person's."""
+    if step.claim is not None or not step.news:
         return None
-    stuck = [one for one in payment.operations if one.state is State.REVIEW]
-    return next((one for one in stuck if one.attempts == 0), None)
+    last = step.news[-1]
+    return str(last.data["operation"]) if last.type == ESCALATION else None
 
 
 def _named(outcome: Outcome) -> str:

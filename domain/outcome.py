@@ -14,6 +14,9 @@ from domain.operation import Hold, HoldEnd, Kind, Operation
 from domain.payment import Payment
 from domain.states import Trigger
 
+#: The event of an operation that became a person's.
+ESCALATION: Final = "operation.escalated"
+
 #: Whom an answer waits for where it does not say it better.
 _WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
 
@@ -74,8 +77,7 @@ def escalate(
     data: dict[str, str | int] = {"why": why}
     if request_id is not None:
         data["provider_request_id"] = request_id
-    event = "operation.escalated"
-    return payment.moved(after, Trigger.ESCALATED, event, now=now, data=data)
+    return payment.moved(after, Trigger.ESCALATED, ESCALATION, now=now, data=data)
 
 
 def said(outcome: Answer | ProviderError) -> dict[str, str | int]:

@@ -25,6 +25,7 @@ from persistence.codec import Document
 from persistence.grouped import GroupedPayments
 from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys
+from persistence.merchants import Merchants
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
 from providers.http import Observe
@@ -44,6 +45,7 @@ class WebServices:
     store: PaymentStore
     queue: JobQueue
     keys: ApiKeys
+    merchants: Merchants
     clock: Callable[[], datetime]
     new_id: Callable[[str], str]
     hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
@@ -88,6 +90,7 @@ def web_services(settings: Settings) -> WebServices:
         store=GroupedPayments(database, vault, holder="web"),
         queue=bell,
         keys=open_keys(settings, database),
+        merchants=Merchants(database),
         clock=clock,
         new_id=new_id,
         hash=open_pepper(settings).hash,

@@ -13,12 +13,12 @@ from flask import Response, g, request
 from pydantic import ValidationError
 
 from application import accept
-from application.ports import Query
+from application.ports import Query, Scope
 from domain.errors import PaymentNotFound
 from domain.idempotency import fingerprint
 from domain.operation import Origin
 from domain.payment import Payment
-from domain.submission import ProviderName
+from domain.submission import Guard, ProviderName
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
@@ -53,7 +53,7 @@ class Payments:
         except ValidationError as error:
             raise invalid(error, "invalid_payment") from None
         accepted = accept.accept_payment(
-            asked.submission(),
+            asked.submission(self._guard(scope, asked)),
             origin_of(key, body, self.services),
             scope=scope,
             store=self.services.store,
@@ -62,6 +62,12 @@ class Payments:
             new_id=self.services.new_id,
         )
         return accepted_answer(accepted)
+
+    def _guard(self, scope: Scope, asked: PaymentRequest) -> Guard:
+        """The merchant's, where there is something to guard."""
+        if asked.reference is None or asked.allow_duplicate_reference:
+            return Guard.NONE
+        return self.services.merchants.guard(scope.merchant)
 
     def read(self, payment_id: str) -> Response:
         """Read a payment.

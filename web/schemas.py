@@ -140,7 +140,7 @@ class PaymentRequest(Strict):
         default=None, description="Not before then; at most 90 days ahead"
     )
 
-    def submission(self, guard: Guard = Guard.UNFINISHED) -> Submission:
+    def submission(self, guard: Guard) -> Submission:
         """What was asked for. Raises InvalidPayment where the currency is unknown.
 
         ``guard`` is the merchant's: when another payment of a reference is refused.
@@ -156,7 +156,7 @@ class PaymentRequest(Strict):
             email=self.customer.email if self.customer else None,
             metadata=self.metadata or {},
             execute_at=self.execute_at,
-            guard=Guard.NONE if self.allow_duplicate_reference else guard,
+            guard=guard,
         )
 
 

@@ -29,7 +29,10 @@ _MERCHANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _merchant(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def merchant_name(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> str:
+    """Checks an argument that names a merchant."""
     if not _MERCHANT.fullmatch(value):
         raise click.BadParameter("write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
     return value
@@ -41,7 +44,9 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--merchant", required=True, callback=_merchant, help="Whose key it is.")
+@click.option(
+    "--merchant", required=True, callback=merchant_name, help="Whose key it is."
+)
 @click.option(
     "--role",
     type=click.Choice(["merchant", "operator", "admin"]),

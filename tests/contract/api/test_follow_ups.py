@@ -11,6 +11,8 @@ import requests
 
 from domain.answer import Answer, Verdict
 from domain.money import Money
+from domain.submission import Guard
+from persistence.merchants import Merchants
 from tests.running_web import Client, RunningWeb, stripe_payment
 
 PRICE: Final = Money(1999, "USD")
@@ -191,6 +193,24 @@ def test_a_second_payment_of_a_reference_waits_for_the_first(
     assert web.client().submit(body).status_code == 202, "another merchant's order"
     web.work(first.json()["id"], DECLINED)
     assert merchant.submit(body, key="four").status_code == 202
+
+
+def test_a_merchant_may_have_paid_references_guarded_too(web: RunningWeb) -> None:
+    client = web.client()
+    database = web.database()
+    try:
+        Merchants(database).set_guard(client.key.merchant, Guard.PAID)
+    finally:
+        database.client.close()
+    body = stripe_payment(reference="order-9")
+    made = client.submit(body).json()
+    web.work(made["id"], HELD)
+    assert client.submit(body).status_code == 409
+    path = f"/v1/payments/{made['id']}"
+    _post(client, f"{path}/refunds", "back")
+    web.work(made["id"], HELD)
+    assert client.get(path).json()["status"] == "refunded"
+    assert client.submit(body).status_code == 202
 
 
 def test_of_two_payments_of_a_reference_at_once_one_is_accepted(
