@@ -1,24 +1,255 @@
-"""What stands before each provider account."""
+"""The gate before each account: a breaker that stops calls, a limiter that slows them.
+
+One of these a worker process; what they share is in the breakers and the limiter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Final, Protocol
 
-from application.ports import Admission
+from application.ports import Admission, Breakers, Limiter
 from domain.answer import Answer
-from domain.errors import ProviderError
+from domain.breaker import WINDOW, Gate, Sign, Why, Window, sign_of
+from domain.errors import Misconfigured, ProviderError, StoreUnavailable
 from domain.submission import ProviderName
 
+log = logging.getLogger(__name__)
 
-class OpenGates:
-    """Gates that let everybody in."""
+#: Seconds that the gates are known for before they are read again.
+KNOWN: Final = 1.0
+#: Seconds that a group waits for its tokens; longer, it would hold threads that other
+#: groups could use, so what is left is put off.
+PATIENCE: Final = 0.25
+#: Nothing rings for a payment sooner: beat looks once a second.
+SOONEST: Final = timedelta(seconds=1)
+#: How long the payments behind an operator's gate are left alone between two looks.
+OPERATOR_REST: Final = timedelta(seconds=30)
+#: Where a provider that wants fewer calls does not say for how long (Stripe does not).
+PAUSE: Final = timedelta(seconds=1)
+#: What it asks for beyond that is tried again all the same: one answer must not stop an
+#: account for an hour.
+LONGEST_PAUSE: Final = timedelta(minutes=1)
+
+
+class Watch(Protocol):
+    """Counts what the gates do."""
+
+    def opened(self, provider: ProviderName, why: Why) -> None:
+        """This process opened a gate."""
+
+    def probed(self, provider: ProviderName) -> None:
+        """It sends a probe."""
+
+    def put_off(self, provider: ProviderName, count: int) -> None:
+        """So many payments were not admitted."""
+
+
+class SharedGates:
+    """Gates. ``by`` names this process in what it changes."""
+
+    def __init__(
+        self,
+        *,
+        breakers: Breakers,
+        limiter: Limiter,
+        watch: Watch,
+        by: str,
+        jitter: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._breakers = breakers
+        self._limiter = limiter
+        self._watch = watch
+        self._by = by
+        self._jitter = jitter
+        self._clock = clock
+        self._sleep = sleep
+        self._reading = threading.Lock()  # one thread reads; others go on meanwhile
+        self._lock = threading.Lock()  # guards the three that follow
+        self._known: dict[ProviderName, Gate] = {}
+        self._known_until = 0.0
+        self._windows: dict[ProviderName, Window] = {}
+        self._of_thread = threading.local()
 
     def admit(self, provider: ProviderName, wanted: int) -> Admission:
         """See Gates."""
-        return Admission(wanted, timedelta())
+        self._probes.pop(provider, None)  # of an earlier group, and never heard of
+        gate = self._gate(provider)
+        if not gate.is_open:
+            admission = self._limited(provider, wanted)
+        elif wanted and self._takes_probe(gate):
+            admission = Admission(1, self._later(gate))
+        else:
+            admission = Admission(0, self._later(gate))
+        if admission.granted < wanted:
+            self._watch.put_off(provider, wanted - admission.granted)
+        return admission
 
     def tell(
         self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
     ) -> None:
         """See Gates."""
+        self._slow_down(provider, outcomes)
+        signs = Counter(map(sign_of, outcomes))
+        try:
+            probed = self._probes.pop(provider, None)
+            if probed is not None:
+                self._tell_of_probe(probed, signs, _refusal(outcomes))
+            else:
+                self._tell_of_calls(provider, signs, _refusal(outcomes))
+        except StoreUnavailable:
+            log.warning("gate_not_moved", extra={"provider": provider.value})
+
+    def _limited(self, provider: ProviderName, wanted: int) -> Admission:
+        taken = self._limiter.take(provider, wanted, PATIENCE)
+        if taken.after:
+            self._sleep(taken.after)
+        again_in = max(SOONEST, timedelta(seconds=taken.again_in))
+        return Admission(taken.granted, self._spread(again_in))
+
+    def _later(self, gate: Gate) -> timedelta:
+        """When to ask again at an open gate: not before its next probe is due."""
+        if gate.probe_in is None:
+            return self._spread(OPERATOR_REST)
+        return self._spread(max(SOONEST, gate.probe_in))
+
+    def _spread(self, wait: timedelta) -> timedelta:
+        """Up to twice as long: those who are put off together come back apart."""
+        return wait * (1 + self._jitter())
+
+    def _takes_probe(self, gate: Gate) -> bool:
+        """Whether the next probe is due and ours."""
+        if not gate.probe_due:
+            return False
+        try:
+            probed = self._breakers.take_probe(gate.provider)
+        except StoreUnavailable:
+            return False
+        # Somebody else's: until we read again, nobody here asks for it.
+        self._learn([probed or replace(gate, probe_in=SOONEST)])
+        if probed is None:
+            return False
+        self._probes[gate.provider] = probed
+        self._watch.probed(gate.provider)
+        log.info("gate_probed", extra={"provider": gate.provider.value})
+        return True
+
+    def _tell_of_probe(
+        self, probed: Gate, signs: Mapping[Sign, int], refusal: str
+    ) -> None:
+        """What says nothing of the provider leaves the gate to the next probe."""
+        if signs[Sign.REFUSED]:
+            why, reason = Why.MISCONFIGURED, refusal
+        elif signs[Sign.FAILED]:
+            why, reason = Why.FAILING, f"{probed.failed + 1} probes in a row failed"
+        elif signs[Sign.WELL] or signs[Sign.BUSY]:
+            provider = probed.provider
+            gate = self._breakers.close(
+                provider, reason="a probe succeeded", by=self._by, probed=probed
+            )
+            if gate:
+                self._learn([gate])
+                log.info("gate_closed", extra={"provider": provider.value})
+            return
+        else:
+            return
+        self._open(probed.provider, why, reason, probed)
+
+    def _tell_of_calls(
+        self, provider: ProviderName, signs: Mapping[Sign, int], refusal: str
+    ) -> None:
+        refused = bool(signs[Sign.REFUSED])
+        with self._lock:
+            known = self._known.get(provider, Gate(provider))
+            if known.is_open and not (refused and known.why is Why.FAILING):
+                return  # of calls that were under way when it opened
+            window = self._windows.get(provider, Window()).add(
+                well=signs[Sign.WELL], failed=signs[Sign.FAILED], now=self._clock()
+            )
+            self._windows[provider] = window
+        if refused:
+            self._open(provider, Why.MISCONFIGURED, refusal)
+        elif signs[Sign.FAILED] and window.is_failing:
+            reason = f"{window.failed} of {window.told} calls failed in {WINDOW} s"
+            self._open(provider, Why.FAILING, reason)
+
+    def _open(
+        self, provider: ProviderName, why: Why, reason: str, probed: Gate | None = None
+    ) -> None:
+        gate = self._breakers.open(
+            provider, why=why, reason=reason, by=self._by, probed=probed
+        )
+        if gate is None:
+            with self._lock:
+                self._known_until = 0.0  # somebody moved it: see how it is
+            return
+        self._learn([gate])
+        if probed is None or probed.why is not why:
+            self._watch.opened(provider, why)
+            told = {"provider": provider.value, "why": why.value, "reason": reason}
+            log.error("gate_opened", extra=told)
+
+    def _slow_down(
+        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
+    ) -> None:
+        waits = [
+            (one.retry_after or PAUSE)
+            for one in outcomes
+            if isinstance(one, ProviderError) and sign_of(one) is Sign.BUSY
+        ]
+        if waits:
+            wait = min(max(waits), LONGEST_PAUSE)
+            self._limiter.pause(provider, wait.total_seconds())
+
+    def _gate(self, provider: ProviderName) -> Gate:
+        """The gate as it was a second ago at most, or when the database last told."""
+        with self._lock:
+            stale = self._clock() >= self._known_until
+            first = not self._known
+        if stale and self._reading.acquire(blocking=first):
+            try:
+                self._read()
+            finally:
+                self._reading.release()
+        with self._lock:
+            return self._known.get(provider, Gate(provider))
+
+    def _read(self) -> None:
+        with self._lock:
+            if self._clock() < self._known_until:
+                return  # another thread was faster
+        try:
+            self._learn(self._breakers.gates().values())
+        except StoreUnavailable:
+            log.warning("gates_not_read")
+        with self._lock:
+            self._known_until = self._clock() + KNOWN
+
+    def _learn(self, gates: Iterable[Gate]) -> None:
+        with self._lock:
+            for gate in gates:
+                self._known[gate.provider] = gate
+                if gate.is_open:  # what failed before says nothing of what comes after
+                    self._windows.pop(gate.provider, None)
+
+    @property
+    def _probes(self) -> dict[ProviderName, Gate]:
+        """The probes that this thread is sending."""
+        probes: dict[ProviderName, Gate] = self._of_thread.__dict__.setdefault(
+            "probes", {}
+        )
+        return probes
+
+
+def _refusal(outcomes: Sequence[Answer | ProviderError]) -> str:
+    """Why the provider refuses us, where it does."""
+    details = [one.detail for one in outcomes if isinstance(one, Misconfigured)]
+    return f"the provider refuses our credentials ({', '.join(details[:1])})"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.answer import Answer
+from domain.breaker import Gate, Why
 from domain.errors import ProviderError
+from domain.limit import Taken
 from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.states import Status
@@ -140,19 +142,77 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How many calls an account takes now."""
+    """How many calls may be made now, and when the others may ask again."""
 
     granted: int
-    again_in: timedelta  #: when to ask again for the others
+    again_in: timedelta
 
 
 class Gates(Protocol):
-    """What stands before each provider account: it is closed, or lets some in."""
+    """Stands before the providers' accounts: at most so many calls, or none.
+
+    Whoever is admitted makes the calls and tells of them in the same thread, before it
+    asks again. Neither method raises, whatever it depends on is doing.
+    """
 
     def admit(self, provider: ProviderName, wanted: int) -> Admission:
-        """Lets up to ``wanted`` calls in."""
+        """Takes leave for ``wanted`` calls; may wait a quarter of a second for it."""
 
     def tell(
         self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
     ) -> None:
-        """What calls that were let in came to."""
+        """Says what came of calls."""
+
+
+class Breakers(Protocol):
+    """The gates of all accounts, shared by all workers and kept for good.
+
+    Every method raises StoreUnavailable where it cannot answer.
+    """
+
+    def gates(self) -> Mapping[ProviderName, Gate]:
+        """Each provider's gate; one that never moved is closed."""
+
+    def open(
+        self,
+        provider: ProviderName,
+        *,
+        why: Why,
+        reason: str,
+        by: str,
+        probed: Gate | None = None,
+    ) -> Gate | None:
+        """Opens the gate; None where that was not to be done.
+
+        An operator's word stands: nobody else changes that. Being misconfigured comes
+        before failing, and what is open for a reason is not opened for it again.
+        ``probed`` is the gate whose probe failed: if no later probe was taken, it stays
+        open for this reason, and rests for longer.
+        """
+
+    def close(
+        self,
+        provider: ProviderName,
+        *,
+        reason: str,
+        by: str,
+        probed: Gate | None = None,
+    ) -> Gate | None:
+        """Closes the gate; None where that was not to be done.
+
+        ``probed`` is the gate whose probe succeeded: that closes it if no later probe
+        was taken, and no operator opened it.
+        """
+
+    def take_probe(self, provider: ProviderName) -> Gate | None:
+        """The gate with a new probe, for the one caller whose it is; else None."""
+
+
+class Limiter(Protocol):
+    """Each account's bucket of calls, shared by all workers; never raises."""
+
+    def take(self, provider: ProviderName, wanted: int, within: float) -> Taken:
+        """As many of ``wanted`` calls as there are ``within`` so many seconds."""
+
+    def pause(self, provider: ProviderName, by: float) -> None:
+        """Gives nothing for ``by`` seconds."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from pymongo.database import Database
 
 from persistence.codec import Document
 from persistence.mongo import answering
+
+#: A worker that was not heard of for so long is not counted: three times as long as a
+#: worker takes to say again that it lives.
+ALIVE: Final = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +70,10 @@ def report_alive(
             [{"$set": {"at": "$$NOW", "slots": slots, "busy": busy}}],
             upsert=True,
         )
+
+
+def live_workers(database: Database[Document]) -> int:
+    """How many workers were heard of lately. Raises StoreUnavailable."""
+    since = {"$subtract": ["$$NOW", ALIVE // timedelta(milliseconds=1)]}
+    with answering():
+        return database.workers.count_documents({"$expr": {"$gt": ["$at", since]}})

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Final
 
 from pymongo.database import Database
 from redis.exceptions import RedisError
 from ulid import ULID
 
 from application import attempt
-from application.gate import OpenGates
-from application.ports import JobQueue, PaymentStore
+from application.gate import SharedGates
+from application.ports import Breakers, Gates, JobQueue, PaymentStore
 from domain.errors import StoreUnavailable
 from domain.submission import ProviderName
-from persistence import mongo
+from persistence import mongo, watch
+from persistence.breakers import MongoBreakers
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
 from persistence.keyring import keys_fit
@@ -29,12 +31,17 @@ from persistence.merchants import Merchants
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
 from providers.http import Observe
+from providers.limiter import RedisLimiter
 from providers.paypal import PayPal
 from providers.resilience import Patient
 from providers.stripe import Stripe
 from runtime import metrics
 from runtime.broker import Bell, connect_redis, make_app
 from runtime.settings import Settings
+
+#: Workers that share an account where neither server says how many there are: more
+#: than most deployments have, for too slow is better than refused.
+WORKERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class WebServices:
     new_id: Callable[[str], str]
     hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
     check: Callable[[], dict[str, str]]
+    breakers: Breakers
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ def web_services(settings: Settings) -> WebServices:
         new_id=new_id,
         hash=open_pepper(settings).hash,
         check=check,
+        breakers=MongoBreakers(database),
     )
 
 
@@ -127,7 +136,7 @@ def worker_services(settings: Settings) -> WorkerServices:
                 )
             ),
         },
-        gates=OpenGates(),
+        gates=open_gates(settings, database, holder),
         calls={
             name: ThreadPoolExecutor(settings.worker_slots, name)
             for name in ProviderName
@@ -137,6 +146,26 @@ def worker_services(settings: Settings) -> WorkerServices:
         held=set(),
     )
     return WorkerServices(settings, tools, database, holder)
+
+
+def open_gates(settings: Settings, database: Database[Document], by: str) -> Gates:
+    """The gates before the providers' accounts, for the worker ``by``."""
+
+    def workers() -> int:
+        try:
+            return watch.live_workers(database)
+        except StoreUnavailable:
+            return WORKERS
+
+    return SharedGates(
+        breakers=MongoBreakers(database),
+        limiter=RedisLimiter(
+            connect_redis(settings), settings.rates(), workers=workers
+        ),
+        watch=metrics.GateMetrics(),
+        by=by,
+        jitter=random.SystemRandom().random,
+    )
 
 
 def open_database(settings: Settings) -> Database[Document]:

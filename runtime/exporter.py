@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Mapping
 from typing import Final
 
+from domain.breaker import Gate, Position
 from domain.errors import StoreUnavailable
 from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
+from persistence.breakers import MongoBreakers
 from persistence.watch import Backlog, backlog
 from runtime import logs, metrics
 from runtime.container import open_database
@@ -35,15 +38,16 @@ def main() -> None:
 def run(settings: Settings, stop: threading.Event) -> None:
     """``run_once`` every period until ``stop``, whatever the database does."""
     database = open_database(settings)
+    breakers = MongoBreakers(database)
     while not stop.is_set():
         try:
-            run_once(backlog(database))
+            run_once(backlog(database), breakers.gates())
         except StoreUnavailable:
             log.warning("exporter_skipped", why="store_unavailable")
         stop.wait(PERIOD)
 
 
-def run_once(found: Backlog) -> None:
+def run_once(found: Backlog, gates: Mapping[ProviderName, Gate]) -> None:
     """Sets every gauge, so that a state which emptied shows 0."""
     for state in OWED:
         metrics.DUE.labels(state).set(found.due.get(state, 0))
@@ -53,6 +57,9 @@ def run_once(found: Backlog) -> None:
             metrics.OPEN.labels(provider, state).set(count)
         unknown = found.open.get((provider, State.UNKNOWN), 0)
         metrics.UNKNOWN.labels(provider).set(unknown)
+        for position in Position:
+            here = gates[provider].position is position
+            metrics.GATE_STATE.labels(provider, position).set(here)
     metrics.OLDEST_DUE.set(found.oldest_due_seconds)
 
 

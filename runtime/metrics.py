@@ -17,6 +17,8 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from domain.breaker import Why
+from domain.submission import ProviderName
 from runtime import __version__
 from runtime.settings import Settings
 
@@ -95,6 +97,30 @@ OPEN: Final = Gauge(
     ["provider", "state"],
     registry=REGISTRY,
 )
+GATE_STATE: Final = Gauge(
+    "payments_gate_state",
+    "Whether the gate before a provider's account is in this position: 1 or 0",
+    ["provider", "state"],
+    registry=REGISTRY,
+)
+GATE_OPENED: Final = Counter(
+    "payments_gate_opened_total",
+    "Times this worker opened a gate, so that nothing passed",
+    ["provider", "why"],
+    registry=REGISTRY,
+)
+GATE_PROBES: Final = Counter(
+    "payments_gate_probes_total",
+    "Single payments sent through an open gate to see how the provider is",
+    ["provider"],
+    registry=REGISTRY,
+)
+LIMITED: Final = Counter(
+    "payments_limited_total",
+    "Payments put off because a gate was open or an account had its calls",
+    ["provider"],
+    registry=REGISTRY,
+)
 SLOTS: Final = Gauge(
     "payments_worker_slots",
     "Provider calls this worker can have open",
@@ -111,6 +137,22 @@ Gauge(
     ["version"],
     registry=REGISTRY,
 ).labels(__version__).set(1)
+
+
+class GateMetrics:
+    """Counts what this process's gates do."""
+
+    def opened(self, provider: ProviderName, why: Why) -> None:
+        """See application.gate.Watch."""
+        GATE_OPENED.labels(provider, why).inc()
+
+    def probed(self, provider: ProviderName) -> None:
+        """See application.gate.Watch."""
+        GATE_PROBES.labels(provider).inc()
+
+    def put_off(self, provider: ProviderName, count: int) -> None:
+        """See application.gate.Watch."""
+        LIMITED.labels(provider).inc(count)
 
 
 def show(*measured: Collector) -> None:

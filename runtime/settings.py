@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from domain.submission import Mode
+from domain.submission import Mode, ProviderName
 from runtime import settings_checks as checks
 
 STRIPE_LIVE: Final = "https://api.stripe.com"
@@ -18,6 +18,10 @@ PAYPAL_SANDBOX: Final = "https://api-m.sandbox.paypal.com"
 #: What the simulators are given where no credentials are set.
 SIMULATOR_SECRET: Final = "sk_test_simulator"
 SIMULATOR_CLIENT: Final = "simulator"
+#: Calls a second. Stripe takes 100 of an account in live mode and 25 in a sandbox, but
+#: of one endpoint, such as the one that every charge goes to, no more than 25 in either
+#: until it raises that for an account (docs.stripe.com/rate-limits).
+STRIPE_RATE: Final = 25
 
 
 class SettingsError(Exception):
@@ -115,6 +119,13 @@ class Settings:
     stripe_secret_key: str = setting(
         "STRIPE_SECRET_KEY", SIMULATOR_SECRET, "Stripe's API key", secret=True
     )
+    stripe_rate: int | None = setting(
+        "STRIPE_RATE",
+        None,
+        "Calls a second to Stripe, of all workers together, 0 for any number; unset:"
+        f" {STRIPE_RATE}, or any number to a simulator",
+        read=checks.number(0, 10_000),
+    )
     paypal_api_base: str = setting(
         "PAYPAL_API_BASE",
         "",
@@ -126,6 +137,13 @@ class Settings:
     )
     paypal_client_secret: str = setting(
         "PAYPAL_CLIENT_SECRET", SIMULATOR_CLIENT, "PayPal's client secret", secret=True
+    )
+    paypal_rate: int = setting(
+        "PAYPAL_RATE",
+        0,
+        "Calls a second to PayPal, of all workers together, 0 for any number: PayPal"
+        " publishes no limit",
+        read=checks.number(0, 10_000),
     )
     web_threads: int = setting(
         "WEB_THREADS",
@@ -198,8 +216,16 @@ class Settings:
         return {
             item.metadata["name"]: str(value)
             for item in fields(self)
-            if (value := getattr(self, item.name)) != ""
+            if (value := getattr(self, item.name)) not in ("", None)
         }
+
+    def rates(self) -> Mapping[ProviderName, float]:
+        """Calls a second that each account takes; 0: any number."""
+        stripe = self.stripe_rate
+        if stripe is None:
+            real = self.stripe_api_base.rstrip("/") == STRIPE_LIVE
+            stripe = STRIPE_RATE if real else 0
+        return {ProviderName.STRIPE: stripe, ProviderName.PAYPAL: self.paypal_rate}
 
     def require(self, *names: str) -> None:
         """Raises SettingsError where a field of ``names`` is not set."""

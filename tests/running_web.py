@@ -17,7 +17,6 @@ import requests
 from pymongo.database import Database
 
 from application import attempt
-from application.gate import OpenGates
 from domain.answer import Answer
 from domain.errors import ProviderError
 from domain.operation import Operation
@@ -27,6 +26,7 @@ from persistence.codec import Document
 from persistence.keys import ApiKey, Role
 from persistence.payments import MongoPayments
 from runtime import container
+from tests.fakes import OpenGates
 from runtime.stack import processes
 from runtime.stack.initialise import initialise
 from runtime.settings import Settings

@@ -1,0 +1,154 @@
+"""Limiter: one bucket an account in Redis, and a share of it where Redis is away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from redis import Redis
+from redis.commands.core import Script
+from redis.exceptions import RedisError
+
+from domain import limit
+from domain.limit import Taken
+from domain.submission import ProviderName
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a broken Redis is left alone before it is asked again.
+REST: Final = 1.0
+#: Seconds that the number of workers is believed, where Redis is away.
+WORKERS_KNOWN: Final = 5.0
+_MICROSECONDS: Final = 1_000_000
+
+#: ``domain.limit.take`` by Redis's own clock, in microseconds. The key holds the moment
+#: until which the bucket is full, and ends with it.
+_TAKE: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
+local wanted, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
+local room = now + tonumber(ARGV[3]) - full
+local granted = 0
+if interval > 0 then
+  granted = math.max(0, math.min(wanted, math.floor(room / interval)))
+elseif room >= 0 then
+  granted = wanted
+end
+local later = full + granted * interval
+if later > full then
+  local lasts = math.ceil((later - now) / 1000)
+  redis.call('SET', KEYS[1], string.format('%.0f', later), 'PX', lasts)
+end
+return {granted, later - now}
+"""
+#: ``domain.limit.pause``, likewise.
+_PAUSE: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local full = tonumber(redis.call('GET', KEYS[1]) or now)
+local later = math.max(full, now + tonumber(ARGV[1]))
+local lasts = math.ceil((later - now) / 1000)
+redis.call('SET', KEYS[1], string.format('%.0f', later), 'PX', lasts)
+"""
+
+
+class LocalLimiter:
+    """A Limiter for one process alone. ``rates`` are calls a second, 0: no limit."""
+
+    def __init__(
+        self,
+        rates: Mapping[ProviderName, float],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rates = rates
+        self._clock = clock
+        self._full_until = dict.fromkeys(rates, 0.0)
+        self._lock = threading.Lock()
+
+    def take(
+        self, provider: ProviderName, wanted: int, within: float, *, share: float = 1.0
+    ) -> Taken:
+        """See Limiter. ``share`` is this process's part of the rate."""
+        with self._lock:
+            now, rate = self._clock(), self._rates[provider] * share
+            full_for = max(0.0, self._full_until[provider] - now)
+            taken = limit.take(full_for, wanted=wanted, rate=rate, within=within)
+            self._full_until[provider] = now + taken.full_for
+        return taken
+
+    def pause(self, provider: ProviderName, by: float) -> None:
+        """See Limiter."""
+        with self._lock:
+            now, rate = self._clock(), self._rates[provider]
+            full_for = max(0.0, self._full_until[provider] - now)
+            self._full_until[provider] = now + limit.pause(full_for, by=by, rate=rate)
+
+
+class RedisLimiter:
+    """A Limiter for all processes on ``redis``.
+
+    Where that is away, each takes its share: one part of as many as ``workers`` counts,
+    which is asked every few seconds then and must not raise.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        rates: Mapping[ProviderName, float],
+        *,
+        workers: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rates = rates
+        self._local = LocalLimiter(rates, clock=clock)
+        self._take = redis.register_script(_TAKE)
+        self._pause = redis.register_script(_PAUSE)
+        self._workers = workers
+        self._clock = clock
+        self._away_until = 0.0
+        self._share, self._share_until = 1.0, 0.0
+
+    def take(self, provider: ProviderName, wanted: int, within: float) -> Taken:
+        """See Limiter."""
+        rate = self._rates[provider]
+        found = self._ask(
+            self._take,
+            provider,
+            wanted,
+            limit.interval(rate) * _MICROSECONDS,
+            (within + limit.burst(rate)) * _MICROSECONDS,
+        )
+        if found is None:
+            return self._local.take(provider, wanted, within, share=self._our_share())
+        granted, full_for = found
+        return Taken.of(wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate)
+
+    def pause(self, provider: ProviderName, by: float) -> None:
+        """See Limiter; kept here as well, should Redis go away or forget."""
+        self._local.pause(provider, by)
+        full_for = by + limit.burst(self._rates[provider])
+        self._ask(self._pause, provider, full_for * _MICROSECONDS)
+
+    def _ask(self, script: Script, provider: ProviderName, *numbers: float) -> Any:
+        """What the script answers; None where Redis is away, or was just now."""
+        if self._clock() < self._away_until:
+            return None
+        try:
+            # redis-py types every answer as one that may also be awaited.
+            return script(keys=[f"payments:limit:{provider}"], args=numbers) or ()
+        except RedisError as error:
+            self._away_until = self._clock() + REST
+            log.warning("limit_not_shared", extra={"error": type(error).__name__})
+            return None
+
+    def _our_share(self) -> float:
+        now = self._clock()
+        if now >= self._share_until:
+            self._share_until = now + WORKERS_KNOWN
+            self._share = 1 / max(1, self._workers())
+        return self._share
