@@ -1,4 +1,4 @@
-"""When no payments go to a provider's account: its gate, and what opens and closes it."""
+"""When no payments go to a provider's account: its gate, and what moves that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WINDOW: Final = 30
 #: Failures in the window: a restart behind the provider's load balancer costs some.
 ENOUGH: Final = 10
 #: Of all that is told in the window. Where more fails than works, waiting costs less
-#: than asking; where less does, stopping would keep more payments waiting than it helps.
+#: than asking; where less does, stopping keeps more payments waiting than it helps.
 SHARE: Final = 0.5
 
 #: How long after a gate opened, or a probe failed, the next one is due: doubled each
@@ -83,7 +83,7 @@ def sign_of(outcome: Answer | ProviderError) -> Sign:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a process heard from an account in the last WINDOW seconds, by the second."""
+    """What a process heard of an account in the last WINDOW seconds, by the second."""
 
     heard: tuple[tuple[int, int, int], ...] = ()  #: second, well, failed; oldest first
 
