@@ -38,22 +38,7 @@ def serving(home: Path, stripe_url: str) -> Iterator[Running]:
     home.mkdir(parents=True)
     redis_port, web_port = free_port(), free_port()
     url = f"http://{LOOPBACK}:{web_port}"
-    environment = {
-        "PEER_REDIS_URL": f"redis://{LOOPBACK}:{redis_port}/0",
-        "PEER_STRIPE_API_BASE": stripe_url,
-        "PEER_STRIPE_KEY": "sk_test_simulator",
-    }
-    web = (
-        *(sys.executable, "-m", "gunicorn", f"{PACKAGE}.web:app"),
-        *("--bind", f"{LOOPBACK}:{web_port}", "--worker-class", "gthread"),
-        *("--workers", str(WEB_PROCESSES), "--threads", str(WEB_THREADS)),
-        *("--keep-alive", str(KEEP_ALIVE), "--no-control-socket"),
-    )
-    worker = (
-        *(sys.executable, "-m", "celery", "--app", f"{PACKAGE}.tasks", "--quiet"),
-        *("worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    )
+    redis_url = f"redis://{LOOPBACK}:{redis_port}/0"
     with ExitStack() as stack:
         redis = stack.enter_context(
             running(
@@ -62,18 +47,48 @@ def serving(home: Path, stripe_url: str) -> Iterator[Running]:
                 ready=partial(listens, redis_port),
             )
         )
-        start = partial(running, environment=environment)
+        start = partial(running, environment=environment(redis_url, stripe_url))
         worker_pid = stack.enter_context(
-            start(worker, log=home / "worker.log", ready=lambda: True)
+            start(worker_command(), log=home / "worker.log", ready=lambda: True)
         )
         web_pid = stack.enter_context(
-            start(web, log=home / "web.log", ready=partial(_serves, url))
+            start(
+                web_command(web_port), log=home / "web.log", ready=partial(_serves, url)
+            )
         )
         yield Running(
             url=f"{url}/payments",
             headers={},
             processes={"web": web_pid, "worker": worker_pid, "redis": redis},
         )
+
+
+def environment(redis_url: str, stripe_url: str) -> dict[str, str]:
+    """What its processes are told."""
+    return {
+        "PEER_REDIS_URL": redis_url,
+        "PEER_STRIPE_API_BASE": stripe_url,
+        "PEER_STRIPE_KEY": "sk_test_simulator",
+    }
+
+
+def web_command(port: int) -> tuple[str, ...]:
+    """Serves on ``port`` of the loopback."""
+    return (
+        *(sys.executable, "-m", "gunicorn", f"{PACKAGE}.web:app"),
+        *("--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread"),
+        *("--workers", str(WEB_PROCESSES), "--threads", str(WEB_THREADS)),
+        *("--keep-alive", str(KEEP_ALIVE), "--no-control-socket"),
+    )
+
+
+def worker_command() -> tuple[str, ...]:
+    """One worker process."""
+    return (
+        *(sys.executable, "-m", "celery", "--app", f"{PACKAGE}.tasks", "--quiet"),
+        *("worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
 
 
 def _redis(home: Path, port: int) -> tuple[str | Path, ...]:

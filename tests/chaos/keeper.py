@@ -1,0 +1,150 @@
+"""Keeps processes alive: whatever dies is started again at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime.stack import processes
+
+#: Seconds to become ready at the start, on a busy machine.
+START_WAIT: Final = 90.0
+#: Seconds to end by itself once the run is over.
+STOP_WAIT: Final = 10.0
+#: Seconds between a death and the next start, where nobody asked for longer.
+RESTART: Final = 0.3
+
+
+@dataclass(slots=True)
+class Child:
+    """A program and its current run."""
+
+    name: str
+    kind: str  #: what it is one of: worker, web, beat, mongo, redis, …
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    ready: Callable[[], bool]
+    run: subprocess.Popen[bytes] | None = None
+    start_at: float | None = None  #: monotonic seconds; None while it runs
+    paused_until: float | None = None  #: monotonic seconds; None while it is not
+    starts: int = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs and is not paused."""
+        return self.start_at is None and self.paused_until is None
+
+
+class Keeper:
+    """Use from one thread that outlives the children: the kernel kills them with it."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def start(self, group: Sequence[Child], *, seconds: float = START_WAIT) -> None:
+        """Starts ``group`` together and waits until all are ready.
+
+        Raises ProcessFailed where one is not.
+        """
+        for child in group:
+            self._children.append(child)
+            _run(child)
+        for child in group:
+            if not processes.wait_until(child.ready, seconds=seconds):
+                words = processes.tail(child.log)
+                raise processes.ProcessFailed(f"{child.name} is not ready: {words}")
+
+    def of(self, kind: str) -> list[Child]:
+        """The children of one kind."""
+        return [child for child in self._children if child.kind == kind]
+
+    def kill(
+        self,
+        child: Child,
+        *,
+        down: float = RESTART,
+        before_restart: Callable[[], None] | None = None,
+    ) -> None:
+        """KILL, with whatever it started; it stays down for ``down`` seconds."""
+        assert child.run is not None
+        processes.kill_session(child.run)
+        child.start_at = time.monotonic() + down
+        child.paused_until = None
+        if before_restart is not None:
+            before_restart()
+
+    def pause(self, child: Child, *, seconds: float) -> None:
+        """STOP now, CONT ``seconds`` later."""
+        _signal(child, signal.SIGSTOP)
+        child.paused_until = time.monotonic() + seconds
+
+    def tend(self) -> None:
+        """Starts what is down and continues what is paused, as it falls due."""
+        now = time.monotonic()
+        for child in self._children:
+            assert child.run is not None
+            if child.start_at is None and child.run.poll() is not None:
+                processes.kill_session(child.run)
+                child.start_at = now + RESTART
+            if child.start_at is not None and now >= child.start_at:
+                _run(child)
+            if child.paused_until is not None and now >= child.paused_until:
+                self._resume(child)
+
+    def heal(self, *, seconds: float) -> None:
+        """Continues and starts everything; raises ProcessFailed where one is not up."""
+        for child in self._children:
+            if child.paused_until is not None:
+                self._resume(child)
+            if child.start_at is not None:
+                child.start_at = time.monotonic()
+
+        def all_ready() -> bool:
+            self.tend()
+            return all(child.up and child.ready() for child in self._children)
+
+        if not processes.wait_until(all_ready, seconds=seconds):
+            down = [child.name for child in self._children if not child.ready()]
+            raise processes.ProcessFailed(f"not up again: {', '.join(down)}")
+
+    def stop(self) -> None:
+        """TERM to all, the last first, then KILL."""
+        for child in reversed(self._children):
+            if child.paused_until is not None:
+                self._resume(child)
+            if child.run is not None:
+                processes.ask_to_stop(child.run)
+        deadline = time.monotonic() + STOP_WAIT
+        for child in reversed(self._children):
+            if child.run is not None:
+                left = max(deadline - time.monotonic(), 0.1)
+                processes.stop(child.run, seconds=left)
+        self._children.clear()
+
+    def _resume(self, child: Child) -> None:
+        _signal(child, signal.SIGCONT)
+        child.paused_until = None
+
+
+def _run(child: Child) -> None:
+    child.run = processes.start(
+        child.command, environment=child.environment, log=child.log
+    )
+    child.start_at = None
+    child.starts += 1
+
+
+def _signal(child: Child, number: int) -> None:
+    """To all that belongs to it: a web process has a worker process of its own."""
+    assert child.run is not None
+    try:
+        os.killpg(child.run.pid, number)
+    except ProcessLookupError:
+        pass  # it has died meanwhile, and will be started again

@@ -1,0 +1,180 @@
+"""Carries the schedule out, and writes down what it did and when."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+import requests
+from redis import Redis as RedisClient
+from redis.exceptions import RedisError
+
+from tests.chaos.keeper import Child, Keeper
+from tests.chaos.plan import Act
+from tests.chaos.replica import ReplicaSet
+from tests.chaos.stack import Redis
+
+#: Seconds for a question of its own to a server.
+TIMEOUT: Final = 2.0
+#: Seconds until an act is tried again that found nothing to break.
+AGAIN: Final = 0.5
+#: Seconds that a killed primary is away: longer than the others need to elect.
+PRIMARY_DOWN: Final = (4.0, 7.0)
+#: Seconds that Redis is away when it is killed.
+REDIS_DOWN: Final = (0.3, 4.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Victims:
+    """What may be broken; a service without MongoDB has none to break."""
+
+    keeper: Keeper
+    redis: Redis
+    providers: Mapping[str, str]
+    mongo: ReplicaSet | None
+
+
+@dataclass(slots=True)
+class Nemesis:
+    """Call ``tick`` often, from the thread that the keeper is used from."""
+
+    victims: Victims
+    random: Random
+    waiting: list[Act]
+    note: Callable[[Mapping[str, Any]], None]  #: takes what was done
+    done: Counter[str] = field(default_factory=Counter)
+    _started: float | None = None
+
+    def tick(self) -> None:
+        """Does what is due; what finds nothing to break comes again soon."""
+        if self._started is None:
+            self._started = time.monotonic()
+        now = time.monotonic() - self._started
+        for act in [act for act in self.waiting if act.at <= now]:
+            self.waiting.remove(act)
+            on = self._perform(act)
+            if on is None:
+                self.waiting.append(Act(now + AGAIN, act.do, act.detail))
+                continue
+            self.done[_counted(act)] += 1
+            self.note({"at": time.time(), "do": act.do, "on": on, **act.detail})
+
+    def heal(self) -> None:
+        """Disarms every fault; the processes are the keeper's."""
+        for url in self.victims.providers.values():
+            requests.delete(f"{url}/_faults", timeout=TIMEOUT)
+
+    def _perform(self, act: Act) -> str | None:
+        """The name of what was broken, or None where nothing was there to break."""
+        try:
+            return _ACTS[act.do](self, **act.detail)
+        except (requests.RequestException, RedisError):
+            return None
+
+    def _kill(self, kind: str) -> str | None:
+        child = self._one_of(kind)
+        if child is not None:
+            self.victims.keeper.kill(child)
+        return _name(child)
+
+    def _pause(self, seconds: float) -> str | None:
+        child = self._one_of("worker")
+        if child is not None:
+            self.victims.keeper.pause(child, seconds=seconds)
+        return _name(child)
+
+    def _flush(self) -> str | None:
+        if self._one_of("redis") is None:
+            return None
+        with RedisClient.from_url(
+            self.victims.redis.url, socket_timeout=TIMEOUT
+        ) as client:
+            client.flushall()
+        return "redis"
+
+    def _lose_redis(self) -> str | None:
+        child = self._one_of("redis")
+        if child is not None:
+            self.victims.keeper.kill(
+                child,
+                down=self.random.uniform(*REDIS_DOWN),
+                before_restart=self.victims.redis.set_aside,
+            )
+        return _name(child)
+
+    def _stop_redis(self, seconds: float) -> str | None:
+        child = self._one_of("redis")
+        if child is not None:
+            self.victims.keeper.pause(child, seconds=seconds)
+        return _name(child)
+
+    def _kill_primary(self) -> str | None:
+        child = self._primary()
+        if child is not None:
+            self.victims.keeper.kill(child, down=self.random.uniform(*PRIMARY_DOWN))
+        return _name(child)
+
+    def _pause_primary(self) -> str | None:
+        child = self._primary()
+        if child is not None:
+            self.victims.keeper.pause(child, seconds=self.random.uniform(*PRIMARY_DOWN))
+        return _name(child)
+
+    def _step_down(self) -> str | None:
+        child, mongo = self._primary(), self.victims.mongo
+        if child is None or mongo is None:
+            return None
+        place = self.victims.keeper.of("mongo").index(child)
+        return child.name if mongo.step_down(place) else None
+
+    def _fault(self, provider: str, fault: Mapping[str, Any]) -> str | None:
+        url = self.victims.providers.get(provider)
+        if url is None:  # a service that has no such provider: break the one it has
+            provider, url = next(iter(self.victims.providers.items()))
+            fault = {**fault, "match": {}} if "match" in fault else fault
+        answer = requests.post(f"{url}/_faults", json=fault, timeout=TIMEOUT)
+        return provider if answer.status_code == 201 else None
+
+    def _primary(self) -> Child | None:
+        """The primary, while all members are up: two of three must stay."""
+        children = self.victims.keeper.of("mongo")
+        if self.victims.mongo is None or not all(child.up for child in children):
+            return None
+        place = self.victims.mongo.primary()
+        return None if place is None else children[place]
+
+    def _one_of(self, kind: str) -> Child | None:
+        up = [child for child in self.victims.keeper.of(kind) if child.up]
+        return self.random.choice(up) if up else None
+
+
+_ACTS: Final[Mapping[str, Callable[..., str | None]]] = {
+    "kill": Nemesis._kill,
+    "pause": Nemesis._pause,
+    "flush": Nemesis._flush,
+    "lose_redis": Nemesis._lose_redis,
+    "stop_redis": Nemesis._stop_redis,
+    "kill_primary": Nemesis._kill_primary,
+    "pause_primary": Nemesis._pause_primary,
+    "step_down": Nemesis._step_down,
+    "fault": Nemesis._fault,
+}
+
+
+def _name(child: Child | None) -> str | None:
+    return child.name if child is not None else None
+
+
+def _counted(act: Act) -> str:
+    """What a report counts it as."""
+    match act.do:
+        case "kill":
+            return f"kill {act.detail['kind']}"
+        case "fault":
+            return f"fault {act.detail['fault']['do']}"
+        case _:
+            return act.do

@@ -1,0 +1,174 @@
+"""What a run does, and when: a schedule that its seed alone decides. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much of everything; acts are spread over ``seconds``."""
+
+    seed: int
+    payments: int
+    rate: float  #: payments a second that the client tries to submit
+    kills: int  #: KILL of a worker, a web or a beat
+    pauses: int  #: STOP of a worker until its leases are past
+    wipes: int  #: of everything in Redis
+    redis_stops: int
+    failovers: int
+    faults: int  #: misbehaviours armed at the providers
+    bound: float  #: seconds after healing until everything must have ended
+    control: int  #: payments for the plain service; 0 leaves it out
+
+    @property
+    def seconds(self) -> float:
+        """How long the load lasts, and the nemesis with it."""
+        return self.payments / self.rate
+
+
+#: At 40 payments a second two cores have room for what restarts cost.
+LONG: Final = Plan(
+    seed=0,
+    payments=20_000,
+    rate=40.0,
+    kills=200,
+    pauses=8,
+    wipes=20,
+    redis_stops=6,
+    failovers=10,
+    faults=120,
+    bound=420.0,
+    control=2_000,
+)
+#: Everything at least twice, in a minute and a half.
+SHORT: Final = Plan(
+    seed=0,
+    payments=900,
+    rate=30.0,
+    kills=10,
+    pauses=1,
+    wipes=2,
+    redis_stops=1,
+    failovers=2,
+    faults=14,
+    bound=90.0,
+    control=0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that the nemesis does, ``at`` so many seconds after the start."""
+
+    at: float
+    do: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Programs that are killed, and how often beside each other.
+KILLED: Final = {"worker": 12, "web": 5, "beat": 3}
+#: Two ways to lose what is in Redis: by a command, and with its disk.
+WIPES: Final = ("flush", "lose_redis")
+FAILOVERS: Final = ("kill_primary", "step_down", "pause_primary")
+#: Seconds: leases end after 15, so another worker has taken over by then.
+PAUSE: Final = 20.0
+#: Where the calls go that faults are armed for; empty is any call.
+PATHS: Final = {
+    "stripe": ("/v1/payment_intents", "/v1/refunds", ""),
+    "paypal": ("/v2/checkout/orders", "/v2/payments", ""),
+}
+#: The first path is the one that most calls take.
+_PATH_WEIGHTS: Final = (6, 2, 2)
+
+
+def _times(random: Random) -> int:
+    return random.randint(1, 12)
+
+
+#: Each kind of fault with its parameters. A delay of up to 14 s is longer than a
+#: worker waits for its answer, so money may move after the worker gave up.
+FAULTS: Final[Sequence[Callable[[Random], dict[str, Any]]]] = (
+    lambda random: {"do": "refuse", "seconds": random.uniform(0.5, 4)},
+    lambda random: {"do": "drop", "times": _times(random)},
+    lambda random: {"do": "commit_then_drop", "times": _times(random)},
+    lambda random: {
+        "do": "delay",
+        "seconds": random.choice([0.5, 2.0, 6.0, 14.0]),
+        "when": random.choice(["before", "after"]),
+        "times": _times(random),
+    },
+    lambda random: {
+        "do": "answer",
+        "status": random.choice([500, 502, 503]),
+        "times": _times(random),
+    },
+    lambda random: {"do": "malformed", "times": _times(random)},
+    lambda random: {
+        "do": "rate_limit",
+        "seconds": random.choice([0, 1, 2]),
+        "times": _times(random),
+    },
+    lambda random: {
+        "do": "replay_500",
+        "when": random.choice(["before", "after"]),
+        "times": random.randint(1, 3),
+    },
+)
+
+
+def schedule(plan: Plan) -> list[Act]:
+    """All acts in order; the same for the same plan."""
+    random = Random(plan.seed)
+    wanted = [
+        *(Act(at, "kill", {"kind": kind}) for at, kind in _kills(plan, random)),
+        *(Act(at, "pause", {"seconds": PAUSE}) for at in _pauses(plan, random)),
+        *(
+            Act(at, WIPES[place % len(WIPES)])
+            for place, at in enumerate(_spread(plan.wipes, plan.seconds, random))
+        ),
+        *(
+            Act(at, "stop_redis", {"seconds": random.uniform(2, 6)})
+            for at in _spread(plan.redis_stops, plan.seconds, random)
+        ),
+        *(
+            Act(at, FAILOVERS[place % len(FAILOVERS)])
+            for place, at in enumerate(_spread(plan.failovers, plan.seconds, random))
+        ),
+        *(
+            Act(at, "fault", _fault(place, random))
+            for place, at in enumerate(_spread(plan.faults, plan.seconds, random))
+        ),
+    ]
+    return sorted(wanted, key=lambda act: act.at)
+
+
+def _kills(plan: Plan, random: Random) -> list[tuple[float, str]]:
+    kinds = list(KILLED)
+    times = _spread(plan.kills, plan.seconds, random)
+    # The first kills are one of each kind, however few there are.
+    rest = random.choices(kinds, list(KILLED.values()), k=len(times))
+    return list(zip(times, [*kinds, *rest]))
+
+
+def _pauses(plan: Plan, random: Random) -> list[float]:
+    """Early enough that the pause ends within the run."""
+    return _spread(plan.pauses, max(plan.seconds - PAUSE, 1.0), random)
+
+
+def _spread(count: int, seconds: float, random: Random) -> list[float]:
+    """``count`` times, one in each equal part of the run, anywhere in it."""
+    return [(place + random.random()) * seconds / count for place in range(count)]
+
+
+def _fault(place: int, random: Random) -> dict[str, Any]:
+    """Every kind in its turn, at a provider by chance; Stripe gets most payments."""
+    provider = random.choices(list(PATHS), (3, 2))[0]
+    fault = FAULTS[place % len(FAULTS)](random)
+    if fault["do"] != "refuse":
+        [path] = random.choices(PATHS[provider], _PATH_WEIGHTS)
+        fault["match"] = {"path": path} if path else {}
+    return {"provider": provider, "fault": fault}

@@ -1,0 +1,172 @@
+"""What a run did and found: for a terminal, for a page, and as JSON. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from bench.machine import Machine
+from tests.chaos.control import Control
+from tests.chaos.invariants import Verdict
+from tests.chaos.outcome import Outcome
+from tests.chaos.plan import Plan
+from tests.chaos.settling import Settling
+
+BEGIN: Final = "<!-- figures: begin, written by make chaos -->"
+END: Final = "<!-- figures: end -->"
+#: With no failure in N trials, the true rate is below 3/N with 95 % confidence.
+RULE_OF_THREE: Final = 3
+#: Violations of one kind that are printed; the JSON has them all.
+SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole run. Counts are by name."""
+
+    command: str
+    machine: Machine
+    plan: Plan
+    seconds: float
+    requests: Mapping[str, int]  #: of the client, by answer
+    done: Mapping[str, int]  #: acts of the nemesis
+    elections: int
+    errors: Mapping[str, int]  #: lines at the level of an error in our logs
+    states: Mapping[str, int]  #: operations in the end
+    settling: Settling
+    verdicts: Sequence[Verdict]
+    outcome: Outcome
+    control: Control | None
+
+    @property
+    def violations(self) -> int:
+        """How many, of all invariants."""
+        return sum(len(verdict.violations) for verdict in self.verdicts)
+
+    @property
+    def bound(self) -> float:
+        """Upper 95 % bound of the rate at which an operation breaks I1."""
+        return RULE_OF_THREE / max(self.verdicts[0].checked, RULE_OF_THREE)
+
+    def acts(self, begin: str) -> int:
+        """How many acts of a kind there were."""
+        return sum(n for name, n in self.done.items() if name.startswith(begin))
+
+    def did(self) -> list[tuple[str, str]]:
+        """What was done to the stack."""
+        kills = {name: self.acts(f"kill {name}") for name in ("worker", "web", "beat")}
+        wipes = self.acts("flush") + self.acts("lose_redis")
+        primary = {
+            name: self.acts(name)
+            for name in ("kill_primary", "step_down", "pause_primary")
+        }
+        return [
+            ("seed", str(self.plan.seed)),
+            ("load", f"{self.plan.payments:,} payments in {self.seconds:.0f} s"),
+            ("requests", _counts(self.requests)),
+            ("programs killed", f"{sum(kills.values())}: {_counts(kills)}"),
+            (
+                "workers paused past their lease",
+                str(self.acts("pause") - primary["pause_primary"]),
+            ),
+            (
+                "Redis wiped",
+                f"{wipes}: {self.acts('flush')} by FLUSHALL,"
+                f" {self.acts('lose_redis')} killed and its disk lost;"
+                f" paused {self.acts('stop_redis')} times",
+            ),
+            (
+                "MongoDB's primary unseated",
+                f"{sum(primary.values())}: {_counts(primary)};"
+                f" {self.elections} elections",
+            ),
+            (
+                "provider faults armed",
+                f"{self.acts('fault')}: "
+                + _counts(
+                    {
+                        name.removeprefix("fault "): count
+                        for name, count in self.done.items()
+                        if name.startswith("fault ")
+                    }
+                ),
+            ),
+        ]
+
+    def found(self) -> list[tuple[str, str, str, str]]:
+        """A row for each invariant."""
+        return [
+            (one.name, one.says, f"{one.checked:,}", str(len(one.violations)))
+            for one in self.verdicts
+        ]
+
+    def ends(self) -> list[tuple[str, str]]:
+        """How it ended."""
+        settling = self.settling
+        rows = [
+            ("operations in the end", _counts(self.states)),
+            (
+                "unsettled at healing",
+                f"{settling.open:,}; {settling.share:.1%} settled within 30 s, the"
+                f" last after {settling.last:.0f} s, {settling.left} never",
+            ),
+            ("accepted, and the provider takes it", _told(self.outcome)),
+            (
+                "a second charge or a lost payment",
+                f"at most {self.bound:.3%} of operations, with 95 % confidence",
+            ),
+            ("errors in our logs", _counts(self.errors) or "none"),
+        ]
+        if self.control is not None:
+            rows.append(
+                (
+                    "the plain service",
+                    f"{_told(self.control.outcome)}, of which at most"
+                    f" {self.control.waiting} may come back after an hour",
+                )
+            )
+        return rows
+
+    def as_json(self) -> str:
+        """All of it."""
+        document: dict[str, Any] = asdict(self)
+        document |= {"violations": self.violations, "bound": self.bound}
+        return json.dumps(document, indent=2)
+
+    def as_markdown(self) -> str:
+        """Tables for a page."""
+        lines = [f"`{self.command}`, {self.machine.told()}.", ""]
+        lines += _table(("what was done", ""), self.did())
+        lines += ["", *_table(("", "invariant", "checked", "violations"), self.found())]
+        lines += ["", *_table(("how it ended", ""), self.ends())]
+        return "\n".join(lines) + "\n"
+
+
+def refreshed(page: str, report: Report) -> str:
+    """``page`` with the report between its markers.
+
+    Raises ValueError where the page has not both of them.
+    """
+    head, begin, rest = page.partition(BEGIN)
+    _, end, foot = rest.partition(END)
+    if not begin or not end:
+        raise ValueError("the page has no place for the figures")
+    return f"{head}{BEGIN}\n{report.as_markdown()}{END}{foot}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _told(outcome: Outcome) -> str:
+    return (
+        f"{outcome.accepted:,}: {outcome.once:,} charged once, {outcome.doubled}"
+        f" twice, {outcome.at_a_person} not and with a person, {outcome.missing} lost"
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))

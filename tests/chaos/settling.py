@@ -1,0 +1,99 @@
+"""How soon everything ends once nothing is broken any more."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+#: Work of the service's own is owed on it.
+OWED: Final = ("queued", "running", "retrying", "unknown")
+#: Seconds that count as soon.
+SOON: Final = 30.0
+#: Seconds between two looks.
+POLL: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Times are in seconds from the healing."""
+
+    open: int  #: payments that were unsettled at some look after it
+    soon: int  #: of them, settled within SOON
+    last: float  #: until the last of those that settled
+    left: int  #: unsettled at the bound
+
+    @property
+    def share(self) -> float:
+        """The part that settled soon; 1 where nothing was open."""
+        return self.soon / self.open if self.open else 1.0
+
+
+def watch_settling(
+    database: Database[dict[str, Any]],
+    *,
+    bound: float,
+    tend: Callable[[], None],
+    quiet: Callable[[], bool],
+    say: Callable[[int, float], None],
+) -> Settling:
+    """Looks until nothing is open and no more is to come (``quiet``), or the bound.
+
+    ``tend`` is called all along; ``say`` is told how many are open, and since when.
+    """
+    started = time.monotonic()
+    seen: set[str] = set()
+    ended: dict[str, float] = {}
+    unsettled: set[str] = set()
+    while (passed := time.monotonic() - started) < bound:
+        try:
+            unsettled = _unsettled(database)
+        except PyMongoError:
+            tend()
+            continue
+        seen |= unsettled
+        for payment_id in seen - unsettled:
+            ended.setdefault(payment_id, passed)
+        for payment_id in unsettled:
+            ended.pop(payment_id, None)
+        say(len(unsettled), passed)
+        if not unsettled and quiet():
+            break
+        until = time.monotonic() + POLL
+        while time.monotonic() < until:
+            tend()
+            time.sleep(POLL / 20)
+    return Settling(
+        open=len(seen),
+        soon=sum(after <= SOON for after in ended.values()),
+        last=max(ended.values(), default=0.0),
+        left=len(unsettled),
+    )
+
+
+def states(database: Database[dict[str, Any]]) -> Counter[str]:
+    """How many operations are in each state."""
+    rows = database.payments.aggregate(
+        [
+            {"$unwind": "$operations"},
+            {
+                "$group": {
+                    "_id": {"kind": "$operations.kind", "state": "$operations.state"},
+                    "count": {"$sum": 1},
+                }
+            },
+        ]
+    )
+    return Counter(
+        {f"{row['_id']['kind']} {row['_id']['state']}": row["count"] for row in rows}
+    )
+
+
+def _unsettled(database: Database[dict[str, Any]]) -> set[str]:
+    found = database.payments.find({"operations.state": {"$in": OWED}}, {"_id": 1})
+    return {document["_id"] for document in found}

@@ -1,0 +1,153 @@
+"""The whole stack under test: three MongoDBs, Redis, two simulators, the programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from runtime.settings import Settings
+from runtime.stack import embedded, homes, initialise, probe, processes
+from runtime.stack.process_table import PROGRAMS, program_process
+from tests.chaos import replica
+from tests.chaos.keeper import Child, Keeper
+from tests.chaos.replica import ReplicaSet
+
+LOOPBACK: Final = "127.0.0.1"
+#: How many of each program run.
+COUNTS: Final = {"web": 2, "worker": 3, "beat": 2, "exporter": 1}
+#: Seconds that a provider takes for a call.
+LATENCY: Final = 0.08
+SIMULATORS: Final = ("stripe", "paypal")
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """The broker and its folder."""
+
+    url: str
+    folder: Path
+
+    def set_aside(self) -> None:
+        """Loses its disk, and keeps what was on it to be searched at the end."""
+        number = len(list(self.folder.parent.glob(f"{self.folder.name}.lost-*")))
+        self.folder.rename(self.folder.with_name(f"{self.folder.name}.lost-{number}"))
+        self.folder.mkdir(mode=0o700)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs, and where."""
+
+    home: Path
+    keeper: Keeper
+    webs: Sequence[str]  #: base URLs
+    key: str  #: the demo merchant's API key
+    providers: Mapping[str, str]  #: base URLs by name
+    redis: Redis
+    mongo: ReplicaSet
+    database: str
+
+    @property
+    def logs(self) -> Path:
+        """Where every process writes."""
+        return self.home / "logs"
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Stack]:
+    """A stack that is ready, and stopped at the end whatever happens."""
+    keeper = Keeper()
+    try:
+        replicas, mongods = replica.members(home)
+        redis, broker = redis_server(home)
+        simulators = {name: simulator(name, home) for name in SIMULATORS}
+        providers = {name: url for name, (url, _) in simulators.items()}
+        keeper.start([*mongods, broker, *(child for _, child in simulators.values())])
+        replicas.initiate()
+        for place, member in enumerate(mongods):
+            member.ready = partial(replicas.ready, place)
+        settings = Settings(
+            home=home.resolve(),
+            mongo_url=replicas.url,
+            redis_url=redis.url,
+            stripe_api_base=providers["stripe"],
+            paypal_api_base=providers["paypal"],
+            log_format="json",
+        )
+        initialise.initialise(settings)
+        key = initialise.ensure_demo_key(settings)
+        assert key is not None
+        programs, webs = _programs(settings)
+        keeper.start(programs)
+        yield Stack(
+            home, keeper, webs, key, providers, redis, replicas, settings.database
+        )
+    finally:
+        keeper.stop()
+
+
+def redis_server(home: Path) -> tuple[Redis, Child]:
+    """A Redis that keeps every command of the run in its file, as it was sent."""
+    server = embedded.redis(home, processes.free_port())
+    child = Child(
+        name="redis",
+        kind="redis",
+        command=(*server.command, "--auto-aof-rewrite-percentage", "0"),
+        environment=os.environ,
+        log=server.log,
+        ready=server.ready,
+    )
+    return Redis(server.url, home / "redis"), child
+
+
+def simulator(name: str, home: Path) -> tuple[str, Child]:
+    """A provider's stand-in: its base URL and its process."""
+    port = processes.free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    where = ("--host", LOOPBACK, "--port", str(port), "--latency", str(LATENCY))
+    child = Child(
+        name=name,
+        kind="simulator",
+        command=(sys.executable, "-m", "simulators", name, *where),
+        environment=os.environ,
+        log=homes.folder(home, "logs") / f"{name}.log",
+        ready=partial(probe.ready, f"{url}/_health"),
+    )
+    return url, child
+
+
+def _programs(settings: Settings) -> tuple[list[Child], list[str]]:
+    """The product's programs, and the addresses of its web processes."""
+    found, webs = [], []
+    for program in PROGRAMS:
+        for number in range(1, COUNTS[program.name] + 1):
+            port, name = processes.free_port(), f"{program.name}-{number}"
+            address = f"http://{LOOPBACK}:{port}"
+            if program.name == "web":
+                own = replace(settings, port=port)
+                webs.append(address)
+            else:
+                own = replace(settings, metrics_port=port)
+            process = program_process(
+                program,
+                name=name,
+                environment={**os.environ, **own.environment()},
+                address=address,
+            )
+            found.append(
+                Child(
+                    name=name,
+                    kind=program.name,
+                    command=process.command,
+                    environment=process.environment,
+                    log=homes.folder(settings.home, "logs") / f"{name}.log",
+                    ready=process.ready,
+                )
+            )
+    return found, webs

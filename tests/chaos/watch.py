@@ -1,0 +1,82 @@
+"""Sees every payment change while the run goes on: a change stream over MongoDB."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+import pymongo
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from tests.chaos import evidence
+from tests.chaos.evidence import Sight
+
+#: Milliseconds that one question waits for news.
+WAIT: Final = 500
+#: Seconds until the next try while there is no primary.
+PAUSE: Final = 0.5
+_STAGES: Final[list[dict[str, Any]]] = [
+    {"$match": {"operationType": {"$in": ["insert", "update", "replace"]}}},
+    {
+        "$project": {
+            "fullDocument._id": 1,
+            "fullDocument.version": 1,
+            "fullDocument.told": 1,
+            "fullDocument.operations.id": 1,
+            "fullDocument.operations.state": 1,
+        }
+    },
+]
+
+
+class Watcher:
+    """Collects sights until its block ends; goes on where it was after a fail-over."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._payments = database.payments
+        self._over = threading.Event()
+        self._resume: Any = None
+        self._thread = threading.Thread(target=self._run, name="watcher")
+        self.sights: list[Sight] = []
+
+    def __enter__(self) -> Watcher:
+        # The stream begins before the first payment, or that would not be seen.
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._look(until=self._over)
+            except PyMongoError:
+                self._over.wait(PAUSE)
+
+    def _look(self, until: threading.Event | None = None) -> None:
+        """Reads what there is; with ``until``, goes on until that is set."""
+        with self._payments.watch(
+            _STAGES,
+            full_document="updateLookup",
+            resume_after=self._resume,
+            max_await_time_ms=WAIT,
+        ) as stream:
+            while True:
+                change = stream.try_next()
+                if change is not None and change.get("fullDocument"):
+                    self.sights.append(evidence.sight(change["fullDocument"]))
+                self._resume = stream.resume_token or self._resume
+                if change is None and (until is None or until.is_set()):
+                    return
+
+
+def open_database(url: str, name: str) -> Database[dict[str, Any]]:
+    """The checker's own way to the database: committed data of the primary."""
+    client = pymongo.MongoClient[dict[str, Any]](url, tz_aware=True, timeoutMS=60_000)
+    return client.get_database(
+        name, read_concern=pymongo.read_concern.ReadConcern("majority")
+    )

@@ -1,0 +1,83 @@
+"""What the client asks for: payments that their number and the seed decide. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+#: Methods with their providers and weights. Some are declined by the provider, so that
+#: the checks see payments for which nothing may move.
+METHODS: Final = (
+    ("stripe", "pm_card_visa", 45),
+    ("stripe", "pm_card_mastercard", 10),
+    ("stripe", "pm_card_chargeDeclined", 4),
+    ("stripe", "pm_card_chargeDeclinedInsufficientFunds", 3),
+    ("paypal", "vault_ada", 29),
+    ("paypal", "vault_declined", 3),
+    ("paypal", "vault_refused", 3),
+    ("paypal", "vault_capture_declined", 3),
+)
+#: Methods that the provider always takes.
+GOOD: Final = ("pm_card_visa", "pm_card_mastercard", "vault_ada")
+CURRENCIES: Final = ("USD", "EUR", "GBP", "JPY")
+#: Of a hundred payments, so many are submitted twice at once …
+TWICE: Final = 4
+#: … so many again after their answer, and so many again with another amount.
+AGAIN: Final = 4
+ALTERED: Final = 2
+#: One request in so many brings a card number, and must be refused.
+CARD_EVERY: Final = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One payment that a shop wants made once, however often it asks."""
+
+    number: int
+    key: str
+    body: Mapping[str, Any]
+    again: bool = False  #: asks once more after the answer
+    altered: bool = False  #: asks once more, with another amount
+    refused: bool = False  #: brings a card number
+
+
+def intents(count: int, *, seed: int, word: str, card: str) -> Iterator[Intent]:
+    """``count`` payments and more requests beside them.
+
+    One that is wanted twice at once comes twice in a row. ``word`` is part of every
+    personal text.
+    """
+    for number in range(count):
+        random = Random(f"{seed}-{number}")
+        key = f"order-{number}-{random.randrange(16**8):08x}"
+        chance = random.randrange(100)
+        intent = Intent(
+            number=number,
+            key=key,
+            body=_body(number, random, word),
+            again=chance < AGAIN,
+            altered=AGAIN <= chance < AGAIN + ALTERED,
+        )
+        yield intent
+        if chance >= 100 - TWICE:
+            yield intent
+        if number % CARD_EVERY == CARD_EVERY - 1:
+            body = {**intent.body, "payment_method": card}
+            yield Intent(number, f"{key}-card", body, refused=True)
+
+
+def _body(number: int, random: Random, word: str) -> dict[str, Any]:
+    [(provider, method, _)] = random.choices(METHODS, [row[2] for row in METHODS])
+    return {
+        "amount": random.randint(100, 99_999),
+        "currency": random.choice(CURRENCIES),
+        "provider": provider,
+        "payment_method": method,
+        "reference": f"order-{number}",
+        "description": f"{word} of a description",
+        "metadata": {"note": f"{word} of metadata"},
+        "customer": {"email": f"{word}@example.com"},
+        "return_url": f"https://shop.example/{word}",
+    }
