@@ -47,7 +47,7 @@ class Log:
         text = json.dumps({"at": time.time(), **line})
         with self._writing:
             self.counts["requests"] += 1
-            self.counts[str(line["status"] or "lost")] += 1
+            self.counts[f"answered {line['status']}" if line["status"] else "lost"] += 1
             with self.path.open("a") as file:
                 file.write(f"{text}\n")
 

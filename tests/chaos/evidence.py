@@ -75,6 +75,7 @@ class Payment:
     refunded: int
     version: int
     told: int
+    due_at: datetime | None
     operations: Sequence[Operation]
     timeline: Sequence[Event]
 
@@ -160,6 +161,7 @@ def _payment(document: Mapping[str, Any]) -> Payment:
         refunded=document["refunded"],
         version=document["version"],
         told=document["told"],
+        due_at=document.get("due_at"),
         operations=[
             Operation(one["id"], one["kind"], one["amount"], one["state"])
             for one in document["operations"]

@@ -121,7 +121,8 @@ def everything_ends(evidence: Evidence) -> Iterator[str]:
     for payment in evidence.payments:
         for one in payment.operations:
             if one.state not in ENDED:
-                yield f"{payment.id} {one.id} ({one.kind}): still {one.state}"
+                waits = f"still {one.state}, due at {payment.due_at}"
+                yield f"{payment.id} {one.id} ({one.kind}): {waits}"
 
 
 def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
@@ -178,7 +179,7 @@ def timeline_explains(evidence: Evidence) -> Iterator[str]:
             steps = [
                 (event.data["from"], event.data["to"])
                 for event in payment.timeline
-                if event.data.get("operation") == one.id and "to" in event.data
+                if event.data.get("operation") == one.id and "from" in event.data
             ]
             state = FIRST
             for before, after in steps:

@@ -55,7 +55,7 @@ SHORT: Final = Plan(
     redis_stops=1,
     failovers=2,
     faults=14,
-    bound=90.0,
+    bound=150.0,
     control=0,
 )
 

@@ -71,11 +71,12 @@ def prove(
         machine=this_machine(),
         plan=plan,
         seconds=broken.seconds,
-        requests=log.counts,
-        done=broken.done,
+        requests=dict(log.counts),
+        done=dict(broken.done),
         elections=broken.elections,
-        errors=_errors(running.logs),
-        states=ended,
+        errors=dict(_errors(running.logs)),
+        attempts=dict(_attempts(found)),
+        states=dict(ended),
         settling=broken.settling,
         verdicts=judge(found),
         outcome=outcome.of_product(found),
@@ -154,6 +155,18 @@ def _collect(running: Stack, planted: Canaries, log: Log, watcher: Watcher) -> E
     return found
 
 
+def _attempts(found: Evidence) -> Counter[str]:
+    """Sends, and what came of them: how much the faults were felt."""
+    events = [event for payment in found.payments for event in payment.timeline]
+    counts = Counter(event.type for event in events)
+    answers = Counter(
+        str(event.data["answer"]) for event in events if "answer" in event.data
+    )
+    return Counter({"sent": counts["attempt.sent"]}) + Counter(
+        {"lease expired": counts["lease.expired"], **answers}
+    )
+
+
 def _errors(logs: Path) -> Counter[str]:
     """Lines at the level of an error, by what they say; other words are no lines."""
     found: Counter[str] = Counter()
@@ -164,15 +177,17 @@ def _errors(logs: Path) -> Counter[str]:
             except ValueError:
                 continue
             if isinstance(told, dict) and told.get("level") in ("error", "critical"):
-                found[f"{told.get('event')} {told.get('exception', '')}".strip()] += 1
+                # Libraries go on with the particulars, which differ each time.
+                event = str(told.get("event")).partition(":")[0]
+                found[f"{event} {told.get('exception', '')}".strip()] += 1
     return found
 
 
 def _word(passed: float, asked: Counter[str], done: Counter[str]) -> str:
     kills = sum(count for name, count in done.items() if name.startswith("kill "))
     return (
-        f"{passed:4.0f} s: {asked['requests']} requests, {asked['202']} accepted,"
-        f" {asked['lost'] + asked['503']} lost or refused; {kills} kills,"
+        f"{passed:4.0f} s: {asked['requests']} requests, {asked['answered 202']} accepted,"
+        f" {asked['lost'] + asked['answered 503']} lost or refused; {kills} kills,"
         f" {done['flush'] + done['lose_redis']} wipes, {done.total()} acts"
     )
 

@@ -34,6 +34,7 @@ class Report:
     done: Mapping[str, int]  #: acts of the nemesis
     elections: int
     errors: Mapping[str, int]  #: lines at the level of an error in our logs
+    attempts: Mapping[str, int]  #: sends by what came of them
     states: Mapping[str, int]  #: operations in the end
     settling: Settling
     verdicts: Sequence[Verdict]
@@ -106,6 +107,7 @@ class Report:
         """How it ended."""
         settling = self.settling
         rows = [
+            ("attempts", _counts(self.attempts)),
             ("operations in the end", _counts(self.states)),
             (
                 "unsettled at healing",
