@@ -1,0 +1,1 @@
+"""The checks of the chaos proof, each seen to fail."""

@@ -1,0 +1,248 @@
+"""Each promise's check finds what breaks it, and nothing in a run that kept it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.chaos.evidence import (
+    Event,
+    Evidence,
+    Exchange,
+    Movement,
+    Operation,
+    Payment,
+    Sight,
+)
+from tests.chaos.invariants import INVARIANTS, judge
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+OPERATION = "op_1"
+KEY = f"{OPERATION}-1"
+
+
+def event(seq: int, type: str, seconds: int, **data: Any) -> Event:
+    return Event(seq, type, START + timedelta(seconds=seconds), data)
+
+
+def step(seq: int, type: str, before: str, after: str, **data: Any) -> Event:
+    moved = {"operation": OPERATION, "from": before, "to": after, **data}
+    return event(seq, type, seq, **moved)
+
+
+ACCEPTED = event(1, "payment.accepted", 1)
+SENT = step(2, "attempt.sent", "queued", "running", provider_key=KEY)
+SUCCEEDED = step(3, "attempt.answered", "running", "succeeded")
+DECLINED = step(3, "attempt.answered", "running", "declined")
+TIMELINE = (ACCEPTED, SENT, SUCCEEDED)
+
+CHARGE = Operation(OPERATION, "charge", 1999, "succeeded")
+PAID = Payment(
+    id="pay_1",
+    key="order-1",
+    currency="USD",
+    captured=1999,
+    refunded=0,
+    version=3,
+    told=3,
+    due_at=None,
+    operations=(CHARGE,),
+    timeline=TIMELINE,
+)
+FAILED = replace(
+    PAID,
+    captured=0,
+    operations=(replace(CHARGE, state="declined"),),
+    timeline=(ACCEPTED, SENT, DECLINED),
+)
+MOVED = Movement(
+    provider="stripe",
+    kind="charge",
+    key=KEY,
+    operation=OPERATION,
+    amount=1999,
+    currency="USD",
+    at=START + timedelta(seconds=2.5),
+)
+ASKED = Exchange(
+    at=START.timestamp(),
+    key="order-1",
+    status=202,
+    payment="pay_1",
+    altered=False,
+    refused=False,
+    approved=True,
+)
+RUNNING = Sight("pay_1", 2, 2, {OPERATION: "running"})
+ENDED = Sight("pay_1", 3, 3, {OPERATION: "succeeded"})
+KEPT = Evidence(
+    exchanges=(ASKED,),
+    movements=(MOVED,),
+    payments=(PAID,),
+    sights=(RUNNING, ENDED),
+    searched=3,
+)
+
+
+def with_state(state: str) -> Payment:
+    return replace(PAID, operations=(replace(CHARGE, state=state),))
+
+
+def broken(evidence: Evidence) -> dict[str, Sequence[str]]:
+    """The violations by invariant, those without any left out."""
+    verdicts = judge(evidence)
+    return {one.name: one.violations for one in verdicts if one.violations}
+
+
+def test_a_run_that_kept_every_promise_has_no_violation() -> None:
+    assert broken(KEPT) == {}
+    assert [verdict.name for verdict in judge(KEPT)] == [f"I{n}" for n in range(1, 9)]
+    assert all(verdict.checked for verdict in judge(KEPT))
+
+
+def test_a_failed_payment_for_which_nothing_moved_keeps_every_promise() -> None:
+    assert broken(Evidence(exchanges=(ASKED,), payments=(FAILED,))) == {}
+
+
+#: What is planted, by what it breaks.
+PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "charged twice": ("I1", {"movements": (MOVED, MOVED)}),
+    "succeeded without a charge": ("I1", {"movements": ()}),
+    "failed, and charged": ("I1", {"payments": (FAILED,)}),
+    "dead, and charged": ("I1", {"payments": (with_state("dead"),)}),
+    "another amount": ("I1", {"movements": (replace(MOVED, amount=2000),)}),
+    "another currency": ("I1", {"movements": (replace(MOVED, currency="EUR"),)}),
+    "another kind": ("I1", {"movements": (replace(MOVED, kind="refund"),)}),
+    "a charge of nobody's": (
+        "I1",
+        {"movements": (MOVED, replace(MOVED, operation="op_2"))},
+    ),
+    "a charge without a key": (
+        "I1",
+        {"movements": (MOVED, replace(MOVED, operation=None, key=None))},
+    ),
+    "one key, two payments": (
+        "I1",
+        {"exchanges": (ASKED, replace(ASKED, payment="pay_2"))},
+    ),
+    "one key stored twice": ("I1", {"payments": (PAID, replace(PAID, id="pay_2"))}),
+    "another body was taken": ("I1", {"exchanges": (replace(ASKED, altered=True),)}),
+    "a card number was taken": ("I1", {"exchanges": (replace(ASKED, refused=True),)}),
+    "more stored than moved": ("I2", {"payments": (replace(PAID, captured=2999),)}),
+    "a refund that moved nothing": ("I2", {"payments": (replace(PAID, refunded=1),)}),
+    "a currency of nobody's": ("I2", {"movements": (replace(MOVED, currency="EUR"),)}),
+    "an accepted payment is gone": ("I3", {"payments": ()}),
+    "still unknown": ("I3", {"payments": (with_state("unknown"),)}),
+    "gave up": ("I3", {"payments": (with_state("dead"),)}),
+    "a version went back": ("I4", {"sights": (ENDED, replace(RUNNING, told=3))}),
+    "events vanished": ("I4", {"sights": (ENDED, replace(ENDED, told=2))}),
+    "a final state changed": (
+        "I4",
+        {"sights": (replace(ENDED, states={OPERATION: "declined"}), ENDED)},
+    ),
+    "a final operation vanished": (
+        "I4",
+        {"sights": (ENDED, replace(ENDED, states={}))},
+    ),
+    "a payment vanished": ("I4", {"sights": (replace(ENDED, payment="pay_2"),)}),
+    "an end before the last sight": ("I4", {"sights": (replace(ENDED, version=4),)}),
+    "moved from a final state": (
+        "I4",
+        {
+            "payments": (
+                replace(
+                    PAID,
+                    timeline=(
+                        *TIMELINE,
+                        step(4, "attempt.answered", "succeeded", "declined"),
+                    ),
+                ),
+            )
+        },
+    ),
+    "an end nobody was told of": (
+        "I5",
+        {"payments": (replace(PAID, timeline=(ACCEPTED, SENT)),)},
+    ),
+    "an end that was told twice": (
+        "I5",
+        {"payments": (replace(PAID, timeline=(*TIMELINE, SUCCEEDED)),)},
+    ),
+    "an end that is none": ("I5", {"payments": (with_state("unknown"),)}),
+    "a gap in the timeline": (
+        "I6",
+        {"payments": (replace(PAID, timeline=(ACCEPTED, SUCCEEDED)),)},
+    ),
+    "fewer events than told": ("I6", {"payments": (replace(PAID, told=4),)}),
+    "a state that was not told": ("I6", {"payments": (with_state("declined"),)}),
+    "a step from elsewhere": (
+        "I6",
+        {
+            "payments": (
+                replace(
+                    PAID,
+                    timeline=(
+                        ACCEPTED,
+                        SENT,
+                        step(3, "attempt.answered", "unknown", "succeeded"),
+                    ),
+                ),
+            )
+        },
+    ),
+    "a call that was not written down": (
+        "I7",
+        {"movements": (replace(MOVED, key=f"{OPERATION}-2"),)},
+    ),
+    "written down after the money moved": (
+        "I7",
+        {"movements": (replace(MOVED, at=START),)},
+    ),
+    "a secret in a log": ("I8", {"leaks": ("logs/web-1.log has the API key",)}),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_violation_is_found(planted: str) -> None:
+    name, changes = PLANTED[planted]
+    assert name in broken(replace(KEPT, **changes))
+
+
+def test_every_check_has_a_planted_violation() -> None:
+    assert {name for name, _ in PLANTED.values()} == {one.name for one in INVARIANTS}
+
+
+def test_a_resend_after_the_charge_counts_by_its_first_send() -> None:
+    again = step(3, "attempt.sent", "unknown", "unknown", provider_key=KEY)
+    timeline = (
+        ACCEPTED,
+        step(2, "attempt.sent", "queued", "running", provider_key=KEY),
+        replace(again, seq=4, at=START + timedelta(seconds=9)),
+    )
+    found = replace(KEPT, payments=(replace(PAID, timeline=timeline),))
+    assert "I7" not in broken(found)
+
+
+def test_a_correction_that_is_told_may_move_a_final_state() -> None:
+    corrected = step(4, "operation.corrected", "succeeded", "declined")
+    payment = replace(
+        FAILED, version=4, told=4, timeline=(*TIMELINE, corrected), captured=0
+    )
+    seen = (ENDED, Sight("pay_1", 4, 4, {OPERATION: "declined"}))
+    found = Evidence(payments=(payment,), sights=seen)
+    assert broken(found) == {}
+
+
+def test_what_a_person_must_decide_is_left_out_of_the_sums() -> None:
+    review = step(3, "operation.escalated", "running", "review")
+    payment = replace(
+        PAID,
+        captured=0,
+        operations=(replace(CHARGE, state="review"),),
+        timeline=(ACCEPTED, SENT, review),
+    )
+    assert broken(replace(KEPT, payments=(payment,), sights=())) == {}

@@ -1,0 +1,76 @@
+"""What a run does is decided by its seed, and spread over its length."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from simulators.faults import parse_fault
+from tests.chaos.outcome import Outcome, outcome
+from tests.chaos.evidence import Exchange
+from tests.chaos.plan import FAILOVERS, FAULTS, KILLED, LONG, SHORT, Plan, schedule
+from tests.chaos.workload import intents
+
+CARD = "4242424242424242"
+
+
+@pytest.mark.parametrize("plan", [LONG, SHORT])
+def test_a_plan_does_everything_it_promises(plan: Plan) -> None:
+    acts = schedule(replace(plan, seed=7))
+    counts = Counter(act.do for act in acts)
+    assert counts["kill"] == plan.kills
+    assert counts["flush"] + counts["lose_redis"] == plan.wipes
+    assert sum(counts[name] for name in FAILOVERS) == plan.failovers
+    assert counts["fault"] == plan.faults
+    killed = {act.detail["kind"] for act in acts if act.do == "kill"}
+    assert killed == set(KILLED)
+    kinds = {act.detail["fault"]["do"] for act in acts if act.do == "fault"}
+    assert len(kinds) == len(FAULTS)
+    assert acts == sorted(acts, key=lambda act: act.at)
+    assert 0 <= acts[0].at <= acts[-1].at <= plan.seconds
+
+
+def test_the_same_seed_does_the_same_and_another_does_not() -> None:
+    assert schedule(replace(SHORT, seed=7)) == schedule(replace(SHORT, seed=7))
+    assert schedule(replace(SHORT, seed=7)) != schedule(replace(SHORT, seed=8))
+    drawn = list(intents(50, seed=7, word="canary", card=CARD))
+    assert drawn == list(intents(50, seed=7, word="canary", card=CARD))
+    assert drawn != list(intents(50, seed=8, word="canary", card=CARD))
+
+
+def test_every_fault_is_one_that_the_simulators_take() -> None:
+    for act in schedule(replace(LONG, seed=7)):
+        if act.do == "fault":
+            parse_fault(dict(act.detail["fault"]))
+
+
+def test_a_load_has_payments_of_every_kind() -> None:
+    drawn = list(intents(1000, seed=7, word="canary", card=CARD))
+    keys = Counter(intent.key for intent in drawn)
+    assert any(count == 2 for count in keys.values())
+    assert any(intent.again for intent in drawn)
+    assert any(intent.altered for intent in drawn)
+    cards = [intent for intent in drawn if intent.refused]
+    assert cards and all(one.body["payment_method"] == CARD for one in cards)
+    assert {one.body["provider"] for one in drawn} == {"stripe", "paypal"}
+    assert len(keys) == 1000 + len(cards)
+
+
+def exchange(key: str, status: int | None = 202, *, approved: bool = True) -> Exchange:
+    return Exchange(0.0, key, status, f"pay_{key}", False, False, approved)
+
+
+def test_the_ledger_tells_lost_doubled_and_waiting_payments_apart() -> None:
+    asked = [
+        *map(exchange, ("once", "twice", "lost", "waiting", "charged and waiting")),
+        exchange("once"),
+        exchange("declined", approved=False),
+        exchange("never accepted", 503),
+    ]
+    charged = ["once", "twice", "twice", "charged and waiting"]
+    waiting = frozenset({"waiting", "charged and waiting"})
+    assert outcome(asked, charged, at_a_person=waiting) == Outcome(
+        accepted=5, once=2, doubled=1, missing=1, at_a_person=1
+    )
