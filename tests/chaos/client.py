@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import requests
+from tests.chaos.asking import Asker, Log, Target
+from tests.chaos.workload import FollowUp, Intent
 
-from tests.chaos.workload import Intent
-
-#: Requests open at once: enough for the rate while some wait for a fail-over.
+#: Requests for payments open at once: enough for the rate while some wait for a
+#: fail-over.
 THREADS: Final = 24
-#: Seconds to connect, and to wait for an answer; the service gives up before.
-TIMEOUT: Final = (1.0, 9.0)
-#: Seconds between two tries of one request, and until a shop gives up.
-PAUSE: Final = 0.4
-PATIENCE: Final = 45.0
-#: Answers after which the same request is sent again.
-PASSING: Final = frozenset({429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where payments are submitted: any of ``urls`` is as good."""
-
-    urls: Sequence[str]
-    headers: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class Log:
-    """JSON lines, one for each request; written before anything follows from it."""
-
-    path: Path
-    counts: Counter[str] = field(default_factory=Counter)
-    _writing: threading.Lock = field(default_factory=threading.Lock)
-
-    def write(self, **line: Any) -> None:
-        """One request and what came of it."""
-        text = json.dumps({"at": time.time(), **line})
-        with self._writing:
-            self.counts["requests"] += 1
-            self.counts[f"answered {line['status']}" if line["status"] else "lost"] += 1
-            with self.path.open("a") as file:
-                file.write(f"{text}\n")
+#: Payments whose follow-ups are pursued at once; most of the time they wait.
+DESKS: Final = 24
+#: Seconds that follow-ups of a payment are pursued for.
+FOLLOW: Final = 90.0
+#: Seconds between two looks for work.
+PAUSE: Final = 0.1
 
 
 class Client:
@@ -64,36 +35,44 @@ class Client:
         self._rate = rate
         self._started = time.monotonic()
         self._over = threading.Event()
+        self._paid: deque[tuple[Intent, str]] = deque()
+        self._followed: set[str] = set()
         self.log = log
-        self._threads = [
+        self._lanes = [
             threading.Thread(target=self._lane, args=(lane,), name=f"client-{lane}")
             for lane in range(THREADS)
+        ]
+        self._desks = [
+            threading.Thread(target=self._desk, args=(desk,), name=f"desk-{desk}")
+            for desk in range(DESKS)
         ]
 
     def __enter__(self) -> Client:
         self._started = time.monotonic()
-        for thread in self._threads:
+        for thread in (*self._lanes, *self._desks):
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        for thread in self._threads:
+        for thread in (*self._lanes, *self._desks):
             thread.join()
+
+    def paying(self) -> bool:
+        """Whether payments are still submitted."""
+        return any(thread.is_alive() for thread in self._lanes)
 
     def done(self) -> bool:
         """Whether every request has its answer, or was given up."""
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in (*self._lanes, *self._desks))
 
     def _lane(self, lane: int) -> None:
-        with requests.Session() as session:
-            session.trust_env = False
-            session.headers.update(self._target.headers)
+        with Asker(self._target, self.log, self._over) as asker:
             for place, intent in self._drawn():
                 wait = self._started + place / self._rate - time.monotonic()
                 if self._over.wait(max(wait, 0.0)):
                     return
-                self._pursue(session, intent, lane + place)
+                self._pursue(asker, intent, lane + place)
 
     def _drawn(self) -> Iterator[tuple[int, Intent]]:
         while True:
@@ -103,71 +82,61 @@ class Client:
                 return
             yield drawn
 
-    def _pursue(self, session: requests.Session, intent: Intent, turn: int) -> None:
-        """The same request at one web after another until there is an answer."""
-        status = self._insist(session, intent, intent.body, turn)
-        if status == 202 and intent.again:
-            self._insist(session, intent, intent.body, turn + 1)
-        if status == 202 and intent.altered:
+    def _pursue(self, asker: Asker, intent: Intent, turn: int) -> None:
+        """The payment, and what else its shop asks at once."""
+        told = {"pays": True, "refused": intent.refused}
+        paid = asker.insist(intent.key, "", intent.body, turn, **told, altered=False)
+        if paid is None:
+            return
+        if intent.again:
+            asker.insist(intent.key, "", intent.body, turn + 1, **told, altered=False)
+        if intent.altered:
             body = {**intent.body, "amount": intent.body["amount"] + 1}
-            self._insist(session, intent, body, turn)
+            asker.insist(intent.key, "", body, turn, **told, altered=True)
+        if intent.steps:
+            with self._drawing:
+                if intent.key not in self._followed:
+                    self._followed.add(intent.key)
+                    self._paid.append((intent, paid))
 
-    def _insist(
-        self,
-        session: requests.Session,
-        intent: Intent,
-        body: Mapping[str, Any],
-        turn: int,
-    ) -> int | None:
-        """The definite answer's status, or None where the shop gave up."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and not self._over.is_set():
-            url = self._target.urls[turn % len(self._target.urls)]
-            status = self._ask(session, intent, body, url)
-            if status is not None and status not in PASSING:
-                return status
-            turn += 1
-            self._over.wait(PAUSE)
-        self.log.counts["given up"] += 1
-        return None
+    def _desk(self, desk: int) -> None:
+        """Follow-ups, until no more payments come that could have some."""
+        with Asker(self._target, self.log, self._over) as asker:
+            while not self._over.is_set():
+                last = not self.paying()
+                try:
+                    intent, payment = self._paid.popleft()
+                except IndexError:
+                    if last:
+                        return
+                    self._over.wait(PAUSE)
+                    continue
+                self._follow(asker, intent, payment, desk)
 
-    def _ask(
-        self,
-        session: requests.Session,
-        intent: Intent,
-        body: Mapping[str, Any],
-        url: str,
-    ) -> int | None:
-        asked: dict[str, Any] = {"key": intent.key, "url": url, "body": body}
-        asked |= {"altered": body is not intent.body, "refused": intent.refused}
-        started = time.monotonic()
-        try:
-            answer = session.post(
-                url,
-                data=json.dumps(body),
-                headers={
-                    "Idempotency-Key": intent.key,
-                    "Content-Type": "application/json",
-                },
-                timeout=TIMEOUT,
-            )
-        except requests.RequestException as error:
-            lost = type(error).__name__
-            self.log.write(**asked, status=None, lost=lost, seconds=_since(started))
-            return None
-        self.log.write(
-            **asked,
-            status=answer.status_code,
-            id=_id(answer),
-            seconds=_since(started),
-        )
-        return answer.status_code
+    def _follow(self, asker: Asker, intent: Intent, payment: str, turn: int) -> None:
+        deadline = time.monotonic() + FOLLOW
+        for place, step in enumerate(intent.steps):
+            wait = place > 0 or not intent.hasty
+            if wait and not asker.ended(payment, turn, deadline=deadline):
+                self.log.count("follow-ups given up")
+                return
+            wanted = [
+                (f"{intent.key}-{place}-{number}", one)
+                for number, one in enumerate(step)
+            ]
+            with ThreadPoolExecutor(len(step)) as pool:
+                for number, (key, one) in enumerate(wanted):
+                    body = _body(intent, one)
+                    path = f"/{payment}/{one.call}"
+                    pool.submit(self._request, key, path, body, turn + number)
+
+    def _request(self, key: str, path: str, body: Mapping[str, Any], turn: int) -> None:
+        with Asker(self._target, self.log, self._over) as asker:
+            told = {"pays": False, "refused": False, "altered": False}
+            asker.insist(key, path, body, turn, **told)
 
 
-def _id(answer: requests.Response) -> str | None:
-    """The payment that a 202 names."""
-    return str(answer.json()["id"]) if answer.status_code == 202 else None
-
-
-def _since(started: float) -> float:
-    return round(time.monotonic() - started, 3)
+def _body(intent: Intent, one: FollowUp) -> dict[str, Any]:
+    if one.part is None:
+        return {}
+    return {"amount": intent.body["amount"] * one.part // 100}

@@ -21,7 +21,8 @@ from redis import Redis as RedisClient
 from bench import peer
 from runtime.stack import homes, probe, processes
 from tests.chaos import stack
-from tests.chaos.client import Client, Log, Target
+from tests.chaos.asking import Log, Target
+from tests.chaos.client import Client
 from tests.chaos.evidence import exchanges, movements
 from tests.chaos.keeper import Child, Keeper
 from tests.chaos.nemesis import Nemesis, Victims
@@ -74,7 +75,7 @@ def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Control:
             waiting = int(broker.hlen(UNACKED)) + int(broker.llen(QUEUE))
         charged = [one.key for one in found if one.key is not None]
         asked = exchanges(log.path, good=GOOD)
-        return Control(outcome(asked, charged, at_a_person=frozenset()), waiting)
+        return Control(outcome(asked, charged, as_said=frozenset()), waiting)
 
 
 def _scaled(plan: Plan) -> Plan:

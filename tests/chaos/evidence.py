@@ -26,6 +26,7 @@ class Exchange:
     key: str
     status: int | None  #: None: the answer was lost
     payment: str | None  #: the id that a 202 named
+    pays: bool  #: asked for a payment, not for a follow-up of one
     altered: bool  #: had another body than the key's first request
     refused: bool  #: brought a card number
     approved: bool  #: has a method that the provider takes
@@ -50,8 +51,11 @@ class Operation:
 
     id: str
     kind: str
-    amount: int
+    key: str  #: the idempotency key of the request that made it
+    amount: int  #: that was asked for
+    moved: int  #: that we say has moved
     state: str
+    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,11 @@ class Payment:
     """As the database has it; amounts in minor units."""
 
     id: str
-    key: str
     currency: str
     captured: int
     refunded: int
     version: int
     told: int
-    due_at: datetime | None
     operations: Sequence[Operation]
     timeline: Sequence[Event]
 
@@ -111,9 +113,10 @@ def exchanges(log: Path, *, good: Sequence[str]) -> list[Exchange]:
                 key=line["key"],
                 status=line["status"],
                 payment=line.get("id"),
+                pays=line["pays"],
                 altered=line["altered"],
                 refused=line["refused"],
-                approved=line["body"]["payment_method"] in good,
+                approved=line["body"].get("payment_method") in good,
             )
             for line in map(json.loads, lines)
         ]
@@ -155,15 +158,21 @@ def sight(document: Mapping[str, Any]) -> Sight:
 def _payment(document: Mapping[str, Any]) -> Payment:
     return Payment(
         id=document["_id"],
-        key=document["idempotency_key"],
         currency=document["currency"],
         captured=document["captured"],
         refunded=document["refunded"],
         version=document["version"],
         told=document["told"],
-        due_at=document.get("due_at"),
         operations=[
-            Operation(one["id"], one["kind"], one["amount"], one["state"])
+            Operation(
+                id=one["id"],
+                kind=one["kind"],
+                key=one["origin"]["idempotency_key"],
+                amount=one["amount"],
+                moved=one.get("moved", 0),
+                state=one["state"],
+                due_at=one.get("due_at"),
+            )
             for one in document["operations"]
         ],
         timeline=[

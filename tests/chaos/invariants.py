@@ -21,8 +21,6 @@ ENDED: Final = FINAL | {"review"}
 NOTHING: Final = FINAL - {"succeeded"} | {"dead"}
 #: The one event that may move a final state: a later fact, told as such.
 CORRECTION: Final = "operation.corrected"
-#: How an operation begins.
-FIRST: Final = "queued"
 #: What a movement adds to the money that the merchant has.
 SIGN: Final = {"charge": 1, "capture": 1, "refund": -1, "authorize": 0, "void": 0}
 
@@ -48,40 +46,38 @@ class Verdict:
 
 
 def one_effect(evidence: Evidence) -> Iterator[str]:
-    """One movement for what succeeded, none for what failed, one payment a key."""
+    """One movement for what succeeded, none for what failed, one operation a key."""
     moved = _by_operation(evidence)
     for payment in evidence.payments:
         for one in payment.operations:
             yield from _effect(payment, one, moved.pop(one.id, []))
     for operation, strays in moved.items():
         yield f"{operation}: {len(strays)} movements, and no such operation is stored"
-    ids: dict[str, set[str]] = defaultdict(set)
     for exchange in evidence.exchanges:
-        if exchange.status != 202 or exchange.payment is None:
-            continue
-        ids[exchange.key].add(exchange.payment)
-        if exchange.altered:
+        if exchange.status == 202 and exchange.altered:
             yield f"{exchange.key}: another body was taken under the same key"
-        if exchange.refused:
+        if exchange.status == 202 and exchange.refused:
             yield f"{exchange.key}: a card number was taken"
+    ids = _accepted(evidence)
     for key, named in ids.items():
         if len(named) > 1:
             yield f"{key}: one key, and {len(named)} payments: {sorted(named)}"
-    keys = Counter(payment.key for payment in evidence.payments)
+    keys = Counter(one.key for _, one in _operations(evidence))
     for key, count in keys.items():
         if count > 1:
-            yield f"{key}: stored {count} times"
+            yield f"{key}: one key, and {count} operations"
 
 
 def _effect(
     payment: Payment, one: Operation, movements: Sequence[Movement]
 ) -> Iterator[str]:
     named = f"{payment.id} {one.id} ({one.kind}, {one.state})"
+    called_off = one.kind == "void" and payment.operations[0].state == "canceled"
     if len(movements) > 1:
         yield f"{named}: moved money {len(movements)} times"
-    if one.state == "succeeded" and not movements:
+    if one.state == "succeeded" and not movements and not called_off:
         yield f"{named}: nothing moved at the provider"
-    if one.state in NOTHING and movements:
+    if (one.state in NOTHING or called_off) and movements:
         yield f"{named}: the provider moved {movements[0].amount}"
     for movement in movements:
         if (movement.kind, movement.currency) != (one.kind, payment.currency):
@@ -92,12 +88,10 @@ def _effect(
 
 def money_agrees(evidence: Evidence) -> Iterator[str]:
     """Per currency the providers' sum is ours; what is not known yet aside."""
-    states = {
-        one.id: one.state for payment in evidence.payments for one in payment.operations
-    }
+    states = {one.id: one.state for _, one in _operations(evidence)}
     moved: Counter[str] = Counter()
     for movement in evidence.movements:
-        if states.get(movement.operation or "", FIRST) in FINAL:
+        if states.get(movement.operation or "") in FINAL:
             moved[movement.currency] += SIGN[movement.kind] * movement.amount
     said: Counter[str] = Counter()
     for payment in evidence.payments:
@@ -105,24 +99,23 @@ def money_agrees(evidence: Evidence) -> Iterator[str]:
     for currency in sorted(moved.keys() | said.keys()):
         if moved[currency] != said[currency]:
             yield f"{currency}: {moved[currency]} moved, {said[currency]} is stored"
+    for payment in evidence.payments:
+        if payment.refunded > payment.captured:
+            sums = f"{payment.captured} captured, {payment.refunded} refunded"
+            yield f"{payment.id}: {sums}"
 
 
 def everything_ends(evidence: Evidence) -> Iterator[str]:
     """What was accepted is stored, and what is stored has ended."""
-    stored = {payment.id for payment in evidence.payments}
-    accepted = {
-        exchange.payment: exchange.key
-        for exchange in evidence.exchanges
-        if exchange.status == 202 and exchange.payment is not None
-    }
-    for payment_id, key in accepted.items():
-        if payment_id not in stored:
-            yield f"{key}: {payment_id} was answered with 202 and is not stored"
-    for payment in evidence.payments:
-        for one in payment.operations:
-            if one.state not in ENDED:
-                waits = f"still {one.state}, due at {payment.due_at}"
-                yield f"{payment.id} {one.id} ({one.kind}): {waits}"
+    stored = {(payment.id, one.key) for payment, one in _operations(evidence)}
+    for key, named in _accepted(evidence).items():
+        for payment_id in named:
+            if (payment_id, key) not in stored:
+                yield f"{key}: was answered with 202, and {payment_id} does not have it"
+    for payment, one in _operations(evidence):
+        if one.state not in ENDED:
+            waits = f"still {one.state}, due at {one.due_at}"
+            yield f"{payment.id} {one.id} ({one.kind}): {waits}"
 
 
 def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
@@ -155,18 +148,16 @@ def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
 
 def ends_are_told_once(evidence: Evidence) -> Iterator[str]:
     """One event tells of each final state, and of no other."""
-    for payment in evidence.payments:
-        corrected = _corrected(payment)
-        for one in payment.operations:
-            ends = [
-                event
-                for event in payment.timeline
-                if event.data.get("operation") == one.id
-                and event.data.get("to") in FINAL
-            ]
-            wanted = int(one.state in FINAL)
-            if one.id not in corrected and len(ends) != wanted:
-                yield f"{payment.id} {one.id} ({one.state}): {len(ends)} final events"
+    for payment, one in _operations(evidence):
+        if one.id in _corrected(payment):
+            continue
+        ends = [
+            after
+            for before, after in _steps(payment, one)
+            if after in FINAL and before != after
+        ]
+        if ends != [one.state] * (one.state in FINAL):
+            yield f"{payment.id} {one.id} ({one.state}): told as {ends}"
 
 
 def timeline_explains(evidence: Evidence) -> Iterator[str]:
@@ -175,19 +166,27 @@ def timeline_explains(evidence: Evidence) -> Iterator[str]:
         numbers = [event.seq for event in payment.timeline]
         if numbers != list(range(1, payment.told + 1)):
             yield f"{payment.id}: told {payment.told}, numbered {numbers}"
-        for one in payment.operations:
-            steps = [
-                (event.data["from"], event.data["to"])
-                for event in payment.timeline
-                if event.data.get("operation") == one.id and "from" in event.data
-            ]
-            state = FIRST
-            for before, after in steps:
-                if before != state:
-                    yield f"{payment.id} {one.id}: {state}, then from {before}"
-                state = after
-            if state != one.state:
-                yield f"{payment.id} {one.id}: is {one.state}, was told {state}"
+    for payment, one in _operations(evidence):
+        state: str | None = None
+        for before, after in _steps(payment, one):
+            if before != state:
+                yield f"{payment.id} {one.id}: {state}, then from {before}"
+            state = after
+        if state != one.state:
+            yield f"{payment.id} {one.id}: is {one.state}, was told {state}"
+
+
+def _steps(payment: Payment, one: Operation) -> Iterator[tuple[str | None, str]]:
+    """From where to where each event of an operation leads; it begins nowhere.
+
+    An event that names no state before has left it as it was, but for the first.
+    """
+    first = True
+    for event in payment.timeline:
+        if event.data.get("operation") == one.id and "to" in event.data:
+            to = event.data["to"]
+            yield event.data.get("from", None if first else to), to
+            first = False
 
 
 def written_before_sent(evidence: Evidence) -> Iterator[str]:
@@ -215,9 +214,9 @@ def nothing_leaks(evidence: Evidence) -> Iterator[str]:
 INVARIANTS: Final = (
     Invariant(
         "I1",
-        "one effect for what succeeded, none for what failed, one payment a key",
+        "one effect for what succeeded, none for what failed, one operation a key",
         one_effect,
-        lambda found: sum(len(one.operations) for one in found.payments),
+        lambda found: len(list(_operations(found))),
     ),
     Invariant(
         "I2",
@@ -229,7 +228,7 @@ INVARIANTS: Final = (
         "I3",
         "everything accepted or stored has ended or is a person's",
         everything_ends,
-        lambda found: len(found.payments),
+        lambda found: len(list(_operations(found))),
     ),
     Invariant(
         "I4",
@@ -241,7 +240,7 @@ INVARIANTS: Final = (
         "I5",
         "each end is told by one event",
         ends_are_told_once,
-        lambda found: sum(len(one.operations) for one in found.payments),
+        lambda found: len(list(_operations(found))),
     ),
     Invariant(
         "I6",
@@ -270,6 +269,21 @@ def judge(evidence: Evidence) -> list[Verdict]:
         Verdict(one.name, one.says, one.count(evidence), list(one.check(evidence)))
         for one in INVARIANTS
     ]
+
+
+def _operations(evidence: Evidence) -> Iterator[tuple[Payment, Operation]]:
+    for payment in evidence.payments:
+        for one in payment.operations:
+            yield payment, one
+
+
+def _accepted(evidence: Evidence) -> dict[str, set[str]]:
+    """The payments that a 202 has named, by key."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for exchange in evidence.exchanges:
+        if exchange.status == 202 and exchange.payment is not None:
+            found[exchange.key].add(exchange.payment)
+    return found
 
 
 def _by_operation(evidence: Evidence) -> dict[str, list[Movement]]:

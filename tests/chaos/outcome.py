@@ -17,43 +17,38 @@ class Outcome:
     once: int  #: charged once
     doubled: int
     missing: int  #: never charged, and nobody was told to look
-    at_a_person: int  #: never charged, and waiting for a person's decision
+    as_said: int  #: never charged, and we say so: called off, or with a person
 
 
 def outcome(
     exchanges: Sequence[Exchange],
     charged: Iterable[str],
     *,
-    at_a_person: frozenset[str],
+    as_said: frozenset[str],
 ) -> Outcome:
-    """``charged`` has a key for each charge; ``at_a_person`` are keys, too."""
-    accepted = {one.key for one in exchanges if one.status == 202 and one.approved}
+    """``charged`` has a key for each charge; ``as_said`` are keys, too."""
+    accepted = {
+        one.key for one in exchanges if one.status == 202 and one.approved and one.pays
+    }
     counts = Counter(charged)
     uncharged = {key for key in accepted if not counts[key]}
     return Outcome(
         accepted=len(accepted),
         once=sum(counts[key] == 1 for key in accepted),
         doubled=sum(counts[key] > 1 for key in accepted),
-        missing=len(uncharged - at_a_person),
-        at_a_person=len(uncharged & at_a_person),
+        missing=len(uncharged - as_said),
+        as_said=len(uncharged & as_said),
     )
 
 
 def of_product(evidence: Evidence) -> Outcome:
     """The same of our own payments: keys are found by the operations."""
-    keys = {
-        one.id: payment.key
-        for payment in evidence.payments
-        for one in payment.operations
-    }
+    firsts = [payment.operations[0] for payment in evidence.payments]
+    keys = {one.id: one.key for one in firsts}
     charged = [
         keys.get(movement.operation or "", "unknown")
         for movement in evidence.movements
         if movement.kind in ("charge", "authorize")
     ]
-    waiting = frozenset(
-        payment.key
-        for payment in evidence.payments
-        if any(one.state == "review" for one in payment.operations)
-    )
-    return outcome(evidence.exchanges, charged, at_a_person=waiting)
+    said = frozenset(one.key for one in firsts if one.state in ("review", "canceled"))
+    return outcome(evidence.exchanges, charged, as_said=said)

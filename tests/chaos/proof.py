@@ -14,7 +14,8 @@ from typing import Any, Final
 from bench.machine import this_machine
 from tests.chaos import canaries, evidence, outcome, stack
 from tests.chaos.canaries import Canaries
-from tests.chaos.client import Client, Log, Target
+from tests.chaos.asking import Log, Target
+from tests.chaos.client import Client
 from tests.chaos.control import Control
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import judge
@@ -106,7 +107,7 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
     database = open_database(running.mongo.url, running.database)
     with Client(target, wanted, rate=plan.rate, log=log) as client:
         word_at = started
-        while not client.done() or nemesis.waiting:
+        while client.paying() or nemesis.waiting:
             now = time.monotonic()
             if now - started > plan.seconds * LATE:
                 break
@@ -185,8 +186,9 @@ def _errors(logs: Path) -> Counter[str]:
 
 def _word(passed: float, asked: Counter[str], done: Counter[str]) -> str:
     kills = sum(count for name, count in done.items() if name.startswith("kill "))
+    accepted = asked["answered 202"]
     return (
-        f"{passed:4.0f} s: {asked['requests']} requests, {asked['answered 202']} accepted,"
+        f"{passed:4.0f} s: {asked['requests']} requests, {accepted} accepted,"
         f" {asked['lost'] + asked['answered 503']} lost or refused; {kills} kills,"
         f" {done['flush'] + done['lose_redis']} wipes, {done.total()} acts"
     )

@@ -166,7 +166,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _told(outcome: Outcome) -> str:
     return (
         f"{outcome.accepted:,}: {outcome.once:,} charged once, {outcome.doubled}"
-        f" twice, {outcome.at_a_person} not and with a person, {outcome.missing} lost"
+        f" twice, {outcome.as_said} not, as we say, {outcome.missing} lost"
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
@@ -32,6 +32,48 @@ CARD_EVERY: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A later request for a payment: ``call`` is the last part of its path.
+
+    ``part`` is the hundredths of the payment's amount; None leaves the amount out.
+    """
+
+    call: str
+    part: int | None = None
+
+
+#: Requests of one step are made at once; a step waits until the one before has ended.
+Steps = Sequence[Sequence[FollowUp]]
+
+_CAPTURE: Final = FollowUp("captures")
+_VOID: Final = FollowUp("void")
+_REFUND: Final = FollowUp("refunds")
+
+#: What becomes of a payment later, with weights, by whether it is only authorized.
+#: Some ask for more than there is at once: one of them must be refused.
+CHARGED: Final[Sequence[tuple[int, Steps]]] = (
+    (80, ()),
+    (6, ((_REFUND,),)),
+    (4, ((FollowUp("refunds", 30),), (FollowUp("refunds", 70),))),
+    (4, ((FollowUp("refunds", 60), FollowUp("refunds", 60)),)),
+    (4, ((FollowUp("refunds", 40), FollowUp("refunds", 40)),)),
+)
+AUTHORIZED: Final[Sequence[tuple[int, Steps]]] = (
+    (30, ((_CAPTURE,),)),
+    (15, ((FollowUp("captures", 60),), (_CAPTURE,))),
+    (15, ((FollowUp("captures", 50),), (_VOID,))),
+    (15, ((_VOID,),)),
+    (10, ((_CAPTURE, _VOID),)),
+    (10, ((_CAPTURE,), (_REFUND, FollowUp("refunds", 50)))),
+    (5, ()),
+)
+#: Of a hundred payments, so many are only authorized, …
+MANUAL: Final = 20
+#: … and so many are called off at once, before or after they were sent.
+CALLED_OFF: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """One payment that a shop wants made once, however often it asks."""
 
@@ -41,6 +83,8 @@ class Intent:
     again: bool = False  #: asks once more after the answer
     altered: bool = False  #: asks once more, with another amount
     refused: bool = False  #: brings a card number
+    hasty: bool = False  #: its first step does not wait for the payment's end
+    steps: Steps = field(default=())
 
 
 def intents(count: int, *, seed: int, word: str, card: str) -> Iterator[Intent]:
@@ -53,12 +97,19 @@ def intents(count: int, *, seed: int, word: str, card: str) -> Iterator[Intent]:
         random = Random(f"{seed}-{number}")
         key = f"order-{number}-{random.randrange(16**8):08x}"
         chance = random.randrange(100)
+        manual = random.randrange(100) < MANUAL
+        hasty = random.randrange(100) < CALLED_OFF
+        body = _body(number, random, word)
+        later = AUTHORIZED if manual else CHARGED
+        [steps] = random.choices([steps for _, steps in later], [n for n, _ in later])
         intent = Intent(
             number=number,
             key=key,
-            body=_body(number, random, word),
+            body={**body, "capture": "manual"} if manual else body,
             again=chance < AGAIN,
             altered=AGAIN <= chance < AGAIN + ALTERED,
+            hasty=hasty,
+            steps=((_VOID,),) if hasty else steps,
         )
         yield intent
         if chance >= 100 - TWICE:

@@ -34,22 +34,28 @@ def step(seq: int, type: str, before: str, after: str, **data: Any) -> Event:
     return event(seq, type, seq, **moved)
 
 
-ACCEPTED = event(1, "payment.accepted", 1)
+ACCEPTED = event(1, "payment.accepted", 1, operation=OPERATION, to="queued")
 SENT = step(2, "attempt.sent", "queued", "running", provider_key=KEY)
 SUCCEEDED = step(3, "attempt.answered", "running", "succeeded")
 DECLINED = step(3, "attempt.answered", "running", "declined")
 TIMELINE = (ACCEPTED, SENT, SUCCEEDED)
 
-CHARGE = Operation(OPERATION, "charge", 1999, "succeeded")
+CHARGE = Operation(
+    id=OPERATION,
+    kind="charge",
+    key="order-1",
+    amount=1999,
+    moved=1999,
+    state="succeeded",
+    due_at=None,
+)
 PAID = Payment(
     id="pay_1",
-    key="order-1",
     currency="USD",
     captured=1999,
     refunded=0,
     version=3,
     told=3,
-    due_at=None,
     operations=(CHARGE,),
     timeline=TIMELINE,
 )
@@ -68,11 +74,23 @@ MOVED = Movement(
     currency="USD",
     at=START + timedelta(seconds=2.5),
 )
+VOID = replace(CHARGE, id="op_2", kind="void", key="order-1-0", moved=0)
+CALLED_OFF = replace(
+    PAID,
+    captured=0,
+    operations=(replace(CHARGE, state="canceled"), VOID),
+    timeline=(
+        ACCEPTED,
+        step(2, "operation.canceled", "queued", "canceled"),
+        event(3, "operation.accepted", 3, operation="op_2", to="succeeded"),
+    ),
+)
 ASKED = Exchange(
     at=START.timestamp(),
     key="order-1",
     status=202,
     payment="pay_1",
+    pays=True,
     altered=False,
     refused=False,
     approved=True,
@@ -129,13 +147,18 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
         "I1",
         {"exchanges": (ASKED, replace(ASKED, payment="pay_2"))},
     ),
-    "one key stored twice": ("I1", {"payments": (PAID, replace(PAID, id="pay_2"))}),
+    "one key, two operations": ("I1", {"payments": (PAID, replace(PAID, id="pay_2"))}),
+    "called off, and charged": ("I1", {"payments": (CALLED_OFF,)}),
     "another body was taken": ("I1", {"exchanges": (replace(ASKED, altered=True),)}),
     "a card number was taken": ("I1", {"exchanges": (replace(ASKED, refused=True),)}),
     "more stored than moved": ("I2", {"payments": (replace(PAID, captured=2999),)}),
     "a refund that moved nothing": ("I2", {"payments": (replace(PAID, refunded=1),)}),
     "a currency of nobody's": ("I2", {"movements": (replace(MOVED, currency="EUR"),)}),
     "an accepted payment is gone": ("I3", {"payments": ()}),
+    "an accepted operation is gone": (
+        "I3",
+        {"exchanges": (ASKED, replace(ASKED, key="order-1-0"))},
+    ),
     "still unknown": ("I3", {"payments": (with_state("unknown"),)}),
     "gave up": ("I3", {"payments": (with_state("dead"),)}),
     "a version went back": ("I4", {"sights": (ENDED, replace(RUNNING, told=3))}),
@@ -235,6 +258,16 @@ def test_a_correction_that_is_told_may_move_a_final_state() -> None:
     seen = (ENDED, Sight("pay_1", 4, 4, {OPERATION: "declined"}))
     found = Evidence(payments=(payment,), sights=seen)
     assert broken(found) == {}
+
+
+def test_a_payment_that_was_called_off_needs_no_movement() -> None:
+    assert broken(Evidence(exchanges=(ASKED,), payments=(CALLED_OFF,))) == {}
+
+
+def test_an_event_that_moves_nothing_is_no_second_end() -> None:
+    seen = event(4, "look.answered", 4, operation=OPERATION, to="succeeded")
+    payment = replace(PAID, told=4, timeline=(*TIMELINE, seen))
+    assert broken(replace(KEPT, payments=(payment,))) == {}
 
 
 def test_what_a_person_must_decide_is_left_out_of_the_sums() -> None:

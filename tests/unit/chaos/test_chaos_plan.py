@@ -59,7 +59,7 @@ def test_a_load_has_payments_of_every_kind() -> None:
 
 
 def exchange(key: str, status: int | None = 202, *, approved: bool = True) -> Exchange:
-    return Exchange(0.0, key, status, f"pay_{key}", False, False, approved)
+    return Exchange(0.0, key, status, f"pay_{key}", True, False, False, approved)
 
 
 def test_the_ledger_tells_lost_doubled_and_waiting_payments_apart() -> None:
@@ -71,6 +71,6 @@ def test_the_ledger_tells_lost_doubled_and_waiting_payments_apart() -> None:
     ]
     charged = ["once", "twice", "twice", "charged and waiting"]
     waiting = frozenset({"waiting", "charged and waiting"})
-    assert outcome(asked, charged, at_a_person=waiting) == Outcome(
-        accepted=5, once=2, doubled=1, missing=1, at_a_person=1
+    assert outcome(asked, charged, as_said=waiting) == Outcome(
+        accepted=5, once=2, doubled=1, missing=1, as_said=1
     )
