@@ -189,19 +189,22 @@ _PLAIN: Final = (
 
 def _operation(operation: Operation, vault: Vault) -> Document:
     send = operation.send
-    found: Document = {
+    if_set: Document = {
+        **{name: getattr(operation, name) for name in _PLAIN},
+        "send": send and {**asdict(send), "body": vault.seal(send.body)},
+    }
+    return {
         "id": operation.id,
         "kind": operation.kind.value,
+        # 0 where a void calls a payment off that was not sent yet.
         "amount": operation.amount,
         "origin": asdict(operation.origin),
         "owed_from": operation.owed_from,
         "state": operation.state.value,
         "generation": operation.generation,
         "refs": dict(operation.refs),
-        **{name: getattr(operation, name) for name in _PLAIN},
-        "send": send and {**asdict(send), "body": vault.seal(send.body)},
+        **{name: value for name, value in if_set.items() if value},
     }
-    return {name: value for name, value in found.items() if value not in (None, False)}
 
 
 def _as_operation(document: Mapping[str, Any], vault: Vault) -> Operation:

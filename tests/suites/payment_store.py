@@ -18,7 +18,7 @@ from domain.settling import settle
 from domain.outcome import escalate
 from domain.sending import released
 from domain.payment import BELL_GRACE, LEASE, Payment
-from domain.requests import refund
+from domain.requests import refund, void
 from domain.states import State, Status
 from domain.submission import Guard, Mode
 from tests.fakes import pay
@@ -371,6 +371,16 @@ class PaymentStoreSuite(PaymentReadsSuite):
         assert stored is not None
         assert len(stored.operations) == 2
         assert ids_of(store.load_due([paid.id])) == [paid.id]
+
+    def test_a_payment_that_was_called_off_can_be_read(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        [new] = store.insert_many([payment(now=setup.now())])
+        wanted = void(new, id="op_v", origin=origin(), now=setup.now())
+        stored = store.amend(wanted)
+        assert stored is not None
+        assert [one.amount for one in stored.operations] == [1999, 0]
+        assert store.get(SHOP, new.id) == stored
 
     def test_a_key_of_another_payment_is_refused(
         self, store: PaymentStore, setup: Setup
