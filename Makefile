@@ -13,7 +13,7 @@ SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
-	integration contract e2e security coverage bench docs format clean
+	integration contract e2e security chaos-short chaos coverage bench docs format clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -55,6 +55,11 @@ security: setup-dev ## Stage 6: bandit, encryption, hostile input
 	@$(SUITE)
 e2e: setup-dev ## Stage 7: a stack started as a user starts it, faults included
 	@$(SUITE)
+
+chaos-short: setup-dev ## Stage 7: a minute of kills, wipes, fail-overs and faults
+	@mkdir -p build/pytest; $(BIN)/python -m pytest -q --basetemp=build/pytest/$@ tests/chaos
+chaos: setup-dev ## The same for a quarter of an hour, beside a plain Celery service
+	@$(BIN)/python -m tests.chaos
 
 ##@ Develop
 setup-dev: $(VENV)/.dev ## Build .venv with the test and development tools as well

@@ -41,6 +41,7 @@ GATES: Final = (
     Gate("4-5 simulators, API", "contract", "all pass", TESTS),
     Gate("6 security", "security", "no high or medium, all pass", TESTS),
     Gate("7 end to end", "e2e", "all pass", TESTS),
+    Gate("7 end to end", "chaos-short", "all pass", TESTS),
     Gate(
         "2-4 coverage",
         "coverage",
