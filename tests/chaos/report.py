@@ -47,9 +47,10 @@ class Report:
         return sum(len(verdict.violations) for verdict in self.verdicts)
 
     @property
-    def bound(self) -> float:
-        """Upper 95 % bound of the rate at which an operation breaks I1."""
-        return RULE_OF_THREE / max(self.verdicts[0].checked, RULE_OF_THREE)
+    def bound(self) -> float | None:
+        """Upper 95 % bound of the rate of violations; None where there are some."""
+        operations = self.verdicts[0].checked
+        return None if self.violations else RULE_OF_THREE / max(operations, 3)
 
     def acts(self, begin: str) -> int:
         """How many acts of a kind there were."""
@@ -116,8 +117,12 @@ class Report:
             ),
             ("accepted, and the provider takes it", _told(self.outcome)),
             (
-                "a second charge or a lost payment",
-                f"at most {self.bound:.3%} of operations, with 95 % confidence",
+                "operations that break a promise",
+                (
+                    "some did"
+                    if self.bound is None
+                    else f"at most {self.bound:.3%}, with 95 % confidence"
+                ),
             ),
             ("errors in our logs", _counts(self.errors) or "none"),
         ]
