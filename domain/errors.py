@@ -72,6 +72,12 @@ class PaymentNotFound(PaymentsError):
     code = "payment_not_found"
 
 
+class ReplayNotFound(PaymentsError):
+    """There is no such replay."""
+
+    code = "replay_not_found"
+
+
 class StoreUnavailable(PaymentsError):
     """The database did not acknowledge in time; nothing is promised."""
 

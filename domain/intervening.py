@@ -39,6 +39,13 @@ class Intervention:
 
     by: str  #: the API key's id
     reason: str
+    replay: str | None = None  #: the frozen set that the operation was in
+
+    @property
+    def told(self) -> dict[str, str | int]:
+        """What an event says of it."""
+        told: dict[str, str | int] = {"by": self.by, "reason": self.reason}
+        return told if self.replay is None else {**told, "replay_set": self.replay}
 
 
 def replay_of(payment: Payment, operation: Operation, *, now: datetime) -> Replay:
@@ -48,8 +55,7 @@ def replay_of(payment: Payment, operation: Operation, *, now: datetime) -> Repla
         case State.QUEUED | State.RUNNING | State.RETRYING | State.UNKNOWN:
             return Replay.NOTHING
         case State.DEAD:
-            anew = operation.send is None and operation.generation > 1
-            return Replay.NEEDS_REASON if anew else Replay.RESENDS
+            return _of_unsent(operation)
         case State.REVIEW:
             return _of_review(payment, operation, now)
         case State.PENDING | State.REQUIRES_ACTION | State.SUCCEEDED:
@@ -70,7 +76,7 @@ def replayed(
         raise Conflict("work_is_owed", "it is being worked on already")
     if what is Replay.REFUSED:
         raise Conflict("would_move_money_again", "it might move money a second time")
-    event, data = "operation.replayed", {**_told(who), "replay": what.value}
+    event, data = "operation.replayed", {**who.told, "replay": what.value}
     if what is Replay.LOOKS:
         asked = replace(operation, due_at=now, look_since=now, looks=0)
         return payment.told_of(asked, event, now=now, data=data)
@@ -106,21 +112,25 @@ def resolved(
     currency = payment.submission.amount.currency
     moves = verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
     money = Money(operation.amount, currency) if moves else None
-    told = payment.told_of(operation, "operation.judged", now=now, data=_told(who))
-    return applied(
-        told, operation, Answer(verdict, money), "operation.resolved", now=now
-    )
+    answer, event = Answer(verdict, money), "operation.resolved"
+    done = applied(payment, operation, answer, event, now=now, more=who.told)
+    # That a capture or a void came to nothing does not end what is on hold.
+    return done if verdict is Verdict.SUCCEEDED else replace(done, hold=payment.hold)
 
 
 def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:
     """Within the window the same key is safe; after it PayPal has no list to look
     an order up in whose id was never heard."""
-    if operation.send is None or now < operation.send.window_ends_at:
+    if operation.send is None:
+        return _of_unsent(operation)
+    if now < operation.send.window_ends_at:
         return Replay.RESENDS
     paypal = payment.submission.provider is ProviderName.PAYPAL
     lost = paypal and operation is payment.first and not operation.refs
     return Replay.REFUSED if lost else Replay.LOOKS
 
 
-def _told(who: Intervention) -> dict[str, str | int]:
-    return {"by": who.by, "reason": who.reason}
+def _of_unsent(operation: Operation) -> Replay:
+    """Proven not executed; a later generation is a new request to the provider."""
+    anew = operation.send is None and operation.generation > 1
+    return Replay.NEEDS_REASON if anew else Replay.RESENDS

@@ -69,6 +69,7 @@ class Operation:
     look_since: datetime | None = None  #: sends are over; looks began then
     looks: int = 0  #: looks in a row that ended nothing
     waiting_for: str | None = None  #: whom or what it waits for, in words
+    error: str | None = None  #: the code of what went wrong last
 
     @property
     def key(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -32,12 +33,25 @@ def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
 
 
 def applied(
-    payment: Payment, operation: Operation, answer: Answer, event: str, *, now: datetime
+    payment: Payment,
+    operation: Operation,
+    answer: Answer,
+    event: str,
+    *,
+    now: datetime,
+    more: Mapping[str, str | int] | None = None,
 ) -> Payment:
-    """The payment as ``answer`` says it is. Raises IllegalTransition."""
+    """The payment as ``answer`` says it is; ``more`` goes into the event.
+
+    Raises IllegalTransition.
+    """
     after = as_answered(operation, answer, now=now)
     moved = payment.moved(
-        after, answer.verdict.trigger, event, now=now, data=said(answer)
+        after,
+        answer.verdict.trigger,
+        event,
+        now=now,
+        data={**said(answer), **(more or {})},
     )
     return replace(
         moved,
@@ -58,7 +72,16 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
         look_since=None,
         looks=0,
         waiting_for=answer.waiting_for or _WAITS.get(answer.verdict),
+        error=code_of(answer),
     )
+
+
+def code_of(outcome: Answer | ProviderError) -> str | None:
+    """The code of what went wrong, the bank's before the provider's; None of a yes."""
+    if isinstance(outcome, ProviderError):
+        return outcome.detail
+    failure = outcome.failure
+    return (failure.decline_code or failure.code) if failure else None
 
 
 def escalate(
@@ -73,7 +96,9 @@ def escalate(
 
     ``request_id`` is the provider's name of the call that led there.
     """
-    after = replace(operation, due_at=None, waiting_for=f"an operator: {why}")
+    after = replace(
+        operation, due_at=None, waiting_for=f"an operator: {why}", error=why
+    )
     data: dict[str, str | int] = {"why": why}
     if request_id is not None:
         data["provider_request_id"] = request_id
@@ -82,15 +107,10 @@ def escalate(
 
 def said(outcome: Answer | ProviderError) -> dict[str, str | int]:
     """What an event says of ``outcome``, without what was not given."""
-    if isinstance(outcome, Answer):
-        failure = outcome.failure
-        answer: str = outcome.verdict.value
-        code = (failure.decline_code or failure.code) if failure else None
-    else:
-        answer, code = outcome.code, outcome.detail
+    answer = outcome.verdict.value if isinstance(outcome, Answer) else outcome.code
     found = {
         "answer": answer,
-        "code": code,
+        "code": code_of(outcome),
         "provider_request_id": outcome.request_id,
     }
     return {name: value for name, value in found.items() if value is not None}

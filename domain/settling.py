@@ -79,6 +79,7 @@ def _look_next(
         looks=0,
         due_at=now,
         waiting_for=f"a look at {payment.submission.provider}: {why}",
+        error=why,
     )
     return payment.moved(
         after, Trigger.OUTCOME_UNKNOWN, "attempt.answered", now=now, data=data
@@ -113,6 +114,7 @@ def _unsettled(
         attempts=operation.attempts - 1 + spent,
         due_at=due_at,
         waiting_for=words.format(payment.submission.provider),
+        error=error.detail,
     )
     return payment.moved(after, trigger, "attempt.answered", now=now, data=said(error))
 

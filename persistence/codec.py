@@ -183,7 +183,7 @@ def decode_event(document: Mapping[str, Any]) -> Event:
 #: Fields of an operation that are stored as they are, and only where they are set.
 _PLAIN: Final = (
     *("due_at", "moved", "target", "final", "attempts", "started_at"),
-    *("look_since", "looks", "waiting_for"),
+    *("look_since", "looks", "waiting_for", "error"),
 )
 
 

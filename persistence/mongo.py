@@ -48,6 +48,12 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"open": {"$exists": True}},
     ),
     IndexModel(
+        # What waits for a person, of all merchants; a payment on its way is not in it.
+        [("open", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
+        name="stuck",
+        partialFilterExpression={"open": {"$in": ["dead", "review"]}},
+    ),
+    IndexModel(
         [("merchant", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
         name="newest",
     ),
@@ -76,6 +82,22 @@ WORKER_INDEXES: Final = [
     IndexModel([("at", ASCENDING)], name="gone", expireAfterSeconds=600)
 ]
 KEY_INDEXES: Final = [IndexModel([("merchant", ASCENDING)], name="merchant")]
+REPLAY_INDEXES: Final = [
+    IndexModel(
+        [("next_at", ASCENDING)],
+        name="running",
+        partialFilterExpression={"next_at": {"$exists": True}},
+    )
+]
+ITEM_INDEXES: Final = [
+    IndexModel([("replay", ASCENDING), ("number", ASCENDING)], name="items"),
+    IndexModel(
+        [("replay", ASCENDING), ("came", ASCENDING), ("number", ASCENDING)],
+        name="left",
+    ),
+    # The payments' timelines and the set's sums stay; the single items need not.
+    IndexModel([("at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
+]
 
 
 def connect(url: str, database: str) -> Database[Document]:
@@ -106,6 +128,8 @@ def create_indexes(database: Database[Document]) -> None:
         database.payments.create_indexes(PAYMENT_INDEXES)
         database.workers.create_indexes(WORKER_INDEXES)
         database.api_keys.create_indexes(KEY_INDEXES)
+        database.replays.create_indexes(REPLAY_INDEXES)
+        database.replay_items.create_indexes(ITEM_INDEXES)
 
 
 def ping(database: Database[Document]) -> dict[str, Any]:

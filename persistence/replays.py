@@ -1,0 +1,231 @@
+"""Replays on MongoDB: one document a set, one small document an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
+from pymongo.database import Database
+
+from domain.intervening import Replay
+from domain.payment import Payment
+from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage, Sum
+from domain.states import STUCK, State
+from domain.submission import Mode, ProviderName
+from persistence.codec import Document, decode
+from persistence.mongo import answering
+from persistence.vault import Vault
+
+#: Items in one insert: some hundred kilobytes.
+_CHUNK: Final = 1_000
+#: How long a set's turn lasts: its rate is counted by the second.
+_TURN: Final = {"$add": ["$$NOW", 1_000]}
+
+
+class MongoOperatorView:
+    """An OperatorView of ``mode``; what it reads is bounded by its indexes."""
+
+    def __init__(self, database: Database[Document], vault: Vault, mode: Mode) -> None:
+        self._payments = database.payments
+        self._vault = vault
+        self._mode = mode.value
+
+    def found(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
+        """See OperatorView."""
+        wanted: Document = {
+            "mode": self._mode,
+            "operations": {"$elemMatch": _operation(search)},
+        }
+        if search.states <= STUCK:
+            # The field has the most urgent state of a payment: review comes first.
+            wanted["open"] = {"$in": sorted(STUCK)}
+        if search.merchant is not None:
+            wanted["merchant"] = search.merchant
+        if search.provider is not None:
+            wanted["provider"] = search.provider.value
+        created = _between(search.created_from, search.created_before, "$lt")
+        if created:
+            wanted["created_at"] = created
+        named = {"$in": list(search.ids)} if search.ids else {}
+        older = {"$lt": before} if before is not None else {}
+        if named or older:
+            wanted["_id"] = {**named, **older}
+        return self._read(wanted, limit)
+
+    def known(self, ids: Sequence[str]) -> list[Payment]:
+        """See OperatorView."""
+        return self._read({"_id": {"$in": list(ids)}, "mode": self._mode}, len(ids))
+
+    def _read(self, wanted: Document, limit: int) -> list[Payment]:
+        with answering():
+            found = self._payments.find(wanted, {"timeline": 0})
+            newest = list(found.sort("_id", DESCENDING).limit(limit))
+        return [decode(document, self._vault) for document in newest]
+
+
+class MongoReplays:
+    """The Replays of ``mode``."""
+
+    def __init__(self, database: Database[Document], mode: Mode) -> None:
+        self._replays = database.replays
+        self._items = database.replay_items
+        self._mode = mode.value
+
+    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+        """See Replays. The set comes last, so nobody finds a part of one."""
+        with answering():
+            for start in range(0, len(items), _CHUNK):
+                chunk = items[start : start + _CHUNK]
+                documents = [_encode_item(replay, item) for item in chunk]
+                self._items.bulk_write([InsertOne(one) for one in documents])
+            self._replays.insert_one(_encode(replay))
+
+    def get(self, replay_id: str) -> ReplaySet | None:
+        """See Replays."""
+        with answering():
+            found = self._replays.find_one({"_id": replay_id, "mode": self._mode})
+        return None if found is None else _decode(found)
+
+    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+        """See Replays."""
+        fields: Document = {
+            name: {"$literal": value}
+            for name, value in _encode(replay).items()
+            if name in ("stage", "run", "canceled_by", "ended_at")
+        }
+        running = replay.stage is Stage.RUNNING
+        fields["next_at"] = "$$NOW" if running else "$$REMOVE"
+        with answering():
+            result = self._replays.update_one(
+                {"_id": replay.id, "stage": was.value}, [{"$set": fields}]
+            )
+        return bool(result.matched_count)
+
+    def turn(self) -> ReplaySet | None:
+        """See Replays. The server's clock counts, and whoever writes first has it."""
+        waiting = {
+            "next_at": {"$exists": True},
+            "$expr": {"$lte": ["$next_at", "$$NOW"]},
+            "mode": self._mode,
+            "stage": Stage.RUNNING.value,
+        }
+        with answering():
+            found = self._replays.find_one_and_update(
+                waiting,
+                [{"$set": {"next_at": _TURN}}],
+                sort=[("next_at", ASCENDING)],
+            )
+        return None if found is None else _decode(found)
+
+    def items(
+        self, replay_id: str, *, after: int, limit: int, left: bool = False
+    ) -> list[Item]:
+        """See Replays."""
+        wanted: Document = {"replay": replay_id, "number": {"$gt": after}}
+        if left:
+            wanted["came"] = None
+        with answering():
+            found = self._items.find(wanted).sort("number", ASCENDING).limit(limit)
+            return [_decode_item(document) for document in found]
+
+    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+        """See Replays."""
+        updates = [
+            UpdateOne(
+                {"_id": _item_id(replay_id, number), "came": None},
+                {"$set": {"came": came.value}},
+            )
+            for number, came in verdicts.items()
+        ]
+        if updates:
+            with answering():
+                self._items.bulk_write(updates, ordered=False)
+
+    def progress(self, replay_id: str) -> Mapping[Came, int]:
+        """See Replays. Counted by index alone."""
+        counted: list[dict[str, Any]] = [
+            {"$match": {"replay": replay_id, "came": {"$in": sorted(Came)}}},
+            {"$group": {"_id": "$came", "count": {"$sum": 1}}},
+        ]
+        with answering():
+            rows = list(self._items.aggregate(counted))
+        return {Came(row["_id"]): row["count"] for row in rows}
+
+
+def _operation(search: Search) -> Document:
+    wanted: Document = {"state": {"$in": sorted(search.states)}}
+    if search.error is not None:
+        wanted["error"] = search.error
+    amount = _between(search.amount_from, search.amount_to, "$lte")
+    return {**wanted, "amount": amount} if amount else wanted
+
+
+def _between(
+    first: datetime | int | None, last: datetime | int | None, until: str
+) -> Document:
+    bounds = {"$gte": first, until: last}
+    return {name: value for name, value in bounds.items() if value is not None}
+
+
+def _encode(replay: ReplaySet) -> Document:
+    return {
+        "_id": replay.id,
+        "mode": replay.mode.value,
+        "by": replay.by,
+        "created_at": replay.created_at,
+        "search": dict(replay.search),
+        "sums": [{**asdict(one), "what": one.what.value} for one in replay.sums],
+        "stage": replay.stage.value,
+        "run": replay.run and asdict(replay.run),
+        "canceled_by": replay.canceled_by,
+        "ended_at": replay.ended_at,
+    }
+
+
+def _decode(document: Mapping[str, Any]) -> ReplaySet:
+    run = document["run"]
+    return ReplaySet(
+        id=document["_id"],
+        mode=Mode(document["mode"]),
+        by=document["by"],
+        created_at=document["created_at"],
+        search=document["search"],
+        sums=tuple(
+            Sum(**{**one, "what": Replay(one["what"])}) for one in document["sums"]
+        ),
+        stage=Stage(document["stage"]),
+        run=run and Run(**run),
+        canceled_by=document["canceled_by"],
+        ended_at=document["ended_at"],
+    )
+
+
+def _item_id(replay_id: str, number: int) -> str:
+    return f"{replay_id}:{number}"
+
+
+def _encode_item(replay: ReplaySet, item: Item) -> Document:
+    return {
+        **asdict(item),
+        "_id": _item_id(replay.id, item.number),
+        "replay": replay.id,
+        "at": replay.created_at,
+        "state": item.state.value,
+        "what": item.what.value,
+        "provider": item.provider.value,
+        "came": item.came and item.came.value,
+    }
+
+
+def _decode_item(document: Mapping[str, Any]) -> Item:
+    plain = ("number", "payment", "operation", "version", "amount", "currency")
+    return Item(
+        **{name: document[name] for name in (*plain, "merchant")},
+        state=State(document["state"]),
+        what=Replay(document["what"]),
+        provider=ProviderName(document["provider"]),
+        came=document["came"] and Came(document["came"]),
+    )
