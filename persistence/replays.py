@@ -53,15 +53,19 @@ class MongoOperatorView:
         older = {"$lt": before} if before is not None else {}
         if named or older:
             wanted["_id"] = {**named, **older}
-        return self._read(wanted, limit)
+        # One that gives them in order; the planner may find another one shorter today.
+        hint = "stuck" if "open" in wanted else "newest" if search.merchant else None
+        return self._read(wanted, limit, hint=None if search.ids else hint)
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView."""
         return self._read({"_id": {"$in": list(ids)}, "mode": self._mode}, len(ids))
 
-    def _read(self, wanted: Document, limit: int) -> list[Payment]:
+    def _read(
+        self, wanted: Document, limit: int, hint: str | None = None
+    ) -> list[Payment]:
         with answering():
-            found = self._payments.find(wanted, {"timeline": 0})
+            found = self._payments.find(wanted, {"timeline": 0}, hint=hint)
             newest = list(found.sort("_id", DESCENDING).limit(limit))
         return [decode(document, self._vault) for document in newest]
 

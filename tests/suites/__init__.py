@@ -3,5 +3,8 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.suites.payment_store", "tests.suites.payment_reads", "tests.suites.setup"
+    "tests.suites.payment_store",
+    "tests.suites.payment_reads",
+    "tests.suites.setup",
+    "tests.suites.replays",
 )

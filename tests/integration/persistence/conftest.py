@@ -27,7 +27,7 @@ def indexed_db(mongo_url: str) -> Iterator[Database[Document]]:
 @pytest.fixture
 def payments_db(indexed_db: Database[Document]) -> Database[Document]:
     """The same, emptied."""
-    for name in ("payments", "workers", "api_keys", "merchants"):
+    for name in indexed_db.list_collection_names():
         indexed_db[name].delete_many({})
     return indexed_db
 

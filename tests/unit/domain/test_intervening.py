@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import pytest
@@ -14,7 +15,7 @@ from domain.intervening import Intervention, Replay, replay_of, replayed, resolv
 from domain.operation import PROOF_AFTER
 from domain.outcome import escalate
 from domain.payment import Payment
-from domain.requests import void
+from domain.requests import capture, void
 from domain.retry import TRANSIENT
 from domain.sending import looking
 from domain.settling import settle
@@ -139,9 +140,9 @@ def test_a_person_says_what_became_of_a_review(
 ) -> None:
     done = resolved(REVIEW, REVIEW.first, verdict, WHO, now=NOW)
     assert (done.status, done.captured) == (status, taken)
-    judged, told = done.news[-2:]
-    assert (judged.type, judged.data["by"]) == ("operation.judged", "key_1")
-    assert told.type == "operation.resolved"
+    [told] = done.news
+    assert (told.type, told.data["by"]) == ("operation.resolved", "key_1")
+    assert (told.data["answer"], told.data["reason"]) == (verdict, WHO.reason)
 
 
 def test_a_void_that_a_person_saw_moves_no_money() -> None:
@@ -149,6 +150,30 @@ def test_a_void_that_a_person_saw_moves_no_money() -> None:
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     done = resolved(review, review.operations[-1], Verdict.SUCCEEDED, WHO, now=NOW)
     assert (done.status, done.operations[-1].moved) == (Status.VOIDED, 0)
+
+
+@pytest.mark.parametrize("kind", ["capture", "void"])
+def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
+    asks = {"capture": partial(capture, amount=None, final=False), "void": void}
+    asked = stored(asks[kind](authorized(), id="op_2", origin=origin(), now=NOW))
+    assert TRANSIENT.within is not None
+    late = NOW + TRANSIENT.within
+    dead = stored(settle(sending(asked), NotSent(), now=late, jitter=1))
+    assert (dead.operations[-1].state, dead.capturable) == (State.DEAD, 0)
+    done = resolved(dead, dead.operations[-1], Verdict.CANCELED, WHO, now=late)
+    assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
+
+
+def test_a_replay_of_a_set_names_it() -> None:
+    who, dead = replace(WHO, replay="rpl_1"), _dead()
+    again = replayed(dead, dead.first, who, now=MUCH_LATER)
+    assert again.news[-1].data["replay_set"] == "rpl_1"
+
+
+def test_what_went_wrong_last_is_on_the_operation() -> None:
+    assert [one.first.error for one in (REVIEW, _dead(), captured())] == [
+        *("odd", NotSent.code, None),
+    ]
 
 
 def test_a_dead_letter_can_only_be_discarded() -> None:

@@ -1,0 +1,126 @@
+"""Implementers of the operators' ports in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain.errors import StoreUnavailable
+from domain.payment import Payment
+from domain.replaying import Came, Item, ReplaySet, Search, Stage
+from domain.submission import Mode
+from tests.fakes import MemoryStore
+
+
+class MemoryView:
+    """An OperatorView of what ``store`` has of ``mode``."""
+
+    def __init__(self, store: MemoryStore, mode: Mode = Mode.TEST) -> None:
+        self._store = store
+        self._mode = mode
+
+    def found(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
+        """See OperatorView."""
+        found = [
+            one
+            for one in self._all()
+            if (before is None or one.id < before)
+            and search.picked(one)
+            and _matches(search, one)
+        ]
+        return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+
+    def known(self, ids: Sequence[str]) -> list[Payment]:
+        """See OperatorView."""
+        return [one for one in self._all() if one.id in ids]
+
+    def _all(self) -> list[Payment]:
+        return [one for one in self._store.everything() if one.mode is self._mode]
+
+
+class MemoryReplays:
+    """The Replays of one mode; ``clock`` measures their turns."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.away = False
+        self._clock = clock
+        self._sets: dict[str, ReplaySet] = {}
+        self._next: dict[str, datetime] = {}
+        self._items: dict[str, dict[int, Item]] = {}
+        self._lock = threading.RLock()
+
+    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+        """See Replays."""
+        with self._lock:
+            self._sets[replay.id] = replay
+            self._items[replay.id] = {item.number: item for item in items}
+
+    def get(self, replay_id: str) -> ReplaySet | None:
+        """See Replays."""
+        return self._sets.get(replay_id)
+
+    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+        """See Replays."""
+        with self._lock:
+            if self._sets[replay.id].stage is not was:
+                return False
+            self._sets[replay.id] = replay
+            self._next[replay.id] = self._clock()
+            return True
+
+    def turn(self) -> ReplaySet | None:
+        """See Replays."""
+        if self.away:
+            raise StoreUnavailable
+        now = self._clock()
+        with self._lock:
+            waiting = [
+                one
+                for one in self._sets.values()
+                if one.stage is Stage.RUNNING and self._next[one.id] <= now
+            ]
+            if not waiting:
+                return None
+            first = min(waiting, key=lambda one: self._next[one.id])
+            self._next[first.id] = now + timedelta(seconds=1)
+            return first
+
+    def items(
+        self, replay_id: str, *, after: int, limit: int, left: bool = False
+    ) -> list[Item]:
+        """See Replays."""
+        with self._lock:
+            found = [
+                item
+                for number, item in sorted(self._items.get(replay_id, {}).items())
+                if number > after and not (left and item.came)
+            ]
+        return found[:limit]
+
+    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+        """See Replays."""
+        with self._lock:
+            items = self._items[replay_id]
+            for number, came in verdicts.items():
+                if items[number].came is None:
+                    items[number] = replace(items[number], came=came)
+
+    def progress(self, replay_id: str) -> Mapping[Came, int]:
+        """See Replays."""
+        with self._lock:
+            items = self._items.get(replay_id, {}).values()
+            return Counter(item.came for item in items if item.came is not None)
+
+
+def _matches(search: Search, payment: Payment) -> bool:
+    made = payment.created_at
+    return (
+        search.provider in (None, payment.submission.provider)
+        and search.merchant in (None, payment.merchant)
+        and (search.created_from is None or made >= search.created_from)
+        and (search.created_before is None or made < search.created_before)
+        and (not search.ids or payment.id in search.ids)
+    )

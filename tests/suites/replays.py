@@ -1,0 +1,163 @@
+"""What every OperatorView and every Replays promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from application.ports import OperatorView, PaymentStore, Replays, Scope
+from domain.answer import Answer
+from domain.errors import NeedsReview, ProviderError
+from domain.money import Money
+from domain.payment import Payment
+from domain.replaying import Came, ReplaySet, Run, Search, Stage, frozen, summed
+from domain.settling import settle
+from domain.states import State
+from domain.submission import Mode, ProviderName
+from tests.fakes import pay
+from tests.suites.samples import NOW, SHOP, payment, sending, submission
+
+RIVAL = Scope("rival", Mode.TEST)
+RUN = Run("key_2", "the bank is back", 5, NOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Implementers under test, on one database."""
+
+    store: PaymentStore
+    view: OperatorView
+    replays: Replays
+
+
+def brought(
+    store: PaymentStore,
+    number: int,
+    outcome: Answer | ProviderError | None,
+    *,
+    scope: Scope = SHOP,
+    **fields: Any,
+) -> Payment:
+    """A payment whose first send has come to ``outcome``; None: all was paid."""
+    new = payment(number, asked=submission(**fields), scope=scope, now=NOW)
+    [kept] = store.insert_many([replace(new, created_at=NOW + number * HOUR)])
+    [won] = store.claim_many([sending(kept)])
+    [done] = store.settle_many([settle(won, outcome or pay(won), now=NOW, jitter=1)])
+    return done
+
+
+HOUR = timedelta(hours=1)
+ODD = NeedsReview("odd")
+
+
+class OperatorSuite:
+    """Its subclass's module has a fixture ``office``."""
+
+    @pytest.mark.parametrize(
+        ("search", "numbers"),
+        [
+            (Search(), (4, 3, 1)),
+            (Search(state=State.REVIEW), (4, 3, 1)),
+            (Search(state=State.DEAD), ()),
+            (Search(provider=ProviderName.PAYPAL), (3,)),
+            (Search(error="strange"), (4,)),
+            (Search(merchant="rival"), (4,)),
+            (Search(merchant="shop", state=State.SUCCEEDED), (2,)),
+            (Search(ids=(payment(1).id, payment(2).id)), (1,)),
+            (Search(created_from=NOW + 3 * HOUR), (4, 3)),
+            (Search(created_before=NOW + 3 * HOUR), (1,)),
+            (Search(amount_from=2000), (3,)),
+            (Search(amount_to=1999), (4, 1)),
+        ],
+    )
+    def test_operators_find_what_matches_of_all_merchants(
+        self, office: Office, search: Search, numbers: tuple[int, ...]
+    ) -> None:
+        _four(office.store)
+        expected = [payment(number).id for number in numbers]
+        found = office.view.found(search, before=None, limit=10)
+        assert [one.id for one in found] == expected
+        after = office.view.found(search, before=payment(4).id, limit=1)
+        assert [one.id for one in after] == [
+            one for one in expected if one != payment(4).id
+        ][:1]
+
+    def test_payments_are_known_by_their_ids(self, office: Office) -> None:
+        _four(office.store)
+        ids = [payment(2).id, payment(9).id]
+        assert [one.id for one in office.view.known(ids)] == ids[:1]
+
+    def test_a_set_comes_back_as_it_was_kept(self, office: Office) -> None:
+        kept = _kept(office)
+        assert office.replays.get(kept.id) == kept
+        assert office.replays.get("rpl_9") is None
+        items = office.replays.items(kept.id, after=0, limit=10)
+        assert [item.number for item in items] == [1, 2, 3]
+        assert items == frozen(
+            office.view.found(Search(), before=None, limit=10), Search(), now=NOW
+        )
+        [second] = office.replays.items(kept.id, after=1, limit=1)
+        assert second.number == 2
+
+    def test_a_set_moves_from_the_stage_that_it_is_in_and_no_other(
+        self, office: Office
+    ) -> None:
+        kept = _kept(office)
+        started = kept.started(RUN)
+        assert office.replays.move(started, was=Stage.PREVIEWED)
+        assert not office.replays.move(started, was=Stage.PREVIEWED)
+        assert office.replays.get(kept.id) == started
+
+    def test_a_running_set_is_one_callers_for_a_second(self, office: Office) -> None:
+        kept = _kept(office)
+        assert office.replays.turn() is None
+        office.replays.move(kept.started(RUN), was=Stage.PREVIEWED)
+        assert office.replays.turn() == kept.started(RUN)
+        assert office.replays.turn() is None
+
+    def test_a_canceled_set_has_no_turn(self, office: Office) -> None:
+        kept = _kept(office)
+        office.replays.move(kept.started(RUN), was=Stage.PREVIEWED)
+        gone = kept.started(RUN).canceled("key_3", now=NOW)
+        assert office.replays.move(gone, was=Stage.RUNNING)
+        assert office.replays.turn() is None
+        assert office.replays.get(kept.id) == gone
+
+    def test_the_first_verdict_of_an_item_stands(self, office: Office) -> None:
+        kept = _kept(office)
+        office.replays.mark(kept.id, {1: Came.REPLAYED, 2: Came.MOVED_ON})
+        office.replays.mark(kept.id, {1: Came.MOVED_ON})
+        office.replays.mark(kept.id, {})
+        left = office.replays.items(kept.id, after=0, limit=10, left=True)
+        assert [item.number for item in left] == [3]
+        assert office.replays.progress(kept.id) == {
+            Came.REPLAYED: 1,
+            Came.MOVED_ON: 1,
+        }
+
+
+def _four(store: PaymentStore) -> None:
+    """All but the second wait for a person; 3 is PayPal's and large, 4 the rival's."""
+    brought(store, 1, ODD)
+    brought(store, 2, None)
+    brought(store, 3, ODD, provider=ProviderName.PAYPAL, amount=Money(9900, "USD"))
+    brought(store, 4, NeedsReview("strange"), scope=RIVAL)
+
+
+def _kept(office: Office) -> ReplaySet:
+    _four(office.store)
+    found = office.view.found(Search(), before=None, limit=10)
+    items = frozen(found, Search(), now=NOW)
+    kept = ReplaySet(
+        id="rpl_1",
+        mode=Mode.TEST,
+        by="key_1",
+        created_at=NOW,
+        search=Search(provider=ProviderName.STRIPE).told,
+        sums=summed(items),
+    )
+    office.replays.keep(kept, items)
+    return kept

@@ -1,0 +1,21 @@
+"""The fakes that stand in for the operators' ports keep what these promise."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes import MemoryStore
+from tests.operator_fakes import MemoryReplays, MemoryView
+from tests.suites.replays import Office, OperatorSuite
+from tests.suites.samples import NOW
+
+
+@pytest.fixture
+def office() -> Office:
+    """All of it in memory."""
+    store = MemoryStore(lambda: NOW)
+    return Office(store, MemoryView(store), MemoryReplays(lambda: NOW))
+
+
+class TestMemoryOffice(OperatorSuite):
+    """The suite of all implementers."""
