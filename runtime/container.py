@@ -18,6 +18,7 @@ from ulid import ULID
 
 from application import attempt
 from application.gate import SharedGates
+from application.operate import Desk
 from application.ports import Breakers, Gates, JobQueue, PaymentStore
 from domain.errors import StoreUnavailable
 from domain.submission import ProviderName
@@ -29,6 +30,7 @@ from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys
 from persistence.merchants import Merchants
 from persistence.payments import MongoPayments
+from persistence.replays import MongoOperatorView, MongoReplays
 from persistence.vault import KeySource, Pepper, Vault
 from providers.http import Observe
 from providers.limiter import RedisLimiter
@@ -58,6 +60,7 @@ class WebServices:
     hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
     check: Callable[[], dict[str, str]]
     breakers: Breakers
+    desk: Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,10 @@ def web_services(settings: Settings) -> WebServices:
             found["redis"] = "unreachable"
         return found
 
+    store = GroupedPayments(database, vault, holder="web")
     return WebServices(
         settings=settings,
-        store=GroupedPayments(database, vault, holder="web"),
+        store=store,
         queue=bell,
         keys=open_keys(settings, database),
         merchants=Merchants(database),
@@ -104,6 +108,7 @@ def web_services(settings: Settings) -> WebServices:
         hash=open_pepper(settings).hash,
         check=check,
         breakers=MongoBreakers(database),
+        desk=desk(settings, database, store=store, queue=bell),
     )
 
 
@@ -165,6 +170,23 @@ def open_gates(settings: Settings, database: Database[Document], by: str) -> Gat
         watch=metrics.GateMetrics(),
         by=by,
         jitter=random.SystemRandom().random,
+    )
+
+
+def desk(
+    settings: Settings,
+    database: Database[Document],
+    *,
+    store: PaymentStore,
+    queue: JobQueue,
+) -> Desk:
+    """Where operators act, on what is of the deployment's mode."""
+    return Desk(
+        view=MongoOperatorView(database, open_vault(settings), settings.mode),
+        store=store,
+        replays=MongoReplays(database, settings.mode),
+        queue=queue,
+        clock=clock,
     )
 
 

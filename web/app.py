@@ -13,11 +13,13 @@ from runtime import logs
 from runtime.container import WebServices, web_services
 from runtime.settings import Settings
 from web import answers, around, docs, problems
+from web import replay_models as models
 from web.followups import FollowUps
 from web.health import Health
 from web.openapi import Call, application
 from web.parsing import MAX_BODY
 from web.payments import Payments
+from web.replays import Replays
 from web.schemas import (
     CaptureRequest,
     ListQuery,
@@ -78,6 +80,7 @@ def build(services: WebServices) -> Web:
     waiting = Waiting(services.store, capacity=capacity)
     calls = [
         *_payment_calls(Payments(services, waiting), FollowUps(services)),
+        *_replay_calls(Replays(services)),
         *_health_calls(Health(services)),
     ]
     app, document = application(calls)
@@ -160,6 +163,74 @@ def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
             headers={202: _ACCEPTED},
         )
         for name, (view, model) in jobs.items()
+    ]
+
+
+def _replay_calls(replays: Replays) -> list[Call]:
+    operator = (*_KEYED, "role_not_allowed", "card_number_refused")
+    acts = (
+        *operator,
+        *("malformed_json", "body_too_large", "content_type_not_supported"),
+        *("invalid_request", "conflict"),
+    )
+    sets = "/v1/operations/replays"
+    one = f"{sets}/<replay_id>"
+    return [
+        Call(
+            "GET",
+            "/v1/operations/payments",
+            replays.find,
+            answers={200: models.FoundList},
+            problems=(*operator, "invalid_query", "conflict"),
+            takes={"query": models.FoundQuery},
+            tag="operations",
+        ),
+        Call(
+            "POST",
+            "/v1/operations/payments/<payment_id>/resolve",
+            replays.resolve,
+            answers={200: answers.Payment},
+            problems=(*acts, "payment_not_found"),
+            takes={"path": PaymentPath, "body": models.ResolveRequest},
+            tag="operations",
+        ),
+        Call(
+            "POST",
+            sets,
+            replays.preview,
+            answers={201: models.ReplaySet},
+            problems=acts,
+            takes={"body": models.PreviewRequest},
+            headers={201: ("Location",)},
+            tag="operations",
+        ),
+        Call(
+            "GET",
+            one,
+            replays.read,
+            answers={200: models.ReplaySet},
+            problems=(*operator, "replay_not_found", "invalid_query"),
+            takes={"path": models.ReplayPath, "query": models.ReplayQuery},
+            tag="operations",
+        ),
+        Call(
+            "POST",
+            f"{one}/run",
+            replays.run,
+            answers={202: models.ReplaySet},
+            problems=(*acts, "replay_not_found"),
+            takes={"path": models.ReplayPath, "body": models.RunRequest},
+            tag="operations",
+        ),
+        Call(
+            "POST",
+            f"{one}/cancel",
+            replays.cancel,
+            answers={200: models.ReplaySet},
+            problems=(*acts, "replay_not_found"),
+            takes={"path": models.ReplayPath, "body": models.CancelRequest},
+            tag="operations",
+        ),
     ]
 
 

@@ -38,6 +38,17 @@ def may_submit(request: Request, services: WebServices) -> Scope:
     return Scope(key.merchant, key.mode)
 
 
+def may_operate(request: Request, services: WebServices) -> ApiKey:
+    """Who acts on all merchants' payments of a mode: an operator or an admin.
+
+    Raises as ``may_read`` does.
+    """
+    key = _key(request, services)
+    if key.role not in (Role.OPERATOR, Role.ADMIN):
+        raise Problem("role_not_allowed")
+    return key
+
+
 def _key(request: Request, services: WebServices) -> ApiKey:
     """Which key fits is decided by ``ApiKeys.find``, in constant time."""
     given = request.headers.get("Authorization", "")

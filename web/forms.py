@@ -28,6 +28,10 @@ TIME: Final = (
 #: The prefix and a ULID in Crockford's base 32.
 PAYMENT_ID: Final = r"^pay_[0-9A-HJKMNP-TV-Z]{26}$"
 OPERATION_ID: Final = r"^op_[0-9A-HJKMNP-TV-Z]{26}$"
+REPLAY_ID: Final = r"^rpl_[0-9A-HJKMNP-TV-Z]{26}$"
+#: A code of ours or of a provider's.
+CODE: Final = r"^[A-Za-z0-9_.\-]{1,100}$"
+MERCHANT: Final = r"^[!-~]{1,100}$"
 CURSOR: Final = r"^[A-Za-z0-9_\-]{1,64}$"
 
 FORMS: Final[Mapping[str, str]] = {
@@ -39,5 +43,8 @@ FORMS: Final[Mapping[str, str]] = {
     TIME: "must be a time by RFC 3339 with its offset, such as 2030-01-31T12:00:00Z",
     PAYMENT_ID: "must be the id of a payment",
     OPERATION_ID: "must be the id of an operation",
+    REPLAY_ID: "must be the id of a replay",
+    CODE: "must be a code: letters, digits, underscores, points and hyphens",
+    MERCHANT: "must be a merchant's name: visible ASCII characters, no spaces",
     CURSOR: "must be a next_cursor that this list gave",
 }

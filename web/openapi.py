@@ -32,10 +32,11 @@ _ABOUT: Final = (
     " (1999 is $19.99 or 1,999 yen), times are RFC 3339 in UTC, `/v1` only grows.\n\n"
     "Every error is a problem by RFC 9457. Its `code` is one of:\n\n"
 )
+_STATUSES: Final = {200: "OK", 201: "Made", 202: "Durable", 304: "Still the same"}
 #: Headers of answers, by name.
 _HEADERS: Final = {
     "Request-Id": "Names this request in our logs; your own, where you sent a sane one",
-    "Location": "Where to read the payment",
+    "Location": "Where to read what was made",
     "Retry-After": "Seconds",
     "Idempotent-Replayed": "`true` where an earlier request made the payment",
     "ETag": "Changes with the payment",
@@ -88,12 +89,14 @@ def _add(app: OpenAPI, call: Call) -> None:
     setattr(described, "__delay_validate_request__", True)
     summary, _, description = (inspect.getdoc(call.view) or "").partition("\n\n")
     register = {"GET": app.get, "POST": app.post}[call.method]
+    name = f"{call.tag}_{call.view.__name__}"
     register(
         call.rule,
+        endpoint=name,
         tags=[Tag(name=call.tag)],
         summary=summary,
         description=description.replace("\n", " "),
-        operation_id=f"{call.tag}_{call.view.__name__}",
+        operation_id=name,
         security=None if call.open else [{_KEY: []}],
     )(described)
 
@@ -131,7 +134,7 @@ def _responses(call: Call) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, content in call.answers.items():
         found[str(status)] = {
-            "description": {200: "OK", 202: "Durable", 304: "Still the same"}[status],
+            "description": _STATUSES[status],
             "headers": _headers(*call.headers.get(status, ())),
         }
         if isinstance(content, str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from decimal import Decimal, DecimalException
@@ -10,6 +12,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from flask import Request
 from pydantic import ValidationError
 
+from web import forms
 from web.problems import Fault, Problem, invalid
 from web.schemas import Query
 from web.screening import find_card_number, hides_card_number
@@ -69,6 +72,23 @@ def query(request: Request, model: type[Asked]) -> Asked:
         return model.model_validate({name: texts[0] for name, texts in given.items()})
     except ValidationError as error:
         raise invalid(error, "invalid_query") from None
+
+
+def cursor_of(last: str) -> str:
+    """Where a list goes on behind ``last``: opaque, so that nobody builds one."""
+    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def last_of(cursor: str, form: str) -> str:
+    """What ``cursor_of`` hid, of this form. Raises Problem where it hid none."""
+    try:
+        found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        found = ""
+    if not re.fullmatch(form, found):
+        fault = Fault("form", forms.FORMS[forms.CURSOR], parameter="cursor")
+        raise Problem("invalid_query", errors=[fault])
+    return found
 
 
 def idempotency_key(request: Request) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +15,11 @@ from application.ports import Query, Scope
 from domain.errors import PaymentNotFound
 from domain.idempotency import fingerprint
 from domain.operation import Origin
-from domain.payment import Payment
 from domain.submission import Guard, ProviderName
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
-from web.problems import Fault, Problem, invalid
+from web.problems import invalid
 from web.schemas import ListQuery, NoQuery, PaymentRequest, ReadQuery
 from web.waiting import Waiting
 
@@ -93,19 +90,23 @@ class Payments:
         """List payments, newest first."""
         scope = auth.may_read(request, self.services)
         asked = parsing.query(request, ListQuery)
+        before = (
+            parsing.last_of(asked.cursor, forms.PAYMENT_ID) if asked.cursor else None
+        )
         query = Query(
             status=asked.status,
             provider=ProviderName(asked.provider) if asked.provider else None,
             reference=asked.reference,
             created_from=asked.created_from,
             created_before=asked.created_before,
-            before=_id(asked.cursor) if asked.cursor else None,
+            before=before,
             # One more than asked for tells whether there is more.
             limit=asked.limit + 1,
         )
         found = self.services.store.page(scope, query)
         shown = found[: asked.limit]
-        cursor = _cursor(shown[-1]) if len(found) > len(shown) else None
+        more = len(found) > len(shown)
+        cursor = parsing.cursor_of(shown[-1].id) if more else None
         data = [rendering.payment(one) for one in shown]
         return rendering.answer(rendering.page(data, cursor))
 
@@ -155,20 +156,3 @@ def check_id(payment_id: str) -> None:
     """What is no id of ours does not reach the database, nor its logs."""
     if not _PAYMENT_ID.match(payment_id):
         raise PaymentNotFound
-
-
-def _cursor(payment: Payment) -> str:
-    """Opaque, so that nobody builds one."""
-    return base64.urlsafe_b64encode(payment.id.encode()).decode().rstrip("=")
-
-
-def _id(cursor: str) -> str:
-    """The id that ``_cursor`` hid. Raises Problem where it hid none."""
-    try:
-        found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        found = ""
-    if not _PAYMENT_ID.match(found):
-        fault = Fault("form", forms.FORMS[forms.CURSOR], parameter="cursor")
-        raise Problem("invalid_query", errors=[fault])
-    return found

@@ -65,6 +65,7 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     ),
     "not_found": (404, "Not found", "There is nothing at this address."),
     "payment_not_found": (404, "Payment not found", "You have no payment of that id."),
+    "replay_not_found": (404, "Replay not found", "There is no replay of that id."),
     "method_not_allowed": (
         405,
         "Method not allowed",
@@ -80,6 +81,11 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         422,
         "Invalid payment",
         "Fields of the payment are wrong; see errors.",
+    ),
+    "invalid_request": (
+        422,
+        "Invalid request",
+        "Fields of the request are wrong; see errors.",
     ),
     "invalid_query": (
         422,
@@ -99,7 +105,7 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     "conflict": (
         409,
         "Conflict",
-        "The payment is in no state for this; see reason and what it says.",
+        "Things are in no state for this; see reason and what it says.",
     ),
     "reference_in_progress": (
         409,

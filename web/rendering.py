@@ -57,11 +57,11 @@ def payment(found: Payment) -> dict[str, Any]:
             else None
         ),
         "last_error": _failure(found.last_error) if found.last_error else None,
-        "operations": [_operation(one) for one in found.operations],
+        "operations": [operation(one) for one in found.operations],
         "reference": asked.reference,
         "metadata": dict(asked.metadata),
-        "created_at": _time(found.created_at),
-        "updated_at": _time(found.updated_at),
+        "created_at": time(found.created_at),
+        "updated_at": time(found.updated_at),
     }
 
 
@@ -71,12 +71,12 @@ def event(told: Event) -> dict[str, Any]:
         "object": "event",
         "seq": told.seq,
         "type": told.type,
-        "at": _time(told.at),
+        "at": time(told.at),
         "data": dict(told.data),
     }
 
 
-def _operation(one: Operation) -> dict[str, Any]:
+def operation(one: Operation) -> dict[str, Any]:
     unknown = one.send if one.state is State.UNKNOWN else None
     return {
         "id": one.id,
@@ -84,8 +84,8 @@ def _operation(one: Operation) -> dict[str, Any]:
         "amount": one.amount,
         "state": one.state,
         "attempts": one.attempts,
-        "due_at": _time(one.due_at) if one.due_at else None,
-        "safe_retry_until": _time(unknown.window_ends_at) if unknown else None,
+        "due_at": time(one.due_at) if one.due_at else None,
+        "safe_retry_until": time(unknown.window_ends_at) if unknown else None,
         "waiting_for": one.waiting_for,
         "target": one.target,
         "final": one.final,
@@ -95,8 +95,8 @@ def _operation(one: Operation) -> dict[str, Any]:
 
 def _hold(hold: Hold) -> dict[str, Any]:
     return {
-        "expires_at": _time(hold.expires_at) if hold.expires_at else None,
-        "honored_until": _time(hold.honored_until) if hold.honored_until else None,
+        "expires_at": time(hold.expires_at) if hold.expires_at else None,
+        "honored_until": time(hold.honored_until) if hold.honored_until else None,
         "ended": hold.ended,
     }
 
@@ -112,6 +112,6 @@ def _failure(failure: Failure) -> dict[str, Any]:
     }
 
 
-def _time(at: datetime) -> str:
+def time(at: datetime) -> str:
     """RFC 3339 in UTC to the millisecond, which is what MongoDB keeps."""
     return f"{at.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

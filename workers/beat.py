@@ -1,4 +1,4 @@
-"""``python -m workers.beat``: finds due work and rings for it, again and again.
+"""``python -m workers.beat``: rings for due work and carries replays out, for ever.
 
 A plain loop rather than Celery's beat: its ticks would travel through Redis, pile up
 there while no worker runs, and be lost with it. Any number of beats may run.
@@ -10,12 +10,12 @@ import signal
 import threading
 from typing import Final
 
-from application import recover
+from application import operate, recover
 from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
 from runtime.broker import Bell, connect_redis, make_app
-from runtime.container import open_database, open_vault
+from runtime.container import desk, open_database, open_vault
 from runtime.settings import Settings
 
 #: Seconds between two looks. A lost message costs a payment this much, and a second
@@ -37,20 +37,26 @@ def main() -> None:
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """``dispatch_due`` every period until ``stop``, whatever the servers do."""
+    """Dispatches and replays every period until ``stop``, whatever the servers do."""
     database = open_database(settings)
     store = MongoPayments(
         database, open_vault(settings), holder="beat", mode=settings.mode
     )
     bell = Bell(make_app(settings), connect_redis(settings))
+    operators = desk(settings, database, store=store, queue=bell)
     while not stop.wait(PERIOD):
         try:
             count = recover.dispatch_due(store=store, queue=bell)
+            if count:
+                log.info("dispatched", count=count)
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("dispatch_skipped", why=error.code)
-            continue
-        if count:
-            log.info("dispatched", count=count)
+        try:
+            count = operate.run_replays(operators)
+            if count:
+                log.info("replayed", count=count)
+        except StoreUnavailable as error:
+            log.warning("replays_skipped", why=error.code)
 
 
 if __name__ == "__main__":

@@ -79,16 +79,27 @@ class Api:
         Raises StackError where it cannot be read.
         """
         query = {"wait": str(hold)} if hold else {}
-        return self._read(f"/v1/payments/{payment_id}", query)
+        return self.read(f"/v1/payments/{payment_id}", query)
 
     def events(self, payment_id: str) -> list[dict[str, Any]]:
         """A payment's timeline. Raises StackError where it cannot be read."""
-        found = self._read(f"/v1/payments/{payment_id}/events", {})
+        found = self.read(f"/v1/payments/{payment_id}/events", {})
         return list(found["data"])
 
-    def _read(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    def read(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        """What a GET of ``path`` answers. Raises StackError where it is a problem."""
         answer = self._ask("GET", path, params=query)
         if answer.status_code != 200:
+            raise StackError(words(answer))
+        return document(answer)
+
+    def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What a POST of ``body`` answers; harmless to repeat, as operators' acts are.
+
+        Raises StackError where it is a problem.
+        """
+        answer = self._ask("POST", path, json=body)
+        if not answer.ok:
             raise StackError(words(answer))
         return document(answer)
 
@@ -153,15 +164,17 @@ def api_of(
     environment: Mapping[str, str],
     *,
     notify: Callable[[str], None],
+    demo: str = demo_key.SHOP,
 ) -> Api:
     """The API to talk to: named by the environment, or the running stack's.
 
+    ``demo`` names the file of the home's key that is used where none is given.
     PAYMENTS_URL and PAYMENTS_API_KEY name another one. Raises StackError where no
     stack runs or no key is known, SettingsError where one of the two cannot be used.
     """
     base = environment.get("PAYMENTS_URL") or _running(settings)
     _check_url(base)
-    key = environment.get("PAYMENTS_API_KEY") or demo_key.read(settings.home)
+    key = environment.get("PAYMENTS_API_KEY") or demo_key.read(settings.home, demo)
     if not key:
         raise StackError(
             "no API key is known. Set PAYMENTS_API_KEY (`payments keys create` makes"

@@ -14,6 +14,7 @@ from runtime import __version__
 from runtime.cli.keys import keys, rotate_keys
 from runtime.cli.merchants import merchants
 from runtime.cli.payments import show, submit
+from runtime.cli.replays import dead, replay, resolve
 from runtime.settings import Settings, SettingsError
 from runtime.stack.state import StackError, settings_of
 
@@ -113,7 +114,16 @@ def doctor(as_json: bool) -> None:
     sys.exit(any(finding.verdict == checks.FAIL for finding in findings))
 
 
-for command in (submit, show, keys, merchants, rotate_keys):
+for command in (
+    submit,
+    show,
+    dead,
+    replay,
+    resolve,
+    keys,
+    merchants,
+    rotate_keys,
+):
     main.add_command(command)
 
 

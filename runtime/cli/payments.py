@@ -16,6 +16,7 @@ import click
 
 from domain.errors import PaymentsError
 from domain.money import Money
+from runtime.stack import demo_key
 from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from runtime.cli.submit import Job, Outcome
 
 #: The form of a payment's id: a ULID after its prefix.
-_PAYMENT_ID: Final = re.compile(r"pay_[0-9A-HJKMNP-TV-Z]{26}")
+PAYMENT_ID: Final = re.compile(r"pay_[0-9A-HJKMNP-TV-Z]{26}")
 
 
 @click.command()
@@ -53,7 +54,7 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
         given = getattr(file, "name", "-")
         name = "standard input" if given in ("-", "<stdin>") else given
         raise StackError(f"no payments in {name}")
-    with _api() as api:
+    with connected() as api:
         outcomes = _with_progress(api, jobs, wait)
     if as_json:
         for outcome in outcomes:
@@ -72,12 +73,12 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(payment_id: str, as_json: bool) -> None:
     """Show a payment and its timeline."""
-    if not _PAYMENT_ID.fullmatch(payment_id):
+    if not PAYMENT_ID.fullmatch(payment_id):
         raise StackError(
             "this is no payment's id (pay_ and 26 letters and digits). References"
             f" are found with GET /v1/payments?reference={quote(payment_id, safe='')}"
         )
-    with _api() as api:
+    with connected() as api:
         payment, events = api.payment(payment_id), api.events(payment_id)
     if as_json:
         click.echo(json.dumps({"payment": payment, "events": events}, indent=2))
@@ -101,11 +102,15 @@ def show(payment_id: str, as_json: bool) -> None:
 
 
 @contextmanager
-def _api() -> Iterator[Api]:
+def connected(*, demo: str = demo_key.SHOP) -> Iterator[Api]:
+    """The API for the length of a command; ``demo`` as in ``api_of``."""
     settings = settings_of(os.environ)
     from runtime.cli.api_client import api_of
 
-    api = api_of(settings, os.environ, notify=lambda words: click.echo(words, err=True))
+    def tell(words: str) -> None:
+        click.echo(words, err=True)
+
+    api = api_of(settings, os.environ, notify=tell, demo=demo)
     try:
         yield api
     finally:
@@ -138,7 +143,7 @@ def _table(outcomes: list[Outcome]) -> str:
     rows = [
         [
             *(_text(one.reference), _text(one.provider)),
-            _money(one.amount, one.currency),
+            money(one.amount, one.currency),
             *(_text(one.status), _text(one.error), _text(one.expected)),
             *("yes" if one.ok else "NO", "yes" if one.replayed else "-"),
             _text(one.id),
@@ -169,7 +174,7 @@ def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
                 rest = {key: one for key, one in operation.items() if key != "kind"}
                 yield [f"operation {kind}", _flat(rest, currency)]
         elif name.startswith("amount"):
-            yield [name, _money(value, currency)]
+            yield [name, money(value, currency)]
         else:
             yield [name, _flat(value, currency)]
 
@@ -179,14 +184,14 @@ def _flat(value: object, currency: object) -> str:
     if not isinstance(value, Mapping):
         return _text(value)
     told = [
-        f"{name} {_money(one, currency) if name.startswith('amount') else _text(one)}"
+        f"{name} {money(one, currency) if name.startswith('amount') else _text(one)}"
         for name, one in value.items()
         if one is not None and one != {}
     ]
     return ", ".join(told) or "-"
 
 
-def _money(amount: object, currency: object) -> str:
+def money(amount: object, currency: object) -> str:
     """``19.99 USD``; as it was given where it is no amount of a currency."""
     if isinstance(amount, int) and isinstance(currency, str):
         with suppress(PaymentsError, ArithmeticError):

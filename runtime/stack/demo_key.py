@@ -1,4 +1,4 @@
-"""The demo merchant's test key, kept in the home so that the first curl works."""
+"""The demo's test keys, kept in the home so that the first commands work."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from typing import Final
 
 from runtime.stack import homes
 
-#: Whose key it is.
+#: Whose keys they are.
 MERCHANT: Final = "demo"
+#: The files of the merchant's key and of the operator's.
+SHOP: Final = "demo_test_key"
+OPERATOR: Final = "demo_operator_key"
 
 
-def file_of(home: Path) -> Path:
-    """Where the key's secret is kept."""
-    return home / "keys" / "demo_test_key"
+def file_of(home: Path, name: str = SHOP) -> Path:
+    """Where a key's secret is kept."""
+    return home / "keys" / name
 
 
-def read(home: Path) -> str | None:
+def read(home: Path, name: str = SHOP) -> str | None:
     """The secret of an earlier run, or None."""
     try:
-        return file_of(home).read_text().strip()
+        return file_of(home, name).read_text().strip()
     except FileNotFoundError:
         return None
 
 
-def write(home: Path, secret: str) -> None:
+def write(home: Path, secret: str, name: str = SHOP) -> None:
     """Keep ``secret`` for its owner's eyes alone."""
     homes.folder(home, "keys")
-    file = file_of(home)
+    file = file_of(home, name)
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as opened:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from domain.submission import Mode
 from persistence import mongo
-from persistence.keys import Role
+from persistence.keys import ApiKeys, Role
 from runtime import container
 from runtime.stack import demo_key
 from runtime.settings import Settings
@@ -26,9 +28,10 @@ def initialise(settings: Settings) -> None:
         database.client.close()
 
 
-def ensure_demo_key(settings: Settings) -> str | None:
-    """The demo merchant's test key, made where it is missing; None with real money.
+def ensure_demo_keys(settings: Settings) -> str | None:
+    """The demo merchant's test key; it and an operator's are made where they miss.
 
+    None with real money.
     Raises StoreUnavailable.
     """
     if settings.mode is not Mode.TEST:
@@ -36,13 +39,18 @@ def ensure_demo_key(settings: Settings) -> str | None:
     database = container.open_database(settings)
     try:
         keys = container.open_keys(settings, database)
-        secret = demo_key.read(settings.home)
-        # Kept for another database, or revoked: it opens nothing.
-        if secret is None or keys.find(secret) is None:
-            _, secret = keys.create(
-                merchant=demo_key.MERCHANT, role=Role.MERCHANT, mode=Mode.TEST
-            )
-            demo_key.write(settings.home, secret)
-        return secret
+        _ensure(keys, settings.home, demo_key.OPERATOR, Role.OPERATOR)
+        return _ensure(keys, settings.home, demo_key.SHOP, Role.MERCHANT)
     finally:
         database.client.close()
+
+
+def _ensure(keys: ApiKeys, home: Path, name: str, role: Role) -> str:
+    """The secret in the file ``name``, made anew where it opens nothing."""
+    secret = demo_key.read(home, name)
+    # Kept for another database, or revoked: it opens nothing.
+    if secret is None or keys.find(secret) is None:
+        merchant = demo_key.MERCHANT
+        _, secret = keys.create(merchant=merchant, role=role, mode=Mode.TEST)
+        demo_key.write(home, secret, name)
+    return secret

@@ -95,7 +95,7 @@ class Stack:
         if servers:
             self._supervisor.start(servers, seconds=START_WAIT)
         initialise.initialise(self._settings)
-        key = initialise.ensure_demo_key(self._settings)
+        key = initialise.ensure_demo_keys(self._settings)
         self._supervisor.check()
         self._supervisor.start(self._programs(ports), seconds=START_WAIT)
         return Ready(self._urls(), key, self._settings.home)

@@ -105,7 +105,10 @@ def test_home_and_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
         file.name: stat.S_IMODE(file.stat().st_mode)
         for file in (stack.home / "keys").iterdir()
     }
-    assert set(modes) == {"demo_test_key", "encryption_keys", "pepper"}
+    assert set(modes) == {
+        *("demo_test_key", "demo_operator_key"),
+        *("encryption_keys", "pepper"),
+    }
     assert set(modes.values()) == {0o600}
     assert stack.key not in (stack.home / "logs" / "stack.log").read_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -154,7 +155,10 @@ def test_a_void_that_a_person_saw_moves_no_money() -> None:
 
 @pytest.mark.parametrize("kind", ["capture", "void"])
 def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
-    asks = {"capture": partial(capture, amount=None, final=False), "void": void}
+    asks: dict[str, Callable[..., Payment]] = {
+        "capture": partial(capture, amount=None, final=False),
+        "void": void,
+    }
     asked = stored(asks[kind](authorized(), id="op_2", origin=origin(), now=NOW))
     assert TRANSIENT.within is not None
     late = NOW + TRANSIENT.within

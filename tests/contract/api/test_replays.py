@@ -1,0 +1,186 @@
+"""What operators do over HTTP: find, freeze, run, cancel, resolve."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from application import operate
+from domain.errors import NeedsReview
+from persistence.keys import Role
+from persistence.payments import MongoPayments
+from runtime import container
+from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.fakes import MemoryQueue
+
+ODD = NeedsReview("odd")
+FOUND = "/v1/operations/payments"
+SETS = "/v1/operations/replays"
+
+
+@pytest.fixture
+def operator(web: RunningWeb) -> Client:
+    """A client that may operate."""
+    return web.client(Role.OPERATOR)
+
+
+def stuck(web: RunningWeb, merchant: Client, **fields: object) -> str:
+    """A payment of the merchant's that waits for a person."""
+    payment_id = str(merchant.submit(stripe_payment(**fields)).json()["id"])
+    web.work(payment_id, ODD)
+    return payment_id
+
+
+def post(client: Client, path: str, body: Any) -> requests.Response:
+    return client.send("POST", path, json.dumps(body), Content_Type="application/json")
+
+
+def beat(web: RunningWeb) -> int:
+    """One tick of the beat."""
+    database = web.database()
+    vault = container.open_vault(web.settings)
+    store = MongoPayments(database, vault, holder="beat")
+    try:
+        desk = container.desk(web.settings, database, store=store, queue=MemoryQueue())
+        return operate.run_replays(desk)
+    finally:
+        database.client.close()
+
+
+def test_an_operator_finds_what_is_stuck_of_all_merchants(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    first = stuck(web, merchant, reference=None)
+    second = stuck(web, merchant, reference=None)
+    name = merchant.key.merchant
+    page = operator.get(f"{FOUND}?merchant={name}&error=odd&limit=1").json()
+    assert [one["payment"] for one in page["data"]] == [second]
+    assert page["has_more"]
+    [found] = operator.get(
+        f"{FOUND}?merchant={name}&limit=1&cursor={page['next_cursor']}"
+    ).json()["data"]
+    assert (found["payment"], found["state"]) == (first, "review")
+    assert (found["error"], found["replay"]) == ("odd", "resends")
+    assert (found["merchant"], found["amount"]) == (name, 1999)
+    assert operator.get(f"{FOUND}?merchant={name}&state=dead").json()["data"] == []
+
+
+@pytest.mark.parametrize("role", [Role.MERCHANT, Role.OPERATOR, Role.ADMIN])
+def test_only_operators_and_admins_operate(web: RunningWeb, role: Role) -> None:
+    client, allowed = web.client(role), role is not Role.MERCHANT
+    answers = [
+        client.get(FOUND),
+        post(client, SETS, {"merchant": "nobody"}),
+        client.get(f"{SETS}/rpl_{'0' * 26}"),
+        post(client, f"{SETS}/rpl_{'0' * 26}/run", {"reason": "r"}),
+        post(client, f"{SETS}/rpl_{'0' * 26}/cancel", {}),
+        post(client, f"{FOUND}/pay_{'0' * 26}/resolve", _verdict("op_" + "0" * 26)),
+    ]
+    expected = [200, 201, 404, 404, 404, 404] if allowed else [403] * 6
+    assert [one.status_code for one in answers] == expected
+
+
+def test_a_set_is_frozen_run_and_told(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    payment_id = stuck(web, merchant)
+    made = post(operator, SETS, {"merchant": merchant.key.merchant})
+    assert made.status_code == 201
+    replay = made.json()
+    where = made.headers["Location"]
+    assert replay["sums"] == [
+        {"what": "resends", "currency": "USD", "count": 1, "amount": 1999}
+    ]
+    assert (replay["stage"], replay["by"]) == ("previewed", operator.key.id)
+    [item] = replay["items"]["data"]
+    assert (item["payment"], item["came"]) == (payment_id, None)
+
+    run = post(operator, f"{where}/run", {"reason": "the bank is back", "rate": 50})
+    assert run.status_code == 202
+    assert (run.json()["stage"], run.json()["rate"]) == ("running", 50)
+    assert beat(web) == 1
+    done = operator.get(where).json()
+    assert (done["stage"], done["came"]) == ("done", {"replayed": 1})
+    assert (done["run_by"], done["reason"]) == (operator.key.id, "the bank is back")
+    told = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
+    assert told["type"] == "operation.replayed"
+    assert told["data"]["by"] == operator.key.id
+    again = post(operator, f"{where}/run", {"reason": "again"})
+    assert (again.status_code, again.json()["reason"]) == (409, "already_done")
+    assert beat(web) == 0
+
+
+def test_a_canceled_set_is_not_carried_out(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    stuck(web, merchant)
+    made = post(operator, SETS, {"merchant": merchant.key.merchant})
+    where = made.headers["Location"]
+    post(operator, f"{where}/run", {"reason": "r"})
+    canceled = operator.send("POST", f"{where}/cancel")
+    assert (canceled.status_code, canceled.json()["stage"]) == (200, "canceled")
+    assert canceled.json()["canceled_by"] == operator.key.id
+    assert beat(web) == 0
+
+
+def test_items_come_page_by_page(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    ids = [stuck(web, merchant, reference=None) for _ in range(3)]
+    where = post(operator, SETS, {"ids": ids}).headers["Location"]
+    page = operator.get(f"{where}?limit=2").json()["items"]
+    assert [one["number"] for one in page["data"]] == [1, 2]
+    rest = operator.get(f"{where}?cursor={page['next_cursor']}").json()["items"]
+    assert [one["payment"] for one in rest["data"]] == [ids[0]]
+    assert not rest["has_more"]
+
+
+def test_a_person_says_what_became_of_a_review(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    payment_id = stuck(web, merchant)
+    [operation] = merchant.get(f"/v1/payments/{payment_id}").json()["operations"]
+    path, verdict = f"{FOUND}/{payment_id}/resolve", _verdict(operation["id"])
+    done = post(operator, path, verdict)
+    assert (done.status_code, done.json()["status"]) == (200, "captured")
+    told = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
+    assert told["type"] == "operation.resolved"
+    assert told["data"]["reason"] == "seen in the dashboard"
+    again = post(operator, path, verdict)
+    assert (again.status_code, again.json()["reason"]) == (409, "not_for_a_person")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"state": "lost"}, "/state"),
+        ({"ids": ["pay_1"]}, "/ids/0"),
+        ({"amount_from": 0}, "/amount_from"),
+        ({"everything": True}, "/everything"),
+        ({"created_from": "yesterday"}, "/created_from"),
+    ],
+)
+def test_a_wrong_filter_is_told(operator: Client, body: Any, pointer: str) -> None:
+    answer = post(operator, SETS, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
+
+
+def test_a_run_needs_a_reason_and_a_sane_rate(operator: Client) -> None:
+    where = post(operator, SETS, {"merchant": "nobody"}).headers["Location"]
+    for body in ({}, {"reason": ""}, {"reason": "r", "rate": 51}):
+        assert post(operator, f"{where}/run", body).status_code == 422
+    assert operator.get(where).json()["stage"] == "previewed"
+
+
+def test_a_state_that_is_not_stuck_needs_a_merchant(operator: Client) -> None:
+    answer = operator.get(f"{FOUND}?state=succeeded")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "too_wide")
+
+
+def _verdict(operation: str) -> dict[str, str]:
+    reason = "seen in the dashboard"
+    return {"operation": operation, "as": "succeeded", "reason": reason}

@@ -1,0 +1,233 @@
+"""The operators' calls under ``/v1/operations``: find, freeze, run, resolve."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from flask import Response, request
+from pydantic import BaseModel, ValidationError
+
+from application import operate
+from domain.errors import ReplayNotFound
+from domain.intervening import Intervention, replay_of
+from domain.operation import Operation
+from domain.payment import Payment
+from domain.replaying import Item, ReplaySet, Run
+from domain.submission import Mode
+from runtime import logs
+from runtime.container import WebServices
+from web import auth, forms, parsing, rendering
+from web.payments import check_id
+from web.problems import invalid
+from web.replay_models import (
+    CancelRequest,
+    FoundQuery,
+    PreviewRequest,
+    ReplayQuery,
+    ResolveRequest,
+    RunRequest,
+)
+
+log = logs.get_logger()
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_REPLAY_ID: Final = re.compile(forms.REPLAY_ID)
+#: An item's number, as a cursor hides it.
+_NUMBER: Final = r"^[0-9]{1,6}$"
+#: Items that an act answers with; the rest is read page by page.
+_FIRST: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """The calls, with what they need."""
+
+    services: WebServices
+
+    def find(self) -> Response:
+        """Find operations of all merchants.
+
+        By default those that wait for a person: in review, and dead letters. For
+        operators and admins.
+        """
+        auth.may_operate(request, self.services)
+        asked = parsing.query(request, FoundQuery)
+        last = asked.cursor and parsing.last_of(asked.cursor, forms.PAYMENT_ID)
+        search = asked.search()
+        found = operate.find(
+            search,
+            before=last or None,
+            limit=asked.limit + 1,
+            desk=self.services.desk,
+        )
+        shown = found[: asked.limit]
+        more = len(found) > len(shown)
+        cursor = parsing.cursor_of(shown[-1].id) if more else None
+        data = [
+            self._found(one, operation)
+            for one in shown
+            for operation in search.picked(one)
+        ]
+        return rendering.answer(rendering.page(data, cursor))
+
+    def preview(self) -> Response:
+        """Freeze a set of operations for a replay.
+
+        Nothing happens to them yet: the answer says what would, for each and in sum.
+        At most 10,000 operations.
+        """
+        key = auth.may_operate(request, self.services)
+        asked = _body(PreviewRequest)
+        replay = operate.preview(
+            asked.search(),
+            by=key.id,
+            mode=key.mode,
+            new_id=self.services.new_id,
+            desk=self.services.desk,
+        )
+        log.info("replay_previewed", replay=replay.id, count=replay.count)
+        where = {"Location": f"/v1/operations/replays/{replay.id}"}
+        return self._answer(replay, 201, headers=where)
+
+    def read(self, replay_id: str) -> Response:
+        """Read a set, its items page by page, and how far its run has come."""
+        auth.may_operate(request, self.services)
+        asked = parsing.query(request, ReplayQuery)
+        _check_id(replay_id)
+        last = parsing.last_of(asked.cursor, _NUMBER) if asked.cursor else "0"
+        found = self.services.desk.replays.get(replay_id)
+        if found is None:
+            raise ReplayNotFound
+        return self._answer(found, after=int(last), limit=asked.limit)
+
+    def run(self, replay_id: str) -> Response:
+        """Have a set carried out.
+
+        It goes on though nobody watches. Each payment is judged again at its turn, and
+        left alone where it has moved on. A set under way stays as it is; one that was
+        stopped goes on with what is left.
+        """
+        key = auth.may_operate(request, self.services)
+        asked = _body(RunRequest)
+        _check_id(replay_id)
+        now = self.services.clock()
+        run = Run(key.id, asked.reason, asked.rate, now)
+        replay = operate.start(replay_id, run, desk=self.services.desk)
+        log.info("replay_started", replay=replay.id, count=replay.count)
+        return self._answer(replay, 202)
+
+    def cancel(self, replay_id: str) -> Response:
+        """Stop a set; up to a second's items are still carried out."""
+        key = auth.may_operate(request, self.services)
+        _body(CancelRequest, optional=True)
+        _check_id(replay_id)
+        replay = operate.cancel(replay_id, by=key.id, desk=self.services.desk)
+        log.info("replay_canceled", replay=replay.id)
+        return self._answer(replay)
+
+    def resolve(self, payment_id: str) -> Response:
+        """Say what became of an operation that waits for a person.
+
+        Of one in review it is what the provider shows; a dead letter can be discarded.
+        """
+        key = auth.may_operate(request, self.services)
+        asked = _body(ResolveRequest)
+        check_id(payment_id)
+        who = Intervention(key.id, asked.reason)
+        done = operate.resolve(
+            payment_id, asked.operation, asked.found, who, desk=self.services.desk
+        )
+        log.info("operation_resolved", payment=done.id, operation=asked.operation)
+        return rendering.answer(rendering.payment(done))
+
+    def _found(self, payment: Payment, operation: Operation) -> dict[str, Any]:
+        asked = payment.submission
+        return {
+            "object": "operation",
+            **rendering.operation(operation),
+            "payment": payment.id,
+            "merchant": payment.merchant,
+            "provider": asked.provider,
+            "currency": asked.amount.currency,
+            "reference": asked.reference,
+            "error": operation.error,
+            "replay": replay_of(payment, operation, now=self.services.clock()),
+            "created_at": rendering.time(payment.created_at),
+            "version": payment.version,
+        }
+
+    def _answer(
+        self,
+        replay: ReplaySet,
+        status: int = 200,
+        *,
+        after: int = 0,
+        limit: int = _FIRST,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        replays, run = self.services.desk.replays, replay.run
+        found = replays.items(replay.id, after=after, limit=limit + 1)
+        shown = found[:limit]
+        more = len(found) > len(shown)
+        cursor = parsing.cursor_of(str(shown[-1].number)) if more else None
+        document = {
+            "id": replay.id,
+            "object": "replay",
+            "livemode": replay.mode is Mode.LIVE,
+            "stage": replay.stage,
+            "search": dict(replay.search),
+            "count": replay.count,
+            "sums": [
+                {
+                    "what": one.what,
+                    "currency": one.currency,
+                    "count": one.count,
+                    "amount": one.amount,
+                }
+                for one in replay.sums
+            ],
+            "came": dict(replays.progress(replay.id)),
+            "items": rendering.page([_item(one) for one in shown], cursor),
+            "by": replay.by,
+            "created_at": rendering.time(replay.created_at),
+            "run_by": run.by if run else None,
+            "reason": run.reason if run else None,
+            "rate": run.rate if run else None,
+            "run_at": rendering.time(run.at) if run else None,
+            "canceled_by": replay.canceled_by,
+            "ended_at": rendering.time(replay.ended_at) if replay.ended_at else None,
+        }
+        return rendering.answer(document, status, headers)
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "object": "replay_item",
+        "number": item.number,
+        "payment": item.payment,
+        "operation": item.operation,
+        "version": item.version,
+        "state": item.state,
+        "what": item.what,
+        "amount": item.amount,
+        "currency": item.currency,
+        "merchant": item.merchant,
+        "provider": item.provider,
+        "came": item.came,
+    }
+
+
+def _body(model: type[_Model], *, optional: bool = False) -> _Model:
+    document = parsing.json_object(request, optional=optional)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise invalid(error, "invalid_request") from None
+
+
+def _check_id(replay_id: str) -> None:
+    """What is no id of ours does not reach the database."""
+    if not _REPLAY_ID.match(replay_id):
+        raise ReplayNotFound
