@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
-from domain.errors import NeedsReview
-from domain.replaying import Search
+from application.operate import Desk, preview, run_replays, start
+from domain.replaying import Came, Run, Search, Stage
 from domain.states import State
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView, MongoReplays
 from persistence.vault import Vault
-from tests.suites.replays import Office, OperatorSuite, brought
+from runtime.container import clock, new_id
+from runtime.stack.processes import wait_until
+from tests.fakes import MemoryQueue
+from tests.suites.replays import ODD, Office, OperatorSuite, brought
+from tests.suites.samples import SHOP
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ class TestMongoOffice(OperatorSuite):
 def test_another_modes_sets_and_payments_are_not_there(
     office: Office, payments_db: Database[Document], vault: Vault
 ) -> None:
-    one = brought(office.store, 1, NeedsReview("odd"))
+    one = brought(office.store, 1, ODD)
     live = MongoOperatorView(payments_db, vault, Mode.LIVE)
     assert live.known([one.id]) == []
     assert live.found(Search(), before=None, limit=10) == []
@@ -54,7 +60,7 @@ def test_a_search_reads_by_index_in_its_order(
     office: Office, payments_db: Database[Document], search: Search, index: str
 ) -> None:
     for number in range(1, 30):
-        brought(office.store, number, NeedsReview("odd") if number < 5 else None)
+        brought(office.store, number, ODD if number < 5 else None)
     payments_db["system.profile"].drop()
     payments_db.command("profile", 2)
     office.view.found(search, before="pay_2", limit=10)
@@ -69,3 +75,33 @@ def _indexes(stage: Any) -> set[str]:
     found = {stage["indexName"]} if "indexName" in stage else set()
     below = [stage.get("inputStage"), *stage.get("inputStages", [])]
     return found.union(*(_indexes(one) for one in below if one))
+
+
+def test_four_beats_at_once_replay_each_payment_once(office: Office) -> None:
+    ids = [brought(office.store, number, ODD).id for number in range(1, 21)]
+    queue = MemoryQueue()
+    desk = Desk(office.view, office.store, office.replays, queue, clock)
+    replay = preview(Search(), by="key_1", mode=Mode.TEST, new_id=new_id, desk=desk)
+    start(replay.id, Run("key_2", "why", 8, clock()), desk=desk)
+
+    def beat(_: int) -> int:
+        judged = 0
+
+        def over() -> bool:
+            nonlocal judged
+            judged += run_replays(desk)
+            found = office.replays.get(replay.id)
+            return found is not None and found.stage is Stage.DONE
+
+        assert wait_until(over, seconds=30)
+        return judged
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as beats:
+        assert sum(beats.map(beat, range(4))) == 20
+    assert time.monotonic() - began > 2 * 0.9  # 8, a second, 8, a second, 4
+    assert office.replays.progress(replay.id) == {Came.REPLAYED: 20}
+    assert sorted(queue.waiting) == sorted(ids)
+    for one in ids:
+        told = office.store.timeline(SHOP, one) or []
+        assert [event.type for event in told].count("operation.replayed") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -23,7 +24,7 @@ from domain.errors import (
 )
 from domain.intervening import Intervention, Replay
 from domain.payment import Payment
-from domain.replaying import Came, ReplaySet, Run, Search, Stage, Sum
+from domain.replaying import MAX_ITEMS, Came, ReplaySet, Run, Search, Stage, Sum
 from domain.requests import refund
 from domain.settling import settle
 from domain.states import State
@@ -269,6 +270,27 @@ def test_a_set_that_found_nothing_is_done_at_once(world: World, desk: Desk) -> N
 def test_a_search_without_bounds_is_refused(desk: Desk) -> None:
     with pytest.raises(Conflict, match="whose payments"):
         previewed(desk, Search(state=State.SUCCEEDED))
+
+
+def test_more_than_a_person_can_judge_is_refused(world: World, desk: Desk) -> None:
+    stuck = brought(world.store, 1, NeedsReview("odd"))
+    many = [replace(stuck, id=f"pay_{number:026d}") for number in range(MAX_ITEMS + 1)]
+
+    class Many(MemoryView):
+        """A view of more payments than a set may have."""
+
+        def found(
+            self, search: Search, *, before: str | None, limit: int
+        ) -> list[Payment]:
+            """See OperatorView."""
+            start = 0 if before is None else int(before[4:]) + 1
+            return many[start : start + limit]
+
+    crowded = replace(desk, view=Many(world.store))
+    with pytest.raises(Conflict, match="more than 10000"):
+        previewed(crowded)
+    many.pop()
+    assert previewed(crowded).count == MAX_ITEMS
 
 
 def test_what_is_not_there_is_told(desk: Desk) -> None:

@@ -77,6 +77,35 @@ def test_a_reference_instead_of_an_id_is_told_where_to_look(home: Path) -> None:
     assert told.endswith("GET /v1/payments?reference=order-1001")
 
 
+SET = "rpl_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("replay", "order-1"), "IDs are payments'"),
+        (("replay", PAYMENT, SET), "IDs are payments'"),
+        (("replay", PAYMENT, "--reason", "r"), "name the set"),
+        (("replay", "--cancel"), "name the set"),
+        (("replay", SET, "--merchant", "m"), "a set is frozen"),
+        (("replay", SET, "--reason", "r", "--cancel"), "a set is frozen"),
+        (("resolve", "x", "y", "--as", "canceled", "--reason", "r"), "this is no pay"),
+        (("resolve", PAYMENT, "y", "--as", "canceled", "--reason", "r"), "this is no"),
+    ],
+)
+def test_a_replay_that_cannot_be_meant_is_one_line(
+    home: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    assert refusal(run(home, *arguments)).startswith(told)
+
+
+def test_an_age_that_is_none_is_told(home: Path) -> None:
+    done = run(home, "dead", "--older-than", "yesterday")
+    assert done.exit_code == 2
+    assert "write an age like 30m, 2h or 3d" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["", "a b", "é", "a" * 65, "a\n"])
 def test_a_merchant_of_other_characters_gets_no_key(home: Path, name: str) -> None:
     done = run(home, "keys", "create", "--merchant", name)
