@@ -19,6 +19,8 @@ _BY_ITSELF: Final = frozenset({State.UNKNOWN, State.PENDING})
 
 #: An authorization that should have ended and has not is asked of this often.
 _STILL_HELD: Final = timedelta(hours=1)
+#: Then a person finds out why. What a capture that nobody knows of took looks so too.
+_HELD_FOR: Final = timedelta(days=3)
 
 _ENDED: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
 
@@ -93,7 +95,8 @@ def _absent(
 ) -> Payment:
     """Proven never executed, if enough time has passed since the last send.
 
-    Then the next generation may begin: no earlier key can move money any more.
+    Then the next generation may begin: no earlier key can move money any more. What is
+    sent and absent for days is refused in a way that we do not understand.
     """
     send = operation.send
     if operation.state not in (State.UNKNOWN, State.REVIEW) or send is None:
@@ -102,13 +105,21 @@ def _absent(
         after = replace(operation, due_at=send.last_at + PROOF_AFTER)
         return payment.told_of(after, "look.answered", now=now, data=said(answer))
     retrying = operation.state is State.UNKNOWN
+    again_at = retry.TRANSIENT.next_at(
+        tries=operation.generation,
+        since=operation.started_at or now,
+        now=now,
+        jitter=jitter,
+    )
+    if retrying and again_at is None:
+        return _puzzled(payment, operation, "absent_again", answer, now)
     after = replace(
         operation,
         generation=operation.generation + 1,
         send=None,
         look_since=None,
         looks=0,
-        due_at=now + retry.TRANSIENT.base * jitter if retrying else None,
+        due_at=again_at if retrying else None,
         waiting_for=(
             f"{payment.submission.provider} to take the request"
             if retrying
@@ -125,16 +136,29 @@ def _hold_seen(
 ) -> Payment:
     """What became of an authorization: still held, or let go."""
     hold, end = payment.hold, _ENDED.get(answer.verdict)
-    if hold is None or hold.ended is not None or end is None:
-        asked = hold is not None and hold.ended is None and hold.asked
-        again = now + _STILL_HELD if asked else None
-        after = replace(operation, due_at=again, look_since=None, looks=0)
-        return payment.told_of(after, "look.answered", now=now, data=said(answer))
     after = replace(operation, due_at=None, look_since=None, looks=0)
+    if hold is None or hold.ended is not None or end is None:
+        if hold is not None and hold.ended is None and hold.asked:
+            after = _still_held(operation, now)
+        return payment.told_of(after, "look.answered", now=now, data=said(answer))
     told = payment.told_of(
         after, "authorization.ended", now=now, data={"why": end.value, **said(answer)}
     )
     return replace(told, hold=replace(hold, ended=end))
+
+
+def _still_held(operation: Operation, now: datetime) -> Operation:
+    """An authorization whose end has come, and the provider says that it is there."""
+    since = operation.look_since or now
+    if now < since + _HELD_FOR:
+        return replace(operation, due_at=now + _STILL_HELD)
+    return replace(
+        operation,
+        due_at=None,
+        look_since=None,
+        looks=0,
+        waiting_for="an operator: still_held",
+    )
 
 
 def _seen_again(

@@ -32,7 +32,8 @@ def capture(
 ) -> Payment:
     """Takes ``amount`` (minor units) of the hold; None takes what is left.
 
-    ``final`` releases the rest; Stripe always does. Raises Conflict.
+    ``final`` releases the rest; Stripe always does. Raises Conflict, also where the
+    rest is what another capture under way may still take: it may be done after this.
     """
     left = payment.capturable
     wanted = left if amount is None else amount
@@ -41,6 +42,10 @@ def capture(
     if wanted > left:
         words = f"{_shown(payment, left)} can be captured"
         raise Conflict("amount_exceeds_hold", words)
+    alone = not payment.capture_reserved
+    if final and not alone:
+        words = "a capture that releases the rest waits until the others are finished"
+        raise Conflict("capture_under_way", words)
     releases = final or payment.submission.provider is ProviderName.STRIPE
     operation = Operation(
         id=id,
@@ -48,7 +53,7 @@ def capture(
         amount=wanted,
         origin=origin,
         owed_from=now,
-        final=releases or wanted == left,
+        final=releases or (alone and wanted == left),
     )
     return _asked(payment, operation, now)
 

@@ -153,6 +153,12 @@ class MemoryStore:
             ]
         return [one for _, one in sorted(due)][:limit]
 
+    def next_due(self) -> datetime | None:
+        """When work is owed next, or a lease ends; None where nothing is owed."""
+        with self._rows() as rows:
+            due = [row.due_at for row in rows.values() if row.due_at is not None]
+        return min(due, default=None)
+
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """See PaymentStore."""
         with self._rows() as rows:

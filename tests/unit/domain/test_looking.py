@@ -89,6 +89,13 @@ def test_proof_of_absence_begins_the_next_generation() -> None:
     assert again.first.send.key.endswith("-2")
 
 
+def test_absence_proven_again_and_again_for_days_is_for_a_person() -> None:
+    assert retry.TRANSIENT.within is not None
+    over = _looked(_unknown(), GONE, now=NOW + retry.TRANSIENT.within)
+    assert (over.first.state, over.first.generation) == (State.REVIEW, 1)
+    assert over.first.waiting_for == "an operator: absent_again"
+
+
 def test_absence_soon_after_a_send_proves_nothing_yet() -> None:
     early = _looked(_unknown(), GONE, now=LATER - timedelta(seconds=1))
     assert (early.first.state, early.first.generation) == (State.UNKNOWN, 1)
@@ -257,6 +264,13 @@ def test_a_hold_that_should_have_ended_is_asked_of_again() -> None:
     at = NOW + 7 * DAY
     still = _looked(_ending(authorized()), FOUND, now=at)
     assert (still.status, still.due_at) == (Status.AUTHORIZED, at + DAY / 24)
+
+
+def test_a_hold_that_has_not_ended_days_after_its_end_is_for_a_person() -> None:
+    still = stored(_looked(_ending(authorized()), FOUND, now=NOW + 7 * DAY))
+    over = _looked(still, FOUND, now=NOW + 10 * DAY)
+    assert (over.status, over.due_at) == (Status.AUTHORIZED, None)
+    assert over.first.waiting_for == "an operator: still_held"
 
 
 def test_a_look_at_an_authorization_long_before_its_end_asks_for_no_other() -> None:

@@ -63,6 +63,14 @@ def _done(asked: Payment, **said: object) -> Payment:
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))
 
 
+def _next_done(asked: Payment) -> Payment:
+    """The operation that is due first has succeeded."""
+    assert asked.next is not None
+    money = Money(asked.next.amount, asked.submission.amount.currency)
+    answer = Answer(Verdict.SUCCEEDED, money)
+    return stored(settle(sending(asked), answer, now=NOW, jitter=0))
+
+
 def _refused(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
     return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))
 
@@ -118,6 +126,18 @@ def test_a_final_capture_that_failed_leaves_the_rest_to_capture() -> None:
 def test_paypal_releases_the_rest_where_it_is_told_to() -> None:
     done = _done(_capture(authorized(provider=PAYPAL), 600, final=True))
     assert (done.status, done.capturable) == (Status.CAPTURED, 0)
+
+
+def test_no_capture_releases_what_another_one_may_still_take() -> None:
+    part = _capture(authorized(provider=PAYPAL), 600)
+    with pytest.raises(Conflict) as refused:
+        _capture(part, 600, final=True)
+    assert refused.value.why == "capture_under_way"
+    rest = _capture(part)
+    assert not rest.operations[-1].final, "it may be carried out before the first"
+    done = _next_done(_next_done(rest))
+    assert (done.status, done.captured) == (Status.CAPTURED, 1999)
+    assert done.hold is not None and done.hold.ended is HoldEnd.CAPTURED
 
 
 @pytest.mark.parametrize(
