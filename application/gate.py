@@ -122,8 +122,8 @@ class SharedGates:
         return self._spread(max(SOONEST, gate.probe_in))
 
     def _spread(self, wait: timedelta) -> timedelta:
-        """Up to twice as long: those who are put off together come back apart."""
-        return wait * (1 + self._jitter())
+        """Up to a quarter longer: those who are put off together come back apart."""
+        return wait * (1 + self._jitter() / 4)
 
     def _takes_probe(self, gate: Gate) -> bool:
         """Whether the next probe is due and ours."""

@@ -30,7 +30,7 @@ SHARE: Final = 0.5
 #: How long after a gate opened, or a probe failed, the next one is due: doubled each
 #: time, for most outages are over in seconds and the others last for minutes.
 FIRST_REST: Final = timedelta(seconds=2)
-LONGEST_REST: Final = timedelta(seconds=30)
+LONGEST_REST: Final = timedelta(seconds=10)
 #: Credentials change by a person's hand; asking more often would look like an attack.
 MISCONFIGURED_REST: Final = timedelta(minutes=1)
 #: A probe that was not heard of for so long is dead: longer than the slowest call

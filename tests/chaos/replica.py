@@ -104,6 +104,11 @@ class ReplicaSet:
             return False
         return bool(hello.get("isWritablePrimary") or hello.get("secondary"))
 
+    def close(self) -> None:
+        """Lets the connections to the members go."""
+        for client in self.clients:
+            client.close()
+
     def answers(self, place: int) -> bool:
         """Whether the member answers at all, in a set or not."""
         try:

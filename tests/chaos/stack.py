@@ -63,8 +63,8 @@ class Stack:
 def running(home: Path) -> Iterator[Stack]:
     """A stack that is ready, and stopped at the end whatever happens."""
     keeper = Keeper()
+    replicas, mongods = replica.members(home)
     try:
-        replicas, mongods = replica.members(home)
         redis, broker = redis_server(home)
         simulators = {name: simulator(name, home) for name in SIMULATORS}
         providers = {name: url for name, (url, _) in simulators.items()}
@@ -81,7 +81,7 @@ def running(home: Path) -> Iterator[Stack]:
             log_format="json",
         )
         initialise.initialise(settings)
-        key = initialise.ensure_demo_key(settings)
+        key = initialise.ensure_demo_keys(settings)
         assert key is not None
         programs, webs = _programs(settings)
         keeper.start(programs)
@@ -90,6 +90,7 @@ def running(home: Path) -> Iterator[Stack]:
         )
     finally:
         keeper.stop()
+        replicas.close()
 
 
 def redis_server(home: Path) -> tuple[Redis, Child]:
