@@ -80,17 +80,12 @@ def replayed(
     if what is Replay.LOOKS:
         asked = replace(operation, due_at=now, look_since=now, looks=0)
         return payment.told_of(asked, event, now=now, data=data)
-    unknown = operation.state is State.REVIEW and operation.send is not None
-    again = replace(
-        operation,
-        due_at=now,
-        look_since=None,
-        looks=0,
-        started_at=None if not unknown else operation.started_at,
-        waiting_for=None,
-    )
-    trigger = Trigger.RESUMED if unknown else Trigger.REPLAYED
-    return payment.moved(again, trigger, event, now=now, data=data)
+    again = replace(operation, due_at=now, look_since=None, looks=0, waiting_for=None)
+    if operation.state is State.REVIEW and operation.send is not None:
+        return payment.moved(again, Trigger.RESUMED, event, now=now, data=data)
+    # A new beginning, with the whole budget of tries and of time.
+    anew = replace(again, owed_from=now, attempts=0, started_at=None)
+    return payment.moved(anew, Trigger.REPLAYED, event, now=now, data=data)
 
 
 def resolved(

@@ -110,6 +110,16 @@ def test_a_dead_letter_is_queued_again_with_its_key_and_a_new_budget() -> None:
     assert sent.first.send.key == dead.first.send.key
 
 
+def test_a_dead_letter_that_spent_all_its_tries_has_them_again() -> None:
+    dead = _dead()
+    spent = replace(dead.first, attempts=TRANSIENT.tries or 0)
+    dead = replace(dead, operations=(spent,))
+    again = stored(replayed(dead, dead.first, WHO, now=MUCH_LATER))
+    sent = sending(again, now=MUCH_LATER)
+    failed = settle(sent, NotSent(), now=MUCH_LATER, jitter=1)
+    assert (failed.first.state, failed.first.attempts) == (State.RETRYING, 1)
+
+
 def test_a_review_is_resumed_as_unknown_with_its_send() -> None:
     again = replayed(REVIEW, REVIEW.first, WHO, now=NOW)
     assert (again.first.state, again.first.send) == (State.UNKNOWN, REVIEW.first.send)
