@@ -170,10 +170,11 @@ def run_replays(desk: Desk) -> int:
     batch = _whole(left, rate)
     ids = list(dict.fromkeys(item.payment for item in batch))
     payments = {one.id: one for one in desk.view.known(ids)}
+    verdicts = dict[int, Came]()
     for payment_id, group in groupby(batch, attrgetter("payment")):
-        items = list(group)
-        verdicts = _carried_out(items, payments.get(payment_id), replay, desk)
-        desk.replays.mark(replay.id, verdicts)
+        payment = payments.get(payment_id)
+        verdicts |= _carried_out(list(group), payment, replay, desk)
+    desk.replays.mark(replay.id, verdicts)
     if len(batch) == len(left):
         desk.replays.move(replay.done(now=desk.clock()), was=Stage.RUNNING)
     return len(batch)
