@@ -161,6 +161,7 @@ def run_replays(desk: Desk) -> int:
     if replay is None or replay.run is None:
         return 0
     rate = replay.run.rate
+    who = Intervention(replay.run.by, replay.run.reason, replay.id)
     left = desk.replays.items(
         replay.id, after=0, limit=rate + MAX_OPERATIONS, left=True
     )
@@ -173,7 +174,7 @@ def run_replays(desk: Desk) -> int:
     verdicts = dict[int, Came]()
     for payment_id, group in groupby(batch, attrgetter("payment")):
         payment = payments.get(payment_id)
-        verdicts |= _carried_out(list(group), payment, replay, desk)
+        verdicts |= _carried_out(list(group), payment, who, desk)
     desk.replays.mark(replay.id, verdicts)
     if len(batch) == len(left):
         desk.replays.move(replay.done(now=desk.clock()), was=Stage.RUNNING)
@@ -206,12 +207,12 @@ def _whole(left: Sequence[Item], rate: int) -> Sequence[Item]:
 
 
 def _carried_out(
-    items: Sequence[Item], payment: Payment | None, replay: ReplaySet, desk: Desk
+    items: Sequence[Item], payment: Payment | None, who: Intervention, desk: Desk
 ) -> dict[int, Came]:
     """Replays the items of one payment by one write, as far as it is as it was."""
     now = desk.clock()
     if payment is None or payment.version != items[0].version:
-        return _late(items, payment, replay, desk)
+        return _late(items, payment, who, desk)
     verdicts, step = dict[int, Came](), payment
     for item in items:
         try:
@@ -219,36 +220,36 @@ def _carried_out(
             what = replay_of(step, operation, now=now)
             verdicts[item.number] = _LEFT_ALONE.get(what, Came.REPLAYED)
             if what not in _LEFT_ALONE:
-                step = replayed(step, operation, replay.who, now=now)
+                step = replayed(step, operation, who, now=now)
         except PaymentsError:
             log.exception("replay_failed", extra={"payment": payment.id})
             verdicts[item.number] = Came.REFUSED
     if step is payment:
         return verdicts
     if desk.store.amend(step) is None:
-        return _late(items, payment, replay, desk)
+        return _late(items, payment, who, desk)
     desk.queue.ring([payment.id])
     return verdicts
 
 
 def _late(
-    items: Sequence[Item], payment: Payment | None, replay: ReplaySet, desk: Desk
+    items: Sequence[Item], payment: Payment | None, who: Intervention, desk: Desk
 ) -> dict[int, Came]:
     """The payment is not as it was frozen: this run did it, or somebody else.
 
     A beat that stopped before it gave the verdict left the event of its write.
     """
-    ours = _replayed_by(replay, payment, desk) if payment is not None else set()
+    ours = _replayed_by(who, payment, desk) if payment is not None else set()
     return {
         item.number: Came.REPLAYED if item.operation in ours else Came.MOVED_ON
         for item in items
     }
 
 
-def _replayed_by(replay: ReplaySet, payment: Payment, desk: Desk) -> set[object]:
+def _replayed_by(who: Intervention, payment: Payment, desk: Desk) -> set[object]:
     scope = Scope(payment.merchant, payment.mode)
     return {
         event.data["operation"]
         for event in desk.store.timeline(scope, payment.id) or []
-        if event.data.get("replay_set") == replay.id
+        if event.data.get("replay_set") == who.replay
     }

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.errors import Conflict
-from domain.intervening import Intervention, Replay, replay_of
+from domain.intervening import Replay, replay_of
 from domain.operation import Operation
 from domain.payment import Payment
 from domain.states import STUCK, State
@@ -145,13 +145,6 @@ class ReplaySet:
     def count(self) -> int:
         """How many items it has."""
         return sum(one.count for one in self.sums)
-
-    @property
-    def who(self) -> Intervention:
-        """Who replays, and why. Raises Conflict where nobody does."""
-        if self.run is None:
-            raise Conflict("not_run", "nobody has run this replay")
-        return Intervention(self.run.by, self.run.reason, self.id)
 
     def started(self, run: Run) -> ReplaySet:
         """The set under way. Raises Conflict where it has been carried out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any, Final
 from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 from pymongo.database import Database
 
+from domain.errors import PaymentsError
 from domain.intervening import Replay
 from domain.payment import Payment
 from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage, Sum
@@ -18,6 +20,8 @@ from domain.submission import Mode, ProviderName
 from persistence.codec import Document, decode
 from persistence.mongo import answering
 from persistence.vault import Vault
+
+log = logging.getLogger(__name__)
 
 #: Items in one insert: some hundred kilobytes.
 _CHUNK: Final = 1_000
@@ -55,19 +59,25 @@ class MongoOperatorView:
             wanted["_id"] = {**named, **older}
         # One that gives them in order; the planner may find another one shorter today.
         hint = "stuck" if "open" in wanted else "newest" if search.merchant else None
-        return self._read(wanted, limit, hint=None if search.ids else hint)
-
-    def known(self, ids: Sequence[str]) -> list[Payment]:
-        """See OperatorView."""
-        return self._read({"_id": {"$in": list(ids)}, "mode": self._mode}, len(ids))
-
-    def _read(
-        self, wanted: Document, limit: int, hint: str | None = None
-    ) -> list[Payment]:
+        hint = None if search.ids else hint
         with answering():
             found = self._payments.find(wanted, {"timeline": 0}, hint=hint)
             newest = list(found.sort("_id", DESCENDING).limit(limit))
         return [decode(document, self._vault) for document in newest]
+
+    def known(self, ids: Sequence[str]) -> list[Payment]:
+        """See OperatorView. One that cannot be read is left out, and reported."""
+        wanted = {"_id": {"$in": list(ids)}, "mode": self._mode}
+        with answering():
+            documents = list(self._payments.find(wanted, {"timeline": 0}))
+        payments = []
+        for document in documents:
+            try:
+                payments.append(decode(document, self._vault))
+            except (PaymentsError, LookupError, TypeError, ValueError) as error:
+                why = {"payment": document["_id"], "error": type(error).__name__}
+                log.error("payment_unreadable", extra=why)
+        return payments
 
 
 class MongoReplays:

@@ -260,6 +260,41 @@ def test_operations_of_one_payment_are_replayed_by_one_write(
     assert verdicts(desk, replay) == [Came.REPLAYED, Came.REPLAYED]
 
 
+def test_an_item_that_cannot_be_replayed_does_not_stop_the_others(
+    world: World, desk: Desk
+) -> None:
+    reviews(world, [1, 2])
+    found = previewed(desk)
+    good, bad = desk.replays.items(found.id, after=0, limit=9)
+    desk.replays.keep(found, [good, replace(bad, operation="op_gone")])
+    run(desk, found)
+    operate.run_replays(desk)
+    assert verdicts(desk, found) == [Came.REPLAYED, Came.REFUSED]
+
+
+@pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
+def test_a_run_meets_other_acts_on_its_set(
+    world: World, desk: Desk, times: int, done: bool
+) -> None:
+    class Contended(MemoryReplays):
+        """Somebody else writes first, ``times`` times."""
+
+        missed = 0
+
+        def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+            """See Replays."""
+            self.missed += 1
+            return self.missed > times and super().move(replay, was=was)
+
+    busy = replace(desk, replays=Contended(world.clock))
+    replay = previewed(busy)
+    if done:
+        assert run(busy, replay).stage is Stage.RUNNING
+    else:
+        with pytest.raises(StoreUnavailable):
+            run(busy, replay)
+
+
 def test_a_set_that_found_nothing_is_done_at_once(world: World, desk: Desk) -> None:
     replay = run(desk, previewed(desk))
     assert operate.run_replays(desk) == 0
