@@ -22,6 +22,7 @@ from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
 from providers.paypal_answers import (
     answer_of,
     capture_of,
+    let_go,
     payments_of,
     refund_of,
     void_of,
@@ -166,9 +167,11 @@ def _seen(order: Reply, operation: Operation) -> Answer:
             if operation.kind is Kind.CAPTURE:
                 return capture_of(one, {}, order.debug_id)
             return refund_of(one, order.debug_id)
-    voided = [one["status"] == "VOIDED" for one in payments.get("authorizations", ())]
-    if operation.kind is Kind.CAPTURE and any(voided):
-        return Answer(Verdict.CANCELED, request_id=order.debug_id)
+    for one in payments.get("authorizations", ()):
+        if operation.kind is Kind.CAPTURE and one["status"] == "VOIDED":
+            return let_go(one, Verdict.CANCELED, {}, order.debug_id)
+        if operation.kind is Kind.CAPTURE and one["status"] == "CAPTURED":
+            raise NeedsReview("captured_elsewhere", request_id=order.debug_id)
     return Answer(Verdict.ABSENT, request_id=order.debug_id)
 
 

@@ -125,9 +125,23 @@ def authorization_of(
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
         case "VOIDED":
-            return Answer(Verdict.CANCELED, refs=refs, request_id=request_id)
+            return let_go(authorization, Verdict.CANCELED, refs, request_id)
         case _:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+
+
+def let_go(
+    authorization: Mapping[str, Any],
+    by_us: Verdict,
+    refs: Mapping[str, str],
+    request_id: str | None,
+) -> Answer:
+    """A void: by PayPal itself where time ran out, else by the merchant."""
+    end = _time(authorization.get("expiration_time"))
+    at = _time(authorization.get("update_time"))
+    late = end is not None and at is not None and at >= end
+    verdict = Verdict.EXPIRED if late else by_us
+    return Answer(verdict, refs=refs, request_id=request_id)
 
 
 def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
@@ -135,7 +149,7 @@ def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
     refs = {"authorization": authorization["id"]}
     match authorization["status"]:
         case "VOIDED":
-            return Answer(Verdict.SUCCEEDED, refs=refs, request_id=request_id)
+            return let_go(authorization, Verdict.SUCCEEDED, refs, request_id)
         case "CREATED" | "PARTIALLY_CAPTURED" | "PENDING":
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "CAPTURED" | "DENIED" as status:

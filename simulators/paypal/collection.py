@@ -82,6 +82,7 @@ class Collection:
         )
         unit.authorizations.append(authorization)
         store.authorizations[authorization.id] = authorization
+        store.world.clock.schedule(AUTHORIZATION, lambda: self._expire(authorization))
         if status == "CREATED":
             self._hold(authorization)
         elif status == "PENDING":
@@ -142,6 +143,14 @@ class Collection:
         if authorization.status == "PENDING":
             authorization.status, authorization.updated = "CREATED", self._store.now()
             self._hold(authorization)
+
+    def _expire(self, authorization: Authorization) -> None:
+        """What nobody captured is let go: PayPal voids it, and says so."""
+        if authorization.status in ("CREATED", "PARTIALLY_CAPTURED"):
+            authorization.status = "VOIDED"
+            authorization.updated = authorization.expires
+            shown = show_authorization(authorization)
+            self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", shown)
 
     def _complete(self, order: Order) -> None:
         order.status, order.updated = "COMPLETED", self._store.now()

@@ -174,6 +174,9 @@ class Payments:
         return _created(call, lambda full: show_refund(refund, full))
 
     def _check_capturable(self, authorization: Authorization) -> None:
+        late = self._store.now() >= authorization.expires
+        if late and not authorization.final:
+            raise unprocessable("AUTHORIZATION_EXPIRED")
         if authorization.status == "VOIDED":
             raise unprocessable("AUTHORIZATION_VOIDED")
         if authorization.status == "DENIED":
@@ -182,8 +185,6 @@ class Payments:
             raise unprocessable("TRANSACTION_REFUSED")
         if authorization.final:
             raise unprocessable("AUTHORIZATION_ALREADY_CAPTURED")
-        if self._store.now() >= authorization.expires:
-            raise unprocessable("AUTHORIZATION_EXPIRED")
 
     def _check_invoice(
         self, authorization: Authorization, invoice_id: str | None

@@ -82,6 +82,20 @@ def test_an_authorization_lapses_after_29_days_and_can_be_renewed_once(
     assert act(renewed.json()["id"], "capture").status_code == 201
 
 
+def test_an_authorization_that_lapses_is_voided_when_its_time_ends(
+    paypal: PayPalCaller,
+) -> None:
+    id = authorized(paypal)
+    path = f"{PAYMENTS}/authorizations/{id}"
+    paypal.simulator.advance(29 * DAY + 1)
+    paypal.renew_token()
+    lapsed = paypal.call("GET", path).json()
+    assert lapsed["status"] == "VOIDED"
+    assert lapsed["update_time"] == lapsed["expiration_time"]
+    assert issue_of(paypal.call("POST", f"{path}/void")) == "PREVIOUSLY_VOIDED"
+    assert [row["kind"] for row in paypal.simulator.movements(id=id)] == ["authorize"]
+
+
 def test_refunds_never_pass_what_was_captured(paypal: PayPalCaller) -> None:
     [capture] = captures_of(paypal.order().json())
     path = f"{PAYMENTS}/captures/{capture['id']}"

@@ -6,9 +6,13 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from tests.integration.providers.accounts import (
+    PAYPAL_METHODS,
+    STRIPE_METHODS,
+    Account,
+    MakeAccount,
+)
 from tests.integration.providers.simulator_control import (
-    INTENTS,
-    ORDERS,
     Calls,
     MakePayPal,
     MakeStripe,
@@ -25,7 +29,7 @@ from providers.stripe import Stripe
 @pytest.fixture
 def stripe_simulator(stripe_url: str) -> Iterator[Simulator]:
     """The simulated Stripe, healed after the test."""
-    simulator = Simulator(stripe_url, INTENTS)
+    simulator = Simulator(stripe_url, "/v1/")
     yield simulator
     simulator.heal()
 
@@ -33,7 +37,7 @@ def stripe_simulator(stripe_url: str) -> Iterator[Simulator]:
 @pytest.fixture
 def paypal_simulator(paypal_url: str) -> Iterator[Simulator]:
     """The simulated PayPal, healed after the test."""
-    simulator = Simulator(paypal_url, ORDERS)
+    simulator = Simulator(paypal_url, "/v2/")
     yield simulator
     simulator.heal()
 
@@ -90,6 +94,26 @@ def stripe(make_stripe: MakeStripe, stripe_simulator: Simulator) -> Stripe:
 def paypal(make_paypal: MakePayPal, paypal_simulator: Simulator) -> PayPal:
     """A PayPal adapter to the simulator."""
     return make_paypal(paypal_simulator.url)
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def make_account(request: pytest.FixtureRequest) -> MakeAccount:
+    """Makes an account, at each provider in turn."""
+    simulator = request.getfixturevalue(f"{request.param}_simulator")
+    make_adapter = request.getfixturevalue(f"make_{request.param}")
+    methods = STRIPE_METHODS if request.param == "stripe" else PAYPAL_METHODS
+
+    def make(api_base: str | None = None, *, timeout: Timeout = TIMEOUT) -> Account:
+        adapter = make_adapter(api_base or simulator.url, timeout=timeout)
+        return Account(adapter, simulator, methods)
+
+    return make
+
+
+@pytest.fixture
+def account(make_account: MakeAccount) -> Account:
+    """An account at each provider in turn."""
+    return make_account()
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ from domain.sending import sent
 from domain.submission import CaptureMethod, Mode, ProviderName, Submission
 from providers.paypal import PayPal
 from providers.stripe import Stripe
-
-NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 #: Where each provider takes a charge.
 INTENTS = "/v1/payment_intents"
@@ -41,11 +39,11 @@ class Simulator:
     """A running simulator's control endpoints."""
 
     url: str
-    charges: str  #: the path that takes a charge
+    root: str  #: the paths that move money begin so
 
     def arm(self, do: str, **fault: object) -> None:
         """Arm a fault for the next call that moves money, or as ``match`` says."""
-        fault.setdefault("match", {"method": "POST", "path": self.charges})
+        fault.setdefault("match", {"method": "POST", "path": self.root})
         answer = requests.post(
             f"{self.url}/_faults", json={"do": do, **fault}, timeout=PATIENCE
         )
@@ -54,46 +52,28 @@ class Simulator:
     def arm_answer(
         self, status: int, body: object, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Have the next charge answered so, without anything being done."""
+        """Have the next such call answered so, without anything being done."""
         self.arm("answer", status=status, body=body, headers=dict(headers or {}))
 
     def heal(self) -> None:
         """Disarm every fault; held calls go on."""
         requests.delete(f"{self.url}/_faults", timeout=PATIENCE)
 
+    def advance(self, seconds: float) -> None:
+        """Move its clock forward; only for a simulator of one's own."""
+        body = {"advance_seconds": seconds}
+        answer = requests.post(f"{self.url}/_clock", json=body, timeout=PATIENCE)
+        assert answer.ok, answer.text
+
     def forget_tokens(self) -> None:
         """PayPal only: no access token that was given out is valid any longer."""
         requests.post(f"{self.url}/_tokens/revoke", timeout=PATIENCE)
 
     def movements(self, payment: Payment) -> list[dict[str, Any]]:
-        """The rows of the ledger that carry the payment's provider key."""
-        return [row for row in self.rows() if row["key"] == payment.first.key]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The whole ledger."""
+        """The rows of the ledger that carry a provider key of the payment's."""
         ledger = requests.get(f"{self.url}/_ledger", timeout=PATIENCE).json()
-        rows: list[dict[str, Any]] = ledger["movements"]
-        return rows
-
-    def now(self) -> datetime:
-        """The simulator's clock."""
-        clock = requests.get(f"{self.url}/_clock", timeout=PATIENCE).json()
-        return datetime.fromtimestamp(clock["now"], UTC)
-
-    def dated(self, payment: Payment) -> Payment:
-        """The payment as if its send were written down now by this clock."""
-        now, first = self.now(), payment.first
-        assert first.send is not None
-        send = replace(first.send, first_at=now, last_at=now)
-        return replace(payment, operations=(replace(first, send=send),))
-
-    def advance(self, by: timedelta) -> None:
-        """Moves the simulator's clock forward."""
-        requests.post(
-            f"{self.url}/_clock",
-            json={"advance_seconds": by.total_seconds()},
-            timeout=PATIENCE,
-        )
+        keys = {operation.key for operation in payment.operations}
+        return [row for row in ledger["movements"] if row["key"] in keys]
 
 
 @dataclass
@@ -108,12 +88,6 @@ class Calls:
         self.seen.append((call, status_class))
 
 
-_KINDS = {
-    CaptureMethod.AUTOMATIC: Kind.CHARGE,
-    CaptureMethod.MANUAL: Kind.AUTHORIZE,
-}
-
-
 def a_payment(
     amount: Money = Money(1999, "USD"),
     method: str | None = "pm_card_visa",
@@ -121,37 +95,42 @@ def a_payment(
 ) -> Payment:
     """A new payment; its provider follows from the method's name."""
     stripe = method is not None and method.startswith("pm_")
-    name = uuid.uuid4().hex
+    name, now = uuid.uuid4().hex, datetime.now(UTC)
     submission = Submission(
         amount=amount,
         provider=ProviderName.STRIPE if stripe else ProviderName.PAYPAL,
         payment_method=method,
         **fields,
     )
+    manual = submission.capture is CaptureMethod.MANUAL
+    first = Operation(
+        id=f"op_{name}",
+        kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
+        amount=amount.minor,
+        origin=Origin(name, name),
+        owed_from=now,
+        due_at=now,
+    )
     return Payment(
         id=f"pay_{name}",
         merchant="merchant",
         mode=Mode.TEST,
         submission=submission,
-        operations=(
-            Operation(
-                id=f"op_{name}",
-                kind=_KINDS[submission.capture],
-                amount=amount.minor,
-                origin=Origin("key", "fingerprint"),
-                owed_from=NOW,
-                due_at=NOW,
-            ),
-        ),
-        created_at=NOW,
-        updated_at=NOW,
+        operations=(first,),
+        created_at=now,
+        updated_at=now,
     )
 
 
 def written_down(provider: Provider, payment: Payment) -> Payment:
-    """The payment with its send written down, as a claim does it."""
-    body = provider.prepare(payment, payment.first)
-    return sent(payment, payment.first, body, now=NOW)
+    """The payment with the send of its next operation written down, as a claim does.
+
+    At the time it is, for a look asks the simulator for what was made about then.
+    """
+    operation = payment.next
+    assert operation is not None
+    body = provider.prepare(payment, operation)
+    return sent(payment, operation, body, now=datetime.now(UTC))
 
 
 def mislead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,321 +1,175 @@
-"""Authorize, capture, void, refund, and looks at each, at both providers over HTTP."""
+"""Captures, voids and refunds at both: whole, in part, in each other's way."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.providers.simulator_control import (
-    NOW,
-    Simulator,
-    a_payment,
-    written_down,
+from tests.integration.providers.accounts import (
+    PRICE,
+    Account,
+    capture,
+    refund,
+    void,
 )
 
-from application.ports import Provider
 from domain.answer import Answer, Verdict
-from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
+from domain.errors import LookNeeded, NeedsReview
 from domain.money import Money
-from domain.operation import Origin
+from domain.operation import HoldEnd, Kind
 from domain.payment import Payment
-from domain.requests import capture, refund, void
-from domain.sending import looking, sent
-from domain.settling import settle
 from domain.states import State, Status
-from domain.submission import CaptureMethod, ProviderName
-from providers.paypal import PayPal
-from providers.stripe import Stripe
-
-#: Long after any send, so that absence is proof.
-LATER = NOW + timedelta(days=1)
+from domain.submission import ProviderName
 
 
-@dataclass(frozen=True)
-class Account:
-    """One provider's adapter, its simulator, and where its operations go."""
-
-    name: ProviderName
-    provider: Provider
-    simulator: Simulator
-    method: str
-    follow_ups: str  #: the path under which captures, voids and refunds are
-
-    def begun(
-        self, *, manual: bool, method: str = "", amount: Money = Money(1999, "USD")
-    ) -> Payment:
-        """A charge or an authorization that was carried out."""
-        how = CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC
-        new = a_payment(amount, method=method or self.method, capture=how)
-        return self.done(written_down(self.provider, new))
-
-    def claimed(self, payment: Payment) -> Payment:
-        """The payment with the send of its next operation written down."""
-        operation = payment.next
-        assert operation is not None
-        body = self.provider.prepare(payment, operation)
-        return sent(payment, operation, body, now=NOW)
-
-    def done(self, claimed: Payment) -> Payment:
-        """What the provider's answer, or the lack of one, makes of it."""
-        try:
-            outcome: Answer | ProviderError = self.provider.send(claimed)
-        except ProviderError as error:
-            outcome = error
-        return settle(claimed, outcome, now=NOW, jitter=0)
-
-    def look(self, payment: Payment) -> Answer:
-        """What a look at the operation asked for last says."""
-        asked = looking(payment, payment.operations[-1], now=LATER)
-        return self.provider.look(asked)
-
-    def moved(self, payment: Payment) -> list[tuple[str, int]]:
-        """Kind and amount of the rows that the last operation's key has made."""
-        key = payment.operations[-1].key
-        rows = self.simulator.rows()
-        return [(row["kind"], row["amount"]) for row in rows if row["key"] == key]
+def kinds(account: Account, payment: Payment) -> list[tuple[str, int]]:
+    """What moved in a payment, in order: kind and minor units."""
+    return [
+        (row["kind"], row["amount"]) for row in account.simulator.movements(payment)
+    ]
 
 
-@pytest.fixture(params=list(ProviderName))
-def account(
-    request: pytest.FixtureRequest,
-    stripe: Stripe,
-    stripe_simulator: Simulator,
-    paypal: PayPal,
-    paypal_simulator: Simulator,
-) -> Account:
-    """Each provider in turn."""
-    if request.param is ProviderName.STRIPE:
-        return Account(request.param, stripe, stripe_simulator, "pm_card_visa", "/v1/")
-    return Account(
-        request.param, paypal, paypal_simulator, "vault_ada", "/v2/payments/"
-    )
-
-
-def asked() -> dict[str, Any]:
-    """What names a request."""
-    one = f"op_{uuid.uuid4().hex}"
-    return {"id": one, "origin": Origin(one, "f"), "now": NOW}
-
-
-def _capture(held: Payment, amount: int | None = None) -> Payment:
-    return capture(held, amount=amount, final=False, **asked())
-
-
-def _refund(paid: Payment, amount: int | None = None) -> Payment:
-    return refund(paid, amount=amount, target=None, **asked())
-
-
-def _void(held: Payment) -> Payment:
-    return void(held, **asked())
-
-
-def test_an_authorization_holds_the_money_until_the_provider_says(
+def test_an_authorization_says_until_when_the_money_is_on_hold(
     account: Account,
 ) -> None:
-    held = account.begun(manual=True)
-    assert (held.status, held.authorized, held.captured) == (Status.AUTHORIZED, 1999, 0)
-    assert account.moved(held) == [("authorize", 1999)]
-    assert held.hold is not None and held.hold.expires_at is not None
+    payment = account.held()
+    assert payment.status is Status.AUTHORIZED
+    assert payment.hold is not None and payment.hold.expires_at is not None
+    days = (payment.hold.expires_at - datetime.now(UTC)) / timedelta(days=1)
+    assert days == pytest.approx(
+        7 if account.name is ProviderName.STRIPE else 29, abs=1
+    )
+    seen = account.look(payment)
+    assert seen.expires_at == payment.hold.expires_at
+    assert seen.honored_until == payment.hold.honored_until
     if account.name is ProviderName.PAYPAL:
-        assert held.hold.honored_until is not None
-        days = held.hold.expires_at - held.hold.honored_until
-        assert days == timedelta(days=26)
+        assert payment.hold.honored_until is not None
+        honored = payment.hold.honored_until - datetime.now(UTC)
+        assert honored / timedelta(days=1) == pytest.approx(3, abs=0.1)
+    else:
+        assert payment.hold.honored_until is None
 
 
-def test_a_capture_takes_what_is_on_hold(account: Account) -> None:
-    done = account.done(account.claimed(_capture(account.begun(manual=True))))
-    assert (done.status, done.captured) == (Status.CAPTURED, 1999)
-    assert account.moved(done) == [("capture", 1999)]
-    assert account.look(done).verdict is Verdict.SUCCEEDED
+def test_a_declined_authorization_holds_nothing(account: Account) -> None:
+    payment = account.held("declines")
+    assert payment.first.state is State.DECLINED
+    assert payment.hold is None
+    assert kinds(account, payment) == []
 
 
-def test_a_capture_of_a_part_leaves_the_rest_where_the_provider_does(
+def test_a_capture_in_part_that_is_final_releases_the_rest(account: Account) -> None:
+    payment = account.done(capture(account.held(), 700, final=True))
+    assert payment.captured == 700
+    assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
+    assert account.look(payment).moved == Money(700, "USD")
+    assert kinds(account, payment) == [("authorize", 1999), ("capture", 700)]
+    # The authorization as it was is not shrunk by what became of it.
+    assert account.look(payment, payment.first).moved == PRICE
+
+
+@pytest.mark.parametrize("amounts", [(1999,), (600, 700), (600, 600, 799)], ids=str)
+@pytest.mark.parametrize("charged", [True, False])
+def test_refunds_go_back_one_by_one_and_each_is_found_by_itself(
+    account: Account, amounts: tuple[int, ...], charged: bool
+) -> None:
+    payment = account.charged() if charged else account.done(capture(account.held()))
+    for amount in amounts:
+        payment = account.done(refund(payment, amount))
+    assert payment.refunded == sum(amounts)
+    refunds = [one for one in payment.operations if one.kind is Kind.REFUND]
+    assert len({one.refs["refund"] for one in refunds}) == len(amounts)
+    for one in refunds:
+        assert account.look(payment, one).moved == Money(one.amount, "USD")
+    back = [amount for kind, amount in kinds(account, payment) if kind == "refund"]
+    assert back == list(amounts)
+
+
+def test_a_refund_whose_answer_was_lost_is_told_from_an_equal_one(
     account: Account,
 ) -> None:
-    part = account.done(account.claimed(_capture(account.begun(manual=True), 600)))
-    assert part.captured == 600
-    assert account.moved(part) == [("capture", 600)]
-    if account.name is ProviderName.STRIPE:
-        assert (part.status, part.capturable) == (Status.CAPTURED, 0)
-        return
-    assert (part.status, part.capturable) == (Status.PARTIALLY_CAPTURED, 1399)
-    whole = account.done(account.claimed(_capture(part)))
-    assert (whole.status, whole.captured) == (Status.CAPTURED, 1999)
-    assert account.moved(whole) == [("capture", 1399)]
-
-
-def test_a_void_releases_it_and_a_second_one_does_no_harm(account: Account) -> None:
-    claimed = account.claimed(_void(account.begun(manual=True)))
-    done = account.done(claimed)
-    assert done.status is Status.VOIDED
-    again = account.done(claimed)
-    assert again.status is Status.VOIDED
-    assert account.moved(done) == [("void", 1999)]
-    assert account.look(done).verdict is Verdict.SUCCEEDED
-
-
-def test_refunds_of_parts_give_back_the_whole(account: Account) -> None:
-    paid = account.begun(manual=False)
-    part = account.done(account.claimed(_refund(paid, 600)))
-    assert (part.status, part.refunded) == (Status.PARTIALLY_REFUNDED, 600)
-    assert account.moved(part) == [("refund", 600)]
-    whole = account.done(account.claimed(_refund(part)))
-    assert (whole.status, whole.refunded) == (Status.REFUNDED, 1999)
-    assert account.moved(whole) == [("refund", 1399)]
-    assert account.look(whole).moved == Money(1399, "USD")
-
-
-Ask = Callable[[Payment], Payment]
-
-
-@pytest.mark.parametrize(
-    ("ask", "manual"), [(_capture, True), (_void, True), (_refund, False)]
-)
-def test_an_answer_that_was_lost_is_heard_by_a_resend_and_by_a_look(
-    account: Account, ask: Ask, manual: bool
-) -> None:
-    claimed = account.claimed(ask(account.begun(manual=manual)))
-    match = {"method": "POST", "path": account.follow_ups}
-    account.simulator.arm("commit_then_drop", match=match)
-    with pytest.raises(OutcomeUnknown):
-        account.provider.send(claimed)
-    assert len(account.moved(claimed)) == 1
-    assert account.look(claimed).verdict is Verdict.SUCCEEDED
-    assert account.done(claimed).settled
-    assert len(account.moved(claimed)) == 1
-
-
-@pytest.mark.parametrize(
-    ("ask", "manual"), [(_capture, True), (_void, True), (_refund, False)]
-)
-def test_a_request_that_never_arrived_is_absent(
-    account: Account, ask: Ask, manual: bool
-) -> None:
-    claimed = account.claimed(ask(account.begun(manual=manual)))
-    match = {"method": "POST", "path": account.follow_ups}
-    account.simulator.arm("drop", match=match)
-    with pytest.raises(OutcomeUnknown):
-        account.provider.send(claimed)
-    assert account.look(claimed).verdict is Verdict.ABSENT
-    assert account.moved(claimed) == []
-
-
-def test_a_charge_whose_id_was_never_heard_is_found_at_stripe_and_not_at_paypal(
-    account: Account,
-) -> None:
-    new = a_payment(method=account.method)
+    payment = account.done(refund(account.charged(), 500))
+    account.simulator.arm("drop")
+    lost = account.done(refund(payment, 500))
+    assert account.look(lost).verdict is Verdict.ABSENT
     account.simulator.arm("commit_then_drop")
-    claimed = account.simulator.dated(written_down(account.provider, new))
-    with pytest.raises(OutcomeUnknown):
-        account.provider.send(claimed)
+    found = account.done(refund(payment, 500))
+    seen = account.look(found)
+    assert seen.moved == Money(500, "USD")
+    assert seen.refs["refund"] != payment.operations[-1].refs["refund"]
+
+
+def test_a_second_void_does_no_harm(account: Account) -> None:
+    payment = account.held()
+    voided, again = account.done(void(payment)), void(payment)
+    assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
     if account.name is ProviderName.STRIPE:
-        found = account.look(claimed)
-        assert (found.verdict, found.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
-        return
-    with pytest.raises(NeedsReview, match="person"):
-        account.look(claimed)
-
-
-def test_a_capture_of_what_was_voided_elsewhere_learns_so(account: Account) -> None:
-    held = account.begun(manual=True)
-    account.done(account.claimed(_void(held)))
-    late = account.done(account.claimed(_capture(held)))
-    if account.name is ProviderName.STRIPE:
-        assert late.operations[-1].state is State.UNKNOWN, "only a look can tell"
+        with pytest.raises(LookNeeded):
+            account.provider.send(account.written_down(again))
+        answer = account.look(account.done(again))
     else:
-        assert late.status is Status.VOIDED
-    assert account.look(late).verdict is Verdict.CANCELED
+        answer = account.provider.send(account.written_down(again))
+    assert answer.verdict is Verdict.SUCCEEDED
+    assert kinds(account, voided)[1:] == [("void", 1999)]
+    assert account.moved(again) == []
 
 
-def test_a_void_of_what_was_captured_elsewhere_learns_so(account: Account) -> None:
-    held = account.begun(manual=True)
-    account.done(account.claimed(_capture(held)))
-    claimed = account.claimed(_void(held))
-    late = account.done(claimed)
-    if late.operations[-1].state is State.UNKNOWN:
-        assert account.look(late).verdict is Verdict.DECLINED
-    else:
-        assert late.operations[-1].state is State.DECLINED
-
-
-@pytest.mark.parametrize(
-    ("amount", "at_stripe", "at_paypal"),
-    [
-        (Money(1200, "JPY"), 1200, 1200),
-        (Money(12340, "KWD"), 12340, None),
-        (Money(950, "ISK"), 95000, None),
-        (Money(500000, "HUF"), 500000, 500000),
-    ],
-)
-def test_captures_and_refunds_move_the_amount_in_every_currency(
-    account: Account, amount: Money, at_stripe: int, at_paypal: int | None
+def test_a_hold_that_was_voided_is_seen_by_a_look_at_its_authorization(
+    account: Account,
 ) -> None:
-    expected = at_stripe if account.name is ProviderName.STRIPE else at_paypal
-    if expected is None:
-        return
-    held = account.begun(manual=True, amount=amount)
-    taken = account.done(account.claimed(_capture(held)))
-    assert account.moved(taken) == [("capture", expected)]
-    assert taken.captured == amount.minor
-    back = account.done(account.claimed(_refund(taken)))
-    assert account.moved(back) == [("refund", expected)]
-    assert back.status is Status.REFUNDED
+    payment = account.done(void(account.held()))
+    assert account.look(payment, payment.first).verdict is Verdict.CANCELED
 
 
-@pytest.mark.parametrize(
-    ("provider", "method"),
-    [
-        (ProviderName.STRIPE, "pm_card_pendingRefund"),
-        (ProviderName.PAYPAL, "vault_refund_pending"),
-    ],
-)
-def test_a_refund_that_takes_days_is_pending_and_keeps_its_reservation(
-    account: Account, provider: ProviderName, method: str
+def test_a_capture_after_a_void_captures_nothing_and_a_look_says_why(
+    account: Account,
 ) -> None:
-    if account.name is not provider:
-        return
-    paid = account.begun(manual=False, method=method)
-    waiting = account.done(account.claimed(_refund(paid, 600)))
-    assert waiting.operations[-1].state is State.PENDING
-    assert (waiting.refunded, waiting.refund_reserved) == (0, 600)
-    assert account.moved(waiting) == []
-    assert account.look(waiting).verdict is Verdict.PENDING
+    payment = account.held()
+    account.done(void(payment))
+    late = capture(payment)
+    with pytest.raises(LookNeeded):
+        account.provider.send(account.written_down(late))
+    assert account.look(account.done(late)).verdict is Verdict.CANCELED
+    assert account.moved(late) == []
 
 
-def test_a_refund_that_fails_later_is_seen_by_a_look(
-    stripe: Stripe, stripe_simulator: Simulator
+def test_a_void_after_a_capture_is_declined(account: Account) -> None:
+    payment = account.held()
+    account.done(capture(payment))
+    late = account.done(void(payment))
+    seen: Answer = account.look(late)
+    assert seen.verdict is Verdict.DECLINED
+    assert seen.failure is not None
+    assert seen.failure.code == "already_captured"
+    assert account.moved(late) == []
+
+
+def test_a_capture_that_somebody_else_made_is_not_taken_for_ours(
+    account: Account,
 ) -> None:
-    account = Account(
-        ProviderName.STRIPE, stripe, stripe_simulator, "pm_card_refundFail", "/v1/"
-    )
-    done = account.done(account.claimed(_refund(account.begun(manual=False), 600)))
-    assert done.refunded == 600
-    stripe_simulator.advance(timedelta(days=2))
-    seen = looking(done, done.operations[-1], now=LATER)
-    corrected = settle(seen, stripe.look(seen), now=LATER, jitter=0)
-    assert corrected.operations[-1].state is State.DECLINED
-    assert (corrected.refunded, corrected.refundable(corrected.first)) == (0, 1999)
+    payment = account.held()
+    account.done(capture(payment))
+    ours = capture(payment)
+    with pytest.raises(LookNeeded):
+        account.provider.send(account.written_down(ours))
+    with pytest.raises(NeedsReview) as caught:
+        account.look(account.done(ours))
+    assert caught.value.detail == "captured_elsewhere"
+    assert account.moved(ours) == []
 
 
-def test_a_hold_that_ran_out_is_seen_by_a_look(
-    stripe: Stripe, stripe_simulator: Simulator
-) -> None:
-    account = Account(
-        ProviderName.STRIPE, stripe, stripe_simulator, "pm_card_visa", "/v1/"
-    )
-    held = account.begun(manual=True)
-    stripe_simulator.advance(timedelta(days=8))
-    ended = settle(
-        looking(held, held.first, now=LATER),
-        account.look(held),
-        now=LATER,
-        jitter=0,
-    )
-    assert ended.status is Status.EXPIRED
-    late = account.claimed(_capture(held))
-    assert account.done(late).operations[-1].state is State.UNKNOWN
-    assert account.look(late).verdict is Verdict.EXPIRED
+def test_a_refund_of_what_somebody_else_gave_back_is_absent(account: Account) -> None:
+    payment = account.charged()
+    account.done(refund(payment))
+    ours = refund(payment)
+    with pytest.raises(LookNeeded):
+        account.provider.send(account.written_down(ours))
+    assert account.look(account.done(ours)).verdict is Verdict.ABSENT
+    assert account.moved(ours) == []
+
+
+def test_a_refund_of_more_than_is_left_is_rejected(account: Account) -> None:
+    payment = account.charged()
+    account.done(refund(payment, 1500))
+    ours = account.done(refund(payment, 1500))
+    assert ours.operations[-1].state is State.REJECTED
+    assert account.moved(ours) == []

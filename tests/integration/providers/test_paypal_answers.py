@@ -50,16 +50,6 @@ def test_a_captured_order_says_what_moved_and_where(
     assert row["metadata"] == {"custom_id": operation, "invoice_id": operation}
 
 
-def test_the_same_key_again_is_the_same_order_and_no_second_charge(
-    paypal: PayPal, paypal_simulator: Simulator
-) -> None:
-    payment = written_down(paypal, a_payment(method="vault_ok"))
-    first, again = paypal.send(payment), paypal.send(payment)
-    assert first.refs == again.refs
-    assert again.moved == Money(1999, "USD")
-    assert len(paypal_simulator.movements(payment)) == 1
-
-
 def test_an_order_without_a_token_names_the_page_where_the_payer_approves_it(
     paypal: PayPal, paypal_simulator: Simulator
 ) -> None:

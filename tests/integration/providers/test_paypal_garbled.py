@@ -9,21 +9,8 @@ from tests.integration.providers.simulator_control import (
     written_down,
 )
 
-from domain.answer import Verdict
 from domain.errors import OutcomeUnknown
 from providers.paypal import PayPal
-
-
-def test_a_charge_whose_answer_was_garbled_is_found_again_by_its_key(
-    paypal: PayPal, paypal_simulator: Simulator
-) -> None:
-    paypal_simulator.arm("malformed")
-    payment = written_down(paypal, a_payment(method="vault_ok"))
-    with pytest.raises(OutcomeUnknown):
-        paypal.send(payment)
-    assert len(paypal_simulator.movements(payment)) == 1
-    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(paypal_simulator.movements(payment)) == 1
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 500])

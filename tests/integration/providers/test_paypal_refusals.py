@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,18 +14,17 @@ from tests.integration.providers.simulator_control import (
     a_payment,
     written_down,
 )
-from tests.integration.providers.wire import Canned, Wire, eventually
+from tests.integration.providers.wire import Canned, Wire
 
 from domain.answer import NextAction, Verdict
 from domain.errors import (
-    Misconfigured,
     LookNeeded,
+    Misconfigured,
     NeedsReview,
     NotExecuted,
     OutcomeUnknown,
     ProviderError,
 )
-from domain.operation import Act, Claim
 from providers.paypal import PayPal
 
 DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
@@ -258,45 +256,3 @@ def test_how_long_paypal_asks_to_wait_is_passed_on(
     with pytest.raises(raised) as caught:
         paypal.send(written_down(paypal, a_payment(method="vault_ok")))
     assert caught.value.retry_after == wait
-
-
-def test_a_rate_limit_did_nothing_and_the_same_key_charges_once_later(
-    paypal: PayPal, paypal_simulator: Simulator
-) -> None:
-    paypal_simulator.arm("rate_limit", seconds=4)
-    payment = written_down(paypal, a_payment(method="vault_ok"))
-    with pytest.raises(NotExecuted) as caught:
-        paypal.send(payment)
-    assert caught.value.retry_after == timedelta(seconds=4)
-    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(paypal_simulator.movements(payment)) == 1
-
-
-def test_the_same_key_while_the_first_request_runs_is_in_flight(
-    make_paypal: MakePayPal, paypal_simulator: Simulator
-) -> None:
-    paypal = make_paypal(paypal_simulator.url, timeout=(2.0, 0.1))
-    paypal_simulator.arm("delay", seconds=30)
-    payment = written_down(paypal, a_payment(method="vault_ok"))
-    with pytest.raises(OutcomeUnknown) as timed_out:
-        paypal.send(payment)
-    with pytest.raises(OutcomeUnknown) as busy:
-        paypal.send(payment)
-    assert timed_out.value.detail == "no_answer"
-    assert busy.value.detail == "in_flight"
-    paypal_simulator.heal()
-    eventually(lambda: len(paypal_simulator.movements(payment)) == 1)
-    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(paypal_simulator.movements(payment)) == 1
-
-
-def test_a_payment_whose_send_was_not_written_down_is_not_sent(
-    paypal: PayPal, paypal_simulator: Simulator
-) -> None:
-    payment = a_payment(method="vault_ok")
-    claim = Claim(payment.first.id, Act.SEND, 2)
-    payment = replace(payment, claim=claim)
-    with pytest.raises(NeedsReview) as caught:
-        paypal.send(payment)
-    assert caught.value.detail == "send_not_written_down"
-    assert paypal_simulator.movements(payment) == []

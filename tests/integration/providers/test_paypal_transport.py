@@ -17,14 +17,7 @@ from tests.integration.providers.simulator_control import (
     mislead,
     written_down,
 )
-from tests.integration.providers.wire import (
-    Canned,
-    Wire,
-    eventually,
-    refusing_port,
-    unreachable_port,
-    untrusted_server,
-)
+from tests.integration.providers.wire import Canned, Wire, eventually
 
 from domain.answer import Verdict
 from domain.errors import NotSent, OutcomeUnknown
@@ -35,15 +28,6 @@ from providers.paypal import PayPal
 def charge_of(paypal: PayPal) -> Payment:
     """A payment by a vaulted token, its send written down."""
     return written_down(paypal, a_payment(method="vault_ok"))
-
-
-def test_a_refused_connection_was_not_sent(
-    make_paypal: MakePayPal, paypal_wire: Wire
-) -> None:
-    with refusing_port() as url:
-        paypal = make_paypal(url)
-        with pytest.raises(NotSent):
-            paypal.send(charge_of(paypal))
 
 
 def test_an_order_whose_connection_is_refused_after_the_token_was_not_sent(
@@ -61,56 +45,9 @@ def test_an_order_whose_connection_is_refused_after_the_token_was_not_sent(
     assert caught.value.detail == "not_sent"
 
 
-def test_a_connection_that_is_never_made_was_not_sent(make_paypal: MakePayPal) -> None:
-    with unreachable_port() as url:
-        paypal = make_paypal(url, timeout=(0.2, 10.0))
-        with pytest.raises(NotSent):
-            paypal.send(charge_of(paypal))
-
-
-def test_a_certificate_that_is_not_trusted_was_not_sent(
-    make_paypal: MakePayPal, tmp_path: Path
-) -> None:
-    with untrusted_server(tmp_path) as url:
-        paypal = make_paypal(url)
-        with pytest.raises(NotSent):
-            paypal.send(charge_of(paypal))
-
-
-@pytest.mark.parametrize(("fault", "charged"), [("drop", 0), ("commit_then_drop", 1)])
-def test_a_connection_that_breaks_after_the_send_leaves_the_outcome_unknown(
-    paypal: PayPal, paypal_simulator: Simulator, fault: str, charged: int
-) -> None:
-    paypal_simulator.arm(fault)
-    payment = charge_of(paypal)
-    with pytest.raises(OutcomeUnknown) as caught:
-        paypal.send(payment)
-    assert caught.value.detail == "no_answer"
-    assert len(paypal_simulator.movements(payment)) == charged
-    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(paypal_simulator.movements(payment)) == 1
-
-
-def test_an_answer_that_is_too_slow_leaves_the_outcome_unknown(
-    make_paypal: MakePayPal, paypal_simulator: Simulator
-) -> None:
-    paypal_simulator.arm("delay", seconds=30, when="after")
-    paypal = make_paypal(paypal_simulator.url, timeout=(2.0, 0.1))
-    payment = charge_of(paypal)
-    with pytest.raises(OutcomeUnknown) as caught:
-        paypal.send(payment)
-    assert caught.value.detail == "no_answer"
-    assert len(paypal_simulator.movements(payment)) == 1
-    assert paypal.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(paypal_simulator.movements(payment)) == 1
-
-
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(
-    make_paypal: MakePayPal,
-    paypal_wire: Wire,
-    paypal_simulator: Simulator,
-    status: int,
+    make_paypal: MakePayPal, paypal_wire: Wire, paypal_simulator: Simulator, status: int
 ) -> None:
     away = {"Location": f"{paypal_simulator.url}{ORDERS}"}
     paypal_wire.canned[ORDERS] = [Canned(status, b"", away)]

@@ -255,15 +255,3 @@ def test_a_success_that_can_not_be_read_leaves_the_outcome_unknown(
     assert caught.value.detail == "malformed_answer"
     assert stripe.send(payment).verdict is Verdict.SUCCEEDED
     assert len(stripe_simulator.movements(payment)) == 1
-
-
-def test_a_charge_whose_answer_was_garbled_is_found_again_by_its_key(
-    stripe: Stripe, stripe_simulator: Simulator
-) -> None:
-    stripe_simulator.arm("malformed")
-    payment = written_down(stripe, a_payment())
-    with pytest.raises(OutcomeUnknown):
-        stripe.send(payment)
-    assert len(stripe_simulator.movements(payment)) == 1
-    assert stripe.send(payment).verdict is Verdict.SUCCEEDED
-    assert len(stripe_simulator.movements(payment)) == 1

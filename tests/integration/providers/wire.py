@@ -132,7 +132,7 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            request = Request("POST", self.path, dict(self.headers), body)
+            request = Request(self.command, self.path, dict(self.headers), body)
             answer = wire.answer(request)
             text = answer.body
             if not isinstance(text, bytes):

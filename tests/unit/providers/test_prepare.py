@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from application.ports import Provider
+from domain import requests
 from domain.errors import InvalidPayment
 from domain.money import Money
-from domain.submission import Mode, ProviderName
+from domain.payment import Payment
+from domain.submission import CaptureMethod, Mode, ProviderName, Submission
 from providers.paypal import PayPal
 from providers.stripe import Stripe
-from tests.unit.providers.charges import a_charge
+from tests.suites import samples
 
 #: Nobody listens on port 9; nothing here calls anybody.
 NOBODY = "http://127.0.0.1:9"
@@ -35,9 +38,22 @@ PAYPAL = PayPal(
 )
 
 
+def a_charge(
+    amount: Money = samples.PRICE,
+    provider: ProviderName = ProviderName.STRIPE,
+    **fields: Any,
+) -> Payment:
+    """A new payment of fixed ids."""
+    asked = Submission(amount=amount, provider=provider, **fields)
+    payment = samples.payment(asked=asked)
+    first = replace(payment.first, id="op_1")
+    return replace(payment, id="pay_1", operations=(first,))
+
+
 def prepared(adapter: Provider, **fields: Any) -> Any:
     """The body, parsed."""
-    return json.loads(adapter.prepare(a_charge(**fields), a_charge(**fields).first))
+    payment = a_charge(**fields)
+    return json.loads(adapter.prepare(payment, payment.first))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +73,9 @@ def test_preparing_twice_gives_the_same_text_and_calls_nobody(
         "reference": "order-7",
         "return_url": "https://shop.test/back",
     }
-    first = adapter.prepare(a_charge(**fields), a_charge(**fields).first)
-    assert first == adapter.prepare(a_charge(**fields), a_charge(**fields).first)
+    payment = a_charge(**fields)
+    first = adapter.prepare(payment, payment.first)
+    assert first == adapter.prepare(payment, payment.first)
 
 
 def test_a_stripe_charge_is_one_confirmed_intent_without_redirects() -> None:
@@ -113,6 +130,87 @@ def test_a_paypal_order_without_a_token_or_a_way_back_names_no_source() -> None:
     assert "payment_source" not in prepared(PAYPAL, provider=ProviderName.PAYPAL)
 
 
+def prepared_next(adapter: Provider, payment: Payment) -> Any:
+    """The body of the last operation, parsed, our id written as OURS."""
+    operation = payment.operations[-1]
+    text = adapter.prepare(payment, operation)
+    return json.loads(text.replace(operation.id, "OURS").replace(payment.id, "PAYMENT"))
+
+
+def asked_for(name: str = "op_2") -> dict[str, Any]:
+    """Who asks for a follow-up, and when."""
+    return {"id": name, "origin": samples.origin(), "now": samples.NOW}
+
+
+def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
+    asked = replace(samples.submission(), capture=CaptureMethod.MANUAL)
+    payment = samples.payment(asked=asked)
+    body = json.loads(STRIPE.prepare(payment, payment.first))
+    assert body["capture_method"] == "manual"
+    assert body["expand"] == ["latest_charge"]
+
+
+def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
+    payment = requests.capture(
+        samples.authorized(), amount=700, final=False, **asked_for()
+    )
+    assert prepared_next(STRIPE, payment) == {
+        "amount_to_capture": 700,
+        "metadata": {"capture": "OURS"},
+    }
+
+
+def test_a_stripe_void_gives_a_reason() -> None:
+    payment = requests.void(samples.authorized(), **asked_for())
+    body = {"cancellation_reason": "requested_by_customer"}
+    assert prepared_next(STRIPE, payment) == body
+
+
+def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
+    payment = samples.captured()
+    first = replace(payment.first, refs={"payment_intent": "pi_1"})
+    payment = replace(payment, operations=(first,))
+    payment = requests.refund(payment, amount=700, target=None, **asked_for())
+    assert prepared_next(STRIPE, payment) == {
+        "payment_intent": "pi_1",
+        "amount": 700,
+        "metadata": {"payment": "PAYMENT", "operation": "OURS"},
+    }
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None:
+    held = samples.authorized(provider=ProviderName.PAYPAL)
+    payment = requests.capture(held, amount=700, final=final, **asked_for())
+    assert prepared_next(PAYPAL, payment) == {
+        "amount": {"currency_code": "USD", "value": "7.00"},
+        "invoice_id": "OURS",
+        "final_capture": final,
+    }
+
+
+def test_a_paypal_void_has_nothing_to_say() -> None:
+    held = samples.authorized(provider=ProviderName.PAYPAL)
+    assert prepared_next(PAYPAL, requests.void(held, **asked_for())) == {}
+
+
+def test_a_paypal_refund_carries_our_id_twice() -> None:
+    payment = samples.captured(provider=ProviderName.PAYPAL)
+    payment = requests.refund(payment, amount=7, target=None, **asked_for())
+    assert prepared_next(PAYPAL, payment) == {
+        "amount": {"currency_code": "USD", "value": "0.07"},
+        "invoice_id": "OURS",
+        "custom_id": "OURS",
+    }
+
+
+def test_a_paypal_authorization_is_an_order_of_that_intent() -> None:
+    asked = samples.submission(provider=ProviderName.PAYPAL, payment_method="vault_ok")
+    payment = samples.payment(asked=replace(asked, capture=CaptureMethod.MANUAL))
+    body = json.loads(PAYPAL.prepare(payment, payment.first))
+    assert body["intent"] == "AUTHORIZE"
+
+
 def test_a_description_is_cut_to_what_paypal_takes() -> None:
     text = "x" * 500
     body = prepared(PAYPAL, provider=ProviderName.PAYPAL, description=text)
@@ -133,8 +231,6 @@ def test_a_description_is_cut_to_what_paypal_takes() -> None:
 def test_an_amount_that_a_provider_takes_in_no_form_is_refused_before_it_is_sent(
     adapter: Provider, amount: Money
 ) -> None:
+    payment = a_charge(amount, payment_method="any")
     with pytest.raises(InvalidPayment):
-        adapter.prepare(
-            a_charge(amount, payment_method="any"),
-            a_charge(amount, payment_method="any").first,
-        )
+        adapter.prepare(payment, payment.first)

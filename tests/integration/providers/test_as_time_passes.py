@@ -1,0 +1,110 @@
+"""What a look finds days later, at simulators whose clock these tests move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.contract.simulators.simulator_process import simulator
+from tests.integration.providers.accounts import (
+    PAYPAL_METHODS,
+    STRIPE_METHODS,
+    Account,
+    capture,
+    refund,
+    void,
+)
+from tests.integration.providers.simulator_control import (
+    MakePayPal,
+    MakeStripe,
+    Simulator,
+)
+
+from domain.answer import Verdict
+from domain.errors import LookNeeded
+from domain.money import Money
+from domain.operation import Kind
+from domain.states import State
+from domain.submission import ProviderName
+
+#: Seconds until every hold has run out: PayPal's is the longest, 29 days.
+HOLD = 30 * 86400
+#: Seconds until every refund has come to its end: PayPal's takes three days.
+REFUND = 4 * 86400
+
+
+@pytest.fixture(scope="module", params=["stripe", "paypal"])
+def ageing(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """A simulator whose clock these tests move."""
+    with simulator(request.param) as running:
+        yield Simulator(running.url, "/v1/" if request.param == "stripe" else "/v2/")
+
+
+@pytest.fixture
+def account(
+    ageing: Simulator, make_stripe: MakeStripe, make_paypal: MakePayPal
+) -> Account:
+    """An account there."""
+    if ageing.root == "/v1/":
+        return Account(make_stripe(ageing.url), ageing, STRIPE_METHODS)
+    return Account(make_paypal(ageing.url), ageing, PAYPAL_METHODS)
+
+
+def test_a_pending_refund_succeeds_later(account: Account) -> None:
+    payment = account.done(refund(account.charged("refunds later"), 700))
+    last = payment.operations[-1]
+    assert last.state is State.PENDING
+    assert last.waiting_for
+    seen = account.look(payment)
+    assert (seen.verdict, seen.moved) == (Verdict.PENDING, None)
+    assert account.moved(payment) == []
+    account.simulator.advance(REFUND)
+    seen = account.look(payment)
+    assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(700, "USD"))
+    assert account.moved(payment) == [700]
+
+
+def test_a_refund_that_fails_later_says_so_and_another_may_be_made(
+    account: Account,
+) -> None:
+    payment = account.done(refund(account.charged("refunds never")))
+    # Stripe says at first that it is done, PayPal that it is under way.
+    early = {ProviderName.STRIPE: State.SUCCEEDED, ProviderName.PAYPAL: State.PENDING}
+    assert payment.operations[-1].state is early[account.name]
+    account.simulator.advance(REFUND)
+    seen = account.look(payment)
+    assert seen.verdict is Verdict.DECLINED
+    assert seen.failure is not None
+    assert seen.failure.code == "refund_failed"
+    assert seen.failure.retryable
+    assert account.moved(payment) == []
+
+
+def test_a_hold_that_ran_out_has_expired_whatever_was_wanted_of_it(
+    account: Account,
+) -> None:
+    payment = account.held()
+    account.simulator.advance(HOLD)
+    assert account.look(payment, payment.first).verdict is Verdict.EXPIRED
+    for late in (capture(payment), void(payment)):
+        claimed = account.written_down(late)
+        if account.name is ProviderName.STRIPE:
+            with pytest.raises(LookNeeded):
+                account.provider.send(claimed)
+        else:
+            assert account.provider.send(claimed).verdict is Verdict.EXPIRED
+        assert account.look(account.sent(claimed)).verdict is Verdict.EXPIRED
+        assert account.moved(late) == []
+
+
+@pytest.mark.parametrize("kind", [Kind.CAPTURE, Kind.REFUND])
+def test_what_was_done_is_still_found_when_the_key_is_forgotten(
+    account: Account, kind: Kind
+) -> None:
+    payment = account.due(kind)
+    account.simulator.arm("commit_then_drop")
+    unheard = account.done(payment)
+    account.simulator.advance(HOLD * 2)
+    seen = account.look(unheard)
+    assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
+    assert account.moved(unheard) == [1999]

@@ -1,0 +1,87 @@
+"""What both adapters make of calls that do not arrive, and of answers that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.integration.providers.accounts import Account, MakeAccount
+from tests.integration.providers.wire import (
+    eventually,
+    refusing_port,
+    unreachable_port,
+    untrusted_server,
+)
+
+from domain.answer import Verdict
+from domain.errors import NeedsReview, NotSent, OutcomeUnknown
+from domain.sending import looking
+from domain.submission import ProviderName
+
+
+def test_a_refused_connection_was_not_sent(make_account: MakeAccount) -> None:
+    with refusing_port() as url:
+        account = make_account(url)
+        with pytest.raises(NotSent):
+            account.provider.send(account.written_down(account.new()))
+
+
+def test_a_connection_that_is_never_made_was_not_sent(
+    make_account: MakeAccount,
+) -> None:
+    with unreachable_port() as url:
+        account = make_account(url, timeout=(0.2, 10.0))
+        with pytest.raises(NotSent):
+            account.provider.send(account.written_down(account.new()))
+
+
+def test_a_certificate_that_is_not_trusted_was_not_sent(
+    make_account: MakeAccount, tmp_path: Path
+) -> None:
+    with untrusted_server(tmp_path) as url:
+        account = make_account(url)
+        with pytest.raises(NotSent):
+            account.provider.send(account.written_down(account.new()))
+
+
+def test_an_answer_that_is_too_slow_leaves_the_outcome_unknown(
+    make_account: MakeAccount,
+) -> None:
+    account = make_account(timeout=(2.0, 0.2))
+    account.simulator.arm("delay", seconds=30, when="after")
+    claimed = account.written_down(account.new())
+    with pytest.raises(OutcomeUnknown) as caught:
+        account.provider.send(claimed)
+    assert caught.value.detail == "no_answer"
+    assert len(account.moved(claimed)) == 1
+    account.simulator.heal()
+    assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+    assert len(account.moved(claimed)) == 1
+
+
+def test_the_same_key_while_the_first_request_runs_is_in_flight(
+    make_account: MakeAccount,
+) -> None:
+    account = make_account(timeout=(2.0, 0.2))
+    account.simulator.arm("delay", seconds=30)
+    claimed = account.written_down(account.new())
+    with pytest.raises(OutcomeUnknown) as timed_out:
+        account.provider.send(claimed)
+    with pytest.raises(OutcomeUnknown) as busy:
+        account.provider.send(claimed)
+    stripe = account.name is ProviderName.STRIPE
+    assert timed_out.value.detail == "no_answer"
+    assert busy.value.detail == ("idempotency_key_in_use" if stripe else "in_flight")
+    account.simulator.heal()
+    eventually(lambda: len(account.moved(claimed)) == 1)
+    assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+    assert len(account.moved(claimed)) == 1
+
+
+def test_what_was_not_written_down_is_not_sent(account: Account) -> None:
+    payment = account.new()
+    claimed = looking(payment, payment.first, now=payment.created_at)
+    with pytest.raises(NeedsReview) as caught:
+        account.provider.send(claimed)
+    assert caught.value.detail == "send_not_written_down"
+    assert account.moved(payment) == []

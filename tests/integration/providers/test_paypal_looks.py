@@ -1,0 +1,294 @@
+"""What PayPal says of authorizations, captures and refunds, and what a look finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.providers.accounts import (
+    PAYPAL_METHODS,
+    Account,
+    capture,
+    refund,
+    void,
+)
+from tests.integration.providers.simulator_control import ORDERS, Simulator
+
+from domain.answer import Verdict
+from domain.errors import LookNeeded, NeedsReview, NotExecuted, OutcomeUnknown
+from domain.money import Money
+from domain.operation import HoldEnd, Kind
+from domain.payment import Payment
+from domain.states import State, Status
+from providers.paypal import PayPal
+
+AUTHORIZATIONS = "/v2/payments/authorizations"
+PRICE = {"currency_code": "USD", "value": "19.99"}
+DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
+ENDS = "2026-02-01T12:00:00Z"
+
+
+@pytest.fixture
+def account(paypal: PayPal, paypal_simulator: Simulator) -> Account:
+    """An account at PayPal."""
+    return Account(paypal, paypal_simulator, PAYPAL_METHODS)
+
+
+def say(account: Account, path: str, body: dict[str, Any]) -> None:
+    """Have the next read of that path answered so."""
+    account.simulator.arm(
+        "answer", status=200, body=body, match={"method": "GET", "path": path}
+    )
+
+
+def a_resource(status: str, **fields: Any) -> dict[str, Any]:
+    """An authorization, a capture or a refund of 19.99 USD."""
+    return {"id": "2CANNED", "status": status, "amount": PRICE, **fields}
+
+
+def an_order(name: str, resource: dict[str, Any]) -> dict[str, Any]:
+    """A completed order of which that resource came."""
+    unit = {"reference_id": "default", "payments": {name: [resource]}}
+    return {
+        "id": "1ORDER",
+        "status": "COMPLETED",
+        "intent": "AUTHORIZE",
+        "purchase_units": [unit],
+    }
+
+
+def test_several_captures_are_taken_until_one_is_final(account: Account) -> None:
+    payment = account.done(capture(account.held(), 600))
+    assert payment.status is Status.PARTIALLY_CAPTURED
+    payment = account.done(capture(payment, 300))
+    payment = account.done(capture(payment, 100, final=True))
+    assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
+    assert payment.captured == 1000
+    first, *captures = payment.operations
+    for one in captures:
+        assert account.look(payment, one).moved == Money(one.amount, "USD")
+    assert account.look(payment, first).moved == Money(1999, "USD")
+    rows = account.simulator.movements(payment)
+    assert [row["amount"] for row in rows] == [1999, 600, 300, 100]
+
+
+def test_what_a_partial_capture_left_can_be_voided(account: Account) -> None:
+    payment = account.done(capture(account.held(), 600))
+    payment = account.done(void(payment))
+    assert payment.operations[-1].state is State.SUCCEEDED
+    assert account.moved(payment) == [1399]
+
+
+def test_refunds_go_to_the_capture_that_they_are_of(account: Account) -> None:
+    payment = account.done(capture(account.held(), 600))
+    payment = account.done(capture(payment, 700))
+    _, small, large = payment.operations
+    payment = account.done(refund(payment, 650))
+    assert payment.operations[-1].target == large.id
+    payment = account.done(refund(payment, 600, target=small.id))
+    assert payment.refunded == 1250
+    for one in payment.operations[-2:]:
+        assert account.look(payment, one).moved == Money(one.amount, "USD")
+
+
+def test_a_capture_of_a_lost_answer_is_told_from_an_equal_one(
+    account: Account,
+) -> None:
+    payment = account.done(capture(account.held(), 500))
+    account.simulator.arm("drop")
+    assert account.look(account.done(capture(payment, 500))).verdict is Verdict.ABSENT
+    account.simulator.arm("commit_then_drop")
+    seen = account.look(account.done(capture(payment, 500)))
+    assert seen.moved == Money(500, "USD")
+    assert seen.refs["capture"] != payment.refs["capture"]
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        ("CREATED", Verdict.SUCCEEDED),
+        ("PARTIALLY_CAPTURED", Verdict.SUCCEEDED),
+        ("CAPTURED", Verdict.SUCCEEDED),
+        ("PENDING", Verdict.PENDING),
+        ("DENIED", Verdict.DECLINED),
+        ("VOIDED", Verdict.CANCELED),
+    ],
+)
+def test_an_authorization_is_read_by_its_status(
+    account: Account, status: str, verdict: Verdict
+) -> None:
+    claimed = account.written_down(account.due(Kind.AUTHORIZE))
+    said = an_order("authorizations", a_resource(status))
+    account.simulator.arm_answer(201, said, DEBUG_ID)
+    answer = account.provider.send(claimed)
+    assert answer.verdict is verdict
+    assert answer.request_id == "f0canned"
+    assert answer.refs == {"order": "1ORDER", "authorization": "2CANNED"}
+    held = verdict is Verdict.SUCCEEDED
+    assert answer.moved == (Money(1999, "USD") if held else None)
+    assert (answer.failure is not None) is (verdict is Verdict.DECLINED)
+    assert (answer.waiting_for is not None) is (verdict is Verdict.PENDING)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        ("CREATED", Verdict.ABSENT),
+        ("PENDING", Verdict.ABSENT),
+        ("PARTIALLY_CAPTURED", Verdict.ABSENT),
+        ("VOIDED", Verdict.SUCCEEDED),
+        ("CAPTURED", Verdict.DECLINED),
+        ("DENIED", Verdict.DECLINED),
+    ],
+)
+def test_a_void_is_seen_by_its_authorization(
+    account: Account, status: str, verdict: Verdict
+) -> None:
+    payment = void(account.held())
+    say(account, AUTHORIZATIONS, a_resource(status))
+    assert account.look(payment).verdict is verdict
+    claimed = account.written_down(payment)
+    say(account, AUTHORIZATIONS, a_resource(status))
+    answer = account.provider.send(claimed)
+    # What is still on hold is released by the call after the read.
+    sends = verdict is Verdict.ABSENT
+    assert answer.verdict is (Verdict.SUCCEEDED if sends else verdict)
+    assert account.moved(payment) == ([1999] if sends else [])
+
+
+@pytest.mark.parametrize(
+    ("at", "verdict"),
+    [("2026-01-31T12:00:00Z", Verdict.CANCELED), (ENDS, Verdict.EXPIRED)],
+)
+def test_what_was_voided_at_the_end_of_its_time_has_expired(
+    account: Account, at: str, verdict: Verdict
+) -> None:
+    payment = capture(account.held())
+    voided = a_resource("VOIDED", update_time=at, expiration_time=ENDS)
+    for operation in payment.operations:
+        say(account, ORDERS, an_order("authorizations", voided))
+        assert account.look(payment, operation).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        ("COMPLETED", Verdict.SUCCEEDED),
+        ("PARTIALLY_REFUNDED", Verdict.SUCCEEDED),
+        ("REFUNDED", Verdict.SUCCEEDED),
+        ("PENDING", Verdict.PENDING),
+        ("DECLINED", Verdict.DECLINED),
+        ("FAILED", Verdict.DECLINED),
+    ],
+)
+def test_a_capture_is_read_by_its_status(
+    account: Account, status: str, verdict: Verdict
+) -> None:
+    payment = capture(account.held())
+    claimed = account.written_down(payment)
+    said = a_resource(status, invoice_id=payment.operations[-1].id)
+    account.simulator.arm_answer(201, said, DEBUG_ID)
+    answer = account.provider.send(claimed)
+    say(account, ORDERS, an_order("captures", said))
+    for each in (answer, account.look(payment)):
+        assert each.verdict is verdict
+        assert each.refs == {"capture": "2CANNED"}
+        done = verdict is Verdict.SUCCEEDED
+        assert each.moved == (Money(1999, "USD") if done else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        ("COMPLETED", Verdict.SUCCEEDED),
+        ("PENDING", Verdict.PENDING),
+        ("FAILED", Verdict.DECLINED),
+        ("CANCELLED", Verdict.CANCELED),
+    ],
+)
+def test_a_refund_is_read_by_its_status(
+    account: Account, status: str, verdict: Verdict
+) -> None:
+    payment = refund(account.charged())
+    claimed = account.written_down(payment)
+    said = a_resource(
+        status,
+        invoice_id=payment.operations[-1].id,
+        status_details={"reason": "ECHECK"},
+    )
+    account.simulator.arm_answer(201, said, DEBUG_ID)
+    answer = account.provider.send(claimed)
+    say(account, ORDERS, an_order("refunds", said))
+    for each in (answer, account.look(payment)):
+        assert each.verdict is verdict
+        assert each.refs == {"refund": "2CANNED"}
+        done = verdict is Verdict.SUCCEEDED
+        assert each.moved == (Money(1999, "USD") if done else None)
+        if verdict is Verdict.PENDING:
+            assert "ECHECK" in (each.waiting_for or "")
+        assert (each.failure is not None) is (status in ("FAILED", "CANCELLED"))
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID, Kind.REFUND])
+def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
+    account: Account, kind: Kind
+) -> None:
+    claimed = account.written_down(account.due(kind))
+    said = a_resource("LEVITATING")
+    if kind is Kind.AUTHORIZE:
+        said = an_order("authorizations", said)
+    if kind is Kind.VOID:
+        say(account, AUTHORIZATIONS, said)
+    account.simulator.arm_answer(201, said)
+    with pytest.raises(OutcomeUnknown) as caught:
+        account.provider.send(claimed)
+    assert caught.value.detail == "unrecognised_status"
+
+
+@pytest.mark.parametrize(
+    ("kind", "issue", "expected"),
+    [
+        (Kind.CAPTURE, "AUTHORIZATION_EXPIRED", Verdict.EXPIRED),
+        (Kind.CAPTURE, "AUTHORIZATION_DENIED", Verdict.REJECTED),
+        (Kind.CAPTURE, "MAX_CAPTURE_AMOUNT_EXCEEDED", Verdict.REJECTED),
+        (Kind.CAPTURE, "INSTRUMENT_DECLINED", Verdict.DECLINED),
+        (Kind.CAPTURE, "AUTHORIZATION_VOIDED", LookNeeded),
+        (Kind.CAPTURE, "AUTHORIZATION_ALREADY_CAPTURED", LookNeeded),
+        (Kind.CAPTURE, "DUPLICATE_INVOICE_ID", LookNeeded),
+        (Kind.VOID, "PREVIOUSLY_VOIDED", LookNeeded),
+        (Kind.VOID, "PREVIOUSLY_CAPTURED", LookNeeded),
+        (Kind.REFUND, "CAPTURE_FULLY_REFUNDED", LookNeeded),
+        (Kind.REFUND, "DUPLICATE_INVOICE_ID", LookNeeded),
+        (Kind.REFUND, "PENDING_CAPTURE", NotExecuted),
+        (Kind.REFUND, "REFUND_AMOUNT_EXCEEDED", Verdict.REJECTED),
+        (Kind.REFUND, "REFUND_FAILED_INSUFFICIENT_FUNDS", NeedsReview),
+        (Kind.REFUND, "COMPLIANCE_VIOLATION", NeedsReview),
+    ],
+)
+def test_a_follow_up_that_is_refused_is_read_by_its_issue(
+    account: Account, kind: Kind, issue: str, expected: Verdict | type[Exception]
+) -> None:
+    claimed = account.written_down(account.due(kind))
+    body = {"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}]}
+    account.simulator.arm_answer(422, body, DEBUG_ID)
+    if isinstance(expected, Verdict):
+        answer = account.provider.send(claimed)
+        assert answer.verdict is expected
+        assert answer.failure is not None
+        assert (answer.failure.code, answer.request_id) == (issue.lower(), "f0canned")
+    else:
+        with pytest.raises(expected) as caught:
+            account.provider.send(claimed)
+        assert type(caught.value) is expected
+
+
+def test_a_charge_whose_capture_was_under_review_is_found_when_it_ends(
+    account: Account,
+) -> None:
+    payment: Payment = account.charged()
+    pending = {"captures": [a_resource("PENDING")]}
+    unit = {"reference_id": "default", "payments": pending}
+    order = {"id": "1ORDER", "status": "COMPLETED", "purchase_units": [unit]}
+    say(account, ORDERS, order)
+    assert account.look(payment).verdict is Verdict.PENDING
+    assert account.look(payment).verdict is Verdict.SUCCEEDED

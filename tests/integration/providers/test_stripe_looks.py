@@ -1,0 +1,265 @@
+"""How a look finds at Stripe what was never heard of, and what it makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.integration.providers.accounts import (
+    STRIPE_METHODS,
+    Account,
+    capture,
+    refund,
+    void,
+)
+from tests.integration.providers.simulator_control import INTENTS, Simulator
+
+from domain.answer import Verdict
+from domain.errors import NeedsReview, OutcomeUnknown
+from domain.money import Money
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.sending import looking
+from providers.stripe import Stripe
+
+CAPTURED = {"status": "succeeded", "amount_received": 1999}
+LAPSED = {"status": "canceled", "cancellation_reason": "automatic"}
+VOIDED = {"status": "canceled", "cancellation_reason": "requested_by_customer"}
+HELD = {"status": "requires_capture"}
+
+
+@pytest.fixture
+def account(stripe: Stripe, stripe_simulator: Simulator) -> Account:
+    """An account at Stripe."""
+    return Account(stripe, stripe_simulator, STRIPE_METHODS)
+
+
+def unheard(account: Account, payment: Payment, fault: str) -> Payment:
+    """The payment after its next operation was sent and never answered."""
+    account.simulator.arm(fault)
+    return account.done(payment)
+
+
+def say(account: Account, path: str, body: dict[str, Any]) -> None:
+    """Have the next read of that path answered so."""
+    account.simulator.arm(
+        "answer", status=200, body=body, match={"method": "GET", "path": path}
+    )
+
+
+def intent(payment: Payment, **fields: Any) -> dict[str, Any]:
+    """The payment's intent as Stripe shows it."""
+    return {
+        "id": payment.refs["payment_intent"],
+        "object": "payment_intent",
+        "amount": 1999,
+        "amount_received": 0,
+        "cancellation_reason": None,
+        "currency": "usd",
+        "last_payment_error": None,
+        "latest_charge": None,
+        "metadata": {},
+        "next_action": None,
+        **fields,
+    }
+
+
+@pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZE])
+def test_an_intent_that_was_never_heard_of_is_found_behind_a_hundred_others(
+    account: Account, kind: Kind
+) -> None:
+    payment = unheard(account, account.due(kind), "commit_then_drop")
+    assert payment.refs == {}
+    for _ in range(101):
+        account.done(account.new("declines"))
+    seen = account.look(payment)
+    assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
+    [row] = account.simulator.movements(payment)
+    assert seen.refs["payment_intent"] == row["id"]
+    assert (seen.expires_at is not None) is (kind is Kind.AUTHORIZE)
+
+
+def test_an_intent_that_is_in_no_list_was_never_made(account: Account) -> None:
+    payment = unheard(account, account.new(), "drop")
+    for _ in range(101):
+        account.done(account.new("declines"))
+    assert account.look(payment).verdict is Verdict.ABSENT
+
+
+def test_a_decline_that_was_never_heard_of_is_found(account: Account) -> None:
+    payment = unheard(account, account.new("declines"), "commit_then_drop")
+    seen = account.look(payment)
+    assert seen.verdict is Verdict.DECLINED
+    assert seen.failure is not None
+    assert seen.failure.code == "card_declined"
+    assert seen.refs["payment_intent"].startswith("pi_")
+
+
+def test_a_list_without_an_end_proves_nothing(account: Account) -> None:
+    payment = unheard(account, account.new(), "drop")
+    other = {"id": "pi_3other", "object": "payment_intent", "metadata": {}}
+    page = {"object": "list", "data": [other], "has_more": True, "url": INTENTS}
+    account.simulator.arm(
+        "answer",
+        status=200,
+        body=page,
+        times=1000,
+        match={"method": "GET", "path": INTENTS},
+    )
+    with pytest.raises(OutcomeUnknown) as caught:
+        account.look(payment)
+    assert caught.value.detail == "list_too_long"
+
+
+def test_a_refund_that_is_not_among_a_hundred_may_be_behind_them(
+    account: Account,
+) -> None:
+    payment = unheard(account, refund(account.charged()), "drop")
+    other = {"id": "re_3other", "object": "refund", "metadata": {}}
+    page = {"object": "list", "data": [other], "has_more": True, "url": "/v1/refunds"}
+    say(account, "/v1/refunds", page)
+    with pytest.raises(NeedsReview) as caught:
+        account.look(payment)
+    assert caught.value.detail == "too_many_refunds"
+
+
+def test_a_look_for_what_was_never_sent_is_left_to_a_person(account: Account) -> None:
+    with pytest.raises(NeedsReview) as caught:
+        account.look(account.new())
+    assert caught.value.detail == "send_not_written_down"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "verdict"),
+    [
+        (Kind.AUTHORIZE, HELD, Verdict.SUCCEEDED),
+        (Kind.AUTHORIZE, CAPTURED, Verdict.SUCCEEDED),
+        (Kind.AUTHORIZE, VOIDED, Verdict.CANCELED),
+        (Kind.AUTHORIZE, LAPSED, Verdict.EXPIRED),
+        (Kind.CAPTURE, HELD, Verdict.ABSENT),
+        (Kind.CAPTURE, VOIDED, Verdict.CANCELED),
+        (Kind.CAPTURE, LAPSED, Verdict.EXPIRED),
+        (Kind.VOID, HELD, Verdict.ABSENT),
+        (Kind.VOID, VOIDED, Verdict.SUCCEEDED),
+        (Kind.VOID, LAPSED, Verdict.EXPIRED),
+        (Kind.VOID, CAPTURED, Verdict.DECLINED),
+    ],
+)
+def test_an_intents_status_is_read_by_what_was_wanted_of_it(
+    account: Account, kind: Kind, fields: dict[str, Any], verdict: Verdict
+) -> None:
+    payment = account.held()
+    payment = {Kind.CAPTURE: capture, Kind.VOID: void}.get(kind, replace)(payment)
+    say(account, INTENTS, intent(payment, **fields))
+    seen = account.look(payment)
+    assert seen.verdict is verdict
+    held = kind is Kind.AUTHORIZE and verdict is Verdict.SUCCEEDED
+    assert seen.moved == (Money(1999, "USD") if held else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "raised", "detail"),
+    [
+        (Kind.CAPTURE, CAPTURED, NeedsReview, "captured_elsewhere"),
+        (Kind.CAPTURE, {"status": "processing"}, NeedsReview, "status_processing"),
+        (Kind.VOID, {"status": "processing"}, NeedsReview, "status_processing"),
+        (Kind.AUTHORIZE, {"status": "new"}, OutcomeUnknown, "unrecognised_status"),
+    ],
+)
+def test_a_status_that_does_not_fit_is_neither_success_nor_failure(
+    account: Account,
+    kind: Kind,
+    fields: dict[str, Any],
+    raised: type[NeedsReview | OutcomeUnknown],
+    detail: str,
+) -> None:
+    payment = account.held()
+    payment = {Kind.CAPTURE: capture, Kind.VOID: void}.get(kind, replace)(payment)
+    say(account, INTENTS, intent(payment, **fields))
+    with pytest.raises(raised) as caught:
+        account.look(payment)
+    assert caught.value.detail == detail
+
+
+def test_a_capture_is_known_by_what_we_wrote_on_it(account: Account) -> None:
+    payment = capture(account.held())
+    ours = {"capture": payment.operations[-1].id}
+    say(account, INTENTS, intent(payment, metadata=ours, **CAPTURED))
+    seen = account.look(payment)
+    assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        ("pending", Verdict.PENDING),
+        ("requires_action", Verdict.ACTION_REQUIRED),
+        ("succeeded", Verdict.SUCCEEDED),
+        ("failed", Verdict.DECLINED),
+        ("canceled", Verdict.CANCELED),
+    ],
+)
+def test_a_refund_is_read_by_its_status(
+    account: Account, status: str, verdict: Verdict
+) -> None:
+    said = {
+        "id": "re_3canned",
+        "object": "refund",
+        "amount": 1999,
+        "currency": "usd",
+        "status": status,
+        "failure_reason": "lost_or_stolen_card",
+    }
+    payment = account.written_down(refund(account.charged()))
+    account.simulator.arm_answer(200, said)
+    answer = account.provider.send(payment)
+    assert answer.verdict is verdict
+    assert answer.refs == {"refund": "re_3canned"}
+    succeeded = verdict is Verdict.SUCCEEDED
+    assert answer.moved == (Money(1999, "USD") if succeeded else None)
+    waits = verdict in (Verdict.PENDING, Verdict.ACTION_REQUIRED)
+    assert (answer.waiting_for is not None) is waits
+    if answer.failure is not None:
+        assert answer.failure.code == f"refund_{status}"
+        assert answer.failure.decline_code == "lost_or_stolen_card"
+    assert (answer.failure is not None) is (status in ("failed", "canceled"))
+
+
+def test_a_refund_of_a_status_that_nobody_knows_is_unknown(account: Account) -> None:
+    payment = account.written_down(refund(account.charged()))
+    said = {"id": "re_3", "object": "refund", "status": "levitating"}
+    account.simulator.arm_answer(200, said)
+    with pytest.raises(OutcomeUnknown) as caught:
+        account.provider.send(payment)
+    assert caught.value.detail == "unrecognised_status"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "verdict"),
+    [
+        (Kind.CAPTURE, "charge_expired_for_capture", Verdict.EXPIRED),
+        (Kind.CAPTURE, "amount_too_large", Verdict.REJECTED),
+        (Kind.VOID, "resource_missing", Verdict.REJECTED),
+        (Kind.REFUND, "amount_too_large", Verdict.REJECTED),
+    ],
+)
+def test_a_follow_up_that_is_refused_is_an_answer_by_its_code(
+    account: Account, kind: Kind, code: str, verdict: Verdict
+) -> None:
+    payment = account.written_down(account.due(kind))
+    error = {"type": "invalid_request_error", "code": code, "message": "No."}
+    account.simulator.arm_answer(400, {"error": error}, {"Request-Id": "req_canned"})
+    answer = account.provider.send(payment)
+    assert answer.verdict is verdict
+    assert answer.failure is not None
+    assert (answer.failure.code, answer.request_id) == (code, "req_canned")
+
+
+def test_a_look_sends_nothing(account: Account) -> None:
+    payment = account.held()
+    before = len(account.simulator.movements(payment))
+    for operation in payment.operations:
+        now = payment.updated_at
+        account.provider.look(looking(payment, operation, now=now))
+    assert len(account.simulator.movements(payment)) == before == 1
