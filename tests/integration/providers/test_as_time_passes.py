@@ -24,6 +24,8 @@ from domain.answer import Verdict
 from domain.errors import LookNeeded
 from domain.money import Money
 from domain.operation import Kind
+from domain.sending import looking
+from domain.settling import settle
 from domain.states import State
 from domain.submission import ProviderName
 
@@ -77,6 +79,9 @@ def test_a_refund_that_fails_later_says_so_and_another_may_be_made(
     assert seen.failure is not None
     assert seen.failure.code == "refund_failed"
     assert seen.failure.retryable
+    asked = looking(payment, payment.operations[-1], now=payment.updated_at)
+    after = settle(asked, seen, now=payment.updated_at, jitter=0)
+    assert (after.refunded, after.refundable(after.first)) == (0, 1999)
     assert account.moved(payment) == []
 
 

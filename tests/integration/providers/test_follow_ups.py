@@ -126,8 +126,12 @@ def test_a_capture_after_a_void_captures_nothing_and_a_look_says_why(
     payment = account.held()
     account.done(void(payment))
     late = capture(payment)
-    with pytest.raises(LookNeeded):
-        account.provider.send(account.written_down(late))
+    claimed = account.written_down(late)
+    if account.name is ProviderName.STRIPE:
+        with pytest.raises(LookNeeded):
+            account.provider.send(claimed)
+    else:
+        assert account.provider.send(claimed).verdict is Verdict.CANCELED
     assert account.look(account.done(late)).verdict is Verdict.CANCELED
     assert account.moved(late) == []
 

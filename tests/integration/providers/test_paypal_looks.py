@@ -252,7 +252,7 @@ def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
         (Kind.CAPTURE, "AUTHORIZATION_DENIED", Verdict.REJECTED),
         (Kind.CAPTURE, "MAX_CAPTURE_AMOUNT_EXCEEDED", Verdict.REJECTED),
         (Kind.CAPTURE, "INSTRUMENT_DECLINED", Verdict.DECLINED),
-        (Kind.CAPTURE, "AUTHORIZATION_VOIDED", LookNeeded),
+        (Kind.CAPTURE, "AUTHORIZATION_VOIDED", Verdict.CANCELED),
         (Kind.CAPTURE, "AUTHORIZATION_ALREADY_CAPTURED", LookNeeded),
         (Kind.CAPTURE, "DUPLICATE_INVOICE_ID", LookNeeded),
         (Kind.VOID, "PREVIOUSLY_VOIDED", LookNeeded),
