@@ -15,6 +15,7 @@ from runtime.settings import Settings
 from web import answers, around, docs, problems
 from web import replay_models as models
 from web.followups import FollowUps
+from web.gates import GateAnswer, GateList, GatePath, GateRequest, Gates
 from web.health import Health
 from web.openapi import Call, application
 from web.parsing import MAX_BODY
@@ -81,6 +82,7 @@ def build(services: WebServices) -> Web:
     calls = [
         *_payment_calls(Payments(services, waiting), FollowUps(services)),
         *_replay_calls(Replays(services)),
+        *_gate_calls(Gates(services)),
         *_health_calls(Health(services)),
     ]
     app, document = application(calls)
@@ -166,13 +168,42 @@ def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
     ]
 
 
+#: What every operator's call may answer, and those that act besides.
+_OPERATOR = (*_KEYED, "role_not_allowed", "card_number_refused")
+_ACTS = (
+    *_OPERATOR,
+    *("malformed_json", "body_too_large", "content_type_not_supported"),
+    *("invalid_request", "conflict"),
+)
+
+
+def _gate_calls(gates: Gates) -> list[Call]:
+    one = "/v1/operations/gates/<provider>"
+    return [
+        Call(
+            "GET",
+            "/v1/operations/gates",
+            gates.list,
+            answers={200: GateList},
+            problems=(*_OPERATOR, "invalid_query"),
+            tag="gates",
+        ),
+        *(
+            Call(
+                "POST",
+                f"{one}/{name}",
+                view,
+                answers={200: GateAnswer},
+                problems=(*_ACTS, "not_found"),
+                takes={"path": GatePath, "body": GateRequest},
+                tag="gates",
+            )
+            for name, view in (("open", gates.open), ("close", gates.close))
+        ),
+    ]
+
+
 def _replay_calls(replays: Replays) -> list[Call]:
-    operator = (*_KEYED, "role_not_allowed", "card_number_refused")
-    acts = (
-        *operator,
-        *("malformed_json", "body_too_large", "content_type_not_supported"),
-        *("invalid_request", "conflict"),
-    )
     sets = "/v1/operations/replays"
     one = f"{sets}/<replay_id>"
     return [
@@ -181,7 +212,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             "/v1/operations/payments",
             replays.find,
             answers={200: models.FoundList},
-            problems=(*operator, "invalid_query", "conflict"),
+            problems=(*_OPERATOR, "invalid_query", "conflict"),
             takes={"query": models.FoundQuery},
             tag="operations",
         ),
@@ -190,7 +221,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             "/v1/operations/payments/<payment_id>/resolve",
             replays.resolve,
             answers={200: answers.Payment},
-            problems=(*acts, "payment_not_found"),
+            problems=(*_ACTS, "payment_not_found"),
             takes={"path": PaymentPath, "body": models.ResolveRequest},
             tag="operations",
         ),
@@ -199,7 +230,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             sets,
             replays.preview,
             answers={201: models.ReplaySet},
-            problems=acts,
+            problems=_ACTS,
             takes={"body": models.PreviewRequest},
             headers={201: ("Location",)},
             tag="operations",
@@ -209,7 +240,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             one,
             replays.read,
             answers={200: models.ReplaySet},
-            problems=(*operator, "replay_not_found", "invalid_query"),
+            problems=(*_OPERATOR, "replay_not_found", "invalid_query"),
             takes={"path": models.ReplayPath, "query": models.ReplayQuery},
             tag="operations",
         ),
@@ -218,7 +249,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             f"{one}/run",
             replays.run,
             answers={202: models.ReplaySet},
-            problems=(*acts, "replay_not_found"),
+            problems=(*_ACTS, "replay_not_found"),
             takes={"path": models.ReplayPath, "body": models.RunRequest},
             tag="operations",
         ),
@@ -227,7 +258,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             f"{one}/cancel",
             replays.cancel,
             answers={200: models.ReplaySet},
-            problems=(*acts, "replay_not_found"),
+            problems=(*_ACTS, "replay_not_found"),
             takes={"path": models.ReplayPath, "body": models.CancelRequest},
             tag="operations",
         ),

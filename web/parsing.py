@@ -10,7 +10,7 @@ from decimal import Decimal, DecimalException
 from typing import Any, Final, NoReturn, TypeVar
 
 from flask import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from web import forms
 from web.problems import Fault, Problem, invalid
@@ -18,6 +18,7 @@ from web.schemas import Query
 from web.screening import find_card_number, hides_card_number
 
 Asked = TypeVar("Asked", bound=Query)
+Model = TypeVar("Model", bound=BaseModel)
 
 #: Bytes. A submission with every field full is 40 KiB.
 MAX_BODY: Final = 64 * 1024
@@ -56,6 +57,15 @@ def json_object(request: Request, *, optional: bool = False) -> Any:
     if pointer is not None:
         raise _card_refused(pointer=pointer)
     return document
+
+
+def body(request: Request, model: type[Model], *, optional: bool = False) -> Model:
+    """The body as ``model``. Raises Problem as ``json_object`` does, or with faults."""
+    document = json_object(request, optional=optional)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise invalid(error, "invalid_request") from None
 
 
 def query(request: Request, model: type[Asked]) -> Asked:

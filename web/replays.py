@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from flask import Response, request
-from pydantic import BaseModel, ValidationError
 
 from application import operate
 from domain.errors import ReplayNotFound
@@ -20,7 +19,6 @@ from runtime import logs
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
 from web.payments import check_id
-from web.problems import invalid
 from web.replay_models import (
     CancelRequest,
     FoundQuery,
@@ -32,7 +30,6 @@ from web.replay_models import (
 
 log = logs.get_logger()
 
-_Model = TypeVar("_Model", bound=BaseModel)
 _REPLAY_ID: Final = re.compile(forms.REPLAY_ID)
 #: An item's number, as a cursor hides it.
 _NUMBER: Final = r"^[0-9]{1,6}$"
@@ -79,7 +76,7 @@ class Replays:
         At most 10,000 operations.
         """
         key = auth.may_operate(request, self.services)
-        asked = _body(PreviewRequest)
+        asked = parsing.body(request, PreviewRequest)
         replay = operate.preview(
             asked.search(),
             by=key.id,
@@ -110,7 +107,7 @@ class Replays:
         stopped goes on with what is left.
         """
         key = auth.may_operate(request, self.services)
-        asked = _body(RunRequest)
+        asked = parsing.body(request, RunRequest)
         _check_id(replay_id)
         now = self.services.clock()
         run = Run(key.id, asked.reason, asked.rate, now)
@@ -121,7 +118,7 @@ class Replays:
     def cancel(self, replay_id: str) -> Response:
         """Stop a set; up to a second's items are still carried out."""
         key = auth.may_operate(request, self.services)
-        _body(CancelRequest, optional=True)
+        parsing.body(request, CancelRequest, optional=True)
         _check_id(replay_id)
         replay = operate.cancel(replay_id, by=key.id, desk=self.services.desk)
         log.info("replay_canceled", replay=replay.id)
@@ -133,7 +130,7 @@ class Replays:
         Of one in review it is what the provider shows; a dead letter can be discarded.
         """
         key = auth.may_operate(request, self.services)
-        asked = _body(ResolveRequest)
+        asked = parsing.body(request, ResolveRequest)
         check_id(payment_id)
         who = Intervention(key.id, asked.reason)
         done = operate.resolve(
@@ -217,14 +214,6 @@ def _item(item: Item) -> dict[str, Any]:
         "provider": item.provider,
         "came": item.came,
     }
-
-
-def _body(model: type[_Model], *, optional: bool = False) -> _Model:
-    document = parsing.json_object(request, optional=optional)
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise invalid(error, "invalid_request") from None
 
 
 def _check_id(replay_id: str) -> None:

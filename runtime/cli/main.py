@@ -11,6 +11,7 @@ import click
 
 from domain.errors import PaymentsError
 from runtime import __version__
+from runtime.cli.gates import gates
 from runtime.cli.keys import keys, rotate_keys
 from runtime.cli.merchants import merchants
 from runtime.cli.payments import show, submit
@@ -120,6 +121,7 @@ for command in (
     dead,
     replay,
     resolve,
+    gates,
     keys,
     merchants,
     rotate_keys,
