@@ -1,0 +1,233 @@
+"""Captures, voids and refunds on a running stack, beside the providers' ledgers."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from runtime.container import clock
+from runtime.stack.processes import wait_until
+from tests.e2e.shop import Shop
+from tests.running_stack import RunningStack
+
+BOTH = pytest.mark.parametrize(
+    ("provider", "token"), [("stripe", "pm_card_visa"), ("paypal", "vault_ada")]
+)
+
+
+@pytest.fixture
+def shop(stack: RunningStack) -> Shop:
+    return Shop(stack)
+
+
+def _ask(
+    shop: Shop, payment_id: str, job: str, *, key: str | None = None, **body: Any
+) -> requests.Response:
+    return requests.post(
+        f"{shop.stack.urls['api']}/v1/payments/{payment_id}/{job}",
+        json=body or None,
+        headers={
+            "Authorization": f"Bearer {shop.stack.key}",
+            "Idempotency-Key": key or secrets.token_hex(8),
+        },
+        timeout=10,
+    )
+
+
+def _begun(shop: Shop, **fields: Any) -> str:
+    """The id of a payment whose charge or authorization has succeeded."""
+    payment_id = shop.accepted(**fields)
+    begun = shop.settled(payment_id, seconds=30)
+    assert begun["status"] in ("authorized", "captured"), begun
+    return payment_id
+
+
+def _done(shop: Shop, payment_id: str, job: str, **body: Any) -> dict[str, Any]:
+    """The payment once the job that was asked for has succeeded."""
+    asked = _ask(shop, payment_id, job, **body)
+    assert asked.status_code == 202, asked.text
+    operation = asked.json()["operations"][-1]["id"]
+
+    def succeeded() -> bool:
+        states = {one["id"]: one["state"] for one in shop.get(payment_id)["operations"]}
+        return states[operation] == "succeeded"
+
+    assert wait_until(succeeded, seconds=30), shop.get(payment_id)
+    return shop.get(payment_id)
+
+
+def _moved(shop: Shop, provider: str, payment_id: str) -> list[tuple[str, int]]:
+    """Kind and amount of each movement in the provider's ledger."""
+    ledger = requests.get(f"{shop.stack.urls[provider]}/_ledger", timeout=10).json()
+    ours = {one["id"] for one in shop.get(payment_id)["operations"]}
+    return [
+        (one["kind"], one["amount"])
+        for one in ledger["movements"]
+        if ours & set(one["metadata"].values())
+        or any(one["key"] and name in one["key"] for name in ours)
+    ]
+
+
+def _amounts(payment: dict[str, Any]) -> tuple[int, int, int, int]:
+    return (
+        payment["amount_authorized"],
+        payment["amount_captured"],
+        payment["amount_capturable"],
+        payment["amount_refunded"],
+    )
+
+
+@BOTH
+def test_what_is_authorized_is_captured_whole_and_refunded_whole(
+    shop: Shop, provider: str, token: str
+) -> None:
+    payment_id = _begun(shop, provider=provider, token=token, capture="manual")
+    held = shop.get(payment_id)
+    assert (held["status"], _amounts(held)) == ("authorized", (1999, 0, 1999, 0))
+    assert held["authorization"]["ended"] is None
+    paid = _done(shop, payment_id, "captures")
+    assert (paid["status"], _amounts(paid)) == ("captured", (1999, 1999, 0, 0))
+    assert paid["authorization"]["ended"] == "captured"
+    back = _done(shop, payment_id, "refunds")
+    assert (back["status"], _amounts(back)) == ("refunded", (1999, 1999, 0, 1999))
+    assert _moved(shop, provider, payment_id) == [
+        ("authorize", 1999),
+        ("capture", 1999),
+        ("refund", 1999),
+    ]
+
+
+def test_stripe_releases_the_rest_of_a_partial_capture(shop: Shop) -> None:
+    payment_id = _begun(shop, capture="manual")
+    paid = _done(shop, payment_id, "captures", amount=600)
+    assert (paid["status"], _amounts(paid)) == ("captured", (1999, 600, 0, 0))
+    refused = _ask(shop, payment_id, "captures", amount=1)
+    assert refused.status_code == 409
+    assert refused.json()["reason"] == "nothing_to_capture"
+    assert ("capture", 600) in _moved(shop, "stripe", payment_id)
+
+
+def test_paypal_captures_in_parts_until_one_is_final(shop: Shop) -> None:
+    payment_id = _begun(shop, provider="paypal", token="vault_ada", capture="manual")
+    part = _done(shop, payment_id, "captures", amount=500)
+    assert (part["status"], _amounts(part)) == (
+        "partially_captured",
+        (1999, 500, 1499, 0),
+    )
+    too_much = _ask(shop, payment_id, "captures", amount=1500)
+    assert too_much.status_code == 409
+    assert "14.99 USD can be captured" in too_much.json()["detail"]
+    last = _done(shop, payment_id, "captures", amount=700, final=True)
+    assert (last["status"], _amounts(last)) == ("captured", (1999, 1200, 0, 0))
+    captures = [one for one in last["operations"] if one["kind"] == "capture"]
+    # A refund is of one capture: the first has too little.
+    back = _done(shop, payment_id, "refunds", amount=600)
+    assert back["operations"][-1]["target"] == captures[1]["id"]
+    assert _amounts(back) == (1999, 1200, 0, 600)
+    assert _moved(shop, "paypal", payment_id) == [
+        ("authorize", 1999),
+        ("capture", 500),
+        ("capture", 700),
+        ("refund", 600),
+    ]
+
+
+@BOTH
+def test_refunds_in_parts_add_up_and_never_to_more_than_was_captured(
+    shop: Shop, provider: str, token: str
+) -> None:
+    payment_id = _begun(shop, provider=provider, token=token)
+    part = _done(shop, payment_id, "refunds", amount=500)
+    assert (part["status"], part["amount_refunded"]) == ("partially_refunded", 500)
+    refused = _ask(shop, payment_id, "refunds", amount=1500)
+    assert refused.status_code == 409
+    assert "14.99 USD can be refunded" in refused.json()["detail"]
+    rest = _done(shop, payment_id, "refunds")
+    assert (rest["status"], rest["amount_refunded"]) == ("refunded", 1999)
+    moved = _moved(shop, provider, payment_id)
+    assert moved == [("charge", 1999), ("refund", 500), ("refund", 1499)]
+
+
+@BOTH
+def test_a_void_releases_the_hold_and_frees_the_reference(
+    shop: Shop, provider: str, token: str
+) -> None:
+    order = f"order-{secrets.token_hex(6)}"
+    begun = {"provider": provider, "token": token, "reference": order}
+    payment_id = _begun(shop, capture="manual", **begun)
+    in_the_way = shop.pay(**begun)
+    assert in_the_way.status_code == 409
+    assert in_the_way.json()["payment"] == payment_id
+    released = _done(shop, payment_id, "void")
+    assert (released["status"], _amounts(released)) == ("voided", (1999, 0, 0, 0))
+    assert released["authorization"]["ended"] == "voided"
+    assert _ask(shop, payment_id, "captures").status_code == 409
+    assert shop.pay(**begun).status_code == 202
+    assert [kind for kind, _ in _moved(shop, provider, payment_id)] == [
+        "authorize",
+        "void",
+    ]
+
+
+def test_a_void_of_a_scheduled_payment_calls_it_off(shop: Shop) -> None:
+    later = (clock() + timedelta(days=1)).isoformat()
+    payment_id = shop.accepted(execute_at=later)
+    called_off = _ask(shop, payment_id, "void")
+    assert called_off.status_code == 202
+    assert called_off.json()["status"] == "canceled"
+    assert shop.get(payment_id)["status"] == "canceled"
+    assert _moved(shop, "stripe", payment_id) == []
+
+
+def test_the_key_of_the_payment_itself_serves_no_refund(shop: Shop) -> None:
+    key = secrets.token_hex(8)
+    payment_id = _begun(shop, key=key)
+    refused = _ask(shop, payment_id, "refunds", key=key, amount=100)
+    assert refused.status_code == 422
+    assert refused.json()["code"] == "idempotency_key_reused"
+    assert len(shop.get(payment_id)["operations"]) == 1
+
+
+def test_of_two_refunds_at_once_the_ledger_has_the_one_that_was_accepted(
+    shop: Shop,
+) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(10):
+            payment_id = _begun(shop, amount=100)
+            answers = list(
+                threads.map(
+                    lambda _: _ask(shop, payment_id, "refunds", amount=60), range(2)
+                )
+            )
+            assert sorted(one.status_code for one in answers) == [202, 409]
+            assert wait_until(
+                lambda: shop.get(payment_id)["amount_refunded"] == 60, seconds=30
+            )
+            moved = _moved(shop, "stripe", payment_id)
+            assert moved == [("charge", 100), ("refund", 60)]
+
+
+def test_a_merchants_choice_of_guard_is_shown_and_changed(stack: RunningStack) -> None:
+    merchant = f"m_{secrets.token_hex(4)}"
+    assert "unfinished" in stack.payments("merchants", "show", merchant).stdout
+    chosen = stack.payments("merchants", "set", merchant, "--guard", "paid")
+    assert chosen.returncode == 0, chosen.stderr
+    assert "paid" in stack.payments("merchants", "show", merchant).stdout
+    wrong = stack.payments("merchants", "set", merchant, "--guard", "always")
+    assert wrong.returncode == 2
+
+
+def test_show_tells_each_operation_of_a_payment(shop: Shop) -> None:
+    payment_id = _begun(shop)
+    _done(shop, payment_id, "refunds", amount=500)
+    shown = shop.stack.payments("show", payment_id)
+    assert shown.returncode == 0, shown.stderr
+    assert "operation charge" in shown.stdout
+    assert "operation refund" in shown.stdout
+    assert "5.00 USD" in shown.stdout
+    assert "operation.accepted" in shown.stdout
