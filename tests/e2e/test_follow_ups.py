@@ -55,7 +55,7 @@ def _done(shop: Shop, payment_id: str, job: str, **body: Any) -> dict[str, Any]:
 
     def succeeded() -> bool:
         states = {one["id"]: one["state"] for one in shop.get(payment_id)["operations"]}
-        return states[operation] == "succeeded"
+        return bool(states[operation] == "succeeded")
 
     assert wait_until(succeeded, seconds=30), shop.get(payment_id)
     return shop.get(payment_id)
