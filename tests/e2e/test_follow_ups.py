@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import requests
@@ -15,7 +16,9 @@ from runtime.stack.processes import wait_until
 from tests.e2e.shop import Shop
 from tests.running_stack import RunningStack
 
-BOTH = pytest.mark.parametrize(
+#: Races of two refunds: a few in the suite, a thousand where somebody asks for them.
+ROUNDS: Final = int(os.environ.get("REFUND_ROUNDS", "10"))
+BOTH: Final = pytest.mark.parametrize(
     ("provider", "token"), [("stripe", "pm_card_visa"), ("paypal", "vault_ada")]
 )
 
@@ -197,7 +200,7 @@ def test_of_two_refunds_at_once_the_ledger_has_the_one_that_was_accepted(
     shop: Shop,
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
-        for _ in range(10):
+        for _ in range(ROUNDS):
             payment_id = _begun(shop, amount=100)
             answers = list(
                 threads.map(

@@ -225,3 +225,28 @@ def test_of_two_payments_of_a_reference_at_once_one_is_accepted(
             )
         )
     assert sorted(answers) == [202] + [409] * 7
+
+
+def test_one_request_sent_many_times_at_once_is_a_replay_and_no_conflict(
+    merchant: Client,
+) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(10):
+            body = stripe_payment(reference=f"order-{number}")
+            answers = list(
+                threads.map(
+                    lambda _: merchant.submit(body, key=f"k-{number}"), range(8)
+                )
+            )
+            assert [one.status_code for one in answers] == [202] * 8
+            assert len({one.json()["id"] for one in answers}) == 1
+
+
+def test_a_paid_reference_is_free_again_where_the_merchant_chose_nothing(
+    web: RunningWeb, merchant: Client
+) -> None:
+    body = stripe_payment(reference="order-6")
+    made = merchant.submit(body).json()
+    assert merchant.submit(body).status_code == 409
+    web.work(made["id"], HELD)
+    assert merchant.submit(body).status_code == 202
