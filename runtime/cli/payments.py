@@ -171,12 +171,22 @@ def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
         if name == "operations":
             for operation in value:
                 kind = str(operation.get("kind"))
-                rest = {key: one for key, one in operation.items() if key != "kind"}
-                yield [f"operation {kind}", _flat(rest, currency)]
+                yield [f"operation {kind}", _flat(_told(operation), currency)]
         elif name.startswith("amount"):
             yield [name, money(value, currency)]
         else:
             yield [name, _flat(value, currency)]
+
+
+def _told(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """What is worth a line: the provider's ids beside our fields, no flag unset."""
+    refs = operation.get("provider_refs") or {}
+    ours = {
+        name: value
+        for name, value in operation.items()
+        if name not in ("kind", "provider_refs") and value is not False
+    }
+    return {**ours, **refs}
 
 
 def _flat(value: object, currency: object) -> str:
