@@ -16,17 +16,19 @@ class Outcome:
     accepted: int
     once: int  #: charged once
     doubled: int
-    missing: int  #: never charged, and nobody was told to look
     as_said: int  #: never charged, and we say so: called off, or with a person
+    late: int  #: never charged, but still in Redis: a dead worker's, for an hour
+    lost: int  #: never charged, and nowhere to be found
 
 
 def outcome(
     exchanges: Sequence[Exchange],
     charged: Iterable[str],
     *,
-    as_said: frozenset[str],
+    as_said: frozenset[str] = frozenset(),
+    late: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """``charged`` has a key for each charge; ``as_said`` are keys, too."""
+    """``charged`` has a key for each charge; ``as_said`` and ``late`` are keys, too."""
     accepted = {
         one.key for one in exchanges if one.status == 202 and one.approved and one.pays
     }
@@ -36,8 +38,9 @@ def outcome(
         accepted=len(accepted),
         once=sum(counts[key] == 1 for key in accepted),
         doubled=sum(counts[key] > 1 for key in accepted),
-        missing=len(uncharged - as_said),
         as_said=len(uncharged & as_said),
+        late=len(uncharged & late - as_said),
+        lost=len(uncharged - as_said - late),
     )
 
 
@@ -52,3 +55,23 @@ def of_product(evidence: Evidence) -> Outcome:
     ]
     said = frozenset(one.key for one in firsts if one.state in ("review", "canceled"))
     return outcome(evidence.exchanges, charged, as_said=said)
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Operations that a person must decide, by what the ledgers say of them."""
+
+    moved: int  #: money moved, once
+    not_moved: int
+
+
+def undecided(evidence: Evidence) -> Undecided:
+    """What the service could not find out, and the ledgers know."""
+    moved = {movement.operation for movement in evidence.movements}
+    waiting = [
+        one.id in moved
+        for payment in evidence.payments
+        for one in payment.operations
+        if one.state == "review"
+    ]
+    return Undecided(moved=sum(waiting), not_moved=len(waiting) - sum(waiting))

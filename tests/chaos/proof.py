@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,14 +13,14 @@ from random import Random
 from typing import Any, Final
 
 from bench.machine import this_machine
-from tests.chaos import canaries, evidence, outcome, stack
+from tests.chaos import canaries, evidence, stack
 from tests.chaos.canaries import Canaries
 from tests.chaos.asking import Log, Target
 from tests.chaos.client import Client
-from tests.chaos.control import Control
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import judge
 from tests.chaos.nemesis import Nemesis, Victims
+from tests.chaos.outcome import Outcome, of_product, undecided
 from tests.chaos.plan import Plan, schedule
 from tests.chaos.report import Report
 from tests.chaos.settling import Settling, states, watch_settling
@@ -36,6 +37,9 @@ LATE: Final = 2.0
 #: Seconds for every process to be up again.
 HEAL: Final = 90.0
 
+#: What libraries say after their first words differs each time.
+_PARTICULARS: Final = re.compile(r"(:| '[^']*').*")
+
 Say = Callable[[str], None]
 
 
@@ -50,7 +54,7 @@ class Broken:
 
 
 def prove(
-    plan: Plan, home: Path, *, say: Say, command: str, control: Control | None = None
+    plan: Plan, home: Path, *, say: Say, command: str, control: Outcome | None = None
 ) -> Report:
     """Runs ``plan`` with data and logs in ``home``, and judges what came of it.
 
@@ -80,7 +84,8 @@ def prove(
         states=dict(ended),
         settling=broken.settling,
         verdicts=judge(found),
-        outcome=outcome.of_product(found),
+        outcome=of_product(found),
+        undecided=undecided(found),
         control=control,
     )
 
@@ -178,9 +183,7 @@ def _errors(logs: Path) -> Counter[str]:
             except ValueError:
                 continue
             if isinstance(told, dict) and told.get("level") in ("error", "critical"):
-                # Libraries go on with the particulars, which differ each time.
-                event = str(told.get("event")).partition(":")[0]
-                found[f"{event} {told.get('exception', '')}".strip()] += 1
+                found[_PARTICULARS.sub("", str(told.get("event")))] += 1
     return found
 
 

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from bench.machine import Machine
-from tests.chaos.control import Control
 from tests.chaos.invariants import Verdict
-from tests.chaos.outcome import Outcome
+from tests.chaos.outcome import Outcome, Undecided
 from tests.chaos.plan import Plan
 from tests.chaos.settling import Settling
 
@@ -39,7 +38,8 @@ class Report:
     settling: Settling
     verdicts: Sequence[Verdict]
     outcome: Outcome
-    control: Control | None
+    undecided: Undecided
+    control: Outcome | None
 
     @property
     def violations(self) -> int:
@@ -112,8 +112,14 @@ class Report:
             ("operations in the end", _counts(self.states)),
             (
                 "unsettled at healing",
-                f"{settling.open:,}; {settling.share:.1%} settled within 30 s, the"
-                f" last after {settling.last:.0f} s, {settling.left} never",
+                f"{settling.open:,}: {settling.soon:,} settled within 30 s"
+                f" ({settling.share:.1%}), the last after {settling.last:.0f} s,"
+                f" {settling.left} never",
+            ),
+            (
+                "with a person in the end",
+                f"{self.undecided.moved} for which money moved once,"
+                f" {self.undecided.not_moved} for which none did",
             ),
             ("accepted, and the provider takes it", _told(self.outcome)),
             (
@@ -127,13 +133,7 @@ class Report:
             ("errors in our logs", _counts(self.errors) or "none"),
         ]
         if self.control is not None:
-            rows.append(
-                (
-                    "the plain service",
-                    f"{_told(self.control.outcome)}, of which at most"
-                    f" {self.control.waiting} may come back after an hour",
-                )
-            )
+            rows.append(("the plain service", _told(self.control)))
         return rows
 
     def as_json(self) -> str:
@@ -169,10 +169,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _told(outcome: Outcome) -> str:
-    return (
-        f"{outcome.accepted:,}: {outcome.once:,} charged once, {outcome.doubled}"
-        f" twice, {outcome.as_said} not, as we say, {outcome.missing} lost"
-    )
+    ends = {
+        "charged once": outcome.once,
+        "twice": outcome.doubled,
+        "called off or with a person": outcome.as_said,
+        "back after an hour": outcome.late,
+        "lost": outcome.lost,
+    }
+    told = ", ".join(f"{count:,} {name}" for name, count in ends.items())
+    return f"{outcome.accepted:,}: {told}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -8,8 +8,6 @@ from dataclasses import replace
 import pytest
 
 from simulators.faults import parse_fault
-from tests.chaos.outcome import Outcome, outcome
-from tests.chaos.evidence import Exchange
 from tests.chaos.plan import FAILOVERS, FAULTS, KILLED, LONG, SHORT, Plan, schedule
 from tests.chaos.workload import intents
 
@@ -56,21 +54,3 @@ def test_a_load_has_payments_of_every_kind() -> None:
     assert cards and all(one.body["payment_method"] == CARD for one in cards)
     assert {one.body["provider"] for one in drawn} == {"stripe", "paypal"}
     assert len(keys) == 1000 + len(cards)
-
-
-def exchange(key: str, status: int | None = 202, *, approved: bool = True) -> Exchange:
-    return Exchange(0.0, key, status, f"pay_{key}", True, False, False, approved)
-
-
-def test_the_ledger_tells_lost_doubled_and_waiting_payments_apart() -> None:
-    asked = [
-        *map(exchange, ("once", "twice", "lost", "waiting", "charged and waiting")),
-        exchange("once"),
-        exchange("declined", approved=False),
-        exchange("never accepted", 503),
-    ]
-    charged = ["once", "twice", "twice", "charged and waiting"]
-    waiting = frozenset({"waiting", "charged and waiting"})
-    assert outcome(asked, charged, as_said=waiting) == Outcome(
-        accepted=5, once=2, doubled=1, missing=1, as_said=1
-    )
