@@ -16,6 +16,7 @@ from simulators.ledger import Ledger
 from simulators.paypal import api as paypal
 from simulators.paypal import signing
 from simulators.provider import Provider, World
+from simulators.rate_limit import MAX_RATE
 from simulators.server import Server
 from simulators.stripe import api as stripe
 from simulators.webhooks import Sign, Webhooks
@@ -38,6 +39,13 @@ def _arguments() -> argparse.Namespace:
         metavar="SECONDS",
         help="time each API call takes before it is carried out",
     )
+    parser.add_argument(
+        "--rate-limit",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="API calls a second that an account may make; 0, the default: any number",
+    )
     parser.add_argument("--webhook-url", metavar="URL", help="send webhooks there")
     parser.add_argument(
         "--webhook-secret",
@@ -47,6 +55,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if not 0 <= arguments.latency <= 3600:
         parser.error("--latency must be between 0 and 3600")
+    if not 0 <= arguments.rate_limit <= MAX_RATE:
+        parser.error(f"--rate-limit must be between 0 and {MAX_RATE}")
     return arguments
 
 
@@ -55,6 +65,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(wanted, stopped.set)
     provider = _provider(arguments.provider, arguments.webhook_secret)
+    provider.world.rate_limit.set(arguments.rate_limit)
     if arguments.webhook_url is not None:
         provider.world.webhooks.register(arguments.webhook_url)
     server = Server(provider, arguments.host, arguments.port, arguments.latency)

@@ -21,7 +21,7 @@ from simulators.server import Server
 
 def install(server: Server) -> None:
     """Add ``/_health``, ``/metrics``, ``/_ledger``, ``/_faults``, ``/_clock``,
-    ``/_webhooks`` to the server; call it before the server starts."""
+    ``/_rate_limit``, ``/_webhooks`` to the server; call it before the server starts."""
     world = server.provider.world
     server.registry.register(_Movements(world.ledger))
     router = server.app.router
@@ -80,6 +80,20 @@ def install(server: Server) -> None:
             {"now": now, "time": rfc3339(now), "offset_seconds": world.clock.offset}
         )
 
+    async def set_limit(request: web.Request) -> web.Response:
+        try:
+            raw = await _body(request)
+            per_second = raw.get("per_second")
+            if isinstance(per_second, bool) or not isinstance(per_second, int | float):
+                raise ValueError("per_second must be a number")
+            world.rate_limit.set(per_second)
+        except ValueError as bad:
+            return _bad(str(bad))
+        return await read_limit(request)
+
+    async def read_limit(request: web.Request) -> web.Response:
+        return _json({"per_second": world.rate_limit.per_second})
+
     async def add_target(request: web.Request) -> web.Response:
         try:
             raw = await _body(request)
@@ -100,6 +114,8 @@ def install(server: Server) -> None:
     router.add_delete("/_faults", heal)
     router.add_post("/_clock", advance)
     router.add_get("/_clock", read_clock)
+    router.add_post("/_rate_limit", set_limit)
+    router.add_get("/_rate_limit", read_limit)
     router.add_post("/_webhooks", add_target)
     router.add_get("/_webhooks", list_webhooks)
 

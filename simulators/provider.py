@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from simulators.calls import Answer, Call, Request, Route
@@ -11,6 +11,7 @@ from simulators.clock import Clock
 from simulators.faults import Faults
 from simulators.idempotency import IdempotencyKeys
 from simulators.ledger import Ledger
+from simulators.rate_limit import RateLimit
 from simulators.webhooks import Webhooks
 
 
@@ -23,6 +24,7 @@ class World:
     faults: Faults
     keys: IdempotencyKeys
     webhooks: Webhooks
+    rate_limit: RateLimit = field(default_factory=RateLimit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The HTTP server: one way for every API call, faults and idempotency included.
 
-A call is read, matched against the faults, authenticated and parsed; its idempotency
-key is reserved; then it is held for the latency and any ``delay``; then it is carried
+A call is read, matched against the faults, authenticated and parsed, and counted
+against its account's rate limit; its idempotency key is reserved; then it is held for the latency and any ``delay``; then it is carried
 out, at once and without interruption, answered and remembered. So money moves at
 arrival plus latency, the same key is in progress meanwhile, and a client that hangs up
 early has charged all the same.
@@ -166,6 +166,9 @@ class Server:
         """Authenticate, reserve the key, wait, execute, remember."""
         provider, world = self.provider, self.provider.world
         call = provider.open(await _read(request), route)
+        wait = world.rate_limit.take(call.account)
+        if wait is not None:
+            return provider.rate_limited(wait)
         world.clock.run_due()
         if world.ledger.full and route.moves_money:
             return provider.failed("The simulator's ledger is full.", replayable=False)
