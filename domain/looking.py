@@ -30,14 +30,18 @@ def looked(
     operation: Operation,
     outcome: Answer | ProviderError,
     *,
+    asked_at: datetime,
     now: datetime,
     jitter: float,
 ) -> Payment:
-    """What a look at ``operation`` came to; it changes nothing at the provider."""
+    """What a look at ``operation`` came to; it changes nothing at the provider.
+
+    ``asked_at`` is before the provider was asked: a worker may be held up after that.
+    """
     if isinstance(outcome, ProviderError):
         return _saw_nothing(payment, operation, outcome, now, jitter)
     if outcome.verdict is Verdict.ABSENT:
-        return _absent(payment, operation, outcome, now, jitter)
+        return _absent(payment, operation, outcome, asked_at, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
         return _hold_seen(payment, operation, outcome, now)
     if operation.ended:
@@ -91,9 +95,14 @@ def _still(
 
 
 def _absent(
-    payment: Payment, operation: Operation, answer: Answer, now: datetime, jitter: float
+    payment: Payment,
+    operation: Operation,
+    answer: Answer,
+    asked_at: datetime,
+    now: datetime,
+    jitter: float,
 ) -> Payment:
-    """Proven never executed, if enough time has passed since the last send.
+    """Proven never executed, if enough time had passed since the last send.
 
     Then the next generation may begin: no earlier key can move money any more. What is
     sent and absent for days is refused in a way that we do not understand.
@@ -101,7 +110,7 @@ def _absent(
     send = operation.send
     if operation.state not in (State.UNKNOWN, State.REVIEW) or send is None:
         return _puzzled(payment, operation, "vanished", answer, now)
-    if now < send.last_at + PROOF_AFTER:
+    if asked_at < send.last_at + PROOF_AFTER:
         after = replace(operation, due_at=send.last_at + PROOF_AFTER)
         return payment.told_of(after, "look.answered", now=now, data=said(answer))
     retrying = operation.state is State.UNKNOWN

@@ -117,6 +117,7 @@ class Claim:
     operation: str  #: its id
     act: Act
     fence: int  #: the version that this claim made: whoever comes later has another
+    at: datetime  #: its call is made no earlier, and soon after
 
 
 class HoldEnd(StrEnum):

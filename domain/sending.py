@@ -84,7 +84,7 @@ def sent(
             now=now,
             data={"attempt": attempt, "provider_key": send.key},
         ),
-        claim=Claim(operation.id, Act.SEND, payment.version + 1),
+        claim=Claim(operation.id, Act.SEND, payment.version + 1, now),
     )
 
 
@@ -95,7 +95,7 @@ def looking(payment: Payment, operation: Operation, *, now: datetime) -> Payment
     )
     return replace(
         payment.told_of(asked, "look.sent", now=now, data={"look": asked.looks}),
-        claim=Claim(operation.id, Act.LOOK, payment.version + 1),
+        claim=Claim(operation.id, Act.LOOK, payment.version + 1, now),
     )
 
 

@@ -33,7 +33,9 @@ def settle(
     operation, claim = payment.working, payment.claim
     free = replace(payment, claim=None)
     if claim is not None and claim.act is Act.LOOK:
-        return looked(free, operation, outcome, now=now, jitter=jitter)
+        return looked(
+            free, operation, outcome, asked_at=claim.at, now=now, jitter=jitter
+        )
     if isinstance(outcome, NeedsReview):
         return escalate(
             free, operation, outcome.detail, now=now, request_id=outcome.request_id

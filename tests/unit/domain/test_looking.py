@@ -102,6 +102,13 @@ def test_absence_soon_after_a_send_proves_nothing_yet() -> None:
     assert early.due_at == LATER
 
 
+def test_absence_is_of_the_time_of_the_look_however_late_it_is_written_down() -> None:
+    asked = stored(looking(_unknown(), _unknown().first, now=NOW))
+    late = settle(asked, GONE, now=LATER, jitter=1.0)
+    assert (late.first.state, late.first.generation) == (State.UNKNOWN, 1)
+    assert late.due_at == LATER, "due for another look"
+
+
 @pytest.mark.parametrize("error", [NotExecuted("busy"), OutcomeUnknown("no_answer")])
 def test_a_look_that_failed_is_made_again_with_growing_waits(
     error: NotExecuted | OutcomeUnknown,
