@@ -13,7 +13,7 @@ SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
-	integration contract e2e security chaos-short chaos coverage bench docs format clean
+	integration contract simulation simulate e2e security chaos-short chaos coverage bench docs format clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -48,6 +48,10 @@ integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulator
 	@$(SUITE)
 contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API by its OpenAPI
 	@$(SUITE)
+simulation: setup-dev ## Stage 3: crash points, random histories, mutants of the product
+	@$(BIN)/python -m pytest -q --basetemp=build/pytest/$@ tests/simulation
+simulate: setup-dev ## The same for as long as asked: make simulate HISTORIES=1000000
+	@$(BIN)/python -m tests.simulation --histories $(or $(HISTORIES),100000)
 coverage: setup-dev ## Stages 2 to 4: what the suites that ran have covered
 	@$(BIN)/python tests/coverage_gate.py
 security: setup-dev ## Stage 6: bandit, encryption, hostile input

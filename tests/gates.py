@@ -37,6 +37,7 @@ GATES: Final = (
     Gate("2 domain", "lint", "0 errors", r"^Contracts: .*"),
     Gate("2 domain", "typecheck", "strict, 0 errors", r"^(?:Success|Found).*"),
     Gate("2-3 domain, application", "unit", "all pass", TESTS),
+    Gate("3 application", "simulation", "0 violations, all mutants", TESTS),
     Gate("4 adapters", "integration", "all pass", TESTS),
     Gate("4-5 simulators, API", "contract", "all pass", TESTS),
     Gate("6 security", "security", "no high or medium, all pass", TESTS),

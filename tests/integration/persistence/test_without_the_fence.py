@@ -1,0 +1,114 @@
+"""The version that each write names is what keeps two workers apart, on a real server.
+
+Each fence of the store is taken out of a copy of its source. The check that the store
+passes must then fail: else it would prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+from pymongo.database import Database
+
+import persistence.payments
+from application.ports import PaymentStore
+from domain.requests import refund
+from domain.settling import settle
+from persistence.codec import Document
+from persistence.payments import MongoPayments
+from persistence.vault import Vault
+from tests.fakes import pay
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    SHOP,
+    captured,
+    origin,
+    payment,
+    sending,
+)
+
+#: Text of the store's source, and what stands there without the fence.
+FENCES: Final = {
+    "claim": (
+        '{"_id": payment.id, "version": payment.version}, [{"$set": fields}]',
+        '{"_id": payment.id}, [{"$set": fields}]',
+    ),
+    "settle": (
+        '            {"_id": payment.id, "version": payment.version},\n'
+        "            {\n",
+        '            {"_id": payment.id},\n            {\n',
+    ),
+    "amend": (
+        '                    {"_id": payment.id, "version": payment.version},\n',
+        '                    {"_id": payment.id},\n',
+    ),
+}
+
+Stores = Callable[[str], PaymentStore]
+
+
+def _one_of_two_claims_wins(stores: Stores) -> None:
+    [new] = stores("one").insert_many([payment(now=NOW)])
+    claim = sending(new)
+    won = stores("one").claim_many([claim]) + stores("two").claim_many([claim])
+    assert len(won) == 1
+
+
+def _what_was_settled_stays(stores: Stores) -> None:
+    [new] = stores("one").insert_many([payment(now=NOW)])
+    [won] = stores("one").claim_many([sending(new)])
+    paid = settle(won, pay(won), now=NOW, jitter=0)
+    declined = settle(won, DECLINE, now=NOW, jitter=0)
+    assert stores("one").settle_many([paid])
+    assert not stores("two").settle_many([declined])
+
+
+def _two_refunds_of_all_are_not_both_taken(stores: Stores) -> None:
+    new = replace(captured(), version=1, news=(), told=0)
+    [paid] = stores("one").insert_many([new])
+    wanted = [
+        refund(paid, amount=None, target=None, id=key, origin=origin(key), now=NOW)
+        for key in ("op_a", "op_b")
+    ]
+    for one in wanted:
+        stores("two").amend(one)
+    stored = stores("one").get(SHOP, paid.id)
+    assert stored is not None
+    assert [one.id for one in stored.operations[1:]] == ["op_a"]
+
+
+CHECKS: Final = {
+    "claim": _one_of_two_claims_wins,
+    "settle": _what_was_settled_stays,
+    "amend": _two_refunds_of_all_are_not_both_taken,
+}
+
+
+@pytest.mark.parametrize("fence", FENCES)
+def test_a_store_keeps_two_workers_apart_by_its_fence_and_only_by_it(
+    fence: str, payments_db: Database[Document], vault: Vault
+) -> None:
+    def stores(kind: type[MongoPayments]) -> Stores:
+        payments_db.payments.delete_many({})
+        return lambda holder: kind(payments_db, vault, holder=holder)
+
+    CHECKS[fence](stores(MongoPayments))
+    with pytest.raises(AssertionError):
+        CHECKS[fence](stores(_without(fence)))
+
+
+def _without(fence: str) -> type[MongoPayments]:
+    """The store, made of its source without one of its fences."""
+    path = Path(persistence.payments.__file__)
+    source, (before, after) = path.read_text(), FENCES[fence]
+    assert source.count(before) == 1, "the fence is not where it was"
+    module = ModuleType(f"payments_without_{fence}")
+    exec(compile(source.replace(before, after), path, "exec"), module.__dict__)
+    kind: type[MongoPayments] = module.MongoPayments
+    return kind

@@ -1,0 +1,192 @@
+"""Every crash point, and every pair of them, of a few short histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from domain.operation import Kind
+from domain.states import State
+from domain.submission import ProviderName
+from tests.simulation.chance import Fault, Payer, Scripted
+from tests.simulation.people import (
+    Asking,
+    capture,
+    follow_up,
+    refund,
+    submission,
+    submit,
+    void,
+)
+from tests.simulation.scheduler import Actor, Violation
+from tests.simulation.world import World
+
+Step = Callable[[World], list[Actor]]
+
+#: Rounds of messages after one step, at most.
+_ROUNDS: Final = 12
+
+
+def _pays(world: World) -> list[Actor]:
+    return [submit(world, "pay", submission(world.provider.name, manual=False), "f")]
+
+
+def _pays_twice(world: World) -> list[Actor]:
+    return _pays(world) + _pays(world)
+
+
+def _authorizes(world: World) -> list[Actor]:
+    return [submit(world, "pay", submission(world.provider.name, manual=True), "f")]
+
+
+def _rival_orders(world: World) -> list[Actor]:
+    asked = submission(world.provider.name, manual=False, reference="order")
+    return [submit(world, "pay", asked, "f"), submit(world, "rival", asked, "f")]
+
+
+def _captures(world: World) -> list[Actor]:
+    return [_follow(world, "c", capture(world, 60, final=True))]
+
+
+def _captures_twice(world: World) -> list[Actor]:
+    return [
+        _follow(world, "c1", capture(world, 60, final=False)),
+        _follow(world, "c2", capture(world, 40, final=False)),
+    ]
+
+
+def _captures_and_voids(world: World) -> list[Actor]:
+    return [
+        _follow(world, "c", capture(world, None, final=True)),
+        _follow(world, "v", void(world)),
+    ]
+
+
+def _refunds(world: World) -> list[Actor]:
+    return [_follow(world, "r", refund(world, 40))]
+
+
+def _refunds_twice(world: World) -> list[Actor]:
+    return [
+        _follow(world, "r1", refund(world, 60)),
+        _follow(world, "r2", refund(world, 60)),
+    ]
+
+
+def _follow(world: World, key: str, asking: Asking) -> Actor:
+    """The client that paid asks for more of the payment it was told of."""
+    paid = [one for one in world.oracle.known.values() if one.made_by("pay")]
+    return follow_up(world, key, paid[0].id if paid else "pay_none", asking, "f")
+
+
+SCENARIOS: Final[dict[str, Sequence[Step]]] = {
+    "one charge": (_pays,),
+    "the same key twice": (_pays_twice,),
+    "one reference, two payments": (_rival_orders,),
+    "authorize, capture": (_authorizes, _captures),
+    "authorize, two captures": (_authorizes, _captures_twice),
+    "authorize, capture against void": (_authorizes, _captures_and_voids),
+    "charge, refund": (_pays, _refunds),
+    "charge, two racing refunds": (_pays, _refunds_twice),
+}
+
+#: What the calls meet, one after the other; then all is well.
+WEATHER: Final[dict[str, tuple[Sequence[Fault], Sequence[Payer]]]] = {
+    "fine": ((), ()),
+    "first answer lost": ((Fault.ANSWER_LOST,), ()),
+    "first answers lost": ((Fault.ANSWER_LOST, Fault.ANSWER_LOST), ()),
+    "first request lost": ((Fault.REQUEST_LOST,), ()),
+    "first call slow": ((Fault.SLOW,), ()),
+    "first call a 500": ((Fault.ERROR_BEFORE,), ()),
+    "first call a 500, yet done": ((Fault.ERROR_AFTER,), ()),
+    "second answer lost": ((Fault.NONE, Fault.ANSWER_LOST), ()),
+    "second call a 500, yet done": ((Fault.NONE, Fault.ERROR_AFTER), ()),
+    "declined": ((), (Payer.DECLINES,)),
+    "declined, answer lost": ((Fault.ANSWER_LOST,), (Payer.DECLINES,)),
+    "pending": ((), (Payer.PENDS,)),
+    "second pending": ((), (Payer.PAYS, Payer.PENDS)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A short history whose only choices are its crashes."""
+
+    scenario: str
+    weather: str
+    provider: ProviderName
+    alternate: bool  #: actors take turns at every boundary; else one after the other
+
+    def run(self, crash_at: Collection[int]) -> World:
+        """The world afterwards. Raises Violation where a promise was broken."""
+        faults, payers = WEATHER[self.weather]
+        world = World(self.provider, Scripted(faults, payers), crash_at=crash_at)
+        try:
+            for step in SCENARIOS[self.scenario]:
+                self._play(world, step)
+            world.heal()
+            world.judge()
+            if not crash_at:
+                _went_well(world, self.weather)
+        except Violation as broken:
+            raise Violation(
+                f"{self}, crashes at {sorted(crash_at)}: {broken}"
+            ) from None
+        return world
+
+    def crashes(self, *, pairs: bool) -> Iterator[tuple[int, ...]]:
+        """Runs every single crash point, and every pair where asked; yields each."""
+        yield ()
+        for first in range(1, self.run(()).scheduler.passed + 1):
+            yield (first,)
+            passed = self.run((first,)).scheduler.passed
+            for second in range(first + 1, passed + 1) if pairs else ():
+                self.run((first, second))
+                yield first, second
+
+    def _play(self, world: World, step: Step) -> None:
+        actors = step(world)
+        self._go_on(world, actors)
+        if any(actor.process.dead for actor in actors):
+            self._go_on(world, step(world))  # a client that heard nothing asks again
+        for _ in range(_ROUNDS):
+            ids = world.queue.take(10)
+            if not ids:
+                return
+            actors = [world.work(0, ids)]
+            if self.alternate:
+                actors.append(world.work(1, ids))
+            self._go_on(world, actors)
+
+    def _go_on(self, world: World, actors: Sequence[Actor]) -> None:
+        scheduler = world.scheduler
+        if not self.alternate:
+            world.finish(*actors)
+        while scheduler.actors:
+            for actor in list(scheduler.actors):
+                if actor in scheduler.actors:
+                    scheduler.resume(actor)
+
+
+def _went_well(world: World, weather: str) -> None:
+    """Without crashes and faults, money moved: the model itself is not idle."""
+    done = [
+        one
+        for payment in world.oracle.known.values()
+        for one in payment.operations
+        if one.state is State.SUCCEEDED and one.kind is not Kind.VOID
+    ]
+    if weather == "fine" and not done:
+        raise Violation("nothing succeeded in fine weather")
+
+
+def courses(*, weathers: Sequence[str] = tuple(WEATHER)) -> list[Course]:
+    """Every scenario in every one of ``weathers``, at both providers, both ways."""
+    return [
+        Course(scenario, weather, provider, alternate)
+        for scenario, weather, provider, alternate in product(
+            SCENARIOS, weathers, ProviderName, (False, True)
+        )
+    ]

@@ -1,0 +1,219 @@
+"""Random histories: each is told by its seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import accumulate
+from random import Random
+from typing import Final
+
+from domain.answer import Verdict
+from domain.operation import Kind
+from domain.replaying import Search
+from domain.states import State
+from domain.submission import ProviderName, Submission
+from tests.simulation.chance import Lucky
+from tests.simulation.people import (
+    Asking,
+    capture,
+    carries_out_replays,
+    follow_up,
+    has_replayed,
+    refund,
+    resolves,
+    submission,
+    submit,
+    void,
+)
+from tests.simulation.scheduler import Actor, Violation
+from tests.simulation.world import World
+
+#: Turns of one history before all is healed, at most.
+_TURNS: Final = 140
+#: How far the clock jumps, and how often: past grace, leases, proofs, windows, holds.
+_JUMPS: Final = (
+    (timedelta(milliseconds=200), 30),
+    (timedelta(seconds=3), 30),
+    (timedelta(seconds=16), 24),
+    (timedelta(minutes=2), 10),
+    (timedelta(minutes=11), 8),
+    (timedelta(hours=1), 4),
+    (timedelta(hours=5, minutes=30), 4),
+    (timedelta(hours=23, minutes=30), 4),
+    (timedelta(days=3), 2),
+    (timedelta(days=7), 1),
+)
+_JUMP_SIZES: Final = [size for size, _ in _JUMPS]
+_JUMP_WEIGHTS: Final = list(accumulate(weight for _, weight in _JUMPS))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A follow-up that a client will ask for, maybe twice."""
+
+    key: str
+    ask: Asking
+    needs: Kind  #: succeeded before, or it would only be refused
+
+
+class History:
+    """One history; its seed decides all of it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random = Random(seed)
+        provider = random.choice((ProviderName.STRIPE, ProviderName.PAYPAL))
+        self.world = World(provider, Lucky(random), workers=random.choice((1, 2, 2, 3)))
+        for worker in self.world.workers:
+            worker.skew = random.choice((0, 0, 0, 1.0, -1.0))
+        self.manual = random.random() < 0.5
+        self.reference = "order" if random.random() < 0.25 else None
+        #: Clients, each with the request that it repeats where it hears nothing.
+        self.asked: list[tuple[Actor, Callable[[], Actor]]] = []
+        self.replaying = False  #: a set was frozen, and not carried out yet
+        self.wishes = self._wishes()
+        self.submissions = self._submissions()
+
+    @property
+    def log(self) -> list[tuple[str, ...]]:
+        """Who did what, in order."""
+        return self.world.scheduler.log
+
+    @property
+    def provider(self) -> ProviderName:
+        """Where its payments are made."""
+        return self.world.provider.name
+
+    def run(self) -> None:
+        """Raises Violation where a promise was broken."""
+        world, random = self.world, self.random
+        for _ in range(_TURNS):
+            self._turn()
+            if not self.submissions and not world.scheduler.actors:
+                if not self.wishes and world.table.next_due() is None:
+                    break
+        world.heal()
+        world.judge()
+        if random.random() < 0.3:
+            self._resolve_all()
+            world.heal()
+            world.judge()
+
+    def _turn(self) -> None:
+        world, random = self.world, self.random
+        actors, luck = world.scheduler.actors, random.random()
+        if actors and luck < 0.72:
+            world.scheduler.resume(actors[int(random.random() * len(actors))])
+        elif luck < 0.80:
+            self._work()
+        elif luck < 0.85:
+            self._request()
+        elif luck < 0.90:
+            world.recover()
+        elif luck < 0.96:
+            world.advance(random.choices(_JUMP_SIZES, cum_weights=_JUMP_WEIGHTS)[0])
+        elif luck < 0.97:
+            world.beat(int(random.random() * len(world.workers)))
+        elif luck < 0.985:
+            self._crash()
+        elif luck < 0.993:
+            self._operate()
+        else:
+            world.gates.granted = None if world.gates.granted == 0 else 0
+
+    def _work(self) -> None:
+        world, random = self.world, self.random
+        ids = world.queue.take(1 if random.random() < 0.7 else 3)
+        if ids:
+            world.work(int(random.random() * len(world.workers)), ids)
+        else:
+            self._request()
+
+    def _request(self) -> None:
+        world, random = self.world, self.random
+        if self.submissions and random.random() < 0.6:
+            key, asked, fingerprint = self.submissions.pop()
+            self._ask(lambda: submit(world, key, asked, fingerprint))
+            return
+        if not self.wishes:
+            return
+        payments = list(world.oracle.known.values())
+        payment = payments[int(random.random() * len(payments))] if payments else None
+        if payment is None:
+            return
+        done = payment.first.state is State.SUCCEEDED
+        ready = done and (self.wishes[-1].needs is not Kind.CAPTURE or payment.captured)
+        if ready or random.random() < 0.03:
+            wish = self.wishes.pop()
+            self._ask(lambda: follow_up(world, wish.key, payment.id, wish.ask, "f"))
+
+    def _ask(self, request: Callable[[], Actor]) -> None:
+        self.asked.append((request(), request))
+
+    def _crash(self) -> None:
+        """A worker dies, or whoever is doing something; clients ask again later."""
+        world, random = self.world, self.random
+        actors = world.scheduler.actors
+        if not actors or random.random() < 0.5:
+            world.crash(int(random.random() * len(world.workers)))
+            return
+        world.scheduler.crash(actors[int(random.random() * len(actors))].process)
+        unheard = [again for actor, again in self.asked if actor.process.dead]
+        self.asked = [one for one in self.asked if not one[0].process.dead]
+        for again in unheard:
+            self._ask(again)
+
+    def _operate(self) -> None:
+        """An operator has what is stuck tried again, or what ended looked at."""
+        world, random = self.world, self.random
+        if self.replaying:
+            carries_out_replays(world)
+        elif world.oracle.known:
+            state = random.choice((None, None, State.SUCCEEDED, State.REQUIRES_ACTION))
+            ids = () if state is None else tuple(world.oracle.known)
+            has_replayed(world, Search(state=state, ids=ids))
+        self.replaying = not self.replaying
+
+    def _resolve_all(self) -> None:
+        """A person reads the provider's books, and says what is in them."""
+        world, moved = self.world, self.world.provider.bank.moved
+        for payment in world.oracle.known.values():
+            for one in payment.operations:
+                done = one.id in moved
+                if one.state is State.DEAD and done:
+                    raise Violation(f"{one.id} is dead, and moved money")
+                if one.state in (State.REVIEW, State.DEAD):
+                    verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
+                    resolves(world, payment.id, one.id, verdict)
+        world.finish()
+
+    def _submissions(self) -> list[tuple[str, Submission, str]]:
+        random, provider = self.random, self.world.provider.name
+        asked = submission(provider, manual=self.manual, reference=self.reference)
+        first = [("pay-1", asked, "f")]
+        if random.random() < 0.3:
+            first.append(("pay-1", asked, "f" if random.random() < 0.7 else "other"))
+        if random.random() < 0.3 or self.reference:
+            first.append(("pay-2", asked, "f"))
+        return first
+
+    def _wishes(self) -> list[Wish]:
+        """The follow-ups, the last one first."""
+        random, world = self.random, self.world
+        wishes: list[Wish] = []
+        if random.random() < 0.6:
+            for number in range(random.choice((1, 2, 2, 3))):
+                amount = random.choice((60, 60, 40, None))
+                wishes.append(Wish(f"r{number}", refund(world, amount), Kind.CAPTURE))
+        if self.manual and random.random() < 0.9:
+            for number in range(random.choice((1, 1, 2, 2))):
+                amount, final = random.choice((60, 40, None)), random.random() < 0.5
+                ask = capture(world, amount, final=final)
+                wishes.append(Wish(f"c{number}", ask, Kind.AUTHORIZE))
+            if random.random() < 0.4:
+                wishes.append(Wish("v", void(world), Kind.AUTHORIZE))
+                wishes[-2:] = random.sample(wishes[-2:], 2)
+        if wishes and random.random() < 0.3:
+            wishes.append(wishes[-1])  # the same key once more
+        return wishes

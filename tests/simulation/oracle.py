@@ -1,0 +1,190 @@
+"""The promises, checked at every write and every call, and once more at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from domain.operation import Kind, Operation
+from domain.payment import Event, Payment
+from domain.states import CORRECTIONS, FINAL, State
+from domain.submission import Guard
+from tests.simulation.bank import Bank, Call
+from tests.simulation.scheduler import Actor, Violation
+
+#: States in which a send may have moved money and we do not know.
+_OPEN: Final = frozenset({State.RUNNING, State.UNKNOWN})
+#: Where money may have moved though our books do not say so (yet).
+_MAY_HAVE_MOVED: Final = frozenset(
+    {State.REVIEW, State.REQUIRES_ACTION, State.PENDING, State.UNKNOWN, State.RUNNING}
+)
+_CORRECTED: Final = {(before, after) for (before, _), after in CORRECTIONS.items()}
+
+
+@dataclass(slots=True)
+class Oracle:
+    """What it knows of each payment is what was written last."""
+
+    bank: Bank
+    known: dict[str, Payment] = field(default_factory=dict)
+    #: Every key and body that was ever written down.
+    written_down: dict[str, str] = field(default_factory=dict)
+    #: Who has a payment, and by which fence.
+    claims: dict[str, tuple[int, Actor]] = field(default_factory=dict)
+    #: What clients were told, by idempotency key: fingerprint and operation.
+    promised: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def wrote(self, payments: Sequence[Payment]) -> None:
+        """``payments`` are stored now."""
+        for payment in payments:
+            before = self.known.get(payment.id)
+            if before is not None:
+                _follows(before, payment)
+            else:
+                self._stands_alone(payment)
+            _within_bounds(payment)
+            self.known[payment.id] = payment
+            for one in payment.operations:
+                if one.send is not None:
+                    if one.send.key != one.key:
+                        raise Violation(f"{one.send.key} names no intent of ours")
+                    self.written_down[one.send.key] = one.send.body
+
+    def arrived(self, payment: Payment, call: Call) -> None:
+        """``call`` reached the provider."""
+        if self.written_down.get(call.key) != call.body:
+            raise Violation(f"{call.key} was sent, and never written down")
+
+    def claimed(self, payments: Sequence[Payment], actor: Actor) -> None:
+        """``actor`` has ``payments`` now, until it settles or loses them."""
+        for payment in payments:
+            if payment.claim is not None:
+                self.claims[payment.id] = (payment.claim.fence, actor)
+
+    def settled(self, payments: Sequence[Payment], actor: Actor) -> None:
+        """``actor`` has written down what its calls came to."""
+        for payment in payments:
+            claim = self.known[payment.id].claim
+            fence = None if claim is None else claim.fence
+            if self.claims.get(payment.id) != (fence, actor):
+                raise Violation(f"{payment.id} was settled by who had lost it")
+
+    def _stands_alone(self, new: Payment) -> None:
+        """No other payment of a guarded reference may still take money, or has."""
+        reference = new.submission.reference
+        if reference is None or new.submission.guard is Guard.NONE:
+            return
+        for one in self.known.values():
+            held = one.hold is not None and one.hold.ended is None
+            open_ = any(not operation.ended for operation in one.operations)
+            if one.submission.reference == reference:
+                if held or open_ or one.captured > one.refunded:
+                    raise Violation(f"{new.id} beside {one.id}: {reference} twice")
+
+    def promise(self, key: str, fingerprint: str, operation: str) -> None:
+        """A client was told that its request is accepted."""
+        told = self.promised.setdefault(key, (fingerprint, operation))
+        if told != (fingerprint, operation):
+            raise Violation(f"{key} was accepted as two operations")
+
+    def judge(self, timelines: Mapping[str, Sequence[Event]]) -> None:
+        """All is quiet: nothing is lost, nothing was done twice, all is told."""
+        operations: dict[str, Operation] = {}
+        for payment in self.known.values():
+            _explained(payment, timelines[payment.id])
+            for one in payment.operations:
+                operations[one.id] = one
+                self._ended(payment, one)
+            self._sums(payment)
+        for key, (_, operation) in self.promised.items():
+            if operation not in operations:
+                raise Violation(f"{key} was promised, and {operation} is lost")
+        for moved in self.bank.moved:
+            if moved not in operations:
+                raise Violation(f"{moved} moved money, and nobody asked for it")
+
+    def _ended(self, payment: Payment, one: Operation) -> None:
+        moved = self.bank.moved.get(one.id)
+        if one.owed:
+            raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
+        if one.state not in FINAL and not one.waiting_for:
+            raise Violation(f"{one.id} is {one.state}, and does not say what for")
+        if one.state in FINAL and one.due_at is not None:
+            raise Violation(f"{one.id} is {one.state}, and work is owed on it")
+        if one.kind is Kind.VOID:
+            return
+        if one.state is State.SUCCEEDED:
+            if moved != one.amount or one.moved != one.amount:
+                raise Violation(f"{one.id} succeeded, and the provider moved {moved}")
+        elif moved is None or one.state in _MAY_HAVE_MOVED:
+            if one.moved:
+                raise Violation(f"{one.id} is {one.state}, and counts {one.moved}")
+        elif one.kind is not Kind.AUTHORIZE or not self.bank.let_go(one.id):
+            raise Violation(f"{one.id} is {one.state}, and the provider moved {moved}")
+
+    def _sums(self, payment: Payment) -> None:
+        """Between what we say and what we say may come, is what the provider moved."""
+        captured = self._moved(payment, Kind.CHARGE, Kind.CAPTURE)
+        refunded = self._moved(payment, Kind.REFUND)
+        open_first = 0 if payment.first.ended else payment.first.amount
+        most = payment.captured + payment.capture_reserved + open_first
+        if not payment.captured <= captured <= most:
+            raise Violation(f"{payment.id}: captured {captured}, we say otherwise")
+        back = payment.refunded + payment.refund_reserved
+        if not payment.refunded <= refunded <= back:
+            raise Violation(f"{payment.id}: refunded {refunded}, we say otherwise")
+        if refunded > captured:
+            raise Violation(f"{payment.id}: refunded {refunded} of {captured}")
+
+    def _moved(self, payment: Payment, *kinds: Kind) -> int:
+        moved = self.bank.moved
+        return sum(
+            moved.get(one.id, 0) for one in payment.operations if one.kind in kinds
+        )
+
+
+def _within_bounds(payment: Payment) -> None:
+    captured, refunded = payment.captured, payment.refunded
+    if captured + payment.capture_reserved > payment.authorized:
+        raise Violation(f"{payment.id}: captures beyond the authorization")
+    if refunded + payment.refund_reserved > captured:
+        raise Violation(f"{payment.id}: refunds beyond what was captured")
+
+
+def _follows(before: Payment, after: Payment) -> None:
+    """Whether ``after`` may come of ``before`` in one write."""
+    if after.version != before.version + 1:
+        raise Violation(f"{after.id}: version {after.version} after {before.version}")
+    if len(after.operations) < len(before.operations) or after.told < before.told:
+        raise Violation(f"{after.id} lost an operation, or part of its timeline")
+    for was, now in zip(before.operations, after.operations, strict=False):
+        if was is now:
+            continue
+        if (was.id, was.kind, was.amount) != (now.id, now.kind, now.amount):
+            raise Violation(f"{was.id} became another operation")
+        if was.state in FINAL and now.state is not was.state:
+            if (was.state, now.state) not in _CORRECTED:
+                raise Violation(f"{was.id}: {was.state} became {now.state}")
+        if was.state in _OPEN and was.send is not None and now.send is not None:
+            if (was.send.key, was.send.body) != (now.send.key, now.send.body):
+                raise Violation(f"{was.id}: another key while {was.state}")
+        if now.generation < was.generation:
+            raise Violation(f"{was.id}: an earlier generation")
+
+
+def _explained(payment: Payment, timeline: Sequence[Event]) -> None:
+    if [event.seq for event in timeline] != list(range(1, payment.told + 1)):
+        raise Violation(f"{payment.id}: its timeline has a gap")
+    states: dict[str, object] = {}
+    for event in timeline:
+        if "to" not in event.data:
+            continue
+        name = str(event.data["operation"])
+        was = event.data.get("from")
+        if was is not None and states.get(name, was) != was:
+            raise Violation(f"{name}: {was} was never told of")
+        states[name] = event.data["to"]
+    for one in payment.operations:
+        if states.get(one.id) != one.state.value:
+            raise Violation(f"{one.id} is {one.state}, and its timeline says otherwise")

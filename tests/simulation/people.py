@@ -1,0 +1,239 @@
+"""Clients that ask and ask again, and operators who have things tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from application import operate
+from application.accept import Accepted, accept_payment, accept_request
+from application.operate import Desk
+from domain import requests
+from domain.answer import Verdict
+from domain.errors import (
+    Conflict,
+    IdempotencyMismatch,
+    PaymentNotFound,
+    ReferenceInProgress,
+    StoreUnavailable,
+)
+from domain.intervening import Intervention
+from domain.money import Money
+from domain.operation import Origin
+from domain.payment import Payment
+from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage
+from domain.submission import (
+    CaptureMethod,
+    Guard,
+    Mode,
+    ProviderName,
+    Submission,
+)
+from tests.operator_fakes import MemoryReplays, MemoryView
+from tests.simulation.bank import CURRENCY
+from tests.simulation.scheduler import Actor, Process, Scheduler
+from tests.simulation.world import World
+from tests.suites.samples import SHOP
+
+Asking = Callable[[Payment, Origin], Payment]
+
+#: The amount of every payment, minor units.
+AMOUNT: Final = 100
+
+#: Times that a client repeats a request whose answer it did not get.
+_TRIES: Final = 3
+_REFUSALS: Final = (
+    Conflict,
+    IdempotencyMismatch,
+    PaymentNotFound,
+    ReferenceInProgress,
+)
+_WHO: Final = Intervention("operator", "as the simulation goes")
+
+
+def submission(
+    provider: ProviderName, *, manual: bool, reference: str | None = None
+) -> Submission:
+    """A payment of 1.00."""
+    return Submission(
+        amount=Money(AMOUNT, CURRENCY),
+        provider=provider,
+        capture=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
+        payment_method="pm_card",
+        reference=reference,
+        guard=Guard.PAID if reference else Guard.NONE,
+    )
+
+
+def capture(world: World, amount: int | None, *, final: bool) -> Asking:
+    """Asks for a capture of ``amount``; None: of all."""
+    return lambda payment, origin: requests.capture(
+        payment,
+        amount=amount,
+        final=final,
+        id=world.new_id("op"),
+        origin=origin,
+        now=world.now,
+    )
+
+
+def refund(world: World, amount: int | None) -> Asking:
+    """Asks for a refund of ``amount``; None: of all."""
+    return lambda payment, origin: requests.refund(
+        payment,
+        amount=amount,
+        target=None,
+        id=world.new_id("op"),
+        origin=origin,
+        now=world.now,
+    )
+
+
+def void(world: World) -> Asking:
+    """Asks for a void."""
+    return lambda payment, origin: requests.void(
+        payment, id=world.new_id("op"), origin=origin, now=world.now
+    )
+
+
+def submit(world: World, key: str, asked: Submission, fingerprint: str) -> Actor:
+    """A client asks for a payment, again where it hears nothing."""
+    process = Process(f"client {key}")
+    store = world.store_of(process)
+    origin = Origin(key, fingerprint)
+    return _client(
+        world,
+        process,
+        origin,
+        lambda: accept_payment(
+            asked,
+            origin,
+            scope=SHOP,
+            store=store,
+            queue=world.bell,
+            clock=world.clock,
+            new_id=world.new_id,
+        ),
+    )
+
+
+def follow_up(
+    world: World, key: str, payment_id: str, asking: Asking, fingerprint: str
+) -> Actor:
+    """A client asks for more to be done with a payment."""
+    process = Process(f"client {key}")
+    store = world.store_of(process)
+    origin = Origin(key, fingerprint)
+    return _client(
+        world,
+        process,
+        origin,
+        lambda: accept_request(
+            payment_id,
+            lambda payment: asking(payment, origin),
+            origin,
+            scope=SHOP,
+            store=store,
+            queue=world.bell,
+        ),
+    )
+
+
+def _client(
+    world: World, process: Process, origin: Origin, use_case: Callable[[], Accepted]
+) -> Actor:
+    log = world.scheduler.log
+
+    def ask() -> None:
+        for _ in range(_TRIES):
+            try:
+                told = use_case()
+            except StoreUnavailable:
+                continue
+            except _REFUSALS as error:
+                log.append((process.name, f"is told {error.code}"))
+                return
+            key, operation = origin.idempotency_key, told.operation.id
+            world.oracle.promise(key, origin.fingerprint, operation)
+            log.append((process.name, f"is told {operation} is accepted"))
+            return
+
+    return world.start(process, ask)
+
+
+def has_replayed(world: World, search: Search) -> Actor:
+    """An operator freezes what ``search`` finds, and has it replayed."""
+    process = Process("operator")
+    desk = _desk(world, process)
+
+    def replay() -> None:
+        found = operate.preview(
+            search, by=_WHO.by, mode=Mode.TEST, new_id=world.new_id, desk=desk
+        )
+        operate.start(found.id, Run(_WHO.by, _WHO.reason, 10, world.now), desk=desk)
+
+    return world.start(process, replay)
+
+
+def carries_out_replays(world: World) -> Actor:
+    """The beat goes on with what operators have started."""
+    process = Process("beat")
+    desk = _desk(world, process)
+    return world.start(process, lambda: operate.run_replays(desk))
+
+
+def resolves(
+    world: World, payment_id: str, operation_id: str, verdict: Verdict
+) -> Actor:
+    """An operator writes down what the provider's books say of an operation."""
+    process = Process("operator")
+    desk = _desk(world, process)
+
+    def resolve() -> None:
+        try:
+            operate.resolve(payment_id, operation_id, verdict, _WHO, desk=desk)
+        except Conflict:
+            pass  # it has moved on
+
+    return world.start(process, resolve)
+
+
+def _desk(world: World, process: Process) -> Desk:
+    return Desk(
+        view=MemoryView(world.table),
+        store=world.store_of(process),
+        replays=_WatchedReplays(world.replays, world.scheduler),
+        queue=world.bell,
+        clock=world.clock,
+    )
+
+
+class _WatchedReplays:
+    """Replays whose writes pass boundaries."""
+
+    def __init__(self, replays: MemoryReplays, scheduler: Scheduler) -> None:
+        self._replays = replays
+        self._scheduler = scheduler
+        self.get = replays.get
+        self.items = replays.items
+        self.progress = replays.progress
+
+    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+        """See Replays."""
+        self._scheduler.boundary("freezes a set")
+        self._replays.keep(replay, items)
+
+    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+        """See Replays."""
+        self._scheduler.boundary(f"moves a set from {was} to {replay.stage}")
+        return self._replays.move(replay, was=was)
+
+    def turn(self) -> ReplaySet | None:
+        """See Replays."""
+        self._scheduler.boundary("takes the turn of a set")
+        return self._replays.turn()
+
+    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+        """See Replays."""
+        self._scheduler.boundary("marks items of a set")
+        self._replays.mark(replay_id, verdicts)

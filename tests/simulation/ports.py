@@ -1,0 +1,165 @@
+"""The product's ports as one process sees them: each call passes two boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from application.ports import Query, Scope
+from domain.errors import StoreUnavailable
+from domain.payment import Event, Payment
+from tests.fakes import MemoryQueue, MemoryStore
+from tests.simulation.chance import Chance
+from tests.simulation.oracle import Oracle
+from tests.simulation.scheduler import Scheduler
+
+T = TypeVar("T")
+
+
+class WatchedStore:
+    """A PaymentStore of one process. The oracle sees every write as it happens."""
+
+    def __init__(
+        self,
+        store: MemoryStore,
+        *,
+        scheduler: Scheduler,
+        chance: Callable[[], Chance],
+        oracle: Oracle,
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._chance = chance
+        self._oracle = oracle
+
+    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+
+        def insert() -> list[Payment]:
+            stored = self._store.insert_many(payments)
+            new = {payment.id for payment in payments}
+            self._oracle.wrote([one for one in stored if one.id in new])
+            return stored
+
+        return self._call("inserts", insert)
+
+    def amend(self, payment: Payment) -> Payment | None:
+        """See PaymentStore."""
+
+        def amend() -> Payment | None:
+            stored = self._store.amend(payment)
+            self._oracle.wrote([stored] if stored is not None else [])
+            return stored
+
+        return self._call("amends", amend)
+
+    def load_due(self, ids: Sequence[str]) -> list[Payment]:
+        """See PaymentStore."""
+        return self._call("loads", lambda: self._store.load_due(ids))
+
+    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+        """See PaymentStore."""
+        self._call("puts off", lambda: self._store.put_off(ids, by))
+
+    def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+
+        def claim() -> list[Payment]:
+            won = self._store.claim_many(payments)
+            self._oracle.wrote(won)
+            self._oracle.claimed(won, self._scheduler.current)
+            return won
+
+        return self._call("claims", claim)
+
+    def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+
+        def settle() -> list[Payment]:
+            done = self._store.settle_many(payments)
+            self._oracle.settled(done, self._scheduler.current)
+            self._oracle.wrote(done)
+            return done
+
+        return self._call("settles", settle)
+
+    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        return self._call("asks what it holds", lambda: self._store.held(payments))
+
+    def renew(self, ids: Sequence[str]) -> None:
+        """See PaymentStore."""
+        self._call("renews", lambda: self._store.renew(ids))
+
+    def due_ids(self, limit: int) -> list[str]:
+        """See PaymentStore."""
+        return self._call("asks what is due", lambda: self._store.due_ids(limit))
+
+    def get(self, scope: Scope, payment_id: str) -> Payment | None:
+        """See PaymentStore."""
+        return self._call("reads", lambda: self._store.get(scope, payment_id))
+
+    def page(self, scope: Scope, query: Query) -> list[Payment]:
+        """See PaymentStore."""
+        return self._call("lists", lambda: self._store.page(scope, query))
+
+    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+        """See PaymentStore."""
+        return self._call("reads", lambda: self._store.timeline(scope, payment_id))
+
+    def settled(self, ids: Sequence[str]) -> set[str]:
+        """See PaymentStore."""
+        return self._call("asks what is settled", lambda: self._store.settled(ids))
+
+    def _call(self, what: str, call: Callable[[], T]) -> T:
+        """The database may be away before the effect, or the connection after it."""
+        self._scheduler.boundary(what)
+        chance = self._chance()
+        if chance.fails("store"):
+            raise StoreUnavailable
+        answer = call()
+        self._scheduler.boundary(f"{what}: done")
+        if chance.fails("store"):
+            raise StoreUnavailable
+        return answer
+
+
+class LossyQueue:
+    """A JobQueue that loses messages and says others twice."""
+
+    def __init__(
+        self,
+        queue: MemoryQueue,
+        *,
+        scheduler: Scheduler,
+        chance: Callable[[], Chance],
+    ) -> None:
+        self._queue = queue
+        self._scheduler = scheduler
+        self._chance = chance
+
+    def ring(self, ids: Sequence[str]) -> None:
+        """See JobQueue."""
+        self._scheduler.boundary("rings")
+        chance = self._chance()
+        if not chance.fails("ring"):
+            self._queue.ring(ids)
+            if chance.fails("echo"):
+                self._queue.ring(ids)
+        self._scheduler.boundary("rings: done")
+
+    def room(self) -> int:
+        """See JobQueue."""
+        return self._queue.room()
+
+
+class Inline(Executor):
+    """Carries a call out at once, in the turn of its caller."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """A future that is done. What kills the caller is not caught."""
+        done: Future[T] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done

@@ -1,0 +1,187 @@
+"""An honest model of a provider: what its keys, objects and limits really do.
+
+``bank.py`` holds the money; this is the wire to it, and the adapter at our end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain.answer import Answer
+from domain.errors import (
+    LookNeeded,
+    Misconfigured,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+)
+from domain.operation import Kind, Operation
+from domain.payment import Payment
+from domain.submission import ProviderName
+from tests.simulation.bank import Bank, Call
+from tests.simulation.chance import Chance, Fault
+from tests.simulation.scheduler import Scheduler, Violation
+
+#: A request that is on its way for longer never arrives: connections end before. With
+#: the bank's own time it stays below the silence that proves absence.
+WIRE: Final = timedelta(minutes=4)
+#: The longest that the bank works on a call after its caller gave up.
+WORKS: Final = timedelta(minutes=4)
+
+_DAY: Final = timedelta(days=1)
+
+#: What the provider said, to be said again to the same key.
+Said = Answer | Exception
+
+
+class Remembered:
+    """What came under one key; ``said`` is None while it is in flight."""
+
+    __slots__ = ("body", "until", "said", "done_at")
+
+    def __init__(self, body: str, until: datetime, done_at: datetime | None) -> None:
+        self.body = body
+        self.until = until
+        self.said: Said | None = None
+        self.done_at = done_at
+
+
+class SimulatedProvider:
+    """A Provider whose calls pass boundaries, and may go wrong at each."""
+
+    def __init__(
+        self,
+        name: ProviderName,
+        *,
+        scheduler: Scheduler,
+        chance: Chance,
+        clock: Callable[[], datetime],
+        arrived: Callable[[Payment, Call], None],
+    ) -> None:
+        self.name = name
+        self.bank = Bank(name, clock)
+        self.chance = chance
+        self._scheduler = scheduler
+        self._clock = clock
+        self._arrived = arrived
+        self._keys: dict[str, Remembered] = {}
+        self._in_flight: list[tuple[datetime, Call]] = []
+
+    def prepare(self, payment: Payment, operation: Operation) -> str:
+        """See Provider."""
+        return json.dumps(
+            [operation.kind, operation.id, operation.amount, operation.final]
+        )
+
+    def send(self, payment: Payment) -> Answer:
+        """See Provider."""
+        operation = payment.working
+        send = operation.send
+        if send is None:
+            raise Violation("a send that was not written down")
+        kind, name, amount, final = json.loads(send.body)
+        target = operation.target
+        of = payment.operation(target).refs if target else payment.first.refs
+        call = Call(send.key, send.body, Kind(kind), name, amount, final, dict(of))
+        fault = self.chance.fault()
+        late = self._clock() + WIRE
+        self._scheduler.boundary(f"sends {send.key} ({fault})")
+        if fault is Fault.REFUSED:
+            raise NotSent
+        if fault is Fault.REQUEST_LOST or self._clock() > late:
+            raise OutcomeUnknown("request_lost")
+        self._arrived(payment, call)
+        try:
+            return self._received(call, fault)
+        finally:
+            self._scheduler.boundary(f"hears of {send.key}")
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        fault = self.chance.fault()
+        operation = payment.working
+        self._scheduler.boundary(f"looks at {operation.id} ({fault})")
+        if fault in (Fault.NONE, Fault.SLOW, Fault.ERROR_AFTER):
+            self.settle()
+            seen = self.bank.look(payment, operation)
+            self._scheduler.boundary(f"saw {operation.id}: {seen.verdict}")
+            return seen
+        if fault is Fault.UNAUTHORIZED:
+            raise Misconfigured
+        if fault is Fault.REFUSED:
+            raise NotSent
+        raise OutcomeUnknown("no_answer")
+
+    def settle(self) -> None:
+        """Carries out what was in flight until now."""
+        now = self._clock()
+        due = sorted(
+            (one for one in self._in_flight if one[0] <= now), key=lambda one: one[0]
+        )
+        self._in_flight = [one for one in self._in_flight if one[0] > now]
+        for _, call in due:
+            self._remember(call, self._carried_out(call))
+
+    def _received(self, call: Call, fault: Fault) -> Answer:
+        self.settle()
+        if fault is Fault.RATE_LIMITED:
+            raise NotExecuted("rate_limited", retry_after=timedelta(seconds=3))
+        if fault is Fault.UNAUTHORIZED:
+            raise Misconfigured
+        known = self._keys.get(call.key)
+        if known is not None and self._clock() < known.until:
+            return self._again(known, call)
+        now = self._clock()
+        self._keys[call.key] = Remembered(call.body, now + self._memory(call), now)
+        if fault in (Fault.SLOW, Fault.GATEWAY):
+            self._in_flight.append((now + WORKS * self.chance.fraction(), call))
+            if fault is Fault.GATEWAY:
+                raise LookNeeded("resend_refused")
+            raise OutcomeUnknown("no_answer")
+        said: Said
+        if fault is Fault.ERROR_BEFORE:
+            said = OutcomeUnknown("http_500")
+        else:
+            said = self._carried_out(call)
+            if fault is Fault.ERROR_AFTER:
+                said = OutcomeUnknown("http_500")
+        self._remember(call, said)
+        if fault is Fault.ANSWER_LOST:
+            raise OutcomeUnknown("no_answer")
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def _again(self, known: Remembered, call: Call) -> Answer:
+        if known.body != call.body:
+            raise Violation(f"{call.key} came with another body")
+        if known.said is None:
+            raise OutcomeUnknown("in_flight")
+        if isinstance(known.said, LookNeeded):
+            raise known.said
+        if isinstance(known.said, Exception):
+            raise LookNeeded("replayed_500")
+        return known.said
+
+    def _carried_out(self, call: Call) -> Said:
+        try:
+            return self.bank.carry_out(call, self.chance.payer())
+        except (LookNeeded, OutcomeUnknown) as error:
+            return error
+
+    def _remember(self, call: Call, said: Said) -> None:
+        """Stripe keeps whatever it said; PayPal keeps no key that ended in an error."""
+        kept = isinstance(said, Answer) and bool(said.refs)
+        if self.name is ProviderName.STRIPE or kept:
+            self._keys[call.key].said = said
+        else:
+            del self._keys[call.key]
+
+    def _memory(self, call: Call) -> timedelta:
+        if self.name is ProviderName.STRIPE:
+            return _DAY
+        first = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+        return timedelta(hours=6) if first else 45 * _DAY

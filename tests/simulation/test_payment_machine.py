@@ -1,0 +1,256 @@
+"""A payment under whatever requests, answers, errors and pauses hypothesis thinks of.
+
+Beside it stands the truth: what the provider moved, by key. Nothing is in flight here,
+and nobody runs into anybody; that is what the histories are for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from domain.answer import Answer, Verdict
+from domain.errors import (
+    Conflict,
+    LookNeeded,
+    Misconfigured,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
+from domain.intervening import Intervention, replayed, resolved
+from domain.money import Money
+from domain.operation import Act, Kind, Operation
+from domain.payment import Event, Payment
+from domain.requests import capture, refund, void
+from domain.sending import hold_reached, looking, released, sent
+from domain.settling import settle
+from domain.states import FINAL, STUCK, State
+from domain.submission import CaptureMethod, ProviderName
+from tests.suites.samples import NOW, PRICE, origin, payment, stored, submission
+
+WHO: Final = Intervention("operator", "a reason")
+REFS: Final = {"intent": "pi_1"}
+amounts: Final = st.none() | st.sampled_from([1, 600, 1000, 1999])
+errors: Final = st.sampled_from(
+    [NotSent(), NotExecuted("busy"), Misconfigured(), OutcomeUnknown(), LookNeeded()]
+)
+
+
+class PaymentMachine(RuleBasedStateMachine):
+    """One payment, its stored timeline, and the provider's books."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.payment: Payment = stored(payment())
+        self.timeline: list[Event] = []
+        self.moved: dict[str, str] = {}  #: key by operation
+        self.ended: dict[str, State] = {}
+        self.asked = 0
+
+    @initialize(provider=st.sampled_from(ProviderName), manual=st.booleans())
+    def begins(self, provider: ProviderName, manual: bool) -> None:
+        how = CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC
+        asked = replace(submission(provider=provider), capture=how)
+        self.timeline = []
+        self._store(payment(asked=asked))
+
+    @rule(by=st.sampled_from([1.0, 20.0, 660.0, 20_000.0, 86_000.0, 300_000.0]))
+    def time_passes(self, by: float) -> None:
+        self.now += timedelta(seconds=by)
+
+    @rule(
+        kind=st.sampled_from([Kind.CAPTURE, Kind.REFUND, Kind.VOID]),
+        amount=amounts,
+        final=st.booleans(),
+    )
+    def is_asked_for_more(self, kind: Kind, amount: int | None, final: bool) -> None:
+        self.asked += 1
+        name = f"op_{self.asked}"
+        more, now = origin(name), self.now
+        here = self.payment
+        try:
+            if kind is Kind.CAPTURE:
+                step = capture(
+                    here, amount=amount, final=final, id=name, origin=more, now=now
+                )
+            elif kind is Kind.REFUND:
+                step = refund(
+                    here, amount=amount, target=None, id=name, origin=more, now=now
+                )
+            else:
+                step = void(here, id=name, origin=more, now=now)
+        except Conflict:
+            return
+        self._store(step)
+
+    @precondition(lambda self: self.payment.due_at or self.payment.claim)
+    @rule()
+    def a_worker_takes_it(self) -> None:
+        """Its time has come; or its lease has run out, and somebody else takes over."""
+        self.now = max(self.now, self.payment.due_at or self.now)
+        free = released(self.payment, now=self.now)
+        if free.hold is not None and free.hold.next_at is not None:
+            if free.hold.next_at == free.due_at:
+                free = hold_reached(free, now=self.now)
+        operation = free.next
+        if operation is None:
+            self._store(free)
+        elif operation.must_look(now=self.now):
+            self._store(looking(free, operation, now=self.now))
+        else:
+            self._store(sent(free, operation, "{}", now=self.now))
+
+    @precondition(lambda self: self._sending)
+    @rule(heard=st.booleans())
+    def it_is_carried_out(self, heard: bool) -> None:
+        self._settle(self._carry_out() if heard else self._lost(carried_out=True))
+
+    @precondition(lambda self: self._sending)
+    @rule(error=errors)
+    def it_is_not_carried_out(self, error: ProviderError) -> None:
+        self._settle(error)
+
+    @precondition(lambda self: self._sending)
+    @rule(named=st.booleans())
+    def it_is_refused(self, named: bool) -> None:
+        """Without an object, it may be just because an earlier send took the money."""
+        moved = self.payment.working.id in self.moved
+        refs = REFS if named and not moved else {}
+        self._settle(Answer(Verdict.DECLINED, refs=refs))
+
+    @precondition(lambda self: self._sending and not self._had)
+    @rule()
+    def it_is_pending(self) -> None:
+        self._settle(Answer(Verdict.PENDING, refs=REFS))
+
+    @precondition(lambda self: self._looking)
+    @rule(error=st.none() | errors)
+    def it_is_looked_at(self, error: ProviderError | None) -> None:
+        one = self.payment.working
+        if error is not None:
+            self._settle(error)
+        elif one.id in self.moved:
+            self._settle(self._yes(one))
+        elif one.state is State.PENDING:
+            self._settle(Answer(Verdict.DECLINED, refs=REFS))
+        else:
+            self._settle(Answer(Verdict.ABSENT))
+
+    @rule(resolve=st.booleans())
+    def an_operator_acts(self, resolve: bool) -> None:
+        for one in self.payment.operations:
+            if one.state not in STUCK:
+                continue
+            done = one.id in self.moved
+            verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
+            try:
+                if resolve:
+                    step = resolved(self.payment, one, verdict, WHO, now=self.now)
+                else:
+                    step = replayed(self.payment, one, WHO, now=self.now)
+            except Conflict:
+                return
+            self._store(step)
+            return
+
+    @invariant()
+    def money_is_within_bounds(self) -> None:
+        here = self.payment
+        assert 0 <= here.captured + here.capture_reserved <= here.authorized
+        assert 0 <= here.refunded + here.refund_reserved <= here.captured
+        assert here.authorized in (0, PRICE.minor)
+
+    @invariant()
+    def what_we_say_is_true(self) -> None:
+        for one in self.payment.operations:
+            if one.kind is Kind.VOID:
+                continue
+            moved = one.id in self.moved
+            assert one.moved == (one.amount if one.state is State.SUCCEEDED else 0)
+            if one.state is State.SUCCEEDED:
+                assert moved
+            elif one.state in FINAL or one.state is State.DEAD:
+                assert not moved, f"{one.id} is {one.state}"
+
+    @invariant()
+    def what_is_final_stays(self) -> None:
+        for one in self.payment.operations:
+            assert self.ended.get(one.id, one.state) is one.state
+            if one.state in FINAL:
+                self.ended[one.id] = one.state
+
+    @invariant()
+    def whatever_waits_says_for_what(self) -> None:
+        for one in self.payment.operations:
+            working = self.payment.claim is not None
+            assert one.ended or one.due_at or one.waiting_for or working
+
+    @invariant()
+    def the_timeline_explains_it(self) -> None:
+        told: dict[object, object] = {}
+        assert [one.seq for one in self.timeline] == list(
+            range(1, len(self.timeline) + 1)
+        )
+        for event in self.timeline:
+            name = event.data.get("operation")
+            if "from" in event.data:
+                assert told[name] == event.data["from"]
+            told[name] = event.data["to"]
+        assert all(told[one.id] == one.state for one in self.payment.operations)
+
+    @property
+    def _sending(self) -> bool:
+        claim = self.payment.claim
+        return claim is not None and claim.act is Act.SEND
+
+    @property
+    def _looking(self) -> bool:
+        claim = self.payment.claim
+        return claim is not None and claim.act is Act.LOOK
+
+    @property
+    def _had(self) -> bool:
+        return self.payment.working.id in self.moved
+
+    def _carry_out(self) -> Answer:
+        one = self.payment.working
+        assert one.send is not None
+        assert self.moved.setdefault(one.id, one.send.key) == one.send.key, "twice"
+        return self._yes(one)
+
+    def _lost(self, *, carried_out: bool) -> ProviderError:
+        if carried_out:
+            self._carry_out()
+        return OutcomeUnknown("no_answer")
+
+    def _yes(self, one: Operation) -> Answer:
+        money = None if one.kind is Kind.VOID else Money(one.amount, PRICE.currency)
+        held = self.now + timedelta(days=7) if one.kind is Kind.AUTHORIZE else None
+        return Answer(Verdict.SUCCEEDED, money, REFS, expires_at=held)
+
+    def _settle(self, outcome: Answer | ProviderError) -> None:
+        self._store(settle(self.payment, outcome, now=self.now, jitter=0.5))
+
+    def _store(self, step: Payment) -> None:
+        self.timeline += step.news
+        self.payment = stored(step)
+
+
+TestPaymentMachine = PaymentMachine.TestCase
+TestPaymentMachine.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None
+)

@@ -1,0 +1,85 @@
+"""The simulation as a gate: a minute of it, and the mutants that it must see."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from domain.states import State
+from tests.simulation import campaign
+from tests.simulation.campaign import Outcome
+from tests.simulation.histories import History
+from tests.simulation.mutants import MUTANTS, Mutant, copied, judged, mutate, simulated
+
+#: Random histories of one run: a quarter of a minute on two cores.
+HISTORIES: Final = 15_000
+PROCESSES: Final = os.cpu_count() or 1
+
+
+def test_no_crash_point_and_no_pair_of_them_breaks_a_promise() -> None:
+    outcomes = list(campaign.crash_points(pairs=campaign.QUICK, processes=PROCESSES))
+    _hold(outcomes)
+    assert sum(one.histories for one in outcomes) > 30_000
+
+
+def test_no_random_history_breaks_a_promise() -> None:
+    outcomes = campaign.random_histories(
+        seed=0, histories=HISTORIES, seconds=None, processes=PROCESSES
+    )
+    assert _hold(list(outcomes)) == HISTORIES
+
+
+def test_a_seed_tells_the_same_history_again() -> None:
+    first, again = History(17), History(17)
+    first.run()
+    again.run()
+    assert first.log == again.log
+    assert len(first.log) > 50
+
+
+def test_histories_come_to_what_they_are_about() -> None:
+    """A simulation in which little happens proves little."""
+    seen = {state: 0 for state in State}
+    renewed = looked_at = followed_up = 0
+    for seed in range(600):
+        history = History(seed)
+        history.run()
+        for payment in history.world.oracle.known.values():
+            followed_up += len(payment.operations) > 1
+            for one in payment.operations:
+                seen[one.state] += 1
+                renewed += one.generation > 1
+        looked_at += any("looks at" in step[1] for step in history.log)
+    assert min(seen[State.SUCCEEDED], seen[State.DECLINED]) > 20
+    assert min(seen[State.REVIEW], seen[State.REQUIRES_ACTION]) > 5
+    assert min(renewed, looked_at, followed_up) > 20
+
+
+def test_the_product_as_it_is_passes_from_a_copy_as_well(tmp_path: Path) -> None:
+    copied(tmp_path)
+    code, said = simulated(tmp_path, histories=500)
+    assert code == 0, said
+
+
+def test_every_mutant_is_caught() -> None:
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        verdicts = list(pool.map(judged, MUTANTS))
+    lived = [(one.mutant.name, one.seen) for one in verdicts if not one.caught]
+    assert lived == []
+
+
+@pytest.mark.parametrize("before", ["no such text", "timedelta"])
+def test_a_mutant_that_does_not_fit_is_an_error(tmp_path: Path, before: str) -> None:
+    copied(tmp_path)
+    with pytest.raises(ValueError, match="times in domain/retry.py, not once"):
+        mutate(tmp_path, Mutant("misfit", "domain/retry.py", before, ""))
+
+
+def _hold(outcomes: list[Outcome]) -> int:
+    for one in outcomes:
+        assert one.broken is None, one.broken
+    return sum(one.histories for one in outcomes)

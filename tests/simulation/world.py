@@ -1,0 +1,171 @@
+"""Workers, recovery and web processes around one database, and the time they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import Final
+
+from application.attempt import Tools, run
+from application.recover import dispatch_due
+from domain.errors import QueueUnavailable, StoreUnavailable
+from domain.submission import ProviderName
+from tests.fakes import MemoryQueue, MemoryStore, OpenGates
+from tests.simulation.chance import Chance, Healthy
+from tests.operator_fakes import MemoryReplays
+from tests.simulation.oracle import Oracle
+from tests.simulation.ports import Inline, LossyQueue, WatchedStore
+from tests.simulation.provider import SimulatedProvider
+from tests.simulation.scheduler import Actor, Process, Scheduler, Violation
+from tests.suites.samples import NOW, SHOP
+
+#: Recovery looks that often.
+_BEAT: Final = timedelta(seconds=1)
+#: Rounds in which all must be quiet once nothing goes wrong any more.
+_ROUNDS: Final = 200
+_INLINE: Final = Inline()
+
+
+class World:
+    """One history: everything there is, and who acts in it."""
+
+    def __init__(
+        self,
+        provider: ProviderName,
+        chance: Chance,
+        *,
+        workers: int = 2,
+        crash_at: Collection[int] = (),
+    ) -> None:
+        self.now = NOW
+        self.chance = chance
+        self.scheduler = Scheduler(crash_at)
+        self.table = MemoryStore(self.clock)
+        self.queue = MemoryQueue()
+        self.provider = SimulatedProvider(
+            provider,
+            scheduler=self.scheduler,
+            chance=chance,
+            clock=self.clock,
+            arrived=lambda payment, call: self.oracle.arrived(payment, call),
+        )
+        self.oracle = Oracle(self.provider.bank)
+        self.gates = OpenGates()
+        self.replays = MemoryReplays(self.clock)
+        self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]
+        self._spawned = workers
+        self._ids = 0
+
+    def clock(self) -> datetime:
+        """The database's time, and the providers'."""
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        """Lets time pass."""
+        self.now += by
+        self.scheduler.log.append(("time", f"+{by}"))
+
+    @property
+    def bell(self) -> LossyQueue:
+        """The queue as processes reach it."""
+        return LossyQueue(
+            self.queue, scheduler=self.scheduler, chance=lambda: self.chance
+        )
+
+    def start(self, process: Process, task: Callable[[], object]) -> Actor:
+        """``task``, which ``process`` gives up where the database or broker is away."""
+
+        def attempted() -> None:
+            try:
+                task()
+            except (StoreUnavailable, QueueUnavailable):
+                pass
+
+        return self.scheduler.start(process.name, process, attempted)
+
+    def store_of(self, process: Process) -> WatchedStore:
+        """The database as ``process`` reaches it."""
+        return WatchedStore(
+            self.table.held_by(process.name),
+            scheduler=self.scheduler,
+            chance=lambda: self.chance,
+            oracle=self.oracle,
+        )
+
+    def work(self, worker: int, ids: list[str]) -> Actor:
+        """A worker process gets a message of ``ids``."""
+        process = self._living(worker)
+        tools = Tools(
+            store=self.store_of(process),
+            providers={self.provider.name: self.provider},
+            gates=self.gates,
+            calls={self.provider.name: _INLINE},
+            clock=self._clock_of(process),
+            jitter=self.chance.fraction,
+            held=process.held,
+        )
+        return self.start(process, lambda: list(run(ids, tools)))
+
+    def beat(self, worker: int) -> Actor:
+        """A worker process renews its leases."""
+        process = self._living(worker)
+        store, held = self.store_of(process), list(process.held)
+        return self.start(process, lambda: store.renew(held))
+
+    def recover(self) -> Actor:
+        """Recovery looks for what is due."""
+        process = Process("recovery")
+        store = self.store_of(process)
+        return self.start(process, lambda: dispatch_due(store=store, queue=self.bell))
+
+    def crash(self, worker: int) -> None:
+        """A worker process dies; another one takes its place."""
+        self.scheduler.crash(self.workers[worker])
+        self._living(worker)
+
+    def finish(self, *actors: Actor) -> None:
+        """Lets ``actors``, or all there are, go on to their ends, one by one."""
+        for actor in actors or list(self.scheduler.actors):
+            while not actor.turns.dead and actor in self.scheduler.actors:
+                self.scheduler.resume(actor)
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more; time passes until nothing is owed."""
+        self.chance = self.provider.chance = Healthy()
+        self.gates.granted = None
+        self.finish()
+        for _ in range(_ROUNDS):
+            due = self.table.next_due()
+            if due is None:
+                self.provider.settle()
+                return
+            self.now = max(self.now + _BEAT, due)
+            self.finish(self.recover())
+            self.finish(self.work(0, self.queue.take(1000)))
+        raise Violation("it never comes to rest")
+
+    def judge(self) -> None:
+        """Raises Violation where a promise was broken."""
+        self.oracle.judge(
+            {one: self.table.timeline(SHOP, one) or [] for one in self.oracle.known}
+        )
+
+    def new_id(self, kind: str) -> str:
+        """An id, later ones are higher."""
+        self._ids += 1
+        return f"{kind}_{self._ids}"
+
+    def _living(self, worker: int) -> Process:
+        """The process in this place; a fresh one where it is dead."""
+        process = self.workers[worker]
+        if process.dead:
+            self._spawned += 1
+            process = Process(f"worker{self._spawned}")
+            self.workers[worker] = process
+        return process
+
+    def _clock_of(self, process: Process) -> Callable[[], datetime]:
+        if not process.skew:
+            return self.clock
+        skew = timedelta(seconds=process.skew)
+        return lambda: self.now + skew
