@@ -191,6 +191,13 @@ MUTANTS: Final = (
         "            news=(*self.news, Event(seq, event, now, told)),",
         "            news=(Event(seq, event, now, told),),",
     ),
+    Mutant(
+        "a review replayed with a new key",
+        "domain/intervening.py",
+        "    again = replace(operation, due_at=now, ",
+        "    new = replace(operation, generation=operation.generation + 1, send=None)\n"
+        "    again = replace(new, due_at=now, ",
+    ),
 )
 
 
@@ -246,7 +253,7 @@ def mutate(copy: Path, mutant: Mutant) -> None:
 
 
 def simulated(copy: Path, *, histories: int = _HISTORIES) -> tuple[int, str]:
-    """The exit code of random histories in ``copy``, and what they broke."""
+    """The exit code of random histories in ``copy``, and the promise they broke."""
     command = [sys.executable, "-m", "tests.simulation", "--random-only"]
     command += ["--processes", "1", "--histories", str(histories)]
     # Only the copy is on the path, and what pip has installed is seen after it.

@@ -19,6 +19,9 @@ _OPEN: Final = frozenset({State.RUNNING, State.UNKNOWN})
 _MAY_HAVE_MOVED: Final = frozenset(
     {State.REVIEW, State.REQUIRES_ACTION, State.PENDING, State.UNKNOWN, State.RUNNING}
 )
+#: Before and after a look that proved that the provider never had it.
+_UNPROVEN: Final = frozenset({State.UNKNOWN, State.REVIEW})
+_PROVEN: Final = frozenset({State.RETRYING, State.DEAD})
 _CORRECTED: Final = {(before, after) for (before, _), after in CORRECTIONS.items()}
 
 
@@ -169,8 +172,10 @@ def _follows(before: Payment, after: Payment) -> None:
         if was.state in _OPEN and was.send is not None and now.send is not None:
             if (was.send.key, was.send.body) != (now.send.key, now.send.body):
                 raise Violation(f"{was.id}: another key while {was.state}")
-        if now.generation < was.generation:
-            raise Violation(f"{was.id}: an earlier generation")
+        if now.generation != was.generation:
+            proven = was.state in _UNPROVEN and now.state in _PROVEN
+            if now.generation != was.generation + 1 or not proven:
+                raise Violation(f"{was.id}: a new generation, and no proof of absence")
 
 
 def _explained(payment: Payment, timeline: Sequence[Event]) -> None:

@@ -61,19 +61,24 @@ class PaymentMachine(RuleBasedStateMachine):
         self.ended: dict[str, State] = {}
         self.asked = 0
 
-    @initialize(provider=st.sampled_from(ProviderName), manual=st.booleans())
-    def begins(self, provider: ProviderName, manual: bool) -> None:
+    @initialize(
+        provider=st.sampled_from(ProviderName), manual=st.booleans(), paid=st.booleans()
+    )
+    def begins(self, provider: ProviderName, manual: bool, paid: bool) -> None:
         how = CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC
         asked = replace(submission(provider=provider), capture=how)
         self.timeline = []
         self._store(payment(asked=asked))
+        if paid:
+            self.a_worker_takes_it()
+            self.it_is_carried_out(heard=True)
 
     @rule(by=st.sampled_from([1.0, 20.0, 660.0, 20_000.0, 86_000.0, 300_000.0]))
     def time_passes(self, by: float) -> None:
         self.now += timedelta(seconds=by)
 
     @rule(
-        kind=st.sampled_from([Kind.CAPTURE, Kind.REFUND, Kind.VOID]),
+        kind=st.sampled_from([Kind.CAPTURE] * 3 + [Kind.REFUND] * 3 + [Kind.VOID]),
         amount=amounts,
         final=st.booleans(),
     )
