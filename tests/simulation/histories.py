@@ -10,9 +10,9 @@ from random import Random
 from typing import Final
 
 from domain.answer import Verdict
-from domain.operation import Kind
+from domain.operation import Kind, Operation
 from domain.replaying import Search
-from domain.states import State
+from domain.states import STUCK, State
 from domain.submission import ProviderName, Submission
 from tests.simulation.chance import Lucky
 from tests.simulation.people import (
@@ -27,11 +27,13 @@ from tests.simulation.people import (
     submit,
     void,
 )
-from tests.simulation.scheduler import Actor, Violation
+from tests.simulation.scheduler import Actor
 from tests.simulation.world import World
 
 #: Turns of one history before all is healed, at most.
 _TURNS: Final = 140
+#: Turns after a replay of all that was stuck.
+_REPLAY_TURNS: Final = 30
 #: How far the clock jumps, and how often: past grace, leases, proofs, windows, holds.
 _JUMPS: Final = (
     (timedelta(milliseconds=200), 30),
@@ -95,10 +97,15 @@ class History:
                     break
         world.heal()
         world.judge()
-        if random.random() < 0.3:
-            self._resolve_all()
-            world.heal()
-            world.judge()
+        if any(one.state in STUCK for one in self._operations()):
+            if random.random() < 0.6:
+                self._replay_all()
+                world.heal()
+                world.judge()
+            if random.random() < 0.6:
+                self._resolve_all()
+                world.heal()
+                world.judge()
 
     def _turn(self) -> None:
         world, random = self.world, self.random
@@ -175,18 +182,29 @@ class History:
             has_replayed(world, Search(state=state, ids=ids))
         self.replaying = not self.replaying
 
+    def _replay_all(self) -> None:
+        """An operator has all that is stuck tried again, and it may go wrong again."""
+        world = self.world
+        world.finish(has_replayed(world, Search()))
+        world.finish(carries_out_replays(world))
+        world.chance = world.provider.chance = Lucky(self.random)
+        for _ in range(_REPLAY_TURNS):
+            self._turn()
+
     def _resolve_all(self) -> None:
         """A person reads the provider's books, and says what is in them."""
         world, moved = self.world, self.world.provider.bank.moved
         for payment in world.oracle.known.values():
             for one in payment.operations:
-                done = one.id in moved
-                if one.state is State.DEAD and done:
-                    raise Violation(f"{one.id} is dead, and moved money")
-                if one.state in (State.REVIEW, State.DEAD):
+                if one.state in STUCK:
+                    done = one.id in moved
                     verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
                     resolves(world, payment.id, one.id, verdict)
         world.finish()
+
+    def _operations(self) -> list[Operation]:
+        known = self.world.oracle.known.values()
+        return [one for payment in known for one in payment.operations]
 
     def _submissions(self) -> list[tuple[str, Submission, str]]:
         random, provider = self.random, self.world.provider.name
