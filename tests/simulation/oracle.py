@@ -15,10 +15,8 @@ from tests.simulation.scheduler import Actor, Violation
 
 #: States in which a send may have moved money and we do not know.
 _OPEN: Final = frozenset({State.RUNNING, State.UNKNOWN})
-#: Where money may have moved though our books do not say so (yet).
-_MAY_HAVE_MOVED: Final = frozenset(
-    {State.REVIEW, State.REQUIRES_ACTION, State.PENDING, State.UNKNOWN, State.RUNNING}
-)
+#: Where money may have moved though our books do not say so.
+_MAY_HAVE_MOVED: Final = frozenset({State.REVIEW, State.REQUIRES_ACTION})
 #: Before and after a look that proved that the provider never had it.
 _UNPROVEN: Final = frozenset({State.UNKNOWN, State.REVIEW})
 _PROVEN: Final = frozenset({State.RETRYING, State.DEAD})
@@ -100,6 +98,7 @@ class Oracle:
                 operations[one.id] = one
                 self._ended(payment, one)
             self._sums(payment)
+            self._hold(payment)
         for key, (_, operation) in self.promised.items():
             if operation not in operations:
                 raise Violation(f"{key} was promised, and {operation} is lost")
@@ -109,13 +108,17 @@ class Oracle:
 
     def _ended(self, payment: Payment, one: Operation) -> None:
         moved = self.bank.moved.get(one.id)
-        if one.owed:
+        if one.owed or one.state is State.PENDING:
             raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
         if one.state not in FINAL and not one.waiting_for:
             raise Violation(f"{one.id} is {one.state}, and does not say what for")
         if one.state in FINAL and one.due_at is not None:
             raise Violation(f"{one.id} is {one.state}, and work is owed on it")
         if one.kind is Kind.VOID:
+            held = payment.first.id in self.bank.moved
+            if one.state is State.SUCCEEDED and held:
+                if not self.bank.let_go(payment.first.id):
+                    raise Violation(f"{one.id} voided what is still on hold")
             return
         if one.state is State.SUCCEEDED:
             if moved != one.amount or one.moved != one.amount:
@@ -125,6 +128,14 @@ class Oracle:
                 raise Violation(f"{one.id} is {one.state}, and counts {one.moved}")
         elif one.kind is not Kind.AUTHORIZE or not self.bank.let_go(one.id):
             raise Violation(f"{one.id} is {one.state}, and the provider moved {moved}")
+
+    def _hold(self, payment: Payment) -> None:
+        """What says its end is known to have ended; one settled by hand does not."""
+        hold = payment.hold
+        if hold is None or hold.ended is not None or hold.expires_at is None:
+            return
+        if self.bank.let_go(payment.first.id):
+            raise Violation(f"{payment.id} is {payment.status}, and nothing is held")
 
     def _sums(self, payment: Payment) -> None:
         """Between what we say and what we say may come, is what the provider moved."""
