@@ -82,6 +82,11 @@ class Operation:
         return self.state in FINAL
 
     @property
+    def takes(self) -> bool:
+        """It takes money from the payer, or puts it on hold."""
+        return self.kind in (Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE)
+
+    @property
     def reserved(self) -> int:
         """Minor units that nobody else may have: those that may yet move."""
         return 0 if self.ended else self.amount

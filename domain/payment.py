@@ -164,8 +164,10 @@ class Payment:
         asked = self.submission
         if asked.reference is None or asked.guard is Guard.NONE:
             return False
-        kept = self.captured > self.refunded
-        return self.status in _UNFINISHED or (asked.guard is Guard.PAID and kept)
+        held = self.hold is not None and self.hold.ended is None
+        taking = any(one.takes and not one.ended for one in self.operations)
+        kept = asked.guard is Guard.PAID and self.captured > self.refunded
+        return held or taking or kept
 
     def moved(
         self,
@@ -241,11 +243,3 @@ _HELD: Final = {
     HoldEnd.VOIDED: Status.VOIDED,
     HoldEnd.EXPIRED: Status.EXPIRED,
 }
-_UNFINISHED: Final = frozenset(
-    {
-        Status.PROCESSING,
-        Status.REQUIRES_ACTION,
-        Status.AUTHORIZED,
-        Status.PARTIALLY_CAPTURED,
-    }
-)

@@ -75,6 +75,17 @@ def _refused(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
     return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))
 
 
+def _refunded_in_part() -> Payment:
+    """What was captured went back, and the rest is still on hold."""
+    return _done(_refund(_done(_capture(authorized(provider=PAYPAL), 5))))
+
+
+def _expired_under(asked: Payment) -> Payment:
+    """The hold has ended, and what became of the capture is not known yet."""
+    assert asked.hold is not None
+    return replace(asked, hold=replace(asked.hold, ended=HoldEnd.EXPIRED))
+
+
 def test_an_authorization_holds_the_money_and_captures_nothing() -> None:
     held = authorized()
     assert (held.status, held.authorized, held.captured) == (Status.AUTHORIZED, 1999, 0)
@@ -286,6 +297,8 @@ def test_a_payment_has_a_bounded_number_of_operations() -> None:
         (payment(), True, True),
         (authorized(), True, True),
         (_done(_capture(authorized(provider=PAYPAL), 5)), True, True),
+        (_refunded_in_part(), True, True),
+        (_expired_under(_capture(authorized())), True, True),
         (captured(), False, True),
         (_done(_refund(captured())), False, False),
         (_done(_void(authorized())), False, False),
