@@ -182,8 +182,8 @@ MUTANTS: Final = (
     Mutant(
         "a reference that guards nothing",
         "domain/payment.py",
-        "return self.status in _UNFINISHED or (asked.guard is Guard.PAID and kept)",
-        "return False",
+        "        return held or taking or kept",
+        "        return False",
     ),
     Mutant(
         "an event that is not told",

@@ -15,6 +15,8 @@ from tests.simulation.scheduler import Actor, Violation
 
 #: States in which a send may have moved money and we do not know.
 _OPEN: Final = frozenset({State.RUNNING, State.UNKNOWN})
+#: What takes money from the payer, or puts it on hold.
+_TAKES: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
 #: Where money may have moved though our books do not say so.
 _MAY_HAVE_MOVED: Final = frozenset({State.REVIEW, State.REQUIRES_ACTION})
 #: Before and after a look that proved that the provider never had it.
@@ -78,7 +80,10 @@ class Oracle:
             return
         for one in self.known.values():
             held = one.hold is not None and one.hold.ended is None
-            open_ = any(not operation.ended for operation in one.operations)
+            open_ = any(
+                operation.kind in _TAKES and operation.state not in FINAL
+                for operation in one.operations
+            )
             if one.submission.reference == reference:
                 if held or open_ or one.captured > one.refunded:
                     raise Violation(f"{new.id} beside {one.id}: {reference} twice")
