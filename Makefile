@@ -50,8 +50,10 @@ contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API b
 	@$(SUITE)
 simulation: setup-dev ## Stage 3: crash points, random histories, mutants of the product
 	@$(BIN)/python -m pytest -q --basetemp=build/pytest/$@ tests/simulation
-simulate: setup-dev ## The same for as long as asked: make simulate HISTORIES=1000000
-	@$(BIN)/python -m tests.simulation --histories $(or $(HISTORIES),100000)
+simulate: setup-dev ## The same for as long as asked: HISTORIES=1000000, FOR=600 (s), SEED=7
+	@$(BIN)/python -m tests.simulation $(if $(HISTORIES),--histories $(HISTORIES)) \
+	  $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(PROCESSES),--processes $(PROCESSES)) $(if $(PAIRS),--pairs)
 coverage: setup-dev ## Stages 2 to 4: what the suites that ran have covered
 	@$(BIN)/python tests/coverage_gate.py
 security: setup-dev ## Stage 6: bandit, encryption, hostile input

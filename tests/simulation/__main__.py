@@ -18,8 +18,8 @@ from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
 from tests.simulation.mutants import table
 
-#: Random histories where nobody says how many: half a minute on two cores.
-_HISTORIES: Final = 30_000
+#: Random histories where nobody says how many: some minutes on two cores.
+_HISTORIES: Final = 100_000
 
 
 def main() -> int:

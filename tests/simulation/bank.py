@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from domain.answer import Answer, Failure, NextAction, Verdict
@@ -15,6 +14,7 @@ from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.submission import ProviderName
 from tests.simulation.chance import Payer
+from tests.simulation.entries import Call, Entry, Stage
 from tests.simulation.scheduler import Violation
 
 CURRENCY: Final = "USD"
@@ -29,47 +29,6 @@ _HONORED: Final = timedelta(days=3)
 _DECIDED: Final = timedelta(minutes=50)
 
 _DECLINED: Final = Failure("declined", "Declined.")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that changes something, as it arrives."""
-
-    key: str
-    body: str
-    kind: Kind
-    operation: str
-    amount: int
-    final: bool
-    refs: Mapping[str, str]  #: of the object that it is about
-
-
-class Stage(StrEnum):
-    """Where an object of the provider's is."""
-
-    DECLINED = "declined"
-    ACTING = "acting"
-    PENDING = "pending"
-    HELD = "held"
-    DONE = "done"
-    LET_GO = "let_go"
-
-
-@dataclass(slots=True)
-class Entry:
-    """A payment, a capture or a refund as the provider keeps it."""
-
-    id: str
-    kind: Kind
-    operation: str
-    amount: int
-    stage: Stage
-    decided_at: datetime | None = None  #: when what pends is done
-    expires_at: datetime | None = None
-    expired: bool = False
-    captured: int = 0
-    refunded: int = 0
-    parts: list[Entry] = field(default_factory=list)  #: captures and refunds
 
 
 @dataclass(slots=True)

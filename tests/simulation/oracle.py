@@ -10,7 +10,8 @@ from domain.operation import Kind, Operation
 from domain.payment import Event, Payment
 from domain.states import CORRECTIONS, FINAL, State
 from domain.submission import Guard
-from tests.simulation.bank import Bank, Call
+from tests.simulation.bank import Bank
+from tests.simulation.entries import Call
 from tests.simulation.scheduler import Actor, Violation
 
 #: States in which a send may have moved money and we do not know.

@@ -21,8 +21,9 @@ from domain.errors import (
 from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.submission import ProviderName
-from tests.simulation.bank import Bank, Call
+from tests.simulation.bank import Bank
 from tests.simulation.chance import Chance, Fault
+from tests.simulation.entries import Call
 from tests.simulation.scheduler import Scheduler, Violation
 
 #: A request that is on its way for longer never arrives: connections end before. With

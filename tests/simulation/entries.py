@@ -1,0 +1,51 @@
+"""What a provider is asked for, and what it keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from domain.operation import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that changes something, as it arrives."""
+
+    key: str
+    body: str
+    kind: Kind
+    operation: str
+    amount: int
+    final: bool
+    refs: Mapping[str, str]  #: of the object that it is about
+
+
+class Stage(StrEnum):
+    """Where an object of the provider's is."""
+
+    DECLINED = "declined"
+    ACTING = "acting"
+    PENDING = "pending"
+    HELD = "held"
+    DONE = "done"
+    LET_GO = "let_go"
+
+
+@dataclass(slots=True)
+class Entry:
+    """A payment, a capture or a refund as the provider keeps it."""
+
+    id: str
+    kind: Kind
+    operation: str
+    amount: int
+    stage: Stage
+    decided_at: datetime | None = None  #: when what pends is done
+    expires_at: datetime | None = None
+    expired: bool = False
+    captured: int = 0
+    refunded: int = 0
+    parts: list[Entry] = field(default_factory=list)  #: captures and refunds
