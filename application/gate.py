@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
-from application.ports import Admission, Breakers, Limiter
+from application.ports import Admission, Breakers, GateWatch, Limiter
 from domain.answer import Answer
 from domain.breaker import WINDOW, Gate, Sign, Why, Window, sign_of
 from domain.errors import Misconfigured, ProviderError, StoreUnavailable
@@ -29,26 +29,14 @@ KNOWN: Final = 1.0
 PATIENCE: Final = 0.25
 #: Nothing rings for a payment sooner: beat looks once a second.
 SOONEST: Final = timedelta(seconds=1)
-#: How long the payments behind an operator's gate are left alone between two looks.
-OPERATOR_REST: Final = timedelta(seconds=30)
+#: How long payments behind an open gate are left alone, at most: so long, and as much
+#: again by chance, they wait once it is closed. A look costs a group of them one write.
+PARKED: Final = timedelta(seconds=5)
 #: Where a provider that wants fewer calls does not say for how long (Stripe does not).
 PAUSE: Final = timedelta(seconds=1)
 #: What it asks for beyond that is tried again all the same: one answer must not stop an
 #: account for an hour.
 LONGEST_PAUSE: Final = timedelta(minutes=1)
-
-
-class Watch(Protocol):
-    """Counts what the gates do."""
-
-    def opened(self, provider: ProviderName, why: Why) -> None:
-        """This process opened a gate."""
-
-    def probed(self, provider: ProviderName) -> None:
-        """It sends a probe."""
-
-    def put_off(self, provider: ProviderName, count: int) -> None:
-        """So many payments were not admitted."""
 
 
 class SharedGates:
@@ -59,7 +47,7 @@ class SharedGates:
         *,
         breakers: Breakers,
         limiter: Limiter,
-        watch: Watch,
+        watch: GateWatch,
         by: str,
         jitter: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
@@ -116,14 +104,13 @@ class SharedGates:
         return Admission(taken.granted, self._spread(again_in))
 
     def _later(self, gate: Gate) -> timedelta:
-        """When to ask again at an open gate: not before its next probe is due."""
-        if gate.probe_in is None:
-            return self._spread(OPERATOR_REST)
-        return self._spread(max(SOONEST, gate.probe_in))
+        """When to ask again at an open gate: when its next probe is due, or soon."""
+        due = PARKED if gate.probe_in is None else gate.probe_in
+        return self._spread(min(max(SOONEST, due), PARKED))
 
     def _spread(self, wait: timedelta) -> timedelta:
-        """Up to a quarter longer: those who are put off together come back apart."""
-        return wait * (1 + self._jitter() / 4)
+        """Somewhat longer: those who are put off together come back apart."""
+        return wait + min(wait, PARKED) * self._jitter()
 
     def _takes_probe(self, gate: Gate) -> bool:
         """Whether the next probe is due and ours."""

@@ -219,6 +219,19 @@ class Limiter(Protocol):
         """Gives nothing for ``by`` seconds."""
 
 
+class GateWatch(Protocol):
+    """Counts what the gates do."""
+
+    def opened(self, provider: ProviderName, why: Why) -> None:
+        """This process opened a gate."""
+
+    def probed(self, provider: ProviderName) -> None:
+        """It sends a probe."""
+
+    def put_off(self, provider: ProviderName, count: int) -> None:
+        """So many payments were not admitted."""
+
+
 class OperatorView(Protocol):
     """The payments of all merchants of one mode. Raises StoreUnavailable."""
 

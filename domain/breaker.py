@@ -1,4 +1,4 @@
-"""When no payments go to a provider's account: its gate, and what moves that."""
+"""The gate before a provider's account: when it opens, and how long it stays so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WINDOW: Final = 30
 #: Failures in the window: a restart behind the provider's load balancer costs some.
 ENOUGH: Final = 10
 #: Of all that is told in the window. Where more fails than works, waiting costs less
-#: than asking; where less does, stopping keeps more payments waiting than it helps.
+#: than asking; where less does, stopping would keep more of them waiting than it helps.
 SHARE: Final = 0.5
 
 #: How long after a gate opened, or a probe failed, the next one is due: doubled each
@@ -44,7 +44,7 @@ CHANGES: Final = 20
 _BUSY: Final = frozenset({"rate_limited", "lock_timeout", "rate_limit"})
 #: No call could be made, for there was no token to make it with.
 _NO_TOKEN: Final = frozenset({"token_unavailable", "token_malformed"})
-#: Ours, not the provider's: a worker that stops gives its calls back unmade.
+#: Ours, not the provider's: a worker gives calls back unmade, when it stops or wakes.
 _OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
 
 
@@ -83,7 +83,7 @@ def sign_of(outcome: Answer | ProviderError) -> Sign:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a process heard of an account in the last WINDOW seconds, by the second."""
+    """What a process heard from an account lately, by the second."""
 
     heard: tuple[tuple[int, int, int], ...] = ()  #: second, well, failed; oldest first
 

@@ -34,7 +34,7 @@ local wanted, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
 local room = now + tonumber(ARGV[3]) - full
 local granted = 0
 if interval > 0 then
-  granted = math.max(0, math.min(wanted, math.floor(room / interval)))
+  granted = math.max(0, math.min(wanted, math.floor(room / interval + 0.0001)))
 elseif room >= 0 then
   granted = wanted
 end

@@ -58,8 +58,8 @@ def run_once(found: Backlog, gates: Mapping[ProviderName, Gate]) -> None:
         unknown = found.open.get((provider, State.UNKNOWN), 0)
         metrics.UNKNOWN.labels(provider).set(unknown)
         for position in Position:
-            here = gates[provider].position is position
-            metrics.GATE_STATE.labels(provider, position).set(here)
+            is_so = gates[provider].position is position
+            metrics.GATE_STATE.labels(provider, position).set(is_so)
     metrics.OLDEST_DUE.set(found.oldest_due_seconds)
 
 

@@ -143,15 +143,15 @@ class GateMetrics:
     """Counts what this process's gates do."""
 
     def opened(self, provider: ProviderName, why: Why) -> None:
-        """See application.gate.Watch."""
+        """See GateWatch."""
         GATE_OPENED.labels(provider, why).inc()
 
     def probed(self, provider: ProviderName) -> None:
-        """See application.gate.Watch."""
+        """See GateWatch."""
         GATE_PROBES.labels(provider).inc()
 
     def put_off(self, provider: ProviderName, count: int) -> None:
-        """See application.gate.Watch."""
+        """See GateWatch."""
         LIMITED.labels(provider).inc(count)
 
 

@@ -1,8 +1,8 @@
 """The HTTP server: one way for every API call, faults and idempotency included.
 
-A call is read, matched against the faults, authenticated and parsed, and counted
-against its account's rate limit; its idempotency key is reserved; then it is held for
-the latency and any ``delay``; then it is carried out, at once and without interruption,
+A call is read, matched against the faults, authenticated, parsed, and counted against
+its account's rate limit; its idempotency key is reserved; then it is held for the
+latency and any ``delay``; then it is carried out, at once and without interruption,
 answered and remembered. So money moves at arrival plus latency, the same key is in
 progress meanwhile, and a client that hangs up early has charged all the same.
 """

@@ -12,7 +12,6 @@ from typing import Final
 
 from application.ports import Admission, Query, Scope
 from domain.answer import Answer, Verdict
-from domain.breaker import CHANGES, PROBE, Change, Gate, Position, Why, rest
 from domain.errors import (
     IdempotencyMismatch,
     InvalidPayment,
@@ -385,7 +384,7 @@ def _done(row: _Row) -> bool:
     return row.payment.settled
 
 
-class OpenGates:
+class Ungated:
     """Gates that let everybody in, and remember what they were told."""
 
     def __init__(self) -> None:
@@ -402,108 +401,3 @@ class OpenGates:
     ) -> None:
         """See Gates."""
         self.told += outcomes
-
-
-class MemoryBreakers:
-    """Breakers under a clock of their own; ``away`` cuts everybody off."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._gates = {name: Gate(name) for name in ProviderName}
-        self.away = False
-
-    def gates(self) -> Mapping[ProviderName, Gate]:
-        """See Breakers."""
-        self._answer()
-        return {name: self._seen(gate) for name, gate in self._gates.items()}
-
-    def open(
-        self,
-        provider: ProviderName,
-        *,
-        why: Why,
-        reason: str,
-        by: str,
-        probed: Gate | None = None,
-    ) -> Gate | None:
-        """See Breakers."""
-        self._answer()
-        gate, now = self._gates[provider], self._clock()
-        if probed is not None:
-            if not self._latest(gate, probed):
-                return None
-        elif gate.is_open and not _weighs_more(why, gate.why):
-            return None
-        failed = probed.failed + 1 if probed else 0
-        pause = rest(why, failed)
-        news = why is Why.OPERATOR or not gate.is_open or gate.why is not why
-        change = (Change(Position.OPEN, why, reason, by, now),) if news else ()
-        return self._keep(
-            replace(
-                gate,
-                position=Position.OPEN,
-                why=why,
-                reason=reason,
-                by=by,
-                since=gate.since if gate.is_open else now,
-                probe_at=None if pause is None else now + pause,
-                failed=failed,
-                changes=(gate.changes + change)[-CHANGES:],
-            )
-        )
-
-    def close(
-        self,
-        provider: ProviderName,
-        *,
-        reason: str,
-        by: str,
-        probed: Gate | None = None,
-    ) -> Gate | None:
-        """See Breakers."""
-        self._answer()
-        gate, now = self._gates[provider], self._clock()
-        if not gate.is_open or (probed and not self._latest(gate, probed)):
-            return None
-        change = Change(Position.CLOSED, None, reason, by, now)
-        return self._keep(
-            Gate(
-                provider,
-                reason=reason,
-                by=by,
-                since=now,
-                probe=gate.probe,
-                changes=(*gate.changes, change)[-CHANGES:],
-            )
-        )
-
-    def take_probe(self, provider: ProviderName) -> Gate | None:
-        """See Breakers."""
-        self._answer()
-        gate, now = self._gates[provider], self._clock()
-        if not gate.is_open or gate.probe_at is None or gate.probe_at > now:
-            return None
-        return self._keep(replace(gate, probe_at=now + PROBE, probe=gate.probe + 1))
-
-    def _keep(self, gate: Gate) -> Gate:
-        self._gates[gate.provider] = gate
-        return self._seen(gate)
-
-    def _seen(self, gate: Gate) -> Gate:
-        due = gate.probe_at
-        return replace(gate, probe_in=None if due is None else due - self._clock())
-
-    def _latest(self, gate: Gate, probed: Gate) -> bool:
-        mine = gate.is_open and gate.probe == probed.probe
-        return mine and gate.why is not Why.OPERATOR
-
-    def _answer(self) -> None:
-        if self.away:
-            raise StoreUnavailable
-
-
-def _weighs_more(why: Why, than: Why | None) -> bool:
-    """An operator's word before wrong credentials, those before a failing provider."""
-    if why is Why.OPERATOR:
-        return True
-    return why is Why.MISCONFIGURED and than is Why.FAILING

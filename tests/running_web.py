@@ -26,7 +26,7 @@ from persistence.codec import Document
 from persistence.keys import ApiKey, Role
 from persistence.payments import MongoPayments
 from runtime import container
-from tests.fakes import OpenGates
+from tests.fakes import Ungated
 from runtime.stack import processes
 from runtime.stack.initialise import initialise
 from runtime.settings import Settings
@@ -123,7 +123,7 @@ class RunningWeb:
                 tools = attempt.Tools(
                     store=store,
                     providers=dict.fromkeys(ProviderName, SayingProvider(said)),
-                    gates=OpenGates(),
+                    gates=Ungated(),
                     calls=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,
                     jitter=lambda: 1.0,

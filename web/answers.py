@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.breaker import Position, Why
 from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
 from web.forms import PAYMENT_ID
@@ -118,6 +119,41 @@ class EventList(Answer):
 
     object: Literal["list"]
     data: list[Event]
+    has_more: Literal[False]
+    next_cursor: None
+
+
+class GateChange(Answer):
+    """One opening or closing of a gate."""
+
+    state: Position
+    why: Why | None
+    reason: str
+    by: str
+    at: datetime
+
+
+class Gate(Answer):
+    """What stands before a provider's account. Open, it lets nothing through."""
+
+    object: Literal["gate"]
+    provider: Provider
+    state: Position
+    why: Why | None = Field(description="What opened it")
+    reason: str | None
+    by: str | None = Field(description="The worker, or the operator's merchant and key")
+    since: datetime | None = Field(description="null where it never moved")
+    next_probe_at: datetime | None = Field(
+        description="When one payment goes through to try; null: an operator decides"
+    )
+    changes: list[GateChange] = Field(description="The last 20, oldest first")
+
+
+class GateList(Answer):
+    """All gates."""
+
+    object: Literal["list"]
+    data: list[Gate]
     has_more: Literal[False]
     next_cursor: None
 

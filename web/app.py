@@ -15,7 +15,7 @@ from runtime.settings import Settings
 from web import answers, around, docs, problems
 from web import replay_models as models
 from web.followups import FollowUps
-from web.gates import GateAnswer, GateList, GatePath, GateRequest, Gates
+from web.gates import Gates
 from web.health import Health
 from web.openapi import Call, application
 from web.parsing import MAX_BODY
@@ -23,6 +23,8 @@ from web.payments import Payments
 from web.replays import Replays
 from web.schemas import (
     CaptureRequest,
+    GatePath,
+    GateRequest,
     ListQuery,
     PaymentPath,
     PaymentRequest,
@@ -183,22 +185,22 @@ def _gate_calls(gates: Gates) -> list[Call]:
         Call(
             "GET",
             "/v1/operations/gates",
-            gates.list,
-            answers={200: GateList},
+            gates.list_gates,
+            answers={200: answers.GateList},
             problems=(*_OPERATOR, "invalid_query"),
-            tag="gates",
+            tag="operations",
         ),
         *(
             Call(
                 "POST",
                 f"{one}/{name}",
                 view,
-                answers={200: GateAnswer},
-                problems=(*_ACTS, "not_found"),
+                answers={200: answers.Gate},
+                problems=(*_ACTS, "gate_not_found"),
                 takes={"path": GatePath, "body": GateRequest},
-                tag="gates",
+                tag="operations",
             )
-            for name, view in (("open", gates.open), ("close", gates.close))
+            for name, view in (("open", gates.open_gate), ("close", gates.close_gate))
         ),
     ]
 

@@ -1,61 +1,20 @@
-"""The operators' calls under ``/v1/operations/gates``: see, open and close them."""
+"""The calls under ``/v1/operations/gates``: what stops all calls to a provider."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
 
 from flask import Response, request
-from pydantic import BaseModel, Field
 
-from domain.breaker import Gate, Position, Why
-from domain.errors import Conflict
+from domain.breaker import Gate, Why
 from domain.submission import ProviderName
 from runtime import logs
 from runtime.container import WebServices
 from web import auth, parsing, rendering
-from web.answers import Answer
 from web.problems import Problem
-from web.replay_models import Reason
-from web.schemas import NoQuery, Provider, Strict
+from web.schemas import GateRequest, NoQuery
 
 log = logs.get_logger()
-
-
-class GatePath(BaseModel):
-    """Which account's gate."""
-
-    provider: Provider
-
-
-class GateRequest(Strict):
-    """Why it is moved; everybody who looks at the gate reads it."""
-
-    reason: Reason
-
-
-class GateAnswer(Answer):
-    """The gate before one account. Open, it lets nothing through but a probe."""
-
-    object: Literal["gate"]
-    provider: Provider
-    position: Position
-    why: Why | None = Field(description="What opened it; null where it is closed")
-    reason: str
-    by: str = Field(description="The operator's key, or the worker")
-    since: datetime | None
-    probe_at: datetime | None = Field(description="When the next probe is due")
-
-
-class GateList(Answer):
-    """One gate a provider."""
-
-    object: Literal["list"]
-    data: list[GateAnswer]
-    has_more: Literal[False]
-    next_cursor: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,63 +23,44 @@ class Gates:
 
     services: WebServices
 
-    def list(self) -> Response:
-        """See the gates before the providers' accounts.
+    def list_gates(self) -> Response:
+        """List the gates before the providers' accounts.
 
-        For operators and admins.
+        An open gate lets nothing through but a probe now and then: its payments wait,
+        and spend no attempt. The last changes say who opened and closed it, and why.
         """
         auth.may_operate(request, self.services)
         parsing.query(request, NoQuery)
-        gates = self.services.breakers.gates()
-        data = [_gate(gates[provider]) for provider in ProviderName]
-        return rendering.answer(rendering.page(data))
+        found = self.services.breakers.gates().values()
+        return rendering.answer(rendering.page([rendering.gate(one) for one in found]))
 
-    def open(self, provider: str) -> Response:
-        """Stop the calls to a provider's account.
+    def open_gate(self, provider: str) -> Response:
+        """Stop all calls to a provider.
 
-        Its payments are taken as always, and wait. Only an operator closes the gate
-        again.
+        Its payments wait until somebody closes the gate again. Calls under way end as
+        they will; workers follow within a second or two.
         """
+        by, name, reason = self._asked(provider)
+        breakers = self.services.breakers
+        gate = breakers.open(name, why=Why.OPERATOR, reason=reason, by=by)
+        return self._moved(name, gate)
+
+    def close_gate(self, provider: str) -> Response:
+        """Let calls to a provider through again, whatever had stopped them."""
+        by, name, reason = self._asked(provider)
+        gate = self.services.breakers.close(name, reason=reason, by=by)
+        return self._moved(name, gate)
+
+    def _asked(self, provider: str) -> tuple[str, ProviderName, str]:
+        """By whom, for which provider, and why."""
         key = auth.may_operate(request, self.services)
-        reason = parsing.body(request, GateRequest).reason
-        gate = self.services.breakers.open(
-            _provider(provider), why=Why.OPERATOR, reason=reason, by=key.id
-        )
-        if gate is None:
-            raise Conflict("gate_moved", "somebody moved the gate at the same time")
-        return _moved(gate)
+        asked = parsing.body(request, GateRequest)
+        if provider not in set(ProviderName):
+            raise Problem("gate_not_found")
+        return f"{key.merchant} {key.id}", ProviderName(provider), asked.reason
 
-    def close(self, provider: str) -> Response:
-        """Let the calls to a provider's account go on, whatever opened its gate."""
-        key = auth.may_operate(request, self.services)
-        reason = parsing.body(request, GateRequest).reason
-        name = _provider(provider)
-        gate = self.services.breakers.close(name, reason=reason, by=key.id)
-        if gate is None:
-            raise Conflict("gate_is_closed", "the gate is closed already")
-        return _moved(gate)
-
-
-def _provider(name: str) -> ProviderName:
-    try:
-        return ProviderName(name)
-    except ValueError:
-        raise Problem("not_found") from None
-
-
-def _moved(gate: Gate) -> Response:
-    log.warning("gate_moved", provider=gate.provider.value, state=gate.position.value)
-    return rendering.answer(_gate(gate))
-
-
-def _gate(gate: Gate) -> Mapping[str, Any]:
-    return {
-        "object": "gate",
-        "provider": gate.provider,
-        "position": gate.position,
-        "why": gate.why,
-        "reason": gate.reason,
-        "by": gate.by,
-        "since": rendering.time(gate.since) if gate.since else None,
-        "probe_at": rendering.time(gate.probe_at) if gate.probe_at else None,
-    }
+    def _moved(self, provider: ProviderName, gate: Gate | None) -> Response:
+        """The gate as it is now; it may have been so before."""
+        found = gate or self.services.breakers.gates()[provider]
+        log.warning("gate_set", provider=provider.value, state=found.position.value)
+        return rendering.answer(rendering.gate(found))

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Response
 
 from domain.answer import Failure
+from domain.breaker import Gate
 from domain.operation import Hold, Operation
 from domain.payment import Event, Payment
 from domain.states import State
@@ -90,6 +91,30 @@ def operation(one: Operation) -> dict[str, Any]:
         "target": one.target,
         "final": one.final,
         "provider_refs": dict(one.refs),
+    }
+
+
+def gate(found: Gate) -> dict[str, Any]:
+    """A gate as operators see it."""
+    return {
+        "object": "gate",
+        "provider": found.provider,
+        "state": found.position,
+        "why": found.why,
+        "reason": found.reason or None,
+        "by": found.by or None,
+        "since": time(found.since) if found.since else None,
+        "next_probe_at": time(found.probe_at) if found.probe_at else None,
+        "changes": [
+            {
+                "state": one.position,
+                "why": one.why,
+                "reason": one.reason,
+                "by": one.by,
+                "at": time(one.at),
+            }
+            for one in found.changes
+        ],
     }
 
 

@@ -217,6 +217,20 @@ class ReadHeaders(BaseModel):
     )
 
 
+class GatePath(BaseModel):
+    """Which gate."""
+
+    provider: Provider
+
+
+class GateRequest(Strict):
+    """Open or close a gate."""
+
+    reason: Annotated[Text, Field(min_length=1, max_length=200)] = Field(
+        description="For whoever looks at it next"
+    )
+
+
 class Query(BaseModel):
     """A query: texts are converted, nothing unknown is taken."""
 

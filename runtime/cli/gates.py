@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import click
 
@@ -13,8 +13,17 @@ from runtime.cli.payments import connected
 from runtime.stack import demo_key
 
 _GATES: Final = "/v1/operations/gates"
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
+#: What a gate's position means to whoever has not read the glossary.
+_MEANS: Final = {
+    "closed": "closed: payments go through",
+    "open": "open: nothing goes through",
+}
+
+_provider = click.argument(
+    "provider", type=click.Choice([name.value for name in ProviderName])
+)
+_reason = click.option("--reason", required=True, help="For whoever looks at it next.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -22,53 +31,59 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_as_json
 @click.pass_context
 def gates(context: click.Context, as_json: bool) -> None:
-    """See the gates before the providers' accounts; open and close them."""
-    if context.invoked_subcommand is not None:
+    """Show the gates before the providers' accounts, open or close one.
+
+    As with an electric breaker, an open gate lets nothing through: payments wait.
+    """
+    if context.invoked_subcommand:
         return
     with connected(demo=demo_key.OPERATOR) as api:
-        found = api.read(_GATES, {})
-    _show(found["data"], found, as_json)
-
-
-def _moving(command: _Command) -> _Command:
-    """What both ways to move a gate are given."""
-    names = [provider.value for provider in ProviderName]
-    for option in (
-        _as_json,
-        click.option("--reason", required=True, help="Who looks at it reads this."),
-        click.argument("provider", type=click.Choice(names)),
-    ):
-        command = option(command)
-    return command
+        _tell(api.read(_GATES, {})["data"], as_json)
 
 
 @gates.command("open")
-@_moving
+@_provider
+@_reason
+@_as_json
 def open_gate(provider: str, reason: str, as_json: bool) -> None:
-    """Stop the calls to a provider's account; its payments wait."""
+    """Stop all calls to PROVIDER; its payments wait until the gate is closed."""
     _move(provider, "open", reason, as_json)
 
 
 @gates.command("close")
-@_moving
+@_provider
+@_reason
+@_as_json
 def close_gate(provider: str, reason: str, as_json: bool) -> None:
-    """Let the calls go on, whatever opened the gate."""
+    """Let calls to PROVIDER through again, whatever had stopped them."""
     _move(provider, "close", reason, as_json)
 
 
 def _move(provider: str, how: str, reason: str, as_json: bool) -> None:
     with connected(demo=demo_key.OPERATOR) as api:
         gate = api.act(f"{_GATES}/{provider}/{how}", {"reason": reason})
-    _show([gate], gate, as_json)
-
-
-def _show(found: Sequence[Mapping[str, Any]], whole: object, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(whole, indent=2))
+        click.echo(json.dumps(gate, indent=2))
+    else:
+        _tell([gate], as_json)
+
+
+def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
         return
     from runtime.cli import told
 
-    columns = ["provider", "position", "why", "since", "next probe", "by", "reason"]
-    names = ("provider", "position", "why", "since", "probe_at", "by", "reason")
-    rows = [[str(gate[name] or "-") for name in names] for gate in found]
-    click.echo(told.table(columns, rows, whole=["provider", "position", "why"]))
+    columns = ["provider", "state", "why", "reason", "since", "next probe", "by"]
+    rows = [
+        [
+            gate["provider"],
+            _MEANS.get(gate["state"], gate["state"]),
+            *(
+                str(gate[name] or "-")
+                for name in ("why", "reason", "since", "next_probe_at", "by")
+            ),
+        ]
+        for gate in found
+    ]
+    click.echo(told.table(columns, rows, whole=["provider", "by"]))

@@ -1,42 +1,120 @@
-"""A provider's account that an operator stops, and what waits for it."""
+"""Gates of a stack with several workers, as its operators meet them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-from runtime.stack.processes import wait_until
+import pytest
+import requests
+
+from runtime.stack import processes
 from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack
+from tests.running_stack import RunningStack, running_stack
+
+#: Calls a second that the simulated Stripe takes of the account, and we make of it.
+LIMIT = 40
+#: Payments: three seconds' worth.
+COUNT = 3 * LIMIT
+#: Seconds that a payment may take once its gate is closed: it is looked at again after
+#: twenty at most.
+RETURN = 60.0
 
 
-def test_what_an_operator_stops_is_taken_waits_and_goes_on(
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack of three workers."""
+    home = tmp_path_factory.mktemp("gates")
+    limit = {"PAYMENTS_STRIPE_RATE": str(LIMIT)}
+    with running_stack(home, "--workers", "3", **limit) as running:
+        yield running
+
+
+def counted(text: str, name: str, label: str = "") -> float:
+    """The sum of a metric's samples that have ``label``."""
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith(name) and label in line
+    )
+
+
+def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     stack: RunningStack,
 ) -> None:
     shop = Shop(stack)
-    opened = stack.payments("gates", "open", "stripe", "--reason", "maintenance")
+    opened = stack.payments("gates", "open", "stripe", "--reason", "an audit")
     assert opened.returncode == 0, opened.stderr
-    listed = json.loads(stack.payments("gates", "--json").stdout)["data"]
-    assert [(one["provider"], one["position"]) for one in listed] == [
-        ("stripe", "open"),
-        ("paypal", "closed"),
+    assert "nothing goes through" in opened.stdout
+    stopped = shop.accepted()
+    if shop.settled(stopped, seconds=2)["status"] == "captured":
+        # Its worker still knew the gate closed; a second later none does.
+        stopped = shop.accepted()
+    passing = shop.accepted(provider="paypal", token="vault_ok")
+    assert shop.settled(passing, seconds=RETURN)["status"] == "captured"
+    payment = shop.get(stopped)
+    assert payment["status"] == "processing"
+    assert payment["operations"][0]["attempts"] == 0
+    assert shop.movements("stripe", stopped) == []
+    listed = json.loads(stack.payments("gates", "--json").stdout)
+    [stripe] = [gate for gate in listed if gate["provider"] == "stripe"]
+    assert (stripe["state"], stripe["why"], stripe["reason"]) == (
+        "open",
+        "operator",
+        "an audit",
+    )
+    exported = stack.processes()["exporter"]["metrics_url"]
+    line = 'payments_gate_state{provider="stripe",state="open"} 1.0'
+    assert processes.wait_until(
+        lambda: line in requests.get(exported, timeout=10).text, seconds=15
+    )
+    closed = stack.payments("gates", "close", "stripe", "--reason", "done", "--json")
+    assert json.loads(closed.stdout)["state"] == "closed"
+    assert shop.settled(stopped, seconds=RETURN)["status"] == "captured"
+    assert len(shop.movements("stripe", stopped)) == 1
+
+
+def test_several_worker_processes_stay_below_an_accounts_limit(
+    stack: RunningStack,
+) -> None:
+    shop, stripe = Shop(stack), stack.urls["stripe"]
+    set_to = requests.post(
+        f"{stripe}/_rate_limit", json={"per_second": LIMIT}, timeout=10
+    )
+    assert set_to.status_code == 200
+    before = requests.get(f"{stripe}/_ledger", timeout=10).json()["movements"]
+    with ThreadPoolExecutor(16) as customers:
+        ids = list(
+            customers.map(lambda _: shop.pay().json()["id"], range(COUNT)),
+        )
+        paid = list(
+            customers.map(lambda one: shop.settled(one, seconds=RETURN), ids),
+        )
+    assert {one["status"] for one in paid} == {"captured"}
+    moved = requests.get(f"{stripe}/_ledger", timeout=10).json()["movements"]
+    assert len(moved) - len(before) == COUNT
+    told = requests.get(f"{stripe}/metrics", timeout=10).text
+    refused = counted(told, "simulator_requests_total", 'status="429"')
+    assert refused <= COUNT / 100
+    workers = [
+        process["metrics_url"]
+        for name, process in stack.processes().items()
+        if name.startswith("worker")
     ]
-    try:
-        # Workers go by what they read a second ago at most.
-        assert wait_until(lambda: _waits(shop, shop.accepted()), seconds=30)
-        waiting = shop.accepted()
-        other = shop.accepted(provider="paypal", token="vault_ada")
-        assert shop.settled(other, seconds=30)["status"] == "captured"
-        held = shop.get(waiting)
-        assert held["status"] == "processing"
-        assert held["operations"][0]["attempts"] == 0
-        assert shop.movements("stripe", waiting) == []
-    finally:
-        closed = stack.payments("gates", "close", "stripe", "--reason", "done")
-    assert closed.returncode == 0, closed.stderr
-    assert shop.settled(waiting, seconds=90)["status"] == "captured"
-    assert len(shop.movements("stripe", waiting)) == 1
+    put_off = sum(
+        counted(requests.get(url, timeout=10).text, "payments_limited_total")
+        for url in workers
+    )
+    assert put_off > 0, "the limit is one that they had to keep to"
 
 
-def _waits(shop: Shop, payment_id: str) -> bool:
-    """Whether a payment is still untouched after it would usually be done."""
-    return bool(shop.get(payment_id, wait=3)["status"] == "processing")
+def test_a_wrong_command_is_told_in_one_line(stack: RunningStack) -> None:
+    for arguments in (
+        ("gates", "open", "adyen", "--reason", "r"),
+        ("gates", "open", "stripe"),
+        ("gates", "open", "stripe", "--reason", "a\nb"),
+    ):
+        ended = stack.payments(*arguments)
+        assert ended.returncode != 0
+        assert "Traceback" not in ended.stderr and ended.stderr

@@ -10,7 +10,7 @@ from application.attempt import Tools, run
 from application.recover import dispatch_due
 from domain.errors import QueueUnavailable, StoreUnavailable
 from domain.submission import ProviderName
-from tests.fakes import MemoryQueue, MemoryStore, OpenGates
+from tests.fakes import MemoryQueue, MemoryStore, Ungated
 from tests.simulation.chance import Chance, Healthy
 from tests.operator_fakes import MemoryReplays
 from tests.simulation.oracle import Oracle
@@ -50,7 +50,7 @@ class World:
             arrived=lambda payment, call: self.oracle.arrived(payment, call),
         )
         self.oracle = Oracle(self.provider.bank)
-        self.gates = OpenGates()
+        self.gates = Ungated()
         self.replays = MemoryReplays(self.clock)
         self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]
         self._spawned = workers

@@ -7,4 +7,6 @@ pytest.register_assert_rewrite(
     "tests.suites.payment_reads",
     "tests.suites.setup",
     "tests.suites.replays",
+    "tests.suites.breakers",
+    "tests.suites.limiter",
 )

@@ -1,15 +1,29 @@
-"""What every Breakers promises."""
+"""What all Breakers promise."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Protocol
+
+import pytest
 
 from application.ports import Breakers
-from domain.breaker import CHANGES, FIRST_REST, PROBE, Gate, Position, Why
+from domain.breaker import (
+    CHANGES,
+    FIRST_REST,
+    LONGEST_REST,
+    MISCONFIGURED_REST,
+    PROBE,
+    Gate,
+    Position,
+    Why,
+)
 from domain.submission import ProviderName
 
-STRIPE: Final = ProviderName.STRIPE
+STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
+#: More than any test takes.
+MOMENT = timedelta(seconds=1)
 
 
 class BreakersSetup(Protocol):
@@ -22,111 +36,173 @@ class BreakersSetup(Protocol):
         """Lets ``by`` pass as far as probes go."""
 
 
+@pytest.fixture
+def breakers(setup: BreakersSetup) -> Breakers:
+    """The breakers under test."""
+    return setup.breakers()
+
+
+def opened(breakers: Breakers, why: Why = Why.FAILING) -> Gate:
+    """Stripe's gate, which ``why`` opened just now."""
+    gate = breakers.open(STRIPE, why=why, reason=f"it is {why}", by="one")
+    assert gate is not None
+    return gate
+
+
+def probed(breakers: Breakers, setup: BreakersSetup) -> Gate:
+    """Stripe's gate with a probe of ours, its time having come."""
+    setup.pass_time(MISCONFIGURED_REST)
+    gate = breakers.take_probe(STRIPE)
+    assert gate is not None
+    return gate
+
+
 class BreakersSuite:
-    """Its subclass's module has a fixture ``shared``."""
+    """Its subclass's module has a fixture ``setup`` and imports ``breakers``."""
 
-    def test_a_gate_that_never_moved_is_closed(self, shared: BreakersSetup) -> None:
-        assert shared.breakers().gates() == {name: Gate(name) for name in ProviderName}
-        assert shared.breakers().close(STRIPE, reason="r", by="b") is None
-        assert shared.breakers().take_probe(STRIPE) is None
-
-    def test_what_one_opens_is_open_for_all(self, shared: BreakersSetup) -> None:
-        opened = shared.breakers().open(STRIPE, why=Why.FAILING, reason="r", by="w")
-        assert opened is not None and opened.is_open
-        gate = shared.breakers().gates()[STRIPE]
-        assert (gate.position, gate.why, gate.reason, gate.by) == (
-            Position.OPEN,
-            Why.FAILING,
-            "r",
-            "w",
-        )
-        assert not shared.breakers().gates()[ProviderName.PAYPAL].is_open
-
-    def test_a_gate_is_opened_once_for_a_reason(self, shared: BreakersSetup) -> None:
-        breakers = shared.breakers()
-        breakers.open(STRIPE, why=Why.FAILING, reason="r", by="w")
-        assert breakers.open(STRIPE, why=Why.FAILING, reason="r", by="x") is None
-        worse = breakers.open(STRIPE, why=Why.MISCONFIGURED, reason="m", by="x")
-        assert worse is not None and worse.why is Why.MISCONFIGURED
-        assert breakers.open(STRIPE, why=Why.FAILING, reason="r", by="x") is None
-        assert len(breakers.gates()[STRIPE].changes) == 2
-
-    def test_an_operators_word_stands_until_an_operator_takes_it_back(
-        self, shared: BreakersSetup
-    ) -> None:
-        breakers = shared.breakers()
-        breakers.open(STRIPE, why=Why.OPERATOR, reason="maintenance", by="key_1")
-        for why in (Why.FAILING, Why.MISCONFIGURED):
-            assert breakers.open(STRIPE, why=why, reason="r", by="w") is None
-        shared.pass_time(timedelta(days=1))
+    def test_gates_that_never_moved_are_closed(self, breakers: Breakers) -> None:
+        assert breakers.gates() == {name: Gate(name) for name in ProviderName}
         assert breakers.take_probe(STRIPE) is None
-        closed = breakers.close(STRIPE, reason="done", by="key_1")
-        assert closed is not None and not closed.is_open
-        assert [one.position for one in closed.changes] == [
-            Position.OPEN,
-            Position.CLOSED,
+        assert breakers.close(STRIPE, reason="why not", by="one") is None
+
+    def test_an_open_gate_is_told_to_every_process_with_who_and_why(
+        self, breakers: Breakers, setup: BreakersSetup
+    ) -> None:
+        gate = opened(breakers)
+        assert (gate.position, gate.why) == (Position.OPEN, Why.FAILING)
+        assert (gate.reason, gate.by) == ("it is failing", "one")
+        assert gate.since is not None and gate.probe_at == gate.since + FIRST_REST
+        other = setup.breakers().gates()
+        assert other[STRIPE].changes == gate.changes
+        assert other[STRIPE].probe_at == gate.probe_at
+        assert not other[PAYPAL].is_open
+
+    def test_what_is_open_is_not_opened_again_but_for_a_weightier_reason(
+        self, breakers: Breakers
+    ) -> None:
+        first = opened(breakers)
+        assert breakers.open(STRIPE, why=Why.FAILING, reason="r", by="two") is None
+        refused = opened(breakers, Why.MISCONFIGURED)
+        assert refused.since == first.since
+        for why in (Why.FAILING, Why.MISCONFIGURED):
+            assert breakers.open(STRIPE, why=why, reason="r", by="two") is None
+        operators = opened(breakers, Why.OPERATOR)
+        assert operators.probe_at is None
+        for why in (Why.FAILING, Why.MISCONFIGURED):
+            assert breakers.open(STRIPE, why=why, reason="r", by="two") is None
+        assert [one.why for one in operators.changes] == [
+            Why.FAILING,
+            Why.MISCONFIGURED,
+            Why.OPERATOR,
         ]
 
-    def test_one_probe_is_taken_when_it_is_due_and_no_second(
-        self, shared: BreakersSetup
+    def test_one_of_many_processes_takes_a_probe_when_its_time_has_come(
+        self, breakers: Breakers, setup: BreakersSetup
     ) -> None:
-        breakers = shared.breakers()
-        breakers.open(STRIPE, why=Why.FAILING, reason="r", by="w")
+        opened(breakers)
         assert breakers.take_probe(STRIPE) is None
-        shared.pass_time(FIRST_REST)
+        setup.pass_time(FIRST_REST + MOMENT)
         assert breakers.gates()[STRIPE].probe_due
-        assert shared.breakers().take_probe(STRIPE) is not None
-        assert shared.breakers().take_probe(STRIPE) is None
-        shared.pass_time(PROBE)
-        assert shared.breakers().take_probe(STRIPE) is not None, "the first one died"
+        several = [setup.breakers() for _ in range(8)]
+        with ThreadPoolExecutor(len(several)) as pool:
+            taken = list(pool.map(lambda one: one.take_probe(STRIPE), several))
+        [gate] = [one for one in taken if one is not None]
+        assert gate.probe == 1 and not gate.probe_due
+        assert not breakers.gates()[STRIPE].probe_due
 
-    def test_a_probe_that_fails_is_followed_by_another_after_a_longer_rest(
-        self, shared: BreakersSetup
+    def test_a_dead_workers_probe_is_followed_by_another_and_comes_too_late(
+        self, breakers: Breakers, setup: BreakersSetup
     ) -> None:
-        breakers = shared.breakers()
-        breakers.open(STRIPE, why=Why.FAILING, reason="r", by="w")
-        shared.pass_time(FIRST_REST)
-        probed = breakers.take_probe(STRIPE)
-        assert probed is not None
-        still = breakers.open(
-            STRIPE, why=Why.FAILING, reason="again", by="w", probed=probed
-        )
-        assert still is not None and still.failed == 1
-        assert len(still.changes) == 1
-        shared.pass_time(FIRST_REST)
+        opened(breakers)
+        dead = probed(breakers, setup)
+        setup.pass_time(PROBE - MOMENT)
         assert breakers.take_probe(STRIPE) is None
-        shared.pass_time(FIRST_REST)
-        assert breakers.take_probe(STRIPE) is not None
+        setup.pass_time(2 * MOMENT)
+        second = breakers.take_probe(STRIPE)
+        assert second is not None and second.probe == dead.probe + 1
+        for late in (
+            breakers.close(STRIPE, reason="late", by="dead", probed=dead),
+            breakers.open(
+                STRIPE, why=Why.FAILING, reason="late", by="dead", probed=dead
+            ),
+        ):
+            assert late is None
+        assert breakers.gates()[STRIPE].is_open
 
-    def test_only_the_latest_probe_closes_the_gate(self, shared: BreakersSetup) -> None:
-        breakers = shared.breakers()
-        breakers.open(STRIPE, why=Why.FAILING, reason="r", by="w")
-        shared.pass_time(FIRST_REST)
-        early = breakers.take_probe(STRIPE)
-        shared.pass_time(PROBE)
-        latest = breakers.take_probe(STRIPE)
-        assert breakers.close(STRIPE, reason="late", by="w", probed=early) is None
-        why = Why.FAILING
-        assert breakers.open(STRIPE, why=why, reason="", by="w", probed=early) is None
-        closed = breakers.close(STRIPE, reason="well", by="w", probed=latest)
-        assert closed is not None and not closed.is_open
-
-    def test_a_probe_does_not_open_what_an_operator_closed(
-        self, shared: BreakersSetup
+    def test_a_probe_that_succeeds_closes_the_gate(
+        self, breakers: Breakers, setup: BreakersSetup
     ) -> None:
-        breakers = shared.breakers()
-        breakers.open(STRIPE, why=Why.FAILING, reason="r", by="w")
-        shared.pass_time(FIRST_REST)
-        probed = breakers.take_probe(STRIPE)
-        breakers.open(STRIPE, why=Why.OPERATOR, reason="stop", by="key_1")
-        assert breakers.close(STRIPE, reason="well", by="w", probed=probed) is None
-        assert breakers.gates()[STRIPE].why is Why.OPERATOR
+        opened(breakers)
+        probe = probed(breakers, setup)
+        gate = breakers.close(STRIPE, reason="a probe", by="two", probed=probe)
+        assert gate is not None and not gate.is_open
+        assert (gate.why, gate.probe_at, gate.failed, gate.by) == (None, None, 0, "two")
+        assert [one.position for one in gate.changes] == ["open", "closed"]
+        assert breakers.take_probe(STRIPE) is None
+        again = breakers.close(STRIPE, reason="a probe", by="two", probed=probe)
+        assert again is None
 
-    def test_a_gate_remembers_its_last_changes(self, shared: BreakersSetup) -> None:
-        breakers = shared.breakers()
+    def test_a_probe_that_fails_leaves_it_open_to_rest_for_longer(
+        self, breakers: Breakers, setup: BreakersSetup
+    ) -> None:
+        gate = opened(breakers)
+        waits = []
+        for _ in range(3):
+            probe = probed(breakers, setup)
+            failed = breakers.open(
+                STRIPE, why=Why.FAILING, reason="again", by="two", probed=probe
+            )
+            assert failed is not None and failed.probe_in is not None
+            waits.append(failed.probe_in)
+        rests = (2 * FIRST_REST, 4 * FIRST_REST, LONGEST_REST)
+        for rest, wait in zip(rests, waits, strict=True):
+            assert rest - MOMENT < wait <= rest
+        # Failing again is no change: it would push out those that people look for.
+        assert breakers.gates()[STRIPE].changes == gate.changes
+
+    def test_a_probe_that_finds_us_refused_says_so(
+        self, breakers: Breakers, setup: BreakersSetup
+    ) -> None:
+        opened(breakers)
+        probe = probed(breakers, setup)
+        gate = breakers.open(
+            STRIPE, why=Why.MISCONFIGURED, reason="401", by="two", probed=probe
+        )
+        assert gate is not None and gate.why is Why.MISCONFIGURED
+        assert [one.why for one in gate.changes] == [Why.FAILING, Why.MISCONFIGURED]
+
+    @pytest.mark.parametrize("well", [True, False])
+    def test_an_operators_word_stands_against_a_probe_under_way(
+        self, breakers: Breakers, setup: BreakersSetup, well: bool
+    ) -> None:
+        opened(breakers)
+        probe = probed(breakers, setup)
+        opened(breakers, Why.OPERATOR)
+        if well:
+            moved = breakers.close(STRIPE, reason="a probe", by="two", probed=probe)
+        else:
+            moved = breakers.open(
+                STRIPE, why=Why.FAILING, reason="again", by="two", probed=probe
+            )
+        assert moved is None
+        setup.pass_time(timedelta(days=1))
+        assert breakers.take_probe(STRIPE) is None
+        gate = breakers.close(STRIPE, reason="done", by="person")
+        assert gate is not None and not gate.is_open
+
+    def test_only_the_last_changes_are_kept(self, breakers: Breakers) -> None:
         for number in range(CHANGES):
-            breakers.open(STRIPE, why=Why.OPERATOR, reason=str(number), by="key_1")
-            breakers.close(STRIPE, reason="", by="key_1")
+            breakers.open(STRIPE, why=Why.OPERATOR, reason=f"{number}", by="a")
+            breakers.close(STRIPE, reason=f"{number}", by="b")
         changes = breakers.gates()[STRIPE].changes
         assert len(changes) == CHANGES
-        assert changes[-2].reason == str(CHANGES - 1)
+        assert [one.reason for one in changes[-2:]] == [f"{CHANGES - 1}"] * 2
+
+    def test_what_a_person_writes_is_kept_to_the_letter(
+        self, breakers: Breakers
+    ) -> None:
+        reason = "$why {$set: 1} ünïcode"
+        gate = breakers.open(STRIPE, why=Why.OPERATOR, reason=reason, by="$by")
+        assert gate is not None
+        assert (gate.reason, gate.by) == (reason, "$by")
+        assert (gate.changes[0].reason, gate.changes[0].by) == (reason, "$by")

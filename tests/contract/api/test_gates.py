@@ -1,72 +1,139 @@
-"""What operators do to the gates before the providers' accounts, over HTTP."""
+"""Operators see, open and close what stands before a provider's account."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-import requests
 
+from domain.breaker import Why
+from domain.submission import ProviderName
+from persistence.breakers import MongoBreakers
 from persistence.keys import Role
 from tests.running_web import Client, RunningWeb
 
 GATES = "/v1/operations/gates"
+JSON = "application/json"
 
 
-@pytest.fixture
-def operator(web: RunningWeb) -> Iterator[Client]:
-    """A client that may operate; the gates are closed after the test."""
-    client = web.client(Role.OPERATOR)
-    yield client
-    for provider in ("stripe", "paypal"):
-        _move(client, provider, "close")
+@pytest.fixture(params=[Role.OPERATOR, Role.ADMIN])
+def operator(request: pytest.FixtureRequest, web: RunningWeb) -> Iterator[Client]:
+    """Somebody who may; every gate is as if it never moved, before and after."""
+    database = web.database()
+    database.gates.delete_many({})
+    yield web.client(request.param)
+    database.gates.delete_many({})
+    database.client.close()
 
 
-def _move(
-    client: Client, provider: str, how: str, reason: object = "maintenance"
-) -> requests.Response:
-    return client.send(
-        "POST",
-        f"{GATES}/{provider}/{how}",
-        json.dumps({"reason": reason}),
-        Content_Type="application/json",
+def gate(client: Client, provider: str = "stripe") -> dict[str, Any]:
+    """A provider's gate as it is listed."""
+    answer = client.get(GATES)
+    assert answer.status_code == 200
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return next(one for one in found if one["provider"] == provider)
+
+
+def test_gates_that_never_moved_are_closed(operator: Client) -> None:
+    answer = operator.get(GATES).json()
+    assert [one["provider"] for one in answer["data"]] == ["stripe", "paypal"]
+    for one in answer["data"]:
+        assert one == {
+            "object": "gate",
+            "provider": one["provider"],
+            "state": "closed",
+            "why": None,
+            "reason": None,
+            "by": None,
+            "since": None,
+            "next_probe_at": None,
+            "changes": [],
+        }
+
+
+def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) -> None:
+    opened = operator.send(
+        "POST", f"{GATES}/stripe/open", '{"reason": "Stripe called"}', Content_Type=JSON
     )
-
-
-def _seen(client: Client) -> dict[str, str]:
-    data = client.get(GATES).json()["data"]
-    return {gate["provider"]: gate["position"] for gate in data}
-
-
-def test_an_operator_opens_a_gate_and_closes_it(operator: Client) -> None:
-    assert _seen(operator) == {"stripe": "closed", "paypal": "closed"}
-    opened = _move(operator, "stripe", "open")
     assert opened.status_code == 200
-    gate = opened.json()
-    assert (gate["position"], gate["why"], gate["reason"], gate["by"]) == (
-        "open",
+    assert opened.json() == gate(operator)
+    assert opened.json()["state"] == "open"
+    assert (opened.json()["why"], opened.json()["reason"]) == (
         "operator",
-        "maintenance",
-        operator.key.id,
+        "Stripe called",
     )
-    assert gate["probe_at"] is None, "only a person closes it"
-    assert _seen(operator) == {"stripe": "open", "paypal": "closed"}
-    assert _move(operator, "stripe", "close").json()["position"] == "closed"
-    again = _move(operator, "stripe", "close")
-    assert (again.status_code, again.json()["reason"]) == (409, "gate_is_closed")
+    assert opened.json()["next_probe_at"] is None
+    assert operator.key.id in opened.json()["by"]
+    assert gate(operator, "paypal")["state"] == "closed"
+    closed = operator.send(
+        "POST", f"{GATES}/stripe/close", '{"reason": "all well"}', Content_Type=JSON
+    )
+    assert closed.json() == gate(operator)
+    assert (closed.json()["state"], closed.json()["why"]) == ("closed", None)
+    changes = closed.json()["changes"]
+    assert [(one["state"], one["reason"]) for one in changes] == [
+        ("open", "Stripe called"),
+        ("closed", "all well"),
+    ]
+    assert all(operator.key.id in one["by"] for one in changes)
 
 
-def test_a_merchant_may_not_even_look(operator: Client, merchant: Client) -> None:
-    assert merchant.get(GATES).status_code == 403
-    assert _move(merchant, "stripe", "open").status_code == 403
-    assert _seen(operator)["stripe"] == "closed"
-
-
-def test_a_gate_is_moved_for_a_reason_and_there_are_two_of_them(
-    operator: Client,
+def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
+    web: RunningWeb, operator: Client
 ) -> None:
-    assert _move(operator, "stripe", "open", "").status_code == 422
-    assert _move(operator, "stripe", "open", None).status_code == 422
-    assert _move(operator, "adyen", "open").status_code == 404
-    assert _seen(operator) == {"stripe": "closed", "paypal": "closed"}
+    database = web.database()
+    MongoBreakers(database).open(
+        ProviderName.PAYPAL, why=Why.FAILING, reason="9 of 9", by="worker"
+    )
+    database.client.close()
+    found = gate(operator, "paypal")
+    assert (found["why"], found["reason"], found["by"]) == (
+        "failing",
+        "9 of 9",
+        "worker",
+    )
+    assert found["since"] < found["next_probe_at"]
+
+
+def test_a_gate_that_is_closed_may_be_closed(operator: Client) -> None:
+    answer = operator.send(
+        "POST", f"{GATES}/stripe/close", '{"reason": "sure"}', Content_Type=JSON
+    )
+    assert (answer.status_code, answer.json()["state"]) == (200, "closed")
+    assert answer.json()["changes"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", ""), ("POST", "/stripe/open"), ("POST", "/stripe/close")],
+)
+def test_a_merchant_may_not(
+    web: RunningWeb, operator: Client, merchant: Client, method: str, path: str
+) -> None:
+    body = '{"reason": "mine"}' if method == "POST" else None
+    answer = merchant.send(method, GATES + path, body, Content_Type=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
+    assert gate(operator)["state"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/adyen/open", '{"reason": "r"}', 404, "gate_not_found"),
+        ("/stripe/open", "{}", 422, "invalid_request"),
+        ("/stripe/open", '{"reason": ""}', 422, "invalid_request"),
+        ("/stripe/open", '{"reason": 7}', 422, "invalid_request"),
+        ("/stripe/open", '{"reason": "r", "for": 5}', 422, "invalid_request"),
+        ("/stripe/open", '{"reason": "a\\nb"}', 422, "invalid_request"),
+        ("/stripe/open", f'{{"reason": "{"r" * 201}"}}', 422, "invalid_request"),
+        ("/stripe/open", '{"reason": "4242424242424242"}', 422, "card_number_refused"),
+        ("/stripe/open", "reason", 400, "malformed_json"),
+    ],
+)
+def test_what_is_wrong_is_said_and_changes_nothing(
+    operator: Client, path: str, body: str, status: int, code: str
+) -> None:
+    answer = operator.send("POST", GATES + path, body, Content_Type=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert gate(operator)["state"] == "closed"

@@ -1,48 +1,135 @@
-"""A simulator that takes only so many calls a second of an account."""
+"""A limit on an account's calls, as the providers have one."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import requests
+import stripe
 
-LIMIT = "_rate_limit"
+from simulators.rate_limit import MAX_ACCOUNTS, RateLimit
+from tests.contract.simulators.simulator_process import (
+    PayPalCaller,
+    Simulator,
+    eventually,
+    new_key,
+    pay_by_card,
+    simulator,
+)
+
+#: Calls a second; a burst of ten is beyond it even on a slow machine.
+LIMIT = 2
 
 
 @pytest.fixture
-def limited(stripe_url: str) -> Iterator[str]:
-    """Stripe's simulator with three calls a second, until the test ends."""
-    assert _set(stripe_url, 3).json() == {"per_second": 3.0}
-    yield stripe_url
-    _set(stripe_url, 0)
+def limited_stripe() -> Iterator[Simulator]:
+    """A simulated Stripe that was started with a limit."""
+    with simulator("stripe", "--rate-limit", str(LIMIT)) as running:
+        yield running
 
 
-def _set(url: str, per_second: Any) -> requests.Response:
-    body = {"per_second": per_second}
-    return requests.post(f"{url}/{LIMIT}", json=body, timeout=10)
+def statuses(simulated: Simulator, merchant: str, count: int = 10) -> list[int]:
+    """Of as many reads at once."""
+    return [
+        simulated.stripe("GET", "/v1/payment_intents", merchant=merchant).status_code
+        for _ in range(count)
+    ]
 
 
-def _read(url: str, account: str) -> requests.Response:
-    headers = {"Authorization": f"Bearer sk_test_{account}"}
-    return requests.get(f"{url}/v1/payment_intents", headers=headers, timeout=10)
-
-
-def test_beyond_its_limit_an_account_is_told_when_to_come_back(limited: str) -> None:
-    account = uuid.uuid4().hex
-    answers = [_read(limited, account) for _ in range(12)]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert refused
-    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
-    assert sum(answer.ok for answer in answers) >= 3
-    assert _read(limited, uuid.uuid4().hex).ok, "another account has its own"
-
-
-@pytest.mark.parametrize("wrong", [-1, 1_000_000, "many", True, None])
-def test_a_limit_that_is_none_is_refused_and_changes_nothing(
-    limited: str, wrong: object
+def test_calls_beyond_the_limit_are_refused_as_stripe_does(
+    limited_stripe: Simulator, merchant: str
 ) -> None:
-    assert _set(limited, wrong).status_code == 400
-    assert requests.get(f"{limited}/{LIMIT}", timeout=10).json() == {"per_second": 3.0}
+    client = stripe.StripeClient(
+        merchant,
+        base_addresses={"api": limited_stripe.url},
+        max_network_retries=0,
+    )
+    refused: list[stripe.RateLimitError] = []
+    for _ in range(10):
+        try:
+            pay_by_card(client)
+        except stripe.RateLimitError as error:
+            refused.append(error)
+    assert refused
+    assert refused[0].http_status == 429
+    assert int((refused[0].headers or {})["Retry-After"]) >= 1
+    assert len(limited_stripe.movements()) == 10 - len(refused)
+
+
+def test_an_account_may_go_on_once_time_has_passed(
+    limited_stripe: Simulator, merchant: str
+) -> None:
+    assert 429 in statuses(limited_stripe, merchant)
+    eventually(
+        lambda: statuses(limited_stripe, merchant, 1) == [200], "a token came back"
+    )
+
+
+def test_accounts_are_limited_apart(limited_stripe: Simulator, merchant: str) -> None:
+    assert 429 in statuses(limited_stripe, merchant)
+    assert statuses(limited_stripe, f"sk_test_{uuid.uuid4().hex}", 1) == [200]
+
+
+def test_a_refused_call_leaves_its_key_free(
+    limited_stripe: Simulator, merchant: str
+) -> None:
+    form, key = {"amount": "1999", "currency": "usd"}, new_key()
+    statuses(limited_stripe, merchant)
+
+    def made() -> bool:
+        answer = limited_stripe.stripe(
+            "POST", "/v1/payment_intents", form, merchant=merchant, key=key
+        )
+        return answer.status_code == 200
+
+    assert not made()
+    eventually(made, "the same key was taken later")
+
+
+def test_paypals_limit_is_set_and_ended_while_it_runs(
+    paypal_simulator: Simulator, paypal: PayPalCaller
+) -> None:
+    def reads() -> list[int]:
+        answers = [paypal.call("GET", "/v2/checkout/orders/none") for _ in range(10)]
+        return [answer.status_code for answer in answers]
+
+    assert paypal_simulator.get("/_rate_limit") == {"per_second": 0}
+    try:
+        set_to = paypal_simulator.post("/_rate_limit", {"per_second": LIMIT})
+        assert set_to.json() == {"per_second": LIMIT}
+        limited = [paypal.order() for _ in range(10)]
+        refused = [one for one in limited if one.status_code == 429]
+        assert refused[0].json()["name"] == "RATE_LIMIT_REACHED"
+        assert int(refused[0].headers["Retry-After"]) >= 1
+    finally:
+        paypal_simulator.post("/_rate_limit", {"per_second": 0})
+    assert set(reads()) == {404}
+
+
+@pytest.mark.parametrize("wrong", [-1, 1e9, "2", None, True])
+def test_a_limit_that_is_none_is_refused(
+    stripe_simulator: Simulator, wrong: object
+) -> None:
+    answer = stripe_simulator.post("/_rate_limit", {"per_second": wrong})
+    assert answer.status_code == 400
+    assert "per_second" in answer.json()["error"]
+    assert stripe_simulator.get("/_rate_limit") == {"per_second": 0}
+
+
+def test_a_limit_that_is_none_does_not_start() -> None:
+    command = [sys.executable, "-m", "simulators", "stripe", "--rate-limit", "-1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 2
+    assert "--rate-limit" in ended.stderr
+
+
+def test_the_accounts_that_are_counted_are_bounded() -> None:
+    limit = RateLimit(1)
+    assert limit.take("first") is None
+    assert limit.take("first") is not None
+    for number in range(MAX_ACCOUNTS):
+        limit.take(f"account {number}")
+    assert limit.take("first") is None, "it was quiet for longest, and is forgotten"

@@ -13,7 +13,7 @@ from application.attempt import Settled, Tools, run
 from application.ports import Provider
 from domain.payment import Payment
 from domain.submission import ProviderName
-from tests.fakes import Act, MemoryQueue, MemoryStore, OpenGates, ScriptedProvider
+from tests.fakes import Act, MemoryQueue, MemoryStore, Ungated, ScriptedProvider
 from tests.suites.samples import NOW, SHOP
 
 
@@ -25,7 +25,7 @@ class World:
     now: datetime = NOW
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
-    gates: OpenGates = field(default_factory=OpenGates)
+    gates: Ungated = field(default_factory=Ungated)
     store: MemoryStore = field(init=False)
     tools: Tools = field(init=False)
 

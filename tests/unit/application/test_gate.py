@@ -1,269 +1,258 @@
-"""The gate before an account: whom it lets in, and what it makes of what it hears."""
+"""The gate before an account: what it lets through, and what moves it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import timedelta
 
 import pytest
 
-from application.gate import KNOWN, OPERATOR_REST, SharedGates
+from application.gate import KNOWN, PARKED
 from domain.answer import Answer, Verdict
-from domain.breaker import ENOUGH, FIRST_REST, MISCONFIGURED_REST, Gate, Why
+from domain.breaker import (
+    ENOUGH,
+    FIRST_REST,
+    MISCONFIGURED_REST,
+    PROBE,
+    WINDOW,
+    Why,
+)
 from domain.errors import (
-    LookNeeded,
     Misconfigured,
     NotExecuted,
     NotSent,
+    OutcomeUnknown,
     ProviderError,
-    StoreUnavailable,
 )
-from domain.submission import ProviderName
-from providers.limiter import LocalLimiter
-from tests.fakes import MemoryBreakers
-from tests.suites.breakers import BreakersSetup, BreakersSuite
-from tests.suites.samples import NOW
-
-STRIPE: Final = ProviderName.STRIPE
-WELL: Final = Answer(Verdict.SUCCEEDED)
-AWAY: Final = [NotSent()] * ENOUGH
-
-
-@dataclass
-class Town:
-    """Several processes' gates, what they share, and the time."""
-
-    rate: float = 0
-    now: datetime = NOW
-    seen: Counter[str] = field(default_factory=Counter)
-    slept: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.shared = MemoryBreakers(lambda: self.now)
-        rates = dict.fromkeys(ProviderName, self.rate)
-        self.limiter = LocalLimiter(rates, clock=self.seconds)
-
-    def seconds(self) -> float:
-        return (self.now - NOW).total_seconds()
-
-    def breakers(self) -> MemoryBreakers:
-        return self.shared
-
-    def pass_time(self, by: timedelta) -> None:
-        self.now += by
-
-    def process(self, name: str = "one") -> SharedGates:
-        return SharedGates(
-            breakers=self.shared,
-            limiter=self.limiter,
-            watch=self,
-            by=name,
-            jitter=lambda: 0.0,
-            clock=self.seconds,
-            sleep=self.slept.append,
-        )
-
-    def opened(self, provider: ProviderName, why: Why) -> None:
-        self.seen[f"opened {why}"] += 1
-
-    def probed(self, provider: ProviderName) -> None:
-        self.seen["probed"] += 1
-
-    def put_off(self, provider: ProviderName, count: int) -> None:
-        self.seen["put off"] += count
+from tests.suites.samples import DECLINE
+from tests.unit.application.account import AWAY, PAYPAL, STRIPE, Account, tried
 
 
 @pytest.fixture
-def town() -> Town:
-    return Town()
+def account() -> Account:
+    """An account without a limit, its gate closed."""
+    return Account()
 
 
-@pytest.fixture
-def shared() -> BreakersSetup:
-    return Town()
+def test_a_closed_gate_lets_everything_through(account: Account) -> None:
+    admission = account.gates().admit(STRIPE, 32)
+    assert admission.granted == 32
+    assert account.slept == [] and not account.counts.waits
 
 
-class TestMemoryBreakers(BreakersSuite):
-    """The suite of all breakers."""
-
-
-def _told(gates: SharedGates, outcomes: Sequence[Answer | ProviderError]) -> None:
-    gates.admit(STRIPE, len(outcomes))
-    gates.tell(STRIPE, outcomes)
-
-
-def _opened(town: Town) -> SharedGates:
-    gates = town.process()
-    _told(gates, AWAY)
-    assert gates.admit(STRIPE, 5).granted == 0
-    return gates
-
-
-def test_a_closed_gate_lets_everybody_in(town: Town) -> None:
-    gates = town.process()
-    assert gates.admit(STRIPE, 32).granted == 32
-    gates.tell(STRIPE, [WELL] * 32)
-    assert gates.admit(STRIPE, 0).granted == 0
-    assert town.seen == {}
-
-
-def test_a_provider_that_is_away_closes_its_account_for_every_process(
-    town: Town,
+@pytest.mark.parametrize("failure", [NotSent(), OutcomeUnknown("no_answer")])
+def test_a_run_of_failures_opens_the_gate_for_every_process(
+    account: Account, failure: ProviderError
 ) -> None:
-    other = town.process("two")
-    other.admit(STRIPE, 1)
-    gates = _opened(town)
-    assert gates.admit(ProviderName.PAYPAL, 5).granted == 5
-    town.pass_time(timedelta(seconds=KNOWN))
+    one, other = account.gates(), account.gates()
+    assert tried(one, *[failure] * (ENOUGH - 1)) == ENOUGH - 1
+    assert not account.gate.is_open
+    tried(one, failure)
+    assert account.gate.why is Why.FAILING
+    assert account.counts.opens == {(STRIPE, Why.FAILING): 1}
+    admission = one.admit(STRIPE, 5)
+    assert admission.granted == 0 and admission.again_in == FIRST_REST
     assert other.admit(STRIPE, 5).granted == 0
-    assert town.seen["opened failing"] == 1
-    assert town.seen["put off"] == 10
+    assert one.admit(PAYPAL, 5).granted == 5
 
 
-def test_a_few_failures_or_mostly_answers_close_nothing(town: Town) -> None:
-    gates = town.process()
-    _told(gates, AWAY[1:])
-    _told(gates, [WELL] * ENOUGH * 2)
-    _told(gates, AWAY[:1])
-    assert gates.admit(STRIPE, 5).granted == 5
+def test_declines_never_open_a_gate(account: Account) -> None:
+    gates = account.gates()
+    for _ in range(10):
+        tried(gates, *[DECLINE] * 32)
+    assert not account.gate.is_open
 
 
-def test_one_probe_at_a_time_finds_the_providers_return(town: Town) -> None:
-    gates, other = _opened(town), town.process("two")
-    town.pass_time(FIRST_REST)
-    assert gates.admit(STRIPE, 5).granted == 1
-    assert other.admit(STRIPE, 5).granted == 0
-    gates.tell(STRIPE, [WELL])
-    assert gates.admit(STRIPE, 5).granted == 5
-    town.pass_time(timedelta(seconds=KNOWN))
-    assert other.admit(STRIPE, 5).granted == 5
-    assert town.seen["probed"] == 1
+def test_failures_that_are_the_lesser_part_open_nothing(account: Account) -> None:
+    gates = account.gates()
+    for _ in range(ENOUGH):
+        tried(gates, NotSent(), DECLINE, DECLINE)
+    assert not account.gate.is_open
 
 
-class _Rushed(MemoryBreakers):
-    """Breakers whose next probe somebody else takes first, or that go away for it."""
-
-    def __init__(self, town: Town, *, gone: bool) -> None:
-        super().__init__(lambda: town.now)
-        self._gone = gone
-
-    def take_probe(self, provider: ProviderName) -> Gate | None:
-        if self._gone:
-            raise StoreUnavailable
-        return None
+def test_failures_long_ago_open_nothing(account: Account) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY[:-1])
+    account.pass_time(timedelta(seconds=WINDOW))
+    tried(gates, NotSent())
+    assert not account.gate.is_open
 
 
-@pytest.mark.parametrize("gone", [False, True])
-def test_a_probe_that_is_not_ours_lets_nobody_in(town: Town, gone: bool) -> None:
-    town.shared = _Rushed(town, gone=gone)
-    gates = _opened(town)
-    town.pass_time(FIRST_REST)
-    assert gates.admit(STRIPE, 5).granted == 0
-    assert town.seen["probed"] == 0
+def test_one_probe_goes_through_whose_success_closes_the_gate(account: Account) -> None:
+    one, other = account.gates(), account.gates()
+    tried(one, *AWAY)
+    account.pass_time(FIRST_REST)
+    assert one.admit(STRIPE, 32).granted == 1
+    assert other.admit(STRIPE, 32).granted == 0
+    assert account.counts.probes[STRIPE] == 1
+    one.tell(STRIPE, [DECLINE])
+    assert not account.gate.is_open
+    assert one.admit(STRIPE, 32).granted == 32
+    account.pass_time(timedelta(seconds=KNOWN))
+    assert other.admit(STRIPE, 32).granted == 32
 
 
-@pytest.mark.parametrize(
-    ("outcome", "why"),
-    [(NotSent(), Why.FAILING), (Misconfigured("bad_key"), Why.MISCONFIGURED)],
-)
-def test_a_probe_that_fails_leaves_the_gate_open(
-    town: Town, outcome: ProviderError, why: Why
+def test_what_failed_before_a_gate_opened_does_not_open_it_again(
+    account: Account,
 ) -> None:
-    gates = _opened(town)
-    town.pass_time(FIRST_REST)
-    gates.admit(STRIPE, 1)
-    gates.tell(STRIPE, [outcome])
-    town.pass_time(FIRST_REST)
-    assert gates.admit(STRIPE, 5).granted == 0
-    assert town.shared.gates()[STRIPE].why is why
+    one, other = account.gates(), account.gates()
+    tried(other, *AWAY[:-1])
+    tried(one, *AWAY)
+    account.pass_time(FIRST_REST)
+    assert other.admit(STRIPE, 1).granted == 1
+    other.tell(STRIPE, [DECLINE])
+    tried(other, NotSent())
+    assert not account.gate.is_open
 
 
-def test_a_probe_that_says_nothing_is_followed_by_the_next(town: Town) -> None:
-    gates = _opened(town)
-    town.pass_time(FIRST_REST)
-    gates.admit(STRIPE, 1)
-    gates.tell(STRIPE, [LookNeeded()])
-    assert town.shared.gates()[STRIPE].is_open
-    town.pass_time(MISCONFIGURED_REST)
+def test_a_probe_that_fails_leaves_the_gate_open_for_longer(account: Account) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
+    assert tried(gates, NotSent()) == 1
+    assert account.gate.is_open and account.gate.failed == 1
+    assert account.counts.opens == {(STRIPE, Why.FAILING): 1}
+    assert gates.admit(STRIPE, 5).again_in == 2 * FIRST_REST
+
+
+def test_calls_under_way_when_a_gate_opened_are_no_probes(account: Account) -> None:
+    """Their outcomes come from other threads, while a probe is out."""
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
     assert gates.admit(STRIPE, 1).granted == 1
+    with ThreadPoolExecutor(1) as stragglers:
+        stragglers.submit(gates.tell, STRIPE, [DECLINE]).result()
+        stragglers.submit(gates.tell, STRIPE, AWAY).result()
+    assert account.gate.is_open and account.gate.failed == 0
+    gates.tell(STRIPE, [DECLINE])
+    tried(gates, NotSent())
+    assert not account.gate.is_open, "it forgot what failed while it was open"
 
 
-def test_a_probe_that_was_overtaken_changes_nothing(town: Town) -> None:
-    gates = _opened(town)
-    town.pass_time(FIRST_REST)
-    gates.admit(STRIPE, 1)
-    town.shared.open(STRIPE, why=Why.OPERATOR, reason="stop", by="key_1")
-    gates.tell(STRIPE, [WELL])
-    assert town.shared.gates()[STRIPE].why is Why.OPERATOR
-    again = town.process("two")
-    again.admit(STRIPE, 1)
-    again.tell(STRIPE, [NotSent()])
-    assert town.shared.gates()[STRIPE].why is Why.OPERATOR
-
-
-def test_refused_credentials_park_the_account_at_once(town: Town) -> None:
-    gates = town.process()
-    _told(gates, [WELL, Misconfigured("bad_key")])
-    gate = town.shared.gates()[STRIPE]
-    assert (gate.why, gate.reason) == (
-        Why.MISCONFIGURED,
-        "the provider refuses our credentials (bad_key)",
-    )
-    assert gates.admit(STRIPE, 1).again_in >= MISCONFIGURED_REST
-
-
-def test_calls_that_were_under_way_when_it_opened_say_nothing_more(town: Town) -> None:
-    gates = _opened(town)
-    gates.tell(STRIPE, AWAY)
-    assert town.seen["opened failing"] == 1
-    gates.tell(STRIPE, [Misconfigured("bad_key")])
-    assert town.shared.gates()[STRIPE].why is Why.MISCONFIGURED
-
-
-def test_what_another_process_opened_is_not_opened_again(town: Town) -> None:
-    gates = town.process()
-    gates.admit(STRIPE, 1)
-    town.shared.open(STRIPE, why=Why.OPERATOR, reason="stop", by="key_1")
-    gates.tell(STRIPE, AWAY)
-    assert town.seen["opened failing"] == 0
-    rest = gates.admit(STRIPE, 5)
-    assert (rest.granted, rest.again_in) == (0, OPERATOR_REST)
-
-
-def test_a_database_that_is_away_leaves_the_gates_as_they_were_known(
-    town: Town,
+def test_a_probe_that_was_never_heard_of_is_followed_by_another(
+    account: Account,
 ) -> None:
-    gates = _opened(town)
-    town.shared.away = True
-    town.pass_time(timedelta(minutes=5))
+    dead, other = account.gates(), account.gates()
+    tried(dead, *AWAY)
+    account.pass_time(FIRST_REST)
+    assert dead.admit(STRIPE, 1).granted == 1
+    account.pass_time(PROBE - timedelta(seconds=1))
+    assert other.admit(STRIPE, 1).granted == 0
+    account.pass_time(timedelta(seconds=1))
+    assert other.admit(STRIPE, 1).granted == 1
+
+
+def test_a_probe_that_a_stopping_worker_gave_back_says_nothing(
+    account: Account,
+) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
+    tried(gates, NotSent("worker_stopping"))
+    assert account.gate.is_open and account.gate.failed == 0
+
+
+def test_refused_credentials_open_the_gate_at_once_until_a_probe_a_minute_works(
+    account: Account,
+) -> None:
+    gates = account.gates()
+    tried(gates, DECLINE, Misconfigured("token_refused"), DECLINE)
+    assert account.gate.why is Why.MISCONFIGURED
+    assert "token_refused" in account.gate.reason
+    assert gates.admit(STRIPE, 5).again_in == PARKED
+    account.pass_time(MISCONFIGURED_REST)
+    tried(gates, Misconfigured("token_refused"))
     assert gates.admit(STRIPE, 5).granted == 0
-    fresh = town.process("two")
-    assert fresh.admit(STRIPE, 5).granted == 5
-    fresh.tell(STRIPE, AWAY)
-    assert fresh.admit(STRIPE, 5).granted == 5
+    account.pass_time(MISCONFIGURED_REST)
+    tried(gates, DECLINE)
+    assert not account.gate.is_open
+    assert account.counts.opens == {(STRIPE, Why.MISCONFIGURED): 1}
 
 
-def test_a_rate_is_kept_and_the_rest_is_put_off() -> None:
-    town = Town(rate=100)
-    gates = town.process()
-    first = gates.admit(STRIPE, 32)
-    assert first.granted == 32
-    more = gates.admit(STRIPE, 32)
-    assert 0 < more.granted < 32
-    assert town.slept
-    assert more.again_in >= timedelta(seconds=1)
-    assert town.seen["put off"] == 32 - more.granted
+def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
+    tried(gates, Misconfigured("invalid_api_key"))
+    assert account.gate.why is Why.MISCONFIGURED
 
 
-def test_a_provider_that_wants_fewer_calls_gets_a_rest(town: Town) -> None:
-    gates = town.process()
-    busy = NotExecuted("rate_limited", retry_after=timedelta(seconds=7))
-    _told(gates, [WELL, busy])
-    rest = gates.admit(STRIPE, 5)
-    assert (rest.granted, rest.again_in) == (0, timedelta(seconds=7))
-    town.pass_time(timedelta(seconds=8))
-    assert gates.admit(STRIPE, 5).granted == 5
-    assert not town.shared.gates()[STRIPE].is_open
+def test_an_operators_gate_lets_no_probe_through(account: Account) -> None:
+    gates = account.gates()
+    account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    for _ in range(5):
+        admission = gates.admit(STRIPE, 32)
+        assert admission.granted == 0 and admission.again_in == PARKED
+        account.pass_time(timedelta(hours=1))
+    account.breakers.close(STRIPE, reason="done", by="ann")
+    assert gates.admit(STRIPE, 32).granted == 32
+
+
+def test_the_gates_are_read_once_a_second_whoever_asks(account: Account) -> None:
+    gates = account.gates()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: gates.admit(STRIPE, 1), range(100)))
+    assert account.breakers.reads == 1
+    account.pass_time(timedelta(seconds=KNOWN))
+    gates.admit(STRIPE, 1)
+    assert account.breakers.reads == 2
+
+
+def test_nothing_passes_a_process_before_it_knows_its_gates(account: Account) -> None:
+    account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    gates = account.gates()
+    account.breakers.answers.clear()
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(gates.admit, STRIPE, 8) for _ in range(4)]
+        done, _ = wait(asking, timeout=0.2)
+        account.breakers.answers.set()
+    assert not done
+    assert [one.result().granted for one in asking] == [0] * 4
+    assert account.breakers.reads == 1
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_without_a_database_what_was_known_last_goes_on(
+    account: Account, is_open: bool
+) -> None:
+    gates = account.gates()
+    if is_open:
+        tried(gates, *AWAY)
+    else:
+        gates.admit(STRIPE, 1)
+    account.breakers.away = True
+    account.pass_time(FIRST_REST + timedelta(seconds=KNOWN))
+    assert gates.admit(STRIPE, 9).granted == (0 if is_open else 9)
+    gates.tell(STRIPE, AWAY)  # which cannot be kept now
+    account.breakers.away = False
+    gates.tell(STRIPE, [NotSent()])
+    assert account.gate.is_open
+
+
+def test_those_who_are_put_off_together_come_back_apart(account: Account) -> None:
+    tried(account.gates(), *AWAY)
+    waits = {
+        account.gates(jitter=iter([one]).__next__).admit(STRIPE, 1).again_in
+        for one in (0.0, 0.5, 1.0)
+    }
+    assert waits == {FIRST_REST, 1.5 * FIRST_REST, 2 * FIRST_REST}
+
+
+def test_a_probe_that_is_only_too_fast_closes_the_gate(account: Account) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
+    tried(gates, NotExecuted("rate_limited"))
+    assert not account.gate.is_open
+    assert gates.admit(STRIPE, 1).granted == 0
+
+
+def test_every_verdict_closes_a_gate(account: Account) -> None:
+    for verdict in Verdict:
+        gates = account.gates()
+        tried(gates, *AWAY)
+        account.pass_time(FIRST_REST)
+        tried(gates, Answer(verdict))
+        assert not account.gate.is_open
+        account.pass_time(timedelta(seconds=WINDOW))

@@ -1,4 +1,4 @@
-"""What opens a gate, and how long it rests."""
+"""What opens a gate, and how long its account is left alone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from domain.breaker import (
     FIRST_REST,
     LONGEST_REST,
     MISCONFIGURED_REST,
+    PROBE,
+    SHARE,
     WINDOW,
     Gate,
     Sign,
@@ -33,66 +35,101 @@ from domain.errors import (
 )
 from domain.submission import ProviderName
 
+#: Seconds since the last, well, failed.
+news = st.lists(
+    st.tuples(st.floats(0, 40), st.integers(0, 40), st.integers(0, 40)), max_size=30
+)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
+    assert sign_of(Answer(verdict)) is Sign.WELL
+
 
 @pytest.mark.parametrize(
-    ("outcome", "sign"),
+    ("error", "sign"),
     [
-        (Answer(Verdict.SUCCEEDED), Sign.WELL),
-        (Answer(Verdict.DECLINED), Sign.WELL),
-        (Misconfigured("bad_key"), Sign.REFUSED),
+        (NotSent(), Sign.FAILED),
+        (OutcomeUnknown("no_answer"), Sign.FAILED),
+        (OutcomeUnknown("http_503", retry_after=timedelta(seconds=9)), Sign.FAILED),
+        (NotExecuted("token_unavailable"), Sign.FAILED),
+        (NotExecuted("token_malformed"), Sign.FAILED),
+        (Misconfigured("token_refused"), Sign.REFUSED),
         (NotExecuted("rate_limited"), Sign.BUSY),
+        (NotExecuted("rate_limit"), Sign.BUSY),
         (NotExecuted("lock_timeout"), Sign.BUSY),
         (NotExecuted("later", retry_after=timedelta(seconds=1)), Sign.BUSY),
-        (NotSent(), Sign.FAILED),
-        (NotSent("worker_stopping"), Sign.NONE),
-        (NotExecuted("token_unavailable"), Sign.FAILED),
-        (NotExecuted("order_completion_in_progress"), Sign.NONE),
-        (OutcomeUnknown("no_answer"), Sign.FAILED),
+        (NotExecuted("pending_capture"), Sign.NONE),
         (LookNeeded("replayed_500"), Sign.NONE),
-        (NeedsReview("odd"), Sign.NONE),
+        (NeedsReview("key_reused"), Sign.NONE),
+        (NotSent("worker_stopping"), Sign.NONE),
+        (NotSent("claim_too_old"), Sign.NONE),
     ],
 )
-def test_an_outcome_says_something_of_the_provider(
-    outcome: Answer | ProviderError, sign: Sign
+def test_an_error_says_of_the_provider_only_what_it_means(
+    error: ProviderError, sign: Sign
 ) -> None:
-    assert sign_of(outcome) is sign
+    assert sign_of(error) is sign
 
 
-def test_enough_failures_that_are_most_of_what_is_heard_open_a_gate() -> None:
-    few = Window().add(well=0, failed=ENOUGH - 1, now=5)
-    assert not few.is_failing
-    enough = few.add(well=0, failed=1, now=5.5)
-    assert (enough.is_failing, enough.failed) == (True, ENOUGH)
-    assert not enough.add(well=ENOUGH + 1, failed=0, now=6).is_failing
-
-
-signs = st.tuples(st.integers(0, 9), st.integers(0, 9), st.floats(0, 20))
-
-
-@given(st.lists(signs, max_size=30))
-def test_a_window_counts_what_was_heard_within_it_and_nothing_else(
-    told: list[tuple[int, int, float]],
+@given(news)
+def test_a_window_holds_what_came_in_its_seconds_and_is_bounded(
+    told: list[tuple[float, int, int]],
 ) -> None:
-    window, now, heard = Window(), 0.0, []
-    for well, failed, pause in told:
-        now += pause
-        heard.append((int(now), well, failed))
+    window, now = Window(), 1000.0
+    rows = []
+    for later, well, failed in told:
+        now += later
         window = window.add(well=well, failed=failed, now=now)
-        within = [row for row in heard if int(now) - WINDOW < row[0]]
-        assert window.failed == sum(failed for _, _, failed in within)
-        assert window.told == window.failed + sum(well for _, well, _ in within)
-        assert len(window.heard) <= WINDOW
+        rows.append((int(now), well, failed))
+    kept = [row for row in rows if row[0] > int(now) - WINDOW]
+    assert window.failed == sum(failed for _, _, failed in kept)
+    assert window.told == sum(well + failed for _, well, failed in kept)
+    assert len(window.heard) <= WINDOW
+    assert window.is_failing == (
+        window.failed >= max(ENOUGH, SHARE * window.told) and bool(window.failed)
+    )
+
+
+@given(st.integers(0, ENOUGH - 1), st.integers(0, 5))
+def test_few_failures_open_nothing_whatever_their_share(failed: int, well: int) -> None:
+    window = Window().add(well=well, failed=failed, now=0)
+    assert not window.is_failing
+
+
+@given(st.integers(ENOUGH, 10_000))
+def test_many_failures_open_only_where_they_are_half_of_all(failed: int) -> None:
+    assert Window().add(well=failed, failed=failed, now=0).is_failing
+    assert not Window().add(well=failed + 1, failed=failed, now=0).is_failing
+
+
+@given(st.integers(ENOUGH, 100), st.floats(0, 1e9))
+def test_what_failed_is_forgotten_after_the_window(failed: int, now: float) -> None:
+    window = Window().add(well=0, failed=failed, now=now)
+    assert window.is_failing
+    assert not window.add(well=0, failed=1, now=now + WINDOW).is_failing
 
 
 @given(st.integers(0, 10**6))
-def test_rests_grow_to_a_bound(failed: int) -> None:
-    one, next_one = rest(Why.FAILING, failed), rest(Why.FAILING, failed + 1)
-    assert one is not None and next_one is not None
-    assert FIRST_REST <= one <= next_one <= LONGEST_REST
-    assert rest(Why.MISCONFIGURED, failed) == MISCONFIGURED_REST
-    assert rest(Why.OPERATOR, failed) is None
+def test_a_rest_grows_up_to_the_longest(failed: int) -> None:
+    now, later = rest(Why.FAILING, failed), rest(Why.FAILING, failed + 1)
+    assert now is not None and later is not None
+    assert FIRST_REST <= now <= later <= LONGEST_REST
+    assert later in (2 * now, LONGEST_REST)
 
 
-def test_a_gate_that_never_moved_is_closed_and_sends_no_probe() -> None:
+def test_credentials_are_tried_once_a_minute_and_an_operators_gate_never() -> None:
+    assert {rest(Why.MISCONFIGURED, failed) for failed in range(9)} == {
+        MISCONFIGURED_REST
+    }
+    assert rest(Why.OPERATOR, 0) is None
+
+
+def test_a_probe_lives_longer_than_the_slowest_call_with_its_token() -> None:
+    slowest = timedelta(seconds=3 + 10)
+    assert PROBE > 2 * slowest
+
+
+def test_a_gate_that_never_moved_is_closed_and_wants_no_probe() -> None:
     gate = Gate(ProviderName.STRIPE)
     assert (gate.is_open, gate.probe_due) == (False, False)

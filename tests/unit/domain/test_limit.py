@@ -1,4 +1,4 @@
-"""A bucket never gives more than its rate allows."""
+"""A bucket never gives more than its rate and a burst, and wastes nothing."""
 
 from __future__ import annotations
 
@@ -6,44 +6,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.limit import BURST, Taken, burst, interval, pause, take
+from domain.limit import burst, interval, pause, take
 
-rates = st.floats(0.5, 1000)
-asks = st.lists(st.tuples(st.integers(1, 40), st.floats(0, 1)), max_size=40)
+rates = st.floats(0.1, 1000)
+#: Seconds since the last, tokens wanted, seconds to wait for them.
+asks = st.lists(
+    st.tuples(st.floats(0, 3), st.integers(0, 64), st.sampled_from([0.0, 0.25])),
+    min_size=1,
+    max_size=40,
+)
 
 
-@given(rates, st.floats(0, 1), asks)
-def test_no_more_than_a_burst_and_the_rate_is_ever_granted(
-    rate: float, within: float, asked: list[tuple[int, float]]
+@given(rates, asks)
+def test_no_stretch_of_time_sees_more_than_its_rate_and_one_burst(
+    rate: float, asked: list[tuple[float, int, float]]
 ) -> None:
-    full_for, now, granted = 0.0, 0.0, 0
-    for wanted, passed in asked:
-        full_for, now = max(0.0, full_for - passed), now + passed
-        taken = take(full_for, wanted=wanted, rate=rate, within=within)
+    now, full_until = 0.0, 0.0
+    calls: list[float] = []
+    for later, wanted, within in asked:
+        now += later
+        taken = take(
+            max(0.0, full_until - now), wanted=wanted, rate=rate, within=within
+        )
+        full_until = now + taken.full_for
         assert 0 <= taken.granted <= wanted
-        assert 0 <= taken.after <= within + 0.01
-        assert (taken.again_in > 0) or taken.granted == wanted or rate < 1 / within
-        granted, full_for = granted + taken.granted, taken.full_for
-        assert granted <= rate * (now + within + burst(rate)) + 1
+        assert taken.after <= within + 1e-3
+        calls += [now + taken.after] * taken.granted
+    for number, begin in enumerate(calls):
+        for count, end in enumerate(calls[number:], start=1):
+            # A group leaves together, once the last of its tokens is there.
+            allowed = (end - begin + 2 * burst(rate) + 0.25) * rate + 1
+            assert count <= allowed + 0.01
 
 
-@pytest.mark.parametrize("wanted", [1, 1000])
-def test_without_a_limit_all_is_granted_but_in_a_pause(wanted: int) -> None:
-    assert take(0.0, wanted=wanted, rate=0, within=0) == Taken(wanted, 0.0)
-    resting = pause(0.0, by=3.0, rate=0)
-    assert take(resting, wanted=wanted, rate=0, within=0).granted == 0
-    assert take(resting, wanted=wanted, rate=0, within=0).again_in == 3.0
+@given(rates, st.integers(1, 64))
+def test_a_full_rest_earns_a_burst_and_no_more(rate: float, wanted: int) -> None:
+    taken = take(0.0, wanted=wanted, rate=rate, within=0.0)
+    assert taken.granted == min(wanted, int(burst(rate) * rate + 0.01))
+    assert taken.granted >= 1
+    assert taken.after == pytest.approx(0, abs=1e-3)
 
 
-def test_a_pause_gives_nothing_until_it_ends() -> None:
-    resting = pause(0.0, by=3.0, rate=100)
-    assert take(resting, wanted=1, rate=100, within=0).granted == 0
-    assert take(resting - 3.1, wanted=1, rate=100, within=0).granted == 1
-    assert pause(99.0, by=3.0, rate=100) == 99.0
+@given(rates, st.floats(0, 100), st.integers(1, 64))
+def test_who_comes_again_when_told_gets_the_rest(
+    rate: float, full_for: float, wanted: int
+) -> None:
+    taken = take(full_for, wanted=wanted, rate=rate, within=0.25)
+    missing = wanted - taken.granted
+    if not missing:
+        assert taken.again_in == 0
+        return
+    left = max(0.0, taken.full_for - taken.again_in)
+    again = take(left, wanted=missing, rate=rate, within=0.0)
+    assert again.granted == min(missing, int(burst(rate) * rate + 0.01))
 
 
-def test_a_bucket_holds_a_token_at_least() -> None:
-    assert (burst(0), interval(0)) == (0.0, 0.0)
-    assert (burst(100), interval(100)) == (BURST, 0.01)
-    assert burst(0.5) == interval(0.5) == 2.0
-    assert take(0.0, wanted=2, rate=0.5, within=0).granted == 1
+@given(st.integers(0, 10_000))
+def test_without_a_limit_everything_is_granted_at_once(wanted: int) -> None:
+    taken = take(0.0, wanted=wanted, rate=0, within=0.0)
+    assert (taken.granted, taken.after, taken.full_for) == (wanted, 0, 0)
+
+
+@given(st.just(0.0) | rates, st.floats(0.5, 60), st.floats(0, 120))
+def test_a_pause_gives_nothing_until_it_ends_and_shortens_no_other(
+    rate: float, by: float, full_for: float
+) -> None:
+    paused = pause(full_for, by=by, rate=rate)
+    assert paused >= full_for
+    assert take(paused, wanted=9, rate=rate, within=0.0).granted == 0
+    left = max(0.0, paused - max(by, full_for))
+    later = take(left + 1e-9, wanted=1, rate=rate, within=interval(rate) + 1e-6)
+    assert later.granted == 1

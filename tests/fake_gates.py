@@ -1,0 +1,154 @@
+"""Implementers of the ports behind the gates, in memory; and who watches them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from domain.breaker import CHANGES, PROBE, Change, Gate, Position, Why, rest
+from domain.errors import StoreUnavailable
+from domain.submission import ProviderName
+
+
+class MemoryBreakers:
+    """Breakers. ``clock`` measures their rests; ``away`` cuts everybody off."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._gates = {name: Gate(name) for name in ProviderName}
+        self._lock = threading.Lock()
+        self.away = False
+        self.answers = threading.Event()  #: cleared: readers wait until it is set
+        self.answers.set()
+        self.reads = 0
+
+    def gates(self) -> Mapping[ProviderName, Gate]:
+        """See Breakers."""
+        self.reads += 1
+        self.answers.wait()
+        with self._answering():
+            return {name: self._seen(gate) for name, gate in self._gates.items()}
+
+    def open(
+        self,
+        provider: ProviderName,
+        *,
+        why: Why,
+        reason: str,
+        by: str,
+        probed: Gate | None = None,
+    ) -> Gate | None:
+        """See Breakers."""
+        with self._answering():
+            gate = self._gates[provider]
+            if probed is None and gate.is_open and not _outweighs(why, gate.why):
+                return None
+            if probed is not None and not _is_latest(probed, gate):
+                return None
+            failed = probed.failed + 1 if probed else 0
+            pause, now = rest(why, failed), self._clock()
+            again = gate.is_open and gate.why is why and why is not Why.OPERATOR
+            change = Change(Position.OPEN, why, reason, by, now)
+            return self._set(
+                replace(
+                    gate,
+                    position=Position.OPEN,
+                    why=why,
+                    reason=reason,
+                    by=by,
+                    since=gate.since if gate.is_open else now,
+                    probe_at=None if pause is None else now + pause,
+                    failed=failed,
+                    changes=gate.changes if again else _with(change, gate),
+                )
+            )
+
+    def close(
+        self,
+        provider: ProviderName,
+        *,
+        reason: str,
+        by: str,
+        probed: Gate | None = None,
+    ) -> Gate | None:
+        """See Breakers."""
+        with self._answering():
+            gate = self._gates[provider]
+            if not gate.is_open or (probed and not _is_latest(probed, gate)):
+                return None
+            change = Change(Position.CLOSED, None, reason, by, self._clock())
+            return self._set(
+                replace(
+                    gate,
+                    position=Position.CLOSED,
+                    why=None,
+                    reason=reason,
+                    by=by,
+                    since=change.at,
+                    probe_at=None,
+                    failed=0,
+                    changes=_with(change, gate),
+                )
+            )
+
+    def take_probe(self, provider: ProviderName) -> Gate | None:
+        """See Breakers."""
+        with self._answering():
+            gate = self._seen(self._gates[provider])
+            if not gate.probe_due:
+                return None
+            at = self._clock() + PROBE
+            return self._set(replace(gate, probe=gate.probe + 1, probe_at=at))
+
+    def _set(self, gate: Gate) -> Gate:
+        self._gates[gate.provider] = gate
+        return self._seen(gate)
+
+    def _seen(self, gate: Gate) -> Gate:
+        left = None if gate.probe_at is None else gate.probe_at - self._clock()
+        return replace(gate, probe_in=left)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        if self.away:
+            raise StoreUnavailable
+        with self._lock:
+            yield
+
+
+@dataclass(slots=True)
+class Counts:
+    """A GateWatch that remembers."""
+
+    opens: Counter[tuple[ProviderName, Why]] = field(default_factory=Counter)
+    probes: Counter[ProviderName] = field(default_factory=Counter)
+    waits: Counter[ProviderName] = field(default_factory=Counter)
+
+    def opened(self, provider: ProviderName, why: Why) -> None:
+        """See GateWatch."""
+        self.opens[provider, why] += 1
+
+    def probed(self, provider: ProviderName) -> None:
+        """See GateWatch."""
+        self.probes[provider] += 1
+
+    def put_off(self, provider: ProviderName, count: int) -> None:
+        """See GateWatch."""
+        self.waits[provider] += count
+
+
+def _outweighs(why: Why, stands: Why | None) -> bool:
+    return why is Why.OPERATOR or (why is Why.MISCONFIGURED and stands is Why.FAILING)
+
+
+def _is_latest(probed: Gate, gate: Gate) -> bool:
+    latest = gate.is_open and gate.probe == probed.probe
+    return latest and gate.why is not Why.OPERATOR
+
+
+def _with(change: Change, gate: Gate) -> tuple[Change, ...]:
+    return (*gate.changes, change)[-CHANGES:]

@@ -1,0 +1,1 @@
+"""The gates of several processes, on real servers and the simulators."""

@@ -1,0 +1,64 @@
+"""Workers that share an account stay below its limit, and everything is paid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from domain.states import Status
+from runtime.settings import Settings
+from runtime.stack.initialise import initialise
+from tests.contract.simulators.simulator_process import Simulator, simulator
+from tests.integration.gates.workers import fleet, submitted, work_off
+from tests.suites.samples import SHOP
+
+#: Calls a second that the simulated Stripe takes of an account.
+LIMIT = 60
+#: Payments: four seconds' worth.
+COUNT = 4 * LIMIT
+
+
+@pytest.fixture
+def limited() -> Iterator[Simulator]:
+    """A Stripe that takes LIMIT calls a second of an account."""
+    with simulator("stripe", "--rate-limit", str(LIMIT)) as running:
+        yield running
+
+
+def answered(simulated: Simulator, status: str) -> float:
+    """API calls that were answered with ``status``."""
+    text = requests.get(f"{simulated.url}/metrics", timeout=10).text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "simulator_requests_total"
+        and sample.labels["status"] == status
+    )
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_several_workers_stay_below_an_accounts_limit_and_everything_is_paid(
+    settings: Settings, limited: Simulator, gated: bool
+) -> None:
+    settings = replace(settings, stripe_api_base=limited.url, stripe_rate=LIMIT)
+    initialise(settings)
+    with fleet(settings, gated=gated) as workers:
+        began = time.monotonic()
+        ids = submitted(workers[0].store, COUNT)
+        work_off(ids, workers)
+        seconds = time.monotonic() - began
+        found = [workers[0].store.get(SHOP, one) for one in ids]
+    assert {one.status for one in found if one} == {Status.CAPTURED}
+    assert len(limited.movements()) == COUNT
+    refused = answered(limited, "429")
+    if gated:
+        assert refused <= COUNT / 100
+        assert seconds >= COUNT / LIMIT - 1, "a bucket holds one second's calls"
+    else:
+        assert refused > COUNT / 10, "the limit is one that they would pass"

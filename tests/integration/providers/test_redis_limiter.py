@@ -1,0 +1,132 @@
+"""The limiter that all workers share, and what is left of it without Redis."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from providers import limiter as module
+from providers.limiter import RedisLimiter
+from runtime.broker import connect_redis
+from runtime.settings import Settings
+from runtime.stack import embedded, processes
+from tests.suites.limiter import (
+    BURST,
+    RATES,
+    STRIPE,
+    LimiterSetup,
+    LimiterSuite,
+    limiter,
+)
+
+__all__ = ["limiter"]
+
+#: Workers that share what is left where Redis is away.
+WORKERS = 4
+
+
+class _Redis:
+    """Limiters on a real server; time passes by moving what is full."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._redis = connect_redis(settings)
+
+    def limiter(self) -> RedisLimiter:
+        redis = connect_redis(self.settings)
+        return RedisLimiter(redis, RATES, workers=lambda: WORKERS)
+
+    def pass_time(self, seconds: float) -> None:
+        for key in self._redis.scan_iter("payments:limit:*"):
+            self._redis.incrby(key, -int(seconds * 1_000_000))
+
+
+@pytest.fixture
+def setup(redis_database: str) -> LimiterSetup:
+    """Limiters with full buckets."""
+    return _Redis(replace(Settings(), redis_url=redis_database))
+
+
+class TestRedisLimiter(LimiterSuite):
+    """The suite of all limiters."""
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[embedded.Server]:
+    """A Redis of this test's own, described and not started."""
+    yield embedded.redis(tmp_path, processes.free_port())
+
+
+def test_many_processes_take_from_one_bucket(setup: LimiterSetup) -> None:
+    several = [setup.limiter() for _ in range(8)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(len(several)) as pool:
+        taken = list(pool.map(lambda one: one.take(STRIPE, 3, 0.0), several))
+    passed = time.monotonic() - began
+    granted = sum(one.granted for one in taken)
+    assert BURST <= granted <= BURST + 1 + passed * RATES[STRIPE]
+
+
+def test_a_pause_is_everybodys(setup: LimiterSetup) -> None:
+    one, other = setup.limiter(), setup.limiter()
+    one.pause(STRIPE, 30.0)
+    assert other.take(STRIPE, 1, 0.25).granted == 0
+
+
+def test_a_flushed_redis_costs_one_burst_and_a_bucket_leaves_nothing_behind(
+    setup: LimiterSetup, redis_database: str
+) -> None:
+    limiter, redis = setup.limiter(), Redis.from_url(redis_database)
+    limiter.take(STRIPE, BURST, 0.0)
+    redis.flushall()
+    redis.script_flush()
+    assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+    [key] = redis.keys("payments:limit:*")
+    remaining = redis.pttl(key)
+    assert isinstance(remaining, int) and 0 < remaining <= 251
+    redis.close()
+
+
+def test_without_redis_each_takes_its_share_and_asks_it_again_later(
+    own_redis: embedded.Server,
+) -> None:
+    settings = replace(Settings(), redis_url=own_redis.url)
+    now, counted = [1000.0], threading.Event()
+
+    def workers() -> int:
+        counted.set()
+        return WORKERS
+
+    limiter = RedisLimiter(
+        connect_redis(settings), RATES, workers=workers, clock=lambda: now[0]
+    )
+    with embedded.running(own_redis):
+        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+        assert not counted.is_set()
+    # A quarter of 20 a second: one at once, for no bucket holds less than one.
+    assert limiter.take(STRIPE, 32, 0.0).granted == 1
+    assert counted.is_set()
+    now[0] += module.REST / 2
+    assert limiter.take(STRIPE, 32, 0.0).granted == 1
+    with embedded.running(own_redis), Redis.from_url(own_redis.url) as redis:
+        redis.flushall()  # what was full when it ended may be so still
+        assert limiter.take(STRIPE, 32, 0.0).granted == 0, "it is left alone"
+        now[0] += module.REST
+        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+
+
+def test_a_pause_that_redis_did_not_hear_of_is_kept_here(
+    own_redis: embedded.Server,
+) -> None:
+    settings = replace(Settings(), redis_url=own_redis.url)
+    limiter = RedisLimiter(connect_redis(settings), RATES, workers=lambda: 1)
+    limiter.pause(STRIPE, 30.0)
+    taken = limiter.take(STRIPE, 1, 0.25)
+    assert taken.granted == 0 and taken.again_in > 25

@@ -1,0 +1,62 @@
+"""An account and the gates before it, as several processes have them; time by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from application.gate import SharedGates
+from domain.answer import Answer
+from domain.breaker import ENOUGH, Gate
+from domain.errors import NotSent, ProviderError
+from domain.submission import ProviderName
+from providers.limiter import LocalLimiter
+from tests.fake_gates import Counts, MemoryBreakers
+from tests.suites.samples import NOW
+
+STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
+AWAY = [NotSent()] * ENOUGH
+
+
+class Account:
+    """Stripe's account and its gates, as several processes have them; time by hand."""
+
+    def __init__(self, *, rate: float = 0.0) -> None:
+        self.passed = 0.0
+        self.breakers = MemoryBreakers(self.now)
+        self.limiter = LocalLimiter(
+            {STRIPE: rate, PAYPAL: 0.0}, clock=lambda: 1000 + self.passed
+        )
+        self.counts = Counts()
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.passed)
+
+    def pass_time(self, by: timedelta) -> None:
+        self.passed += by.total_seconds()
+
+    def gates(self, *, jitter: Callable[[], float] = lambda: 0.0) -> SharedGates:
+        """Those of one more process."""
+        return SharedGates(
+            breakers=self.breakers,
+            limiter=self.limiter,
+            watch=self.counts,
+            by="one",
+            jitter=jitter,
+            clock=lambda: 1000 + self.passed,
+            sleep=self.slept.append,
+        )
+
+    @property
+    def gate(self) -> Gate:
+        """Stripe's gate as it is kept."""
+        return self.breakers.gates()[STRIPE]
+
+
+def tried(gates: SharedGates, *outcomes: Answer | ProviderError) -> int:
+    """Asks for as many calls as ``outcomes`` and tells those; how many were granted."""
+    granted = gates.admit(STRIPE, len(outcomes)).granted
+    if granted:
+        gates.tell(STRIPE, outcomes[:granted])
+    return granted

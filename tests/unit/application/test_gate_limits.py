@@ -1,0 +1,50 @@
+"""How a gate keeps to what an account takes, and to what its provider asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from application.gate import LONGEST_PAUSE, PATIENCE, SOONEST
+from domain.breaker import ENOUGH
+from domain.errors import NotExecuted, ProviderError
+from tests.unit.application.account import STRIPE, Account
+
+
+def test_a_limited_account_waits_a_little_and_puts_the_others_off() -> None:
+    account = Account(rate=20)
+    gates = account.gates()
+    admission = gates.admit(STRIPE, 32)
+    assert admission.granted == 10
+    assert account.slept == [pytest.approx(PATIENCE)]
+    assert admission.again_in >= SOONEST
+    assert account.counts.waits == {STRIPE: 22}
+    assert not account.gate.is_open
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "seconds"),
+    [
+        ([NotExecuted("rate_limited", retry_after=timedelta(seconds=7))], 7),
+        ([NotExecuted("rate_limited"), NotExecuted("lock_timeout")], 1),
+        (
+            [NotExecuted("rate_limited", retry_after=timedelta(hours=1))],
+            LONGEST_PAUSE.total_seconds(),
+        ),
+    ],
+)
+def test_a_provider_that_wants_fewer_calls_gets_none_for_as_long_as_it_says(
+    outcomes: Sequence[ProviderError], seconds: float
+) -> None:
+    account = Account()
+    gates = account.gates()
+    for _ in range(ENOUGH):
+        gates.tell(STRIPE, outcomes)
+    assert not account.gate.is_open
+    admission = account.gates().admit(STRIPE, 5)
+    assert admission.granted == 0
+    assert admission.again_in == timedelta(seconds=seconds)
+    account.pass_time(timedelta(seconds=seconds))
+    assert gates.admit(STRIPE, 5).granted == 5
