@@ -13,6 +13,7 @@ from typing import Final
 from application.ports import Gates, PaymentStore, Provider
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from domain.looking import is_correction
 from domain.operation import Act, Operation
 from domain.outcome import ESCALATION, escalate
 from domain.payment import Payment
@@ -42,6 +43,7 @@ class Settled:
     payment: Payment
     operation: Operation
     answer: str  #: the verdict, or the code of the error that stood in its place
+    corrected: bool = False  #: a later fact moved what was final
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,13 @@ def _call(payment: Payment, tools: Tools) -> Outcome:
     """One provider call; an error that nobody foresaw leaves the outcome unknown."""
     if tools.stopping.is_set():
         return NotSent("worker_stopping")
-    if tools.clock() > payment.updated_at + _CALL_WITHIN:
+    claim = payment.claim
+    if claim is None or tools.clock() > claim.at + _CALL_WITHIN:
         return NotSent("claim_too_old")
     try:
         provider = tools.providers[payment.submission.provider]
-        look = payment.claim is not None and payment.claim.act is Act.LOOK
-        return provider.look(payment) if look else provider.send(payment)
+        looks = claim.act is Act.LOOK
+        return provider.look(payment) if looks else provider.send(payment)
     except ProviderError as error:
         return error
     except Exception:
@@ -155,15 +158,16 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
     outcomes = {payment.id: outcome for payment, outcome in group}
     worked_on = {payment.id: payment.working.id for payment, _ in group}
     left, done = [payment for payment, _ in group], list[Payment]()
+    corrected = set[str]()
     for _ in range(_SETTLES):
         now = tools.clock()
-        stored = tools.store.settle_many(
-            [
-                settle(one, outcomes[one.id], now=now, jitter=tools.jitter())
-                for one in left
-            ]
-        )
+        steps = [
+            settle(one, outcomes[one.id], now=now, jitter=tools.jitter())
+            for one in left
+        ]
+        stored = tools.store.settle_many(steps)
         done += stored
+        corrected.update(one.id for one in steps if is_correction(one))
         written = {payment.id for payment in stored}
         missed = [payment for payment in left if payment.id not in written]
         left = tools.store.held(missed) if missed else []
@@ -174,7 +178,12 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
         log.warning("lease_lost", extra={"payment": lost})
     _tell_gates(group, tools)
     return [
-        Settled(one, one.operation(worked_on[one.id]), _named(outcomes[one.id]))
+        Settled(
+            payment=one,
+            operation=one.operation(worked_on[one.id]),
+            answer=_named(outcomes[one.id]),
+            corrected=one.id in corrected,
+        )
         for one in done
     ]
 

@@ -17,12 +17,20 @@ from domain.states import CORRECTIONS, TRANSITIONS, State, Trigger
 #: States in which a look was due by itself; in others somebody asked for it.
 _BY_ITSELF: Final = frozenset({State.UNKNOWN, State.PENDING})
 
+#: The event of a final operation that a later fact has moved.
+_CORRECTION: Final = "operation.corrected"
+
 #: An authorization that should have ended and has not is asked of this often.
 _STILL_HELD: Final = timedelta(hours=1)
 #: Then a person finds out why. What a capture that nobody knows of took looks so too.
 _HELD_FOR: Final = timedelta(days=3)
 
 _ENDED: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
+
+
+def is_correction(step: Payment) -> bool:
+    """Whether a step moved what was final."""
+    return any(event.type == _CORRECTION for event in step.news)
 
 
 def looked(
@@ -181,7 +189,7 @@ def _seen_again(
     corrected = replace(as_answered(operation, answer, now=now), state=after)
     told = payment.told_of(
         corrected,
-        "operation.corrected",
+        _CORRECTION,
         now=now,
         was=operation.state,
         data=said(answer),

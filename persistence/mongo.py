@@ -10,7 +10,7 @@ from typing import Any, Final
 import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -27,6 +27,9 @@ OPERATION_TIMEOUT: Final = 4.0
 PING_TIMEOUT: Final = 1.0
 #: Connections a process may open: more than the threads that use them at once.
 POOL: Final = 100
+
+#: MongoDB's error code.
+_DUPLICATE_KEY: Final = 11000
 
 PAYMENT_INDEXES: Final = [
     IndexModel(
@@ -146,3 +149,14 @@ def answering() -> Iterator[None]:
     except PyMongoError as error:
         log.warning("store_unavailable", extra={"error": type(error).__name__})
         raise StoreUnavailable from error
+
+
+def duplicates(error: BulkWriteError) -> set[int]:
+    """The places whose key was taken. Raises the error where it is about more."""
+    details = error.details
+    if details.get("writeConcernErrors"):
+        raise error
+    failed = details["writeErrors"]
+    if any(one["code"] != _DUPLICATE_KEY for one in failed):
+        raise error
+    return {one["index"] for one in failed}

@@ -23,13 +23,12 @@ from domain.errors import (
 from domain.payment import BELL_GRACE, LEASE, Payment
 from domain.submission import Mode
 from persistence.codec import Document, decode, encode, news, progress
-from persistence.mongo import answering
+from persistence.mongo import answering, duplicates
 from persistence.reads import MongoReads, of
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
 
-_DUPLICATE_KEY: Final = 11000
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 #: The server's clock plus some milliseconds: leases are never measured by a worker's.
@@ -90,7 +89,7 @@ class MongoPayments(MongoReads):
             try:
                 self._payments.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                taken = _duplicates(error)
+                taken = duplicates(error)
         return [
             self._earlier(payment) if place in taken else _told(payment)
             for place, payment in enumerate(payments)
@@ -290,14 +289,3 @@ def _written(payment: Payment) -> Payment:
 def _told(payment: Payment) -> Payment:
     told = payment.told + len(payment.news)
     return replace(payment, told=told, news=())
-
-
-def _duplicates(error: BulkWriteError) -> set[int]:
-    """The places whose key was taken. Raises the error where it is about more."""
-    details = error.details
-    if details.get("writeConcernErrors"):
-        raise error
-    failed = details["writeErrors"]
-    if any(one["code"] != _DUPLICATE_KEY for one in failed):
-        raise error
-    return {one["index"] for one in failed}

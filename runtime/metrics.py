@@ -43,6 +43,12 @@ SETTLED: Final = Counter(
     ["provider", "operation", "state"],
     registry=REGISTRY,
 )
+CORRECTIONS: Final = Counter(
+    "payments_corrections_total",
+    "Final operations that a later fact from the provider has moved",
+    ["provider", "operation"],
+    registry=REGISTRY,
+)
 ATTEMPTS: Final = Counter(
     "payments_attempts_total",
     "Provider attempts by what came back",

@@ -1,239 +1,30 @@
-"""Implementers of the ports in memory: small, exact, and safe between threads."""
+"""Implementers of the ports in memory: small, exact, and safe between threads.
+
+The store, which is larger, is in ``memory_store``.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
-from application.ports import Admission, Query, Scope
+from application.ports import Admission
 from domain.answer import Answer, Verdict
 from domain.errors import (
-    IdempotencyMismatch,
     InvalidPayment,
     NeedsReview,
     OutcomeUnknown,
     ProviderError,
     QueueUnavailable,
-    ReferenceInProgress,
-    StoreUnavailable,
 )
 from domain.money import Money
 from domain.operation import Kind, Operation, Send
-from domain.payment import BELL_GRACE, LEASE, Event, Payment
+from domain.payment import Payment
 from domain.submission import ProviderName
-
-
-@dataclass(slots=True)
-class _Row:
-    """A payment as it is stored; while it is held, ``due_at`` is the lease's end."""
-
-    payment: Payment
-    timeline: tuple[Event, ...]
-    due_at: datetime | None
-    holder: str | None = None
-
-
-@dataclass(slots=True)
-class _Table:
-    """What the stores of several holders share."""
-
-    rows: dict[str, _Row] = field(default_factory=dict)
-    keys: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
-    guards: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    away: bool = False
-
-
-class MemoryStore:
-    """A PaymentStore. ``clock`` measures its leases; ``away`` cuts everybody off."""
-
-    def __init__(
-        self,
-        clock: Callable[[], datetime],
-        *,
-        holder: str = "one",
-        table: _Table | None = None,
-    ) -> None:
-        self._clock = clock
-        self._holder = holder
-        self._table = table or _Table()
-
-    def held_by(self, holder: str) -> MemoryStore:
-        """The same payments as another process sees them."""
-        return MemoryStore(self._clock, holder=holder, table=self._table)
-
-    @property
-    def table(self) -> _Table:
-        """What it shares with the stores of other holders."""
-        return self._table
-
-    @property
-    def away(self) -> bool:
-        """Whether the database cannot be reached."""
-        return self._table.away
-
-    @away.setter
-    def away(self, away: bool) -> None:
-        self._table.away = away
-
-    def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            return [self._insert(payment, rows) for payment in payments]
-
-    def amend(self, payment: Payment) -> Payment | None:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            row = rows.get(payment.id)
-            if row is None or row.payment.version != payment.version:
-                return None
-            for one in payment.operations:
-                key = _key(payment, one.origin.idempotency_key)
-                if self._table.keys.setdefault(key, payment.id) != payment.id:
-                    raise IdempotencyMismatch
-            return self._store(row, payment, held=row.holder is not None)
-
-    def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """See PaymentStore."""
-        now = self._clock()
-        with self._rows() as rows:
-            known = [rows[one] for one in dict.fromkeys(ids) if one in rows]
-            return [
-                row.payment
-                for row in known
-                if row.due_at is not None
-                and row.due_at <= (now if row.holder else now + BELL_GRACE)
-            ]
-
-    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
-        """See PaymentStore."""
-        now = self._clock()
-        with self._rows() as rows:
-            for row in (rows[one] for one in ids if one in rows):
-                free = row.holder is None or (row.due_at and row.due_at <= now)
-                if row.due_at is not None and free:
-                    row.due_at = now + by
-
-    def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-        return self._write(payments, lease=True)
-
-    def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-        return self._write(payments, lease=False)
-
-    def held(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
-        fences = {one.id: one.claim.fence for one in payments if one.claim}
-        with self._rows() as rows:
-            now = [rows[one].payment for one in fences if one in rows]
-        return [one for one in now if one.claim and one.claim.fence == fences[one.id]]
-
-    def renew(self, ids: Sequence[str]) -> None:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            for row in (rows[one] for one in ids if one in rows):
-                if row.holder == self._holder:
-                    row.due_at = self._clock() + LEASE
-
-    def due_ids(self, limit: int) -> list[str]:
-        """See PaymentStore."""
-        now = self._clock()
-        with self._rows() as rows:
-            due = [
-                (row.due_at, row.payment.id)
-                for row in rows.values()
-                if row.due_at is not None and row.due_at <= now
-            ]
-        return [one for _, one in sorted(due)][:limit]
-
-    def next_due(self) -> datetime | None:
-        """When work is owed next, or a lease ends; None where nothing is owed."""
-        with self._rows() as rows:
-            due = [row.due_at for row in rows.values() if row.due_at is not None]
-        return min(due, default=None)
-
-    def get(self, scope: Scope, payment_id: str) -> Payment | None:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            row = rows.get(payment_id)
-            return row.payment if row and _is_of(scope, row.payment) else None
-
-    def page(self, scope: Scope, query: Query) -> list[Payment]:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            found = [
-                row.payment
-                for row in rows.values()
-                if _is_of(scope, row.payment) and _matches(query, row.payment)
-            ]
-        return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
-
-    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            row = rows.get(payment_id)
-            return list(row.timeline) if row and _is_of(scope, row.payment) else None
-
-    def everything(self) -> list[Payment]:
-        """Every payment, for those who see all merchants'."""
-        with self._rows() as rows:
-            return [row.payment for row in rows.values()]
-
-    def settled(self, ids: Sequence[str]) -> set[str]:
-        """See PaymentStore."""
-        with self._rows() as rows:
-            working = {one for one in ids if one in rows and not _done(rows[one])}
-        return set(ids) - working
-
-    def _insert(self, payment: Payment, rows: dict[str, _Row]) -> Payment:
-        key = _key(payment, payment.first.origin.idempotency_key)
-        if key in self._table.keys:
-            return rows[self._table.keys[key]].payment
-        if payment.guarding:
-            guard = _key(payment, payment.submission.reference)
-            if guard in self._table.guards:
-                raise ReferenceInProgress(self._table.guards[guard])
-            self._table.guards[guard] = payment.id
-        stored = _told(payment)
-        rows[payment.id] = _Row(stored, payment.news, payment.due_at)
-        self._table.keys[key] = payment.id
-        return stored
-
-    def _write(self, payments: Sequence[Payment], *, lease: bool) -> list[Payment]:
-        written = []
-        with self._rows() as rows:
-            for payment in payments:
-                row = rows.get(payment.id)
-                if row is None or row.payment.version != payment.version:
-                    continue
-                held = lease and payment.claim is not None
-                row.holder = self._holder if held else None
-                row.due_at = self._clock() + LEASE if held else None
-                written.append(self._store(row, payment, held=held))
-        return written
-
-    def _store(self, row: _Row, payment: Payment, *, held: bool) -> Payment:
-        stored = replace(_told(payment), version=payment.version + 1)
-        row.payment, row.timeline = stored, row.timeline + payment.news
-        if not held:
-            row.due_at = payment.due_at
-        guard = _key(payment, payment.submission.reference)
-        if self._table.guards.get(guard) == payment.id and not payment.guarding:
-            del self._table.guards[guard]
-        return stored
-
-    @contextmanager
-    def _rows(self) -> Iterator[dict[str, _Row]]:
-        if self._table.away:
-            raise StoreUnavailable
-        with self._table.lock:
-            yield self._table.rows
 
 
 class MemoryQueue:
@@ -353,35 +144,6 @@ class ScriptedProvider:
             if answer.moved is not None:
                 self.ledger[key] = Movement(payment.id, answer.moved)
         return self._decided.get(key)
-
-
-def _told(payment: Payment) -> Payment:
-    told = payment.told + len(payment.news)
-    return replace(payment, told=told, news=())
-
-
-def _is_of(scope: Scope, payment: Payment) -> bool:
-    return (payment.merchant, payment.mode) == (scope.merchant, scope.mode)
-
-
-def _matches(query: Query, payment: Payment) -> bool:
-    asked, made = payment.submission, payment.created_at
-    return (
-        query.status in (None, payment.status)
-        and query.provider in (None, asked.provider)
-        and query.reference in (None, asked.reference)
-        and (query.created_from is None or made >= query.created_from)
-        and (query.created_before is None or made < query.created_before)
-        and (query.before is None or payment.id < query.before)
-    )
-
-
-def _key(payment: Payment, name: str | None) -> tuple[str, str, str | None]:
-    return payment.merchant, payment.mode, name
-
-
-def _done(row: _Row) -> bool:
-    return row.payment.settled
 
 
 class Ungated:

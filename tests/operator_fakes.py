@@ -12,7 +12,7 @@ from domain.errors import StoreUnavailable
 from domain.payment import Payment
 from domain.replaying import Came, Item, ReplaySet, Search, Stage
 from domain.submission import Mode
-from tests.fakes import MemoryStore
+from tests.memory_store import MemoryStore
 
 
 class MemoryView:

@@ -51,7 +51,6 @@ _JOB = (
     "role_not_allowed",
     "body_too_large",
     "content_type_not_supported",
-    "invalid_payment",
     "card_number_refused",
     "idempotency_key_reused",
 )
@@ -107,7 +106,7 @@ def _payment_calls(payments: Payments, follow_ups: FollowUps) -> list[Call]:
             "/v1/payments",
             payments.submit,
             answers={202: answers.Payment},
-            problems=(*_KEYED, *_JOB, "reference_in_progress"),
+            problems=(*_KEYED, *_JOB, "invalid_payment", "reference_in_progress"),
             takes={"header": SubmitHeaders, "body": PaymentRequest},
             headers={202: _ACCEPTED},
         ),
@@ -162,7 +161,10 @@ def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
             f"{one}/{name}",
             view,
             answers={202: answers.Payment},
-            problems=(*_KEYED, *_JOB, "payment_not_found", "conflict"),
+            problems=(
+                *(*_KEYED, *_JOB),
+                *("invalid_request", "payment_not_found", "conflict"),
+            ),
             takes={"path": PaymentPath, "header": SubmitHeaders, "body": model},
             headers={202: _ACCEPTED},
         )

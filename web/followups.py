@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import flask
 from flask import Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from application import accept
 from application.ports import Scope
@@ -19,7 +19,6 @@ from domain.payment import Payment
 from runtime.container import WebServices
 from web import auth, parsing
 from web.payments import accepted_answer, check_id, origin_of
-from web.problems import invalid
 from web.schemas import CaptureRequest, RefundRequest, VoidRequest
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -70,13 +69,9 @@ class FollowUps:
         """What was asked for, and by whom."""
         scope = auth.may_submit(flask.request, self.services)
         key = parsing.idempotency_key(flask.request)
-        body = parsing.json_object(flask.request, optional=True)
+        asked = parsing.body(flask.request, model, optional=True)
         check_id(payment_id)
-        try:
-            asked = model.model_validate(body)
-        except ValidationError as error:
-            raise invalid(error, "invalid_payment") from None
-        named = {**body, "kind": kind.value, "payment": payment_id}
+        named = {**asked.model_dump(), "kind": kind.value, "payment": payment_id}
         return asked, _Job(scope, origin_of(key, named, self.services))
 
     def _accepted(

@@ -54,9 +54,11 @@ def _tell(settled: Settled, services: WorkerServices) -> None:
     if operation.ended:
         seconds = (payment.updated_at - operation.owed_from).total_seconds()
         metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
-    say = log.error if operation.state in STUCK else log.info
-    say(
-        "attempt_settled",
+    if settled.corrected:
+        metrics.CORRECTIONS.labels(provider, operation.kind).inc()
+    wrong = settled.corrected or operation.state in STUCK
+    (log.error if wrong else log.info)(
+        "operation_corrected" if settled.corrected else "attempt_settled",
         payment=payment.id,
         merchant=payment.merchant,
         request_id=operation.origin.request_id,

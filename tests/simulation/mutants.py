@@ -21,7 +21,12 @@ from rich.table import Table
 ROOT: Final = Path(__file__).parents[2]
 #: What a copy is made of.
 _COPIED: Final = ("application", "domain", "tests/simulation", "tests/suites")
-_FILES: Final = ("tests/__init__.py", "tests/fakes.py", "tests/operator_fakes.py")
+_FILES: Final = (
+    "tests/__init__.py",
+    "tests/fakes.py",
+    "tests/memory_store.py",
+    "tests/operator_fakes.py",
+)
 
 #: Random histories that a mutant may live through before it counts as not caught. Most
 #: die within some hundred, the last within some thousand; seconds only end a hang.
@@ -52,21 +57,21 @@ class Verdict:
 MUTANTS: Final = (
     Mutant(
         "claims and settles without a fence",
-        "tests/fakes.py",
+        "tests/memory_store.py",
         "                if row is None or row.payment.version != payment.version:\n"
         "                    continue",
         "                if row is None:\n                    continue",
     ),
     Mutant(
         "requests appended without a fence",
-        "tests/fakes.py",
+        "tests/memory_store.py",
         "            if row is None or row.payment.version != payment.version:\n"
         "                return None",
         "            if row is None:\n                return None",
     ),
     Mutant(
         "an answer settled after the lease was lost",
-        "tests/fakes.py",
+        "tests/memory_store.py",
         "if one.claim and one.claim.fence == fences[one.id]]",
         "if one.claim]",
     ),

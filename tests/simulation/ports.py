@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from application.ports import Query, Scope
 from domain.errors import StoreUnavailable
 from domain.payment import Event, Payment
-from tests.fakes import MemoryQueue, MemoryStore
+from tests.fakes import MemoryQueue
+from tests.memory_store import MemoryStore
 from tests.simulation.chance import Chance
 from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Scheduler

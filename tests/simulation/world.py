@@ -10,7 +10,8 @@ from application.attempt import Tools, run
 from application.recover import dispatch_due
 from domain.errors import QueueUnavailable, StoreUnavailable
 from domain.submission import ProviderName
-from tests.fakes import MemoryQueue, MemoryStore, Ungated
+from tests.fakes import MemoryQueue, Ungated
+from tests.memory_store import MemoryStore
 from tests.simulation.chance import Chance, Healthy
 from tests.operator_fakes import MemoryReplays
 from tests.simulation.oracle import Oracle

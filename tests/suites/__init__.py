@@ -5,6 +5,7 @@ import pytest
 pytest.register_assert_rewrite(
     "tests.suites.payment_store",
     "tests.suites.payment_reads",
+    "tests.suites.payment_requests",
     "tests.suites.setup",
     "tests.suites.replays",
     "tests.suites.breakers",

@@ -10,37 +10,33 @@ from typing import Final
 import pytest
 
 from application.ports import PaymentStore, Query, Scope
-from domain.answer import Answer, NextAction, Verdict
-from domain.errors import IdempotencyMismatch, NotExecuted, ReferenceInProgress
-from domain.money import Money
+from domain.answer import NextAction
+from domain.errors import NotExecuted
 from domain.operation import Hold, HoldEnd, Origin
 from domain.settling import settle
 from domain.outcome import escalate
 from domain.sending import released
-from domain.payment import BELL_GRACE, LEASE, Payment
-from domain.requests import refund, void
+from domain.payment import BELL_GRACE, LEASE
 from domain.states import State, Status
-from domain.submission import Guard, Mode
+from domain.submission import Mode
 from tests.fakes import pay
 from tests.suites.payment_reads import PaymentReadsSuite
+from tests.suites.payment_requests import PaymentRequestsSuite
 from tests.suites.samples import (
     DECLINE,
     PRICE,
     SHOP,
-    origin,
     payment,
     sending,
     submission,
 )
-from tests.suites.setup import Setup, claimed, ids_of
+from tests.suites.setup import TICK, Setup, claimed, ids_of
 
-#: The resolution of stored times.
-TICK: Final = timedelta(milliseconds=1)
 #: Longer than any test runs, shorter than any lease.
 MOMENT: Final = timedelta(seconds=5)
 
 
-class PaymentStoreSuite(PaymentReadsSuite):
+class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite):
     """Its subclass's module has a fixture ``setup`` and imports ``store``."""
 
     def test_a_new_payment_comes_back_as_it_was_given(
@@ -303,155 +299,3 @@ class PaymentStoreSuite(PaymentReadsSuite):
         longest = [payment(number).id for number in (2, 1, 3)]
         assert store.due_ids(10) == longest
         assert store.due_ids(2) == longest[:2]
-
-    def test_what_is_put_off_is_due_later_without_a_step(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
-        store.put_off([new.id], timedelta(minutes=1))
-        assert store.load_due([new.id]) == []
-        setup.pass_time(timedelta(minutes=1))
-        assert store.load_due([new.id]) == [new]
-
-    def test_what_somebody_holds_or_nobody_owes_is_not_put_off(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        held = claimed(store, setup, number=1)
-        done = claimed(store, setup, number=2)
-        store.settle_many([settle(done, DECLINE, now=setup.now(), jitter=0)])
-        store.put_off([held.id, done.id], timedelta(minutes=5))
-        setup.pass_time(LEASE + TICK)
-        assert setup.store("two").due_ids(10) == [held.id]
-
-    def test_a_request_to_a_held_payment_keeps_the_lease_and_the_settle_finds_it(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        held, web = _refunding(store, setup), setup.store("web")
-        found = web.get(SHOP, held.id)
-        assert found is not None
-        more = refund(
-            found, amount=7, target=None, id="op_2", origin=origin(), now=setup.now()
-        )
-        assert web.amend(more) is not None
-        assert setup.store("two").load_due([held.id]) == []
-        back = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"refund": "re_1"})
-        late = settle(held, back, now=setup.now(), jitter=0)
-        assert store.settle_many([late]) == []
-        [fresh] = store.held([held])
-        [done] = store.settle_many([settle(fresh, back, now=setup.now(), jitter=0)])
-        assert store.get(SHOP, held.id) == done
-        assert (done.refunded, done.refund_reserved) == (5, 7)
-        assert store.held([held]) == []
-        assert [event.seq for event in store.timeline(SHOP, held.id) or ()] == [
-            *range(1, 8)
-        ]
-        assert ids_of(setup.store("two").load_due([held.id])) == [held.id]
-
-    def test_what_was_taken_over_is_held_by_nobody_else(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        won = claimed(store, setup)
-        setup.pass_time(LEASE + TICK)
-        other = setup.store("two")
-        [found] = other.load_due([won.id])
-        now = setup.now()
-        other.claim_many([sending(released(found, now=now), now=now)])
-        assert store.held([won]) == []
-
-    def test_a_request_to_a_payment_that_moved_on_changes_nothing(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        paid = _paid(store, setup)
-        wanted = refund(
-            paid, amount=5, target=None, id="op_r", origin=origin(), now=setup.now()
-        )
-        assert store.amend(wanted) is not None
-        assert store.amend(wanted) is None
-        stored = store.get(SHOP, paid.id)
-        assert stored is not None
-        assert len(stored.operations) == 2
-        assert ids_of(store.load_due([paid.id])) == [paid.id]
-
-    def test_a_payment_that_was_called_off_can_be_read(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        [new] = store.insert_many([payment(now=setup.now())])
-        wanted = void(new, id="op_v", origin=origin(), now=setup.now())
-        stored = store.amend(wanted)
-        assert stored is not None
-        assert [one.amount for one in stored.operations] == [1999, 0]
-        assert store.get(SHOP, new.id) == stored
-
-    def test_a_key_of_another_payment_is_refused(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        paid = _paid(store, setup)
-        store.insert_many([payment(2, key="taken", now=setup.now())])
-        wanted = refund(
-            paid,
-            amount=5,
-            target=None,
-            id="op_r",
-            origin=origin("taken"),
-            now=setup.now(),
-        )
-        with pytest.raises(IdempotencyMismatch):
-            store.amend(wanted)
-        assert store.get(SHOP, paid.id) == paid
-
-    def test_a_key_of_a_refund_answers_with_the_refunds_payment(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        paid = _paid(store, setup)
-        store.amend(
-            refund(
-                paid,
-                amount=5,
-                target=None,
-                id="op_r",
-                origin=origin("k"),
-                now=setup.now(),
-            )
-        )
-        [found] = store.insert_many([payment(2, key="k", now=setup.now())])
-        assert found.id == paid.id
-
-    def test_one_payment_of_a_reference_stands_in_the_way_of_the_next(
-        self, store: PaymentStore, setup: Setup
-    ) -> None:
-        asked = submission(reference="r", guard=Guard.UNFINISHED)
-        first = payment(1, asked=asked, now=setup.now())
-        [stored] = store.insert_many([first])
-        with pytest.raises(ReferenceInProgress) as refused:
-            store.insert_many([payment(2, asked=asked, now=setup.now())])
-        assert refused.value.payment == first.id
-        assert store.insert_many([first]) == [stored], "its own request may come again"
-        unguarded = submission(reference="r")
-        store.insert_many([payment(3, asked=unguarded, now=setup.now())])
-        [won] = store.claim_many([sending(stored, now=setup.now())])
-        store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
-        [next_one] = store.insert_many([payment(4, asked=asked, now=setup.now())])
-        assert next_one.id == payment(4).id
-
-
-def _paid(store: PaymentStore, setup: Setup) -> Payment:
-    """A payment whose charge has succeeded."""
-    won = claimed(store, setup)
-    [paid] = store.settle_many([settle(won, pay(won), now=setup.now(), jitter=0)])
-    return paid
-
-
-def _refunding(store: PaymentStore, setup: Setup) -> Payment:
-    """A charged payment, of which ``store`` is giving a part back."""
-    asked = refund(
-        _paid(store, setup),
-        amount=5,
-        target=None,
-        id="op_1",
-        origin=origin("k-1"),
-        now=setup.now(),
-    )
-    amended = store.amend(asked)
-    assert amended is not None
-    [held] = store.claim_many([sending(amended, now=setup.now())])
-    return held

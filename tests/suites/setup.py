@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 import pytest
 
@@ -12,6 +12,9 @@ from application.ports import PaymentStore
 from tests.suites.samples import sending
 from domain.payment import Payment
 from tests.suites.samples import payment
+
+#: The resolution of stored times.
+TICK: Final = timedelta(milliseconds=1)
 
 
 class Setup(Protocol):

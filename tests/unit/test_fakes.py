@@ -15,14 +15,8 @@ from domain.errors import (
 )
 from tests.suites.samples import sending
 from domain.payment import Payment
-from tests.fakes import (
-    LOSE_ANSWER,
-    LOSE_REQUEST,
-    Act,
-    MemoryQueue,
-    MemoryStore,
-    ScriptedProvider,
-)
+from tests.fakes import LOSE_ANSWER, LOSE_REQUEST, Act, MemoryQueue, ScriptedProvider
+from tests.memory_store import MemoryStore
 from tests.suites.payment_store import PaymentStoreSuite
 from tests.suites.samples import DECLINE, NOW, payment
 from tests.suites.setup import Setup, store

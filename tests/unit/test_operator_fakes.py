@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.operator_fakes import MemoryReplays, MemoryView
 from tests.suites.replays import Office, OperatorSuite
 from tests.suites.samples import NOW

@@ -11,10 +11,12 @@ import pytest
 
 from application.attempt import Settled, Tools, run
 from application.ports import Provider
+from domain.operation import Send
 from domain.payment import Payment
 from domain.submission import ProviderName
-from tests.fakes import Act, MemoryQueue, MemoryStore, Ungated, ScriptedProvider
-from tests.suites.samples import NOW, SHOP
+from tests.fakes import Act, MemoryQueue, Ungated, ScriptedProvider
+from tests.memory_store import MemoryStore
+from tests.suites.samples import NOW, SHOP, sending
 
 
 @dataclass
@@ -84,3 +86,15 @@ def calls() -> Iterator[ThreadPoolExecutor]:
 def world(calls: ThreadPoolExecutor) -> World:
     """A fresh world."""
     return World(calls)
+
+
+def die_after_the_call(world: World, payment_id: str) -> Send:
+    """A worker claims, sends, and is gone before it settles."""
+    dying = world.store.held_by("dead")
+    [found] = dying.load_due([payment_id])
+    body = world.provider.prepare(found, found.first)
+    sent = sending(found, now=world.now, body=body)
+    [won] = dying.claim_many([sent])
+    world.provider.send(won)
+    assert won.first.send is not None
+    return won.first.send

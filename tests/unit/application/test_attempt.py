@@ -19,19 +19,18 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.sending import looking, window_of
-from domain.operation import Kind, Send
+from domain.sending import window_of
+from domain.operation import Kind
 from domain.payment import LEASE, Payment
 from domain.requests import refund
 from domain.states import State, Status
-from domain.submission import CaptureMethod, ProviderName
+from domain.submission import ProviderName
 from tests.fakes import (
     LOSE_ANSWER,
     LOSE_REQUEST,
     UNPREPARABLE,
     Act,
     ScriptedProvider,
-    pay,
 )
 from tests.suites.samples import (
     DECLINE,
@@ -39,10 +38,9 @@ from tests.suites.samples import (
     SHOP,
     origin,
     payment,
-    sending,
     submission,
 )
-from tests.unit.application.conftest import World
+from tests.unit.application.conftest import World, die_after_the_call
 
 WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
 #: Past the grace, the first retries and any lease.
@@ -135,7 +133,7 @@ def test_what_was_proven_not_executed_keeps_its_key_too(world: World) -> None:
 
 def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
     [one] = world.insert(payment())
-    send = _die_after_the_call(world, one)
+    send = die_after_the_call(world, one)
     world.now += LEASE
     world.attempt(one)
     first, second = world.provider.sends
@@ -150,54 +148,6 @@ def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
         "attempt.sent",
         "attempt.answered",
     ]
-
-
-def test_after_the_window_only_a_look_is_made_and_it_settles_the_payment(
-    world: World,
-) -> None:
-    world.script(LOSE_ANSWER)
-    [one] = world.insert(payment())
-    world.attempt(one)
-    world.now += WINDOW
-    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
-    assert len(world.provider.sends) == 1
-    assert world.provider.looks == [world.stored(one).first.id]
-    assert world.stored(one).captured == 1999
-
-
-def test_a_dead_workers_send_beyond_its_window_is_looked_for(world: World) -> None:
-    [one] = world.insert(payment())
-    _die_after_the_call(world, one)
-    world.now += WINDOW
-    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
-    assert len(world.provider.sends) == 1
-
-
-def test_what_never_arrived_is_sent_under_a_new_key_once_a_look_has_proven_it(
-    world: World,
-) -> None:
-    world.script(LOSE_REQUEST)
-    [one] = world.insert(payment())
-    world.attempt(one)
-    world.now += WINDOW
-    assert world.attempt(one)[one].answer == Verdict.ABSENT
-    assert world.stored(one).first.state is State.RETRYING
-    world.now += LATER
-    world.attempt(one)
-    assert [send.key[-2:] for send in world.provider.sends] == ["-1", "-2"]
-    assert len(world.provider.ledger) == 1
-
-
-def test_a_dead_workers_look_is_made_again(world: World) -> None:
-    world.script(LOSE_ANSWER)
-    [one] = world.insert(payment())
-    world.attempt(one)
-    world.now += WINDOW
-    dying = world.store.held_by("dead")
-    [found] = dying.load_due([one])
-    dying.claim_many([looking(found, found.first, now=world.now)])
-    world.now += LEASE
-    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
 
 
 def test_a_request_that_comes_during_the_call_loses_neither(world: World) -> None:
@@ -263,23 +213,6 @@ class _Stopped(Executor):
         return future
 
 
-def test_a_hold_is_warned_of_and_its_end_is_asked_for(world: World) -> None:
-    asked = replace(submission(), capture=CaptureMethod.MANUAL)
-    world.script(Act(lambda one: replace(pay(one), expires_at=NOW + DAY * 7)))
-    [one] = world.insert(payment(asked=asked))
-    world.attempt(one)
-    assert world.stored(one).status is Status.AUTHORIZED
-    world.now = NOW + DAY * 6
-    assert world.attempt(one) == {}
-    timeline = world.store.timeline(SHOP, one) or []
-    assert timeline[-1].type == "authorization.expiring"
-    assert world.store.due_ids(10) == []
-    world.now = NOW + DAY * 7
-    world.provider.correct(world.stored(one), Answer(Verdict.EXPIRED))
-    world.attempt(one)
-    assert world.stored(one).status is Status.EXPIRED
-
-
 def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
     world: World,
 ) -> None:
@@ -292,18 +225,6 @@ def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
         assert world.stored(one).first.state is State.REVIEW
         assert world.stored(one).first.waiting_for == "an operator: cannot_prepare"
     assert len(world.provider.sends) == 1
-
-
-def _die_after_the_call(world: World, payment_id: str) -> Send:
-    """A worker claims, sends, and is gone before it settles."""
-    dying = world.store.held_by("dead")
-    [found] = dying.load_due([payment_id])
-    body = world.provider.prepare(found, found.first)
-    sent = sending(found, now=world.now, body=body)
-    [won] = dying.claim_many([sent])
-    world.provider.send(won)
-    assert won.first.send is not None
-    return won.first.send
 
 
 def _refund(world: World, payment_id: str, amount: int, name: str) -> None:

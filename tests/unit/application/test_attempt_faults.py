@@ -16,7 +16,8 @@ from domain.sending import released
 from domain.operation import Operation
 from domain.payment import LEASE, Payment
 from domain.states import State
-from tests.fakes import Act, MemoryStore, ScriptedProvider
+from tests.fakes import Act, ScriptedProvider
+from tests.memory_store import MemoryStore
 from tests.suites.samples import NOW, payment, submission
 from tests.unit.application.conftest import World
 

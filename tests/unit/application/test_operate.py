@@ -30,7 +30,8 @@ from domain.settling import settle
 from domain.states import State
 from domain.submission import Mode
 from runtime import container
-from tests.fakes import LOSE_REQUEST, MemoryStore
+from tests.fakes import LOSE_REQUEST
+from tests.memory_store import MemoryStore
 from tests.operator_fakes import MemoryReplays, MemoryView
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE, NOW, SHOP, origin, payment, sending

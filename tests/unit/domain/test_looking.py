@@ -16,6 +16,7 @@ from domain.errors import (
     NeedsReview,
     NotExecuted,
     OutcomeUnknown,
+    ProviderError,
 )
 from domain.money import Money
 from domain.operation import PROOF_AFTER, Act, HoldEnd, Kind
@@ -57,10 +58,10 @@ def _in(state: State, given: Payment | None = None) -> Payment:
 
 
 def _looked(
-    given: Payment, outcome: Answer | Exception, *, now: datetime = LATER
+    given: Payment, outcome: Answer | ProviderError, *, now: datetime = LATER
 ) -> Payment:
     asked = stored(looking(given, given.first, now=now))
-    return settle(asked, outcome, now=now, jitter=1.0)  # type: ignore[arg-type]
+    return settle(asked, outcome, now=now, jitter=1.0)
 
 
 def test_a_look_is_told_before_it_happens_and_moves_nothing() -> None:

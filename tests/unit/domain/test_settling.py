@@ -11,22 +11,19 @@ import pytest
 from domain import retry
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import (
-    IllegalTransition,
     LookNeeded,
     Misconfigured,
     NeedsReview,
     NotExecuted,
     NotSent,
     OutcomeUnknown,
-    PaymentNotFound,
     ProviderError,
 )
 from domain.money import Money
 from domain.operation import Kind
-from domain.outcome import escalate
 from domain.payment import Payment
 from domain.retry import MISCONFIGURED, TRANSIENT
-from domain.sending import released, sent, window_of
+from domain.sending import window_of
 from domain.settling import settle
 from domain.states import State, Status
 from domain.submission import ProviderName
@@ -46,23 +43,6 @@ def _unknown() -> Payment:
 #: An answer of a provider that takes all of the charge.
 WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
 PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"})
-
-
-def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
-    sent = sending(payment(), now=NOW, body='{"a": 1}')
-    send = sent.first.send
-    assert send is not None
-    assert (send.key, send.body) == (f"{sent.first.id}-1", '{"a": 1}')
-    assert (send.first_at, send.window_ends_at) == (NOW, NOW + WINDOW)
-    assert sent.first.state is State.RUNNING
-    assert (sent.first.attempts, sent.first.started_at) == (1, NOW)
-    assert sent.news[-1].data == {
-        "operation": sent.first.id,
-        "from": "queued",
-        "to": "running",
-        "attempt": 1,
-        "provider_key": send.key,
-    }
 
 
 def test_money_that_moved_is_the_merchants() -> None:
@@ -228,59 +208,6 @@ def test_a_person_is_told_what_the_provider_said() -> None:
     assert (review.first.state, review.status) == (State.REVIEW, Status.PROCESSING)
     assert review.first.waiting_for == "an operator: two_captures"
     assert review.news[-1].data["provider_request_id"] == "req_1"
-
-
-def test_a_worker_that_went_silent_leaves_the_outcome_unknown() -> None:
-    running = _running()
-    unknown = released(running, now=NOW)
-    assert unknown.first.state is State.UNKNOWN
-    assert unknown.first.send == running.first.send
-    assert unknown.news[-1].type == "lease.expired"
-
-
-def test_a_resend_is_safe_until_the_window_ends() -> None:
-    unknown = _unknown()
-    end = NOW + WINDOW
-    assert not unknown.first.must_look(now=end - timedelta(microseconds=1))
-    assert unknown.first.must_look(now=end)
-    with pytest.raises(IllegalTransition):
-        sending(unknown, now=end)
-
-
-def test_only_what_is_unknown_has_a_window() -> None:
-    much_later = NOW + timedelta(days=100)
-    assert not payment().first.must_look(now=much_later)
-    assert not _running().first.must_look(now=much_later)
-
-
-def test_what_is_done_is_neither_sent_again_nor_handed_over() -> None:
-    done = settle(_running(), PAID, now=NOW, jitter=0)
-    with pytest.raises(IllegalTransition):
-        sent(done, done.first, "{}", now=NOW)
-    with pytest.raises(IllegalTransition):
-        escalate(done, done.first, "why", now=NOW)
-    with pytest.raises(PaymentNotFound):
-        settle(done, DECLINE, now=NOW, jitter=0)
-
-
-def test_a_lease_that_nobody_holds_is_released_without_a_word() -> None:
-    assert released(payment(), now=NOW) == payment()
-
-
-@pytest.mark.parametrize(
-    ("kind", "window"),
-    [
-        (Kind.CHARGE, timedelta(hours=5)),
-        (Kind.AUTHORIZE, timedelta(hours=5)),
-        (Kind.CAPTURE, timedelta(days=44, hours=23)),
-        (Kind.REFUND, timedelta(days=44, hours=23)),
-    ],
-)
-def test_paypal_remembers_orders_for_hours_and_payments_for_weeks(
-    kind: Kind, window: timedelta
-) -> None:
-    assert window_of(ProviderName.PAYPAL, kind) == window
-    assert window_of(ProviderName.STRIPE, kind) == timedelta(hours=23)
 
 
 def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:

@@ -1,0 +1,117 @@
+"""Where no send can tell, a look does; and what it changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+
+from domain.answer import Answer, Verdict
+from domain.sending import looking, window_of
+from domain.operation import Kind
+from domain.intervening import Intervention, replayed
+from domain.payment import LEASE
+from domain.states import State, Status
+from domain.submission import CaptureMethod, ProviderName
+from tests.fakes import (
+    LOSE_ANSWER,
+    LOSE_REQUEST,
+    Act,
+    pay,
+)
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    SHOP,
+    payment,
+    submission,
+)
+from tests.unit.application.conftest import World, die_after_the_call
+
+WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+#: Past the grace, the first retries and any lease.
+DAY: Final = timedelta(days=1)
+LATER: Final = timedelta(minutes=1)
+
+
+def test_after_the_window_only_a_look_is_made_and_it_settles_the_payment(
+    world: World,
+) -> None:
+    world.script(LOSE_ANSWER)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    world.now += WINDOW
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
+    assert len(world.provider.sends) == 1
+    assert world.provider.looks == [world.stored(one).first.id]
+    assert world.stored(one).captured == 1999
+
+
+def test_a_dead_workers_send_beyond_its_window_is_looked_for(world: World) -> None:
+    [one] = world.insert(payment())
+    die_after_the_call(world, one)
+    world.now += WINDOW
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
+    assert len(world.provider.sends) == 1
+
+
+def test_what_never_arrived_is_sent_under_a_new_key_once_a_look_has_proven_it(
+    world: World,
+) -> None:
+    world.script(LOSE_REQUEST)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    world.now += WINDOW
+    assert world.attempt(one)[one].answer == Verdict.ABSENT
+    assert world.stored(one).first.state is State.RETRYING
+    world.now += LATER
+    world.attempt(one)
+    assert [send.key[-2:] for send in world.provider.sends] == ["-1", "-2"]
+    assert len(world.provider.ledger) == 1
+
+
+def test_a_dead_workers_look_is_made_again(world: World) -> None:
+    world.script(LOSE_ANSWER)
+    [one] = world.insert(payment())
+    world.attempt(one)
+    world.now += WINDOW
+    dying = world.store.held_by("dead")
+    [found] = dying.load_due([one])
+    dying.claim_many([looking(found, found.first, now=world.now)])
+    world.now += LEASE
+    assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
+
+
+def test_a_hold_is_warned_of_and_its_end_is_asked_for(world: World) -> None:
+    asked = replace(submission(), capture=CaptureMethod.MANUAL)
+    world.script(Act(lambda one: replace(pay(one), expires_at=NOW + DAY * 7)))
+    [one] = world.insert(payment(asked=asked))
+    world.attempt(one)
+    assert world.stored(one).status is Status.AUTHORIZED
+    world.now = NOW + DAY * 6
+    assert world.attempt(one) == {}
+    timeline = world.store.timeline(SHOP, one) or []
+    assert timeline[-1].type == "authorization.expiring"
+    assert world.store.due_ids(10) == []
+    world.now = NOW + DAY * 7
+    world.provider.correct(world.stored(one), Answer(Verdict.EXPIRED))
+    world.attempt(one)
+    assert world.stored(one).status is Status.EXPIRED
+
+
+def test_a_correction_is_told_of_beside_the_answer(world: World) -> None:
+    [one] = world.insert(payment())
+    world.attempt(one)
+    paid = world.stored(one)
+    who = Intervention("key_1", "the bank called")
+    asked = replayed(paid, paid.first, who, now=world.now)
+    assert world.store.amend(asked) is not None
+    seen = world.attempt(one)[one]
+    assert (seen.answer, seen.corrected) == (Verdict.SUCCEEDED, False)
+    paid = world.stored(one)
+    assert world.store.amend(replayed(paid, paid.first, who, now=world.now)) is not None
+    world.provider.correct(paid, DECLINE)
+    corrected = world.attempt(one)[one]
+    assert (corrected.answer, corrected.corrected) == (Verdict.DECLINED, True)
+    assert world.stored(one).captured == 0

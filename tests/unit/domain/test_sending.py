@@ -1,0 +1,106 @@
+"""What a worker writes down before a call, and when no send may be next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, Verdict
+from domain.errors import (
+    IllegalTransition,
+    OutcomeUnknown,
+    PaymentNotFound,
+)
+from domain.operation import Kind
+from domain.outcome import escalate
+from domain.payment import Payment
+from domain.sending import released, sent, window_of
+from domain.settling import settle
+from domain.states import State
+from domain.submission import ProviderName
+from tests.suites.samples import DECLINE, NOW, PRICE, payment, sending
+
+WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+
+
+def _running() -> Payment:
+    return sending(payment())
+
+
+def _unknown() -> Payment:
+    return settle(_running(), OutcomeUnknown("timeout"), now=NOW, jitter=1.0)
+
+
+PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"})
+
+
+def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
+    sent = sending(payment(), now=NOW, body='{"a": 1}')
+    send = sent.first.send
+    assert send is not None
+    assert (send.key, send.body) == (f"{sent.first.id}-1", '{"a": 1}')
+    assert (send.first_at, send.window_ends_at) == (NOW, NOW + WINDOW)
+    assert sent.first.state is State.RUNNING
+    assert (sent.first.attempts, sent.first.started_at) == (1, NOW)
+    assert sent.news[-1].data == {
+        "operation": sent.first.id,
+        "from": "queued",
+        "to": "running",
+        "attempt": 1,
+        "provider_key": send.key,
+    }
+
+
+def test_a_worker_that_went_silent_leaves_the_outcome_unknown() -> None:
+    running = _running()
+    unknown = released(running, now=NOW)
+    assert unknown.first.state is State.UNKNOWN
+    assert unknown.first.send == running.first.send
+    assert unknown.news[-1].type == "lease.expired"
+
+
+def test_a_resend_is_safe_until_the_window_ends() -> None:
+    unknown = _unknown()
+    end = NOW + WINDOW
+    assert not unknown.first.must_look(now=end - timedelta(microseconds=1))
+    assert unknown.first.must_look(now=end)
+    with pytest.raises(IllegalTransition):
+        sending(unknown, now=end)
+
+
+def test_only_what_is_unknown_has_a_window() -> None:
+    much_later = NOW + timedelta(days=100)
+    assert not payment().first.must_look(now=much_later)
+    assert not _running().first.must_look(now=much_later)
+
+
+def test_what_is_done_is_neither_sent_again_nor_handed_over() -> None:
+    done = settle(_running(), PAID, now=NOW, jitter=0)
+    with pytest.raises(IllegalTransition):
+        sent(done, done.first, "{}", now=NOW)
+    with pytest.raises(IllegalTransition):
+        escalate(done, done.first, "why", now=NOW)
+    with pytest.raises(PaymentNotFound):
+        settle(done, DECLINE, now=NOW, jitter=0)
+
+
+def test_a_lease_that_nobody_holds_is_released_without_a_word() -> None:
+    assert released(payment(), now=NOW) == payment()
+
+
+@pytest.mark.parametrize(
+    ("kind", "window"),
+    [
+        (Kind.CHARGE, timedelta(hours=5)),
+        (Kind.AUTHORIZE, timedelta(hours=5)),
+        (Kind.CAPTURE, timedelta(days=44, hours=23)),
+        (Kind.REFUND, timedelta(days=44, hours=23)),
+    ],
+)
+def test_paypal_remembers_orders_for_hours_and_payments_for_weeks(
+    kind: Kind, window: timedelta
+) -> None:
+    assert window_of(ProviderName.PAYPAL, kind) == window
+    assert window_of(ProviderName.STRIPE, kind) == timedelta(hours=23)
