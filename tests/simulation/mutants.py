@@ -84,8 +84,8 @@ MUTANTS: Final = (
     Mutant(
         "a call made long after its claim",
         "application/attempt.py",
-        "    if tools.clock() > payment.updated_at + _CALL_WITHIN:",
-        "    if False:",
+        "    if claim is None or tools.clock() > claim.at + _CALL_WITHIN:",
+        "    if claim is None:",
     ),
     Mutant(
         "an idempotency key not looked up",
