@@ -183,7 +183,9 @@ def _errors(logs: Path) -> Counter[str]:
             except ValueError:
                 continue
             if isinstance(told, dict) and told.get("level") in ("error", "critical"):
-                found[_PARTICULARS.sub("", str(told.get("event")))] += 1
+                # A library's event may have several lines; here each is a word.
+                event = " ".join(str(told.get("event")).split())
+                found[_PARTICULARS.sub("", event)] += 1
     return found
 
 
