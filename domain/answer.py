@@ -18,6 +18,7 @@ class Verdict(StrEnum):
     DECLINED = "declined"  #: a definite no to this payment
     REJECTED = "rejected"  #: a definite no to this request, whoever pays
     ACTION_REQUIRED = "action_required"  #: the payer must act first
+    APPROVED = "approved"  #: the payer has agreed, and the provider waits for our word
     PENDING = "pending"  #: taken, not done
     CANCELED = "canceled"  #: called off at the provider
     EXPIRED = "expired"  #: too late at the provider

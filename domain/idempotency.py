@@ -21,7 +21,7 @@ def fingerprint(body: Mapping[str, object]) -> str:
 def provider_key(operation_id: str, generation: int) -> str:
     """The key a provider tells our sends apart by.
 
-    It names the intent, not the try: it changes only after proof of absence has begun
-    the next ``generation``.
+    It names the intent, not the try: it changes only after proof of absence, or the
+    payer's approval, has begun the next ``generation``.
     """
     return f"{operation_id}-{generation}"

@@ -10,12 +10,30 @@ from domain import retry
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, ProviderError
 from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
-from domain.outcome import applied, as_answered, escalate, is_odd, said
+from domain.outcome import (
+    applied,
+    as_answered,
+    escalate,
+    is_approved_again,
+    is_odd,
+    said,
+)
 from domain.payment import Payment
 from domain.states import CORRECTIONS, TRANSITIONS, State, Trigger
 
-#: States in which a look was due by itself; in others somebody asked for it.
-_BY_ITSELF: Final = frozenset({State.UNKNOWN, State.PENDING})
+#: States that a look must lead out of; from others it only reports.
+_UNDECIDED: Final = frozenset({State.UNKNOWN, State.PENDING})
+
+#: Answers that say the same again.
+_NO_NEWS: Final = frozenset(
+    {
+        (State.PENDING, Verdict.PENDING),
+        (State.REQUIRES_ACTION, Verdict.ACTION_REQUIRED),
+    }
+)
+
+#: How soon the next look is due where somebody else moves next.
+_POLLS: Final = {State.PENDING: retry.POLL, State.REQUIRES_ACTION: retry.PAYER}
 
 #: The event of a final operation that a later fact has moved.
 _CORRECTION: Final = "operation.corrected"
@@ -48,7 +66,7 @@ def looked(
     """
     if isinstance(outcome, ProviderError):
         return _saw_nothing(payment, operation, outcome, now, jitter)
-    if outcome.verdict is Verdict.ABSENT:
+    if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         return _absent(payment, operation, outcome, asked_at, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
         return _hold_seen(payment, operation, outcome, now)
@@ -60,7 +78,7 @@ def looked(
     if (operation.state, outcome.verdict.trigger) not in TRANSITIONS:
         why = f"{outcome.verdict}_while_{operation.state}"
         return _puzzled(payment, operation, why, outcome, now)
-    if outcome.verdict is Verdict.PENDING and operation.state is State.PENDING:
+    if (operation.state, outcome.verdict) in _NO_NEWS:
         return _still(payment, operation, outcome, now, jitter)
     return applied(payment, operation, outcome, "look.answered", now=now)
 
@@ -86,8 +104,7 @@ def _still(
     jitter: float,
 ) -> Payment:
     """No news: the next look, or a person where the budget is spent."""
-    polled = operation.state is State.PENDING
-    policy = retry.POLL if polled else retry.LOOK
+    policy = _POLLS.get(operation.state, retry.LOOK)
     wait = outcome.retry_after if isinstance(outcome, ProviderError) else None
     due_at = policy.next_at(
         tries=operation.looks,
@@ -205,7 +222,7 @@ def _puzzled(
     now: datetime,
 ) -> Payment:
     """A person must look; where nothing was owed, the look only ends."""
-    if operation.state in _BY_ITSELF:
+    if operation.state in _UNDECIDED:
         request_id = outcome.request_id
         return escalate(payment, operation, why, now=now, request_id=request_id)
     after = replace(operation, due_at=None, look_since=None, looks=0)

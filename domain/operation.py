@@ -64,6 +64,7 @@ class Operation:
     final: bool = False  #: a capture after which the rest of the hold is released
     attempts: int = 0  #: sends so far; those that credentials refused do not count
     generation: int = 1  #: see ``idempotency.provider_key``
+    approved: bool = False  #: the payer has agreed; what is sent now carries it out
     send: Send | None = None
     started_at: datetime | None = None  #: the first attempt
     look_since: datetime | None = None  #: sends are over; looks began then

@@ -21,6 +21,12 @@ ESCALATION: Final = "operation.escalated"
 #: Whom an answer waits for where it does not say it better.
 _WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
 
+#: How an answer that is no end is followed up, should nobody tell us more.
+_POLLS: Final = {
+    Verdict.PENDING: retry.POLL,
+    Verdict.ACTION_REQUIRED: retry.PAYER,
+}
+
 #: What a follow-up's end says of the hold that it wanted to change.
 _ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
 
@@ -30,6 +36,11 @@ def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
     moves = answer.verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
     asked = Money(operation.amount, payment.submission.amount.currency)
     return answer.moved != (asked if moves else None)
+
+
+def is_approved_again(operation: Operation, answer: Answer) -> bool:
+    """Whether the provider still waits for what we have sent: it never arrived."""
+    return answer.verdict is Verdict.APPROVED and operation.approved
 
 
 def applied(
@@ -63,17 +74,29 @@ def applied(
 
 def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Operation:
     """``operation`` with what ``answer`` says of it, its state aside."""
-    pending = answer.verdict is Verdict.PENDING
-    return replace(
+    polls = _POLLS.get(answer.verdict)
+    after = replace(
         operation,
         moved=answer.moved.minor if answer.moved is not None else 0,
         refs={**operation.refs, **answer.refs},
-        due_at=now + retry.POLL.base if pending else None,
+        due_at=now + polls.base if polls else None,
         look_since=None,
         looks=0,
         waiting_for=answer.waiting_for or _WAITS.get(answer.verdict),
         error=code_of(answer),
     )
+    if answer.verdict is Verdict.ACTION_REQUIRED:
+        return replace(after, approved=False)
+    if answer.verdict is Verdict.APPROVED:
+        # Another request than the one before, so under another key.
+        return replace(
+            after,
+            approved=True,
+            generation=operation.generation + 1,
+            send=None,
+            due_at=now,
+        )
+    return after
 
 
 def code_of(outcome: Answer | ProviderError) -> str | None:

@@ -75,6 +75,14 @@ LOOK: Final = RetryPolicy(
     tries=None,
     within=timedelta(days=3),
 )
+#: The payer must act: most do within minutes, and PayPal waits three hours. Whoever
+#: comes later is told of by the provider, or seen by an operator's replay.
+PAYER: Final = RetryPolicy(
+    base=timedelta(minutes=1),
+    cap=timedelta(minutes=30),
+    tries=None,
+    within=timedelta(days=2),
+)
 #: The provider has it and is not done: bank debits take days, reviews weeks.
 POLL: Final = RetryPolicy(
     base=timedelta(minutes=1),

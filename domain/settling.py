@@ -18,7 +18,7 @@ from domain.errors import (
 )
 from domain.looking import looked
 from domain.operation import Act, Operation
-from domain.outcome import applied, escalate, is_odd, said
+from domain.outcome import applied, escalate, is_approved_again, is_odd, said
 from domain.payment import Payment
 from domain.states import State, Trigger, move
 
@@ -49,7 +49,7 @@ def settle(
         return escalate(
             free, known, "amount_differs", now=now, request_id=outcome.request_id
         )
-    if outcome.verdict is Verdict.ABSENT:
+    if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         # Only a look can prove that; from a send it is nothing we understand.
         return escalate(free, operation, "absent_in_answer", now=now)
     if operation.state is State.UNKNOWN and not _tells_of_earlier(outcome):

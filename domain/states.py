@@ -36,6 +36,7 @@ class Trigger(StrEnum):
     DECLINED = "declined"  #: the provider answered: no
     REJECTED = "rejected"  #: the provider answered: not like this
     ACTION_REQUIRED = "action_required"  #: the provider answered: ask the payer
+    APPROVED = "approved"  #: the provider answered: the payer agreed, go on
     PENDED = "pended"  #: the provider answered: later
     NOT_EXECUTED = "not_executed"  #: this send did nothing, and we will try again
     OUTCOME_UNKNOWN = "outcome_unknown"  #: no answer, or one that proves nothing
@@ -68,6 +69,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.RUNNING, Trigger.DECLINED): State.DECLINED,
     (State.RUNNING, Trigger.REJECTED): State.REJECTED,
     (State.RUNNING, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.RUNNING, Trigger.APPROVED): State.QUEUED,
     (State.RUNNING, Trigger.PENDED): State.PENDING,
     (State.RUNNING, Trigger.CANCELED): State.CANCELED,
     (State.RUNNING, Trigger.EXPIRED): State.EXPIRED,
@@ -87,6 +89,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.UNKNOWN, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.UNKNOWN, Trigger.DECLINED): State.DECLINED,
     (State.UNKNOWN, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.UNKNOWN, Trigger.APPROVED): State.QUEUED,
     (State.UNKNOWN, Trigger.PENDED): State.PENDING,
     (State.UNKNOWN, Trigger.CANCELED): State.CANCELED,
     (State.UNKNOWN, Trigger.EXPIRED): State.EXPIRED,
@@ -98,8 +101,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.PENDING, Trigger.CANCELED): State.CANCELED,
     (State.PENDING, Trigger.EXPIRED): State.EXPIRED,
     (State.PENDING, Trigger.ESCALATED): State.REVIEW,
-    (State.REQUIRES_ACTION, Trigger.SENT): State.RUNNING,
     (State.REQUIRES_ACTION, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
+    (State.REQUIRES_ACTION, Trigger.APPROVED): State.QUEUED,
     (State.REQUIRES_ACTION, Trigger.PENDED): State.PENDING,
     (State.REQUIRES_ACTION, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.REQUIRES_ACTION, Trigger.DECLINED): State.DECLINED,

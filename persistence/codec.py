@@ -182,7 +182,7 @@ def decode_event(document: Mapping[str, Any]) -> Event:
 
 #: Fields of an operation that are stored as they are, and only where they are set.
 _PLAIN: Final = (
-    *("due_at", "moved", "target", "final", "attempts", "started_at"),
+    *("due_at", "moved", "target", "final", "attempts", "started_at", "approved"),
     *("look_since", "looks", "waiting_for", "error"),
 )
 

@@ -1,6 +1,7 @@
 """PayPal: a payment is one order, carried out at once where a vaulted token pays.
 
-Without a token the payer must approve the order first, at the link it answers with.
+Without a token the payer must approve the order first, at the link it answers with;
+a second call then carries it out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from domain.errors import NeedsReview, NotSent, OutcomeUnknown, ProviderError
 from domain.money import Money, to_paypal
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
+from domain.states import State
 from domain.submission import Mode, Submission
 from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
 from providers.paypal_answers import (
@@ -28,7 +30,7 @@ from providers.paypal_answers import (
     void_of,
 )
 from providers.paypal_api import PayPalApi, Reply, debug_id
-from providers.paypal_refusals import refusal_of
+from providers.paypal_refusals import is_gone, refusal_of
 
 _ORDERS: Final = "v2/checkout/orders"
 _AUTHORIZATIONS: Final = "v2/payments/authorizations"
@@ -71,6 +73,8 @@ class PayPal:
             case Kind.CAPTURE:
                 body = {**ours, "final_capture": operation.final}
             case Kind.VOID:
+                body = {}
+            case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
                 body = {}
             case Kind.REFUND:
                 body = {**ours, "custom_id": operation.id}
@@ -115,6 +119,12 @@ class PayPal:
                     path = f"{_CAPTURES}/{captured['capture']}/refund"
                     refund = self._post(path, send)
                     return refund_of(refund, refund.debug_id)
+                case Kind.CHARGE if operation.approved:
+                    path = f"{_ORDERS}/{operation.refs['order']}/capture"
+                    return answer_of(self._post(path, send))
+                case Kind.AUTHORIZE if operation.approved:
+                    path = f"{_ORDERS}/{operation.refs['order']}/authorize"
+                    return answer_of(self._post(path, send))
                 case _:
                     return answer_of(self._post(_ORDERS, send))
         except ApiError as error:
@@ -149,6 +159,9 @@ class PayPal:
                 return void_of(authorization, authorization.debug_id)
             order = self._api.get(f"{_ORDERS}/{payment.refs['order']}")
         except ApiError as error:
+            if operation.state is State.REQUIRES_ACTION and is_gone(error):
+                # Nothing was sent that could move money, and nobody can approve it now.
+                return Answer(Verdict.EXPIRED, request_id=debug_id(error))
             refusal_of(error)
             raise OutcomeUnknown("look_refused", request_id=debug_id(error))
         except requests.RequestException as error:

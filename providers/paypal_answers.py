@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
@@ -38,7 +39,7 @@ def answer_of(order: Reply) -> Answer:
         case "VOIDED":
             return Answer(Verdict.CANCELED, refs=refs, request_id=request_id)
         case "APPROVED":
-            raise NeedsReview("approved_not_captured", request_id=request_id)
+            return Answer(Verdict.APPROVED, refs=refs, request_id=request_id)
         case _:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
@@ -205,3 +206,9 @@ def approval_of(body: Mapping[str, Any]) -> NextAction | None:
                 raise TypeError("an address that is no text")
             return NextAction(link["href"])
     return None
+
+
+def order_of(action: NextAction | None) -> dict[str, str]:
+    """The order that a payer's page is about: a refusal names it nowhere else."""
+    query = parse_qs(urlsplit(action.url).query) if action else {}
+    return {"order": query["token"][0]} if "token" in query else {}

@@ -17,7 +17,7 @@ from domain.errors import (
     OutcomeUnknown,
 )
 from providers.http import retry_after
-from providers.paypal_answers import approval_of
+from providers.paypal_answers import approval_of, order_of
 from providers.paypal_api import debug_id
 from providers.words import code_of, sentence_of
 
@@ -73,6 +73,12 @@ def refusal_of(error: ApiError) -> Answer:
     )
 
 
+def is_gone(error: ApiError) -> bool:
+    """Whether PayPal knows no such object: it forgets an order that nobody approved
+    three hours after it was made."""
+    return error.response.status_code == 404 and _issue(_body(error)) is not None
+
+
 def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
     """A refusal, by its issue; one that we do not know did not happen, says PayPal."""
     if issue in _ACTION_REQUIRED:
@@ -98,9 +104,11 @@ def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Ans
 def _action_required(
     body: Mapping[str, Any], issue: str, request_id: str | None
 ) -> Answer:
+    action = approval_of(body)
     return Answer(
         Verdict.ACTION_REQUIRED,
-        next_action=approval_of(body),
+        refs=order_of(action),
+        next_action=action,
         failure=_failure(body, issue, request_id),
         waiting_for="the payer to act at PayPal",
         request_id=request_id,

@@ -74,6 +74,8 @@ class Stripe:
                 }
             case Kind.VOID:
                 params = {"cancellation_reason": "requested_by_customer"}
+            case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
+                params = _confirmation(payment.submission)
             case Kind.REFUND:
                 intent = payment.refs["payment_intent"]
                 params = {"payment_intent": intent, "amount": amount, "metadata": ours}
@@ -108,10 +110,14 @@ class Stripe:
         try:
             if operation.kind is Kind.REFUND:
                 return refund_of(api.refunds.create(params, options))
-            if operation.kind not in (Kind.CAPTURE, Kind.VOID):
+            first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+            if first and not operation.approved:
                 intent = api.payment_intents.create(params, options)
                 return answer_of(intent, operation.kind)
             intent_id = payment.refs["payment_intent"]
+            if first:
+                confirmed = api.payment_intents.confirm(intent_id, params, options)
+                return answer_of(confirmed, operation.kind)
             if operation.kind is Kind.VOID:
                 canceled = api.payment_intents.cancel(intent_id, params, options)
                 return void_of(canceled)
@@ -206,6 +212,14 @@ def _new_intent(
         params["description"] = asked.description
     if asked.return_url is not None:
         params["automatic_payment_methods"] = {"enabled": True}
+        params["return_url"] = asked.return_url
+    return params
+
+
+def _confirmation(asked: Submission) -> dict[str, Any]:
+    """Our word on an intent that waits for it, as the first call gave it."""
+    params: dict[str, Any] = {"expand": ["latest_charge"]}
+    if asked.return_url is not None:
         params["return_url"] = asked.return_url
     return params
 

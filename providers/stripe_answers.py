@@ -80,9 +80,9 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
             raise NeedsReview("canceled_after_capture", request_id=request_id)
         case "canceled":
             return _let_go(intent, Verdict.CANCELED)
-        case (
-            "requires_payment_method" | "requires_confirmation" | "requires_capture"
-        ) as status:
+        case "requires_confirmation":
+            return Answer(Verdict.APPROVED, refs=refs, request_id=request_id)
+        case "requires_payment_method" | "requires_capture" as status:
             raise NeedsReview(f"status_{status}", request_id=request_id)
         case _:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from simulators.calls import Answer, Call, Json, Refused
 from simulators.paypal.collection import Collection
-from simulators.paypal.errors import bad_field, error, unprocessable
+from simulators.paypal.errors import bad_field, error, not_found, unprocessable
 from simulators.paypal.money import read_money
 from simulators.paypal.objects import Order, Unit
 from simulators.paypal.shapes import show_order
@@ -71,8 +71,11 @@ class Orders:
         return self._shown(order, call, 201)
 
     def get(self, call: Call) -> Answer:
-        """``GET /v2/checkout/orders/{id}``."""
-        return answer(show_order(self._store.order(call), full=True))
+        """``GET /v2/checkout/orders/{id}``; one whose time is over is forgotten."""
+        order = self._store.order(call)
+        if self.expired(order):
+            raise not_found()
+        return answer(show_order(order, full=True))
 
     def patch(self, call: Call) -> Answer:
         """``PATCH /v2/checkout/orders/{id}`` of a unit's references or amount."""

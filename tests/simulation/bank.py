@@ -27,6 +27,8 @@ _HOLDS: Final = {
 _HONORED: Final = timedelta(days=3)
 #: When what was taken but not done is decided.
 _DECIDED: Final = timedelta(minutes=50)
+#: When a payer who must act has done so.
+_AGREED: Final = timedelta(minutes=20)
 
 _DECLINED: Final = Failure("declined", "Declined.")
 
@@ -53,6 +55,8 @@ class Bank:
         if self.name is ProviderName.PAYPAL and call.operation in self._invoices:
             raise LookNeeded("duplicate_invoice_id")
         match call.kind:
+            case Kind.CHARGE | Kind.AUTHORIZE if call.approved:
+                return self._go_on(call)
             case Kind.CHARGE | Kind.AUTHORIZE:
                 return self._begin(call, payer)
             case Kind.CAPTURE:
@@ -91,6 +95,8 @@ class Bank:
         for entry in self.entries.values():
             if entry.decided_at is not None and entry.decided_at <= now:
                 self._decide(entry)
+            if entry.agreed_at is not None and entry.agreed_at <= now:
+                self._agree(entry)
             for part in entry.parts:
                 if part.decided_at is not None and part.decided_at <= now:
                     part.decided_at = None
@@ -120,7 +126,23 @@ class Bank:
             entry.decided_at = self.clock() + _DECIDED
         elif payer is Payer.MUST_ACT:
             entry.stage = Stage.ACTING
+            entry.agreed_at = self.clock() + _AGREED
         return self._told(entry)
+
+    def _agree(self, entry: Entry) -> None:
+        """At Stripe that is all it takes; an order of PayPal's waits for our word."""
+        entry.agreed_at = None
+        if self.name is ProviderName.STRIPE:
+            self._decide(entry)
+        else:
+            entry.stage = Stage.APPROVED
+
+    def _go_on(self, call: Call) -> Answer:
+        entry = self.entries[call.refs["intent"]]
+        if entry.stage is Stage.APPROVED:
+            self._decide(entry)
+            return self._told(entry)
+        raise LookNeeded("already_captured")
 
     def _decide(self, entry: Entry) -> None:
         """The payer's bank says yes."""
@@ -213,6 +235,8 @@ class Bank:
             case Stage.ACTING:
                 action = NextAction("https://bank.example/confirm")
                 return Answer(Verdict.ACTION_REQUIRED, refs=refs, next_action=action)
+            case Stage.APPROVED:
+                return Answer(Verdict.APPROVED, refs=refs)
             case Stage.PENDING:
                 return Answer(Verdict.PENDING, refs=refs)
             case Stage.LET_GO:

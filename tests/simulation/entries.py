@@ -20,6 +20,7 @@ class Call:
     operation: str
     amount: int
     final: bool
+    approved: bool  #: the payer agreed to what an earlier call made
     refs: Mapping[str, str]  #: of the object that it is about
 
 
@@ -27,7 +28,8 @@ class Stage(StrEnum):
     """Where an object of the provider's is."""
 
     DECLINED = "declined"
-    ACTING = "acting"
+    ACTING = "acting"  #: the payer has yet to agree
+    APPROVED = "approved"  #: the payer agreed, and whoever asked has to go on
     PENDING = "pending"
     HELD = "held"
     DONE = "done"
@@ -44,6 +46,7 @@ class Entry:
     amount: int
     stage: Stage
     decided_at: datetime | None = None  #: when what pends is done
+    agreed_at: datetime | None = None  #: when the payer who must act does
     expires_at: datetime | None = None
     expired: bool = False
     captured: int = 0

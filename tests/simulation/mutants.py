@@ -82,6 +82,12 @@ MUTANTS: Final = (
         "    won = claims\n",
     ),
     Mutant(
+        "the payer's approval sent under the key that asked for it",
+        "domain/outcome.py",
+        "            generation=operation.generation + 1,\n",
+        "",
+    ),
+    Mutant(
         "a call made long after its claim",
         "application/attempt.py",
         "    if claim is None or tools.clock() > claim.at + _CALL_WITHIN:",

@@ -191,7 +191,8 @@ def _follows(before: Payment, after: Payment) -> None:
                 raise Violation(f"{was.id}: another key while {was.state}")
         if now.generation != was.generation:
             proven = was.state in _UNPROVEN and now.state in _PROVEN
-            if now.generation != was.generation + 1 or not proven:
+            approved = now.approved and not was.approved
+            if now.generation != was.generation + 1 or not (proven or approved):
                 raise Violation(f"{was.id}: a new generation, and no proof of absence")
 
 

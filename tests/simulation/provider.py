@@ -74,7 +74,13 @@ class SimulatedProvider:
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         return json.dumps(
-            [operation.kind, operation.id, operation.amount, operation.final]
+            [
+                operation.kind,
+                operation.id,
+                operation.amount,
+                operation.final,
+                operation.approved,
+            ]
         )
 
     def send(self, payment: Payment) -> Answer:
@@ -83,10 +89,12 @@ class SimulatedProvider:
         send = operation.send
         if send is None:
             raise Violation("a send that was not written down")
-        kind, name, amount, final = json.loads(send.body)
+        kind, name, amount, final, approved = json.loads(send.body)
         target = operation.target
         of = payment.operation(target).refs if target else payment.first.refs
-        call = Call(send.key, send.body, Kind(kind), name, amount, final, dict(of))
+        call = Call(
+            send.key, send.body, Kind(kind), name, amount, final, approved, dict(of)
+        )
         fault = self.chance.fault()
         late = self._clock() + WIRE
         self._scheduler.boundary(f"sends {send.key} ({fault})")

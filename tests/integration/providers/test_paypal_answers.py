@@ -161,14 +161,14 @@ def test_the_reason_of_a_declined_capture_is_kept(
     assert answer.failure.decline_code == "DECLINED_BY_RISK"
 
 
-def test_an_approved_order_that_was_not_captured_is_left_to_a_person(
+def test_an_approved_order_waits_for_our_word(
     paypal: PayPal, paypal_simulator: Simulator
 ) -> None:
     paypal_simulator.arm_answer(201, order("APPROVED"), DEBUG_ID)
-    with pytest.raises(NeedsReview) as caught:
-        paypal.send(written_down(paypal, a_payment(method="vault_ok")))
-    assert caught.value.detail == "approved_not_captured"
-    assert caught.value.request_id == "f0canned"
+    answer = paypal.send(written_down(paypal, a_payment(method="vault_ok")))
+    assert (answer.verdict, answer.moved) == (Verdict.APPROVED, None)
+    assert answer.refs["order"]
+    assert answer.request_id == "f0canned"
 
 
 @pytest.mark.parametrize(

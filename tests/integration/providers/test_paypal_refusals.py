@@ -188,6 +188,7 @@ def test_a_token_whose_payer_must_act_names_the_page_to_go_to(
     assert answer.next_action is not None
     assert answer.next_action.url.startswith(f"{paypal_simulator.url}/checkoutnow?")
     assert answer.waiting_for == "the payer to act at PayPal"
+    assert answer.next_action.url.endswith(answer.refs["order"])
     assert paypal_simulator.movements(payment) == []
 
 

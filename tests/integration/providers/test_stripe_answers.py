@@ -199,7 +199,6 @@ def test_an_intent_that_came_to_no_money_is_read_by_its_status(
     ("said", "detail"),
     [
         (intent("requires_payment_method"), "status_requires_payment_method"),
-        (intent("requires_confirmation"), "status_requires_confirmation"),
         (intent("requires_capture"), "status_requires_capture"),
         (intent("canceled", amount_received=700), "canceled_after_capture"),
     ],

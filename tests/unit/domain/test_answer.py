@@ -15,6 +15,7 @@ from domain.states import Trigger
         (Verdict.DECLINED, Trigger.DECLINED),
         (Verdict.REJECTED, Trigger.REJECTED),
         (Verdict.ACTION_REQUIRED, Trigger.ACTION_REQUIRED),
+        (Verdict.APPROVED, Trigger.APPROVED),
         (Verdict.PENDING, Trigger.PENDED),
         (Verdict.CANCELED, Trigger.CANCELED),
         (Verdict.EXPIRED, Trigger.EXPIRED),

@@ -98,7 +98,7 @@ def test_a_payer_who_must_act_is_told_where() -> None:
     waiting = settle(_running(), answer, now=NOW, jitter=0)
     assert (waiting.status, waiting.next_action) == (Status.REQUIRES_ACTION, step)
     assert waiting.first.waiting_for == "the payer to confirm"
-    assert waiting.due_at is None
+    assert waiting.due_at == NOW + retry.PAYER.base
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""A payer who must act: asked after, and once they agreed, carried out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain import retry
+from domain.answer import Answer, NextAction, Verdict
+from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
+from domain.operation import PROOF_AFTER, Kind
+from domain.payment import Payment
+from domain.sending import looking, sent
+from domain.settling import settle
+from domain.states import State, Status
+from tests.suites.samples import NOW, PRICE, payment, sending, stored
+
+REFS: Final = {"order": "order_1"}
+ACT: Final = Answer(
+    Verdict.ACTION_REQUIRED, refs=REFS, next_action=NextAction("https://pay.example/1")
+)
+AGREED: Final = Answer(Verdict.APPROVED, refs=REFS)
+DONE: Final = Answer(Verdict.SUCCEEDED, PRICE, REFS)
+SOON: Final = NOW + retry.PAYER.base
+LATER: Final = SOON + PROOF_AFTER
+
+
+def _acting() -> Payment:
+    return stored(settle(sending(payment()), ACT, now=NOW, jitter=0))
+
+
+def _looked(given: Payment, answer: Answer | Exception, at: timedelta) -> Payment:
+    asked = stored(looking(given, given.first, now=NOW + at))
+    assert isinstance(answer, Answer | OutcomeUnknown | NeedsReview)
+    return stored(settle(asked, answer, now=NOW + at, jitter=1.0))
+
+
+def _approved() -> Payment:
+    return _looked(_acting(), AGREED, SOON - NOW)
+
+
+def _carrying_out() -> Payment:
+    approved = _approved()
+    return stored(sent(approved, approved.first, "{}", now=SOON))
+
+
+def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
+    waiting, waits = _acting(), []
+    for number in range(1, 7):
+        at = timedelta(hours=number)
+        waiting = _looked(waiting, ACT, at)
+        assert waiting.due_at is not None
+        waits.append(waiting.due_at - (NOW + at))
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (retry.PAYER.base, retry.PAYER.cap)
+    assert (waiting.status, waiting.next_action) == (
+        Status.REQUIRES_ACTION,
+        ACT.next_action,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "after"),
+    [(ACT, timedelta(days=2)), (NeedsReview("nothing_to_look_at"), timedelta(hours=1))],
+)
+def test_a_payer_who_never_acts_is_nobody_elses_matter(
+    answer: Answer | Exception, after: timedelta
+) -> None:
+    waiting = _looked(_acting(), ACT, timedelta(minutes=1))
+    waiting = _looked(waiting, answer, timedelta(minutes=1) + after)
+    assert (waiting.first.state, waiting.due_at) == (State.REQUIRES_ACTION, None)
+
+
+def test_what_the_payer_approved_is_carried_out_under_another_key() -> None:
+    approved = _approved()
+    assert (approved.first.state, approved.due_at) == (State.QUEUED, SOON)
+    assert (approved.status, approved.next_action) == (Status.PROCESSING, None)
+    assert approved.first.approved and approved.first.refs == REFS
+    created, carried_out = _acting().first.key, approved.first.key
+    assert created != carried_out
+    under_way = _carrying_out()
+    assert under_way.first.send is not None
+    assert under_way.first.send.key == carried_out
+    done = settle(under_way, DONE, now=SOON, jitter=0)
+    assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
+
+
+def test_an_approval_that_a_send_meets_is_carried_out_as_well() -> None:
+    approved = settle(sending(payment()), AGREED, now=NOW, jitter=0)
+    assert (approved.first.state, approved.first.approved) == (State.QUEUED, True)
+
+
+def test_what_was_approved_and_lost_is_not_sent_anew_before_it_can_not_arrive() -> None:
+    unknown = stored(settle(_carrying_out(), LookNeeded(), now=SOON, jitter=0))
+    early = _looked(unknown, AGREED, SOON - NOW)
+    assert (early.first.state, early.first.key) == (State.UNKNOWN, unknown.first.key)
+    assert early.due_at == LATER
+    late = _looked(early, AGREED, LATER - NOW)
+    assert (late.first.state, late.first.approved) == (State.RETRYING, True)
+    assert late.first.key != unknown.first.key
+
+
+def test_an_approved_order_in_answer_to_its_own_capture_is_for_a_person() -> None:
+    puzzled = settle(_carrying_out(), AGREED, now=SOON, jitter=0)
+    assert puzzled.first.state is State.REVIEW
+
+
+def test_a_payer_who_is_asked_a_second_time_approves_a_second_time() -> None:
+    acting = stored(settle(_carrying_out(), ACT, now=SOON, jitter=0))
+    assert (acting.status, acting.first.approved) == (Status.REQUIRES_ACTION, False)
+    again = _looked(acting, AGREED, timedelta(hours=1))
+    assert (again.first.state, again.first.approved) == (State.QUEUED, True)
+    assert again.first.kind is Kind.CHARGE
+    assert len({_acting().first.key, _carrying_out().first.key, again.first.key}) == 3
