@@ -25,12 +25,16 @@ log = logging.getLogger(__name__)
 
 #: Task names are addresses: web knows them without knowing the workers.
 ATTEMPT: Final = "payments.attempt"
-QUEUE: Final = "payments"
+#: What was asked for just now.
+FRESH: Final = "payments"
+#: What beat has found to be due. A queue of its own, since workers take from each in
+#: turn: a backlog of any length neither fills the other nor goes before it.
+DUE: Final = "payments.due"
 
 #: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
 #: names; more of them would only keep early answers waiting for late ones.
 GROUP: Final = 32
-#: Messages that may wait in Redis; beyond it MongoDB is the queue.
+#: Messages that may wait in a queue; beyond it MongoDB is the queue.
 MAX_MESSAGES: Final = 64
 #: Seconds between two messages of one process: under load they fill up meanwhile,
 #: while a lone payment's leaves at once.
@@ -71,7 +75,7 @@ def make_app(settings: Settings) -> Celery:
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
-        task_default_queue=QUEUE,
+        task_default_queue=FRESH,
         task_create_missing_queues=True,
         task_acks_late=False,
         task_publish_retry=False,
@@ -101,9 +105,10 @@ def make_app(settings: Settings) -> Celery:
 class Bell:
     """JobQueue: a thread of its own talks to Redis, so that no request waits for it."""
 
-    def __init__(self, app: Celery, redis: Redis) -> None:
+    def __init__(self, app: Celery, redis: Redis, *, queue: str = FRESH) -> None:
         self._app = app
         self._redis = redis
+        self._queue = queue
         self._rings: Queue[str] = Queue(MAX_RINGS)
         self._ringer: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -122,7 +127,7 @@ class Bell:
         """See JobQueue."""
         try:
             # redis-py types every answer as one that may also be awaited.
-            waiting: Any = self._redis.llen(QUEUE)
+            waiting: Any = self._redis.llen(self._queue)
         except RedisError as error:
             raise QueueUnavailable from error
         return max(0, MAX_MESSAGES - int(waiting)) * GROUP
@@ -150,7 +155,7 @@ class Bell:
         """Whether the broker answered; a full queue drops the message on purpose."""
         try:
             if self.room():
-                self._app.send_task(ATTEMPT, args=[group], queue=QUEUE)
+                self._app.send_task(ATTEMPT, args=[group], queue=self._queue)
                 return True
         # kombu raises errors of many libraries; none of them may end this thread,
         # and all of them mean the same: recovery will find the work.

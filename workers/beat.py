@@ -14,7 +14,7 @@ from application import operate, recover
 from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
-from runtime.broker import Bell, connect_redis, make_app
+from runtime.broker import DUE, Bell, connect_redis, make_app
 from runtime.container import desk, open_database, open_vault
 from runtime.settings import Settings
 
@@ -42,7 +42,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     store = MongoPayments(
         database, open_vault(settings), holder="beat", mode=settings.mode
     )
-    bell = Bell(make_app(settings), connect_redis(settings))
+    bell = Bell(make_app(settings), connect_redis(settings), queue=DUE)
     operators = desk(settings, database, store=store, queue=bell)
     while not stop.wait(PERIOD):
         try:

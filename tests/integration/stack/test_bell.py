@@ -1,0 +1,59 @@
+"""The bell on a real Redis: bounded, and no backlog stands before a new payment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from domain.errors import QueueUnavailable
+from runtime.broker import DUE, FRESH, GROUP, MAX_MESSAGES, Bell, make_app
+from runtime.settings import Settings
+from runtime.stack.processes import free_port, wait_until
+
+
+@pytest.fixture
+def redis(settings: Settings) -> Iterator[Redis]:
+    with Redis.from_url(settings.redis_url) as client:
+        yield client
+
+
+def waiting(redis: Redis, queue: str) -> int:
+    count: Any = redis.llen(queue)
+    return int(count)
+
+
+def test_a_full_queue_takes_no_more_and_the_other_is_open(
+    settings: Settings, redis: Redis
+) -> None:
+    app = make_app(settings)
+    due, fresh = Bell(app, redis, queue=DUE), Bell(app, redis)
+    room = due.room()
+    assert room == MAX_MESSAGES * GROUP
+    due.ring([f"pay_{number}" for number in range(room + GROUP)])
+    assert wait_until(lambda: due.room() == 0, seconds=30)
+    assert fresh.room() == room
+    fresh.ring(["pay_new"])
+    assert wait_until(lambda: waiting(redis, FRESH) == 1, seconds=10)
+    assert waiting(redis, DUE) == MAX_MESSAGES
+
+
+def test_a_ring_for_many_goes_in_messages_of_a_group(
+    settings: Settings, redis: Redis
+) -> None:
+    bell = Bell(make_app(settings), redis)
+    bell.ring([f"pay_{number}" for number in range(2 * GROUP + 1)])
+    assert wait_until(lambda: waiting(redis, FRESH) >= 3, seconds=10)
+    assert waiting(redis, FRESH) <= 4
+
+
+def test_without_redis_a_ring_returns_at_once_and_room_says_so(
+    settings: Settings,
+) -> None:
+    away = Redis(port=free_port(), socket_connect_timeout=0.5)
+    bell = Bell(make_app(settings), away)
+    bell.ring(["pay_1"])
+    with pytest.raises(QueueUnavailable):
+        bell.room()
