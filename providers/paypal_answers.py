@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import NeedsReview, OutcomeUnknown
+from domain.errors import OutcomeUnknown
 from domain.money import from_paypal
 from providers.paypal_api import Reply
 from providers.words import code_of

@@ -12,7 +12,7 @@ from tests.integration.providers.simulator_control import (
 )
 
 from domain.answer import NextAction, Verdict
-from domain.errors import NeedsReview, OutcomeUnknown
+from domain.errors import OutcomeUnknown
 from domain.money import Money
 from providers.paypal import PayPal
 

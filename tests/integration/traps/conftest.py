@@ -1,0 +1,33 @@
+"""One web process for all traps; each test has a shop and providers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.traps.workbench import Workbench, workbench
+from tests.running_web import RunningWeb, prepared_web
+
+
+@pytest.fixture(scope="package")
+def web(
+    tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
+) -> Iterator[RunningWeb]:
+    """A running web process on a database of its own."""
+    home = tmp_path_factory.mktemp("traps")
+    with prepared_web(home, mongo_url, redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+def bench(web: RunningWeb) -> Iterator[Workbench]:
+    """See Workbench."""
+    with workbench(web) as made:
+        yield made
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return str(request.param)

@@ -1,0 +1,111 @@
+"""``python -m tests.integration.traps.killed PAYMENT BOUNDARY``: a worker that dies.
+
+It works on one payment, and kills itself at the boundary of that number: before and
+after each write to the database, and each call to the provider. The exit code is 0
+where it lived.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application import attempt
+from application.ports import Provider
+from domain.answer import Answer
+from domain.operation import Operation
+from domain.payment import Payment
+from persistence.payments import MongoPayments
+from runtime import container
+from runtime.settings import Settings
+from tests.integration.traps.workbench import worker
+
+#: Boundaries of one attempt, in order: what is written down, sent, and settled.
+BOUNDARIES: Final = (
+    *("before the claim", "after the claim"),
+    *("before the send", "after the send"),
+    *("before the settle", "after the settle"),
+)
+
+
+@dataclass
+class Boundaries:
+    """Counts them, and kills the process at one."""
+
+    deadly: int
+    passed: int = 0
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Passes one boundary before the block, and one after it."""
+        self._pass()
+        yield
+        self._pass()
+
+    def _pass(self) -> None:
+        if self.passed == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.passed += 1
+
+
+class DyingStore(MongoPayments):
+    """The real store, with a boundary before and after each write of an attempt."""
+
+    boundaries: Boundaries
+
+    def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        with self.boundaries.around():
+            return super().claim_many(payments)
+
+    def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        """See PaymentStore."""
+        with self.boundaries.around():
+            return super().settle_many(payments)
+
+
+@dataclass
+class DyingProvider:
+    """A real provider, with a boundary before and after each send."""
+
+    provider: Provider
+    boundaries: Boundaries
+
+    def prepare(self, payment: Payment, operation: Operation) -> str:
+        """See Provider."""
+        return self.provider.prepare(payment, operation)
+
+    def send(self, payment: Payment) -> Answer:
+        """See Provider."""
+        with self.boundaries.around():
+            return self.provider.send(payment)
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self.provider.look(payment)
+
+
+def main(payment_id: str, deadly: int) -> None:
+    """Works on a payment until it is settled, or this process is dead."""
+    settings, boundaries = Settings.of_process(), Boundaries(deadly)
+    with ExitStack() as stack:
+        tools = worker(settings, stack)
+        database = container.open_database(settings)
+        stack.callback(database.client.close)
+        store = DyingStore(database, container.open_vault(settings), holder="dying")
+        store.boundaries = boundaries
+        providers = {
+            name: DyingProvider(provider, boundaries)
+            for name, provider in tools.providers.items()
+        }
+        tools = replace(tools, store=store, providers=providers)
+        list(attempt.run([payment_id], tools))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

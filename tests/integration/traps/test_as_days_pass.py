@@ -1,0 +1,156 @@
+"""Traps of time: what is decided later, by the payer, the bank or the calendar."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from domain.states import State, Status
+from tests.integration.traps.workbench import Workbench
+
+DAY = timedelta(days=1)
+#: Longer than the longest wait between two polls.
+POLLED = timedelta(hours=2)
+
+
+def test_paypal_201_with_a_declined_capture_is_no_success(bench: Workbench) -> None:
+    payment_id = bench.pay("paypal", payment_method="vault_capture_declined")
+    assert bench.work(payment_id).status is Status.FAILED
+    assert bench.moved(payment_id) == []
+
+
+def test_paypal_201_with_a_pending_capture_is_no_success(bench: Workbench) -> None:
+    payment_id = bench.pay("paypal", payment_method="vault_pending")
+    waiting = bench.work(payment_id)
+    assert (waiting.status, waiting.captured) == (Status.PROCESSING, 0)
+    assert "PayPal" in (waiting.first.waiting_for or "")
+    bench.pass_time(2 * DAY)
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+@pytest.mark.parametrize("capture", ["automatic", "manual"])
+def test_paypal_approved_and_the_browser_never_comes_back(
+    bench: Workbench, capture: str
+) -> None:
+    payment_id = _waits_for_approval(bench, capture)
+    _approves(bench, payment_id)
+    bench.pass_time(POLLED)
+    ended = bench.work(payment_id).status
+    kind = "charge" if capture == "automatic" else "authorize"
+    assert ended is (Status.CAPTURED if kind == "charge" else Status.AUTHORIZED)
+    assert bench.moved(payment_id) == [(kind, 1999)]
+    assert bench.shown(payment_id)["next_action"] is None
+
+
+def test_paypal_approved_and_the_answer_to_its_capture_lost(bench: Workbench) -> None:
+    payment_id = _waits_for_approval(bench)
+    _approves(bench, payment_id)
+    bench.lose_answer("paypal")
+    bench.pass_time(POLLED)
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_paypal_never_approved_expires(bench: Workbench) -> None:
+    payment_id = _waits_for_approval(bench)
+    bench.pass_time(timedelta(hours=4))
+    assert bench.work(payment_id).status is Status.EXPIRED
+    assert bench.moved(payment_id) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("succeed", Status.CAPTURED), ("fail", Status.FAILED)]
+)
+def test_3d_secure_and_the_browser_never_comes_back(
+    bench: Workbench, outcome: str, status: Status
+) -> None:
+    payment_id = bench.pay(
+        payment_method="pm_card_authenticationRequired",
+        return_url="https://shop.example/back",
+    )
+    assert bench.work(payment_id).status is Status.REQUIRES_ACTION
+    page = bench.shown(payment_id)["next_action"]["url"]
+    assert requests.post(page, json={"outcome": outcome}, timeout=10).ok
+    bench.pass_time(POLLED)
+    assert bench.work(payment_id).status is status
+    moved = [("charge", 1999)] if status is Status.CAPTURED else []
+    assert bench.moved(payment_id) == moved
+
+
+def test_a_bank_debit_that_takes_days(bench: Workbench) -> None:
+    payment_id = bench.pay(payment_method="pm_usBankAccount_success")
+    waiting = bench.work(payment_id)
+    assert (waiting.first.state, waiting.captured) == (State.PENDING, 0)
+    bench.pass_time(5 * DAY)
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_refund_that_fails_later(bench: Workbench) -> None:
+    payment_id = bench.paid("paypal", payment_method="vault_refund_failed")
+    assert bench.ask(payment_id, "refunds").status_code == 202
+    assert bench.work(payment_id).operations[-1].state is State.PENDING
+    assert bench.ask(payment_id, "refunds").status_code == 409, "it is reserved"
+    bench.pass_time(4 * DAY)
+    after = bench.work(payment_id)
+    assert after.operations[-1].state is State.DECLINED
+    assert (after.status, after.refunded) == (Status.CAPTURED, 0)
+    assert bench.ask(payment_id, "refunds").status_code == 202
+    assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
+
+
+@pytest.mark.parametrize(("name", "days"), [("stripe", 7), ("paypal", 29)])
+def test_authorization_runs_out(bench: Workbench, name: str, days: int) -> None:
+    payment_id = bench.paid(name, capture="manual")
+    for _ in range(days - 1):
+        bench.pass_time(DAY)
+        bench.work(payment_id)
+    bench.pass_time(timedelta(hours=1))
+    assert bench.work(payment_id).status is Status.AUTHORIZED
+    assert "authorization.expiring" in bench.told(payment_id)
+    bench.pass_time(DAY)
+    assert bench.work(payment_id).status is Status.EXPIRED
+    assert bench.told(payment_id)[-1] == "authorization.ended"
+    assert bench.ask(payment_id, "captures").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("name", "currency", "amount", "at_the_provider"),
+    [
+        ("stripe", "JPY", 1999, 1999),
+        ("stripe", "KWD", 19_990, 19_990),
+        ("stripe", "ISK", 1500, 150_000),  # Stripe has two decimals for it
+        ("stripe", "HUF", 2_000_000, 2_000_000),
+        ("paypal", "JPY", 1999, 1999),
+        ("paypal", "HUF", 2_000_000, 2_000_000),
+    ],
+)
+def test_currency(
+    bench: Workbench, name: str, currency: str, amount: int, at_the_provider: int
+) -> None:
+    payment_id = bench.paid(name, currency=currency, amount=amount)
+    assert bench.shown(payment_id)["amount_captured"] == amount
+    assert bench.moved(payment_id) == [("charge", at_the_provider)]
+
+
+def _waits_for_approval(bench: Workbench, capture: str = "automatic") -> str:
+    payment_id = bench.pay(
+        "paypal",
+        payment_method=None,
+        return_url="https://shop.example/back",
+        capture=capture,
+    )
+    assert bench.work(payment_id).status is Status.REQUIRES_ACTION
+    return payment_id
+
+
+def _approves(bench: Workbench, payment_id: str) -> None:
+    """The payer does, and closes the browser before it is sent back."""
+    page = bench.shown(payment_id)["next_action"]["url"]
+    agreed = requests.post(
+        page, data={"outcome": "approve"}, allow_redirects=False, timeout=10
+    )
+    assert agreed.status_code == 302

@@ -1,0 +1,108 @@
+"""Traps between us and a provider: whatever gets lost, money moves once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+
+from application import attempt
+from domain.states import State, Status
+from tests.integration.traps.killed import BOUNDARIES
+from tests.integration.traps.workbench import Workbench, worker
+
+#: Where a worker has to die so that what it was answered is never written down.
+_UNHEARD = BOUNDARIES.index("before the settle")
+#: Rounds of what only a meeting at the same moment would show.
+ROUNDS = 10
+
+
+def test_charged_and_the_answer_lost(bench: Workbench, provider: str) -> None:
+    payment_id = bench.pay(provider)
+    bench.lose_answer(provider)
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.told(payment_id).count("attempt.sent") == 2
+
+
+@pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
+def test_worker_killed_before_or_after_each_write_and_send(
+    bench: Workbench, provider: str, boundary: int
+) -> None:
+    payment_id = bench.pay(provider)
+    assert _worker_that_dies(bench, payment_id, boundary) == -signal.SIGKILL
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_worker_that_meets_no_boundary_lives(bench: Workbench) -> None:
+    payment_id = bench.pay()
+    assert _worker_that_dies(bench, payment_id, len(BOUNDARIES)) == 0
+    assert bench.stored(payment_id).status is Status.CAPTURED
+
+
+def _worker_that_dies(bench: Workbench, payment_id: str, boundary: int) -> int:
+    module = "tests.integration.traps.killed"
+    return subprocess.run(
+        [sys.executable, "-m", module, payment_id, str(boundary)],
+        env={**os.environ, **bench.settings.environment()},
+        timeout=60,
+        check=False,
+    ).returncode
+
+
+def test_the_same_message_twice_at_once(bench: Workbench, provider: str) -> None:
+    with ExitStack() as stack:
+        workers = [bench.tools, worker(bench.settings, stack)]
+        threads = stack.enter_context(ThreadPoolExecutor(2))
+        for _ in range(ROUNDS):
+            payment_id, start = bench.pay(provider), threading.Barrier(2)
+
+            def knock(tools: attempt.Tools) -> int:
+                start.wait(10)
+                return sum(map(len, attempt.run([payment_id], tools)))
+
+            assert sum(threads.map(knock, workers)) == 1
+            assert bench.told(payment_id).count("attempt.sent") == 1
+            assert bench.moved(payment_id) == [("charge", 1999)]
+    assert bench.calls(provider, "POST") == ROUNDS
+
+
+def test_a_provider_key_past_its_window_at_stripe(bench: Workbench) -> None:
+    payment_id = bench.pay()
+    assert _worker_that_dies(bench, payment_id, _UNHEARD) == -signal.SIGKILL
+    sent = bench.calls("stripe", "POST")
+    bench.pass_time(timedelta(hours=25))
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.calls("stripe", "POST") == sent
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_provider_key_past_its_window_at_paypal(bench: Workbench) -> None:
+    payment_id = bench.pay("paypal")
+    assert _worker_that_dies(bench, payment_id, _UNHEARD) == -signal.SIGKILL
+    sent = bench.calls("paypal", "POST")
+    bench.pass_time(timedelta(hours=7))
+    payment = bench.work(payment_id)
+    # PayPal lists no orders, and this one's id was never heard: a person decides.
+    assert payment.first.state is State.REVIEW
+    assert bench.calls("paypal", "POST") == sent
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_replayed_500(bench: Workbench) -> None:
+    payment_id = bench.pay()
+    bench.stripe.arm(
+        do="replay_500", when="after", match={"path": "/v1/payment_intents"}
+    )
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.calls("stripe", "POST") == 2, "the send, and the one that is replayed"
+    assert bench.told(payment_id)[-2:] == ["look.sent", "look.answered"]
+    assert bench.moved(payment_id) == [("charge", 1999)]

@@ -1,0 +1,78 @@
+"""Traps between us and a shop: requests that come twice, at once, or too late."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from domain.states import State, Status
+from tests.integration.traps.workbench import Workbench
+
+#: Rounds of what only a meeting at the same moment would show; the refunds of 60 and
+#: 60 on 100 have tests of their own, which run a thousand where they are asked to.
+ROUNDS = 10
+
+
+def test_two_identical_requests_at_once(bench: Workbench) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for number in range(ROUNDS):
+            same = {"key": f"k-{number}", "reference": f"order-{number}"}
+            answers = list(threads.map(lambda _: bench.submit(**same), range(2)))
+            assert [one.status_code for one in answers] == [202, 202]
+            assert len({one.json()["id"] for one in answers}) == 1
+    assert bench.database.payments.count_documents({"reference": "order-0"}) == 1
+
+
+def test_one_key_with_two_bodies(bench: Workbench) -> None:
+    payment_id = bench.pay(key="k", reference="order-1")
+    refused = bench.submit(key="k", reference="order-1", amount=2000)
+    assert refused.status_code == 422
+    assert refused.json()["code"] == "idempotency_key_reused"
+    assert bench.shown(payment_id)["amount"] == 1999
+
+
+def test_same_order_with_another_key_while_the_first_is_unknown(
+    bench: Workbench, provider: str
+) -> None:
+    payment_id = bench.pay(provider, reference="order-2")
+    bench.lose_answer(provider)
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    refused = bench.submit(provider, reference="order-2")
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "reference_in_progress"
+    assert refused.json()["payment"] == payment_id
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.submit(provider, reference="order-2").status_code == 202
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_two_equal_partial_refunds_meant(bench: Workbench, provider: str) -> None:
+    payment_id = bench.paid(provider)
+    for _ in range(2):
+        assert bench.ask(payment_id, "refunds", amount=500).status_code == 202
+    assert bench.work(payment_id).refunded == 1000
+    assert bench.moved(payment_id)[1:] == [("refund", 500)] * 2
+
+
+def test_one_partial_refund_retried(bench: Workbench, provider: str) -> None:
+    payment_id = bench.paid(provider)
+    bench.lose_answer(provider, "/v1/refunds" if provider == "stripe" else "/v2/")
+    for _ in range(2):
+        asked = bench.ask(payment_id, "refunds", key="back", amount=500)
+        assert asked.status_code == 202
+        assert bench.work(payment_id).refunded == 500
+    assert bench.moved(payment_id)[1:] == [("refund", 500)]
+
+
+def test_capture_against_void(bench: Workbench, provider: str) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(ROUNDS):
+            payment_id = bench.paid(provider, capture="manual")
+            jobs = ("captures", "void")
+            answers = threads.map(lambda job: bench.ask(payment_id, job), jobs)
+            codes = dict(zip(jobs, (one.status_code for one in answers), strict=True))
+            assert sorted(codes.values()) == [202, 409]
+            ended = bench.work(payment_id).status
+            won = "captures" if ended is Status.CAPTURED else "void"
+            assert codes[won] == 202 and ended in (Status.CAPTURED, Status.VOIDED)
+            kinds = [kind for kind, _ in bench.moved(payment_id)]
+            assert kinds == ["authorize", "capture" if won == "captures" else "void"]

@@ -1,0 +1,201 @@
+"""A shop, a worker and both providers, whose clocks move when a test says so."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from pymongo.database import Database
+
+from application import attempt
+from application.ports import Scope
+from domain.operation import Operation
+from domain.payment import BELL_GRACE, Payment
+from domain.submission import Mode
+from persistence.codec import Document
+from runtime import container
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import Simulator, simulator
+from tests.fakes import Ungated
+from tests.running_web import Client, RunningWeb
+
+#: Methods that pay, by provider.
+PAYS: Final = {"stripe": "pm_card_visa", "paypal": "vault_ada"}
+#: The path that a charge goes to.
+CHARGES: Final = {"stripe": "/v1/payment_intents", "paypal": "/v2/checkout/orders"}
+#: Steps that a payment may take at one moment; more would be a loop.
+_STEPS: Final = 20
+
+
+@dataclass
+class Workbench:
+    """Requests go to a web process over HTTP, calls to the simulators likewise.
+
+    The worker is this process: it works when it is told to, and its clock is ahead of
+    the real one by as much as ``pass_time`` was asked for.
+    """
+
+    shop: Client
+    settings: Settings
+    database: Database[Document]
+    stripe: Simulator
+    paypal: Simulator
+    tools: attempt.Tools
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def now(self) -> datetime:
+        """UTC, by the worker's clock and the simulators'."""
+        return container.clock() + self.ahead
+
+    def pass_time(self, by: timedelta) -> None:
+        """Moves the clocks of the worker and of both providers."""
+        self.ahead += by
+        for one in (self.stripe, self.paypal):
+            one.advance(by.total_seconds())
+
+    def at(self, provider: str) -> Simulator:
+        """One provider's simulator."""
+        return self.stripe if provider == "stripe" else self.paypal
+
+    def lose_answer(self, provider: str, path: str | None = None) -> None:
+        """The next such call is carried out, and its answer lost."""
+        match = {"method": "POST", "path": path or CHARGES[provider]}
+        self.at(provider).arm(do="commit_then_drop", match=match)
+
+    def submit(self, provider: str = "stripe", **fields: Any) -> requests.Response:
+        """Asks for a payment of 19.99 USD, unless ``fields`` say otherwise."""
+        key = fields.pop("key", None)
+        body = {
+            "amount": 1999,
+            "currency": "USD",
+            "provider": provider,
+            "payment_method": PAYS[provider],
+            "reference": f"order-{uuid.uuid4().hex[:12]}",
+            **fields,
+        }
+        given = {name: value for name, value in body.items() if value is not None}
+        return self.shop.submit(given, key=key)
+
+    def pay(self, provider: str = "stripe", **fields: Any) -> str:
+        """The id of a payment that was accepted."""
+        answer = self.submit(provider, **fields)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def paid(self, provider: str = "stripe", **fields: Any) -> str:
+        """The id of a payment whose first operation has succeeded."""
+        payment_id = self.pay(provider, **fields)
+        assert self.work(payment_id).first.moved, self.shown(payment_id)
+        return payment_id
+
+    def ask(
+        self, payment_id: str, job: str, *, key: str | None = None, **body: Any
+    ) -> requests.Response:
+        """Asks for a capture, a void or a refund."""
+        return requests.post(
+            f"{self.shop.base}/v1/payments/{payment_id}/{job}",
+            json=body or None,
+            headers={
+                "Authorization": f"Bearer {self.shop.secret}",
+                "Idempotency-Key": key or uuid.uuid4().hex,
+            },
+            timeout=10,
+        )
+
+    def shown(self, payment_id: str) -> dict[str, Any]:
+        """The payment as its shop sees it."""
+        return dict(self.shop.get(f"/v1/payments/{payment_id}").json())
+
+    def told(self, payment_id: str) -> list[str]:
+        """The types of the events on its timeline."""
+        events = self.shop.get(f"/v1/payments/{payment_id}/events").json()["data"]
+        return [str(event["type"]) for event in events]
+
+    def stored(self, payment_id: str) -> Payment:
+        """The payment as a worker sees it."""
+        scope = Scope(self.shop.key.merchant, Mode.TEST)
+        found = self.tools.store.get(scope, payment_id)
+        assert found is not None
+        return found
+
+    def work(self, payment_id: str) -> Payment:
+        """Takes every step that is due by now; a lease that is held has run out."""
+        for _ in range(_STEPS):
+            payment = self.stored(payment_id)
+            if payment.claim is None:
+                due = payment.due_at
+                if due is None or due > self.now() + BELL_GRACE:
+                    return payment
+            self.step(payment_id)
+        raise AssertionError(f"still due after {_STEPS} steps: {self.told(payment_id)}")
+
+    def step(self, payment_id: str) -> Payment:
+        """Takes the next step, whenever it is due."""
+        self.database.payments.update_one(
+            {"_id": payment_id}, [{"$set": {"due_at": "$$NOW"}}]
+        )
+        list(attempt.run([payment_id], self.tools))
+        return self.stored(payment_id)
+
+    def moved(self, payment_id: str) -> list[tuple[str, int]]:
+        """What the provider moved for this payment: kinds, and amounts in its unit."""
+        payment = self.stored(payment_id)
+        rows = self.at(payment.submission.provider).movements()
+        ours = {one.id for one in payment.operations}
+        return [
+            (row["kind"], row["amount"])
+            for row in rows
+            if ours & set(row["metadata"].values()) or _is_of(row["key"], payment)
+        ]
+
+    def calls(self, provider: str, method: str) -> int:
+        """How many API calls of this method the provider has answered or dropped."""
+        text = requests.get(f"{self.at(provider).url}/metrics", timeout=10).text
+        return sum(
+            int(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "simulator_requests_total"
+            and sample.labels["method"] == method
+            and "oauth2" not in sample.labels["route"]
+        )
+
+
+def _is_of(key: str | None, payment: Payment) -> bool:
+    return key is not None and any(_began(key, one) for one in payment.operations)
+
+
+def _began(key: str, operation: Operation) -> bool:
+    return key.startswith(f"{operation.id}-")
+
+
+@contextmanager
+def workbench(web: RunningWeb) -> Iterator[Workbench]:
+    """A new shop of ``web``, with providers that nobody else uses."""
+    with ExitStack() as stack:
+        stripe = stack.enter_context(simulator("stripe"))
+        paypal = stack.enter_context(simulator("paypal"))
+        settings = replace(
+            web.settings, stripe_api_base=stripe.url, paypal_api_base=paypal.url
+        )
+        tools = worker(settings, stack)
+        database = container.open_database(settings)
+        stack.callback(database.client.close)
+        bench = Workbench(web.client(), settings, database, stripe, paypal, tools)
+        bench.tools = replace(tools, clock=bench.now)
+        yield bench
+
+
+def worker(settings: Settings, stack: ExitStack) -> attempt.Tools:
+    """What one worker process works with, closed with ``stack``; no gate stops it."""
+    services = container.worker_services(settings)
+    stack.callback(services.database.client.close)
+    for pool in services.tools.calls.values():
+        stack.callback(pool.shutdown)
+    return replace(services.tools, gates=Ungated(), jitter=lambda: 0.0)
