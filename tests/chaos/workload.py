@@ -132,3 +132,17 @@ def _body(number: int, random: Random, word: str) -> dict[str, Any]:
         "customer": {"email": f"{word}@example.com"},
         "return_url": f"https://shop.example/{word}",
     }
+
+
+def plain(name: str, count: int, *, paypal_every: int = 0) -> Iterator[Intent]:
+    """``count`` charges that pay; one in ``paypal_every`` at PayPal, 0: none."""
+    for number in range(count):
+        paypal = paypal_every and number % paypal_every == 0
+        body = {
+            "amount": 1000 + number,
+            "currency": "USD",
+            "provider": "paypal" if paypal else "stripe",
+            "payment_method": "vault_ada" if paypal else "pm_card_visa",
+            "reference": f"{name}-{number}",
+        }
+        yield Intent(number=number, key=f"{name}-{number}", body=body)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from tests.memory import memory
 from tests.running_web import Client, RunningWeb, stripe_payment
 
 
@@ -141,17 +142,6 @@ def test_a_huge_body_is_refused_without_being_kept(
             pass  # the answer came while we still wrote, and the connection closed
     assert memory(web.pid) - before < 30_000_000
     assert alive(web)
-
-
-def memory(pid: int) -> int:
-    """Bytes that a process and its children hold (resident)."""
-    total = 0
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        pids = [pid, *map(int, children.read().split())]
-    for one in pids:
-        with open(f"/proc/{one}/statm") as pages:
-            total += int(pages.read().split()[1]) * 4096
-    return total
 
 
 def test_names_that_mean_something_to_python_or_mongodb_are_only_data(

@@ -1,0 +1,216 @@
+"""``python -m tests.chaos.outage``: Stripe is away for two minutes while shops pay.
+
+Prints what became of it, and exits with 1 where a promise was not kept: every payment
+accepted, the gate opened, one probe at a time, all settled after, each charged once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from pymongo.database import Database
+
+from tests.chaos import evidence, stack
+from tests.chaos.asking import Log, Target
+from tests.chaos.client import Client
+from tests.chaos.evidence import Movement, Payment
+from tests.chaos.settling import watch_settling
+from tests.chaos.stack import Stack
+from tests.chaos.trial import show
+from tests.chaos.watch import open_database
+from tests.chaos.workload import plain
+
+#: Seconds of load before the outage and after it.
+AROUND: Final = 15.0
+#: Seconds after the load until everything must have settled.
+BOUND: Final = 300.0
+#: Workers know a gate for a second, and calls may be under way when it opens.
+KNOWN: Final = timedelta(seconds=3)
+#: One payment in so many goes to PayPal, which is not away.
+PAYPAL_EVERY: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What became of an outage. Seconds, and counts of payments unless said."""
+
+    submitted: int
+    accepted: int
+    away: float
+    opened_after: float | None  #: from the first refused connection; None: never
+    failed_before_it: int  #: calls that met the outage before the gate was open
+    probes: int  #: calls made while it was open
+    probes_at_once: int  #: the most of them
+    paypal_meanwhile: int  #: settled at PayPal during the outage
+    settled: int
+    last_settled_after: float  #: the outage
+    charged_once: int
+    charged_otherwise: int  #: not at all, or twice
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was."""
+        return (
+            self.accepted == self.submitted == self.settled == self.charged_once
+            and self.charged_otherwise == 0
+            and self.opened_after is not None
+            and self.probes_at_once <= 1
+        )
+
+
+def watch_outage(home: Path, *, rate: float, seconds: float) -> Found:
+    """Runs a stack in ``home`` under ``rate`` payments a second through an outage."""
+    count = int(rate * (seconds + 2 * AROUND))
+    with stack.running(home) as running:
+        database = open_database(running.mongo.url, running.database)
+        log = Log(home / "client.jsonl")
+        target = Target(
+            [f"{web}/v1/payments" for web in running.webs],
+            {"Authorization": f"Bearer {running.key}"},
+        )
+        with Client(
+            target,
+            plain("outage", count, paypal_every=PAYPAL_EVERY),
+            rate=rate,
+            log=log,
+        ) as client:
+            time.sleep(AROUND)
+            began = _now(database)
+            _refuse(running, seconds)
+            while client.paying():
+                time.sleep(0.2)
+            watch_settling(
+                database,
+                bound=BOUND,
+                tend=running.keeper.tend,
+                quiet=client.done,
+                say=lambda count, passed: None,
+            )
+        found = _judged(
+            count,
+            log.counts["answered 202"],
+            seconds,
+            began,
+            evidence.payments(database),
+            evidence.movements("stripe", running.providers["stripe"])
+            + evidence.movements("paypal", running.providers["paypal"]),
+            database.gates.find_one({"_id": "stripe"}) or {"changes": []},
+        )
+        database.client.close()
+    return found
+
+
+def _refuse(running: Stack, seconds: float) -> None:
+    url = f"{running.providers['stripe']}/_faults"
+    armed = requests.post(url, json={"do": "refuse", "seconds": seconds}, timeout=10)
+    armed.raise_for_status()
+
+
+def _now(database: Database[dict[str, Any]]) -> datetime:
+    told: datetime = database.client.admin.command("hello")["localTime"]
+    return told
+
+
+def _judged(
+    submitted: int,
+    accepted: int,
+    away: float,
+    began: datetime,
+    payments: Sequence[Payment],
+    movements: Sequence[Movement],
+    gate: Mapping[str, Any],
+) -> Found:
+    over = began + timedelta(seconds=away)
+    opened = [
+        one["at"]
+        for one in gate["changes"]
+        if one["position"] == "open" and one["at"] >= began
+    ]
+    at_stripe = _calls(payments, movements, "stripe")
+    open_from = opened[0] + KNOWN if opened else over
+    probes = [(at, end) for at, end, _ in at_stripe if open_from <= at < over]
+    met = [end for at, end, well in at_stripe if began <= at < open_from and not well]
+    moved = Counter(one.operation for one in movements)
+    operations = [one.operations[0] for one in payments]
+    ends = [one.timeline[-1].at for one in payments]
+    done = [one for one in operations if one.state == "succeeded"]
+    once = sum(moved[one.id] == 1 for one in operations)
+    paypal = {one.operation for one in movements if one.provider == "paypal"}
+    return Found(
+        submitted=submitted,
+        accepted=accepted,
+        away=away,
+        opened_after=(opened[0] - began).total_seconds() if opened else None,
+        failed_before_it=len(met),
+        probes=len(probes),
+        probes_at_once=_at_once(probes),
+        paypal_meanwhile=sum(
+            began <= one.timeline[-1].at < over and one.operations[0].id in paypal
+            for one in payments
+        ),
+        settled=len(done),
+        last_settled_after=max((max(ends) - over).total_seconds(), 0.0),
+        charged_once=once,
+        charged_otherwise=len(operations) - once + len(moved.keys() - _ids(operations)),
+    )
+
+
+def _ids(operations: Sequence[evidence.Operation]) -> set[str | None]:
+    return {one.id for one in operations}
+
+
+def _calls(
+    payments: Sequence[Payment], movements: Sequence[Movement], provider: str
+) -> list[tuple[datetime, datetime, bool]]:
+    """When each call to the provider was begun and answered, and whether it did it."""
+    others = {one.operation for one in movements if one.provider != provider}
+    calls = []
+    for payment in payments:
+        if payment.operations[0].id in others:
+            continue
+        sends = [one for one in payment.timeline if one.type == "attempt.sent"]
+        ends = [one for one in payment.timeline if one.type == "attempt.answered"]
+        calls += [
+            (sent.at, end.at, end.data["answer"] == "succeeded")
+            for sent, end in zip(sends, ends, strict=True)
+        ]
+    return calls
+
+
+def _at_once(spans: Sequence[tuple[datetime, datetime]]) -> int:
+    """How many overlap at most."""
+    steps = sorted([(at, 1) for at, _ in spans] + [(end, -1) for _, end in spans])
+    most = now = 0
+    for _, step in steps:
+        now += step
+        most = max(most, now)
+    return most
+
+
+def main() -> int:
+    """0 where every promise was kept, else 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos.outage", description=__doc__
+    )
+    parser.add_argument("--rate", type=float, default=50.0, help="payments a second")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of the outage")
+    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="payments-outage-") as home:
+        found = watch_outage(Path(home), rate=options.rate, seconds=options.seconds)
+    show("A provider's outage", asdict(found), kept=found.kept, as_json=options.json)
+    return 0 if found.kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
