@@ -206,6 +206,6 @@ def _seldom(say: Say) -> Callable[[int, float], None]:
     def tell(count: int, passed: float) -> None:
         if passed - told[0] >= WORD_EVERY or not count:
             told[0] = passed
-            say(f"{passed:4.0f} s after healing: {count} payments are open")
+            say(f"{passed:4.0f} s after healing: {count} operations are owed work")
 
     return tell

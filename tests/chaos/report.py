@@ -111,7 +111,7 @@ class Report:
             ("attempts", _counts(self.attempts)),
             ("operations in the end", _counts(self.states)),
             (
-                "unsettled at healing",
+                "operations owed work at healing",
                 f"{settling.open:,}: {settling.soon:,} settled within 30 s"
                 f" ({settling.share:.1%}), the last after {settling.last:.0f} s,"
                 f" {settling.left} never",

@@ -23,10 +23,10 @@ POLL: Final = 1.0
 class Settling:
     """Times are in seconds from the healing."""
 
-    open: int  #: payments that were unsettled at some look after it
+    open: int  #: operations on which work was owed then
     soon: int  #: of them, settled within SOON
     last: float  #: until the last of those that settled
-    left: int  #: unsettled at the bound
+    left: int  #: unsettled at the bound, later ones included
 
     @property
     def share(self) -> float:
@@ -47,7 +47,7 @@ def watch_settling(
     ``tend`` is called all along; ``say`` is told how many are open, and since when.
     """
     started = time.monotonic()
-    seen: set[str] = set()
+    at_healing: set[str] | None = None
     ended: dict[str, float] = {}
     unsettled: set[str] = set()
     while (passed := time.monotonic() - started) < bound:
@@ -56,11 +56,13 @@ def watch_settling(
         except PyMongoError:
             tend()
             continue
-        seen |= unsettled
-        for payment_id in seen - unsettled:
-            ended.setdefault(payment_id, passed)
-        for payment_id in unsettled:
-            ended.pop(payment_id, None)
+        if at_healing is None:
+            at_healing = unsettled
+        for operation in at_healing:
+            if operation in unsettled:
+                ended.pop(operation, None)
+            else:
+                ended.setdefault(operation, passed)
         say(len(unsettled), passed)
         if not unsettled and quiet():
             break
@@ -69,7 +71,7 @@ def watch_settling(
             tend()
             time.sleep(POLL / 20)
     return Settling(
-        open=len(seen),
+        open=len(at_healing or ()),
         soon=sum(after <= SOON for after in ended.values()),
         last=max(ended.values(), default=0.0),
         left=len(unsettled),
@@ -95,5 +97,13 @@ def states(database: Database[dict[str, Any]]) -> Counter[str]:
 
 
 def _unsettled(database: Database[dict[str, Any]]) -> set[str]:
-    found = database.payments.find({"operations.state": {"$in": OWED}}, {"_id": 1})
-    return {document["_id"] for document in found}
+    """The operations on which work is owed; shops may ask for more of a payment."""
+    found = database.payments.find(
+        {"operations.state": {"$in": OWED}}, {"operations.id": 1, "operations.state": 1}
+    )
+    return {
+        operation["id"]
+        for document in found
+        for operation in document["operations"]
+        if operation["state"] in OWED
+    }
