@@ -13,12 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import requests
-from pymongo.database import Database
 
 from tests.chaos import evidence, stack
 from tests.chaos.asking import Log, Target
@@ -85,7 +84,7 @@ def watch_outage(home: Path, *, rate: float, seconds: float) -> Found:
             log=log,
         ) as client:
             time.sleep(AROUND)
-            began = _now(database)
+            began = datetime.now(UTC)
             _refuse(running, seconds)
             while client.paying():
                 time.sleep(0.2)
@@ -114,11 +113,6 @@ def _refuse(running: Stack, seconds: float) -> None:
     url = f"{running.providers['stripe']}/_faults"
     armed = requests.post(url, json={"do": "refuse", "seconds": seconds}, timeout=10)
     armed.raise_for_status()
-
-
-def _now(database: Database[dict[str, Any]]) -> datetime:
-    told: datetime = database.client.admin.command("hello")["localTime"]
-    return told
 
 
 def _judged(
