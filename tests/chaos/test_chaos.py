@@ -1,4 +1,5 @@
-"""The short form of the chaos proof, as a gate: a minute of everything going wrong."""
+"""Short forms of the proofs, as a gate: a minute of everything going wrong, and less
+of a provider that is away."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
+from tests.chaos.outage import watch_outage
 from tests.chaos.plan import SHORT
 from tests.chaos.proof import prove
 
@@ -29,3 +31,10 @@ def test_nothing_is_lost_doubled_or_told_while_everything_breaks(
     assert report.acts("fault ") >= plan.faults
     assert report.outcome.once >= plan.payments // 2
     assert report.settling.left == 0
+
+
+def test_a_providers_outage_costs_time_alone(tmp_path: Path) -> None:
+    found = watch_outage(tmp_path, rate=15, seconds=15)
+    assert found.kept, found
+    assert found.failed_before_it and found.probes, "it was never felt"
+    assert found.paypal_meanwhile, "the other provider goes on"
