@@ -63,13 +63,16 @@ class Tools:
     stopping: Event = field(default_factory=Event)
 
 
-def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
+def run(
+    ids: Sequence[str], tools: Tools, *, urgent: bool = True
+) -> Iterator[list[Settled]]:
     """Works on those of ``ids`` that are due, and yields them as they are stored.
 
-    Whatever goes wrong with one payment stays with it. Raises StoreUnavailable
-    where the store does; leases then run out and recovery takes over.
+    ``urgent`` ones go first where an account's limit is reached. Whatever goes wrong
+    with one payment stays with it. Raises StoreUnavailable where the store does; leases
+    then run out and recovery takes over.
     """
-    claims = [_next_step(one, tools) for one in _admitted(ids, tools)]
+    claims = [_next_step(one, tools) for one in _admitted(ids, tools, urgent)]
     won = tools.store.claim_many(claims)
     tools.held.update(payment.id for payment in won if payment.claim)
     try:
@@ -87,13 +90,13 @@ def run(ids: Sequence[str], tools: Tools) -> Iterator[list[Settled]]:
         tools.held.difference_update(payment.id for payment in won)
 
 
-def _admitted(ids: Sequence[str], tools: Tools) -> Iterator[Payment]:
+def _admitted(ids: Sequence[str], tools: Tools, urgent: bool) -> Iterator[Payment]:
     """The payments that are due, as far as their providers' gates let them in."""
     due: dict[ProviderName, list[Payment]] = {}
     for payment in tools.store.load_due(ids):
         due.setdefault(payment.submission.provider, []).append(payment)
     for provider, payments in due.items():
-        admission = tools.gates.admit(provider, len(payments))
+        admission = tools.gates.admit(provider, len(payments), urgent=urgent)
         yield from payments[: admission.granted]
         waiting = [payment.id for payment in payments[admission.granted :]]
         if waiting:

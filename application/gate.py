@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 #: Seconds that the gates are known for before they are read again.
 KNOWN: Final = 1.0
 #: Seconds that a group waits for its tokens; longer, it would hold threads that other
-#: groups could use, so what is left is put off.
+#: groups could use, so what is left is put off. What is urgent may wait twice as long:
+#: a backlog never takes the tokens of the second half.
 PATIENCE: Final = 0.25
 #: Nothing rings for a payment sooner: beat looks once a second.
 SOONEST: Final = timedelta(seconds=1)
@@ -67,12 +68,14 @@ class SharedGates:
         self._windows: dict[ProviderName, Window] = {}
         self._of_thread = threading.local()
 
-    def admit(self, provider: ProviderName, wanted: int) -> Admission:
+    def admit(
+        self, provider: ProviderName, wanted: int, *, urgent: bool = True
+    ) -> Admission:
         """See Gates."""
         self._probes.pop(provider, None)  # of an earlier group, and never heard of
         gate = self._gate(provider)
         if not gate.is_open:
-            admission = self._limited(provider, wanted)
+            admission = self._limited(provider, wanted, urgent)
         elif wanted and self._takes_probe(gate):
             admission = Admission(1, self._later(gate))
         else:
@@ -96,8 +99,9 @@ class SharedGates:
         except StoreUnavailable:
             log.warning("gate_not_moved", extra={"provider": provider.value})
 
-    def _limited(self, provider: ProviderName, wanted: int) -> Admission:
-        taken = self._limiter.take(provider, wanted, PATIENCE)
+    def _limited(self, provider: ProviderName, wanted: int, urgent: bool) -> Admission:
+        within = 2 * PATIENCE if urgent else PATIENCE
+        taken = self._limiter.take(provider, wanted, within)
         if taken.after:
             self._sleep(taken.after)
         again_in = max(SOONEST, timedelta(seconds=taken.again_in))

@@ -86,7 +86,11 @@ class PaymentStore(Protocol):
         """Prolongs the leases that this store's owner still holds on ``ids``."""
 
     def due_ids(self, limit: int) -> list[str]:
-        """The payments on which work is owed now, longest first."""
+        """The payments on which work is owed now, longest first.
+
+        Of more than ``limit`` the last quarter is what became due last: nothing waits
+        for the whole of a backlog.
+        """
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """One payment, or None where ``scope`` has no such payment."""
@@ -156,8 +160,13 @@ class Gates(Protocol):
     asks again. Neither method raises, whatever it depends on is doing.
     """
 
-    def admit(self, provider: ProviderName, wanted: int) -> Admission:
-        """Takes leave for ``wanted`` calls; may wait a quarter of a second for it."""
+    def admit(
+        self, provider: ProviderName, wanted: int, *, urgent: bool = True
+    ) -> Admission:
+        """Takes leave for ``wanted`` calls; may wait half a second for it.
+
+        What is not ``urgent`` leaves room for what is.
+        """
 
     def tell(
         self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]

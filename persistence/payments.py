@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -164,13 +164,23 @@ class MongoPayments(MongoReads):
 
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
+        longest = self._due_ids(ASCENDING, limit)
+        if len(longest) < limit:
+            return longest
+        latest = self._due_ids(DESCENDING, limit // 4)
+        others = [one for one in longest if one not in latest]
+        return [*others[: limit - len(latest)], *latest]
+
+    def _due_ids(self, order: int, limit: int) -> list[str]:
+        if not limit:
+            return []  # to MongoDB 0 is no limit
         due = {
             "mode": self._mode,
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", "$$NOW"]},
         }
         with answering():
-            found = self._payments.find(due, {"_id": 1}, sort=[("due_at", 1)])
+            found = self._payments.find(due, {"_id": 1}, sort=[("due_at", order)])
             return [document["_id"] for document in found.limit(limit)]
 
     def _put_off(self, ids: Sequence[str], until: Document) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from queue import Empty, Full, Queue
 from typing import Any, Final
 
@@ -23,13 +24,21 @@ from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Task names are addresses: web knows them without knowing the workers.
-ATTEMPT: Final = "payments.attempt"
-#: What was asked for just now.
-FRESH: Final = "payments"
-#: What beat has found to be due. A queue of its own, since workers take from each in
-#: turn: a backlog of any length neither fills the other nor goes before it.
-DUE: Final = "payments.due"
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where ids go: web and beat know it without knowing the workers."""
+
+    task: str
+    queue: str
+
+
+#: For what was asked for just now.
+FRESH: Final = Address("payments.attempt", "payments")
+#: For what beat has found to be due. A queue of its own, since workers take from each
+#: in turn: a backlog of any length neither fills the other nor goes before it. A task
+#: of its own, since what is new goes first at an account's limit.
+DUE: Final = Address("payments.recover", "payments.due")
 
 #: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
 #: names; more of them would only keep early answers waiting for late ones.
@@ -75,7 +84,7 @@ def make_app(settings: Settings) -> Celery:
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
-        task_default_queue=FRESH,
+        task_default_queue=FRESH.queue,
         task_create_missing_queues=True,
         task_acks_late=False,
         task_publish_retry=False,
@@ -105,10 +114,10 @@ def make_app(settings: Settings) -> Celery:
 class Bell:
     """JobQueue: a thread of its own talks to Redis, so that no request waits for it."""
 
-    def __init__(self, app: Celery, redis: Redis, *, queue: str = FRESH) -> None:
+    def __init__(self, app: Celery, redis: Redis, *, to: Address = FRESH) -> None:
         self._app = app
         self._redis = redis
-        self._queue = queue
+        self._to = to
         self._rings: Queue[str] = Queue(MAX_RINGS)
         self._ringer: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -127,7 +136,7 @@ class Bell:
         """See JobQueue."""
         try:
             # redis-py types every answer as one that may also be awaited.
-            waiting: Any = self._redis.llen(self._queue)
+            waiting: Any = self._redis.llen(self._to.queue)
         except RedisError as error:
             raise QueueUnavailable from error
         return max(0, MAX_MESSAGES - int(waiting)) * GROUP
@@ -155,7 +164,7 @@ class Bell:
         """Whether the broker answered; a full queue drops the message on purpose."""
         try:
             if self.room():
-                self._app.send_task(ATTEMPT, args=[group], queue=self._queue)
+                self._app.send_task(self._to.task, args=[group], queue=self._to.queue)
                 return True
         # kombu raises errors of many libraries; none of them may end this thread,
         # and all of them mean the same: recovery will find the work.

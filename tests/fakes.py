@@ -153,7 +153,9 @@ class Ungated:
         self.granted: int | None = None  #: the most that is let in; None: all
         self.told: list[Answer | ProviderError] = []
 
-    def admit(self, provider: ProviderName, wanted: int) -> Admission:
+    def admit(
+        self, provider: ProviderName, wanted: int, *, urgent: bool = True
+    ) -> Admission:
         """See Gates."""
         granted = wanted if self.granted is None else min(wanted, self.granted)
         return Admission(granted, timedelta(seconds=5))

@@ -135,7 +135,11 @@ class MemoryStore:
                 for row in rows.values()
                 if row.due_at is not None and row.due_at <= now
             ]
-        return [one for _, one in sorted(due)][:limit]
+        longest = [one for _, one in sorted(due)]
+        if len(longest) < limit:
+            return longest
+        latest = longest[-(limit // 4) :] if limit // 4 else []
+        return [*longest[: limit - len(latest)], *latest[::-1]]
 
     def next_due(self) -> datetime | None:
         """When work is owed next, or a lease ends; None where nothing is owed."""

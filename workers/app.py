@@ -65,7 +65,7 @@ def serve(settings: Settings) -> None:
             "worker",
             "--pool=threads",
             f"--concurrency={max(4, settings.worker_slots // _CALLS_PER_TASK)}",
-            f"--queues={FRESH},{DUE}",
+            f"--queues={FRESH.queue},{DUE.queue}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",

@@ -42,7 +42,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     store = MongoPayments(
         database, open_vault(settings), holder="beat", mode=settings.mode
     )
-    bell = Bell(make_app(settings), connect_redis(settings), queue=DUE)
+    bell = Bell(make_app(settings), connect_redis(settings), to=DUE)
     operators = desk(settings, database, store=store, queue=bell)
     while not stop.wait(PERIOD):
         try:

@@ -12,7 +12,7 @@ from application.attempt import Settled
 from domain.errors import StoreUnavailable
 from domain.states import STUCK
 from runtime import logs, metrics
-from runtime.broker import ATTEMPT, GROUP
+from runtime.broker import DUE, FRESH, GROUP
 from runtime.container import WorkerServices
 
 log = logs.get_logger()
@@ -22,20 +22,25 @@ def register(app: Celery, services: WorkerServices) -> None:
     """Gives the application its tasks."""
 
     def attempt(ids: object) -> None:
-        attempt_payments(ids, services)
+        attempt_payments(ids, services, urgent=True)
 
-    _task(app, ATTEMPT, attempt)
+    def recover(ids: object) -> None:
+        attempt_payments(ids, services, urgent=False)
+
+    _task(app, FRESH.task, attempt)
+    _task(app, DUE.task, recover)
 
 
-def attempt_payments(ids: object, services: WorkerServices) -> None:
+def attempt_payments(ids: object, services: WorkerServices, *, urgent: bool) -> None:
     """Works on the payments that a message names, as far as they are due.
 
-    A message is only a knock: whatever else it carries is left alone.
+    A message is only a knock: whatever else it carries is left alone. At an account's
+    limit what is ``urgent`` goes first.
     """
     named = ids if isinstance(ids, list) else []
     known = [one for one in named[:GROUP] if isinstance(one, str)]
     try:
-        for group in use_case.run(known, services.tools):
+        for group in use_case.run(known, services.tools, urgent=urgent):
             for settled in group:
                 _tell(settled, services)
     except StoreUnavailable:

@@ -299,3 +299,16 @@ class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite):
         longest = [payment(number).id for number in (2, 1, 3)]
         assert store.due_ids(10) == longest
         assert store.due_ids(2) == longest[:2]
+
+    def test_of_a_long_backlog_what_became_due_last_has_a_place(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        then = setup.now() - timedelta(hours=1)
+        backlog = [
+            payment(number, now=then + timedelta(minutes=number))
+            for number in range(1, 12)
+        ]
+        store.insert_many(backlog)
+        ids = ids_of(backlog)
+        assert store.due_ids(8) == [*ids[:6], ids[10], ids[9]]
+        assert sorted(store.due_ids(11)) == ids

@@ -29,15 +29,15 @@ def test_a_full_queue_takes_no_more_and_the_other_is_open(
     settings: Settings, redis: Redis
 ) -> None:
     app = make_app(settings)
-    due, fresh = Bell(app, redis, queue=DUE), Bell(app, redis)
+    due, fresh = Bell(app, redis, to=DUE), Bell(app, redis)
     room = due.room()
     assert room == MAX_MESSAGES * GROUP
     due.ring([f"pay_{number}" for number in range(room + GROUP)])
     assert wait_until(lambda: due.room() == 0, seconds=30)
     assert fresh.room() == room
     fresh.ring(["pay_new"])
-    assert wait_until(lambda: waiting(redis, FRESH) == 1, seconds=10)
-    assert waiting(redis, DUE) == MAX_MESSAGES
+    assert wait_until(lambda: waiting(redis, FRESH.queue) == 1, seconds=10)
+    assert waiting(redis, DUE.queue) == MAX_MESSAGES
 
 
 def test_a_ring_for_many_goes_in_messages_of_a_group(
@@ -45,8 +45,8 @@ def test_a_ring_for_many_goes_in_messages_of_a_group(
 ) -> None:
     bell = Bell(make_app(settings), redis)
     bell.ring([f"pay_{number}" for number in range(2 * GROUP + 1)])
-    assert wait_until(lambda: waiting(redis, FRESH) >= 3, seconds=10)
-    assert waiting(redis, FRESH) <= 4
+    assert wait_until(lambda: waiting(redis, FRESH.queue) >= 3, seconds=10)
+    assert waiting(redis, FRESH.queue) <= 4
 
 
 def test_without_redis_a_ring_returns_at_once_and_room_says_so(

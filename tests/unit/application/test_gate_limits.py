@@ -17,11 +17,20 @@ def test_a_limited_account_waits_a_little_and_puts_the_others_off() -> None:
     account = Account(rate=20)
     gates = account.gates()
     admission = gates.admit(STRIPE, 32)
-    assert admission.granted == 10
-    assert account.slept == [pytest.approx(PATIENCE)]
+    assert admission.granted == 15
+    assert account.slept == [pytest.approx(2 * PATIENCE)]
     assert admission.again_in >= SOONEST
-    assert account.counts.waits == {STRIPE: 22}
+    assert account.counts.waits == {STRIPE: 17}
     assert not account.gate.is_open
+
+
+def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
+    account = Account(rate=20)
+    gates = account.gates()
+    assert gates.admit(STRIPE, 32, urgent=False).granted == 10
+    assert gates.admit(STRIPE, 32, urgent=False).granted == 0
+    assert gates.admit(STRIPE, 32).granted == 5
+    assert account.slept == [pytest.approx(PATIENCE), pytest.approx(2 * PATIENCE)]
 
 
 @pytest.mark.parametrize(
