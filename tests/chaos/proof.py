@@ -91,7 +91,7 @@ def prove(
 
 
 def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) -> Broken:
-    """Load and nemesis until both are done; then healing, until all has ended."""
+    """Load and nemesis until that is done; then healing, until all has ended."""
     keeper = running.keeper
     victims = Victims(keeper, running.redis, running.providers, running.mongo)
     acts = running.home / "nemesis.jsonl"
@@ -112,7 +112,7 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
     database = open_database(running.mongo.url, running.database)
     with Client(target, wanted, rate=plan.rate, log=log) as client:
         word_at = started
-        while client.paying() or nemesis.waiting:
+        while nemesis.waiting:
             now = time.monotonic()
             if now - started > plan.seconds * LATE:
                 break

@@ -66,7 +66,11 @@ class Report:
         }
         return [
             ("seed", str(self.plan.seed)),
-            ("load", f"{self.plan.payments:,} payments in {self.seconds:.0f} s"),
+            (
+                "load",
+                f"{self.plan.payments:,} payments at {self.plan.rate:g} a second;"
+                f" healed after {self.seconds:.0f} s",
+            ),
             ("requests", _counts(self.requests)),
             ("programs killed", f"{sum(kills.values())}: {_counts(kills)}"),
             (
