@@ -13,7 +13,7 @@ from domain.errors import ProviderError
 from domain.money import Money
 from domain.operation import Hold, HoldEnd, Kind, Operation
 from domain.payment import Payment
-from domain.states import Trigger
+from domain.states import State, Trigger
 
 #: The event of an operation that became a person's.
 ESCALATION: Final = "operation.escalated"
@@ -64,12 +64,22 @@ def applied(
         now=now,
         data={**said(answer), **(more or {})},
     )
+    if operation.kind is Kind.VOID and answer.verdict is Verdict.SUCCEEDED:
+        moved = _called_off(moved, now)
     return replace(
         moved,
         hold=_hold(moved, operation, answer),
         next_action=answer.next_action,
         last_error=answer.failure,
     )
+
+
+def _called_off(payment: Payment, now: datetime) -> Payment:
+    """A void of what waited for the payer ends that: the next look will see it."""
+    if payment.first.state is not State.REQUIRES_ACTION:
+        return payment
+    first = replace(payment.first, due_at=now)
+    return replace(payment, operations=(first, *payment.operations[1:]))
 
 
 def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Operation:

@@ -25,15 +25,16 @@ def capture(
     payment: Payment,
     *,
     amount: int | None,
-    final: bool,
+    final: bool | None,
     id: str,
     origin: Origin,
     now: datetime,
 ) -> Payment:
     """Takes ``amount`` (minor units) of the hold; None takes what is left.
 
-    ``final`` releases the rest; Stripe always does. Raises Conflict, also where the
-    rest is what another capture under way may still take: it may be done after this.
+    ``final`` releases the rest. Stripe always does, so there it cannot be False. Raises
+    Conflict, also where the rest is what another capture under way may still take: it
+    may be done after this.
     """
     left = payment.capturable
     wanted = left if amount is None else amount
@@ -46,14 +47,17 @@ def capture(
     if final and not alone:
         words = "a capture that releases the rest waits until the others are finished"
         raise Conflict("capture_under_way", words)
-    releases = final or payment.submission.provider is ProviderName.STRIPE
+    stripe = payment.submission.provider is ProviderName.STRIPE
+    if stripe and final is False and wanted < left:
+        words = "Stripe releases what a capture leaves: leave final out, or say true"
+        raise Conflict("releases_the_rest", words)
     operation = Operation(
         id=id,
         kind=Kind.CAPTURE,
         amount=wanted,
         origin=origin,
         owed_from=now,
-        final=releases or (alone and wanted == left),
+        final=stripe or bool(final) or (alone and wanted == left),
     )
     return _asked(payment, operation, now)
 
@@ -96,7 +100,7 @@ def refund(
 
 
 def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment:
-    """Releases what is on hold, or calls off what was not sent yet.
+    """Releases what is on hold, or calls off what has not moved money yet.
 
     Raises Conflict where money may have moved or is about to.
     """
@@ -108,17 +112,24 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
         owed_from=now,
     )
     first = payment.first
-    if first.state in (State.QUEUED, State.RETRYING) and payment.claim is None:
+    if any(one.kind is Kind.VOID and not one.ended for one in payment.operations):
+        raise Conflict("void_under_way", "a void is not finished yet")
+    acts = first.state is State.REQUIRES_ACTION
+    if acts and payment.submission.provider is ProviderName.STRIPE:
+        return _asked(payment, operation, now)
+    unsent = first.state in (State.QUEUED, State.RETRYING)
+    # An order of PayPal's moves nothing without our word.
+    if (unsent or acts) and payment.claim is None:
         return _called_off(payment, operation, now)
     if payment.hold is None or payment.hold.ended is not None:
         raise Conflict("nothing_to_void", _why_not_capturable(payment))
     if payment.capture_reserved or not payment.capturable:
-        raise Conflict("capture_under_way", "a capture or void is not finished yet")
+        raise Conflict("capture_under_way", "a capture is not finished yet")
     return _asked(payment, operation, now)
 
 
 def _called_off(payment: Payment, operation: Operation, now: datetime) -> Payment:
-    """Nothing was sent, or it was proven not executed: no provider is needed."""
+    """Nothing was sent that could move money: no provider is needed."""
     first = replace(payment.first, due_at=None, waiting_for=None)
     canceled = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
     done = replace(operation, state=State.SUCCEEDED)

@@ -57,8 +57,9 @@ def main() -> int:
         payments("submit", str(PAYMENTS), "--wait", str(WAIT))
         return judge(urls)
     finally:
-        say("Stopping the stack")
+        # First of all, for nobody may be left who reads what we say.
         payments("down", stdout=subprocess.DEVNULL)
+        say("The stack is stopped")
 
 
 def judge(urls: dict[str, str]) -> int:

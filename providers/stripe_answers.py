@@ -122,7 +122,12 @@ def void_of(intent: PaymentIntent) -> Answer:
             return Answer(
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
-        case "requires_capture":
+        case (
+            "requires_capture"
+            | "requires_action"
+            | "requires_confirmation"
+            | "requires_payment_method"
+        ):
             return Answer(Verdict.ABSENT, request_id=request_id)
         case _:
             raise NeedsReview(f"status_{intent.status}", request_id=request_id)

@@ -111,8 +111,9 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     "reference_in_progress": (
         409,
         "Reference in progress",
-        "Another payment of this reference is unfinished or its outcome is not known."
-        " Wait for it, or say allow_duplicate_reference.",
+        "Another payment of this reference stands in the way: it is unfinished, or its"
+        " outcome is not known, or it is paid where paid ones are guarded too. Look at"
+        " it (payment), wait for it, or say allow_duplicate_reference.",
     ),
     "internal_error": (
         500,

@@ -166,9 +166,10 @@ class CaptureRequest(Strict):
     amount: Amount | None = Field(
         default=None, description="In minor units; absent: all that is left"
     )
-    final: bool = Field(
-        default=False,
-        description="Release the rest. Stripe always does, PayPal where you say so",
+    final: bool | None = Field(
+        default=None,
+        description="Release the rest. Stripe always does, so it refuses false; PayPal"
+        " where you say so",
     )
 
 

@@ -68,7 +68,11 @@ def _merchants() -> Iterator[Merchants]:
     from runtime.container import open_database
 
     settings = settings_of(os.environ)
-    settings.require("mongo_url")
+    if not settings.mongo_url:
+        raise click.ClickException(
+            f"no stack runs in {settings.home}. Start one with `payments up`, or set"
+            " PAYMENTS_MONGO_URL."
+        )
     database = open_database(settings)
     try:
         yield Merchants(database)

@@ -172,7 +172,8 @@ def replay(
     "verdict",
     required=True,
     type=click.Choice(["succeeded", "declined", "canceled"]),
-    help="What the provider shows; canceled discards a dead letter.",
+    help="What the provider shows of a review: it did it, it refused, it never had or"
+    " called it off. A dead letter can only be discarded: canceled.",
 )
 @click.option("--reason", required=True, help="How you know.")
 @_as_json

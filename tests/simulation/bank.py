@@ -182,9 +182,9 @@ class Bank:
         entry = self.entries[call.refs["intent"]]
         if self.name is ProviderName.PAYPAL and entry.stage is not Stage.HELD:
             return self._void_seen(entry)  # the adapter reads before it acts
-        if entry.stage is not Stage.HELD:
+        if entry.stage not in (Stage.HELD, Stage.ACTING):
             raise LookNeeded("unexpected_state")
-        entry.stage = Stage.LET_GO
+        entry.stage, entry.agreed_at = Stage.LET_GO, None
         return self._void_seen(entry)
 
     def _refund(self, call: Call, payer: Payer) -> Answer:
@@ -280,7 +280,7 @@ class Bank:
         if entry.stage is Stage.LET_GO:
             late = entry.expired and self.name is ProviderName.STRIPE
             return Answer(Verdict.EXPIRED if late else Verdict.SUCCEEDED, refs=refs)
-        if entry.stage is Stage.HELD:
+        if entry.stage in (Stage.HELD, Stage.ACTING):
             return Answer(Verdict.ABSENT)
         failure = Failure("already_captured", "Captured before.")
         return Answer(Verdict.DECLINED, refs=refs, failure=failure)

@@ -80,6 +80,52 @@ def test_3d_secure_and_the_browser_never_comes_back(
     assert bench.moved(payment_id) == moved
 
 
+def test_a_payer_who_never_comes_back_is_called_off(bench: Workbench) -> None:
+    payment_id = bench.pay(
+        payment_method="pm_card_authenticationRequired",
+        return_url="https://shop.example/back",
+    )
+    page = bench.work(payment_id).next_action
+    assert page is not None
+    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.ask(payment_id, "void").json()["reason"] == "void_under_way"
+    assert bench.work(payment_id).status is Status.CANCELED
+    requests.post(page.url, json={"outcome": "succeed"}, timeout=10)
+    assert bench.moved(payment_id) == []
+
+
+def test_a_payer_who_agrees_before_the_void_has_paid(bench: Workbench) -> None:
+    payment_id = bench.pay(
+        payment_method="pm_card_authenticationRequired",
+        return_url="https://shop.example/back",
+    )
+    page = bench.work(payment_id).next_action
+    assert page is not None
+    assert bench.ask(payment_id, "void").status_code == 202
+    assert requests.post(page.url, json={"outcome": "succeed"}, timeout=10).ok
+    assert bench.work(payment_id).operations[-1].state is State.DECLINED
+    bench.pass_time(POLLED)
+    assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+@pytest.mark.parametrize("agrees", [False, True])
+def test_an_order_that_was_called_off_is_never_captured(
+    bench: Workbench, agrees: bool
+) -> None:
+    payment_id = _waits_for_approval(bench)
+    page = bench.shown(payment_id)["next_action"]["url"]
+    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.shown(payment_id)["status"] == "canceled"
+    if agrees:
+        requests.post(
+            page, data={"outcome": "approve"}, allow_redirects=False, timeout=10
+        )
+    bench.pass_time(POLLED)
+    assert bench.work(payment_id).status is Status.CANCELED
+    assert bench.moved(payment_id) == []
+
+
 def test_a_bank_debit_that_takes_days(bench: Workbench) -> None:
     payment_id = bench.pay(payment_method="pm_usBankAccount_success")
     waiting = bench.work(payment_id)

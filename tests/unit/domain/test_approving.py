@@ -9,13 +9,23 @@ import pytest
 
 from domain import retry
 from domain.answer import Answer, NextAction, Verdict
-from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
+from domain.errors import Conflict, LookNeeded, NeedsReview, OutcomeUnknown
 from domain.operation import PROOF_AFTER, Kind
 from domain.payment import Payment
+from domain.requests import void
 from domain.sending import looking, sent
 from domain.settling import settle
 from domain.states import State, Status
-from tests.suites.samples import NOW, PRICE, payment, sending, stored
+from domain.submission import ProviderName
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    origin,
+    payment,
+    sending,
+    stored,
+    submission,
+)
 
 REFS: Final = {"order": "order_1"}
 ACT: Final = Answer(
@@ -114,3 +124,31 @@ def test_a_payer_who_is_asked_a_second_time_approves_a_second_time() -> None:
     assert (again.first.state, again.first.approved) == (State.QUEUED, True)
     assert again.first.kind is Kind.CHARGE
     assert len({_acting().first.key, _carrying_out().first.key, again.first.key}) == 3
+
+
+def _void(given: Payment) -> Payment:
+    return void(given, id="op_void", origin=origin(), now=SOON)
+
+
+def test_stripe_is_asked_to_call_off_what_waits_for_the_payer() -> None:
+    asked = stored(_void(_acting()))
+    with pytest.raises(Conflict) as again:
+        _void(asked)
+    assert again.value.why == "void_under_way"
+    release = asked.operations[-1]
+    claimed = stored(sent(asked, release, "{}", now=SOON))
+    done = stored(settle(claimed, Answer(Verdict.SUCCEEDED), now=SOON, jitter=0))
+    assert done.first.state is State.REQUIRES_ACTION, "the look says what became of it"
+    assert done.next is not None
+    assert (done.next.id, done.due_at) == (done.first.id, SOON)
+    seen = _looked(done, Answer(Verdict.CANCELED, refs=REFS), SOON - NOW)
+    assert (seen.status, seen.next_action, seen.due_at) == (Status.CANCELED, None, None)
+
+
+def test_an_order_at_paypal_is_called_off_without_asking() -> None:
+    asked = submission(provider=ProviderName.PAYPAL)
+    acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
+    assert _void(acting).status is Status.CANCELED
+    looking_on = stored(looking(acting, acting.first, now=NOW))
+    with pytest.raises(Conflict):
+        _void(looking_on)

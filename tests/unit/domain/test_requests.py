@@ -32,7 +32,7 @@ PAYPAL = ProviderName.PAYPAL
 
 
 def _capture(
-    held: Payment, amount: int | None = None, *, final: bool = False
+    held: Payment, amount: int | None = None, *, final: bool | None = None
 ) -> Payment:
     name = f"op_{len(held.operations)}"
     asked = capture(
@@ -322,3 +322,12 @@ def test_the_operation_that_a_key_made_is_found() -> None:
     paid = _refund(captured(), 5)
     assert paid.made_by("op_1") == paid.operations[-1]
     assert paid.made_by("nobodys") is None
+
+
+def test_stripe_can_not_be_told_to_keep_the_rest() -> None:
+    with pytest.raises(Conflict) as refused:
+        _capture(authorized(), 600, final=False)
+    assert refused.value.why == "releases_the_rest"
+    assert _capture(authorized(), final=False).operations[-1].final, "nothing is left"
+    part = _capture(authorized(provider=PAYPAL), 600, final=False)
+    assert not part.operations[-1].final
