@@ -70,7 +70,7 @@ def test_a_void_needs_no_body_and_calls_off_what_is_scheduled(
     assert _post(merchant, f"{path}/void", "v").status_code == 202
     again = _post(merchant, f"{path}/void", "w")
     assert again.status_code == 409
-    assert again.json()["reason"] == "capture_under_way"
+    assert again.json()["reason"] == "void_under_way"
 
 
 def test_a_refund_again_is_the_same_and_its_key_serves_nothing_else(
