@@ -11,6 +11,7 @@ from domain.answer import Answer
 from domain.breaker import Gate, Why
 from domain.errors import ProviderError
 from domain.limit import Taken
+from domain.notice import Notice
 from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.replaying import Came, Item, ReplaySet, Search, Stage
@@ -105,17 +106,24 @@ class PaymentStore(Protocol):
         """Those of ``ids`` on which no work is owed, or that are not there."""
 
 
+class Owing(Protocol):
+    """Where work is owed. Raises StoreUnavailable."""
+
+    def due_ids(self, limit: int) -> list[str]:
+        """What work is owed on now, longest first."""
+
+
 class JobQueue(Protocol):
     """The doorbell. It may lose everything it is told."""
 
     def ring(self, ids: Sequence[str]) -> None:
-        """Tells the workers of payments on which work is owed.
+        """Tells the workers of payments, or webhooks, on which work is owed.
 
         Never waits for the broker and never raises.
         """
 
     def room(self) -> int:
-        """How many more payments the queue should take now; 0 where it is full.
+        """How many more ids the queue should take now; 0 where it is full.
 
         Raises QueueUnavailable where the broker does not answer.
         """
@@ -252,6 +260,9 @@ class OperatorView(Protocol):
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` that are there, as they are stored now, in any order."""
+
+    def meant(self, notices: Sequence[Notice]) -> list[Payment]:
+        """The payments of the operations, and of the objects, that ``notices`` name."""
 
 
 class Replays(Protocol):

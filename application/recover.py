@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from application.ports import JobQueue, PaymentStore
+from application.ports import JobQueue, Owing
 
 
-def dispatch_due(*, store: PaymentStore, queue: JobQueue) -> int:
+def dispatch_due(*, store: Owing, queue: JobQueue) -> int:
     """Rings for what is due, as far as the queue has room; returns how many.
 
     Any number of these at once do no harm: a message only wakes, the claim decides.

@@ -84,6 +84,37 @@ class StoreUnavailable(PaymentsError):
     code = "store_unavailable"
 
 
+class WebhookRefused(PaymentsError):
+    """The webhook is not well formed, too old, or meant for another account.
+
+    ``why`` is a short code for metrics, logs and whoever sent it.
+    """
+
+    code = "webhook_refused"
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class WebhookNotTrusted(WebhookRefused):
+    """Nobody that the provider vouches for has signed the webhook."""
+
+    code = "webhook_not_trusted"
+
+
+class CertificateUnavailable(PaymentsError):
+    """The certificate of a webhook's signature could not be fetched."""
+
+    code = "certificate_unavailable"
+
+
+class UnreadableWebhook(PaymentsError):
+    """The webhook is the provider's, and not shaped as we know it."""
+
+    code = "webhook_unreadable"
+
+
 class QueueUnavailable(PaymentsError):
     """The broker took no message; recovery will find the work."""
 

@@ -21,8 +21,13 @@ from domain.outcome import (
 from domain.payment import Payment
 from domain.states import CORRECTIONS, TRANSITIONS, State, Trigger
 
+#: A send is owed; a look goes before it where the provider told of money meanwhile.
+_UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
+#: What such a look must find for that send not to be made.
+_FOUND: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING, Verdict.ACTION_REQUIRED})
+
 #: States that a look must lead out of; from others it only reports.
-_UNDECIDED: Final = frozenset({State.UNKNOWN, State.PENDING})
+_UNDECIDED: Final = frozenset({State.UNKNOWN, State.PENDING, *_UNSENT})
 
 #: Answers that say the same again.
 _NO_NEWS: Final = frozenset(
@@ -66,6 +71,8 @@ def looked(
     """
     if isinstance(outcome, ProviderError):
         return _saw_nothing(payment, operation, outcome, now, jitter)
+    if operation.state in _UNSENT and outcome.verdict not in _FOUND:
+        return _resumed(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         return _absent(payment, operation, outcome, asked_at, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
@@ -81,6 +88,14 @@ def looked(
     if (operation.state, outcome.verdict) in _NO_NEWS:
         return _still(payment, operation, outcome, now, jitter)
     return applied(payment, operation, outcome, "look.answered", now=now)
+
+
+def _resumed(
+    payment: Payment, operation: Operation, answer: Answer, now: datetime
+) -> Payment:
+    """Nothing that an earlier key did stands in the way: the send is owed as before."""
+    owed = replace(operation, due_at=now, look_since=None, looks=0)
+    return payment.told_of(owed, "look.answered", now=now, data=said(answer))
 
 
 def _saw_nothing(

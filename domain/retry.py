@@ -90,3 +90,11 @@ POLL: Final = RetryPolicy(
     tries=None,
     within=timedelta(days=45),
 )
+#: A webhook whose payment is not there yet, or is just being worked on: its insert or
+#: its answer follows within seconds. What is of another system never comes.
+WEBHOOK: Final = RetryPolicy(
+    base=timedelta(seconds=1),
+    cap=timedelta(minutes=10),
+    tries=None,
+    within=timedelta(hours=1),
+)

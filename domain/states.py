@@ -64,6 +64,10 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.QUEUED, Trigger.SENT): State.RUNNING,
     (State.QUEUED, Trigger.CANCELED): State.CANCELED,
     (State.QUEUED, Trigger.ESCALATED): State.REVIEW,
+    # A look at what an earlier key did: the provider told us of it late.
+    (State.QUEUED, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.QUEUED, Trigger.PENDED): State.PENDING,
+    (State.QUEUED, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
     (State.RUNNING, Trigger.LEASE_EXPIRED): State.UNKNOWN,
     (State.RUNNING, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.RUNNING, Trigger.DECLINED): State.DECLINED,
@@ -80,6 +84,9 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.RETRYING, Trigger.SENT): State.RUNNING,
     (State.RETRYING, Trigger.CANCELED): State.CANCELED,
     (State.RETRYING, Trigger.ESCALATED): State.REVIEW,
+    (State.RETRYING, Trigger.SUCCEEDED): State.SUCCEEDED,
+    (State.RETRYING, Trigger.PENDED): State.PENDING,
+    (State.RETRYING, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
     # Asked again it stays unknown until evidence comes: a resend that was refused
     # says nothing of the send before it.
     (State.UNKNOWN, Trigger.SENT): State.UNKNOWN,

@@ -76,6 +76,7 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "open": _open(payment),
         "operations": [_operation(one, vault) for one in payment.operations],
         "keys": [one.origin.idempotency_key for one in payment.operations],
+        "refs": findable_refs(payment) or None,
         "hold": payment.hold and _hold(payment.hold),
         "claim": payment.claim and asdict(payment.claim),
         "authorized": payment.authorized,
@@ -93,6 +94,16 @@ _URGENCY: Final = (
     *(State.REVIEW, State.DEAD, State.UNKNOWN, State.RUNNING, State.RETRYING),
     *(State.QUEUED, State.REQUIRES_ACTION, State.PENDING),
 )
+
+
+#: Objects by which providers tell of what nobody here has asked for.
+_FINDABLE: Final = frozenset({"payment_intent", "capture"})
+
+
+def findable_refs(payment: Payment) -> list[str]:
+    """The provider's ids that a payment is found by where ours is not named."""
+    refs = (item for one in payment.operations for item in one.refs.items())
+    return sorted({ref for name, ref in refs if name in _FINDABLE})
 
 
 def _open(payment: Payment) -> str | None:

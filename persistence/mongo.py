@@ -45,6 +45,9 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"guards": {"$exists": True}},
     ),
     IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
+    # A provider's event names an operation of ours, or an object of its own.
+    IndexModel([("operations.id", ASCENDING)], name="operation"),
+    IndexModel([("refs", ASCENDING)], name="refs", sparse=True),
     IndexModel(
         [("open", ASCENDING), ("provider", ASCENDING), ("due_at", ASCENDING)],
         name="open",
@@ -101,6 +104,21 @@ ITEM_INDEXES: Final = [
     # The payments' timelines and the set's sums stay; the single items need not.
     IndexModel([("at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
 ]
+WEBHOOK_INDEXES: Final = [
+    IndexModel(
+        [("due_at", ASCENDING)],
+        name="due",
+        partialFilterExpression={"due_at": {"$exists": True}},
+    ),
+    IndexModel(
+        [("mode", ASCENDING), ("fate", ASCENDING), ("received_at", DESCENDING)],
+        name="fate",
+    ),
+    # Longer than providers let an event be asked for again.
+    IndexModel(
+        [("received_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400
+    ),
+]
 
 
 def connect(url: str, database: str) -> Database[Document]:
@@ -133,6 +151,7 @@ def create_indexes(database: Database[Document]) -> None:
         database.api_keys.create_indexes(KEY_INDEXES)
         database.replays.create_indexes(REPLAY_INDEXES)
         database.replay_items.create_indexes(ITEM_INDEXES)
+        database.webhooks.create_indexes(WEBHOOK_INDEXES)
 
 
 def ping(database: Database[Document]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pymongo import ASCENDING, UpdateOne
+from pymongo.collection import Collection
 from pymongo.database import Database
 
 from persistence.codec import Document, resealed
@@ -20,7 +21,7 @@ BATCH: Final = 200
 def reseal(
     database: Database[Document], vault: Vault, *, progress: Callable[[int], None]
 ) -> int:
-    """Goes over all payments once; returns how many were sealed anew.
+    """Goes over all payments and webhooks once; returns how many were sealed anew.
 
     A payment that moves meanwhile is left to the next pass: its worker may have sealed
     it with either key. ``progress`` is told how many were read. Raises
@@ -28,26 +29,39 @@ def reseal(
     then stays done.
     """
     reseal_check(database, vault)
+    # A webhook's body never changes, so it is its own fence.
+    fences = {"payments": "version", "webhooks": "body"}
+    return sum(
+        _resealed(database[name], fence, vault, progress)
+        for name, fence in fences.items()
+    )
+
+
+def _resealed(
+    collection: Collection[Document],
+    fence: str,
+    vault: Vault,
+    progress: Callable[[int], None],
+) -> int:
     after, changed = "", 0
-    while batch := _batch(database, after):
+    while batch := _batch(collection, after):
         after = batch[-1]["_id"]
         writes = [
             UpdateOne(
-                {"_id": document["_id"], "version": document["version"]},
-                {"$set": fields},
+                {"_id": document["_id"], fence: document[fence]}, {"$set": fields}
             )
             for document in batch
             if (fields := resealed(document, vault))
         ]
         if writes:
             with answering():
-                database.payments.bulk_write(writes, ordered=False)
+                collection.bulk_write(writes, ordered=False)
         changed += len(writes)
         progress(len(batch))
     return changed
 
 
-def _batch(database: Database[Document], after: str) -> list[Document]:
+def _batch(collection: Collection[Document], after: str) -> list[Document]:
     with answering():
-        found = database.payments.find({"_id": {"$gt": after}}, {"timeline": 0})
+        found = collection.find({"_id": {"$gt": after}}, {"timeline": 0})
         return list(found.sort("_id", ASCENDING).limit(BATCH))

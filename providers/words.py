@@ -10,6 +10,8 @@ from typing import Final
 _CODE: Final = re.compile(r"(?!.*[0-9]{3})[A-Za-z0-9_]{1,64}\Z")
 #: Characters of a provider's sentence that are worth keeping.
 _SENTENCE: Final = 300
+#: Characters of a provider's id or of a type of event; theirs have up to a hundred.
+_NAME: Final = 128
 
 
 def code_of(value: object) -> str | None:
@@ -26,3 +28,10 @@ def sentence_of(value: object, *, otherwise: str) -> str:
         return otherwise
     # Half a character, as a cut may leave it, could not be stored.
     return value[:_SENTENCE].encode("utf-8", "replace").decode()
+
+
+def name_of(given: object) -> str:
+    """A provider's id, or an event's type. Raises ValueError where it can be none."""
+    if isinstance(given, str) and 0 < len(given) <= _NAME and given.isprintable():
+        return given
+    raise ValueError("no name")

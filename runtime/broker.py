@@ -39,6 +39,8 @@ FRESH: Final = Address("payments.attempt", "payments")
 #: in turn: a backlog of any length neither fills the other nor goes before it. A task
 #: of its own, since what is new goes first at an account's limit.
 DUE: Final = Address("payments.recover", "payments.due")
+#: For what providers told us, so that a storm of it stands before no payment.
+WEBHOOKS: Final = Address("payments.webhooks", "payments.webhooks")
 
 #: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
 #: names; more of them would only keep early answers waiting for late ones.

@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,9 +19,11 @@ from ulid import ULID
 from application import attempt
 from application.gate import SharedGates
 from application.operate import Desk
+from application.inbox import Ear, Inbox
+from application.notice import Hearing
 from application.ports import Breakers, Gates, JobQueue, PaymentStore
 from domain.errors import StoreUnavailable
-from domain.submission import ProviderName
+from domain.submission import Mode, ProviderName
 from persistence import mongo, watch
 from persistence.breakers import MongoBreakers
 from persistence.codec import Document
@@ -32,13 +34,17 @@ from persistence.merchants import Merchants
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView, MongoReplays
 from persistence.vault import KeySource, Pepper, Vault
+from persistence.webhooks import MongoWebhooks
+from providers import paypal_webhooks, stripe_webhooks
 from providers.http import Observe
 from providers.limiter import RedisLimiter
 from providers.paypal import PayPal
+from providers.paypal_certificates import Certificates
 from providers.resilience import Patient
 from providers.stripe import Stripe
 from runtime import metrics
-from runtime.broker import Bell, connect_redis, make_app
+from runtime import settings_checks as checks
+from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
 from runtime.settings import Settings
 
 #: Workers that share an account where neither server says how many there are: more
@@ -61,6 +67,9 @@ class WebServices:
     check: Callable[[], dict[str, str]]
     breakers: Breakers
     desk: Desk
+    inbox: Inbox
+    ears: Mapping[ProviderName, Ear]
+    webhook_bell: JobQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class WorkerServices:
 
     settings: Settings
     tools: attempt.Tools
+    hearing: Hearing
     database: Database[Document]
     holder: str
 
@@ -77,8 +87,8 @@ def web_services(settings: Settings) -> WebServices:
     """The parts of a web process; nothing connects before it is used."""
     settings.require("mongo_url", "redis_url")
     database = open_database(settings)
-    redis = connect_redis(settings)
-    bell = Bell(make_app(settings), redis)
+    redis, app = connect_redis(settings), make_app(settings)
+    bell = Bell(app, redis)
     vault = open_vault(settings)
 
     def check() -> dict[str, str]:
@@ -109,6 +119,9 @@ def web_services(settings: Settings) -> WebServices:
         check=check,
         breakers=MongoBreakers(database),
         desk=desk(settings, database, store=store, queue=bell),
+        inbox=open_inbox(settings, database, clock=clock),
+        ears=ears(settings),
+        webhook_bell=Bell(app, redis, to=WEBHOOKS),
     )
 
 
@@ -150,7 +163,9 @@ def worker_services(settings: Settings) -> WorkerServices:
         jitter=random.SystemRandom().random,
         held=set(),
     )
-    return WorkerServices(settings, tools, database, holder)
+    return WorkerServices(
+        settings, tools, hearing(settings, database, tools), database, holder
+    )
 
 
 def open_gates(settings: Settings, database: Database[Document], by: str) -> Gates:
@@ -188,6 +203,54 @@ def desk(
         queue=queue,
         clock=clock,
     )
+
+
+def hearing(
+    settings: Settings, database: Database[Document], tools: attempt.Tools
+) -> Hearing:
+    """What a worker handles webhooks with; it rings for looks as beat does."""
+    return Hearing(
+        inbox=open_inbox(settings, database, clock=tools.clock),
+        view=MongoOperatorView(database, open_vault(settings), settings.mode),
+        store=tools.store,
+        queue=Bell(make_app(settings), connect_redis(settings), to=DUE),
+        readers={
+            ProviderName.STRIPE: stripe_webhooks.notice_of,
+            ProviderName.PAYPAL: paypal_webhooks.notice_of,
+        },
+        clock=tools.clock,
+    )
+
+
+def open_inbox(
+    settings: Settings,
+    database: Database[Document],
+    *,
+    clock: Callable[[], datetime],
+) -> MongoWebhooks:
+    """The webhooks of the deployment's mode."""
+    return MongoWebhooks(database, open_vault(settings), settings.mode, clock=clock)
+
+
+def ears(settings: Settings) -> Mapping[ProviderName, Ear]:
+    """What knows each provider's webhooks."""
+    base = settings.paypal_api_base.rstrip("/")
+    simulated = settings.mode is Mode.TEST and checks.is_loopback(base)
+    certificates = Certificates(
+        mode=settings.mode,
+        hosts=checks.listed(settings.paypal_certificate_hosts),
+        loopback=base if simulated else None,
+        roots=settings.paypal_roots,
+        observe=_observer(ProviderName.PAYPAL),
+    )
+    return {
+        ProviderName.STRIPE: stripe_webhooks.StripeWebhooks(
+            secrets=checks.listed(settings.stripe_webhook_secrets), mode=settings.mode
+        ),
+        ProviderName.PAYPAL: paypal_webhooks.PayPalWebhooks(
+            webhook_id=settings.paypal_webhook_id, certificates=certificates
+        ),
+    }
 
 
 def open_database(settings: Settings) -> Database[Document]:

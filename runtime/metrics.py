@@ -75,9 +75,27 @@ PROVIDER_CALLS: Final = Histogram(
     buckets=_CALLS,
     registry=REGISTRY,
 )
+WEBHOOKS: Final = Counter(
+    "payments_webhooks_total",
+    "Events that providers told us of, each once, made durable",
+    ["provider", "type"],
+    registry=REGISTRY,
+)
+WEBHOOKS_REFUSED: Final = Counter(
+    "payments_webhooks_refused_total",
+    "Webhooks that were not the provider's or not for us",
+    ["provider", "why"],
+    registry=REGISTRY,
+)
+WEBHOOKS_ENDED: Final = Counter(
+    "payments_webhooks_ended_total",
+    "Events that were handled, or kept as what nobody here knows",
+    ["provider", "fate"],
+    registry=REGISTRY,
+)
 RINGS_DROPPED: Final = Counter(
     "payments_rings_dropped_total",
-    "Payments whose message the broker did not take; recovery finds them",
+    "Payments and webhooks whose message the broker did not take; recovery finds them",
     registry=REGISTRY,
 )
 DUE: Final = Gauge(

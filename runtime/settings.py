@@ -119,6 +119,13 @@ class Settings:
     stripe_secret_key: str = setting(
         "STRIPE_SECRET_KEY", SIMULATOR_SECRET, "Stripe's API key", secret=True
     )
+    stripe_webhook_secrets: str = setting(
+        "STRIPE_WEBHOOK_SECRETS",
+        "",
+        "What Stripe signs webhooks with, comma between while one rolls; unset:"
+        " Stripe's webhooks are refused",
+        secret=True,
+    )
     stripe_rate: int | None = setting(
         "STRIPE_RATE",
         None,
@@ -137,6 +144,25 @@ class Settings:
     )
     paypal_client_secret: str = setting(
         "PAYPAL_CLIENT_SECRET", SIMULATOR_CLIENT, "PayPal's client secret", secret=True
+    )
+    paypal_webhook_id: str = setting(
+        "PAYPAL_WEBHOOK_ID",
+        "",
+        "PayPal's name of the address that its webhooks go to; unset: PayPal's"
+        " webhooks are refused",
+    )
+    paypal_certificate_hosts: str = setting(
+        "PAYPAL_CERTIFICATE_HOSTS",
+        "",
+        "Hosts that certificates of PayPal's signatures may come from, comma between;"
+        " unset: PayPal's API of the mode",
+    )
+    paypal_roots: Path | None = setting(
+        "PAYPAL_ROOTS",
+        None,
+        "PEM file of whom to trust with PayPal's signatures; unset: the public"
+        " authorities",
+        read=checks.file,
     )
     paypal_rate: int = setting(
         "PAYPAL_RATE",

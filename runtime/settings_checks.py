@@ -129,6 +129,26 @@ def folder(text: str) -> Path:
     return path
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a text that has commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is of this machine, and of nothing that could be another."""
+    try:
+        return ip_address(urlsplit(url).hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def file(text: str) -> Path:
+    """Reads a file that is there."""
+    if not Path(text).is_file():
+        raise ValueError(f"must be a file, not {text!r}")
+    return Path(text)
+
+
 def unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:
     """A sentence on the first variable that looks like a setting and is none."""
     names = {*known, *OTHERS}

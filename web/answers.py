@@ -158,6 +158,12 @@ class GateList(Answer):
     next_cursor: None
 
 
+class Received(Answer):
+    """A provider's event that is durable."""
+
+    received: Literal[True]
+
+
 class Health(Answer):
     """How this process is."""
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from runtime import logs
 from runtime.container import WebServices, web_services
 from runtime.settings import Settings
-from web import answers, around, docs, problems
+from web import answers, around, docs, problems, webhooks
 from web import replay_models as models
 from web.followups import FollowUps
 from web.gates import Gates
@@ -84,6 +84,7 @@ def build(services: WebServices) -> Web:
         *_payment_calls(Payments(services, waiting), FollowUps(services)),
         *_replay_calls(Replays(services)),
         *_gate_calls(Gates(services)),
+        *webhooks.calls(webhooks.Webhooks(services)),
         *_health_calls(Health(services)),
     ]
     app, document = application(calls)

@@ -57,6 +57,22 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Send your key as Authorization: Bearer sk_…",
     ),
     "api_key_invalid": (401, "Invalid API key", "The key is unknown or has ended."),
+    "webhook_refused": (
+        400,
+        "Webhook refused",
+        "The webhook is not well formed, too old, or meant for another account.",
+    ),
+    "webhook_not_trusted": (
+        401,
+        "Webhook not trusted",
+        "Nobody that the provider vouches for has signed the webhook.",
+    ),
+    "webhook_too_large": (413, "Webhook too large", "An event has at most 1 MiB."),
+    "certificate_unavailable": (
+        503,
+        "Certificate unavailable",
+        "The certificate of the webhook's signature could not be fetched.",
+    ),
     "role_not_allowed": (403, "Not allowed", "A key of this role may not do this."),
     "mode_not_served": (
         403,

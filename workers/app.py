@@ -17,7 +17,7 @@ from domain.errors import StoreUnavailable
 from domain.payment import LEASE
 from persistence.watch import report_alive
 from runtime import logs, metrics
-from runtime.broker import DUE, FRESH, make_app
+from runtime.broker import DUE, FRESH, WEBHOOKS, make_app
 from runtime.container import WorkerServices, worker_services
 from runtime.settings import Settings
 from workers import tasks
@@ -65,7 +65,7 @@ def serve(settings: Settings) -> None:
             "worker",
             "--pool=threads",
             f"--concurrency={max(4, settings.worker_slots // _CALLS_PER_TASK)}",
-            f"--queues={FRESH.queue},{DUE.queue}",
+            f"--queues={FRESH.queue},{DUE.queue},{WEBHOOKS.queue}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",

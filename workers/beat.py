@@ -14,8 +14,8 @@ from application import operate, recover
 from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
-from runtime.broker import DUE, Bell, connect_redis, make_app
-from runtime.container import desk, open_database, open_vault
+from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
+from runtime.container import clock, desk, open_database, open_inbox, open_vault
 from runtime.settings import Settings
 
 #: Seconds between two looks. A lost message costs a payment this much, and a second
@@ -42,13 +42,19 @@ def run(settings: Settings, stop: threading.Event) -> None:
     store = MongoPayments(
         database, open_vault(settings), holder="beat", mode=settings.mode
     )
-    bell = Bell(make_app(settings), connect_redis(settings), to=DUE)
+    app, redis = make_app(settings), connect_redis(settings)
+    bell = Bell(app, redis, to=DUE)
+    inbox = open_inbox(settings, database, clock=clock)
+    webhook_bell = Bell(app, redis, to=WEBHOOKS)
     operators = desk(settings, database, store=store, queue=bell)
     while not stop.wait(PERIOD):
         try:
             count = recover.dispatch_due(store=store, queue=bell)
             if count:
                 log.info("dispatched", count=count)
+            count = recover.dispatch_due(store=inbox, queue=webhook_bell)
+            if count:
+                log.info("webhooks_dispatched", count=count)
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("dispatch_skipped", why=error.code)
         try:

@@ -8,11 +8,13 @@ from typing import Any
 from celery import Celery
 
 from application import attempt as use_case
+from application import notice
 from application.attempt import Settled
 from domain.errors import StoreUnavailable
+from domain.notice import Fate
 from domain.states import STUCK
 from runtime import logs, metrics
-from runtime.broker import DUE, FRESH, GROUP
+from runtime.broker import DUE, FRESH, GROUP, WEBHOOKS
 from runtime.container import WorkerServices
 
 log = logs.get_logger()
@@ -27,8 +29,12 @@ def register(app: Celery, services: WorkerServices) -> None:
     def recover(ids: object) -> None:
         attempt_payments(ids, services, urgent=False)
 
+    def hear(ids: object) -> None:
+        handle_webhooks(ids, services)
+
     _task(app, FRESH.task, attempt)
     _task(app, DUE.task, recover)
+    _task(app, WEBHOOKS.task, hear)
 
 
 def attempt_payments(ids: object, services: WorkerServices, *, urgent: bool) -> None:
@@ -37,14 +43,37 @@ def attempt_payments(ids: object, services: WorkerServices, *, urgent: bool) -> 
     A message is only a knock: whatever else it carries is left alone. At an account's
     limit what is ``urgent`` goes first.
     """
-    named = ids if isinstance(ids, list) else []
-    known = [one for one in named[:GROUP] if isinstance(one, str)]
+    known = _ids(ids)
     try:
         for group in use_case.run(known, services.tools, urgent=urgent):
             for settled in group:
                 _tell(settled, services)
     except StoreUnavailable:
         log.warning("attempt_abandoned", count=len(known), why="store_unavailable")
+
+
+def handle_webhooks(ids: object, services: WorkerServices) -> None:
+    """Handles the webhooks that a message names, as far as they are due."""
+    known = _ids(ids)
+    try:
+        for webhook in notice.handle(known, services.hearing):
+            if webhook.fate is not Fate.WAITING:
+                metrics.WEBHOOKS_ENDED.labels(webhook.provider, webhook.fate).inc()
+            log.info(
+                "webhook_handled",
+                provider=webhook.provider.value,
+                payment=webhook.payment,
+                state=webhook.fate.value,
+                due_at=webhook.due_at.isoformat() if webhook.due_at else None,
+            )
+    except StoreUnavailable:
+        log.warning("webhooks_abandoned", count=len(known), why="store_unavailable")
+
+
+def _ids(given: object) -> list[str]:
+    """Those that a message names: at most a group, and nothing but texts."""
+    named = given if isinstance(given, list) else []
+    return [one for one in named[:GROUP] if isinstance(one, str)]
 
 
 def _tell(settled: Settled, services: WorkerServices) -> None:

@@ -1,0 +1,51 @@
+"""What the handling of webhooks needs of the world, beside the other ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from domain.notice import Fate, Webhook
+
+
+class Inbox(Protocol):
+    """The webhooks of one mode, each once. Every method raises StoreUnavailable."""
+
+    def keep(self, webhook: Webhook) -> bool:
+        """Stores a webhook, unless it is there; whether it was new.
+
+        What it returns for is durable.
+        """
+
+    def load(self, ids: Sequence[str]) -> list[Webhook]:
+        """Those of ``ids`` that are due, or will be in a moment."""
+
+    def due_ids(self, limit: int) -> list[str]:
+        """The webhooks that are due, longest first."""
+
+    def mark(self, webhooks: Sequence[Webhook]) -> None:
+        """Writes what became of each, unless it was handled already."""
+
+    def found(
+        self, *, fate: Fate | None, since: datetime | None, limit: int
+    ) -> list[Webhook]:
+        """At most ``limit`` of that fate, received since then, newest first."""
+
+    def replay(self, ids: Sequence[str], *, now: datetime) -> int:
+        """Has those of ``ids`` handled again from ``now``; how many were there."""
+
+
+class Ear(Protocol):
+    """Knows one provider's webhooks from anybody else's."""
+
+    types: frozenset[str]  #: of events that tell us something
+
+    def heard(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> Webhook:
+        """The event in a request of the provider's; names of headers in small letters.
+
+        Raises WebhookRefused or WebhookNotTrusted where it is not for us or not the
+        provider's, CertificateUnavailable where that cannot be told now.
+        """

@@ -1,0 +1,145 @@
+"""What providers tell us: kept once, and answered by a look, however often it comes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from application.inbox import Inbox
+from application.ports import JobQueue, OperatorView, PaymentStore
+from domain import retry
+from domain.errors import UnreadableWebhook
+from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
+from domain.payment import BELL_GRACE, Payment
+from domain.submission import ProviderName
+
+log = logging.getLogger(__name__)
+
+#: Writes of one payment that a notice may meet before it is tried again later.
+_ROUNDS: Final = 5
+
+Read = Callable[[Webhook], Notice]
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What the handling of webhooks shares."""
+
+    inbox: Inbox
+    view: OperatorView
+    store: PaymentStore
+    queue: JobQueue  #: of the payments that a look is due on
+    readers: Mapping[ProviderName, Read]  #: each raises UnreadableWebhook
+    clock: Callable[[], datetime]
+
+
+def receive(
+    webhook: Webhook, *, known: frozenset[str], inbox: Inbox, queue: JobQueue
+) -> bool:
+    """Keeps a webhook and rings for it; whether it was new.
+
+    One of a type that is not ``known`` is kept, and that is all. What it returns for
+    is durable. Raises StoreUnavailable.
+    """
+    if webhook.type not in known:
+        return inbox.keep(replace(webhook, fate=Fate.IGNORED))
+    at = webhook.received_at
+    new = inbox.keep(replace(webhook, due_at=at + BELL_GRACE, owed_from=at))
+    if new:
+        queue.ring([webhook.id])
+    return new
+
+
+def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
+    """Handles those of ``ids`` that are due, and returns what became of each.
+
+    Nothing is lost or done twice where it stops in the middle: a look is due before
+    the webhook is marked, and asking for one again changes nothing. Raises
+    StoreUnavailable.
+    """
+    webhooks = hearing.inbox.load(ids)
+    if not webhooks:
+        return []
+    notices = {one.id: _read(one, hearing) for one in webhooks}
+    found = hearing.view.meant([one for one in notices.values() if one is not None])
+    payments = {payment.id: payment for payment in found}
+    rung, done = list[str](), list[Webhook]()
+    for webhook in webhooks:
+        notice = notices[webhook.id]
+        if notice is None:
+            done.append(_ended(webhook, Fate.UNREADABLE))
+            continue
+        try:
+            handled = _handled(webhook, notice, payments, hearing)
+        except Exception:  # whatever it is, the others in the group go on
+            log.exception("webhook_failed", extra={"provider": webhook.provider})
+            handled = None
+        if handled is not None and handled.payment is not None:
+            rung.append(handled.payment)
+        done.append(handled or _later(webhook, hearing))
+    hearing.queue.ring([one for one in dict.fromkeys(rung) if _is_due(payments[one])])
+    hearing.inbox.mark(done)
+    return done
+
+
+def _read(webhook: Webhook, hearing: Hearing) -> Notice | None:
+    try:
+        return hearing.readers[webhook.provider](webhook)
+    except UnreadableWebhook:
+        log.error("webhook_unreadable", extra={"provider": webhook.provider.value})
+        return None
+
+
+def _handled(
+    webhook: Webhook,
+    notice: Notice,
+    payments: dict[str, Payment],
+    hearing: Hearing,
+) -> Webhook | None:
+    """The webhook, done; None where its payment is not there, or is being worked on.
+
+    ``payments`` are as they were read, and then as they were written.
+    """
+    for payment in list(payments.values()):
+        operation = about(payment, notice)
+        if payment.submission.provider is not notice.provider or operation is None:
+            continue
+        for _ in range(_ROUNDS):
+            if is_held(payment, operation):
+                return None
+            step = noticed(payment, operation, notice, now=hearing.clock())
+            stored = payment if step is payment else hearing.store.amend(step)
+            if stored is not None:
+                payments[payment.id] = stored
+                return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
+            [payment] = hearing.view.known([payment.id])
+            operation = payment.operation(operation.id)
+        return None
+    return None
+
+
+def _ended(webhook: Webhook, fate: Fate) -> Webhook:
+    return replace(webhook, fate=fate, due_at=None)
+
+
+def _later(webhook: Webhook, hearing: Hearing) -> Webhook:
+    """Tried again with growing waits, or given up."""
+    due_at = retry.WEBHOOK.next_at(
+        tries=webhook.tries + 1,
+        since=webhook.owed_from or webhook.received_at,
+        now=hearing.clock(),
+        jitter=1.0,
+    )
+    if due_at is None:
+        return _ended(webhook, Fate.UNMATCHED)
+    return replace(webhook, due_at=due_at, tries=webhook.tries + 1)
+
+
+def _is_due(payment: Payment) -> bool:
+    """Whether a look was just made due, rather than nothing or something for later."""
+    return any(
+        one.due_at and one.look_since == one.due_at for one in payment.operations
+    )

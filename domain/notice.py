@@ -1,0 +1,174 @@
+"""What a provider tells us by webhook: never believed, only a reason to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from domain.answer import Verdict
+from domain.operation import Kind, Operation
+from domain.payment import Payment
+from domain.states import FINAL, State
+from domain.submission import ProviderName
+
+#: The event of a payment that a notice was about and had news for.
+HEARD: Final = "notice.heard"
+
+#: What says that money has moved, or is about to.
+_MOVES: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING})
+#: An end that leaves nothing of an object.
+_NOTHING_LEFT: Final = frozenset(
+    {Verdict.DECLINED, Verdict.CANCELED, Verdict.EXPIRED, Verdict.REJECTED}
+)
+#: A send is owed, and the provider should have nothing that could move money.
+_UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
+#: What says the same as a state. Of a void, "canceled" is said of what it released.
+_SAME: Final[Mapping[State, frozenset[Verdict]]] = {
+    State.PENDING: frozenset({Verdict.PENDING}),
+    State.REQUIRES_ACTION: frozenset({Verdict.ACTION_REQUIRED}),
+    State.SUCCEEDED: frozenset({Verdict.SUCCEEDED}),
+    State.DECLINED: frozenset({Verdict.DECLINED}),
+    State.CANCELED: frozenset({Verdict.CANCELED, Verdict.EXPIRED}),
+    State.EXPIRED: frozenset({Verdict.CANCELED, Verdict.EXPIRED}),
+}
+
+
+class Fate(StrEnum):
+    """What became of a webhook."""
+
+    WAITING = "waiting"  #: not handled yet, or tried again
+    HANDLED = "handled"  #: a look is due, or it told what we knew
+    IGNORED = "ignored"  #: of a type that tells us nothing
+    UNMATCHED = "unmatched"  #: of no payment of ours, for an hour
+    UNREADABLE = "unreadable"  #: not shaped as we know it
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One event of a provider's, as it came; ``body`` is its JSON."""
+
+    provider: ProviderName
+    event: str  #: the provider's id of it: the same however often it is sent
+    type: str
+    body: str = field(repr=False)
+    received_at: datetime
+    fate: Fate = Fate.WAITING
+    due_at: datetime | None = None  #: it is handled from then on
+    owed_from: datetime | None = None  #: tries count from then: received, or replayed
+    tries: int = 0
+    payment: str | None = None  #: whom it was about
+
+    @property
+    def id(self) -> str:
+        """Unique over providers."""
+        return f"{self.provider}:{self.event}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a webhook means: of which operation something may be new."""
+
+    provider: ProviderName
+    event: str
+    type: str
+    kinds: frozenset[Kind]  #: whose object it is
+    operations: tuple[str, ...] = ()  #: ours, as the object names them; nearest first
+    refs: Mapping[str, str] = field(default_factory=dict)  #: of that operation
+    says: Verdict | None = None  #: what it was when it was told; None: it is there
+
+
+def about(payment: Payment, notice: Notice) -> Operation | None:
+    """The operation of ``payment`` that ``notice`` may have news of, if any."""
+    fitting = [one for one in payment.operations if one.kind in notice.kinds]
+    known = {one.id: one for one in fitting}
+    found = next((known[one] for one in notice.operations if one in known), None)
+    if found is None:
+        shared = (
+            one for one in fitting if notice.refs.items() & dict(one.refs).items()
+        )
+        found = next(shared, None)
+    if found is not None and found.kind is Kind.AUTHORIZE:
+        if notice.says in _NOTHING_LEFT:
+            return _open_void(payment) or found
+    return found
+
+
+def is_held(payment: Payment, operation: Operation) -> bool:
+    """Whether a worker is just asking the provider of ``operation``: wait for it.
+
+    A write now would only cost that worker its own.
+    """
+    return payment.claim is not None and payment.claim.operation == operation.id
+
+
+def noticed(
+    payment: Payment, operation: Operation, notice: Notice, *, now: datetime
+) -> Payment:
+    """The payment with a look at ``operation`` due, and what to look at written down.
+
+    The same payment where the notice has no news: it tells what we know, or a look is
+    due already. It never moves an operation.
+    """
+    if _is_of_another_object(operation, notice):
+        if notice.says not in _MOVES:
+            return payment  # what an earlier key left behind has come to nothing
+        if operation.state is State.SUCCEEDED:
+            return _told(payment, operation, notice, now, why="another_object")
+    elif _is_known(payment, operation, notice):
+        return payment
+    if operation.state in _UNSENT and notice.says in _NOTHING_LEFT:
+        return payment
+    asked = replace(operation, refs={**operation.refs, **notice.refs})
+    if not _look_is_due(operation, now):
+        asked = replace(asked, due_at=now, look_since=now, looks=0)
+    return payment if asked == operation else _told(payment, asked, notice, now)
+
+
+def _told(
+    payment: Payment,
+    operation: Operation,
+    notice: Notice,
+    now: datetime,
+    why: str | None = None,
+) -> Payment:
+    data: dict[str, str | int] = {"event": notice.event, "type": notice.type}
+    if why is not None:
+        data["why"] = why
+    return payment.told_of(operation, HEARD, now=now, data=data)
+
+
+def _open_void(payment: Payment) -> Operation | None:
+    voids = (one for one in payment.operations if one.kind is Kind.VOID)
+    return next((one for one in voids if not one.ended), None)
+
+
+def _is_of_another_object(operation: Operation, notice: Notice) -> bool:
+    return any(
+        operation.refs.get(name, ref) != ref for name, ref in notice.refs.items()
+    )
+
+
+def _look_is_due(operation: Operation, now: datetime) -> bool:
+    looking = operation.look_since is not None
+    return looking and operation.due_at is not None and operation.due_at <= now
+
+
+def _is_known(payment: Payment, operation: Operation, notice: Notice) -> bool:
+    """Whether it tells what we heard already, or what came before that."""
+    says, state = notice.says, operation.state
+    heard = notice.refs.items() <= dict(operation.refs).items()
+    if says is None:
+        return heard
+    if says is Verdict.APPROVED:
+        return operation.approved or state in FINAL
+    if says in (Verdict.ACTION_REQUIRED, Verdict.PENDING) and state in FINAL:
+        return heard
+    if says in _NOTHING_LEFT and state is State.SUCCEEDED:
+        if operation.kind is Kind.VOID:
+            return True
+        if operation.kind is Kind.AUTHORIZE:
+            return payment.hold is not None and payment.hold.ended is not None
+    return says in _SAME.get(state, ())

@@ -1,0 +1,148 @@
+"""The certificates of PayPal's signatures: fetched, checked and kept for a while."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
+from domain.submission import Mode
+from providers.http import Observe, PooledSession
+
+#: Where PayPal keeps them, and the name in them, by mode.
+HOSTS: Final = {
+    Mode.LIVE: ("api.paypal.com", "api-m.paypal.com"),
+    Mode.TEST: ("api.sandbox.paypal.com", "api-m.sandbox.paypal.com"),
+}
+_NAMES: Final = {
+    Mode.LIVE: "messageverificationcerts.paypal.com",
+    Mode.TEST: "messageverificationcerts.sandbox.paypal.com",
+}
+_PATH: Final = re.compile(r"/v1/notifications/certs/CERT-[A-Za-z0-9-]{1,64}")
+
+#: How long a checked key is used before it is fetched again: as long as a withdrawn
+#: one would be believed.
+KEPT: Final = timedelta(hours=1)
+#: Keys kept; PayPal uses one or two at a time.
+MAX_KEPT: Final = 16
+#: Bytes of a chain; PayPal's has five thousand.
+MAX_CHAIN: Final = 64 * 1024
+#: Seconds to connect and between two bytes, and for all of a fetch: whoever sends the
+#: webhook waits meanwhile.
+_TIMEOUT: Final = (2.0, 3.0)
+_PATIENCE: Final = 5.0
+#: Fetches at once: made-up addresses must not hold all threads of a web process.
+_FETCHES: Final = 4
+#: Bits; a shorter key can be broken.
+_SHORTEST: Final = 2048
+
+
+class Certificates:
+    """``hosts`` are those that certificates may come from, by https.
+
+    ``loopback`` is a simulator's address, which speaks http, or None; ``roots`` is a
+    PEM file of whom we trust, or None for the public authorities.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Mode,
+        hosts: Collection[str],
+        loopback: str | None,
+        roots: Path | None,
+        observe: Observe,
+    ) -> None:
+        self._name = x509.DNSName(_NAMES[mode])
+        self._hosts = frozenset(hosts or HOSTS[mode])
+        self._loopback = loopback
+        self._roots = roots or Path(certifi.where())
+        self._session = PooledSession(
+            connections=_FETCHES, observe=observe, timeout=_TIMEOUT
+        )
+        self._fetches = threading.BoundedSemaphore(_FETCHES)
+        self._kept: dict[str, tuple[rsa.RSAPublicKey, datetime]] = {}
+
+    def key_at(self, url: str, *, now: datetime) -> rsa.RSAPublicKey:
+        """The key of the certificate at ``url``.
+
+        Raises WebhookRefused where PayPal has no certificates there, WebhookNotTrusted
+        where it is not PayPal's, CertificateUnavailable where it cannot be fetched.
+        """
+        kept = self._kept.get(url)
+        if kept is not None and now < kept[1]:
+            return kept[0]
+        self._check(url)
+        if not self._fetches.acquire(blocking=False):
+            raise CertificateUnavailable
+        try:
+            chain = self._fetch(url)
+        finally:
+            self._fetches.release()
+        key, until = self._verified(chain, now)
+        while len(self._kept) >= MAX_KEPT:
+            self._kept.pop(next(iter(self._kept)), None)
+        self._kept[url] = key, until
+        return key
+
+    def _check(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise WebhookRefused("certificate_address") from None
+        base = f"{parts.scheme}://{parts.netloc}"
+        ours = parts.scheme == "https" and parts.hostname in self._hosts
+        plain = parts.username is None and port in (None, 443)
+        if not (ours and plain) and base != self._loopback:
+            raise WebhookRefused("certificate_host")
+        if not _PATH.fullmatch(parts.path) or parts.query or parts.fragment:
+            raise WebhookRefused("certificate_address")
+
+    def _fetch(self, url: str) -> bytes:
+        """A PEM chain, leaf first. No redirect is followed."""
+        deadline, found = time.monotonic() + _PATIENCE, b""
+        try:
+            with self._session.get(url, stream=True) as answer:
+                if answer.status_code != 200:
+                    raise CertificateUnavailable
+                for part in answer.iter_content(4096):
+                    found += part
+                    if len(found) > MAX_CHAIN or time.monotonic() > deadline:
+                        raise CertificateUnavailable
+        except requests.RequestException:
+            raise CertificateUnavailable from None
+        return found
+
+    def _verified(
+        self, chain: bytes, now: datetime
+    ) -> tuple[rsa.RSAPublicKey, datetime]:
+        """The leaf's key, and until when it may be used without another fetch."""
+        roots = x509.load_pem_x509_certificates(self._roots.read_bytes())
+        try:
+            leaf, *between = x509.load_pem_x509_certificates(chain)
+            verifier = (
+                PolicyBuilder()
+                .store(Store(roots))
+                .time(now)
+                .build_server_verifier(self._name)
+            )
+            path = verifier.verify(leaf, between)
+        except (ValueError, VerificationError):
+            raise WebhookNotTrusted("certificate") from None
+        key = leaf.public_key()
+        if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _SHORTEST:
+            raise WebhookNotTrusted("certificate")
+        return key, min(now + KEPT, *(one.not_valid_after_utc for one in path))

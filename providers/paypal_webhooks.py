@@ -1,0 +1,164 @@
+"""PayPal's webhooks: whether one is PayPal's and for us, and what it means."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+
+from domain.answer import Verdict
+from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
+from domain.notice import Notice, Webhook
+from domain.operation import Kind
+from domain.submission import ProviderName
+from providers.paypal_certificates import Certificates
+from providers.words import name_of
+
+#: By how much the time of a transmission may differ from ours: as for Stripe.
+TOLERANCE: Final = timedelta(seconds=300)
+_ALGORITHM: Final = "SHA256withRSA"
+#: Characters of one header; a signature of 4096 bits has 684.
+_MAX_HEADER: Final = 2048
+
+#: What the object of an event of this type is.
+_OBJECTS: Final = {
+    "CHECKOUT.ORDER.APPROVED": "order",
+    "CHECKOUT.ORDER.COMPLETED": "order",
+    "PAYMENT.AUTHORIZATION.CREATED": "authorization",
+    "PAYMENT.AUTHORIZATION.VOIDED": "authorization",
+    "PAYMENT.CAPTURE.COMPLETED": "capture",
+    "PAYMENT.CAPTURE.DECLINED": "capture",
+    "PAYMENT.CAPTURE.DENIED": "capture",
+    "PAYMENT.CAPTURE.PENDING": "capture",
+    "PAYMENT.CAPTURE.REFUNDED": "refund",
+    "PAYMENT.REFUND.FAILED": "refund",
+    "PAYMENT.REFUND.PENDING": "refund",
+}
+_KINDS: Final = {
+    "order": frozenset({Kind.CHARGE, Kind.AUTHORIZE}),
+    "authorization": frozenset({Kind.AUTHORIZE}),
+    "capture": frozenset({Kind.CHARGE, Kind.CAPTURE}),
+    "refund": frozenset({Kind.REFUND}),
+}
+#: What the status of each object says; an order that is complete proves nothing.
+_SAYS: Final[Mapping[tuple[str, str], Verdict]] = {
+    ("order", "APPROVED"): Verdict.APPROVED,
+    ("order", "VOIDED"): Verdict.CANCELED,
+    ("authorization", "CREATED"): Verdict.SUCCEEDED,
+    ("authorization", "PARTIALLY_CAPTURED"): Verdict.SUCCEEDED,
+    ("authorization", "CAPTURED"): Verdict.SUCCEEDED,
+    ("authorization", "PENDING"): Verdict.PENDING,
+    ("authorization", "DENIED"): Verdict.DECLINED,
+    ("authorization", "VOIDED"): Verdict.CANCELED,
+    ("capture", "COMPLETED"): Verdict.SUCCEEDED,
+    ("capture", "PARTIALLY_REFUNDED"): Verdict.SUCCEEDED,
+    ("capture", "REFUNDED"): Verdict.SUCCEEDED,
+    ("capture", "PENDING"): Verdict.PENDING,
+    ("capture", "DECLINED"): Verdict.DECLINED,
+    ("capture", "FAILED"): Verdict.DECLINED,
+    ("refund", "COMPLETED"): Verdict.SUCCEEDED,
+    ("refund", "PENDING"): Verdict.PENDING,
+    ("refund", "FAILED"): Verdict.DECLINED,
+    ("refund", "CANCELLED"): Verdict.CANCELED,
+}
+
+
+class PayPalWebhooks:
+    """An Ear. ``webhook_id`` is PayPal's name of our endpoint: each signature has it,
+    so another account's events, and another mode's, are not signed for us."""
+
+    #: Types that tell us something; others are kept and left alone.
+    types = frozenset(_OBJECTS)
+
+    def __init__(self, *, webhook_id: str, certificates: Certificates) -> None:
+        self._webhook_id = webhook_id
+        self._certificates = certificates
+
+    def heard(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> Webhook:
+        """See Ear; developer.paypal.com/api/rest/webhooks/rest has the scheme."""
+        if not self._webhook_id:
+            raise WebhookNotTrusted("not_set_up")
+        transmission, at = _header(headers, "id"), _header(headers, "time")
+        if _header(headers, "auth-algo", "paypal") != _ALGORITHM:
+            raise WebhookRefused("malformed")
+        try:
+            signature = b64decode(_header(headers, "sig"), validate=True)
+            sent_at = datetime.fromisoformat(at)
+        except ValueError:
+            raise WebhookRefused("malformed") from None
+        if abs(now - _utc(sent_at)) > TOLERANCE:
+            raise WebhookRefused("stale")
+        url = _header(headers, "cert-url", "paypal")
+        key = self._certificates.key_at(url, now=now)
+        signed = f"{transmission}|{at}|{self._webhook_id}|{zlib.crc32(body)}"
+        try:
+            key.verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            raise WebhookNotTrusted("signature") from None
+        try:
+            text = body.decode()
+            event = json.loads(text)
+            name, kind = name_of(event["id"]), name_of(event["event_type"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise WebhookRefused("malformed") from None
+        return Webhook(ProviderName.PAYPAL, name, kind, text, received_at=now)
+
+
+def notice_of(webhook: Webhook) -> Notice:
+    """What a webhook of PayPalWebhooks means. Raises UnreadableWebhook."""
+    try:
+        found: dict[str, Any] = json.loads(webhook.body)["resource"]
+        what = _OBJECTS[webhook.type]
+        refs = {what: name_of(found["id"])}
+        order = _order_of(found)
+        if order is not None and what in ("authorization", "capture"):
+            refs["order"] = name_of(order)
+        [unit] = found["purchase_units"] if what == "order" else [found]
+        names = (unit.get("invoice_id"), unit.get("custom_id"))
+        says = _SAYS.get((what, found["status"]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise UnreadableWebhook from None
+    return Notice(
+        provider=webhook.provider,
+        event=webhook.event,
+        type=webhook.type,
+        kinds=_KINDS[what],
+        operations=tuple(one for one in names if isinstance(one, str)),
+        refs=refs,
+        says=says,
+    )
+
+
+def _order_of(found: Mapping[str, Any]) -> Any:
+    """The order that an authorization or a capture belongs to, where it says so."""
+    related = (found.get("supplementary_data") or {}).get("related_ids") or {}
+    if "order_id" in related:
+        return related["order_id"]
+    for link in found.get("links") or ():
+        path, _, last = str(link.get("href")).rpartition("/")
+        if link.get("rel") == "up" and path.endswith("/v2/checkout/orders"):
+            return last
+    return None
+
+
+def _header(
+    headers: Mapping[str, str], name: str, of: str = "paypal-transmission"
+) -> str:
+    """One of the five headers. Raises WebhookRefused."""
+    given = headers.get(f"{of}-{name}", "")
+    if not given or len(given) > _MAX_HEADER or not given.isascii():
+        raise WebhookRefused("malformed")
+    return given
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)

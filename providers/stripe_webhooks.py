@@ -1,0 +1,137 @@
+"""Stripe's webhooks: whether one is Stripe's and for us, and what it means."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from domain.answer import Verdict
+from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
+from domain.notice import Notice, Webhook
+from domain.operation import Kind
+from domain.submission import Mode, ProviderName
+from providers.words import name_of
+
+#: Seconds by which the time of a signature may differ from ours: what Stripe's own
+#: libraries allow (docs.stripe.com/webhooks#replay-attacks).
+TOLERANCE: Final = 300
+#: Characters of a signature header that are looked at: dozens of signatures.
+_MAX_HEADER: Final = 4096
+_REFUNDS: Final = frozenset({Kind.REFUND})
+_INTENTS: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
+
+#: What an event of this type says of its object; None: its status does.
+_SAYS: Final[Mapping[str, Verdict | None]] = {
+    "payment_intent.amount_capturable_updated": Verdict.SUCCEEDED,
+    "payment_intent.canceled": Verdict.CANCELED,
+    "payment_intent.payment_failed": Verdict.DECLINED,
+    "payment_intent.processing": Verdict.PENDING,
+    "payment_intent.requires_action": Verdict.ACTION_REQUIRED,
+    "payment_intent.succeeded": Verdict.SUCCEEDED,
+    "charge.refund.updated": None,
+    "refund.created": None,
+    "refund.failed": None,
+    "refund.updated": None,
+}
+#: A refund's statuses.
+_REFUND: Final = {
+    "pending": Verdict.PENDING,
+    "requires_action": Verdict.ACTION_REQUIRED,
+    "succeeded": Verdict.SUCCEEDED,
+    "failed": Verdict.DECLINED,
+    "canceled": Verdict.CANCELED,
+}
+
+
+class StripeWebhooks:
+    """An Ear. ``secrets`` are all that Stripe may sign with: two while one rolls."""
+
+    #: Types that tell us something; others are kept and left alone.
+    types = frozenset(_SAYS)
+
+    def __init__(self, *, secrets: Sequence[str], mode: Mode) -> None:
+        self._secrets = [secret.encode() for secret in secrets]
+        self._live = mode is Mode.LIVE
+
+    def heard(
+        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+    ) -> Webhook:
+        """See Ear."""
+        if not self._secrets:
+            raise WebhookNotTrusted("not_set_up")
+        at, signatures = _signed(headers.get("stripe-signature"))
+        if not any(_is_one_of(self._expected(at, body), signatures)):
+            raise WebhookNotTrusted("signature")
+        if abs(now.timestamp() - int(at)) > TOLERANCE:
+            raise WebhookRefused("stale")
+        try:
+            text = body.decode()
+            event = json.loads(text)
+            name, kind = name_of(event["id"]), name_of(event["type"])
+            live, account = event["livemode"], event.get("account")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise WebhookRefused("malformed") from None
+        if live is not self._live:
+            raise WebhookRefused("another_mode")
+        if account is not None:
+            # Only Connect's events name one, and it is never the endpoint's own.
+            raise WebhookRefused("another_account")
+        return Webhook(ProviderName.STRIPE, name, kind, text, received_at=now)
+
+    def _expected(self, at: str, body: bytes) -> list[str]:
+        """What each secret makes of it; docs.stripe.com/webhooks#verify-manually."""
+        signed = at.encode() + b"." + body
+        return [
+            hmac.new(secret, signed, hashlib.sha256).hexdigest()
+            for secret in self._secrets
+        ]
+
+
+def notice_of(webhook: Webhook) -> Notice:
+    """What a webhook of StripeWebhooks means. Raises UnreadableWebhook."""
+    try:
+        found: dict[str, Any] = json.loads(webhook.body)["data"]["object"]
+        ours = found.get("metadata") or {}
+        says = _SAYS[webhook.type]
+        if found["object"] == "refund":
+            kinds, names = _REFUNDS, [ours.get("operation")]
+            refs = {"refund": name_of(found["id"])}
+            says = _REFUND.get(found["status"])
+        else:
+            kinds, names = _INTENTS, [ours.get("capture"), ours.get("operation")]
+            refs = {"payment_intent": name_of(found["id"])}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise UnreadableWebhook from None
+    return Notice(
+        provider=webhook.provider,
+        event=webhook.event,
+        type=webhook.type,
+        kinds=kinds,
+        operations=tuple(one for one in names if isinstance(one, str)),
+        refs=refs,
+        says=says,
+    )
+
+
+def _signed(header: str | None) -> tuple[str, list[str]]:
+    """The time and the signatures of a header ``t=…,v1=…``. Raises WebhookRefused."""
+    parts = [part.partition("=") for part in (header or "")[:_MAX_HEADER].split(",")]
+    times = [value for name, _, value in parts if name.strip() == "t"]
+    signatures = [value for name, _, value in parts if name.strip() == "v1"]
+    # Twelve digits are the year 33658.
+    if len(times) != 1 or not signatures or not times[0].isascii():
+        raise WebhookRefused("malformed")
+    if not times[0].isdigit() or len(times[0]) > 12:
+        raise WebhookRefused("malformed")
+    return times[0], signatures
+
+
+def _is_one_of(expected: Iterable[str], given: Sequence[str]) -> Iterable[bool]:
+    """Each compared in constant time."""
+    for one in expected:
+        for signature in given:
+            yield hmac.compare_digest(one.encode(), signature.encode())

@@ -1,0 +1,208 @@
+"""Handling what providers tell us: once or often, early or late, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+
+from application.notice import Hearing, handle, receive
+from domain import retry
+from domain.errors import StoreUnavailable, UnreadableWebhook
+from domain.notice import Fate, Notice, Webhook
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.states import State
+from domain.submission import ProviderName
+from tests.fakes import MemoryQueue
+from tests.memory_inbox import MemoryInbox
+from tests.memory_store import MemoryStore
+from tests.operator_fakes import MemoryView
+from tests.suites.samples import NOW, payment, sending
+from domain.errors import LookNeeded
+from domain.settling import settle
+
+TYPES: Final = frozenset({"it.happened", "nonsense"})
+
+
+class _Desk:
+    """Everything that handling needs, in memory, and its clock."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.store = MemoryStore(self.clock)
+        self.inbox = MemoryInbox(self.clock)
+        self.rung, self.looks = MemoryQueue(), MemoryQueue()
+        self.hearing = Hearing(
+            inbox=self.inbox,
+            view=MemoryView(self.store),
+            store=self.store,
+            queue=self.looks,
+            readers={ProviderName.STRIPE: _read},
+            clock=self.clock,
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def told(self, about: Payment, event: str = "evt_1") -> str:
+        webhook = _webhook(about.first.id, event, at=self.now)
+        receive(webhook, known=TYPES, inbox=self.inbox, queue=self.rung)
+        return webhook.id
+
+    def unknown(self) -> Payment:
+        """A payment of which nobody knows whether it was charged."""
+        [new] = self.store.insert_many([payment(now=self.now)])
+        [won] = self.store.claim_many([sending(new, now=self.now)])
+        lost = settle(won, LookNeeded(), now=self.now, jitter=0)
+        first = replace(lost.first, due_at=self.now + timedelta(hours=1))
+        [done] = self.store.settle_many([replace(lost, operations=(first,))])
+        return done
+
+    def stored(self) -> Payment:
+        [found] = self.store.everything()
+        return found
+
+    def fates(self) -> Sequence[Fate]:
+        found = self.inbox.found(fate=None, since=None, limit=9)
+        return [one.fate for one in found]
+
+
+@pytest.fixture
+def desk() -> _Desk:
+    return _Desk()
+
+
+def _webhook(operation: str, event: str, *, at: datetime) -> Webhook:
+    return Webhook(ProviderName.STRIPE, event, "it.happened", operation, at)
+
+
+def _read(webhook: Webhook) -> Notice:
+    if webhook.type == "nonsense":
+        raise UnreadableWebhook
+    kinds = frozenset({Kind.CHARGE})
+    return Notice(
+        webhook.provider,
+        webhook.event,
+        webhook.type,
+        kinds,
+        (webhook.body,),
+        {"intent": "pi_1"},
+    )
+
+
+def test_a_webhook_makes_a_look_due_and_rings_for_it(desk: _Desk) -> None:
+    unknown = desk.unknown()
+    [handled] = handle([desk.told(unknown)], desk.hearing)
+    assert (handled.fate, handled.payment) == (Fate.HANDLED, unknown.id)
+    assert (desk.stored().due_at, desk.stored().first.look_since) == (NOW, NOW)
+    assert desk.looks.waiting == [unknown.id]
+    assert desk.fates() == [Fate.HANDLED]
+
+
+def test_the_same_event_twice_is_kept_and_handled_once(desk: _Desk) -> None:
+    unknown = desk.unknown()
+    name = desk.told(unknown)
+    assert desk.told(unknown) == name
+    assert desk.rung.waiting == [name]
+    assert len(handle([name, name], desk.hearing)) == 1
+    assert handle([name], desk.hearing) == []
+
+
+def test_many_events_of_one_payment_in_one_group_are_one_look(desk: _Desk) -> None:
+    unknown = desk.unknown()
+    names = [desk.told(unknown, f"evt_{number}") for number in range(5)]
+    assert {one.fate for one in handle(names, desk.hearing)} == {Fate.HANDLED}
+    assert desk.stored().version == unknown.version + 1
+    assert desk.looks.waiting == [unknown.id]
+
+
+def test_a_crash_after_the_payment_was_written_is_made_good(desk: _Desk) -> None:
+    unknown = desk.unknown()
+    name = desk.told(unknown)
+
+    class Dying(MemoryInbox):
+        """Its process dies before what was handled is marked."""
+
+        def mark(self, webhooks: Sequence[Webhook]) -> None:
+            raise StoreUnavailable
+
+    dying = Dying(desk.clock)
+    receive(
+        _webhook(unknown.first.id, "evt_1", at=desk.now),
+        known=TYPES,
+        inbox=dying,
+        queue=desk.rung,
+    )
+    with pytest.raises(StoreUnavailable):
+        handle([name], replace(desk.hearing, inbox=dying))
+    assert [one.fate for one in handle([name], desk.hearing)] == [Fate.HANDLED]
+    assert desk.stored().version == unknown.version + 1
+    assert desk.stored().first.state is State.UNKNOWN
+
+
+def test_a_worker_that_asks_the_provider_itself_is_not_disturbed(desk: _Desk) -> None:
+    [new] = desk.store.insert_many([payment()])
+    [won] = desk.store.claim_many([sending(new)])
+    name = desk.told(won)
+    [waits] = handle([name], desk.hearing)
+    assert (waits.fate, waits.tries) == (Fate.WAITING, 1)
+    assert desk.stored().version == won.version
+    assert desk.inbox.due_ids(9) == []
+    desk.now += retry.WEBHOOK.base
+    assert desk.inbox.due_ids(9) == [name]
+
+
+def test_a_payment_that_is_not_there_yet_is_waited_for_and_then_given_up(
+    desk: _Desk,
+) -> None:
+    name = desk.told(payment())
+    waits = list[timedelta]()
+    while True:
+        [tried] = handle([name], desk.hearing)
+        if tried.due_at is None:
+            break
+        waits.append(tried.due_at - desk.now)
+        desk.now = tried.due_at
+    assert waits == sorted(waits) and len(set(waits)) > 5
+    assert retry.WEBHOOK.within is not None
+    assert desk.now - NOW <= retry.WEBHOOK.within
+    assert desk.fates() == [Fate.UNMATCHED]
+    desk.unknown()
+    assert desk.inbox.replay([name], now=desk.now) == 1
+    assert [one.fate for one in handle([name], desk.hearing)] == [Fate.HANDLED]
+
+
+def test_what_cannot_be_read_is_kept_and_holds_up_nobody(desk: _Desk) -> None:
+    unknown = desk.unknown()
+    odd = replace(_webhook("x", "evt_0", at=desk.now), type="nonsense")
+    receive(odd, known=TYPES, inbox=desk.inbox, queue=desk.rung)
+    handled = handle([odd.id, desk.told(unknown)], desk.hearing)
+    assert {one.fate for one in handled} == {Fate.UNREADABLE, Fate.HANDLED}
+
+
+def test_a_type_that_tells_nothing_is_kept_and_rung_for_by_nobody(desk: _Desk) -> None:
+    other = replace(_webhook("x", "evt_0", at=desk.now), type="balance.available")
+    assert receive(other, known=TYPES, inbox=desk.inbox, queue=desk.rung)
+    assert (desk.fates(), desk.rung.waiting) == ([Fate.IGNORED], [])
+    assert desk.inbox.due_ids(9) == []
+
+
+def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
+    unknown = desk.unknown()
+    stale = [desk.store.everything()[0]]
+    desk.store.amend(unknown)  # somebody moves it on
+
+    class Stale(MemoryView):
+        """Its first answer is from before that."""
+
+        def meant(self, notices: Sequence[Notice]) -> list[Payment]:
+            return stale
+
+    hearing = replace(desk.hearing, view=Stale(desk.store))
+    [handled] = handle([desk.told(unknown)], hearing)
+    assert handled.fate is Fate.HANDLED
+    assert desk.stored().version == unknown.version + 2

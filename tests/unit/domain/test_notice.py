@@ -1,0 +1,275 @@
+"""What a provider tells us is a reason to look, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, NextAction, Verdict
+from domain.errors import LookNeeded, NeedsReview, NotExecuted
+from domain.money import Money
+from domain.notice import Notice, about, is_held, noticed
+from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
+from domain.payment import Payment
+from domain.requests import refund, void
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State
+from domain.submission import ProviderName
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    PRICE,
+    authorized,
+    captured,
+    origin,
+    payment,
+    sending,
+    stored,
+)
+
+LATER: Final = NOW + PROOF_AFTER
+FIRSTS: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE})
+REFS: Final = {"intent": "pi_1"}
+
+
+def _notice(
+    operation: Operation,
+    says: Verdict | None = Verdict.SUCCEEDED,
+    *,
+    kinds: frozenset[Kind] = FIRSTS,
+    ref: str = "pi_1",
+) -> Notice:
+    return Notice(
+        ProviderName.STRIPE,
+        "evt_1",
+        "it.happened",
+        kinds,
+        (operation.id,),
+        {"intent": ref},
+        says,
+    )
+
+
+def _noticed(given: Payment, notice: Notice) -> Payment:
+    operation = about(given, notice)
+    assert operation is not None
+    return noticed(given, operation, notice, now=LATER)
+
+
+def _in(state: State) -> Payment:
+    given = stored(settle(sending(payment()), LookNeeded(), now=NOW, jitter=0))
+    first = replace(given.first, state=state, due_at=None, look_since=None)
+    return replace(given, operations=(first,))
+
+
+def _retrying(generation: int = 2) -> Payment:
+    given = _in(State.RETRYING)
+    due_at = LATER + timedelta(minutes=3)
+    again = replace(given.first, generation=generation, send=None, due_at=due_at)
+    return replace(given, operations=(again,))
+
+
+@pytest.mark.parametrize(
+    "state",
+    sorted({*State} - {State.RUNNING, State.SUCCEEDED}),
+)
+def test_what_it_tells_is_never_believed_and_always_looked_at(state: State) -> None:
+    before = _in(state)
+    after = _noticed(before, _notice(before.first))
+    assert after.first.state is state
+    assert (after.due_at, after.first.look_since) == (LATER, LATER)
+    assert after.first.refs == REFS
+    [told] = after.news
+    assert (told.type, told.data["event"]) == ("notice.heard", "evt_1")
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (State.SUCCEEDED, Verdict.SUCCEEDED),
+        (State.SUCCEEDED, Verdict.PENDING),
+        (State.SUCCEEDED, Verdict.ACTION_REQUIRED),
+        (State.SUCCEEDED, Verdict.APPROVED),
+        (State.DECLINED, Verdict.DECLINED),
+        (State.PENDING, Verdict.PENDING),
+        (State.REQUIRES_ACTION, Verdict.ACTION_REQUIRED),
+        (State.EXPIRED, Verdict.CANCELED),
+    ],
+)
+def test_what_we_know_is_no_news(state: State, says: Verdict) -> None:
+    given = _in(state)
+    known = replace(given, operations=(replace(given.first, refs=REFS),))
+    assert _noticed(known, _notice(known.first, says)) is known
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (State.SUCCEEDED, Verdict.DECLINED),
+        (State.SUCCEEDED, Verdict.CANCELED),
+        (State.DECLINED, Verdict.SUCCEEDED),
+        (State.PENDING, Verdict.SUCCEEDED),
+        (State.REQUIRES_ACTION, Verdict.APPROVED),
+    ],
+)
+def test_whatever_differs_from_what_we_know_is_looked_at(
+    state: State, says: Verdict
+) -> None:
+    given = _in(state)
+    known = replace(given, operations=(replace(given.first, refs=REFS),))
+    assert _noticed(known, _notice(known.first, says)).due_at == LATER
+
+
+def test_while_a_look_is_due_nothing_changes() -> None:
+    given = _in(State.UNKNOWN)
+    once = stored(_noticed(given, _notice(given.first)))
+    assert _noticed(once, _notice(once.first)) is once
+
+
+def test_a_look_that_is_due_gets_to_know_where_to_look() -> None:
+    given = _in(State.UNKNOWN)
+    due = replace(given.first, due_at=NOW, look_since=NOW)
+    after = _noticed(replace(given, operations=(due,)), _notice(due))
+    assert (after.first.due_at, after.first.refs) == (NOW, REFS)
+
+
+def test_a_worker_that_asks_the_provider_itself_is_waited_for() -> None:
+    busy = sending(payment())
+    assert is_held(busy, busy.first)
+    assert not is_held(payment(), payment().first)
+
+
+def test_money_that_moved_late_comes_before_another_key() -> None:
+    retrying = _retrying()
+    asked = stored(_noticed(retrying, _notice(retrying.first)))
+    assert asked.first.must_look(now=LATER)
+    looked = stored(looking(asked, asked.first, now=LATER))
+    paid = Answer(Verdict.SUCCEEDED, PRICE, REFS)
+    found = settle(looked, paid, now=LATER, jitter=0)
+    assert (found.first.state, found.captured, found.due_at) == (
+        State.SUCCEEDED,
+        PRICE.minor,
+        None,
+    )
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING])
+@pytest.mark.parametrize(
+    "verdict", [Verdict.ABSENT, Verdict.APPROVED, Verdict.DECLINED, Verdict.CANCELED]
+)
+def test_a_look_that_finds_no_money_leaves_the_send_owed(
+    state: State, verdict: Verdict
+) -> None:
+    given = _retrying()
+    first = replace(given.first, state=state, approved=verdict is Verdict.APPROVED)
+    given = replace(given, operations=(first,))
+    asked = stored(_noticed(given, _notice(given.first)))
+    looked = stored(looking(asked, asked.first, now=LATER))
+    after = settle(looked, Answer(verdict, refs=REFS), now=LATER, jitter=0)
+    assert (after.first.state, after.due_at) == (state, LATER)
+    assert not after.first.must_look(now=LATER)
+    assert sending(stored(after), now=LATER).first.state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    "outcome", [NeedsReview("odd"), Answer(Verdict.SUCCEEDED, Money(5, "USD"), REFS)]
+)
+def test_what_such_a_look_cannot_judge_is_for_a_person(
+    outcome: NeedsReview | Answer,
+) -> None:
+    retrying = _retrying()
+    asked = stored(_noticed(retrying, _notice(retrying.first)))
+    looked = stored(looking(asked, asked.first, now=LATER))
+    after = settle(looked, outcome, now=LATER, jitter=0)
+    assert (after.first.state, after.due_at) == (State.REVIEW, None)
+
+
+def test_such_a_look_that_fails_is_made_again_before_anything_is_sent() -> None:
+    retrying = _retrying()
+    asked = stored(_noticed(retrying, _notice(retrying.first)))
+    looked = stored(looking(asked, asked.first, now=LATER))
+    after = settle(looked, NotExecuted("busy"), now=LATER, jitter=1)
+    assert after.first.state is State.RETRYING
+    assert after.first.must_look(now=LATER)
+
+
+def test_that_an_earlier_key_came_to_nothing_does_not_hold_up_the_next() -> None:
+    retrying = _retrying()
+    notice = _notice(retrying.first, Verdict.DECLINED)
+    assert _noticed(retrying, notice) is retrying
+
+
+def test_an_older_object_that_came_to_nothing_is_no_news() -> None:
+    given = _in(State.REQUIRES_ACTION)
+    newer = replace(given.first, refs={"intent": "pi_2"})
+    given = replace(given, operations=(newer,))
+    assert _noticed(given, _notice(newer, Verdict.CANCELED)) is given
+    moved = _noticed(given, _notice(newer))
+    assert (moved.first.refs, moved.due_at) == (REFS, LATER)
+
+
+def test_money_that_moved_on_a_second_object_is_told() -> None:
+    paid = captured()
+    told = _noticed(paid, _notice(paid.first, ref="pi_2"))
+    assert (told.first, told.due_at) == (paid.first, None)
+    assert told.news[0].data["why"] == "another_object"
+
+
+def test_an_approval_that_we_know_of_changes_nothing() -> None:
+    act = Answer(
+        Verdict.ACTION_REQUIRED, refs=REFS, next_action=NextAction("https://x.example")
+    )
+    acting = stored(settle(sending(payment()), act, now=NOW, jitter=0))
+    approved = Answer(Verdict.APPROVED, refs=REFS)
+    asked = stored(looking(acting, acting.first, now=NOW))
+    queued = stored(settle(asked, approved, now=NOW, jitter=0))
+    assert queued.first.state is State.QUEUED
+    notice = _notice(queued.first, Verdict.APPROVED)
+    assert _noticed(queued, notice) is queued
+
+
+def test_what_lets_go_of_a_hold_is_asked_of_its_void() -> None:
+    held = authorized()
+    notice = _notice(held.first, Verdict.CANCELED)
+    assert about(held, notice) == held.first
+    assert _noticed(held, notice).due_at == LATER
+    asked = void(held, id="op_v", origin=origin(), now=NOW)
+    found = about(asked, notice)
+    assert found is not None and found.kind is Kind.VOID
+    assert held.hold is not None
+    ended = replace(held, hold=replace(held.hold, ended=HoldEnd.VOIDED))
+    assert _noticed(ended, notice) is ended
+
+
+def test_a_refund_that_somebody_else_made_is_not_ours() -> None:
+    paid = captured()
+    notice = _notice(paid.first, kinds=frozenset({Kind.REFUND}), ref="re_1")
+    assert about(paid, notice) is None
+
+
+def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
+    asked = stored(
+        refund(captured(), amount=60, target=None, id="op_r", origin=origin(), now=NOW)
+    )
+    back = Answer(Verdict.PENDING, refs={"refund": "re_1"})
+    pending = stored(settle(sending(asked), back, now=NOW, jitter=0))
+    notice = Notice(
+        ProviderName.PAYPAL,
+        "evt_2",
+        "it.happened",
+        frozenset({Kind.REFUND}),
+        refs={"refund": "re_1"},
+        says=Verdict.DECLINED,
+    )
+    assert about(pending, notice) == pending.operations[-1]
+    assert about(pending, replace(notice, refs={"refund": "re_2"})) is None
+
+
+def test_a_decline_that_was_one_stays_so() -> None:
+    declined = stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0))
+    notice = _notice(declined.first, Verdict.DECLINED)
+    assert _noticed(declined, notice) is declined
