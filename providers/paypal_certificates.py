@@ -115,7 +115,8 @@ class Certificates:
         """A PEM chain, leaf first. No redirect is followed."""
         deadline, found = time.monotonic() + _PATIENCE, b""
         try:
-            with self._session.get(url, stream=True) as answer:
+            # ``get`` would follow redirects where it is not told otherwise.
+            with self._session.get(url, stream=True, allow_redirects=False) as answer:
                 if answer.status_code != 200:
                     raise CertificateUnavailable
                 for part in answer.iter_content(4096):

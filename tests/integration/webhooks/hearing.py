@@ -1,0 +1,226 @@
+"""A workbench that hears its providers: what they tell is caught, and given on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+from prometheus_client import CollectorRegistry
+from werkzeug.serving import make_server
+
+from application import notice
+from application.notice import Hearing
+from domain.notice import Fate, Webhook
+from domain.payment import Payment
+from persistence.webhooks import MongoWebhooks
+from runtime import container, metrics
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import (
+    PATIENCE,
+    Receiver,
+    Simulator,
+    eventually,
+    simulator,
+)
+from tests.fakes import MemoryQueue
+from tests.integration.traps.workbench import Workbench, worker
+from tests.running_web import RunningWeb
+from web.app import build
+
+#: What the simulators sign with.
+SECRET = "whsec_simulator"
+WEBHOOK_ID = "WH-SIMULATOR"
+#: Rounds of handling what waits for a worker; more would be a loop.
+_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Told:
+    """One webhook as the provider sent it."""
+
+    provider: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """What it says."""
+        return dict(json.loads(self.body))
+
+    @property
+    def type(self) -> str:
+        """Its type, as the provider calls it."""
+        return str(self.event.get("type") or self.event["event_type"])
+
+    @property
+    def id(self) -> str:
+        """Its id in the inbox."""
+        return f"{self.provider}:{self.event['id']}"
+
+
+@dataclass
+class WebClock:
+    """The web's clock, which a test may set ahead."""
+
+    ahead: timedelta = field(default_factory=timedelta)
+
+    def __call__(self) -> datetime:
+        return container.clock() + self.ahead
+
+
+@dataclass
+class HearingBench:
+    """See Workbench. Webhooks wait in ``told`` until a test gives them on."""
+
+    work: Workbench
+    base: str
+    clock: WebClock
+    hearing: Hearing
+    inbox: MongoWebhooks
+    receivers: dict[str, Receiver]
+
+    def told(self, provider: str, *types: str) -> list[Told]:
+        """What a provider has told, once all of ``types`` are among it."""
+        receiver = self.receivers[provider]
+        eventually(lambda: set(types) <= set(receiver.types()), f"{types} are told")
+        return [Told(provider, *one) for one in list(receiver.received)]
+
+    def all_told(self, provider: str, count: int) -> list[Told]:
+        """What a provider has told, once it is so many."""
+        received = self.receivers[provider].received
+        eventually(lambda: len(received) >= count, f"{count} webhooks arrive")
+        return self.told(provider)
+
+    def give(self, told: Told, **headers: str) -> requests.Response:
+        """Has the product hear of it, as its provider would."""
+        return requests.post(
+            f"{self.base}/v1/webhooks/{told.provider}",
+            data=told.body,
+            headers={**_kept(told.headers), **headers},
+            timeout=PATIENCE,
+        )
+
+    def hear(self, *told: Told) -> list[Webhook]:
+        """Has the product hear of all and handle them, and look where it must."""
+        for one in told:
+            answer = self.give(one)
+            assert answer.status_code == 200, answer.text
+        return self.handle([one.id for one in told])
+
+    def handle(self, ids: Sequence[str]) -> list[Webhook]:
+        """Handles webhooks, and takes the steps that they made due."""
+        handled = notice.handle(ids, self.hearing)
+        for one in handled:
+            if one.payment is not None:
+                self.work.work(one.payment)
+        return handled
+
+    def facts(self, payment: Payment) -> list[tuple[str, str]]:
+        """Operations and what they became, each time that one moved."""
+        path = f"/v1/payments/{payment.id}/events"
+        events = self.work.shop.get(path).json()["data"]
+        return [
+            (str(one["data"]["operation"]), str(one["data"]["to"]))
+            for one in events
+            if one["data"].get("from", one["data"].get("to")) != one["data"].get("to")
+        ]
+
+    def fate(self, told: Told) -> Fate | None:
+        """What became of a webhook; None where it is not in the inbox."""
+        found = self.work.database.webhooks.find_one({"_id": told.id})
+        return Fate(found["fate"]) if found else None
+
+
+def refused(provider: str) -> dict[str, float]:
+    """How many webhooks were refused so far, by why."""
+    return _counted(metrics.REGISTRY, "payments_webhooks_refused", provider)
+
+
+def _counted(registry: CollectorRegistry, name: str, provider: str) -> dict[str, float]:
+    return {
+        sample.labels["why"]: sample.value
+        for family in registry.collect()
+        if family.name == name
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.labels["provider"] == provider
+    }
+
+
+def _kept(headers: dict[str, str]) -> dict[str, str]:
+    own = ("stripe-signature", "paypal-", "content-type")
+    return {
+        name: text for name, text in headers.items() if name.lower().startswith(own)
+    }
+
+
+@contextmanager
+def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
+    """A product on ``settings``, and providers that nobody else uses."""
+    with ExitStack() as stack:
+        simulators = {
+            name: stack.enter_context(simulator(name)) for name in ("stripe", "paypal")
+        }
+        receivers = {name: _listening(one, stack) for name, one in simulators.items()}
+        roots = folder / "root.pem"
+        paypal = simulators["paypal"].url
+        roots.write_bytes(requests.get(f"{paypal}/_root.pem", timeout=PATIENCE).content)
+        settings = replace(
+            settings,
+            stripe_api_base=simulators["stripe"].url,
+            paypal_api_base=paypal,
+            stripe_webhook_secrets=SECRET,
+            paypal_webhook_id=WEBHOOK_ID,
+            paypal_roots=roots,
+        )
+        clock = WebClock()
+        base = stack.enter_context(served(settings, clock))
+        tools = worker(settings, stack)
+        database = container.open_database(settings)
+        stack.callback(database.client.close)
+        running = RunningWeb(base, settings, 0, folder / "web.log")
+        bench = Workbench(
+            running.client(),
+            settings,
+            database,
+            simulators["stripe"],
+            simulators["paypal"],
+            tools,
+        )
+        bench.tools = replace(tools, clock=bench.now)
+        inbox = container.open_inbox(settings, database, clock=bench.now)
+        hearing = container.hearing(settings, database, bench.tools)
+        hearing = replace(hearing, queue=MemoryQueue())
+        yield HearingBench(bench, base, clock, hearing, inbox, receivers)
+
+
+def _listening(provider: Simulator, stack: ExitStack) -> Receiver:
+    receiver = Receiver()
+    stack.callback(receiver.close)
+    answer = provider.post("/_webhooks", {"url": receiver.url})
+    assert answer.status_code == 201, answer.text
+    return receiver
+
+
+@contextmanager
+def served(settings: Settings, clock: WebClock) -> Iterator[str]:
+    """The application in this process, whose clock a test can move."""
+    services = replace(container.web_services(settings), clock=clock)
+    server = make_server("127.0.0.1", 0, build(services).app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, name="web")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join(PATIENCE)
+        server.server_close()
+        # A process of its own would end with its client.
+        assert isinstance(services.inbox, MongoWebhooks)
+        services.inbox._webhooks.database.client.close()

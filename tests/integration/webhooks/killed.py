@@ -1,0 +1,70 @@
+"""``python -m tests.integration.webhooks.killed WEBHOOK BOUNDARY``: it dies midway.
+
+It handles one webhook, and kills itself at the boundary of that number: before and
+after each write to the database. The exit code is 0 where it lived.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Final
+
+from application import notice
+from domain.notice import Webhook
+from domain.payment import Payment
+from persistence.payments import MongoPayments
+from persistence.webhooks import MongoWebhooks
+from runtime import container
+from runtime.settings import Settings
+from tests.integration.traps.killed import Boundaries
+from tests.integration.traps.workbench import worker
+
+#: Boundaries of handling one, in order.
+BOUNDARIES: Final = (
+    *("before the payment is written", "after the payment is written"),
+    *("before the webhook is marked", "after the webhook is marked"),
+)
+
+
+class DyingStore(MongoPayments):
+    """The real store, with a boundary before and after each write."""
+
+    boundaries: Boundaries
+
+    def amend(self, payment: Payment) -> Payment | None:
+        """See PaymentStore."""
+        with self.boundaries.around():
+            return super().amend(payment)
+
+
+class DyingInbox(MongoWebhooks):
+    """The real inbox, with a boundary before and after each mark."""
+
+    boundaries: Boundaries
+
+    def mark(self, webhooks: Sequence[Webhook]) -> None:
+        """See Inbox."""
+        with self.boundaries.around():
+            super().mark(webhooks)
+
+
+def main(webhook_id: str, deadly: int) -> None:
+    """Handles a webhook, unless this process is dead before."""
+    settings, boundaries = Settings.of_process(), Boundaries(deadly)
+    with ExitStack() as stack:
+        tools = worker(settings, stack)
+        database = container.open_database(settings)
+        stack.callback(database.client.close)
+        vault = container.open_vault(settings)
+        store = DyingStore(database, vault, holder="dying")
+        inbox = DyingInbox(database, vault, settings.mode, clock=container.clock)
+        store.boundaries = inbox.boundaries = boundaries
+        hearing = container.hearing(settings, database, tools)
+        notice.handle([webhook_id], replace(hearing, store=store, inbox=inbox))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,294 @@
+"""Traps of webhooks: early, late, twice, in any order, or the only thing we hear."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import requests
+
+from application import notice
+from domain.notice import Fate
+from domain.operation import Kind
+from domain.states import State, Status
+from persistence.codec import Document
+from tests.integration.traps.workbench import CHARGES
+from tests.integration.webhooks.hearing import HearingBench, Told
+from tests.integration.webhooks.killed import BOUNDARIES
+
+#: Seconds that a provider's answer is late; its webhooks are not.
+_LATE = 1.5
+#: What a provider tells of a charge that succeeded.
+_PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return str(request.param)
+
+
+def test_the_webhook_before_the_answer(bench: HearingBench, provider: str) -> None:
+    work = bench.work
+    payment_id = work.pay(provider)
+    match = {"method": "POST", "path": CHARGES[provider]}
+    work.at(provider).arm(do="delay", when="after", seconds=_LATE, match=match)
+    calling = threading.Thread(target=work.step, args=(payment_id,))
+    calling.start()
+    told = bench.told(provider, _PAID[provider])
+    before = work.stored(payment_id)
+    assert before.first.state is State.RUNNING
+    for one in told:
+        assert bench.give(one).status_code == 200
+    names = [one.id for one in told]
+    handled = notice.handle(names, bench.hearing)
+    assert {one.fate for one in handled} == {Fate.WAITING}
+    assert work.stored(payment_id).version == before.version, "it is not disturbed"
+    calling.join()
+    work.pass_time(timedelta(seconds=2))
+    bench.handle(names)
+    after = work.stored(payment_id)
+    assert after.status is Status.CAPTURED
+    assert bench.facts(after) == [
+        (after.first.id, "running"),
+        (after.first.id, "succeeded"),
+    ]
+    assert "notice.heard" not in work.told(payment_id), "it told what we knew by then"
+    assert work.moved(payment_id) == [("charge", 1999)]
+
+
+def test_what_a_webhook_alone_can_tell_of_an_unknown_charge(
+    bench: HearingBench, provider: str
+) -> None:
+    work = bench.work
+    payment_id = work.pay(provider)
+    work.lose_answer(provider)
+    assert work.step(payment_id).first.state is State.UNKNOWN
+    posts = work.calls(provider, "POST")
+    bench.hear(*bench.told(provider, _PAID[provider]))
+    after = work.stored(payment_id)
+    assert after.status is Status.CAPTURED
+    assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
+    assert work.moved(payment_id) == [("charge", 1999)]
+
+
+def test_an_unknown_charge_at_paypal_whose_order_was_never_heard(
+    bench: HearingBench,
+) -> None:
+    work = bench.work
+    payment_id = work.pay("paypal")
+    work.lose_answer("paypal")
+    work.step(payment_id)
+    work.pass_time(timedelta(hours=7))
+    lost = work.work(payment_id)
+    assert lost.first.state is State.REVIEW
+    assert lost.first.error == "nothing_to_look_at"
+    bench.hear(*bench.told("paypal", "PAYMENT.CAPTURE.COMPLETED"))
+    after = work.stored(payment_id)
+    assert (after.status, after.captured) == (Status.CAPTURED, 1999)
+    assert set(after.refs) == {"order", "capture"}
+    assert work.moved(payment_id) == [("charge", 1999)]
+
+
+def test_paypal_approved_and_the_browser_never_comes_back(bench: HearingBench) -> None:
+    work = bench.work
+    payment_id = _waits_for_approval(bench)
+    told = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    bench.hear(*told)
+    assert work.stored(payment_id).status is Status.CAPTURED, "at once, by webhook"
+    assert work.moved(payment_id) == [("charge", 1999)]
+    bench.inbox.replay([one.id for one in told], now=work.now())
+    bench.handle([one.id for one in told])
+    assert work.moved(payment_id) == [("charge", 1999)]
+
+
+def test_an_approval_told_again_before_it_is_carried_out_changes_nothing(
+    bench: HearingBench,
+) -> None:
+    work = bench.work
+    payment_id = _waits_for_approval(bench)
+    [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.give(told).status_code == 200
+    notice.handle([told.id], bench.hearing)
+    queued = work.step(payment_id)
+    assert (queued.first.state, queued.first.approved) == (State.QUEUED, True)
+    bench.inbox.replay([told.id], now=work.now())
+    notice.handle([told.id], bench.hearing)
+    assert work.stored(payment_id) == queued
+    assert work.work(payment_id).status is Status.CAPTURED
+
+
+def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
+    bench: HearingBench,
+) -> None:
+    work = bench.work
+    payment_id = work.paid(payment_method="pm_card_refundFail")
+    assert work.ask(payment_id, "refunds").status_code == 202
+    assert work.work(payment_id).status is Status.REFUNDED
+    bench.hear(*bench.told("stripe", "refund.created"))
+    assert work.stored(payment_id).status is Status.REFUNDED
+    work.pass_time(timedelta(days=2))
+    requests.get(f"{work.stripe.url}/v1/events", timeout=10)  # its clock ticks by calls
+    told = bench.told("stripe", "refund.failed", "charge.refund.updated")
+    bench.hear(*told)
+    after = work.stored(payment_id)
+    assert (after.status, after.refunded) == (Status.CAPTURED, 0)
+    assert work.told(payment_id).count("operation.corrected") == 1
+    assert work.ask(payment_id, "refunds").status_code == 202, "refundable again"
+
+
+def test_webhooks_in_every_order_twice(bench: HearingBench) -> None:
+    """All that PayPal tells of two captures and two refunds, while we do not know
+    whether the refunds happened."""
+    work = bench.work
+    payment_id = work.paid("paypal", capture="manual")
+    for amount in (1200, 799):
+        assert work.ask(payment_id, "captures", amount=amount).status_code == 202
+        work.work(payment_id)
+    for one in work.stored(payment_id).operations:
+        if one.kind is Kind.CAPTURE:
+            path = f"/v2/payments/captures/{one.refs['capture']}/refund"
+            work.lose_answer("paypal", path)
+            asked = work.ask(payment_id, "refunds", amount=300, operation=one.id)
+            assert asked.status_code == 202, asked.text
+    _two_unheard(bench, payment_id)
+    told = bench.all_told("paypal", 5)
+    before = work.database.payments.find_one({"_id": payment_id})
+    assert before is not None
+    ends = {_end(bench, before, order) for order in itertools.permutations(told)}
+    assert len(ends) == 1, "the same end, whatever the order"
+    [(status, captured, refunded, facts)] = ends
+    assert (status, captured, refunded) == (Status.PARTIALLY_REFUNDED, 1999, 600)
+    assert len(set(facts)) == len(facts), "each fact once"
+    assert [kind for kind, _ in work.moved(payment_id)].count("refund") == 2
+
+
+def test_webhooks_of_captures_we_do_not_know_of_in_every_order_twice(
+    bench: HearingBench,
+) -> None:
+    work = bench.work
+    payment_id = work.paid("paypal", capture="manual")
+    held = work.stored(payment_id).refs["authorization"]
+    for amount in (1200, 799):
+        work.lose_answer("paypal", f"/v2/payments/authorizations/{held}/capture")
+        assert work.ask(payment_id, "captures", amount=amount).status_code == 202
+    _two_unheard(bench, payment_id)
+    told = bench.all_told("paypal", 3)
+    before = work.database.payments.find_one({"_id": payment_id})
+    assert before is not None
+    ends = {_end(bench, before, order) for order in itertools.permutations(told)}
+    [(status, captured, refunded, facts)] = ends
+    assert (status, captured, refunded) == (Status.CAPTURED, 1999, 0)
+    assert len(set(facts)) == len(facts), "each fact once"
+
+
+@pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
+def test_crash_in_the_middle_of_handling_a_webhook(
+    bench: HearingBench, boundary: int
+) -> None:
+    work = bench.work
+    payment_id = _waits_for_approval(bench)
+    [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.give(told).status_code == 200
+    assert _handler_that_dies(bench, told, boundary) == -signal.SIGKILL
+    work.pass_time(timedelta(seconds=5))
+    assert bench.give(told).status_code == 200, "it is sent again"
+    due = bench.inbox.due_ids(9)
+    assert due == ([told.id] if boundary < len(BOUNDARIES) - 1 else [])
+    bench.handle(due)
+    assert bench.fate(told) is Fate.HANDLED
+    after = work.work(payment_id)
+    assert after.status is Status.CAPTURED
+    facts = bench.facts(after)
+    assert facts.count((after.first.id, "succeeded")) == 1
+    assert work.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_handler_that_meets_no_boundary_lives(bench: HearingBench) -> None:
+    _waits_for_approval(bench)
+    [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.give(told).status_code == 200
+    assert _handler_that_dies(bench, told, len(BOUNDARIES)) == 0
+    assert bench.fate(told) is Fate.HANDLED
+
+
+def test_what_is_of_no_payment_of_ours_is_kept_and_given_up(
+    bench: HearingBench,
+) -> None:
+    form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa"}
+    form |= {"confirm": "true", "off_session": "true"}
+    merchant = "sk_test_another"
+    bench.work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=merchant)
+    told = bench.told("stripe", "payment_intent.succeeded", "charge.succeeded")
+    bench.hear(*told)
+    fates = {one.type: bench.fate(one) for one in told}
+    assert fates["payment_intent.succeeded"] is Fate.WAITING
+    assert fates["charge.succeeded"] is Fate.IGNORED
+    for _ in range(20):
+        bench.work.pass_time(timedelta(minutes=11))
+        bench.handle(bench.inbox.due_ids(9))
+    fates = {one.type: bench.fate(one) for one in told}
+    assert fates["payment_intent.succeeded"] is Fate.UNMATCHED
+
+
+def _handler_that_dies(bench: HearingBench, told: Told, boundary: int) -> int:
+    module = "tests.integration.webhooks.killed"
+    return subprocess.run(
+        [sys.executable, "-m", module, told.id, str(boundary)],
+        env={**os.environ, **bench.work.settings.environment()},
+        timeout=60,
+        check=False,
+    ).returncode
+
+
+def _waits_for_approval(bench: HearingBench) -> str:
+    """The payer has approved, and closed the browser."""
+    work = bench.work
+    back = "https://shop.example/back"
+    payment_id = work.pay("paypal", payment_method=None, return_url=back)
+    assert work.work(payment_id).status is Status.REQUIRES_ACTION
+    page = work.shown(payment_id)["next_action"]["url"]
+    agreed = requests.post(
+        page, data={"outcome": "approve"}, allow_redirects=False, timeout=10
+    )
+    assert agreed.status_code == 302
+    return payment_id
+
+
+def _two_unheard(bench: HearingBench, payment_id: str) -> None:
+    """Sends the two operations that were asked for last; their answers get lost."""
+    work = bench.work
+    # Each is due again later than the other is for the first time.
+    work.tools = replace(work.tools, jitter=lambda: 1.0)
+    work.step(payment_id)
+    unknown = work.step(payment_id)
+    assert [one.state for one in unknown.operations[-2:]] == [State.UNKNOWN] * 2
+
+
+def _end(
+    bench: HearingBench, before: Document, order: tuple[Told, ...]
+) -> tuple[Status, int, int, tuple[tuple[str, str], ...]]:
+    """What a payment comes to by these webhooks, each told twice and handled twice."""
+    work = bench.work
+    work.database.payments.replace_one({"_id": before["_id"]}, before)
+    work.database.webhooks.delete_many({})
+    for one in order:
+        bench.hear(one)
+        bench.hear(one)
+    ids = [one.id for one in order]
+    bench.inbox.replay(ids, now=work.now())
+    bench.handle(ids)
+    after = work.stored(before["_id"])
+    return (
+        after.status,
+        after.captured,
+        after.refunded,
+        tuple(sorted(bench.facts(after))),
+    )
