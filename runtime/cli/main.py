@@ -16,6 +16,7 @@ from runtime.cli.keys import keys, rotate_keys
 from runtime.cli.merchants import merchants
 from runtime.cli.payments import show, submit
 from runtime.cli.replays import dead, replay, resolve
+from runtime.cli.webhooks import webhooks
 from runtime.settings import Settings, SettingsError
 from runtime.stack.state import StackError, settings_of
 
@@ -125,6 +126,7 @@ for command in (
     keys,
     merchants,
     rotate_keys,
+    webhooks,
 ):
     main.add_command(command)
 

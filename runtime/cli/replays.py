@@ -33,7 +33,7 @@ _PAUSE: Final = 0.5
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Age(click.ParamType[datetime]):
+class Age(click.ParamType[datetime]):
     """How long ago, as a time."""
 
     name = "age"
@@ -56,8 +56,8 @@ def _filters(command: _Command) -> _Command:
         ),
         click.option("--error", metavar="CODE", help="What went wrong last."),
         click.option("--merchant", metavar="NAME"),
-        click.option("--older-than", type=_Age(), metavar="AGE", help="Like 2h or 3d."),
-        click.option("--newer-than", type=_Age(), metavar="AGE"),
+        click.option("--older-than", type=Age(), metavar="AGE", help="Like 2h or 3d."),
+        click.option("--newer-than", type=Age(), metavar="AGE"),
         click.option("--amount-from", type=click.IntRange(1), metavar="MINOR"),
         click.option("--amount-to", type=click.IntRange(1), metavar="MINOR"),
     ]

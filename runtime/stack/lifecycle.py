@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import HTTPException
 from typing import Any, Final
 
 from domain.errors import StoreUnavailable
@@ -39,6 +40,8 @@ from runtime.stack.supervisor import Interrupted, Supervisor
 log = get_logger()
 
 LOOPBACK: Final = "127.0.0.1"
+#: What the simulators sign webhooks with: a secret, and a webhook's id.
+SIMULATOR_WEBHOOKS: Final = {"stripe": "whsec_simulator", "paypal": "WH-SIMULATOR"}
 #: Seconds a group has to become ready: Python's start on a busy machine.
 START_WAIT: Final = 60.0
 #: Seconds a simulator has to stop; it keeps nothing.
@@ -94,6 +97,7 @@ class Stack:
         servers = [*self._servers(ports), *self._simulators(ports)]
         if servers:
             self._supervisor.start(servers, seconds=START_WAIT)
+        self._trust()
         initialise.initialise(self._settings)
         key = initialise.ensure_demo_keys(self._settings)
         self._supervisor.check()
@@ -136,10 +140,11 @@ class Stack:
             url = f"http://{LOOPBACK}:{port}"
             self._fill(**{field: url})
             where = ("--host", LOOPBACK, "--port", str(port))
+            told = ("--webhook-url", f"{self._api()}/v1/webhooks/{name}")
             found.append(
                 Process(
                     name=name,
-                    command=(sys.executable, "-m", "simulators", name, *where),
+                    command=(sys.executable, "-m", "simulators", name, *where, *told),
                     environment=os.environ,
                     ready_url=f"{url}/_health",
                     metrics_url=f"{url}/metrics",
@@ -148,6 +153,22 @@ class Stack:
                 )
             )
         return found
+
+    def _trust(self) -> None:
+        """The programs know the webhooks of the simulators that were started here."""
+        fields = self._settings
+        if "stripe_api_base" in self._filled and not fields.stripe_webhook_secrets:
+            self._fill(stripe_webhook_secrets=SIMULATOR_WEBHOOKS["stripe"])
+        if "paypal_api_base" in self._filled and not fields.paypal_webhook_id:
+            self._fill(paypal_webhook_id=SIMULATOR_WEBHOOKS["paypal"])
+        if "paypal_api_base" in self._filled and fields.paypal_roots is None:
+            roots = homes.folder(fields.home, "keys") / "paypal_simulator_root.pem"
+            try:
+                root = probe.fetched(f"{fields.paypal_api_base}/_root.pem")
+            except (OSError, HTTPException) as error:
+                raise processes.ProcessFailed(f"paypal: {error}") from error
+            roots.write_bytes(root)
+            self._fill(paypal_roots=roots)
 
     def _programs(self, ports: Ports) -> list[Process]:
         found = []

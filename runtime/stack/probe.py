@@ -1,4 +1,4 @@
-"""Asks a server once whether it serves; never raises and takes about a second.
+"""Asks a server once whether it serves, which takes about a second.
 
 ``python -m runtime.stack.probe URL`` exits with 0 where it does: containers ask so.
 """
@@ -16,21 +16,34 @@ TIMEOUT: Final = 1.0
 
 
 def ready(url: str) -> bool:
-    """Whether ``url`` serves: 2xx of HTTP, PONG of Redis, a primary of MongoDB."""
+    """Whether ``url`` serves: 2xx of HTTP, PONG of Redis, a primary of MongoDB.
+
+    Never raises.
+    """
     probes = {"http": _http, "redis": _redis, "mongodb": _mongo}
     return probes[urlsplit(url).scheme](url)
 
 
-def _http(url: str) -> bool:
+def fetched(url: str) -> bytes:
+    """What an HTTP server that is ready has there. Raises OSError, HTTPException."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
     try:
         connection.request("GET", parts.path or "/")
-        return 200 <= connection.getresponse().status < 300
-    except (OSError, HTTPException):
-        return False
+        answer = connection.getresponse()
+        if not 200 <= answer.status < 300:
+            raise HTTPException(answer.status)
+        return answer.read()
     finally:
         connection.close()
+
+
+def _http(url: str) -> bool:
+    try:
+        fetched(url)
+    except (OSError, HTTPException):
+        return False
+    return True
 
 
 def _redis(url: str) -> bool:

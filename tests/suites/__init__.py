@@ -8,6 +8,7 @@ pytest.register_assert_rewrite(
     "tests.suites.payment_requests",
     "tests.suites.setup",
     "tests.suites.replays",
+    "tests.suites.inbox",
     "tests.suites.breakers",
     "tests.suites.limiter",
 )

@@ -49,6 +49,8 @@ OPERATIONS = [
     ("POST", "/v1/payments/{payment_id}/captures"),
     ("POST", "/v1/payments/{payment_id}/refunds"),
     ("POST", "/v1/payments/{payment_id}/void"),
+    ("POST", "/v1/webhooks/paypal"),
+    ("POST", "/v1/webhooks/stripe"),
 ]
 CHECKS = [
     not_a_server_error,

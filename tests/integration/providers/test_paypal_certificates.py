@@ -132,8 +132,9 @@ def test_one_that_cannot_be_fetched_may_be_later(
 ) -> None:
     key, chain = authority.vouches()
     with serving(chain) as elsewhere:
-        to = {"Location": elsewhere + PATH}
-        with _certificates(authority, tmp_path, b"", status, **to) as (made, url, seen):
+        with _certificates(
+            authority, tmp_path, b"", status, Location=elsewhere + PATH
+        ) as (made, url, seen):
             for _ in range(2):
                 with pytest.raises(CertificateUnavailable):
                     made.key_at(url, now=_now())

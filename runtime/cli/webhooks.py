@@ -1,0 +1,114 @@
+"""`payments webhooks`: what providers told us, and handling it again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from domain.notice import Fate
+from runtime.cli.replays import Age
+from runtime.stack.state import StackError, settings_of
+
+if TYPE_CHECKING:
+    from domain.notice import Webhook
+    from persistence.webhooks import MongoWebhooks
+
+#: Webhooks that one replay takes: what a worker handles in a minute.
+_MOST: Final = 10_000
+
+_state = click.option("--state", type=click.Choice([one.value for one in Fate]))
+_since = click.option(
+    "--since", type=Age(), metavar="AGE", help="Received since then, like 2h or 3d."
+)
+
+
+@click.group(invoke_without_command=True)
+@_state
+@_since
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def webhooks(
+    context: click.Context,
+    state: str | None,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show what providers told us, newest first, or have it handled again."""
+    if context.invoked_subcommand:
+        return
+    with _inbox() as inbox:
+        found = inbox.found(fate=_fate(state), since=since, limit=limit)
+    rows = [_row(one) for one in found]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from runtime.cli import told
+
+    columns = ["id", "type", "state", "received", "tries", "due", "payment"]
+    cells = [[str(row[name] or "-") for name in columns] for row in rows]
+    click.echo(told.table(columns, cells, whole=["id", "payment"]))
+
+
+@webhooks.command("replay")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_state
+@_since
+def replay_webhooks(
+    ids: Sequence[str], state: str | None, since: datetime | None
+) -> None:
+    """Have webhooks handled again: those of these IDs, or all received --since.
+
+    Each makes a look at its payment due where it has news; nothing is moved by it.
+    """
+    if bool(ids) == (since is not None):
+        raise StackError("name the webhooks by their ids, or say --since when")
+    from runtime.container import clock
+
+    with _inbox() as inbox:
+        if since is not None:
+            found = inbox.found(fate=_fate(state), since=since, limit=_MOST + 1)
+            if len(found) > _MOST:
+                raise StackError(
+                    f"more than {_MOST}; say --state, or a shorter --since"
+                )
+            ids = [one.id for one in found]
+        count = inbox.replay(ids, now=clock())
+    click.echo(f"{count} of {len(ids)} will be handled again within seconds")
+
+
+@contextmanager
+def _inbox() -> Iterator[MongoWebhooks]:
+    from runtime import container
+
+    settings = settings_of(os.environ)
+    settings.require("mongo_url")
+    database = container.open_database(settings)
+    try:
+        yield container.open_inbox(settings, database, clock=container.clock)
+    finally:
+        database.client.close()
+
+
+def _fate(state: str | None) -> Fate | None:
+    return None if state is None else Fate(state)
+
+
+def _row(webhook: Webhook) -> dict[str, Any]:
+    due = webhook.due_at
+    return {
+        "id": webhook.id,
+        "type": webhook.type,
+        "state": webhook.fate.value,
+        "received": webhook.received_at.isoformat(timespec="seconds"),
+        "tries": webhook.tries,
+        "due": due.isoformat(timespec="seconds") if due else None,
+        "payment": webhook.payment,
+    }

@@ -1,0 +1,106 @@
+"""Webhooks on MongoDB: what the port promises, and how its queries run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from pymongo.database import Database
+
+from application.inbox import Inbox
+from domain.notice import Fate, Notice
+from domain.operation import Kind
+from domain.submission import Mode, ProviderName
+from persistence.codec import Document
+from persistence.payments import MongoPayments
+from persistence.replays import MongoOperatorView
+from persistence.rotation import reseal
+from persistence.vault import KeySource, Vault
+from persistence.webhooks import MongoWebhooks
+from tests.suites.inbox import InboxSuite, Post, webhook
+from tests.suites.samples import NOW, captured, payment
+
+
+class _Post:
+    """See Post."""
+
+    inbox: Inbox
+    now: datetime = NOW
+
+
+@pytest.fixture
+def post(payments_db: Database[Document], vault: Vault) -> Post:
+    """An inbox on a real server."""
+    # The server's clock is past all that these tests receive.
+    if "old" in payments_db.webhooks.index_information():
+        payments_db.webhooks.drop_index("old")
+    made = _Post()
+    made.inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=lambda: made.now)
+    return made
+
+
+class TestMongoWebhooks(InboxSuite):
+    """The suite of all implementers."""
+
+
+def test_another_modes_webhooks_are_not_there(
+    post: Post, payments_db: Database[Document], vault: Vault
+) -> None:
+    post.inbox.keep(webhook())
+    live = MongoWebhooks(
+        payments_db, vault, Mode.LIVE, clock=lambda: NOW + timedelta(days=1)
+    )
+    assert live.load([webhook().id]) == []
+    assert live.found(fate=None, since=None, limit=9) == []
+
+
+def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
+    post: Post,
+    payments_db: Database[Document],
+    vault: Vault,
+    key_source: KeySource,
+) -> None:
+    kept = webhook()
+    post.inbox.keep(kept)
+    before = payments_db.webhooks.find_one() or {}
+    assert kept.body.encode() not in before["body"]
+    key_source.add()
+    vault.reload()
+    assert reseal(payments_db, vault, progress=lambda count: None) == 1
+    after = payments_db.webhooks.find_one() or {}
+    assert vault.is_current(after["body"]) and after["body"] != before["body"]
+    key_source.keep_newest()
+    post.now = kept.received_at
+    assert post.inbox.load([kept.id]) == [kept]
+
+
+def test_what_is_due_and_whom_it_is_about_are_found_by_index(
+    post: Post, payments_db: Database[Document], vault: Vault
+) -> None:
+    for number in range(1, 40):
+        kept = webhook(number)
+        post.inbox.keep(kept)
+        if number > 2:
+            post.inbox.mark([replace(kept, fate=Fate.HANDLED, due_at=None)])
+    store = MongoPayments(payments_db, vault, holder="one")
+    store.insert_many([payment(number) for number in range(1, 40)])
+    paid = replace(captured(40), news=())
+    intent = replace(paid.first, refs={"payment_intent": "pi_40"})
+    store.insert_many([replace(paid, operations=(intent,))])
+    view = MongoOperatorView(payments_db, vault, Mode.TEST)
+    kinds = frozenset({Kind.CHARGE})
+    named = Notice(ProviderName.STRIPE, "e", "t", kinds, (payment(7).first.id,))
+    known = replace(named, operations=(), refs={"payment_intent": "pi_40"})
+    payments_db.command("profile", 2)
+    post.now = kept.received_at
+    assert post.inbox.due_ids(9) == [webhook(1).id, webhook(2).id]
+    assert {one.id for one in view.meant([named, known])} == {payment(7).id, paid.id}
+    payments_db.command("profile", 0)
+    asked = list(payments_db["system.profile"].find({"op": "query"}))
+    payments_db["system.profile"].drop()
+    assert len(asked) == 2
+    for one in asked:
+        assert "COLLSCAN" not in one["planSummary"], one
+        assert one["docsExamined"] <= 2, one
+        assert not one.get("hasSortStage"), one

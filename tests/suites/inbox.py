@@ -1,0 +1,108 @@
+"""What every Inbox promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import pytest
+
+from application.inbox import Inbox
+from domain.notice import Fate, Webhook
+from domain.payment import BELL_GRACE
+from domain.submission import ProviderName
+from tests.suites.samples import NOW, payment
+
+SECOND = timedelta(seconds=1)
+
+
+class Post(Protocol):
+    """An inbox under test, and the clock that it goes by."""
+
+    inbox: Inbox
+    now: datetime
+
+
+def webhook(
+    number: int = 1, *, provider: ProviderName = ProviderName.STRIPE
+) -> Webhook:
+    """One that is due, received ``number`` seconds after NOW."""
+    at = NOW + number * SECOND
+    event, body = f"evt_{number}", '{"id": "é"}'
+    told = Webhook(provider, event, "it.happened", body, received_at=at)
+    return replace(told, due_at=at, owed_from=at)
+
+
+class InboxSuite:
+    """Its subclass's module has a fixture ``post``."""
+
+    def test_a_webhook_is_kept_once_as_it_came(self, post: Post) -> None:
+        first = webhook()
+        assert post.inbox.keep(first)
+        assert not post.inbox.keep(replace(first, body="other"))
+        post.now = NOW + SECOND
+        assert post.inbox.load([first.id, "stripe:evt_2"]) == [first]
+
+    def test_one_event_id_of_two_providers_is_two_webhooks(self, post: Post) -> None:
+        assert post.inbox.keep(webhook())
+        assert post.inbox.keep(webhook(provider=ProviderName.PAYPAL))
+
+    def test_what_is_due_is_found_longest_first(self, post: Post) -> None:
+        for number in (3, 1, 2, 9):
+            post.inbox.keep(webhook(number))
+        post.now = NOW + 3 * SECOND
+        assert post.inbox.due_ids(9) == [webhook(one).id for one in (1, 2, 3)]
+        assert post.inbox.due_ids(2) == [webhook(one).id for one in (1, 2)]
+
+    def test_a_message_may_come_a_little_early_and_not_more(self, post: Post) -> None:
+        post.inbox.keep(webhook())
+        post.now = NOW + SECOND - BELL_GRACE
+        assert post.inbox.load([webhook().id])
+        post.now -= timedelta(milliseconds=1)
+        assert post.inbox.load([webhook().id]) == []
+
+    @pytest.mark.parametrize("fate", sorted({*Fate} - {Fate.WAITING}))
+    def test_what_was_handled_is_due_no_more_and_stays_so(
+        self, post: Post, fate: Fate
+    ) -> None:
+        kept = webhook()
+        post.inbox.keep(kept)
+        done = replace(kept, fate=fate, due_at=None, payment=payment().id)
+        post.inbox.mark([done])
+        late = replace(kept, due_at=NOW, tries=1)
+        post.inbox.mark([late])
+        post.now = NOW + timedelta(days=1)
+        assert post.inbox.due_ids(9) == []
+        assert post.inbox.load([kept.id]) == []
+        [found] = post.inbox.found(fate=fate, since=None, limit=9)
+        assert (found.fate, found.payment, found.tries) == (fate, payment().id, 0)
+
+    def test_one_that_is_tried_again_is_due_later(self, post: Post) -> None:
+        kept = webhook()
+        post.inbox.keep(kept)
+        post.inbox.mark([replace(kept, due_at=NOW + timedelta(hours=1), tries=3)])
+        post.now = NOW + timedelta(minutes=59)
+        assert post.inbox.due_ids(9) == []
+        post.now = NOW + timedelta(hours=1)
+        [found] = post.inbox.load([kept.id])
+        assert (found.tries, found.body) == (3, kept.body)
+
+    def test_they_are_listed_newest_first(self, post: Post) -> None:
+        for number in range(1, 6):
+            post.inbox.keep(webhook(number))
+        post.inbox.mark([replace(webhook(4), fate=Fate.UNMATCHED, due_at=None)])
+        since = NOW + 3 * SECOND
+        found = post.inbox.found(fate=None, since=since, limit=2)
+        assert [one.id for one in found] == [webhook(5).id, webhook(4).id]
+        [unmatched] = post.inbox.found(fate=Fate.UNMATCHED, since=None, limit=9)
+        assert unmatched.id == webhook(4).id
+
+    def test_a_replay_begins_anew(self, post: Post) -> None:
+        kept = webhook()
+        post.inbox.keep(kept)
+        post.inbox.mark([replace(kept, fate=Fate.UNMATCHED, due_at=None, tries=9)])
+        at = post.now = NOW + timedelta(days=1)
+        assert post.inbox.replay([kept.id, "stripe:evt_2"], now=at) == 1
+        [found] = post.inbox.load([kept.id])
+        assert (found.fate, found.tries, found.owed_from) == (Fate.WAITING, 0, at)

@@ -1,0 +1,31 @@
+"""The inbox in memory keeps what every inbox promises."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from application.inbox import Inbox
+from tests.memory_inbox import MemoryInbox
+from tests.suites.inbox import InboxSuite, Post
+from tests.suites.samples import NOW
+
+
+class _Post:
+    """See Post."""
+
+    inbox: Inbox
+    now: datetime = NOW
+
+
+@pytest.fixture
+def post() -> Post:
+    """An inbox in memory."""
+    made = _Post()
+    made.inbox = MemoryInbox(lambda: made.now)
+    return made
+
+
+class TestMemoryInbox(InboxSuite):
+    """The suite of all implementers."""
