@@ -86,7 +86,8 @@ def test_a_charge_whose_answer_was_lost_is_found_and_not_repeated(
         payment_id = shop.accepted(provider=provider, token=token)
         payment = shop.settled(payment_id, seconds=30)
     assert payment["status"] == "captured"
-    assert payment["operations"][0]["attempts"] == 2
+    # Resent with the same key, unless the provider's webhook was quicker.
+    assert payment["operations"][0]["attempts"] in (1, 2)
     assert len(shop.movements(provider, payment_id)) == 1
 
 
@@ -99,6 +100,8 @@ def test_a_refused_resend_never_turns_an_unknown_charge_into_a_failure(
     }
     lost = {"do": "replay_500", "when": "after", "times": 1, "match": ORDERS}
     with (
+        # Its webhook would tell.
+        shop.fault("paypal", do="webhooks", how="drop", times=5),
         shop.fault("paypal", **lost),
         shop.fault("paypal", do="answer", status=422, body=declined, match=ORDERS),
     ):

@@ -1,0 +1,73 @@
+"""A stack hears its simulators from the start, and shows what it heard."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from runtime.stack.processes import wait_until
+from tests.e2e.shop import Shop
+from tests.running_stack import RunningStack
+
+#: Seconds; the first poll after a payer comes after a minute.
+AT_ONCE = 20.0
+
+
+@pytest.fixture
+def shop(stack: RunningStack) -> Shop:
+    return Shop(stack)
+
+
+def _heard(stack: RunningStack, payment_id: str) -> list[dict[str, Any]]:
+    shown = stack.payments("webhooks", "--state", "handled", "--json")
+    assert shown.returncode == 0, shown.stderr
+    return [row for row in json.loads(shown.stdout) if row["payment"] == payment_id]
+
+
+@pytest.mark.parametrize(
+    ("provider", "token", "type"),
+    [
+        ("stripe", "pm_card_visa", "payment_intent.succeeded"),
+        ("paypal", "vault_ada", "PAYMENT.CAPTURE.COMPLETED"),
+    ],
+)
+def test_what_a_provider_tells_of_a_payment_is_heard_and_handled(
+    shop: Shop, provider: str, token: str, type: str
+) -> None:
+    payment_id = shop.accepted(provider=provider, token=token)
+    assert shop.get(payment_id, wait=20)["status"] == "captured"
+    assert wait_until(lambda: bool(_heard(shop.stack, payment_id)), seconds=AT_ONCE)
+    [row] = _heard(shop.stack, payment_id)
+    assert (row["type"], row["state"]) == (type, "handled")
+
+    again = shop.stack.payments("webhooks", "replay", row["id"])
+    assert again.stdout.startswith("1 of 1"), again.stderr
+    assert wait_until(lambda: bool(_heard(shop.stack, payment_id)), seconds=AT_ONCE)
+    assert len(shop.movements(provider, payment_id)) == 1
+
+
+def test_what_a_payer_approves_is_carried_out_at_once(shop: Shop) -> None:
+    payment_id = shop.accepted(
+        provider="paypal", token=None, return_url="https://shop.example/back"
+    )
+    acting = shop.settled(payment_id, seconds=AT_ONCE)
+    assert acting["status"] == "requires_action"
+    page = acting["next_action"]["url"]
+    agreed = {"outcome": "approve"}
+    requests.post(page, data=agreed, allow_redirects=False, timeout=10)
+
+    def captured() -> bool:
+        return bool(shop.get(payment_id)["status"] == "captured")
+
+    assert wait_until(captured, seconds=AT_ONCE)
+    assert len(shop.movements("paypal", payment_id)) == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("stripe:evt_1", "--since", "1h")])
+def test_a_replay_says_what_it_needs(shop: Shop, arguments: tuple[str, ...]) -> None:
+    refused = shop.stack.payments("webhooks", "replay", *arguments)
+    assert refused.returncode == 1
+    assert "by their ids, or say --since" in refused.stderr
