@@ -92,9 +92,9 @@ class WebhookRefused(PaymentsError):
 
     code = "webhook_refused"
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str | None = None) -> None:
         super().__init__()
-        self.why = why
+        self.why = why or self.code
 
 
 class WebhookNotTrusted(WebhookRefused):
