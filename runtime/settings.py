@@ -122,8 +122,7 @@ class Settings:
     stripe_webhook_secrets: str = setting(
         "STRIPE_WEBHOOK_SECRETS",
         "",
-        "What Stripe signs webhooks with, comma between while one rolls; unset:"
-        " Stripe's webhooks are refused",
+        "What Stripe signs webhooks with, comma between; unset: they are refused",
         secret=True,
     )
     stripe_rate: int | None = setting(
@@ -146,22 +145,15 @@ class Settings:
         "PAYPAL_CLIENT_SECRET", SIMULATOR_CLIENT, "PayPal's client secret", secret=True
     )
     paypal_webhook_id: str = setting(
-        "PAYPAL_WEBHOOK_ID",
-        "",
-        "PayPal's name of the address that its webhooks go to; unset: PayPal's"
-        " webhooks are refused",
+        "PAYPAL_WEBHOOK_ID", "", "PayPal's id of our webhook; unset: they are refused"
     )
     paypal_certificate_hosts: str = setting(
-        "PAYPAL_CERTIFICATE_HOSTS",
-        "",
-        "Hosts that certificates of PayPal's signatures may come from, comma between;"
-        " unset: PayPal's API of the mode",
+        "PAYPAL_CERTIFICATE_HOSTS", "", "Of PayPal's signatures; unset: PayPal's API"
     )
     paypal_roots: Path | None = setting(
         "PAYPAL_ROOTS",
         None,
-        "PEM file of whom to trust with PayPal's signatures; unset: the public"
-        " authorities",
+        "PEM file of whom to trust with them; unset: the public authorities",
         read=checks.file,
     )
     paypal_rate: int = setting(

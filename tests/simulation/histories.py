@@ -28,6 +28,7 @@ from tests.simulation.people import (
     void,
 )
 from tests.simulation.scheduler import Actor
+from tests.simulation.telling import Telling
 from tests.simulation.world import World
 
 #: Turns of one history before all is healed, at most.
@@ -69,6 +70,7 @@ class History:
         self.world = World(provider, Lucky(random), workers=random.choice((1, 2, 2, 3)))
         for worker in self.world.workers:
             worker.skew = random.choice((0, 0, 0, 1.0, -1.0))
+        self.telling = Telling(self.world, random)
         self.manual = random.random() < 0.5
         self.reference = "order" if random.random() < 0.25 else None
         #: Clients, each with the request that it repeats where it hears nothing.
@@ -118,6 +120,8 @@ class History:
             self._request()
         elif luck < 0.90:
             world.recover()
+        elif luck < 0.94:
+            self.telling.tell()
         elif luck < 0.96:
             world.advance(random.choices(_JUMP_SIZES, cum_weights=_JUMP_WEIGHTS)[0])
         elif luck < 0.97:

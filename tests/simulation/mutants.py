@@ -21,12 +21,10 @@ from rich.table import Table
 ROOT: Final = Path(__file__).parents[2]
 #: What a copy is made of.
 _COPIED: Final = ("application", "domain", "tests/simulation", "tests/suites")
-_FILES: Final = (
-    "tests/__init__.py",
-    "tests/fakes.py",
-    "tests/memory_store.py",
-    "tests/operator_fakes.py",
-)
+_FILES: Final = [
+    f"tests/{name}.py"
+    for name in ("__init__", "fakes", "memory_inbox", "memory_store", "operator_fakes")
+]
 
 #: Random histories that a mutant may live through before it counts as not caught. Most
 #: die within some hundred, the last within some thousand; seconds only end a hang.
@@ -201,6 +199,18 @@ MUTANTS: Final = (
         "domain/payment.py",
         "            news=(*self.news, Event(seq, event, now, told)),",
         "            news=(Event(seq, event, now, told),),",
+    ),
+    Mutant(
+        "a webhook believed",
+        "domain/notice.py",
+        "        asked = replace(asked, due_at=now, look_since=now, looks=0)",
+        "        asked = replace(asked, state=State.SUCCEEDED, moved=asked.amount)",
+    ),
+    Mutant(
+        "a look before a send that forgets the send",
+        "domain/looking.py",
+        "    owed = replace(operation, due_at=now, look_since=None, looks=0)",
+        "    owed = replace(operation, due_at=None, look_since=None, looks=0)",
     ),
     Mutant(
         "a review replayed with a new key",

@@ -1,0 +1,101 @@
+"""A provider that tells of its objects: late, twice, in any order, or never."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+from typing import Final
+
+from application.notice import Hearing, handle, receive
+from domain.answer import Verdict
+from domain.notice import Notice, Webhook
+from domain.operation import Kind
+from tests.fakes import MemoryQueue
+from tests.memory_inbox import MemoryInbox
+from tests.operator_fakes import MemoryView
+from tests.simulation.entries import Entry, Stage
+from tests.simulation.scheduler import Actor, Process
+from tests.simulation.world import World
+
+#: What an event says of its object, by where that is.
+_SAYS: Final = {
+    Stage.DECLINED: Verdict.DECLINED,
+    Stage.ACTING: Verdict.ACTION_REQUIRED,
+    Stage.APPROVED: Verdict.APPROVED,
+    Stage.PENDING: Verdict.PENDING,
+    Stage.HELD: Verdict.SUCCEEDED,
+    Stage.DONE: Verdict.SUCCEEDED,
+    Stage.LET_GO: Verdict.CANCELED,
+}
+_TYPE: Final = "it.happened"
+_TYPES: Final = frozenset({_TYPE})
+
+
+class Telling:
+    """The webhooks of one history; ``random`` decides which comes, and when."""
+
+    def __init__(self, world: World, random: Random) -> None:
+        self._world = world
+        self._random = random
+        self._inbox = MemoryInbox(world.clock)
+        self._events: list[str] = []  #: bodies, each of one stage of one object
+
+    def tell(self) -> Actor | None:
+        """One of all events so far comes, maybe again, and a worker handles it.
+
+        None where nothing has happened at the provider yet.
+        """
+        world, random = self._world, self._random
+        for body in map(_event, _objects(world)):
+            if body not in self._events:
+                self._events.append(body)
+        if not self._events:
+            return None
+        place = int(random.random() * len(self._events))
+        # Sent again it has the same id; replayed by a person it is handled again.
+        event = f"evt_{place}"
+        webhook = Webhook(
+            world.provider.name, event, _TYPE, self._events[place], world.clock()
+        )
+        process = Process("hears")
+        store, bell = world.store_of(process), world.bell
+        hearing = Hearing(
+            inbox=self._inbox,
+            view=MemoryView(world.table),
+            store=store,
+            queue=bell,
+            readers={world.provider.name: _read},
+            clock=world.clock,
+        )
+        if not receive(webhook, known=_TYPES, inbox=self._inbox, queue=MemoryQueue()):
+            self._inbox.replay([webhook.id], now=world.clock())
+        waiting = self._inbox.due_ids(9)
+        return world.start(process, lambda: handle([webhook.id, *waiting], hearing))
+
+
+def _objects(world: World) -> Iterator[Entry]:
+    world.provider.settle()
+    world.provider.bank.pass_time()
+    for entry in world.provider.bank.entries.values():
+        yield entry
+        yield from entry.parts
+
+
+def _event(entry: Entry) -> str:
+    first = entry.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+    refs = {"intent" if first else entry.kind.value: entry.id}
+    return json.dumps([entry.kind, entry.operation, refs, _SAYS[entry.stage]])
+
+
+def _read(webhook: Webhook) -> Notice:
+    kind, operation, refs, says = json.loads(webhook.body)
+    return Notice(
+        webhook.provider,
+        webhook.event,
+        webhook.type,
+        frozenset({Kind(kind)}),
+        (operation,),
+        refs,
+        Verdict(says),
+    )
