@@ -97,6 +97,32 @@ def test_an_unknown_charge_at_paypal_whose_order_was_never_heard(
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
+def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
+    bench: HearingBench,
+) -> None:
+    work = bench.work
+    payment_id = work.pay()
+    work.stripe.arm(do="replay_500", match={"path": CHARGES["stripe"]})
+    work.step(payment_id)
+    work.step(payment_id)
+    work.pass_time(timedelta(minutes=11))
+    proven = work.step(payment_id)
+    while proven.first.state is State.UNKNOWN:
+        proven = work.step(payment_id)
+    assert (proven.first.state, proven.first.generation) == (State.RETRYING, 2)
+    # Whatever held it up for so long: the first request arrives.
+    form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa"}
+    form |= {"confirm": "true", "off_session": "true"}
+    form |= {"metadata[operation]": proven.first.id}
+    merchant = work.settings.stripe_secret_key
+    work.stripe.stripe("POST", CHARGES["stripe"], form, merchant=merchant)
+    posts = work.calls("stripe", "POST")
+    bench.hear(*bench.told("stripe", "payment_intent.succeeded"))
+    assert work.work(payment_id).status is Status.CAPTURED
+    assert work.calls("stripe", "POST") == posts, "another key was never sent"
+    assert work.moved(payment_id) == [("charge", 1999)]
+
+
 def test_paypal_approved_and_the_browser_never_comes_back(bench: HearingBench) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
