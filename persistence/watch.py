@@ -60,6 +60,14 @@ def backlog(database: Database[Document]) -> Backlog:
     )
 
 
+def waiting_webhooks(database: Database[Document]) -> int:
+    """How many are not handled yet. Raises StoreUnavailable."""
+    with answering():
+        return database.webhooks.count_documents(
+            {"due_at": {"$exists": True}}, hint="due"
+        )
+
+
 def report_alive(
     database: Database[Document], holder: str, *, slots: int, busy: int
 ) -> None:

@@ -12,7 +12,7 @@ from domain.errors import StoreUnavailable
 from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
-from persistence.watch import Backlog, backlog
+from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
 from runtime.container import open_database
 from runtime.settings import Settings
@@ -30,7 +30,7 @@ def main() -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    metrics.show(metrics.OLDEST_DUE)
+    metrics.show(metrics.OLDEST_DUE, metrics.WEBHOOKS_WAITING)
     log.info("exporter_ready", port=metrics.serve(settings))
     run(settings, stop)
 
@@ -42,6 +42,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             run_once(backlog(database), breakers.gates())
+            metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database))
         except StoreUnavailable:
             log.warning("exporter_skipped", why="store_unavailable")
         stop.wait(PERIOD)

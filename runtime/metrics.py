@@ -93,6 +93,11 @@ WEBHOOKS_ENDED: Final = Counter(
     ["provider", "fate"],
     registry=REGISTRY,
 )
+WEBHOOKS_WAITING: Final = Gauge(
+    "payments_webhooks_waiting",
+    "Events that are not handled yet, or tried again",
+    registry=None,
+)
 RINGS_DROPPED: Final = Counter(
     "payments_rings_dropped_total",
     "Payments and webhooks whose message the broker did not take; recovery finds them",

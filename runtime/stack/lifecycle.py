@@ -162,7 +162,7 @@ class Stack:
         if "paypal_api_base" in self._filled and not fields.paypal_webhook_id:
             self._fill(paypal_webhook_id=SIMULATOR_WEBHOOKS["paypal"])
         if "paypal_api_base" in self._filled and fields.paypal_roots is None:
-            roots = homes.folder(fields.home, "keys") / "paypal_simulator_root.pem"
+            roots = homes.folder(fields.home) / "paypal_simulator_root.pem"
             try:
                 root = probe.fetched(f"{fields.paypal_api_base}/_root.pem")
             except (OSError, HTTPException) as error:

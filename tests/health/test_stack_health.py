@@ -82,6 +82,7 @@ MEASURED = {
         "payments_oldest_due_seconds",
         "payments_unknown",
         "payments_open",
+        "payments_webhooks_waiting",
     },
 }
 

@@ -17,6 +17,7 @@ from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView
 from persistence.rotation import reseal
 from persistence.vault import KeySource, Vault
+from persistence.watch import waiting_webhooks
 from persistence.webhooks import MongoWebhooks
 from tests.suites.inbox import InboxSuite, Post, webhook
 from tests.suites.samples import NOW, captured, payment
@@ -99,6 +100,7 @@ def test_what_is_due_and_whom_it_is_about_are_found_by_index(
     payments_db.command("profile", 0)
     asked = list(payments_db["system.profile"].find({"op": "query"}))
     payments_db["system.profile"].drop()
+    assert waiting_webhooks(payments_db) == 2
     assert len(asked) == 2
     for one in asked:
         assert "COLLSCAN" not in one["planSummary"], one
