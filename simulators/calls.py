@@ -39,6 +39,17 @@ def to_json(value: object) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
+def json_object(body: bytes) -> Json:
+    """Return the JSON object of a control call. Raises ``ValueError`` if it is none."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        raise ValueError("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError("the body must be a JSON object")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """An HTTP request before it is authenticated and parsed."""

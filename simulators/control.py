@@ -5,14 +5,12 @@ They need no authentication, never misbehave and are not delayed.
 
 from __future__ import annotations
 
-import json
-
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from simulators.calls import Json, to_json
+from simulators.calls import json_object, to_json
 from simulators.clock import rfc3339
 from simulators.faults import parse_fault
 from simulators.ledger import Ledger
@@ -42,7 +40,7 @@ def install(server: Server) -> None:
 
     async def arm(request: web.Request) -> web.StreamResponse:
         try:
-            fault = parse_fault(await _body(request))
+            fault = parse_fault(json_object(await request.read()))
             world.faults.arm(fault)
         except ValueError as bad:
             return _bad(str(bad))
@@ -65,7 +63,7 @@ def install(server: Server) -> None:
 
     async def advance(request: web.Request) -> web.Response:
         try:
-            raw = await _body(request)
+            raw = json_object(await request.read())
             seconds = raw.get("advance_seconds")
             if isinstance(seconds, bool) or not isinstance(seconds, int | float):
                 raise ValueError("advance_seconds must be a number")
@@ -82,7 +80,7 @@ def install(server: Server) -> None:
 
     async def set_limit(request: web.Request) -> web.Response:
         try:
-            raw = await _body(request)
+            raw = json_object(await request.read())
             per_second = raw.get("per_second")
             if isinstance(per_second, bool) or not isinstance(per_second, int | float):
                 raise ValueError("per_second must be a number")
@@ -96,7 +94,7 @@ def install(server: Server) -> None:
 
     async def add_target(request: web.Request) -> web.Response:
         try:
-            raw = await _body(request)
+            raw = json_object(await request.read())
             target = world.webhooks.register(raw.get("url"), raw.get("secret"))
         except ValueError as bad:
             return _bad(str(bad))
@@ -133,17 +131,6 @@ class _Movements(Collector):
         for kind, total in sorted(self._ledger.totals.items()):
             family.add_metric([kind], total)
         return [family]
-
-
-async def _body(request: web.Request) -> Json:
-    """Return the JSON object sent. Raises ``ValueError`` where there is none."""
-    try:
-        raw = json.loads(await request.read())
-    except ValueError:
-        raise ValueError("the body is not JSON") from None
-    if not isinstance(raw, dict):
-        raise ValueError("the body must be a JSON object")
-    return raw
 
 
 def _json(value: object, status: int = 200) -> web.Response:

@@ -9,7 +9,10 @@ from typing import Final, Literal
 from simulators.calls import Json, to_json
 from simulators.clock import Clock
 
-Kind = Literal["charge", "authorize", "capture", "void", "refund"]
+#: The last two are a dispute's: withdrawn from the merchant, and given back.
+Kind = Literal[
+    "charge", "authorize", "capture", "void", "refund", "withdraw", "reinstate"
+]
 
 #: Rows kept, some 300 MB. Past it payments are refused: forgetting one would hide
 #: a double charge.

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
+from simulators import disputes
 from simulators.calls import (
     Answer,
     Call,
@@ -28,6 +29,7 @@ from simulators.calls import (
 )
 from simulators.paypal.checkout import CheckoutPage
 from simulators.paypal.collection import Collection
+from simulators.paypal.disputes import Disputes
 from simulators.paypal.errors import error, new_debug_id
 from simulators.paypal.orders import Orders
 from simulators.paypal.payments import Payments
@@ -59,7 +61,8 @@ class PayPal:
         store = Store(world)
         collection = Collection(store)
         orders, payments = Orders(store, collection), Payments(store, collection)
-        self._checkout = CheckoutPage(store, orders).pages
+        desk = Disputes(store)
+        self._checkout = [*CheckoutPage(store, orders).pages, *disputes.pages(desk)]
         order = partial(Route, "POST", window=ORDER_WINDOW, moves_money=True)
         payment = partial(Route, "POST", window=PAYMENT_WINDOW, moves_money=True)
         one, authorization = (
@@ -81,12 +84,14 @@ class PayPal:
             Route("GET", "/v2/payments/captures/{id}", payments.get_capture),
             payment("/v2/payments/captures/{id}/refund", payments.refund),
             Route("GET", "/v2/payments/refunds/{id}", payments.get_refund),
+            Route("GET", "/v1/customer/disputes", desk.search),
+            Route("GET", "/v1/customer/disputes/{id}", desk.get),
             Route("POST", "/v1/notifications/verify-webhook-signature", self._verify),
         ]
 
     @property
     def pages(self) -> Sequence[Page]:
-        """The checkout page, the certificates and the revocation of tokens."""
+        """The checkout page, certificates, control of disputes and of tokens."""
         return [
             *self._checkout,
             Page("GET", self._signer.path, self._chain),
@@ -107,7 +112,7 @@ class PayPal:
             path=request.path,
             base=request.base,
             headers=request.headers,
-            query={},
+            query=dict(parse_qsl(request.query, keep_blank_values=True)),
             body=body,
             ids=request.ids,
             account=account,

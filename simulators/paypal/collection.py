@@ -103,9 +103,9 @@ class Collection:
             store.world.clock.schedule(
                 REVIEW, lambda: self._end_capture_review(capture)
             )
-            store.tell("PAYMENT.CAPTURE.PENDING", show_capture(capture))
+            store.tell("PAYMENT.CAPTURE.PENDING", "capture", show_capture(capture))
         else:
-            store.tell("PAYMENT.CAPTURE.DECLINED", show_capture(capture))
+            store.tell("PAYMENT.CAPTURE.DECLINED", "capture", show_capture(capture))
 
     def _take(self, capture: Capture) -> None:
         store, authorization = self._store, capture.authorization
@@ -119,7 +119,7 @@ class Collection:
             capture.custom_id,
             capture.invoice_id,
         )
-        store.tell("PAYMENT.CAPTURE.COMPLETED", show_capture(capture))
+        store.tell("PAYMENT.CAPTURE.COMPLETED", "capture", show_capture(capture))
 
     def _hold(self, authorization: Authorization) -> None:
         store, unit = self._store, authorization.unit
@@ -133,7 +133,11 @@ class Collection:
             unit.custom_id,
             unit.invoice_id,
         )
-        store.tell("PAYMENT.AUTHORIZATION.CREATED", show_authorization(authorization))
+        store.tell(
+            "PAYMENT.AUTHORIZATION.CREATED",
+            "authorization",
+            show_authorization(authorization),
+        )
 
     def _end_capture_review(self, capture: Capture) -> None:
         capture.status, capture.updated = "COMPLETED", self._store.now()
@@ -150,7 +154,7 @@ class Collection:
             authorization.status = "VOIDED"
             authorization.updated = authorization.expires
             shown = show_authorization(authorization)
-            self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", shown)
+            self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
 
     def _complete(self, order: Order) -> None:
         order.status, order.updated = "COMPLETED", self._store.now()

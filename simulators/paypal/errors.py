@@ -89,6 +89,7 @@ ISSUES: Final = {
     "REFUND_CAPTURE_CURRENCY_MISMATCH": "The capture has another currency.",
     "REFUND_FAILED_INSUFFICIENT_FUNDS": "The merchant's balance is too low.",
     "REFUND_NOT_ALLOWED": "The capture cannot be refunded.",
+    "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK": "The payer disputes the capture.",
     "REFUND_TIME_LIMIT_EXCEEDED": "The capture is too old to be refunded.",
     "TOKEN_ID_NOT_FOUND": "There is no such token.",
     "TRANSACTION_REFUSED": "The payment was refused.",

@@ -84,6 +84,18 @@ class Capture:
     #: Refunded or being refunded, in PayPal's smallest units.
     refunded: int = 0
     refunds: list[Refund] = field(default_factory=list)
+    dispute: Dispute | None = None
+
+    def count_refund(self, units: int, at: float) -> None:
+        """Count what goes back on it; what fails to go back counts negative."""
+        self.refunded += units
+        self.updated = at
+        if self.refunded == 0:
+            self.status = "COMPLETED"
+        elif self.refunded < self.money.units:
+            self.status = "PARTIALLY_REFUNDED"
+        else:
+            self.status = "REFUNDED"
 
 
 @dataclass(slots=True)
@@ -100,3 +112,20 @@ class Refund:
     invoice_id: str | None
     note: str | None
     updated: float = 0.0
+
+
+@dataclass(slots=True)
+class Dispute:
+    """A payer's objection to one capture."""
+
+    id: str
+    capture: Capture
+    money: Money
+    created: float
+    reason: str
+    status: str
+    updated: float
+    #: Whether PayPal decides it; before that, payer and merchant talk.
+    claim: bool
+    #: None until it is resolved; then for whom.
+    outcome: str | None = None

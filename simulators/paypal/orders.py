@@ -117,7 +117,9 @@ class Orders:
         """The payer agrees."""
         now = self._store.now()
         order.status, order.approved, order.updated = "APPROVED", now, now
-        self._store.tell("CHECKOUT.ORDER.APPROVED", show_order(order, full=True))
+        self._store.tell(
+            "CHECKOUT.ORDER.APPROVED", "checkout-order", show_order(order, full=True)
+        )
 
     def expired(self, order: Order) -> bool:
         """Whether the order can no longer be approved or carried out."""

@@ -109,7 +109,7 @@ class Payments:
                 unit.invoice_id,
             )
         shown = show_authorization(authorization)
-        self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", shown)
+        self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
         if wants_all(call):
             return answer(shown)
         return Answer(204, headers=answer({}).headers)
@@ -163,14 +163,14 @@ class Payments:
         )
         capture.refunds.append(refund)
         self._store.refunds[refund.id] = refund
-        self._reserve(capture, money.units)
+        capture.count_refund(money.units, self._store.now())
         if manner == "instant":
             self._give_back(refund)
         else:
             self._store.world.clock.schedule(
                 REFUND_SETTLEMENT, lambda: self._settle(refund, manner == "pending")
             )
-            self._store.tell("PAYMENT.REFUND.PENDING", show_refund(refund))
+            self._store.tell("PAYMENT.REFUND.PENDING", "refund", show_refund(refund))
         return _created(call, lambda full: show_refund(refund, full))
 
     def _check_capturable(self, authorization: Authorization) -> None:
@@ -200,6 +200,8 @@ class Payments:
             raise unprocessable("PENDING_CAPTURE")
         if capture.status == "DECLINED":
             raise unprocessable("REFUND_NOT_ALLOWED")
+        if capture.dispute is not None and capture.dispute.outcome is None:
+            raise unprocessable("REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK")
         if self._store.now() >= capture.created + REFUND_LIMIT:
             raise unprocessable("REFUND_TIME_LIMIT_EXCEEDED")
         left = capture.money.units - capture.refunded
@@ -214,17 +216,6 @@ class Payments:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED", "/amount")
         return money
 
-    def _reserve(self, capture: Capture, units: int) -> None:
-        """Count a refund on its capture; a failed one counts back."""
-        capture.refunded += units
-        capture.updated = self._store.now()
-        if capture.refunded == 0:
-            capture.status = "COMPLETED"
-        elif capture.refunded < capture.money.units:
-            capture.status = "PARTIALLY_REFUNDED"
-        else:
-            capture.status = "REFUNDED"
-
     def _settle(self, refund: Refund, succeeded: bool) -> None:
         refund.updated = self._store.now()
         if succeeded:
@@ -232,8 +223,8 @@ class Payments:
             self._give_back(refund)
             return
         refund.status = "FAILED"
-        self._reserve(refund.capture, -refund.money.units)
-        self._store.tell("PAYMENT.REFUND.FAILED", show_refund(refund))
+        refund.capture.count_refund(-refund.money.units, refund.updated)
+        self._store.tell("PAYMENT.REFUND.FAILED", "refund", show_refund(refund))
 
     def _give_back(self, refund: Refund) -> None:
         self._store.move(
@@ -245,7 +236,7 @@ class Payments:
             refund.custom_id,
             refund.invoice_id,
         )
-        self._store.tell("PAYMENT.CAPTURE.REFUNDED", show_refund(refund))
+        self._store.tell("PAYMENT.CAPTURE.REFUNDED", "refund", show_refund(refund))
 
 
 def _created(call: Call, show: Callable[[bool], Json]) -> Answer:

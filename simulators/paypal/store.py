@@ -9,18 +9,18 @@ from simulators.clock import rfc3339
 from simulators.ledger import Kind
 from simulators.paypal.errors import error, new_debug_id, not_found
 from simulators.paypal.money import Money
-from simulators.paypal.objects import Authorization, Capture, Order, Refund
+from simulators.paypal.objects import Authorization, Capture, Dispute, Order, Refund
 from simulators.provider import World
 
 #: Characters of PayPal's identifiers.
 ALPHABET: Final = b"ABCDEFGHJKLMNPRSTUVWXY0123456789"
 
-#: The resource type and version of each kind of event.
-RESOURCES: Final = {
-    "CHECKOUT": "checkout-order",
-    "AUTHORIZATION": "authorization",
-    "CAPTURE": "capture",
-    "REFUND": "refund",
+#: Version of each type of resource in an event; a dispute's has none.
+RESOURCE_VERSIONS: Final = {
+    "checkout-order": "2.0",
+    "authorization": "2.0",
+    "capture": "2.0",
+    "refund": "2.0",
 }
 
 
@@ -33,6 +33,7 @@ class Store:
         self.authorizations: dict[str, Authorization] = {}
         self.captures: dict[str, Capture] = {}
         self.refunds: dict[str, Refund] = {}
+        self.disputes: dict[str, Dispute] = {}
         #: Which order paid an invoice, by merchant and invoice id.
         self._invoices: dict[tuple[str, str], str] = {}
         self._refund_invoices: set[tuple[str, str]] = set()
@@ -68,6 +69,13 @@ class Store:
         if refund is None or refund.capture.order.account != call.account:
             raise not_found()
         return refund
+
+    def dispute(self, call: Call) -> Dispute:
+        """Return the dispute of the path. Raises ``Refused`` where there is none."""
+        dispute = self.disputes.get(call.ids["id"])
+        if dispute is None or dispute.capture.order.account != call.account:
+            raise not_found()
+        return dispute
 
     def claim_invoice(self, order: Order, invoice_id: str | None) -> None:
         """Note that an order pays an invoice. Raises ``Refused`` if another did."""
@@ -112,23 +120,22 @@ class Store:
             metadata={"custom_id": custom_id, "invoice_id": invoice_id},
         )
 
-    def tell(self, type: str, resource: Json) -> None:
+    def tell(self, type: str, resource_type: str, resource: Json) -> None:
         """Send an event to the webhook targets."""
         if not self.world.webhooks.targets:
             return
-        family = type.split(".")
-        kind = family[1] if family[0] == "PAYMENT" else family[0]
-        event = {
+        event: Json = {
             "id": new_id("WH-", 17, ALPHABET) + new_id("-", 17, ALPHABET),
             "event_version": "1.0",
             "create_time": rfc3339(self.now()),
-            "resource_type": RESOURCES[kind],
-            "resource_version": "2.0",
+            "resource_type": resource_type,
             "event_type": type,
             "summary": f"{type.replace('.', ' ').capitalize()}.",
             "resource": resource,
             "links": [],
         }
+        if resource_type in RESOURCE_VERSIONS:
+            event["resource_version"] = RESOURCE_VERSIONS[resource_type]
         self.world.webhooks.publish(str(event["id"]), type, to_json(event))
 
 

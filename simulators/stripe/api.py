@@ -17,9 +17,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from simulators import disputes
 from simulators.calls import Answer, Call, Refused, Request, Route, new_id
 from simulators.provider import Page, World
 from simulators.stripe.charging import Charging
+from simulators.stripe.disputes import Disputes
 from simulators.stripe.errors import answer, error
 from simulators.stripe.form import BadForm, nest, pairs_of
 from simulators.stripe.intents import Intents
@@ -52,9 +54,10 @@ class Stripe:
     def __init__(self, world: World) -> None:
         self.world = world
         store = Store(world)
-        intents = Intents(store, Charging(store))
+        desk = Disputes(store)
+        intents = Intents(store, Charging(store, desk))
         refunds, reader = Refunds(store), Reader(store)
-        self._pages = AuthenticationPage(store, intents).pages
+        self._pages = [*AuthenticationPage(store, intents).pages, *disputes.pages(desk)]
         self._accounts: dict[str, str] = {}
         self._reader = reader
         post = partial(Route, "POST", window=KEY_WINDOW, moves_money=True)
@@ -69,6 +72,8 @@ class Stripe:
             post("/v1/refunds", refunds.create),
             Route("GET", "/v1/refunds", reader.refunds),
             Route("GET", "/v1/refunds/{id}", reader.refund),
+            Route("GET", "/v1/disputes", reader.disputes),
+            Route("GET", "/v1/disputes/{id}", reader.dispute),
             Route("GET", "/v1/events", reader.events),
             Route("GET", "/v1/events/{id}", reader.event),
             Route("GET", "/v1/balance_transactions", reader.balance_transactions),
@@ -89,7 +94,7 @@ class Stripe:
 
     @property
     def pages(self) -> Sequence[Page]:
-        """The page where a payer authenticates."""
+        """The page where a payer authenticates, and the control of disputes."""
         return self._pages
 
     def open(self, request: Request, route: Route) -> Call:
@@ -179,8 +184,8 @@ class Stripe:
         """404 for an operation that is not simulated."""
         return error(
             404,
-            f"Unrecognized request URL ({method}: {path}). Only payment intents, "
-            f"charges, refunds, events and balance transactions are simulated.",
+            f"Unrecognized request URL ({method}: {path}). simulators/README.md lists "
+            "what is simulated.",
         )
 
     def too_large(self) -> Answer:

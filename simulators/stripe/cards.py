@@ -37,6 +37,8 @@ class TestMethod:
     slow: bool = False
     #: instant; pending: succeeds later; failing: looks done and fails later.
     refund: str = "instant"
+    #: Reason and status of the dispute that follows the charge; None: no dispute.
+    dispute: tuple[str, str] | None = None
 
 
 def _declined(decline_code: str, advice: str, message: str | None = None) -> Decline:
@@ -129,6 +131,15 @@ METHODS: Final[dict[str, TestMethod]] = {
     ),
     "pm_card_pendingRefund": replace(_VISA, last4="7726", refund="pending"),
     "pm_card_refundFail": replace(_VISA, last4="5126", refund="failing"),
+    "pm_card_createDispute": replace(
+        _VISA, last4="0259", dispute=("fraudulent", "needs_response")
+    ),
+    "pm_card_createDisputeProductNotReceived": replace(
+        _VISA, last4="2685", dispute=("product_not_received", "needs_response")
+    ),
+    "pm_card_createDisputeInquiry": replace(
+        _VISA, last4="1976", dispute=("general", "warning_needs_response")
+    ),
     "pm_usBankAccount": _BANK,
     "pm_usBankAccount_success": _BANK,
     "pm_usBankAccount_insufficientFunds": replace(

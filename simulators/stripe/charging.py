@@ -6,6 +6,8 @@ from typing import Final
 
 from simulators.calls import Call, Json, new_id
 from simulators.stripe.cards import Decline
+from simulators.stripe.disputes import Disputes
+from simulators.stripe.fees import processing_fee
 from simulators.stripe.objects import Charge, Intent
 from simulators.stripe.shapes import show_charge, show_intent, show_method
 from simulators.stripe.store import Store
@@ -20,8 +22,9 @@ SETTLEMENT: Final = 4 * 86400
 class Charging:
     """Makes charges, moves money and tells of it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, disputes: Disputes) -> None:
         self._store = store
+        self._disputes = disputes
 
     def ask_issuer(self, intent: Intent, call: Call | None) -> None:
         """Approve or decline, as the test method says."""
@@ -45,10 +48,7 @@ class Charging:
             self.tell_charge(charge, "charge.succeeded", call)
             self.tell(intent, "payment_intent.amount_capturable_updated", call)
             return
-        self.collect(intent, charge, intent.amount)
-        self._store.move("charge", intent, intent.id, intent.amount, intent.key)
-        self.tell_charge(charge, "charge.succeeded", call)
-        self.tell(intent, "payment_intent.succeeded", call)
+        self._take(intent, charge, call)
 
     def start_debit(self, intent: Intent, call: Call) -> None:
         """Collect from a bank account, which takes days."""
@@ -66,16 +66,32 @@ class Charging:
             self.fail(intent, charge.method.decline, None, charge)
             return
         charge.status = "succeeded"
+        self._take(intent, charge, None)
+
+    def _take(self, intent: Intent, charge: Charge, call: Call | None) -> None:
+        """Move all of an intent's money at once."""
         self.collect(intent, charge, intent.amount)
         self._store.move("charge", intent, intent.id, intent.amount, intent.key)
-        self.tell_charge(charge, "charge.succeeded", None)
-        self.tell(intent, "payment_intent.succeeded", None)
+        self.tell_charge(charge, "charge.succeeded", call)
+        self.tell(intent, "payment_intent.succeeded", call)
+        self._disputes.follow(charge)
+
+    def capture(self, intent: Intent, amount: int, call: Call) -> None:
+        """Take what was on hold; what is left over is released."""
+        charge = charge_of(intent)
+        self.collect(intent, charge, amount)
+        self._store.move("capture", intent, intent.id, amount, call.key)
+        self.tell_charge(charge, "charge.captured", call)
+        self.tell(intent, "payment_intent.succeeded", call)
+        self._disputes.follow(charge)
 
     def collect(self, intent: Intent, charge: Charge, amount: int) -> None:
         """Count money as received; the caller writes the ledger."""
         charge.captured, charge.capture_before = True, None
         charge.amount_captured = amount
-        charge.balance_transaction = self._store.settle(intent, charge.id, amount)
+        charge.balance_transaction = self._store.settle(
+            intent, "charge", charge.id, amount, fee=processing_fee(amount)
+        ).id
         intent.status = "succeeded"
         intent.amount_received, intent.amount_capturable = amount, 0
 

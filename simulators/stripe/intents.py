@@ -6,7 +6,7 @@ from typing import Final
 
 from simulators.calls import Answer, Call, Json, Refused, new_id
 from simulators.stripe.cards import AUTHENTICATION_REQUIRED, Decline
-from simulators.stripe.charging import Charging, charge_of
+from simulators.stripe.charging import Charging
 from simulators.stripe.errors import answer, error, invalid
 from simulators.stripe.objects import Intent
 from simulators.stripe.params import (
@@ -125,11 +125,7 @@ class Intents:
                 code="amount_too_large",
             )
         intent.metadata = {**intent.metadata, **metadata_of(call.body)}
-        charge = charge_of(intent)
-        self._charging.collect(intent, charge, amount)
-        self._store.move("capture", intent, intent.id, amount, call.key)
-        self._charging.tell_charge(charge, "charge.captured", call)
-        self._charging.tell(intent, "payment_intent.succeeded", call)
+        self._charging.capture(intent, amount, call)
         return answer(call, show_intent(intent))
 
     def cancel(self, call: Call) -> Answer:

@@ -66,6 +66,7 @@ class Charge:
     #: Seconds since the Unix epoch; None once it is captured.
     capture_before: int | None = None
     refunds: list[Refund] = field(default_factory=list)
+    dispute: Dispute | None = None
 
 
 @dataclass(slots=True)
@@ -90,10 +91,30 @@ class BalanceTransaction:
     """One line of the account's balance."""
 
     id: str
-    position: int
     created: int
     amount: int
     fee: int
     currency: str
     type: str
     source: str
+    #: What Stripe's reports count it as.
+    category: str
+    description: str | None
+    #: What the fee is for.
+    fee_description: str
+
+
+@dataclass(slots=True)
+class Dispute:
+    """A payer's objection to one charge, raised at the payer's bank."""
+
+    id: str
+    charge: Charge
+    created: int
+    amount: int
+    reason: str
+    status: str
+    #: Whether the bank only asks so far; nothing has been withdrawn then.
+    inquiry: bool
+    #: What was withdrawn and what was given back, in that order.
+    lines: list[BalanceTransaction] = field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from simulators.calls import Answer, Call, Refused, new_id
+from simulators.stripe.dispute_shape import refundable
 from simulators.stripe.errors import answer, error, invalid
 from simulators.stripe.objects import Charge, Refund
 from simulators.stripe.params import REFUND, amount_of, check_known, metadata_of, text
@@ -43,6 +44,15 @@ class Refunds:
                     f"Charge {charge.id} has already been refunded.",
                     stored=True,
                     code="charge_already_refunded",
+                )
+            )
+        if charge.dispute is not None and not refundable(charge.dispute):
+            raise Refused(
+                error(
+                    400,
+                    f"Charge {charge.id} has been charged back; cannot issue a refund.",
+                    stored=True,
+                    code="charge_disputed",
                 )
             )
         amount = amount_of(call.body, "amount", left)
@@ -99,7 +109,7 @@ class Refunds:
         if manner == "pending":
             store.world.clock.schedule(SETTLEMENT, lambda: self._complete(refund))
         else:
-            refund.balance_transaction = store.settle(charge.intent, refund.id, -amount)
+            self._settle(refund)
         if manner == "failing":
             store.world.clock.schedule(SETTLEMENT, lambda: self._fail(refund))
         if manner == "instant":
@@ -110,9 +120,7 @@ class Refunds:
 
     def _complete(self, refund: Refund) -> None:
         refund.status = "succeeded"
-        refund.balance_transaction = self._store.settle(
-            refund.charge.intent, refund.id, -refund.amount
-        )
+        self._settle(refund)
         self._move(refund)
         self._updated(refund, "refund.updated")
 
@@ -121,6 +129,15 @@ class Refunds:
         refund.failure_reason = "expired_or_canceled_card"
         refund.charge.amount_refunded -= refund.amount
         self._updated(refund, "refund.failed")
+
+    def _settle(self, refund: Refund) -> None:
+        refund.balance_transaction = self._store.settle(
+            refund.charge.intent,
+            "refund",
+            refund.id,
+            -refund.amount,
+            description="REFUND FOR CHARGE",
+        ).id
 
     def _move(self, refund: Refund) -> None:
         intent = refund.charge.intent

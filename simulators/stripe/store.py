@@ -11,14 +11,17 @@ from simulators.ledger import Kind
 from simulators.provider import World
 from simulators.stripe.cards import METHODS, TestMethod
 from simulators.stripe.errors import API_VERSION, missing
-from simulators.stripe.objects import BalanceTransaction, Charge, Intent, Refund
+from simulators.stripe.objects import (
+    BalanceTransaction,
+    Charge,
+    Dispute,
+    Intent,
+    Refund,
+)
 
 #: Events kept for ``GET /v1/events``, some 30 MB; the oldest are forgotten, as Stripe
 #: forgets them after 30 days.
 MAX_EVENTS: Final = 10_000
-#: Stripe's list price for cards, in basis points of the amount; the fixed part is
-#: left out, since it differs by currency.
-FEE_BASIS_POINTS: Final = 290
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class Account:
 
     intents: list[Intent] = field(default_factory=list)
     refunds: list[Refund] = field(default_factory=list)
+    disputes: list[Dispute] = field(default_factory=list)
     lines: list[BalanceTransaction] = field(default_factory=list)
     events: deque[Json] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
 
@@ -40,6 +44,7 @@ class Store:
         self.intents: dict[str, Intent] = {}
         self.charges: dict[str, Charge] = {}
         self.refunds: dict[str, Refund] = {}
+        self.disputes: dict[str, Dispute] = {}
         self.lines: dict[str, tuple[str, BalanceTransaction]] = {}
         #: Payment methods made of the test tokens, by their own id.
         self._methods: dict[str, TestMethod] = {}
@@ -76,6 +81,13 @@ class Store:
             raise missing("refund", id, "id")
         return refund
 
+    def dispute(self, account: str, id: str) -> Dispute:
+        """Return a dispute. Raises ``Refused`` where the account has none such."""
+        dispute = self.disputes.get(id)
+        if dispute is None or dispute.charge.intent.account != account:
+            raise missing("dispute", id, "dispute")
+        return dispute
+
     def adopt_method(self, token: str) -> str:
         """Return the id of the payment method a token or an id stands for.
 
@@ -108,22 +120,34 @@ class Store:
             metadata=intent.metadata,
         )
 
-    def settle(self, intent: Intent, source: str, amount: int) -> str:
-        """Add a line to the balance and return its id; a refund is negative."""
-        account = self.account(intent.account)
+    def settle(
+        self,
+        intent: Intent,
+        type: str,
+        source: str,
+        amount: int,
+        *,
+        fee: int = 0,
+        fee_description: str = "Stripe processing fees",
+        category: str | None = None,
+        description: str | None = None,
+    ) -> BalanceTransaction:
+        """Add a line to the balance; an amount that leaves it is negative."""
         line = BalanceTransaction(
             id=new_id("txn_3", 23),
-            position=len(account.lines),
             created=self.now(),
             amount=amount,
-            fee=max(amount, 0) * FEE_BASIS_POINTS // 10_000,
+            fee=fee,
             currency=intent.currency,
-            type="charge" if amount > 0 else "refund",
+            type=type,
             source=source,
+            category=category or type,
+            description=description,
+            fee_description=fee_description,
         )
-        account.lines.append(line)
+        self.account(intent.account).lines.append(line)
         self.lines[line.id] = (intent.account, line)
-        return line.id
+        return line
 
     def tell(self, account: str, type: str, snapshot: Json, call: Call | None) -> None:
         """Record an event and send it to the webhook targets.

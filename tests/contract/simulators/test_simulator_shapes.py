@@ -37,6 +37,7 @@ CONDITIONAL = {
     "payment_intent": set(),
     "balance_transaction": set(),
     "event": set(),
+    "dispute": set(),
 }
 
 
@@ -108,7 +109,8 @@ def test_stripe_objects_have_the_fields_of_stripe_s_examples(
     for charge in (paid["latest_charge"], held["latest_charge"], error["charge"]):
         check_stripe(call("GET", f"/v1/charges/{charge}"))
     check_stripe(call("POST", "/v1/refunds", {"payment_intent": paid["id"]}))
-    for listed in ("events", "balance_transactions"):
+    call("POST", INTENTS, form | {"payment_method": "pm_card_createDispute"})
+    for listed in ("events", "balance_transactions", "disputes"):
         page = call("GET", f"/v1/{listed}")
         assert page["data"] and page["object"] == "list"
         for each in page["data"]:

@@ -1,0 +1,48 @@
+"""The control calls by which a test opens a dispute and moves it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from simulators.calls import Answer, Json, Request, json_object, to_json
+from simulators.provider import Page
+
+
+class Desk(Protocol):
+    """Where a provider's payers dispute; each provider has its own statuses."""
+
+    def open(self, wanted: Json) -> Json:
+        """Open a dispute and return it. Raises ``ValueError`` with what is wrong."""
+
+    def move(self, id: str, status: object) -> Json:
+        """Move a dispute on and return it.
+
+        ``won`` and ``lost``, as the merchant sees it, end it at every provider. Raises
+        ``ValueError`` with what is wrong.
+        """
+
+
+def pages(desk: Desk) -> Sequence[Page]:
+    """Return ``POST /_disputes`` and ``POST /_disputes/{id}``."""
+
+    def open_one(request: Request) -> Answer:
+        return _answer(201, lambda: desk.open(json_object(request.body)))
+
+    def move_one(request: Request) -> Answer:
+        id = request.ids["id"]
+        return _answer(
+            200, lambda: desk.move(id, json_object(request.body).get("status"))
+        )
+
+    return [
+        Page("POST", "/_disputes", open_one),
+        Page("POST", "/_disputes/{id}", move_one),
+    ]
+
+
+def _answer(status: int, act: Callable[[], Json]) -> Answer:
+    try:
+        return Answer(status, to_json(act()))
+    except ValueError as bad:
+        return Answer(400, to_json({"error": str(bad)}))
