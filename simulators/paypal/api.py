@@ -32,6 +32,7 @@ from simulators.paypal.collection import Collection
 from simulators.paypal.disputes import Disputes
 from simulators.paypal.errors import error, new_debug_id
 from simulators.paypal.orders import Orders
+from simulators.paypal.payment_tokens import PaymentTokens
 from simulators.paypal.payments import Payments
 from simulators.paypal.signing import Signer
 from simulators.paypal.store import Store, answer
@@ -59,8 +60,10 @@ class PayPal:
         self._signer = signer
         self._tokens: dict[str, tuple[str, float]] = {}
         store = Store(world)
-        collection = Collection(store)
-        orders, payments = Orders(store, collection), Payments(store, collection)
+        tokens = PaymentTokens(store)
+        collection = Collection(store, tokens)
+        orders = Orders(store, collection, tokens)
+        payments = Payments(store, collection)
         desk = Disputes(store)
         self._checkout = [*CheckoutPage(store, orders).pages, *disputes.pages(desk)]
         order = partial(Route, "POST", window=ORDER_WINDOW, moves_money=True)
@@ -84,6 +87,8 @@ class PayPal:
             Route("GET", "/v2/payments/captures/{id}", payments.get_capture),
             payment("/v2/payments/captures/{id}/refund", payments.refund),
             Route("GET", "/v2/payments/refunds/{id}", payments.get_refund),
+            Route("GET", "/v3/vault/payment-tokens/{id}", tokens.get),
+            Route("DELETE", "/v3/vault/payment-tokens/{id}", tokens.delete),
             Route("GET", "/v1/customer/disputes", desk.search),
             Route("GET", "/v1/customer/disputes/{id}", desk.get),
             Route("POST", "/v1/notifications/verify-webhook-signature", self._verify),

@@ -8,6 +8,7 @@ from simulators.calls import Call, Refused
 from simulators.paypal.errors import error, unprocessable
 from simulators.paypal.money import Money
 from simulators.paypal.objects import Authorization, Capture, Order, Unit
+from simulators.paypal.payment_tokens import PaymentTokens
 from simulators.paypal.shapes import payer_link, show_authorization, show_capture
 from simulators.paypal.store import Store, new_paypal_id
 from simulators.paypal.vault import Outcome
@@ -22,8 +23,9 @@ AUTHORIZATION: Final = 29 * 86400.0
 class Collection:
     """Carries out an order whose payer has agreed."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tokens: PaymentTokens) -> None:
         self._store = store
+        self._tokens = tokens
 
     def check(self, order: Order, outcome: Outcome) -> None:
         """Raise ``Refused`` where this token, or another order, forbids the payment."""
@@ -158,3 +160,4 @@ class Collection:
 
     def _complete(self, order: Order) -> None:
         order.status, order.updated = "COMPLETED", self._store.now()
+        self._tokens.save(order)

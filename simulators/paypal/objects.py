@@ -28,6 +28,23 @@ class Order:
     approved: float | None = None
     return_url: str | None = None
     cancel_url: str | None = None
+    #: Whether the payer's wallet is saved once the order is paid, and for whom.
+    keep: bool = False
+    customer: str | None = None
+    #: What it was saved as.
+    token: PaymentToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentToken:
+    """A payer's wallet, saved for one merchant."""
+
+    id: str
+    account: str
+    base: str
+    #: PayPal's name for the merchant's customer.
+    customer: str
+    outcome: Outcome
 
 
 @dataclass(slots=True)

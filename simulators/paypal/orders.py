@@ -10,9 +10,10 @@ from simulators.paypal.collection import Collection
 from simulators.paypal.errors import bad_field, error, not_found, unprocessable
 from simulators.paypal.money import read_money
 from simulators.paypal.objects import Order, Unit
+from simulators.paypal.payment_tokens import PaymentTokens
 from simulators.paypal.shapes import show_order
 from simulators.paypal.store import Store, answer, new_paypal_id, wants_all
-from simulators.paypal.vault import Outcome, outcome_of
+from simulators.paypal.vault import Outcome
 
 #: Seconds a payer has to approve, and then the merchant to capture: three hours each.
 #: Source: the description of an order's links in PayPal's OpenAPI file.
@@ -36,8 +37,11 @@ _PATCH_PATH: Final = re.compile(r"/purchase_units/@reference_id=='([^']*)'/([a-z
 class Orders:
     """The life of an order."""
 
-    def __init__(self, store: Store, collection: Collection) -> None:
+    def __init__(
+        self, store: Store, collection: Collection, tokens: PaymentTokens
+    ) -> None:
         self._store = store
+        self._tokens = tokens
         self._collection = collection
 
     def create(self, call: Call) -> Answer:
@@ -61,7 +65,7 @@ class Orders:
         _set_urls(order, body.get("application_context"))
         token = self._set_source(order, source)
         if token is not None:
-            outcome = outcome_of(token)
+            outcome = self._tokens.outcome(order.account, token)
             if outcome.issue == "PAYER_ACTION_REQUIRED":
                 order.status = outcome.issue
                 self._store.orders[order.id] = order
@@ -101,7 +105,7 @@ class Orders:
             raise bad_field("MISSING_REQUIRED_PARAMETER", "/payment_source")
         token = self._set_source(order, source)
         if token is not None:
-            order.outcome = outcome_of(token)
+            order.outcome = self._tokens.outcome(order.account, token)
             self.approve(order)
         return answer(show_order(order, wants_all(call)))
 
@@ -135,7 +139,11 @@ class Orders:
         if self.expired(order):
             raise unprocessable("ORDER_EXPIRED")
         token = self._set_source(order, call.body.get("payment_source"))
-        outcome = outcome_of(token) if token is not None else order.outcome
+        outcome = (
+            self._tokens.outcome(order.account, token)
+            if token is not None
+            else order.outcome
+        )
         if outcome is None or (token is None and order.status != "APPROVED"):
             raise unprocessable("ORDER_NOT_APPROVED")
         self._collection.check(order, outcome)
@@ -172,6 +180,8 @@ class Orders:
             raise Refused(error(403, "NOT_ENABLED_FOR_CARD_PROCESSING"))
         order.source = "card" if kind == "card" else "paypal"
         _set_urls(order, details.get("experience_context"))
+        if kind == "paypal":
+            _set_vault(order, details.get("attributes"))
         token = details.get("id" if kind == "token" else "vault_id")
         if token is None and kind == "paypal":
             order.status = "PAYER_ACTION_REQUIRED"
@@ -248,6 +258,21 @@ def _set_urls(order: Order, context: object) -> None:
     for name in ("return_url", "cancel_url"):
         if isinstance(context.get(name), str):
             setattr(order, name, context[name])
+
+
+def _set_vault(order: Order, attributes: object) -> None:
+    """Note whether the wallet is to be saved. Raises ``Refused`` for another wish."""
+    attributes = attributes if isinstance(attributes, dict) else {}
+    vault, customer = attributes.get("vault"), attributes.get("customer")
+    if isinstance(vault, dict):
+        pointer = "/payment_source/paypal/attributes/vault"
+        if vault.get("store_in_vault") != "ON_SUCCESS":
+            raise bad_field("INVALID_PARAMETER_VALUE", f"{pointer}/store_in_vault")
+        if vault.get("usage_type") not in ("MERCHANT", "PLATFORM"):
+            raise bad_field("MISSING_REQUIRED_PARAMETER", f"{pointer}/usage_type")
+        order.keep = True
+    if isinstance(customer, dict):
+        order.customer = _text(customer, "id", 22, "/payment_source/paypal/customer")
 
 
 def _change(order: Order, raw: object, at: int) -> tuple[Unit, str, Any]:

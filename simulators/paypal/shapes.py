@@ -10,7 +10,14 @@ from typing import Final
 from simulators.calls import Json
 from simulators.clock import rfc3339
 from simulators.paypal.money import Money
-from simulators.paypal.objects import Authorization, Capture, Order, Refund, Unit
+from simulators.paypal.objects import (
+    Authorization,
+    Capture,
+    Order,
+    PaymentToken,
+    Refund,
+    Unit,
+)
 
 #: Path of the Payments API.
 PAYMENTS: Final = "/v2/payments"
@@ -140,6 +147,12 @@ def show_refund(refund: Refund, full: bool = True) -> Json:
     return shown
 
 
+def payment_token_links(token: PaymentToken) -> list[Json]:
+    """Return what can be done with a saved wallet."""
+    url = f"{token.base}/v3/vault/payment-tokens/{token.id}"
+    return [_link(url, "self", "GET"), _link(url, "delete", "DELETE")]
+
+
 def _unit(order: Order, unit: Unit, full: bool) -> Json:
     shown: Json = {"reference_id": unit.reference_id}
     if full:
@@ -171,12 +184,21 @@ def _source(order: Order) -> Json:
         return {}
     if order.source == "card":
         return {"last_digits": "1111", "brand": "VISA", "type": "CREDIT"}
-    return {
+    shown: Json = {
         "email_address": "payer@example.com",
         "account_id": "QYR5Z8XDVJNXQ",
         "account_status": "VERIFIED",
         "name": {"given_name": "Ada", "surname": "Payer"},
     }
+    if order.token is not None:
+        vault = {
+            "id": order.token.id,
+            "status": "VAULTED",
+            "customer": {"id": order.token.customer},
+            "links": [*payment_token_links(order.token), _up(order)],
+        }
+        shown["attributes"] = {"vault": vault}
+    return shown
 
 
 def _references(custom_id: str | None, invoice_id: str | None) -> Json:

@@ -9,7 +9,14 @@ from simulators.clock import rfc3339
 from simulators.ledger import Kind
 from simulators.paypal.errors import error, new_debug_id, not_found
 from simulators.paypal.money import Money
-from simulators.paypal.objects import Authorization, Capture, Dispute, Order, Refund
+from simulators.paypal.objects import (
+    Authorization,
+    Capture,
+    Dispute,
+    Order,
+    PaymentToken,
+    Refund,
+)
 from simulators.provider import World
 
 #: Characters of PayPal's identifiers.
@@ -21,6 +28,7 @@ RESOURCE_VERSIONS: Final = {
     "authorization": "2.0",
     "capture": "2.0",
     "refund": "2.0",
+    "payment_token": "3.0",
 }
 
 
@@ -34,6 +42,7 @@ class Store:
         self.captures: dict[str, Capture] = {}
         self.refunds: dict[str, Refund] = {}
         self.disputes: dict[str, Dispute] = {}
+        self.tokens: dict[str, PaymentToken] = {}
         #: Which order paid an invoice, by merchant and invoice id.
         self._invoices: dict[tuple[str, str], str] = {}
         self._refund_invoices: set[tuple[str, str]] = set()
@@ -76,6 +85,13 @@ class Store:
         if dispute is None or dispute.capture.order.account != call.account:
             raise not_found()
         return dispute
+
+    def token(self, call: Call) -> PaymentToken:
+        """Return the payment token of the path. Raises ``Refused`` without one."""
+        token = self.tokens.get(call.ids["id"])
+        if token is None or token.account != call.account:
+            raise not_found()
+        return token
 
     def claim_invoice(self, order: Order, invoice_id: str | None) -> None:
         """Note that an order pays an invoice. Raises ``Refused`` if another did."""

@@ -21,6 +21,7 @@ from simulators import disputes
 from simulators.calls import Answer, Call, Refused, Request, Route, new_id
 from simulators.provider import Page, World
 from simulators.stripe.charging import Charging
+from simulators.stripe.customers import Customers
 from simulators.stripe.disputes import Disputes
 from simulators.stripe.errors import answer, error
 from simulators.stripe.form import BadForm, nest, pairs_of
@@ -55,12 +56,15 @@ class Stripe:
         self.world = world
         store = Store(world)
         desk = Disputes(store)
-        intents = Intents(store, Charging(store, desk))
+        customers = Customers(store)
+        intents = Intents(store, Charging(store, customers, desk))
         refunds, reader = Refunds(store), Reader(store)
         self._pages = [*AuthenticationPage(store, intents).pages, *disputes.pages(desk)]
         self._accounts: dict[str, str] = {}
         self._reader = reader
-        post = partial(Route, "POST", window=KEY_WINDOW, moves_money=True)
+        save = partial(Route, "POST", window=KEY_WINDOW)
+        post = partial(save, moves_money=True)
+        method = "/v1/payment_methods/{id}"
         self._routes = [
             post("/v1/payment_intents", intents.create),
             Route("GET", "/v1/payment_intents", reader.intents),
@@ -68,6 +72,13 @@ class Stripe:
             post("/v1/payment_intents/{id}/confirm", intents.confirm),
             post("/v1/payment_intents/{id}/capture", intents.capture),
             post("/v1/payment_intents/{id}/cancel", intents.cancel),
+            save("/v1/customers", customers.create),
+            Route("GET", "/v1/customers", reader.customers),
+            Route("GET", "/v1/customers/{id}", reader.customer),
+            Route("GET", "/v1/payment_methods", reader.methods),
+            Route("GET", method, reader.method),
+            save(f"{method}/attach", customers.attach),
+            save(f"{method}/detach", customers.detach),
             Route("GET", "/v1/charges/{id}", reader.charge),
             post("/v1/refunds", refunds.create),
             Route("GET", "/v1/refunds", reader.refunds),

@@ -33,6 +33,8 @@ class TestMethod:
     decline: Decline | None = None
     #: Whether the payer must authenticate (3-D Secure) before the issuer decides.
     authentication: bool = False
+    #: Whether a payment that saves it for use off session spares it from then on.
+    authenticate_once: bool = False
     #: Whether the outcome comes days later; the payment is processing until then.
     slow: bool = False
     #: instant; pending: succeeds later; failing: looks done and fails later.
@@ -124,6 +126,9 @@ METHODS: Final[dict[str, TestMethod]] = {
     "pm_card_jcb": TestMethod(brand="jcb", last4="0505"),
     "pm_card_unionpay": TestMethod(brand="unionpay", last4="0005"),
     "pm_card_authenticationRequired": _SECURE,
+    "pm_card_authenticationRequiredOnSetup": replace(
+        _SECURE, last4="3155", authenticate_once=True
+    ),
     "pm_card_threeDSecureRequired": replace(_SECURE, last4="3063"),
     "pm_card_threeDSecure2Required": replace(_SECURE, last4="3220"),
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": replace(

@@ -6,10 +6,12 @@ from typing import Final
 
 from simulators.calls import Call, Json, new_id
 from simulators.stripe.cards import Decline
+from simulators.stripe.customer_shapes import show_method
+from simulators.stripe.customers import Customers
 from simulators.stripe.disputes import Disputes
 from simulators.stripe.fees import processing_fee
 from simulators.stripe.objects import Charge, Intent
-from simulators.stripe.shapes import show_charge, show_intent, show_method
+from simulators.stripe.shapes import show_charge, show_intent
 from simulators.stripe.store import Store
 
 #: Seconds an authorization of a card lasts online: seven days.
@@ -22,17 +24,18 @@ SETTLEMENT: Final = 4 * 86400
 class Charging:
     """Makes charges, moves money and tells of it."""
 
-    def __init__(self, store: Store, disputes: Disputes) -> None:
+    def __init__(self, store: Store, customers: Customers, disputes: Disputes) -> None:
         self._store = store
+        self._customers = customers
         self._disputes = disputes
 
     def ask_issuer(self, intent: Intent, call: Call | None) -> None:
         """Approve or decline, as the test method says."""
-        method = self._store.method(intent.payment_method or "")
-        if method.decline is None:
+        decline = self._store.methods[intent.payment_method or ""].kind.decline
+        if decline is None:
             self._approve(intent, call)
         else:
-            self.fail(intent, method.decline, call)
+            self.fail(intent, decline, call)
 
     def _approve(self, intent: Intent, call: Call | None) -> None:
         """The issuer says yes: take the money, or put it on hold."""
@@ -47,6 +50,7 @@ class Charging:
             )
             self.tell_charge(charge, "charge.succeeded", call)
             self.tell(intent, "payment_intent.amount_capturable_updated", call)
+            self._customers.paid(intent, call)
             return
         self._take(intent, charge, call)
 
@@ -74,6 +78,7 @@ class Charging:
         self._store.move("charge", intent, intent.id, intent.amount, intent.key)
         self.tell_charge(charge, "charge.succeeded", call)
         self.tell(intent, "payment_intent.succeeded", call)
+        self._customers.paid(intent, call)
         self._disputes.follow(charge)
 
     def capture(self, intent: Intent, amount: int, call: Call) -> None:
@@ -113,7 +118,7 @@ class Charging:
             "code": decline.code,
             "decline_code": decline.decline_code,
             "message": decline.message,
-            "payment_method": self.method_object(method_id, intent),
+            "payment_method": self.method_object(method_id),
             "type": "card_error",
         }
         if decline.param is not None:
@@ -140,7 +145,7 @@ class Charging:
 
     def _new_charge(self, intent: Intent) -> Charge:
         method_id = intent.payment_method or ""
-        method = self._store.method(method_id)
+        method = self._store.methods[method_id].kind
         charge = Charge(
             id=new_id("ch_3" if method.type == "card" else "py_3", 23),
             intent=intent,
@@ -152,11 +157,9 @@ class Charging:
         intent.charge = self._store.charges[charge.id] = charge
         return charge
 
-    def method_object(self, id: str | None, intent: Intent) -> Json | None:
+    def method_object(self, id: str | None) -> Json | None:
         """Return the payment method, as errors carry it."""
-        if id is None:
-            return None
-        return show_method(id, self._store.method(id), intent.created)
+        return None if id is None else show_method(self._store.methods[id])
 
     def tell(self, intent: Intent, type: str, call: Call | None) -> None:
         """Send an event about an intent."""

@@ -7,8 +7,9 @@ from typing import Final
 from simulators.calls import Answer, Call, Json, Refused, new_id
 from simulators.stripe.cards import AUTHENTICATION_REQUIRED, Decline
 from simulators.stripe.charging import Charging
+from simulators.stripe.customers import check_usable
 from simulators.stripe.errors import answer, error, invalid
-from simulators.stripe.objects import Intent
+from simulators.stripe.objects import Intent, PaymentMethod
 from simulators.stripe.params import (
     CAPTURE,
     CONFIRM,
@@ -52,9 +53,14 @@ class Intents:
         store = self._store
         if len(store.intents) >= MAX_INTENTS:
             raise Refused(error(500, "The simulator is full.", type="api_error"))
-        method = store.adopt_method(params.method) if params.method else None
-        if method is not None:
-            self._check_type(method, params.types)
+        customer = params.fields["customer"]
+        if customer is not None:
+            store.customer(call.account, customer, "customer", 400)
+        method = None
+        if params.method:
+            method = store.adopt_method(call.account, params.method)
+            _check_type(method, params.types)
+            check_usable(method, customer)
         if params.confirm:
             self._check_confirmable(method, params)
         intents = store.account(call.account).intents
@@ -64,7 +70,7 @@ class Intents:
             position=len(intents),
             created=store.now(),
             secret=new_id("", 25),
-            payment_method=method,
+            payment_method=method.id if method else None,
             status="requires_confirmation" if method else "requires_payment_method",
             method_types=params.types or ["card", "us_bank_account"],
             automatic=params.automatic,
@@ -82,14 +88,18 @@ class Intents:
         intent = self._store.intent(call.account, call.ids["id"])
         params = read_intent(call.body, CONFIRM)
         self._expect(intent, CONFIRMABLE, "confirm")
+        method = self._store.methods.get(intent.payment_method or "")
         if params.method:
-            method = self._store.adopt_method(params.method)
-            self._check_type(method, intent.method_types)
-            intent.payment_method = method
+            method = self._store.adopt_method(call.account, params.method)
+            _check_type(method, intent.method_types)
+        if method is not None:
+            check_usable(method, intent.customer)
         if intent.automatic is not None and params.automatic is None:
             params.automatic = intent.automatic
         params.return_url = params.return_url or intent.return_url
-        self._check_confirmable(intent.payment_method, params)
+        self._check_confirmable(method, params)
+        intent.payment_method = method.id if method else None
+        intent.setup_future_usage = params.future or intent.setup_future_usage
         return self._confirm(intent, params, call)
 
     def authenticate(self, intent: Intent, succeeded: bool) -> None:
@@ -106,7 +116,7 @@ class Intents:
             "doc_url": "https://stripe.com/docs/error-codes/"
             "payment-intent-authentication-failure",
             "message": "The provided PaymentMethod has failed authentication.",
-            "payment_method": self._charging.method_object(method_id, intent),
+            "payment_method": self._charging.method_object(method_id),
             "type": "invalid_request_error",
         }
         self._charging.tell(intent, "payment_intent.payment_failed", None)
@@ -148,13 +158,16 @@ class Intents:
         return answer(call, show_intent(intent))
 
     def _confirm(self, intent: Intent, params: IntentParams, call: Call) -> Answer:
-        method = self._store.method(intent.payment_method or "")
+        saved = self._store.methods[intent.payment_method or ""]
+        method = saved.kind
+        exempt = method.authenticate_once and saved.future == "off_session"
+        authentication = method.authentication and not exempt
         intent.last_error = None
         intent.return_url = params.return_url or intent.return_url
         intent.key = call.key
-        if method.authentication and params.off_session:
+        if authentication and params.off_session:
             return self._decline(intent, AUTHENTICATION_REQUIRED, call)
-        if method.authentication:
+        if authentication:
             intent.status = "requires_action"
             intent.next_action = _next_action(intent, call.base)
             self._charging.tell(intent, "payment_intent.requires_action", call)
@@ -191,17 +204,9 @@ class Intents:
             )
         )
 
-    def _check_type(self, method_id: str, types: list[str]) -> None:
-        kind = self._store.method(method_id).type
-        if types and kind not in types:
-            raise invalid(
-                f"The PaymentMethod provided ({kind}) is not allowed for this "
-                f"PaymentIntent. Its payment_method_types are {', '.join(types)}.",
-                "payment_method",
-                code="payment_intent_incompatible_payment_method",
-            )
-
-    def _check_confirmable(self, method: str | None, params: IntentParams) -> None:
+    def _check_confirmable(
+        self, method: PaymentMethod | None, params: IntentParams
+    ) -> None:
         if method is None:
             raise invalid(
                 "You cannot confirm this PaymentIntent because it's missing a payment "
@@ -219,6 +224,17 @@ class Intents:
                 "that redirect, set `automatic_payment_methods[allow_redirects]` to "
                 "`never`."
             )
+
+
+def _check_type(method: PaymentMethod, types: list[str]) -> None:
+    kind = method.kind.type
+    if types and kind not in types:
+        raise invalid(
+            f"The PaymentMethod provided ({kind}) is not allowed for this "
+            f"PaymentIntent. Its payment_method_types are {', '.join(types)}.",
+            "payment_method",
+            code="payment_intent_incompatible_payment_method",
+        )
 
 
 def _next_action(intent: Intent, base: str) -> Json:

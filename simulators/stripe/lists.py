@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any, TypeVar
 
 from simulators.calls import Answer, Call, Json
+from simulators.stripe.customer_shapes import show_customer, show_method
 from simulators.stripe.dispute_shape import show_dispute
 from simulators.stripe.errors import answer, invalid, missing
 from simulators.stripe.paging import check_query, page_of
@@ -61,6 +62,39 @@ class Reader:
                 # A copy, for an expansion writes into what it is given.
                 return self._one(call, deepcopy(event))
         raise missing("event", call.ids["id"], "id")
+
+    def customer(self, call: Call) -> Answer:
+        """``GET /v1/customers/{id}``."""
+        customer = self._store.customer(call.account, call.ids["id"])
+        return self._one(call, show_customer(customer))
+
+    def method(self, call: Call) -> Answer:
+        """``GET /v1/payment_methods/{id}``."""
+        method = self._store.method(call.account, call.ids["id"])
+        return self._one(call, show_method(method))
+
+    def customers(self, call: Call) -> Answer:
+        """``GET /v1/customers``."""
+        email = call.query.get("email")
+        return self._page(
+            call,
+            self._store.account(call.account).customers,
+            show_customer,
+            lambda customer: email in (None, customer.email),
+            ("email",),
+        )
+
+    def methods(self, call: Call) -> Answer:
+        """``GET /v1/payment_methods`` of a customer."""
+        type, id = call.query.get("type"), call.query.get("customer")
+        customer = self._store.customer(call.account, str(id), "customer", 400)
+        return self._page(
+            call,
+            customer.methods,
+            show_method,
+            lambda method: type in (None, method.kind.type),
+            ("customer", "type"),
+        )
 
     def intents(self, call: Call) -> Answer:
         """``GET /v1/payment_intents``."""
@@ -168,6 +202,10 @@ class Reader:
             return show_charge(store.charge(call.account, id))
         if prefix == "re":
             return show_refund(store.refund(call.account, id))
+        if prefix == "cus":
+            return show_customer(store.customer(call.account, id))
+        if prefix == "pm":
+            return show_method(store.method(call.account, id))
         if prefix == "dp":
             return show_dispute(store.dispute(call.account, id))
         if prefix == "txn" and id in store.lines:

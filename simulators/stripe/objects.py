@@ -9,6 +9,41 @@ from simulators.stripe.cards import Decline, TestMethod
 
 
 @dataclass(slots=True)
+class PaymentMethod:
+    """How a payer pays; each use of a test token makes one."""
+
+    id: str
+    account: str
+    created: int
+    #: What becomes of payments with it.
+    kind: TestMethod
+    #: Whom it is saved for; it can be used once where it is nobody's.
+    customer: str | None = None
+    #: Whether somebody has paid with it.
+    used: bool = False
+    #: The ``setup_future_usage`` of that payment: on_session or off_session.
+    future: str | None = None
+
+
+@dataclass(slots=True)
+class Customer:
+    """Whom payment methods are saved for."""
+
+    id: str
+    account: str
+    created: int
+    metadata: dict[str, str]
+    name: str | None
+    email: str | None
+    phone: str | None
+    description: str | None
+    address: Json | None
+    shipping: Json | None
+    #: In the order they were attached.
+    methods: list[PaymentMethod] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Intent:
     """A PaymentIntent."""
 

@@ -64,6 +64,8 @@ class IntentParams:
     method: str | None
     off_session: bool
     return_url: str | None
+    #: What the method is saved for: on_session, off_session, or None.
+    future: str | None
     types: list[str]
     #: The ``automatic_payment_methods`` object as shown; None where types were given.
     automatic: Json | None
@@ -80,12 +82,14 @@ def read_intent(body: Json, known: frozenset[str]) -> IntentParams:
         method=text(body, "payment_method", 5000),
         off_session=flag(body, "off_session") or flag(body, "error_on_requires_action"),
         return_url=text(body, "return_url", 5000),
+        future=_future(body),
         types=types,
         automatic=_automatic(body) if known is CREATE and not types else None,
     )
     if known is CREATE:
         params.fields = _fields(body)
         params.fields["return_url"] = params.return_url
+        params.fields["setup_future_usage"] = params.future
     return params
 
 
@@ -106,7 +110,6 @@ def _fields(body: Json) -> dict[str, Any]:
         "currency": currency,
         "capture_method": capture,
         "metadata": metadata_of(body),
-        "setup_future_usage": body.get("setup_future_usage"),
         "shipping": body.get("shipping"),
     }
 
@@ -185,6 +188,16 @@ def metadata_of(body: Json) -> dict[str, str]:
                 f"values up to {MAX_METADATA_VALUE}.",
                 f"metadata[{key}]",
             )
+    return value
+
+
+def _future(body: Json) -> str | None:
+    value = text(body, "setup_future_usage", 20)
+    if value not in (None, "on_session", "off_session"):
+        raise invalid(
+            "Invalid setup_future_usage: must be one of on_session or off_session",
+            "setup_future_usage",
+        )
     return value
 
 

@@ -6,7 +6,7 @@ Fields follow the example objects of Stripe's OpenAPI repository.
 from __future__ import annotations
 
 from simulators.calls import Json
-from simulators.stripe.cards import TestMethod
+from simulators.stripe.customer_shapes import billing_details
 from simulators.stripe.objects import BalanceTransaction, Charge, Intent, Refund
 
 
@@ -76,7 +76,7 @@ def show_charge(charge: Charge) -> Json:
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": charge.balance_transaction,
-        "billing_details": _billing(),
+        "billing_details": billing_details(),
         "calculated_statement_descriptor": "SIMULATOR",
         "captured": charge.captured,
         "created": charge.created,
@@ -173,46 +173,6 @@ def show_balance_transaction(line: BalanceTransaction) -> Json:
         "source": line.source,
         "status": "pending",
         "type": line.type,
-    }
-
-
-def show_method(id: str, method: TestMethod, created: int) -> Json:
-    """Return the ``payment_method`` object, as a card error carries it."""
-    shown: Json = {
-        "id": id,
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": _billing(),
-        "created": created,
-        "customer": None,
-        "livemode": False,
-        "metadata": {},
-        "type": method.type,
-    }
-    if method.type == "card":
-        shown["card"] = {
-            "brand": method.brand,
-            "country": "US",
-            "exp_month": 12,
-            "exp_year": 2034,
-            "funding": method.funding,
-            "last4": method.last4,
-        }
-    else:
-        shown[method.type] = {"last4": method.last4}
-    return shown
-
-
-def _billing() -> Json:
-    address = dict.fromkeys(
-        ("city", "country", "line1", "line2", "postal_code", "state")
-    )
-    return {
-        "address": address,
-        "email": None,
-        "name": None,
-        "phone": None,
-        "tax_id": None,
     }
 
 

@@ -6,22 +6,26 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulators.calls import Call, Json, new_id, to_json
+from simulators.calls import Call, Json, Refused, new_id, to_json
 from simulators.ledger import Kind
 from simulators.provider import World
-from simulators.stripe.cards import METHODS, TestMethod
-from simulators.stripe.errors import API_VERSION, missing
+from simulators.stripe.cards import METHODS
+from simulators.stripe.errors import API_VERSION, error, missing
 from simulators.stripe.objects import (
     BalanceTransaction,
     Charge,
+    Customer,
     Dispute,
     Intent,
+    PaymentMethod,
     Refund,
 )
 
 #: Events kept for ``GET /v1/events``, some 30 MB; the oldest are forgotten, as Stripe
 #: forgets them after 30 days.
 MAX_EVENTS: Final = 10_000
+#: Payment methods kept: each payment makes one, some 300 MB in all.
+MAX_METHODS: Final = 2_000_000
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class Account:
     intents: list[Intent] = field(default_factory=list)
     refunds: list[Refund] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
+    customers: list[Customer] = field(default_factory=list)
     lines: list[BalanceTransaction] = field(default_factory=list)
     events: deque[Json] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
 
@@ -46,8 +51,8 @@ class Store:
         self.refunds: dict[str, Refund] = {}
         self.disputes: dict[str, Dispute] = {}
         self.lines: dict[str, tuple[str, BalanceTransaction]] = {}
-        #: Payment methods made of the test tokens, by their own id.
-        self._methods: dict[str, TestMethod] = {}
+        self.customers: dict[str, Customer] = {}
+        self.methods: dict[str, PaymentMethod] = {}
 
     def now(self) -> int:
         """Return whole seconds since the Unix epoch on the simulator's clock."""
@@ -88,23 +93,37 @@ class Store:
             raise missing("dispute", id, "dispute")
         return dispute
 
-    def adopt_method(self, token: str) -> str:
-        """Return the id of the payment method a token or an id stands for.
+    def customer(
+        self, account: str, id: str, param: str = "id", status: int = 404
+    ) -> Customer:
+        """Return a customer. Raises ``Refused`` where the account has none such."""
+        customer = self.customers.get(id)
+        if customer is None or customer.account != account:
+            raise missing("customer", id, param, status)
+        return customer
+
+    def method(self, account: str, id: str) -> PaymentMethod:
+        """Return a payment method. Raises ``Refused`` for one the account lacks."""
+        method = self.methods.get(id)
+        if method is None or method.account != account:
+            raise missing("PaymentMethod", id, "payment_method")
+        return method
+
+    def adopt_method(self, account: str, token: str) -> PaymentMethod:
+        """Return the payment method that an id names, or make one of a test token.
 
         Raises ``Refused`` (400, ``resource_missing``) for an unknown one.
         """
-        if token in self._methods:
-            return token
-        method = METHODS.get(token)
-        if method is None:
+        known, kind = self.methods.get(token), METHODS.get(token)
+        if known is not None and known.account == account:
+            return known
+        if kind is None:
             raise missing("PaymentMethod", token, "payment_method", 400)
-        id = new_id("pm_1", 23)
-        self._methods[id] = method
-        return id
-
-    def method(self, id: str) -> TestMethod:
-        """Return the method that ``adopt_method`` gave this id."""
-        return self._methods[id]
+        if len(self.methods) >= MAX_METHODS:
+            raise Refused(error(500, "The simulator is full.", type="api_error"))
+        made = PaymentMethod(new_id("pm_1", 23), account, self.now(), kind)
+        self.methods[made.id] = made
+        return made
 
     def move(
         self, kind: Kind, intent: Intent, id: str, amount: int, key: str | None

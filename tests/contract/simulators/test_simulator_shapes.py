@@ -38,6 +38,8 @@ CONDITIONAL = {
     "balance_transaction": set(),
     "event": set(),
     "dispute": set(),
+    "customer": set(),
+    "payment_method": set(),
 }
 
 
@@ -110,6 +112,10 @@ def test_stripe_objects_have_the_fields_of_stripe_s_examples(
         check_stripe(call("GET", f"/v1/charges/{charge}"))
     check_stripe(call("POST", "/v1/refunds", {"payment_intent": paid["id"]}))
     call("POST", INTENTS, form | {"payment_method": "pm_card_createDispute"})
+    customer = call("POST", "/v1/customers", {"email": "ada@example.com"})
+    check_stripe(customer)
+    attach = "/v1/payment_methods/pm_card_visa/attach"
+    check_stripe(call("POST", attach, {"customer": customer["id"]}))
     for listed in ("events", "balance_transactions", "disputes"):
         page = call("GET", f"/v1/{listed}")
         assert page["data"] and page["object"] == "list"

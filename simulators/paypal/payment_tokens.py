@@ -1,0 +1,72 @@
+"""Payers' wallets that are saved while they pay, and then pay by themselves.
+
+Source: https://developer.paypal.com/docs/checkout/save-payment-methods/
+"""
+
+from __future__ import annotations
+
+from simulators.calls import Answer, Call, Json, new_id
+from simulators.paypal.objects import Order, PaymentToken
+from simulators.paypal.shapes import payment_token_links
+from simulators.paypal.store import ALPHABET, Store, answer
+from simulators.paypal.vault import Outcome, outcome_of
+
+
+class PaymentTokens:
+    """The vault: what orders saved, beside the tokens whose names choose an outcome."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def outcome(self, account: str, id: str) -> Outcome:
+        """Return what a payment with a token does."""
+        token = self._store.tokens.get(id)
+        if token is not None and token.account == account:
+            return token.outcome
+        return outcome_of(id)
+
+    def save(self, order: Order) -> None:
+        """Keep the wallet of an order that was paid, where the order asked for it."""
+        outcome = order.outcome
+        if not order.keep or outcome is None or outcome.status != "COMPLETED":
+            return
+        token = PaymentToken(
+            id=new_id("", 17, ALPHABET).lower(),
+            account=order.account,
+            base=order.base,
+            customer=order.customer or new_id("", 10, ALPHABET),
+            outcome=outcome,
+        )
+        order.token = self._store.tokens[token.id] = token
+        self._tell(token, "CREATED")
+
+    def get(self, call: Call) -> Answer:
+        """``GET /v3/vault/payment-tokens/{id}``."""
+        return answer(_show(self._store.token(call)))
+
+    def delete(self, call: Call) -> Answer:
+        """``DELETE /v3/vault/payment-tokens/{id}``; it pays nothing from then on."""
+        token = self._store.token(call)
+        del self._store.tokens[token.id]
+        self._tell(token, "DELETED")
+        return Answer(204, headers=answer({}).headers)
+
+    def _tell(self, token: PaymentToken, what: str) -> None:
+        event = f"VAULT.PAYMENT-TOKEN.{what}"
+        self._store.tell(event, "payment_token", _show(token))
+
+
+def _show(token: PaymentToken) -> Json:
+    wallet = {
+        "email_address": "payer@example.com",
+        "account_id": "QYR5Z8XDVJNXQ",
+        "permit_multiple_payment_tokens": False,
+        "usage_type": "MERCHANT",
+        "customer_type": "CONSUMER",
+    }
+    return {
+        "id": token.id,
+        "customer": {"id": token.customer},
+        "payment_source": {"paypal": wallet},
+        "links": payment_token_links(token),
+    }
