@@ -20,8 +20,16 @@ ISO_EXPONENT: Final = {
 NO_DECIMALS: Final = frozenset(("HUF", "JPY", "TWD"))
 #: PayPal's own limits, 32 characters and the largest amount of 999999999999999.99.
 _VALUE: Final = re.compile(r"-?[0-9]{1,15}(?:\.([0-9]{1,16}))?\Z")
-#: PayPal's list price, in basis points; the fixed part is left out.
-FEE_BASIS_POINTS: Final = 349
+#: PayPal's list price of a checkout in the United States, in basis points.
+#: Source: https://www.paypal.com/us/business/paypal-business-fees
+FEE_PERCENTAGE: Final = 349
+#: And for each payment, in PayPal's smallest unit of the currency, from the same page.
+FEE_FIXED: Final = {
+    "AUD": 59, "BRL": 290, "CAD": 59, "CHF": 49, "CZK": 900, "DKK": 290, "EUR": 39,
+    "GBP": 39, "HKD": 379, "HUF": 149, "ILS": 160, "JPY": 49, "MXN": 900, "MYR": 200,
+    "NOK": 390, "NZD": 69, "PHP": 2500, "PLN": 189, "SEK": 409, "SGD": 69, "THB": 1500,
+    "TWD": 14, "USD": 49,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,10 @@ class Money:
 
     @property
     def fee(self) -> Money:
-        """What PayPal keeps of a capture."""
-        return Money(self.units * FEE_BASIS_POINTS // 10_000, self.currency)
+        """What PayPal keeps of a capture, rounded half up, at most all of it."""
+        share = (self.units * FEE_PERCENTAGE + 5_000) // 10_000
+        fee = share + FEE_FIXED.get(self.currency, 0)
+        return Money(min(fee, self.units), self.currency)
 
     def less(self, other: Money) -> Money:
         """Return what is left when ``other``, in the same currency, is taken away."""

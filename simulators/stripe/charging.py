@@ -94,9 +94,9 @@ class Charging:
         """Count money as received; the caller writes the ledger."""
         charge.captured, charge.capture_before = True, None
         charge.amount_captured = amount
-        charge.balance_transaction = self._store.settle(
-            intent, "charge", charge.id, amount, fee=processing_fee(amount)
-        ).id
+        fee = processing_fee(amount, intent.currency)
+        line = self._store.settle(intent, "charge", charge.id, amount, fee=fee)
+        charge.balance_transaction = line.id
         intent.status = "succeeded"
         intent.amount_received, intent.amount_capturable = amount, 0
 

@@ -1,22 +1,29 @@
-"""What Stripe keeps, by its list prices in the United States.
+"""What Stripe keeps: a percentage and a fixed part; a refund gives none of it back.
 
-Source: https://stripe.com/pricing
+The percentage is that of cards in the United States, the fixed part that of the country
+of the currency. Source: https://stripe.com/pricing
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Basis points of each payment.
-PAYMENT: Final = 290
+#: Of each payment, in basis points.
+PERCENTAGE: Final = 290
+#: And for each payment, in minor units; other currencies have no fixed part here.
+FIXED: Final = {
+    "usd": 30, "aud": 30, "brl": 39, "cad": 30, "chf": 30, "czk": 650, "dkk": 180,
+    "eur": 25, "gbp": 20, "hkd": 235, "huf": 8500, "mxn": 300, "nok": 200, "nzd": 30,
+    "pln": 100, "ron": 100, "sek": 180, "sgd": 50,
+}  # fmt: skip
 #: For each dispute, in minor units; it is not given back when the dispute is won.
 DISPUTE: Final = {"usd": 1500, "eur": 2000, "gbp": 2000, "jpy": 1300}
 OTHER_DISPUTE: Final = 1500
 
 
-def processing_fee(amount: int) -> int:
-    """Return the fee of a payment of ``amount`` minor units."""
-    return amount * PAYMENT // 10_000
+def processing_fee(amount: int, currency: str) -> int:
+    """Return the fee of a payment of ``amount`` minor units, rounded half up."""
+    return (amount * PERCENTAGE + 5_000) // 10_000 + FIXED.get(currency, 0)
 
 
 def dispute_fee(currency: str) -> int:

@@ -118,6 +118,7 @@ class Refund:
     status: str
     key: str | None
     failure_reason: str | None = None
+    failure_balance_transaction: str | None = None
     balance_transaction: str | None = None
 
 

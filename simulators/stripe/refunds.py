@@ -128,6 +128,13 @@ class Refunds:
         refund.status = "failed"
         refund.failure_reason = "expired_or_canceled_card"
         refund.charge.amount_refunded -= refund.amount
+        refund.failure_balance_transaction = self._store.settle(
+            refund.charge.intent,
+            "refund_failure",
+            refund.id,
+            refund.amount,
+            description="REFUND FAILURE FOR CHARGE",
+        ).id
         self._updated(refund, "refund.failed")
 
     def _settle(self, refund: Refund) -> None:

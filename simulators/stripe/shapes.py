@@ -140,6 +140,7 @@ def show_refund(refund: Refund) -> Json:
     }
     if refund.status == "failed":
         shown["failure_reason"] = refund.failure_reason
+        shown["failure_balance_transaction"] = refund.failure_balance_transaction
     if refund.status == "pending":
         shown["pending_reason"] = "processing"
     return shown

@@ -33,7 +33,7 @@ INTENTS = "/v1/payment_intents"
 CONDITIONAL = {
     # Charges hold their refunds only where they are expanded.
     "charge": {"refunds"},
-    "refund": {"failure_reason", "pending_reason"},
+    "refund": {"failure_balance_transaction", "failure_reason", "pending_reason"},
     "payment_intent": set(),
     "balance_transaction": set(),
     "event": set(),
