@@ -9,6 +9,7 @@ from simulators.stripe.cards import Decline
 from simulators.stripe.customer_shapes import show_method
 from simulators.stripe.customers import Customers
 from simulators.stripe.disputes import Disputes
+from simulators.stripe.errors import invalid
 from simulators.stripe.fees import processing_fee
 from simulators.stripe.objects import Charge, Intent
 from simulators.stripe.shapes import show_charge, show_intent
@@ -19,6 +20,10 @@ from simulators.stripe.store import Store
 AUTHORIZATION: Final = 7 * 86400
 #: Seconds a bank debit takes to settle: four days, as Stripe says for ACH.
 SETTLEMENT: Final = 4 * 86400
+#: Cards that can be captured several times, and how often the rest may stay on hold.
+#: Source: https://docs.stripe.com/payments/multicapture
+MULTICAPTURE_BRANDS: Final = ("amex", "discover", "jcb", "mastercard", "visa")
+MAX_PARTS: Final = 50
 
 
 class Charging:
@@ -41,9 +46,9 @@ class Charging:
         """The issuer says yes: take the money, or put it on hold."""
         charge = self._new_charge(intent)
         if intent.capture_method == "manual":
-            charge.capture_before = charge.created + AUTHORIZATION
-            intent.status = "requires_capture"
-            intent.amount_capturable = intent.amount
+            self._hold(intent, charge, intent.amount)
+            if intent.multicapture and charge.method.brand in MULTICAPTURE_BRANDS:
+                charge.parts = 0
             self._store.move("authorize", intent, intent.id, intent.amount, intent.key)
             self._store.world.clock.schedule(
                 AUTHORIZATION, lambda: self._expire(intent)
@@ -81,24 +86,39 @@ class Charging:
         self._customers.paid(intent, call)
         self._disputes.follow(charge)
 
-    def capture(self, intent: Intent, amount: int, call: Call) -> None:
-        """Take what was on hold; what is left over is released."""
+    def capture(self, intent: Intent, amount: int, final: bool, call: Call) -> None:
+        """Take what was on hold; the rest is released by the final capture."""
         charge = charge_of(intent)
+        left = intent.amount_capturable - amount
         self.collect(intent, charge, amount)
         self._store.move("capture", intent, intent.id, amount, call.key)
+        if left and not final:
+            charge.parts = (charge.parts or 0) + 1
+            self._hold(intent, charge, left)
+            self.tell_charge(charge, "charge.updated", call)
+            self.tell(intent, "payment_intent.amount_capturable_updated", call)
+            return
         self.tell_charge(charge, "charge.captured", call)
         self.tell(intent, "payment_intent.succeeded", call)
         self._disputes.follow(charge)
 
+    def _hold(self, intent: Intent, charge: Charge, amount: int) -> None:
+        """Keep an amount on hold, for as long as its authorization lasts."""
+        charge.captured = False
+        charge.capture_before = charge.created + AUTHORIZATION
+        intent.status = "requires_capture"
+        intent.amount_capturable = amount
+
     def collect(self, intent: Intent, charge: Charge, amount: int) -> None:
         """Count money as received; the caller writes the ledger."""
         charge.captured, charge.capture_before = True, None
-        charge.amount_captured = amount
+        charge.amount_captured += amount
         fee = processing_fee(amount, intent.currency)
         line = self._store.settle(intent, "charge", charge.id, amount, fee=fee)
         charge.balance_transaction = line.id
         intent.status = "succeeded"
-        intent.amount_received, intent.amount_capturable = amount, 0
+        intent.amount_received += amount
+        intent.amount_capturable = 0
 
     def fail(
         self,
@@ -129,19 +149,31 @@ class Charging:
         return details
 
     def _expire(self, intent: Intent) -> None:
-        """An authorization that nobody captured lapses; Stripe cancels the intent."""
+        """An authorization lapses; what nobody captured is released."""
         if intent.status == "requires_capture":
-            self.close(intent, "automatic")
-            self.tell_charge(charge_of(intent), "charge.expired", None)
-            self.tell(intent, "payment_intent.canceled", None)
+            if not intent.amount_received:
+                self.tell_charge(charge_of(intent), "charge.expired", None)
+            self.close(intent, "automatic", None)
 
-    def close(self, intent: Intent, reason: str | None) -> None:
-        """Cancel an intent; what was held is released."""
+    def close(self, intent: Intent, reason: str | None, call: Call | None) -> None:
+        """Cancel an intent; what was held is released.
+
+        One that was captured in part has succeeded with that part.
+        """
+        if intent.amount_received:
+            charge = charge_of(intent)
+            charge.captured, charge.capture_before = True, None
+            intent.status, intent.amount_capturable = "succeeded", 0
+            self.tell_charge(charge, "charge.captured", call)
+            self.tell(intent, "payment_intent.succeeded", call)
+            self._disputes.follow(charge)
+            return
         intent.status = "canceled"
         intent.canceled_at = self._store.now()
         intent.cancellation_reason = reason
         intent.amount_capturable = 0
         intent.next_action = None
+        self.tell(intent, "payment_intent.canceled", call)
 
     def _new_charge(self, intent: Intent) -> Charge:
         method_id = intent.payment_method or ""
@@ -175,3 +207,19 @@ def charge_of(intent: Intent) -> Charge:
     if intent.charge is None:
         raise LookupError(f"{intent.id} has no charge")
     return intent.charge
+
+
+def check_parts(charge: Charge) -> None:
+    """Raise ``Refused`` where the rest cannot stay on hold after a capture."""
+    if charge.parts is None:
+        raise invalid(
+            "This PaymentIntent does not support multiple captures: `final_capture` "
+            "can be false only where multicapture is available for its payment method.",
+            "final_capture",
+        )
+    if charge.parts >= MAX_PARTS:
+        raise invalid(
+            f"A PaymentIntent can be captured {MAX_PARTS} times before its final "
+            f"capture.",
+            "final_capture",
+        )

@@ -6,7 +6,7 @@ from typing import Final
 
 from simulators.calls import Answer, Call, Json, Refused, new_id
 from simulators.stripe.cards import AUTHENTICATION_REQUIRED, Decline
-from simulators.stripe.charging import Charging
+from simulators.stripe.charging import Charging, charge_of, check_parts
 from simulators.stripe.customers import check_usable
 from simulators.stripe.errors import answer, error, invalid
 from simulators.stripe.objects import Intent, PaymentMethod
@@ -17,6 +17,7 @@ from simulators.stripe.params import (
     IntentParams,
     amount_of,
     check_known,
+    flag,
     metadata_of,
     read_intent,
 )
@@ -74,6 +75,7 @@ class Intents:
             status="requires_confirmation" if method else "requires_payment_method",
             method_types=params.types or ["card", "us_bank_account"],
             automatic=params.automatic,
+            multicapture=params.multicapture,
             **params.fields,
         )
         intents.append(intent)
@@ -100,6 +102,7 @@ class Intents:
         self._check_confirmable(method, params)
         intent.payment_method = method.id if method else None
         intent.setup_future_usage = params.future or intent.setup_future_usage
+        intent.multicapture = params.multicapture or intent.multicapture
         return self._confirm(intent, params, call)
 
     def authenticate(self, intent: Intent, succeeded: bool) -> None:
@@ -122,9 +125,14 @@ class Intents:
         self._charging.tell(intent, "payment_intent.payment_failed", None)
 
     def capture(self, call: Call) -> Answer:
-        """``POST /v1/payment_intents/{id}/capture``; what is left over is released."""
+        """``POST /v1/payment_intents/{id}/capture``; what is left over is released.
+
+        With ``final_capture=false``, where the card allows several captures, it stays
+        on hold.
+        """
         intent = self._store.intent(call.account, call.ids["id"])
         check_known(call.body, CAPTURE)
+        final = flag(call.body, "final_capture", True)
         self._expect(intent, ("requires_capture",), "capture")
         amount = amount_of(call.body, "amount_to_capture", intent.amount_capturable)
         if amount > intent.amount_capturable:
@@ -134,8 +142,10 @@ class Intents:
                 "amount_to_capture",
                 code="amount_too_large",
             )
+        if not final:
+            check_parts(charge_of(intent))
         intent.metadata = {**intent.metadata, **metadata_of(call.body)}
-        self._charging.capture(intent, amount, call)
+        self._charging.capture(intent, amount, final, call)
         return answer(call, show_intent(intent))
 
     def cancel(self, call: Call) -> Answer:
@@ -153,8 +163,7 @@ class Intents:
         if intent.status == "requires_capture":
             held = intent.amount_capturable
             self._store.move("void", intent, intent.id, held, call.key)
-        self._charging.close(intent, reason)
-        self._charging.tell(intent, "payment_intent.canceled", call)
+        self._charging.close(intent, reason, call)
         return answer(call, show_intent(intent))
 
     def _confirm(self, intent: Intent, params: IntentParams, call: Call) -> Answer:

@@ -67,6 +67,8 @@ class Intent:
     receipt_email: str | None = None
     return_url: str | None = None
     setup_future_usage: str | None = None
+    #: Whether several captures were asked for.
+    multicapture: bool = False
     shipping: Json | None = None
     statement_descriptor: str | None = None
     statement_descriptor_suffix: str | None = None
@@ -94,6 +96,8 @@ class Charge:
     method: TestMethod
     status: str = "succeeded"
     captured: bool = False
+    #: Captures that left the rest on hold; None where the card allows none.
+    parts: int | None = None
     amount_captured: int = 0
     amount_refunded: int = 0
     decline: Decline | None = None

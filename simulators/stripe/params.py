@@ -64,6 +64,8 @@ class IntentParams:
     method: str | None
     off_session: bool
     return_url: str | None
+    #: Whether an authorization should allow several captures, where the card can.
+    multicapture: bool
     #: What the method is saved for: on_session, off_session, or None.
     future: str | None
     types: list[str]
@@ -82,6 +84,7 @@ def read_intent(body: Json, known: frozenset[str]) -> IntentParams:
         method=text(body, "payment_method", 5000),
         off_session=flag(body, "off_session") or flag(body, "error_on_requires_action"),
         return_url=text(body, "return_url", 5000),
+        multicapture=_multicapture(body),
         future=_future(body),
         types=types,
         automatic=_automatic(body) if known is CREATE and not types else None,
@@ -162,9 +165,9 @@ def text(body: Json, name: str, most: int) -> str | None:
     return value
 
 
-def flag(body: Json, name: str) -> bool:
-    """Return a boolean, false where it is missing. Raises ``Refused``."""
-    value = body.get(name, "false")
+def flag(body: Json, name: str, default: bool = False) -> bool:
+    """Return a boolean, ``default`` where it is missing. Raises ``Refused``."""
+    value = body.get(name, "true" if default else "false")
     if value not in ("true", "false"):
         raise invalid(f"Invalid boolean: {value}", name)
     return bool(value == "true")
@@ -189,6 +192,18 @@ def metadata_of(body: Json) -> dict[str, str]:
                 f"metadata[{key}]",
             )
     return value
+
+
+def _multicapture(body: Json) -> bool:
+    options = body.get("payment_method_options")
+    card = options.get("card") if isinstance(options, dict) else None
+    value = card.get("request_multicapture") if isinstance(card, dict) else None
+    if value not in (None, "if_available", "never"):
+        raise invalid(
+            "Invalid request_multicapture: must be one of if_available or never",
+            "payment_method_options[card][request_multicapture]",
+        )
+    return bool(value == "if_available")
 
 
 def _future(body: Json) -> str | None:

@@ -72,7 +72,7 @@ class Refunds:
             charge = self._store.charge(call.account, charge_id, "charge")
         elif intent_id is not None:
             intent = self._store.intent(call.account, intent_id, "payment_intent")
-            if intent.charge is None or not intent.charge.captured:
+            if intent.charge is None or not intent.charge.amount_captured:
                 raise invalid(
                     f"This PaymentIntent ({intent.id}) does not have a successful "
                     f"charge to refund.",
@@ -85,7 +85,7 @@ class Refunds:
                 "payment_intent or charge.",
                 code="parameter_missing",
             )
-        if not charge.captured:
+        if not charge.amount_captured:
             raise invalid(f"Charge {charge.id} has not been captured.", "charge")
         return charge
 

@@ -43,7 +43,7 @@ def show_intent(intent: Intent) -> Json:
         "on_behalf_of": None,
         "payment_method": intent.payment_method,
         "payment_method_configuration_details": None,
-        "payment_method_options": {},
+        "payment_method_options": _options(intent),
         "payment_method_types": intent.method_types,
         "processing": (
             {"type": "us_bank_account"}
@@ -177,6 +177,12 @@ def show_balance_transaction(line: BalanceTransaction) -> Json:
     }
 
 
+def _options(intent: Intent) -> Json:
+    if not intent.multicapture:
+        return {}
+    return {"card": {"request_multicapture": "if_available"}}
+
+
 def _outcome(charge: Charge) -> Json | None:
     decline = charge.decline
     if charge.status == "pending":
@@ -225,7 +231,9 @@ def _method_details(charge: Charge) -> Json:
         "installments": None,
         "last4": method.last4,
         "mandate": None,
-        "multicapture": {"status": "unavailable"},
+        "multicapture": {
+            "status": "unavailable" if charge.parts is None else "available"
+        },
         "network": method.brand,
         "network_token": {"used": False},
         "network_transaction_id": None,
