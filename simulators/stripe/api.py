@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import time
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -29,7 +30,7 @@ from simulators.stripe.intents import Intents
 from simulators.stripe.lists import Reader
 from simulators.stripe.pages import AuthenticationPage
 from simulators.stripe.refunds import Refunds
-from simulators.stripe.store import Store
+from simulators.stripe.store import Store, connected_account
 
 #: Signs webhooks where no other secret is given.
 DEFAULT_SECRET: Final = "whsec_simulator"
@@ -37,6 +38,9 @@ DEFAULT_SECRET: Final = "whsec_simulator"
 KEY_WINDOW: Final = 86400.0
 #: Characters of a key.
 MAX_KEY: Final = 255
+#: What a connected account is called, and how the names begin that no key may use.
+_CONNECTED: Final = re.compile(r"acct_[A-Za-z0-9_]{1,64}\Z")
+NOT_CONNECTED: Final = "acct_missing"
 
 
 def sign(secret: str, event_id: str, body: bytes, base: str) -> Mapping[str, str]:
@@ -60,7 +64,6 @@ class Stripe:
         intents = Intents(store, Charging(store, customers, desk))
         refunds, reader = Refunds(store), Reader(store)
         self._pages = [*AuthenticationPage(store, intents).pages, *disputes.pages(desk)]
-        self._accounts: dict[str, str] = {}
         self._reader = reader
         save = partial(Route, "POST", window=KEY_WINDOW)
         post = partial(save, moves_money=True)
@@ -218,7 +221,7 @@ class Stripe:
         return answer(call, shown)
 
     def _account(self, headers: Mapping[str, str]) -> str:
-        """Return the account that a key speaks for, or the one that it names."""
+        """Return the account of a key, or the connected one that the call names."""
         key = _secret_key(headers.get("Authorization", ""))
         if not key:
             raise Refused(
@@ -231,14 +234,21 @@ class Stripe:
         if not key.startswith("sk_test_") or len(key) == len("sk_test_"):
             shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
             raise Refused(error(401, f"Invalid API Key provided: {shown}"))
-        named = headers.get("Stripe-Account")
-        if named:
-            return named[:100]
-        account = self._accounts.get(key)
-        if account is None:
-            digest = hashlib.sha256(key.encode()).hexdigest()
-            account = self._accounts[key] = f"acct_{digest[:16]}"
-        return account
+        platform = f"acct_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        connected = headers.get("Stripe-Account")
+        if connected is None:
+            return platform
+        if not _CONNECTED.match(connected) or connected.startswith(NOT_CONNECTED):
+            raise Refused(
+                error(
+                    403,
+                    f"The provided key does not have access to account "
+                    f"'{connected[:100]}' (or that account does not exist). "
+                    f"Application access may have been revoked.",
+                    code="account_invalid",
+                )
+            )
+        return connected_account(platform, connected)
 
 
 def _secret_key(authorization: str) -> str:

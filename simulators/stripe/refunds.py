@@ -148,14 +148,8 @@ class Refunds:
 
     def _move(self, refund: Refund) -> None:
         intent = refund.charge.intent
-        self._store.world.ledger.record(
-            "refund",
-            id=refund.id,
-            amount=refund.amount,
-            currency=intent.currency,
-            key=refund.key,
-            account=intent.account,
-            metadata=refund.metadata,
+        self._store.move(
+            "refund", intent, refund.id, refund.amount, refund.key, refund.metadata
         )
 
     def _updated(self, refund: Refund, type: str) -> None:

@@ -28,6 +28,20 @@ MAX_EVENTS: Final = 10_000
 MAX_METHODS: Final = 2_000_000
 
 
+#: Accounts with objects, far more than any test has; past it none is opened.
+MAX_ACCOUNTS: Final = 100_000
+
+
+def connected_account(platform: str, name: str) -> str:
+    """Return what an account that is connected to a platform is kept under."""
+    return f"{platform}/{name}"
+
+
+def name_of(account: str) -> str:
+    """Return Stripe's name of an account, connected or not."""
+    return account.rpartition("/")[2]
+
+
 @dataclass(slots=True)
 class Account:
     """One merchant's objects, each list in order of creation."""
@@ -62,6 +76,8 @@ class Store:
         """Return an account's objects; an account exists once it is named."""
         known = self.accounts.get(name)
         if known is None:
+            if len(self.accounts) >= MAX_ACCOUNTS:
+                raise Refused(error(500, "The simulator is full.", type="api_error"))
             known = self.accounts[name] = Account()
         return known
 
@@ -126,17 +142,23 @@ class Store:
         return made
 
     def move(
-        self, kind: Kind, intent: Intent, id: str, amount: int, key: str | None
+        self,
+        kind: Kind,
+        intent: Intent,
+        id: str,
+        amount: int,
+        key: str | None,
+        metadata: dict[str, str] | None = None,
     ) -> None:
-        """Write a movement of money to the ledger."""
+        """Write a movement of money to the ledger; metadata is the intent's, or its own."""
         self.world.ledger.record(
             kind,
             id=id,
             amount=amount,
             currency=intent.currency,
             key=key,
-            account=intent.account,
-            metadata=intent.metadata,
+            account=name_of(intent.account),
+            metadata=intent.metadata if metadata is None else metadata,
         )
 
     def settle(
@@ -188,6 +210,8 @@ class Store:
             },
             "type": type,
         }
+        if name_of(account) != account:
+            event["account"] = name_of(account)
         self.account(account).events.append(event)
         if targets:
             self.world.webhooks.publish(event["id"], type, to_json(event))

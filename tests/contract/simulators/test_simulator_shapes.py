@@ -36,7 +36,8 @@ CONDITIONAL = {
     "refund": {"failure_balance_transaction", "failure_reason", "pending_reason"},
     "payment_intent": set(),
     "balance_transaction": set(),
-    "event": set(),
+    # Only events of connected accounts name theirs.
+    "event": {"account"},
     "dispute": set(),
     "customer": set(),
     "payment_method": set(),
