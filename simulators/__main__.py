@@ -82,20 +82,21 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 def _provider(name: str, secret: str | None) -> Provider:
     if name == "stripe":
-        return stripe.Stripe(_world(stripe.sign, secret or stripe.DEFAULT_SECRET))
+        secret = secret or stripe.DEFAULT_SECRET
+        return stripe.Stripe(_world(stripe.sign, secret, rolls=True))
     signer = signing.Signer()
     world = _world(signer.sign, secret or signing.DEFAULT_WEBHOOK_ID)
     return paypal.PayPal(world, signer)
 
 
-def _world(sign: Sign, secret: str) -> World:
+def _world(sign: Sign, secret: str, rolls: bool = False) -> World:
     clock, faults = Clock(), Faults()
     return World(
         clock=clock,
         ledger=Ledger(clock),
         faults=faults,
         keys=IdempotencyKeys(clock),
-        webhooks=Webhooks(sign, secret, faults),
+        webhooks=Webhooks(sign, secret, faults, rolls),
     )
 
 

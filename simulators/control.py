@@ -95,10 +95,20 @@ def install(server: Server) -> None:
     async def add_target(request: web.Request) -> web.Response:
         try:
             raw = json_object(await request.read())
-            target = world.webhooks.register(raw.get("url"), raw.get("secret"))
+            target = world.webhooks.register(
+                raw.get("url"), raw.get("secret"), raw.get("old_secret")
+            )
         except ValueError as bad:
             return _bad(str(bad))
-        return _json({"url": target.url, "secret": target.secret}, 201)
+        return _json({"url": target.url, "secret": target.secrets[0]}, 201)
+
+    async def resend(request: web.Request) -> web.Response:
+        try:
+            raw = json_object(await request.read())
+            sent = world.webhooks.resend(raw.get("event_id"))
+        except ValueError as bad:
+            return _bad(str(bad))
+        return _json({"targets": sent}, 202)
 
     async def list_webhooks(request: web.Request) -> web.Response:
         targets = [{"url": target.url} for target in world.webhooks.targets]
@@ -116,6 +126,7 @@ def install(server: Server) -> None:
     router.add_get("/_rate_limit", read_limit)
     router.add_post("/_webhooks", add_target)
     router.add_get("/_webhooks", list_webhooks)
+    router.add_post("/_webhooks/resend", resend)
 
 
 class _Movements(Collector):

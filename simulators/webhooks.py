@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from simulators.calls import Json
+from simulators.calls import Json, to_json
 from simulators.faults import Fault, Faults
 
 #: Targets at once; the providers allow 16 and 10.
@@ -30,8 +30,11 @@ FIRST_WAIT: Final = 0.25
 #: Seconds a receiver has to answer.
 TIMEOUT: Final = 10.0
 
-#: Makes the headers for a body: ``sign(secret, event id, body, base URL)``.
-Sign = Callable[[str, str, bytes, str], Mapping[str, str]]
+#: Events kept to be sent again, some 50 MB; the oldest are forgotten.
+MAX_KEPT: Final = 10_000
+
+#: Makes the headers for a body: ``sign(secrets, event id, body, base URL)``.
+Sign = Callable[[tuple[str, ...], str, bytes, str], Mapping[str, str]]
 
 
 class BadTarget(ValueError):
@@ -40,10 +43,13 @@ class BadTarget(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where webhooks go, and the secret (PayPal: the webhook id) they are signed by."""
+    """Where webhooks go, and the secrets (PayPal: the webhook id) they are signed by.
+
+    There are two secrets while one is rolled: the new one, and the old one.
+    """
 
     url: str
-    secret: str
+    secrets: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -75,12 +81,18 @@ class Delivery:
 class Webhooks:
     """The targets, the queue of deliveries and the tasks that send them."""
 
-    def __init__(self, sign: Sign, default_secret: str, faults: Faults) -> None:
+    def __init__(
+        self, sign: Sign, default_secret: str, faults: Faults, rolls: bool = False
+    ) -> None:
+        """``rolls``: whether a target may have an old secret beside the new one."""
         self._sign = sign
         self.default_secret = default_secret
+        self._rolls = rolls
         self._base = ""
         self._faults = faults
         self.targets: list[Target] = []
+        #: Type and content of the latest events, by id.
+        self._kept: OrderedDict[str, tuple[str, Json]] = OrderedDict()
         self._deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
         #: Each entry is sent in turn; different entries may overtake each other.
         self._queue: asyncio.Queue[tuple[Delivery, ...]] = asyncio.Queue(MAX_QUEUED)
@@ -88,26 +100,45 @@ class Webhooks:
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    def register(self, url: object, secret: object = None) -> Target:
+    def register(
+        self, url: object, secret: object = None, old_secret: object = None
+    ) -> Target:
         """Add a target, or replace the one with the same URL.
 
-        Raises ``BadTarget`` for a URL that is not http(s) or a target too many.
+        Raises ``BadTarget`` for a URL that is not http(s), a target too many, or an old
+        secret where the provider has none.
         """
         if not isinstance(url, str) or not _is_http(url):
             raise BadTarget("url must be an absolute http or https URL")
-        if secret is not None and (not isinstance(secret, str) or not secret):
-            raise BadTarget("secret must be a string that is not empty")
-        target = Target(url, secret or self.default_secret)
+        secrets = [secret or self.default_secret]
+        if old_secret is not None:
+            if not self._rolls:
+                raise BadTarget("this provider signs by one secret: no old_secret")
+            secrets.append(old_secret)
+        if not all(isinstance(each, str) and each for each in secrets):
+            raise BadTarget("a secret must be a string that is not empty")
+        target = Target(url, tuple(map(str, secrets)))
         self.targets = [known for known in self.targets if known.url != url]
         if len(self.targets) >= MAX_TARGETS:
             raise BadTarget(f"{MAX_TARGETS} targets are registered already")
         self.targets.append(target)
         return target
 
-    def publish(self, event_id: str, event_type: str, body: bytes) -> None:
-        """Send one event to every target."""
-        for target in self.targets:
-            self._dispatch(Delivery(event_id, event_type, target, body))
+    def publish(self, event_id: str, event_type: str, event: Json) -> None:
+        """Send one event to every target, and keep it so that it can be sent again."""
+        self._kept[event_id] = event_type, event
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        self._send_to_all(event_id)
+
+    def resend(self, event_id: object) -> int:
+        """Send a kept event again and return to how many targets it goes.
+
+        Raises ``ValueError`` for one that is not kept.
+        """
+        if not isinstance(event_id, str) or event_id not in self._kept:
+            raise ValueError("event_id must name an event that is kept")
+        return self._send_to_all(event_id)
 
     def listed(self) -> list[Json]:
         """Return the latest deliveries, oldest first."""
@@ -130,6 +161,13 @@ class Webhooks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
+
+    def _send_to_all(self, event_id: str) -> int:
+        event_type, event = self._kept[event_id]
+        body = to_json(event) if self.targets else b""
+        for target in self.targets:
+            self._dispatch(Delivery(event_id, event_type, target, body))
+        return len(self.targets)
 
     def _dispatch(self, delivery: Delivery) -> None:
         self._deliveries.append(delivery)
@@ -192,7 +230,7 @@ class Webhooks:
         target = delivery.target
         headers = {
             "Content-Type": "application/json",
-            **self._sign(target.secret, delivery.event_id, delivery.body, self._base),
+            **self._sign(target.secrets, delivery.event_id, delivery.body, self._base),
         }
         try:
             async with session.post(

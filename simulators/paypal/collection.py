@@ -9,7 +9,12 @@ from simulators.paypal.errors import error, unprocessable
 from simulators.paypal.money import Money
 from simulators.paypal.objects import Authorization, Capture, Order, Unit
 from simulators.paypal.payment_tokens import PaymentTokens
-from simulators.paypal.shapes import payer_link, show_authorization, show_capture
+from simulators.paypal.shapes import (
+    authorization_in_full,
+    capture_in_full,
+    payer_link,
+    show_order,
+)
 from simulators.paypal.store import Store, new_paypal_id
 from simulators.paypal.vault import Outcome
 
@@ -105,9 +110,9 @@ class Collection:
             store.world.clock.schedule(
                 REVIEW, lambda: self._end_capture_review(capture)
             )
-            store.tell("PAYMENT.CAPTURE.PENDING", "capture", show_capture(capture))
+            store.tell("PAYMENT.CAPTURE.PENDING", "capture", capture_in_full(capture))
         else:
-            store.tell("PAYMENT.CAPTURE.DECLINED", "capture", show_capture(capture))
+            store.tell("PAYMENT.CAPTURE.DECLINED", "capture", capture_in_full(capture))
 
     def _take(self, capture: Capture) -> None:
         store, authorization = self._store, capture.authorization
@@ -121,7 +126,7 @@ class Collection:
             capture.custom_id,
             capture.invoice_id,
         )
-        store.tell("PAYMENT.CAPTURE.COMPLETED", "capture", show_capture(capture))
+        store.tell("PAYMENT.CAPTURE.COMPLETED", "capture", capture_in_full(capture))
 
     def _hold(self, authorization: Authorization) -> None:
         store, unit = self._store, authorization.unit
@@ -138,26 +143,41 @@ class Collection:
         store.tell(
             "PAYMENT.AUTHORIZATION.CREATED",
             "authorization",
-            show_authorization(authorization),
+            authorization_in_full(authorization),
         )
 
     def _end_capture_review(self, capture: Capture) -> None:
-        capture.status, capture.updated = "COMPLETED", self._store.now()
+        capture.updated = self._store.now()
+        outcome = capture.order.outcome
+        if outcome is not None and outcome.denied:
+            capture.status = "DECLINED"
+            shown = capture_in_full(capture)
+            self._store.tell("PAYMENT.CAPTURE.DENIED", "capture", shown)
+            return
+        capture.status = "COMPLETED"
         self._take(capture)
 
     def _end_authorization_review(self, authorization: Authorization) -> None:
-        if authorization.status == "PENDING":
-            authorization.status, authorization.updated = "CREATED", self._store.now()
-            self._hold(authorization)
+        if authorization.status != "PENDING":
+            return
+        authorization.updated = self._store.now()
+        outcome = authorization.order.outcome
+        if outcome is not None and outcome.denied:
+            authorization.status = "DENIED"
+            return
+        authorization.status = "CREATED"
+        self._hold(authorization)
 
     def _expire(self, authorization: Authorization) -> None:
         """What nobody captured is let go: PayPal voids it, and says so."""
         if authorization.status in ("CREATED", "PARTIALLY_CAPTURED"):
             authorization.status = "VOIDED"
             authorization.updated = authorization.expires
-            shown = show_authorization(authorization)
+            shown = authorization_in_full(authorization)
             self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
 
     def _complete(self, order: Order) -> None:
         order.status, order.updated = "COMPLETED", self._store.now()
+        shown = show_order(order, full=True)
+        self._store.tell("CHECKOUT.ORDER.COMPLETED", "checkout-order", shown)
         self._tokens.save(order)

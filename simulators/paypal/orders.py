@@ -11,7 +11,7 @@ from simulators.paypal.errors import bad_field, error, not_found, unprocessable
 from simulators.paypal.money import read_money
 from simulators.paypal.objects import Order, Unit
 from simulators.paypal.payment_tokens import PaymentTokens
-from simulators.paypal.shapes import show_order
+from simulators.paypal.shapes import show_order, show_reversed_approval
 from simulators.paypal.store import Store, answer, new_paypal_id, wants_all
 from simulators.paypal.vault import Outcome
 
@@ -124,6 +124,13 @@ class Orders:
         self._store.tell(
             "CHECKOUT.ORDER.APPROVED", "checkout-order", show_order(order, full=True)
         )
+        self._store.world.clock.schedule(APPROVAL, lambda: self._reverse(order, now))
+
+    def _reverse(self, order: Order, approved: float) -> None:
+        """Nobody carried out what was approved at that time: PayPal takes it back."""
+        if order.status == "APPROVED" and order.approved == approved:
+            shown = show_reversed_approval(order)
+            self._store.tell("CHECKOUT.PAYMENT-APPROVAL.REVERSED", None, shown)
 
     def expired(self, order: Order) -> bool:
         """Whether the order can no longer be approved or carried out."""

@@ -10,7 +10,13 @@ from simulators.paypal.collection import Collection
 from simulators.paypal.errors import bad_field, unprocessable
 from simulators.paypal.money import Money, read_money
 from simulators.paypal.objects import Authorization, Capture, Refund
-from simulators.paypal.shapes import show_authorization, show_capture, show_refund
+from simulators.paypal.shapes import (
+    authorization_in_full,
+    capture_in_full,
+    show_authorization,
+    show_capture,
+    show_refund,
+)
 from simulators.paypal.store import Store, answer, new_paypal_id, wants_all
 
 #: Percent of an authorization that its captures may reach together.
@@ -36,12 +42,12 @@ class Payments:
     def get_authorization(self, call: Call) -> Answer:
         """``GET /v2/payments/authorizations/{id}``."""
         authorization = self._store.authorization(call)
-        return answer(_with_context(authorization, show_authorization(authorization)))
+        return answer(authorization_in_full(authorization))
 
     def get_capture(self, call: Call) -> Answer:
         """``GET /v2/payments/captures/{id}``."""
         capture = self._store.capture(call)
-        return answer(_with_context(capture, show_capture(capture)))
+        return answer(capture_in_full(capture))
 
     def get_refund(self, call: Call) -> Answer:
         """``GET /v2/payments/refunds/{id}``."""
@@ -108,10 +114,10 @@ class Payments:
                 unit.custom_id,
                 unit.invoice_id,
             )
-        shown = show_authorization(authorization)
+        shown = authorization_in_full(authorization)
         self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
         if wants_all(call):
-            return answer(shown)
+            return answer(show_authorization(authorization))
         return Answer(204, headers=answer({}).headers)
 
     def reauthorize(self, call: Call) -> Answer:
@@ -131,6 +137,8 @@ class Payments:
         self._store.move(
             "void", old.id, old.order, old.money, call.key, unit.custom_id, None
         )
+        shown = authorization_in_full(old)
+        self._store.tell("PAYMENT.AUTHORIZATION.VOIDED", "authorization", shown)
         new = self._collection.add_authorization(
             old.order, unit, "CREATED", call.key, money
         )
@@ -260,12 +268,3 @@ def _texts(body: Json) -> dict[str, str | None]:
             raise bad_field("INVALID_STRING_LENGTH", f"/{name}", value[:200])
         texts[name] = value
     return texts
-
-
-def _with_context(payment: Authorization | Capture, shown: Json) -> Json:
-    """Add what only a read shows: the related objects and the payee."""
-    related = {"order_id": payment.order.id}
-    if isinstance(payment, Capture) and payment.authorization is not None:
-        related["authorization_id"] = payment.authorization.id
-    payee = {"email_address": "merchant@example.com", "merchant_id": "SJMLTRMRCHNTA"}
-    return {**shown, "supplementary_data": {"related_ids": related}, "payee": payee}

@@ -147,6 +147,43 @@ def show_refund(refund: Refund, full: bool = True) -> Json:
     return shown
 
 
+def authorization_in_full(authorization: Authorization) -> Json:
+    """Return what a read and an event show: the related objects and the payee too."""
+    related = {"order_id": authorization.order.id}
+    return {**show_authorization(authorization), **_context(related)}
+
+
+def capture_in_full(capture: Capture) -> Json:
+    """Return what a read and an event show: the related objects and the payee too."""
+    related = {"order_id": capture.order.id}
+    if capture.authorization is not None:
+        related["authorization_id"] = capture.authorization.id
+    return {**show_capture(capture), **_context(related)}
+
+
+def _context(related: Json) -> Json:
+    payee = {"email_address": "merchant@example.com", "merchant_id": "SJMLTRMRCHNTA"}
+    return {"supplementary_data": {"related_ids": related}, "payee": payee}
+
+
+def show_reversed_approval(order: Order) -> Json:
+    """Return what an event says of an approved order that was not carried out.
+
+    Source: https://developer.paypal.com/payment-methods/uncaptured-payments
+    """
+    units = [
+        {
+            "reference_id": unit.reference_id,
+            **_references(unit.custom_id, unit.invoice_id),
+        }
+        for unit in order.units
+    ]
+    shown: Json = {"order_id": order.id, "purchase_units": units}
+    if order.source is not None:
+        shown["payment_source"] = {order.source: _source(order)}
+    return shown
+
+
 def payment_token_links(token: PaymentToken) -> list[Json]:
     """Return what can be done with a saved wallet."""
     url = f"{token.base}/v3/vault/payment-tokens/{token.id}"

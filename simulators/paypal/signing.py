@@ -57,16 +57,16 @@ class Signer:
         self.path = f"/v1/notifications/certs/CERT-{leaf.serial_number % 2**32:08x}"
 
     def sign(
-        self, webhook_id: str, event_id: str, body: bytes, base: str
+        self, webhook_ids: tuple[str, ...], event_id: str, body: bytes, base: str
     ) -> Mapping[str, str]:
-        """Return PayPal's five headers for a body.
+        """Return PayPal's five headers for a body; there is one webhook id.
 
         The time in them is real, not the simulator's: receivers compare it with
         their own.
         """
         transmission = str(uuid.uuid4())
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        message = _message(transmission, at, webhook_id, body)
+        message = _message(transmission, at, webhook_ids[0], body)
         signature = self._key.sign(message, padding.PKCS1v15(), hashes.SHA256())
         return {
             "PAYPAL-TRANSMISSION-ID": transmission,

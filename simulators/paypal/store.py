@@ -136,23 +136,22 @@ class Store:
             metadata={"custom_id": custom_id, "invoice_id": invoice_id},
         )
 
-    def tell(self, type: str, resource_type: str, resource: Json) -> None:
-        """Send an event to the webhook targets."""
-        if not self.world.webhooks.targets:
-            return
+    def tell(self, type: str, resource_type: str | None, resource: Json) -> None:
+        """Send an event to the webhook targets; not all name their type of resource."""
         event: Json = {
             "id": new_id("WH-", 17, ALPHABET) + new_id("-", 17, ALPHABET),
             "event_version": "1.0",
             "create_time": rfc3339(self.now()),
-            "resource_type": resource_type,
             "event_type": type,
             "summary": f"{type.replace('.', ' ').capitalize()}.",
             "resource": resource,
             "links": [],
         }
+        if resource_type is not None:
+            event["resource_type"] = resource_type
         if resource_type in RESOURCE_VERSIONS:
             event["resource_version"] = RESOURCE_VERSIONS[resource_type]
-        self.world.webhooks.publish(str(event["id"]), type, to_json(event))
+        self.world.webhooks.publish(str(event["id"]), type, event)
 
 
 def new_paypal_id() -> str:

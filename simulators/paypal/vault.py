@@ -14,6 +14,8 @@ class Outcome:
     issue: str | None = None
     #: Status the capture or authorization gets: COMPLETED stands for success.
     status: str = "COMPLETED"
+    #: Whether the review of a PENDING one ends with a no.
+    denied: bool = False
     #: instant; pending: completes later; failing: pending and fails later;
     #: refused: 422 REFUND_FAILED_INSUFFICIENT_FUNDS.
     refund: str = "instant"
@@ -27,6 +29,7 @@ _OUTCOMES: Final = {
     "vault_payee_restricted": Outcome("PAYEE_ACCOUNT_RESTRICTED"),
     "vault_compliance": Outcome("COMPLIANCE_VIOLATION"),
     "vault_pending": Outcome(status="PENDING"),
+    "vault_pending_denied": Outcome(status="PENDING", denied=True),
     "vault_capture_declined": Outcome(status="DECLINED"),
     "vault_refund_pending": Outcome(refund="pending"),
     "vault_refund_failed": Outcome(refund="failing"),

@@ -43,14 +43,18 @@ _CONNECTED: Final = re.compile(r"acct_[A-Za-z0-9_]{1,64}\Z")
 NOT_CONNECTED: Final = "acct_missing"
 
 
-def sign(secret: str, event_id: str, body: bytes, base: str) -> Mapping[str, str]:
-    """Return the ``Stripe-Signature`` header for a body.
+def sign(
+    secrets: tuple[str, ...], event_id: str, body: bytes, base: str
+) -> Mapping[str, str]:
+    """Return the ``Stripe-Signature`` header for a body: one ``v1`` for each secret.
 
     The time in it is real, not the simulator's: receivers compare it with their own.
     """
     at = str(int(time.time()))
-    signed = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256)
-    return {"Stripe-Signature": f"t={at},v1={signed.hexdigest()}"}
+    message = f"{at}.".encode() + body
+    signed = [hmac.new(s.encode(), message, hashlib.sha256) for s in secrets]
+    signatures = ",".join(f"v1={each.hexdigest()}" for each in signed)
+    return {"Stripe-Signature": f"t={at},{signatures}"}
 
 
 class Stripe:

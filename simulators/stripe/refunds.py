@@ -122,7 +122,7 @@ class Refunds:
         refund.status = "succeeded"
         self._settle(refund)
         self._move(refund)
-        self._updated(refund, "refund.updated")
+        self._tell(refund, "refund.updated", "charge.refund.updated")
 
     def _fail(self, refund: Refund) -> None:
         refund.status = "failed"
@@ -135,7 +135,7 @@ class Refunds:
             refund.amount,
             description="REFUND FAILURE FOR CHARGE",
         ).id
-        self._updated(refund, "refund.failed")
+        self._tell(refund, "refund.updated", "charge.refund.updated", "refund.failed")
 
     def _settle(self, refund: Refund) -> None:
         refund.balance_transaction = self._store.settle(
@@ -152,7 +152,7 @@ class Refunds:
             "refund", intent, refund.id, refund.amount, refund.key, refund.metadata
         )
 
-    def _updated(self, refund: Refund, type: str) -> None:
+    def _tell(self, refund: Refund, *types: str) -> None:
         account = refund.charge.intent.account
-        self._store.tell(account, type, show_refund(refund), None)
-        self._store.tell(account, "charge.refund.updated", show_refund(refund), None)
+        for type in types:
+            self._store.tell(account, type, show_refund(refund), None)

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulators.calls import Call, Json, Refused, new_id, to_json
+from simulators.calls import Call, Json, Refused, new_id
 from simulators.ledger import Kind
 from simulators.provider import World
 from simulators.stripe.cards import METHODS
@@ -150,7 +150,7 @@ class Store:
         key: str | None,
         metadata: dict[str, str] | None = None,
     ) -> None:
-        """Write a movement of money to the ledger; metadata is the intent's, or its own."""
+        """Write a movement of money to the ledger (metadata: the intent's)."""
         self.world.ledger.record(
             kind,
             id=id,
@@ -195,7 +195,6 @@ class Store:
 
         ``call`` is the request that caused it; None where time did.
         """
-        targets = self.world.webhooks.targets
         event: Json = {
             "id": new_id("evt_3", 23),
             "object": "event",
@@ -203,7 +202,7 @@ class Store:
             "created": self.now(),
             "data": {"object": snapshot},
             "livemode": False,
-            "pending_webhooks": len(targets),
+            "pending_webhooks": len(self.world.webhooks.targets),
             "request": {
                 "id": call.request_id if call is not None else None,
                 "idempotency_key": call.key if call is not None else None,
@@ -213,5 +212,4 @@ class Store:
         if name_of(account) != account:
             event["account"] = name_of(account)
         self.account(account).events.append(event)
-        if targets:
-            self.world.webhooks.publish(event["id"], type, to_json(event))
+        self.world.webhooks.publish(event["id"], type, event)

@@ -21,8 +21,6 @@ from tests.contract.simulators.simulator_process import (
     PayPalCaller,
     Receiver,
     eventually,
-    new_key,
-    order_body,
     simulator,
 )
 
@@ -160,19 +158,65 @@ def test_paypal_s_signature_is_verified_up_to_the_root(receiver: Receiver) -> No
         assert answer == {"verification_status": "FAILURE"}
 
 
-def test_paypal_tells_of_approval_and_of_every_payment(receiver: Receiver) -> None:
-    with simulator("paypal", "--webhook-url", receiver.url) as running:
-        paypal = PayPalCaller(running)
-        order = paypal.call("POST", "/v2/checkout/orders", order_body(None)).json()
-        page = f"{running.url}/checkoutnow?token={order['id']}"
-        requests.post(page, data={"outcome": "approve"}, timeout=PATIENCE)
-        eventually(lambda: len(receiver.received) == 1, "the approval is told")
-        paypal.call("POST", f"/v2/checkout/orders/{order['id']}/capture")
-        eventually(lambda: len(receiver.received) == 2, "the capture is told")
-        paypal.order(intent="AUTHORIZE", key=new_key())
-        eventually(lambda: len(receiver.received) == 3, "the authorization is told")
-        assert receiver.types() == [
-            "CHECKOUT.ORDER.APPROVED",
-            "PAYMENT.CAPTURE.COMPLETED",
-            "PAYMENT.AUTHORIZATION.CREATED",
-        ]
+def test_a_secret_that_is_rolled_signs_beside_the_old_one(receiver: Receiver) -> None:
+    with simulator("stripe", "--webhook-url", receiver.url) as running:
+        rolling = {
+            "url": receiver.url,
+            "secret": "whsec_new",
+            "old_secret": "whsec_old",
+        }
+        assert running.post("/_webhooks", rolling).status_code == 201
+        form = {"amount": "1999", "currency": "usd"}
+        running.stripe("POST", "/v1/payment_intents", form, merchant="sk_test_w")
+        eventually(lambda: receiver.received, "the webhook arrives")
+        headers, body = receiver.received[0]
+        signature = headers["Stripe-Signature"]
+        assert signature.count("v1=") == 2
+        for secret in ("whsec_new", "whsec_old"):
+            stripe.Webhook.construct_event(body, signature, secret)
+        rolled = {"url": receiver.url, "secret": "whsec_new"}
+        assert running.post("/_webhooks", rolled).status_code == 201
+        running.stripe("POST", "/v1/payment_intents", form, merchant="sk_test_w")
+        eventually(lambda: len(receiver.received) == 2, "the next one arrives")
+        headers, body = receiver.received[1]
+        with pytest.raises(stripe.SignatureVerificationError):
+            signature = headers["Stripe-Signature"]
+            stripe.Webhook.construct_event(body, signature, "whsec_old")
+
+
+def test_paypal_has_no_secret_to_roll(receiver: Receiver) -> None:
+    with simulator("paypal") as running:
+        target = {"url": receiver.url, "secret": "WH-1", "old_secret": "WH-0"}
+        answer = running.post("/_webhooks", target)
+        assert answer.status_code == 400 and "old_secret" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("provider", ["stripe", "paypal"])
+def test_an_event_that_is_kept_can_be_sent_again(
+    receiver: Receiver, provider: str
+) -> None:
+    with simulator(provider) as running:
+        if provider == "stripe":
+            form = {"amount": "1999", "currency": "usd"}
+            running.stripe("POST", "/v1/payment_intents", form, merchant="sk_test_w")
+            path = "/v1/events"
+            listed = running.stripe("GET", path, merchant="sk_test_w").json()["data"]
+            [id] = [event["id"] for event in listed]
+            running.post("/_webhooks", {"url": receiver.url})
+        else:
+            running.post("/_webhooks", {"url": receiver.url})
+            PayPalCaller(running).order()
+            eventually(lambda: receiver.received, "the first one arrives")
+            id = json.loads(receiver.received[0][1])["id"]
+
+        def copies() -> list[bytes]:
+            bodies = [body for _, body in list(receiver.received)]
+            return [body for body in bodies if json.loads(body)["id"] == id]
+
+        before = len(copies())
+        answer = running.post("/_webhooks/resend", {"event_id": id})
+        assert (answer.status_code, answer.json()) == (202, {"targets": 1})
+        eventually(lambda: len(copies()) == before + 1, "it arrives again")
+        assert len(set(copies())) == 1
+        for wrong in ({"event_id": "evt_nobody"}, {"event_id": 7}, {}):
+            assert running.post("/_webhooks/resend", wrong).status_code == 400
