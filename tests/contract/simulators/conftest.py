@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import stripe
+
 from tests.contract.simulators.simulator_process import (
     PayPalCaller,
     Receiver,
@@ -69,5 +70,6 @@ def stripe_client(stripe_simulator: Simulator, merchant: str) -> stripe.StripeCl
     return stripe.StripeClient(
         merchant,
         base_addresses={"api": stripe_simulator.url},
+        http_client=stripe.RequestsClient(session=stripe_simulator.http),
         max_network_retries=0,
     )

@@ -18,6 +18,8 @@ import requests
 import stripe
 from requests.auth import HTTPBasicAuth
 
+from tests.contract import published_shapes
+
 #: Seconds anything awaited may take before a test fails.
 PATIENCE = 10.0
 
@@ -25,10 +27,10 @@ PATIENCE = 10.0
 class Simulator:
     """A running simulator process."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[str], url: str) -> None:
         self.process = process
         self.url = url
-        self.http = requests.Session()
+        self.http = published_shapes.session(name)
 
     def get(self, path: str) -> Any:
         """GET JSON from a control endpoint."""
@@ -181,7 +183,7 @@ def simulator(name: str, *options: str) -> Iterator[Simulator]:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         assert ready["event"] == "ready" and ready["name"] == name
-        running = Simulator(process, ready["url"])
+        running = Simulator(name, process, ready["url"])
         try:
             yield running
         finally:
@@ -205,6 +207,9 @@ class Receiver:
                 length = int(self.headers["Content-Length"])
                 body = self.rfile.read(length)
                 receiver.received.append((dict(self.headers), body))
+                event = json.loads(body)
+                problems = published_shapes.event_problems(event)
+                published_shapes.note("a webhook", problems)
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
