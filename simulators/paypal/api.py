@@ -60,10 +60,8 @@ class PayPal:
         self._signer = signer
         self._tokens: dict[str, tuple[str, float]] = {}
         store = Store(world)
-        tokens = PaymentTokens(store)
-        collection = Collection(store, tokens)
-        orders = Orders(store, collection, tokens)
-        payments = Payments(store, collection)
+        tokens, collection = PaymentTokens(store), Collection(store)
+        orders, payments = Orders(store, collection), Payments(store, collection)
         desk = Disputes(store)
         self._checkout = [*CheckoutPage(store, orders).pages, *disputes.pages(desk)]
         order = partial(Route, "POST", window=ORDER_WINDOW, moves_money=True)

@@ -28,9 +28,9 @@ AUTHORIZATION: Final = 29 * 86400.0
 class Collection:
     """Carries out an order whose payer has agreed."""
 
-    def __init__(self, store: Store, tokens: PaymentTokens) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._tokens = tokens
+        self._tokens = PaymentTokens(store)
 
     def check(self, order: Order, outcome: Outcome) -> None:
         """Raise ``Refused`` where this token, or another order, forbids the payment."""

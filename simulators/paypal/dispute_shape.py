@@ -39,7 +39,7 @@ def show_dispute(dispute: Dispute) -> Json:
     transaction: Json = {
         "seller_transaction_id": capture.id,
         "create_time": rfc3339(capture.created),
-        "transaction_status": "COMPLETED",
+        "transaction_status": capture.status,
         "gross_amount": capture.money.shown(),
         "buyer": {"name": "Ada Payer"},
         "seller": {
@@ -47,7 +47,6 @@ def show_dispute(dispute: Dispute) -> Json:
             "merchant_id": "SJMLTRMRCHNTA",
             "name": "Merchant",
         },
-        "seller_protection_eligible": True,
     }
     if capture.invoice_id is not None:
         transaction["invoice_number"] = capture.invoice_id

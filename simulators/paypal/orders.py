@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Final
 
-from simulators.calls import Answer, Call, Json, Refused
+from simulators.calls import Answer, Call, Refused
 from simulators.paypal.collection import Collection
 from simulators.paypal.errors import bad_field, error, not_found, unprocessable
-from simulators.paypal.money import read_money
-from simulators.paypal.objects import Order, Unit
+from simulators.paypal.objects import Order
+from simulators.paypal.order_fields import (
+    change_of,
+    intent_of,
+    set_urls,
+    set_vault,
+    units_of,
+)
 from simulators.paypal.payment_tokens import PaymentTokens
 from simulators.paypal.shapes import show_order, show_reversed_approval
 from simulators.paypal.store import Store, answer, new_paypal_id, wants_all
@@ -20,28 +25,14 @@ from simulators.paypal.vault import Outcome
 APPROVAL: Final = 3 * 3600.0
 #: Orders kept, as many as the ledger has rows; past it none is made.
 MAX_ORDERS: Final = 1_000_000
-#: Purchase units of one order.
-MAX_UNITS: Final = 10
-#: Text fields of a purchase unit and the most characters of each.
-TEXTS: Final = {
-    "reference_id": 256,
-    "custom_id": 127,
-    "invoice_id": 127,
-    "description": 127,
-    "soft_descriptor": 22,
-}
-PATCHABLE: Final = ("custom_id", "invoice_id", "description", "amount")
-_PATCH_PATH: Final = re.compile(r"/purchase_units/@reference_id=='([^']*)'/([a-z_]+)\Z")
 
 
 class Orders:
     """The life of an order."""
 
-    def __init__(
-        self, store: Store, collection: Collection, tokens: PaymentTokens
-    ) -> None:
+    def __init__(self, store: Store, collection: Collection) -> None:
         self._store = store
-        self._tokens = tokens
+        self._tokens = PaymentTokens(store)
         self._collection = collection
 
     def create(self, call: Call) -> Answer:
@@ -53,16 +44,16 @@ class Orders:
             id=new_paypal_id(),
             account=call.account,
             base=call.base,
-            intent=_intent(body),
+            intent=intent_of(body),
             created=self._store.now(),
-            units=_units(body),
+            units=units_of(body),
         )
         if order.intent == "AUTHORIZE" and len(order.units) > 1:
             raise unprocessable("UNSUPPORTED_INTENT", "/intent", order.intent)
         source = body.get("payment_source")
         if source is not None and call.key is None:
             raise Refused(error(400, "PAYPAL_REQUEST_ID_REQUIRED"))
-        _set_urls(order, body.get("application_context"))
+        set_urls(order, body.get("application_context"))
         token = self._set_source(order, source)
         if token is not None:
             outcome = self._tokens.outcome(order.account, token)
@@ -89,7 +80,7 @@ class Orders:
             raise Refused(error(400, "MISSING_REQUIRED_PARAMETER"))
         if order.status == "COMPLETED":
             raise unprocessable("ORDER_ALREADY_COMPLETED")
-        changes = [_change(order, each, at) for at, each in enumerate(operations)]
+        changes = [change_of(order, each, at) for at, each in enumerate(operations)]
         for unit, name, value in changes:
             setattr(unit, name, value)
         order.updated = self._store.now()
@@ -186,9 +177,9 @@ class Orders:
         if "number" in details:
             raise Refused(error(403, "NOT_ENABLED_FOR_CARD_PROCESSING"))
         order.source = "card" if kind == "card" else "paypal"
-        _set_urls(order, details.get("experience_context"))
+        set_urls(order, details.get("experience_context"))
         if kind == "paypal":
-            _set_vault(order, details.get("attributes"))
+            set_vault(order, details.get("attributes"))
         token = details.get("id" if kind == "token" else "vault_id")
         if token is None and kind == "paypal":
             order.status = "PAYER_ACTION_REQUIRED"
@@ -205,96 +196,3 @@ def _already(order: Order) -> str:
     if order.intent == "CAPTURE":
         return "ORDER_ALREADY_CAPTURED"
     return "ORDER_ALREADY_AUTHORIZED"
-
-
-def _intent(body: Json) -> str:
-    intent = body.get("intent")
-    if intent is None:
-        raise bad_field("MISSING_REQUIRED_PARAMETER", "/intent")
-    if intent not in ("CAPTURE", "AUTHORIZE"):
-        raise bad_field("INVALID_PARAMETER_VALUE", "/intent", str(intent))
-    return str(intent)
-
-
-def _units(body: Json) -> list[Unit]:
-    raw = body.get("purchase_units")
-    if not isinstance(raw, list):
-        raise bad_field("MISSING_REQUIRED_PARAMETER", "/purchase_units")
-    if not raw:
-        raise bad_field("INVALID_ARRAY_MIN_ITEMS", "/purchase_units")
-    if len(raw) > MAX_UNITS:
-        raise bad_field("INVALID_ARRAY_MAX_ITEMS", "/purchase_units")
-    units = [_read_unit(each, at) for at, each in enumerate(raw)]
-    if len({unit.money.currency for unit in units}) > 1:
-        raise unprocessable("MULTI_CURRENCY_ORDER", "/purchase_units")
-    return units
-
-
-def _read_unit(raw: object, at: int) -> Unit:
-    pointer = f"/purchase_units/{at}"
-    if not isinstance(raw, dict):
-        raise bad_field("INVALID_PARAMETER_SYNTAX", pointer)
-    texts = {name: _text(raw, name, most, pointer) for name, most in TEXTS.items()}
-    amount = raw.get("amount")
-    breakdown = amount.get("breakdown") if isinstance(amount, dict) else None
-    return Unit(
-        reference_id=texts["reference_id"] or "default",
-        money=read_money(amount, f"{pointer}/amount"),
-        breakdown=breakdown if isinstance(breakdown, dict) else None,
-        custom_id=texts["custom_id"],
-        invoice_id=texts["invoice_id"],
-        description=texts["description"],
-        soft_descriptor=texts["soft_descriptor"],
-    )
-
-
-def _text(raw: Json, name: str, most: int, pointer: str) -> str | None:
-    value = raw.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise bad_field("INVALID_PARAMETER_SYNTAX", f"{pointer}/{name}")
-    if not 1 <= len(value) <= most:
-        raise bad_field("INVALID_STRING_LENGTH", f"{pointer}/{name}", value[:200])
-    return value
-
-
-def _set_urls(order: Order, context: object) -> None:
-    if not isinstance(context, dict):
-        return
-    for name in ("return_url", "cancel_url"):
-        if isinstance(context.get(name), str):
-            setattr(order, name, context[name])
-
-
-def _set_vault(order: Order, attributes: object) -> None:
-    """Note whether the wallet is to be saved. Raises ``Refused`` for another wish."""
-    attributes = attributes if isinstance(attributes, dict) else {}
-    vault, customer = attributes.get("vault"), attributes.get("customer")
-    if isinstance(vault, dict):
-        pointer = "/payment_source/paypal/attributes/vault"
-        if vault.get("store_in_vault") != "ON_SUCCESS":
-            raise bad_field("INVALID_PARAMETER_VALUE", f"{pointer}/store_in_vault")
-        if vault.get("usage_type") not in ("MERCHANT", "PLATFORM"):
-            raise bad_field("MISSING_REQUIRED_PARAMETER", f"{pointer}/usage_type")
-        order.keep = True
-    if isinstance(customer, dict):
-        order.customer = _text(customer, "id", 22, "/payment_source/paypal/customer")
-
-
-def _change(order: Order, raw: object, at: int) -> tuple[Unit, str, Any]:
-    """Read one patch operation: the unit, the attribute and its new value."""
-    pointer = f"/{at}"
-    if not isinstance(raw, dict) or raw.get("op") not in ("add", "replace", "remove"):
-        raise bad_field("INVALID_PATCH_OPERATION", f"{pointer}/op")
-    match = _PATCH_PATH.match(str(raw.get("path")))
-    units = {unit.reference_id: unit for unit in order.units}
-    if match is None or match[2] not in PATCHABLE or match[1] not in units:
-        raise unprocessable("NOT_PATCHABLE", f"{pointer}/path", str(raw.get("path")))
-    unit, name = units[match[1]], match[2]
-    if name == "amount":
-        return unit, "money", read_money(raw.get("value"), f"{pointer}/value")
-    if raw["op"] == "remove":
-        return unit, name, None
-    value = _text({name: raw.get("value")}, name, TEXTS[name], pointer)
-    return unit, name, value

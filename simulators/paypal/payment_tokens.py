@@ -59,7 +59,7 @@ class PaymentTokens:
 def _show(token: PaymentToken) -> Json:
     wallet = {
         "email_address": "payer@example.com",
-        "account_id": "QYR5Z8XDVJNXQ",
+        "payer_id": "QYR5Z8XDVJNXQ",
         "permit_multiple_payment_tokens": False,
         "usage_type": "MERCHANT",
         "customer_type": "CONSUMER",

@@ -65,7 +65,7 @@ class Stripe:
         store = Store(world)
         desk = Disputes(store)
         customers = Customers(store)
-        intents = Intents(store, Charging(store, customers, desk))
+        intents = Intents(store, Charging(store))
         refunds, reader = Refunds(store), Reader(store)
         self._pages = [*AuthenticationPage(store, intents).pages, *disputes.pages(desk)]
         self._reader = reader

@@ -29,10 +29,10 @@ MAX_PARTS: Final = 50
 class Charging:
     """Makes charges, moves money and tells of it."""
 
-    def __init__(self, store: Store, customers: Customers, disputes: Disputes) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._customers = customers
-        self._disputes = disputes
+        self._customers = Customers(store)
+        self._disputes = Disputes(store)
 
     def ask_issuer(self, intent: Intent, call: Call | None) -> None:
         """Approve or decline, as the test method says."""

@@ -71,14 +71,9 @@ class Customers:
             )
         customer = self._store.customer(call.account, id, "customer", 400)
         method = self._store.adopt_method(call.account, call.ids["id"])
-        _check_attachable(method)
-        if method.customer is None:
+        if method.customer != customer.id:
+            _check_attachable(method)
             self.save(method, customer, call)
-        elif method.customer != customer.id:
-            raise invalid(
-                "The payment method you provided has already been attached to a "
-                "customer."
-            )
         return answer(call, show_method(method))
 
     def detach(self, call: Call) -> Answer:
@@ -134,7 +129,11 @@ def check_usable(method: PaymentMethod, customer: str | None) -> None:
 
 
 def _check_attachable(method: PaymentMethod) -> None:
-    if method.customer is None and method.used and method.future is None:
+    if method.customer is not None:
+        raise invalid(
+            "The payment method you provided has already been attached to a customer."
+        )
+    if method.used and method.future is None:
         raise _spent()
 
 

@@ -80,11 +80,17 @@ class Disputes:
         return show_dispute(dispute)
 
     def follow(self, charge: Charge) -> None:
-        """Open the dispute that a test payment method brings with it, if any."""
-        if charge.method.dispute is not None and charge.dispute is None:
-            self._open(charge, *charge.method.dispute)
+        """Open the dispute that a test payment method brings with it, if any.
+
+        None is opened past ``MAX_DISPUTES``: the payment is not to blame.
+        """
+        wanted = charge.method.dispute
+        if wanted is not None and len(self._store.disputes) < MAX_DISPUTES:
+            self._open(charge, *wanted)
 
     def _charge(self, wanted: Json) -> Charge:
+        if len(self._store.disputes) >= MAX_DISPUTES:
+            raise ValueError(f"{MAX_DISPUTES} disputes are kept already")
         intent = self._store.intents.get(str(wanted.get("payment_intent")))
         charge = self._store.charges.get(str(wanted.get("charge")))
         charge = charge or (intent.charge if intent is not None else None)
@@ -94,8 +100,6 @@ class Disputes:
             raise ValueError(f"{charge.id} holds no money that could be disputed")
         if charge.dispute is not None:
             raise ValueError(f"{charge.id} is disputed already")
-        if len(self._store.disputes) >= MAX_DISPUTES:
-            raise ValueError(f"{MAX_DISPUTES} disputes are kept already")
         return charge
 
     def _open(self, charge: Charge, reason: str, status: str) -> Dispute:

@@ -67,9 +67,4 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def stripe_client(stripe_simulator: Simulator, merchant: str) -> stripe.StripeClient:
     """Stripe's SDK as it is, but for the address."""
-    return stripe.StripeClient(
-        merchant,
-        base_addresses={"api": stripe_simulator.url},
-        http_client=stripe.RequestsClient(session=stripe_simulator.http),
-        max_network_retries=0,
-    )
+    return stripe_simulator.stripe_sdk(merchant)

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 import stripe
 from requests.auth import HTTPBasicAuth
+from stripe import RequestsClient, StripeClient
 
 from tests.contract import published_shapes
 
@@ -74,6 +75,16 @@ class Simulator:
             headers["Idempotency-Key"] = key
         return self.http.request(
             method, self.url + path, data=form, headers=headers, timeout=PATIENCE
+        )
+
+    def stripe_sdk(self, merchant: str, account: str | None = None) -> StripeClient:
+        """Return Stripe's SDK as it is, but for the address."""
+        return StripeClient(
+            merchant,
+            stripe_account=account,
+            base_addresses={"api": self.url},
+            http_client=RequestsClient(session=self.http),
+            max_network_retries=0,
         )
 
     def paypal_token(self, client: str, secret: str = "secret") -> requests.Response:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -13,6 +17,7 @@ from simulators.clock import Clock
 from simulators.provider import World
 from simulators.server import Server
 from simulators.stripe import api as stripe
+from simulators.stripe import customers, disputes, store
 
 Scenario = Callable[[Callable[[str], Awaitable[int]]], Awaitable[None]]
 FORM = {
@@ -42,6 +47,30 @@ def run_with_server(world: World, scenario: Scenario) -> None:
         await server.stop()
 
     asyncio.run(run())
+
+
+def posts(
+    world: World, *calls: tuple[str, dict[str, str]]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Make these calls, each for an account of its own, and return what they get."""
+    answers = []
+
+    async def run() -> None:
+        server = Server(stripe.Stripe(world), "127.0.0.1", 0)
+        await server.start()
+        async with aiohttp.ClientSession() as session:
+            for number, (path, form) in enumerate(calls):
+                headers = {"Authorization": f"Bearer sk_test_{number}"}
+                control = path.startswith("/_")
+                body = json.dumps(form) if control else urlencode(form)
+                async with session.post(
+                    server.url + path, headers=headers, data=body
+                ) as answer:
+                    answers.append((answer.status, await answer.json()))
+        await server.stop()
+
+    asyncio.run(run())
+    return answers
 
 
 def make_world() -> World:
@@ -97,3 +126,49 @@ def test_faults_and_webhook_targets_are_bounded() -> None:
         world.webhooks.register(f"http://127.0.0.1/{number}")
     with pytest.raises(webhooks.BadTarget, match="registered already"):
         world.webhooks.register("http://127.0.0.1/more")
+
+
+def test_events_are_kept_up_to_a_bound_and_the_oldest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhooks, "MAX_KEPT", 2)
+    world = make_world()
+    for number in range(3):
+        world.webhooks.publish(f"evt_{number}", "x", {})
+    assert world.webhooks.resend("evt_2") == 0
+    with pytest.raises(ValueError, match="kept"):
+        world.webhooks.resend("evt_0")
+
+
+@pytest.mark.parametrize(
+    ("module", "bound", "path", "form"),
+    [
+        (customers, "MAX_CUSTOMERS", "/v1/customers", {}),
+        (store, "MAX_METHODS", "/v1/payment_intents", FORM),
+        (store, "MAX_ACCOUNTS", "/v1/payment_intents", FORM),
+    ],
+)
+def test_a_full_simulator_makes_no_more_of_what_it_keeps(
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    bound: str,
+    path: str,
+    form: dict[str, str],
+) -> None:
+    monkeypatch.setattr(module, bound, 1)
+    answers = [status for status, _ in posts(make_world(), *[(path, form)] * 2)]
+    assert answers == [200, 500]
+
+
+def test_a_payment_succeeds_though_no_more_disputes_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(disputes, "MAX_DISPUTES", 1)
+    disputing = FORM | {"payment_method": "pm_card_createDispute"}
+    call = ("/v1/payment_intents", disputing)
+    (first, one), (second, other), (third, refused) = posts(
+        make_world(), call, call, ("/_disputes", {"charge": "1"})
+    )
+    assert (first, second, third) == (200, 200, 400)
+    assert one["status"] == other["status"] == "succeeded"
+    assert "kept already" in refused["error"]

@@ -64,9 +64,7 @@ def test_stripe_gives_a_decline_again_without_asking_the_issuer(
 def test_stripe_refuses_a_key_that_comes_with_other_parameters(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
-    client = stripe.StripeClient(
-        merchant, base_addresses={"api": stripe_simulator.url}, max_network_retries=0
-    )
+    client = stripe_simulator.stripe_sdk(merchant)
     params: Any = {"amount": 1999, "currency": "usd"}
     other: Any = params | {"amount": 2000}
     options: Any = {"idempotency_key": new_key()}

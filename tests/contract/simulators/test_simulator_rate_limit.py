@@ -42,11 +42,7 @@ def statuses(simulated: Simulator, merchant: str, count: int = 10) -> list[int]:
 def test_calls_beyond_the_limit_are_refused_as_stripe_does(
     limited_stripe: Simulator, merchant: str
 ) -> None:
-    client = stripe.StripeClient(
-        merchant,
-        base_addresses={"api": limited_stripe.url},
-        max_network_retries=0,
-    )
+    client = limited_stripe.stripe_sdk(merchant)
     refused: list[stripe.RateLimitError] = []
     for _ in range(10):
         try:

@@ -25,22 +25,11 @@ CHARGE: Any = {
 }
 
 
-def client_of(url: str, merchant: str, account: str | None) -> stripe.StripeClient:
-    """Return Stripe's SDK for a platform, or for an account connected to it."""
-    return stripe.StripeClient(
-        merchant,
-        base_addresses={"api": url},
-        stripe_account=account,
-        max_network_retries=0,
-    )
-
-
 def test_a_connected_account_has_objects_keys_and_a_ledger_of_its_own(
     stripe_simulator: Simulator, merchant: str
 ) -> None:
-    url = stripe_simulator.url
-    platform = client_of(url, merchant, None)
-    shop = client_of(url, merchant, "acct_shop")
+    platform = stripe_simulator.stripe_sdk(merchant)
+    shop = stripe_simulator.stripe_sdk(merchant, "acct_shop")
     options: Any = {"idempotency_key": new_key()}
     paid = shop.v1.payment_intents.create(CHARGE, options)
     [row] = stripe_simulator.movements(id=paid.id)
@@ -50,7 +39,7 @@ def test_a_connected_account_has_objects_keys_and_a_ledger_of_its_own(
     own = platform.v1.payment_intents.create(CHARGE, options)
     [row] = stripe_simulator.movements(id=own.id)
     assert own.id != paid.id and row["account"] not in ("acct_shop", "")
-    stranger = client_of(url, f"{merchant}x", "acct_shop")
+    stranger = stripe_simulator.stripe_sdk(f"{merchant}x", "acct_shop")
     for other in (platform, stranger):
         with pytest.raises(stripe.InvalidRequestError) as caught:
             other.v1.payment_intents.retrieve(paid.id)
@@ -65,7 +54,7 @@ def test_an_account_that_the_key_may_not_use_is_refused(
     stripe_simulator: Simulator, merchant: str, account: str
 ) -> None:
     with pytest.raises(stripe.PermissionError) as caught:
-        client_of(stripe_simulator.url, merchant, account).v1.refunds.list()
+        stripe_simulator.stripe_sdk(merchant, account).v1.refunds.list()
     error: Any = caught.value.error
     assert error.code == "account_invalid"
 
@@ -74,10 +63,10 @@ def test_events_name_the_connected_account_that_they_are_about(
     receiver: Receiver, merchant: str
 ) -> None:
     with simulator("stripe", "--webhook-url", receiver.url) as running:
-        shop = client_of(running.url, merchant, "acct_shop")
+        shop = running.stripe_sdk(merchant, "acct_shop")
         shop.v1.payment_intents.create(CHARGE)
         eventually(lambda: len(receiver.received) == 3, "the connected one's events")
-        client_of(running.url, merchant, None).v1.payment_intents.create(CHARGE)
+        running.stripe_sdk(merchant).v1.payment_intents.create(CHARGE)
         eventually(lambda: len(receiver.received) == 6, "the platform's events")
         told = [json.loads(body) for _, body in receiver.received]
         accounts = [event.get("account") for event in told]

@@ -55,9 +55,7 @@ def test_another_account_s_payment_is_not_found(
     stripe_client: stripe.StripeClient, stripe_simulator: Simulator
 ) -> None:
     intent = pay_by_card(stripe_client)
-    stranger = stripe.StripeClient(
-        "sk_test_stranger", base_addresses={"api": stripe_simulator.url}
-    )
+    stranger = stripe_simulator.stripe_sdk("sk_test_stranger")
     with pytest.raises(stripe.InvalidRequestError) as caught:
         stranger.v1.payment_intents.retrieve(intent.id)
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")

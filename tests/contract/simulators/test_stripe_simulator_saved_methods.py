@@ -145,8 +145,6 @@ def test_customers_are_read_listed_and_told_of(
     with pytest.raises(stripe.InvalidRequestError) as caught:
         pay_by_card(stripe_client, customer="cus_nobody")
     assert (caught.value.code, caught.value.param) == ("resource_missing", "customer")
-    stranger = stripe.StripeClient(
-        "sk_test_stranger", base_addresses={"api": stripe_simulator.url}
-    )
+    stranger = stripe_simulator.stripe_sdk("sk_test_stranger")
     with pytest.raises(stripe.InvalidRequestError):
         stranger.v1.customers.retrieve(ada)
