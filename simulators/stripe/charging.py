@@ -79,7 +79,7 @@ class Charging:
 
     def _take(self, intent: Intent, charge: Charge, call: Call | None) -> None:
         """Move all of an intent's money at once."""
-        self.collect(intent, charge, intent.amount)
+        self._collect(intent, charge, intent.amount)
         self._store.move("charge", intent, intent.id, intent.amount, intent.key)
         self.tell_charge(charge, "charge.succeeded", call)
         self.tell(intent, "payment_intent.succeeded", call)
@@ -90,7 +90,7 @@ class Charging:
         """Take what was on hold; the rest is released by the final capture."""
         charge = charge_of(intent)
         left = intent.amount_capturable - amount
-        self.collect(intent, charge, amount)
+        self._collect(intent, charge, amount)
         self._store.move("capture", intent, intent.id, amount, call.key)
         if left and not final:
             charge.parts = (charge.parts or 0) + 1
@@ -109,7 +109,7 @@ class Charging:
         intent.status = "requires_capture"
         intent.amount_capturable = amount
 
-    def collect(self, intent: Intent, charge: Charge, amount: int) -> None:
+    def _collect(self, intent: Intent, charge: Charge, amount: int) -> None:
         """Count money as received; the caller writes the ledger."""
         charge.captured, charge.capture_before = True, None
         charge.amount_captured += amount

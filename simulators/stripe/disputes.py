@@ -84,8 +84,8 @@ class Disputes:
 
         None is opened past ``MAX_DISPUTES``: the payment is not to blame.
         """
-        wanted = charge.method.dispute
-        if wanted is not None and len(self._store.disputes) < MAX_DISPUTES:
+        wanted, full = charge.method.dispute, len(self._store.disputes) >= MAX_DISPUTES
+        if wanted is not None and charge.dispute is None and not full:
             self._open(charge, *wanted)
 
     def _charge(self, wanted: Json) -> Charge:
