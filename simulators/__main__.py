@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 
-from simulators import control
+from simulators import control, drift
 from simulators.clock import Clock
 from simulators.faults import Faults
 from simulators.idempotency import IdempotencyKeys
@@ -70,6 +70,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         provider.world.webhooks.register(arguments.webhook_url)
     server = Server(provider, arguments.host, arguments.port, arguments.latency)
     control.install(server)
+    drift.install(server)
     try:
         await server.start()
     except OSError as error:

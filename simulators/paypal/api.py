@@ -34,6 +34,7 @@ from simulators.paypal.errors import error, new_debug_id
 from simulators.paypal.orders import Orders
 from simulators.paypal.payment_tokens import PaymentTokens
 from simulators.paypal.payments import Payments
+from simulators.paypal.reporting import Reporting
 from simulators.paypal.signing import Signer
 from simulators.paypal.store import Store, answer
 from simulators.provider import Page, World
@@ -59,7 +60,8 @@ class PayPal:
         self.world = world
         self._signer = signer
         self._tokens: dict[str, tuple[str, float]] = {}
-        store = Store(world)
+        store = self.store = Store(world)
+        reporting = self.reporting = Reporting(store)
         tokens, collection = PaymentTokens(store), Collection(store)
         orders, payments = Orders(store, collection), Payments(store, collection)
         desk = Disputes(store)
@@ -89,6 +91,7 @@ class PayPal:
             Route("DELETE", "/v3/vault/payment-tokens/{id}", tokens.delete),
             Route("GET", "/v1/customer/disputes", desk.search),
             Route("GET", "/v1/customer/disputes/{id}", desk.get),
+            Route("GET", "/v1/reporting/transactions", reporting.transactions),
             Route("POST", "/v1/notifications/verify-webhook-signature", self._verify),
         ]
 

@@ -85,6 +85,7 @@ ISSUES: Final = {
     "PREVIOUSLY_VOIDED": "The authorization was voided before.",
     "PREVIOUS_REQUEST_IN_PROGRESS": "An earlier request still runs; try later.",
     "REAUTHORIZATION_NOT_SUPPORTED": "This authorization cannot be renewed now.",
+    "RESULTSET_TOO_LARGE": "The search finds more than 10,000 transactions.",
     "REFUND_AMOUNT_EXCEEDED": "The refund is more than what is left.",
     "REFUND_CAPTURE_CURRENCY_MISMATCH": "The capture has another currency.",
     "REFUND_FAILED_INSUFFICIENT_FUNDS": "The merchant's balance is too low.",

@@ -62,7 +62,7 @@ class Stripe:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        store = Store(world)
+        store = self.store = Store(world)
         desk = Disputes(store)
         customers = Customers(store)
         intents = Intents(store, Charging(store))
