@@ -258,6 +258,13 @@ class OperatorView(Protocol):
         ``before`` is a payment's id: only older ones than it.
         """
 
+    def moved(
+        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+    ) -> list[Payment]:
+        """At most ``limit`` of those of which we heard from ``since`` until before
+        ``until`` (UTC) that money had moved, in any order.
+        """
+
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` that are there, as they are stored now, in any order."""
 

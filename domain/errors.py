@@ -78,6 +78,12 @@ class ReplayNotFound(PaymentsError):
     code = "replay_not_found"
 
 
+class NotReconciled(PaymentsError):
+    """A provider's books could not be read to the end; no report was made."""
+
+    code = "not_reconciled"
+
+
 class StoreUnavailable(PaymentsError):
     """The database did not acknowledge in time; nothing is promised."""
 

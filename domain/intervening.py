@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +14,7 @@ from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.outcome import applied
 from domain.payment import Payment
-from domain.states import State, Trigger
+from domain.states import OWED, STUCK, State, Trigger
 from domain.submission import ProviderName
 
 #: What a person may say of an operation, by its state.
@@ -78,14 +79,28 @@ def replayed(
         raise Conflict("would_move_money_again", "it might move money a second time")
     event, data = "operation.replayed", {**who.told, "replay": what.value}
     if what is Replay.LOOKS:
-        asked = replace(operation, due_at=now, look_since=now, looks=0)
-        return payment.told_of(asked, event, now=now, data=data)
+        return _asked(payment, operation, event, data, now=now)
     again = replace(operation, due_at=now, look_since=None, looks=0, waiting_for=None)
     if operation.state is State.REVIEW and operation.send is not None:
         return payment.moved(again, Trigger.RESUMED, event, now=now, data=data)
     # A new beginning, with the whole budget of tries and of time.
     anew = replace(again, owed_from=now, attempts=0, started_at=None)
     return payment.moved(anew, Trigger.REPLAYED, event, now=now, data=data)
+
+
+def looked_into(
+    payment: Payment, operation: Operation, who: Intervention, *, now: datetime
+) -> Payment:
+    """The payment with a look at ``operation`` owed: a look never moves money, so
+    one that ended in a no is asked of again as well.
+
+    Raises Conflict where work is owed already, or a person has to decide.
+    """
+    if operation.state in OWED | STUCK:
+        words = f"an operation that is {operation.state} is not looked into"
+        raise Conflict("not_to_be_looked_into", words)
+    data = {**who.told, "replay": Replay.LOOKS.value}
+    return _asked(payment, operation, "operation.replayed", data, now=now)
 
 
 def resolved(
@@ -111,6 +126,18 @@ def resolved(
     done = applied(payment, operation, answer, event, now=now, more=who.told)
     # That a capture or a void came to nothing does not end what is on hold.
     return done if verdict is Verdict.SUCCEEDED else replace(done, hold=payment.hold)
+
+
+def _asked(
+    payment: Payment,
+    operation: Operation,
+    event: str,
+    data: Mapping[str, str | int],
+    *,
+    now: datetime,
+) -> Payment:
+    asked = replace(operation, due_at=now, look_since=now, looks=0)
+    return payment.told_of(asked, event, now=now, data=data)
 
 
 def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:

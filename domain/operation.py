@@ -59,6 +59,7 @@ class Operation:
     state: State = State.QUEUED
     due_at: datetime | None = None  #: work is owed from then on; None: none is
     moved: int = 0  #: minor units that the provider moved
+    moved_at: datetime | None = None  #: when we heard that it did
     refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
     target: str | None = None  #: a refund's charge or capture, by operation id
     final: bool = False  #: a capture after which the rest of the hold is released

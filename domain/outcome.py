@@ -88,6 +88,7 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
     after = replace(
         operation,
         moved=answer.moved.minor if answer.moved is not None else 0,
+        moved_at=now if answer.moved is not None else None,
         refs={**operation.refs, **answer.refs},
         due_at=now + polls.base if polls else None,
         look_since=None,

@@ -26,6 +26,7 @@ from domain.operation import (
     Send,
 )
 from domain.payment import Event, Payment
+from domain.reconciling import movements_of
 from domain.states import State
 from domain.submission import CaptureMethod, Guard, Mode, ProviderName, Submission
 from persistence.vault import Vault
@@ -82,6 +83,7 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "authorized": payment.authorized,
         "captured": payment.captured,
         "refunded": payment.refunded,
+        "moved_at": [one.at for one in movements_of(payment) if one.at] or None,
         "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
         "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
         "updated_at": payment.updated_at,
@@ -193,8 +195,8 @@ def decode_event(document: Mapping[str, Any]) -> Event:
 
 #: Fields of an operation that are stored as they are, and only where they are set.
 _PLAIN: Final = (
-    *("due_at", "moved", "target", "final", "attempts", "started_at", "approved"),
-    *("look_since", "looks", "waiting_for", "error"),
+    *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
+    *("look_since", "looks", "waiting_for", "error", "approved"),
 )
 
 

@@ -48,6 +48,8 @@ PAYMENT_INDEXES: Final = [
     # A provider's event names an operation of ours, or an object of its own.
     IndexModel([("operations.id", ASCENDING)], name="operation"),
     IndexModel([("refs", ASCENDING)], name="refs", sparse=True),
+    # An entry for each time that money moved, and none for what never did.
+    IndexModel([("moved_at", ASCENDING)], name="moved", sparse=True),
     IndexModel(
         [("open", ASCENDING), ("provider", ASCENDING), ("due_at", ASCENDING)],
         name="open",
@@ -94,6 +96,14 @@ REPLAY_INDEXES: Final = [
         name="running",
         partialFilterExpression={"next_at": {"$exists": True}},
     )
+]
+RECONCILIATION_INDEXES: Final = [
+    IndexModel(
+        [("mode", ASCENDING), ("provider", ASCENDING), ("ended_at", DESCENDING)],
+        name="last",
+    ),
+    # What differed is on the payments' timelines as well, where it was ours.
+    IndexModel([("ended_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
 ]
 ITEM_INDEXES: Final = [
     IndexModel([("replay", ASCENDING), ("number", ASCENDING)], name="items"),
@@ -152,6 +162,7 @@ def create_indexes(database: Database[Document]) -> None:
         database.replays.create_indexes(REPLAY_INDEXES)
         database.replay_items.create_indexes(ITEM_INDEXES)
         database.webhooks.create_indexes(WEBHOOK_INDEXES)
+        database.reconciliations.create_indexes(RECONCILIATION_INDEXES)
 
 
 def ping(database: Database[Document]) -> dict[str, Any]:

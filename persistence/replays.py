@@ -66,6 +66,13 @@ class MongoOperatorView:
             newest = list(found.sort("_id", DESCENDING).limit(limit))
         return [decode(document, self._vault) for document in newest]
 
+    def moved(
+        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+    ) -> list[Payment]:
+        """See OperatorView. One that cannot be read is left out, and reported."""
+        between = {"$elemMatch": {"$gte": since, "$lt": until}}
+        return self._readable({"moved_at": between, "provider": provider.value}, limit)
+
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         return self._readable({"_id": {"$in": list(ids)}})
@@ -78,10 +85,11 @@ class MongoOperatorView:
         by_ref: Document = {"refs": {"$in": sorted(refs)}}
         return self._readable({"$or": [by_name, by_ref]}) if notices else []
 
-    def _readable(self, wanted: Document) -> list[Payment]:
+    def _readable(self, wanted: Document, limit: int = 0) -> list[Payment]:
         wanted = {**wanted, "mode": self._mode}
         with answering():
-            documents = list(self._payments.find(wanted, {"timeline": 0}))
+            found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
+            documents = list(found)
         payments = []
         for document in documents:
             try:

@@ -67,7 +67,8 @@ class PayPal:
         """See Provider."""
         money = Money(operation.amount, payment.submission.amount.currency)
         amount = {"currency_code": money.currency, "value": to_paypal(money)}
-        # PayPal refuses a second payment of one invoice: a guard beside the key.
+        # PayPal refuses a second payment of one invoice: a guard beside the key. Its
+        # reports name both ids, so that a movement finds its payment.
         ours: dict[str, Any] = {"amount": amount, "invoice_id": operation.id}
         match operation.kind:
             case Kind.CAPTURE:
@@ -77,9 +78,9 @@ class PayPal:
             case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
                 body = {}
             case Kind.REFUND:
-                body = {**ours, "custom_id": operation.id}
+                body = {**ours, "custom_id": payment.id}
             case _:
-                unit = {**ours, "custom_id": operation.id}
+                unit = {**ours, "custom_id": payment.id}
                 body = _new_order(payment.submission, operation.kind, unit)
         return json.dumps(body)
 

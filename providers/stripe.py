@@ -48,17 +48,12 @@ class Stripe:
         observe: Observe,
         timeout: Timeout = TIMEOUT,
     ) -> None:
-        # Its telemetry keeps an id in the home folder and sends it with every call.
-        stripe.enable_telemetry = False
-        session = PooledSession(
-            connections=connections, observe=observe, timeout=timeout
-        )
-        self._client = StripeClient(
-            secret_key,
-            stripe_version=API_VERSION,
-            base_addresses={"api": api_base.rstrip("/")},
-            max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=timeout, session=session),
+        self._client = client_of(
+            api_base=api_base,
+            secret_key=secret_key,
+            connections=connections,
+            observe=observe,
+            timeout=timeout,
         )
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
@@ -187,6 +182,27 @@ class Stripe:
         if page.has_more:
             raise NeedsReview("too_many_refunds")
         return Answer(Verdict.ABSENT)
+
+
+def client_of(
+    *,
+    api_base: str,
+    secret_key: str,
+    connections: int,
+    observe: Observe,
+    timeout: Timeout = TIMEOUT,
+) -> StripeClient:
+    """Stripe's own client, by pooled connections, with timeouts, retrying nothing."""
+    # Its telemetry keeps an id in the home folder and sends it with every call.
+    stripe.enable_telemetry = False
+    session = PooledSession(connections=connections, observe=observe, timeout=timeout)
+    return StripeClient(
+        secret_key,
+        stripe_version=API_VERSION,
+        base_addresses={"api": api_base.rstrip("/")},
+        max_network_retries=0,
+        http_client=stripe.RequestsClient(timeout=timeout, session=session),
+    )
 
 
 def _new_intent(

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from domain.errors import StoreUnavailable
 from domain.notice import Notice, about
 from domain.payment import Payment
+from domain.reconciling import movements_of
 from domain.replaying import Came, Item, ReplaySet, Search, Stage
-from domain.submission import Mode
+from domain.submission import Mode, ProviderName
 from tests.memory_store import MemoryStore
 
 
@@ -33,6 +34,21 @@ class MemoryView:
             and _matches(search, one)
         ]
         return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
+
+    def moved(
+        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+    ) -> list[Payment]:
+        """See OperatorView."""
+        found = [
+            one
+            for one in self._all()
+            if one.submission.provider is provider
+            and any(
+                each.at is not None and since <= each.at < until
+                for each in movements_of(one)
+            )
+        ]
+        return found[:limit]
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView."""

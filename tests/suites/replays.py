@@ -85,6 +85,21 @@ class OperatorSuite:
             one for one in expected if one != payment(4).id
         ][:1]
 
+    def test_payments_are_found_by_when_their_money_moved(self, office: Office) -> None:
+        _four(office.store)
+        brought(office.store, 5, None)
+        two, five = payment(2).id, payment(5).id
+
+        def moved(provider: ProviderName, hours: int, limit: int = 9) -> set[str]:
+            since = NOW + hours * HOUR
+            found = office.view.moved(provider, since, since + HOUR, limit=limit)
+            return {one.id for one in found}
+
+        assert moved(ProviderName.STRIPE, 0) == {two, five}
+        assert len(moved(ProviderName.STRIPE, 0, limit=1)) == 1
+        assert moved(ProviderName.STRIPE, -1) == moved(ProviderName.STRIPE, 1) == set()
+        assert moved(ProviderName.PAYPAL, 0) == set()
+
     def test_payments_are_known_by_their_ids(self, office: Office) -> None:
         _four(office.store)
         ids = [payment(2).id, payment(9).id]

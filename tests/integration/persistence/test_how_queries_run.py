@@ -17,6 +17,7 @@ from persistence import mongo, watch
 from persistence.codec import Document
 from persistence.keys import ApiKeys, Role
 from persistence.payments import MongoPayments
+from persistence.replays import MongoOperatorView
 from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
 from domain.settling import settle
@@ -130,6 +131,28 @@ def test_the_page_of_a_stretch_of_time_reads_by_index(
     [asked] = profiled()
     assert asked["planSummary"].startswith("IXSCAN { merchant")
     assert not asked.get("hasSortStage")
+
+
+def test_what_moved_in_a_minute_reads_that_and_nothing_else(
+    filled: MongoPayments,
+    payments_db: Database[Document],
+    vault: Vault,
+    profiled: Callable[[], list[Any]],
+) -> None:
+    view, now = MongoOperatorView(payments_db, vault, Mode.TEST), clock()
+    minute = timedelta(minutes=1)
+
+    def moved(minutes: int) -> int:
+        since = now + minutes * minute
+        stripe = ProviderName.STRIPE
+        return len(view.moved(stripe, since, since + minute, limit=MANY))
+
+    assert moved(-1) == (MANY - 20) / 2
+    assert moved(1) == moved(-2) == 0
+    asked = [one for one in profiled() if one["op"] != "getmore"]
+    for one, most in zip(asked, (MANY - 20, 0, 0), strict=True):
+        assert one["planSummary"] == "IXSCAN { moved_at: 1 }"
+        assert one["docsExamined"] <= most
 
 
 def test_the_backlog_reads_what_is_open_and_nothing_else(

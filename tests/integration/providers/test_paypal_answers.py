@@ -39,7 +39,7 @@ def test_a_captured_order_says_what_moved_and_where(
     payment = written_down(paypal, a_payment(method="vault_ok"))
     answer = paypal.send(payment)
     [row] = paypal_simulator.movements(payment)
-    operation = payment.first.id
+    ours = {"custom_id": payment.id, "invoice_id": payment.first.id}
     assert answer.verdict is Verdict.SUCCEEDED
     assert answer.moved == Money(1999, "USD")
     assert answer.refs["capture"] == row["id"]
@@ -47,7 +47,7 @@ def test_a_captured_order_says_what_moved_and_where(
     assert (answer.request_id or "").startswith("f")
     assert (answer.failure, answer.next_action, answer.waiting_for) == (None,) * 3
     assert (row["kind"], row["amount"], row["currency"]) == ("charge", 1999, "USD")
-    assert row["metadata"] == {"custom_id": operation, "invoice_id": operation}
+    assert row["metadata"] == ours
 
 
 def test_an_order_without_a_token_names_the_page_where_the_payer_approves_it(

@@ -100,7 +100,7 @@ def test_what_arrives_is_what_was_written_down_under_its_key(
     assert order.headers["Prefer"] == "return=representation"
     assert order.headers["Content-Type"] == "application/json"
     assert row["metadata"] == {
-        "custom_id": payment.first.id,
+        "custom_id": payment.id,
         "invoice_id": payment.first.id,
     }
 

@@ -12,7 +12,14 @@ import pytest
 
 from domain.answer import Answer, Verdict
 from domain.errors import Conflict, LookNeeded, NeedsReview, NotSent
-from domain.intervening import Intervention, Replay, replay_of, replayed, resolved
+from domain.intervening import (
+    Intervention,
+    Replay,
+    looked_into,
+    replay_of,
+    replayed,
+    resolved,
+)
 from domain.operation import PROOF_AFTER
 from domain.outcome import escalate
 from domain.payment import Payment
@@ -34,6 +41,7 @@ from tests.suites.samples import (
     submission,
 )
 
+REJECTION: Final = Answer(Verdict.REJECTED)
 WHO: Final = Intervention("key_1", "the bank was down")
 MUCH_LATER: Final = NOW + timedelta(days=5)
 
@@ -205,3 +213,24 @@ def test_what_a_provider_decides_is_not_for_a_person() -> None:
     with pytest.raises(Conflict):
         resolved(unknown, unknown.first, Verdict.SUCCEEDED, WHO, now=NOW)
     assert unknown == before
+
+
+@pytest.mark.parametrize("given", [captured(), _ended(DECLINE), _ended(REJECTION)])
+def test_what_has_ended_can_be_looked_into_whatever_it_came_to(given: Payment) -> None:
+    asked = stored(looked_into(given, given.first, WHO, now=MUCH_LATER))
+    assert asked.first.state is given.first.state
+    assert asked.due_at == MUCH_LATER
+    assert asked.first.must_look(now=MUCH_LATER)
+    looking_at = stored(looking(asked, asked.first, now=MUCH_LATER))
+    paid = Answer(Verdict.SUCCEEDED, given.submission.amount)
+    seen = settle(looking_at, paid, now=MUCH_LATER, jitter=0)
+    assert seen.first.state is State.SUCCEEDED
+    assert seen.due_at is None
+
+
+@pytest.mark.parametrize("given", [payment(), REVIEW, _dead(), _ended(LookNeeded())])
+def test_what_is_worked_on_or_waits_for_a_person_is_not_looked_into(
+    given: Payment,
+) -> None:
+    with pytest.raises(Conflict):
+        looked_into(given, given.first, WHO, now=MUCH_LATER)

@@ -104,13 +104,13 @@ def test_a_stripe_charge_with_a_way_back_may_redirect() -> None:
     assert body["description"] == "Apples"
 
 
-def test_a_paypal_charge_is_one_order_that_carries_our_id_twice() -> None:
+def test_a_paypal_charge_is_one_order_that_names_our_payment_and_operation() -> None:
     body = prepared(PAYPAL, provider=ProviderName.PAYPAL, payment_method="vault_ok")
     assert body == {
         "intent": "CAPTURE",
         "purchase_units": [
             {
-                "custom_id": "op_1",
+                "custom_id": "pay_1",
                 "invoice_id": "op_1",
                 "amount": {"currency_code": "USD", "value": "19.99"},
             }
@@ -194,13 +194,13 @@ def test_a_paypal_void_has_nothing_to_say() -> None:
     assert prepared_next(PAYPAL, requests.void(held, **asked_for())) == {}
 
 
-def test_a_paypal_refund_carries_our_id_twice() -> None:
+def test_a_paypal_refund_names_our_payment_and_operation() -> None:
     payment = samples.captured(provider=ProviderName.PAYPAL)
     payment = requests.refund(payment, amount=7, target=None, **asked_for())
     assert prepared_next(PAYPAL, payment) == {
         "amount": {"currency_code": "USD", "value": "0.07"},
         "invoice_id": "OURS",
-        "custom_id": "OURS",
+        "custom_id": "PAYMENT",
     }
 
 

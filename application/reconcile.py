@@ -1,0 +1,338 @@
+"""Compares what a provider says moved with what we say, and corrects nothing.
+
+A list finds what may differ, a read of the payment by its ids decides. Both sides are
+read slice by slice of time, so that a month costs no more memory than an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from application.ports import Breakers, Limiter, OperatorView, PaymentStore
+from application.statement import Statement
+from domain.breaker import Sign, sign_of
+from domain.errors import (
+    Conflict,
+    Misconfigured,
+    NeedsReview,
+    NotReconciled,
+    PaymentNotFound,
+    ProviderError,
+)
+from domain.intervening import Intervention, looked_into
+from domain.payment import Payment
+from domain.reconciling import (
+    Difference,
+    Differs,
+    Movement,
+    Pair,
+    Report,
+    Standing,
+    Tally,
+    difference,
+    differences,
+    movements_of,
+    paired,
+)
+from domain.submission import Mode, ProviderName
+
+log = logging.getLogger(__name__)
+
+#: A provider's list is read so far at once. PayPal's search gives 10,000 transactions
+#: at most, which is 16 a second of a slice.
+SLICE: Final = timedelta(minutes=10)
+#: Payments of ours that are read at once; each is some kilobytes.
+_MOST: Final = 1_000
+#: No time is halved further: what we write has this resolution.
+_SHORTEST: Final = timedelta(milliseconds=1)
+#: Differences that a report lists: more is one cause, and some hundred show it.
+MAX_DIFFERENCES: Final = 2_000
+#: Seconds before a call that was not answered is made again: a restart at the
+#: provider's may take as long. A call that is refused for its rate waits as well.
+_WAITS: Final = (0.5, 1.0, 2.0)
+#: What a provider asks for beyond that is not waited for.
+_LONGEST_WAIT: Final = 60.0
+#: Seconds that a call waits in the limiter's line; payments wait as long.
+_PATIENCE: Final = 0.25
+#: Reads of a payment that moves meanwhile; then the next run judges it.
+_ROUNDS: Final = 3
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """What every reconciliation of a process shares."""
+
+    statements: Mapping[ProviderName, Statement]
+    view: OperatorView
+    store: PaymentStore
+    limiter: Limiter
+    breakers: Breakers
+    #: Seconds between two calls, so that most of an account's are left for payments.
+    pace: Mapping[ProviderName, float]
+    mode: Mode
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    new_id: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a comparison has come."""
+
+    share: float  #: of the time that is compared, from 0 to 1
+    compared: int
+    differing: int
+
+
+@dataclass(slots=True)
+class _Run:
+    """One comparison under way. What it remembers is of two slices at most."""
+
+    provider: ProviderName
+    since: datetime
+    until: datetime
+    auditor: Auditor
+    tally: Tally = field(default_factory=Tally)
+    counts: Counter[Differs] = field(default_factory=Counter)
+    found: dict[tuple[str | None, str | None], Difference] = field(default_factory=dict)
+    agreed: set[str] = field(default_factory=set)  #: ours, by operation; this slice
+    agreed_before: set[str] = field(default_factory=set)  #: and in the one before
+    remembered_from: datetime | None = None  #: when that one began
+    judged: set[str] = field(default_factory=set)  #: payments, in this slice
+
+
+def reconcile(
+    provider: ProviderName,
+    since: datetime,
+    until: datetime,
+    *,
+    auditor: Auditor,
+    told: Callable[[Progress], None],
+) -> Report:
+    """Compares what moved from ``since`` until before ``until`` (UTC).
+
+    Where a payment of ours differs, a look at that operation is asked for; nothing
+    else is written. Raises NotReconciled, and StoreUnavailable.
+    """
+    run = _Run(provider, since, until, auditor)
+    try:
+        for begin, end in slices(since, until, SLICE):
+            _compare_theirs(run, begin, end)
+            _compare_ours(run, begin, end)
+            run.agreed_before, run.agreed = run.agreed, set()
+            run.remembered_from = begin
+            run.judged.clear()
+            share = (end - since) / (until - since)
+            told(Progress(share, run.tally.count, sum(run.counts.values())))
+    except ProviderError as error:
+        words = f"{provider} could not be read to the end ({error.detail}): no report."
+        raise NotReconciled(words) from None
+    return Report(
+        id=auditor.new_id("rec"),
+        mode=auditor.mode,
+        provider=provider,
+        since=since,
+        until=until,
+        ended_at=auditor.clock(),
+        compared=run.tally.count,
+        counts=run.counts,
+        differences=tuple(run.found.values()),
+        sums=run.tally.sums,
+    )
+
+
+def slices(
+    since: datetime, until: datetime, length: timedelta
+) -> Iterator[tuple[datetime, datetime]]:
+    """The time from ``since`` until ``until`` in parts of ``length`` at most."""
+    while since < until:
+        end = min(since + length, until)
+        yield since, end
+        since = end
+
+
+def _compare_theirs(run: _Run, begin: datetime, end: datetime) -> None:
+    """What the provider lists of a slice, page by page."""
+    statement, cursor = run.auditor.statements[run.provider], None
+    while True:
+        page = _called(run, 1, lambda: statement.page(begin, end, cursor))
+        named = {one.payment for one in page.movements if one.payment is not None}
+        ours = {one.id: one for one in _known(run, named)}
+        listed: dict[str, list[Movement]] = {}
+        for one in page.movements:
+            if one.payment in ours:
+                listed.setdefault(one.payment, []).append(one)
+            else:
+                _count(run, (None, one))
+        for payment_id, movements in listed.items():
+            _compare_listed(run, ours[payment_id], movements)
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _known(run: _Run, named: set[str]) -> list[Payment]:
+    found = run.auditor.view.known(sorted(named)) if named else []
+    return [one for one in found if one.submission.provider is run.provider]
+
+
+def _compare_listed(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
+    pairs = [pair for pair in paired(movements_of(payment), listed) if pair[1]]
+    for pair in pairs:
+        if pair[0] is not None and difference(pair) is None:
+            _agree(run, pair)
+    if differences(pairs):
+        _judge(run, payment, listed)
+
+
+def _compare_ours(run: _Run, begin: datetime, end: datetime) -> None:
+    """What we say moved in a slice, and the provider's lists have not shown."""
+    for payment in _moved(run, begin, end):
+        if any(
+            one.at is not None and begin <= one.at < end and not _has_agreed(run, one)
+            for one in movements_of(payment)
+        ):
+            _judge(run, payment, ())
+
+
+def _moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
+    """Ours of a slice; of a busy one its halves, so that few are held at once."""
+    found = run.auditor.view.moved(run.provider, begin, end, limit=_MOST)
+    if len(found) < _MOST or end - begin <= _SHORTEST:
+        yield from found
+        return
+    middle = begin + (end - begin) / 2
+    yield from _moved(run, begin, middle)
+    yield from _moved(run, middle, end)
+
+
+def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
+    """Compares all of a payment with what a read of it by its ids shows.
+
+    Ours is as it was while theirs was read, else it is read again.
+    """
+    if payment.id in run.judged:
+        return
+    run.judged.add(payment.id)
+    statement = run.auditor.statements[run.provider]
+    for _ in range(_ROUNDS):
+        before = payment
+        theirs = _called(run, 2, lambda: statement.of(before))
+        [payment] = _known(run, {before.id}) or [before]
+        if payment.version == before.version:
+            break
+    else:
+        return
+    for pair in paired(movements_of(payment), listed if theirs is None else theirs):
+        if not _is_counted(run, pair):
+            _count(run, pair, payment)
+
+
+def _is_counted(run: _Run, pair: Pair) -> bool:
+    """Whether a pair was counted before, or is of another time."""
+    ours, theirs = pair
+    if ours is not None and _has_agreed(run, ours):
+        return True
+    times = [one.at for one in pair if one is not None and one.at is not None]
+    if not any(run.since <= at < run.until for at in times):
+        return True
+    if difference(pair) is not None or theirs is None or theirs.at is None:
+        return False
+    # It agrees, so it has when it was listed.
+    return run.remembered_from is not None and theirs.at < run.remembered_from
+
+
+def _has_agreed(run: _Run, ours: Movement) -> bool:
+    return ours.operation in run.agreed or ours.operation in run.agreed_before
+
+
+def _agree(run: _Run, pair: Pair) -> None:
+    """Counts a pair once; of one that we are at, only theirs could be counted."""
+    ours = pair[0]
+    if ours is None or ours.operation is None or ours.standing is Standing.OPEN:
+        return
+    if _has_agreed(run, ours):
+        return
+    run.agreed.add(ours.operation)
+    run.tally.add(pair)
+
+
+def _count(run: _Run, pair: Pair, payment: Payment | None = None) -> None:
+    """Takes a pair into the report; a payment of ours that differs is looked into."""
+    found = difference(pair)
+    if found is None:
+        _agree(run, pair)
+        return
+    key = (found.operation, found.ref)
+    if key in run.found:
+        return
+    run.tally.add(pair)
+    run.counts[found.differs] += 1
+    if len(run.found) < MAX_DIFFERENCES:
+        run.found[key] = found
+    if payment is not None and found.operation is not None:
+        _ask_for_look(run, payment.id, found)
+
+
+def _ask_for_look(run: _Run, payment_id: str, found: Difference) -> None:
+    """Has the operation looked at, unless work is owed on it or a person decides.
+
+    The beat rings for it within a second.
+    """
+    auditor, reason = run.auditor, f"{run.provider} differs: {found.differs}"
+    who = Intervention("reconciliation", reason)
+    for payment in _known(run, {payment_id}):
+        try:
+            operation = payment.operation(found.operation or "")
+            step = looked_into(payment, operation, who, now=auditor.clock())
+        except (Conflict, PaymentNotFound):
+            return
+        # Where it has moved on meanwhile, the next run sees how it is then.
+        auditor.store.amend(step)
+
+
+def _called(run: _Run, calls: int, ask: Callable[[], _T]) -> _T:
+    """What ``ask``, which makes so many calls at most, returns. Raises ProviderError.
+
+    A read does no harm twice, so whatever may be over soon is asked again.
+    """
+    auditor = run.auditor
+    for wait in _WAITS:
+        _take(run, calls)
+        try:
+            return ask()
+        except (Misconfigured, NeedsReview):
+            raise
+        except ProviderError as error:
+            if error.retry_after is not None:
+                wait = min(error.retry_after.total_seconds(), _LONGEST_WAIT)
+            if sign_of(error) is Sign.BUSY:
+                auditor.limiter.pause(run.provider, wait)
+        auditor.sleep(wait)
+    _take(run, calls)
+    return ask()
+
+
+def _take(run: _Run, calls: int) -> None:
+    """Waits for leave to make so many calls. Raises NotReconciled at an open gate.
+
+    Nothing of a reconciliation opens a gate: an account may lack the right to reports
+    and still take payments.
+    """
+    auditor, provider = run.auditor, run.provider
+    gate = auditor.breakers.gates()[provider]
+    if gate.is_open:
+        words = f"The gate before {provider} is open ({gate.reason}): no report."
+        raise NotReconciled(words)
+    while calls:
+        taken = auditor.limiter.take(provider, calls, _PATIENCE)
+        calls -= taken.granted
+        wait = max(taken.after, taken.again_in if calls else 0.0)
+        auditor.sleep(max(wait, auditor.pace[provider] * taken.granted))

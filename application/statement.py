@@ -1,0 +1,38 @@
+"""What a reconciliation needs of a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from domain.payment import Payment
+from domain.reconciling import Movement
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of what a provider lists."""
+
+    movements: Sequence[Movement]  #: some hundred at most
+    next: str | None  #: what to ask for the next page with; None: this is the last
+
+
+class Statement(Protocol):
+    """What Stripe, PayPal or a stand-in says that moved. It changes nothing there.
+
+    Both methods raise ProviderError where it cannot be read.
+    """
+
+    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+        """What moved from ``since`` until before ``until`` (UTC), by one call.
+
+        It may lag, so what it lacks proves nothing; what it has, the provider has.
+        """
+
+    def of(self, payment: Payment) -> Sequence[Movement] | None:
+        """All that the provider has of ``payment`` now, by two calls at most.
+
+        A read by id does not lag. None where we know no id to read it by.
+        """

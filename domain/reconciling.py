@@ -1,0 +1,261 @@
+"""What moved, as a provider says it and as we say it, and how the two differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from domain.money import Money
+from domain.operation import Kind, Operation
+from domain.payment import Payment
+from domain.states import OWED, State
+from domain.submission import Mode, ProviderName
+
+
+class Way(StrEnum):
+    """Which way money went."""
+
+    COLLECTED = "collected"  #: to the merchant: a charge, or a capture
+    REFUNDED = "refunded"  #: back to the payer
+
+
+class Standing(StrEnum):
+    """How far a movement has come."""
+
+    MOVED = "moved"  #: the money is there
+    UNDER_WAY = "under_way"  #: the provider, the payer or a person is not done with it
+    OPEN = "open"  #: ours only: work is owed on it, so we do not say yet
+    NOT_MOVED = "not_moved"  #: it came to nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that moved between payer and merchant, or was to."""
+
+    way: Way
+    standing: Standing
+    money: Money  #: what moved; where nothing did, what was to
+    at: datetime | None  #: when it moved (UTC); None where ours did not
+    ref: str | None  #: the provider's id of the charge, capture or refund
+    payment: str | None  #: ours; of a provider's, as we wrote it on its object
+    operation: str | None  #: likewise
+    fee: Money | None = None  #: what the provider kept of it, where it says so
+
+    @property
+    def moved(self) -> int:
+        """Minor units."""
+        return self.money.minor if self.standing is Standing.MOVED else 0
+
+
+#: Ours and theirs of one movement; None: the side does not have it.
+Pair = tuple[Movement | None, Movement | None]
+
+
+class Differs(StrEnum):
+    """How the two sides of a movement differ."""
+
+    OURS_ALONE = "ours_alone"  #: we say that it moved, the provider has none
+    THEIRS_ALONE = "theirs_alone"  #: the provider has it, we do not know it
+    STATE = "state"  #: it moved for one side only
+    CURRENCY = "currency"
+    AMOUNT = "amount"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One movement of which the provider says something else than we do."""
+
+    differs: Differs
+    ours: Movement | None
+    theirs: Movement | None
+
+    @property
+    def payment(self) -> str | None:
+        """Our payment, where either side names one."""
+        return next((one.payment for one in self._sides if one.payment), None)
+
+    @property
+    def operation(self) -> str | None:
+        """Our operation, where we have one."""
+        return self.ours.operation if self.ours is not None else None
+
+    @property
+    def ref(self) -> str | None:
+        """The provider's id of it, where either side names one."""
+        return next((one.ref for one in reversed(self._sides) if one.ref), None)
+
+    @property
+    def _sides(self) -> list[Movement]:
+        return [one for one in (self.ours, self.theirs) if one is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What moved one way in one currency, by both sides. Minor units."""
+
+    way: Way
+    currency: str
+    ours: int
+    theirs: int
+    fees: int  #: of the provider, as far as it says them; in this currency
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one comparison with one provider came to."""
+
+    id: str
+    mode: Mode
+    provider: ProviderName
+    since: datetime  #: inclusive, UTC
+    until: datetime  #: exclusive, UTC
+    ended_at: datetime
+    compared: int  #: movements
+    counts: Mapping[Differs, int]  #: of all differences
+    differences: tuple[Difference, ...]  #: the first of them
+    sums: tuple[Sum, ...]
+
+    @property
+    def differing(self) -> int:
+        """How many movements differ, those that are not listed included."""
+        return sum(self.counts.values())
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums of pairs while they are compared."""
+
+    count: int = 0
+    ours: Counter[tuple[Way, str]] = field(default_factory=Counter)
+    theirs: Counter[tuple[Way, str]] = field(default_factory=Counter)
+    fees: Counter[tuple[Way, str]] = field(default_factory=Counter)
+
+    def add(self, pair: Pair) -> None:
+        """Counts both sides of one movement."""
+        self.count += 1
+        for one, sums in zip(pair, (self.ours, self.theirs), strict=True):
+            if one is not None and one.moved:
+                sums[one.way, one.money.currency] += one.moved
+        theirs = pair[1]
+        if theirs is not None and theirs.fee is not None:
+            self.fees[theirs.way, theirs.fee.currency] += theirs.fee.minor
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """What was counted, by currency and way."""
+        keys = {*self.ours, *self.theirs, *self.fees}
+        return tuple(
+            Sum(*key, self.ours[key], self.theirs[key], self.fees[key])
+            for key in sorted(keys, key=lambda key: (key[1], key[0]))
+        )
+
+
+#: What a provider calls the object of a movement, among an operation's refs.
+_REFS: Final = {
+    (ProviderName.STRIPE, Way.COLLECTED): "charge",
+    (ProviderName.STRIPE, Way.REFUNDED): "refund",
+    (ProviderName.PAYPAL, Way.COLLECTED): "capture",
+    (ProviderName.PAYPAL, Way.REFUNDED): "refund",
+}
+_WAYS: Final = {
+    Kind.CHARGE: Way.COLLECTED,
+    Kind.CAPTURE: Way.COLLECTED,
+    Kind.REFUND: Way.REFUNDED,
+}
+
+
+def movements_of(payment: Payment) -> list[Movement]:
+    """What we say that moved, or was to, by ``payment``; a hold moves nothing."""
+    return [
+        _movement(payment, one, _WAYS[one.kind])
+        for one in payment.operations
+        if one.kind in _WAYS
+    ]
+
+
+def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
+    """Each movement of either side once, with its counterpart where it has one.
+
+    By the provider's id; where ours has none yet, by the operation that theirs names;
+    and then any that goes the same way and may be it, for at Stripe a captured charge
+    names the authorization.
+    """
+    left, alone, pairs = list(ours), list(theirs), list[Pair]()
+    for is_same in _RULES:
+        for one in tuple(alone):
+            mine = next(
+                (each for each in left if each.way is one.way and is_same(each, one)),
+                None,
+            )
+            if mine is not None:
+                left.remove(mine)
+                alone.remove(one)
+                pairs.append((mine, one))
+    return [*pairs, *((one, None) for one in left), *((None, one) for one in alone)]
+
+
+def difference(pair: Pair) -> Difference | None:
+    """How the sides of a movement differ, or None where they agree.
+
+    What we are at is no difference yet, and what never moved needs no counterpart.
+    """
+    ours, theirs = pair
+    differs = None
+    if ours is None or theirs is None:
+        if ours is not None and ours.standing is Standing.MOVED:
+            differs = Differs.OURS_ALONE
+        elif theirs is not None and theirs.standing is not Standing.NOT_MOVED:
+            differs = Differs.THEIRS_ALONE
+    elif ours.standing is Standing.OPEN:
+        return None
+    elif ours.standing is not theirs.standing:
+        differs = Differs.STATE
+    elif ours.standing is not Standing.NOT_MOVED and ours.money != theirs.money:
+        same = ours.money.currency == theirs.money.currency
+        differs = Differs.AMOUNT if same else Differs.CURRENCY
+    return None if differs is None else Difference(differs, ours, theirs)
+
+
+def differences(pairs: Sequence[Pair]) -> list[Difference]:
+    """Those of ``pairs`` whose sides differ."""
+    return [found for pair in pairs if (found := difference(pair)) is not None]
+
+
+_RULES: Final[Sequence[Callable[[Movement, Movement], bool]]] = (
+    lambda ours, theirs: ours.ref is not None and ours.ref == theirs.ref,
+    lambda ours, theirs: ours.ref is None and ours.operation == theirs.operation,
+    lambda ours, theirs: ours.ref is None and ours.standing is not Standing.NOT_MOVED,
+)
+
+
+def _movement(payment: Payment, operation: Operation, way: Way) -> Movement:
+    standing = _standing(operation.state)
+    moved = standing is Standing.MOVED
+    minor = operation.moved if moved else operation.amount
+    return Movement(
+        way=way,
+        standing=standing,
+        money=Money(minor, payment.submission.amount.currency),
+        at=operation.moved_at if moved else None,
+        ref=operation.refs.get(_REFS[payment.submission.provider, way]),
+        payment=payment.id,
+        operation=operation.id,
+    )
+
+
+def _standing(state: State) -> Standing:
+    if state in OWED:
+        return Standing.OPEN
+    return _STANDINGS.get(state, Standing.NOT_MOVED)
+
+
+_STANDINGS: Final = {
+    State.SUCCEEDED: Standing.MOVED,
+    State.PENDING: Standing.UNDER_WAY,
+    State.REQUIRES_ACTION: Standing.UNDER_WAY,
+    State.REVIEW: Standing.UNDER_WAY,
+}

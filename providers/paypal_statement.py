@@ -1,0 +1,173 @@
+"""What PayPal says moved: its search of transactions, which lags, and our orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+
+import requests
+from paypalrestsdk.exceptions import ConnectionError as ApiError
+from paypalrestsdk.exceptions import ResourceNotFound
+
+from application.statement import Page
+from domain.answer import Answer, Verdict
+from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from domain.money import Money, from_paypal
+from domain.payment import Payment
+from domain.reconciling import Movement, Standing, Way
+from domain.submission import Mode
+from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
+from providers.paypal_answers import capture_of, payments_of, refund_of
+from providers.paypal_api import PayPalApi, debug_id
+from providers.paypal_refusals import refusal_of
+
+#: Transactions on a page, PayPal's most.
+_PAGE: Final = 500
+#: Whole seconds are the resolution of the search, and both of its ends belong to it.
+_SECOND: Final = timedelta(seconds=1)
+#: Event codes (developer.paypal.com, transaction event codes): payments received begin
+#: with T00, as those that were sent do; T1107 is a refund. What else moves a balance
+#: (withdrawals, fees, holds, reversals) no payment of ours has caused.
+_RECEIVED: Final = "T00"
+_REFUND: Final = "T1107"
+#: V: done, and reversed by a transaction of its own.
+_STATUSES: Final = {
+    "S": Standing.MOVED,
+    "V": Standing.MOVED,
+    "D": Standing.NOT_MOVED,
+}
+_VERDICTS: Final = {
+    Verdict.SUCCEEDED: Standing.MOVED,
+    Verdict.PENDING: Standing.UNDER_WAY,
+}
+
+_T = TypeVar("_T")
+
+
+class PayPalStatement:
+    """A Statement. PayPal lists no orders, so what we know is read by its order."""
+
+    def __init__(
+        self,
+        *,
+        api_base: str,
+        client_id: str,
+        client_secret: str,
+        mode: Mode,
+        observe: Observe,
+        timeout: Timeout = TIMEOUT,
+    ) -> None:
+        self._api = PayPalApi(
+            endpoint=api_base,
+            client_id=client_id,
+            client_secret=client_secret,
+            mode=mode,
+            connections=1,
+            observe=observe,
+            timeout=timeout,
+        )
+
+    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+        """See Statement. It may lack what is younger than three hours."""
+        number = int(cursor or "1")
+        query = urlencode(
+            {
+                "start_date": since.isoformat(timespec="seconds"),
+                "end_date": (until - _SECOND).isoformat(timespec="seconds"),
+                "fields": "transaction_info",
+                "page_size": _PAGE,
+                "page": number,
+            }
+        )
+        return _safely(lambda: self._page(query, number))
+
+    def of(self, payment: Payment) -> Sequence[Movement] | None:
+        """See Statement. An order shows its captures and their refunds."""
+        order_id = payment.refs.get("order")
+        return None if order_id is None else _safely(lambda: self._of(order_id))
+
+    def _page(self, query: str, number: int) -> Page:
+        found = self._api.get(f"v1/reporting/transactions?{query}")
+        infos = [one["transaction_info"] for one in found["transaction_details"]]
+        movements = [one for info in infos if (one := _transaction(info)) is not None]
+        more = number < found["total_pages"]
+        return Page(movements, str(number + 1) if more else None)
+
+    def _of(self, order_id: str) -> list[Movement]:
+        try:
+            order = self._api.get(f"v2/checkout/orders/{order_id}")
+        except ResourceNotFound:
+            return []
+        payments = payments_of(order)
+        return [
+            _object(Way.COLLECTED, one, capture_of(one, {}, order.debug_id))
+            for one in payments.get("captures", ())
+        ] + [
+            _object(Way.REFUNDED, one, refund_of(one, order.debug_id))
+            for one in payments.get("refunds", ())
+        ]
+
+
+def _transaction(info: Mapping[str, Any]) -> Movement | None:
+    """One transaction of a report, where it is one of a payment; debits are negative.
+
+    We wrote our payment's id on it as ``custom_id``, the operation's as ``invoice_id``.
+    """
+    code, value = info["transaction_event_code"], info["transaction_amount"]["value"]
+    debit = value.startswith("-")
+    if code.startswith(_RECEIVED) and not debit:
+        way = Way.COLLECTED
+    elif code == _REFUND and debit:
+        way = Way.REFUNDED
+    else:
+        return None
+    fee = info.get("fee_amount")
+    return Movement(
+        way=way,
+        # A status that we do not know is read as neither yes nor no.
+        standing=_STATUSES.get(info["transaction_status"], Standing.UNDER_WAY),
+        money=_money(info["transaction_amount"]),
+        at=datetime.fromisoformat(info["transaction_initiation_date"]),
+        ref=info["transaction_id"],
+        payment=info.get("custom_field"),
+        operation=info.get("invoice_id"),
+        fee=_money(fee) if fee and way is Way.COLLECTED else None,
+    )
+
+
+def _object(way: Way, found: Mapping[str, Any], answer: Answer) -> Movement:
+    """A capture or a refund of an order."""
+    receivable = found.get("seller_receivable_breakdown") or {}
+    fee = receivable.get("paypal_fee")
+    return Movement(
+        way=way,
+        standing=_VERDICTS.get(answer.verdict, Standing.NOT_MOVED),
+        money=_money(found["amount"]),
+        at=datetime.fromisoformat(found["create_time"]),
+        ref=found["id"],
+        payment=found.get("custom_id"),
+        operation=found.get("invoice_id"),
+        fee=_money(fee) if fee else None,
+    )
+
+
+def _money(amount: Mapping[str, Any]) -> Money:
+    return from_paypal(amount["value"].removeprefix("-"), amount["currency_code"])
+
+
+def _safely(read: Callable[[], _T]) -> _T:
+    """What ``read`` returns. Raises ProviderError, without PayPal's own words."""
+    try:
+        try:
+            return read()
+        except ApiError as error:
+            refusal_of(error)
+            raise OutcomeUnknown("read_refused", request_id=debug_id(error))
+        except requests.RequestException as error:
+            raise NotSent if was_not_sent(error) else OutcomeUnknown("no_answer")
+    except ProviderError as error:
+        raise error from None
+    except Exception:
+        raise OutcomeUnknown("malformed_answer") from None

@@ -1,0 +1,175 @@
+"""What Stripe says moved: the lines of its balance, each with its charge or refund."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final, TypeVar
+
+from stripe import BalanceTransaction, StripeError
+
+from application.statement import Page
+from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
+from domain.money import from_stripe
+from domain.payment import Payment
+from domain.reconciling import Movement, Standing, Way
+from providers.http import TIMEOUT, Observe, Timeout
+from providers.stripe import client_of
+from providers.stripe_answers import metadata_of, refusal_of
+
+#: Lines on a page, Stripe's most.
+_PAGE: Final = 100
+#: Types of lines that a payment causes (docs.stripe.com/reports/balance-transaction-
+#: types). A refund that failed has a second line; its refund says how it stands.
+_TYPES: Final = frozenset(
+    "charge payment refund payment_refund refund_failure"
+    " payment_failure_refund".split()
+)
+_REFUNDS: Final = {
+    "succeeded": Standing.MOVED,
+    "failed": Standing.NOT_MOVED,
+    "canceled": Standing.NOT_MOVED,
+}
+
+_T = TypeVar("_T")
+
+
+class StripeStatement:
+    """A Statement. A balance is listed by the time of its lines, which does not lag."""
+
+    def __init__(
+        self,
+        *,
+        api_base: str,
+        secret_key: str,
+        observe: Observe,
+        timeout: Timeout = TIMEOUT,
+    ) -> None:
+        self._client = client_of(
+            api_base=api_base,
+            secret_key=secret_key,
+            connections=1,
+            observe=observe,
+            timeout=timeout,
+        )
+
+    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+        """See Statement."""
+        # Stripe's times are whole seconds.
+        params: dict[str, Any] = {
+            "created": {
+                "gte": math.ceil(since.timestamp()),
+                "lt": math.ceil(until.timestamp()),
+            },
+            "limit": _PAGE,
+            "expand": ["data.source"],
+        }
+        if cursor is not None:
+            params["starting_after"] = cursor
+        return _safely(lambda: self._page(params))
+
+    def of(self, payment: Payment) -> Sequence[Movement] | None:
+        """See Statement."""
+        intent_id = payment.refs.get("payment_intent")
+        if intent_id is None:
+            return None
+        return _safely(lambda: self._of(intent_id))
+
+    def _page(self, params: dict[str, Any]) -> Page:
+        page = self._client.v1.balance_transactions.list(
+            params  # type: ignore[arg-type]  # its TypedDict
+        )
+        movements = [
+            movement
+            for line in page.data
+            if line.type in _TYPES and (movement := _of_line(line)) is not None
+        ]
+        return Page(movements, page.data[-1].id if page.has_more else None)
+
+    def _of(self, intent_id: str) -> list[Movement]:
+        """An intent's charge and its refunds; none where Stripe has no such intent."""
+        api = self._client.v1
+        try:
+            intent = api.payment_intents.retrieve(
+                intent_id, {"expand": ["latest_charge.balance_transaction"]}
+            )
+        except StripeError as error:
+            if error.http_status == 404:
+                return []
+            raise
+        charge: Any = intent.latest_charge
+        found = []
+        if charge is not None:
+            line = charge.balance_transaction
+            at = charge.created if line is None else line.created
+            found.append(_charge(charge, at, line))
+        page = api.refunds.list({"payment_intent": intent_id, "limit": _PAGE})
+        if page.has_more:
+            raise NeedsReview("too_many_refunds")
+        return found + [_refund(refund, refund.created) for refund in page.data]
+
+
+def _of_line(line: BalanceTransaction) -> Movement | None:
+    source: Any = line.source
+    if source.object == "charge":
+        return _charge(source, line.created, line)
+    if source.object == "refund":
+        return _refund(source, line.created)
+    return None
+
+
+def _charge(charge: Any, at: int, line: Any) -> Movement:
+    """``line`` is the charge's in the balance, which says the fee; None: it has none.
+
+    A line's own amount may be in the account's currency, so the charge's counts.
+    """
+    standing = Standing.NOT_MOVED
+    if charge.status == "succeeded" and charge.captured:
+        standing = Standing.MOVED
+    elif charge.status == "pending":
+        standing = Standing.UNDER_WAY
+    moved = standing is Standing.MOVED
+    amount = charge.amount_captured if moved else charge.amount
+    fee = line is not None and line.fee > 0
+    return Movement(
+        way=Way.COLLECTED,
+        standing=standing,
+        money=from_stripe(amount, charge.currency),
+        at=_time(at),
+        ref=charge.id,
+        payment=metadata_of(charge, "payment"),
+        operation=metadata_of(charge, "operation"),
+        fee=from_stripe(line.fee, line.currency) if fee else None,
+    )
+
+
+def _refund(refund: Any, at: int) -> Movement:
+    return Movement(
+        way=Way.REFUNDED,
+        # A status that we do not know is read as neither yes nor no.
+        standing=_REFUNDS.get(refund.status, Standing.UNDER_WAY),
+        money=from_stripe(refund.amount, refund.currency),
+        at=_time(at),
+        ref=refund.id,
+        payment=metadata_of(refund, "payment"),
+        operation=metadata_of(refund, "operation"),
+    )
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _safely(read: Callable[[], _T]) -> _T:
+    """What ``read`` returns. Raises ProviderError, without Stripe's own words."""
+    try:
+        try:
+            return read()
+        except StripeError as error:
+            refusal_of(error)
+            raise OutcomeUnknown("read_refused", request_id=error.request_id)
+    except ProviderError as error:
+        raise error from None
+    except Exception:
+        raise OutcomeUnknown("malformed_answer") from None

@@ -1,0 +1,51 @@
+"""A Statement in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from application.statement import Page
+from domain.errors import ProviderError
+from domain.payment import Payment
+from domain.reconciling import Movement
+
+
+class MemoryStatement:
+    """A Statement of ``listed``, some on a page; ``held`` is what a read by id finds.
+
+    A payment that is not in ``held`` has what is listed of it.
+    """
+
+    def __init__(self, listed: Sequence[Movement] = (), *, size: int = 2) -> None:
+        self.listed = list(listed)
+        self.held: dict[str, Sequence[Movement] | None] = {}
+        self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
+        self.pages = 0  #: calls for a page
+        self.reads: list[str] = []  #: the payments that were read
+        self.reading: Callable[[Payment], None] = lambda payment: None
+        self._size = size
+
+    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+        """See Statement."""
+        self._fail()
+        self.pages += 1
+        found = [
+            one for one in self.listed if one.at is not None and since <= one.at < until
+        ]
+        start = int(cursor or 0)
+        end = start + self._size
+        return Page(found[start:end], str(end) if end < len(found) else None)
+
+    def of(self, payment: Payment) -> Sequence[Movement] | None:
+        """See Statement."""
+        self._fail()
+        self.reads.append(payment.id)
+        self.reading(payment)
+        if payment.id in self.held:
+            return self.held[payment.id]
+        return [one for one in self.listed if one.payment == payment.id]
+
+    def _fail(self) -> None:
+        if self.fails:
+            raise self.fails.pop(0)

@@ -1,0 +1,153 @@
+"""Reports of reconciliations on MongoDB, and the turns to make them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pymongo.database import Database
+
+from domain.errors import StoreUnavailable
+from domain.money import Money
+from domain.reconciling import (
+    Difference,
+    Differs,
+    Movement,
+    Report,
+    Standing,
+    Sum,
+    Way,
+)
+from domain.submission import Mode, ProviderName
+from persistence import mongo
+from persistence.codec import Document
+from persistence.reconciliations import LEASE, PERIOD, Reconciliations
+from runtime.container import clock, new_id
+
+STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
+#: Beats that ask at the same moment.
+BEATS = 8
+
+
+@pytest.fixture
+def reports(payments_db: Database[Document]) -> Reconciliations:
+    return Reconciliations(payments_db, Mode.TEST)
+
+
+def pass_time(database: Database[Document], by: timedelta) -> None:
+    """Brings every turn nearer."""
+    earlier = {"$subtract": ["$next_at", by // timedelta(milliseconds=1)]}
+    database.reconciliation_turns.update_many({}, [{"$set": {"next_at": earlier}}])
+
+
+def report(**fields: object) -> Report:
+    """A report with one difference of each shape."""
+    now = clock()
+    ours = Movement(
+        way=Way.COLLECTED,
+        standing=Standing.MOVED,
+        money=Money(1999, "USD"),
+        at=now,
+        ref="ch_1",
+        payment="pay_1",
+        operation="op_1",
+        fee=Money(58, "EUR"),
+    )
+    refund = replace(ours, way=Way.REFUNDED, at=None, fee=None, payment=None)
+    whole = Report(
+        id=new_id("rec"),
+        mode=Mode.TEST,
+        provider=STRIPE,
+        since=now - timedelta(days=2),
+        until=now,
+        ended_at=now,
+        compared=7,
+        counts={Differs.AMOUNT: 1, Differs.THEIRS_ALONE: 1, Differs.OURS_ALONE: 1},
+        differences=(
+            Difference(Differs.AMOUNT, ours, refund),
+            Difference(Differs.THEIRS_ALONE, None, refund),
+            Difference(Differs.OURS_ALONE, ours, None),
+        ),
+        sums=(Sum(Way.COLLECTED, "USD", 1999, 1999, 58),),
+    )
+    return replace(whole, **fields)  # type: ignore[arg-type]  # any of its fields
+
+
+def test_the_first_report_is_due_a_day_after_somebody_asked_first(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    assert not reports.take_turn(STRIPE)
+    pass_time(payments_db, PERIOD - timedelta(minutes=1))
+    assert not reports.take_turn(STRIPE)
+    pass_time(payments_db, timedelta(minutes=1))
+    assert reports.take_turn(STRIPE)
+    assert not reports.take_turn(PAYPAL), "each provider has turns of its own"
+
+
+def test_one_of_all_beats_has_the_turn(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    def asked() -> list[bool]:
+        with ThreadPoolExecutor(BEATS) as pool:
+            return list(pool.map(reports.take_turn, [STRIPE] * BEATS))
+
+    assert not any(asked())
+    pass_time(payments_db, PERIOD)
+    assert sum(asked()) == 1
+    assert not any(asked())
+
+
+def test_a_run_that_goes_on_keeps_its_turn_and_a_dead_one_loses_it(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    reports.take_turn(STRIPE)
+    pass_time(payments_db, PERIOD)
+    assert reports.take_turn(STRIPE)
+    pass_time(payments_db, LEASE - timedelta(minutes=1))
+    reports.keep_turn(STRIPE)
+    pass_time(payments_db, timedelta(minutes=2))
+    assert not reports.take_turn(STRIPE)
+    pass_time(payments_db, LEASE)
+    assert reports.take_turn(STRIPE)
+
+
+def test_after_a_report_the_next_one_is_due_a_day_later(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    reports.keep(report())
+    pass_time(payments_db, PERIOD - timedelta(minutes=1))
+    assert not reports.take_turn(STRIPE)
+    pass_time(payments_db, timedelta(minutes=1))
+    assert reports.take_turn(STRIPE)
+
+
+def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    assert reports.last() == []
+    old = report(ended_at=clock() - timedelta(days=1))
+    new, other = report(), report(provider=PAYPAL)
+    for one in (old, new, other):
+        reports.keep(one)
+    assert reports.last() == [new, other]
+    assert reports.last(listed=False) == [
+        replace(one, differences=()) for one in (new, other)
+    ]
+    assert Reconciliations(payments_db, Mode.LIVE).last() == []
+
+
+def test_reports_are_forgotten_after_90_days(payments_db: Database[Document]) -> None:
+    indexes = payments_db.reconciliations.index_information()
+    [kept] = [one for one in indexes.values() if "expireAfterSeconds" in one]
+    assert kept["key"] == [("ended_at", 1)]
+    assert timedelta(seconds=kept["expireAfterSeconds"]) == timedelta(days=90)
+
+
+def test_without_a_server_every_call_says_so() -> None:
+    database = mongo.connect("mongodb://127.0.0.1:1", "none")
+    lost = Reconciliations(database, Mode.TEST)
+    with pytest.raises(StoreUnavailable):
+        lost.last()
+    database.client.close()
