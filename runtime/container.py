@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from application.gate import SharedGates
 from application.operate import Desk
 from application.inbox import Ear, Inbox
 from application.notice import Hearing
-from application.ports import Breakers, Gates, JobQueue, PaymentStore
+from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
+from application.reconcile import Auditor
 from domain.errors import StoreUnavailable
 from domain.submission import Mode, ProviderName
 from persistence import mongo, watch
@@ -40,8 +42,10 @@ from providers.http import Observe
 from providers.limiter import RedisLimiter
 from providers.paypal import PayPal
 from providers.paypal_certificates import Certificates
+from providers.paypal_statement import PayPalStatement
 from providers.resilience import Patient
 from providers.stripe import Stripe
+from providers.stripe_statement import StripeStatement
 from runtime import metrics
 from runtime import settings_checks as checks
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
@@ -50,6 +54,10 @@ from runtime.settings import Settings
 #: Workers that share an account where neither server says how many there are: more
 #: than most deployments have, for too slow is better than refused.
 WORKERS: Final = 8
+
+#: A reconciliation makes at most every so manieth of an account's calls, however long
+#: that takes: payments come first.
+SHARE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,17 @@ def worker_services(settings: Settings) -> WorkerServices:
 
 def open_gates(settings: Settings, database: Database[Document], by: str) -> Gates:
     """The gates before the providers' accounts, for the worker ``by``."""
+    return SharedGates(
+        breakers=MongoBreakers(database),
+        limiter=open_limiter(settings, database),
+        watch=metrics.GateMetrics(),
+        by=by,
+        jitter=random.SystemRandom().random,
+    )
+
+
+def open_limiter(settings: Settings, database: Database[Document]) -> Limiter:
+    """Each account's bucket of calls, shared with all workers."""
 
     def workers() -> int:
         try:
@@ -177,14 +196,39 @@ def open_gates(settings: Settings, database: Database[Document], by: str) -> Gat
         except StoreUnavailable:
             return WORKERS
 
-    return SharedGates(
+    return RedisLimiter(connect_redis(settings), settings.rates(), workers=workers)
+
+
+def auditor(settings: Settings, database: Database[Document]) -> Auditor:
+    """Who compares the providers' books with ours, in the deployment's mode."""
+    vault = open_vault(settings)
+    return Auditor(
+        statements={
+            ProviderName.STRIPE: StripeStatement(
+                api_base=settings.stripe_api_base,
+                secret_key=settings.stripe_secret_key,
+                observe=_observer(ProviderName.STRIPE),
+            ),
+            ProviderName.PAYPAL: PayPalStatement(
+                api_base=settings.paypal_api_base,
+                client_id=settings.paypal_client_id,
+                client_secret=settings.paypal_client_secret,
+                mode=settings.mode,
+                observe=_observer(ProviderName.PAYPAL),
+            ),
+        },
+        view=MongoOperatorView(database, vault, settings.mode),
+        store=MongoPayments(database, vault, holder="auditor", mode=settings.mode),
+        limiter=open_limiter(settings, database),
         breakers=MongoBreakers(database),
-        limiter=RedisLimiter(
-            connect_redis(settings), settings.rates(), workers=workers
-        ),
-        watch=metrics.GateMetrics(),
-        by=by,
-        jitter=random.SystemRandom().random,
+        pace={
+            name: SHARE / rate if rate else 0.0
+            for name, rate in settings.rates().items()
+        },
+        mode=settings.mode,
+        clock=clock,
+        sleep=time.sleep,
+        new_id=new_id,
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from domain.breaker import Gate, Position
 from domain.errors import StoreUnavailable
+from domain.reconciling import Differs, Report
 from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
+from persistence.reconciliations import Reconciliations
 from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
 from runtime.container import open_database
@@ -39,10 +41,12 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """``run_once`` every period until ``stop``, whatever the database does."""
     database = open_database(settings)
     breakers = MongoBreakers(database)
+    reconciliations = Reconciliations(database, settings.mode)
     while not stop.is_set():
         try:
             run_once(backlog(database), breakers.gates())
             metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database))
+            show_reports(reconciliations.last(listed=False))
         except StoreUnavailable:
             log.warning("exporter_skipped", why="store_unavailable")
         stop.wait(PERIOD)
@@ -62,6 +66,16 @@ def run_once(found: Backlog, gates: Mapping[ProviderName, Gate]) -> None:
             is_so = gates[provider].position is position
             metrics.GATE_STATE.labels(provider, position).set(is_so)
     metrics.OLDEST_DUE.set(found.oldest_due_seconds)
+
+
+def show_reports(reports: Iterable[Report]) -> None:
+    """Sets the gauges of the providers that were compared with at least once."""
+    for report in reports:
+        for kind in Differs:
+            count = report.counts.get(kind, 0)
+            metrics.RECONCILIATION_DIFFERENCES.labels(report.provider, kind).set(count)
+        success = metrics.RECONCILIATION_SUCCESS.labels(report.provider)
+        success.set(report.ended_at.timestamp())
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ ALLOWED: Final = frozenset(
     "address advice answer attempt attempts calls code count due_at error event"
     " exception exit_code group held key_id level logger merchant method milliseconds"
     " mode name operation payment pid port ports process process_name provider"
-    " provider_request_id queue reason replay replayed request_id role route seconds"
-    " slots state status timestamp traceparent trace_id url version wait why"
+    " provider_request_id queue reason ref replay replayed request_id role route"
+    " seconds slots state status timestamp traceparent trace_id url version wait why"
     " workers".split()
 )
 #: Libraries whose routine lines say nothing that ours do not.

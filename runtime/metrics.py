@@ -150,6 +150,18 @@ LIMITED: Final = Counter(
     ["provider"],
     registry=REGISTRY,
 )
+RECONCILIATION_DIFFERENCES: Final = Gauge(
+    "payments_reconciliation_differences",
+    "Movements of money that differ from the provider's, in the last report",
+    ["provider", "kind"],
+    registry=REGISTRY,
+)
+RECONCILIATION_SUCCESS: Final = Gauge(
+    "payments_reconciliation_last_success_timestamp_seconds",
+    "When the last comparison with a provider came to its end; Unix time",
+    ["provider"],
+    registry=REGISTRY,
+)
 SLOTS: Final = Gauge(
     "payments_worker_slots",
     "Provider calls this worker can have open",

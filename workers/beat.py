@@ -1,4 +1,5 @@
-"""``python -m workers.beat``: rings for due work and carries replays out, for ever.
+"""``python -m workers.beat``: rings for due work and carries replays out, for ever;
+once a day it compares the providers' books with ours.
 
 A plain loop rather than Celery's beat: its ticks would travel through Redis, pile up
 there while no worker runs, and be lost with it. Any number of beats may run.
@@ -17,6 +18,7 @@ from runtime import logs, metrics
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
 from runtime.container import clock, desk, open_database, open_inbox, open_vault
 from runtime.settings import Settings
+from workers import reconciler
 
 #: Seconds between two looks. A lost message costs a payment this much, and a second
 #: or two of grace.
@@ -27,12 +29,15 @@ log = logs.get_logger()
 
 def main() -> None:
     """Beats until TERM."""
-    settings = Settings.of_process("mongo_url", "redis_url")
+    settings = Settings.of_process(
+        "mongo_url", "redis_url", "stripe_api_base", "paypal_api_base"
+    )
     logs.configure(settings, "beat")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     log.info("beat_ready", port=metrics.serve(settings))
+    reconciler.start(settings, stop)
     run(settings, stop)
 
 

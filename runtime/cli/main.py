@@ -15,6 +15,7 @@ from runtime.cli.gates import gates
 from runtime.cli.keys import keys, rotate_keys
 from runtime.cli.merchants import merchants
 from runtime.cli.payments import show, submit
+from runtime.cli.reconcile import reconcile
 from runtime.cli.replays import dead, replay, resolve
 from runtime.cli.webhooks import webhooks
 from runtime.settings import Settings, SettingsError
@@ -123,6 +124,7 @@ for command in (
     replay,
     resolve,
     gates,
+    reconcile,
     keys,
     merchants,
     rotate_keys,

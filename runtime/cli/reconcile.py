@@ -1,0 +1,242 @@
+"""`payments reconcile`: what the providers say moved beside what we say."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from domain.errors import NotReconciled
+from domain.reconciling import Difference, Movement, Report
+from domain.submission import ProviderName
+from runtime.cli.payments import money
+from runtime.stack.state import StackError, settings_of
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from persistence.codec import Document
+    from runtime.settings import Settings
+
+#: Of the bar, which counts no whole things.
+_STEPS: Final = 1000
+
+
+class _Time(click.ParamType[datetime]):
+    """A day or a moment; UTC unless it says otherwise."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """``2026-11-20`` is its first moment."""
+        try:
+            at = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail("write a time like 2026-11-20 or 2026-11-20T09:30Z", param, ctx)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
+        return at.astimezone(timezone.utc).replace(microsecond=0)
+
+
+@click.command()
+@click.option("--since", type=_Time(), help="From then on, by UTC: 2026-11-20.")
+@click.option("--until", type=_Time(), help="And before then; now where left out.")
+@click.option("--provider", type=click.Choice([one.value for one in ProviderName]))
+@click.option("--last", is_flag=True, help="Show the last report of the beat instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def reconcile(
+    since: datetime | None,
+    until: datetime | None,
+    provider: str | None,
+    last: bool,
+    as_json: bool,
+) -> None:
+    """Compare what the providers say moved with what we say moved.
+
+    Nothing is corrected; where a payment of ours differs, a look at it is asked for.
+    Exits with 0 where all agrees, and with 1 where something differs or a provider
+    could not be read to the end.
+    """
+    if last == (since is not None) or (last and until is not None):
+        raise click.UsageError("give either --since TIME (and --until) or --last")
+    names = [ProviderName(provider)] if provider else list(ProviderName)
+    if since is None:
+        reports, failed = _stored(names), dict[ProviderName, str]()
+    else:
+        now = datetime.now(timezone.utc).replace(microsecond=0)
+        until = min(until or now, now)
+        if since >= until:
+            raise click.UsageError("--since must be before --until, and before now")
+        reports, failed = _compared(names, since, until)
+    if as_json:
+        told: dict[str, Any] = {"reports": [_as_json(one) for one in reports]}
+        told["failed"] = {name.value: why for name, why in failed.items()}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        _show(reports)
+    for why in failed.values():
+        click.echo(f"Error: {why}", err=True)
+    sys.exit(bool(failed) or any(report.differing for report in reports))
+
+
+def _stored(names: Sequence[ProviderName]) -> list[Report]:
+    from persistence.reconciliations import Reconciliations
+
+    with _database("mongo_url") as (settings, database):
+        found = Reconciliations(database, settings.mode).last()
+    reports = [report for report in found if report.provider in names]
+    if not reports:
+        raise StackError("no report is stored yet: the beat makes one a day")
+    return reports
+
+
+def _compared(
+    names: Sequence[ProviderName], since: datetime, until: datetime
+) -> tuple[list[Report], dict[ProviderName, str]]:
+    """A report of each provider, or why there is none.
+
+    The bar goes to a terminal's standard error, so that a pipe gets results only.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from application import reconcile as use_case
+    from runtime.container import auditor
+
+    needed = ("mongo_url", "redis_url", "stripe_api_base", "paypal_api_base")
+    reports, failed = list[Report](), dict[ProviderName, str]()
+    console = Console(stderr=True)
+    shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with _database(*needed) as (settings, database), shown as bar:
+        tools = auditor(settings, database)
+        for name in names:
+            task = bar.add_task(name.value, total=_STEPS)
+
+            def told(how: use_case.Progress) -> None:
+                words = f"{name}: {how.compared} compared, {how.differing} differ"
+                done = how.share * _STEPS
+                bar.update(task, completed=done, description=words)
+
+            try:
+                reports.append(
+                    use_case.reconcile(name, since, until, auditor=tools, told=told)
+                )
+            except NotReconciled as error:
+                failed[name] = str(error)
+    return reports, failed
+
+
+@contextmanager
+def _database(*needed: str) -> Iterator[tuple[Settings, Database[Document]]]:
+    from runtime.container import open_database
+
+    settings = settings_of(os.environ)
+    settings.require(*needed)
+    database = open_database(settings)
+    try:
+        yield settings, database
+    finally:
+        database.client.close()
+
+
+def _show(reports: Sequence[Report]) -> None:
+    from runtime.cli import told
+
+    rows = [_row(report, one) for report in reports for one in report.differences]
+    if rows:
+        columns = ["provider", "differs", "payment", "operation", "ref"]
+        columns += ["way", "ours", "theirs", "at"]
+        whole = ["payment", "operation", "ref", "ours", "theirs"]
+        click.echo(told.table(columns, rows, whole=whole))
+    sums = [
+        [
+            *(report.provider.value, one.way.value),
+            *(money(one.ours, one.currency), money(one.theirs, one.currency)),
+            *("yes" if one.ours == one.theirs else "NO",),
+            money(one.fees, one.currency) if one.fees else "-",
+        ]
+        for report in reports
+        for one in report.sums
+    ]
+    if sums:
+        columns = ["provider", "way", "ours", "theirs", "equal", "fees"]
+        click.echo(told.table(columns, sums, whole=["ours", "theirs", "fees"]))
+    for report in reports:
+        more = report.differing - len(report.differences)
+        click.echo(
+            f"{report.provider}: {report.compared} compared from {report.since:%F %T}"
+            f" until {report.until:%F %T}, {report.differing} differ"
+            + (f", {more} of them not listed" if more else "")
+        )
+
+
+def _row(report: Report, found: Difference) -> list[str]:
+    some = found.ours or found.theirs
+    times = [one.at for one in (found.theirs, found.ours) if one and one.at]
+    return [
+        *(report.provider.value, found.differs.value.replace("_", " ")),
+        *(found.payment or "-", found.operation or "-", found.ref or "-"),
+        some.way.value if some is not None else "-",
+        *(_side(found.ours), _side(found.theirs)),
+        f"{times[0]:%F %T}" if times else "-",
+    ]
+
+
+def _side(one: Movement | None) -> str:
+    """``19.99 USD``, and how it stands where it has not moved."""
+    if one is None:
+        return "nothing"
+    amount = str(one.money)
+    standing = one.standing.value.replace("_", " ")
+    return amount if one.moved else f"{amount} ({standing})"
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "id": report.id,
+        "provider": report.provider.value,
+        "since": report.since.isoformat(),
+        "until": report.until.isoformat(),
+        "ended_at": report.ended_at.isoformat(),
+        "compared": report.compared,
+        "differing": report.differing,
+        "counts": {kind.value: count for kind, count in report.counts.items()},
+        "differences": [
+            {
+                "differs": one.differs.value,
+                "payment": one.payment,
+                "operation": one.operation,
+                "ref": one.ref,
+                "ours": _movement(one.ours),
+                "theirs": _movement(one.theirs),
+            }
+            for one in report.differences
+        ],
+        "sums": [
+            {
+                "way": one.way.value,
+                "currency": one.currency,
+                "ours": one.ours,
+                "theirs": one.theirs,
+                "fees": one.fees,
+            }
+            for one in report.sums
+        ],
+    }
+
+
+def _movement(one: Movement | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "way": one.way.value,
+        "standing": one.standing.value,
+        "amount": one.money.minor,
+        "currency": one.money.currency,
+        "at": one.at and one.at.isoformat(),
+    }

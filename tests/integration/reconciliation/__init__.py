@@ -1,0 +1,1 @@
+"""Reconciliations with the simulators, on real MongoDB and Redis."""

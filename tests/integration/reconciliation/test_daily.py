@@ -1,0 +1,104 @@
+"""The beat's daily report: by one beat of all, stored, told and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import structlog
+
+from domain.reconciling import Differs, Report
+from domain.submission import Mode, ProviderName
+from persistence.breakers import MongoBreakers
+from persistence.reconciliations import Reconciliations
+from runtime import container, exporter, metrics
+from runtime.settings import Settings
+from runtime.stack.processes import wait_until
+from tests.contract.simulators.simulator_process import simulator
+from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, day
+from workers.reconciler import SPAN, run_once
+
+#: Whole seconds are compared, so what has just happened is not yet.
+A_SECOND = timedelta(seconds=1)
+#: Beats that look at the same moment.
+BEATS = 4
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Iterator[Day]:
+    """A day at simulators whose books are made to drift."""
+    with simulator("stripe") as stripe, simulator("paypal") as paypal:
+        with day(settings, {STRIPE: stripe, PAYPAL: paypal}) as done:
+            yield done
+
+
+def made(shop: Day, provider: ProviderName) -> list[Report]:
+    """The reports that several beats make together, when one is due."""
+    reports = Reconciliations(shop.database, Mode.TEST)
+
+    def beat(_: int) -> Report | None:
+        return run_once(provider, auditor=shop.auditor, reports=reports)
+
+    with ThreadPoolExecutor(BEATS) as beats:
+        return [one for one in beats.map(beat, range(BEATS)) if one is not None]
+
+
+def make_due(shop: Day) -> None:
+    """A day passes."""
+    past = [{"$set": {"next_at": "$$NOW"}}]
+    shop.database.reconciliation_turns.update_many({}, past)
+
+
+def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> None:
+    assert made(shop, STRIPE) == made(shop, PAYPAL) == [], "the first is due tomorrow"
+    ref = shop.drift(STRIPE, do="unknown_charge", amount=77)
+    happened = container.clock()
+    wait_until(lambda: container.clock() >= happened + A_SECOND, seconds=5)
+    make_due(shop)
+    with structlog.testing.capture_logs() as logged:
+        [differing], [agreeing] = made(shop, STRIPE), made(shop, PAYPAL)
+    assert differing.until - differing.since == SPAN
+    assert made(shop, STRIPE) == [], "and the next one tomorrow"
+
+    stored = Reconciliations(shop.database, Mode.TEST).last()
+    assert stored == [differing, agreeing]
+    errors = [line for line in logged if line["log_level"] == "error"]
+    [told] = [(one["event"], one["why"], one["ref"]) for one in errors]
+    assert told == ("reconciliation_differs", "theirs_alone", ref)
+
+    exporter.show_reports(stored)
+    assert measured(STRIPE) == {**dict.fromkeys(Differs, 0.0), Differs.THEIRS_ALONE: 1}
+    assert measured(PAYPAL) == dict.fromkeys(Differs, 0.0)
+    at = metrics.REGISTRY.get_sample_value(
+        "payments_reconciliation_last_success_timestamp_seconds",
+        {"provider": STRIPE},
+    )
+    assert at == differing.ended_at.timestamp()
+
+
+def test_a_report_that_could_not_be_made_is_told_and_not_stored(shop: Day) -> None:
+    made(shop, PAYPAL)
+    make_due(shop)
+    match = {"method": "GET", "path": "/v1/reporting"}
+    shop.simulators[PAYPAL].arm(do="answer", status=403, times=9, match=match)
+    with structlog.testing.capture_logs() as logged:
+        assert made(shop, PAYPAL) == []
+    [failed] = [line for line in logged if line["log_level"] == "error"]
+    assert failed["event"] == "reconciliation_failed"
+    assert "no report" in failed["reason"]
+    assert Reconciliations(shop.database, Mode.TEST).last() == []
+    gate = MongoBreakers(shop.database).gates()[PAYPAL]
+    assert not gate.is_open, "no right to reports is no reason to stop payments"
+
+
+def measured(provider: ProviderName) -> dict[Differs, float | None]:
+    """What the exporter shows of a provider's last report."""
+    name = "payments_reconciliation_differences"
+    return {
+        kind: metrics.REGISTRY.get_sample_value(
+            name, {"provider": provider, "kind": kind}
+        )
+        for kind in Differs
+    }

@@ -1,0 +1,207 @@
+"""What the providers' books show beside ours, to the cent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from domain.breaker import Why
+from domain.errors import NotReconciled
+from domain.reconciling import Differs, Sum, Way
+from domain.states import State
+from domain.submission import ProviderName
+from persistence.breakers import MongoBreakers
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import Simulator, simulator
+from tests.integration.reconciliation.shop import FAILS_LATER, PAYPAL, STRIPE, Day, day
+from tests.suites.samples import PRICE
+
+BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
+#: What STORIES collect and refund of each provider: four payments and a part of a
+#: fifth; one whole and one part, for the third refund is pending.
+COLLECTED = 4 * PRICE.minor + 600
+REFUNDED = PRICE.minor + 500
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[dict[ProviderName, Simulator]]:
+    """Both simulators, for this module alone: their books are made to drift."""
+    with simulator("stripe") as stripe, simulator("paypal") as paypal:
+        yield {STRIPE: stripe, PAYPAL: paypal}
+
+
+@pytest.fixture
+def shop(
+    settings: Settings, simulators: dict[ProviderName, Simulator]
+) -> Iterator[Day]:
+    """A day in accounts of this test's own."""
+    with day(settings, simulators) as done:
+        yield done
+    for one in simulators.values():
+        one.heal()
+
+
+def test_ordinary_traffic_agrees_to_the_cent(shop: Day) -> None:
+    for provider in (STRIPE, PAYPAL):
+        report = shop.report(provider)
+        assert report.differences == ()
+        sums = {(one.way, one.ours, one.theirs) for one in report.sums}
+        assert sums == {
+            (Way.COLLECTED, COLLECTED, COLLECTED),
+            (Way.REFUNDED, REFUNDED, REFUNDED),
+        }
+        [collected] = [one for one in report.sums if one.way is Way.COLLECTED]
+        rate = 0.029 if provider is STRIPE else 0.0349
+        assert collected.fees == pytest.approx(COLLECTED * rate, abs=5)
+
+
+@BOTH
+def test_a_charge_that_we_do_not_know_is_named_and_nothing_else(
+    shop: Day, provider: ProviderName
+) -> None:
+    ref = shop.drift(provider, do="unknown_charge", amount=1234)
+    [found] = shop.report(provider).differences
+    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, ref)
+    assert found.theirs is not None and found.theirs.money.minor == 1234
+    assert (found.payment, found.operation) == (None, None)
+
+
+@BOTH
+def test_an_amount_that_differs_is_named_with_our_payment_and_looked_into(
+    shop: Day, provider: ProviderName
+) -> None:
+    before = shop.payment(provider, "paid")
+    refs = before.first.refs
+    ref = shop.drift(
+        provider,
+        do="change_amount",
+        id=refs["charge" if provider is STRIPE else "capture"],
+        amount=PRICE.minor + 1,
+    )
+    report = shop.report(provider)
+    [found] = report.differences
+    assert (found.differs, found.ref) == (Differs.AMOUNT, ref)
+    assert (found.payment, found.operation) == (before.id, before.first.id)
+    assert found.ours and found.theirs
+    assert found.theirs.money.minor - found.ours.money.minor == 1
+    assert Sum(
+        Way.COLLECTED, "USD", COLLECTED, COLLECTED + 1, fees=_fees(report.sums)
+    ) in set(report.sums)
+    asked = shop.payment(provider, "paid").first
+    assert asked.state is State.SUCCEEDED and asked.look_since is not None
+    looked = shop.look(provider, "paid")
+    assert looked.captured == PRICE.minor, "an amount is reported only"
+
+
+@BOTH
+def test_a_refund_that_the_provider_does_not_have_is_ours_alone(
+    shop: Day, provider: ProviderName
+) -> None:
+    operation = shop.payment(provider, "part refunded").operations[-1]
+    shop.drift(provider, do="lose_refund", id=operation.refs["refund"])
+    [found] = shop.report(provider).differences
+    assert (found.differs, found.operation) == (Differs.OURS_ALONE, operation.id)
+    assert found.theirs is None
+
+
+def test_a_refund_that_failed_later_is_corrected_by_the_look_that_was_asked_for(
+    settings: Settings,
+) -> None:
+    with simulator("stripe") as stripe, simulator("paypal") as paypal:
+        with day(settings, {STRIPE: stripe, PAYPAL: paypal}, FAILS_LATER) as shop:
+            assert shop.report(STRIPE).differences == ()
+            stripe.advance(90_000)
+            [found] = shop.report(STRIPE).differences
+            assert found.differs is Differs.STATE
+            corrected = shop.look(STRIPE, "refund fails")
+            assert corrected.operations[-1].state is State.DECLINED
+            assert corrected.refunded == 0
+            assert shop.report(STRIPE).differences == ()
+
+
+@BOTH
+def test_a_payment_that_is_under_way_is_no_difference(
+    shop: Day, provider: ProviderName
+) -> None:
+    """Its answer was lost, so the provider has it and we do not know yet."""
+    paid = shop.payment(provider, "paid")
+    operations = {"state": "unknown", "moved": 0, "refs": {}}
+    shop.database.payments.update_one(
+        {"_id": paid.id},
+        {"$set": {f"operations.0.{name}": one for name, one in operations.items()}},
+    )
+    report = shop.report(provider)
+    assert report.differences == ()
+
+
+@BOTH
+def test_a_payment_that_failed_for_us_alone_is_corrected_by_the_look(
+    shop: Day, provider: ProviderName
+) -> None:
+    paid = shop.payment(provider, "paid")
+    shop.database.payments.update_one(
+        {"_id": paid.id},
+        {
+            "$set": {"operations.0.state": "declined", "operations.0.moved": 0},
+            "$unset": {"operations.0.moved_at": "", "moved_at": ""},
+        },
+    )
+    [found] = shop.report(provider).differences
+    assert (found.differs, found.payment) == (Differs.STATE, paid.id)
+    corrected = shop.look(provider, "paid")
+    assert (corrected.first.state, corrected.captured) == (
+        State.SUCCEEDED,
+        PRICE.minor,
+    )
+    assert shop.report(provider).differences == ()
+
+
+def test_what_paypals_search_does_not_show_yet_is_read_by_its_order(shop: Day) -> None:
+    shop.drift(PAYPAL, do="report_late", seconds=3 * 3600)
+    try:
+        report = shop.report(PAYPAL)
+        assert report.differences == ()
+        assert {(one.ours, one.theirs) for one in report.sums} == {
+            (COLLECTED, COLLECTED),
+            (REFUNDED, REFUNDED),
+        }
+    finally:
+        shop.drift(PAYPAL, do="report_late", seconds=0)
+
+
+@BOTH
+def test_a_provider_that_fails_in_the_middle_leaves_no_report(
+    shop: Day, provider: ProviderName
+) -> None:
+    """Its list is read, and then the payment that differs cannot be."""
+    shop.drift(provider, do="change_amount", amount=1)
+    path = "/v1/payment_intents" if provider is STRIPE else "/v2/checkout/orders"
+    match = {"method": "GET", "path": path}
+    shop.simulators[provider].arm(do="answer", times=100, match=match)
+    with pytest.raises(NotReconciled, match="http_500.*no report"):
+        shop.report(provider)
+
+
+@BOTH
+def test_a_call_that_fails_once_is_made_again(
+    shop: Day, provider: ProviderName
+) -> None:
+    for do in ("answer", "drop", "rate_limit"):
+        shop.simulators[provider].arm(do=do, times=1, match={"method": "GET"})
+        assert shop.report(provider).differences == ()
+
+
+@BOTH
+def test_nothing_is_asked_behind_an_open_gate(
+    shop: Day, provider: ProviderName
+) -> None:
+    breakers = MongoBreakers(shop.database)
+    breakers.open(provider, why=Why.OPERATOR, reason="an audit", by="ann")
+    with pytest.raises(NotReconciled, match="an audit"):
+        shop.report(provider)
+
+
+def _fees(sums: tuple[Sum, ...]) -> int:
+    [fees] = [one.fees for one in sums if one.way is Way.COLLECTED]
+    return fees
