@@ -18,6 +18,7 @@ from application.statement import Statement
 from domain.breaker import Sign, sign_of
 from domain.errors import (
     Conflict,
+    ListTooLong,
     Misconfigured,
     NeedsReview,
     NotReconciled,
@@ -43,9 +44,9 @@ from domain.submission import Mode, ProviderName
 
 log = logging.getLogger(__name__)
 
-#: A provider's list is read so far at once. PayPal's search gives 10,000 transactions
-#: at most, which is 16 a second of a slice.
-SLICE: Final = timedelta(minutes=10)
+#: Both sides are read so far at once: of Stripe's limit some 90,000 movements, whose
+#: ids are remembered meanwhile.
+SLICE: Final = timedelta(hours=1)
 #: Payments of ours that are read at once; each is some kilobytes.
 _MOST: Final = 1_000
 #: No time is halved further: what we write has this resolution.
@@ -118,8 +119,8 @@ def reconcile(
 ) -> Report:
     """Compares what moved from ``since`` until before ``until`` (UTC).
 
-    Where a payment of ours differs, a look at that operation is asked for; nothing
-    else is written. Raises NotReconciled, and StoreUnavailable.
+    Both are whole seconds. Where a payment of ours differs, a look at that operation
+    is asked for; nothing else is written. Raises NotReconciled and StoreUnavailable.
     """
     run = _Run(provider, since, until, auditor)
     try:
@@ -159,7 +160,18 @@ def slices(
 
 
 def _compare_theirs(run: _Run, begin: datetime, end: datetime) -> None:
-    """What the provider lists of a slice, page by page."""
+    """What the provider lists of a slice; of a busy one by its halves."""
+    try:
+        _compare_pages(run, begin, end)
+    except ListTooLong:
+        middle = (begin + (end - begin) / 2).replace(microsecond=0)
+        if middle <= begin:
+            raise
+        _compare_theirs(run, begin, middle)
+        _compare_theirs(run, middle, end)
+
+
+def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
     statement, cursor = run.auditor.statements[run.provider], None
     while True:
         page = _called(run, 1, lambda: statement.page(begin, end, cursor))
@@ -308,7 +320,7 @@ def _called(run: _Run, calls: int, ask: Callable[[], _T]) -> _T:
         _take(run, calls)
         try:
             return ask()
-        except (Misconfigured, NeedsReview):
+        except (Misconfigured, NeedsReview, ListTooLong):
             raise
         except ProviderError as error:
             if error.retry_after is not None:

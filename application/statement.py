@@ -29,6 +29,7 @@ class Statement(Protocol):
         """What moved from ``since`` until before ``until`` (UTC), by one call.
 
         It may lag, so what it lacks proves nothing; what it has, the provider has.
+        Raises ListTooLong, with the first page, where it is too much at once.
         """
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:

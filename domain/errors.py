@@ -180,6 +180,12 @@ class LookNeeded(OutcomeUnknown):
     code = "look_needed"
 
 
+class ListTooLong(ProviderError):
+    """The provider lists no more than a part of this; ask for a shorter time."""
+
+    code = "list_too_long"
+
+
 class NeedsReview(ProviderError):
     """The provider's answer is one that only a person can judge."""
 

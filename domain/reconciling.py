@@ -141,7 +141,7 @@ class Tally:
             if one is not None and one.moved:
                 sums[one.way, one.money.currency] += one.moved
         theirs = pair[1]
-        if theirs is not None and theirs.fee is not None:
+        if theirs is not None and theirs.fee is not None and theirs.fee.minor:
             self.fees[theirs.way, theirs.fee.currency] += theirs.fee.minor
 
     @property

@@ -13,7 +13,7 @@ from paypalrestsdk.exceptions import ResourceNotFound
 
 from application.statement import Page
 from domain.answer import Answer, Verdict
-from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from domain.errors import ListTooLong, NotSent, OutcomeUnknown, ProviderError
 from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
@@ -27,6 +27,8 @@ from providers.paypal_refusals import refusal_of
 _PAGE: Final = 500
 #: Whole seconds are the resolution of the search, and both of its ends belong to it.
 _SECOND: Final = timedelta(seconds=1)
+#: A search finds 10,000 transactions at most.
+_TOO_MUCH: Final = "resultset_too_large"
 #: Event codes (developer.paypal.com, transaction event codes): payments received begin
 #: with T00, as those that were sent do; T1107 is a refund. What else moves a balance
 #: (withdrawals, fees, holds, reversals) no payment of ours has caused.
@@ -163,7 +165,9 @@ def _safely(read: Callable[[], _T]) -> _T:
         try:
             return read()
         except ApiError as error:
-            refusal_of(error)
+            no = refusal_of(error).failure
+            if no is not None and no.code == _TOO_MUCH:
+                raise ListTooLong(request_id=debug_id(error))
             raise OutcomeUnknown("read_refused", request_id=debug_id(error))
         except requests.RequestException as error:
             raise NotSent if was_not_sent(error) else OutcomeUnknown("no_answer")

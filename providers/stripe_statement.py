@@ -10,8 +10,13 @@ from typing import Any, Final, TypeVar
 from stripe import BalanceTransaction, StripeError
 
 from application.statement import Page
-from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
-from domain.money import from_stripe
+from domain.errors import (
+    InvalidPayment,
+    NeedsReview,
+    OutcomeUnknown,
+    ProviderError,
+)
+from domain.money import Money, from_stripe
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from providers.http import TIMEOUT, Observe, Timeout
@@ -131,7 +136,6 @@ def _charge(charge: Any, at: int, line: Any) -> Movement:
         standing = Standing.UNDER_WAY
     moved = standing is Standing.MOVED
     amount = charge.amount_captured if moved else charge.amount
-    fee = line is not None and line.fee > 0
     return Movement(
         way=Way.COLLECTED,
         standing=standing,
@@ -140,8 +144,16 @@ def _charge(charge: Any, at: int, line: Any) -> Movement:
         ref=charge.id,
         payment=metadata_of(charge, "payment"),
         operation=metadata_of(charge, "operation"),
-        fee=from_stripe(line.fee, line.currency) if fee else None,
+        fee=None if line is None else _fee(line),
     )
+
+
+def _fee(line: Any) -> Money | None:
+    """It is told and not compared, so what is no amount of ISO 4217 is left out."""
+    try:
+        return from_stripe(line.fee, line.currency)
+    except InvalidPayment:
+        return None
 
 
 def _refund(refund: Any, at: int) -> Movement:

@@ -6,18 +6,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from application.statement import Page
-from domain.errors import ProviderError
+from domain.errors import ListTooLong, ProviderError
 from domain.payment import Payment
 from domain.reconciling import Movement
 
 
 class MemoryStatement:
-    """A Statement of ``listed``, some on a page; ``held`` is what a read by id finds.
+    """A Statement of ``listed``, ``size`` on a page and ``most`` in all pages.
 
+    ``held`` is what a read by id finds.
     A payment that is not in ``held`` has what is listed of it.
     """
 
-    def __init__(self, listed: Sequence[Movement] = (), *, size: int = 2) -> None:
+    def __init__(
+        self, listed: Sequence[Movement] = (), *, size: int = 2, most: int = 10_000
+    ) -> None:
         self.listed = list(listed)
         self.held: dict[str, Sequence[Movement] | None] = {}
         self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
@@ -25,6 +28,7 @@ class MemoryStatement:
         self.reads: list[str] = []  #: the payments that were read
         self.reading: Callable[[Payment], None] = lambda payment: None
         self._size = size
+        self._most = most
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
         """See Statement."""
@@ -33,6 +37,8 @@ class MemoryStatement:
         found = [
             one for one in self.listed if one.at is not None and since <= one.at < until
         ]
+        if len(found) > self._most:
+            raise ListTooLong
         start = int(cursor or 0)
         end = start + self._size
         return Page(found[start:end], str(end) if end < len(found) else None)

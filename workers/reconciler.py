@@ -19,7 +19,7 @@ from runtime.container import auditor, open_database
 from runtime.settings import Settings
 
 #: Seconds between two looks whether a report is due.
-LOOK: Final = 30.0
+LOOK: Final = 10.0
 #: What a report is of: twice the time between two, so that what was under way in one
 #: is compared in the next.
 SPAN: Final = timedelta(hours=48)

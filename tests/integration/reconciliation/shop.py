@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,6 +13,7 @@ from pymongo.database import Database
 
 from application import attempt
 from application.reconcile import Auditor, Progress, reconcile
+from domain.money import Money
 from domain.payment import BELL_GRACE, Payment
 from domain.reconciling import Report
 from domain.submission import CaptureMethod, ProviderName
@@ -29,26 +30,48 @@ from tests.integration.providers.accounts import (
     refund,
     void,
 )
-from tests.suites.samples import SHOP, payment, submission
+from tests.suites.samples import PRICE, SHOP, payment, submission
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 METHODS = {STRIPE: STRIPE_METHODS, PAYPAL: PAYPAL_METHODS}
 
-#: What becomes of a payment: its method, when it is captured, and what follows.
-Story = tuple[str, CaptureMethod, Callable[[Payment], Payment] | None]
-AUTOMATIC, MANUAL = CaptureMethod.AUTOMATIC, CaptureMethod.MANUAL
-STORIES: dict[str, Story] = {
-    "paid": ("pays", AUTOMATIC, None),
-    "declined": ("declines", AUTOMATIC, None),
-    "refunded": ("pays", AUTOMATIC, refund),
-    "part refunded": ("pays", AUTOMATIC, lambda one: refund(one, 500)),
-    "refund pending": ("refunds later", AUTOMATIC, refund),
-    "held": ("pays", MANUAL, None),
-    "captured in part": ("pays", MANUAL, lambda one: capture(one, 600, final=True)),
-    "voided": ("pays", MANUAL, void),
+
+@dataclass(frozen=True)
+class Story:
+    """What becomes of a payment."""
+
+    does: str  #: what its method does
+    when: CaptureMethod = CaptureMethod.AUTOMATIC
+    then: Callable[[Payment], Payment] | None = None  #: what is asked for afterwards
+    money: Money = PRICE
+    only: ProviderName | None = None  #: None: at both
+
+
+MANUAL = CaptureMethod.MANUAL
+STORIES = {
+    "paid": Story("pays"),
+    "declined": Story("declines"),
+    "refunded": Story("pays", then=refund),
+    "part refunded": Story("pays", then=lambda one: refund(one, 500)),
+    "refund pending": Story("refunds later", then=refund),
+    "held": Story("pays", MANUAL),
+    "captured in part": Story(
+        "pays", MANUAL, lambda one: capture(one, 600, final=True)
+    ),
+    "voided": Story("pays", MANUAL, void),
 }
 #: A refund that succeeds at Stripe, and fails a day later.
-FAILS_LATER: dict[str, Story] = {"refund fails": ("refunds never", AUTOMATIC, refund)}
+FAILS_LATER = {"refund fails": Story("refunds never", then=refund)}
+#: Amounts that a provider writes as ISO 4217 does not.
+MONIES = {
+    STRIPE: [Money(1200, "JPY"), Money(5300, "ISK"), Money(19_990, "KWD")],
+    PAYPAL: [Money(1200, "JPY"), Money(530_000, "HUF"), Money(70_000, "TWD")],
+}
+CURRENCIES = {
+    f"{provider} {money}": Story("pays", money=money, only=provider)
+    for provider, monies in MONIES.items()
+    for money in monies
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +125,7 @@ class Day:
 def day(
     settings: Settings,
     simulators: dict[ProviderName, Simulator],
-    stories: dict[str, Story] = STORIES,
+    stories: Mapping[str, Story] = STORIES,
 ) -> Iterator[Day]:
     """A day of each story at both providers, in accounts of its own."""
     settings = replace(
@@ -125,9 +148,9 @@ def day(
         )
         done.work_off()
         for provider, story in done.ids:
-            follow_up = stories[story][2]
-            if follow_up is not None:
-                step = follow_up(done.payment(provider, story))
+            then = stories[story].then
+            if then is not None:
+                step = then(done.payment(provider, story))
                 assert workers[0].store.amend(step) is not None
         done.work_off()
         try:
@@ -137,16 +160,19 @@ def day(
 
 
 def _submitted(
-    tools: attempt.Tools, stories: dict[str, Story]
+    tools: attempt.Tools, stories: Mapping[str, Story]
 ) -> dict[tuple[ProviderName, str], str]:
     now = container.clock() - BELL_GRACE
     new: dict[tuple[ProviderName, str], Payment] = {}
-    for provider in ProviderName:
-        for story, (method, when, _) in stories.items():
-            token = METHODS[provider][method]
-            asked = submission(provider=provider, payment_method=token)
-            new[provider, story] = payment(
-                len(new) + 1, asked=replace(asked, capture=when), now=now
+    for name, story in stories.items():
+        for provider in [story.only] if story.only else ProviderName:
+            asked = submission(
+                amount=story.money,
+                provider=provider,
+                payment_method=METHODS[provider][story.does],
+            )
+            new[provider, name] = payment(
+                len(new) + 1, asked=replace(asked, capture=story.when), now=now
             )
     assert len(tools.store.insert_many(list(new.values()))) == len(new)
     return {key: one.id for key, one in new.items()}

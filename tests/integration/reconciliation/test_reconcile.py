@@ -14,7 +14,15 @@ from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
 from runtime.settings import Settings
 from tests.contract.simulators.simulator_process import Simulator, simulator
-from tests.integration.reconciliation.shop import FAILS_LATER, PAYPAL, STRIPE, Day, day
+from tests.integration.reconciliation.shop import (
+    CURRENCIES,
+    FAILS_LATER,
+    MONIES,
+    PAYPAL,
+    STRIPE,
+    Day,
+    day,
+)
 from tests.suites.samples import PRICE
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
@@ -190,6 +198,31 @@ def test_a_call_that_fails_once_is_made_again(
     for do in ("answer", "drop", "rate_limit"):
         shop.simulators[provider].arm(do=do, times=1, match={"method": "GET"})
         assert shop.report(provider).differences == ()
+
+
+def test_what_is_too_much_for_one_search_is_asked_for_in_halves(shop: Day) -> None:
+    body = {"name": "INVALID_REQUEST", "details": [{"issue": "RESULTSET_TOO_LARGE"}]}
+    shop.simulators[PAYPAL].arm(
+        do="answer",
+        status=400,
+        body=body,
+        match={"method": "GET", "path": "/v1/reporting"},
+    )
+    report = shop.report(PAYPAL)
+    assert report.differences == ()
+    assert (COLLECTED, COLLECTED) in {(one.ours, one.theirs) for one in report.sums}
+
+
+def test_amounts_of_every_kind_of_currency_agree(
+    settings: Settings, simulators: dict[ProviderName, Simulator]
+) -> None:
+    with day(settings, simulators, CURRENCIES) as shop:
+        for provider in (STRIPE, PAYPAL):
+            report = shop.report(provider)
+            assert report.differences == ()
+            told = {(one.currency, one.ours, one.theirs) for one in report.sums}
+            expected = MONIES[provider]
+            assert told == {(one.currency, one.minor, one.minor) for one in expected}
 
 
 @BOTH

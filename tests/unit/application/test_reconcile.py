@@ -33,17 +33,24 @@ from tests.operator_fakes import MemoryView
 from tests.suites.samples import NOW, PRICE, SHOP, payment, sending
 from tests.unit.application.account import PAYPAL, STRIPE, Account
 
-HOUR: Final = timedelta(hours=1)
+SPAN: Final = 6 * SLICE
 NO: Final = Answer(Verdict.DECLINED)
 
 
 class Books:
-    """Stripe's books and ours, an hour of them from NOW on."""
+    """Stripe's books and ours, some hours of them from NOW on."""
 
-    def __init__(self, *, rate: float = 0.0, pace: float = 0.0, size: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        rate: float = 0.0,
+        pace: float = 0.0,
+        size: int = 2,
+        most: int = 10_000,
+    ) -> None:
         self.account = Account(rate=rate)
         self.store = MemoryStore(clock=self.account.now)
-        self.statement = MemoryStatement(size=size)
+        self.statement = MemoryStatement(size=size, most=most)
         self.heard: list[Progress] = []
         self.slept: list[float] = []
         self.auditor = Auditor(
@@ -81,7 +88,7 @@ class Books:
             self.statement.listed.append(theirs(done, at=at))
         return done
 
-    def report(self, span: timedelta = HOUR) -> Report:
+    def report(self, span: timedelta = SPAN) -> Report:
         """What a comparison of ``span`` from NOW on comes to."""
         return use_case.reconcile(
             STRIPE, NOW, NOW + span, auditor=self.auditor, told=self.heard.append
@@ -132,7 +139,7 @@ def test_books_that_agree_need_no_payment_read() -> None:
     )
     assert books.statement.reads == []
     assert [one.share for one in books.heard] == pytest.approx(
-        [(n + 1) * (SLICE / HOUR) for n in range(6)]
+        [(n + 1) / 6 for n in range(6)]
     )
     assert books.heard[-1].compared == 7
 
@@ -202,7 +209,7 @@ def test_what_names_no_payment_of_ours_is_theirs_alone() -> None:
 def test_a_second_charge_of_a_payment_is_found_and_the_first_agrees() -> None:
     books = Books()
     paid = books.paid()
-    books.statement.listed.append(theirs(paid, at=NOW + HOUR / 2, ref="ch_2nd"))
+    books.statement.listed.append(theirs(paid, at=NOW + SPAN / 2, ref="ch_2nd"))
     report = books.report()
     [found] = report.differences
     assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, "ch_2nd")
@@ -213,7 +220,7 @@ def test_a_second_charge_of_a_payment_is_found_and_the_first_agrees() -> None:
 def test_a_difference_that_is_met_twice_is_told_once() -> None:
     """We heard of it much later than it happened."""
     books = Books()
-    paid = books.paid(after=HOUR / 2, known=False)
+    paid = books.paid(after=SPAN / 2, known=False)
     cheap = replace(theirs(paid), money=Money(1, "USD"))
     books.statement.listed = [cheap]
     report = books.report()
@@ -225,7 +232,7 @@ def test_a_difference_that_is_met_twice_is_told_once() -> None:
 def test_what_agreed_when_it_was_listed_is_counted_once() -> None:
     """We heard of it much later than it happened, so it is met again."""
     books = Books()
-    paid = books.paid(after=HOUR / 2, known=False)
+    paid = books.paid(after=SPAN / 2, known=False)
     books.statement.listed = [theirs(paid)]
     report = books.report()
     assert books.statement.reads == [paid.id], "the slice where it was is forgotten"
@@ -304,7 +311,7 @@ def test_a_provider_that_wants_fewer_calls_slows_all_of_us_down() -> None:
     began = books.account.passed
     books.report()
     assert books.account.passed - began >= 7
-    books.statement.fails = [OutcomeUnknown("no_answer", retry_after=HOUR)]
+    books.statement.fails = [OutcomeUnknown("no_answer", retry_after=SLICE)]
     began = books.account.passed
     books.report()
     assert 60 <= books.account.passed - began < 90, "but not for an hour"
@@ -338,3 +345,20 @@ def test_a_busy_time_is_read_in_parts_and_nothing_is_left_out() -> None:
     report = books.report()
     assert kinds(report) == [Differs.OURS_ALONE]
     assert report.compared == count
+
+
+def test_what_is_too_much_for_one_list_is_listed_in_parts() -> None:
+    books = Books(most=3)
+    for number in range(1, 9):
+        books.paid(number, after=timedelta(minutes=6 * number))
+    report = books.report()
+    assert (kinds(report), report.compared) == ([], 8)
+    assert books.statement.reads == [], "all of it was listed"
+
+
+def test_more_than_a_list_can_ever_show_ends_it() -> None:
+    books = Books(most=1)
+    for number in (1, 2):
+        books.paid(number)
+    with pytest.raises(NotReconciled, match="list_too_long"):
+        books.report()

@@ -106,6 +106,28 @@ def test_an_age_that_is_none_is_told(home: Path) -> None:
     assert "write an age like 30m, 2h or 3d" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "give either --since TIME"),
+        (("--last", "--since", "2026-01-01"), "give either --since TIME"),
+        (("--last", "--until", "2026-01-01"), "give either --since TIME"),
+        (("--since", "yesterday"), "write a time like 2026-11-20"),
+        (("--since", "2126-01-01"), "must be before --until, and before now"),
+        (("--since", "2026-01-02", "--until", "2026-01-01"), "must be before --until"),
+        (("--since", "2026-01-01", "--provider", "bank"), "not one of"),
+        (("--since", "2026-01-01"), "_URL is not set"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_told_and_exits_with_2(
+    home: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    done = run(home, "reconcile", *arguments)
+    assert done.exit_code == 2, done.output
+    assert told in " ".join(done.stderr.split())
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize("name", ["", "a b", "é", "a" * 65, "a\n"])
 def test_a_merchant_of_other_characters_gets_no_key(home: Path, name: str) -> None:
     done = run(home, "keys", "create", "--merchant", name)

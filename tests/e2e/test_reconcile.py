@@ -1,0 +1,123 @@
+"""`payments reconcile` on a running stack, and the report that its beat makes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import requests
+from pymongo import MongoClient
+
+from runtime.stack.processes import wait_until
+from runtime.stack.state import read_state
+from tests.e2e.shop import Shop
+from tests.running_stack import RunningStack, running_stack
+
+#: Seconds that anything may take on a machine that runs other tests.
+PATIENCE = 60.0
+METRIC = "payments_reconciliation_differences"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack of its own, whose accounts nobody else has used."""
+    with running_stack(tmp_path_factory.mktemp("reconcile")) as running:
+        yield running
+
+
+def since() -> str:
+    """A quarter of an hour ago."""
+    return (datetime.now(timezone.utc) - timedelta(minutes=15)).isoformat()
+
+
+def reconciled(stack: RunningStack, *arguments: str, code: int) -> dict[str, Any]:
+    """What a comparison prints as JSON; whole seconds are compared, so one passes."""
+    began = int(time.time())
+    assert wait_until(lambda: time.time() >= began + 1, seconds=5)
+    done = stack.payments("reconcile", *arguments, "--json")
+    assert done.returncode == code, done.stdout + done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_the_command_agrees_names_what_drifts_and_fails_where_a_provider_does(
+    stack: RunningStack,
+) -> None:
+    shop = Shop(stack)
+    paid = shop.accepted()
+    others = [
+        shop.accepted(token="pm_card_chargeDeclined"),
+        shop.accepted(provider="paypal", token="vault_ok"),
+    ]
+    for one in (paid, *others):
+        assert shop.settled(one, seconds=PATIENCE)["status"] in ("captured", "failed")
+
+    found = reconciled(stack, "--since", since(), code=0)
+    assert {one["provider"]: one["sums"] for one in found["reports"]} == {
+        "stripe": [_collected(1999, 1999, fees=57)],
+        "paypal": [_collected(1999, 1999, fees=69)],
+    }
+    told = stack.payments("reconcile", "--since", since(), "--provider", "paypal")
+    assert told.returncode == 0 and told.stderr == ""
+    assert "19.99 USD" in told.stdout and "0 differ" in told.stdout
+    assert "stripe" not in told.stdout
+
+    ref = _drift(stack, "stripe", do="unknown_charge", amount=77)
+    found = reconciled(stack, "--since", since(), code=1)
+    [stripe, paypal] = found["reports"]
+    [alone] = stripe["differences"]
+    assert (alone["differs"], alone["ref"]) == ("theirs_alone", ref)
+    assert paypal["differences"] == []
+    assert stripe["sums"] == [_collected(1999, 2076, fees=59)]
+
+    match = {"method": "GET", "path": "/v1/reporting"}
+    with shop.fault("paypal", do="answer", times=99, match=match):
+        failed = stack.payments("reconcile", "--since", since(), "--json")
+    assert failed.returncode == 1
+    assert "paypal could not be read to the end" in failed.stderr
+    printed = json.loads(failed.stdout)
+    assert list(printed["failed"]) == ["paypal"]
+    assert [one["provider"] for one in printed["reports"]] == ["stripe"]
+
+
+def test_the_beat_makes_a_report_that_the_exporter_and_the_command_show(
+    stack: RunningStack,
+) -> None:
+    shop = Shop(stack)
+    assert shop.settled(shop.accepted(), seconds=PATIENCE)["status"] == "captured"
+    ref = _drift(stack, "paypal", do="unknown_charge", amount=88)
+    none = stack.payments("reconcile", "--last")
+    assert none.returncode == 1 and "no report is stored yet" in none.stderr
+
+    state = read_state(stack.home)
+    assert state is not None
+    with MongoClient[dict[str, Any]](state.filled["PAYMENTS_MONGO_URL"]) as client:
+        turns = client["payments"].reconciliation_turns
+        assert wait_until(lambda: turns.count_documents({}) == 2, seconds=PATIENCE)
+        turns.update_many({}, [{"$set": {"next_at": "$$NOW"}}])
+
+    def shown() -> bool:
+        url = stack.processes()["exporter"]["metrics_url"]
+        lines = requests.get(url, timeout=10).text.splitlines()
+        alone = f'{METRIC}{{kind="theirs_alone",provider="paypal"}} 1.0'
+        return alone in lines
+
+    assert wait_until(shown, seconds=PATIENCE)
+    found = reconciled(stack, "--last", "--provider", "paypal", code=1)
+    [report] = found["reports"]
+    assert [one["ref"] for one in report["differences"]] == [ref]
+
+
+def _collected(ours: int, theirs: int, *, fees: int) -> dict[str, Any]:
+    sums = {"ours": ours, "theirs": theirs, "fees": fees}
+    return {"way": "collected", "currency": "USD", **sums}
+
+
+def _drift(stack: RunningStack, provider: str, **what: object) -> str:
+    url = f"{stack.urls[provider]}/_drift"
+    planted = requests.post(url, json=what, timeout=10)
+    assert planted.status_code == 201, planted.text
+    return str(planted.json()["id"])
