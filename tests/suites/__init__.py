@@ -11,4 +11,5 @@ pytest.register_assert_rewrite(
     "tests.suites.inbox",
     "tests.suites.breakers",
     "tests.suites.limiter",
+    "tests.suites.statements",
 )

@@ -1,0 +1,183 @@
+"""The providers' statements at the simulators: one promise, and what goes wrong."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from application.ports import Provider
+from application.statement import Statement
+from domain.errors import (
+    ListTooLong,
+    Misconfigured,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
+from domain.payment import Payment
+from domain.submission import Mode
+from providers.paypal import PayPal
+from providers.paypal_statement import PayPalStatement
+from providers.stripe import Stripe
+from providers.stripe_statement import StripeStatement
+from tests.integration.providers.accounts import (
+    PAYPAL_METHODS,
+    STRIPE_METHODS,
+    Account,
+    refund,
+)
+from tests.integration.providers.simulator_control import Calls, Simulator
+from tests.suites.statements import MINUTE, Books, StatementSuite
+
+#: Makes both clients of one new account, for a base URL and with a secret.
+MakeClients = Callable[..., tuple[Provider, Statement]]
+
+
+@dataclass(frozen=True)
+class ShopAccount:
+    """An account of the suite's, at a simulator."""
+
+    account: Account
+    page: int
+
+    def charged(self) -> Payment:
+        return self.account.charged()
+
+    def declined(self) -> Payment:
+        return self.account.done(self.account.new("declines"))
+
+    def refunded(self, payment: Payment) -> Payment:
+        return self.account.done(refund(payment))
+
+    def forgotten(self, payment: Payment) -> Payment:
+        refs = dict.fromkeys(payment.first.refs, "none")
+        return replace(payment, operations=(replace(payment.first, refs=refs),))
+
+
+def stripe_clients(
+    url: str, observe: Calls, secret: str | None = None
+) -> tuple[Provider, Statement]:
+    key = secret or f"sk_test_{uuid.uuid4().hex}"
+    return (
+        Stripe(api_base=url, secret_key=key, connections=16, observe=observe),
+        StripeStatement(api_base=url, secret_key=key, observe=observe),
+    )
+
+
+def paypal_clients(
+    url: str, observe: Calls, secret: str | None = None
+) -> tuple[Provider, Statement]:
+    client, key = uuid.uuid4().hex, secret or "paypal-secret"
+    return (
+        PayPal(
+            api_base=url,
+            client_id=client,
+            client_secret=key,
+            mode=Mode.TEST,
+            connections=16,
+            observe=observe,
+        ),
+        PayPalStatement(
+            api_base=url,
+            client_id=client,
+            client_secret=key,
+            mode=Mode.TEST,
+            observe=observe,
+        ),
+    )
+
+
+CLIENTS: dict[str, MakeClients] = {"stripe": stripe_clients, "paypal": paypal_clients}
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def name(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def simulator(name: str, request: pytest.FixtureRequest) -> Simulator:
+    """Its simulator, healed after the test."""
+    found: Simulator = request.getfixturevalue(f"{name}_simulator")
+    return found
+
+
+@pytest.fixture
+def books(name: str, simulator: Simulator, calls: Calls) -> Books:
+    """A new account, and its statement."""
+    provider, statement = CLIENTS[name](simulator.url, calls)
+    methods = STRIPE_METHODS if name == "stripe" else PAYPAL_METHODS
+    page = 100 if name == "stripe" else 500
+    return Books(statement, ShopAccount(Account(provider, simulator, methods), page))
+
+
+class TestStatements(StatementSuite):
+    """The suite of all implementers."""
+
+
+def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None:
+    paid = books.account.charged()
+    lost = replace(paid, operations=(replace(paid.first, refs={}),))
+    assert books.statement.of(lost) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"do": "drop"}, OutcomeUnknown),
+        ({"do": "malformed"}, OutcomeUnknown),
+        ({"do": "answer", "status": 500}, OutcomeUnknown),
+        ({"do": "answer", "status": 200, "body": {"data": [7]}}, OutcomeUnknown),
+        ({"do": "answer", "status": 403}, Misconfigured),
+        ({"do": "rate_limit"}, NotExecuted),
+    ],
+)
+@pytest.mark.parametrize("read", ["page", "of"])
+def test_what_cannot_be_read_is_an_error_that_quotes_nothing(
+    books: Books,
+    simulator: Simulator,
+    fault: dict[str, object],
+    error: type[ProviderError],
+    read: str,
+) -> None:
+    paid = books.account.charged()
+    simulator.arm(**{**fault, "match": {"method": "GET"}})  # type: ignore[arg-type]
+    with pytest.raises(ProviderError) as raised:
+        if read == "page":
+            books.lately(datetime.now(UTC))
+        else:
+            books.statement.of(paid)
+    assert type(raised.value) is error
+    assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
+def test_wrong_credentials_and_closed_ports_are_told_apart(
+    name: str, simulator: Simulator, calls: Calls
+) -> None:
+    now = datetime.now(UTC)
+    secret = "sk_live_wrong" if name == "stripe" else "wrong"
+    _, refused = CLIENTS[name](simulator.url, calls, secret)
+    with pytest.raises(Misconfigured):
+        refused.page(now - MINUTE, now, None)
+    _, away = CLIENTS[name]("http://127.0.0.1:1", calls)
+    with pytest.raises(NotSent):
+        away.page(now - MINUTE, now, None)
+
+
+def test_a_search_that_finds_too_much_says_so(
+    paypal_simulator: Simulator, calls: Calls
+) -> None:
+    _, statement = paypal_clients(paypal_simulator.url, calls)
+    now = datetime.now(UTC)
+    body = {"name": "INVALID_REQUEST", "details": [{"issue": "RESULTSET_TOO_LARGE"}]}
+    paypal_simulator.arm(
+        "answer", status=400, body=body, match={"method": "GET", "path": "/v1/rep"}
+    )
+    with pytest.raises(ListTooLong):
+        statement.page(now - MINUTE, now, None)

@@ -1,0 +1,125 @@
+"""What every Statement promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from application.statement import Statement
+from domain.payment import Payment
+from domain.reconciling import Movement, Standing, Way
+from tests.suites.samples import PRICE
+
+SECOND: Final = timedelta(seconds=1)
+MINUTE: Final = timedelta(minutes=1)
+#: Payments that are made at once.
+_AT_ONCE: Final = 8
+
+
+class Account(Protocol):
+    """A shop's account at a provider. A payment of it is PRICE."""
+
+    @property
+    def page(self) -> int:
+        """Movements on one page."""
+
+    def charged(self) -> Payment:
+        """A payment that was charged just now."""
+
+    def declined(self) -> Payment:
+        """One that was declined."""
+
+    def refunded(self, payment: Payment) -> Payment:
+        """The payment, of which all has just gone back."""
+
+    def forgotten(self, payment: Payment) -> Payment:
+        """The payment, as if the provider had never had it, and we had its ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """A statement under test, and the account that it is of."""
+
+    statement: Statement
+    account: Account
+
+    def listed(self, since: datetime, until: datetime) -> list[Movement]:
+        """All pages of a stretch of time."""
+        found, cursor = list[Movement](), None
+        while True:
+            page = self.statement.page(since, until, cursor)
+            assert len(page.movements) <= self.account.page
+            found += page.movements
+            cursor = page.next
+            if cursor is None:
+                return found
+
+    def lately(self, at: datetime) -> list[Movement]:
+        """All that moved around ``at``."""
+        return self.listed(at - MINUTE, at + MINUTE)
+
+
+class StatementSuite:
+    """Its subclass's module has a fixture ``books``, of an empty account."""
+
+    def test_it_lists_what_moved_both_ways_with_the_names_that_we_gave_it(
+        self, books: Books
+    ) -> None:
+        paid = books.account.refunded(books.account.charged())
+        books.account.declined()
+        charge, refund = by_way(books.lately(paid.updated_at))
+        for one, operation in zip((charge, refund), paid.operations, strict=True):
+            assert (one.payment, one.operation) == (paid.id, operation.id)
+            assert (one.standing, one.money) == (Standing.MOVED, PRICE)
+            assert one.ref in operation.refs.values()
+            assert one.at is not None
+            assert abs(one.at - paid.updated_at) < MINUTE
+        if charge.fee is not None:
+            assert 0 < charge.fee.minor < PRICE.minor
+
+    def test_a_time_begins_with_its_first_moment_and_ends_before_its_last(
+        self, books: Books
+    ) -> None:
+        paid = books.account.charged()
+        [charge] = books.lately(paid.updated_at)
+        assert charge.at is not None
+        assert books.listed(charge.at, charge.at + SECOND) == [charge]
+        assert books.listed(charge.at - MINUTE, charge.at) == []
+        assert books.listed(charge.at + SECOND, charge.at + MINUTE) == []
+
+    def test_its_pages_have_everything_once(self, books: Books) -> None:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            count = books.account.page + 1
+            paid = list(pool.map(lambda _: books.account.charged(), range(count)))
+        found = books.listed(
+            min(one.created_at for one in paid) - MINUTE,
+            max(one.updated_at for one in paid) + MINUTE,
+        )
+        assert sorted(one.payment or "" for one in found) == sorted(
+            one.id for one in paid
+        )
+
+    def test_a_payment_is_read_by_its_ids_as_it_is_listed(self, books: Books) -> None:
+        paid = books.account.refunded(books.account.charged())
+        books.account.charged()
+        read = books.statement.of(paid)
+        assert read is not None
+        listed = [
+            one for one in books.lately(paid.updated_at) if one.payment == paid.id
+        ]
+        assert [(one.ref, one.money, one.standing) for one in by_way(read)] == [
+            (one.ref, one.money, one.standing) for one in by_way(listed)
+        ]
+
+    def test_what_the_provider_has_not_is_read_as_nothing(self, books: Books) -> None:
+        assert (
+            books.statement.of(books.account.forgotten(books.account.charged())) == []
+        )
+
+
+def by_way(found: Sequence[Movement]) -> list[Movement]:
+    """Charges before refunds."""
+    return sorted(found, key=lambda one: one.way is Way.REFUNDED)

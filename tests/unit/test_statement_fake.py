@@ -1,0 +1,78 @@
+"""The statement in memory keeps what all statements promise."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from domain.answer import Answer, Verdict
+from domain.operation import Kind, Operation
+from domain.payment import Payment
+from domain.reconciling import Standing, movements_of
+from domain.settling import settle
+from domain.states import State
+from tests.fake_statement import MemoryStatement
+from tests.suites.samples import DECLINE, PRICE, origin, payment, sending
+from tests.suites.statements import Books, StatementSuite
+
+
+class MemoryAccount:
+    """What is charged here, the statement has."""
+
+    page = 2
+
+    def __init__(self, statement: MemoryStatement) -> None:
+        self._statement = statement
+        self._numbers = itertools.count(1)
+
+    def charged(self) -> Payment:
+        number = next(self._numbers)
+        paid = Answer(Verdict.SUCCEEDED, PRICE, {"charge": f"ch_{number}"})
+        return self._settled(number, paid)
+
+    def declined(self) -> Payment:
+        return self._settled(next(self._numbers), DECLINE)
+
+    def refunded(self, payment: Payment) -> Payment:
+        back = Operation(
+            id=f"{payment.first.id}_back",
+            kind=Kind.REFUND,
+            amount=PRICE.minor,
+            origin=origin(),
+            owed_from=payment.updated_at,
+            state=State.SUCCEEDED,
+            moved=PRICE.minor,
+            moved_at=payment.updated_at,
+            refs={"refund": f"re_{payment.id}"},
+        )
+        done = replace(payment, operations=(*payment.operations, back))
+        self._statement.listed += movements_of(done)[-1:]
+        return done
+
+    def forgotten(self, payment: Payment) -> Payment:
+        self._statement.held[payment.id] = []
+        return payment
+
+    def _settled(self, number: int, answer: Answer) -> Payment:
+        now = datetime.now(UTC).replace(microsecond=0)
+        done = settle(
+            sending(payment(number, now=now), now=now), answer, now=now, jitter=0
+        )
+        self._statement.listed += [
+            one for one in movements_of(done) if one.standing is Standing.MOVED
+        ]
+        return done
+
+
+@pytest.fixture
+def books() -> Books:
+    """A new account."""
+    statement = MemoryStatement(size=MemoryAccount.page)
+    return Books(statement, MemoryAccount(statement))
+
+
+class TestMemoryStatement(StatementSuite):
+    """The suite of all implementers."""
