@@ -21,6 +21,7 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
+from domain import requests
 from domain.money import Money
 from domain.payment import Payment
 from domain.reconciling import Differs, Movement, Report, Standing, Sum, Way
@@ -30,7 +31,7 @@ from domain.submission import Mode
 from tests.fake_statement import MemoryStatement
 from tests.memory_store import MemoryStore
 from tests.operator_fakes import MemoryView
-from tests.suites.samples import NOW, PRICE, SHOP, payment, sending
+from tests.suites.samples import NOW, PRICE, SHOP, origin, payment, sending, submission
 from tests.unit.application.account import PAYPAL, STRIPE, Account
 
 SPAN: Final = 6 * SLICE
@@ -86,6 +87,23 @@ class Books:
         [done] = self.store.settle_many([step])
         if known:
             self.statement.listed.append(theirs(done, at=at))
+        return done
+
+    def refunded(self, paid: Payment, *, after: timedelta) -> Payment:
+        """The payment once all of it went back, as Stripe's books have it too."""
+        at = NOW + after
+        step = requests.refund(
+            paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
+        )
+        asked = self.store.amend(step)
+        assert asked is not None
+        [won] = self.store.claim_many([sending(asked, now=NOW)])
+        back = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_1"})
+        [done] = self.store.settle_many([settle(won, back, now=at, jitter=0)])
+        refund = theirs(done, at=at, ref="re_1")
+        self.statement.listed.append(
+            replace(refund, way=Way.REFUNDED, operation="op_back")
+        )
         return done
 
     def report(self, span: timedelta = SPAN) -> Report:
@@ -362,3 +380,69 @@ def test_more_than_a_list_can_ever_show_ends_it() -> None:
         books.paid(number)
     with pytest.raises(NotReconciled, match="list_too_long"):
         books.report()
+
+
+def test_what_is_heard_of_in_the_next_slice_is_remembered() -> None:
+    books = Books()
+    paid = books.paid(after=SLICE, known=False)
+    books.statement.listed = [theirs(paid, at=NOW + SLICE - timedelta(seconds=1))]
+    report = books.report()
+    assert (kinds(report), report.compared, books.statement.reads) == ([], 1, [])
+
+
+def test_what_moved_at_other_times_is_not_read_again_for_what_moves_now() -> None:
+    books = Books()
+    books.refunded(books.paid(), after=4 * SLICE)
+    report = books.report()
+    assert (kinds(report), report.compared, books.statement.reads) == ([], 2, [])
+
+
+def test_what_moved_before_the_time_that_is_compared_is_left_out() -> None:
+    books = Books()
+    old = books.paid(after=-SPAN, known=False)
+    done = books.refunded(old, after=SLICE)
+    books.statement.listed.clear()
+    report = books.report()
+    [found] = report.differences
+    assert (found.differs, found.operation) == (Differs.OURS_ALONE, "op_back")
+    assert books.statement.reads == [done.id]
+    assert sums(report) == [(PRICE.minor, 0)]
+
+
+def test_what_we_are_at_is_in_neither_sum() -> None:
+    books = Books()
+    books.paid(outcome=OutcomeUnknown())
+    report = books.report()
+    assert (report.sums, report.compared) == ((), 0)
+
+
+def test_a_payment_that_both_sides_point_at_is_read_once() -> None:
+    books = Books()
+    paid = books.paid(known=False)
+    books.statement.listed = [replace(theirs(paid), money=Money(1, "USD"))]
+    assert kinds(books.report()) == [Differs.AMOUNT]
+    assert books.statement.reads == [paid.id]
+
+
+def test_what_names_another_providers_payment_is_theirs_alone() -> None:
+    books = Books()
+    asked = submission(provider=PAYPAL)
+    [other] = books.store.insert_many([payment(asked=asked, now=NOW)])
+    books.statement.listed = [theirs(other)]
+    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
+    assert books.stored(other) == other
+
+
+def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
+    books = Books(rate=10)
+    granted: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        if not books.statement.fails:
+            granted.append(books.account.limiter.take(STRIPE, 1, 0.0).granted)
+        books.account.passed += seconds
+
+    books.auditor = replace(books.auditor, sleep=sleep)
+    books.statement.fails = [NotExecuted("rate_limited")]
+    books.report(SLICE)
+    assert granted[0] == 0
