@@ -116,18 +116,28 @@ class Day:
         assert list(attempt.run([before.id], self.workers[0]))
         return self.payment(provider, story)
 
+    def live(self, stories: Mapping[str, Story]) -> None:
+        """Has all payments made, and then what follows of each."""
+        self.work_off()
+        for provider, story in self.ids:
+            then = stories[story].then
+            if then is not None:
+                step = then(self.payment(provider, story))
+                assert self.workers[0].store.amend(step) is not None
+        self.work_off()
+
     def work_off(self) -> None:
         """Has the workers carry out whatever is due."""
         work_off(list(self.ids.values()), self.workers)
 
 
 @contextmanager
-def day(
+def open_day(
     settings: Settings,
     simulators: dict[ProviderName, Simulator],
     stories: Mapping[str, Story] = STORIES,
 ) -> Iterator[Day]:
-    """A day of each story at both providers, in accounts of its own."""
+    """A day of which nothing has happened yet, in accounts of its own."""
     settings = replace(
         settings,
         stripe_api_base=simulators[STRIPE].url,
@@ -138,25 +148,29 @@ def day(
     initialise(settings)
     with fleet(settings, gated=True) as workers:
         database = container.open_database(settings)
-        done = Day(
-            settings=settings,
-            database=database,
-            workers=workers,
-            simulators=simulators,
-            auditor=container.auditor(settings, database),
-            ids=_submitted(workers[0], stories),
-        )
-        done.work_off()
-        for provider, story in done.ids:
-            then = stories[story].then
-            if then is not None:
-                step = then(done.payment(provider, story))
-                assert workers[0].store.amend(step) is not None
-        done.work_off()
         try:
-            yield done
+            yield Day(
+                settings=settings,
+                database=database,
+                workers=workers,
+                simulators=simulators,
+                auditor=container.auditor(settings, database),
+                ids=_submitted(workers[0], stories),
+            )
         finally:
             database.client.close()
+
+
+@contextmanager
+def day(
+    settings: Settings,
+    simulators: dict[ProviderName, Simulator],
+    stories: Mapping[str, Story] = STORIES,
+) -> Iterator[Day]:
+    """A day of each story at both providers, lived to its end."""
+    with open_day(settings, simulators, stories) as opened:
+        opened.live(stories)
+        yield opened
 
 
 def _submitted(

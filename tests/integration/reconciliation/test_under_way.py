@@ -1,0 +1,51 @@
+"""Books are compared while payments move: what is under way is no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from domain.reconciling import Report
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import simulator
+from tests.integration.reconciliation.shop import (
+    PAYPAL,
+    STORIES,
+    STRIPE,
+    Day,
+    open_day,
+)
+
+#: Times that each story is told.
+TIMES = 12
+BUSY = {
+    f"{name} {number}": story
+    for name, story in STORIES.items()
+    for number in range(TIMES)
+}
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Iterator[Day]:
+    """A day that has not begun, at simulators that take a tenth of a second a call."""
+    slow = ("--latency", "0.1")
+    with simulator("stripe", *slow) as stripe, simulator("paypal", *slow) as paypal:
+        with open_day(settings, {STRIPE: stripe, PAYPAL: paypal}, BUSY) as opened:
+            yield opened
+
+
+def test_books_that_are_compared_while_payments_move_always_agree(shop: Day) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(shop.live, BUSY)
+        reports: list[Report] = []
+        while not working.done():
+            reports += [shop.report(STRIPE), shop.report(PAYPAL)]
+        working.result()
+    assert len(reports) >= 4, "some were made while payments moved"
+    assert [one.differences for one in reports] == [()] * len(reports)
+    for provider in (STRIPE, PAYPAL):
+        report = shop.report(provider)
+        assert report.differences == ()
+        assert all(one.ours == one.theirs > 0 for one in report.sums)
