@@ -12,14 +12,13 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 from paypalrestsdk.exceptions import ResourceNotFound
 
 from application.statement import Page
-from domain.answer import Answer, Verdict
 from domain.errors import ListTooLong, NotSent, OutcomeUnknown, ProviderError
 from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from domain.submission import Mode
 from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
-from providers.paypal_answers import capture_of, payments_of, refund_of
+from providers.paypal_answers import payments_of
 from providers.paypal_api import PayPalApi, debug_id
 from providers.paypal_refusals import refusal_of
 
@@ -40,9 +39,15 @@ _STATUSES: Final = {
     "V": Standing.MOVED,
     "D": Standing.NOT_MOVED,
 }
-_VERDICTS: Final = {
-    Verdict.SUCCEEDED: Standing.MOVED,
-    Verdict.PENDING: Standing.UNDER_WAY,
+#: Statuses of captures and of refunds. Here and above, one that we do not know is read
+#: as neither yes nor no.
+_OBJECTS: Final = {
+    "COMPLETED": Standing.MOVED,
+    "PARTIALLY_REFUNDED": Standing.MOVED,
+    "REFUNDED": Standing.MOVED,
+    "DECLINED": Standing.NOT_MOVED,
+    "FAILED": Standing.NOT_MOVED,
+    "CANCELLED": Standing.NOT_MOVED,
 }
 
 _T = TypeVar("_T")
@@ -103,12 +108,10 @@ class PayPalStatement:
         except ResourceNotFound:
             return []
         payments = payments_of(order)
+        captures, refunds = payments.get("captures", ()), payments.get("refunds", ())
         return [
-            _object(Way.COLLECTED, one, capture_of(one, {}, order.debug_id))
-            for one in payments.get("captures", ())
-        ] + [
-            _object(Way.REFUNDED, one, refund_of(one, order.debug_id))
-            for one in payments.get("refunds", ())
+            *(_object(Way.COLLECTED, one) for one in captures),
+            *(_object(Way.REFUNDED, one) for one in refunds),
         ]
 
 
@@ -128,7 +131,6 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
     fee = info.get("fee_amount")
     return Movement(
         way=way,
-        # A status that we do not know is read as neither yes nor no.
         standing=_STATUSES.get(info["transaction_status"], Standing.UNDER_WAY),
         money=_money(info["transaction_amount"]),
         at=datetime.fromisoformat(info["transaction_initiation_date"]),
@@ -139,13 +141,13 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
     )
 
 
-def _object(way: Way, found: Mapping[str, Any], answer: Answer) -> Movement:
+def _object(way: Way, found: Mapping[str, Any]) -> Movement:
     """A capture or a refund of an order."""
     receivable = found.get("seller_receivable_breakdown") or {}
     fee = receivable.get("paypal_fee")
     return Movement(
         way=way,
-        standing=_VERDICTS.get(answer.verdict, Standing.NOT_MOVED),
+        standing=_OBJECTS.get(found["status"], Standing.UNDER_WAY),
         money=_money(found["amount"]),
         at=datetime.fromisoformat(found["create_time"]),
         ref=found["id"],

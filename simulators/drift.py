@@ -127,7 +127,7 @@ class StripeDrift:
             method_types=["card"],
             automatic=None,
             metadata={},
-            payment_method=self._store.adopt_method("pm_card_visa"),
+            payment_method=self._store.adopt_method(newest.account, "pm_card_visa").id,
         )
         account.intents.append(intent)
         self._store.intents[intent.id] = intent

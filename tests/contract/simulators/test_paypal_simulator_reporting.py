@@ -67,7 +67,7 @@ def test_a_search_shows_captures_refunds_and_holds_with_their_names(
         "pay-1",
     )
     assert capture["transaction_amount"]["value"] == "19.99"
-    assert capture["fee_amount"]["value"] == "-0.69"
+    assert capture["fee_amount"]["value"] == "-1.19"
     assert (refund["transaction_event_code"], refund["custom_field"]) == (
         "T1107",
         "pay-1",

@@ -142,7 +142,7 @@ def test_for_another_account_at_paypal(bench: HearingBench) -> None:
     assert bench.work.paypal.post("/_webhooks", target).status_code == 201
     bench.receivers["stripe"].received.clear()
     bench.work.step(bench.work.pay("paypal"))
-    [foreign] = bench.all_told("stripe", 1)
+    [foreign, *_] = bench.all_told("stripe", 1)
     assert foreign.headers["PAYPAL-CERT-URL"] == url, "the same key has signed it"
     foreign = replace(foreign, provider="paypal")
     _refuses(bench, told, 401, "signature", lambda: bench.give(foreign))
