@@ -40,6 +40,10 @@ _NO_NEWS: Final = frozenset(
 #: How soon the next look is due where somebody else moves next.
 _POLLS: Final = {State.PENDING: retry.POLL, State.REQUIRES_ACTION: retry.PAYER}
 
+#: Requests of one operation: where an approval is answered by a demand for the next one
+#: over and over, a person finds out why.
+_GENERATIONS: Final = 10
+
 #: The event of a final operation that a later fact has moved.
 _CORRECTION: Final = "operation.corrected"
 
@@ -87,6 +91,8 @@ def looked(
         return _puzzled(payment, operation, why, outcome, now)
     if (operation.state, outcome.verdict) in _NO_NEWS:
         return _still(payment, operation, outcome, now, jitter)
+    if outcome.verdict is Verdict.APPROVED and operation.generation >= _GENERATIONS:
+        return escalate(payment, operation, "approved_again", now=now)
     return applied(payment, operation, outcome, "look.answered", now=now)
 
 

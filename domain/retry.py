@@ -75,13 +75,13 @@ LOOK: Final = RetryPolicy(
     tries=None,
     within=timedelta(days=3),
 )
-#: The payer must act: most do within minutes, and PayPal waits three hours. Whoever
-#: comes later is told of by the provider, or seen by an operator's replay.
+#: The payer must act: most do within minutes, PayPal waits three hours, and Stripe for
+#: as long as anybody likes. A webhook is sooner, where there is one.
 PAYER: Final = RetryPolicy(
     base=timedelta(minutes=1),
-    cap=timedelta(minutes=30),
+    cap=timedelta(hours=6),
     tries=None,
-    within=timedelta(days=2),
+    within=timedelta(days=30),
 )
 #: The provider has it and is not done: bank debits take days, reviews weeks.
 POLL: Final = RetryPolicy(

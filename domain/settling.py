@@ -21,6 +21,7 @@ from domain.operation import Act, Operation
 from domain.outcome import applied, escalate, is_approved_again, is_odd, said
 from domain.payment import Payment
 from domain.states import State, Trigger, move
+from domain.submission import ProviderName
 
 
 def settle(
@@ -52,19 +53,29 @@ def settle(
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         # Only a look can prove that; from a send it is nothing we understand.
         return escalate(free, operation, "absent_in_answer", now=now)
-    if operation.state is State.UNKNOWN and not _tells_of_earlier(outcome):
+    if operation.state is State.UNKNOWN and not _tells_of_earlier(
+        free, operation, outcome
+    ):
         why = f"{outcome.verdict}_while_unknown"
         return _look_next(free, operation, why, said(outcome), now)
     return applied(free, operation, outcome, "attempt.answered", now=now)
 
 
-def _tells_of_earlier(answer: Answer) -> bool:
+def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) -> bool:
     """Whether the answer to a resend says what became of the send before it.
 
-    An object of the provider's under our key does. A bare no speaks of this call: it
-    may have been refused just because the earlier one took the money.
+    A bare no speaks of this call: it may have been refused just because the earlier one
+    took the money. Stripe gives the object that the key made. PayPal forgets a key that
+    ended in an error, so its resend may be a new request, with an object of its own:
+    only that money moved, which it does once for an invoice, or an object that we know,
+    says what we want to hear.
     """
-    return bool(answer.refs) and answer.verdict is not Verdict.REJECTED
+    if not answer.refs or answer.verdict is Verdict.REJECTED:
+        return False
+    if payment.submission.provider is ProviderName.STRIPE:
+        return True
+    moved = answer.verdict in (Verdict.SUCCEEDED, Verdict.PENDING)
+    return moved or not operation.refs.items().isdisjoint(answer.refs.items())
 
 
 def _look_next(

@@ -115,6 +115,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.REQUIRES_ACTION, Trigger.DECLINED): State.DECLINED,
     (State.REQUIRES_ACTION, Trigger.CANCELED): State.CANCELED,
     (State.REQUIRES_ACTION, Trigger.EXPIRED): State.EXPIRED,
+    (State.REQUIRES_ACTION, Trigger.ESCALATED): State.REVIEW,
     (State.REVIEW, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.REVIEW, Trigger.DECLINED): State.DECLINED,
     (State.REVIEW, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,

@@ -184,12 +184,14 @@ class MongoPayments(MongoReads):
             return [document["_id"] for document in found.limit(limit)]
 
     def _put_off(self, ids: Sequence[str], until: Document) -> None:
-        """Work is still owed, but it shall not stand in the way of others'."""
+        """Work is still owed, but it shall not stand in the way of others'; what was
+        settled meanwhile may be owed later still."""
         free = {"_id": {"$in": list(ids)}, "due_at": {"$type": "date"}}
         in_time = {"$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]}
         with answering():
             self._payments.update_many(
-                {**free, **in_time}, [{"$set": {"due_at": until}}]
+                {**free, **in_time},
+                [{"$set": {"due_at": {"$max": ["$due_at", until]}}}],
             )
 
     def _earlier(self, payment: Payment) -> Payment | PaymentsError:

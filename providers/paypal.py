@@ -7,14 +7,20 @@ a second call then carries it out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.answer import Answer, Verdict
-from domain.errors import NeedsReview, NotSent, OutcomeUnknown, ProviderError
+from domain.errors import (
+    InvalidPayment,
+    NeedsReview,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
 from domain.money import Money, to_paypal
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
@@ -72,12 +78,15 @@ class PayPal:
         ours: dict[str, Any] = {"amount": amount, "invoice_id": operation.id}
         match operation.kind:
             case Kind.CAPTURE:
+                _known(payment.refs, "authorization")
                 body = {**ours, "final_capture": operation.final}
             case Kind.VOID:
+                _known(payment.refs, "authorization")
                 body = {}
             case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
                 body = {}
             case Kind.REFUND:
+                _known(payment.operation(operation.target or "").refs, "capture")
                 body = {**ours, "custom_id": payment.id}
             case _:
                 unit = {**ours, "custom_id": payment.id}
@@ -187,6 +196,13 @@ def _seen(order: Reply, operation: Operation) -> Answer:
         if operation.kind is Kind.CAPTURE and one["status"] == "CAPTURED":
             raise NeedsReview("captured_elsewhere", request_id=order.debug_id)
     return Answer(Verdict.ABSENT, request_id=order.debug_id)
+
+
+def _known(refs: Mapping[str, str], name: str) -> None:
+    """Raises InvalidPayment where PayPal's id of what it is about was never heard: a
+    person said that it succeeded, and no call can be made for it."""
+    if name not in refs:
+        raise InvalidPayment(f"PayPal's {name} is not known", field="operation")
 
 
 def _new_order(asked: Submission, kind: Kind, unit: dict[str, Any]) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
 def approval_of(body: Mapping[str, Any]) -> NextAction | None:
     """Where the payer approves, if a link says so."""
     for link in body.get("links", ()):
-        if link.get("rel") in ("approve", "payer-action"):
+        if link.get("rel") in ("approve", "payer-action", "redirect"):
             if not isinstance(link["href"], str):
                 raise TypeError("an address that is no text")
             return NextAction(link["href"])

@@ -102,7 +102,7 @@ class MemoryStore:
             for row in (rows[one] for one in ids if one in rows):
                 free = row.holder is None or (row.due_at and row.due_at <= now)
                 if row.due_at is not None and free:
-                    row.due_at = now + by
+                    row.due_at = max(row.due_at, now + by)
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""

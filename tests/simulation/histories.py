@@ -70,7 +70,8 @@ class History:
         self.world = World(provider, Lucky(random), workers=random.choice((1, 2, 2, 3)))
         for worker in self.world.workers:
             worker.skew = random.choice((0, 0, 0, 1.0, -1.0))
-        self.telling = Telling(self.world, random)
+        #: In every other history nobody has given the provider our address.
+        self.telling = Telling(self.world, random) if random.random() < 0.5 else None
         self.manual = random.random() < 0.5
         self.reference = "order" if random.random() < 0.25 else None
         #: Clients, each with the request that it repeats where it hears nothing.
@@ -120,7 +121,7 @@ class History:
             self._request()
         elif luck < 0.90:
             world.recover()
-        elif luck < 0.94:
+        elif luck < 0.94 and self.telling is not None:
             self.telling.tell()
         elif luck < 0.96:
             world.advance(random.choices(_JUMP_SIZES, cum_weights=_JUMP_WEIGHTS)[0])

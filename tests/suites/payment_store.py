@@ -286,6 +286,15 @@ class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite):
         paid = settle(won, pay(won), now=setup.now(), jitter=0)
         assert ids_of(store.settle_many([paid])) == [won.id]
 
+    def test_a_put_off_never_brings_work_forward(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        later = submission(execute_at=setup.now() + timedelta(hours=1))
+        [new] = store.insert_many([payment(asked=later, now=setup.now())])
+        store.put_off([new.id], timedelta(minutes=1))
+        setup.pass_time(timedelta(minutes=30))
+        assert store.load_due([new.id]) == []
+
     def test_due_ids_begin_with_what_waited_longest(
         self, store: PaymentStore, setup: Setup
     ) -> None:

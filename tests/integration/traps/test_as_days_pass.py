@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 import requests
 
+from domain.answer import Verdict
+from domain.intervening import Intervention, resolved
 from domain.states import State, Status
 from tests.integration.traps.workbench import Workbench
 
@@ -132,6 +134,41 @@ def test_a_bank_debit_that_takes_days(bench: Workbench) -> None:
     assert (waiting.first.state, waiting.captured) == (State.PENDING, 0)
     bench.pass_time(5 * DAY)
     assert bench.work(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_refund_of_what_a_person_resolved_is_for_a_person_too(
+    bench: Workbench,
+) -> None:
+    payment_id = bench.pay("paypal")
+    path = {"path": "/v2/checkout/orders"}
+    bench.paypal.arm(do="replay_500", when="after", match=path)
+    review = bench.work(payment_id)
+    assert review.first.state is State.REVIEW
+    who = Intervention(by="key_1", reason="seen at PayPal")
+    paid = resolved(review, review.first, Verdict.SUCCEEDED, who, now=bench.now())
+    assert bench.tools.store.amend(paid) is not None
+    assert bench.ask(payment_id, "refunds").status_code == 202
+    sent = bench.calls("paypal", "POST")
+    back = bench.work(payment_id).operations[-1]
+    assert (back.state, back.error) == (State.REVIEW, "cannot_prepare")
+    assert bench.calls("paypal", "POST") == sent
+
+
+def test_a_demand_for_the_payer_while_unknown_is_no_new_beginning(
+    bench: Workbench,
+) -> None:
+    payment_id = bench.pay("paypal")
+    path = {"method": "POST", "path": "/v2/checkout/orders"}
+    bench.paypal.arm(do="replay_500", when="after", match=path)
+    link = {"rel": "payer-action", "href": "https://paypal.test/checkoutnow?token=B"}
+    body = {
+        "name": "UNPROCESSABLE_ENTITY",
+        "details": [{"issue": "PAYER_ACTION_REQUIRED"}],
+        "links": [link],
+    }
+    bench.paypal.arm(do="answer", status=422, body=body, match=path)
+    assert bench.work(payment_id).first.state is State.REVIEW
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 

@@ -58,7 +58,7 @@ def _carrying_out() -> Payment:
 
 def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
     waiting, waits = _acting(), []
-    for number in range(1, 7):
+    for number in range(1, 12):
         at = timedelta(hours=number)
         waiting = _looked(waiting, ACT, at)
         assert waiting.due_at is not None
@@ -73,7 +73,10 @@ def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "after"),
-    [(ACT, timedelta(days=2)), (NeedsReview("nothing_to_look_at"), timedelta(hours=1))],
+    [
+        (ACT, timedelta(days=30)),
+        (NeedsReview("nothing_to_look_at"), timedelta(hours=1)),
+    ],
 )
 def test_a_payer_who_never_acts_is_nobody_elses_matter(
     answer: Answer | Exception, after: timedelta
@@ -152,3 +155,15 @@ def test_an_order_at_paypal_is_called_off_without_asking() -> None:
     looking_on = stored(looking(acting, acting.first, now=NOW))
     with pytest.raises(Conflict):
         _void(looking_on)
+
+
+def test_an_approval_that_leads_nowhere_over_and_over_is_for_a_person() -> None:
+    given, sends = _acting(), 0
+    while given.first.state is not State.REVIEW:
+        given = _looked(given, AGREED, timedelta(hours=1))
+        if given.first.state is State.QUEUED:
+            sends += 1
+            given = stored(sent(given, given.first, "{}", now=SOON))
+            given = stored(settle(given, ACT, now=SOON, jitter=0))
+    assert 5 < sends < 20
+    assert given.first.error == "approved_again"

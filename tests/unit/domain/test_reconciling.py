@@ -214,7 +214,7 @@ def test_a_payment_moves_what_its_charges_captures_and_refunds_did() -> None:
     )
     assert movements_of(authorized()) == [], "a hold moves nothing"
     capturing = requests.capture(
-        authorized(), amount=600, final=False, id="op_2", origin=origin(), now=NOW
+        authorized(), amount=600, final=None, id="op_2", origin=origin(), now=NOW
     )
     [capture] = movements_of(capturing)
     assert (capture.standing, capture.money, capture.at) == (

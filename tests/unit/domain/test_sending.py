@@ -70,6 +70,12 @@ def test_a_resend_is_safe_until_the_window_ends() -> None:
         sending(unknown, now=end)
 
 
+def test_a_resend_does_not_move_the_window() -> None:
+    resent = sending(_unknown(), now=NOW + timedelta(hours=20))
+    assert resent.first.send is not None
+    assert resent.first.send.window_ends_at == NOW + WINDOW
+
+
 def test_only_what_is_unknown_has_a_window() -> None:
     much_later = NOW + timedelta(days=100)
     assert not payment().first.must_look(now=much_later)

@@ -27,7 +27,15 @@ from domain.sending import window_of
 from domain.settling import settle
 from domain.states import State, Status
 from domain.submission import ProviderName
-from tests.suites.samples import DECLINE, NOW, PRICE, payment, sending
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    PRICE,
+    payment,
+    sending,
+    stored,
+    submission,
+)
 
 SECOND: Final = timedelta(seconds=1)
 
@@ -239,3 +247,28 @@ def test_what_is_pending_is_asked_of_again() -> None:
     )
     assert waiting.settled
     assert waiting.first.must_look(now=NOW)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(Verdict.ACTION_REQUIRED, refs={"order": "another"}),
+        Answer(Verdict.APPROVED, refs={"order": "another"}),
+        Answer(Verdict.DECLINED, refs={"order": "another", "capture": "c"}),
+    ],
+)
+def test_an_object_of_paypals_own_resend_says_nothing_of_the_send_before(
+    answer: Answer,
+) -> None:
+    asked = submission(provider=ProviderName.PAYPAL)
+    unknown = settle(
+        sending(payment(asked=asked)), OutcomeUnknown("http_500"), now=NOW, jitter=0
+    )
+    resent = sending(stored(unknown))
+    puzzled = settle(resent, answer, now=NOW, jitter=0).first
+    assert puzzled.state is State.UNKNOWN
+    assert puzzled.must_look(now=NOW)
+    assert "order" not in puzzled.refs
+    known = replace(resent.first, refs={"order": "another"})
+    heard = replace(resent, operations=(known,))
+    assert settle(heard, answer, now=NOW, jitter=0).first.state is not State.UNKNOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -152,7 +153,7 @@ def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
 
 def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
     payment = requests.capture(
-        samples.authorized(), amount=700, final=False, **asked_for()
+        samples.authorized(), amount=700, final=None, **asked_for()
     )
     assert prepared_next(STRIPE, payment) == {
         "amount_to_capture": 700,
@@ -180,7 +181,7 @@ def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
 
 @pytest.mark.parametrize("final", [True, False])
 def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None:
-    held = samples.authorized(provider=ProviderName.PAYPAL)
+    held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
     payment = requests.capture(held, amount=700, final=final, **asked_for())
     assert prepared_next(PAYPAL, payment) == {
         "amount": {"currency_code": "USD", "value": "7.00"},
@@ -190,12 +191,12 @@ def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None
 
 
 def test_a_paypal_void_has_nothing_to_say() -> None:
-    held = samples.authorized(provider=ProviderName.PAYPAL)
+    held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
     assert prepared_next(PAYPAL, requests.void(held, **asked_for())) == {}
 
 
 def test_a_paypal_refund_names_our_payment_and_operation() -> None:
-    payment = samples.captured(provider=ProviderName.PAYPAL)
+    payment = known(samples.captured(provider=ProviderName.PAYPAL), "capture")
     payment = requests.refund(payment, amount=7, target=None, **asked_for())
     assert prepared_next(PAYPAL, payment) == {
         "amount": {"currency_code": "USD", "value": "0.07"},
@@ -234,3 +235,21 @@ def test_an_amount_that_a_provider_takes_in_no_form_is_refused_before_it_is_sent
     payment = a_charge(amount, payment_method="any")
     with pytest.raises(InvalidPayment):
         adapter.prepare(payment, payment.first)
+
+
+def known(payment: Payment, name: str) -> Payment:
+    """The payment with PayPal's id of what its follow-ups are about."""
+    first = replace(payment.first, refs={name: "5O1"})
+    return replace(payment, operations=(first,))
+
+
+@pytest.mark.parametrize("job", [requests.void, requests.refund])
+def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
+    job: Callable[..., Payment],
+) -> None:
+    refunds = job is requests.refund
+    of = samples.captured if refunds else samples.authorized
+    more = {"amount": 7, "target": None} if refunds else {}
+    payment = job(of(provider=ProviderName.PAYPAL), **more, **asked_for())
+    with pytest.raises(InvalidPayment):
+        prepared_next(PAYPAL, payment)
