@@ -160,8 +160,9 @@ MUTANTS: Final = (
     Mutant(
         "a bare no believed while unknown",
         "domain/settling.py",
-        "    return bool(answer.refs) and answer.verdict is not Verdict.REJECTED",
-        "    return True",
+        "    if not answer.refs or answer.verdict is Verdict.REJECTED:\n"
+        "        return False\n",
+        "    return True\n",
     ),
     Mutant(
         "an unknown failed by a timer",
