@@ -105,8 +105,17 @@ class _Run:
     found: dict[tuple[str | None, str | None], Difference] = field(default_factory=dict)
     agreed: set[str] = field(default_factory=set)  #: ours, by operation; this slice
     agreed_before: set[str] = field(default_factory=set)  #: and in the one before
-    remembered_from: datetime | None = None  #: when that one began
+    remembered: tuple[datetime, datetime] = field(init=False)  #: the time of both
     judged: set[str] = field(default_factory=set)  #: payments, in this slice
+
+    def __post_init__(self) -> None:
+        self.remembered = (self.since, self.since)
+
+    def go_on(self, begin: datetime, end: datetime) -> None:
+        """Forgets all but the last slice, and begins this one."""
+        self.agreed_before, self.agreed = self.agreed, set()
+        self.remembered = (max(self.since, begin - SLICE), end)
+        self.judged.clear()
 
 
 def reconcile(
@@ -125,11 +134,9 @@ def reconcile(
     run = _Run(provider, since, until, auditor)
     try:
         for begin, end in slices(since, until, SLICE):
+            run.go_on(begin, end)
             _compare_theirs(run, begin, end)
             _compare_ours(run, begin, end)
-            run.agreed_before, run.agreed = run.agreed, set()
-            run.remembered_from = begin
-            run.judged.clear()
             share = (end - since) / (until - since)
             told(Progress(share, run.tally.count, sum(run.counts.values())))
     except ProviderError as error:
@@ -248,7 +255,7 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
 
 
 def _is_counted(run: _Run, pair: Pair) -> bool:
-    """Whether a pair was counted before, or is of another time."""
+    """Whether a pair is counted in another slice, or is of another time."""
     ours, theirs = pair
     if ours is not None and _has_agreed(run, ours):
         return True
@@ -257,8 +264,9 @@ def _is_counted(run: _Run, pair: Pair) -> bool:
         return True
     if difference(pair) is not None or theirs is None or theirs.at is None:
         return False
-    # It agrees, so it has when it was listed.
-    return run.remembered_from is not None and theirs.at < run.remembered_from
+    # It agrees, so it has when it was listed, or will.
+    first, last = run.remembered
+    return run.since <= theirs.at < first or last <= theirs.at < run.until
 
 
 def _has_agreed(run: _Run, ours: Movement) -> bool:

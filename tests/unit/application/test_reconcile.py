@@ -446,3 +446,15 @@ def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
     books.statement.fails = [NotExecuted("rate_limited")]
     books.report(SLICE)
     assert granted[0] == 0
+
+
+def test_what_agrees_in_a_later_slice_is_counted_there_and_once() -> None:
+    books = Books()
+    books.refunded(books.paid(known=False), after=4 * SLICE)
+    report = books.report()
+    assert kinds(report) == [Differs.OURS_ALONE]
+    assert [(one.way, one.ours, one.theirs) for one in report.sums] == [
+        (Way.COLLECTED, PRICE.minor, 0),
+        (Way.REFUNDED, PRICE.minor, PRICE.minor),
+    ]
+    assert report.compared == 2
