@@ -6,21 +6,16 @@ read slice by slice of time, so that a month costs no more memory than an hour.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
-from application.ports import Breakers, Limiter, OperatorView, PaymentStore
-from application.statement import Statement
-from domain.breaker import Sign, sign_of
+from application.auditor import Auditor, called
 from domain.errors import (
     Conflict,
     ListTooLong,
-    Misconfigured,
-    NeedsReview,
     NotReconciled,
     PaymentNotFound,
     ProviderError,
@@ -40,9 +35,7 @@ from domain.reconciling import (
     movements_of,
     paired,
 )
-from domain.submission import Mode, ProviderName
-
-log = logging.getLogger(__name__)
+from domain.submission import ProviderName
 
 #: Both sides are read so far at once: of Stripe's limit some 90,000 movements, whose
 #: ids are remembered meanwhile.
@@ -53,34 +46,8 @@ _MOST: Final = 1_000
 _SHORTEST: Final = timedelta(milliseconds=1)
 #: Differences that a report lists: more is one cause, and some hundred show it.
 MAX_DIFFERENCES: Final = 2_000
-#: Seconds before a call that was not answered is made again: a restart at the
-#: provider's may take as long. A call that is refused for its rate waits as well.
-_WAITS: Final = (0.5, 1.0, 2.0)
-#: What a provider asks for beyond that is not waited for.
-_LONGEST_WAIT: Final = 60.0
-#: Seconds that a call waits in the limiter's line; payments wait as long.
-_PATIENCE: Final = 0.25
 #: Reads of a payment that moves meanwhile; then the next run judges it.
 _ROUNDS: Final = 3
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Auditor:
-    """What every reconciliation of a process shares."""
-
-    statements: Mapping[ProviderName, Statement]
-    view: OperatorView
-    store: PaymentStore
-    limiter: Limiter
-    breakers: Breakers
-    #: Seconds between two calls, so that most of an account's are left for payments.
-    pace: Mapping[ProviderName, float]
-    mode: Mode
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    new_id: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +148,12 @@ def _compare_theirs(run: _Run, begin: datetime, end: datetime) -> None:
 def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
     statement, cursor = run.auditor.statements[run.provider], None
     while True:
-        page = _called(run, 1, lambda: statement.page(begin, end, cursor))
+        page = called(
+            run.provider,
+            lambda: statement.page(begin, end, cursor),
+            calls=1,
+            auditor=run.auditor,
+        )
         named = {one.payment for one in page.movements if one.payment is not None}
         ours = {one.id: one for one in _known(run, named)}
         listed: dict[str, list[Movement]] = {}
@@ -243,7 +215,9 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     statement = run.auditor.statements[run.provider]
     for _ in range(_ROUNDS):
         before = payment
-        theirs = _called(run, 2, lambda: statement.of(before))
+        theirs = called(
+            run.provider, lambda: statement.of(before), calls=2, auditor=run.auditor
+        )
         [payment] = _known(run, {before.id}) or [before]
         if payment.version == before.version:
             break
@@ -316,43 +290,3 @@ def _ask_for_look(run: _Run, payment_id: str, found: Difference) -> None:
             return
         # Where it has moved on meanwhile, the next run sees how it is then.
         auditor.store.amend(step)
-
-
-def _called(run: _Run, calls: int, ask: Callable[[], _T]) -> _T:
-    """What ``ask``, which makes so many calls at most, returns. Raises ProviderError.
-
-    A read does no harm twice, so whatever may be over soon is asked again.
-    """
-    auditor = run.auditor
-    for wait in _WAITS:
-        _take(run, calls)
-        try:
-            return ask()
-        except (Misconfigured, NeedsReview, ListTooLong):
-            raise
-        except ProviderError as error:
-            if error.retry_after is not None:
-                wait = min(error.retry_after.total_seconds(), _LONGEST_WAIT)
-            if sign_of(error) is Sign.BUSY:
-                auditor.limiter.pause(run.provider, wait)
-        auditor.sleep(wait)
-    _take(run, calls)
-    return ask()
-
-
-def _take(run: _Run, calls: int) -> None:
-    """Waits for leave to make so many calls. Raises NotReconciled at an open gate.
-
-    Nothing of a reconciliation opens a gate: an account may lack the right to reports
-    and still take payments.
-    """
-    auditor, provider = run.auditor, run.provider
-    gate = auditor.breakers.gates()[provider]
-    if gate.is_open:
-        words = f"The gate before {provider} is open ({gate.reason}): no report."
-        raise NotReconciled(words)
-    while calls:
-        taken = auditor.limiter.take(provider, calls, _PATIENCE)
-        calls -= taken.granted
-        wait = max(taken.after, taken.again_in if calls else 0.0)
-        auditor.sleep(max(wait, auditor.pace[provider] * taken.granted))

@@ -18,12 +18,12 @@ from redis.exceptions import RedisError
 from ulid import ULID
 
 from application import attempt
+from application.auditor import Auditor
 from application.gate import SharedGates
 from application.operate import Desk
 from application.inbox import Ear, Inbox
 from application.notice import Hearing
 from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
-from application.reconcile import Auditor
 from domain.errors import StoreUnavailable
 from domain.submission import Mode, ProviderName
 from persistence import mongo, watch

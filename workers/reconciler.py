@@ -9,7 +9,8 @@ import threading
 from datetime import timedelta
 from typing import Final
 
-from application.reconcile import Auditor, Progress, reconcile
+from application.auditor import Auditor
+from application.reconcile import Progress, reconcile
 from domain.errors import NotReconciled, StoreUnavailable
 from domain.reconciling import Report
 from domain.submission import ProviderName

@@ -12,7 +12,8 @@ from typing import Any
 from pymongo.database import Database
 
 from application import attempt
-from application.reconcile import Auditor, Progress, reconcile
+from application.auditor import Auditor
+from application.reconcile import Progress, reconcile
 from domain.money import Money
 from domain.payment import BELL_GRACE, Payment
 from domain.reconciling import Report

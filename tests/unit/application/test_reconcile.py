@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from application import reconcile as use_case
-from application.reconcile import MAX_DIFFERENCES, SLICE, Auditor, Progress
+from application.auditor import Auditor
+from application.reconcile import MAX_DIFFERENCES, SLICE, Progress
 from domain.answer import Answer, Verdict
 from domain.breaker import Why
 from domain.errors import (

@@ -1,0 +1,88 @@
+"""What every reconciliation of a process shares, and how it asks a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+from application.ports import Breakers, Limiter, OperatorView, PaymentStore
+from application.statement import Statement
+from domain.breaker import Sign, sign_of
+from domain.errors import (
+    ListTooLong,
+    Misconfigured,
+    NeedsReview,
+    NotReconciled,
+    ProviderError,
+)
+from domain.submission import Mode, ProviderName
+
+#: Seconds before a call that was not answered is made again: a restart at the
+#: provider's may take as long. A call that is refused for its rate waits as well.
+_WAITS: Final = (0.5, 1.0, 2.0)
+#: What a provider asks for beyond that is not waited for.
+_LONGEST_WAIT: Final = 60.0
+#: Seconds that a call waits in the limiter's line; payments wait as long.
+_PATIENCE: Final = 0.25
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """What every reconciliation of a process shares."""
+
+    statements: Mapping[ProviderName, Statement]
+    view: OperatorView
+    store: PaymentStore
+    limiter: Limiter
+    breakers: Breakers
+    #: Seconds between two calls, so that most of an account's are left for payments.
+    pace: Mapping[ProviderName, float]
+    mode: Mode
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    new_id: Callable[[str], str]
+
+
+def called(
+    provider: ProviderName, ask: Callable[[], _T], *, calls: int, auditor: Auditor
+) -> _T:
+    """What ``ask`` returns, which makes so many calls at most.
+
+    A read does no harm twice, so whatever may be over soon is asked again. Raises
+    ProviderError, and NotReconciled at an open gate.
+    """
+    for wait in _WAITS:
+        _take(provider, calls, auditor)
+        try:
+            return ask()
+        except (Misconfigured, NeedsReview, ListTooLong):
+            raise
+        except ProviderError as error:
+            if error.retry_after is not None:
+                wait = min(error.retry_after.total_seconds(), _LONGEST_WAIT)
+            if sign_of(error) is Sign.BUSY:
+                auditor.limiter.pause(provider, wait)
+        auditor.sleep(wait)
+    _take(provider, calls, auditor)
+    return ask()
+
+
+def _take(provider: ProviderName, calls: int, auditor: Auditor) -> None:
+    """Waits for leave to make so many calls. Raises NotReconciled at an open gate.
+
+    Nothing of a reconciliation opens a gate: an account may lack the right to reports
+    and still take payments.
+    """
+    gate = auditor.breakers.gates()[provider]
+    if gate.is_open:
+        words = f"The gate before {provider} is open ({gate.reason}): no report."
+        raise NotReconciled(words)
+    while calls:
+        taken = auditor.limiter.take(provider, calls, _PATIENCE)
+        calls -= taken.granted
+        wait = max(taken.after, taken.again_in if calls else 0.0)
+        auditor.sleep(max(wait, auditor.pace[provider] * taken.granted))
