@@ -273,3 +273,16 @@ def test_a_decline_that_was_one_stays_so() -> None:
     declined = stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0))
     notice = _notice(declined.first, Verdict.DECLINED)
     assert _noticed(declined, notice) is declined
+
+
+def test_a_void_and_a_hold_that_we_know_of_are_no_news() -> None:
+    held = authorized()
+    assert _noticed(held, _notice(held.first)) is held
+    asked = stored(void(held, id="op_v", origin=origin(), now=NOW))
+    done = Answer(Verdict.SUCCEEDED, refs=REFS)
+    voided = stored(settle(sending(asked), done, now=NOW, jitter=0))
+    release = voided.operations[-1]
+    assert release.state is State.SUCCEEDED
+    kinds = frozenset({Kind.VOID})
+    notice = _notice(release, Verdict.CANCELED, kinds=kinds)
+    assert _noticed(voided, notice) is voided
