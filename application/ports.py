@@ -11,7 +11,6 @@ from domain.answer import Answer
 from domain.breaker import Gate, Why
 from domain.errors import ProviderError
 from domain.limit import Taken
-from domain.notice import Notice
 from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.replaying import Came, Item, ReplaySet, Search, Stage
@@ -87,10 +86,10 @@ class PaymentStore(Protocol):
         """Prolongs the leases that this store's owner still holds on ``ids``."""
 
     def due_ids(self, limit: int) -> list[str]:
-        """The payments on which work is owed now, longest first.
+        """At most ``limit`` payments on which work is owed now.
 
-        Of more than ``limit`` the last quarter is what became due last: nothing waits
-        for the whole of a backlog.
+        Each provider's in turn, what waited longest first. Of a long backlog every
+        other one is what became due last: nothing waits for the whole of it.
         """
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
@@ -110,7 +109,7 @@ class Owing(Protocol):
     """Where work is owed. Raises StoreUnavailable."""
 
     def due_ids(self, limit: int) -> list[str]:
-        """What work is owed on now, longest first."""
+        """What work is owed on now, ``limit`` at most."""
 
 
 class JobQueue(Protocol):
@@ -267,9 +266,6 @@ class OperatorView(Protocol):
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` that are there, as they are stored now, in any order."""
-
-    def meant(self, notices: Sequence[Notice]) -> list[Payment]:
-        """The payments of the operations, and of the objects, that ``notices`` name."""
 
 
 class Replays(Protocol):

@@ -44,10 +44,12 @@ PAYMENT_INDEXES: Final = [
         unique=True,
         partialFilterExpression={"guards": {"$exists": True}},
     ),
-    IndexModel([("due_at", ASCENDING)], name="due", sparse=True),
-    # A provider's event names an operation of ours, or an object of its own.
-    IndexModel([("operations.id", ASCENDING)], name="operation"),
-    IndexModel([("refs", ASCENDING)], name="refs", sparse=True),
+    IndexModel(
+        # A line for each provider: a backlog of one stands before nobody of the other.
+        [("provider", ASCENDING), ("due_at", ASCENDING)],
+        name="owed",
+        partialFilterExpression={"due_at": {"$exists": True}},
+    ),
     # An entry for each time that money moved, and none for what never did.
     IndexModel([("moved_at", ASCENDING)], name="moved", sparse=True),
     IndexModel(

@@ -21,7 +21,8 @@ from domain.errors import (
     StoreUnavailable,
 )
 from domain.payment import BELL_GRACE, LEASE, Payment
-from domain.submission import Mode
+from domain.submission import Mode, ProviderName
+from domain.turns import in_turns
 from persistence.codec import Document, decode, encode, news, progress
 from persistence.mongo import answering, duplicates
 from persistence.reads import MongoReads, of
@@ -164,19 +165,19 @@ class MongoPayments(MongoReads):
 
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
-        longest = self._due_ids(ASCENDING, limit)
-        if len(longest) < limit:
-            return longest
-        latest = self._due_ids(DESCENDING, limit // 4)
-        others = [one for one in longest if one not in latest]
-        return [*others[: limit - len(latest)], *latest]
+        lines = []
+        for provider in ProviderName:
+            longest = self._due_ids(provider, ASCENDING, limit)
+            lines.append(longest)
+            if len(longest) == limit:
+                lines.append(self._due_ids(provider, DESCENDING, limit))
+        return in_turns(lines, limit)
 
-    def _due_ids(self, order: int, limit: int) -> list[str]:
-        if not limit:
-            return []  # to MongoDB 0 is no limit
+    def _due_ids(self, provider: ProviderName, order: int, limit: int) -> list[str]:
         due = {
             "mode": self._mode,
-            "due_at": {"$type": "date"},
+            "provider": provider.value,
+            "due_at": {"$exists": True, "$type": "date"},
             "$expr": {"$lte": ["$due_at", "$$NOW"]},
         }
         with answering():

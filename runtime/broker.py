@@ -136,12 +136,17 @@ class Bell:
 
     def room(self) -> int:
         """See JobQueue."""
+        # What waits here has yet to become a message: it is not rung for again.
+        return max(0, self._places() * GROUP - self._rings.qsize())
+
+    def _places(self) -> int:
+        """How many more messages may wait. Raises QueueUnavailable."""
         try:
             # redis-py types every answer as one that may also be awaited.
             waiting: Any = self._redis.llen(self._to.queue)
         except RedisError as error:
             raise QueueUnavailable from error
-        return max(0, MAX_MESSAGES - int(waiting)) * GROUP
+        return max(0, MAX_MESSAGES - int(waiting))
 
     def _start(self) -> None:
         """On first use, for a thread does not survive a fork."""
@@ -165,7 +170,7 @@ class Bell:
     def _publish(self, group: list[str]) -> bool:
         """Whether the broker answered; a full queue drops the message on purpose."""
         try:
-            if self.room():
+            if self._places():
                 self._app.send_task(self._to.task, args=[group], queue=self._to.queue)
                 return True
         # kombu raises errors of many libraries; none of them may end this thread,

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from application.ports import Query, Scope
 from domain.errors import IdempotencyMismatch, ReferenceInProgress, StoreUnavailable
 from domain.payment import BELL_GRACE, LEASE, Event, Payment
+from domain.submission import ProviderName
+from domain.turns import in_turns
 
 
 @dataclass(slots=True)
@@ -131,15 +133,17 @@ class MemoryStore:
         now = self._clock()
         with self._rows() as rows:
             due = [
-                (row.due_at, row.payment.id)
+                (row.due_at, row.payment.id, row.payment.submission.provider)
                 for row in rows.values()
                 if row.due_at is not None and row.due_at <= now
             ]
-        longest = [one for _, one in sorted(due)]
-        if len(longest) < limit:
-            return longest
-        latest = longest[-(limit // 4) :] if limit // 4 else []
-        return [*longest[: limit - len(latest)], *latest[::-1]]
+        lines = []
+        for provider in ProviderName:
+            longest = [one for _, one, its in sorted(due) if its is provider]
+            lines.append(longest)
+            if len(longest) >= limit:
+                lines.append(longest[::-1])
+        return in_turns(lines, limit)
 
     def next_due(self) -> datetime | None:
         """When work is owed next, or a lease ends; None where nothing is owed."""

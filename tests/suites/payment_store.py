@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -16,9 +17,9 @@ from domain.operation import Hold, HoldEnd, Origin
 from domain.settling import settle
 from domain.outcome import escalate
 from domain.sending import released
-from domain.payment import BELL_GRACE, LEASE
+from domain.payment import BELL_GRACE, LEASE, Payment
 from domain.states import State, Status
-from domain.submission import Mode
+from domain.submission import Mode, ProviderName, Submission
 from tests.fakes import pay
 from tests.suites.payment_reads import PaymentReadsSuite
 from tests.suites.payment_requests import PaymentRequestsSuite
@@ -307,17 +308,35 @@ class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite):
         )
         longest = [payment(number).id for number in (2, 1, 3)]
         assert store.due_ids(10) == longest
-        assert store.due_ids(2) == longest[:2]
+        assert store.due_ids(2) == [longest[0], longest[-1]]
 
     def test_of_a_long_backlog_what_became_due_last_has_a_place(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        then = setup.now() - timedelta(hours=1)
-        backlog = [
-            payment(number, now=then + timedelta(minutes=number))
-            for number in range(1, 12)
-        ]
-        store.insert_many(backlog)
-        ids = ids_of(backlog)
-        assert store.due_ids(8) == [*ids[:6], ids[10], ids[9]]
+        ids = ids_of(_backlog(store, setup, range(1, 12)))
+        assert store.due_ids(4) == [ids[0], ids[10], ids[1], ids[9]]
         assert sorted(store.due_ids(11)) == ids
+
+    def test_a_providers_backlog_stands_before_nobody_of_the_others(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        _backlog(store, setup, range(1, 12))
+        asked = submission(provider=ProviderName.PAYPAL)
+        [late] = _backlog(store, setup, [12], asked)
+        assert late.id in store.due_ids(3)
+
+
+def _backlog(
+    store: PaymentStore,
+    setup: Setup,
+    numbers: Iterable[int],
+    asked: Submission | None = None,
+) -> list[Payment]:
+    """Payments that became due one after the other, an hour ago."""
+    then = setup.now() - timedelta(hours=1)
+    return store.insert_many(
+        [
+            payment(number, asked=asked, now=then + timedelta(minutes=number))
+            for number in numbers
+        ]
+    )

@@ -1,0 +1,25 @@
+"""Several lines at one door."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.turns import in_turns
+
+names = st.text("abcdef", min_size=1, max_size=2)
+
+
+@given(st.lists(st.lists(names)), st.integers(0, 9))
+def test_nobody_comes_twice_and_everybody_who_finds_room(
+    lines: list[list[str]], most: int
+) -> None:
+    taken = in_turns(lines, most)
+    everybody = {one for line in lines for one in line}
+    assert len(taken) == len(set(taken)) == min(most, len(everybody))
+    assert set(taken) <= everybody
+
+
+def test_no_line_waits_for_another_however_long_that_is() -> None:
+    long, short = [f"a{number}" for number in range(9)], ["b1", "b2"]
+    assert in_turns([long, short], 5) == ["a0", "b1", "a1", "b2", "a2"]
