@@ -64,7 +64,8 @@ def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
     if not webhooks:
         return []
     notices = {one.id: _read(one, hearing) for one in webhooks}
-    found = hearing.view.meant([one for one in notices.values() if one is not None])
+    named = {one.payment for one in notices.values() if one and one.payment}
+    found = hearing.view.known(sorted(named)) if named else []
     payments = {payment.id: payment for payment in found}
     rung, done = list[str](), list[Webhook]()
     for webhook in webhooks:
@@ -103,21 +104,22 @@ def _handled(
 
     ``payments`` are as they were read, and then as they were written.
     """
-    for payment in list(payments.values()):
-        operation = about(payment, notice)
-        if payment.submission.provider is not notice.provider or operation is None:
-            continue
-        for _ in range(_ROUNDS):
-            if is_held(payment, operation):
-                return None
-            step = noticed(payment, operation, notice, now=hearing.clock())
-            stored = payment if step is payment else hearing.store.amend(step)
-            if stored is not None:
-                payments[payment.id] = stored
-                return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
-            [payment] = hearing.view.known([payment.id])
-            operation = payment.operation(operation.id)
+    payment = payments.get(notice.payment or "")
+    if payment is None or payment.submission.provider is not notice.provider:
         return None
+    operation = about(payment, notice)
+    if operation is None:
+        return None
+    for _ in range(_ROUNDS):
+        if is_held(payment, operation):
+            return None
+        step = noticed(payment, operation, notice, now=hearing.clock())
+        stored = payment if step is payment else hearing.store.amend(step)
+        if stored is not None:
+            payments[payment.id] = stored
+            return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
+        [payment] = hearing.view.known([payment.id])
+        operation = payment.operation(operation.id)
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -79,7 +78,7 @@ def replayed(
         raise Conflict("would_move_money_again", "it might move money a second time")
     event, data = "operation.replayed", {**who.told, "replay": what.value}
     if what is Replay.LOOKS:
-        return _asked(payment, operation, event, data, now=now)
+        return payment.told_of(operation.to_look(now=now), event, now=now, data=data)
     again = replace(operation, due_at=now, look_since=None, looks=0, waiting_for=None)
     if operation.state is State.REVIEW and operation.send is not None:
         return payment.moved(again, Trigger.RESUMED, event, now=now, data=data)
@@ -100,7 +99,8 @@ def looked_into(
         words = f"an operation that is {operation.state} is not looked into"
         raise Conflict("not_to_be_looked_into", words)
     data = {**who.told, "replay": Replay.LOOKS.value}
-    return _asked(payment, operation, "operation.replayed", data, now=now)
+    asked = operation.to_look(now=now)
+    return payment.told_of(asked, "operation.replayed", now=now, data=data)
 
 
 def resolved(
@@ -126,18 +126,6 @@ def resolved(
     done = applied(payment, operation, answer, event, now=now, more=who.told)
     # That a capture or a void came to nothing does not end what is on hold.
     return done if verdict is Verdict.SUCCEEDED else replace(done, hold=payment.hold)
-
-
-def _asked(
-    payment: Payment,
-    operation: Operation,
-    event: str,
-    data: Mapping[str, str | int],
-    *,
-    now: datetime,
-) -> Payment:
-    asked = replace(operation, due_at=now, look_since=now, looks=0)
-    return payment.told_of(asked, event, now=now, data=data)
 
 
 def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:

@@ -19,15 +19,14 @@ from domain.outcome import (
     said,
 )
 from domain.payment import Payment
-from domain.states import CORRECTIONS, TRANSITIONS, State, Trigger
+from domain.states import CORRECTIONS, TRANSITIONS, UNSENT, State, Trigger
 
-#: A send is owed; a look goes before it where the provider told of money meanwhile.
-_UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
-#: What such a look must find for that send not to be made.
+#: What a look must find for a send that is owed not to be made. A look goes before it
+#: where the provider told of money meanwhile.
 _FOUND: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING, Verdict.ACTION_REQUIRED})
 
 #: States that a look must lead out of; from others it only reports.
-_UNDECIDED: Final = frozenset({State.UNKNOWN, State.PENDING, *_UNSENT})
+_UNDECIDED: Final = frozenset({State.UNKNOWN, State.PENDING, *UNSENT})
 
 #: Answers that say the same again.
 _NO_NEWS: Final = frozenset(
@@ -75,7 +74,7 @@ def looked(
     """
     if isinstance(outcome, ProviderError):
         return _saw_nothing(payment, operation, outcome, now, jitter)
-    if operation.state in _UNSENT and outcome.verdict not in _FOUND:
+    if operation.state in UNSENT and outcome.verdict not in _FOUND:
         return _resumed(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         return _absent(payment, operation, outcome, asked_at, now, jitter)

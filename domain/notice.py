@@ -11,7 +11,7 @@ from typing import Final
 from domain.answer import Verdict
 from domain.operation import Kind, Operation
 from domain.payment import Payment
-from domain.states import FINAL, State
+from domain.states import FINAL, UNSENT, State
 from domain.submission import ProviderName
 
 #: The event of a payment that a notice was about and had news for.
@@ -23,8 +23,6 @@ _MOVES: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING})
 _NOTHING_LEFT: Final = frozenset(
     {Verdict.DECLINED, Verdict.CANCELED, Verdict.EXPIRED, Verdict.REJECTED}
 )
-#: A send is owed, and the provider should have nothing that could move money.
-_UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
 #: What says the same as a state. Of a void, "canceled" is said of what it released.
 _SAME: Final[Mapping[State, frozenset[Verdict]]] = {
     State.PENDING: frozenset({Verdict.PENDING}),
@@ -75,6 +73,7 @@ class Notice:
     event: str
     type: str
     kinds: frozenset[Kind]  #: whose object it is
+    payment: str | None  #: ours, as the object names it
     operations: tuple[str, ...] = ()  #: ours, as the object names them; nearest first
     refs: Mapping[str, str] = field(default_factory=dict)  #: of that operation
     says: Verdict | None = None  #: what it was when it was told; None: it is there
@@ -119,11 +118,10 @@ def noticed(
             return _told(payment, operation, notice, now, why="another_object")
     elif _is_known(payment, operation, notice):
         return payment
-    if operation.state in _UNSENT and notice.says in _NOTHING_LEFT:
+    if operation.state in UNSENT and notice.says in _NOTHING_LEFT:
         return payment
-    asked = replace(operation, refs={**operation.refs, **notice.refs})
-    if not _look_is_due(operation, now):
-        asked = replace(asked, due_at=now, look_since=now, looks=0)
+    asked = operation if _look_is_due(operation, now) else operation.to_look(now=now)
+    asked = replace(asked, refs={**operation.refs, **notice.refs})
     return payment if asked == operation else _told(payment, asked, notice, now)
 
 

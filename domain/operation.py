@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -97,6 +97,10 @@ class Operation:
     def owed(self) -> bool:
         """A worker has something to do, now or at ``due_at``."""
         return self.state in OWED
+
+    def to_look(self, *, now: datetime) -> Operation:
+        """With a look due, which changes nothing at the provider."""
+        return replace(self, due_at=now, look_since=now, looks=0)
 
     def must_look(self, *, now: datetime) -> bool:
         """Whether only a look may be next: a send would tell nothing, or charge anew.

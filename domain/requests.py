@@ -14,7 +14,7 @@ from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import HoldEnd, Kind, Operation, Origin
 from domain.payment import BELL_GRACE, Payment
-from domain.states import State, Trigger
+from domain.states import UNSENT, State, Trigger
 from domain.submission import ProviderName
 
 #: Operations of one payment; its document would outgrow its use.
@@ -117,7 +117,8 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
     acts = first.state is State.REQUIRES_ACTION
     if acts and payment.submission.provider is ProviderName.STRIPE:
         return _asked(payment, operation, now)
-    unsent = first.state in (State.QUEUED, State.RETRYING)
+    # Of what the provider told of money meanwhile, a look must come first.
+    unsent = first.state in UNSENT and first.look_since is None
     # An order of PayPal's moves nothing without our word.
     if (unsent or acts) and payment.claim is None:
         return _called_off(payment, operation, now)

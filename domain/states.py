@@ -54,6 +54,8 @@ FINAL: Final = frozenset(
 )
 #: A worker has something to do now or at ``due_at``.
 OWED: Final = frozenset({State.QUEUED, State.RUNNING, State.RETRYING, State.UNKNOWN})
+#: A send is owed: the provider should have nothing that could move money.
+UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
 #: The provider or the payer moves next; we only listen.
 WAITING: Final = frozenset({State.PENDING, State.REQUIRES_ACTION})
 #: Nothing moves until a person does.

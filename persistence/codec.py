@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 from domain.answer import Failure, NextAction
@@ -26,7 +27,6 @@ from domain.operation import (
     Send,
 )
 from domain.payment import Event, Payment
-from domain.reconciling import movements_of
 from domain.states import State
 from domain.submission import CaptureMethod, Guard, Mode, ProviderName, Submission
 from persistence.vault import Vault
@@ -77,13 +77,12 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "open": _open(payment),
         "operations": [_operation(one, vault) for one in payment.operations],
         "keys": [one.origin.idempotency_key for one in payment.operations],
-        "refs": findable_refs(payment) or None,
         "hold": payment.hold and _hold(payment.hold),
         "claim": payment.claim and asdict(payment.claim),
         "authorized": payment.authorized,
         "captured": payment.captured,
         "refunded": payment.refunded,
-        "moved_at": [one.at for one in movements_of(payment) if one.at] or None,
+        "moved_at": _moved_at(payment) or None,
         "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
         "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
         "updated_at": payment.updated_at,
@@ -98,14 +97,13 @@ _URGENCY: Final = (
 )
 
 
-#: Objects by which providers tell of what nobody here has asked for.
-_FINDABLE: Final = frozenset({"payment_intent", "capture"})
-
-
-def findable_refs(payment: Payment) -> list[str]:
-    """The provider's ids that a payment is found by where ours is not named."""
-    refs = (item for one in payment.operations for item in one.refs.items())
-    return sorted({ref for name, ref in refs if name in _FINDABLE})
+def _moved_at(payment: Payment) -> list[datetime]:
+    """When money moved between payer and merchant: to be found by in a statement."""
+    return [
+        one.moved_at
+        for one in payment.operations
+        if one.moved_at is not None and one.kind is not Kind.AUTHORIZE
+    ]
 
 
 def _open(payment: Payment) -> str | None:

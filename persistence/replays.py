@@ -13,7 +13,6 @@ from pymongo.database import Database
 
 from domain.errors import PaymentsError
 from domain.intervening import Replay
-from domain.notice import Notice
 from domain.payment import Payment
 from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage, Sum
 from domain.states import STUCK, State
@@ -76,14 +75,6 @@ class MongoOperatorView:
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         return self._readable({"_id": {"$in": list(ids)}})
-
-    def meant(self, notices: Sequence[Notice]) -> list[Payment]:
-        """See OperatorView. One that cannot be read is left out, and reported."""
-        operations = {name for one in notices for name in one.operations}
-        refs = {ref for one in notices for ref in one.refs.values()}
-        by_name: Document = {"operations.id": {"$in": sorted(operations)}}
-        by_ref: Document = {"refs": {"$in": sorted(refs)}}
-        return self._readable({"$or": [by_name, by_ref]}) if notices else []
 
     def _readable(self, wanted: Document, limit: int = 0) -> list[Payment]:
         wanted = {**wanted, "mode": self._mode}

@@ -123,7 +123,7 @@ def notice_of(webhook: Webhook) -> Notice:
         if order is not None and what in ("authorization", "capture"):
             refs["order"] = name_of(order)
         [unit] = found["purchase_units"] if what == "order" else [found]
-        names = (unit.get("invoice_id"), unit.get("custom_id"))
+        payment, operation = unit.get("custom_id"), unit.get("invoice_id")
         says = _SAYS.get((what, found["status"]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
@@ -132,7 +132,8 @@ def notice_of(webhook: Webhook) -> Notice:
         event=webhook.event,
         type=webhook.type,
         kinds=_KINDS[what],
-        operations=tuple(one for one in names if isinstance(one, str)),
+        payment=payment if isinstance(payment, str) else None,
+        operations=(operation,) if isinstance(operation, str) else (),
         refs=refs,
         says=says,
     )

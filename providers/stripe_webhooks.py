@@ -96,6 +96,7 @@ def notice_of(webhook: Webhook) -> Notice:
     try:
         found: dict[str, Any] = json.loads(webhook.body)["data"]["object"]
         ours = found.get("metadata") or {}
+        payment = ours.get("payment")
         says = _SAYS[webhook.type]
         if found["object"] == "refund":
             kinds, names = _REFUNDS, [ours.get("operation")]
@@ -111,6 +112,7 @@ def notice_of(webhook: Webhook) -> Notice:
         event=webhook.event,
         type=webhook.type,
         kinds=kinds,
+        payment=payment if isinstance(payment, str) else None,
         operations=tuple(one for one in names if isinstance(one, str)),
         refs=refs,
         says=says,

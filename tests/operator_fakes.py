@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.errors import StoreUnavailable
-from domain.notice import Notice, about
 from domain.payment import Payment
 from domain.reconciling import movements_of
 from domain.replaying import Came, Item, ReplaySet, Search, Stage
@@ -53,14 +52,6 @@ class MemoryView:
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView."""
         return [one for one in self._all() if one.id in ids]
-
-    def meant(self, notices: Sequence[Notice]) -> list[Payment]:
-        """See OperatorView."""
-        return [
-            one
-            for one in self._all()
-            if any(about(one, notice) is not None for notice in notices)
-        ]
 
     def _all(self) -> list[Payment]:
         return [one for one in self._store.everything() if one.mode is self._mode]

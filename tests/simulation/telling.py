@@ -47,7 +47,13 @@ class Telling:
         None where nothing has happened at the provider yet.
         """
         world, random = self._world, self._random
-        for body in map(_event, _objects(world)):
+        payments = {
+            operation.id: payment.id
+            for payment in world.oracle.known.values()
+            for operation in payment.operations
+        }
+        for entry in _objects(world):
+            body = _event(entry, payments.get(entry.operation))
             if body not in self._events:
                 self._events.append(body)
         if not self._events:
@@ -82,19 +88,21 @@ def _objects(world: World) -> Iterator[Entry]:
         yield from entry.parts
 
 
-def _event(entry: Entry) -> str:
+def _event(entry: Entry, payment: str | None) -> str:
     first = entry.kind in (Kind.CHARGE, Kind.AUTHORIZE)
     refs = {"intent" if first else entry.kind.value: entry.id}
-    return json.dumps([entry.kind, entry.operation, refs, _SAYS[entry.stage]])
+    says = _SAYS[entry.stage]
+    return json.dumps([entry.kind, payment, entry.operation, refs, says])
 
 
 def _read(webhook: Webhook) -> Notice:
-    kind, operation, refs, says = json.loads(webhook.body)
+    kind, payment, operation, refs, says = json.loads(webhook.body)
     return Notice(
         webhook.provider,
         webhook.event,
         webhook.type,
         frozenset({Kind(kind)}),
+        payment,
         (operation,),
         refs,
         Verdict(says),

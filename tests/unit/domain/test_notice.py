@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from domain.answer import Answer, NextAction, Verdict
-from domain.errors import LookNeeded, NeedsReview, NotExecuted
+from domain.errors import Conflict, LookNeeded, NeedsReview, NotExecuted
 from domain.money import Money
 from domain.notice import Notice, about, is_held, noticed
 from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
@@ -48,6 +48,7 @@ def _notice(
         "evt_1",
         "it.happened",
         kinds,
+        "pay_1",
         (operation.id,),
         {"intent": ref},
         says,
@@ -262,6 +263,7 @@ def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
         "evt_2",
         "it.happened",
         frozenset({Kind.REFUND}),
+        pending.id,
         refs={"refund": "re_1"},
         says=Verdict.DECLINED,
     )
@@ -286,3 +288,11 @@ def test_a_void_and_a_hold_that_we_know_of_are_no_news() -> None:
     kinds = frozenset({Kind.VOID})
     notice = _notice(release, Verdict.CANCELED, kinds=kinds)
     assert _noticed(voided, notice) is voided
+
+
+def test_what_may_have_moved_money_late_is_not_called_off_before_the_look() -> None:
+    retrying = _retrying()
+    told = _noticed(retrying, _notice(retrying.first))
+    assert told.next is not None and told.first.look_since == LATER
+    with pytest.raises(Conflict):
+        void(told, id="op_v", origin=origin(), now=LATER)
