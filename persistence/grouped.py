@@ -29,6 +29,7 @@ class GroupedPayments(MongoPayments):
     A lone request waits for nobody: the writer takes what is there and goes.
     """
 
+    waiting = WAITING
     _writer: threading.Thread | None = None
     _starting = threading.Lock()
 
@@ -58,7 +59,7 @@ class GroupedPayments(MongoPayments):
         """Made with its writer on first use: a thread does not survive a fork."""
         with self._starting:
             if self._writer is None:
-                self._queue: Queue[_Asked] = Queue(WAITING)
+                self._queue: Queue[_Asked] = Queue(self.waiting)
                 self._writer = threading.Thread(
                     target=self._write_groups, name="inserts", daemon=True
                 )

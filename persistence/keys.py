@@ -63,7 +63,10 @@ class ApiKey:
 
 
 class ApiKeys:
-    """Every method raises StoreUnavailable where the database cannot answer."""
+    """Every method raises StoreUnavailable where the database cannot answer.
+
+    ``cached`` keys are remembered, each for ``cache_seconds``.
+    """
 
     def __init__(
         self,
@@ -71,8 +74,12 @@ class ApiKeys:
         pepper: Pepper,
         *,
         clock: Callable[[], datetime],
+        cached: int = CACHE_SIZE,
+        cache_seconds: float = CACHE_SECONDS,
     ) -> None:
         self._keys = database.api_keys
+        self._cached = cached
+        self._cache_seconds = cache_seconds
         self._pepper = pepper
         self._clock = clock
         self._cache: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
@@ -159,9 +166,9 @@ class ApiKeys:
             return None
         key = _key(found)
         with self._lock:
-            self._cache[digest] = (time.monotonic() + CACHE_SECONDS, key)
+            self._cache[digest] = (time.monotonic() + self._cache_seconds, key)
             self._cache.move_to_end(digest)
-            if len(self._cache) > CACHE_SIZE:
+            if len(self._cache) > self._cached:
                 self._cache.popitem(last=False)
         return key
 

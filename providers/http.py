@@ -50,8 +50,7 @@ class PooledSession(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    # requests gives this method twenty parameters; all but two pass through.
-    def request(  # type: ignore[override]
+    def request(  # type: ignore[override]  # of twenty parameters all but two pass
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
         """One call, observed; ``timeout`` is ours where none is given."""

@@ -40,8 +40,7 @@ class Reply(dict[str, Any]):
     debug_id: str | None = None
 
 
-# The SDK has no types, so its class is Any to mypy.
-class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]
+class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK has no types
     """``post`` and ``get`` return a Reply or raise.
 
     They raise the SDK's ``exceptions.ConnectionError`` family for answers that are

@@ -66,14 +66,12 @@ class SteadyConnection(Connection):
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
         """See kombu.Connection."""
         steady = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+        told = {**options, **steady}
         # kombu types its classes, and not this method.
-        return super().ensure_connection(  # type: ignore[no-untyped-call]
-            *args, **{**options, **steady}
-        )
+        return super().ensure_connection(*args, **told)  # type: ignore[no-untyped-call]
 
 
-# Celery has no types, so its classes are Any to mypy.
-class SteadyAMQP(AMQP):  # type: ignore[misc]
+class SteadyAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
     """Celery's way to be given a connection class."""
 
     Connection = SteadyConnection

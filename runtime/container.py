@@ -6,7 +6,6 @@ import os
 import random
 import secrets
 import socket
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,14 +17,13 @@ from redis.exceptions import RedisError
 from ulid import ULID
 
 from application import attempt
-from application.auditor import Auditor
 from application.gate import SharedGates
-from application.operate import Desk
 from application.inbox import Ear, Inbox
 from application.notice import Hearing
+from application.operate import Desk
 from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
 from domain.errors import StoreUnavailable
-from domain.submission import Mode, ProviderName
+from domain.submission import ProviderName
 from persistence import mongo, watch
 from persistence.breakers import MongoBreakers
 from persistence.codec import Document
@@ -41,23 +39,16 @@ from providers import paypal_webhooks, stripe_webhooks
 from providers.http import Observe
 from providers.limiter import RedisLimiter
 from providers.paypal import PayPal
-from providers.paypal_certificates import Certificates
-from providers.paypal_statement import PayPalStatement
 from providers.resilience import Patient
 from providers.stripe import Stripe
-from providers.stripe_statement import StripeStatement
 from runtime import metrics
-from runtime import settings_checks as checks
+from runtime.ears import ears
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
 from runtime.settings import Settings
 
 #: Workers that share an account where neither server says how many there are: more
 #: than most deployments have, for too slow is better than refused.
 WORKERS: Final = 8
-
-#: A reconciliation makes at most every so manieth of an account's calls, however long
-#: that takes: payments come first.
-SHARE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +139,7 @@ def worker_services(settings: Settings) -> WorkerServices:
                     api_base=settings.stripe_api_base,
                     secret_key=settings.stripe_secret_key,
                     connections=settings.worker_slots,
-                    observe=_observer(ProviderName.STRIPE),
+                    observe=observer(ProviderName.STRIPE),
                 )
             ),
             ProviderName.PAYPAL: Patient(
@@ -158,7 +149,7 @@ def worker_services(settings: Settings) -> WorkerServices:
                     client_secret=settings.paypal_client_secret,
                     mode=settings.mode,
                     connections=settings.worker_slots,
-                    observe=_observer(ProviderName.PAYPAL),
+                    observe=observer(ProviderName.PAYPAL),
                 )
             ),
         },
@@ -197,39 +188,6 @@ def open_limiter(settings: Settings, database: Database[Document]) -> Limiter:
             return WORKERS
 
     return RedisLimiter(connect_redis(settings), settings.rates(), workers=workers)
-
-
-def auditor(settings: Settings, database: Database[Document]) -> Auditor:
-    """Who compares the providers' books with ours, in the deployment's mode."""
-    vault = open_vault(settings)
-    return Auditor(
-        statements={
-            ProviderName.STRIPE: StripeStatement(
-                api_base=settings.stripe_api_base,
-                secret_key=settings.stripe_secret_key,
-                observe=_observer(ProviderName.STRIPE),
-            ),
-            ProviderName.PAYPAL: PayPalStatement(
-                api_base=settings.paypal_api_base,
-                client_id=settings.paypal_client_id,
-                client_secret=settings.paypal_client_secret,
-                mode=settings.mode,
-                observe=_observer(ProviderName.PAYPAL),
-            ),
-        },
-        view=MongoOperatorView(database, vault, settings.mode),
-        store=MongoPayments(database, vault, holder="auditor", mode=settings.mode),
-        limiter=open_limiter(settings, database),
-        breakers=MongoBreakers(database),
-        pace={
-            name: SHARE / rate if rate else 0.0
-            for name, rate in settings.rates().items()
-        },
-        mode=settings.mode,
-        clock=clock,
-        sleep=time.sleep,
-        new_id=new_id,
-    )
 
 
 def desk(
@@ -276,28 +234,6 @@ def open_inbox(
     return MongoWebhooks(database, open_vault(settings), settings.mode, clock=clock)
 
 
-def ears(settings: Settings) -> Mapping[ProviderName, Ear]:
-    """What knows each provider's webhooks."""
-    base = settings.paypal_api_base.rstrip("/")
-    simulated = settings.mode is Mode.TEST and checks.is_loopback(base)
-    certificates = Certificates(
-        mode=settings.mode,
-        hosts=checks.listed(settings.paypal_certificate_hosts),
-        loopback=base if simulated else None,
-        roots=settings.paypal_roots,
-        # Not a call of a worker's; that it failed is counted where it matters.
-        observe=lambda call, status_class, seconds: None,
-    )
-    return {
-        ProviderName.STRIPE: stripe_webhooks.StripeWebhooks(
-            secrets=checks.listed(settings.stripe_webhook_secrets), mode=settings.mode
-        ),
-        ProviderName.PAYPAL: paypal_webhooks.PayPalWebhooks(
-            webhook_id=settings.paypal_webhook_id, certificates=certificates
-        ),
-    }
-
-
 def open_database(settings: Settings) -> Database[Document]:
     """The payments' database."""
     return mongo.connect(settings.mongo_url, settings.database)
@@ -336,7 +272,9 @@ def new_id(kind: str) -> str:
     return f"{kind}_{ULID()}"
 
 
-def _observer(provider: ProviderName) -> Observe:
+def observer(provider: ProviderName) -> Observe:
+    """Counts the calls of a process to ``provider``."""
+
     def observe(call: str, status_class: str, seconds: float) -> None:
         metrics.PROVIDER_CALLS.labels(provider, call, status_class).observe(seconds)
 

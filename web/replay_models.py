@@ -16,12 +16,20 @@ from domain.states import State
 from domain.submission import ProviderName
 from web import forms
 from web.answers import Answer, Operation
-from web.schemas import MAX_AMOUNT, Amount, Provider, Query, Strict, Text, Time, Whole
+from web.schemas import (
+    MAX_AMOUNT,
+    Amount,
+    Provider,
+    Query,
+    Reason,
+    Strict,
+    Time,
+    Whole,
+)
 
 #: Payments that a request may name: they fit into a body.
 _MAX_IDS: Final = 1_000
 
-Reason = Annotated[Text, Field(min_length=1, max_length=500)]
 Code = Annotated[str, Field(pattern=forms.CODE)]
 Merchant = Annotated[str, Field(pattern=forms.MERCHANT)]
 #: States come as texts.

@@ -57,6 +57,8 @@ Time = Annotated[
 Whole = Annotated[int, BeforeValidator(_whole)]
 Text = Annotated[str, Field(pattern=forms.TEXT)]
 Name = Annotated[Text, Field(min_length=1, max_length=_MAX_NAME)]
+#: Why an operator acts.
+Reason = Annotated[Text, Field(min_length=1, max_length=500)]
 Value = Annotated[Text, Field(max_length=_MAX_VALUE)]
 #: pydantic would document the names as patterns, and let every other name pass.
 Metadata = Annotated[
@@ -227,9 +229,7 @@ class GatePath(BaseModel):
 class GateRequest(Strict):
     """Open or close a gate."""
 
-    reason: Annotated[Text, Field(min_length=1, max_length=200)] = Field(
-        description="For whoever looks at it next"
-    )
+    reason: Reason = Field(description="For whoever looks at it next")
 
 
 class Query(BaseModel):

@@ -16,7 +16,8 @@ from domain.reconciling import Report
 from domain.submission import ProviderName
 from persistence.reconciliations import Reconciliations
 from runtime import logs
-from runtime.container import auditor, open_database
+from runtime.auditing import auditor
+from runtime.container import open_database
 from runtime.settings import Settings
 
 #: Seconds between two looks whether a report is due.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from domain.submission import Mode
-from runtime.settings import Settings
+from runtime.cli.database import opened, settings_with_database
 from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def rotate_keys(drop_old: bool) -> None:
     PAYMENTS_ENCRYPTION_KEYS, put a new one first and start the processes again before
     running this.
     """
-    settings = _settings()
+    settings = settings_with_database()
     from persistence.vault import RELOAD, Vault
     from runtime import container
 
@@ -159,11 +159,8 @@ def rotate_keys(drop_old: bool) -> None:
         click.echo(f"{source.path} has a fresh key. Waiting for running processes.")
         # Whoever sealed with the old key just before has written by then.
         time.sleep(2 * RELOAD)
-    database = container.open_database(settings)
-    try:
+    with opened() as (_, database):
         _reseal_all(database, Vault(source))
-    finally:
-        database.client.close()
     if drop_old:
         source.keep_newest()
         click.echo("The old keys are forgotten.")
@@ -201,34 +198,20 @@ def _resealed(sealed: int, *, passes: int) -> str:
     return f"{sealed} {were} sealed anew. A {last} pass found nothing left."
 
 
-def _settings() -> Settings:
-    """Raises StackError where they name no database and no stack runs."""
-    settings = settings_of(os.environ)
-    if not settings.mongo_url:
-        raise StackError(
-            f"no stack runs in {settings.home.resolve()}. Start one with `payments up`,"
-            " or set PAYMENTS_MONGO_URL to use another database"
-        )
-    return settings
-
-
 @contextmanager
 def _api_keys(key_id: str = "") -> Iterator[ApiKeys]:
     """The keys; says so in its own words where there is no ``key_id`` among them."""
-    settings = _settings()
-    from persistence.keys import KeyNotFound
-    from runtime import container
+    with opened() as (settings, database):
+        from persistence.keys import KeyNotFound
+        from runtime import container
 
-    database = container.open_database(settings)
-    try:
-        yield container.open_keys(settings, database)
-    except KeyNotFound:
-        raise StackError(
-            f"there is no key {key_id}, or it has ended."
-            " `payments keys list` shows all"
-        ) from None
-    finally:
-        database.client.close()
+        try:
+            yield container.open_keys(settings, database)
+        except KeyNotFound:
+            raise StackError(
+                f"there is no key {key_id}, or it has ended."
+                " `payments keys list` shows all"
+            ) from None
 
 
 def _tell_new(key: ApiKey, secret: str, as_json: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from domain.submission import Guard
+from runtime.cli.database import opened
 from runtime.cli.keys import as_json, merchant_name
-from runtime.stack.state import settings_of
 
 if TYPE_CHECKING:
     from persistence.merchants import Merchants
@@ -64,17 +63,7 @@ def _tell(merchant: str, guard: Guard, as_json: bool) -> None:
 
 @contextmanager
 def _merchants() -> Iterator[Merchants]:
-    from persistence.merchants import Merchants
-    from runtime.container import open_database
+    with opened() as (_, database):
+        from persistence.merchants import Merchants
 
-    settings = settings_of(os.environ)
-    if not settings.mongo_url:
-        raise click.ClickException(
-            f"no stack runs in {settings.home}. Start one with `payments up`, or set"
-            " PAYMENTS_MONGO_URL."
-        )
-    database = open_database(settings)
-    try:
         yield Merchants(database)
-    finally:
-        database.client.close()

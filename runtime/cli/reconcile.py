@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from domain.errors import NotReconciled
 from domain.reconciling import Difference, Movement, Report
 from domain.submission import ProviderName
+from runtime.cli.database import opened
 from runtime.cli.payments import money
-from runtime.stack.state import StackError, settings_of
-
-if TYPE_CHECKING:
-    from pymongo.database import Database
-
-    from persistence.codec import Document
-    from runtime.settings import Settings
+from runtime.stack.state import StackError
 
 #: Of the bar, which counts no whole things.
 _STEPS: Final = 1000
@@ -87,7 +80,7 @@ def reconcile(
 def _stored(names: Sequence[ProviderName]) -> list[Report]:
     from persistence.reconciliations import Reconciliations
 
-    with _database("mongo_url") as (settings, database):
+    with opened() as (settings, database):
         found = Reconciliations(database, settings.mode).last()
     reports = [report for report in found if report.provider in names]
     if not reports:
@@ -106,13 +99,13 @@ def _compared(
     from rich.progress import Progress
 
     from application import reconcile as use_case
-    from runtime.container import auditor
+    from runtime.auditing import auditor
 
-    needed = ("mongo_url", "redis_url", "stripe_api_base", "paypal_api_base")
     reports, failed = list[Report](), dict[ProviderName, str]()
     console = Console(stderr=True)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
-    with _database(*needed) as (settings, database), shown as bar:
+    with opened() as (settings, database), shown as bar:
+        settings.require("redis_url", "stripe_api_base", "paypal_api_base")
         tools = auditor(settings, database)
         for name in names:
             task = bar.add_task(name.value, total=_STEPS)
@@ -129,19 +122,6 @@ def _compared(
             except NotReconciled as error:
                 failed[name] = str(error)
     return reports, failed
-
-
-@contextmanager
-def _database(*needed: str) -> Iterator[tuple[Settings, Database[Document]]]:
-    from runtime.container import open_database
-
-    settings = settings_of(os.environ)
-    settings.require(*needed)
-    database = open_database(settings)
-    try:
-        yield settings, database
-    finally:
-        database.client.close()
 
 
 def _show(reports: Sequence[Report]) -> None:

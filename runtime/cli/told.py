@@ -83,8 +83,9 @@ def table(
     rows: Sequence[Sequence[str]],
     *,
     whole: Collection[str] = (),
+    width: int = WIDTH,
 ) -> str:
-    """A plain table, coloured on a terminal only.
+    """A plain table, coloured on a terminal only; elsewhere it has ``width`` columns.
 
     Columns in ``whole`` are never broken, for people copy from them: where they need
     more than the terminal has, it wraps the line. Columns of "-" only are left out.
@@ -115,7 +116,7 @@ def table(
     console = Console(
         file=text,
         force_terminal=terminal,
-        width=None if terminal else WIDTH,
+        width=None if terminal else width,
         highlight=False,
         markup=False,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from domain.notice import Fate
+from runtime.cli.database import opened
 from runtime.cli.replays import Age
-from runtime.stack.state import StackError, settings_of
+from runtime.stack.state import StackError
 
 if TYPE_CHECKING:
     from domain.notice import Webhook
@@ -86,15 +86,10 @@ def replay_webhooks(
 
 @contextmanager
 def _inbox() -> Iterator[MongoWebhooks]:
-    from runtime import container
+    with opened() as (settings, database):
+        from runtime import container
 
-    settings = settings_of(os.environ)
-    settings.require("mongo_url")
-    database = container.open_database(settings)
-    try:
         yield container.open_inbox(settings, database, clock=container.clock)
-    finally:
-        database.client.close()
 
 
 def _fate(state: str | None) -> Fate | None:

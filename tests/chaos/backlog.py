@@ -7,12 +7,9 @@ ones wait for the backlog, or where beat's memory grows with it.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
-import tempfile
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -24,11 +21,11 @@ from persistence.payments import MongoPayments
 from runtime import container
 from runtime.settings import Settings
 from runtime.stack import demo_key
-from tests.chaos import stack
+from runtime.stack.processes import wait_until
+from tests.chaos import stack, trial
 from tests.chaos.asking import Log, Target
 from tests.chaos.client import Client
 from tests.chaos.stack import Stack
-from tests.chaos.trial import show
 from tests.chaos.watch import open_database
 from tests.chaos.workload import plain
 from tests.memory import memory
@@ -82,15 +79,11 @@ def watch_backlog(home: Path, *, count: int, seconds: float) -> Found:
         )
         wanted = int(seconds * RATE)
         began = _due(database, count)
-        most = before
         with Client(target, plain("new", wanted), rate=RATE, log=log) as client:
-            while client.paying():
-                time.sleep(0.5)
-                most = max(most, _beat_memory(running))
+            wait_until(lambda: not client.paying(), seconds=2 * seconds)
             left = _due(database, count)
-            over = time.monotonic() + 2 * PATIENCE
-            while _open(database) and time.monotonic() < over:
-                time.sleep(0.2)
+            wait_until(lambda: not _open(database), seconds=2 * PATIENCE)
+        after = _beat_memory(running)
         took = _took(database)
         database.client.close()
     return Found(
@@ -102,7 +95,7 @@ def watch_backlog(home: Path, *, count: int, seconds: float) -> Found:
         p99=statistics.quantiles(took, n=100)[98],
         unsettled=wanted - len(took),
         beat_before=before,
-        beat_after=most,
+        beat_after=after,
     )
 
 
@@ -152,20 +145,6 @@ def _beat_memory(running: Stack) -> float:
     return max(memory(run.pid) for run in runs if run is not None) / 1e6
 
 
-def main() -> int:
-    """0 where nobody starved and nothing was loaded whole, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos.backlog", description=__doc__
-    )
-    parser.add_argument("--count", type=int, default=100_000, help="payments due")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of watching")
-    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="payments-backlog-") as home:
-        found = watch_backlog(Path(home), count=options.count, seconds=options.seconds)
-    show("A backlog", asdict(found), kept=found.kept, as_json=options.json)
-    return 0 if found.kept else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    options = {"count": (100_000, "payments due"), "seconds": (60.0, "of watching")}
+    sys.exit(trial.main(__doc__, watch_backlog, options))

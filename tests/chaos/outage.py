@@ -6,26 +6,23 @@ accepted, the gate opened, one probe at a time, all settled after, each charged 
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
-from tests.chaos import evidence, stack
+from runtime.stack.processes import wait_until
+from tests.chaos import evidence, stack, trial
 from tests.chaos.asking import Log, Target
 from tests.chaos.client import Client
 from tests.chaos.evidence import Movement, Payment
 from tests.chaos.settling import watch_settling
 from tests.chaos.stack import Stack
-from tests.chaos.trial import show
 from tests.chaos.watch import open_database
 from tests.chaos.workload import plain
 
@@ -83,11 +80,11 @@ def watch_outage(home: Path, *, rate: float, seconds: float) -> Found:
             rate=rate,
             log=log,
         ) as client:
-            time.sleep(AROUND)
+            first = rate * AROUND
+            wait_until(lambda: log.counts["answered 202"] >= first, seconds=BOUND)
             began = datetime.now(UTC)
             _refuse(running, seconds)
-            while client.paying():
-                time.sleep(0.2)
+            wait_until(lambda: not client.paying(), seconds=BOUND + seconds)
             watch_settling(
                 database,
                 bound=BOUND,
@@ -191,20 +188,6 @@ def _at_once(spans: Sequence[tuple[datetime, datetime]]) -> int:
     return most
 
 
-def main() -> int:
-    """0 where every promise was kept, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos.outage", description=__doc__
-    )
-    parser.add_argument("--rate", type=float, default=50.0, help="payments a second")
-    parser.add_argument("--seconds", type=float, default=120.0, help="of the outage")
-    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="payments-outage-") as home:
-        found = watch_outage(Path(home), rate=options.rate, seconds=options.seconds)
-    show("A provider's outage", asdict(found), kept=found.kept, as_json=options.json)
-    return 0 if found.kept else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    options = {"rate": (50.0, "payments a second"), "seconds": (120.0, "of the outage")}
+    sys.exit(trial.main(__doc__, watch_outage, options))

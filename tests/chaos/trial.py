@@ -1,29 +1,60 @@
-"""What the smaller trials share: how they show what they found."""
+"""What the smaller trials share: how they are run, and show what they found."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from rich.console import Console
 from rich.table import Table
 
 
-def show(
-    title: str, found: Mapping[str, float | None], *, kept: bool, as_json: bool
-) -> None:
-    """Prints the figures by name, and whether every promise was kept."""
+class Found(Protocol):
+    """A dataclass of figures."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was."""
+
+
+def main(
+    doc: str | None,
+    watch: Callable[..., Found],
+    options: Mapping[str, tuple[float, str]],
+) -> int:
+    """Runs ``watch`` in a folder of its own; 0 where every promise was kept, else 1.
+
+    ``options`` are the numbers that it is given, each with its default and its help.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    for name, (default, help) in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=help)
+    parser.add_argument("--json", action="store_true", help="print JSON, not a table")
+    given = vars(parser.parse_args())
+    as_json = given.pop("json")
+    with tempfile.TemporaryDirectory(prefix="payments-trial-") as home:
+        found = watch(Path(home), **given)
+    figures = {**asdict(found), "every promise kept": found.kept}
     if as_json:
-        print(json.dumps({**found, "kept": kept}, indent=2))
-        return
-    table = Table(title=title, show_header=False)
-    for name, value in found.items():
-        table.add_row(name.replace("_", " "), _shown(value))
-    table.add_row("every promise kept", "yes" if kept else "NO")
-    Console(highlight=False).print(table)
+        print(json.dumps(figures, indent=2))
+    else:
+        table = Table(show_header=False)
+        for name, value in figures.items():
+            table.add_row(name.replace("_", " "), _shown(value))
+        Console(highlight=False).print(table)
+    return 0 if found.kept else 1
 
 
 def _shown(value: float | None) -> str:
     if value is None:
         return "never"
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"

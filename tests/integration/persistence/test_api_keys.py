@@ -9,7 +9,6 @@ import pytest
 from pymongo.database import Database
 
 from domain.submission import Mode
-from persistence import keys as module
 from persistence.codec import Document
 from persistence.keys import ApiKeys, KeyNotFound, Role
 from persistence.vault import KeySource, Pepper
@@ -102,9 +101,10 @@ def test_a_revoked_key_is_refused_at_once_where_it_is_not_remembered(
 
 
 def test_a_remembered_key_is_asked_for_again_after_a_while(
-    keys: ApiKeys, elsewhere: ApiKeys, monkeypatch: pytest.MonkeyPatch
+    payments_db: Database[Document], key_source: KeySource, elsewhere: ApiKeys
 ) -> None:
-    monkeypatch.setattr(module, "CACHE_SECONDS", 0.0)
+    pepper = Pepper(key_source)
+    keys = ApiKeys(payments_db, pepper, clock=_Clock(), cache_seconds=0.0)
     key, secret = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
     assert keys.find(secret) == key
     elsewhere.revoke(key.id)
@@ -121,9 +121,9 @@ def test_a_remembered_key_costs_the_database_nothing(
 
 
 def test_the_key_asked_for_longest_ago_makes_room(
-    keys: ApiKeys, payments_db: Database[Document], monkeypatch: pytest.MonkeyPatch
+    payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    monkeypatch.setattr(module, "CACHE_SIZE", 1)
+    keys = ApiKeys(payments_db, Pepper(key_source), clock=_Clock(), cached=1)
     secrets = [
         keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)[1]
         for _ in range(2)

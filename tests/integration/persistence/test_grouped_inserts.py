@@ -16,7 +16,6 @@ from tests.suites.samples import sending
 from domain.settling import settle
 from domain.payment import Payment
 from domain.submission import Mode
-from persistence import grouped
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
 from persistence.vault import KeyMissing, Vault
@@ -66,11 +65,12 @@ def test_a_repeated_key_is_answered_with_the_first_among_strangers(
 def test_more_than_may_wait_are_told_to_come_later(
     payments_db: Database[Document],
     vault: Vault,
-    monkeypatch: pytest.MonkeyPatch,
     many: ThreadPoolExecutor,
 ) -> None:
-    monkeypatch.setattr(grouped, "WAITING", 1)
-    store = GroupedPayments(payments_db, vault, holder="web")
+    class Small(GroupedPayments):
+        waiting = 1
+
+    store = Small(payments_db, vault, holder="web")
 
     def insert(number: int) -> list[Payment]:
         return store.insert_many([payment(number, now=clock())])

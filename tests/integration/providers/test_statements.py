@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -142,12 +143,12 @@ def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None
 def test_what_cannot_be_read_is_an_error_that_quotes_nothing(
     books: Books,
     simulator: Simulator,
-    fault: dict[str, object],
+    fault: dict[str, Any],
     error: type[ProviderError],
     read: str,
 ) -> None:
     paid = books.account.charged()
-    simulator.arm(**{**fault, "match": {"method": "GET"}})  # type: ignore[arg-type]
+    simulator.arm(**fault, match={"method": "GET"})
     with pytest.raises(ProviderError) as raised:
         if read == "page":
             books.lately(datetime.now(UTC))

@@ -19,7 +19,7 @@ from domain.payment import BELL_GRACE, Payment
 from domain.reconciling import Report
 from domain.submission import CaptureMethod, ProviderName
 from persistence.codec import Document
-from runtime import container
+from runtime import auditing, container
 from runtime.settings import Settings
 from runtime.stack.initialise import initialise
 from tests.contract.simulators.simulator_process import Simulator
@@ -155,7 +155,7 @@ def open_day(
                 database=database,
                 workers=workers,
                 simulators=simulators,
-                auditor=container.auditor(settings, database),
+                auditor=auditing.auditor(settings, database),
                 ids=_submitted(workers[0], stories),
             )
         finally:

@@ -33,8 +33,7 @@ class Witness(HTTPAdapter):
         super().__init__()
         self.options: list[dict[str, Any]] = []
 
-    # requests passes all of them by name.
-    def send(  # type: ignore[override]
+    def send(  # type: ignore[override]  # requests passes all options by name
         self, request: requests.PreparedRequest, **options: Any
     ) -> requests.Response:
         """Answer 302 to wherever it goes."""

@@ -20,14 +20,12 @@ def outcome(**given: object) -> Outcome:
     return Outcome(**{**usual, **given})  # type: ignore[arg-type]  # names are checked
 
 
-def test_ids_and_references_stay_whole_where_the_screen_is_narrow(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(told, "WIDTH", 40)
+def test_ids_and_references_stay_whole_where_the_screen_is_narrow() -> None:
     table = told.table(
         ["reference", "error", "payment"],
         [["order 1001", "a long story " * 20, ID]],
         whole=["reference", "payment"],
+        width=40,
     )
     assert ID in table and "order 1001" in table
 

@@ -1,0 +1,56 @@
+"""Who compares the providers' books with ours: the parts of a reconciliation."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from pymongo.database import Database
+
+from application.auditor import Auditor
+from domain.submission import ProviderName
+from persistence.breakers import MongoBreakers
+from persistence.codec import Document
+from persistence.payments import MongoPayments
+from persistence.replays import MongoOperatorView
+from providers.paypal_statement import PayPalStatement
+from providers.stripe_statement import StripeStatement
+from runtime.container import clock, new_id, observer, open_limiter, open_vault
+from runtime.settings import Settings
+
+#: A reconciliation makes at most every so manieth of an account's calls, however long
+#: that takes: payments come first.
+SHARE: Final = 5
+
+
+def auditor(settings: Settings, database: Database[Document]) -> Auditor:
+    """In the deployment's mode; nothing connects before it is used."""
+    vault = open_vault(settings)
+    return Auditor(
+        statements={
+            ProviderName.STRIPE: StripeStatement(
+                api_base=settings.stripe_api_base,
+                secret_key=settings.stripe_secret_key,
+                observe=observer(ProviderName.STRIPE),
+            ),
+            ProviderName.PAYPAL: PayPalStatement(
+                api_base=settings.paypal_api_base,
+                client_id=settings.paypal_client_id,
+                client_secret=settings.paypal_client_secret,
+                mode=settings.mode,
+                observe=observer(ProviderName.PAYPAL),
+            ),
+        },
+        view=MongoOperatorView(database, vault, settings.mode),
+        store=MongoPayments(database, vault, holder="auditor", mode=settings.mode),
+        limiter=open_limiter(settings, database),
+        breakers=MongoBreakers(database),
+        pace={
+            name: SHARE / rate if rate else 0.0
+            for name, rate in settings.rates().items()
+        },
+        mode=settings.mode,
+        clock=clock,
+        sleep=time.sleep,
+        new_id=new_id,
+    )

@@ -1,0 +1,43 @@
+"""The database of a command that needs no running API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runtime.settings import Settings
+from runtime.stack.state import StackError, settings_of
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+    from persistence.codec import Document
+
+
+def settings_with_database() -> Settings:
+    """Raises StackError where they name no database and no stack runs."""
+    settings = settings_of(os.environ)
+    if not settings.mongo_url:
+        raise StackError(
+            f"no stack runs in {settings.home.resolve()}. Start one with `payments up`,"
+            " or set PAYMENTS_MONGO_URL to use another database"
+        )
+    return settings
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Settings, Database[Document]]]:
+    """The settings and their database, for the length of a command.
+
+    Raises StackError as ``settings_with_database`` does.
+    """
+    settings = settings_with_database()
+    from runtime.container import open_database
+
+    database = open_database(settings)
+    try:
+        yield settings, database
+    finally:
+        database.client.close()
