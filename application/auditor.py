@@ -24,7 +24,7 @@ from domain.submission import Mode, ProviderName
 _WAITS: Final = (0.5, 1.0, 2.0)
 #: What a provider asks for beyond that is not waited for.
 _LONGEST_WAIT: Final = 60.0
-#: Seconds that a call waits in the limiter's line; payments wait as long.
+#: Seconds that a call waits in the limiter's line: as a backlog's payments do.
 _PATIENCE: Final = 0.25
 
 _T = TypeVar("_T")

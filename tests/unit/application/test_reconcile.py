@@ -2,149 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
 
 import pytest
 
-from application import reconcile as use_case
-from application.auditor import Auditor
-from application.reconcile import MAX_DIFFERENCES, SLICE, Progress
-from domain.answer import Answer, Verdict
-from domain.breaker import Why
+from application.reconcile import MAX_DIFFERENCES, SLICE
 from domain.errors import (
-    Misconfigured,
     NeedsReview,
-    NotExecuted,
     NotReconciled,
     OutcomeUnknown,
     ProviderError,
 )
-from domain import requests
 from domain.money import Money
 from domain.payment import Payment
-from domain.reconciling import Differs, Movement, Report, Standing, Sum, Way
-from domain.settling import settle
+from domain.reconciling import (
+    Differs,
+    Standing,
+    Sum,
+    Way,
+)
 from domain.states import State
-from domain.submission import Mode
-from tests.fake_statement import MemoryStatement
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryView
-from tests.suites.samples import NOW, PRICE, SHOP, origin, payment, sending, submission
-from tests.unit.application.account import PAYPAL, STRIPE, Account
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    SHOP,
+    payment,
+    submission,
+)
+from tests.unit.application.account import PAYPAL
 
-SPAN: Final = 6 * SLICE
-NO: Final = Answer(Verdict.DECLINED)
-
-
-class Books:
-    """Stripe's books and ours, some hours of them from NOW on."""
-
-    def __init__(
-        self,
-        *,
-        rate: float = 0.0,
-        pace: float = 0.0,
-        size: int = 2,
-        most: int = 10_000,
-    ) -> None:
-        self.account = Account(rate=rate)
-        self.store = MemoryStore(clock=self.account.now)
-        self.statement = MemoryStatement(size=size, most=most)
-        self.heard: list[Progress] = []
-        self.slept: list[float] = []
-        self.auditor = Auditor(
-            statements={STRIPE: self.statement, PAYPAL: MemoryStatement()},
-            view=MemoryView(self.store),
-            store=self.store,
-            limiter=self.account.limiter,
-            breakers=self.account.breakers,
-            pace={STRIPE: pace, PAYPAL: 0.0},
-            mode=Mode.TEST,
-            clock=self.account.now,
-            sleep=self._sleep,
-            new_id=lambda kind: f"{kind}_1",
-        )
-
-    def paid(
-        self,
-        number: int = 1,
-        *,
-        after: timedelta = timedelta(),
-        outcome: Answer | ProviderError | None = None,
-        known: bool = True,
-    ) -> Payment:
-        """A payment of ours whose charge came to ``outcome``, by default to success.
-
-        ``known``: Stripe's books have its charge.
-        """
-        at = NOW + after
-        [new] = self.store.insert_many([payment(number, now=NOW)])
-        [won] = self.store.claim_many([sending(new, now=NOW)])
-        paid = Answer(Verdict.SUCCEEDED, PRICE, {"charge": f"ch_{number}"})
-        step = settle(won, outcome or paid, now=at, jitter=0)
-        [done] = self.store.settle_many([step])
-        if known:
-            self.statement.listed.append(theirs(done, at=at))
-        return done
-
-    def refunded(self, paid: Payment, *, after: timedelta) -> Payment:
-        """The payment once all of it went back, as Stripe's books have it too."""
-        at = NOW + after
-        step = requests.refund(
-            paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
-        )
-        asked = self.store.amend(step)
-        assert asked is not None
-        [won] = self.store.claim_many([sending(asked, now=NOW)])
-        back = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_1"})
-        [done] = self.store.settle_many([settle(won, back, now=at, jitter=0)])
-        refund = theirs(done, at=at, ref="re_1")
-        self.statement.listed.append(
-            replace(refund, way=Way.REFUNDED, operation="op_back")
-        )
-        return done
-
-    def report(self, span: timedelta = SPAN) -> Report:
-        """What a comparison of ``span`` from NOW on comes to."""
-        return use_case.reconcile(
-            STRIPE, NOW, NOW + span, auditor=self.auditor, told=self.heard.append
-        )
-
-    def stored(self, one: Payment) -> Payment:
-        """A payment as it is now."""
-        found = self.store.get(SHOP, one.id)
-        assert found is not None
-        return found
-
-    def _sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.account.passed += seconds
-
-
-def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Movement:
-    """Stripe's charge of a payment."""
-    return Movement(
-        way=Way.COLLECTED,
-        standing=Standing.MOVED,
-        money=PRICE,
-        at=at,
-        ref=ref or f"ch_{int(ours.id[4:])}",
-        payment=ours.id,
-        operation=ours.first.id,
-    )
-
-
-def kinds(report: Report) -> list[Differs]:
-    """What was found."""
-    return [one.differs for one in report.differences]
-
-
-def sums(report: Report) -> Sequence[tuple[int, int]]:
-    """Ours and theirs."""
-    return [(one.ours, one.theirs) for one in report.sums]
+from tests.unit.application.books import NO, SPAN, Books, kinds, sums, theirs
 
 
 def test_books_that_agree_need_no_payment_read() -> None:
@@ -300,58 +188,6 @@ def test_more_than_can_be_listed_is_counted() -> None:
     assert report.differing == MAX_DIFFERENCES + 5
 
 
-@pytest.mark.parametrize(
-    "error", [OutcomeUnknown("no_answer"), NotExecuted("rate_limited")]
-)
-def test_what_may_soon_be_over_is_asked_again(error: ProviderError) -> None:
-    books = Books()
-    books.paid()
-    books.statement.fails = [error] * 3
-    assert kinds(books.report()) == []
-    books.statement.fails = [error] * 4
-    with pytest.raises(NotReconciled, match=f"{error.detail}.*no report"):
-        books.report()
-
-
-@pytest.mark.parametrize("error", [Misconfigured("no_right"), NeedsReview("odd")])
-def test_what_does_not_pass_ends_it_and_opens_no_gate(error: ProviderError) -> None:
-    books = Books()
-    books.statement.fails = [error]
-    with pytest.raises(NotReconciled, match=error.detail):
-        books.report()
-    assert books.statement.fails == []
-    assert not books.account.gate.is_open
-
-
-def test_a_provider_that_wants_fewer_calls_slows_all_of_us_down() -> None:
-    books = Books(rate=100)
-    wait = timedelta(seconds=7)
-    books.statement.fails = [NotExecuted("rate_limited", retry_after=wait)]
-    began = books.account.passed
-    books.report()
-    assert books.account.passed - began >= 7
-    books.statement.fails = [OutcomeUnknown("no_answer", retry_after=SLICE)]
-    began = books.account.passed
-    books.report()
-    assert 60 <= books.account.passed - began < 90, "but not for an hour"
-
-
-def test_calls_wait_for_the_accounts_bucket_and_for_the_pace() -> None:
-    books = Books(rate=10, pace=0.5)
-    began = books.account.passed
-    books.report()
-    assert books.statement.pages == 6
-    assert books.account.passed - began == pytest.approx(6 * 0.5)
-
-
-def test_nothing_is_asked_at_an_open_gate() -> None:
-    books = Books()
-    books.account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
-    with pytest.raises(NotReconciled, match="audit"):
-        books.report()
-    assert books.statement.pages == 0
-
-
 def test_a_busy_time_is_read_in_parts_and_nothing_is_left_out() -> None:
     books = Books(size=500)
     count = 1_200
@@ -432,21 +268,6 @@ def test_what_names_another_providers_payment_is_theirs_alone() -> None:
     books.statement.listed = [theirs(other)]
     assert kinds(books.report()) == [Differs.THEIRS_ALONE]
     assert books.stored(other) == other
-
-
-def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
-    books = Books(rate=10)
-    granted: list[int] = []
-
-    def sleep(seconds: float) -> None:
-        if not books.statement.fails:
-            granted.append(books.account.limiter.take(STRIPE, 1, 0.0).granted)
-        books.account.passed += seconds
-
-    books.auditor = replace(books.auditor, sleep=sleep)
-    books.statement.fails = [NotExecuted("rate_limited")]
-    books.report(SLICE)
-    assert granted[0] == 0
 
 
 def test_what_agrees_in_a_later_slice_is_counted_there_and_once() -> None:

@@ -116,7 +116,6 @@ def test_an_age_that_is_none_is_told(home: Path) -> None:
         (("--since", "2126-01-01"), "must be before --until, and before now"),
         (("--since", "2026-01-02", "--until", "2026-01-01"), "must be before --until"),
         (("--since", "2026-01-01", "--provider", "bank"), "not one of"),
-        (("--since", "2026-01-01"), "_URL is not set"),
     ],
 )
 def test_a_comparison_that_cannot_be_made_is_told_and_exits_with_2(
@@ -126,6 +125,23 @@ def test_a_comparison_that_cannot_be_made_is_told_and_exits_with_2(
     assert done.exit_code == 2, done.output
     assert told in " ".join(done.stderr.split())
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("reconcile", "--since", "2026-01-01"),
+        ("merchants", "show", "shop"),
+        ("webhooks",),
+        ("keys", "list"),
+    ],
+)
+def test_a_command_that_needs_a_database_names_both_ways_to_one(
+    home: Path, arguments: tuple[str, ...]
+) -> None:
+    told = refusal(run(home, *arguments))
+    assert told.startswith(f"Error: no stack runs in {home}")
+    assert "`payments up`" in told and "PAYMENTS_MONGO_URL" in told
 
 
 @pytest.mark.parametrize("name", ["", "a b", "é", "a" * 65, "a\n"])

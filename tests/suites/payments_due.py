@@ -1,0 +1,88 @@
+"""What every PaymentStore promises of the work that is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from application.ports import PaymentStore
+from domain.payment import BELL_GRACE, Payment
+from domain.submission import ProviderName, Submission
+from tests.suites.samples import payment, submission
+from tests.suites.setup import TICK, Setup, ids_of
+
+
+class PaymentsDueSuite:
+    """Its subclass's module has a fixture ``setup`` and imports ``store``."""
+
+    def test_a_message_may_come_before_recovery_would_look(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        [new] = store.insert_many([payment(now=setup.now())])
+        assert ids_of(store.load_due([new.id, new.id])) == [new.id]
+        assert store.due_ids(10) == []
+        setup.pass_time(BELL_GRACE + TICK)
+        assert store.due_ids(10) == [new.id]
+
+    def test_a_scheduled_payment_is_not_due_before_its_time(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        asked = submission(execute_at=setup.now() + timedelta(hours=1))
+        [new] = store.insert_many([payment(asked=asked, now=setup.now())])
+        assert store.load_due([new.id]) == []
+        setup.pass_time(timedelta(hours=1))
+        assert ids_of(store.load_due([new.id])) == [new.id]
+
+    def test_a_put_off_never_brings_work_forward(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        later = submission(execute_at=setup.now() + timedelta(hours=1))
+        [new] = store.insert_many([payment(asked=later, now=setup.now())])
+        store.put_off([new.id], timedelta(minutes=1))
+        setup.pass_time(timedelta(minutes=30))
+        assert store.load_due([new.id]) == []
+
+    def test_due_ids_begin_with_what_waited_longest(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        now = setup.now()
+        store.insert_many(
+            [
+                payment(number, now=now - timedelta(minutes=ago) - BELL_GRACE)
+                for number, ago in ((1, 2), (2, 3), (3, 1), (4, -9))
+            ]
+        )
+        longest = [payment(number).id for number in (2, 1, 3)]
+        assert store.due_ids(10) == longest
+        assert store.due_ids(2) == [longest[0], longest[-1]]
+
+    def test_of_a_long_backlog_what_became_due_last_has_a_place(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        ids = ids_of(_backlog(store, setup, range(1, 12)))
+        assert store.due_ids(4) == [ids[0], ids[10], ids[1], ids[9]]
+        assert sorted(store.due_ids(11)) == ids
+
+    def test_a_providers_backlog_stands_before_nobody_of_the_others(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        _backlog(store, setup, range(1, 12))
+        asked = submission(provider=ProviderName.PAYPAL)
+        [late] = _backlog(store, setup, [12], asked)
+        assert late.id in store.due_ids(3)
+
+
+def _backlog(
+    store: PaymentStore,
+    setup: Setup,
+    numbers: Iterable[int],
+    asked: Submission | None = None,
+) -> list[Payment]:
+    """Payments that became due one after the other, an hour ago."""
+    then = setup.now() - timedelta(hours=1)
+    return store.insert_many(
+        [
+            payment(number, asked=asked, now=then + timedelta(minutes=number))
+            for number in numbers
+        ]
+    )

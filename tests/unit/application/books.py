@@ -1,0 +1,149 @@
+"""A provider's books beside ours, and what a comparison of them comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+
+from application import reconcile as use_case
+from application.auditor import Auditor
+from application.reconcile import SLICE, Progress
+from domain.answer import Answer, Verdict
+from domain.errors import ProviderError
+from domain import requests
+from domain.payment import Payment
+from domain.reconciling import (
+    Differs,
+    Movement,
+    Report,
+    Standing,
+    Way,
+)
+from domain.settling import settle
+from domain.submission import Mode
+from tests.fake_statement import MemoryStatement
+from tests.memory_store import MemoryStore
+from tests.operator_fakes import MemoryView
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    SHOP,
+    origin,
+    payment,
+    sending,
+)
+from tests.unit.application.account import PAYPAL, STRIPE, Account
+
+SPAN: Final = 6 * SLICE
+NO: Final = Answer(Verdict.DECLINED)
+
+
+class Books:
+    """Stripe's books and ours, some hours of them from NOW on."""
+
+    def __init__(
+        self,
+        *,
+        rate: float = 0.0,
+        pace: float = 0.0,
+        size: int = 2,
+        most: int = 10_000,
+    ) -> None:
+        self.account = Account(rate=rate)
+        self.store = MemoryStore(clock=self.account.now)
+        self.statement = MemoryStatement(size=size, most=most)
+        self.heard: list[Progress] = []
+        self.slept: list[float] = []
+        self.auditor = Auditor(
+            statements={STRIPE: self.statement, PAYPAL: MemoryStatement()},
+            view=MemoryView(self.store),
+            store=self.store,
+            limiter=self.account.limiter,
+            breakers=self.account.breakers,
+            pace={STRIPE: pace, PAYPAL: 0.0},
+            mode=Mode.TEST,
+            clock=self.account.now,
+            sleep=self._sleep,
+            new_id=lambda kind: f"{kind}_1",
+        )
+
+    def paid(
+        self,
+        number: int = 1,
+        *,
+        after: timedelta = timedelta(),
+        outcome: Answer | ProviderError | None = None,
+        known: bool = True,
+    ) -> Payment:
+        """A payment of ours whose charge came to ``outcome``, by default to success.
+
+        ``known``: Stripe's books have its charge.
+        """
+        at = NOW + after
+        [new] = self.store.insert_many([payment(number, now=NOW)])
+        [won] = self.store.claim_many([sending(new, now=NOW)])
+        paid = Answer(Verdict.SUCCEEDED, PRICE, {"charge": f"ch_{number}"})
+        step = settle(won, outcome or paid, now=at, jitter=0)
+        [done] = self.store.settle_many([step])
+        if known:
+            self.statement.listed.append(theirs(done, at=at))
+        return done
+
+    def refunded(self, paid: Payment, *, after: timedelta) -> Payment:
+        """The payment once all of it went back, as Stripe's books have it too."""
+        at = NOW + after
+        step = requests.refund(
+            paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
+        )
+        asked = self.store.amend(step)
+        assert asked is not None
+        [won] = self.store.claim_many([sending(asked, now=NOW)])
+        back = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_1"})
+        [done] = self.store.settle_many([settle(won, back, now=at, jitter=0)])
+        refund = theirs(done, at=at, ref="re_1")
+        self.statement.listed.append(
+            replace(refund, way=Way.REFUNDED, operation="op_back")
+        )
+        return done
+
+    def report(self, span: timedelta = SPAN) -> Report:
+        """What a comparison of ``span`` from NOW on comes to."""
+        return use_case.reconcile(
+            STRIPE, NOW, NOW + span, auditor=self.auditor, told=self.heard.append
+        )
+
+    def stored(self, one: Payment) -> Payment:
+        """A payment as it is now."""
+        found = self.store.get(SHOP, one.id)
+        assert found is not None
+        return found
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.account.passed += seconds
+
+
+def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Movement:
+    """Stripe's charge of a payment."""
+    return Movement(
+        way=Way.COLLECTED,
+        standing=Standing.MOVED,
+        money=PRICE,
+        at=at,
+        ref=ref or f"ch_{int(ours.id[4:])}",
+        payment=ours.id,
+        operation=ours.first.id,
+    )
+
+
+def kinds(report: Report) -> list[Differs]:
+    """What was found."""
+    return [one.differs for one in report.differences]
+
+
+def sums(report: Report) -> Sequence[tuple[int, int]]:
+    """Ours and theirs."""
+    return [(one.ours, one.theirs) for one in report.sums]

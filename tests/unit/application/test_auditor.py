@@ -1,0 +1,89 @@
+"""How a comparison asks a provider: with patience, and after payments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from application.reconcile import SLICE
+from domain.breaker import Why
+from domain.errors import (
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    NotReconciled,
+    OutcomeUnknown,
+    ProviderError,
+)
+from tests.unit.application.account import STRIPE
+
+from tests.unit.application.books import Books, kinds
+
+
+@pytest.mark.parametrize(
+    "error", [OutcomeUnknown("no_answer"), NotExecuted("rate_limited")]
+)
+def test_what_may_soon_be_over_is_asked_again(error: ProviderError) -> None:
+    books = Books()
+    books.paid()
+    books.statement.fails = [error] * 3
+    assert kinds(books.report()) == []
+    books.statement.fails = [error] * 4
+    with pytest.raises(NotReconciled, match=f"{error.detail}.*no report"):
+        books.report()
+
+
+@pytest.mark.parametrize("error", [Misconfigured("no_right"), NeedsReview("odd")])
+def test_what_does_not_pass_ends_it_and_opens_no_gate(error: ProviderError) -> None:
+    books = Books()
+    books.statement.fails = [error]
+    with pytest.raises(NotReconciled, match=error.detail):
+        books.report()
+    assert books.statement.fails == []
+    assert not books.account.gate.is_open
+
+
+def test_a_provider_that_wants_fewer_calls_slows_all_of_us_down() -> None:
+    books = Books(rate=100)
+    wait = timedelta(seconds=7)
+    books.statement.fails = [NotExecuted("rate_limited", retry_after=wait)]
+    began = books.account.passed
+    books.report()
+    assert books.account.passed - began >= 7
+    books.statement.fails = [OutcomeUnknown("no_answer", retry_after=SLICE)]
+    began = books.account.passed
+    books.report()
+    assert 60 <= books.account.passed - began < 90, "but not for an hour"
+
+
+def test_calls_wait_for_the_accounts_bucket_and_for_the_pace() -> None:
+    books = Books(rate=10, pace=0.5)
+    began = books.account.passed
+    books.report()
+    assert books.statement.pages == 6
+    assert books.account.passed - began == pytest.approx(6 * 0.5)
+
+
+def test_nothing_is_asked_at_an_open_gate() -> None:
+    books = Books()
+    books.account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    with pytest.raises(NotReconciled, match="audit"):
+        books.report()
+    assert books.statement.pages == 0
+
+
+def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
+    books = Books(rate=10)
+    granted: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        if not books.statement.fails:
+            granted.append(books.account.limiter.take(STRIPE, 1, 0.0).granted)
+        books.account.passed += seconds
+
+    books.auditor = replace(books.auditor, sleep=sleep)
+    books.statement.fails = [NotExecuted("rate_limited")]
+    books.report(SLICE)
+    assert granted[0] == 0
