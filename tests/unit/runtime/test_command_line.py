@@ -140,7 +140,7 @@ def test_a_command_that_needs_a_database_names_both_ways_to_one(
     home: Path, arguments: tuple[str, ...]
 ) -> None:
     told = refusal(run(home, *arguments))
-    assert told.startswith(f"Error: no stack runs in {home}")
+    assert told.startswith(f"no stack runs in {home}")
     assert "`payments up`" in told and "PAYMENTS_MONGO_URL" in told
 
 
