@@ -16,7 +16,7 @@ from persistence.reconciliations import Reconciliations
 from runtime import container, exporter, metrics
 from runtime.settings import Settings
 from runtime.stack.processes import wait_until
-from tests.contract.simulators.simulator_process import simulator
+from tests.contract.simulators.simulator_process import simulators
 from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, day
 from workers.reconciler import SPAN, run_once
 
@@ -29,7 +29,7 @@ BEATS = 4
 @pytest.fixture
 def shop(settings: Settings) -> Iterator[Day]:
     """A day at simulators whose books are made to drift."""
-    with simulator("stripe") as stripe, simulator("paypal") as paypal:
+    with simulators() as (stripe, paypal):
         with day(settings, {STRIPE: stripe, PAYPAL: paypal}) as done:
             yield done
 

@@ -13,7 +13,8 @@ from domain.states import State
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator, simulator
+from tests.contract.simulators.simulator_process import Simulator
+from tests.contract.simulators.simulator_process import simulators as both
 from tests.integration.reconciliation.shop import (
     CURRENCIES,
     FAILS_LATER,
@@ -35,7 +36,7 @@ REFUNDED = PRICE.minor + 500
 @pytest.fixture(scope="module")
 def simulators() -> Iterator[dict[ProviderName, Simulator]]:
     """Both simulators, for this module alone: their books are made to drift."""
-    with simulator("stripe") as stripe, simulator("paypal") as paypal:
+    with both() as (stripe, paypal):
         yield {STRIPE: stripe, PAYPAL: paypal}
 
 
@@ -117,7 +118,7 @@ def test_a_refund_that_the_provider_does_not_have_is_ours_alone(
 def test_a_refund_that_failed_later_is_corrected_by_the_look_that_was_asked_for(
     settings: Settings,
 ) -> None:
-    with simulator("stripe") as stripe, simulator("paypal") as paypal:
+    with both() as (stripe, paypal):
         with day(settings, {STRIPE: stripe, PAYPAL: paypal}, FAILS_LATER) as shop:
             assert shop.report(STRIPE).differences == ()
             stripe.advance(90_000)

@@ -21,7 +21,7 @@ from domain.submission import Mode
 from persistence.codec import Document
 from runtime import container
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator, simulator
+from tests.contract.simulators.simulator_process import Simulator, simulators
 from tests.fakes import Ungated
 from tests.running_web import Client, RunningWeb
 
@@ -179,8 +179,7 @@ def _began(key: str, operation: Operation) -> bool:
 def workbench(web: RunningWeb) -> Iterator[Workbench]:
     """A new shop of ``web``, with providers that nobody else uses."""
     with ExitStack() as stack:
-        stripe = stack.enter_context(simulator("stripe"))
-        paypal = stack.enter_context(simulator("paypal"))
+        stripe, paypal = stack.enter_context(simulators())
         settings = replace(
             web.settings, stripe_api_base=stripe.url, paypal_api_base=paypal.url
         )

@@ -27,7 +27,7 @@ from tests.contract.simulators.simulator_process import (
     Receiver,
     Simulator,
     eventually,
-    simulator,
+    simulators,
 )
 from tests.fakes import MemoryQueue
 from tests.integration.traps.workbench import Workbench, worker
@@ -164,17 +164,18 @@ def _kept(headers: dict[str, str]) -> dict[str, str]:
 def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
     """A product on ``settings``, and providers that nobody else uses."""
     with ExitStack() as stack:
-        simulators = {
-            name: stack.enter_context(simulator(name)) for name in ("stripe", "paypal")
+        stripe, paypal = stack.enter_context(simulators())
+        receivers = {
+            "stripe": _listening(stripe, stack),
+            "paypal": _listening(paypal, stack),
         }
-        receivers = {name: _listening(one, stack) for name, one in simulators.items()}
         roots = folder / "root.pem"
-        paypal = simulators["paypal"].url
-        roots.write_bytes(requests.get(f"{paypal}/_root.pem", timeout=PATIENCE).content)
+        root = requests.get(f"{paypal.url}/_root.pem", timeout=PATIENCE)
+        roots.write_bytes(root.content)
         settings = replace(
             settings,
-            stripe_api_base=simulators["stripe"].url,
-            paypal_api_base=paypal,
+            stripe_api_base=stripe.url,
+            paypal_api_base=paypal.url,
             stripe_webhook_secrets=SECRET,
             paypal_webhook_id=WEBHOOK_ID,
             paypal_roots=roots,
@@ -185,14 +186,7 @@ def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
         database = container.open_database(settings)
         stack.callback(database.client.close)
         running = RunningWeb(base, settings, 0, folder / "web.log")
-        bench = Workbench(
-            running.client(),
-            settings,
-            database,
-            simulators["stripe"],
-            simulators["paypal"],
-            tools,
-        )
+        bench = Workbench(running.client(), settings, database, stripe, paypal, tools)
         bench.tools = replace(tools, clock=bench.now)
         inbox = container.open_inbox(settings, database, clock=bench.now)
         hearing = container.hearing(settings, database, bench.tools)
@@ -213,7 +207,7 @@ def served(settings: Settings, clock: WebClock) -> Iterator[str]:
     """The application in this process, whose clock a test can move."""
     services = replace(container.web_services(settings), clock=clock)
     server = make_server("127.0.0.1", 0, build(services).app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, name="web")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="web")
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
