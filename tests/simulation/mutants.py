@@ -204,8 +204,10 @@ MUTANTS: Final = (
     Mutant(
         "a webhook believed",
         "domain/notice.py",
-        "        asked = replace(asked, due_at=now, look_since=now, looks=0)",
-        "        asked = replace(asked, state=State.SUCCEEDED, moved=asked.amount)",
+        "    asked = operation if _look_is_due(operation, now) else "
+        "operation.to_look(now=now)\n",
+        '    done = {"state": State.SUCCEEDED, "moved": operation.amount}\n'
+        "    asked = replace(operation, **done)\n",
     ),
     Mutant(
         "a look before a send that forgets the send",

@@ -126,7 +126,7 @@ def test_a_merchant_may_not(
         ("/stripe/open", '{"reason": 7}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": "r", "for": 5}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": "a\\nb"}', 422, "invalid_request"),
-        ("/stripe/open", f'{{"reason": "{"r" * 201}"}}', 422, "invalid_request"),
+        ("/stripe/open", f'{{"reason": "{"r" * 501}"}}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": "4242424242424242"}', 422, "card_number_refused"),
         ("/stripe/open", "reason", 400, "malformed_json"),
     ],
