@@ -12,6 +12,7 @@ from typing import Any, Final
 import requests
 from redis import Redis as RedisClient
 from redis.exceptions import RedisError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.chaos.keeper import Child, Keeper
 from tests.chaos.plan import Act
@@ -22,6 +23,8 @@ from tests.chaos.stack import Redis
 TIMEOUT: Final = 2.0
 #: Seconds until an act is tried again that found nothing to break.
 AGAIN: Final = 0.5
+#: Seconds within which a provider that refuses connections takes them again.
+REFUSED: Final = 30.0
 #: Seconds that a killed primary is away: longer than the others need to elect.
 PRIMARY_DOWN: Final = (4.0, 7.0)
 #: Seconds that Redis is away when it is killed.
@@ -64,9 +67,15 @@ class Nemesis:
             self.note({"at": time.time(), "do": act.do, "on": on, **act.detail})
 
     def heal(self) -> None:
-        """Disarms every fault; the processes are the keeper's."""
+        """Disarms every fault, once refusals are over; processes are the keeper's."""
         for url in self.victims.providers.values():
-            requests.delete(f"{url}/_faults", timeout=TIMEOUT)
+            disarm = retry(
+                retry=retry_if_exception_type(requests.ConnectionError),
+                wait=wait_fixed(AGAIN / 5),
+                stop=stop_after_delay(REFUSED),
+                reraise=True,
+            )(requests.delete)
+            disarm(f"{url}/_faults", timeout=TIMEOUT)
 
     def _perform(self, act: Act) -> str | None:
         """The name of what was broken, or None where nothing was there to break."""

@@ -82,6 +82,9 @@ WIPES: Final = ("flush", "lose_redis")
 FAILOVERS: Final = ("kill_primary", "step_down", "pause_primary")
 #: Seconds: leases end after 15, so another worker has taken over by then.
 PAUSE: Final = 20.0
+#: Seconds that both providers refuse everything, until the healing: hundreds of
+#: operations are owed work then, so how soon they end is no matter of luck.
+LAST_OUTAGE: Final = 10.0
 #: Where the calls go that faults are armed for; empty is any call.
 PATHS: Final = {
     "stripe": ("/v1/payment_intents", "/v1/refunds", ""),
@@ -148,6 +151,7 @@ def schedule(plan: Plan) -> list[Act]:
             Act(at, "fault", _fault(place, random, _may_be_absent(plan, at)))
             for place, at in enumerate(_spread(plan.faults, plan.seconds, random))
         ),
+        *_last_outage(plan),
     ]
     return sorted(wanted, key=lambda act: act.at)
 
@@ -163,6 +167,14 @@ def _kills(plan: Plan, random: Random) -> list[tuple[float, str]]:
 def _pauses(plan: Plan, random: Random) -> list[float]:
     """Early enough that the pause ends within the run."""
     return _spread(plan.pauses, max(plan.seconds - PAUSE, 1.0), random)
+
+
+def _last_outage(plan: Plan) -> list[Act]:
+    fault = {"do": "refuse", "seconds": LAST_OUTAGE}
+    return [
+        Act(plan.seconds - LAST_OUTAGE, "fault", {"provider": one, "fault": fault})
+        for one in PATHS
+    ]
 
 
 def _spread(count: int, seconds: float, random: Random) -> list[float]:

@@ -111,8 +111,8 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
     before, started = running.mongo.term(), time.monotonic()
     database = open_database(running.mongo.url, running.database)
     with Client(target, wanted, rate=plan.rate, log=log) as client:
-        word_at = started
-        while nemesis.waiting:
+        now = word_at = started
+        while nemesis.waiting or now - started < plan.seconds:
             now = time.monotonic()
             if now - started > plan.seconds * LATE:
                 break

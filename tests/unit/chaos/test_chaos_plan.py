@@ -8,7 +8,17 @@ from dataclasses import replace
 import pytest
 
 from simulators.faults import parse_fault
-from tests.chaos.plan import FAILOVERS, FAULTS, KILLED, LONG, SHORT, Plan, schedule
+from tests.chaos.plan import (
+    FAILOVERS,
+    FAULTS,
+    KILLED,
+    LAST_OUTAGE,
+    LONG,
+    PATHS,
+    SHORT,
+    Plan,
+    schedule,
+)
 from tests.chaos.workload import intents
 
 CARD = "4242424242424242"
@@ -21,13 +31,22 @@ def test_a_plan_does_everything_it_promises(plan: Plan) -> None:
     assert counts["kill"] == plan.kills
     assert counts["flush"] + counts["lose_redis"] == plan.wipes
     assert sum(counts[name] for name in FAILOVERS) == plan.failovers
-    assert counts["fault"] == plan.faults
+    assert counts["fault"] == plan.faults + len(PATHS)
     killed = {act.detail["kind"] for act in acts if act.do == "kill"}
     assert killed == set(KILLED)
     kinds = {act.detail["fault"]["do"] for act in acts if act.do == "fault"}
     assert len(kinds) == len(FAULTS)
     assert acts == sorted(acts, key=lambda act: act.at)
     assert 0 <= acts[0].at <= acts[-1].at <= plan.seconds
+
+
+def test_both_providers_are_away_until_the_healing() -> None:
+    acts = schedule(replace(SHORT, seed=7))
+    at = SHORT.seconds - LAST_OUTAGE
+    outage = [act for act in acts if act.do == "fault" and act.at == at]
+    assert {act.detail["provider"] for act in outage} == set(PATHS)
+    fault = {"do": "refuse", "seconds": LAST_OUTAGE}
+    assert all(act.detail["fault"] == fault for act in outage)
 
 
 def test_the_same_seed_does_the_same_and_another_does_not() -> None:
