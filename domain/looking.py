@@ -40,7 +40,8 @@ _NO_NEWS: Final = frozenset(
 _POLLS: Final = {State.PENDING: retry.POLL, State.REQUIRES_ACTION: retry.PAYER}
 
 #: Requests of one operation: where an approval is answered by a demand for the next one
-#: over and over, a person finds out why.
+#: over and over, or each is refused as done already and a look finds nothing done, as
+#: when PayPal took the money by an order whose id was lost, a person finds out why.
 _GENERATIONS: Final = 10
 
 #: The event of a final operation that a later fact has moved.
@@ -165,7 +166,7 @@ def _absent(
         now=now,
         jitter=jitter,
     )
-    if retrying and again_at is None:
+    if retrying and (again_at is None or operation.generation >= _GENERATIONS):
         return _puzzled(payment, operation, "absent_again", answer, now)
     after = replace(
         operation,

@@ -97,6 +97,18 @@ def test_absence_proven_again_and_again_for_days_is_for_a_person() -> None:
     assert over.first.waiting_for == "an operator: absent_again"
 
 
+def test_what_ten_sends_have_left_absent_is_for_a_person() -> None:
+    given, sends, now = _unknown(), 1, LATER
+    while given.first.state is not State.REVIEW:
+        given = stored(_looked(given, GONE, now=now))
+        if given.first.state is State.RETRYING:
+            sends += 1
+            given = settle(sending(given, now=now), LookNeeded(), now=now, jitter=0)
+            given, now = stored(given), now + PROOF_AFTER
+    assert sends == 10
+    assert given.first.waiting_for == "an operator: absent_again"
+
+
 def test_absence_soon_after_a_send_proves_nothing_yet() -> None:
     early = _looked(_unknown(), GONE, now=LATER - timedelta(seconds=1))
     assert (early.first.state, early.first.generation) == (State.UNKNOWN, 1)
