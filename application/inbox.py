@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from domain.dispute import Hint, Reading
 from domain.notice import Fate, Webhook
 
 
@@ -48,4 +49,15 @@ class Ear(Protocol):
 
         Raises WebhookRefused or WebhookNotTrusted where it is not for us or not the
         provider's, CertificateUnavailable where that cannot be told now.
+        """
+
+
+class Disputes(Protocol):
+    """What a provider shows of its disputes. It changes nothing there."""
+
+    def read(self, hint: Hint) -> Reading:
+        """What ``hint`` is about, as it is now: by its id, which does not lag.
+
+        Of a reversal, the dispute that it belongs to, where there is one. Raises
+        ProviderError, and no other error.
         """

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
+from application import dispute
 from application.inbox import Inbox
 from application.ports import JobQueue, OperatorView, PaymentStore
 from domain import retry
-from domain.errors import UnreadableWebhook
+from domain.dispute import Hint
+from domain.errors import PaymentNotFound, ProviderError, UnreadableWebhook
 from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
 from domain.payment import BELL_GRACE, Payment
 from domain.submission import ProviderName
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 #: Writes of one payment that a notice may meet before it is tried again later.
 _ROUNDS: Final = 5
 
-Read = Callable[[Webhook], Notice]
+Read = Callable[[Webhook], Notice | Hint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Hearing:
     store: PaymentStore
     queue: JobQueue  #: of the payments that a look is due on
     readers: Mapping[ProviderName, Read]  #: each raises UnreadableWebhook
+    disputes: dispute.Desk
     clock: Callable[[], datetime]
 
 
@@ -64,7 +67,11 @@ def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
     if not webhooks:
         return []
     notices = {one.id: _read(one, hearing) for one in webhooks}
-    named = {one.payment for one in notices.values() if one and one.payment}
+    named = {
+        one.payment
+        for one in notices.values()
+        if isinstance(one, Notice) and one.payment is not None
+    }
     found = hearing.view.known(sorted(named)) if named else []
     payments = {payment.id: payment for payment in found}
     rung, done = list[str](), list[Webhook]()
@@ -74,19 +81,23 @@ def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
             done.append(_ended(webhook, Fate.UNREADABLE))
             continue
         try:
+            if isinstance(notice, Hint):
+                done.append(_followed(webhook, notice, hearing))
+                continue
             handled = _handled(webhook, notice, payments, hearing)
         except Exception:  # whatever it is, the others in the group go on
             log.exception("webhook_failed", extra={"provider": webhook.provider})
             handled = None
         if handled is not None and handled.payment is not None:
             rung.append(handled.payment)
-        done.append(handled or _later(webhook, hearing))
+        patience = retry.DISPUTE if isinstance(notice, Hint) else retry.WEBHOOK
+        done.append(handled or _later(webhook, hearing, patience))
     hearing.queue.ring([one for one in dict.fromkeys(rung) if _is_due(payments[one])])
     hearing.inbox.mark(done)
     return done
 
 
-def _read(webhook: Webhook, hearing: Hearing) -> Notice | None:
+def _read(webhook: Webhook, hearing: Hearing) -> Notice | Hint | None:
     try:
         return hearing.readers[webhook.provider](webhook)
     except UnreadableWebhook:
@@ -123,17 +134,39 @@ def _handled(
     return None
 
 
+def _followed(webhook: Webhook, hint: Hint, hearing: Hearing) -> Webhook:
+    """The webhook, done, or to be tried again: a dispute has no other way to us."""
+    try:
+        payment = dispute.follow(hint, hearing.disputes)
+    except PaymentNotFound:
+        return _ended(webhook, Fate.UNMATCHED)
+    except ProviderError as error:
+        told = {"provider": webhook.provider.value, "why": error.detail}
+        log.warning("dispute_not_read", extra=told)
+        again = _later(webhook, hearing, retry.DISPUTE, error.retry_after)
+        return again if again.due_at else replace(again, fate=Fate.UNREADABLE)
+    if payment is None:
+        return _later(webhook, hearing, retry.WEBHOOK)
+    return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
+
+
 def _ended(webhook: Webhook, fate: Fate) -> Webhook:
     return replace(webhook, fate=fate, due_at=None)
 
 
-def _later(webhook: Webhook, hearing: Hearing) -> Webhook:
+def _later(
+    webhook: Webhook,
+    hearing: Hearing,
+    policy: retry.RetryPolicy,
+    retry_after: timedelta | None = None,
+) -> Webhook:
     """Tried again with growing waits, or given up."""
-    due_at = retry.WEBHOOK.next_at(
+    due_at = policy.next_at(
         tries=webhook.tries + 1,
         since=webhook.owed_from or webhook.received_at,
         now=hearing.clock(),
         jitter=1.0,
+        retry_after=retry_after,
     )
     if due_at is None:
         return _ended(webhook, Fate.UNMATCHED)

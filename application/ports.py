@@ -33,6 +33,7 @@ class Query:
     status: Status | None = None
     provider: ProviderName | None = None
     reference: str | None = None
+    disputed: bool | None = None  #: whether it has a dispute, open or ended
     created_from: datetime | None = None  #: inclusive, UTC
     created_before: datetime | None = None  #: exclusive, UTC
     before: str | None = None  #: a payment id: only older ones than it
@@ -266,6 +267,11 @@ class OperatorView(Protocol):
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` that are there, as they are stored now, in any order."""
+
+    def disputed(self, provider: ProviderName, refs: Sequence[str]) -> list[Payment]:
+        """Those with a dispute of one of ``refs``, ids of the provider's charges or
+        captures, in any order.
+        """
 
 
 class Replays(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ from domain.errors import (
 from domain.intervening import Intervention, looked_into
 from domain.payment import Payment
 from domain.reconciling import (
+    TAKEN,
     Difference,
     Differs,
     Movement,
@@ -32,6 +33,7 @@ from domain.reconciling import (
     Tally,
     difference,
     differences,
+    is_withdrawal,
     movements_of,
     paired,
 )
@@ -154,10 +156,12 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
             calls=1,
             auditor=run.auditor,
         )
-        named = {one.payment for one in page.movements if one.payment is not None}
+        _compare_taken(run, [one for one in page.movements if one.way in TAKEN])
+        asked = [one for one in page.movements if one.way not in TAKEN]
+        named = {one.payment for one in asked if one.payment is not None}
         ours = {one.id: one for one in _known(run, named)}
         listed: dict[str, list[Movement]] = {}
-        for one in page.movements:
+        for one in asked:
             if one.payment in ours:
                 listed.setdefault(one.payment, []).append(one)
             else:
@@ -167,6 +171,19 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
         cursor = page.next
         if cursor is None:
             return
+
+
+def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
+    """What the provider took by itself, or gave back, is ours where we know a dispute
+    of that charge; which one of them took how much only the provider can say."""
+    refs = sorted({one.of for one in taken if one.of is not None})
+    disputed = run.auditor.view.disputed(run.provider, refs) if refs else []
+    known = {each.ref: one.id for one in disputed for each in one.disputes}
+    for one in taken:
+        if one.of in known:
+            run.tally.add((replace(one, payment=known[one.of]), one))
+        else:
+            _count(run, (None, one))
 
 
 def _known(run: _Run, named: set[str]) -> list[Payment]:
@@ -223,7 +240,9 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
             break
     else:
         return
-    for pair in paired(movements_of(payment), listed if theirs is None else theirs):
+    shown = listed if theirs is None else theirs
+    asked = [one for one in shown if not is_withdrawal(payment, one)]
+    for pair in paired(movements_of(payment), asked):
         if not _is_counted(run, pair):
             _count(run, pair, payment)
 

@@ -41,7 +41,7 @@ class Fate(StrEnum):
     HANDLED = "handled"  #: a look is due, or it told what we knew
     IGNORED = "ignored"  #: of a type that tells us nothing
     UNMATCHED = "unmatched"  #: of no payment of ours, for an hour
-    UNREADABLE = "unreadable"  #: not shaped as we know it
+    UNREADABLE = "unreadable"  #: not shaped as we know it, or not to be looked up
 
 
 @dataclass(frozen=True, slots=True)

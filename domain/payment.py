@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.answer import Failure, NextAction
+from domain.dispute import Dispute, DisputeState
 from domain.errors import PaymentNotFound
 from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
 from domain.states import State, Status, Trigger, move
@@ -52,6 +53,7 @@ class Payment:
     claim: Claim | None = None  #: what a worker holds it for
     next_action: NextAction | None = None
     last_error: Failure | None = None
+    disputes: tuple[Dispute, ...] = ()  #: laid over it; see ``disputing``
     version: int = 1  #: raised by every write that moves the payment
     told: int = 0  #: events on the stored timeline
     news: tuple[Event, ...] = ()  #: events not stored yet
@@ -134,11 +136,28 @@ class Payment:
         return self._reserved(Kind.REFUND)
 
     def refundable(self, target: Operation) -> int:
-        """What may still be asked back of one charge or capture."""
+        """What may still be asked back of one charge or capture.
+
+        What a dispute has cost for good is with the payer already.
+        """
         back = [one for one in self.operations if one.target == target.id]
         taken = sum(one.moved or one.reserved for one in back)
+        taken += sum(
+            one.withdrawn
+            for one in self.disputes
+            if one.operation == target.id and one.state is DisputeState.LOST
+        )
         collects = target.kind in (Kind.CHARGE, Kind.CAPTURE)
         return max(0, target.moved - taken) if collects else 0
+
+    @property
+    def disputed(self) -> int:
+        """What disputes are about that are open or lost; part of what was captured."""
+        return sum(
+            one.money.minor
+            for one in self.disputes
+            if one.counts and one.money.currency == self.submission.amount.currency
+        )
 
     @property
     def settled(self) -> bool:

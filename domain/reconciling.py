@@ -21,6 +21,12 @@ class Way(StrEnum):
 
     COLLECTED = "collected"  #: to the merchant: a charge, or a capture
     REFUNDED = "refunded"  #: back to the payer
+    WITHDRAWN = "withdrawn"  #: taken by the provider, for a dispute or a reversal
+    REINSTATED = "reinstated"  #: given back by it, for a dispute that was won
+
+
+#: Which ways the provider moves money by itself, beside all operations.
+TAKEN: Final = frozenset({Way.WITHDRAWN, Way.REINSTATED})
 
 
 class Standing(StrEnum):
@@ -34,16 +40,17 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money that moved between payer and merchant, or was to."""
+    """Money that moved to or from the merchant, or was to."""
 
     way: Way
     standing: Standing
     money: Money  #: what moved; where nothing did, what was to
     at: datetime | None  #: when it moved (UTC); None where ours did not
-    ref: str | None  #: the provider's id of the charge, capture or refund
+    ref: str | None  #: the provider's id of the charge, capture, refund or dispute
     payment: str | None  #: ours; of a provider's, as we wrote it on its object
     operation: str | None  #: likewise
     fee: Money | None = None  #: what the provider kept of it, where it says so
+    of: str | None = None  #: the provider's id of the charge that it took from, or gave
 
     @property
     def moved(self) -> int:
@@ -175,6 +182,22 @@ def movements_of(payment: Payment) -> list[Movement]:
         for one in payment.operations
         if one.kind in _WAYS
     ]
+
+
+def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
+    """Whether ``theirs`` is what a dispute that we know took back by a refund.
+
+    PayPal shows it among an order's refunds, and names no operation of ours on it.
+    """
+    asked = {one.id for one in payment.operations if one.kind is Kind.REFUND}
+    return (
+        theirs.way is Way.REFUNDED
+        and theirs.operation not in asked
+        and any(
+            one.ref == theirs.of and one.withdrawn == theirs.money.minor
+            for one in payment.disputes
+        )
+    )
 
 
 def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:

@@ -98,3 +98,8 @@ WEBHOOK: Final = RetryPolicy(
     tries=None,
     within=timedelta(hours=1),
 )
+#: A dispute that could not be read: the provider is away, or a person must give the
+#: account the right to it. Nothing but its webhooks tells of it.
+DISPUTE: Final = RetryPolicy(
+    base=timedelta(seconds=2), cap=timedelta(minutes=10), tries=None, within=_WITHIN
+)

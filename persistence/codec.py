@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.answer import Failure, NextAction
+from domain.dispute import Dispute, DisputeState
 from domain.money import Money
 from domain.operation import (
     Act,
@@ -85,6 +86,7 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "moved_at": _moved_at(payment) or None,
         "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
         "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
+        "disputes": [_dispute(one) for one in payment.disputes] or None,
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
     }
@@ -176,6 +178,7 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
         and NextAction(**{**action, "url": vault.open(action["url"])}),
         last_error=error
         and Failure(**{**error, "message": vault.open(error["message"])}),
+        disputes=tuple(_as_dispute(one) for one in document.get("disputes", ())),
         version=document["version"],
         told=document["told"],
     )
@@ -231,6 +234,38 @@ def _as_operation(document: Mapping[str, Any], vault: Vault) -> Operation:
         refs=document["refs"],
         send=send and Send(**{**send, "body": vault.open(send["body"])}),
         **{name: document[name] for name in _PLAIN if name in document},
+    )
+
+
+#: Fields of a dispute that are stored as they are, and only where they are set.
+_DISPUTE: Final = tuple(
+    "inquiry withdrawn respond_by outcome operation updated_at".split()
+)
+
+
+def _dispute(dispute: Dispute) -> Document:
+    if_set = {name: getattr(dispute, name) for name in _DISPUTE}
+    return {
+        "id": dispute.id,
+        "ref": dispute.ref,
+        "amount": dispute.money.minor,
+        "currency": dispute.money.currency,
+        "reason": dispute.reason,
+        "state": dispute.state.value,
+        "opened_at": dispute.opened_at,
+        **{name: value for name, value in if_set.items() if value},
+    }
+
+
+def _as_dispute(document: Mapping[str, Any]) -> Dispute:
+    return Dispute(
+        id=document["id"],
+        ref=document["ref"],
+        money=Money(document["amount"], document["currency"]),
+        reason=document["reason"],
+        state=DisputeState(document["state"]),
+        opened_at=document["opened_at"],
+        **{name: document[name] for name in _DISPUTE if name in document},
     )
 
 

@@ -86,6 +86,13 @@ PAYMENT_INDEXES: Final = [
         ],
         name="status",
     ),
+    # The two of disputes have entries of those payments alone.
+    IndexModel([("disputes.ref", ASCENDING)], name="disputes", sparse=True),
+    IndexModel(
+        [("merchant", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
+        name="disputed",
+        partialFilterExpression={"disputes": {"$exists": True}},
+    ),
 ]
 WORKER_INDEXES: Final = [
     # A worker that is gone for good leaves the list by itself.

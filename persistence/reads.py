@@ -39,6 +39,8 @@ class MongoReads:
             wanted["provider"] = query.provider.value
         if query.reference is not None:
             wanted["reference"] = query.reference
+        if query.disputed is not None:
+            wanted["disputes"] = {"$exists": query.disputed}
         created = {"$gte": query.created_from, "$lt": query.created_before}
         if any(created.values()):
             wanted["created_at"] = {op: at for op, at in created.items() if at}

@@ -159,6 +159,7 @@ def _movement(movement: Movement) -> Document:
         "payment": movement.payment,
         "operation": movement.operation,
         "fee": fee and {"minor": fee.minor, "currency": fee.currency},
+        **({"of": movement.of} if movement.of is not None else {}),
     }
 
 
@@ -170,4 +171,5 @@ def _as_movement(document: Mapping[str, Any]) -> Movement:
         standing=Standing(document["standing"]),
         money=Money(document["amount"], document["currency"]),
         fee=document["fee"] and Money(**document["fee"]),
+        of=document.get("of"),
     )

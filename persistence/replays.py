@@ -76,6 +76,11 @@ class MongoOperatorView:
         """See OperatorView. One that cannot be read is left out, and reported."""
         return self._readable({"_id": {"$in": list(ids)}})
 
+    def disputed(self, provider: ProviderName, refs: Sequence[str]) -> list[Payment]:
+        """See OperatorView. One that cannot be read is left out, and reported."""
+        of = {"disputes.ref": {"$in": list(refs)}}
+        return self._readable({**of, "provider": provider.value})
+
     def _readable(self, wanted: Document, limit: int = 0) -> list[Payment]:
         wanted = {**wanted, "mode": self._mode}
         with answering():

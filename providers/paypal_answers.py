@@ -194,6 +194,15 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
+def capture_named(refund: Mapping[str, Any]) -> str | None:
+    """The capture that a refund is of, by its link; of anything else, None."""
+    for link in refund.get("links") or ():
+        path, _, last = str(link.get("href")).rpartition("/")
+        if link.get("rel") == "up" and path.endswith("/v2/payments/captures"):
+            return last
+    return None
+
+
 def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
     return datetime.fromisoformat(text) + plus if isinstance(text, str) else None
 

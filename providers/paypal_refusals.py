@@ -43,6 +43,11 @@ _EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
 _REVIEW: Final = frozenset(
     "REFUND_FAILED_INSUFFICIENT_FUNDS COMPLIANCE_VIOLATION DUPLICATE_REQUEST_ID".split()
 )
+#: No refund while the payer disputes the capture; Stripe's word for the same.
+_DISPUTED: Final = frozenset(
+    "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK TRANSACTION_DISPUTED".split()
+)
+_DISPUTED_CODE: Final = "charge_disputed"
 _REVIEW_PREFIX: Final = "PAYEE_ACCOUNT_"
 
 
@@ -117,12 +122,14 @@ def _action_required(
 
 def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Failure:
     sentences = [detail.get("description") for detail in _details(body)]
+    disputed = issue in _DISPUTED
     return Failure(
-        code=issue.lower(),
+        code=_DISPUTED_CODE if disputed else issue.lower(),
         message=sentence_of(
             next(iter(sentences), None) or body.get("message"),
             otherwise="PayPal refused the payment.",
         ),
+        decline_code=issue.lower() if disputed else None,
         retryable=issue == "INSTRUMENT_DECLINED",
         provider_request_id=request_id,
     )

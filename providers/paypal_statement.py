@@ -18,7 +18,7 @@ from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from domain.submission import Mode
 from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
-from providers.paypal_answers import payments_of
+from providers.paypal_answers import capture_named, payments_of
 from providers.paypal_api import PayPalApi, debug_id
 from providers.paypal_refusals import refusal_of
 
@@ -29,10 +29,13 @@ _SECOND: Final = timedelta(seconds=1)
 #: A search finds 10,000 transactions at most.
 _TOO_MUCH: Final = "resultset_too_large"
 #: Event codes (developer.paypal.com, transaction event codes): payments received begin
-#: with T00, as those that were sent do; T1107 is a refund. What else moves a balance
-#: (withdrawals, fees, holds, reversals) no payment of ours has caused.
+#: with T00, as those that were sent do; T1107 is a refund. PayPal takes back by T1106,
+#: a card's bank by T1201, which T1202 and T1205 make good. What else moves a balance
+#: (payouts, fees, holds) no payment of ours has caused.
 _RECEIVED: Final = "T00"
 _REFUND: Final = "T1107"
+_WITHDRAWN: Final = frozenset({"T1106", "T1201"})
+_REINSTATED: Final = frozenset({"T1202", "T1205"})
 #: V: done, and reversed by a transaction of its own.
 _STATUSES: Final = {
     "S": Standing.MOVED,
@@ -88,12 +91,12 @@ class PayPalStatement:
                 "page": number,
             }
         )
-        return _safely(lambda: self._page(query, number))
+        return safely(lambda: self._page(query, number))
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement. An order shows its captures and their refunds."""
         order_id = payment.refs.get("order")
-        return None if order_id is None else _safely(lambda: self._of(order_id))
+        return None if order_id is None else safely(lambda: self._of(order_id))
 
     def _page(self, query: str, number: int) -> Page:
         found = self._api.get(f"v1/reporting/transactions?{query}")
@@ -126,6 +129,10 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
         way = Way.COLLECTED
     elif code == _REFUND and debit:
         way = Way.REFUNDED
+    elif code in _WITHDRAWN and debit:
+        way = Way.WITHDRAWN
+    elif code in _REINSTATED and not debit:
+        way = Way.REINSTATED
     else:
         return None
     fee = info.get("fee_amount")
@@ -138,6 +145,7 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
         payment=info.get("custom_field"),
         operation=info.get("invoice_id"),
         fee=_money(fee) if fee and way is Way.COLLECTED else None,
+        of=info.get("paypal_reference_id"),
     )
 
 
@@ -154,6 +162,7 @@ def _object(way: Way, found: Mapping[str, Any]) -> Movement:
         payment=found.get("custom_id"),
         operation=found.get("invoice_id"),
         fee=_money(fee) if fee else None,
+        of=capture_named(found),
     )
 
 
@@ -161,7 +170,7 @@ def _money(amount: Mapping[str, Any]) -> Money:
     return from_paypal(amount["value"].removeprefix("-"), amount["currency_code"])
 
 
-def _safely(read: Callable[[], _T]) -> _T:
+def safely(read: Callable[[], _T]) -> _T:
     """What ``read`` returns. Raises ProviderError, without PayPal's own words."""
     try:
         try:

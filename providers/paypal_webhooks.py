@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from domain.answer import Verdict
+from domain.dispute import Hint
 from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
@@ -40,6 +41,14 @@ _OBJECTS: Final = {
     "PAYMENT.CAPTURE.REFUNDED": "refund",
     "PAYMENT.REFUND.FAILED": "refund",
     "PAYMENT.REFUND.PENDING": "refund",
+}
+#: Where the object of such an event has the name of what is to be read: a dispute's
+#: own, or the refund's by which PayPal has reversed a capture.
+_HINTS: Final = {
+    "CUSTOMER.DISPUTE.CREATED": "dispute_id",
+    "CUSTOMER.DISPUTE.UPDATED": "dispute_id",
+    "CUSTOMER.DISPUTE.RESOLVED": "dispute_id",
+    "PAYMENT.CAPTURE.REVERSED": "id",
 }
 _KINDS: Final = {
     "order": frozenset({Kind.CHARGE, Kind.AUTHORIZE}),
@@ -75,7 +84,7 @@ class PayPalWebhooks:
     so another account's events, and another mode's, are not signed for us."""
 
     #: Types that tell us something; others are kept and left alone.
-    types = frozenset(_OBJECTS)
+    types = frozenset(_OBJECTS) | frozenset(_HINTS)
 
     def __init__(self, *, webhook_id: str, certificates: Certificates) -> None:
         self._webhook_id = webhook_id
@@ -113,10 +122,14 @@ class PayPalWebhooks:
         return Webhook(ProviderName.PAYPAL, name, kind, text, received_at=now)
 
 
-def notice_of(webhook: Webhook) -> Notice:
+def notice_of(webhook: Webhook) -> Notice | Hint:
     """What a webhook of PayPalWebhooks means. Raises UnreadableWebhook."""
     try:
         found: dict[str, Any] = json.loads(webhook.body)["resource"]
+        field = _HINTS.get(webhook.type)
+        if field is not None:
+            ref = name_of(found[field])
+            return Hint(webhook.provider, ref, reversal=field == "id")
         what = _OBJECTS[webhook.type]
         refs = {what: name_of(found["id"])}
         order = _order_of(found)

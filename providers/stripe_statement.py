@@ -26,10 +26,11 @@ from providers.stripe_answers import metadata_of, refusal_of
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100
 #: Types of lines that a payment causes (docs.stripe.com/reports/balance-transaction-
-#: types). A refund that failed has a second line; its refund says how it stands.
+#: types). A refund that failed has a second line; its refund says how it stands. A
+#: dispute's lines are adjustments, as are some that no payment has caused.
 _TYPES: Final = frozenset(
     "charge payment refund payment_refund refund_failure"
-    " payment_failure_refund".split()
+    " payment_failure_refund adjustment".split()
 )
 _REFUNDS: Final = {
     "succeeded": Standing.MOVED,
@@ -72,14 +73,14 @@ class StripeStatement:
         }
         if cursor is not None:
             params["starting_after"] = cursor
-        return _safely(lambda: self._page(params))
+        return safely(lambda: self._page(params))
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement."""
         intent_id = payment.refs.get("payment_intent")
         if intent_id is None:
             return None
-        return _safely(lambda: self._of(intent_id))
+        return safely(lambda: self._of(intent_id))
 
     def _page(self, params: dict[str, Any]) -> Page:
         page = self._client.v1.balance_transactions.list(
@@ -117,10 +118,14 @@ class StripeStatement:
 
 def _of_line(line: BalanceTransaction) -> Movement | None:
     source: Any = line.source
+    if source is None:
+        return None
     if source.object == "charge":
         return _charge(source, line.created, line)
     if source.object == "refund":
         return _refund(source, line.created)
+    if source.object == "dispute":
+        return _taken(source, line)
     return None
 
 
@@ -169,11 +174,26 @@ def _refund(refund: Any, at: int) -> Movement:
     )
 
 
+def _taken(dispute: Any, line: BalanceTransaction) -> Movement:
+    """What a dispute took, or gave back. It has none of our metadata, but a charge."""
+    return Movement(
+        way=Way.WITHDRAWN if line.amount < 0 else Way.REINSTATED,
+        standing=Standing.MOVED,
+        money=from_stripe(dispute.amount, dispute.currency),
+        at=_time(line.created),
+        ref=dispute.id,
+        payment=None,
+        operation=None,
+        fee=_fee(line),
+        of=dispute.charge,
+    )
+
+
 def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def _safely(read: Callable[[], _T]) -> _T:
+def safely(read: Callable[[], _T]) -> _T:
     """What ``read`` returns. Raises ProviderError, without Stripe's own words."""
     try:
         try:

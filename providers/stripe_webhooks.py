@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.answer import Verdict
+from domain.dispute import Hint
 from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
@@ -37,6 +38,11 @@ _SAYS: Final[Mapping[str, Verdict | None]] = {
     "refund.failed": None,
     "refund.updated": None,
 }
+#: Each is a reason to read the dispute.
+_DISPUTES: Final = frozenset(
+    f"charge.dispute.{what}"
+    for what in ("created", "updated", "funds_withdrawn", "funds_reinstated", "closed")
+)
 #: A refund's statuses.
 _REFUND: Final = {
     "pending": Verdict.PENDING,
@@ -51,7 +57,7 @@ class StripeWebhooks:
     """An Ear. ``secrets`` are all that Stripe may sign with: two while one rolls."""
 
     #: Types that tell us something; others are kept and left alone.
-    types = frozenset(_SAYS)
+    types = frozenset(_SAYS) | _DISPUTES
 
     def __init__(self, *, secrets: Sequence[str], mode: Mode) -> None:
         self._secrets = [secret.encode() for secret in secrets]
@@ -91,10 +97,12 @@ class StripeWebhooks:
         ]
 
 
-def notice_of(webhook: Webhook) -> Notice:
+def notice_of(webhook: Webhook) -> Notice | Hint:
     """What a webhook of StripeWebhooks means. Raises UnreadableWebhook."""
     try:
         found: dict[str, Any] = json.loads(webhook.body)["data"]["object"]
+        if webhook.type in _DISPUTES:
+            return Hint(webhook.provider, name_of(found["id"]))
         ours = found.get("metadata") or {}
         payment = ours.get("payment")
         says = _SAYS[webhook.type]

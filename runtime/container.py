@@ -42,6 +42,7 @@ from providers.paypal import PayPal
 from providers.resilience import Patient
 from providers.stripe import Stripe
 from runtime import metrics
+from runtime.disputing import dispute_desk
 from runtime.ears import ears
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
 from runtime.settings import Settings
@@ -211,15 +212,17 @@ def hearing(
     settings: Settings, database: Database[Document], tools: attempt.Tools
 ) -> Hearing:
     """What a worker handles webhooks with; it rings for looks as beat does."""
+    view = MongoOperatorView(database, open_vault(settings), settings.mode)
     return Hearing(
         inbox=open_inbox(settings, database, clock=tools.clock),
-        view=MongoOperatorView(database, open_vault(settings), settings.mode),
+        view=view,
         store=tools.store,
         queue=Bell(make_app(settings), connect_redis(settings), to=DUE),
         readers={
             ProviderName.STRIPE: stripe_webhooks.notice_of,
             ProviderName.PAYPAL: paypal_webhooks.notice_of,
         },
+        disputes=dispute_desk(settings, view, tools, observer),
         clock=tools.clock,
     )
 

@@ -93,6 +93,12 @@ WEBHOOKS_ENDED: Final = Counter(
     ["provider", "fate"],
     registry=REGISTRY,
 )
+DISPUTES: Final = Counter(
+    "payments_disputes_total",
+    "Facts of disputes that were told on a payment's timeline",
+    ["provider", "event"],
+    registry=REGISTRY,
+)
 WEBHOOKS_WAITING: Final = Gauge(
     "payments_webhooks_waiting",
     "Events that are not handled yet, or tried again",

@@ -41,6 +41,15 @@ def pages(desk: Desk) -> Sequence[Page]:
     ]
 
 
+def reversals(reverse: Callable[[Json], Json]) -> Page:
+    """Return ``POST /_reversals``, for a provider that takes back without a dispute."""
+
+    def reverse_one(request: Request) -> Answer:
+        return _answer(201, lambda: reverse(json_object(request.body)))
+
+    return Page("POST", "/_reversals", reverse_one)
+
+
 def _answer(status: int, act: Callable[[], Json]) -> Answer:
     try:
         return Answer(status, to_json(act()))

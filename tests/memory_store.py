@@ -244,6 +244,7 @@ def _matches(query: Query, payment: Payment) -> bool:
         query.status in (None, payment.status)
         and query.provider in (None, asked.provider)
         and query.reference in (None, asked.reference)
+        and query.disputed in (None, bool(payment.disputes))
         and (query.created_from is None or made >= query.created_from)
         and (query.created_before is None or made < query.created_before)
         and (query.before is None or payment.id < query.before)

@@ -53,6 +53,15 @@ class MemoryView:
         """See OperatorView."""
         return [one for one in self._all() if one.id in ids]
 
+    def disputed(self, provider: ProviderName, refs: Sequence[str]) -> list[Payment]:
+        """See OperatorView."""
+        return [
+            one
+            for one in self._all()
+            if one.submission.provider is provider
+            and any(each.ref in refs for each in one.disputes)
+        ]
+
     def _all(self) -> list[Payment]:
         return [one for one in self._store.everything() if one.mode is self._mode]
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.breaker import Position, Why
+from domain.dispute import DisputeState
 from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
 from web.forms import PAYMENT_ID
@@ -70,6 +71,28 @@ class Authorization(Answer):
     ended: HoldEnd | None
 
 
+class Dispute(Answer):
+    """What the payer objects to at the provider. It is answered there, and changes
+    neither the payment's status nor what was captured or refunded."""
+
+    id: str = Field(description="The provider's")
+    operation: str | None = Field(description="The charge or capture that it is of")
+    state: DisputeState
+    inquiry: bool = Field(description="The bank only asks; no money is taken for it")
+    reason: str = Field(
+        description="The provider's code; `reversed`: it took the money by itself"
+    )
+    amount: int
+    amount_withdrawn: int = Field(
+        description="What the provider took of it and has not given back"
+    )
+    currency: str
+    respond_by: datetime | None = Field(description="Until when an answer is taken")
+    opened_at: datetime
+    updated_at: datetime
+    outcome: str | None = Field(description="The provider's word for how it ended")
+
+
 class Payment(Answer):
     """A payment as its merchant sees it."""
 
@@ -83,12 +106,17 @@ class Payment(Answer):
     amount_captured: int
     amount_refunded: int
     amount_capturable: int
+    amount_disputed: int = Field(
+        description="What disputes are about that are open or lost. It is a part of"
+        " amount_captured, and the merchant does not have it for sure"
+    )
     authorization: Authorization | None
     provider: Provider
     provider_refs: dict[str, str]
     next_action: NextAction | None
     last_error: LastError | None
     operations: list[Operation]
+    disputes: list[Dispute]
     reference: str | None
     metadata: dict[str, str]
     created_at: datetime

@@ -97,6 +97,7 @@ class Payments:
             status=asked.status,
             provider=ProviderName(asked.provider) if asked.provider else None,
             reference=asked.reference,
+            disputed=asked.disputed,
             created_from=asked.created_from,
             created_before=asked.created_before,
             before=before,

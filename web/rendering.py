@@ -11,6 +11,7 @@ from flask import Response
 
 from domain.answer import Failure
 from domain.breaker import Gate
+from domain.dispute import Dispute
 from domain.operation import Hold, Operation
 from domain.payment import Event, Payment
 from domain.states import State
@@ -49,6 +50,7 @@ def payment(found: Payment) -> dict[str, Any]:
         "amount_captured": found.captured,
         "amount_refunded": found.refunded,
         "amount_capturable": found.capturable,
+        "amount_disputed": found.disputed,
         "authorization": _hold(found.hold) if found.hold else None,
         "provider": asked.provider,
         "provider_refs": dict(found.refs),
@@ -59,6 +61,7 @@ def payment(found: Payment) -> dict[str, Any]:
         ),
         "last_error": _failure(found.last_error) if found.last_error else None,
         "operations": [operation(one) for one in found.operations],
+        "disputes": [_dispute(one) for one in found.disputes],
         "reference": asked.reference,
         "metadata": dict(asked.metadata),
         "created_at": time(found.created_at),
@@ -91,6 +94,23 @@ def operation(one: Operation) -> dict[str, Any]:
         "target": one.target,
         "final": one.final,
         "provider_refs": dict(one.refs),
+    }
+
+
+def _dispute(one: Dispute) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "operation": one.operation,
+        "state": one.state,
+        "inquiry": one.inquiry,
+        "reason": one.reason,
+        "amount": one.money.minor,
+        "amount_withdrawn": one.withdrawn,
+        "currency": one.money.currency,
+        "respond_by": time(one.respond_by) if one.respond_by else None,
+        "opened_at": time(one.opened_at),
+        "updated_at": time(one.updated_at or one.opened_at),
+        "outcome": one.outcome,
     }
 
 

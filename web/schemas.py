@@ -45,6 +45,13 @@ def _whole(value: object) -> int:
     raise PydanticCustomError("whole_number", "must be a whole number")
 
 
+def _flag(value: object) -> bool:
+    """``true`` or ``false``, as a query writes it."""
+    if value in ("true", "false"):
+        return value == "true"
+    raise PydanticCustomError("flag", "must be true or false")
+
+
 def _listed(schema: dict[str, Any]) -> None:
     schema["enum"] = sorted(CURRENCIES)
 
@@ -55,6 +62,7 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": forms.TIME}),
 ]
 Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Text = Annotated[str, Field(pattern=forms.TEXT)]
 Name = Annotated[Text, Field(min_length=1, max_length=_MAX_NAME)]
 #: Why an operator acts.
@@ -257,6 +265,9 @@ class ListQuery(Query):
     reference: Annotated[Text, Field(min_length=1, max_length=100)] | (
         SkipJsonSchema[None]
     ) = None
+    disputed: Flag | SkipJsonSchema[None] = Field(
+        default=None, description="Whether it has a dispute, open or ended"
+    )
     created_from: Time | SkipJsonSchema[None] = Field(
         default=None, alias="created[gte]", description="Made at this time or later"
     )

@@ -172,6 +172,9 @@ def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
             for operation in value:
                 kind = str(operation.get("kind"))
                 yield [f"operation {kind}", _flat(_told(operation), currency)]
+        elif name == "disputes":
+            for dispute in value:
+                yield ["dispute", _flat(_told(dispute), currency)]
         elif name.startswith("amount"):
             yield [name, money(value, currency)]
         else:

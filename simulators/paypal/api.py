@@ -65,7 +65,11 @@ class PayPal:
         tokens, collection = PaymentTokens(store), Collection(store)
         orders, payments = Orders(store, collection), Payments(store, collection)
         desk = Disputes(store)
-        self._checkout = [*CheckoutPage(store, orders).pages, *disputes.pages(desk)]
+        self._checkout = [
+            *CheckoutPage(store, orders).pages,
+            *disputes.pages(desk),
+            disputes.reversals(desk.reverse),
+        ]
         order = partial(Route, "POST", window=ORDER_WINDOW, moves_money=True)
         payment = partial(Route, "POST", window=PAYMENT_WINDOW, moves_money=True)
         one, authorization = (

@@ -33,13 +33,18 @@ REASONS: Final = (
 #: Status to what may follow it; a dispute begins as one of the first two: an inquiry
 #: between payer and merchant, or a claim that PayPal decides.
 NEXT: Final = {
-    "OPEN": ("WAITING_FOR_SELLER_RESPONSE", "won", "lost"),
-    "WAITING_FOR_SELLER_RESPONSE": ("UNDER_REVIEW", "won", "lost"),
-    "UNDER_REVIEW": ("WAITING_FOR_SELLER_RESPONSE", "won", "lost"),
+    "OPEN": ("WAITING_FOR_SELLER_RESPONSE", "won", "lost", "canceled"),
+    "WAITING_FOR_SELLER_RESPONSE": ("UNDER_REVIEW", "won", "lost", "canceled"),
+    "UNDER_REVIEW": ("WAITING_FOR_SELLER_RESPONSE", "won", "lost", "canceled"),
     "RESOLVED": (),
 }
 FIRST: Final = ("OPEN", "WAITING_FOR_SELLER_RESPONSE")
-OUTCOMES: Final = {"won": "RESOLVED_SELLER_FAVOUR", "lost": "RESOLVED_BUYER_FAVOUR"}
+#: What ends it; ``canceled`` is the payer's doing.
+OUTCOMES: Final = {
+    "won": "RESOLVED_SELLER_FAVOUR",
+    "lost": "RESOLVED_BUYER_FAVOUR",
+    "canceled": "CANCELED_BY_BUYER",
+}
 #: Disputes on one page.
 DEFAULT_SIZE: Final = 10
 MAX_SIZE: Final = 50
@@ -115,49 +120,65 @@ class Disputes:
         dispute.status = "RESOLVED" if dispute.outcome else str(status)
         dispute.claim = dispute.claim or status == "WAITING_FOR_SELLER_RESPONSE"
         if status == "lost":
-            self._reverse(dispute)
+            self._reverse(dispute.capture, dispute.money, dispute.id)
         self._tell(dispute, "RESOLVED" if dispute.outcome else "UPDATED")
         return show_dispute(dispute)
 
+    def reverse(self, wanted: Json) -> Json:
+        """Take what is left of ``{"capture"}`` back, without a dispute: a payer's bank
+        has not paid after all, say."""
+        capture = self._paid(wanted)
+        left = Money(capture.money.units - capture.refunded, capture.money.currency)
+        return show_refund(self._reverse(capture, left, None))
+
     def _capture(self, wanted: Json) -> Capture:
-        capture = self._store.captures.get(str(wanted.get("capture")))
-        if capture is None:
-            raise ValueError("capture must name a capture")
-        if capture.status not in ("COMPLETED", "PARTIALLY_REFUNDED"):
-            raise ValueError(f"{capture.id} holds no money that could be disputed")
+        capture = self._paid(wanted)
         if capture.dispute is not None:
             raise ValueError(f"{capture.id} is disputed already")
         if len(self._store.disputes) >= MAX_DISPUTES:
             raise ValueError(f"{MAX_DISPUTES} disputes are kept already")
         return capture
 
-    def _reverse(self, dispute: Dispute) -> None:
-        """Give the payer the money: PayPal reverses the capture by a refund."""
-        store, capture = self._store, dispute.capture
+    def _paid(self, wanted: Json) -> Capture:
+        capture = self._store.captures.get(str(wanted.get("capture")))
+        if capture is None:
+            raise ValueError("capture must name a capture")
+        if capture.status not in ("COMPLETED", "PARTIALLY_REFUNDED"):
+            raise ValueError(f"{capture.id} holds no money that could be disputed")
+        return capture
+
+    def _reverse(self, capture: Capture, money: Money, id: str | None) -> Refund:
+        """Give the payer the money: PayPal reverses the capture by a refund.
+
+        ``id`` is the dispute's, where there is one.
+        """
+        store = self._store
         reversal = Refund(
             id=new_paypal_id(),
             capture=capture,
-            money=dispute.money,
+            money=money,
             created=store.now(),
             status="COMPLETED",
             key=None,
             custom_id=capture.custom_id,
             invoice_id=capture.invoice_id,
             note="Payment reversed",
+            reversal=True,
         )
         capture.refunds.append(reversal)
         store.refunds[reversal.id] = reversal
-        capture.count_refund(dispute.money.units, store.now())
+        capture.count_refund(money.units, store.now())
         store.move(
             "withdraw",
-            dispute.id,
+            id or reversal.id,
             capture.order,
-            dispute.money,
+            money,
             None,
             capture.custom_id,
             capture.invoice_id,
         )
         store.tell("PAYMENT.CAPTURE.REVERSED", "refund", show_refund(reversal))
+        return reversal
 
     def _tell(self, dispute: Dispute, what: str) -> None:
         event = f"CUSTOMER.DISPUTE.{what}"

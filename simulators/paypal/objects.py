@@ -129,6 +129,8 @@ class Refund:
     invoice_id: str | None
     note: str | None
     updated: float = 0.0
+    #: Whether PayPal took the money back by itself.
+    reversal: bool = False
 
 
 @dataclass(slots=True)

@@ -25,9 +25,11 @@ DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 500
 #: What the letter of each status stands for. A refund leaves its capture done.
 STATUSES: Final = {"PENDING": "P", "DECLINED": "D", "DENIED": "D", "FAILED": "D"}
-#: Codes of the events: a checkout payment, its refund, an authorization.
+#: Codes of the events: a checkout payment, its refund by the merchant, what PayPal
+#: took back, an authorization.
 RECEIVED: Final = "T0006"
 REFUNDED: Final = "T1107"
+REVERSED: Final = "T1106"
 AUTHORIZED: Final = "T1300"
 
 
@@ -95,7 +97,8 @@ def _received(capture: Capture) -> Json:
 
 
 def _refunded(refund: Refund) -> Json:
-    shown = _shown(REFUNDED, refund, _negative(refund.money))
+    code = REVERSED if refund.reversal else REFUNDED
+    shown = _shown(code, refund, _negative(refund.money))
     shown["paypal_reference_id"] = refund.capture.id
     shown["paypal_reference_id_type"] = "TXN"
     return shown | _references(refund.custom_id, refund.invoice_id)

@@ -12,6 +12,7 @@ from domain.answer import Verdict
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from tests.fakes import MemoryQueue
+from tests.memory_disputes import MemoryDisputes, dispute_desk
 from tests.memory_inbox import MemoryInbox
 from tests.operator_fakes import MemoryView
 from tests.simulation.entries import Entry, Stage
@@ -66,12 +67,14 @@ class Telling:
         )
         process = Process("hears")
         store, bell = world.store_of(process), world.bell
+        view = MemoryView(world.table)
         hearing = Hearing(
             inbox=self._inbox,
-            view=MemoryView(world.table),
+            view=view,
             store=store,
             queue=bell,
             readers={world.provider.name: _read},
+            disputes=dispute_desk(store, MemoryDisputes(), world.clock, view=view),
             clock=world.clock,
         )
         if not receive(webhook, known=_TYPES, inbox=self._inbox, queue=MemoryQueue()):

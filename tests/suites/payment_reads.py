@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from application.ports import PaymentStore, Query
+from domain.disputing import laid_over
 from domain.states import Status
 from domain.submission import ProviderName
 from domain.settling import settle
 from domain.outcome import escalate
 from tests.suites.samples import sending
 from tests.fakes import pay
-from tests.suites.samples import DECLINE, SHOP, payment, submission
+from tests.suites.samples import DECLINE, SHOP, disputed, payment, submission
 from tests.suites.setup import Setup, claimed, ids_of
 
 
@@ -46,6 +47,19 @@ class PaymentReadsSuite:
     ) -> None:
         _six_payments(store, setup.now())
         assert ids_of(store.page(SHOP, query)) == [payment(one).id for one in numbers]
+
+    def test_a_page_has_what_is_disputed_or_what_is_not(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        _six_payments(store, setup.now())
+        assert store.page(SHOP, Query(disputed=True)) == []
+        three = store.get(SHOP, payment(3).id)
+        assert three is not None
+        stored = store.amend(laid_over(three, disputed(three), now=setup.now()))
+        assert stored is not None and store.get(SHOP, three.id) == stored
+        assert store.page(SHOP, Query(disputed=True)) == [stored]
+        others = [payment(one).id for one in (6, 5, 4, 2, 1)]
+        assert ids_of(store.page(SHOP, Query(disputed=False))) == others
 
     def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
         self, store: PaymentStore, setup: Setup

@@ -10,6 +10,7 @@ import pytest
 
 from application.ports import OperatorView, PaymentStore, Replays, Scope
 from domain.answer import Answer
+from domain.disputing import laid_over
 from domain.errors import NeedsReview, ProviderError
 from domain.money import Money
 from domain.payment import Payment
@@ -18,7 +19,7 @@ from domain.settling import settle
 from domain.states import State
 from domain.submission import Mode, ProviderName
 from tests.fakes import pay
-from tests.suites.samples import NOW, SHOP, payment, sending, submission
+from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
 
 RIVAL = Scope("rival", Mode.TEST)
 RUN = Run("key_2", "the bank is back", 5, NOW)
@@ -99,6 +100,18 @@ class OperatorSuite:
         assert len(moved(ProviderName.STRIPE, 0, limit=1)) == 1
         assert moved(ProviderName.STRIPE, -1) == moved(ProviderName.STRIPE, 1) == set()
         assert moved(ProviderName.PAYPAL, 0) == set()
+
+    def test_payments_are_found_by_what_is_disputed_of_them(
+        self, office: Office
+    ) -> None:
+        one, two = (brought(office.store, number, None) for number in (1, 2))
+        step = laid_over(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
+        kept = office.store.amend(step)
+        assert kept is not None
+        assert office.view.disputed(ProviderName.STRIPE, ["ch_1", "ch_2"]) == [kept]
+        assert office.view.disputed(ProviderName.STRIPE, ["ch_2"]) == []
+        assert office.view.disputed(ProviderName.PAYPAL, ["ch_1"]) == []
+        assert office.view.known([two.id]) == [two]
 
     def test_payments_are_known_by_their_ids(self, office: Office) -> None:
         _four(office.store)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from application.ports import Scope
 from domain.answer import Answer, Failure, Verdict
+from domain.dispute import Dispute, DisputeState, Reading
 from domain.money import Money
 from domain.operation import Kind, Operation, Origin
 from domain.payment import BELL_GRACE, Event, Payment
@@ -117,6 +118,21 @@ def captured(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
     return stored(
         settle(sending(payment(number, asked=asked, now=now)), paid, now=now, jitter=0)
     )
+
+
+def disputed(payment: Payment, **fields: Any) -> Reading:
+    """What the provider shows of an open dispute of a payment's first operation."""
+    whole = Dispute(
+        id="dp_1",
+        ref="ch_1",
+        money=payment.submission.amount,
+        reason="fraudulent",
+        state=DisputeState.NEEDS_RESPONSE,
+        opened_at=NOW,
+        withdrawn=payment.submission.amount.minor,
+        respond_by=NOW + timedelta(days=10),
+    )
+    return Reading(replace(whole, **fields), payment.id, (payment.first.id,))
 
 
 def stored(payment: Payment) -> Payment:

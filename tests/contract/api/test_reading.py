@@ -193,6 +193,8 @@ def test_a_list_is_narrowed_by_every_filter(web: RunningWeb, merchant: Client) -
     assert ids("provider=paypal") == [paypal["id"]]
     assert ids("reference=order%202") == [paypal["id"]]
     assert ids("reference=order-1&provider=paypal") == []
+    assert ids("disputed=true") == []
+    assert ids("disputed=false&status=captured") == [stripe]
     at = quote(paypal["created_at"])
     assert paypal["id"] in ids(f"created[gte]={at}")
     assert paypal["id"] not in ids(f"created[lt]={at}")
@@ -216,6 +218,7 @@ def test_a_list_is_narrowed_by_every_filter(web: RunningWeb, merchant: Client) -
         ("cursor=%21", "cursor"),
         ("cursor=_w", "cursor"),
         ("reference=%00", "reference"),
+        ("disputed=1", "disputed"),
         ("page=2", "page"),
     ],
 )

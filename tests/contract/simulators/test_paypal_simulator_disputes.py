@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -161,3 +163,36 @@ def test_every_step_of_a_dispute_is_told(receiver: Receiver) -> None:
         assert told["resource_type"] == "refund"
         path = f"/v2/payments/refunds/{told['resource']['id']}"
         assert paypal.call("GET", path).json() == told["resource"]
+
+
+def test_one_that_the_payer_withdraws_moves_no_money(paypal: PayPalCaller) -> None:
+    [capture] = captures_of(paypal.order().json())
+    id = open_dispute(paypal, capture=capture["id"], status="OPEN")["dispute_id"]
+    moved = move_dispute(paypal, id, "canceled")
+    assert moved["dispute_outcome"] == {"outcome_code": "CANCELED_BY_BUYER"}
+    assert paypal.simulator.movements(id=id) == []
+
+
+def test_a_reversal_without_a_dispute_is_in_the_ledger_and_in_the_reports(
+    paypal: PayPalCaller,
+) -> None:
+    [capture] = captures_of(paypal.order().json())
+    answer = paypal.simulator.post("/_reversals", {"capture": capture["id"]})
+    assert answer.status_code == 201, answer.text
+    taken = answer.json()
+    [row] = paypal.simulator.movements(id=taken["id"])
+    assert (row["kind"], row["amount"]) == ("withdraw", 1999)
+    now = datetime.now(timezone.utc)
+    query = urlencode(
+        {
+            "start_date": (now - timedelta(hours=1)).isoformat(timespec="seconds"),
+            "end_date": (now + timedelta(hours=1)).isoformat(timespec="seconds"),
+        }
+    )
+    listed = paypal.call("GET", f"/v1/reporting/transactions?{query}").json()
+    infos = [one["transaction_info"] for one in listed["transaction_details"]]
+    [info] = [one for one in infos if one["transaction_id"] == taken["id"]]
+    assert info["transaction_event_code"] == "T1106"
+    assert info["paypal_reference_id"] == capture["id"]
+    again = paypal.simulator.post("/_reversals", {"capture": capture["id"]})
+    assert again.status_code == 400 and "holds no money" in again.json()["error"]

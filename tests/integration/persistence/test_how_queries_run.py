@@ -11,6 +11,7 @@ from pymongo import monitoring
 from pymongo.database import Database
 
 from application.ports import Query, Scope
+from domain.disputing import laid_over
 from domain.states import Status
 from domain.submission import Mode, ProviderName
 from persistence import mongo, watch
@@ -23,7 +24,7 @@ from runtime.container import clock
 from domain.settling import settle
 from tests.suites.samples import sending
 from tests.fakes import pay
-from tests.suites.samples import SHOP, payment, submission
+from tests.suites.samples import SHOP, disputed, payment, submission
 
 #: Enough that the planner sees a difference between an index and all documents.
 MANY: Final = 300
@@ -153,6 +154,28 @@ def test_what_moved_in_a_minute_reads_that_and_nothing_else(
     for one, most in zip(asked, (MANY - 20, 0, 0), strict=True):
         assert one["planSummary"] == "IXSCAN { moved_at: 1 }"
         assert one["docsExamined"] <= most
+
+
+def test_what_is_disputed_is_found_by_indexes_of_its_own(
+    filled: MongoPayments,
+    payments_db: Database[Document],
+    vault: Vault,
+    profiled: Callable[[], list[Any]],
+) -> None:
+    for number in (1, 4, 7):
+        found = filled.get(SHOP, payment(number).id)
+        assert found is not None
+        assert filled.amend(laid_over(found, disputed(found), now=clock()))
+    before = len(profiled())
+    view = MongoOperatorView(payments_db, vault, Mode.TEST)
+    provider = payment(1).submission.provider
+    assert view.disputed(provider, ["ch_none"]) == []
+    assert len(filled.page(SHOP, Query(disputed=True))) == 3
+    asked, listed = profiled()[before:]
+    assert asked["planSummary"] == "IXSCAN { disputes.ref: 1 }"
+    assert asked["docsExamined"] == 0
+    assert listed["docsExamined"] == 3, listed["planSummary"]
+    assert not listed.get("hasSortStage")
 
 
 def test_the_backlog_reads_what_is_open_and_nothing_else(

@@ -63,7 +63,9 @@ def main(webhook_id: str, deadly: int) -> None:
         inbox = DyingInbox(database, vault, settings.mode, clock=container.clock)
         store.boundaries = inbox.boundaries = boundaries
         hearing = container.hearing(settings, database, tools)
-        notice.handle([webhook_id], replace(hearing, store=store, inbox=inbox))
+        desk = replace(hearing.disputes, store=store)
+        hearing = replace(hearing, store=store, inbox=inbox, disputes=desk)
+        notice.handle([webhook_id], hearing)
 
 
 if __name__ == "__main__":

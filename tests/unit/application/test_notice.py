@@ -18,6 +18,7 @@ from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName
 from tests.fakes import MemoryQueue
+from tests.memory_disputes import MemoryDisputes, dispute_desk
 from tests.memory_inbox import MemoryInbox
 from tests.memory_store import MemoryStore
 from tests.operator_fakes import MemoryView
@@ -36,12 +37,14 @@ class _Desk:
         self.store = MemoryStore(self.clock)
         self.inbox = MemoryInbox(self.clock)
         self.rung, self.looks = MemoryQueue(), MemoryQueue()
+        view = MemoryView(self.store)
         self.hearing = Hearing(
             inbox=self.inbox,
-            view=MemoryView(self.store),
+            view=view,
             store=self.store,
             queue=self.looks,
             readers={ProviderName.STRIPE: _read},
+            disputes=dispute_desk(self.store, MemoryDisputes(), self.clock, view=view),
             clock=self.clock,
         )
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain import requests
+from domain.dispute import Dispute, DisputeState
 from domain.money import Money
 from domain.operation import Kind
 from domain.reconciling import (
@@ -24,6 +25,7 @@ from domain.reconciling import (
     Way,
     difference,
     differences,
+    is_withdrawal,
     movements_of,
     paired,
 )
@@ -284,3 +286,30 @@ def test_fees_are_summed_in_their_own_currency() -> None:
     tally.add((MINE, replace(THEIRS, fee=Money(58, "EUR"))))
     told = {(one.currency, one.theirs, one.fees) for one in tally.sums}
     assert told == {("USD", 1999, 0), ("EUR", 0, 58)}
+
+
+def test_a_refund_that_took_what_a_known_dispute_is_about_is_its_withdrawal() -> None:
+    lost = Dispute(
+        id="dp_1",
+        ref="cap_1",
+        money=Money(1999, "USD"),
+        reason="unauthorised",
+        state=DisputeState.LOST,
+        opened_at=NOW,
+        withdrawn=1999,
+    )
+    paid = captured()
+    asked = requests.refund(
+        paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
+    )
+    disputed = replace(asked, disputes=(lost,))
+    taken = movement(1, way=Way.REFUNDED, operation=paid.first.id, of="cap_1")
+    assert is_withdrawal(disputed, taken)
+    for other in (
+        replace(taken, operation="op_back"),
+        replace(taken, of="cap_2"),
+        replace(taken, money=Money(1998, "USD")),
+        replace(taken, way=Way.COLLECTED),
+    ):
+        assert not is_withdrawal(disputed, other)
+    assert not is_withdrawal(asked, taken)

@@ -59,11 +59,13 @@ def test_the_closing_line_counts_what_was_refused() -> None:
 
 def test_a_payment_is_shown_with_money_and_without_braces() -> None:
     operation = {"id": "op_1", "kind": "charge", "amount": 1999, "due_at": None}
+    dispute = {"id": "dp_1", "state": "lost", "inquiry": False, "amount": 1999}
     rows = dict(
         _fields(
             {
                 **{"id": ID, "object": "payment", "amount": 1999, "currency": "USD"},
                 **{"amount_captured": 0, "operations": [operation]},
+                **{"disputes": [dispute]},
                 **{"metadata": {"basket": "77"}, "last_error": None},
             }
         )
@@ -73,6 +75,7 @@ def test_a_payment_is_shown_with_money_and_without_braces() -> None:
         "amount": "19.99 USD",
         "amount_captured": "0.00 USD",
         "operation charge": "id op_1, amount 19.99 USD",
+        "dispute": "id dp_1, state lost, amount 19.99 USD",
         "metadata": "basket 77",
         "last_error": "-",
     }

@@ -1,0 +1,95 @@
+"""What is new of a dispute: read afresh at the provider, and laid over its payment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from application.inbox import Disputes
+from application.ports import Gates, OperatorView, PaymentStore
+from domain.answer import Answer, Verdict
+from domain.breaker import Sign, sign_of
+from domain.dispute import MAX_DISPUTES, OPENED, Hint, Reading
+from domain.disputing import laid_over
+from domain.errors import NotExecuted, PaymentNotFound, ProviderError
+from domain.payment import Payment
+from domain.submission import ProviderName
+
+log = logging.getLogger(__name__)
+
+#: Writes of one payment that a dispute may meet before it is tried again later.
+_ROUNDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the handling of disputes shares."""
+
+    view: OperatorView
+    store: PaymentStore
+    disputes: Mapping[ProviderName, Disputes]
+    gates: Gates
+    clock: Callable[[], datetime]
+    told: Callable[[ProviderName, str], None]  #: counts each fact, once it is stored
+
+
+def follow(hint: Hint, desk: Desk) -> Payment | None:
+    """The payment, stored with the dispute as the provider shows it now.
+
+    None where it is not there yet. What is written was read after the payment was, and
+    only where that has not moved on: so no older reading comes after a newer one,
+    however late or often the provider tells. Raises PaymentNotFound where what is
+    disputed is no payment of ours, ProviderError where it could not be read, or the
+    payment moves too often, and StoreUnavailable.
+    """
+    named = _read(hint, desk).payment
+    if named is None:
+        raise PaymentNotFound
+    for _ in range(_ROUNDS):
+        payment = next(iter(desk.view.known([named])), None)
+        if payment is None or payment.submission.provider is not hint.provider:
+            return None
+        reading = _read(hint, desk)
+        step = laid_over(payment, reading, now=desk.clock())
+        stored = payment if step is payment else desk.store.amend(step)
+        if stored is not None:
+            _tell(step, reading, desk)
+            return stored
+    raise NotExecuted("payment_moves_on")
+
+
+def _read(hint: Hint, desk: Desk) -> Reading:
+    """Reads by the account's gate, of which a read is one call. It never opens one: an
+    account may have no right to disputes, and take payments all the same."""
+    admission = desk.gates.admit(hint.provider, 1, urgent=False)
+    if not admission.granted:
+        raise NotExecuted("not_admitted", retry_after=admission.again_in)
+    try:
+        reading = desk.disputes[hint.provider].read(hint)
+    except ProviderError as error:
+        busy = sign_of(error) is Sign.BUSY
+        desk.gates.tell(hint.provider, [error if busy else ProviderError(error.detail)])
+        raise
+    desk.gates.tell(hint.provider, [Answer(Verdict.SUCCEEDED)])
+    return reading
+
+
+def _tell(step: Payment, reading: Reading, desk: Desk) -> None:
+    """Counts and logs what was new, which is stored by now."""
+    provider, dispute = step.submission.provider, reading.dispute
+    logged = {
+        "payment": step.id,
+        "provider": provider.value,
+        "ref": dispute.id,
+        "reason": dispute.reason,
+    }
+    for event in step.news:
+        desk.told(provider, event.type)
+        if event.type == OPENED:
+            log.warning("dispute_opened", extra=logged)
+    known = any(one.id == dispute.id for one in step.disputes)
+    if not known and len(step.disputes) >= MAX_DISPUTES:
+        log.error("dispute_not_kept", extra=logged)

@@ -1,0 +1,119 @@
+"""Lays a dispute over its payment, and tells each new fact of it once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from domain.dispute import (
+    MAX_DISPUTES,
+    MOVES,
+    OPENED,
+    REINSTATED,
+    REVERSED,
+    UPDATED,
+    WITHDRAWN,
+    Dispute,
+    Reading,
+)
+from domain.operation import Kind
+from domain.payment import Event, Payment
+
+#: An event's type, and the minor units that it is of.
+Fact = tuple[str, int]
+
+
+def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
+    """The payment with the dispute as it was read.
+
+    The same payment where nothing of it is new, or where no more disputes are kept.
+    ``reading`` must be no older than what the payment knows: whoever writes it down
+    read it after the payment.
+    """
+    read = reading.dispute
+    if _is_covered(payment, read):
+        return payment
+    known = next((one for one in payment.disputes if one.id == read.id), None)
+    kept = tuple(one for one in payment.disputes if not _is_replaced(one, read))
+    if known is None and len(kept) >= MAX_DISPUTES:
+        return payment
+    before = sum(one.withdrawn for one in payment.disputes if one not in kept)
+    operation, updated_at = None, now
+    if known is not None:
+        operation, before = known.operation, known.withdrawn
+        updated_at = known.updated_at or now
+    operation = operation or _operation(payment, reading)
+    found = replace(read, operation=operation, updated_at=updated_at)
+    if found == known:
+        return payment
+    found = replace(found, updated_at=now)
+    disputes = tuple(found if one is known else one for one in kept)
+    return replace(
+        payment,
+        disputes=disputes if known is not None else (*disputes, found),
+        updated_at=now,
+        news=(*payment.news, *_told(payment, found, _facts(known, found, before), now)),
+    )
+
+
+def _facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]:
+    """What is new of ``found``; ``before`` was withdrawn of it by what was known."""
+    if known is None:
+        yield OPENED, found.money.minor
+    if found.withdrawn > before:
+        yield WITHDRAWN, found.withdrawn - before
+    elif found.withdrawn < before:
+        yield REINSTATED, before - found.withdrawn
+    moved = MOVES.get((known.state if known is not None else None, found.state))
+    if moved is not None:
+        yield moved, found.money.minor
+    elif known is not None and known != replace(
+        found, withdrawn=known.withdrawn, updated_at=known.updated_at
+    ):
+        yield UPDATED, found.money.minor
+
+
+def _told(
+    payment: Payment, found: Dispute, facts: Iterator[Fact], now: datetime
+) -> Iterator[Event]:
+    told: dict[str, str | int] = {
+        "dispute": found.id,
+        "state": found.state.value,
+        "currency": found.money.currency,
+        "reason": found.reason,
+    }
+    if found.operation is not None:
+        told["operation"] = found.operation
+    if found.respond_by is not None:
+        told["respond_by"] = found.respond_by.isoformat()
+    if found.outcome is not None:
+        told["outcome"] = found.outcome
+    first = payment.told + len(payment.news) + 1
+    for seq, (type, amount) in enumerate(facts, first):
+        yield Event(seq, type, now, {**told, "amount": amount})
+
+
+def _operation(payment: Payment, reading: Reading) -> str | None:
+    """The charge or capture that is disputed: by its id, or by what we wrote on it."""
+    takes = [
+        one for one in payment.operations if one.kind in (Kind.CHARGE, Kind.CAPTURE)
+    ]
+    for one in takes:
+        if reading.dispute.ref in one.refs.values():
+            return one.id
+    return next((one.id for one in takes if one.id in reading.operations), None)
+
+
+def _is_covered(payment: Payment, read: Dispute) -> bool:
+    """A reversal by which a dispute that we know took the money."""
+    return read.reason == REVERSED and any(
+        one.reason != REVERSED and one.ref == read.ref and one.counts
+        for one in payment.disputes
+    )
+
+
+def _is_replaced(one: Dispute, read: Dispute) -> bool:
+    """A reversal of which we did not know yet what it was for."""
+    same = one.reason == REVERSED and one.ref == read.ref and one.id != read.id
+    return same and read.reason != REVERSED and read.counts

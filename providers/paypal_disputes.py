@@ -1,0 +1,152 @@
+"""What PayPal shows of a dispute, and of a capture that it reversed, in our terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
+from domain.errors import OutcomeUnknown
+from domain.money import Money, from_paypal
+from domain.submission import Mode
+from providers.http import TIMEOUT, Observe, Timeout
+from providers.paypal_answers import capture_named
+from providers.paypal_api import PayPalApi, Reply
+from providers.paypal_statement import safely
+from providers.words import code_of
+
+_DISPUTES: Final = "v1/customer/disputes"
+_CAPTURES: Final = "v2/payments/captures"
+_REFUNDS: Final = "v2/payments/refunds"
+
+# What a status is to us, and a resolved dispute's outcome
+# (developer.paypal.com/docs/api/customer-disputes/v1, dispute_outcome).
+_OPEN: Final = {
+    "OPEN": DisputeState.NEEDS_RESPONSE,
+    "WAITING_FOR_SELLER_RESPONSE": DisputeState.NEEDS_RESPONSE,
+    "WAITING_FOR_BUYER_RESPONSE": DisputeState.UNDER_REVIEW,
+    "UNDER_REVIEW": DisputeState.UNDER_REVIEW,
+}
+_OUTCOMES: Final = {
+    "RESOLVED_SELLER_FAVOUR": DisputeState.WON,
+    "RESOLVED_BUYER_FAVOUR": DisputeState.LOST,
+    "RESOLVED_WITH_PAYOUT": DisputeState.WON,  #: PayPal has paid the payer
+    "ACCEPTED": DisputeState.LOST,
+    "DENIED": DisputeState.WON,
+    "CANCELED_BY_BUYER": DisputeState.CLOSED,
+    "NONE": DisputeState.CLOSED,
+}
+
+
+class PayPalDisputes:
+    """Disputes. PayPal's app needs the feature of that name, or is refused."""
+
+    def __init__(
+        self,
+        *,
+        api_base: str,
+        client_id: str,
+        client_secret: str,
+        mode: Mode,
+        connections: int,
+        observe: Observe,
+        timeout: Timeout = TIMEOUT,
+    ) -> None:
+        self._api = PayPalApi(
+            endpoint=api_base,
+            client_id=client_id,
+            client_secret=client_secret,
+            mode=mode,
+            connections=connections,
+            observe=observe,
+            timeout=timeout,
+        )
+
+    def read(self, hint: Hint) -> Reading:
+        """See Disputes."""
+        read = self._reversal if hint.reversal else self._dispute
+        return safely(lambda: read(hint.ref))
+
+    def _dispute(self, dispute_id: str) -> Reading:
+        found = self._get(_DISPUTES, dispute_id)
+        disputed = found["disputed_transactions"][0]
+        capture_id = disputed["seller_transaction_id"]
+        payment, operation = disputed.get("custom"), disputed.get("invoice_number")
+        if payment is None:
+            capture = self._get(_CAPTURES, capture_id)
+            payment, operation = capture.get("custom_id"), capture.get("invoice_id")
+        return Reading(_read(found, capture_id), payment, _named(operation))
+
+    def _reversal(self, refund_id: str) -> Reading:
+        """The dispute that it ends, where the capture has one, or it alone."""
+        refund = self._get(_REFUNDS, refund_id)
+        capture_id = capture_named(refund)
+        if capture_id is None or refund["status"] != "COMPLETED":
+            raise OutcomeUnknown("unrecognised_status", request_id=refund.debug_id)
+        query = urlencode({"disputed_transaction_id": capture_id})
+        disputes = self._api.get(f"{_DISPUTES}?{query}").get("items") or ()
+        if disputes:
+            newest = max(disputes, key=lambda one: _time(one["create_time"]))
+            reading = self._dispute(newest["dispute_id"])
+            if reading.dispute.counts:
+                return reading
+        capture = self._get(_CAPTURES, capture_id)
+        money = _money(refund["amount"])
+        reversal = Dispute(
+            id=refund["id"],
+            ref=capture_id,
+            money=money,
+            reason=REVERSED,
+            state=DisputeState.LOST,
+            opened_at=_time(refund["create_time"]),
+            withdrawn=money.minor,
+        )
+        named = _named(capture.get("invoice_id"))
+        return Reading(reversal, capture.get("custom_id"), named)
+
+    def _get(self, path: str, name: str) -> Reply:
+        found: Reply = self._api.get(f"{path}/{quote(name, safe='')}")
+        return found
+
+
+def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
+    """A dispute; a status that we do not know is read as nothing at all."""
+    status, outcome = found["status"], found.get("dispute_outcome") or {}
+    code = outcome.get("outcome_code", "NONE")
+    state = _OUTCOMES.get(code) if status == "RESOLVED" else _OPEN.get(status)
+    if state is None:
+        raise OutcomeUnknown("unrecognised_status")
+    money = _money(found["dispute_amount"])
+    withdrawn = 0
+    if state is DisputeState.LOST:
+        refunded = outcome.get("amount_refunded")
+        withdrawn = (_money(refunded) if refunded else money).minor
+    due = found.get("seller_response_due_date")
+    asked = state is DisputeState.NEEDS_RESPONSE and due is not None
+    ended = status == "RESOLVED"
+    return Dispute(
+        id=found["dispute_id"],
+        ref=capture_id,
+        money=money,
+        reason=(code_of(found.get("reason")) or "unknown").lower(),
+        state=state,
+        opened_at=_time(found["create_time"]),
+        inquiry=found.get("dispute_life_cycle_stage") == "INQUIRY",
+        withdrawn=withdrawn,
+        respond_by=_time(due) if asked else None,
+        outcome=code.lower() if ended else None,
+    )
+
+
+def _named(operation: object) -> tuple[str, ...]:
+    return (operation,) if isinstance(operation, str) else ()
+
+
+def _money(amount: Mapping[str, Any]) -> Money:
+    return from_paypal(amount["value"], amount["currency_code"])
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,96 @@
+"""What Stripe shows of a dispute, in our terms."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from domain.dispute import Dispute, DisputeState, Hint, Reading
+from domain.errors import OutcomeUnknown
+from domain.money import from_stripe
+from providers.http import TIMEOUT, Observe, Timeout
+from providers.stripe import client_of
+from providers.stripe_answers import metadata_of
+from providers.stripe_statement import safely
+from providers.words import code_of
+
+#: What a status is to us, and whether the payer's bank only asks
+#: (docs.stripe.com/api/disputes/object, status).
+_STATES: Final = {
+    "warning_needs_response": (DisputeState.NEEDS_RESPONSE, True),
+    "warning_under_review": (DisputeState.UNDER_REVIEW, True),
+    "warning_closed": (DisputeState.CLOSED, True),
+    "needs_response": (DisputeState.NEEDS_RESPONSE, False),
+    "under_review": (DisputeState.UNDER_REVIEW, False),
+    "prevented": (DisputeState.CLOSED, False),
+    "won": (DisputeState.WON, False),
+    "lost": (DisputeState.LOST, False),
+}
+_ENDS: Final = frozenset({"warning_closed", "prevented", "won", "lost"})
+
+
+class StripeDisputes:
+    """Disputes. Stripe writes nothing of ours on one, but its intent has it."""
+
+    def __init__(
+        self,
+        *,
+        api_base: str,
+        secret_key: str,
+        connections: int,
+        observe: Observe,
+        timeout: Timeout = TIMEOUT,
+    ) -> None:
+        self._client = client_of(
+            api_base=api_base,
+            secret_key=secret_key,
+            connections=connections,
+            observe=observe,
+            timeout=timeout,
+        )
+
+    def read(self, hint: Hint) -> Reading:
+        """See Disputes."""
+        return safely(lambda: self._read(hint.ref))
+
+    def _read(self, dispute_id: str) -> Reading:
+        params: Any = {"expand": ["payment_intent"]}
+        found: Any = self._client.v1.disputes.retrieve(dispute_id, params)
+        intent = found.payment_intent
+        names = [
+            metadata_of(intent, name)
+            for name in ("capture", "operation")
+            if intent is not None
+        ]
+        return Reading(
+            _dispute(found),
+            payment=None if intent is None else metadata_of(intent, "payment"),
+            operations=tuple(name for name in names if name is not None),
+        )
+
+
+def _dispute(found: Any) -> Dispute:
+    if found.status not in _STATES:
+        raise OutcomeUnknown("unrecognised_status")
+    state, inquiry = _STATES[found.status]
+    money = from_stripe(found.amount, found.currency)
+    # Its lines may be in the account's currency, and are rid of their fees.
+    balance = sum(line.amount for line in found.balance_transactions)
+    due = found.evidence_details.due_by
+    asked = state is DisputeState.NEEDS_RESPONSE and due is not None
+    return Dispute(
+        id=found.id,
+        ref=found.charge,
+        money=money,
+        reason=code_of(found.reason) or "unknown",
+        state=state,
+        opened_at=_time(found.created),
+        inquiry=inquiry,
+        withdrawn=money.minor if balance < 0 else 0,
+        respond_by=_time(due) if asked else None,
+        outcome=found.status if found.status in _ENDS else None,
+    )
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)

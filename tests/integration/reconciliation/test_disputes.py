@@ -1,0 +1,111 @@
+"""What a provider takes back by itself, in its books and in ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from application import dispute
+from domain.dispute import Hint
+from domain.reconciling import Differs, Way
+from domain.submission import ProviderName
+from runtime import container
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import Simulator
+from tests.contract.simulators.simulator_process import simulators as both
+from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, Story, day
+from tests.suites.samples import PRICE
+
+BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
+STORIES = {"paid": Story("pays"), "disputed": Story("pays")}
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[dict[ProviderName, Simulator]]:
+    """Both simulators, for this module alone."""
+    with both() as (stripe, paypal):
+        yield {STRIPE: stripe, PAYPAL: paypal}
+
+
+@pytest.fixture
+def shop(
+    settings: Settings, simulators: dict[ProviderName, Simulator]
+) -> Iterator[Day]:
+    """A day in accounts of this test's own."""
+    with day(settings, simulators, STORIES) as done:
+        yield done
+
+
+def _disputed(shop: Day, provider: ProviderName, end: str) -> str:
+    """The id of a dispute that has ended so, and that nobody here has heard of."""
+    simulator, refs = shop.simulators[provider], shop.payment(provider, "disputed").refs
+    name = "charge" if provider is STRIPE else "capture"
+    opened = simulator.post("/_disputes", {name: refs[name]})
+    assert opened.status_code == 201, opened.text
+    dispute_id = opened.json()["id" if provider is STRIPE else "dispute_id"]
+    moved = simulator.post(f"/_disputes/{dispute_id}", {"status": end})
+    assert moved.status_code == 200, moved.text
+    return str(dispute_id)
+
+
+def _hear(shop: Day, provider: ProviderName, dispute_id: str) -> None:
+    with ExitStack() as stack:
+        database = container.open_database(shop.settings)
+        stack.callback(database.client.close)
+        hearing = container.hearing(shop.settings, database, shop.workers[0])
+        found = dispute.follow(Hint(provider, dispute_id), hearing.disputes)
+    assert found is not None and len(found.disputes) == 1
+
+
+def _sums(shop: Day, provider: ProviderName) -> set[tuple[Way, int, int]]:
+    report = shop.report(provider)
+    assert report.differences == ()
+    return {(one.way, one.ours, one.theirs) for one in report.sums}
+
+
+@BOTH
+def test_what_a_dispute_took_is_named_until_we_know_of_it(
+    shop: Day, provider: ProviderName
+) -> None:
+    dispute_id = _disputed(shop, provider, "lost")
+    [found] = shop.report(provider).differences
+    assert found.differs is Differs.THEIRS_ALONE
+    assert found.theirs is not None
+    assert (found.theirs.way, found.theirs.money) == (Way.WITHDRAWN, PRICE)
+    named = shop.payment(provider, "disputed")
+    assert found.theirs.of == named.refs["charge" if provider is STRIPE else "capture"]
+    if provider is STRIPE:
+        assert found.ref == dispute_id
+    else:
+        assert found.payment == named.id
+    assert shop.payment(provider, "disputed").due_at is None, "no look can change it"
+    _hear(shop, provider, dispute_id)
+    both, one = 2 * PRICE.minor, PRICE.minor
+    assert _sums(shop, provider) == {
+        (Way.COLLECTED, both, both),
+        (Way.WITHDRAWN, one, one),
+    }
+
+
+def test_what_a_won_dispute_gave_back_is_known_as_well(shop: Day) -> None:
+    _hear(shop, STRIPE, _disputed(shop, STRIPE, "won"))
+    both, one = 2 * PRICE.minor, PRICE.minor
+    assert _sums(shop, STRIPE) == {
+        (Way.COLLECTED, both, both),
+        (Way.WITHDRAWN, one, one),
+        (Way.REINSTATED, one, one),
+    }
+
+
+def test_a_reversal_that_only_the_order_shows_is_a_known_disputes(shop: Day) -> None:
+    dispute_id = _disputed(shop, PAYPAL, "lost")
+    shop.drift(PAYPAL, do="report_late", seconds=3 * 3600)
+    try:
+        [found] = shop.report(PAYPAL).differences
+        assert found.theirs is not None and found.theirs.way is Way.REFUNDED
+        _hear(shop, PAYPAL, dispute_id)
+        assert shop.report(PAYPAL).differences == ()
+    finally:
+        shop.drift(PAYPAL, do="report_late", seconds=0)

@@ -1,0 +1,291 @@
+"""What is new of a dispute: read at the provider, fenced, stored and told once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from application import dispute as use_case
+from application.notice import Hearing, handle, receive
+from domain import retry
+from domain.breaker import Sign, sign_of
+from domain.dispute import (
+    MAX_DISPUTES,
+    OPENED,
+    WITHDRAWN,
+    Dispute,
+    DisputeState,
+    Hint,
+    Reading,
+)
+from domain.errors import (
+    Misconfigured,
+    NotExecuted,
+    OutcomeUnknown,
+    ProviderError,
+    StoreUnavailable,
+)
+from domain.money import Money
+from domain.notice import Fate, Webhook
+from domain.payment import Payment
+from domain.submission import ProviderName
+from tests.fakes import MemoryQueue, Ungated
+from tests.memory_disputes import MemoryDisputes, Told, dispute_desk
+from tests.memory_inbox import MemoryInbox
+from tests.memory_store import MemoryStore
+from tests.operator_fakes import MemoryView
+from tests.suites.samples import NOW, PRICE, payment, sending
+
+STRIPE = ProviderName.STRIPE
+HINT = Hint(STRIPE, "dp_1")
+
+
+class _Bench:
+    """A payment, and a provider that shows a dispute of it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.store = MemoryStore(self.clock)
+        self.disputes, self.gates, self.told = MemoryDisputes(), Ungated(), Told()
+        self.view = MemoryView(self.store)
+        self.desk = dispute_desk(
+            self.store,
+            self.disputes,
+            self.clock,
+            view=self.view,
+            gates=self.gates,
+            told=self.told,
+        )
+        self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
+        self.hearing = Hearing(
+            inbox=self.inbox,
+            view=self.view,
+            store=self.store,
+            queue=self.looks,
+            readers={STRIPE: lambda webhook: Hint(webhook.provider, webhook.body)},
+            disputes=self.desk,
+            clock=self.clock,
+        )
+        [self.payment] = self.store.insert_many([payment()])
+        self.show(DisputeState.NEEDS_RESPONSE)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def show(self, state: DisputeState, *, of: str | None = None) -> None:
+        """From now on the provider shows the dispute so."""
+        found = Dispute(
+            id=HINT.ref,
+            ref="ch_1",
+            money=PRICE,
+            reason="fraudulent",
+            state=state,
+            opened_at=NOW,
+            withdrawn=0 if state is DisputeState.WON else PRICE.minor,
+        )
+        first = self.payment.first.id
+        self.disputes.shown[HINT.ref] = Reading(found, of or self.payment.id, (first,))
+
+    def webhook(self, event: str = "evt_1") -> str:
+        """An event of the dispute comes."""
+        told = Webhook(STRIPE, event, "disputed", HINT.ref, received_at=self.now)
+        known = frozenset({"disputed"})
+        receive(told, known=known, inbox=self.inbox, queue=MemoryQueue())
+        return told.id
+
+    def stored(self) -> Payment:
+        [found] = self.store.everything()
+        return found
+
+    def fate(self) -> Fate:
+        [found] = self.inbox.found(fate=None, since=None, limit=9)
+        return found.fate
+
+
+@pytest.fixture
+def bench() -> _Bench:
+    return _Bench()
+
+
+def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
+    bench: _Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    due = bench.payment.due_at
+    [handled] = handle([bench.webhook()], bench.hearing)
+    assert (handled.fate, handled.payment) == (Fate.HANDLED, bench.payment.id)
+    after = bench.stored()
+    assert [one.id for one in after.disputes] == ["dp_1"]
+    assert (after.operations, after.due_at) == (bench.payment.operations, due)
+    assert bench.told.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
+    assert [one.message for one in caplog.records] == ["dispute_opened"]
+    assert bench.looks.waiting == []
+
+
+def test_however_many_events_come_each_fact_is_told_once(bench: _Bench) -> None:
+    names = [bench.webhook(f"evt_{number}") for number in range(4)]
+    assert {one.fate for one in handle(names, bench.hearing)} == {Fate.HANDLED}
+    bench.inbox.replay(names, now=bench.now)
+    handle(names, bench.hearing)
+    assert bench.stored().version == bench.payment.version + 1
+    assert bench.told.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
+
+
+def test_an_older_reading_never_comes_after_a_newer_one(bench: _Bench) -> None:
+    handle([bench.webhook()], bench.hearing)
+
+    class Slow(MemoryDisputes):
+        """While it reads for the second time, another worker is told of the end."""
+
+        def read(self, hint: Hint) -> Reading:
+            found = super().read(hint)
+            if self.reads == 2:
+                bench.show(DisputeState.WON)
+                use_case.follow(HINT, bench.desk)
+            return found
+
+    slow = Slow(bench.disputes.shown)
+    late = replace(bench.desk, disputes={STRIPE: slow})
+    bench.show(DisputeState.UNDER_REVIEW)
+    followed = use_case.follow(HINT, late)
+    assert followed is not None
+    assert [one.state for one in followed.disputes] == [DisputeState.WON]
+    assert slow.reads == 3, "what it had read was older than what was stored"
+    assert [event for _, event in bench.told.facts].count("dispute.won") == 1
+
+
+def test_it_waits_for_nobody_who_works_on_the_payment(bench: _Bench) -> None:
+    [won] = bench.store.claim_many([sending(bench.payment)])
+    handle([bench.webhook()], bench.hearing)
+    after = bench.stored()
+    assert (after.claim, len(after.disputes)) == (won.claim, 1)
+
+
+def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: _Bench) -> None:
+    class Busy(MemoryView):
+        """Somebody writes to whatever it has shown."""
+
+        def known(self, ids: Sequence[str]) -> list[Payment]:
+            found = super().known(ids)
+            for one in found:
+                bench.store.amend(one)
+            return found
+
+    desk = replace(bench.desk, view=Busy(bench.store))
+    hearing = replace(bench.hearing, disputes=desk)
+    [waits] = handle([bench.webhook()], hearing)
+    assert (waits.fate, waits.due_at) == (
+        Fate.WAITING,
+        bench.now + retry.DISPUTE.base,
+    )
+
+
+def test_what_is_disputed_is_no_payment_of_ours(bench: _Bench) -> None:
+    foreign = replace(bench.disputes.shown["dp_1"], payment=None)
+    bench.disputes.shown["dp_1"] = foreign
+    handle([bench.webhook()], bench.hearing)
+    assert bench.fate() is Fate.UNMATCHED
+    assert bench.stored() == bench.payment
+
+
+def test_a_payment_that_is_not_there_yet_is_waited_for(bench: _Bench) -> None:
+    bench.show(DisputeState.LOST, of="pay_none")
+    [waits] = handle([bench.webhook()], bench.hearing)
+    assert waits.fate is Fate.WAITING
+    bench.show(DisputeState.LOST)
+    bench.now += timedelta(seconds=5)
+    handle([waits.id], bench.hearing)
+    assert bench.fate() is Fate.HANDLED
+
+
+def test_another_providers_payment_is_not_touched(bench: _Bench) -> None:
+    assert use_case.follow(replace(HINT, provider=ProviderName.PAYPAL), bench.desk) is (
+        None
+    )
+    assert bench.stored() == bench.payment
+
+
+def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: _Bench) -> None:
+    bench.disputes.raises = OutcomeUnknown("no_answer")
+    name, waits = bench.webhook(), list[timedelta]()
+    while True:
+        [tried] = handle([name], bench.hearing)
+        if tried.due_at is None:
+            break
+        waits.append(tried.due_at - bench.now)
+        bench.now = tried.due_at
+    assert waits == sorted(waits)
+    assert bench.now - NOW > timedelta(days=3)
+    assert bench.fate() is Fate.UNREADABLE
+    bench.disputes.raises = None
+    bench.inbox.replay([name], now=bench.now)
+    handle([name], bench.hearing)
+    assert bench.fate() is Fate.HANDLED
+
+
+def test_nothing_is_read_where_the_gate_lets_nothing_in(bench: _Bench) -> None:
+    bench.gates.granted = 0
+    [waits] = handle([bench.webhook()], bench.hearing)
+    assert (waits.due_at, bench.disputes.reads) == (bench.now + timedelta(seconds=5), 0)
+    assert bench.gates.told == []
+
+
+@pytest.mark.parametrize(
+    ("error", "sign"),
+    [
+        (Misconfigured("no_right"), Sign.NONE),
+        (OutcomeUnknown("no_answer"), Sign.NONE),
+        (NotExecuted("rate_limited"), Sign.BUSY),
+    ],
+)
+def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
+    bench: _Bench, error: ProviderError, sign: Sign
+) -> None:
+    bench.disputes.raises = error
+    handle([bench.webhook()], bench.hearing)
+    assert [sign_of(one) for one in bench.gates.told] == [sign]
+
+
+def test_a_read_that_succeeds_is_told_to_the_gate(bench: _Bench) -> None:
+    handle([bench.webhook()], bench.hearing)
+    assert {sign_of(one) for one in bench.gates.told} == {Sign.WELL}
+
+
+def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
+    bench: _Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = bench.disputes.shown["dp_1"].dispute
+    many = tuple(replace(one, id=f"dp_x{number}") for number in range(MAX_DISPUTES))
+    bench.store.amend(replace(bench.payment, disputes=many))
+    assert use_case.follow(HINT, bench.desk) == bench.stored()
+    [record] = caplog.records
+    assert (record.levelno, record.message) == (logging.ERROR, "dispute_not_kept")
+
+
+def test_money_is_in_the_unit_of_the_payment(bench: _Bench) -> None:
+    found = replace(bench.disputes.shown["dp_1"].dispute, money=Money(500, "USD"))
+    bench.disputes.shown["dp_1"] = Reading(found, bench.payment.id)
+    followed = use_case.follow(HINT, bench.desk)
+    assert followed is not None and followed.disputed == 500
+
+
+def test_a_store_that_is_away_loses_no_dispute_however_late_it_is(
+    bench: _Bench,
+) -> None:
+    name = bench.webhook()
+    bench.now += timedelta(hours=2)
+
+    class Away(MemoryView):
+        """Nothing can be read."""
+
+        def known(self, ids: Sequence[str]) -> list[Payment]:
+            raise StoreUnavailable
+
+    away = replace(bench.desk, view=Away(bench.store))
+    [waits] = handle([name], replace(bench.hearing, disputes=away))
+    assert waits.fate is Fate.WAITING
+    bench.now += timedelta(minutes=1)
+    assert [one.fate for one in handle([name], bench.hearing)] == [Fate.HANDLED]

@@ -1,0 +1,277 @@
+"""Disputes laid over a payment: each fact told once, and no money of it moved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain import requests
+from domain.dispute import (
+    ENDED,
+    MAX_DISPUTES,
+    MOVES,
+    OPEN,
+    OPENED,
+    REINSTATED,
+    REOPENED,
+    REVERSED,
+    UPDATED,
+    WITHDRAWN,
+    Dispute,
+    DisputeState,
+    Reading,
+)
+from domain.disputing import laid_over
+from domain.errors import Conflict
+from domain.money import Money
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.states import Status
+from tests.suites.samples import NOW, PRICE, authorized, captured, origin, stored
+
+CHARGE: Final = "ch_1"
+LATER: Final = NOW + timedelta(days=1)
+
+
+def dispute(id: str = "dp_1", **fields: object) -> Dispute:
+    """One of the whole price, unless ``fields`` say otherwise."""
+    whole = Dispute(
+        id=id,
+        ref=CHARGE,
+        money=PRICE,
+        reason="fraudulent",
+        state=DisputeState.NEEDS_RESPONSE,
+        opened_at=NOW,
+        withdrawn=PRICE.minor,
+        respond_by=NOW + timedelta(days=10),
+    )
+    return replace(whole, **fields)  # type: ignore[arg-type]  # any of its fields
+
+
+def reading(about: Payment, read: Dispute | None = None) -> Reading:
+    """What the provider shows of a dispute of ``about``'s first operation."""
+    return Reading(read or dispute(), about.id, (about.first.id,))
+
+
+def lay(payment: Payment, *read: Dispute) -> Payment:
+    """The payment with these read one after another, as it is stored in the end."""
+    for number, one in enumerate(read):
+        at = NOW + timedelta(hours=number)
+        payment = stored(laid_over(payment, reading(payment, one), now=at))
+    return payment
+
+
+def told(payment: Payment, read: Dispute) -> list[str]:
+    """The types of what is told where ``read`` is what the provider shows now."""
+    return [
+        one.type for one in laid_over(payment, reading(payment, read), now=LATER).news
+    ]
+
+
+WON: Final = dispute(state=DisputeState.WON, withdrawn=0, respond_by=None)
+LOST: Final = dispute(state=DisputeState.LOST, respond_by=None, outcome="lost")
+
+states: Final = st.sampled_from(DisputeState)
+disputes: Final = st.builds(
+    dispute,
+    st.sampled_from(["dp_1", "dp_2"]),
+    state=states,
+    money=st.builds(Money, st.integers(1, PRICE.minor), st.just(PRICE.currency)),
+    withdrawn=st.sampled_from([0, 500, PRICE.minor]),
+    inquiry=st.booleans(),
+    reason=st.sampled_from(["fraudulent", "general", REVERSED]),
+    outcome=st.none() | st.just("lost"),
+)
+
+
+def test_each_state_is_open_or_ended_and_each_way_is_told() -> None:
+    assert OPEN | ENDED == set(DisputeState)
+    assert not OPEN & ENDED
+    for now in DisputeState:
+        for was in DisputeState:
+            assert ((was, now) in MOVES) is (was is not now)
+        assert ((None, now) in MOVES) is (now in ENDED)
+
+
+@given(st.lists(disputes, max_size=8))
+def test_a_dispute_moves_no_operation_no_total_and_no_status(
+    read: list[Dispute],
+) -> None:
+    paid = captured()
+    after = lay(paid, *read)
+    assert after.operations == paid.operations
+    assert (after.captured, after.refunded) == (paid.captured, paid.refunded)
+    assert (after.status, after.settled) == (Status.CAPTURED, True)
+    assert after.due_at == paid.due_at
+    assert after.guarding == paid.guarding
+
+
+@given(st.lists(disputes, min_size=1, max_size=8))
+def test_what_was_read_again_is_no_news(read: list[Dispute]) -> None:
+    after = lay(captured(), *read)
+    for one in after.disputes:
+        assert laid_over(after, reading(after, one), now=LATER) is after
+
+
+@given(st.lists(disputes, max_size=8))
+def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
+    read: list[Dispute],
+) -> None:
+    payment, events = captured(), []
+    for one in read:
+        one = replace(one, reason="general")
+        step = laid_over(payment, reading(payment, one), now=LATER)
+        assert [each.seq for each in step.news] == [
+            payment.told + place for place in range(1, len(step.news) + 1)
+        ]
+        events += step.news
+        payment = stored(step)
+    for one in payment.disputes:
+        its = [each for each in events if each.data["dispute"] == one.id]
+        counted = Counter[str]()
+        for each in its:
+            counted[each.type] += int(each.data["amount"])
+        assert counted[WITHDRAWN] - counted[REINSTATED] == one.withdrawn
+        assert [each.type for each in its].count(OPENED) == 1
+        assert its[0].type == OPENED
+        assert its[-1].data["state"] == one.state
+
+
+def test_a_life_from_opened_to_won() -> None:
+    paid = captured()
+    assert told(paid, dispute()) == [OPENED, WITHDRAWN]
+    opened = lay(paid, dispute())
+    review = dispute(state=DisputeState.UNDER_REVIEW, respond_by=None)
+    assert told(opened, review) == [UPDATED]
+    assert told(lay(opened, review), WON) == [REINSTATED, "dispute.won"]
+    won = lay(opened, review, WON)
+    assert won.disputed == 0
+    assert (opened.disputed, won.disputes[0].updated_at) == (
+        PRICE.minor,
+        NOW + timedelta(hours=1),
+    )
+
+
+def test_what_is_heard_of_only_at_its_end_is_told_in_full() -> None:
+    paid = captured()
+    assert told(paid, LOST) == [OPENED, WITHDRAWN, "dispute.lost"]
+    assert told(paid, WON) == [OPENED, "dispute.won"]
+
+
+def test_an_appeal_opens_it_again_and_may_end_it_otherwise() -> None:
+    lost = lay(captured(), LOST)
+    assert told(lost, dispute()) == [REOPENED]
+    assert told(lost, WON) == [REINSTATED, "dispute.won"]
+    closed = replace(WON, state=DisputeState.CLOSED)
+    assert told(lay(captured(), WON), closed) == ["dispute.closed"]
+
+
+def test_a_later_day_to_answer_by_and_an_inquiry_that_escalates_are_updates() -> None:
+    asked = dispute(inquiry=True, withdrawn=0)
+    inquired = lay(captured(), asked)
+    assert inquired.disputes[0].inquiry
+    assert told(inquired, replace(asked, respond_by=LATER)) == [UPDATED]
+    assert told(inquired, dispute()) == [WITHDRAWN, UPDATED]
+    assert told(lay(captured(), dispute(withdrawn=0)), dispute()) == [WITHDRAWN]
+
+
+def test_an_event_says_what_a_merchant_must_know() -> None:
+    paid = captured()
+    [opened, _] = laid_over(paid, reading(paid), now=NOW).news
+    assert dict(opened.data) == {
+        "dispute": "dp_1",
+        "operation": paid.first.id,
+        "state": "needs_response",
+        "amount": PRICE.minor,
+        "currency": "USD",
+        "reason": "fraudulent",
+        "respond_by": (NOW + timedelta(days=10)).isoformat(),
+    }
+    [*_, lost] = laid_over(paid, reading(paid, LOST), now=NOW).news
+    assert lost.data["outcome"] == "lost"
+
+
+def test_its_operation_is_found_by_the_providers_id_before_ours() -> None:
+    held = authorized()
+    asked = requests.capture(
+        held, amount=None, final=None, id="op_2", origin=origin(), now=NOW
+    )
+    first, capture = asked.operations
+    both = replace(
+        asked, operations=(replace(first, refs={"charge": CHARGE}), capture), news=()
+    )
+    by_name = Reading(dispute(), both.id, ("op_2",))
+    assert laid_over(both, by_name, now=NOW).disputes[0].operation == "op_2"
+    known = replace(capture, refs={"charge": CHARGE})
+    both = replace(both, operations=(first, known))
+    by_id = Reading(dispute(), both.id, (first.id,))
+    assert laid_over(both, by_id, now=NOW).disputes[0].operation == "op_2"
+
+
+def test_of_an_operation_that_nobody_names_it_says_none() -> None:
+    paid = captured()
+    after = laid_over(paid, Reading(dispute(), paid.id), now=NOW)
+    assert after.disputes[0].operation is None
+    assert "operation" not in after.news[0].data
+    found = laid_over(stored(after), reading(paid), now=LATER)
+    assert found.disputes[0].operation == paid.first.id
+
+
+def test_a_reversal_of_its_own_is_kept_and_lost() -> None:
+    reversal = replace(LOST, id="re_1", reason=REVERSED, outcome=None)
+    assert told(captured(), reversal) == [OPENED, WITHDRAWN, "dispute.lost"]
+    assert lay(captured(), reversal).disputed == PRICE.minor
+
+
+@pytest.mark.parametrize("known", [dispute(), LOST])
+def test_a_reversal_by_a_dispute_that_we_know_is_no_news(known: Dispute) -> None:
+    reversal = replace(LOST, id="re_1", reason=REVERSED)
+    assert told(lay(captured(), known), reversal) == []
+    assert told(lay(captured(), replace(known, ref="ch_2")), reversal) != []
+    assert told(lay(captured(), WON), reversal) != []
+
+
+def test_a_dispute_takes_the_place_of_the_reversal_that_it_caused() -> None:
+    reversal = replace(LOST, id="re_1", reason=REVERSED)
+    reversed_ = lay(captured(), reversal)
+    assert told(reversed_, LOST) == [OPENED, "dispute.lost"]
+    [only] = lay(reversed_, LOST).disputes
+    assert only.id == "dp_1"
+    assert len(lay(reversed_, WON).disputes) == 2
+
+
+def test_no_more_are_kept_than_a_payment_has_room_for() -> None:
+    full = lay(captured(), *(dispute(f"dp_{number}") for number in range(MAX_DISPUTES)))
+    assert len(full.disputes) == MAX_DISPUTES
+    assert laid_over(full, reading(full, dispute("dp_more")), now=LATER) is full
+    assert told(full, replace(WON, id="dp_3")) == [REINSTATED, "dispute.won"]
+
+
+def test_what_is_disputed_in_another_currency_is_in_no_sum() -> None:
+    foreign = dispute(money=Money(900, "EUR"))
+    assert lay(captured(), foreign, dispute("dp_2")).disputed == PRICE.minor
+
+
+def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
+    part = replace(LOST, withdrawn=1500)
+    lost = lay(captured(), part)
+    assert lost.refundable(lost.first) == PRICE.minor - 1500
+    asked = {"target": None, "id": "op_9", "origin": origin(), "now": NOW}
+    with pytest.raises(Conflict, match="4.99 USD can be refunded"):
+        requests.refund(lost, amount=500, **asked)  # type: ignore[arg-type]
+    refund = requests.refund(lost, amount=499, **asked)  # type: ignore[arg-type]
+    assert refund.operations[-1].kind is Kind.REFUND
+    with pytest.raises(Conflict) as caught:
+        requests.refund(lay(lost, LOST), amount=None, **asked)  # type: ignore[arg-type]
+    assert caught.value.why == "nothing_to_refund"
+
+
+def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
+    disputed = lay(captured(), dispute())
+    assert disputed.refundable(disputed.first) == PRICE.minor
