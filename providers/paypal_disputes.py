@@ -123,8 +123,8 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
     if state is DisputeState.LOST:
         refunded = outcome.get("amount_refunded")
         withdrawn = (_money(refunded) if refunded else money).minor
-    due = found.get("seller_response_due_date")
-    asked = state is DisputeState.NEEDS_RESPONSE and due is not None
+    asked = state is DisputeState.NEEDS_RESPONSE
+    due = found.get("seller_response_due_date") if asked else None
     ended = status == "RESOLVED"
     return Dispute(
         id=found["dispute_id"],
@@ -135,7 +135,7 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
         opened_at=_time(found["create_time"]),
         inquiry=found.get("dispute_life_cycle_stage") == "INQUIRY",
         withdrawn=withdrawn,
-        respond_by=_time(due) if asked else None,
+        respond_by=None if due is None else _time(due),
         outcome=code.lower() if ended else None,
     )
 

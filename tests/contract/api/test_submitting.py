@@ -52,6 +52,8 @@ def test_a_new_payment_is_shown_as_documented(merchant: Client) -> None:
         "amount_captured": 0,
         "amount_refunded": 0,
         "amount_capturable": 0,
+        "amount_disputed": 0,
+        "disputes": [],
         "authorization": None,
         "provider": "stripe",
         "provider_refs": {},

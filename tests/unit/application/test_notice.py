@@ -87,6 +87,10 @@ def _webhook(about: Payment, event: str, *, at: datetime) -> Webhook:
 def _read(webhook: Webhook) -> Notice:
     if webhook.type == "nonsense":
         raise UnreadableWebhook
+    return _notice(webhook)
+
+
+def _notice(webhook: Webhook) -> Notice:
     payment_id, operation = webhook.body.split()
     return Notice(
         webhook.provider,
@@ -211,3 +215,31 @@ def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
     [handled] = handle([desk.told(unknown)], hearing)
     assert handled.fate is Fate.HANDLED
     assert desk.stored().version == unknown.version + 2
+
+
+def test_a_notice_of_no_operation_that_there_is_waits(desk: _Desk) -> None:
+    unknown = desk.unknown()
+
+    def of_a_refund(webhook: Webhook) -> Notice:
+        return replace(_notice(webhook), kinds=frozenset({Kind.REFUND}))
+
+    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: of_a_refund})
+    [waits] = handle([desk.told(unknown)], hearing)
+    assert (waits.fate, desk.stored()) == (Fate.WAITING, unknown)
+
+
+def test_a_payment_that_is_written_each_time_it_was_read_waits(desk: _Desk) -> None:
+    unknown = desk.unknown()
+
+    class Busy(MemoryView):
+        """Somebody writes to whatever it has shown."""
+
+        def known(self, ids: Sequence[str]) -> list[Payment]:
+            found = super().known(ids)
+            for one in found:
+                desk.store.amend(one)
+            return found
+
+    hearing = replace(desk.hearing, view=Busy(desk.store))
+    [waits] = handle([desk.told(unknown)], hearing)
+    assert (waits.fate, desk.stored().first) == (Fate.WAITING, unknown.first)

@@ -31,7 +31,7 @@ from domain.disputing import laid_over
 from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import Kind
-from domain.payment import Payment
+from domain.payment import Event, Payment
 from domain.states import Status
 from tests.suites.samples import NOW, PRICE, authorized, captured, origin, stored
 
@@ -123,7 +123,7 @@ def test_what_was_read_again_is_no_news(read: list[Dispute]) -> None:
 def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
     read: list[Dispute],
 ) -> None:
-    payment, events = captured(), []
+    payment, events = captured(), list[Event]()
     for one in read:
         one = replace(one, reason="general")
         step = laid_over(payment, reading(payment, one), now=LATER)

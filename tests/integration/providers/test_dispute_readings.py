@@ -1,0 +1,251 @@
+"""What providers show of a dispute, by every status: also those no simulator has."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from domain.dispute import Dispute, DisputeState, Hint
+from domain.errors import Misconfigured, OutcomeUnknown, ProviderError
+from domain.submission import Mode, ProviderName
+from providers.paypal_disputes import PayPalDisputes
+from providers.stripe_disputes import StripeDisputes
+from tests.contract.simulators.simulator_process import (
+    PayPalCaller,
+    Simulator,
+    captures_of,
+    simulators,
+)
+
+NEEDS, REVIEW = DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW
+WON, LOST, CLOSED = DisputeState.WON, DisputeState.LOST, DisputeState.CLOSED
+PATH = "/v1/customer/disputes"
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[Simulator, Simulator]]:
+    """Both simulators, for this module alone: it arms answers."""
+    with simulators() as pair:
+        yield pair
+
+
+class _Stripe:
+    """A disputed charge, as Stripe shows its dispute."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator, key = simulator, f"sk_test_{uuid.uuid4().hex}"
+        self.disputes = StripeDisputes(
+            api_base=simulator.url,
+            secret_key=key,
+            connections=1,
+            observe=lambda *_: None,
+        )
+        form = {"amount": "1999", "currency": "usd", "confirm": "true"}
+        form |= {"payment_method": "pm_card_createDispute", "off_session": "true"}
+        form |= {"metadata[payment]": "pay_1", "metadata[operation]": "op_1"}
+        paid = simulator.stripe("POST", "/v1/payment_intents", form, merchant=key)
+        self.intent = paid.json()
+        path = f"/v1/disputes?payment_intent={self.intent['id']}"
+        listed = simulator.stripe("GET", path, merchant=key).json()
+        [self.shown] = listed["data"]
+
+    def read(self, **changes: Any) -> Dispute:
+        """What is read where Stripe shows it with these changes."""
+        body = {**self.shown, "payment_intent": self.intent, **changes}
+        self.simulator.arm(
+            do="answer", status=200, body=body, match={"path": "/v1/disputes"}
+        )
+        try:
+            reading = self.disputes.read(Hint(ProviderName.STRIPE, self.shown["id"]))
+        finally:
+            self.simulator.heal()
+        assert reading.payment == (body["payment_intent"] and "pay_1")
+        return reading.dispute
+
+
+class _PayPal:
+    """A disputed capture, as PayPal shows its dispute."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator, self.caller = simulator, PayPalCaller(simulator)
+        self.disputes = PayPalDisputes(
+            api_base=simulator.url,
+            client_id=self.caller.client,
+            client_secret="secret",
+            mode=Mode.TEST,
+            connections=1,
+            observe=lambda *_: None,
+        )
+        invoice = f"op_{uuid.uuid4().hex}"
+        order = self.caller.order(custom_id="pay_1", invoice_id=invoice).json()
+        [self.capture] = captures_of(order)
+        opened = simulator.post("/_disputes", {"capture": self.capture["id"]})
+        self.shown = opened.json()
+        self.hint = Hint(ProviderName.PAYPAL, self.shown["dispute_id"])
+
+    def read(self, **changes: Any) -> Dispute:
+        """What is read where PayPal shows it with these changes."""
+        body = {**self.shown, **changes}
+        path = f"{PATH}/{self.hint.ref}"
+        self.simulator.arm(do="answer", status=200, body=body, match={"path": path})
+        try:
+            reading = self.disputes.read(self.hint)
+        finally:
+            self.simulator.heal()
+        assert reading.payment == "pay_1"
+        assert reading.operations == (self.capture["invoice_id"],)
+        return reading.dispute
+
+
+@pytest.fixture
+def stripe(both: tuple[Simulator, Simulator]) -> _Stripe:
+    return _Stripe(both[0])
+
+
+@pytest.fixture
+def paypal(both: tuple[Simulator, Simulator]) -> _PayPal:
+    return _PayPal(both[1])
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "inquiry", "ends"),
+    [
+        ("warning_needs_response", NEEDS, True, False),
+        ("warning_under_review", REVIEW, True, False),
+        ("warning_closed", CLOSED, True, True),
+        ("needs_response", NEEDS, False, False),
+        ("under_review", REVIEW, False, False),
+        ("won", WON, False, True),
+        ("lost", LOST, False, True),
+        ("prevented", CLOSED, False, True),
+    ],
+)
+def test_every_status_of_stripes(
+    stripe: _Stripe, status: str, state: DisputeState, inquiry: bool, ends: bool
+) -> None:
+    read = stripe.read(status=status)
+    assert (read.state, read.inquiry) == (state, inquiry)
+    assert read.outcome == (status if ends else None)
+    assert (read.respond_by is not None) is (state is NEEDS)
+    assert (read.ref, read.money.minor) == (stripe.shown["charge"], 1999)
+
+
+def test_stripe_has_taken_what_its_lines_say(stripe: _Stripe) -> None:
+    [line] = stripe.shown["balance_transactions"]
+    back = {**line, "id": "txn_back", "amount": 1999, "fee": 0, "net": 1999}
+    assert stripe.read().withdrawn == 1999
+    assert stripe.read(balance_transactions=[line, back]).withdrawn == 0
+    assert stripe.read(balance_transactions=[]).withdrawn == 0
+
+
+def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -> None:
+    hint = Hint(ProviderName.STRIPE, stripe.shown["id"])
+    reading = stripe.disputes.read(hint)
+    assert (reading.payment, reading.operations) == ("pay_1", ("op_1",))
+    assert stripe.read(payment_intent=None).operation is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "outcome"),
+    [
+        ({"status": "OPEN"}, NEEDS, None),
+        ({"status": "WAITING_FOR_SELLER_RESPONSE"}, NEEDS, None),
+        ({"status": "WAITING_FOR_BUYER_RESPONSE"}, REVIEW, None),
+        ({"status": "UNDER_REVIEW"}, REVIEW, None),
+        ({"status": "RESOLVED"}, CLOSED, "none"),
+        *(
+            ({"status": "RESOLVED", "dispute_outcome": {"outcome_code": code}}, *end)
+            for code, end in {
+                "RESOLVED_SELLER_FAVOUR": (WON, "resolved_seller_favour"),
+                "RESOLVED_BUYER_FAVOUR": (LOST, "resolved_buyer_favour"),
+                "RESOLVED_WITH_PAYOUT": (WON, "resolved_with_payout"),
+                "ACCEPTED": (LOST, "accepted"),
+                "DENIED": (WON, "denied"),
+                "CANCELED_BY_BUYER": (CLOSED, "canceled_by_buyer"),
+                "NONE": (CLOSED, "none"),
+            }.items()
+        ),
+    ],
+)
+def test_every_status_of_paypals(
+    paypal: _PayPal, changes: dict[str, Any], state: DisputeState, outcome: str | None
+) -> None:
+    read = paypal.read(**changes)
+    assert (read.state, read.outcome) == (state, outcome)
+    assert read.withdrawn == (1999 if state is LOST else 0)
+    assert (read.respond_by is not None) is (state is NEEDS)
+    assert (read.ref, read.reason) == (paypal.capture["id"], "unauthorised")
+
+
+def test_paypal_may_take_less_than_what_was_disputed(paypal: _PayPal) -> None:
+    part = {"currency_code": "USD", "value": "5.00"}
+    outcome = {"outcome_code": "RESOLVED_BUYER_FAVOUR", "amount_refunded": part}
+    read = paypal.read(status="RESOLVED", dispute_outcome=outcome)
+    assert (read.money.minor, read.withdrawn) == (1999, 500)
+
+
+def test_what_paypals_dispute_does_not_name_its_capture_does(paypal: _PayPal) -> None:
+    [transaction] = paypal.shown["disputed_transactions"]
+    bare = {name: transaction[name] for name in ("seller_transaction_id", "buyer")}
+    assert paypal.read(disputed_transactions=[bare]).ref == paypal.capture["id"]
+
+
+def test_a_status_of_stripes_that_we_do_not_know_is_none(stripe: _Stripe) -> None:
+    with pytest.raises(OutcomeUnknown) as caught:
+        stripe.read(status="charge_refunded")
+    assert caught.value.detail == "unrecognised_status"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "OTHER"},
+        {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "SPLIT"}},
+    ],
+)
+def test_a_status_of_paypals_that_we_do_not_know_is_none(
+    paypal: _PayPal, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(OutcomeUnknown) as caught:
+        paypal.read(**changes)
+    assert caught.value.detail == "unrecognised_status"
+
+
+@pytest.mark.parametrize("changes", [{"amount": "much"}, {"evidence_details": None}])
+def test_what_is_not_shaped_like_a_dispute_is_not_read(
+    stripe: _Stripe, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(OutcomeUnknown) as caught:
+        stripe.read(**changes)
+    assert caught.value.detail == "malformed_answer"
+
+
+def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
+    stripe: _Stripe, paypal: _PayPal
+) -> None:
+    with pytest.raises(ProviderError):
+        stripe.disputes.read(Hint(ProviderName.STRIPE, "dp_none"))
+    with pytest.raises(ProviderError):
+        paypal.disputes.read(Hint(ProviderName.PAYPAL, "PP-R/../none"))
+    path = "/v2/payments/refunds"
+    for body in (
+        {"id": "re_1", "status": "FAILED", "links": []},
+        {"id": "re_1", "status": "COMPLETED"},
+    ):
+        paypal.simulator.arm(do="answer", status=200, body=body, match={"path": path})
+        with pytest.raises(OutcomeUnknown) as caught:
+            paypal.disputes.read(Hint(ProviderName.PAYPAL, "re_1", reversal=True))
+        assert caught.value.detail == "unrecognised_status"
+
+
+def test_an_app_that_has_no_right_to_disputes_hears_so(paypal: _PayPal) -> None:
+    refused = {"name": "NOT_AUTHORIZED", "details": [{"issue": "PERMISSION_DENIED"}]}
+    paypal.simulator.arm(do="answer", status=403, body=refused, match={"path": PATH})
+    try:
+        with pytest.raises(Misconfigured):
+            paypal.disputes.read(paypal.hint)
+    finally:
+        paypal.simulator.heal()
