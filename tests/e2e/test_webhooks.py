@@ -73,6 +73,37 @@ def test_what_a_payer_approves_is_carried_out_at_once(shop: Shop) -> None:
     assert len(shop.movements("paypal", payment_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("provider", "token", "ref", "name"),
+    [
+        ("stripe", "pm_card_visa", "charge", "id"),
+        ("paypal", "vault_ada", "capture", "dispute_id"),
+    ],
+)
+def test_a_dispute_is_shown_to_its_shop_from_its_opening_to_its_end(
+    shop: Shop, provider: str, token: str, ref: str, name: str
+) -> None:
+    payment_id = shop.accepted(provider=provider, token=token)
+    paid = shop.get(payment_id, wait=20)
+    disputes = f"{shop.stack.urls[provider]}/_disputes"
+    asked = {ref: paid["provider_refs"][ref]}
+    opened = requests.post(disputes, json=asked, timeout=10).json()
+
+    def is_there(state: str) -> bool:
+        shown = shop.get(payment_id)["disputes"]
+        return [(one["id"], one["state"]) for one in shown] == [(opened[name], state)]
+
+    assert wait_until(lambda: is_there("needs_response"), seconds=AT_ONCE)
+    lost = {"status": "lost"}
+    requests.post(f"{disputes}/{opened[name]}", json=lost, timeout=10)
+    assert wait_until(lambda: is_there("lost"), seconds=AT_ONCE)
+    shown = shop.stack.payments("show", payment_id)
+    assert f"id {opened[name]}" in shown.stdout and "dispute.lost" in shown.stdout
+    after = shop.get(payment_id)
+    assert (after["status"], after["amount_captured"]) == ("captured", 1999)
+    assert (after["amount_refunded"], after["amount_disputed"]) == (0, 1999)
+
+
 @pytest.mark.parametrize("arguments", [(), ("stripe:evt_1", "--since", "1h")])
 def test_a_replay_says_what_it_needs(shop: Shop, arguments: tuple[str, ...]) -> None:
     refused = shop.stack.payments("webhooks", "replay", *arguments)

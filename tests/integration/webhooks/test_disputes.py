@@ -94,8 +94,7 @@ def test_its_events_in_every_order_twice(
         work.database.payments.replace_one({"_id": payment_id}, before)
         work.database.webhooks.delete_many({})
         for one in order:
-            bench.hear(one)
-            bench.hear(one)
+            bench.hear(one, one)
         ids = [one.id for one in order]
         bench.inbox.replay(ids, now=work.now())
         assert {one.fate for one in bench.handle(ids)} == {Fate.HANDLED}
