@@ -23,7 +23,10 @@ ROOT: Final = Path(__file__).parents[2]
 _COPIED: Final = ("application", "domain", "tests/simulation", "tests/suites")
 _FILES: Final = [
     f"tests/{name}.py"
-    for name in ("__init__", "fakes", "memory_inbox", "memory_store", "operator_fakes")
+    for name in (
+        *("__init__", "fakes", "operator_fakes"),
+        *("memory_disputes", "memory_inbox", "memory_store"),
+    )
 ]
 
 #: Random histories that a mutant may live through before it counts as not caught. Most
