@@ -11,6 +11,7 @@ from typing import Final
 from application.inbox import Inbox
 from application.ports import JobQueue, OperatorView, PaymentStore
 from domain import retry
+from domain.account import Account
 from domain.errors import UnreadableWebhook
 from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
 from domain.payment import BELL_GRACE, Payment
@@ -105,7 +106,7 @@ def _handled(
     ``payments`` are as they were read, and then as they were written.
     """
     payment = payments.get(notice.payment or "")
-    if payment is None or payment.submission.provider is not notice.provider:
+    if payment is None or payment.account != Account.own(notice.provider):
         return None
     operation = about(payment, notice)
     if operation is None:

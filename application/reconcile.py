@@ -171,7 +171,7 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
 
 def _known(run: _Run, named: set[str]) -> list[Payment]:
     found = run.auditor.view.known(sorted(named)) if named else []
-    return [one for one in found if one.submission.provider is run.provider]
+    return [one for one in found if one.account == Account.own(run.provider)]
 
 
 def _compare_listed(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
@@ -195,7 +195,8 @@ def _compare_ours(run: _Run, begin: datetime, end: datetime) -> None:
 
 def _moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
     """Ours of a slice; of a busy one its halves, so that few are held at once."""
-    found = run.auditor.view.moved(run.provider, begin, end, limit=_MOST)
+    account = Account.own(run.provider)
+    found = run.auditor.view.moved(account, begin, end, limit=_MOST)
     if len(found) < _MOST or end - begin <= _SHORTEST:
         yield from found
         return

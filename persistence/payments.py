@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from bson import ObjectId
@@ -24,11 +24,16 @@ from domain.payment import BELL_GRACE, LEASE, Payment
 from domain.submission import Mode, ProviderName
 from domain.turns import in_turns
 from persistence.codec import Document, decode, encode, news, progress
+from persistence import mongo
 from persistence.mongo import answering, duplicates
 from persistence.reads import MongoReads, of
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
+
+#: Accounts whose work is found at once. Those whose work waits longest come first, so
+#: the others' turn comes with the next look, a second later.
+LINES: Final = 32
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -166,17 +171,43 @@ class MongoPayments(MongoReads):
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
         lines = []
-        for provider in ProviderName:
-            longest = self._due_ids(provider, ASCENDING, limit)
+        for owed in self._owed_accounts():
+            longest = self._due_ids(owed, ASCENDING, limit)
             lines.append(longest)
             if len(longest) == limit:
-                lines.append(self._due_ids(provider, DESCENDING, limit))
+                lines.append(self._due_ids(owed, DESCENDING, limit))
         return in_turns(lines, limit)
 
-    def _due_ids(self, provider: ProviderName, order: int, limit: int) -> list[str]:
+    def _owed_accounts(self) -> list[Document]:
+        """The accounts that work is owed on, as filters: those that wait longest.
+
+        One step of the index an account, however long its line is.
+        """
+        found = list[tuple[datetime, Document]]()
+        with answering():
+            for provider in ProviderName:
+                its = {"provider": provider.value, "due_at": {"$exists": True}}
+                rows = self._payments.aggregate(
+                    [
+                        {"$match": its},
+                        {"$sort": dict(mongo.LINES)},
+                        {"$group": {"_id": "$account", "at": {"$first": "$due_at"}}},
+                        {"$sort": {"at": 1}},
+                        {"$limit": LINES},
+                    ],
+                    hint="lines",
+                )
+                found += [
+                    (row["at"], {"provider": provider.value, "account": row["_id"]})
+                    for row in rows
+                ]
+        longest = sorted(found, key=lambda one: one[0])
+        return [owed for _, owed in longest[:LINES]]
+
+    def _due_ids(self, owed: Document, order: int, limit: int) -> list[str]:
         due = {
+            **owed,
             "mode": self._mode,
-            "provider": provider.value,
             "due_at": {"$exists": True, "$type": "date"},
             "$expr": {"$lte": ["$due_at", "$$NOW"]},
         }
@@ -198,16 +229,16 @@ class MongoPayments(MongoReads):
     def _earlier(self, payment: Payment) -> Payment | PaymentsError:
         """What stands in the way: an earlier request of this key, our own retry of it,
         or another payment that guards the reference."""
-        wanted = of(Scope(payment.merchant, payment.mode))
+        scope = Scope(payment.merchant, payment.mode)
         try:
-            found = self._read({**wanted, "keys": payment.first.origin.idempotency_key})
-            if found:
-                return found[0]
+            found = self.made_by(scope, payment.first.origin.idempotency_key)
+            if found is not None:
+                return found
             reference = payment.submission.reference
             if payment.guarding:
                 with answering():
                     other = self._payments.find_one(
-                        {**wanted, "guards": reference}, {"_id": 1}
+                        {**of(scope), "guards": reference}, {"_id": 1}
                     )
                 if other is not None:
                     return ReferenceInProgress(other["_id"])

@@ -66,11 +66,15 @@ class MongoOperatorView:
         return [decode(document, self._vault) for document in newest]
 
     def moved(
-        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+        self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         between = {"$elemMatch": {"$gte": since, "$lt": until}}
-        return self._readable({"moved_at": between, "provider": provider.value}, limit)
+        which = {
+            "provider": account.provider.value,
+            "account": None if account.is_own else account.id,
+        }
+        return self._readable({"moved_at": between, **which}, limit)
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""

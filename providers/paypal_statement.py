@@ -63,17 +63,14 @@ class PayPalStatement:
         client_id: str,
         client_secret: str,
         mode: Mode,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
     ) -> None:
         self._api = PayPalApi(
             endpoint=api_base,
             client_id=client_id,
             client_secret=client_secret,
             mode=mode,
-            connections=1,
-            observe=observe,
-            timeout=timeout,
+            session=session,
         )
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:

@@ -48,15 +48,14 @@ class StripeStatement:
         *,
         api_base: str,
         secret_key: str,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
+        connected: str | None = None,
     ) -> None:
         self._client = client_of(
             api_base=api_base,
             secret_key=secret_key,
-            connections=1,
-            observe=observe,
-            timeout=timeout,
+            session=session,
+            connected=connected,
         )
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:

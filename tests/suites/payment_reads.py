@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from application.ports import PaymentStore, Query
+from domain.operation import Origin
+from domain.requests import void
 from domain.states import Status
 from domain.submission import ProviderName
 from domain.settling import settle
@@ -46,6 +48,16 @@ class PaymentReadsSuite:
     ) -> None:
         _six_payments(store, setup.now())
         assert ids_of(store.page(SHOP, query)) == [payment(one).id for one in numbers]
+
+    def test_a_payment_is_found_by_the_key_of_any_of_its_requests(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        [new] = store.insert_many([payment(key="mine")])
+        asked = void(new, id="op_void", origin=Origin("later", "f"), now=setup.now())
+        stored = store.amend(asked)
+        assert store.made_by(SHOP, "mine") == store.made_by(SHOP, "later") == stored
+        assert store.made_by(SHOP, "another") is None
+        assert store.made_by(replace(SHOP, merchant="rival"), "mine") is None
 
     def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
         self, store: PaymentStore, setup: Setup

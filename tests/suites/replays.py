@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from application.ports import OperatorView, PaymentStore, Replays, Scope
+from domain.account import Account
 from domain.answer import Answer
 from domain.errors import NeedsReview, ProviderError
 from domain.money import Money
@@ -92,7 +93,8 @@ class OperatorSuite:
 
         def moved(provider: ProviderName, hours: int, limit: int = 9) -> set[str]:
             since = NOW + hours * HOUR
-            found = office.view.moved(provider, since, since + HOUR, limit=limit)
+            account = Account.own(provider)
+            found = office.view.moved(account, since, since + HOUR, limit=limit)
             return {one.id for one in found}
 
         assert moved(ProviderName.STRIPE, 0) == {two, five}

@@ -41,7 +41,9 @@ def test_gates_that_never_moved_are_closed(operator: Client) -> None:
     for one in answer["data"]:
         assert one == {
             "object": "gate",
+            "account": one["provider"],
             "provider": one["provider"],
+            "merchant": None,
             "state": "closed",
             "why": None,
             "reason": None,

@@ -11,6 +11,7 @@ from pymongo import monitoring
 from pymongo.database import Database
 
 from application.ports import Query, Scope
+from domain.account import Account
 from domain.states import Status
 from domain.submission import Mode, ProviderName
 from persistence import mongo, watch
@@ -144,7 +145,7 @@ def test_what_moved_in_a_minute_reads_that_and_nothing_else(
 
     def moved(minutes: int) -> int:
         since = now + minutes * minute
-        stripe = ProviderName.STRIPE
+        stripe = Account.own(ProviderName.STRIPE)
         return len(view.moved(stripe, since, since + minute, limit=MANY))
 
     assert moved(-1) == (MANY - 20) / 2
