@@ -51,8 +51,9 @@ def accept_payment(
 ) -> Accepted:
     """Stores the payment once for its key, and rings the bell where work is owed now.
 
-    ``routes`` are the merchant's, and ``draw`` in [0, 1) decides between them. Raises InvalidPayment, IdempotencyMismatch, ReferenceInProgress and
-    StoreUnavailable; after any of them nothing of this request is promised.
+    ``routes`` are the merchant's, and ``draw`` in [0, 1) decides between them. Raises
+    InvalidPayment, IdempotencyMismatch, ReferenceInProgress and StoreUnavailable;
+    after any of them nothing of this request is promised.
     """
     now = clock()
     submission.check(now=now)

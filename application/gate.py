@@ -67,9 +67,7 @@ class SharedGates:
         self._windows: dict[str, Window] = {}
         self._of_thread = threading.local()
 
-    def admit(
-        self, account: str, wanted: int, *, urgent: bool = True
-    ) -> Admission:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
         """See Gates."""
         self._probes.pop(account, None)  # of an earlier group, and never heard of
         gate = self._gate(account)
@@ -83,9 +81,7 @@ class SharedGates:
             self._watch.put_off(account, wanted - admission.granted)
         return admission
 
-    def tell(
-        self, account: str, outcomes: Sequence[Answer | ProviderError]
-    ) -> None:
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """See Gates."""
         self._slow_down(account, outcomes)
         signs = Counter(map(sign_of, outcomes))
@@ -233,9 +229,7 @@ class SharedGates:
     @property
     def _probes(self) -> dict[str, Gate]:
         """The probes that this thread is sending."""
-        probes: dict[str, Gate] = self._of_thread.__dict__.setdefault(
-            "probes", {}
-        )
+        probes: dict[str, Gate] = self._of_thread.__dict__.setdefault("probes", {})
         return probes
 
 

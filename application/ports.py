@@ -166,23 +166,19 @@ class Admission:
 
 
 class Gates(Protocol):
-    """Stands before each account: at most so many calls, or none. Names are account ids.
+    """Stands before each account, by its id: at most so many calls, or none.
 
     Whoever is admitted makes the calls and tells of them in the same thread, before it
     asks again. Neither method raises, whatever it depends on is doing.
     """
 
-    def admit(
-        self, account: str, wanted: int, *, urgent: bool = True
-    ) -> Admission:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
         """Takes leave for ``wanted`` calls; may wait half a second for it.
 
         What is not ``urgent`` leaves room for what is.
         """
 
-    def tell(
-        self, account: str, outcomes: Sequence[Answer | ProviderError]
-    ) -> None:
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """Says what came of calls."""
 
 
@@ -268,8 +264,8 @@ class OperatorView(Protocol):
     def moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
-        """At most ``limit`` of an account's of which we heard from ``since`` until before
-        ``until`` (UTC) that money had moved, in any order.
+        """At most ``limit`` of an account's of which we heard from ``since`` until
+        before ``until`` (UTC) that money had moved, in any order.
         """
 
     def known(self, ids: Sequence[str]) -> list[Payment]:

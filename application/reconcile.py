@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from application.auditor import Auditor, called
+from domain.account import Account
 from domain.errors import (
     Conflict,
     ListTooLong,

@@ -19,7 +19,7 @@ from domain.errors import InvalidPayment, Misconfigured, NotSent, ProviderError
 from domain.operation import Operation
 from domain.payment import Payment
 from domain.states import UNSENT, State, Trigger
-from domain.submission import ProviderName, Submission
+from domain.submission import Submission
 
 #: The event of a payment that went on to another account.
 ROUTED: Final = "payment.routed"
@@ -183,9 +183,7 @@ def _is_untaken(payment: Payment, operation: Operation) -> bool:
     )
 
 
-def _routed(
-    payment: Payment, operation: Operation, why: str, now: datetime
-) -> Payment:
+def _routed(payment: Payment, operation: Operation, why: str, now: datetime) -> Payment:
     to, *rest = payment.route
     fresh = replace(
         operation,

@@ -157,8 +157,7 @@ class Accounts:
                 secret=opened("secret"),
                 client_id=opened("client_id"),
                 webhook_secrets=tuple(
-                    self._vault.open(one)
-                    for one in document.get("webhook_secrets", ())
+                    self._vault.open(one) for one in document.get("webhook_secrets", ())
                 ),
                 webhook_id=opened("webhook_id"),
             ),
@@ -172,9 +171,7 @@ class Accounts:
         )
 
 
-def candidates(
-    database: Database[Document], scope: Scope
-) -> tuple[Candidate, ...]:
+def candidates(database: Database[Document], scope: Scope) -> tuple[Candidate, ...]:
     """What a merchant's payments may be carried out with; no secret is opened.
 
     Raises StoreUnavailable.

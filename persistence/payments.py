@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from bson import ObjectId
@@ -31,9 +31,9 @@ from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
 
-#: Accounts whose work is found at once. Those whose work waits longest come first, so
-#: the others' turn comes with the next look, a second later.
-LINES: Final = 32
+#: Merchants' accounts at one provider whose work is found at once; the others' turn
+#: comes with the next look, a second later.
+LINES: Final = 16
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -72,6 +72,7 @@ class MongoPayments(MongoReads):
         super().__init__(database, vault)
         self._mode = mode.value
         self._holder = holder
+        self._after: dict[ProviderName, str] = {}  # where the last look ended
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -171,49 +172,50 @@ class MongoPayments(MongoReads):
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
         lines = []
-        for owed in self._owed_accounts():
-            longest = self._due_ids(owed, ASCENDING, limit)
+        for line in self._lines():
+            longest = self._due_ids(line, ASCENDING, limit)
             lines.append(longest)
             if len(longest) == limit:
-                lines.append(self._due_ids(owed, DESCENDING, limit))
+                lines.append(self._due_ids(line, DESCENDING, limit))
         return in_turns(lines, limit)
 
-    def _owed_accounts(self) -> list[Document]:
-        """The accounts that work is owed on, as filters: those that wait longest.
+    def _lines(self) -> Iterator[Document]:
+        """The accounts that work is owed on, as filters: the deployment's own, and of
+        merchants' the next LINES of each provider, from where the last look ended.
 
         One step of the index an account, however long its line is.
         """
-        found = list[tuple[datetime, Document]]()
-        with answering():
-            for provider in ProviderName:
-                its = {"provider": provider.value, "due_at": {"$exists": True}}
-                rows = self._payments.aggregate(
-                    [
-                        {"$match": its},
-                        {"$sort": dict(mongo.LINES)},
-                        {"$group": {"_id": "$account", "at": {"$first": "$due_at"}}},
-                        {"$sort": {"at": 1}},
-                        {"$limit": LINES},
-                    ],
-                    hint="lines",
-                )
-                found += [
-                    (row["at"], {"provider": provider.value, "account": row["_id"]})
-                    for row in rows
-                ]
-        longest = sorted(found, key=lambda one: one[0])
-        return [owed for _, owed in longest[:LINES]]
+        for provider in ProviderName:
+            its: Document = {"provider": provider.value}
+            yield {**its, "account": None}
+            after = self._after.get(provider, "")
+            for _ in range(LINES):
+                due = {**its, "account": {"$gt": after}, **self._due}
+                with answering():
+                    found = self._payments.find_one(
+                        due, {"account": 1}, sort=mongo.LINES, hint="lines"
+                    )
+                if found is None:
+                    after = ""
+                    break
+                after = found["account"]
+                yield {**its, "account": after}
+            self._after[provider] = after
 
-    def _due_ids(self, owed: Document, order: int, limit: int) -> list[str]:
-        due = {
-            **owed,
+    def _due_ids(self, line: Document, order: int, limit: int) -> list[str]:
+        with answering():
+            found = self._payments.find(
+                {**line, **self._due}, {"_id": 1}, sort=[("due_at", order)]
+            )
+            return [document["_id"] for document in found.limit(limit)]
+
+    @property
+    def _due(self) -> Document:
+        return {
             "mode": self._mode,
             "due_at": {"$exists": True, "$type": "date"},
             "$expr": {"$lte": ["$due_at", "$$NOW"]},
         }
-        with answering():
-            found = self._payments.find(due, {"_id": 1}, sort=[("due_at", order)])
-            return [document["_id"] for document in found.limit(limit)]
 
     def _put_off(self, ids: Sequence[str], until: Document) -> None:
         """Work is still owed, but it shall not stand in the way of others'; what was

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 from pymongo.database import Database
 
+from domain.account import Account
 from domain.errors import PaymentsError
 from domain.intervening import Replay
 from domain.payment import Payment

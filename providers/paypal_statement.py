@@ -17,7 +17,7 @@ from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from domain.submission import Mode
-from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
+from providers.http import PooledSession, was_not_sent
 from providers.paypal_answers import payments_of
 from providers.paypal_api import PayPalApi, debug_id
 from providers.paypal_refusals import refusal_of

@@ -19,7 +19,7 @@ from domain.errors import (
 from domain.money import Money, from_stripe
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
-from providers.http import TIMEOUT, Observe, Timeout
+from providers.http import PooledSession
 from providers.stripe import client_of
 from providers.stripe_answers import metadata_of, refusal_of
 

@@ -156,18 +156,14 @@ class Ungated:
         self.told_of: set[str] = set()  #: accounts
         self.told: list[Answer | ProviderError] = []
 
-    def admit(
-        self, account: str, wanted: int, *, urgent: bool = True
-    ) -> Admission:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
         """See Gates."""
         granted = wanted if self.granted is None else min(wanted, self.granted)
         self.asked.append(account)
         is_open = account in self.open
         return Admission(0 if is_open else granted, self.again_in, is_open=is_open)
 
-    def tell(
-        self, account: str, outcomes: Sequence[Answer | ProviderError]
-    ) -> None:
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """See Gates."""
         self.told_of.add(account)
         self.told += outcomes

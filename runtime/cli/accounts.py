@@ -273,9 +273,8 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
         _tell(found.change(account, step), as_json)
     if not of_webhooks:
         click.echo(
-            "Where the account's gate is open because the old secret was refused, the"
-            f" next probe closes it within a minute, or `payments gates close {account}"
-            " --reason rolled` at once.",
+            "Workers use it in 5 seconds. Where the account's gate is open because the"
+            " old one was refused, the next probe closes it within a minute.",
             err=True,
         )
 

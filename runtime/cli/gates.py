@@ -76,7 +76,17 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         return
     from runtime.cli import told
 
-    columns = ["account", "provider", "merchant", "state", "why", "reason", "since", "next probe", "by"]
+    columns = [
+        "account",
+        "provider",
+        "merchant",
+        "state",
+        "why",
+        "reason",
+        "since",
+        "next probe",
+        "by",
+    ]
     rows = [
         [
             gate["account"],

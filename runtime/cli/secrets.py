@@ -80,8 +80,12 @@ def check(
     elif _STRIPE_KEY.fullmatch(secret):
         live = secret.startswith(LIVE_KEYS)
     else:
-        raise StackError("this is no secret key of Stripe's: those begin with sk_ or rk_")
+        raise StackError(
+            "this is no secret key of Stripe's: those begin with sk_ or rk_"
+        )
     if live and mode is Mode.TEST:
-        raise StackError("this is a live key, but the account is a test one: --mode live")
+        raise StackError(
+            "this is a live key, but the account is a test one: --mode live"
+        )
     if not live and mode is Mode.LIVE:
         raise StackError("the account is a live one, but this is no live key")

@@ -99,7 +99,9 @@ class Oracle:
             return
         first = before.first
         if self.providers[before.account.id].may_move(first.id):
-            raise Violation(f"{first.id} went on from {before.account.id}, which has it")
+            raise Violation(
+                f"{first.id} went on from {before.account.id}, which has it"
+            )
         if first.state not in _FREE:
             raise Violation(f"{first.id} went on while {first.state}")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pymongo.database import Database
-
 from persistence.accounts import Accounts
-from persistence.codec import Document
 from runtime import container
 from runtime.settings import Settings
 from tests.running_stack import payments
@@ -41,10 +39,11 @@ def added(settings: Settings, *arguments: str, secret: str = SECRET) -> dict[str
 
 
 @pytest.fixture
-def accounts(settings: Settings) -> Accounts:
+def accounts(settings: Settings) -> Iterator[Accounts]:
     """What is stored."""
-    database: Database[Document] = container.open_database(settings)
-    return Accounts(database, container.open_vault(settings))
+    database = container.open_database(settings)
+    yield Accounts(database, container.open_vault(settings))
+    database.client.close()
 
 
 def test_an_account_is_added_listed_changed_rolled_and_retired(
@@ -118,7 +117,7 @@ def test_a_connected_account_needs_no_secret(
         (("--provider", "stripe"), LIVE, "this is a live key"),
         (("--provider", "stripe", "--mode", "live"), SECRET, "this is no live key"),
         (("--provider", "paypal"), SECRET, "need --client-id"),
-        (("--provider", "paypal", "--connected", "acct_1"), "s", "Stripe's alone"),
+        (("--provider", "paypal", "--connected", "acct_1"), SECRET, "Stripe's alone"),
         (("--provider", "stripe", "--client-id", "a"), SECRET, "PayPal's alone"),
         (("--provider", "stripe", "--currency", "EURO"), SECRET, "EURO is no currency"),
     ],

@@ -1,4 +1,4 @@
-"""Merchants' accounts are stored with their secrets sealed, and changed by one write."""
+"""Merchants' accounts: stored with their secrets sealed, and changed in one write."""
 
 from __future__ import annotations
 

@@ -68,7 +68,9 @@ class Workbench:
         match = {"method": "POST", "path": path or CHARGES[provider]}
         self.at(provider).arm(do="commit_then_drop", match=match)
 
-    def submit(self, provider: str | None = "stripe", **fields: Any) -> requests.Response:
+    def submit(
+        self, provider: str | None = "stripe", **fields: Any
+    ) -> requests.Response:
         """Asks for a payment of 19.99 USD, unless ``fields`` say otherwise."""
         key = fields.pop("key", None)
         body = {
