@@ -8,9 +8,11 @@ heard of it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Final
 
 from domain.account import Account
@@ -146,13 +148,11 @@ def _drawn(fitting: Sequence[Candidate], draw: float) -> list[Account]:
     """
     left, order = sorted(fitting, key=lambda one: one.account.id), list[Account]()
     while weighty := [one for one in left if one.weight]:
-        at, found = draw * sum(one.weight for one in weighty), weighty[-1]
-        for one in weighty:
-            if at < one.weight:
-                found = one
-                break
-            at -= one.weight
-        draw = min(max(at / found.weight, 0.0), 1.0)
+        ends = list(accumulate(one.weight for one in weighty))
+        at = draw * ends[-1]
+        place = min(bisect_right(ends, at), len(weighty) - 1)
+        found = weighty[place]
+        draw = min(max(1 - (ends[place] - at) / found.weight, 0.0), 1.0)
         order.append(found.account)
         left.remove(found)
     return [*order, *(one.account for one in left)]

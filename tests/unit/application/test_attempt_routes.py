@@ -124,12 +124,15 @@ def test_an_open_gate_sends_them_on_in_the_same_write(shop: Shop) -> None:
         assert shop.told(one)[1:3] == ["payment.routed", "attempt.sent"]
 
 
-def test_two_open_gates_send_them_on_to_the_third(shop: Shop) -> None:
+@pytest.mark.parametrize("last_asked", [ONE, TWO])
+def test_two_open_gates_send_them_on_to_the_third(
+    shop: Shop, last_asked: Account
+) -> None:
     shop.world.gates.open = {ONE.id, TWO.id}
-    # Of one group, so that both of these gates are asked before anybody goes on.
     [second] = shop.world.insert(payment(2, account=TWO, route=(THREE,)))
     first = shop.pay()
-    shop.world.attempt(first, second)
+    group = (first, second) if last_asked is TWO else (second, first)
+    shop.world.attempt(*group)
     assert shop.charges() == [THREE.id] * 2
     assert shop.world.stored(first).account == THREE
     assert shop.world.gates.asked.count(TWO.id) == 1, "or its probe is forgotten"
