@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from application.ports import JobQueue, PaymentStore, Scope
-from domain.errors import IdempotencyMismatch, PaymentNotFound, StoreUnavailable
+from domain.account import Account
+from domain.errors import (
+    IdempotencyMismatch,
+    InvalidPayment,
+    PaymentNotFound,
+    StoreUnavailable,
+)
 from domain.operation import Kind, Operation, Origin
 from domain.payment import BELL_GRACE, Event, Payment
+from domain.routing import Routes, chosen
 from domain.submission import CaptureMethod, Submission
 
 #: Rounds in which a request may meet another write of the same payment. Each round
@@ -35,6 +42,8 @@ def accept_payment(
     origin: Origin,
     *,
     scope: Scope,
+    routes: Routes,
+    draw: float,
     store: PaymentStore,
     queue: JobQueue,
     clock: Callable[[], datetime],
@@ -42,12 +51,29 @@ def accept_payment(
 ) -> Accepted:
     """Stores the payment once for its key, and rings the bell where work is owed now.
 
-    Raises InvalidPayment, IdempotencyMismatch, ReferenceInProgress and
-    StoreUnavailable; after any of them nothing of this request is promised.
+    ``routes`` are the merchant's, and ``draw`` in [0, 1) decides between them. Raises
+    InvalidPayment, IdempotencyMismatch, ReferenceInProgress and StoreUnavailable;
+    after any of them nothing of this request is promised.
     """
     now = clock()
     submission.check(now=now)
-    payment = _new_payment(submission, origin, scope=scope, now=now, new_id=new_id)
+    try:
+        route = chosen(routes, submission, draw=draw)
+    except InvalidPayment:
+        # Accounts change: who asks again must hear what the first request came to.
+        earlier = store.made_by(scope, origin.idempotency_key)
+        if earlier is None:
+            raise
+        return _replayed(earlier, origin)
+    payment = _new_payment(
+        submission,
+        origin,
+        scope=scope,
+        route=route,
+        routes_on=routes.codes if route[1:] else (),
+        now=now,
+        new_id=new_id,
+    )
     [stored] = store.insert_many([payment])
     if stored.id != payment.id:
         return _replayed(stored, origin)
@@ -97,6 +123,8 @@ def _new_payment(
     origin: Origin,
     *,
     scope: Scope,
+    route: Sequence[Account],
+    routes_on: tuple[str, ...],
     now: datetime,
     new_id: Callable[[str], str],
 ) -> Payment:
@@ -110,12 +138,16 @@ def _new_payment(
         owed_from=starts,
         due_at=max(now + BELL_GRACE, starts),
     )
+    account, *rest = route
     told = {"operation": operation.id, "to": operation.state.value}
     return Payment(
         id=new_id("pay"),
         merchant=scope.merchant,
         mode=scope.mode,
         submission=submission,
+        account=account,
+        route=tuple(rest),
+        routes_on=routes_on,
         operations=(operation,),
         created_at=now,
         updated_at=now,

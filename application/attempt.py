@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
 
-from application.ports import Gates, PaymentStore, Provider
+from application.ports import Admission, Gates, PaymentStore, Provider
+from domain.account import Account
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.looking import is_correction
@@ -19,6 +27,7 @@ from domain.outcome import ESCALATION, escalate
 from domain.payment import Payment
 from domain.sending import hold_reached, looking, released, sent
 from domain.settling import settle
+from domain.routing import onward
 from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)
@@ -51,9 +60,9 @@ class Tools:
     """What every attempt of a worker process shares."""
 
     store: PaymentStore
-    providers: Mapping[ProviderName, Provider]
+    providers: Callable[[Account], Provider]  #: whose calls go to that account
     gates: Gates
-    #: Carries the provider calls; its size bounds them. One each, so that a provider
+    #: Carries the calls to a provider; its size bounds them. One each, so that one
     #: that hangs does not hold up the other.
     calls: Mapping[ProviderName, Executor]
     clock: Callable[[], datetime]
@@ -91,16 +100,53 @@ def run(
 
 
 def _admitted(ids: Sequence[str], tools: Tools, urgent: bool) -> Iterator[Payment]:
-    """The payments that are due, as far as their providers' gates let them in."""
-    due: dict[ProviderName, list[Payment]] = {}
-    for payment in tools.store.load_due(ids):
-        due.setdefault(payment.submission.provider, []).append(payment)
-    for provider, payments in due.items():
-        admission = tools.gates.admit(provider, len(payments), urgent=urgent)
-        yield from payments[: admission.granted]
-        waiting = [payment.id for payment in payments[admission.granted :]]
-        if waiting:
-            tools.store.put_off(waiting, admission.again_in)
+    """The payments that are due, as far as their accounts' gates let them in.
+
+    Those before an open gate go on to their next account, where they may. That is
+    written down by the claim: who is let in nowhere stays where it is.
+    """
+    due = _by_account(tools.store.load_due(ids))
+    stopped: dict[str, timedelta] = {}  # accounts behind an open gate
+    while due:
+        onwards = list[Payment]()
+        for account, payments in due.items():
+            if account in stopped:  # asked once: a second question forgets its probe
+                admission = Admission(0, stopped[account], is_open=True)
+            else:
+                admission = tools.gates.admit(account, len(payments), urgent=urgent)
+            yield from payments[: admission.granted]
+            left = payments[admission.granted :]
+            if admission.is_open:
+                stopped[account] = admission.again_in
+                moved, left = _onward(left, stopped, tools)
+                onwards += moved
+            if left:
+                ids = [payment.id for payment in left]
+                tools.store.put_off(ids, admission.again_in)
+        due = _by_account(onwards)
+
+
+def _by_account(payments: Iterable[Payment]) -> dict[str, list[Payment]]:
+    found: dict[str, list[Payment]] = {}
+    for payment in payments:
+        found.setdefault(payment.account.id, []).append(payment)
+    return found
+
+
+def _onward(
+    payments: Sequence[Payment], stopped: Container[str], tools: Tools
+) -> tuple[list[Payment], list[Payment]]:
+    """Those that go on to an account that is not ``stopped``, and those that wait."""
+    moved, left = list[Payment](), list[Payment]()
+    for payment in payments:
+        step = onward(payment, now=tools.clock())
+        while step is not None and step.account.id in stopped:
+            step = onward(step, now=tools.clock())
+        if step is None:
+            left.append(payment)
+        else:
+            moved.append(step)
+    return moved, left
 
 
 def _next_step(payment: Payment, tools: Tools) -> Payment:
@@ -116,7 +162,7 @@ def _next_step(payment: Payment, tools: Tools) -> Payment:
     if operation.must_look(now=now):
         return looking(payment, operation, now=now)
     try:
-        provider = tools.providers[payment.submission.provider]
+        provider = tools.providers(payment.account)
         body = provider.prepare(payment, operation)
         return sent(payment, operation, body, now=now)
     except Exception:  # whatever it is, the others in the group go on
@@ -129,7 +175,7 @@ def _called(
 ) -> Iterator[list[tuple[Payment, Outcome]]]:
     """Calls the providers for all at once; yields the answers as they gather."""
     calls: dict[Future[Outcome], Payment] = {
-        tools.calls[payment.submission.provider].submit(_call, payment, tools): payment
+        tools.calls[payment.provider].submit(_call, payment, tools): payment
         for payment in claimed
         if payment.claim is not None
     }
@@ -146,7 +192,7 @@ def _call(payment: Payment, tools: Tools) -> Outcome:
     if claim is None or tools.clock() > claim.at + _CALL_WITHIN:
         return NotSent("claim_too_old")
     try:
-        provider = tools.providers[payment.submission.provider]
+        provider = tools.providers(payment.account)
         looks = claim.act is Act.LOOK
         return provider.look(payment) if looks else provider.send(payment)
     except ProviderError as error:
@@ -192,11 +238,11 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
 
 
 def _tell_gates(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> None:
-    told: dict[ProviderName, list[Outcome]] = {}
+    told: dict[str, list[Outcome]] = {}
     for payment, outcome in group:
-        told.setdefault(payment.submission.provider, []).append(outcome)
-    for provider, outcomes in told.items():
-        tools.gates.tell(provider, outcomes)
+        told.setdefault(payment.account.id, []).append(outcome)
+    for account, outcomes in told.items():
+        tools.gates.tell(account, outcomes)
 
 
 def _handed_over(step: Payment) -> str | None:

@@ -40,7 +40,7 @@ class Auditor:
     limiter: Limiter
     breakers: Breakers
     #: Seconds between two calls, so that most of an account's are left for payments.
-    pace: Mapping[ProviderName, float]
+    pace: Mapping[str, float]
     mode: Mode
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]

@@ -10,6 +10,7 @@ from typing import Final
 
 from application.inbox import Disputes
 from application.ports import Gates, OperatorView, PaymentStore
+from domain.account import Account
 from domain.answer import Answer, Verdict
 from domain.breaker import Sign, sign_of
 from domain.dispute import MAX_DISPUTES, OPENED, Hint, Reading
@@ -50,7 +51,7 @@ def follow(hint: Hint, desk: Desk) -> Payment | None:
         raise PaymentNotFound
     for _ in range(_ROUNDS):
         payment = next(iter(desk.view.known([named])), None)
-        if payment is None or payment.submission.provider is not hint.provider:
+        if payment is None or payment.account != Account.own(hint.provider):
             return None
         reading = _read(hint, desk)
         step = laid_over(payment, reading, now=desk.clock())
@@ -79,7 +80,7 @@ def _read(hint: Hint, desk: Desk) -> Reading:
 
 def _tell(step: Payment, reading: Reading, desk: Desk) -> None:
     """Counts and logs what was new, which is stored by now."""
-    provider, dispute = step.submission.provider, reading.dispute
+    provider, dispute = step.provider, reading.dispute
     logged = {
         "payment": step.id,
         "provider": provider.value,

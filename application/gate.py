@@ -18,7 +18,6 @@ from application.ports import Admission, Breakers, GateWatch, Limiter
 from domain.answer import Answer
 from domain.breaker import WINDOW, Gate, Sign, Why, Window, sign_of
 from domain.errors import Misconfigured, ProviderError, StoreUnavailable
-from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)
 
@@ -63,45 +62,41 @@ class SharedGates:
         self._sleep = sleep
         self._reading = threading.Lock()  # one thread reads; others go on meanwhile
         self._lock = threading.Lock()  # guards the three that follow
-        self._known: dict[ProviderName, Gate] = {}
+        self._known: dict[str, Gate] = {}
         self._known_until = 0.0
-        self._windows: dict[ProviderName, Window] = {}
+        self._windows: dict[str, Window] = {}
         self._of_thread = threading.local()
 
-    def admit(
-        self, provider: ProviderName, wanted: int, *, urgent: bool = True
-    ) -> Admission:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
         """See Gates."""
-        self._probes.pop(provider, None)  # of an earlier group, and never heard of
-        gate = self._gate(provider)
+        self._probes.pop(account, None)  # of an earlier group, and never heard of
+        gate = self._gate(account)
         if not gate.is_open:
-            admission = self._limited(provider, wanted, urgent)
+            admission = self._limited(account, wanted, urgent)
         elif wanted and self._takes_probe(gate):
-            admission = Admission(1, self._later(gate))
+            admission = Admission(1, self._later(gate), is_open=True)
         else:
-            admission = Admission(0, self._later(gate))
+            admission = Admission(0, self._later(gate), is_open=True)
         if admission.granted < wanted:
-            self._watch.put_off(provider, wanted - admission.granted)
+            self._watch.put_off(account, wanted - admission.granted)
         return admission
 
-    def tell(
-        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
-    ) -> None:
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """See Gates."""
-        self._slow_down(provider, outcomes)
+        self._slow_down(account, outcomes)
         signs = Counter(map(sign_of, outcomes))
         try:
-            probed = self._probes.pop(provider, None)
+            probed = self._probes.pop(account, None)
             if probed is not None:
                 self._tell_of_probe(probed, signs, _refusal(outcomes))
             else:
-                self._tell_of_calls(provider, signs, _refusal(outcomes))
+                self._tell_of_calls(account, signs, _refusal(outcomes))
         except StoreUnavailable:
-            log.warning("gate_not_moved", extra={"provider": provider.value})
+            log.warning("gate_not_moved", extra={"account": account})
 
-    def _limited(self, provider: ProviderName, wanted: int, urgent: bool) -> Admission:
+    def _limited(self, account: str, wanted: int, urgent: bool) -> Admission:
         within = 2 * PATIENCE if urgent else PATIENCE
-        taken = self._limiter.take(provider, wanted, within)
+        taken = self._limiter.take(account, wanted, within)
         if taken.after:
             self._sleep(taken.after)
         again_in = max(SOONEST, timedelta(seconds=taken.again_in))
@@ -121,16 +116,16 @@ class SharedGates:
         if not gate.probe_due:
             return False
         try:
-            probed = self._breakers.take_probe(gate.provider)
+            probed = self._breakers.take_probe(gate.account)
         except StoreUnavailable:
             return False
         # Somebody else's: until we read again, nobody here asks for it.
         self._learn([probed or replace(gate, probe_in=SOONEST)])
         if probed is None:
             return False
-        self._probes[gate.provider] = probed
-        self._watch.probed(gate.provider)
-        log.info("gate_probed", extra={"provider": gate.provider.value})
+        self._probes[gate.account] = probed
+        self._watch.probed(gate.account)
+        log.info("gate_probed", extra={"account": gate.account})
         return True
 
     def _tell_of_probe(
@@ -142,41 +137,41 @@ class SharedGates:
         elif signs[Sign.FAILED]:
             why, reason = Why.FAILING, f"{probed.failed + 1} probes in a row failed"
         elif signs[Sign.WELL] or signs[Sign.BUSY]:
-            provider = probed.provider
+            account = probed.account
             gate = self._breakers.close(
-                provider, reason="a probe succeeded", by=self._by, probed=probed
+                account, reason="a probe succeeded", by=self._by, probed=probed
             )
             if gate:
                 self._learn([gate])
-                log.info("gate_closed", extra={"provider": provider.value})
+                log.info("gate_closed", extra={"account": account})
             return
         else:
             return
-        self._open(probed.provider, why, reason, probed)
+        self._open(probed.account, why, reason, probed)
 
     def _tell_of_calls(
-        self, provider: ProviderName, signs: Mapping[Sign, int], refusal: str
+        self, account: str, signs: Mapping[Sign, int], refusal: str
     ) -> None:
         refused = bool(signs[Sign.REFUSED])
         with self._lock:
-            known = self._known.get(provider, Gate(provider))
+            known = self._known.get(account, Gate(account))
             if known.is_open and not (refused and known.why is Why.FAILING):
                 return  # of calls that were under way when it opened
-            window = self._windows.get(provider, Window()).add(
+            window = self._windows.get(account, Window()).add(
                 well=signs[Sign.WELL], failed=signs[Sign.FAILED], now=self._clock()
             )
-            self._windows[provider] = window
+            self._windows[account] = window
         if refused:
-            self._open(provider, Why.MISCONFIGURED, refusal)
+            self._open(account, Why.MISCONFIGURED, refusal)
         elif signs[Sign.FAILED] and window.is_failing:
             reason = f"{window.failed} of {window.told} calls failed in {WINDOW} s"
-            self._open(provider, Why.FAILING, reason)
+            self._open(account, Why.FAILING, reason)
 
     def _open(
-        self, provider: ProviderName, why: Why, reason: str, probed: Gate | None = None
+        self, account: str, why: Why, reason: str, probed: Gate | None = None
     ) -> None:
         gate = self._breakers.open(
-            provider, why=why, reason=reason, by=self._by, probed=probed
+            account, why=why, reason=reason, by=self._by, probed=probed
         )
         if gate is None:
             with self._lock:
@@ -184,12 +179,12 @@ class SharedGates:
             return
         self._learn([gate])
         if probed is None or probed.why is not why:
-            self._watch.opened(provider, why)
-            told = {"provider": provider.value, "why": why.value, "reason": reason}
+            self._watch.opened(account, why)
+            told = {"account": account, "why": why.value, "reason": reason}
             log.error("gate_opened", extra=told)
 
     def _slow_down(
-        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
+        self, account: str, outcomes: Sequence[Answer | ProviderError]
     ) -> None:
         waits = [
             (one.retry_after or PAUSE)
@@ -198,9 +193,9 @@ class SharedGates:
         ]
         if waits:
             wait = min(max(waits), LONGEST_PAUSE)
-            self._limiter.pause(provider, wait.total_seconds())
+            self._limiter.pause(account, wait.total_seconds())
 
-    def _gate(self, provider: ProviderName) -> Gate:
+    def _gate(self, account: str) -> Gate:
         """The gate as it was a second ago at most, or when the database last told."""
         with self._lock:
             stale = self._clock() >= self._known_until
@@ -211,7 +206,7 @@ class SharedGates:
             finally:
                 self._reading.release()
         with self._lock:
-            return self._known.get(provider, Gate(provider))
+            return self._known.get(account, Gate(account))
 
     def _read(self) -> None:
         with self._lock:
@@ -227,16 +222,14 @@ class SharedGates:
     def _learn(self, gates: Iterable[Gate]) -> None:
         with self._lock:
             for gate in gates:
-                self._known[gate.provider] = gate
+                self._known[gate.account] = gate
                 if gate.is_open:  # what failed before says nothing of what comes after
-                    self._windows.pop(gate.provider, None)
+                    self._windows.pop(gate.account, None)
 
     @property
-    def _probes(self) -> dict[ProviderName, Gate]:
+    def _probes(self) -> dict[str, Gate]:
         """The probes that this thread is sending."""
-        probes: dict[ProviderName, Gate] = self._of_thread.__dict__.setdefault(
-            "probes", {}
-        )
+        probes: dict[str, Gate] = self._of_thread.__dict__.setdefault("probes", {})
         return probes
 
 

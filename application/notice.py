@@ -14,6 +14,7 @@ from application.ports import JobQueue, OperatorView, PaymentStore
 from domain import retry
 from domain.dispute import Hint
 from domain.errors import PaymentNotFound, ProviderError, UnreadableWebhook
+from domain.account import Account
 from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
 from domain.payment import BELL_GRACE, Payment
 from domain.submission import ProviderName
@@ -116,7 +117,7 @@ def _handled(
     ``payments`` are as they were read, and then as they were written.
     """
     payment = payments.get(notice.payment or "")
-    if payment is None or payment.submission.provider is not notice.provider:
+    if payment is None or payment.account != Account.own(notice.provider):
         return None
     operation = about(payment, notice)
     if operation is None:

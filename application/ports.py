@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from domain.account import Account
 from domain.answer import Answer
 from domain.breaker import Gate, Why
 from domain.errors import ProviderError
@@ -89,12 +90,15 @@ class PaymentStore(Protocol):
     def due_ids(self, limit: int) -> list[str]:
         """At most ``limit`` payments on which work is owed now.
 
-        Each provider's in turn, what waited longest first. Of a long backlog every
+        Each account's in turn, what waited longest first. Of a long backlog every
         other one is what became due last: nothing waits for the whole of it.
         """
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """One payment, or None where ``scope`` has no such payment."""
+
+    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+        """The payment of which a request had this key, or None where none had."""
 
     def page(self, scope: Scope, query: Query) -> list[Payment]:
         """At most ``query.limit`` payments, newest first."""
@@ -159,26 +163,23 @@ class Admission:
 
     granted: int
     again_in: timedelta
+    is_open: bool = False  #: the gate is: waiting is for nobody knows how long
 
 
 class Gates(Protocol):
-    """Stands before the providers' accounts: at most so many calls, or none.
+    """Stands before each account, by its id: at most so many calls, or none.
 
     Whoever is admitted makes the calls and tells of them in the same thread, before it
     asks again. Neither method raises, whatever it depends on is doing.
     """
 
-    def admit(
-        self, provider: ProviderName, wanted: int, *, urgent: bool = True
-    ) -> Admission:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
         """Takes leave for ``wanted`` calls; may wait half a second for it.
 
         What is not ``urgent`` leaves room for what is.
         """
 
-    def tell(
-        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
-    ) -> None:
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """Says what came of calls."""
 
 
@@ -188,12 +189,15 @@ class Breakers(Protocol):
     Every method raises StoreUnavailable where it cannot answer.
     """
 
-    def gates(self) -> Mapping[ProviderName, Gate]:
-        """Each provider's gate; one that never moved is closed."""
+    def gates(self) -> Mapping[str, Gate]:
+        """The gates that moved, and the deployment's own accounts', by account id.
+
+        Whatever is not among them is closed.
+        """
 
     def open(
         self,
-        provider: ProviderName,
+        account: str,
         *,
         why: Why,
         reason: str,
@@ -210,7 +214,7 @@ class Breakers(Protocol):
 
     def close(
         self,
-        provider: ProviderName,
+        account: str,
         *,
         reason: str,
         by: str,
@@ -222,30 +226,30 @@ class Breakers(Protocol):
         was taken, and no operator opened it.
         """
 
-    def take_probe(self, provider: ProviderName) -> Gate | None:
+    def take_probe(self, account: str) -> Gate | None:
         """The gate with a new probe, for the one caller whose it is; else None."""
 
 
 class Limiter(Protocol):
     """Each account's bucket of calls, shared by all workers; never raises."""
 
-    def take(self, provider: ProviderName, wanted: int, within: float) -> Taken:
+    def take(self, account: str, wanted: int, within: float) -> Taken:
         """As many of ``wanted`` calls as there are ``within`` so many seconds."""
 
-    def pause(self, provider: ProviderName, by: float) -> None:
+    def pause(self, account: str, by: float) -> None:
         """Gives nothing for ``by`` seconds."""
 
 
 class GateWatch(Protocol):
     """Counts what the gates do."""
 
-    def opened(self, provider: ProviderName, why: Why) -> None:
+    def opened(self, account: str, why: Why) -> None:
         """This process opened a gate."""
 
-    def probed(self, provider: ProviderName) -> None:
+    def probed(self, account: str) -> None:
         """It sends a probe."""
 
-    def put_off(self, provider: ProviderName, count: int) -> None:
+    def put_off(self, account: str, count: int) -> None:
         """So many payments were not admitted."""
 
 
@@ -259,17 +263,17 @@ class OperatorView(Protocol):
         """
 
     def moved(
-        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+        self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
-        """At most ``limit`` of those of which we heard from ``since`` until before
-        ``until`` (UTC) that money had moved, in any order.
+        """At most ``limit`` of an account's of which we heard from ``since`` until
+        before ``until`` (UTC) that money had moved, in any order.
         """
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` that are there, as they are stored now, in any order."""
 
-    def disputed(self, provider: ProviderName, refs: Sequence[str]) -> list[Payment]:
-        """Those with a dispute of one of ``refs``, ids of the provider's charges or
+    def disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
+        """An account's with a dispute of one of ``refs``, ids of its charges or
         captures, in any order.
         """
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from application.auditor import Auditor, called
+from domain.account import Account
 from domain.errors import (
     Conflict,
     ListTooLong,
@@ -177,7 +178,9 @@ def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
     """What the provider took by itself, or gave back, is ours where we know a dispute
     of that charge; which one of them took how much only the provider can say."""
     refs = sorted({one.of for one in taken if one.of is not None})
-    disputed = run.auditor.view.disputed(run.provider, refs) if refs else []
+    disputed = (
+        run.auditor.view.disputed(Account.own(run.provider), refs) if refs else []
+    )
     known = {each.ref: one.id for one in disputed for each in one.disputes}
     for one in taken:
         if one.of in known:
@@ -188,7 +191,7 @@ def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
 
 def _known(run: _Run, named: set[str]) -> list[Payment]:
     found = run.auditor.view.known(sorted(named)) if named else []
-    return [one for one in found if one.submission.provider is run.provider]
+    return [one for one in found if one.account == Account.own(run.provider)]
 
 
 def _compare_listed(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
@@ -212,7 +215,8 @@ def _compare_ours(run: _Run, begin: datetime, end: datetime) -> None:
 
 def _moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
     """Ours of a slice; of a busy one its halves, so that few are held at once."""
-    found = run.auditor.view.moved(run.provider, begin, end, limit=_MOST)
+    account = Account.own(run.provider)
+    found = run.auditor.view.moved(account, begin, end, limit=_MOST)
     if len(found) < _MOST or end - begin <= _SHORTEST:
         yield from found
         return

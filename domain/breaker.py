@@ -16,7 +16,6 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.submission import ProviderName
 
 #: Seconds that a process looks back. More than the slowest call takes (13 s, and as
 #: much for a token), so that calls which begin together and hang count together.
@@ -142,7 +141,7 @@ class Change:
 class Gate:
     """The gate before one account, as it was when it was read."""
 
-    provider: ProviderName
+    account: str  #: its id
     position: Position = Position.CLOSED
     why: Why | None = None
     reason: str = ""

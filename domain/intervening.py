@@ -135,7 +135,7 @@ def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:
         return _of_unsent(operation)
     if now < operation.send.window_ends_at:
         return Replay.RESENDS
-    paypal = payment.submission.provider is ProviderName.PAYPAL
+    paypal = payment.provider is ProviderName.PAYPAL
     lost = paypal and operation is payment.first and not operation.refs
     return Replay.REFUSED if lost else Replay.LOOKS
 

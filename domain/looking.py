@@ -176,7 +176,7 @@ def _absent(
         looks=0,
         due_at=again_at if retrying else None,
         waiting_for=(
-            f"{payment.submission.provider} to take the request"
+            f"{payment.provider} to take the request"
             if retrying
             else "an operator's replay"
         ),

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from domain.account import Account
 from domain.answer import Failure, NextAction
 from domain.dispute import Dispute, DisputeState
 from domain.errors import PaymentNotFound
 from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
 from domain.states import State, Status, Trigger, move
-from domain.submission import Guard, Mode, Submission
+from domain.submission import Guard, Mode, ProviderName, Submission
 
 #: How long the message of a new payment has before recovery looks for it; equally
 #: how early a claim may come, so that clocks may differ by as much.
@@ -46,9 +47,14 @@ class Payment:
     merchant: str
     mode: Mode
     submission: Submission
+    account: Account  #: that it is, or will be, carried out with
     operations: tuple[Operation, ...]  #: the first charges or authorizes
     created_at: datetime
     updated_at: datetime
+    route: tuple[
+        Account, ...
+    ] = ()  #: where it may go on to, should this one not take it
+    routes_on: tuple[str, ...] = ()  #: decline codes on which it goes on
     hold: Hold | None = None  #: of an authorization that succeeded
     claim: Claim | None = None  #: what a worker holds it for
     next_action: NextAction | None = None
@@ -57,6 +63,11 @@ class Payment:
     version: int = 1  #: raised by every write that moves the payment
     told: int = 0  #: events on the stored timeline
     news: tuple[Event, ...] = ()  #: events not stored yet
+
+    @property
+    def provider(self) -> ProviderName:
+        """Whose account carries it out."""
+        return self.account.provider
 
     @property
     def first(self) -> Operation:

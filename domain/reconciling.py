@@ -264,7 +264,7 @@ def _movement(payment: Payment, operation: Operation, way: Way) -> Movement:
         standing=standing,
         money=Money(minor, payment.submission.amount.currency),
         at=operation.moved_at if moved else None,
-        ref=operation.refs.get(_REFS[payment.submission.provider, way]),
+        ref=operation.refs.get(_REFS[payment.provider, way]),
         payment=payment.id,
         operation=operation.id,
     )

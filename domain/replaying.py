@@ -179,7 +179,7 @@ def frozen(payments: Iterable[Payment], search: Search, *, now: datetime) -> lis
             amount=operation.amount,
             currency=payment.submission.amount.currency,
             merchant=payment.merchant,
-            provider=payment.submission.provider,
+            provider=payment.provider,
         )
         for number, (payment, operation) in enumerate(picked, 1)
     ]

@@ -47,7 +47,7 @@ def capture(
     if final and not alone:
         words = "a capture that releases the rest waits until the others are finished"
         raise Conflict("capture_under_way", words)
-    stripe = payment.submission.provider is ProviderName.STRIPE
+    stripe = payment.provider is ProviderName.STRIPE
     if stripe and final is False and wanted < left:
         words = "Stripe releases what a capture leaves: leave final out, or say true"
         raise Conflict("releases_the_rest", words)
@@ -115,7 +115,7 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
     if any(one.kind is Kind.VOID and not one.ended for one in payment.operations):
         raise Conflict("void_under_way", "a void is not finished yet")
     acts = first.state is State.REQUIRES_ACTION
-    if acts and payment.submission.provider is ProviderName.STRIPE:
+    if acts and payment.provider is ProviderName.STRIPE:
         return _asked(payment, operation, now)
     # Of what the provider told of money meanwhile, a look must come first.
     unsent = first.state in UNSENT and first.look_since is None

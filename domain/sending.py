@@ -61,7 +61,7 @@ def sent(
     if send is not None and operation.state is State.UNKNOWN:
         send = replace(send, last_at=now)
     else:
-        window = window_of(payment.submission.provider, operation.kind)
+        window = window_of(payment.provider, operation.kind)
         send = Send(
             key=operation.key,
             body=send.body if send else body,

@@ -20,6 +20,7 @@ from domain.looking import looked
 from domain.operation import Act, Operation
 from domain.outcome import applied, escalate, is_approved_again, is_odd, said
 from domain.payment import Payment
+from domain.routing import rerouted
 from domain.states import State, Trigger, move
 from domain.submission import ProviderName
 
@@ -37,6 +38,9 @@ def settle(
         return looked(
             free, operation, outcome, asked_at=claim.at, now=now, jitter=jitter
         )
+    onward = rerouted(free, operation, outcome, said(outcome), now=now)
+    if onward is not None:
+        return onward
     if isinstance(outcome, NeedsReview):
         return escalate(
             free, operation, outcome.detail, now=now, request_id=outcome.request_id
@@ -72,7 +76,7 @@ def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) ->
     """
     if not answer.refs or answer.verdict is Verdict.REJECTED:
         return False
-    if payment.submission.provider is ProviderName.STRIPE:
+    if payment.provider is ProviderName.STRIPE:
         return True
     moved = answer.verdict in (Verdict.SUCCEEDED, Verdict.PENDING)
     return moved or not operation.refs.items().isdisjoint(answer.refs.items())
@@ -91,7 +95,7 @@ def _look_next(
         look_since=now,
         looks=0,
         due_at=now,
-        waiting_for=f"a look at {payment.submission.provider}: {why}",
+        waiting_for=f"a look at {payment.provider}: {why}",
         error=why,
     )
     return payment.moved(
@@ -126,7 +130,7 @@ def _unsettled(
         operation,
         attempts=operation.attempts - 1 + spent,
         due_at=due_at,
-        waiting_for=words.format(payment.submission.provider),
+        waiting_for=words.format(payment.provider),
         error=error.detail,
     )
     return payment.moved(after, trigger, "attempt.answered", now=now, data=said(error))

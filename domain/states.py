@@ -46,6 +46,7 @@ class Trigger(StrEnum):
     CANCELED = "canceled"  #: called off by the merchant or the provider
     EXPIRED = "expired"  #: the provider's or the payer's time ran out
     REPLAYED = "replayed"  #: an operator queued it again, proven not executed
+    ROUTED = "routed"  #: this account did not take it, the next one is asked
     RESUMED = "resumed"  #: an operator had us ask again, the outcome still unknown
 
 
@@ -66,6 +67,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.QUEUED, Trigger.SENT): State.RUNNING,
     (State.QUEUED, Trigger.CANCELED): State.CANCELED,
     (State.QUEUED, Trigger.ESCALATED): State.REVIEW,
+    (State.QUEUED, Trigger.ROUTED): State.QUEUED,
     # A look at what an earlier key did: the provider told us of it late.
     (State.QUEUED, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.QUEUED, Trigger.PENDED): State.PENDING,
@@ -83,9 +85,11 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.RUNNING, Trigger.OUTCOME_UNKNOWN): State.UNKNOWN,
     (State.RUNNING, Trigger.ESCALATED): State.REVIEW,
     (State.RUNNING, Trigger.GAVE_UP): State.DEAD,
+    (State.RUNNING, Trigger.ROUTED): State.QUEUED,
     (State.RETRYING, Trigger.SENT): State.RUNNING,
     (State.RETRYING, Trigger.CANCELED): State.CANCELED,
     (State.RETRYING, Trigger.ESCALATED): State.REVIEW,
+    (State.RETRYING, Trigger.ROUTED): State.QUEUED,
     (State.RETRYING, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.RETRYING, Trigger.PENDED): State.PENDING,
     (State.RETRYING, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,

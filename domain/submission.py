@@ -49,7 +49,7 @@ class Submission:
     """What the web app asked for; never changed afterwards."""
 
     amount: Money
-    provider: ProviderName
+    provider: ProviderName | None  #: None: any of the merchant's accounts
     capture: CaptureMethod = CaptureMethod.AUTOMATIC
     payment_method: str | None = None  #: the provider's token, never a card
     reference: str | None = None  #: the merchant's name of the order
@@ -64,13 +64,24 @@ class Submission:
         """Raises InvalidPayment where no provider could ever carry this out."""
         if self.amount.minor == 0:
             raise InvalidPayment("must be at least 1", field="amount")
-        if self.provider is ProviderName.STRIPE:
-            to_stripe(self.amount)
-            if self.payment_method is None:
-                raise InvalidPayment("Stripe needs one", field="payment_method")
-        else:
-            to_paypal(self.amount)
         if self.execute_at is not None and self.execute_at > now + MAX_SCHEDULE:
             raise InvalidPayment(
                 f"more than {MAX_SCHEDULE.days} days ahead", field="execute_at"
             )
+
+    def check_for(self, provider: ProviderName) -> None:
+        """Raises InvalidPayment where ``provider`` could never carry this out."""
+        if provider is ProviderName.PAYPAL:
+            to_paypal(self.amount)
+            return
+        to_stripe(self.amount)
+        if self.payment_method is None:
+            raise InvalidPayment("Stripe needs one", field="payment_method")
+
+    def method_at(self, provider: ProviderName) -> str | None:
+        """The payer's token at ``provider``, if any.
+
+        Where none was named it is Stripe's: PayPal goes without one.
+        """
+        its = self.provider or ProviderName.STRIPE
+        return self.payment_method if its is provider else None

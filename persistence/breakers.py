@@ -34,15 +34,15 @@ class MongoBreakers:
     def __init__(self, database: Database[Document]) -> None:
         self._gates = database.gates
 
-    def gates(self) -> Mapping[ProviderName, Gate]:
+    def gates(self) -> Mapping[str, Gate]:
         """See Breakers."""
         with answering(), pymongo.timeout(READ_TIMEOUT):
             found = {one["_id"]: _gate(one) for one in self._gates.find({}, _SEEN)}
-        return {name: found.get(name, Gate(name)) for name in ProviderName}
+        return {name.value: Gate(name.value) for name in ProviderName} | found
 
     def open(
         self,
-        provider: ProviderName,
+        account: str,
         *,
         why: Why,
         reason: str,
@@ -56,7 +56,7 @@ class MongoBreakers:
         is_news = True if why is Why.OPERATOR else {"$not": [again]}
         was_open = {"$eq": ["$position", _OPEN]}
         return self._move(
-            _probed(provider, probed) if probed else _may_open(provider, why),
+            _probed(account, probed) if probed else _may_open(account, why),
             {
                 "position": _OPEN,
                 "why": why.value,
@@ -79,16 +79,16 @@ class MongoBreakers:
 
     def close(
         self,
-        provider: ProviderName,
+        account: str,
         *,
         reason: str,
         by: str,
         probed: Gate | None = None,
     ) -> Gate | None:
         """See Breakers."""
-        is_open = {"_id": provider.value, "position": _OPEN}
+        is_open = {"_id": account, "position": _OPEN}
         return self._move(
-            _probed(provider, probed) if probed else is_open,
+            _probed(account, probed) if probed else is_open,
             {
                 "position": Position.CLOSED.value,
                 "why": None,
@@ -101,11 +101,11 @@ class MongoBreakers:
             },
         )
 
-    def take_probe(self, provider: ProviderName) -> Gate | None:
+    def take_probe(self, account: str) -> Gate | None:
         """See Breakers."""
         return self._move(
             {
-                "_id": provider.value,
+                "_id": account,
                 "position": _OPEN,
                 "probe_at": {"$type": "date"},
                 "$expr": {"$lte": ["$probe_at", "$$NOW"]},
@@ -131,9 +131,9 @@ class MongoBreakers:
         return _gate(found) if found else None
 
 
-def _may_open(provider: ProviderName, why: Why) -> Document:
+def _may_open(account: str, why: Why) -> Document:
     """The gate, where ``why`` is enough to open it or weighs more than why it is."""
-    which: Document = {"_id": provider.value}
+    which: Document = {"_id": account}
     if why is Why.FAILING:
         which["position"] = {"$ne": _OPEN}
     elif why is Why.MISCONFIGURED:
@@ -141,10 +141,10 @@ def _may_open(provider: ProviderName, why: Why) -> Document:
     return which
 
 
-def _probed(provider: ProviderName, probed: Gate) -> Document:
+def _probed(account: str, probed: Gate) -> Document:
     """The gate, where the probe is its latest and no operator opened it meanwhile."""
     return {
-        "_id": provider.value,
+        "_id": account,
         "position": _OPEN,
         "probe": probed.probe,
         "why": {"$ne": Why.OPERATOR.value},
@@ -170,7 +170,7 @@ def _with_change(position: Position, why: Why | None, reason: str, by: str) -> D
 def _gate(document: Mapping[str, Any]) -> Gate:
     probe_in = document.get("probe_in")
     return Gate(
-        provider=ProviderName(document["_id"]),
+        account=document["_id"],
         position=Position(document["position"]),
         why=_why(document["why"]),
         reason=document["reason"],

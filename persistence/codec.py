@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
+from domain.account import Account
 from domain.answer import Failure, NextAction
 from domain.dispute import Dispute, DisputeState
 from domain.money import Money
@@ -42,7 +43,8 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "_id": payment.id,
         "merchant": payment.merchant,
         "mode": payment.mode.value,
-        "provider": asked.provider.value,
+        "provider": payment.provider.value,
+        "any_provider": asked.provider is None or None,
         "capture": asked.capture.value,
         "amount": asked.amount.minor,
         "currency": asked.amount.currency,
@@ -62,6 +64,7 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "due_at": payment.due_at,
         "version": payment.version,
         "timeline": news(payment),
+        "routes_on": list(payment.routes_on) or None,
     }
     return {name: value for name, value in document.items() if value is not None}
 
@@ -89,7 +92,27 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "disputes": [_dispute(one) for one in payment.disputes] or None,
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
+        **_where(payment),
     }
+
+
+def _where(payment: Payment) -> Document:
+    """Nothing where it is the deployment's own account: from there none goes on."""
+    if payment.account.is_own:
+        return {}
+    return {
+        "provider": payment.provider.value,
+        "account": payment.account.id,
+        "route": [_account(one) for one in payment.route] or None,
+    }
+
+
+def _account(account: Account) -> Document:
+    return {"id": account.id, "provider": account.provider.value}
+
+
+def _as_account(document: Mapping[str, Any]) -> Account:
+    return Account(document["id"], ProviderName(document["provider"]))
 
 
 #: Of several open operations the one that an operator should hear of first.
@@ -148,6 +171,7 @@ def news(payment: Payment) -> list[Document]:
 def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
     """The payment that a document holds; its timeline is not needed."""
     money = Money(document["amount"], document["currency"])
+    provider = ProviderName(document["provider"])
     metadata = _opened(document.get("metadata"), vault)
     action, error = document.get("next_action"), document.get("last_error")
     hold, claim = document.get("hold"), document.get("claim")
@@ -157,7 +181,7 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
         mode=Mode(document["mode"]),
         submission=Submission(
             amount=money,
-            provider=ProviderName(document["provider"]),
+            provider=None if document.get("any_provider") else provider,
             capture=CaptureMethod(document["capture"]),
             payment_method=_opened(document.get("payment_method"), vault),
             reference=document.get("reference"),
@@ -168,6 +192,9 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
             execute_at=document.get("execute_at"),
             guard=Guard(document["guard"]),
         ),
+        account=Account(document.get("account", provider.value), provider),
+        route=tuple(map(_as_account, document.get("route", ()))),
+        routes_on=tuple(document.get("routes_on", ())),
         operations=tuple(_as_operation(one, vault) for one in document["operations"]),
         created_at=document["created_at"],
         updated_at=document["updated_at"],

@@ -5,52 +5,81 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pymongo.database import Database
 
+from application.ports import Scope
+from domain.routing import Routes
 from domain.submission import Guard
+from persistence.accounts import candidates
 from persistence.codec import Document
 from persistence.mongo import answering
 
 #: Seconds that a web process goes by what it read: a change is felt this late.
 CACHE_SECONDS: Final = 5.0
-#: Merchants remembered at once, each a few dozen bytes.
+#: Merchants remembered at once, each some hundred bytes and as much an account.
 CACHE_SIZE: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a merchant has chosen, in one mode."""
+
+    guard: Guard = Guard.UNFINISHED  #: while which payment of a reference waits
+    routes: Routes = Routes()
 
 
 class Merchants:
     """Every method raises StoreUnavailable where the database cannot answer."""
 
     def __init__(self, database: Database[Document]) -> None:
+        self._database = database
         self._merchants = database.merchants
-        self._cache: OrderedDict[str, tuple[float, Guard]] = OrderedDict()
+        self._cache: OrderedDict[Scope, tuple[float, Chosen]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def guard(self, merchant: str) -> Guard:
-        """While which payment of a reference another one is refused.
+    def chosen(self, scope: Scope) -> Chosen:
+        """What a merchant has chosen.
 
         Remembered for CACHE_SECONDS, so that it costs a payment nothing.
         """
         with self._lock:
-            until, guard = self._cache.get(merchant, (0.0, Guard.UNFINISHED))
+            until, known = self._cache.get(scope, (0.0, Chosen()))
             if time.monotonic() < until:
-                return guard
+                return known
         with answering():
-            found = self._merchants.find_one({"_id": merchant}) or {}
-        guard = Guard(found.get("guard", Guard.UNFINISHED))
+            found = self._merchants.find_one({"_id": scope.merchant}) or {}
+        known = Chosen(
+            Guard(found.get("guard", Guard.UNFINISHED)),
+            Routes(
+                candidates(self._database, scope), tuple(found.get("routes_on", ()))
+            ),
+        )
         with self._lock:
-            self._cache[merchant] = (time.monotonic() + CACHE_SECONDS, guard)
-            self._cache.move_to_end(merchant)
+            self._cache[scope] = (time.monotonic() + CACHE_SECONDS, known)
+            self._cache.move_to_end(scope)
             if len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
-        return guard
+        return known
 
-    def set_guard(self, merchant: str, guard: Guard) -> None:
-        """For payments from now on; those that are stored keep theirs."""
+    def choose(
+        self,
+        merchant: str,
+        *,
+        guard: Guard | None = None,
+        routes_on: Sequence[str] | None = None,
+    ) -> None:
+        """Changes what is given, for payments from now on; those that are stored keep
+        theirs."""
+        given: Document = {}
+        if guard is not None:
+            given["guard"] = guard.value
+        if routes_on is not None:
+            given["routes_on"] = list(routes_on)
         with answering():
-            self._merchants.update_one(
-                {"_id": merchant}, {"$set": {"guard": guard.value}}, upsert=True
-            )
+            self._merchants.update_one({"_id": merchant}, {"$set": given}, upsert=True)
         with self._lock:
-            self._cache.pop(merchant, None)
+            self._cache.clear()

@@ -31,6 +31,8 @@ POOL: Final = 100
 #: MongoDB's error code.
 _DUPLICATE_KEY: Final = 11000
 
+#: The deployment's own accounts are told apart by their provider alone.
+LINES: Final = [("provider", ASCENDING), ("account", ASCENDING), ("due_at", ASCENDING)]
 PAYMENT_INDEXES: Final = [
     IndexModel(
         # Of the payment and of all that was asked of it since.
@@ -45,9 +47,9 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"guards": {"$exists": True}},
     ),
     IndexModel(
-        # A line for each provider: a backlog of one stands before nobody of the other.
-        [("provider", ASCENDING), ("due_at", ASCENDING)],
-        name="owed",
+        # A line for each account: a backlog of one stands before nobody of another.
+        LINES,
+        name="lines",
         partialFilterExpression={"due_at": {"$exists": True}},
     ),
     # An entry for each time that money moved, and none for what never did.
@@ -97,6 +99,9 @@ PAYMENT_INDEXES: Final = [
 WORKER_INDEXES: Final = [
     # A worker that is gone for good leaves the list by itself.
     IndexModel([("at", ASCENDING)], name="gone", expireAfterSeconds=600)
+]
+ACCOUNT_INDEXES: Final = [
+    IndexModel([("merchant", ASCENDING), ("mode", ASCENDING)], name="merchant")
 ]
 KEY_INDEXES: Final = [IndexModel([("merchant", ASCENDING)], name="merchant")]
 REPLAY_INDEXES: Final = [
@@ -167,6 +172,7 @@ def create_indexes(database: Database[Document]) -> None:
     with answering():
         database.payments.create_indexes(PAYMENT_INDEXES)
         database.workers.create_indexes(WORKER_INDEXES)
+        database.accounts.create_indexes(ACCOUNT_INDEXES)
         database.api_keys.create_indexes(KEY_INDEXES)
         database.replays.create_indexes(REPLAY_INDEXES)
         database.replay_items.create_indexes(ITEM_INDEXES)

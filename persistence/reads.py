@@ -30,6 +30,11 @@ class MongoReads:
         found = self._read({"_id": payment_id, **of(scope)})
         return found[0] if found else None
 
+    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+        """See PaymentStore."""
+        found = self._read({**of(scope), "keys": idempotency_key})
+        return found[0] if found else None
+
     def page(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
         wanted: Document = of(scope)

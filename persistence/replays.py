@@ -11,6 +11,7 @@ from typing import Any, Final
 from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 from pymongo.database import Database
 
+from domain.account import Account
 from domain.errors import PaymentsError
 from domain.intervening import Replay
 from domain.payment import Payment
@@ -66,20 +67,20 @@ class MongoOperatorView:
         return [decode(document, self._vault) for document in newest]
 
     def moved(
-        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+        self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         between = {"$elemMatch": {"$gte": since, "$lt": until}}
-        return self._readable({"moved_at": between, "provider": provider.value}, limit)
+        return self._readable({"moved_at": between, **_of(account)}, limit)
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         return self._readable({"_id": {"$in": list(ids)}})
 
-    def disputed(self, provider: ProviderName, refs: Sequence[str]) -> list[Payment]:
+    def disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         of = {"disputes.ref": {"$in": list(refs)}}
-        return self._readable({**of, "provider": provider.value})
+        return self._readable({**of, **_of(account)})
 
     def _readable(self, wanted: Document, limit: int = 0) -> list[Payment]:
         wanted = {**wanted, "mode": self._mode}
@@ -183,6 +184,14 @@ class MongoReplays:
         with answering():
             rows = list(self._items.aggregate(counted))
         return {Came(row["_id"]): row["count"] for row in rows}
+
+
+def _of(account: Account) -> Document:
+    """What documents of an account's payments have; of our own it is not written."""
+    return {
+        "provider": account.provider.value,
+        "account": None if account.is_own else account.id,
+    }
 
 
 def _operation(search: Search) -> Document:

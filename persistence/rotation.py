@@ -21,7 +21,8 @@ BATCH: Final = 200
 def reseal(
     database: Database[Document], vault: Vault, *, progress: Callable[[int], None]
 ) -> int:
-    """Goes over all payments and webhooks once; returns how many were sealed anew.
+    """Goes over all payments, webhooks and accounts once; returns how many were sealed
+    anew.
 
     A payment that moves meanwhile is left to the next pass: its worker may have sealed
     it with either key. ``progress`` is told how many were read. Raises
@@ -30,7 +31,7 @@ def reseal(
     """
     reseal_check(database, vault)
     # A webhook's body never changes, so it is its own fence.
-    fences = {"payments": "version", "webhooks": "body"}
+    fences = {"payments": "version", "webhooks": "body", "accounts": "version"}
     return sum(
         _resealed(database[name], fence, vault, progress)
         for name, fence in fences.items()

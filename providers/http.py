@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.cookiejar import DefaultCookiePolicy
 from ssl import SSLCertVerificationError
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -44,8 +45,10 @@ class PooledSession(requests.Session):
     ) -> None:
         super().__init__()
         self.trust_env = False
+        # Accounts share it; nothing that one is given shall come with another's calls.
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._observe = observe
-        self._timeout = timeout
+        self.timeout = timeout
         adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -55,7 +58,7 @@ class PooledSession(requests.Session):
     ) -> requests.Response:
         """One call, observed; ``timeout`` is ours where none is given."""
         if options.get("timeout") is None:
-            options["timeout"] = self._timeout
+            options["timeout"] = self.timeout
         options.setdefault("allow_redirects", False)
         start, status_class = time.perf_counter(), "none"
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from redis import Redis
@@ -14,7 +14,6 @@ from redis.exceptions import RedisError
 
 from domain import limit
 from domain.limit import Taken
-from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)
 
@@ -57,40 +56,43 @@ redis.call('SET', KEYS[1], string.format('%.0f', later), 'PX', lasts)
 
 
 class LocalLimiter:
-    """A Limiter for one process alone. ``rates`` are calls a second, 0: no limit."""
+    """A Limiter for one process alone.
+
+    ``rates`` gives an account's calls a second by its id, 0: no limit; it never raises.
+    """
 
     def __init__(
         self,
-        rates: Mapping[ProviderName, float],
+        rates: Callable[[str], float],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rates = rates
         self._clock = clock
-        self._full_until = dict.fromkeys(rates, 0.0)
+        self._full_until: dict[str, float] = {}  # one an account
         self._lock = threading.Lock()
 
     def take(
-        self, provider: ProviderName, wanted: int, within: float, *, share: float = 1.0
+        self, account: str, wanted: int, within: float, *, share: float = 1.0
     ) -> Taken:
         """See Limiter. ``share`` is this process's part of the rate."""
         with self._lock:
-            now, rate = self._clock(), self._rates[provider] * share
-            full_for = max(0.0, self._full_until[provider] - now)
+            now, rate = self._clock(), self._rates(account) * share
+            full_for = max(0.0, self._full_until.get(account, 0.0) - now)
             taken = limit.take(full_for, wanted=wanted, rate=rate, within=within)
-            self._full_until[provider] = now + taken.full_for
+            self._full_until[account] = now + taken.full_for
         return taken
 
-    def pause(self, provider: ProviderName, by: float) -> None:
+    def pause(self, account: str, by: float) -> None:
         """See Limiter."""
         with self._lock:
-            now, rate = self._clock(), self._rates[provider]
-            full_for = max(0.0, self._full_until[provider] - now)
-            self._full_until[provider] = now + limit.pause(full_for, by=by, rate=rate)
+            now, rate = self._clock(), self._rates(account)
+            full_for = max(0.0, self._full_until.get(account, 0.0) - now)
+            self._full_until[account] = now + limit.pause(full_for, by=by, rate=rate)
 
 
 class RedisLimiter:
-    """A Limiter for all processes on ``redis``.
+    """A Limiter for all processes on ``redis``; ``rates`` as with LocalLimiter.
 
     Where that is away, each takes its share: one part of as many as ``workers`` counts,
     which is asked every few seconds then and must not raise.
@@ -99,7 +101,7 @@ class RedisLimiter:
     def __init__(
         self,
         redis: Redis,
-        rates: Mapping[ProviderName, float],
+        rates: Callable[[str], float],
         *,
         workers: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
@@ -113,34 +115,34 @@ class RedisLimiter:
         self._away_until = 0.0
         self._share, self._share_until = 1.0, 0.0
 
-    def take(self, provider: ProviderName, wanted: int, within: float) -> Taken:
+    def take(self, account: str, wanted: int, within: float) -> Taken:
         """See Limiter."""
-        rate = self._rates[provider]
+        rate = self._rates(account)
         found = self._ask(
             self._take,
-            provider,
+            account,
             wanted,
             limit.interval(rate) * _MICROSECONDS,
             (within + limit.burst(rate)) * _MICROSECONDS,
         )
         if found is None:
-            return self._local.take(provider, wanted, within, share=self._our_share())
+            return self._local.take(account, wanted, within, share=self._our_share())
         granted, full_for = found
         return Taken.of(wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate)
 
-    def pause(self, provider: ProviderName, by: float) -> None:
+    def pause(self, account: str, by: float) -> None:
         """See Limiter; kept here as well, should Redis go away or forget."""
-        self._local.pause(provider, by)
-        full_for = by + limit.burst(self._rates[provider])
-        self._ask(self._pause, provider, full_for * _MICROSECONDS)
+        self._local.pause(account, by)
+        full_for = by + limit.burst(self._rates(account))
+        self._ask(self._pause, account, full_for * _MICROSECONDS)
 
-    def _ask(self, script: Script, provider: ProviderName, *numbers: float) -> Any:
+    def _ask(self, script: Script, account: str, *numbers: float) -> Any:
         """What the script answers; None where Redis is away, or was just now."""
         if self._clock() < self._away_until:
             return None
         try:
             # redis-py types every answer as one that may also be awaited.
-            return script(keys=[f"payments:limit:{provider}"], args=numbers) or ()
+            return script(keys=[f"payments:limit:{account}"], args=numbers) or ()
         except RedisError as error:
             self._away_until = self._clock() + REST
             log.warning("limit_not_shared", extra={"error": type(error).__name__})

@@ -25,8 +25,8 @@ from domain.money import Money, to_paypal
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
 from domain.states import State
-from domain.submission import Mode, Submission
-from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
+from domain.submission import Mode, ProviderName, Submission
+from providers.http import PooledSession, was_not_sent
 from providers.paypal_answers import (
     answer_of,
     capture_of,
@@ -46,7 +46,7 @@ _DESCRIPTION: Final = 127
 
 
 class PayPal:
-    """A Provider. ``connections`` bounds the calls that are open at once."""
+    """A Provider."""
 
     def __init__(
         self,
@@ -55,18 +55,14 @@ class PayPal:
         client_id: str,
         client_secret: str,
         mode: Mode,
-        connections: int,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
     ) -> None:
         self._api = PayPalApi(
             endpoint=api_base,
             client_id=client_id,
             client_secret=client_secret,
             mode=mode,
-            connections=connections,
-            observe=observe,
-            timeout=timeout,
+            session=session,
         )
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
@@ -211,8 +207,9 @@ def _new_order(asked: Submission, kind: Kind, unit: dict[str, Any]) -> dict[str,
         unit["description"] = asked.description[:_DESCRIPTION]
     intent = "AUTHORIZE" if kind is Kind.AUTHORIZE else "CAPTURE"
     order: dict[str, Any] = {"intent": intent, "purchase_units": [unit]}
-    if asked.payment_method is not None:
-        order["payment_source"] = {"paypal": {"vault_id": asked.payment_method}}
+    token = asked.method_at(ProviderName.PAYPAL)
+    if token is not None:
+        order["payment_source"] = {"paypal": {"vault_id": token}}
     elif asked.return_url is not None:
         context = {
             "return_url": asked.return_url,

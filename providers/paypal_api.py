@@ -21,14 +21,7 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.errors import Misconfigured, NotExecuted, NotSent
 from domain.submission import Mode
-from providers.http import (
-    TIMEOUT,
-    Observe,
-    PooledSession,
-    Timeout,
-    retry_after,
-    was_not_sent,
-)
+from providers.http import PooledSession, retry_after, was_not_sent
 
 #: Seconds before its end at which a token is no longer used: longer than any call.
 _MARGIN: Final = 60.0
@@ -55,9 +48,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK has no type
         client_id: str,
         client_secret: str,
         mode: Mode,
-        connections: int,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
     ) -> None:
         super().__init__(
             mode="live" if mode is Mode.LIVE else "sandbox",
@@ -65,9 +56,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK has no type
             client_id=client_id,
             client_secret=client_secret,
         )
-        self._session = PooledSession(
-            connections=connections, observe=observe, timeout=timeout
-        )
+        self._session = session
         self._lock = threading.Lock()  # guards the three that follow
         self._token: str | None = None
         self._token_ends = 0.0  # on the monotonic clock

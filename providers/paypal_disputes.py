@@ -11,7 +11,7 @@ from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
 from domain.money import Money, from_paypal
 from domain.submission import Mode
-from providers.http import TIMEOUT, Observe, Timeout
+from providers.http import PooledSession
 from providers.paypal_answers import capture_named
 from providers.paypal_api import PayPalApi, Reply
 from providers.paypal_statement import safely
@@ -50,18 +50,14 @@ class PayPalDisputes:
         client_id: str,
         client_secret: str,
         mode: Mode,
-        connections: int,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
     ) -> None:
         self._api = PayPalApi(
             endpoint=api_base,
             client_id=client_id,
             client_secret=client_secret,
             mode=mode,
-            connections=connections,
-            observe=observe,
-            timeout=timeout,
+            session=session,
         )
 
     def read(self, hint: Hint) -> Reading:

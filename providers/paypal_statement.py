@@ -17,8 +17,8 @@ from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from domain.submission import Mode
-from providers.http import TIMEOUT, Observe, Timeout, was_not_sent
 from providers.paypal_answers import capture_named, payments_of
+from providers.http import PooledSession, was_not_sent
 from providers.paypal_api import PayPalApi, debug_id
 from providers.paypal_refusals import refusal_of
 
@@ -66,17 +66,14 @@ class PayPalStatement:
         client_id: str,
         client_secret: str,
         mode: Mode,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
     ) -> None:
         self._api = PayPalApi(
             endpoint=api_base,
             client_id=client_id,
             client_secret=client_secret,
             mode=mode,
-            connections=1,
-            observe=observe,
-            timeout=timeout,
+            session=session,
         )
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:

@@ -16,7 +16,7 @@ from domain.money import Money, to_stripe
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
 from domain.submission import Submission
-from providers.http import TIMEOUT, Observe, PooledSession, Timeout
+from providers.http import PooledSession
 from providers.stripe_answers import (
     answer_of,
     capture_of,
@@ -37,23 +37,21 @@ _PAGES: Final = 600
 
 
 class Stripe:
-    """A Provider. ``connections`` bounds the calls that are open at once."""
+    """A Provider. ``connected`` is Stripe's id of an account below the key's own."""
 
     def __init__(
         self,
         *,
         api_base: str,
         secret_key: str,
-        connections: int,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
+        connected: str | None = None,
     ) -> None:
         self._client = client_of(
             api_base=api_base,
             secret_key=secret_key,
-            connections=connections,
-            observe=observe,
-            timeout=timeout,
+            session=session,
+            connected=connected,
         )
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
@@ -188,20 +186,19 @@ def client_of(
     *,
     api_base: str,
     secret_key: str,
-    connections: int,
-    observe: Observe,
-    timeout: Timeout = TIMEOUT,
+    session: PooledSession,
+    connected: str | None = None,
 ) -> StripeClient:
     """Stripe's own client, by pooled connections, with timeouts, retrying nothing."""
     # Its telemetry keeps an id in the home folder and sends it with every call.
     stripe.enable_telemetry = False
-    session = PooledSession(connections=connections, observe=observe, timeout=timeout)
     return StripeClient(
         secret_key,
+        stripe_account=connected,
         stripe_version=API_VERSION,
         base_addresses={"api": api_base.rstrip("/")},
         max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=timeout, session=session),
+        http_client=stripe.RequestsClient(timeout=session.timeout, session=session),
     )
 
 

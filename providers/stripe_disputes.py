@@ -8,7 +8,7 @@ from typing import Any, Final
 from domain.dispute import Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
 from domain.money import from_stripe
-from providers.http import TIMEOUT, Observe, Timeout
+from providers.http import PooledSession
 from providers.stripe import client_of
 from providers.stripe_answers import metadata_of
 from providers.stripe_statement import safely
@@ -37,16 +37,14 @@ class StripeDisputes:
         *,
         api_base: str,
         secret_key: str,
-        connections: int,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
+        connected: str | None = None,
     ) -> None:
         self._client = client_of(
             api_base=api_base,
             secret_key=secret_key,
-            connections=connections,
-            observe=observe,
-            timeout=timeout,
+            session=session,
+            connected=connected,
         )
 
     def read(self, hint: Hint) -> Reading:

@@ -19,7 +19,7 @@ from domain.errors import (
 from domain.money import Money, from_stripe
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
-from providers.http import TIMEOUT, Observe, Timeout
+from providers.http import PooledSession
 from providers.stripe import client_of
 from providers.stripe_answers import metadata_of, refusal_of
 
@@ -49,15 +49,14 @@ class StripeStatement:
         *,
         api_base: str,
         secret_key: str,
-        observe: Observe,
-        timeout: Timeout = TIMEOUT,
+        session: PooledSession,
+        connected: str | None = None,
     ) -> None:
         self._client = client_of(
             api_base=api_base,
             secret_key=secret_key,
-            connections=1,
-            observe=observe,
-            timeout=timeout,
+            session=session,
+            connected=connected,
         )
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:

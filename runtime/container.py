@@ -25,6 +25,7 @@ from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
 from domain.errors import StoreUnavailable
 from domain.submission import ProviderName
 from persistence import mongo, watch
+from persistence.accounts import Accounts
 from persistence.breakers import MongoBreakers
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
@@ -36,13 +37,10 @@ from persistence.replays import MongoOperatorView, MongoReplays
 from persistence.vault import KeySource, Pepper, Vault
 from persistence.webhooks import MongoWebhooks
 from providers import paypal_webhooks, stripe_webhooks
-from providers.http import Observe
 from providers.limiter import RedisLimiter
-from providers.paypal import PayPal
-from providers.resilience import Patient
-from providers.stripe import Stripe
 from runtime import metrics
 from runtime.disputing import dispute_desk
+from runtime.accounts import AccountProviders
 from runtime.ears import ears
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
 from runtime.settings import Settings
@@ -61,7 +59,9 @@ class WebServices:
     queue: JobQueue
     keys: ApiKeys
     merchants: Merchants
+    accounts: Accounts
     clock: Callable[[], datetime]
+    draw: Callable[[], float]  #: uniform in [0, 1)
     new_id: Callable[[str], str]
     hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
     check: Callable[[], dict[str, str]]
@@ -113,7 +113,9 @@ def web_services(settings: Settings) -> WebServices:
         queue=bell,
         keys=open_keys(settings, database),
         merchants=Merchants(database),
+        accounts=Accounts(database, vault),
         clock=clock,
+        draw=random.SystemRandom().random,
         new_id=new_id,
         hash=open_pepper(settings).hash,
         check=check,
@@ -128,33 +130,13 @@ def web_services(settings: Settings) -> WebServices:
 def worker_services(settings: Settings) -> WorkerServices:
     """The parts of a worker process; nothing connects before it is used."""
     settings.require("mongo_url", "redis_url", "stripe_api_base", "paypal_api_base")
-    database = open_database(settings)
+    database, vault = open_database(settings), open_vault(settings)
+    providers = AccountProviders(settings, Accounts(database, vault))
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tools = attempt.Tools(
-        store=MongoPayments(
-            database, open_vault(settings), holder=holder, mode=settings.mode
-        ),
-        providers={
-            ProviderName.STRIPE: Patient(
-                Stripe(
-                    api_base=settings.stripe_api_base,
-                    secret_key=settings.stripe_secret_key,
-                    connections=settings.worker_slots,
-                    observe=observer(ProviderName.STRIPE),
-                )
-            ),
-            ProviderName.PAYPAL: Patient(
-                PayPal(
-                    api_base=settings.paypal_api_base,
-                    client_id=settings.paypal_client_id,
-                    client_secret=settings.paypal_client_secret,
-                    mode=settings.mode,
-                    connections=settings.worker_slots,
-                    observe=observer(ProviderName.PAYPAL),
-                )
-            ),
-        },
-        gates=open_gates(settings, database, holder),
+        store=MongoPayments(database, vault, holder=holder, mode=settings.mode),
+        providers=providers,
+        gates=open_gates(settings, database, holder, rates=providers.rate),
         calls={
             name: ThreadPoolExecutor(settings.worker_slots, name)
             for name in ProviderName
@@ -168,18 +150,29 @@ def worker_services(settings: Settings) -> WorkerServices:
     )
 
 
-def open_gates(settings: Settings, database: Database[Document], by: str) -> Gates:
-    """The gates before the providers' accounts, for the worker ``by``."""
+def open_gates(
+    settings: Settings,
+    database: Database[Document],
+    by: str,
+    *,
+    rates: Callable[[str], float],
+) -> Gates:
+    """The gates before all accounts, for the worker ``by``; ``rates`` by account id."""
     return SharedGates(
         breakers=MongoBreakers(database),
-        limiter=open_limiter(settings, database),
+        limiter=open_limiter(settings, database, rates=rates),
         watch=metrics.GateMetrics(),
         by=by,
         jitter=random.SystemRandom().random,
     )
 
 
-def open_limiter(settings: Settings, database: Database[Document]) -> Limiter:
+def open_limiter(
+    settings: Settings,
+    database: Database[Document],
+    *,
+    rates: Callable[[str], float],
+) -> Limiter:
     """Each account's bucket of calls, shared with all workers."""
 
     def workers() -> int:
@@ -188,7 +181,7 @@ def open_limiter(settings: Settings, database: Database[Document]) -> Limiter:
         except StoreUnavailable:
             return WORKERS
 
-    return RedisLimiter(connect_redis(settings), settings.rates(), workers=workers)
+    return RedisLimiter(connect_redis(settings), rates, workers=workers)
 
 
 def desk(
@@ -222,7 +215,7 @@ def hearing(
             ProviderName.STRIPE: stripe_webhooks.notice_of,
             ProviderName.PAYPAL: paypal_webhooks.notice_of,
         },
-        disputes=dispute_desk(settings, view, tools, observer),
+        disputes=dispute_desk(settings, view, tools),
         clock=tools.clock,
     )
 
@@ -273,12 +266,3 @@ def clock() -> datetime:
 def new_id(kind: str) -> str:
     """``pay_01J…``: a ULID, so ids sort by the time they were made."""
     return f"{kind}_{ULID()}"
-
-
-def observer(provider: ProviderName) -> Observe:
-    """Counts the calls of a process to ``provider``."""
-
-    def observe(call: str, status_class: str, seconds: float) -> None:
-        metrics.PROVIDER_CALLS.labels(provider, call, status_class).observe(seconds)
-
-    return observe

@@ -52,7 +52,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         stop.wait(PERIOD)
 
 
-def run_once(found: Backlog, gates: Mapping[ProviderName, Gate]) -> None:
+def run_once(found: Backlog, gates: Mapping[str, Gate]) -> None:
     """Sets every gauge, so that a state which emptied shows 0."""
     for state in OWED:
         metrics.DUE.labels(state).set(found.due.get(state, 0))
@@ -62,9 +62,10 @@ def run_once(found: Backlog, gates: Mapping[ProviderName, Gate]) -> None:
             metrics.OPEN.labels(provider, state).set(count)
         unknown = found.open.get((provider, State.UNKNOWN), 0)
         metrics.UNKNOWN.labels(provider).set(unknown)
+    for account, gate in gates.items():
         for position in Position:
-            is_so = gates[provider].position is position
-            metrics.GATE_STATE.labels(provider, position).set(is_so)
+            is_so = gate.position is position
+            metrics.GATE_STATE.labels(account, position).set(is_so)
     metrics.OLDEST_DUE.set(found.oldest_due_seconds)
 
 

@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from domain.breaker import Why
 from domain.submission import ProviderName
+from providers.http import Observe
 from runtime import __version__
 from runtime.settings import Settings
 
@@ -135,25 +136,25 @@ OPEN: Final = Gauge(
 GATE_STATE: Final = Gauge(
     "payments_gate_state",
     "Whether the gate before a provider's account is in this position: 1 or 0",
-    ["provider", "state"],
+    ["account", "state"],
     registry=REGISTRY,
 )
 GATE_OPENED: Final = Counter(
     "payments_gate_opened_total",
     "Times this worker opened a gate, so that nothing passed",
-    ["provider", "why"],
+    ["account", "why"],
     registry=REGISTRY,
 )
 GATE_PROBES: Final = Counter(
     "payments_gate_probes_total",
     "Single payments sent through an open gate to see how the provider is",
-    ["provider"],
+    ["account"],
     registry=REGISTRY,
 )
 LIMITED: Final = Counter(
     "payments_limited_total",
     "Payments put off because a gate was open or an account had its calls",
-    ["provider"],
+    ["account"],
     registry=REGISTRY,
 )
 RECONCILIATION_DIFFERENCES: Final = Gauge(
@@ -186,20 +187,29 @@ Gauge(
 ).labels(__version__).set(1)
 
 
+def observer(provider: ProviderName) -> Observe:
+    """Counts the calls of a process to ``provider``."""
+
+    def observe(call: str, status_class: str, seconds: float) -> None:
+        PROVIDER_CALLS.labels(provider, call, status_class).observe(seconds)
+
+    return observe
+
+
 class GateMetrics:
     """Counts what this process's gates do."""
 
-    def opened(self, provider: ProviderName, why: Why) -> None:
+    def opened(self, account: str, why: Why) -> None:
         """See GateWatch."""
-        GATE_OPENED.labels(provider, why).inc()
+        GATE_OPENED.labels(account, why).inc()
 
-    def probed(self, provider: ProviderName) -> None:
+    def probed(self, account: str) -> None:
         """See GateWatch."""
-        GATE_PROBES.labels(provider).inc()
+        GATE_PROBES.labels(account).inc()
 
-    def put_off(self, provider: ProviderName, count: int) -> None:
+    def put_off(self, account: str, count: int) -> None:
         """See GateWatch."""
-        LIMITED.labels(provider).inc(count)
+        LIMITED.labels(account).inc(count)
 
 
 def show(*measured: Collector) -> None:

@@ -18,6 +18,8 @@ PAYPAL_SANDBOX: Final = "https://api-m.sandbox.paypal.com"
 #: What the simulators are given where no credentials are set.
 SIMULATOR_SECRET: Final = "sk_test_simulator"
 SIMULATOR_CLIENT: Final = "simulator"
+#: How Stripe's keys for real money begin.
+LIVE_KEYS: Final = ("sk_live_", "rk_live_")
 #: Calls a second. Stripe takes 100 of an account in live mode and 25 in a sandbox, but
 #: of one endpoint, such as the one that every charge goes to, no more than 25 in either
 #: until it raises that for an account (docs.stripe.com/rate-limits).
@@ -237,8 +239,8 @@ class Settings:
             if (value := getattr(self, item.name)) not in ("", None)
         }
 
-    def rates(self) -> Mapping[ProviderName, float]:
-        """Calls a second that each account takes; 0: any number."""
+    def rates(self) -> Mapping[str, float]:
+        """Calls a second that each of our own accounts takes; 0: any number."""
         stripe = self.stripe_rate
         if stripe is None:
             real = self.stripe_api_base.rstrip("/") == STRIPE_LIVE
@@ -256,7 +258,7 @@ class Settings:
 
     def _check(self) -> None:
         """Real money goes to real addresses only, and play money never does."""
-        live = self.stripe_secret_key.startswith(("sk_live_", "rk_live_"))
+        live = self.stripe_secret_key.startswith(LIVE_KEYS)
         if self.mode is Mode.LIVE:
             self._check_live(live)
         elif live:

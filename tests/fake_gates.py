@@ -19,14 +19,14 @@ class MemoryBreakers:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._gates = {name: Gate(name) for name in ProviderName}
+        self._gates = {name.value: Gate(name.value) for name in ProviderName}
         self._lock = threading.Lock()
         self.away = False
         self.answers = threading.Event()  #: cleared: readers wait until it is set
         self.answers.set()
         self.reads = 0
 
-    def gates(self) -> Mapping[ProviderName, Gate]:
+    def gates(self) -> Mapping[str, Gate]:
         """See Breakers."""
         self.reads += 1
         self.answers.wait()
@@ -35,7 +35,7 @@ class MemoryBreakers:
 
     def open(
         self,
-        provider: ProviderName,
+        account: str,
         *,
         why: Why,
         reason: str,
@@ -44,7 +44,7 @@ class MemoryBreakers:
     ) -> Gate | None:
         """See Breakers."""
         with self._answering():
-            gate = self._gates[provider]
+            gate = self._gates.setdefault(account, Gate(account))
             if probed is None and gate.is_open and not _outweighs(why, gate.why):
                 return None
             if probed is not None and not _is_latest(probed, gate):
@@ -69,7 +69,7 @@ class MemoryBreakers:
 
     def close(
         self,
-        provider: ProviderName,
+        account: str,
         *,
         reason: str,
         by: str,
@@ -77,7 +77,7 @@ class MemoryBreakers:
     ) -> Gate | None:
         """See Breakers."""
         with self._answering():
-            gate = self._gates[provider]
+            gate = self._gates.setdefault(account, Gate(account))
             if not gate.is_open or (probed and not _is_latest(probed, gate)):
                 return None
             change = Change(Position.CLOSED, None, reason, by, self._clock())
@@ -95,17 +95,17 @@ class MemoryBreakers:
                 )
             )
 
-    def take_probe(self, provider: ProviderName) -> Gate | None:
+    def take_probe(self, account: str) -> Gate | None:
         """See Breakers."""
         with self._answering():
-            gate = self._seen(self._gates[provider])
+            gate = self._seen(self._gates.setdefault(account, Gate(account)))
             if not gate.probe_due:
                 return None
             at = self._clock() + PROBE
             return self._set(replace(gate, probe=gate.probe + 1, probe_at=at))
 
     def _set(self, gate: Gate) -> Gate:
-        self._gates[gate.provider] = gate
+        self._gates[gate.account] = gate
         return self._seen(gate)
 
     def _seen(self, gate: Gate) -> Gate:
@@ -124,21 +124,21 @@ class MemoryBreakers:
 class Counts:
     """A GateWatch that remembers."""
 
-    opens: Counter[tuple[ProviderName, Why]] = field(default_factory=Counter)
-    probes: Counter[ProviderName] = field(default_factory=Counter)
-    waits: Counter[ProviderName] = field(default_factory=Counter)
+    opens: Counter[tuple[str, Why]] = field(default_factory=Counter)
+    probes: Counter[str] = field(default_factory=Counter)
+    waits: Counter[str] = field(default_factory=Counter)
 
-    def opened(self, provider: ProviderName, why: Why) -> None:
+    def opened(self, account: str, why: Why) -> None:
         """See GateWatch."""
-        self.opens[provider, why] += 1
+        self.opens[account, why] += 1
 
-    def probed(self, provider: ProviderName) -> None:
+    def probed(self, account: str) -> None:
         """See GateWatch."""
-        self.probes[provider] += 1
+        self.probes[account] += 1
 
-    def put_off(self, provider: ProviderName, count: int) -> None:
+    def put_off(self, account: str, count: int) -> None:
         """See GateWatch."""
-        self.waits[provider] += count
+        self.waits[account] += count
 
 
 def _outweighs(why: Why, stands: Why | None) -> bool:

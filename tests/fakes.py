@@ -24,7 +24,6 @@ from domain.errors import (
 from domain.money import Money
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
-from domain.submission import ProviderName
 
 
 class MemoryQueue:
@@ -151,17 +150,20 @@ class Ungated:
 
     def __init__(self) -> None:
         self.granted: int | None = None  #: the most that is let in; None: all
+        self.again_in = timedelta(seconds=5)
+        self.open: set[str] = set()  #: accounts whose gate lets nothing through
+        self.asked: list[str] = []  #: accounts, one for each question
+        self.told_of: set[str] = set()  #: accounts
         self.told: list[Answer | ProviderError] = []
 
-    def admit(
-        self, provider: ProviderName, wanted: int, *, urgent: bool = True
-    ) -> Admission:
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
         """See Gates."""
         granted = wanted if self.granted is None else min(wanted, self.granted)
-        return Admission(granted, timedelta(seconds=5))
+        self.asked.append(account)
+        is_open = account in self.open
+        return Admission(0 if is_open else granted, self.again_in, is_open=is_open)
 
-    def tell(
-        self, provider: ProviderName, outcomes: Sequence[Answer | ProviderError]
-    ) -> None:
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """See Gates."""
+        self.told_of.add(account)
         self.told += outcomes

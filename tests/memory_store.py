@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from application.ports import Query, Scope
 from domain.errors import IdempotencyMismatch, ReferenceInProgress, StoreUnavailable
 from domain.payment import BELL_GRACE, LEASE, Event, Payment
-from domain.submission import ProviderName
 from domain.turns import in_turns
 
 
@@ -133,13 +132,13 @@ class MemoryStore:
         now = self._clock()
         with self._rows() as rows:
             due = [
-                (row.due_at, row.payment.id, row.payment.submission.provider)
+                (row.due_at, row.payment.id, row.payment.account.id)
                 for row in rows.values()
                 if row.due_at is not None and row.due_at <= now
             ]
         lines = []
-        for provider in ProviderName:
-            longest = [one for _, one, its in sorted(due) if its is provider]
+        for account in sorted({account for _, _, account in due}):
+            longest = [one for _, one, its in sorted(due) if its == account]
             lines.append(longest)
             if len(longest) >= limit:
                 lines.append(longest[::-1])
@@ -156,6 +155,13 @@ class MemoryStore:
         with self._rows() as rows:
             row = rows.get(payment_id)
             return row.payment if row and _is_of(scope, row.payment) else None
+
+    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+        """See PaymentStore."""
+        with self._rows() as rows:
+            name = (scope.merchant, scope.mode, idempotency_key)
+            found = self._table.keys.get(name)
+            return rows[found].payment if found else None
 
     def page(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
@@ -242,7 +248,7 @@ def _matches(query: Query, payment: Payment) -> bool:
     asked, made = payment.submission, payment.created_at
     return (
         query.status in (None, payment.status)
-        and query.provider in (None, asked.provider)
+        and query.provider in (None, payment.provider)
         and query.reference in (None, asked.reference)
         and query.disputed in (None, bool(payment.disputes))
         and (query.created_from is None or made >= query.created_from)

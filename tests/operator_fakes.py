@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from domain.account import Account
 from domain.errors import StoreUnavailable
 from domain.payment import Payment
 from domain.reconciling import movements_of
 from domain.replaying import Came, Item, ReplaySet, Search, Stage
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 from tests.memory_store import MemoryStore
 
 
@@ -35,13 +36,13 @@ class MemoryView:
         return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
 
     def moved(
-        self, provider: ProviderName, since: datetime, until: datetime, *, limit: int
+        self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
         """See OperatorView."""
         found = [
             one
             for one in self._all()
-            if one.submission.provider is provider
+            if one.account == account
             and any(
                 each.at is not None and since <= each.at < until
                 for each in movements_of(one)
@@ -53,13 +54,12 @@ class MemoryView:
         """See OperatorView."""
         return [one for one in self._all() if one.id in ids]
 
-    def disputed(self, provider: ProviderName, refs: Sequence[str]) -> list[Payment]:
+    def disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
         """See OperatorView."""
         return [
             one
             for one in self._all()
-            if one.submission.provider is provider
-            and any(each.ref in refs for each in one.disputes)
+            if one.account == account and any(each.ref in refs for each in one.disputes)
         ]
 
     def _all(self) -> list[Payment]:
@@ -143,7 +143,7 @@ class MemoryReplays:
 def _matches(search: Search, payment: Payment) -> bool:
     made = payment.created_at
     return (
-        search.provider in (None, payment.submission.provider)
+        search.provider in (None, payment.provider)
         and search.merchant in (None, payment.merchant)
         and (search.created_from is None or made >= search.created_from)
         and (search.created_before is None or made < search.created_before)

@@ -122,7 +122,7 @@ class RunningWeb:
             with ThreadPoolExecutor(1) as calls:
                 tools = attempt.Tools(
                     store=store,
-                    providers=dict.fromkeys(ProviderName, SayingProvider(said)),
+                    providers=lambda account: SayingProvider(said),
                     gates=Ungated(),
                     calls=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,

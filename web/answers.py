@@ -111,7 +111,10 @@ class Payment(Answer):
         " amount_captured, and the merchant does not have it for sure"
     )
     authorization: Authorization | None
-    provider: Provider
+    provider: Provider = Field(description="Whose account carries it out")
+    account: str = Field(
+        description="Its id; the deployment's own account has its provider's name"
+    )
     provider_refs: dict[str, str]
     next_action: NextAction | None
     last_error: LastError | None
@@ -165,7 +168,9 @@ class Gate(Answer):
     """What stands before a provider's account. Open, it lets nothing through."""
 
     object: Literal["gate"]
+    account: str
     provider: Provider
+    merchant: str | None = Field(description="null: the deployment's own account")
     state: Position
     why: Why | None = Field(description="What opened it")
     reason: str | None

@@ -183,7 +183,7 @@ _ACTS = (
 
 
 def _gate_calls(gates: Gates) -> list[Call]:
-    one = "/v1/operations/gates/<provider>"
+    one = "/v1/operations/gates/<account>"
     return [
         Call(
             "GET",

@@ -29,6 +29,8 @@ TIME: Final = (
 PAYMENT_ID: Final = r"^pay_[0-9A-HJKMNP-TV-Z]{26}$"
 OPERATION_ID: Final = r"^op_[0-9A-HJKMNP-TV-Z]{26}$"
 REPLAY_ID: Final = r"^rpl_[0-9A-HJKMNP-TV-Z]{26}$"
+#: An account of a merchant's, or the deployment's own.
+ACCOUNT_ID: Final = r"^(stripe|paypal|acct_[0-9A-HJKMNP-TV-Z]{26})$"
 #: A code of ours or of a provider's.
 CODE: Final = r"^[A-Za-z0-9_.\-]{1,100}$"
 MERCHANT: Final = r"^[!-~]{1,100}$"
@@ -44,6 +46,7 @@ FORMS: Final[Mapping[str, str]] = {
     PAYMENT_ID: "must be the id of a payment",
     OPERATION_ID: "must be the id of an operation",
     REPLAY_ID: "must be the id of a replay",
+    ACCOUNT_ID: "must be the id of an account",
     CODE: "must be a code: letters, digits, underscores, points and hyphens",
     MERCHANT: "must be a merchant's name: visible ASCII characters, no spaces",
     CURSOR: "must be a next_cursor that this list gave",

@@ -11,11 +11,12 @@ from flask import Response, g, request
 from pydantic import ValidationError
 
 from application import accept
-from application.ports import Query, Scope
+from application.ports import Query
 from domain.errors import PaymentNotFound
 from domain.idempotency import fingerprint
 from domain.operation import Origin
 from domain.submission import Guard, ProviderName
+from persistence.merchants import Chosen
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
@@ -49,22 +50,19 @@ class Payments:
             asked = PaymentRequest.model_validate(body)
         except ValidationError as error:
             raise invalid(error, "invalid_payment") from None
+        chosen = self.services.merchants.chosen(scope)
         accepted = accept.accept_payment(
-            asked.submission(self._guard(scope, asked)),
+            asked.submission(_guard(chosen, asked)),
             origin_of(key, body, self.services),
             scope=scope,
+            routes=chosen.routes,
+            draw=self.services.draw(),
             store=self.services.store,
             queue=self.services.queue,
             clock=self.services.clock,
             new_id=self.services.new_id,
         )
         return accepted_answer(accepted)
-
-    def _guard(self, scope: Scope, asked: PaymentRequest) -> Guard:
-        """The merchant's, where there is something to guard."""
-        if asked.reference is None or asked.allow_duplicate_reference:
-            return Guard.NONE
-        return self.services.merchants.guard(scope.merchant)
 
     def read(self, payment_id: str) -> Response:
         """Read a payment.
@@ -143,7 +141,7 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
     else:
-        metrics.ACCEPTED.labels(payment.submission.provider, operation.kind).inc()
+        metrics.ACCEPTED.labels(payment.provider, operation.kind).inc()
     log.info(
         "payment_accepted",
         payment=payment.id,
@@ -151,6 +149,13 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
         replayed=accepted.replayed,
     )
     return rendering.answer(rendering.payment(payment), 202, headers)
+
+
+def _guard(chosen: Chosen, asked: PaymentRequest) -> Guard:
+    """The merchant's, where there is something to guard."""
+    if asked.reference is None or asked.allow_duplicate_reference:
+        return Guard.NONE
+    return chosen.guard
 
 
 def check_id(payment_id: str) -> None:

@@ -16,6 +16,7 @@ from domain.operation import Hold, Operation
 from domain.payment import Event, Payment
 from domain.states import State
 from domain.submission import Mode
+from persistence.accounts import StoredAccount
 
 
 def answer(
@@ -52,7 +53,8 @@ def payment(found: Payment) -> dict[str, Any]:
         "amount_capturable": found.capturable,
         "amount_disputed": found.disputed,
         "authorization": _hold(found.hold) if found.hold else None,
-        "provider": asked.provider,
+        "provider": found.provider,
+        "account": found.account.id,
         "provider_refs": dict(found.refs),
         "next_action": (
             {"type": found.next_action.type, "url": found.next_action.url}
@@ -114,11 +116,13 @@ def _dispute(one: Dispute) -> dict[str, Any]:
     }
 
 
-def gate(found: Gate) -> dict[str, Any]:
-    """A gate as operators see it."""
+def gate(found: Gate, stored: StoredAccount | None = None) -> dict[str, Any]:
+    """A gate as operators see it; ``stored`` is the account, unless it is our own."""
     return {
         "object": "gate",
-        "provider": found.provider,
+        "account": found.account,
+        "provider": stored.provider if stored else found.account,
+        "merchant": stored.merchant if stored else None,
         "state": found.position,
         "why": found.why,
         "reason": found.reason or None,

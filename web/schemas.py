@@ -120,7 +120,11 @@ class PaymentRequest(Strict):
         description="ISO 4217, in capital letters",
         json_schema_extra=_listed,
     )
-    provider: Provider
+    provider: Provider | None = Field(
+        default=None,
+        description="Who carries it out. A merchant with accounts of its own may leave"
+        " it out: they are chosen between, by currency and weight",
+    )
     capture: Literal["automatic", "manual"] = Field(
         default="automatic",
         description="automatic charges at once; manual authorizes now, to be captured",
@@ -157,7 +161,7 @@ class PaymentRequest(Strict):
         """
         return Submission(
             amount=Money(self.amount, self.currency),
-            provider=ProviderName(self.provider),
+            provider=ProviderName(self.provider) if self.provider else None,
             capture=CaptureMethod(self.capture),
             payment_method=self.payment_method,
             reference=self.reference,
@@ -231,7 +235,10 @@ class ReadHeaders(BaseModel):
 class GatePath(BaseModel):
     """Which gate."""
 
-    provider: Provider
+    account: str = Field(
+        pattern=forms.ACCOUNT_ID,
+        description="The account's id; the deployment's own have their provider's name",
+    )
 
 
 class GateRequest(Strict):

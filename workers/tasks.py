@@ -78,7 +78,7 @@ def _ids(given: object) -> list[str]:
 
 def _tell(settled: Settled, services: WorkerServices) -> None:
     payment, operation = settled.payment, settled.operation
-    provider = payment.submission.provider
+    provider = payment.provider
     metrics.ATTEMPTS.labels(provider, settled.answer).inc()
     if operation.attempts == 1 and operation.started_at is not None:
         waited = operation.started_at - operation.owed_from

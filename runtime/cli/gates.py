@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from domain.submission import ProviderName
+from runtime.cli.accounts import account_id
 from runtime.cli.payments import connected
 from runtime.stack import demo_key
 
@@ -20,9 +20,7 @@ _MEANS: Final = {
     "open": "open: nothing goes through",
 }
 
-_provider = click.argument(
-    "provider", type=click.Choice([name.value for name in ProviderName])
-)
+_account = click.argument("account", callback=account_id)
 _reason = click.option("--reason", required=True, help="For whoever looks at it next.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -42,26 +40,30 @@ def gates(context: click.Context, as_json: bool) -> None:
 
 
 @gates.command("open")
-@_provider
+@_account
 @_reason
 @_as_json
-def open_gate(provider: str, reason: str, as_json: bool) -> None:
-    """Stop all calls to PROVIDER; its payments wait until the gate is closed."""
-    _move(provider, "open", reason, as_json)
+def open_gate(account: str, reason: str, as_json: bool) -> None:
+    """Stop all calls to ACCOUNT, an id or stripe or paypal for the deployment's own.
+
+    Its payments wait until the gate is closed, or go on to the next account where they
+    have one.
+    """
+    _move(account, "open", reason, as_json)
 
 
 @gates.command("close")
-@_provider
+@_account
 @_reason
 @_as_json
-def close_gate(provider: str, reason: str, as_json: bool) -> None:
-    """Let calls to PROVIDER through again, whatever had stopped them."""
-    _move(provider, "close", reason, as_json)
+def close_gate(account: str, reason: str, as_json: bool) -> None:
+    """Let calls to ACCOUNT through again, whatever had stopped them."""
+    _move(account, "close", reason, as_json)
 
 
-def _move(provider: str, how: str, reason: str, as_json: bool) -> None:
+def _move(account: str, how: str, reason: str, as_json: bool) -> None:
     with connected(demo=demo_key.OPERATOR) as api:
-        gate = api.act(f"{_GATES}/{provider}/{how}", {"reason": reason})
+        gate = api.act(f"{_GATES}/{account}/{how}", {"reason": reason})
     if as_json:
         click.echo(json.dumps(gate, indent=2))
     else:
@@ -74,10 +76,22 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         return
     from runtime.cli import told
 
-    columns = ["provider", "state", "why", "reason", "since", "next probe", "by"]
+    columns = [
+        "account",
+        "provider",
+        "merchant",
+        "state",
+        "why",
+        "reason",
+        "since",
+        "next probe",
+        "by",
+    ]
     rows = [
         [
+            gate["account"],
             gate["provider"],
+            gate["merchant"] or "-",
             _MEANS.get(gate["state"], gate["state"]),
             *(
                 str(gate[name] or "-")
@@ -86,4 +100,4 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         ]
         for gate in found
     ]
-    click.echo(told.table(columns, rows, whole=["provider", "by"]))
+    click.echo(told.table(columns, rows, whole=["account", "by"]))

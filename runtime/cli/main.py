@@ -11,6 +11,7 @@ import click
 
 from domain.errors import PaymentsError
 from runtime import __version__
+from runtime.cli.accounts import accounts
 from runtime.cli.gates import gates
 from runtime.cli.keys import keys, rotate_keys
 from runtime.cli.merchants import merchants
@@ -127,6 +128,7 @@ for command in (
     reconcile,
     keys,
     merchants,
+    accounts,
     rotate_keys,
     webhooks,
 ):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from domain.routing import MAX_CODES
 from domain.submission import Guard
 from runtime.cli.database import opened
 from runtime.cli.keys import as_json, merchant_name
+from runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from persistence.merchants import Merchants
+    from persistence.merchants import Chosen, Merchants
 
 #: What each choice refuses, in words.
 _MEANS = {
@@ -22,6 +25,22 @@ _MEANS = {
     Guard.UNFINISHED: "while another payment of the reference is unfinished or unknown",
     Guard.PAID: "and as long as another payment of the reference is paid",
 }
+#: Stripe's decline codes, and PayPal's issues in small letters.
+_CODE: Final = re.compile(r"[a-z0-9_]{1,100}")
+
+
+def _codes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> list[str] | None:
+    if value is None:
+        return None
+    found = list(dict.fromkeys(one.strip() for one in value.split(",") if one.strip()))
+    if not all(map(_CODE.fullmatch, found)) or len(found) > MAX_CODES:
+        raise click.BadParameter(
+            f"write {MAX_CODES} codes at most, comma between, as last_error shows them:"
+            " do_not_honor,issuer_not_available or so"
+        )
+    return found
 
 
 @click.group()
@@ -33,9 +52,9 @@ def merchants() -> None:
 @click.argument("merchant", callback=merchant_name)
 @as_json
 def show(merchant: str, as_json: bool) -> None:
-    """When a second payment of one reference is refused."""
-    with _merchants() as found:
-        _tell(merchant, found.guard(merchant), as_json)
+    """What it has chosen for its payments."""
+    with _merchants() as (settings, found):
+        _tell(merchant, settings, found, as_json)
 
 
 @merchants.command("set")
@@ -43,27 +62,48 @@ def show(merchant: str, as_json: bool) -> None:
 @click.option(
     "--guard",
     type=click.Choice([guard.value for guard in Guard]),
-    required=True,
     help="Refuse a second payment of one reference while the first is so.",
 )
+@click.option(
+    "--route-on",
+    callback=_codes,
+    metavar="CODES",
+    help="Decline codes, comma between, on which a payment goes on to the merchant's"
+    " next account; '' for none.",
+)
 @as_json
-def choose(merchant: str, guard: str, as_json: bool) -> None:
+def choose(
+    merchant: str, guard: str | None, route_on: list[str] | None, as_json: bool
+) -> None:
     """Change it for payments from now on; web processes follow in seconds."""
-    with _merchants() as found:
-        found.set_guard(merchant, Guard(guard))
-        _tell(merchant, Guard(guard), as_json)
+    if guard is None and route_on is None:
+        raise click.UsageError("say what to change: --guard or --route-on")
+    with _merchants() as (settings, found):
+        found.choose(
+            merchant, guard=Guard(guard) if guard else None, routes_on=route_on
+        )
+        _tell(merchant, settings, found, as_json)
 
 
-def _tell(merchant: str, guard: Guard, as_json: bool) -> None:
+def _tell(
+    merchant: str, settings: Settings, merchants: Merchants, as_json: bool
+) -> None:
+    from application.ports import Scope
+
+    chosen: Chosen = merchants.chosen(Scope(merchant, settings.mode))
+    guard, codes = chosen.guard, list(chosen.routes.codes)
     if as_json:
-        click.echo(json.dumps({"merchant": merchant, "guard": guard.value}))
-    else:
-        click.echo(f"{merchant}: {guard.value} ({_MEANS[guard]})")
+        told = {"merchant": merchant, "guard": guard.value, "route_on": codes}
+        click.echo(json.dumps(told))
+        return
+    click.echo(f"{merchant}: {guard.value} ({_MEANS[guard]})")
+    if codes:
+        click.echo(f"Goes on to the next account on: {', '.join(codes)}")
 
 
 @contextmanager
-def _merchants() -> Iterator[Merchants]:
-    with opened() as (_, database):
+def _merchants() -> Iterator[tuple[Settings, Merchants]]:
+    with opened() as (settings, database):
         from persistence.merchants import Merchants
 
-        yield Merchants(database)
+        yield settings, Merchants(database)

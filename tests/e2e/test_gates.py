@@ -65,7 +65,7 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
         "an audit",
     )
     exported = stack.processes()["exporter"]["metrics_url"]
-    line = 'payments_gate_state{provider="stripe",state="open"} 1.0'
+    line = 'payments_gate_state{account="stripe",state="open"} 1.0'
     assert processes.wait_until(
         lambda: line in requests.get(exported, timeout=10).text, seconds=15
     )

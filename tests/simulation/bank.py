@@ -39,8 +39,10 @@ class Bank:
 
     name: ProviderName
     clock: Callable[[], datetime]
+    account: str  #: its id; no object of one is another's
     entries: dict[str, Entry] = field(default_factory=dict)
-    #: Every movement of money by the operation that it was for; each only once.
+    #: Every movement of money by the operation that it was for; each only once, over
+    #: all accounts that share this.
     moved: dict[str, int] = field(default_factory=dict)
     #: PayPal refuses a second payment, capture or refund of one invoice id.
     _invoices: set[str] = field(default_factory=set)
@@ -89,6 +91,13 @@ class Bank:
             for entry in self.entries.values()
         )
 
+    def may_move(self, operation: str) -> bool:
+        """Whether an object for ``operation`` has moved money, or may yet."""
+        return any(
+            entry.operation == operation and entry.stage is not Stage.DECLINED
+            for entry in self.entries.values()
+        )
+
     def pass_time(self) -> None:
         """Lets pending ones be decided, and holds run out."""
         now = self.clock()
@@ -111,7 +120,7 @@ class Bank:
 
     def _begin(self, call: Call, payer: Payer) -> Answer:
         entry = Entry(
-            id=f"{self.name}_{len(self.entries) + 1}",
+            id=f"{self.account}_{len(self.entries) + 1}",
             kind=call.kind,
             operation=call.operation,
             amount=call.amount,

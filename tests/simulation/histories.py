@@ -52,6 +52,13 @@ _JUMP_SIZES: Final = [size for size, _ in _JUMPS]
 _JUMP_WEIGHTS: Final = list(accumulate(weight for _, weight in _JUMPS))
 
 
+#: Where payments may go on to: PayPal's own tokens are for PayPal alone.
+_ONWARD: Final = {
+    ProviderName.STRIPE: (ProviderName.STRIPE, ProviderName.PAYPAL),
+    ProviderName.PAYPAL: (ProviderName.PAYPAL,),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """A follow-up that a client will ask for, maybe twice."""
@@ -67,7 +74,14 @@ class History:
     def __init__(self, seed: int) -> None:
         self.random = random = Random(seed)
         provider = random.choice((ProviderName.STRIPE, ProviderName.PAYPAL))
-        self.world = World(provider, Lucky(random), workers=random.choice((1, 2, 2, 3)))
+        #: In some, payments may go on to another account.
+        self.onward = random.choice((*_ONWARD[provider], None, None))
+        self.world = World(
+            provider,
+            Lucky(random),
+            workers=random.choice((1, 2, 2, 3)),
+            onward=self.onward,
+        )
         for worker in self.world.workers:
             worker.skew = random.choice((0, 0, 0, 1.0, -1.0))
         #: In every other history nobody has given the provider our address.
@@ -131,8 +145,11 @@ class History:
             self._crash()
         elif luck < 0.993:
             self._operate()
-        else:
+        elif random.random() < 0.5:
             world.gates.granted = None if world.gates.granted == 0 else 0
+        else:
+            name = random.choice(world.accounts).id
+            world.gates.open ^= {name}
 
     def _work(self) -> None:
         world, random = self.world, self.random
@@ -192,13 +209,13 @@ class History:
         world = self.world
         world.finish(has_replayed(world, Search()))
         world.finish(carries_out_replays(world))
-        world.chance = world.provider.chance = Lucky(self.random)
+        world.has(Lucky(self.random))
         for _ in range(_REPLAY_TURNS):
             self._turn()
 
     def _resolve_all(self) -> None:
         """A person reads the provider's books, and says what is in them."""
-        world, moved = self.world, self.world.provider.bank.moved
+        world, moved = self.world, self.world.oracle.moved
         for payment in world.oracle.known.values():
             for one in payment.operations:
                 if one.state in STUCK:
@@ -212,7 +229,10 @@ class History:
         return [one for payment in known for one in payment.operations]
 
     def _submissions(self) -> list[tuple[str, Submission, str]]:
-        random, provider = self.random, self.world.provider.name
+        random = self.random
+        # At another provider's the payer's token is worth nothing.
+        same = self.onward in (None, self.provider)
+        provider = self.provider if same else None
         asked = submission(provider, manual=self.manual, reference=self.reference)
         first = [("pay-1", asked, "f")]
         if random.random() < 0.3:

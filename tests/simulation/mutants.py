@@ -219,6 +219,18 @@ MUTANTS: Final = (
         "    owed = replace(operation, due_at=None, look_since=None, looks=0)",
     ),
     Mutant(
+        "a lost answer that goes on to another account",
+        "domain/routing.py",
+        "    if isinstance(outcome, (NotSent, Misconfigured)):",
+        "    if isinstance(outcome, ProviderError):",
+    ),
+    Mutant(
+        "an unknown that goes on to another account",
+        "domain/routing.py",
+        "    running = operation.state is State.RUNNING\n",
+        "    operation, running = replace(operation, state=State.RUNNING), True\n",
+    ),
+    Mutant(
         "a review replayed with a new key",
         "domain/intervening.py",
         "    again = replace(operation, due_at=now, ",

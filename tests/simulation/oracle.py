@@ -10,8 +10,8 @@ from domain.operation import Kind, Operation
 from domain.payment import Event, Payment
 from domain.states import CORRECTIONS, FINAL, State
 from domain.submission import Guard
-from tests.simulation.bank import Bank
 from tests.simulation.entries import Call
+from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Actor, Violation
 
 #: States in which a send may have moved money and we do not know.
@@ -23,6 +23,8 @@ _MAY_HAVE_MOVED: Final = frozenset({State.REVIEW, State.REQUIRES_ACTION})
 #: Before and after a look that proved that the provider never had it.
 _UNPROVEN: Final = frozenset({State.UNKNOWN, State.REVIEW})
 _PROVEN: Final = frozenset({State.RETRYING, State.DEAD})
+#: From here a payment may go on to another account.
+_FREE: Final = frozenset({State.QUEUED, State.RETRYING, State.RUNNING})
 _CORRECTED: Final = {(before, after) for (before, _), after in CORRECTIONS.items()}
 
 
@@ -30,7 +32,8 @@ _CORRECTED: Final = {(before, after) for (before, _), after in CORRECTIONS.items
 class Oracle:
     """What it knows of each payment is what was written last."""
 
-    bank: Bank
+    providers: Mapping[str, SimulatedProvider]  #: by account
+    moved: Mapping[str, int]  #: over all accounts, by operation
     known: dict[str, Payment] = field(default_factory=dict)
     #: Every key and body that was ever written down.
     written_down: dict[str, str] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class Oracle:
             before = self.known.get(payment.id)
             if before is not None:
                 _follows(before, payment)
+                self._is_free(before, payment)
             else:
                 self._stands_alone(payment)
             _within_bounds(payment)
@@ -89,6 +93,18 @@ class Oracle:
                 if held or open_ or one.captured > one.refunded:
                     raise Violation(f"{new.id} beside {one.id}: {reference} twice")
 
+    def _is_free(self, before: Payment, after: Payment) -> None:
+        """Nobody goes on from an account that may have moved money, or may yet."""
+        if before.account == after.account:
+            return
+        first = before.first
+        if self.providers[before.account.id].may_move(first.id):
+            raise Violation(
+                f"{first.id} went on from {before.account.id}, which has it"
+            )
+        if first.state not in _FREE:
+            raise Violation(f"{first.id} went on while {first.state}")
+
     def promise(self, key: str, fingerprint: str, operation: str) -> None:
         """A client was told that its request is accepted."""
         told = self.promised.setdefault(key, (fingerprint, operation))
@@ -108,12 +124,12 @@ class Oracle:
         for key, (_, operation) in self.promised.items():
             if operation not in operations:
                 raise Violation(f"{key} was promised, and {operation} is lost")
-        for moved in self.bank.moved:
+        for moved in self.moved:
             if moved not in operations:
                 raise Violation(f"{moved} moved money, and nobody asked for it")
 
     def _ended(self, payment: Payment, one: Operation) -> None:
-        moved = self.bank.moved.get(one.id)
+        moved = self.moved.get(one.id)
         if one.owed or one.state is State.PENDING:
             raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
         if one.state not in FINAL and not one.waiting_for:
@@ -121,9 +137,9 @@ class Oracle:
         if one.state in FINAL and one.due_at is not None:
             raise Violation(f"{one.id} is {one.state}, and work is owed on it")
         if one.kind is Kind.VOID:
-            held = payment.first.id in self.bank.moved
+            held = payment.first.id in self.moved
             if one.state is State.SUCCEEDED and held:
-                if not self.bank.let_go(payment.first.id):
+                if not self._let_go(payment, payment.first):
                     raise Violation(f"{one.id} voided what is still on hold")
             return
         if one.state is State.SUCCEEDED:
@@ -132,7 +148,7 @@ class Oracle:
         elif moved is None or one.state in _MAY_HAVE_MOVED:
             if one.moved:
                 raise Violation(f"{one.id} is {one.state}, and counts {one.moved}")
-        elif one.kind is not Kind.AUTHORIZE or not self.bank.let_go(one.id):
+        elif one.kind is not Kind.AUTHORIZE or not self._let_go(payment, one):
             raise Violation(f"{one.id} is {one.state}, and the provider moved {moved}")
 
     def _hold(self, payment: Payment) -> None:
@@ -140,7 +156,7 @@ class Oracle:
         hold = payment.hold
         if hold is None or hold.ended is not None or hold.expires_at is None:
             return
-        if self.bank.let_go(payment.first.id):
+        if self._let_go(payment, payment.first):
             raise Violation(f"{payment.id} is {payment.status}, and nothing is held")
 
     def _sums(self, payment: Payment) -> None:
@@ -158,10 +174,12 @@ class Oracle:
             raise Violation(f"{payment.id}: refunded {refunded} of {captured}")
 
     def _moved(self, payment: Payment, *kinds: Kind) -> int:
-        moved = self.bank.moved
         return sum(
-            moved.get(one.id, 0) for one in payment.operations if one.kind in kinds
+            self.moved.get(one.id, 0) for one in payment.operations if one.kind in kinds
         )
+
+    def _let_go(self, payment: Payment, operation: Operation) -> bool:
+        return self.providers[payment.account.id].bank.let_go(operation.id)
 
 
 def _within_bounds(payment: Payment) -> None:
@@ -192,7 +210,9 @@ def _follows(before: Payment, after: Payment) -> None:
         if now.generation != was.generation:
             proven = was.state in _UNPROVEN and now.state in _PROVEN
             approved = now.approved and not was.approved
-            if now.generation != was.generation + 1 or not (proven or approved):
+            routed = before.account != after.account
+            proven = proven or approved or routed
+            if now.generation != was.generation + 1 or not proven:
                 raise Violation(f"{was.id}: a new generation, and no proof of absence")
 
 

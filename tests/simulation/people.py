@@ -52,7 +52,7 @@ _WHO: Final = Intervention("operator", "as the simulation goes")
 
 
 def submission(
-    provider: ProviderName, *, manual: bool, reference: str | None = None
+    provider: ProviderName | None, *, manual: bool, reference: str | None = None
 ) -> Submission:
     """A payment of 1.00."""
     return Submission(
@@ -109,6 +109,8 @@ def submit(world: World, key: str, asked: Submission, fingerprint: str) -> Actor
             asked,
             origin,
             scope=SHOP,
+            routes=world.routes,
+            draw=world.chance.fraction(),
             store=store,
             queue=world.bell,
             clock=world.clock,

@@ -102,6 +102,10 @@ class WatchedStore:
         """See PaymentStore."""
         return self._call("reads", lambda: self._store.get(scope, payment_id))
 
+    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+        """See PaymentStore."""
+        return self._call("reads", lambda: self._store.made_by(scope, idempotency_key))
+
     def page(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
         return self._call("lists", lambda: self._store.page(scope, query))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from domain.account import Account
 from domain.answer import Answer
 from domain.errors import (
     LookNeeded,
@@ -55,15 +56,17 @@ class SimulatedProvider:
 
     def __init__(
         self,
-        name: ProviderName,
+        account: Account,
         *,
+        moved: dict[str, int],
         scheduler: Scheduler,
         chance: Chance,
         clock: Callable[[], datetime],
         arrived: Callable[[Payment, Call], None],
     ) -> None:
-        self.name = name
-        self.bank = Bank(name, clock)
+        self.account = account
+        self.name = account.provider
+        self.bank = Bank(self.name, clock, account.id, moved=moved)
         self.chance = chance
         self._scheduler = scheduler
         self._clock = clock
@@ -123,6 +126,11 @@ class SimulatedProvider:
         if fault is Fault.REFUSED:
             raise NotSent
         raise OutcomeUnknown("no_answer")
+
+    def may_move(self, operation: str) -> bool:
+        """Whether money may have moved here for ``operation``, or may yet."""
+        flying = any(call.operation == operation for _, call in self._in_flight)
+        return flying or self.bank.may_move(operation)
 
     def settle(self) -> None:
         """Carries out what was in flight until now."""

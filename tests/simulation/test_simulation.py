@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from domain.routing import ROUTED
 from domain.states import State
 from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
@@ -45,7 +46,7 @@ def test_a_seed_tells_the_same_history_again() -> None:
 def test_histories_come_to_what_they_are_about() -> None:
     """A simulation in which little happens proves little."""
     seen = {state: 0 for state in State}
-    renewed = looked_at = followed_up = asked_payers = approved = 0
+    renewed = looked_at = followed_up = asked_payers = approved = went_on = 0
     for seed in range(600):
         history = History(seed)
         history.run()
@@ -56,13 +57,14 @@ def test_histories_come_to_what_they_are_about() -> None:
                 renewed += one.generation > 1
                 approved += one.approved
             told = history.world.table.timeline(SHOP, payment.id) or []
+            went_on += any(event.type == ROUTED for event in told)
             asked_payers += any(
                 event.data.get("to") == State.REQUIRES_ACTION for event in told
             )
         looked_at += any("looks at" in step[1] for step in history.log)
     assert min(seen[State.SUCCEEDED], seen[State.DECLINED]) > 20
     assert min(seen[State.REVIEW], asked_payers, approved) > 5
-    assert min(renewed, looked_at, followed_up) > 20
+    assert min(renewed, looked_at, followed_up, went_on) > 20
 
 
 def test_the_product_as_it_is_passes_from_a_copy_as_well(tmp_path: Path) -> None:

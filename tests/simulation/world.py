@@ -8,7 +8,9 @@ from typing import Final
 
 from application.attempt import Tools, run
 from application.recover import dispatch_due
+from domain.account import Account
 from domain.errors import QueueUnavailable, StoreUnavailable
+from domain.routing import Candidate, Routes
 from domain.submission import ProviderName
 from tests.fakes import MemoryQueue, Ungated
 from tests.memory_store import MemoryStore
@@ -37,20 +39,31 @@ class World:
         *,
         workers: int = 2,
         crash_at: Collection[int] = (),
+        onward: ProviderName | None = None,
     ) -> None:
+        """``onward``: whose is the account that payments may go on to, if there is."""
         self.now = NOW
         self.chance = chance
         self.scheduler = Scheduler(crash_at)
         self.table = MemoryStore(self.clock)
         self.queue = MemoryQueue()
-        self.provider = SimulatedProvider(
-            provider,
-            scheduler=self.scheduler,
-            chance=chance,
-            clock=self.clock,
-            arrived=lambda payment, call: self.oracle.arrived(payment, call),
-        )
-        self.oracle = Oracle(self.provider.bank)
+        self.accounts = [Account.own(provider)]
+        if onward is not None:
+            self.accounts.append(Account("acct_onward", onward))
+        moved = dict[str, int]()
+        self.providers = {
+            account.id: SimulatedProvider(
+                account,
+                moved=moved,
+                scheduler=self.scheduler,
+                chance=chance,
+                clock=self.clock,
+                arrived=lambda payment, call: self.oracle.arrived(payment, call),
+            )
+            for account in self.accounts
+        }
+        self.provider = self.providers[provider]
+        self.oracle = Oracle(self.providers, moved)
         self.gates = Ungated()
         self.replays = MemoryReplays(self.clock)
         self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]
@@ -60,6 +73,21 @@ class World:
     def clock(self) -> datetime:
         """The database's time, and the providers'."""
         return self.now
+
+    @property
+    def routes(self) -> Routes:
+        """What the merchant has chosen."""
+        if len(self.accounts) == 1:
+            return Routes()
+        first, then = self.accounts
+        both = (Candidate(first), Candidate(then, weight=0))
+        return Routes(both, codes=("declined",))
+
+    def has(self, chance: Chance) -> None:
+        """Lets ``chance`` decide from now on."""
+        self.chance = chance
+        for provider in self.providers.values():
+            provider.chance = chance
 
     def advance(self, by: timedelta) -> None:
         """Lets time pass."""
@@ -98,9 +126,9 @@ class World:
         process = self._living(worker)
         tools = Tools(
             store=self.store_of(process),
-            providers={self.provider.name: self.provider},
+            providers=lambda account: self.providers[account.id],
             gates=self.gates,
-            calls={self.provider.name: _INLINE},
+            calls=dict.fromkeys(ProviderName, _INLINE),
             clock=self._clock_of(process),
             jitter=self.chance.fraction,
             held=process.held,
@@ -132,13 +160,15 @@ class World:
 
     def heal(self) -> None:
         """Nothing goes wrong any more; time passes until nothing is owed."""
-        self.chance = self.provider.chance = Healthy()
+        self.has(Healthy())
         self.gates.granted = None
+        self.gates.open.clear()
         self.finish()
         for _ in range(_ROUNDS):
             due = self.table.next_due()
             if due is None:
-                self.provider.settle()
+                for provider in self.providers.values():
+                    provider.settle()
                 return
             self.now = max(self.now + _BEAT, due)
             self.finish(self.recover())

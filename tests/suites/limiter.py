@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import pytest
@@ -11,7 +12,7 @@ from domain.submission import ProviderName
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 #: Calls a second: Stripe's bucket holds five, PayPal's has no limit.
-RATES: Final = {STRIPE: 20.0, PAYPAL: 0.0}
+RATES: Final[Mapping[str, float]] = {STRIPE: 20.0, PAYPAL: 0.0}
 BURST: Final = 5
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from application.ports import PaymentStore, Query
 from domain.disputing import laid_over
+from domain.operation import Origin
+from domain.requests import void
 from domain.states import Status
 from domain.submission import ProviderName
 from domain.settling import settle
@@ -60,6 +62,16 @@ class PaymentReadsSuite:
         assert store.page(SHOP, Query(disputed=True)) == [stored]
         others = [payment(one).id for one in (6, 5, 4, 2, 1)]
         assert ids_of(store.page(SHOP, Query(disputed=False))) == others
+
+    def test_a_payment_is_found_by_the_key_of_any_of_its_requests(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        [new] = store.insert_many([payment(key="mine")])
+        asked = void(new, id="op_void", origin=Origin("later", "f"), now=setup.now())
+        stored = store.amend(asked)
+        assert store.made_by(SHOP, "mine") == store.made_by(SHOP, "later") == stored
+        assert store.made_by(SHOP, "another") is None
+        assert store.made_by(replace(SHOP, merchant="rival"), "mine") is None
 
     def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
         self, store: PaymentStore, setup: Setup

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from application.ports import PaymentStore, Query, Scope
+from domain.account import Account
 from domain.answer import NextAction
 from domain.errors import NotExecuted
 from domain.operation import Hold, HoldEnd, Origin
@@ -17,8 +18,9 @@ from domain.settling import settle
 from domain.outcome import escalate
 from domain.sending import released
 from domain.payment import BELL_GRACE, LEASE
+from domain.routing import onward
 from domain.states import State, Status
-from domain.submission import Mode
+from domain.submission import Mode, ProviderName
 from tests.fakes import pay
 from tests.suites.payment_reads import PaymentReadsSuite
 from tests.suites.payment_requests import PaymentRequestsSuite
@@ -35,6 +37,7 @@ from tests.suites.setup import TICK, Setup, claimed, ids_of
 
 #: Longer than any test runs, shorter than any lease.
 MOMENT: Final = timedelta(seconds=5)
+STRIPE: Final = ProviderName.STRIPE
 
 
 class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite, PaymentsDueSuite):
@@ -56,6 +59,26 @@ class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite, PaymentsDueSuit
         [stored] = store.insert_many([new])
         assert stored == replace(new, news=(), told=1)
         assert store.get(SHOP, new.id) == stored
+
+    def test_an_account_and_its_route_come_back_and_change_with_a_step(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        one, two = (Account(name, STRIPE) for name in ("acct_1", "acct_2"))
+        three = Account("acct_3", ProviderName.PAYPAL)
+        asked = replace(submission(), provider=None)
+        new = payment(asked=asked, account=one, route=(two, three), routes_on=("no",))
+        [stored] = store.insert_many([replace(new, updated_at=setup.now())])
+        assert store.get(SHOP, new.id) == stored
+        assert (stored.account, stored.route) == (one, (two, three))
+        setup.pass_time(BELL_GRACE)
+        for account, route in ((two, (three,)), (three, ())):
+            step = onward(stored, now=setup.now())
+            assert step is not None
+            [stored] = store.settle_many([step])
+            assert (stored.account, stored.route) == (account, route)
+            assert store.get(SHOP, new.id) == stored
+        assert stored.routes_on == ("no",) and stored.submission.provider is None
+        assert ids_of(store.page(SHOP, Query(provider=ProviderName.PAYPAL))) == [new.id]
 
     def test_every_field_of_a_step_comes_back(
         self, store: PaymentStore, setup: Setup

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from application.ports import PaymentStore
+from domain.account import Account
 from domain.payment import BELL_GRACE, Payment
 from domain.submission import ProviderName, Submission
 from tests.suites.samples import payment, submission
@@ -71,18 +72,32 @@ class PaymentsDueSuite:
         [late] = _backlog(store, setup, [12], asked)
         assert late.id in store.due_ids(3)
 
+    def test_an_accounts_backlog_stands_before_nobody_of_the_others(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        _backlog(store, setup, range(1, 12))
+        theirs = Account("acct_1", ProviderName.STRIPE)
+        [late] = _backlog(store, setup, [12], account=theirs)
+        assert late.id in store.due_ids(3)
+
 
 def _backlog(
     store: PaymentStore,
     setup: Setup,
     numbers: Iterable[int],
     asked: Submission | None = None,
+    account: Account | None = None,
 ) -> list[Payment]:
     """Payments that became due one after the other, an hour ago."""
     then = setup.now() - timedelta(hours=1)
     return store.insert_many(
         [
-            payment(number, asked=asked, now=then + timedelta(minutes=number))
+            payment(
+                number,
+                asked=asked,
+                account=account,
+                now=then + timedelta(minutes=number),
+            )
             for number in numbers
         ]
     )

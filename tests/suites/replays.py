@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from application.ports import OperatorView, PaymentStore, Replays, Scope
+from domain.account import Account
 from domain.answer import Answer
 from domain.disputing import laid_over
 from domain.errors import NeedsReview, ProviderError
@@ -93,7 +94,8 @@ class OperatorSuite:
 
         def moved(provider: ProviderName, hours: int, limit: int = 9) -> set[str]:
             since = NOW + hours * HOUR
-            found = office.view.moved(provider, since, since + HOUR, limit=limit)
+            account = Account.own(provider)
+            found = office.view.moved(account, since, since + HOUR, limit=limit)
             return {one.id for one in found}
 
         assert moved(ProviderName.STRIPE, 0) == {two, five}
@@ -108,9 +110,11 @@ class OperatorSuite:
         step = laid_over(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
         kept = office.store.amend(step)
         assert kept is not None
-        assert office.view.disputed(ProviderName.STRIPE, ["ch_1", "ch_2"]) == [kept]
-        assert office.view.disputed(ProviderName.STRIPE, ["ch_2"]) == []
-        assert office.view.disputed(ProviderName.PAYPAL, ["ch_1"]) == []
+        assert office.view.disputed(
+            Account.own(ProviderName.STRIPE), ["ch_1", "ch_2"]
+        ) == [kept]
+        assert office.view.disputed(Account.own(ProviderName.STRIPE), ["ch_2"]) == []
+        assert office.view.disputed(Account.own(ProviderName.PAYPAL), ["ch_1"]) == []
         assert office.view.known([two.id]) == [two]
 
     def test_payments_are_known_by_their_ids(self, office: Office) -> None:

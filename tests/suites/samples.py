@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from application.ports import Scope
+from domain.account import Account
 from domain.answer import Answer, Failure, Verdict
 from domain.dispute import Dispute, DisputeState, Reading
 from domain.money import Money
@@ -39,7 +40,7 @@ DECLINE: Final = Answer(
 def submission(
     *,
     amount: Money = PRICE,
-    provider: ProviderName = ProviderName.STRIPE,
+    provider: ProviderName | None = ProviderName.STRIPE,
     payment_method: str | None = "pm_card_visa",
     reference: str | None = None,
     execute_at: datetime | None = None,
@@ -60,6 +61,9 @@ def payment(
     number: int = 1,
     *,
     asked: Submission | None = None,
+    account: Account | None = None,
+    route: tuple[Account, ...] = (),
+    routes_on: tuple[str, ...] = (),
     scope: Scope = SHOP,
     key: str | None = None,
     fingerprint: str = "f1",
@@ -84,6 +88,9 @@ def payment(
         merchant=scope.merchant,
         mode=scope.mode,
         submission=asked,
+        account=account or Account.own(asked.provider or ProviderName.STRIPE),
+        route=route,
+        routes_on=routes_on,
         operations=(operation,),
         created_at=now,
         updated_at=now,

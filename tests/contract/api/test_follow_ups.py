@@ -199,7 +199,7 @@ def test_a_merchant_may_have_paid_references_guarded_too(web: RunningWeb) -> Non
     client = web.client()
     database = web.database()
     try:
-        Merchants(database).set_guard(client.key.merchant, Guard.PAID)
+        Merchants(database).choose(client.key.merchant, guard=Guard.PAID)
     finally:
         database.client.close()
     body = stripe_payment(reference="order-9")

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from domain.breaker import Why
-from domain.submission import ProviderName
+from domain.submission import Mode, ProviderName
+from persistence.accounts import Accounts, Credentials, StoredAccount
 from persistence.breakers import MongoBreakers
 from persistence.keys import Role
+from runtime import container
 from tests.running_web import Client, RunningWeb
 
 GATES = "/v1/operations/gates"
@@ -41,7 +43,9 @@ def test_gates_that_never_moved_are_closed(operator: Client) -> None:
     for one in answer["data"]:
         assert one == {
             "object": "gate",
+            "account": one["provider"],
             "provider": one["provider"],
+            "merchant": None,
             "state": "closed",
             "why": None,
             "reason": None,
@@ -137,3 +141,31 @@ def test_what_is_wrong_is_said_and_changes_nothing(
     answer = operator.send("POST", GATES + path, body, Content_Type=JSON)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert gate(operator)["state"] == "closed"
+
+
+def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
+    web: RunningWeb, operator: Client
+) -> None:
+    database = web.database()
+    account = StoredAccount(
+        id=container.new_id("acct"),
+        merchant="a-shop",
+        mode=Mode.TEST,
+        provider=ProviderName.PAYPAL,
+        created_at=container.clock(),
+        credentials=Credentials("secret", "client"),
+    )
+    Accounts(database, container.open_vault(web.settings)).add(account)
+    path = f"{GATES}/{account.id}/open"
+    opened = operator.send("POST", path, '{"reason": "audit"}', Content_Type=JSON)
+    assert opened.status_code == 200
+    shown = opened.json()
+    assert (shown["account"], shown["provider"]) == (account.id, "paypal")
+    assert (shown["merchant"], shown["state"]) == ("a-shop", "open")
+    assert shown in operator.get(GATES).json()["data"]
+    assert gate(operator)["state"] == "closed"
+    gone = path.replace(account.id, container.new_id("acct"))
+    answer = operator.send("POST", gone, '{"reason": "audit"}', Content_Type=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (404, "gate_not_found")
+    database.accounts.delete_many({})
+    database.client.close()

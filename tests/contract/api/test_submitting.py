@@ -56,6 +56,7 @@ def test_a_new_payment_is_shown_as_documented(merchant: Client) -> None:
         "disputes": [],
         "authorization": None,
         "provider": "stripe",
+        "account": "stripe",
         "provider_refs": {},
         "next_action": None,
         "last_error": None,
@@ -200,8 +201,19 @@ def test_every_missing_field_is_named(merchant: Client) -> None:
     assert {(fault["pointer"], fault["code"]) for fault in problem["errors"]} == {
         ("/amount", "required"),
         ("/currency", "required"),
-        ("/provider", "required"),
     }
+
+
+def test_a_merchant_without_accounts_of_its_own_names_the_provider(
+    merchant: Client,
+) -> None:
+    named = stripe_payment()
+    unnamed = {name: one for name, one in named.items() if name != "provider"}
+    for body in (unnamed, {**named, "provider": None}):
+        answer = merchant.submit(body)
+        assert answer.status_code == 422
+        [fault] = answer.json()["errors"]
+        assert fault["pointer"] == "/provider"
 
 
 def test_paypal_refuses_a_currency_it_does_not_take(merchant: Client) -> None:

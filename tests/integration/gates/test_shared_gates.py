@@ -50,7 +50,7 @@ class Fleet:
             breakers=MongoBreakers(database),
             limiter=RedisLimiter(
                 connect_redis(self.settings),
-                self.settings.rates(),
+                self.settings.rates().__getitem__,
                 workers=lambda: PROCESSES,
             ),
             watch=self.counts,

@@ -12,6 +12,7 @@ from pymongo.database import Database
 
 from application.ports import Query, Scope
 from domain.disputing import laid_over
+from domain.account import Account
 from domain.states import Status
 from domain.submission import Mode, ProviderName
 from persistence import mongo, watch
@@ -145,7 +146,7 @@ def test_what_moved_in_a_minute_reads_that_and_nothing_else(
 
     def moved(minutes: int) -> int:
         since = now + minutes * minute
-        stripe = ProviderName.STRIPE
+        stripe = Account.own(ProviderName.STRIPE)
         return len(view.moved(stripe, since, since + minute, limit=MANY))
 
     assert moved(-1) == (MANY - 20) / 2
@@ -168,8 +169,8 @@ def test_what_is_disputed_is_found_by_indexes_of_its_own(
         assert filled.amend(laid_over(found, disputed(found), now=clock()))
     before = len(profiled())
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
-    provider = payment(1).submission.provider
-    assert view.disputed(provider, ["ch_none"]) == []
+    account = payment(1).account
+    assert view.disputed(account, ["ch_none"]) == []
     assert len(filled.page(SHOP, Query(disputed=True))) == 3
     asked, listed = profiled()[before:]
     assert asked["planSummary"] == "IXSCAN { disputes.ref: 1 }"

@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.database import Database
 
 from application.ports import Scope
+from domain.account import Account
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.money import Money
 from tests.suites.samples import sending
@@ -38,6 +39,7 @@ def _payment(number: int) -> Payment:
             email="ada@example.com",
             metadata={"basket": str(number)},
         ),
+        account=Account.own(ProviderName.PAYPAL),
         operations=(
             Operation(
                 f"op_{number}",

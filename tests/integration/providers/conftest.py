@@ -21,7 +21,7 @@ from tests.integration.providers.simulator_control import (
 from tests.integration.providers.wire import Wire
 
 from domain.submission import Mode
-from providers.http import TIMEOUT, Timeout
+from providers.http import TIMEOUT, PooledSession, Timeout
 from providers.paypal import PayPal
 from providers.stripe import Stripe
 
@@ -56,9 +56,7 @@ def make_stripe(calls: Calls) -> MakeStripe:
         return Stripe(
             api_base=api_base,
             secret_key=f"sk_test_{uuid.uuid4().hex}",
-            connections=16,
-            observe=calls,
-            timeout=timeout,
+            session=PooledSession(connections=16, observe=calls, timeout=timeout),
         )
 
     return make
@@ -76,9 +74,7 @@ def make_paypal(calls: Calls) -> MakePayPal:
             client_id=f"client-{uuid.uuid4().hex}",
             client_secret=secret,
             mode=Mode.TEST,
-            connections=16,
-            observe=calls,
-            timeout=timeout,
+            session=PooledSession(connections=16, observe=calls, timeout=timeout),
         )
 
     return make

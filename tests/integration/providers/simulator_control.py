@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from application.ports import Provider
+from domain.account import Account
 from domain.money import Money
 from domain.operation import Kind, Operation, Origin
 from domain.payment import Payment
@@ -116,6 +117,7 @@ def a_payment(
         merchant="merchant",
         mode=Mode.TEST,
         submission=submission,
+        account=Account.own(ProviderName.STRIPE if stripe else ProviderName.PAYPAL),
         operations=(first,),
         created_at=now,
         updated_at=now,

@@ -11,6 +11,7 @@ import pytest
 from domain.dispute import Dispute, DisputeState, Hint
 from domain.errors import Misconfigured, OutcomeUnknown, ProviderError
 from domain.submission import Mode, ProviderName
+from providers.http import PooledSession
 from providers.paypal_disputes import PayPalDisputes
 from providers.stripe_disputes import StripeDisputes
 from tests.contract.simulators.simulator_process import (
@@ -40,8 +41,7 @@ class _Stripe:
         self.disputes = StripeDisputes(
             api_base=simulator.url,
             secret_key=key,
-            connections=1,
-            observe=lambda *_: None,
+            session=PooledSession(connections=1, observe=lambda *_: None),
         )
         form = {"amount": "1999", "currency": "usd", "confirm": "true"}
         form |= {"payment_method": "pm_card_createDispute", "off_session": "true"}
@@ -76,8 +76,7 @@ class _PayPal:
             client_id=self.caller.client,
             client_secret="secret",
             mode=Mode.TEST,
-            connections=1,
-            observe=lambda *_: None,
+            session=PooledSession(connections=1, observe=lambda *_: None),
         )
         invoice = f"op_{uuid.uuid4().hex}"
         order = self.caller.order(custom_id="pay_1", invoice_id=invoice).json()

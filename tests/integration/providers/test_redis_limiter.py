@@ -41,7 +41,7 @@ class _Redis:
 
     def limiter(self) -> RedisLimiter:
         redis = connect_redis(self.settings)
-        return RedisLimiter(redis, RATES, workers=lambda: WORKERS)
+        return RedisLimiter(redis, RATES.__getitem__, workers=lambda: WORKERS)
 
     def pass_time(self, seconds: float) -> None:
         for key in self._redis.scan_iter("payments:limit:*"):
@@ -105,7 +105,10 @@ def test_without_redis_each_takes_its_share_and_asks_it_again_later(
         return WORKERS
 
     limiter = RedisLimiter(
-        connect_redis(settings), RATES, workers=workers, clock=lambda: now[0]
+        connect_redis(settings),
+        RATES.__getitem__,
+        workers=workers,
+        clock=lambda: now[0],
     )
     with embedded.running(own_redis):
         assert limiter.take(STRIPE, 32, 0.0).granted == BURST
@@ -126,7 +129,9 @@ def test_a_pause_that_redis_did_not_hear_of_is_kept_here(
     own_redis: embedded.Server,
 ) -> None:
     settings = replace(Settings(), redis_url=own_redis.url)
-    limiter = RedisLimiter(connect_redis(settings), RATES, workers=lambda: 1)
+    limiter = RedisLimiter(
+        connect_redis(settings), RATES.__getitem__, workers=lambda: 1
+    )
     limiter.pause(STRIPE, 30.0)
     taken = limiter.take(STRIPE, 1, 0.25)
     assert taken.granted == 0 and taken.again_in > 25

@@ -22,6 +22,7 @@ from domain.errors import (
 )
 from domain.payment import Payment
 from domain.submission import Mode
+from providers.http import PooledSession
 from providers.paypal import PayPal
 from providers.paypal_statement import PayPalStatement
 from providers.stripe import Stripe
@@ -64,9 +65,10 @@ def stripe_clients(
     url: str, observe: Calls, secret: str | None = None
 ) -> tuple[Provider, Statement]:
     key = secret or f"sk_test_{uuid.uuid4().hex}"
+    session = PooledSession(connections=16, observe=observe)
     return (
-        Stripe(api_base=url, secret_key=key, connections=16, observe=observe),
-        StripeStatement(api_base=url, secret_key=key, observe=observe),
+        Stripe(api_base=url, secret_key=key, session=session),
+        StripeStatement(api_base=url, secret_key=key, session=session),
     )
 
 
@@ -74,21 +76,21 @@ def paypal_clients(
     url: str, observe: Calls, secret: str | None = None
 ) -> tuple[Provider, Statement]:
     client, key = uuid.uuid4().hex, secret or "paypal-secret"
+    session = PooledSession(connections=16, observe=observe)
     return (
         PayPal(
             api_base=url,
             client_id=client,
             client_secret=key,
             mode=Mode.TEST,
-            connections=16,
-            observe=observe,
+            session=session,
         ),
         PayPalStatement(
             api_base=url,
             client_id=client,
             client_secret=key,
             mode=Mode.TEST,
-            observe=observe,
+            session=session,
         ),
     )
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from application import attempt
 from application.ports import Provider
+from domain.account import Account
 from domain.answer import Answer
 from domain.operation import Operation
 from domain.payment import Payment
@@ -99,12 +100,12 @@ def main(payment_id: str, deadly: int) -> None:
         stack.callback(database.client.close)
         store = DyingStore(database, container.open_vault(settings), holder="dying")
         store.boundaries = boundaries
-        providers = {
-            name: DyingProvider(provider, boundaries)
-            for name, provider in tools.providers.items()
-        }
-        tools = replace(tools, store=store, providers=providers)
-        list(attempt.run([payment_id], tools))
+
+        def dying(account: Account) -> DyingProvider:
+            return DyingProvider(tools.providers(account), boundaries)
+
+        mortal = replace(tools, store=store, providers=dying)
+        list(attempt.run([payment_id], mortal))
 
 
 if __name__ == "__main__":

@@ -68,21 +68,23 @@ class Workbench:
         match = {"method": "POST", "path": path or CHARGES[provider]}
         self.at(provider).arm(do="commit_then_drop", match=match)
 
-    def submit(self, provider: str = "stripe", **fields: Any) -> requests.Response:
+    def submit(
+        self, provider: str | None = "stripe", **fields: Any
+    ) -> requests.Response:
         """Asks for a payment of 19.99 USD, unless ``fields`` say otherwise."""
         key = fields.pop("key", None)
         body = {
             "amount": 1999,
             "currency": "USD",
             "provider": provider,
-            "payment_method": PAYS[provider],
+            "payment_method": PAYS[provider or "stripe"],
             "reference": f"order-{uuid.uuid4().hex[:12]}",
             **fields,
         }
         given = {name: value for name, value in body.items() if value is not None}
         return self.shop.submit(given, key=key)
 
-    def pay(self, provider: str = "stripe", **fields: Any) -> str:
+    def pay(self, provider: str | None = "stripe", **fields: Any) -> str:
         """The id of a payment that was accepted."""
         answer = self.submit(provider, **fields)
         assert answer.status_code == 202, answer.text
@@ -146,7 +148,7 @@ class Workbench:
     def moved(self, payment_id: str) -> list[tuple[str, int]]:
         """What the provider moved for this payment: kinds, and amounts in its unit."""
         payment = self.stored(payment_id)
-        rows = self.at(payment.submission.provider).movements()
+        rows = self.at(payment.provider).movements()
         ours = {one.id for one in payment.operations}
         return [
             (row["kind"], row["amount"])

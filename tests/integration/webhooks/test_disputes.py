@@ -360,7 +360,7 @@ def test_a_provider_that_is_away_is_asked_again_until_it_is_back(
 def _open(bench: HearingBench, payment_id: str, **wanted: Any) -> str:
     """The id of a dispute of the payment, or of what ``wanted`` names."""
     payment = bench.work.stored(payment_id)
-    provider = payment.submission.provider
+    provider = payment.provider
     name = "charge" if provider == "stripe" else "capture"
     asked = {name: payment.refs[name], **wanted}
     answer = bench.work.at(provider).post("/_disputes", asked)

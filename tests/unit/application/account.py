@@ -25,7 +25,8 @@ class Account:
         self.passed = 0.0
         self.breakers = MemoryBreakers(self.now)
         self.limiter = LocalLimiter(
-            {STRIPE: rate, PAYPAL: 0.0}, clock=lambda: 1000 + self.passed
+            lambda account: rate if account == STRIPE else 0.0,
+            clock=lambda: 1000 + self.passed,
         )
         self.counts = Counts()
         self.slept: list[float] = []

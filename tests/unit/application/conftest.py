@@ -38,7 +38,7 @@ class World:
         }
         self.tools = Tools(
             store=self.store,
-            providers=self._providers,
+            providers=lambda account: self._providers[account.provider],
             gates=self.gates,
             calls={name: self.calls for name in ProviderName},
             clock=self.clock,

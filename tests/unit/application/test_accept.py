@@ -11,6 +11,7 @@ import pytest
 
 from application.accept import Accepted, accept_payment, accept_request
 from application.ports import Query, Scope
+from domain.account import Account
 from domain.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -22,8 +23,9 @@ from domain.money import Money
 from domain.operation import Kind, Origin
 from domain.payment import BELL_GRACE, Payment
 from domain.requests import refund, void
+from domain.routing import Candidate, Routes
 from domain.states import State, Status
-from domain.submission import Mode, Submission
+from domain.submission import Mode, ProviderName, Submission
 from tests.suites.samples import NOW, SHOP, payment, submission
 from tests.unit.application.conftest import World
 
@@ -40,11 +42,14 @@ def accept(world: World) -> Accept:
         key: str = "k",
         fingerprint: str = "f",
         scope: Scope = SHOP,
+        routes: Routes = Routes(),
     ) -> Accepted:
         return accept_payment(
             asked,
             Origin(key, fingerprint, "req_1", "00-trace"),
             scope=scope,
+            routes=routes,
+            draw=0.0,
             store=world.store,
             queue=world.queue,
             clock=world.clock,
@@ -292,3 +297,36 @@ def _refund(
         store=world.store,
         queue=world.queue,
     )
+
+
+def test_a_merchants_own_account_is_chosen_with_where_to_go_on(
+    world: World, accept: Accept
+) -> None:
+    one, two = (Account(f"acct_{n}", ProviderName.STRIPE) for n in (1, 2))
+    routes = Routes((Candidate(one), Candidate(two, weight=0)), ("do_not_honor",))
+    accepted = accept(submission(), routes=routes).payment
+    assert (accepted.account, accepted.route) == (one, (two,))
+    assert accepted.routes_on == ("do_not_honor",)
+    alone = accept(submission(), "k2", routes=replace(routes, candidates=()))
+    assert alone.payment.account.is_own and not alone.payment.routes_on
+
+
+def test_where_no_account_takes_it_nothing_is_stored(
+    world: World, accept: Accept
+) -> None:
+    retired = Candidate(Account("acct_1", ProviderName.STRIPE), retired=True)
+    with pytest.raises(InvalidPayment):
+        accept(submission(), routes=Routes((retired,)))
+    assert world.store.everything() == []
+
+
+def test_who_asks_again_hears_of_the_first_though_its_account_is_gone(
+    world: World, accept: Accept
+) -> None:
+    account = Account("acct_1", ProviderName.STRIPE)
+    first = accept(submission(), routes=Routes((Candidate(account),)))
+    gone = Routes((Candidate(account, retired=True),))
+    again = accept(submission(), routes=gone)
+    assert again.replayed and again.payment == first.payment
+    with pytest.raises(IdempotencyMismatch):
+        accept(submission(), fingerprint="other", routes=gone)

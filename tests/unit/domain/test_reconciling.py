@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain import requests
 from domain.dispute import Dispute, DisputeState
+from domain.account import Account
 from domain.money import Money
 from domain.operation import Kind
 from domain.reconciling import (
@@ -238,12 +239,10 @@ def test_a_payment_moves_what_its_charges_captures_and_refunds_did() -> None:
 def test_a_movement_has_the_providers_id_of_its_object(
     provider: ProviderName, kind: Kind, ref: str
 ) -> None:
-    asked = replace(payment().submission, provider=provider)
     refs = {"charge": "ch", "refund": "re", "capture": "cap", "order": "ord"}
     operation = replace(payment().first, kind=kind, refs=refs)
-    [found] = movements_of(
-        replace(payment(), submission=asked, operations=(operation,))
-    )
+    its = Account.own(provider)
+    [found] = movements_of(replace(payment(), account=its, operations=(operation,)))
     assert found.ref == ref
 
 

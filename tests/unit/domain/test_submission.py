@@ -27,6 +27,7 @@ PAYPAL = submission(provider=ProviderName.PAYPAL, payment_method=None)
 )
 def test_what_a_provider_can_carry_out_passes(asked: Submission) -> None:
     asked.check(now=NOW)
+    asked.check_for(asked.provider or ProviderName.STRIPE)
 
 
 @pytest.mark.parametrize(
@@ -46,4 +47,5 @@ def test_what_a_provider_can_carry_out_passes(asked: Submission) -> None:
 def test_what_none_can_names_the_field_at_fault(asked: Submission, field: str) -> None:
     with pytest.raises(InvalidPayment) as caught:
         asked.check(now=NOW)
+        asked.check_for(asked.provider or ProviderName.STRIPE)
     assert caught.value.field == field

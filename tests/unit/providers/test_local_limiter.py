@@ -22,7 +22,7 @@ class _Local:
 
     def __init__(self) -> None:
         self._now = 1000.0
-        self._limiter = LocalLimiter(RATES, clock=lambda: self._now)
+        self._limiter = LocalLimiter(RATES.__getitem__, clock=lambda: self._now)
 
     def limiter(self) -> LocalLimiter:
         return self._limiter
@@ -42,6 +42,6 @@ class TestLocalLimiter(LimiterSuite):
 
 
 def test_a_share_is_a_part_of_the_rate() -> None:
-    limiter = LocalLimiter(RATES, clock=lambda: 1000.0)
+    limiter = LocalLimiter(RATES.__getitem__, clock=lambda: 1000.0)
     taken = limiter.take(STRIPE, 32, 0.25, share=1 / 4)
     assert taken.granted == 2 * BURST // 4

@@ -15,6 +15,7 @@ from domain.errors import InvalidPayment
 from domain.money import Money
 from domain.payment import Payment
 from domain.submission import CaptureMethod, Mode, ProviderName, Submission
+from providers.http import PooledSession
 from providers.paypal import PayPal
 from providers.stripe import Stripe
 from tests.suites import samples
@@ -28,14 +29,14 @@ def observe(call: str, status_class: str, seconds: float) -> None:
     raise AssertionError(f"{call} was called")
 
 
-STRIPE = Stripe(api_base=NOBODY, secret_key="sk_test_x", connections=1, observe=observe)
+SESSION = PooledSession(connections=1, observe=observe)
+STRIPE = Stripe(api_base=NOBODY, secret_key="sk_test_x", session=SESSION)
 PAYPAL = PayPal(
     api_base=NOBODY,
     client_id="client",
     client_secret="secret",
     mode=Mode.TEST,
-    connections=1,
-    observe=observe,
+    session=SESSION,
 )
 
 

@@ -1,0 +1,201 @@
+"""Where a payment is carried out: the accounts it may go to, and when it goes on.
+
+Going on to another account is the one step that could charge twice where it guesses.
+So it is taken only for a first operation that nobody has: never sent, proven not
+executed, or declined for good; and never while anything says that an account may have
+heard of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import accumulate
+from typing import Final
+
+from domain.account import Account
+from domain.answer import Answer, Verdict
+from domain.errors import InvalidPayment, Misconfigured, NotSent, ProviderError
+from domain.operation import Operation
+from domain.payment import Payment
+from domain.states import UNSENT, State, Trigger
+from domain.submission import Submission
+
+#: The event of a payment that went on to another account.
+ROUTED: Final = "payment.routed"
+#: Why it did, where no call was made: nothing goes through to the account before it.
+GATE_OPEN: Final = "gate_open"
+
+#: Accounts that a payment tries at most: after so many that did not take it, a person
+#: should hear of it rather than the next one.
+MAX_ROUTE: Final = 5
+#: Accounts of one merchant and mode: all are read with each choice.
+MAX_ACCOUNTS: Final = 20
+#: A share beside another one's: whole percents need no more.
+MAX_WEIGHT: Final = 1000
+#: Decline codes that a merchant may list: Stripe has about fifty.
+MAX_CODES: Final = 100
+
+#: A worker gave the call back unmade: that says nothing of the account.
+_OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of a merchant's accounts, as far as choosing goes."""
+
+    account: Account
+    currencies: frozenset[str] = frozenset()  #: ISO 4217; none: any
+    weight: int = 1  #: its share; 0: only where the others did not take it
+    retired: bool = False  #: it takes no new payments
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What a merchant has chosen: where its payments may go, and on which declines."""
+
+    candidates: tuple[Candidate, ...] = ()  #: none: the deployment's own accounts
+    codes: tuple[str, ...] = ()  #: a decline with one of these goes on
+
+
+def chosen(routes: Routes, asked: Submission, *, draw: float) -> tuple[Account, ...]:
+    """The accounts to try, in order; ``draw`` in [0, 1) decides by their weights.
+
+    Whoever has accounts of its own has its payments made there alone, retired ones
+    included: money must not end up with somebody else because an account was retired.
+    Raises InvalidPayment where no account takes the payment.
+    """
+    if asked.provider is not None:
+        asked.check_for(asked.provider)
+    if not routes.candidates:
+        if asked.provider is None:
+            words = "is needed: this merchant has no accounts of its own"
+            raise InvalidPayment(words, field="provider")
+        return (Account.own(asked.provider),)
+    fitting = [one for one in routes.candidates if _fits(one, asked)]
+    if not fitting:
+        words = (
+            f"none of the merchant's accounts takes this payment in"
+            f" {asked.amount.currency}"
+        )
+        raise InvalidPayment(words, field="provider")
+    # Whose token it is goes first; elsewhere the payer has to act.
+    able = [one for one in fitting if _has_token(one, asked)]
+    other = [one for one in fitting if one not in able]
+    return (*_drawn(able, draw), *_drawn(other, draw))[:MAX_ROUTE]
+
+
+def onward(payment: Payment, *, now: datetime) -> Payment | None:
+    """The payment at its next account, as the gate before this one is open.
+
+    None where it may not go on, or there is none.
+    """
+    first = payment.first
+    free = payment.claim is None and first.state in UNSENT
+    if not free or not _is_untaken(payment, first):
+        return None
+    return _routed(payment, first, GATE_OPEN, now)
+
+
+def rerouted(
+    payment: Payment,
+    operation: Operation,
+    outcome: Answer | ProviderError,
+    told: Mapping[str, str | int],
+    *,
+    now: datetime,
+) -> Payment | None:
+    """The payment at its next account, where ``outcome`` of a send proves that this one
+    did not take it; ``told`` is what the timeline has of the outcome.
+
+    None where it may not go on, or there is none.
+    """
+    why = _refusal(payment, outcome)
+    running = operation.state is State.RUNNING
+    if why is None or not running or not _is_untaken(payment, operation):
+        return None
+    spent = 0 if isinstance(outcome, Misconfigured) else 1
+    asked = replace(operation, attempts=operation.attempts - 1 + spent, error=why)
+    answered = payment.moved(
+        asked, Trigger.ROUTED, "attempt.answered", now=now, data=told
+    )
+    return _routed(answered, answered.first, why, now)
+
+
+def _fits(candidate: Candidate, asked: Submission) -> bool:
+    provider = candidate.account.provider
+    if candidate.retired or asked.provider not in (None, provider):
+        return False
+    if candidate.currencies and asked.amount.currency not in candidate.currencies:
+        return False
+    try:
+        asked.check_for(provider)
+    except InvalidPayment:
+        return False
+    return True
+
+
+def _has_token(candidate: Candidate, asked: Submission) -> bool:
+    return asked.method_at(candidate.account.provider) is not None
+
+
+def _drawn(fitting: Sequence[Candidate], draw: float) -> list[Account]:
+    """In an order in which each one's chance to be next is its share of what is left.
+
+    One draw is enough: where in its share it fell is as even as the draw was.
+    """
+    left, order = sorted(fitting, key=lambda one: one.account.id), list[Account]()
+    while weighty := [one for one in left if one.weight]:
+        ends = list(accumulate(one.weight for one in weighty))
+        at = draw * ends[-1]
+        place = min(bisect_right(ends, at), len(weighty) - 1)
+        found = weighty[place]
+        draw = min(max(1 - (ends[place] - at) / found.weight, 0.0), 1.0)
+        order.append(found.account)
+        left.remove(found)
+    return [*order, *(one.account for one in left)]
+
+
+def _refusal(payment: Payment, outcome: Answer | ProviderError) -> str | None:
+    """Why the account did not take it, in a code; None where it may have."""
+    if isinstance(outcome, (NotSent, Misconfigured)):
+        return None if outcome.detail in _OURS else outcome.detail
+    if not isinstance(outcome, Answer) or outcome.verdict is not Verdict.DECLINED:
+        return None
+    failure = outcome.failure
+    codes = (failure.decline_code, failure.code) if failure else ()
+    return next((one for one in codes if one in payment.routes_on), None)
+
+
+def _is_untaken(payment: Payment, operation: Operation) -> bool:
+    """Whether it is the payment's only operation, and no account shows a trace of it.
+
+    A later generation that is unsent was proven absent, by a look or by going on.
+    """
+    return (
+        bool(payment.route)
+        and len(payment.operations) == 1
+        and operation.look_since is None
+        and not operation.refs
+        and not operation.approved
+    )
+
+
+def _routed(payment: Payment, operation: Operation, why: str, now: datetime) -> Payment:
+    to, *rest = payment.route
+    fresh = replace(
+        operation,
+        generation=operation.generation + 1,
+        send=None,
+        due_at=now,
+        waiting_for=None,
+    )
+    data: dict[str, str | int] = {
+        "from_account": payment.account.id,
+        "to_account": to.id,
+        "why": why,
+    }
+    moved = payment.moved(fresh, Trigger.ROUTED, ROUTED, now=now, data=data)
+    return replace(moved, account=to, route=tuple(rest), last_error=None)

@@ -1,0 +1,191 @@
+"""The provider accounts of merchants, with what opens them sealed field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from pymongo import ASCENDING
+from pymongo.database import Database
+
+from application.ports import Scope
+from domain.account import Account
+from domain.errors import PaymentsError
+from domain.routing import MAX_ACCOUNTS, Candidate
+from domain.submission import Mode, ProviderName
+from persistence.codec import Document
+from persistence.mongo import answering
+from persistence.vault import Vault
+
+#: Secrets of a webhook that are in force at once: one, and its successor.
+MAX_WEBHOOK_SECRETS: Final = 5
+#: Rounds in which a change may meet another one, or keys that rotate.
+_ROUNDS: Final = 5
+
+
+class AccountNotFound(PaymentsError):
+    """There is no such account."""
+
+    code = "account_not_found"
+
+
+class TooManyAccounts(PaymentsError):
+    """The merchant has as many accounts in this mode as can be chosen between."""
+
+    code = "too_many_accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What opens an account. Nothing here is ever shown."""
+
+    #: Stripe's secret key, or PayPal's client secret; None: the deployment's own, for
+    #: a connected account.
+    secret: str | None = field(default=None, repr=False)
+    client_id: str | None = field(default=None, repr=False)  #: PayPal's
+    #: What Stripe signs its webhooks with; several while one rolls.
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    webhook_id: str | None = field(default=None, repr=False)  #: PayPal's
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """One account of a merchant in one mode."""
+
+    id: str  #: ``acct_01J…``, ours
+    merchant: str
+    mode: Mode
+    provider: ProviderName
+    created_at: datetime
+    credentials: Credentials
+    currencies: tuple[str, ...] = ()  #: ISO 4217; none: any
+    weight: int = 1  #: its share beside the merchant's others
+    rate: int | None = None  #: calls a second, 0 for any number; None: as the setting
+    connected: str | None = None  #: Stripe's id of it, below the key's account
+    rolled_at: datetime | None = None
+    retired_at: datetime | None = None  #: no new payments from then on
+    version: int = 1
+
+
+class Accounts:
+    """Every method raises StoreUnavailable where the database cannot answer, and those
+    that read KeyMissing where a field cannot be opened."""
+
+    def __init__(self, database: Database[Document], vault: Vault) -> None:
+        self._accounts = database.accounts
+        self._vault = vault
+
+    def add(self, account: StoredAccount) -> None:
+        """Stores a new account. Raises TooManyAccounts."""
+        its = {"merchant": account.merchant, "mode": account.mode.value}
+        with answering():
+            if self._accounts.count_documents(its) >= MAX_ACCOUNTS:
+                raise TooManyAccounts
+            self._accounts.insert_one(self._encoded(account))
+
+    def get(self, account_id: str) -> StoredAccount:
+        """One account. Raises AccountNotFound."""
+        with answering():
+            found = self._accounts.find_one({"_id": account_id})
+        if found is None:
+            raise AccountNotFound
+        return self._decoded(found)
+
+    def list(
+        self, *, merchant: str | None = None, ids: Sequence[str] | None = None
+    ) -> list[StoredAccount]:
+        """All accounts, a merchant's, or those of ``ids``; the oldest first."""
+        wanted: Document = {} if merchant is None else {"merchant": merchant}
+        if ids is not None:
+            wanted["_id"] = {"$in": list(ids)}
+        with answering():
+            found = list(self._accounts.find(wanted).sort("_id", ASCENDING))
+        return [self._decoded(one) for one in found]
+
+    def change(
+        self, account_id: str, step: Callable[[StoredAccount], StoredAccount]
+    ) -> StoredAccount:
+        """Writes ``step`` of the account, whoever else writes. Raises AccountNotFound
+        and whatever ``step`` does."""
+        for _ in range(_ROUNDS):
+            before = self.get(account_id)
+            after = replace(step(before), version=before.version + 1)
+            with answering():
+                result = self._accounts.replace_one(
+                    {"_id": account_id, "version": before.version},
+                    self._encoded(after),
+                )
+            if result.matched_count:
+                return after
+        raise AccountNotFound
+
+    def _encoded(self, account: StoredAccount) -> Document:
+        its, seal = account.credentials, self._vault.seal
+        document: Document = {
+            "_id": account.id,
+            "merchant": account.merchant,
+            "mode": account.mode.value,
+            "provider": account.provider.value,
+            "currencies": list(account.currencies) or None,
+            "weight": account.weight,
+            "rate": account.rate,
+            "connected": account.connected,
+            "secret": seal(its.secret) if its.secret else None,
+            "client_id": seal(its.client_id) if its.client_id else None,
+            "webhook_secrets": [seal(one) for one in its.webhook_secrets] or None,
+            "webhook_id": seal(its.webhook_id) if its.webhook_id else None,
+            "created_at": account.created_at,
+            "rolled_at": account.rolled_at,
+            "retired_at": account.retired_at,
+            "version": account.version,
+        }
+        return {name: value for name, value in document.items() if value is not None}
+
+    def _decoded(self, document: Mapping[str, Any]) -> StoredAccount:
+        def opened(name: str) -> str | None:
+            return self._vault.open(document[name]) if name in document else None
+
+        return StoredAccount(
+            id=document["_id"],
+            merchant=document["merchant"],
+            mode=Mode(document["mode"]),
+            provider=ProviderName(document["provider"]),
+            created_at=document["created_at"],
+            credentials=Credentials(
+                secret=opened("secret"),
+                client_id=opened("client_id"),
+                webhook_secrets=tuple(
+                    self._vault.open(one) for one in document.get("webhook_secrets", ())
+                ),
+                webhook_id=opened("webhook_id"),
+            ),
+            currencies=tuple(document.get("currencies", ())),
+            weight=document["weight"],
+            rate=document.get("rate"),
+            connected=document.get("connected"),
+            rolled_at=document.get("rolled_at"),
+            retired_at=document.get("retired_at"),
+            version=document["version"],
+        )
+
+
+def candidates(database: Database[Document], scope: Scope) -> tuple[Candidate, ...]:
+    """What a merchant's payments may be carried out with; no secret is opened.
+
+    Raises StoreUnavailable.
+    """
+    wanted = {"merchant": scope.merchant, "mode": scope.mode.value}
+    shown = dict.fromkeys(("provider", "currencies", "weight", "retired_at"), 1)
+    with answering():
+        found = list(database.accounts.find(wanted, shown).limit(MAX_ACCOUNTS))
+    return tuple(
+        Candidate(
+            Account(one["_id"], ProviderName(one["provider"])),
+            frozenset(one.get("currencies", ())),
+            one["weight"],
+            retired="retired_at" in one,
+        )
+        for one in found
+    )

@@ -1,0 +1,37 @@
+"""A web process for all tests of accounts; each has a shop and providers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from runtime import container
+from tests.integration.accounts.shop import AccountsShop
+from tests.integration.traps.workbench import workbench
+from tests.running_web import RunningWeb, prepared_web
+
+
+@pytest.fixture(scope="package")
+def web(
+    tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
+) -> Iterator[RunningWeb]:
+    """A running web process on a database of its own."""
+    home = tmp_path_factory.mktemp("accounts")
+    with prepared_web(home, mongo_url, redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+def shop(web: RunningWeb) -> Iterator[AccountsShop]:
+    """See AccountsShop; its worker keeps to the gates."""
+    with workbench(web) as bench, ExitStack() as stack:
+        services = container.worker_services(bench.settings)
+        stack.callback(services.database.client.close)
+        for pool in services.tools.calls.values():
+            stack.callback(pool.shutdown)
+        bench.tools = replace(services.tools, clock=bench.now)
+        bench.database.gates.delete_many({})
+        yield AccountsShop(bench)

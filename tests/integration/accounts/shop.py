@@ -1,0 +1,94 @@
+"""A merchant with accounts of its own, a worker, and both providers."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any
+
+from domain.payment import Payment
+from domain.submission import ProviderName
+from persistence.accounts import Accounts, Credentials, StoredAccount
+from persistence.merchants import Merchants
+from runtime import container
+from tests.integration.traps.workbench import Workbench
+
+#: A key of Stripe's form that the simulator refuses, as it does all restricted ones.
+REFUSED = "rk_test_refused"
+
+
+@dataclass
+class AccountsShop:
+    """What a test does with accounts; ``bench`` has the rest."""
+
+    bench: Workbench
+
+    @property
+    def accounts(self) -> Accounts:
+        """The deployment's accounts."""
+        vault = container.open_vault(self.bench.settings)
+        return Accounts(self.bench.database, vault)
+
+    def add(self, provider: str = "stripe", **fields: Any) -> StoredAccount:
+        """A new account of the merchant's, by credentials that nobody else has."""
+        name = ProviderName(provider)
+        secret = fields.pop("secret", f"sk_test_{uuid.uuid4().hex}")
+        client = f"client-{uuid.uuid4().hex}" if provider == "paypal" else None
+        account = replace(
+            StoredAccount(
+                id=container.new_id("acct"),
+                merchant=self.bench.shop.key.merchant,
+                mode=self.bench.settings.mode,
+                provider=name,
+                created_at=container.clock(),
+                credentials=Credentials(secret, client),
+            ),
+            **fields,
+        )
+        self.accounts.add(account)
+        return account
+
+    def route_on(self, *codes: str) -> None:
+        """Has the merchant's declines of these codes go on."""
+        merchant = self.bench.shop.key.merchant
+        Merchants(self.bench.database).choose(merchant, routes_on=codes)
+
+    def pay(self, provider: str | None = None, **fields: Any) -> str:
+        """The id of a payment that was accepted; any account may carry it out."""
+        given = {"payment_method": "pm_card_visa", "provider": provider, **fields}
+        return self.bench.pay(**given)
+
+    def done(self, payment_id: str) -> Payment:
+        """The payment after every step that is due by now."""
+        return self.bench.work(payment_id)
+
+    def charges(self, payment_id: str) -> list[str]:
+        """The accounts that money of the payment moved at, as the ledgers name them."""
+        payment = self.bench.stored(payment_id)
+        operation = payment.first.id
+        return [
+            str(row["account"])
+            for simulator in (self.bench.stripe, self.bench.paypal)
+            for row in simulator.movements()
+            if operation in (row["metadata"] or {}).values()
+        ]
+
+    def went(self, payment_id: str) -> list[tuple[str, str, str]]:
+        """From where to where the payment went on, and why, as its shop reads it."""
+        path = f"/v1/payments/{payment_id}/events"
+        events = self.bench.shop.get(path).json()["data"]
+        return [
+            (data["from_account"], data["to_account"], data["why"])
+            for data in (event["data"] for event in events)
+            if "from_account" in data
+        ]
+
+
+def in_ledger(account: StoredAccount) -> str:
+    """What the simulators' ledgers call an account: they tell them by credentials."""
+    its = account.credentials
+    if account.provider is ProviderName.PAYPAL:
+        return str(its.client_id)
+    digest = hashlib.sha256(str(its.secret).encode()).hexdigest()[:16]
+    return f"acct_{digest}"

@@ -1,0 +1,143 @@
+"""A merchant's payments are made at its own accounts, by what it chose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from persistence.accounts import StoredAccount
+from runtime.stack import processes
+from tests.integration.accounts.shop import AccountsShop, in_ledger
+
+
+def test_weights_spread_payments_over_accounts(shop: AccountsShop) -> None:
+    one, two = shop.add(weight=1), shop.add(weight=1)
+    spare = shop.add(weight=0)
+    ids = [shop.pay() for _ in range(24)]
+    for payment_id in ids:
+        assert shop.done(payment_id).captured == 1999
+    moved = [shop.charges(payment_id) for payment_id in ids]
+    assert all(len(accounts) == 1 for accounts in moved)
+    used = {account for [account] in moved}
+    assert used == {in_ledger(one), in_ledger(two)}, "each by chance, spare never"
+    assert in_ledger(spare) not in used
+
+
+def test_a_currency_goes_to_the_account_that_takes_it(shop: AccountsShop) -> None:
+    euros, dollars = shop.add(currencies=("EUR",)), shop.add(currencies=("USD", "JPY"))
+    for currency, account in (("EUR", euros), ("USD", dollars), ("JPY", dollars)):
+        payment_id = shop.pay(currency=currency)
+        shop.done(payment_id)
+        assert shop.charges(payment_id) == [in_ledger(account)]
+        shown = shop.bench.shown(payment_id)
+        assert (shown["account"], shown["provider"]) == (account.id, "stripe")
+
+
+def test_a_provider_that_is_named_is_kept_to(shop: AccountsShop) -> None:
+    shop.add()
+    paypal = shop.add("paypal")
+    payment_id = shop.pay("paypal", payment_method="vault_ada")
+    shop.done(payment_id)
+    assert shop.charges(payment_id) == [in_ledger(paypal)]
+
+
+def refused(shop: AccountsShop, **fields: Any) -> dict[str, Any]:
+    """The one fault of a payment that is not accepted."""
+    given = {"payment_method": "pm_card_visa", "provider": None, **fields}
+    answer = shop.bench.submit(**given)
+    assert answer.status_code == 422, answer.text
+    [fault] = answer.json()["errors"]
+    return dict(fault)
+
+
+def test_where_no_account_takes_it_nothing_is_accepted(shop: AccountsShop) -> None:
+    shop.add(currencies=("EUR",))
+    fault = refused(shop)
+    assert fault["pointer"] == "/provider"
+    assert "none of the merchant's accounts" in fault["detail"]
+    assert refused(shop, provider="paypal")["pointer"] == "/provider"
+
+
+def test_a_merchant_without_accounts_has_to_name_the_provider(
+    shop: AccountsShop,
+) -> None:
+    fault = refused(shop)
+    assert fault["pointer"] == "/provider"
+    assert "has no accounts of its own" in fault["detail"]
+    assert shop.bench.shown(shop.pay("stripe"))["account"] == "stripe"
+
+
+def test_a_retired_account_takes_nothing_new_and_gives_money_back(
+    shop: AccountsShop,
+) -> None:
+    account = shop.add()
+    payment_id = shop.pay(key="first")
+    shop.done(payment_id)
+    shop.accounts.change(account.id, lambda one: _retired(one, shop))
+
+    def is_refused() -> bool:
+        return shop.bench.submit(None, payment_method="pm_card_visa").status_code == 422
+
+    assert processes.wait_until(is_refused, seconds=10), "nor at the deployment's own"
+    assert shop.bench.ask(payment_id, "refunds").status_code == 202
+    assert shop.done(payment_id).refunded == 1999
+    assert shop.charges(payment_id) == [in_ledger(account)]
+
+
+def test_who_asks_again_after_an_account_was_retired_hears_of_the_first_payment(
+    shop: AccountsShop,
+) -> None:
+    account = shop.add()
+    fields = {"payment_method": "pm_card_visa", "reference": "order-7", "key": "same"}
+    first = shop.bench.submit(None, **fields)
+    shop.accounts.change(account.id, lambda one: _retired(one, shop))
+
+    def is_retired() -> bool:
+        return shop.bench.submit(None, payment_method="pm_card_visa").status_code == 422
+
+    assert processes.wait_until(is_retired, seconds=10)
+    again = shop.bench.submit(None, **fields)
+    assert again.status_code == 202
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json()["id"] == first.json()["id"]
+    changed = shop.bench.submit(None, **{**fields, "amount": 2000})
+    assert changed.status_code == 422
+    assert changed.json()["code"] == "idempotency_key_reused"
+
+
+def test_a_connected_account_is_reached_by_the_deployments_key(
+    shop: AccountsShop,
+) -> None:
+    shop.add(secret=None, connected="acct_shop")
+    payment_id = shop.pay()
+    assert shop.done(payment_id).captured == 1999
+    [account] = shop.charges(payment_id)
+    assert account.endswith("acct_shop")
+    shop.bench.ask(payment_id, "refunds")
+    assert shop.done(payment_id).refunded == 1999
+
+
+@pytest.mark.parametrize("capture", ["automatic", "manual"])
+def test_follow_ups_go_to_the_account_of_the_payment(
+    shop: AccountsShop, capture: str
+) -> None:
+    first, second = shop.add(), shop.add()
+    payment_id = shop.pay(capture=capture)
+    shop.done(payment_id)
+    if capture == "manual":
+        shop.bench.ask(payment_id, "captures")
+        shop.done(payment_id)
+    shop.bench.ask(payment_id, "refunds", amount=500)
+    payment = shop.done(payment_id)
+    assert (payment.captured, payment.refunded) == (1999, 500)
+    used = {one.id: in_ledger(one) for one in (first, second)}[payment.account.id]
+    keys = {one.key for one in payment.operations}
+    rows = [row for row in shop.bench.stripe.movements() if row["key"] in keys]
+    assert {row["account"] for row in rows} == {used}
+    assert len(rows) == len(payment.operations)
+
+
+def _retired(account: StoredAccount, shop: AccountsShop) -> StoredAccount:
+    return replace(account, retired_at=shop.bench.now())

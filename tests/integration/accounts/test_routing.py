@@ -1,0 +1,172 @@
+"""A payment goes on to another account where the first definitely did not take it, and
+nowhere else: one charge in all ledgers, whatever happens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import requests
+
+from domain.breaker import Why
+from domain.states import State, Status
+from persistence.accounts import StoredAccount
+from persistence.breakers import MongoBreakers
+from runtime.accounts import KNOWN
+from runtime.stack import processes
+from tests.integration.accounts.shop import REFUSED, AccountsShop, in_ledger
+
+#: Stripe's answer to a card that its bank declines.
+DECLINED = {
+    "error": {
+        "type": "card_error",
+        "code": "card_declined",
+        "decline_code": "do_not_honor",
+        "message": "Your card was declined.",
+    }
+}
+
+
+#: Seconds that a provider takes no connection: more than three tries take.
+OUTAGE = 4.0
+
+
+def is_back(url: str) -> bool:
+    """Whether a simulator takes connections again."""
+    try:
+        return requests.get(f"{url}/_health", timeout=1).ok
+    except requests.RequestException:
+        return False
+
+
+def two_accounts(shop: AccountsShop) -> tuple[StoredAccount, StoredAccount]:
+    """Two of Stripe's; the second only where the first did not take it."""
+    return shop.add(weight=1), shop.add(weight=0)
+
+
+def test_behind_an_open_gate_the_other_account_charges_once(shop: AccountsShop) -> None:
+    first, second = two_accounts(shop)
+    breakers = MongoBreakers(shop.bench.database)
+    breakers.open(first.id, why=Why.OPERATOR, reason="an audit", by="a test")
+    payment_id = shop.pay()
+    assert shop.done(payment_id).captured == 1999
+    assert shop.charges(payment_id) == [in_ledger(second)]
+    assert shop.went(payment_id) == [(first.id, second.id, "gate_open")]
+    breakers.close(first.id, reason="done", by="a test")
+    assert breakers.gates()["stripe"].since is None, "only the account's own gate"
+
+
+def test_refused_connections_send_a_payment_on_to_paypal_for_its_payer_to_approve(
+    shop: AccountsShop,
+) -> None:
+    stripe, paypal = shop.add(), shop.add("paypal")
+    shop.bench.stripe.arm(do="refuse", seconds=OUTAGE)
+    payment_id = shop.pay(return_url="https://shop.example/back")
+    shop.done(payment_id)
+    shown = shop.bench.shown(payment_id)
+    assert (shown["status"], shown["provider"]) == ("requires_action", "paypal")
+    assert shown["account"] == paypal.id
+    assert shown["next_action"]["url"].startswith(shop.bench.paypal.url)
+    assert shop.went(payment_id) == [(stripe.id, paypal.id, "not_sent")]
+    assert processes.wait_until(
+        lambda: is_back(shop.bench.stripe.url), seconds=OUTAGE + 10
+    )
+    assert shop.charges(payment_id) == []
+
+
+def test_refused_credentials_send_a_payment_on(shop: AccountsShop) -> None:
+    first, second = shop.add(secret=REFUSED), shop.add(weight=0)
+    payment_id = shop.pay()
+    assert shop.done(payment_id).captured == 1999
+    assert shop.charges(payment_id) == [in_ledger(second)]
+    [(came, to, _)] = shop.went(payment_id)
+    assert (came, to) == (first.id, second.id)
+    assert MongoBreakers(shop.bench.database).gates()[first.id].is_open
+    assert shop.bench.stored(payment_id).first.attempts == 1
+
+
+def test_a_decline_that_the_merchant_listed_goes_on_and_stays_on_the_timeline(
+    shop: AccountsShop,
+) -> None:
+    shop.route_on("do_not_honor")
+    first, second = two_accounts(shop)
+    shop.bench.stripe.arm(
+        do="answer", status=402, body=DECLINED, match={"method": "POST"}
+    )
+    payment_id = shop.pay()
+    assert shop.done(payment_id).captured == 1999
+    assert shop.charges(payment_id) == [in_ledger(second)]
+    assert shop.went(payment_id) == [(first.id, second.id, "do_not_honor")]
+    path = f"/v1/payments/{payment_id}/events"
+    events = shop.bench.shop.get(path).json()["data"]
+    answers = [event["data"].get("answer") for event in events]
+    assert [one for one in answers if one] == ["declined", "succeeded"]
+    assert shop.bench.shown(payment_id)["last_error"] is None
+
+
+def test_a_real_decline_goes_on_to_paypal(shop: AccountsShop) -> None:
+    shop.route_on("insufficient_funds")
+    shop.add()
+    paypal = shop.add("paypal")
+    method = "pm_card_visa_chargeDeclinedInsufficientFunds"
+    payment_id = shop.pay(payment_method=method)
+    shop.done(payment_id)
+    shown = shop.bench.shown(payment_id)
+    assert (shown["status"], shown["account"]) == ("requires_action", paypal.id)
+
+
+def test_any_other_decline_ends_it(shop: AccountsShop) -> None:
+    shop.route_on("do_not_honor")
+    two_accounts(shop)
+    method = "pm_card_visa_chargeDeclinedInsufficientFunds"
+    payment_id = shop.pay(payment_method=method)
+    assert shop.done(payment_id).status is Status.FAILED
+    assert shop.went(payment_id) == [] and shop.charges(payment_id) == []
+
+
+@pytest.mark.parametrize("fault", ["commit_then_drop", "drop"])
+def test_what_the_first_account_may_have_never_goes_on(
+    shop: AccountsShop, fault: str
+) -> None:
+    first, _ = two_accounts(shop)
+    shop.route_on("card_declined")
+    shop.bench.stripe.arm(do=fault, match={"method": "POST"})
+    payment_id = shop.pay()
+    unknown = shop.bench.step(payment_id)
+    assert unknown.first.state is State.UNKNOWN
+    breakers = MongoBreakers(shop.bench.database)
+    breakers.open(first.id, why=Why.OPERATOR, reason="an audit", by="a test")
+    assert processes.wait_until(
+        lambda: shop.bench.tools.gates.admit(first.id, 0).is_open, seconds=5
+    )
+    shop.bench.step(payment_id)
+    assert shop.bench.stored(payment_id).first.state is State.UNKNOWN
+    breakers.close(first.id, reason="done", by="a test")
+    assert processes.wait_until(
+        lambda: shop.bench.step(payment_id).captured == 1999, seconds=10
+    )
+    assert shop.charges(payment_id) == [in_ledger(first)]
+    assert shop.went(payment_id) == []
+
+
+def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
+    shop: AccountsShop,
+) -> None:
+    account = shop.add(secret=REFUSED)
+    payment_id = shop.pay()
+    parked = shop.bench.step(payment_id)
+    assert (parked.first.state, parked.first.attempts) == (State.RETRYING, 0)
+    its = replace(account.credentials, secret=f"sk_test_{account.id}")
+    rolled = shop.accounts.change(account.id, lambda one: replace(one, credentials=its))
+
+    def probed() -> bool:
+        """As if a minute had passed since the last probe."""
+        shop.bench.database.gates.update_one(
+            {"_id": account.id, "position": "open"}, [{"$set": {"probe_at": "$$NOW"}}]
+        )
+        return shop.bench.step(payment_id).captured == 1999
+
+    assert processes.wait_until(probed, seconds=KNOWN + 10)
+    assert not MongoBreakers(shop.bench.database).gates()[account.id].is_open
+    assert shop.bench.stored(payment_id).first.attempts == 1
+    assert shop.charges(payment_id) == [in_ledger(rolled)]

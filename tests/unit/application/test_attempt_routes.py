@@ -1,0 +1,196 @@
+"""Several accounts: the gates of each, and who goes on to which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from application.ports import Provider
+from domain.account import Account
+from domain.answer import Answer, Verdict
+from domain.errors import Misconfigured, NotSent, OutcomeUnknown, ProviderError
+from domain.operation import Operation
+from domain.payment import Payment
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.fakes import ScriptedProvider
+from tests.suites.samples import DECLINE, SHOP, payment, submission
+from tests.unit.application.conftest import World
+
+ONE = Account("acct_1", ProviderName.STRIPE)
+TWO = Account("acct_2", ProviderName.STRIPE)
+THREE = Account("acct_3", ProviderName.PAYPAL)
+
+
+@dataclass
+class Shop:
+    """A world in which each account has a provider of its own."""
+
+    world: World
+    at: dict[str, Provider] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.at = {one.id: ScriptedProvider() for one in (ONE, TWO, THREE)}
+        self.world.tools = replace(
+            self.world.tools, providers=lambda account: self.at[account.id]
+        )
+
+    def pay(self, number: int = 1) -> str:
+        """A payment that may go from the first account to the last."""
+        new = payment(
+            number,
+            asked=submission(provider=None),
+            account=ONE,
+            route=(TWO, THREE),
+            routes_on=("insufficient_funds",),
+        )
+        return self.world.insert(new)[0]
+
+    def charges(self) -> list[str]:
+        """Where money moved."""
+        return [
+            name
+            for name, provider in self.at.items()
+            if isinstance(provider, ScriptedProvider)
+            for _ in provider.ledger
+        ]
+
+    def told(self, payment_id: str) -> list[str]:
+        """The types of the events on its timeline."""
+        events = self.world.store.timeline(SHOP, payment_id)
+        return [event.type for event in events or []]
+
+
+class Refusing:
+    """A Provider that takes nothing."""
+
+    def __init__(self, said: Answer | ProviderError) -> None:
+        self._said = said
+
+    def prepare(self, payment: Payment, operation: Operation) -> str:
+        """See Provider."""
+        return "{}"
+
+    def send(self, payment: Payment) -> Answer:
+        """See Provider."""
+        if isinstance(self._said, ProviderError):
+            raise self._said
+        return self._said
+
+    def look(self, payment: Payment) -> Answer:
+        """See Provider."""
+        return self.send(payment)
+
+
+@pytest.fixture
+def shop(world: World) -> Shop:
+    """See Shop."""
+    return Shop(world)
+
+
+def test_each_payment_is_made_at_its_own_account(shop: Shop) -> None:
+    two = payment(2, account=TWO)
+    shop.world.attempt(shop.pay(), *shop.world.insert(two))
+    assert shop.charges() == [ONE.id, TWO.id]
+
+
+@pytest.mark.parametrize("said", [NotSent(), Misconfigured(), DECLINE])
+def test_what_the_first_did_not_take_is_charged_once_at_the_second(
+    shop: Shop, said: Answer | ProviderError
+) -> None:
+    shop.at[ONE.id] = Refusing(said)
+    one = shop.pay()
+    shop.world.attempt(one)
+    waiting = shop.world.stored(one)
+    assert (waiting.account, waiting.first.state) == (TWO, State.QUEUED)
+    shop.world.attempt(one)
+    assert shop.charges() == [TWO.id]
+    assert shop.world.stored(one).status is Status.CAPTURED
+    assert shop.told(one) == [
+        *("payment.accepted", "attempt.sent", "attempt.answered", "payment.routed"),
+        *("attempt.sent", "attempt.answered"),
+    ]
+
+
+def test_an_open_gate_sends_them_on_in_the_same_write(shop: Shop) -> None:
+    shop.world.gates.open = {ONE.id}
+    ids = [shop.pay(number) for number in range(1, 6)]
+    shop.world.attempt(*ids)
+    assert shop.charges() == [TWO.id] * 5
+    for one in ids:
+        assert shop.world.stored(one).account == TWO
+        assert shop.world.stored(one).version == payment().version + 2
+        assert shop.told(one)[1:3] == ["payment.routed", "attempt.sent"]
+
+
+@pytest.mark.parametrize("last_asked", [ONE, TWO])
+def test_two_open_gates_send_them_on_to_the_third(
+    shop: Shop, last_asked: Account
+) -> None:
+    shop.world.gates.open = {ONE.id, TWO.id}
+    [second] = shop.world.insert(payment(2, account=TWO, route=(THREE,)))
+    first = shop.pay()
+    group = (first, second) if last_asked is TWO else (second, first)
+    shop.world.attempt(*group)
+    assert shop.charges() == [THREE.id] * 2
+    assert shop.world.stored(first).account == THREE
+    assert shop.world.gates.asked.count(TWO.id) == 1, "or its probe is forgotten"
+
+
+def test_where_all_gates_are_open_it_stays_and_waits(shop: Shop) -> None:
+    shop.world.gates.open = {ONE.id, TWO.id, THREE.id}
+    one = shop.pay()
+    shop.world.attempt(one)
+    assert shop.world.stored(one).account == ONE
+    assert shop.told(one) == ["payment.accepted"]
+    shop.world.gates.open = {TWO.id, THREE.id}
+    shop.world.now += shop.world.gates.again_in
+    shop.world.attempt(one)
+    assert shop.charges() == [ONE.id]
+
+
+def test_a_rate_limit_sends_nobody_on(shop: Shop) -> None:
+    shop.world.gates.granted = 0
+    one = shop.pay()
+    shop.world.attempt(one)
+    assert shop.world.stored(one).account == ONE
+    assert shop.told(one) == ["payment.accepted"]
+
+
+def test_who_goes_on_to_a_limited_account_stays_and_waits(shop: Shop) -> None:
+    shop.world.gates.open, shop.world.gates.granted = {ONE.id}, 0
+    one = shop.pay()
+    shop.world.attempt(one)
+    assert shop.world.stored(one).account == ONE
+    assert shop.world.attempt(one) == {}, "it is put off"
+
+
+def test_a_lost_answer_is_found_at_the_account_that_had_it(shop: Shop) -> None:
+    shop.at[ONE.id] = Refusing(OutcomeUnknown("no_answer"))
+    one = shop.pay()
+    shop.world.attempt(one)
+    shop.world.gates.open = {ONE.id}
+    shop.world.now = shop.world.stored(one).first.due_at or shop.world.now
+    shop.world.attempt(one)
+    left = shop.world.stored(one)
+    assert (left.account, left.first.state) == (ONE, State.UNKNOWN)
+    assert shop.charges() == []
+
+
+def test_what_came_of_a_call_is_told_to_the_gate_of_its_account(shop: Shop) -> None:
+    shop.at[ONE.id] = Refusing(NotSent())
+    shop.world.attempt(shop.pay())
+    assert shop.world.gates.told_of == {ONE.id}
+
+
+def test_an_answer_at_the_last_account_ends_it(shop: Shop) -> None:
+    for account in (ONE, TWO, THREE):
+        shop.at[account.id] = Refusing(DECLINE)
+    one = shop.pay()
+    for _ in range(3):
+        settled = shop.world.attempt(one)
+    assert settled[one].answer == Verdict.DECLINED
+    ended = shop.world.stored(one)
+    assert (ended.account, ended.status) == (THREE, Status.FAILED)
+    assert ended.last_error is not None
