@@ -1,0 +1,190 @@
+"""What happens to some of the demo's payments after they were submitted.
+
+``scenes.ndjson`` has a scene a line: whose payment it is about, and its steps. A step
+is what a payer does on the page that the payment names (``payer``: the button), what
+the shop asks for (``job`` and ``body``), or what happens at the provider (``control``:
+an address of its simulator, and ``body``); ``until`` is what the payment shows then.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from domain.money import Money
+
+SCENES: Final = Path(__file__).with_name("scenes.ndjson")
+#: Seconds for a step to show; by a webhook it takes one.
+WAIT: Final = 30
+#: Seconds that one request may take.
+TIMEOUT: Final = 10
+
+_EVENT: Final = "  {}  {:<20}  {:<24}  {}"
+_ROW: Final = "  {:<50}  {:<10}  {:<30}  {:<30}  {:<3}  {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The demo's merchant. ``urls`` are the stack's: api, stripe, paypal."""
+
+    urls: Mapping[str, str]
+    key: str
+
+    def named(self, reference: str) -> dict[str, Any]:
+        """The payment of that reference."""
+        query = {"reference": reference}
+        [found] = self._read("/v1/payments", query)["data"]
+        return dict(found)
+
+    def payments(self) -> list[dict[str, Any]]:
+        """All of them; the demo has fewer than a page."""
+        return list(self._read("/v1/payments", {"limit": "100"})["data"])
+
+    def read(self, payment_id: str) -> dict[str, Any]:
+        """The payment as it is now."""
+        return self._read(f"/v1/payments/{payment_id}")
+
+    def events(self, payment_id: str) -> list[dict[str, Any]]:
+        """The payment's timeline."""
+        return list(self._read(f"/v1/payments/{payment_id}/events")["data"])
+
+    def ask(self, payment_id: str, job: str, body: Mapping[str, Any]) -> None:
+        """A capture, a refund or a void."""
+        requests.post(
+            f"{self.urls['api']}/v1/payments/{payment_id}/{job}",
+            json=body,
+            headers={**self._headers, "Idempotency-Key": uuid.uuid4().hex},
+            timeout=TIMEOUT,
+        ).raise_for_status()
+
+    def _read(
+        self, path: str, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        answer = requests.get(
+            self.urls["api"] + path,
+            params=query,
+            headers=self._headers,
+            timeout=TIMEOUT,
+        )
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+def play(shop: Shop) -> bool:
+    """Plays every scene and prints a row of each; whether all came out as expected."""
+    columns = ("scene", "reference", "came to", "expected", "ok", "payment")
+    print(_ROW.format(*columns), flush=True)
+    print(f"  {'─' * 160}", flush=True)
+    return all([_played(shop, scene) for scene in scenes()])
+
+
+def tell(shop: Shop, payment: Mapping[str, Any]) -> None:
+    """Prints the payment's timeline: when, what, of which operation, and its state."""
+    named = {
+        one["id"]: f"{one['kind']} of {Money(one['amount'], payment['currency'])}"
+        for one in payment["operations"]
+    }
+    for event in shop.events(payment["id"]):
+        data = event["data"]
+        about = named.get(data.get("operation"), "")
+        state = data.get("to", "")
+        print(_EVENT.format(event["at"][11:23], event["type"], about, state).rstrip())
+
+
+def scenes() -> Iterator[dict[str, Any]]:
+    """The lines of ``scenes.ndjson``."""
+    for line in SCENES.read_text().splitlines():
+        yield json.loads(line)
+
+
+def _played(shop: Shop, scene: Mapping[str, Any]) -> bool:
+    payment = shop.named(scene["reference"])
+    for step in scene["steps"]:
+        _act(shop, payment, step)
+        payment = _shown(shop, payment["id"], step["until"])
+        if not _has(payment, step["until"]):
+            break
+    wanted = step["until"]
+    done, currency = _has(payment, wanted), payment["currency"]
+    came = _told({name: payment.get(name) for name in wanted}, currency)
+    row = (scene["scene"], scene["reference"], came, _told(wanted, currency))
+    print(_ROW.format(*row, "yes" if done else "NO", payment["id"]), flush=True)
+    return done
+
+
+def _act(shop: Shop, payment: dict[str, Any], step: Mapping[str, Any]) -> None:
+    if "payer" in step:
+        _visit(payment["next_action"]["url"], step["payer"])
+    elif "job" in step:
+        shop.ask(payment["id"], step["job"], step["body"])
+    else:
+        refs = payment["provider_refs"]
+        body = {
+            name: refs[value["ref"]] if isinstance(value, dict) else value
+            for name, value in step["body"].items()
+        }
+        base = shop.urls[payment["provider"]]
+        requests.post(
+            base + step["control"], json=body, timeout=TIMEOUT
+        ).raise_for_status()
+
+
+def _visit(page: str, button: str) -> None:
+    """Opens the page and presses a button, as the payer's browser does.
+
+    The way back, to a shop that does not exist, is not taken.
+    """
+    requests.get(page, timeout=TIMEOUT).raise_for_status()
+    pressed = {"outcome": button}
+    requests.post(
+        page, data=pressed, timeout=TIMEOUT, allow_redirects=False
+    ).raise_for_status()
+
+
+def _shown(shop: Shop, payment_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The payment once it shows ``wanted``, or as it is when we stop waiting."""
+    deadline = time.monotonic() + WAIT
+    payment = shop.read(payment_id)
+    while not _has(payment, wanted) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        payment = shop.read(payment_id)
+    return payment
+
+
+def _has(shown: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is there; of an object, there may be more."""
+    if isinstance(wanted, dict):
+        return isinstance(shown, dict) and all(
+            _has(shown.get(name), value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(shown, list)
+            and len(shown) == len(wanted)
+            and all(map(_has, shown, wanted))
+        )
+    return bool(shown == wanted)
+
+
+def _told(shown: Mapping[str, Any], currency: str) -> str:
+    """``captured 33.00 EUR``: the fields that a scene is about, in few words."""
+    words = []
+    for name, value in shown.items():
+        if name.startswith("amount") and isinstance(value, int):
+            words.append(str(Money(value, currency)))
+        elif isinstance(value, list):
+            words += [f"{name[:-1]} {one.get('state')}" for one in value]
+        else:
+            words.append(str(value))
+    return " ".join(words)
