@@ -17,7 +17,6 @@ from tests.simulation.chance import Payer
 from tests.simulation.entries import Call, Entry, Stage
 from tests.simulation.scheduler import Violation
 
-CURRENCY: Final = "USD"
 #: How long a provider keeps money on hold.
 _HOLDS: Final = {
     ProviderName.STRIPE: timedelta(days=7),
@@ -40,10 +39,14 @@ class Bank:
     name: ProviderName
     clock: Callable[[], datetime]
     account: str  #: its id; no object of one is another's
+    #: Whether to be asked what we never may is a Violation, or refused as it would be.
+    strict: bool = True
     entries: dict[str, Entry] = field(default_factory=dict)
     #: Every movement of money by the operation that it was for; each only once, over
     #: all accounts that share this.
     moved: dict[str, int] = field(default_factory=dict)
+    #: The same and the voids, in order: operation, kind, minor units.
+    ledger: list[tuple[str, Kind, int]] = field(default_factory=list)
     #: PayPal refuses a second payment, capture or refund of one invoice id.
     _invoices: set[str] = field(default_factory=set)
 
@@ -124,6 +127,7 @@ class Bank:
             kind=call.kind,
             operation=call.operation,
             amount=call.amount,
+            currency=call.currency,
             stage=Stage.DECLINED,
         )
         self.entries[entry.id] = entry
@@ -170,12 +174,13 @@ class Bank:
         if entry.stage is not Stage.HELD:
             raise LookNeeded("previously_captured_or_voided")
         if entry.captured + call.amount > entry.amount:
-            raise Violation(f"{call.key} would capture more than is held")
+            return self._too_much(f"{call.key} would capture more than is held")
         part = Entry(
             id=f"{entry.id}_c{len(entry.parts) + 1}",
             kind=Kind.CAPTURE,
             operation=call.operation,
             amount=call.amount,
+            currency=call.currency,
             stage=Stage.DONE,
         )
         entry.parts.append(part)
@@ -193,6 +198,9 @@ class Bank:
             return self._void_seen(entry)  # the adapter reads before it acts
         if entry.stage not in (Stage.HELD, Stage.ACTING):
             raise LookNeeded("unexpected_state")
+        if entry.stage is Stage.HELD:
+            left = entry.amount - entry.captured
+            self.ledger.append((call.operation, Kind.VOID, left))
         entry.stage, entry.agreed_at = Stage.LET_GO, None
         return self._void_seen(entry)
 
@@ -201,13 +209,16 @@ class Bank:
         back = [one for one in entry.parts if one.kind is Kind.REFUND]
         taken = sum(one.amount for one in back if one.stage is not Stage.DECLINED)
         if taken + call.amount > entry.captured:
-            raise Violation(f"{call.key} would refund more than was captured")
+            if taken == entry.captured and not self.strict:
+                raise LookNeeded("already_refunded")
+            return self._too_much(f"{call.key} would refund more than was captured")
         stages = {Payer.PENDS: Stage.PENDING, Payer.DECLINES: Stage.DECLINED}
         part = Entry(
             id=f"{entry.id}_r{len(entry.parts) + 1}",
             kind=Kind.REFUND,
             operation=call.operation,
             amount=call.amount,
+            currency=call.currency,
             stage=stages.get(payer, Stage.DONE),
         )
         entry.parts.append(part)
@@ -218,10 +229,16 @@ class Bank:
             self._move(part, part.amount)
         return self._told_part(part)
 
+    def _too_much(self, words: str) -> Answer:
+        if self.strict:
+            raise Violation(words)
+        return Answer(Verdict.REJECTED, failure=Failure("too_much", "Too much."))
+
     def _move(self, entry: Entry, amount: int) -> None:
         if entry.operation in self.moved:
             raise Violation(f"{entry.operation} moved money a second time")
         self.moved[entry.operation] = amount
+        self.ledger.append((entry.operation, entry.kind, amount))
         self._invoices.add(entry.operation)
 
     def _of(self, payment: Payment) -> Entry | None:
@@ -237,7 +254,7 @@ class Bank:
 
     def _told(self, entry: Entry) -> Answer:
         refs = {"intent": entry.id}
-        money = Money(entry.amount, CURRENCY)
+        money = Money(entry.amount, entry.currency)
         match entry.stage:
             case Stage.DECLINED:
                 return Answer(Verdict.DECLINED, refs=refs, failure=_DECLINED)
@@ -270,7 +287,8 @@ class Bank:
             case Stage.DECLINED:
                 return Answer(Verdict.DECLINED, refs=refs, failure=_DECLINED)
             case _:
-                return Answer(Verdict.SUCCEEDED, Money(part.amount, CURRENCY), refs)
+                money = Money(part.amount, part.currency)
+                return Answer(Verdict.SUCCEEDED, money, refs)
 
     def _part_seen(self, entry: Entry, operation: Operation) -> Answer:
         for part in reversed(entry.parts):
@@ -280,8 +298,7 @@ class Bank:
             late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
             return Answer(late, refs={"intent": entry.id})
         if operation.kind is Kind.CAPTURE and entry.stage is not Stage.HELD:
-            if self.name is ProviderName.STRIPE:
-                raise NeedsReview("captured_elsewhere")
+            raise NeedsReview("captured_elsewhere")
         return Answer(Verdict.ABSENT)
 
     def _void_seen(self, entry: Entry) -> Answer:

@@ -19,6 +19,7 @@ class Call:
     kind: Kind
     operation: str
     amount: int
+    currency: str
     final: bool
     approved: bool  #: the payer agreed to what an earlier call made
     refs: Mapping[str, str]  #: of the object that it is about
@@ -44,6 +45,7 @@ class Entry:
     kind: Kind
     operation: str
     amount: int
+    currency: str
     stage: Stage
     decided_at: datetime | None = None  #: when what pends is done
     agreed_at: datetime | None = None  #: when the payer who must act does

@@ -30,15 +30,14 @@ from domain.submission import (
     Submission,
 )
 from tests.operator_fakes import MemoryReplays, MemoryView
-from tests.simulation.bank import CURRENCY
 from tests.simulation.scheduler import Actor, Process, Scheduler
 from tests.simulation.world import World
 from tests.suites.samples import SHOP
 
 Asking = Callable[[Payment, Origin], Payment]
 
-#: The amount of every payment, minor units.
-AMOUNT: Final = 100
+#: What every payment is about.
+PRICE: Final = Money(100, "USD")
 
 #: Times that a client repeats a request whose answer it did not get.
 _TRIES: Final = 3
@@ -56,7 +55,7 @@ def submission(
 ) -> Submission:
     """A payment of 1.00."""
     return Submission(
-        amount=Money(AMOUNT, CURRENCY),
+        amount=PRICE,
         provider=provider,
         capture=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
         payment_method="pm_card",

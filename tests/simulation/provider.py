@@ -15,10 +15,12 @@ from domain.answer import Answer
 from domain.errors import (
     LookNeeded,
     Misconfigured,
+    NeedsReview,
     NotExecuted,
     NotSent,
     OutcomeUnknown,
 )
+from domain.money import Money, to_paypal, to_stripe
 from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.submission import ProviderName
@@ -52,7 +54,10 @@ class Remembered:
 
 
 class SimulatedProvider:
-    """A Provider whose calls pass boundaries, and may go wrong at each."""
+    """A Provider whose calls pass boundaries, and may go wrong at each.
+
+    Where it is ``strict``, a call that the product must never make ends the history.
+    """
 
     def __init__(
         self,
@@ -63,10 +68,11 @@ class SimulatedProvider:
         chance: Chance,
         clock: Callable[[], datetime],
         arrived: Callable[[Payment, Call], None],
+        strict: bool = True,
     ) -> None:
         self.account = account
         self.name = account.provider
-        self.bank = Bank(self.name, clock, account.id, moved=moved)
+        self.bank = Bank(self.name, clock, account.id, strict, moved=moved)
         self.chance = chance
         self._scheduler = scheduler
         self._clock = clock
@@ -76,11 +82,14 @@ class SimulatedProvider:
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
+        money = Money(operation.amount, payment.submission.amount.currency)
+        to_stripe(money) if self.name is ProviderName.STRIPE else to_paypal(money)
         return json.dumps(
             [
                 operation.kind,
                 operation.id,
-                operation.amount,
+                money.minor,
+                money.currency,
                 operation.final,
                 operation.approved,
             ]
@@ -91,12 +100,19 @@ class SimulatedProvider:
         operation = payment.working
         send = operation.send
         if send is None:
-            raise Violation("a send that was not written down")
-        kind, name, amount, final, approved = json.loads(send.body)
+            raise self._never("send_not_written_down")
+        kind, name, amount, currency, final, approved = json.loads(send.body)
         target = operation.target
-        of = payment.operation(target).refs if target else payment.first.refs
         call = Call(
-            send.key, send.body, Kind(kind), name, amount, final, approved, dict(of)
+            key=send.key,
+            body=send.body,
+            kind=Kind(kind),
+            operation=name,
+            amount=amount,
+            currency=currency,
+            final=final,
+            approved=approved,
+            refs=dict((payment.operation(target) if target else payment.first).refs),
         )
         fault = self.chance.fault()
         late = self._clock() + WIRE
@@ -174,7 +190,7 @@ class SimulatedProvider:
 
     def _again(self, known: Remembered, call: Call) -> Answer:
         if known.body != call.body:
-            raise Violation(f"{call.key} came with another body")
+            raise self._never("idempotency_mismatch")
         if known.said is None:
             raise OutcomeUnknown("in_flight")
         if isinstance(known.said, LookNeeded):
@@ -182,6 +198,10 @@ class SimulatedProvider:
         if isinstance(known.said, Exception):
             raise LookNeeded("replayed_500")
         return known.said
+
+    def _never(self, why: str) -> Violation | NeedsReview:
+        """What the product must never do, and what it would hear."""
+        return Violation(why) if self.bank.strict else NeedsReview(why)
 
     def _carried_out(self, call: Call) -> Said:
         try:

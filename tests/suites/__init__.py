@@ -12,4 +12,7 @@ pytest.register_assert_rewrite(
     "tests.suites.breakers",
     "tests.suites.limiter",
     "tests.suites.statements",
+    "tests.suites.accounts",
+    "tests.suites.provider",
+    "tests.suites.provider_follow_ups",
 )

@@ -101,7 +101,7 @@ def make_account(request: pytest.FixtureRequest) -> MakeAccount:
 
     def make(api_base: str | None = None, *, timeout: Timeout = TIMEOUT) -> Account:
         adapter = make_adapter(api_base or simulator.url, timeout=timeout)
-        return Account(adapter, simulator, methods)
+        return Account(adapter, methods, simulator)
 
     return make
 

@@ -1,24 +1,16 @@
-"""What these tests do to a simulator, and payments to send to it."""
+"""What these tests do to a simulator."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from application.ports import Provider
-from domain.account import Account
-from domain.money import Money
-from domain.operation import Kind, Operation, Origin
 from domain.payment import Payment
-from domain.sending import sent
-from domain.submission import CaptureMethod, Mode, ProviderName, Submission
 from providers.paypal import PayPal
 from providers.stripe import Stripe
 
@@ -87,52 +79,6 @@ class Calls:
         """An ``Observe``."""
         assert seconds >= 0
         self.seen.append((call, status_class))
-
-
-def a_payment(
-    amount: Money = Money(1999, "USD"),
-    method: str | None = "pm_card_visa",
-    **fields: Any,
-) -> Payment:
-    """A new payment; its provider follows from the method's name."""
-    stripe = method is not None and method.startswith("pm_")
-    name, now = uuid.uuid4().hex, datetime.now(UTC)
-    submission = Submission(
-        amount=amount,
-        provider=ProviderName.STRIPE if stripe else ProviderName.PAYPAL,
-        payment_method=method,
-        **fields,
-    )
-    manual = submission.capture is CaptureMethod.MANUAL
-    first = Operation(
-        id=f"op_{name}",
-        kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
-        amount=amount.minor,
-        origin=Origin(name, name),
-        owed_from=now,
-        due_at=now,
-    )
-    return Payment(
-        id=f"pay_{name}",
-        merchant="merchant",
-        mode=Mode.TEST,
-        submission=submission,
-        account=Account.own(ProviderName.STRIPE if stripe else ProviderName.PAYPAL),
-        operations=(first,),
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def written_down(provider: Provider, payment: Payment) -> Payment:
-    """The payment with the send of its next operation written down, as a claim does.
-
-    At the time it is, for a look asks the simulator for what was made about then.
-    """
-    operation = payment.next
-    assert operation is not None
-    body = provider.prepare(payment, operation)
-    return sent(payment, operation, body, now=datetime.now(UTC))
 
 
 def mislead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,19 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from tests.contract.simulators.simulator_process import simulator
-from tests.integration.providers.accounts import (
-    PAYPAL_METHODS,
-    STRIPE_METHODS,
-    Account,
-    capture,
-    refund,
-    void,
-)
+from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import (
     MakePayPal,
     MakeStripe,
     Simulator,
 )
+from tests.suites.accounts import capture, refund, void
 
 from domain.answer import Verdict
 from domain.errors import LookNeeded
@@ -48,8 +42,8 @@ def account(
 ) -> Account:
     """An account there."""
     if ageing.root == "/v1/":
-        return Account(make_stripe(ageing.url), ageing, STRIPE_METHODS)
-    return Account(make_paypal(ageing.url), ageing, PAYPAL_METHODS)
+        return Account(make_stripe(ageing.url), STRIPE_METHODS, ageing)
+    return Account(make_paypal(ageing.url), PAYPAL_METHODS, ageing)
 
 
 def test_a_pending_refund_succeeds_later(account: Account) -> None:

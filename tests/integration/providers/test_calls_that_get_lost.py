@@ -5,25 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.integration.providers.accounts import Account, MakeAccount
+from tests.integration.providers.accounts import MakeAccount
 from tests.integration.providers.wire import (
     eventually,
-    refusing_port,
     unreachable_port,
     untrusted_server,
 )
 
 from domain.answer import Verdict
-from domain.errors import NeedsReview, NotSent, OutcomeUnknown
-from domain.sending import looking
+from domain.errors import NotSent, OutcomeUnknown
 from domain.submission import ProviderName
-
-
-def test_a_refused_connection_was_not_sent(make_account: MakeAccount) -> None:
-    with refusing_port() as url:
-        account = make_account(url)
-        with pytest.raises(NotSent):
-            account.provider.send(account.written_down(account.new()))
 
 
 def test_a_connection_that_is_never_made_was_not_sent(
@@ -76,12 +67,3 @@ def test_the_same_key_while_the_first_request_runs_is_in_flight(
     eventually(lambda: len(account.moved(claimed)) == 1)
     assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
     assert len(account.moved(claimed)) == 1
-
-
-def test_what_was_not_written_down_is_not_sent(account: Account) -> None:
-    payment = account.new()
-    claimed = looking(payment, payment.first, now=payment.created_at)
-    with pytest.raises(NeedsReview) as caught:
-        account.provider.send(claimed)
-    assert caught.value.detail == "send_not_written_down"
-    assert account.moved(payment) == []

@@ -8,21 +8,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.integration.providers.accounts import (
-    PAYPAL_METHODS,
-    STRIPE_METHODS,
-    Account,
-    capture,
-    refund,
-)
-from tests.integration.providers.simulator_control import (
-    ORDERS,
-    MakePayPal,
-    Simulator,
-    a_payment,
-    written_down,
-)
+from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.integration.providers.simulator_control import ORDERS, MakePayPal, Simulator
 from tests.integration.providers.wire import Wire
+from tests.suites.accounts import a_payment, capture, refund, written_down
 
 from domain.answer import Verdict
 from domain.money import Money
@@ -117,7 +106,7 @@ def test_the_amounts_of_a_capture_and_a_refund_at_stripe(
     back: int,
     at_stripe: list[int],
 ) -> None:
-    account = Account(stripe, stripe_simulator, STRIPE_METHODS)
+    account = Account(stripe, STRIPE_METHODS, stripe_simulator)
     assert in_parts(account, held, taken, back) == at_stripe
 
 
@@ -148,7 +137,7 @@ def test_the_amounts_of_a_capture_and_a_refund_at_paypal(
     in_minor_units: list[int],
 ) -> None:
     paypal = make_paypal(paypal_wire.url)
-    account = Account(paypal, paypal_simulator, PAYPAL_METHODS)
+    account = Account(paypal, PAYPAL_METHODS, paypal_simulator)
     assert in_parts(account, held, taken, back) == in_minor_units
     sent = [
         json.loads(request.body)["amount"]

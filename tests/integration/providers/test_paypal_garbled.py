@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.providers.simulator_control import (
-    Simulator,
-    a_payment,
-    written_down,
-)
+from tests.integration.providers.simulator_control import Simulator
+from tests.suites.accounts import a_payment, written_down
 
 from domain.errors import OutcomeUnknown
 from providers.paypal import PayPal

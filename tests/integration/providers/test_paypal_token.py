@@ -15,8 +15,6 @@ from tests.integration.providers.simulator_control import (
     TOKEN,
     MakePayPal,
     Simulator,
-    a_payment,
-    written_down,
 )
 from tests.integration.providers.wire import (
     PATIENCE,
@@ -26,6 +24,7 @@ from tests.integration.providers.wire import (
     eventually,
     refusing_port,
 )
+from tests.suites.accounts import a_payment, written_down
 
 from domain.answer import Answer, Verdict
 from domain.errors import Misconfigured, NotExecuted, NotSent, ProviderError

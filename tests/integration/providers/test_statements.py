@@ -27,14 +27,10 @@ from providers.paypal import PayPal
 from providers.paypal_statement import PayPalStatement
 from providers.stripe import Stripe
 from providers.stripe_statement import StripeStatement
-from tests.integration.providers.accounts import (
-    PAYPAL_METHODS,
-    STRIPE_METHODS,
-    Account,
-    refund,
-)
+from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import Calls, Simulator
 from tests.suites.statements import MINUTE, Books, StatementSuite
+from tests.suites.accounts import refund
 
 #: Makes both clients of one new account, for a base URL and with a secret.
 MakeClients = Callable[..., tuple[Provider, Statement]]
@@ -117,7 +113,7 @@ def books(name: str, simulator: Simulator, calls: Calls) -> Books:
     provider, statement = CLIENTS[name](simulator.url, calls)
     methods = STRIPE_METHODS if name == "stripe" else PAYPAL_METHODS
     page = 100 if name == "stripe" else 500
-    return Books(statement, ShopAccount(Account(provider, simulator, methods), page))
+    return Books(statement, ShopAccount(Account(provider, methods, simulator), page))
 
 
 class TestStatements(StatementSuite):

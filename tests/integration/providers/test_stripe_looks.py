@@ -6,21 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.integration.providers.accounts import (
-    STRIPE_METHODS,
-    Account,
-    capture,
-    refund,
-    void,
-)
+from tests.integration.providers.accounts import STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import INTENTS, Simulator
+from tests.suites.accounts import capture, refund, void
 
 from domain.answer import Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Money
 from domain.operation import Kind
 from domain.payment import Payment
-from domain.sending import looking
 from providers.stripe import Stripe
 
 CAPTURED = {"status": "succeeded", "amount_received": 1999}
@@ -32,7 +26,7 @@ HELD = {"status": "requires_capture"}
 @pytest.fixture
 def account(stripe: Stripe, stripe_simulator: Simulator) -> Account:
     """An account at Stripe."""
-    return Account(stripe, stripe_simulator, STRIPE_METHODS)
+    return Account(stripe, STRIPE_METHODS, stripe_simulator)
 
 
 def unheard(account: Account, payment: Payment, fault: str) -> Payment:
@@ -206,42 +200,6 @@ def test_a_capture_is_known_by_what_we_wrote_on_it(account: Account) -> None:
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
 
 
-@pytest.mark.parametrize(
-    ("status", "verdict"),
-    [
-        ("pending", Verdict.PENDING),
-        ("requires_action", Verdict.ACTION_REQUIRED),
-        ("succeeded", Verdict.SUCCEEDED),
-        ("failed", Verdict.DECLINED),
-        ("canceled", Verdict.CANCELED),
-    ],
-)
-def test_a_refund_is_read_by_its_status(
-    account: Account, status: str, verdict: Verdict
-) -> None:
-    said = {
-        "id": "re_3canned",
-        "object": "refund",
-        "amount": 1999,
-        "currency": "usd",
-        "status": status,
-        "failure_reason": "lost_or_stolen_card",
-    }
-    payment = account.written_down(refund(account.charged()))
-    account.simulator.arm_answer(200, said)
-    answer = account.provider.send(payment)
-    assert answer.verdict is verdict
-    assert answer.refs == {"refund": "re_3canned"}
-    succeeded = verdict is Verdict.SUCCEEDED
-    assert answer.moved == (Money(1999, "USD") if succeeded else None)
-    waits = verdict in (Verdict.PENDING, Verdict.ACTION_REQUIRED)
-    assert (answer.waiting_for is not None) is waits
-    if answer.failure is not None:
-        assert answer.failure.code == f"refund_{status}"
-        assert answer.failure.decline_code == "lost_or_stolen_card"
-    assert (answer.failure is not None) is (status in ("failed", "canceled"))
-
-
 def test_a_refund_of_a_status_that_nobody_knows_is_unknown(account: Account) -> None:
     payment = account.written_down(refund(account.charged()))
     said = {"id": "re_3", "object": "refund", "status": "levitating"}
@@ -270,12 +228,3 @@ def test_a_follow_up_that_is_refused_is_an_answer_by_its_code(
     assert answer.verdict is verdict
     assert answer.failure is not None
     assert (answer.failure.code, answer.request_id) == (code, "req_canned")
-
-
-def test_a_look_sends_nothing(account: Account) -> None:
-    payment = account.held()
-    before = len(account.simulator.movements(payment))
-    for operation in payment.operations:
-        now = payment.updated_at
-        account.provider.look(looking(payment, operation, now=now))
-    assert len(account.simulator.movements(payment)) == before == 1

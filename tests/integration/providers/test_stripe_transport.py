@@ -15,11 +15,10 @@ from tests.integration.providers.simulator_control import (
     Calls,
     MakeStripe,
     Simulator,
-    a_payment,
     mislead,
-    written_down,
 )
 from tests.integration.providers.wire import Canned, Wire, eventually, refusing_port
+from tests.suites.accounts import a_payment, written_down
 
 from domain.answer import Verdict
 from domain.errors import NotSent, OutcomeUnknown, ProviderError

@@ -24,14 +24,9 @@ from runtime.settings import Settings
 from runtime.stack.initialise import initialise
 from tests.contract.simulators.simulator_process import Simulator
 from tests.integration.gates.workers import fleet, work_off
-from tests.integration.providers.accounts import (
-    PAYPAL_METHODS,
-    STRIPE_METHODS,
-    capture,
-    refund,
-    void,
-)
+from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS
 from tests.suites.samples import PRICE, SHOP, payment, submission
+from tests.suites.accounts import capture, refund, void
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 METHODS = {STRIPE: STRIPE_METHODS, PAYPAL: PAYPAL_METHODS}

@@ -58,28 +58,6 @@ def prepared(adapter: Provider, **fields: Any) -> Any:
     return json.loads(adapter.prepare(payment, payment.first))
 
 
-@pytest.mark.parametrize(
-    ("adapter", "provider", "method"),
-    [
-        (STRIPE, ProviderName.STRIPE, "pm_card_visa"),
-        (PAYPAL, ProviderName.PAYPAL, "vault_ok"),
-    ],
-)
-def test_preparing_twice_gives_the_same_text_and_calls_nobody(
-    adapter: Provider, provider: ProviderName, method: str
-) -> None:
-    fields: dict[str, Any] = {
-        "provider": provider,
-        "payment_method": method,
-        "description": "Äpfel",
-        "reference": "order-7",
-        "return_url": "https://shop.test/back",
-    }
-    payment = a_charge(**fields)
-    first = adapter.prepare(payment, payment.first)
-    assert first == adapter.prepare(payment, payment.first)
-
-
 def test_a_stripe_charge_is_one_confirmed_intent_without_redirects() -> None:
     assert prepared(STRIPE, payment_method="pm_card_visa") == {
         "amount": 1999,

@@ -1,0 +1,77 @@
+"""Both adapters keep what every Provider promises, over HTTP to the simulators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from application.ports import Provider
+from domain.errors import NotExecuted, OutcomeUnknown
+from domain.operation import Kind
+from domain.submission import ProviderName
+from tests.integration.providers.accounts import Account, MakeAccount
+from tests.integration.providers.wire import refusing_port
+from tests.suites.provider import ProviderSuite, every_kind
+from tests.suites.provider_follow_ups import FollowUpSuite
+
+
+@pytest.fixture
+def away(make_account: MakeAccount) -> Iterator[Provider]:
+    """The adapter, at an address where nobody listens."""
+    with refusing_port() as url:
+        yield make_account(url).provider
+
+
+class TestProviders(ProviderSuite):
+    """The suite of all implementers."""
+
+
+class TestFollowUps(FollowUpSuite):
+    """The suite of all implementers."""
+
+
+@every_kind
+def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call(
+    account: Account, kind: Kind
+) -> None:
+    claimed = account.written_down(account.due(kind))
+    assert account.provider.send(claimed).request_id
+    rows = account.simulator.movements(claimed)
+    [row] = [row for row in rows if row["key"] == claimed.working.key]
+    # A void is the authorization's own, at both.
+    named = claimed.first if kind is Kind.VOID else claimed.working
+    assert named.id in row["metadata"].values()
+
+
+@every_kind
+def test_a_look_that_fails_says_nothing(account: Account, kind: Kind) -> None:
+    payment = account.done(account.due(kind))
+    everything = {"method": "GET", "path": account.simulator.root}
+    account.simulator.arm("answer", status=503, body="{}", match=everything)
+    with pytest.raises(OutcomeUnknown):
+        account.look(payment)
+    missing = {"name": "RESOURCE_NOT_FOUND", "error": {"message": "No such thing."}}
+    account.simulator.arm("answer", status=404, body=missing, match=everything)
+    with pytest.raises(OutcomeUnknown):
+        account.look(payment)
+    account.simulator.arm("rate_limit", match=everything)
+    with pytest.raises(NotExecuted):
+        account.look(payment)
+
+
+def test_stripe_holds_money_for_a_week_and_paypal_for_29_days_of_which_it_honours_3(
+    account: Account,
+) -> None:
+    hold = account.held().hold
+    assert hold is not None and hold.expires_at is not None
+    days = (hold.expires_at - datetime.now(UTC)) / timedelta(days=1)
+    if account.name is ProviderName.STRIPE:
+        assert days == pytest.approx(7, abs=1)
+        assert hold.honored_until is None
+        return
+    assert days == pytest.approx(29, abs=1)
+    assert hold.honored_until is not None
+    honored = hold.honored_until - datetime.now(UTC)
+    assert honored / timedelta(days=1) == pytest.approx(3, abs=0.1)

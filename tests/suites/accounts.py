@@ -1,0 +1,198 @@
+"""An account at a provider, and the life of a payment in it."""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+from application.ports import Provider
+from domain import requests
+from domain.account import Account as ProviderAccount
+from domain.answer import Answer
+from domain.errors import ProviderError
+from domain.money import Money
+from domain.operation import Kind, Operation, Origin
+from domain.payment import Payment
+from domain.sending import looking, sent
+from domain.settling import settle
+from domain.submission import CaptureMethod, Mode, ProviderName, Submission
+
+PRICE: Final = Money(1999, "USD")
+
+
+class Trouble(StrEnum):
+    """What becomes of the next call that would move money."""
+
+    REQUEST_LOST = "request lost"  #: it never arrives
+    ANSWER_LOST = "answer lost"  #: carried out, and the connection ends
+    GARBLED = "garbled"  #: carried out, and a 200 that nobody can read
+    FAILED = "failed"  #: carried out, and a 500, which stays what the key gets
+    RATE_LIMITED = "rate limited"  #: a 429 that asks for 3 s of rest
+    UNAUTHORIZED = "unauthorized"  #: a 401
+
+
+@dataclass(frozen=True)
+class Account(ABC):
+    """A provider under test, and methods by what becomes of a payment with them: it
+    ``pays``, ``declines``, ``asks`` (the payer must act) or ``waits`` (decided later).
+    """
+
+    provider: Provider
+    methods: Mapping[str, str | None]
+
+    #: Factors by which the ledger's unit differs from ISO 4217's smallest.
+    units: ClassVar[Mapping[str, int]] = {}
+
+    @property
+    @abstractmethod
+    def name(self) -> ProviderName:
+        """Whose account it is."""
+
+    @abstractmethod
+    def arm(self, trouble: Trouble) -> None:
+        """Has the next call that would move money meet ``trouble``."""
+
+    @abstractmethod
+    def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
+        """What the provider moved for ``payment``: key, kind, and in its own unit how
+        much, in order.
+        """
+
+    @property
+    def finds_unheard(self) -> bool:
+        """Whether a look finds a first call of which no id was heard: PayPal lists no
+        orders."""
+        return self.name is ProviderName.STRIPE
+
+    def new(self, does: str = "pays", amount: Money = PRICE, **fields: Any) -> Payment:
+        """A charge, or with ``capture`` an authorization, that is to be sent."""
+        return a_payment(amount, self.methods[does], **fields)
+
+    def charged(self, does: str = "pays", amount: Money = PRICE) -> Payment:
+        """A payment whose money has moved."""
+        return self.done(self.new(does, amount))
+
+    def held(self, does: str = "pays", amount: Money = PRICE) -> Payment:
+        """A payment whose money is on hold."""
+        return self.done(self.new(does, amount, capture=CaptureMethod.MANUAL))
+
+    def due(self, kind: Kind, does: str = "pays", amount: Money = PRICE) -> Payment:
+        """A payment whose next operation is of that kind, all before it done."""
+        match kind:
+            case Kind.CHARGE:
+                return self.new(does, amount)
+            case Kind.AUTHORIZE:
+                return self.new(does, amount, capture=CaptureMethod.MANUAL)
+            case Kind.CAPTURE:
+                return capture(self.held(does, amount))
+            case Kind.VOID:
+                return void(self.held(does, amount))
+            case Kind.REFUND:
+                return refund(self.charged(does, amount))
+
+    def written_down(self, payment: Payment) -> Payment:
+        """See ``accounts.written_down``."""
+        return written_down(self.provider, payment)
+
+    def done(self, payment: Payment) -> Payment:
+        """The payment after the next operation was sent, whatever came of it."""
+        return self.sent(self.written_down(payment))
+
+    def sent(self, claimed: Payment) -> Payment:
+        """The payment after what was written down was sent."""
+        outcome: Answer | ProviderError
+        try:
+            outcome = self.provider.send(claimed)
+        except ProviderError as error:
+            outcome = error
+        return settle(claimed, outcome, now=datetime.now(UTC), jitter=0)
+
+    def look(self, payment: Payment, operation: Operation | None = None) -> Answer:
+        """What a look at an operation, by default the last, comes to."""
+        wanted = operation or payment.operations[-1]
+        return self.provider.look(looking(payment, wanted, now=datetime.now(UTC)))
+
+    def moved(self, payment: Payment) -> list[int]:
+        """What moved under the key of the last operation, in the provider's unit."""
+        last = payment.operations[-1]
+        rows = [row for row in self.rows(payment) if row[0] == last.key]
+        assert {kind for _, kind, _ in rows} <= {last.kind.value}
+        return [amount for _, _, amount in rows]
+
+    def in_order(self, payment: Payment) -> list[tuple[str, int]]:
+        """What moved in a payment, in order: kind, and in the provider's unit."""
+        return [(kind, amount) for _, kind, amount in self.rows(payment)]
+
+
+def a_payment(
+    amount: Money = PRICE, method: str | None = "pm_card_visa", **fields: Any
+) -> Payment:
+    """A new payment; its provider follows from the method's name."""
+    stripe = method is not None and method.startswith("pm_")
+    name, now = uuid.uuid4().hex, datetime.now(UTC)
+    submission = Submission(
+        amount=amount,
+        provider=ProviderName.STRIPE if stripe else ProviderName.PAYPAL,
+        payment_method=method,
+        **fields,
+    )
+    manual = submission.capture is CaptureMethod.MANUAL
+    first = Operation(
+        id=f"op_{name}",
+        kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
+        amount=amount.minor,
+        origin=Origin(name, name),
+        owed_from=now,
+        due_at=now,
+    )
+    return Payment(
+        id=f"pay_{name}",
+        merchant="merchant",
+        mode=Mode.TEST,
+        submission=submission,
+        account=ProviderAccount.own(submission.provider),
+        operations=(first,),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def written_down(provider: Provider, payment: Payment) -> Payment:
+    """The payment with the send of its next operation written down, as a claim does.
+
+    At the time it is, for a look asks the provider for what was made about then.
+    """
+    operation = payment.next
+    assert operation is not None
+    body = provider.prepare(payment, operation)
+    return sent(payment, operation, body, now=datetime.now(UTC))
+
+
+def capture(
+    payment: Payment, amount: int | None = None, *, final: bool = False
+) -> Payment:
+    """The payment with a capture asked for."""
+    return requests.capture(payment, amount=amount, final=final, **_asked())
+
+
+def refund(
+    payment: Payment, amount: int | None = None, *, target: str | None = None
+) -> Payment:
+    """The payment with a refund asked for."""
+    return requests.refund(payment, amount=amount, target=target, **_asked())
+
+
+def void(payment: Payment) -> Payment:
+    """The payment with a void asked for."""
+    return requests.void(payment, **_asked())
+
+
+def _asked() -> dict[str, Any]:
+    name = uuid.uuid4().hex
+    origin = Origin(name, name)
+    return {"id": f"op_{name}", "origin": origin, "now": datetime.now(UTC)}

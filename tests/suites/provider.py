@@ -1,0 +1,295 @@
+"""What every Provider promises of one call: its key, its answer, its errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from application.ports import Provider
+from domain.answer import Verdict
+from domain.errors import (
+    InvalidPayment,
+    LookNeeded,
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
+from domain.money import Money
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.sending import looking
+from domain.states import State
+from domain.submission import ProviderName
+from tests.suites.accounts import PRICE, Account, Trouble
+
+every_kind = pytest.mark.parametrize("kind", list(Kind))
+#: The kinds that a payment begins with, which ask the payer's bank.
+first_kind = pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZE])
+
+
+def whole(kind: Kind, price: Money = PRICE) -> Money | None:
+    """What an answer to the whole price says has moved: a void moves nothing."""
+    return None if kind is Kind.VOID else price
+
+
+class ProviderSuite:
+    """Its subclass's module has fixtures: ``account``, a new one, and ``away``, the
+    provider while every connection to it is refused.
+    """
+
+    @every_kind
+    def test_preparing_is_pure(self, account: Account, kind: Kind) -> None:
+        payment = account.due(kind)
+        before = account.in_order(payment)
+        operation = payment.operations[-1]
+        first = account.provider.prepare(payment, operation)
+        assert first == account.provider.prepare(payment, operation)
+        assert account.in_order(payment) == before
+
+    @every_kind
+    def test_it_moves_the_money_once_and_says_how_much(
+        self, account: Account, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        answer = account.provider.send(claimed)
+        assert (answer.verdict, answer.moved) == (Verdict.SUCCEEDED, whole(kind))
+        assert answer.refs
+        assert (answer.failure, answer.next_action, answer.waiting_for) == (None,) * 3
+        assert account.moved(claimed) == [PRICE.minor]
+
+    @pytest.mark.parametrize(
+        "price",
+        [
+            Money(1999, "EUR"),
+            Money(1999, "JPY"),
+            Money(19_990, "KWD"),
+            Money(19_995, "KWD"),
+            Money(1500, "ISK"),
+            Money(2_000_000, "HUF"),
+            Money(2_000_050, "HUF"),
+        ],
+        ids=str,
+    )
+    def test_an_amount_arrives_to_the_smallest_unit_or_is_refused_before_it_is_sent(
+        self, account: Account, price: Money
+    ) -> None:
+        new = account.new(amount=price)
+        try:
+            account.provider.prepare(new, new.first)
+        except InvalidPayment as refused:
+            assert refused.field in ("amount", "currency")
+            assert account.in_order(new) == []
+            return
+        unit = account.units.get(price.currency, 1)
+        for kind in Kind:
+            payment = account.done(account.due(kind, amount=price))
+            last = payment.operations[-1]
+            assert last.state is State.SUCCEEDED
+            assert last.moved == (0 if kind is Kind.VOID else price.minor)
+            assert account.look(payment).moved == whole(kind, price)
+            assert account.moved(payment) == [price.minor * unit]
+
+    @every_kind
+    def test_the_same_key_again_says_the_same_and_moves_nothing_more(
+        self, account: Account, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        first, again = account.provider.send(claimed), account.provider.send(claimed)
+        assert (first.verdict, first.moved) == (again.verdict, again.moved)
+        assert first.refs == again.refs
+        assert len(account.moved(claimed)) == 1
+
+    @pytest.mark.parametrize("kind", [one for one in Kind if one is not Kind.VOID])
+    def test_a_key_with_another_body_is_refused_and_carries_nothing_out(
+        self, account: Account, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        account.provider.send(claimed)
+        other = replace(claimed.working, amount=PRICE.minor - 100)
+        body = account.provider.prepare(claimed, other)
+        with pytest.raises(NeedsReview):
+            account.provider.send(_with_body(claimed, body))
+        assert account.moved(claimed) == [PRICE.minor]
+
+    @first_kind
+    def test_a_decline_says_why_and_moves_nothing_however_often(
+        self, account: Account, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind, "declines"))
+        for answer in account.provider.send(claimed), account.provider.send(claimed):
+            assert (answer.verdict, answer.moved) == (Verdict.DECLINED, None)
+            assert answer.failure is not None
+            assert answer.failure.code and answer.failure.message
+        assert account.moved(claimed) == []
+
+    @pytest.mark.parametrize(
+        ("kind", "does", "verdict"),
+        [
+            (Kind.CHARGE, "asks", Verdict.ACTION_REQUIRED),
+            (Kind.AUTHORIZE, "asks", Verdict.ACTION_REQUIRED),
+            (Kind.CHARGE, "waits", Verdict.PENDING),
+        ],
+    )
+    def test_what_is_not_decided_yet_has_moved_nothing_and_a_look_says_so_too(
+        self, account: Account, kind: Kind, does: str, verdict: Verdict
+    ) -> None:
+        payment = account.done(account.due(kind, does))
+        assert payment.first.state in (State.REQUIRES_ACTION, State.PENDING)
+        seen = account.look(payment)
+        assert (seen.verdict, seen.moved) == (verdict, None)
+        assert account.moved(payment) == []
+
+    @every_kind
+    @pytest.mark.parametrize("trouble", [Trouble.ANSWER_LOST, Trouble.GARBLED])
+    def test_a_lost_answer_is_heard_by_a_resend(
+        self, account: Account, kind: Kind, trouble: Trouble
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        account.arm(trouble)
+        assert type(_raised(account, claimed)) is OutcomeUnknown
+        assert len(account.moved(claimed)) == 1
+        again = account.provider.send(claimed)
+        assert (again.verdict, again.moved) == (Verdict.SUCCEEDED, whole(kind))
+        assert len(account.moved(claimed)) == 1
+
+    @every_kind
+    def test_a_lost_answer_is_found_by_a_look(
+        self, account: Account, kind: Kind
+    ) -> None:
+        payment = account.due(kind)
+        account.arm(Trouble.ANSWER_LOST)
+        unheard = account.done(payment)
+        assert unheard.operations[-1].state is State.UNKNOWN
+        if _can_look(account, payment):
+            seen = account.look(unheard)
+            assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
+            assert seen.refs
+        else:
+            with pytest.raises(NeedsReview) as caught:
+                account.look(unheard)
+            assert caught.value.detail == "nothing_to_look_at"
+        assert account.moved(unheard) == [PRICE.minor]
+
+    @every_kind
+    def test_what_never_arrived_is_absent_where_that_can_be_proven(
+        self, account: Account, kind: Kind
+    ) -> None:
+        payment = account.due(kind)
+        account.arm(Trouble.REQUEST_LOST)
+        claimed = account.written_down(payment)
+        unheard = account.sent(claimed)
+        assert unheard.operations[-1].state is State.UNKNOWN
+        if _can_look(account, payment):
+            assert account.look(unheard).verdict is Verdict.ABSENT
+        else:
+            with pytest.raises(NeedsReview):
+                account.look(unheard)
+        assert account.moved(unheard) == []
+        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+        assert account.moved(unheard) == [PRICE.minor]
+
+    @every_kind
+    def test_a_look_sees_what_succeeded_as_often_as_it_likes_and_changes_nothing(
+        self, account: Account, kind: Kind
+    ) -> None:
+        payment = account.done(account.due(kind))
+        before = account.in_order(payment)
+        first, again = account.look(payment), account.look(payment)
+        for seen in first, again:
+            assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
+            assert seen.refs.items() <= payment.refs.items()
+        assert account.in_order(payment) == before
+
+    @every_kind
+    def test_a_refused_connection_was_not_sent(
+        self, account: Account, away: Provider, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        with pytest.raises(NotSent):
+            away.send(claimed)
+        if _can_look(account, claimed):
+            with pytest.raises(NotSent):
+                away.look(looking(claimed, claimed.working, now=claimed.updated_at))
+        assert account.moved(claimed) == []
+        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+        assert len(account.moved(claimed)) == 1
+
+    @every_kind
+    def test_a_rate_limit_did_nothing_and_says_how_long_to_rest(
+        self, account: Account, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        account.arm(Trouble.RATE_LIMITED)
+        error = _raised(account, claimed)
+        assert type(error) is NotExecuted and error.retry_after is not None
+        assert error.retry_after.total_seconds() == 3
+        assert account.moved(claimed) == []
+        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+        assert len(account.moved(claimed)) == 1
+
+    @every_kind
+    def test_refused_credentials_did_nothing(
+        self, account: Account, kind: Kind
+    ) -> None:
+        claimed = account.written_down(account.due(kind))
+        account.arm(Trouble.UNAUTHORIZED)
+        assert type(_raised(account, claimed)) is Misconfigured
+        assert account.moved(claimed) == []
+        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+        assert len(account.moved(claimed)) == 1
+
+    @every_kind
+    def test_a_500_that_moved_the_money_moves_it_once_and_only_a_look_tells(
+        self, account: Account, kind: Kind
+    ) -> None:
+        """Stripe says it again to the same key; PayPal that it was done before."""
+        payment = account.due(kind)
+        claimed = account.written_down(payment)
+        account.arm(Trouble.FAILED)
+        assert type(_raised(account, claimed)) is OutcomeUnknown
+        if account.name is ProviderName.PAYPAL and kind is Kind.VOID:
+            # It has no key, so each send looks first.
+            assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+        else:
+            assert type(_raised(account, claimed)) is LookNeeded
+        if _can_look(account, payment):
+            seen = account.look(claimed)
+            assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
+        assert account.moved(claimed) == [PRICE.minor]
+
+    def test_what_was_not_written_down_is_not_sent(self, account: Account) -> None:
+        payment = account.new()
+        claimed = looking(payment, payment.first, now=payment.created_at)
+        with pytest.raises(NeedsReview):
+            account.provider.send(claimed)
+        assert account.moved(payment) == []
+
+
+def _raised(account: Account, claimed: Payment) -> ProviderError:
+    """What a send raises: one of the errors that the port lists, and no other."""
+    with pytest.raises(ProviderError) as caught:
+        account.provider.send(claimed)
+    assert isinstance(caught.value, (NotExecuted, OutcomeUnknown, NeedsReview))
+    return caught.value
+
+
+def _can_look(account: Account, payment: Payment) -> bool:
+    """Whether there is anything to look at, by an id or by a list."""
+    return account.finds_unheard or bool(payment.refs)
+
+
+def _with_body(claimed: Payment, body: str) -> Payment:
+    """The payment with another body under the key that is written down."""
+    operation = claimed.working
+    assert operation.send is not None and operation.send.body != body
+    other = replace(operation, send=replace(operation.send, body=body))
+    return replace(
+        claimed,
+        operations=tuple(
+            other if one.id == operation.id else one for one in claimed.operations
+        ),
+    )

@@ -1,0 +1,162 @@
+"""What every Provider promises of captures, voids and refunds, one after another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from domain.answer import Verdict
+from domain.errors import LookNeeded, NeedsReview
+from domain.money import Money
+from domain.operation import HoldEnd, Kind
+from domain.payment import Payment
+from domain.states import State, Status
+from tests.suites.accounts import PRICE, Account, Trouble, capture, refund, void
+
+
+class FollowUpSuite:
+    """Its subclass's module has a fixture ``account``, a new one."""
+
+    def test_an_authorization_says_until_when_the_money_is_on_hold(
+        self, account: Account
+    ) -> None:
+        payment = account.held()
+        assert payment.status is Status.AUTHORIZED
+        assert payment.hold is not None and payment.hold.expires_at is not None
+        assert payment.hold.expires_at > datetime.now(UTC)
+        seen = account.look(payment)
+        assert seen.expires_at == payment.hold.expires_at
+        assert seen.honored_until == payment.hold.honored_until
+
+    def test_a_declined_authorization_holds_nothing(self, account: Account) -> None:
+        payment = account.held("declines")
+        assert payment.first.state is State.DECLINED
+        assert payment.hold is None
+        assert account.in_order(payment) == []
+
+    def test_a_capture_in_part_that_is_final_releases_the_rest(
+        self, account: Account
+    ) -> None:
+        payment = account.done(capture(account.held(), 700, final=True))
+        assert payment.captured == 700
+        assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
+        assert account.look(payment).moved == Money(700, "USD")
+        assert account.in_order(payment) == [("authorize", 1999), ("capture", 700)]
+        # The authorization as it was is not shrunk by what became of it.
+        assert account.look(payment, payment.first).moved == PRICE
+
+    @pytest.mark.parametrize("amounts", [(1999,), (600, 700), (600, 600, 799)], ids=str)
+    @pytest.mark.parametrize("charged", [True, False], ids=["charged", "captured"])
+    def test_refunds_go_back_one_by_one_and_each_is_found_by_itself(
+        self, account: Account, amounts: tuple[int, ...], charged: bool
+    ) -> None:
+        payment = (
+            account.charged() if charged else account.done(capture(account.held()))
+        )
+        for amount in amounts:
+            payment = account.done(refund(payment, amount))
+        assert payment.refunded == sum(amounts)
+        refunds = [one for one in payment.operations if one.kind is Kind.REFUND]
+        assert len({one.refs["refund"] for one in refunds}) == len(amounts)
+        for one in refunds:
+            assert account.look(payment, one).moved == Money(one.amount, "USD")
+        back = [each for kind, each in account.in_order(payment) if kind == "refund"]
+        assert back == list(amounts)
+
+    def test_a_refund_whose_answer_was_lost_is_told_from_an_equal_one(
+        self, account: Account
+    ) -> None:
+        payment = account.done(refund(account.charged(), 500))
+        account.arm(Trouble.REQUEST_LOST)
+        lost = account.done(refund(payment, 500))
+        assert account.look(lost).verdict is Verdict.ABSENT
+        account.arm(Trouble.ANSWER_LOST)
+        found = account.done(refund(payment, 500))
+        seen = account.look(found)
+        assert seen.moved == Money(500, "USD")
+        assert seen.refs["refund"] != payment.operations[-1].refs["refund"]
+
+    def test_a_second_void_does_no_harm(self, account: Account) -> None:
+        payment = account.held()
+        voided, again = account.done(void(payment)), void(payment)
+        assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
+        assert _said(account, again) in (LookNeeded, Verdict.SUCCEEDED)
+        assert account.look(account.done(again)).verdict is Verdict.SUCCEEDED
+        assert account.in_order(voided)[1:] == [("void", 1999)]
+        assert account.moved(again) == []
+
+    def test_a_hold_that_was_voided_is_seen_by_a_look_at_its_authorization(
+        self, account: Account
+    ) -> None:
+        payment = account.done(void(account.held()))
+        assert account.look(payment, payment.first).verdict is Verdict.CANCELED
+
+    def test_a_capture_after_a_void_captures_nothing_and_a_look_says_why(
+        self, account: Account
+    ) -> None:
+        payment = account.held()
+        account.done(void(payment))
+        late = capture(payment)
+        assert _said(account, late) in (LookNeeded, Verdict.CANCELED)
+        assert account.look(account.done(late)).verdict is Verdict.CANCELED
+        assert account.moved(late) == []
+
+    def test_a_void_after_a_capture_is_declined(self, account: Account) -> None:
+        payment = account.held()
+        account.done(capture(payment))
+        late = account.done(void(payment))
+        seen = account.look(late)
+        assert seen.verdict is Verdict.DECLINED
+        assert seen.failure is not None
+        assert seen.failure.code == "already_captured"
+        assert account.moved(late) == []
+
+    def test_a_capture_that_somebody_else_made_is_not_taken_for_ours(
+        self, account: Account
+    ) -> None:
+        payment = account.held()
+        account.done(capture(payment))
+        ours = capture(payment)
+        assert _said(account, ours) is LookNeeded
+        with pytest.raises(NeedsReview) as caught:
+            account.look(account.done(ours))
+        assert caught.value.detail == "captured_elsewhere"
+        assert account.moved(ours) == []
+
+    def test_a_refund_of_what_somebody_else_gave_back_is_absent(
+        self, account: Account
+    ) -> None:
+        payment = account.charged()
+        account.done(refund(payment))
+        ours = refund(payment)
+        assert _said(account, ours) is LookNeeded
+        assert account.look(account.done(ours)).verdict is Verdict.ABSENT
+        assert account.moved(ours) == []
+
+    def test_a_refund_of_more_than_is_left_is_a_definite_no(
+        self, account: Account
+    ) -> None:
+        payment = account.charged()
+        account.done(refund(payment, 1500))
+        ours = account.done(refund(payment, 1500))
+        assert ours.operations[-1].state is State.REJECTED
+        assert account.moved(ours) == []
+
+    def test_a_capture_of_more_than_is_on_hold_is_a_definite_no(
+        self, account: Account
+    ) -> None:
+        asked = capture(account.held())
+        last = replace(asked.operations[-1], amount=2 * PRICE.minor)
+        ours = replace(asked, operations=(asked.first, last))
+        assert account.done(ours).operations[-1].state is State.REJECTED
+        assert account.moved(ours) == []
+
+
+def _said(account: Account, payment: Payment) -> Verdict | type[LookNeeded]:
+    """What a send of the last operation comes to."""
+    try:
+        return account.provider.send(account.written_down(payment)).verdict
+    except LookNeeded:
+        return LookNeeded
