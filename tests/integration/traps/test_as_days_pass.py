@@ -200,25 +200,6 @@ def test_authorization_runs_out(bench: Workbench, name: str, days: int) -> None:
     assert bench.ask(payment_id, "captures").status_code == 409
 
 
-@pytest.mark.parametrize(
-    ("name", "currency", "amount", "at_the_provider"),
-    [
-        ("stripe", "JPY", 1999, 1999),
-        ("stripe", "KWD", 19_990, 19_990),
-        ("stripe", "ISK", 1500, 150_000),  # Stripe has two decimals for it
-        ("stripe", "HUF", 2_000_000, 2_000_000),
-        ("paypal", "JPY", 1999, 1999),
-        ("paypal", "HUF", 2_000_000, 2_000_000),
-    ],
-)
-def test_currency(
-    bench: Workbench, name: str, currency: str, amount: int, at_the_provider: int
-) -> None:
-    payment_id = bench.paid(name, currency=currency, amount=amount)
-    assert bench.shown(payment_id)["amount_captured"] == amount
-    assert bench.moved(payment_id) == [("charge", at_the_provider)]
-
-
 def _waits_for_approval(bench: Workbench, capture: str = "automatic") -> str:
     payment_id = bench.pay(
         "paypal",

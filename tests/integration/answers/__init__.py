@@ -1,0 +1,5 @@
+"""What the providers' answers mean: each row of docs/providers.md, over HTTP."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.integration.answers.saying")

@@ -1,0 +1,71 @@
+"""The pages name, for each row of their tables, a test that is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.integration.answers import test_amounts as amounts
+from tests.integration.answers import test_paypal_says as paypal
+from tests.integration.answers import test_stripe_says as stripe
+
+ROOT: Final = Path(__file__).parents[3]
+DOCS: Final = ROOT / "docs"
+#: The rows of each table that are tests by the provider's own words, by test.
+ROWS: Final[dict[str, Iterable[str]]] = {
+    "test_a_status_of_stripe": stripe.STATUSES,
+    "test_an_error_of_stripe": stripe.ERRORS,
+    "test_a_status_of_paypal": paypal.STATUSES,
+    "test_an_answer_of_paypal": paypal.ANSWERS,
+    "test_an_amount_that_is_taken": amounts.TAKEN,
+    "test_an_amount_that_is_not_taken": amounts.REFUSED,
+}
+_TEST: Final = re.compile(r"`(test_\w+)`")
+#: What a row is about: everything in code style in its first cell.
+_WORDS: Final = re.compile(r"`([^`]+)`")
+
+
+def tables(page: str) -> list[list[list[str]]]:
+    """The tables of a page that have a column of tests: rows of cells, no heading."""
+    found: list[list[list[str]]] = []
+    block: list[list[str]] = []
+    for line in chain((DOCS / page).read_text().splitlines(), [""]):
+        if line.startswith("|"):
+            block.append([one.strip() for one in line.strip("|").split("|")])
+        elif block:
+            if block[0][-1] == "test":
+                found.append(block[2:])
+            block = []
+    return found
+
+
+def defined() -> set[str]:
+    """The names of all tests that there are."""
+    files = (ROOT / "tests").rglob("test_*.py")
+    texts = (file.read_text() for file in files)
+    return set(chain(*(re.findall(r"def (test_\w+)\(", text) for text in texts)))
+
+
+@pytest.mark.parametrize("page", ["providers.md", "reliability.md"])
+def test_every_row_names_a_test_that_exists(page: str) -> None:
+    rows = [row for table in tables(page) for row in table]
+    assert rows and all(_TEST.search(row[-1]) for row in rows), "a row without a test"
+    named = {name for row in rows for cell in row for name in _TEST.findall(cell)}
+    assert named - defined() == set()
+
+
+@pytest.mark.parametrize("test", ROWS)
+def test_every_word_of_a_provider_on_the_page_is_a_row_of_its_test(test: str) -> None:
+    shown = [
+        word
+        for table in tables("providers.md")
+        for row in table
+        if f"`{test}`" in row[-1]
+        for word in _WORDS.findall(row[0])
+    ]
+    assert sorted(shown) == sorted(ROWS[test])
