@@ -1,0 +1,60 @@
+"""The demo, as `make demo` runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.running_stack import payments
+
+EXAMPLES: Final = Path(__file__).parents[2] / "examples"
+#: Seconds: it takes twenty on a machine that does nothing else.
+PATIENCE: Final = 240
+
+
+@contextmanager
+def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The demo, its stack in ``folder``; nothing of it may run afterwards."""
+    with subprocess.Popen(
+        [sys.executable, str(EXAMPLES / "demo.py")],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield process
+    home = {"PAYMENTS_HOME": str(folder / ".payments/demo")}
+    assert payments("status", environment=home).returncode != 0
+
+
+def test_the_demo_plays_every_scene_and_ends_well(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    lines = (EXAMPLES / "scenes.ndjson").read_text().splitlines()
+    for scene in map(json.loads, lines):
+        [row] = [line for line in said.splitlines() if scene["scene"] in line]
+        assert row.split()[-2] == "yes"
+    assert ", 0 of them twice" in said
+
+
+@pytest.mark.parametrize("how", ["interrupted", "read no longer"])
+def test_a_demo_that_is_left_stops_what_it_started(tmp_path: Path, how: str) -> None:
+    with demo(tmp_path) as process:
+        assert process.stdout is not None
+        while "It serves" not in (line := process.stdout.readline()):
+            assert line, "it ended before it began"
+        if how == "interrupted":
+            process.send_signal(signal.SIGINT)
+        else:
+            process.stdout.close()
+        process.wait(PATIENCE)
+    assert process.returncode == (130 if how == "interrupted" else 1)
