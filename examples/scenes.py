@@ -27,7 +27,7 @@ WAIT: Final = 30
 TIMEOUT: Final = 10
 
 _EVENT: Final = "  {}  {:<20}  {:<24}  {}"
-_ROW: Final = "  {:<50}  {:<10}  {:<30}  {:<30}  {:<3}  {}"
+_ROW: Final = "  {:<50}  {:<10}  {:<32}  {:<32}  {:<3}  {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def play(shop: Shop) -> bool:
     """Plays every scene and prints a row of each; whether all came out as expected."""
     columns = ("scene", "reference", "came to", "expected", "ok", "payment")
     print(_ROW.format(*columns), flush=True)
-    print(f"  {'─' * 160}", flush=True)
+    print(f"  {'─' * 164}", flush=True)
     return all([_played(shop, scene) for scene in scenes()])
 
 
