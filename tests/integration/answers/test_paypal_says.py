@@ -292,6 +292,13 @@ ANSWERS: Final[dict[str, Row]] = {
     "REFUND_AMOUNT_EXCEEDED": refused(
         "REFUND_AMOUNT_EXCEEDED", State.REJECTED, Kind.REFUND
     ),
+    **{
+        issue: refused(issue, State.REJECTED, Kind.REFUND, shows=_PAID)
+        for issue in (
+            "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK",
+            "TRANSACTION_DISPUTED",
+        )
+    },
     "MAX_CAPTURE_AMOUNT_EXCEEDED": refused(
         "MAX_CAPTURE_AMOUNT_EXCEEDED", State.REJECTED, Kind.CAPTURE
     ),

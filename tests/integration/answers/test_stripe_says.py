@@ -272,6 +272,13 @@ ERRORS: Final[dict[str, Row]] = {
         error="look_needed",
         next="look",
     ),
+    "charge_disputed": Row(
+        State.REJECTED,
+        Kind.REFUND,
+        fault=refusal(400, code="charge_disputed"),
+        error="charge_disputed",
+        shows={"status": "captured", "amount_refunded": 0},
+    ),
     "charge_expired_for_capture": Row(
         State.EXPIRED,
         Kind.CAPTURE,
