@@ -134,10 +134,11 @@ def a_payment(
 ) -> Payment:
     """A new payment; its provider follows from the method's name."""
     stripe = method is not None and method.startswith("pm_")
+    provider = ProviderName.STRIPE if stripe else ProviderName.PAYPAL
     name, now = uuid.uuid4().hex, datetime.now(UTC)
     submission = Submission(
         amount=amount,
-        provider=ProviderName.STRIPE if stripe else ProviderName.PAYPAL,
+        provider=provider,
         payment_method=method,
         **fields,
     )
@@ -155,7 +156,7 @@ def a_payment(
         merchant="merchant",
         mode=Mode.TEST,
         submission=submission,
-        account=ProviderAccount.own(submission.provider),
+        account=ProviderAccount.own(provider),
         operations=(first,),
         created_at=now,
         updated_at=now,
