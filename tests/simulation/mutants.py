@@ -187,6 +187,12 @@ MUTANTS: Final = (
         "        taken = sum(one.moved for one in back)",
     ),
     Mutant(
+        "a rest left on hold where the card takes one capture",
+        "domain/requests.py",
+        "    releases = (stripe if final is None else final) or not payment.takes_parts",
+        "    releases = stripe if final is None else final",
+    ),
+    Mutant(
         "a reservation given back while unknown",
         "domain/operation.py",
         "        return 0 if self.ended else self.amount",

@@ -83,6 +83,7 @@ class SimulatedProvider:
                 operation.amount,
                 operation.final,
                 operation.approved,
+                payment.submission.multicapture,
             ]
         )
 
@@ -92,12 +93,10 @@ class SimulatedProvider:
         send = operation.send
         if send is None:
             raise Violation("a send that was not written down")
-        kind, name, amount, final, approved = json.loads(send.body)
+        kind, name, *rest = json.loads(send.body)
         target = operation.target
         of = payment.operation(target).refs if target else payment.first.refs
-        call = Call(
-            send.key, send.body, Kind(kind), name, amount, final, approved, dict(of)
-        )
+        call = Call(send.key, send.body, Kind(kind), name, *rest, dict(of))
         fault = self.chance.fault()
         late = self._clock() + WIRE
         self._scheduler.boundary(f"sends {send.key} ({fault})")

@@ -10,6 +10,13 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
+from tests.integration.providers.accounts import (
+    STRIPE_METHODS,
+    Account,
+    capture,
+    refund,
+    void,
+)
 from tests.integration.providers.simulator_control import (
     INTENTS,
     Calls,
@@ -199,3 +206,17 @@ def test_the_sdk_tells_stripe_nothing_of_this_machine(
         stripe.send(written_down(stripe, a_payment()))
     for request in stripe_wire.requests:
         assert "telemetry" not in str(request.headers).lower()
+
+
+def test_every_call_names_the_version_that_it_was_written_for(
+    make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
+) -> None:
+    account = Account(make_stripe(stripe_wire.url), stripe_simulator, STRIPE_METHODS)
+    paid = account.done(refund(account.charged(), 700))
+    account.look(paid)
+    account.look(paid, paid.first)
+    account.done(capture(account.held()))
+    account.done(void(account.held()))
+    sent = [request.headers.get("Stripe-Version") for request in stripe_wire.requests]
+    assert len(sent) == 8
+    assert set(sent) == {API_VERSION}
