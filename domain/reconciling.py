@@ -205,8 +205,8 @@ def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
 
     By the provider's id, which several captures at Stripe share: of those by the
     operation that theirs names, or by the amount. Where ours has no id yet, by the
-    operation; and then any that goes the same way and may be it, for at Stripe a captured charge
-    names the authorization.
+    operation; and then any that goes the same way and may be it, for at Stripe a
+    captured charge names the authorization.
     """
     left, alone, pairs = list(ours), list(theirs), list[Pair]()
     for is_same in _RULES:

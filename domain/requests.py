@@ -48,7 +48,8 @@ def capture(
         raise Conflict("amount_exceeds_hold", words)
     alone = not payment.capture_reserved
     stripe = payment.provider is ProviderName.STRIPE
-    releases = (stripe if final is None else final) or not payment.takes_parts
+    wants_release = stripe if final is None else final
+    releases = wants_release or not payment.takes_parts
     if releases and not alone:
         words = "a capture that releases the rest waits until the others are finished"
         raise Conflict("capture_under_way", words)

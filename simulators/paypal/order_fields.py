@@ -90,7 +90,7 @@ def set_urls(order: Order, context: object) -> None:
 def set_vault(order: Order, attributes: object) -> None:
     """Note whether the wallet is to be saved. Raises ``Refused`` for another wish.
 
-    The payer has to be sent back from where that is agreed to, so ``set_urls`` is first.
+    The payer has to find the way back from there, so ``set_urls`` comes first.
     """
     attributes = attributes if isinstance(attributes, dict) else {}
     vault, customer = attributes.get("vault"), attributes.get("customer")

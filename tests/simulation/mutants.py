@@ -189,8 +189,8 @@ MUTANTS: Final = (
     Mutant(
         "a rest left on hold where the card takes one capture",
         "domain/requests.py",
-        "    releases = (stripe if final is None else final) or not payment.takes_parts",
-        "    releases = stripe if final is None else final",
+        "    releases = wants_release or not payment.takes_parts",
+        "    releases = wants_release",
     ),
     Mutant(
         "a reservation given back while unknown",

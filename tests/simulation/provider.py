@@ -93,10 +93,20 @@ class SimulatedProvider:
         send = operation.send
         if send is None:
             raise Violation("a send that was not written down")
-        kind, name, *rest = json.loads(send.body)
+        kind, name, amount, final, approved, several = json.loads(send.body)
         target = operation.target
         of = payment.operation(target).refs if target else payment.first.refs
-        call = Call(send.key, send.body, Kind(kind), name, *rest, dict(of))
+        call = Call(
+            key=send.key,
+            body=send.body,
+            kind=Kind(kind),
+            operation=name,
+            amount=amount,
+            final=final,
+            approved=approved,
+            several=several,
+            refs=dict(of),
+        )
         fault = self.chance.fault()
         late = self._clock() + WIRE
         self._scheduler.boundary(f"sends {send.key} ({fault})")

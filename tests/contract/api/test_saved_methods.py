@@ -1,4 +1,4 @@
-"""Saved methods, fees and several captures, as a web app asks for them and sees them."""
+"""Saved methods, fees and several captures, as a web app asks for and sees them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from tests.suites.samples import (
 
 
 def held(*, allowed: bool = True, asked: bool = True) -> Payment:
-    """A hold for which several captures were asked, and which the card allows or not."""
+    """A hold for which several captures were asked, where the card allows them."""
     wanted = replace(submission(), capture=CaptureMethod.MANUAL, multicapture=asked)
     until = NOW + timedelta(days=7)
     answer = Answer(
