@@ -138,7 +138,7 @@ class Stripe:
                 return capture_of(intent, operation)
             case Kind.VOID:
                 return _voided(intent)
-            case Kind.AUTHORIZE if operation.ended and is_rest_released(intent):
+            case Kind.AUTHORIZE if _holds(payment) and is_rest_released(intent):
                 return rest_of(intent)
             case _:
                 return answer_of(intent, operation.kind)
@@ -211,6 +211,12 @@ def client_of(
         max_network_retries=0,
         http_client=stripe.RequestsClient(timeout=session.timeout, session=session),
     )
+
+
+def _holds(payment: Payment) -> bool:
+    """Whether what no capture under way may take counts as on hold."""
+    held = payment.hold is not None and payment.hold.ended is None
+    return held and not payment.capture_reserved
 
 
 def _voided(intent: PaymentIntent) -> Answer:

@@ -211,7 +211,7 @@ def test_a_wallet_that_was_saved_pays_again_without_its_payer(
 def test_a_token_is_on_no_timeline_and_in_no_log(
     at_stripe: Account, ann: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="providers"):
         paid = at_stripe.done(a_payment(customer=ann, setup_future_usage=OFF))
     assert paid.saved_method is not None
     told = str([dict(event.data) for event in paid.news])

@@ -170,6 +170,8 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     form: dict[str, str] = {}
     for name, inner in value.items():
         path = f"{prefix}[{name}]" if prefix else name
+        if isinstance(inner, list):
+            inner = {str(place): item for place, item in enumerate(inner)}
         if isinstance(inner, dict):
             form |= flat(inner, path)
         else:
