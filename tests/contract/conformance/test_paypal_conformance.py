@@ -194,7 +194,9 @@ def test_a_wallet_is_saved_while_it_pays(
     body["payment_source"] = {"paypal": wallet}
     order = create(paypal_sdk, body)
     [href] = [link.href for link in order.links if link.rel == "payer-action"]
-    requests.post(href, data={"outcome": "approve"}, timeout=PATIENCE)
+    requests.post(
+        href, data={"outcome": "approve"}, allow_redirects=False, timeout=PATIENCE
+    )
     wanted = {"id": order.id, "paypal_request_id": new_key(), "prefer": WHOLE}
     captured = paypal_sdk.orders.capture_order(wanted).body
     saved = captured.payment_source.paypal.attributes.vault
