@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import requests
 import stripe as sdk
 
@@ -12,7 +14,7 @@ from tests.integration.traps.workbench import CHARGES, Workbench
 SECURE = "pm_card_authenticationRequired"
 
 
-def charged_off_session(bench: Workbench, method: str, **fields: object) -> str:
+def charged_off_session(bench: Workbench, method: str, **fields: Any) -> str:
     """The id of a payment by a method of a customer's, at our own account."""
     client = sdk.StripeClient(
         bench.settings.stripe_secret_key, base_addresses={"api": bench.stripe.url}
