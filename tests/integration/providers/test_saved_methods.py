@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from tests.integration.providers.accounts import (
     Account,
 )
 from tests.integration.providers.simulator_control import (
+    Calls,
     MakePayPal,
     Simulator,
     a_payment,
@@ -26,6 +26,7 @@ from domain.sending import looking
 from domain.settling import settle
 from domain.states import State
 from domain.submission import CaptureMethod, FutureUsage
+from providers.http import TIMEOUT, PooledSession
 from providers.stripe import Stripe
 
 BACK = "https://shop.example/back"
@@ -36,15 +37,14 @@ KEY = "sk_test_saved_methods"
 
 
 @pytest.fixture
-def at_stripe(stripe_simulator: Simulator) -> Iterator[Account]:
+def at_stripe(stripe_simulator: Simulator, calls: Calls) -> Account:
     """An account at Stripe, whose key the test knows too."""
     adapter = Stripe(
         api_base=stripe_simulator.url,
         secret_key=KEY,
-        connections=2,
-        observe=lambda call, status_class, seconds: None,
+        session=PooledSession(connections=2, observe=calls, timeout=TIMEOUT),
     )
-    yield Account(adapter, stripe_simulator, STRIPE_METHODS)
+    return Account(adapter, stripe_simulator, STRIPE_METHODS)
 
 
 @pytest.fixture

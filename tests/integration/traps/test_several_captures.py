@@ -36,11 +36,11 @@ def captures(payment: Payment) -> list[Operation]:
 
 def lose_capture(bench: Workbench, payment: Payment) -> None:
     """The next capture of ``payment`` is carried out, and its answer lost."""
-    if payment.submission.provider == "stripe":
+    if payment.provider == "stripe":
         path = f"/v1/payment_intents/{payment.refs['payment_intent']}/capture"
     else:
         path = f"/v2/payments/authorizations/{payment.refs['authorization']}/capture"
-    bench.lose_answer(payment.submission.provider, path)
+    bench.lose_answer(payment.provider, path)
 
 
 def test_the_second_of_three_captures_loses_its_answer(
@@ -77,7 +77,7 @@ def test_a_lost_capture_past_its_window_is_told_from_the_others_by_a_look(
     take(bench, held, 599)
     _quieten(bench, held, lost)
     assert bench.step(held).operations[-1].state is State.SUCCEEDED
-    provider = bench.stored(held).submission.provider
+    provider = bench.stored(held).provider
     sent = bench.calls(provider, "POST")
     bench.pass_time(timedelta(hours=25) if provider == "stripe" else timedelta(days=20))
     if provider == "paypal":

@@ -40,6 +40,13 @@ PAYER: Final = replace(
 SAVED: Final = SavedMethod("pm_saved", "cus_ann")
 
 
+def _checked(asked: Submission) -> None:
+    """Raises InvalidPayment as a submission of this provider is refused."""
+    asked.check(now=NOW)
+    assert asked.provider is not None
+    asked.check_for(asked.provider)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -55,7 +62,7 @@ SAVED: Final = SavedMethod("pm_saved", "cus_ann")
     ],
 )
 def test_what_a_provider_can_save_or_use_passes(asked: Submission) -> None:
-    asked.check(now=NOW)
+    _checked(asked)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_what_contradicts_itself_names_the_field_at_fault(
     asked: Submission, field: str
 ) -> None:
     with pytest.raises(InvalidPayment) as caught:
-        asked.check(now=NOW)
+        _checked(asked)
     assert caught.value.field == field
 
 
@@ -98,7 +105,7 @@ def test_what_passes_uses_a_saved_method_or_saves_one_where_that_can_be(
     asked: Submission,
 ) -> None:
     try:
-        asked.check(now=NOW)
+        _checked(asked)
     except InvalidPayment:
         return
     saves, stripe = asked.setup_future_usage, asked.provider is ProviderName.STRIPE
@@ -129,3 +136,14 @@ def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
         jitter=0,
     )
     assert again.saved_method == SAVED
+
+
+def test_where_no_provider_was_named_the_customer_is_stripe_s_and_paypal_has_none() -> (
+    None
+):
+    asked = replace(STRIPE, provider=None, customer="cus_ann", off_session=True)
+    asked.check_for(ProviderName.STRIPE)
+    assert asked.customer_at(ProviderName.STRIPE) == "cus_ann"
+    assert asked.customer_at(ProviderName.PAYPAL) is None
+    with pytest.raises(InvalidPayment):
+        asked.check_for(ProviderName.PAYPAL)
