@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from domain.money import Money
+from domain.money import Fee, Money
 from domain.states import Trigger
 
 
@@ -18,7 +18,7 @@ class Verdict(StrEnum):
     DECLINED = "declined"  #: a definite no to this payment
     REJECTED = "rejected"  #: a definite no to this request, whoever pays
     ACTION_REQUIRED = "action_required"  #: the payer must act first
-    APPROVED = "approved"  #: the payer has agreed, and the provider waits for our word
+    APPROVED = "approved"  #: the provider waits for our word, the payer being there
     PENDING = "pending"  #: taken, not done
     CANCELED = "canceled"  #: called off at the provider
     EXPIRED = "expired"  #: too late at the provider
@@ -51,6 +51,14 @@ class NextAction:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedMethod:
+    """What a payer has let us pay with again: the provider's tokens, kept secret."""
+
+    id: str = field(repr=False)
+    customer: str | None = field(default=None, repr=False)  #: whom it is saved for
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One provider answer, in our terms."""
 
@@ -63,3 +71,6 @@ class Answer:
     request_id: str | None = None  #: the provider's name of the call
     expires_at: datetime | None = None  #: an authorization's money is let go then
     honored_until: datetime | None = None  #: until then the provider vouches for it
+    multicapture: bool = False  #: a capture may leave the rest on hold
+    fee: Fee | None = None  #: None where it was not said, or not yet
+    saved: SavedMethod | None = None  #: where this payment saved one

@@ -190,6 +190,7 @@ def _hold_seen(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
     """What became of an authorization: still held, or let go."""
+    payment = replace(payment, saved_method=answer.saved or payment.saved_method)
     hold, end = payment.hold, _ENDED.get(answer.verdict)
     after = replace(operation, due_at=None, look_since=None, looks=0)
     if hold is None or hold.ended is not None or end is None:
@@ -219,10 +220,15 @@ def _still_held(operation: Operation, now: datetime) -> Operation:
 def _seen_again(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
-    """A final operation, asked of again: the same, or a correction."""
+    """A final operation, asked of again: the same, or a correction.
+
+    What was not said before, as a fee that came late, is taken down all the same.
+    """
+    payment = replace(payment, saved_method=answer.saved or payment.saved_method)
     after = CORRECTIONS.get((operation.state, answer.verdict.trigger))
     if after is None or is_odd(payment, operation, answer):
-        quiet = replace(operation, due_at=None, look_since=None, looks=0)
+        fee = answer.fee or operation.fee
+        quiet = replace(operation, due_at=None, look_since=None, looks=0, fee=fee)
         return payment.told_of(quiet, "look.answered", now=now, data=said(answer))
     corrected = replace(as_answered(operation, answer, now=now), state=after)
     told = payment.told_of(

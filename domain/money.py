@@ -68,6 +68,14 @@ class Money:
         return f"{Decimal(self.minor).scaleb(-digits):.{digits}f} {self.currency}"
 
 
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """What a provider kept of a movement; below 0 where it gave a fee back."""
+
+    minor: int  #: as in Money
+    currency: str  #: ISO 4217; not always the payment's
+
+
 def to_stripe(money: Money) -> int:
     """The integer Stripe wants. Raises InvalidPayment where it takes no such amount."""
     if money.currency in STRIPE_TIMES_100:

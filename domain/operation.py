@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.idempotency import provider_key
+from domain.money import Fee
 from domain.states import FINAL, OWED, State
 
 #: Seconds of silence after a send before a look may prove that the provider never had
@@ -60,12 +61,15 @@ class Operation:
     due_at: datetime | None = None  #: work is owed from then on; None: none is
     moved: int = 0  #: minor units that the provider moved
     moved_at: datetime | None = None  #: when we heard that it did
+    fee: Fee | None = None  #: what the provider kept; None: it has not said
     refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
     target: str | None = None  #: a refund's charge or capture, by operation id
     final: bool = False  #: a capture after which the rest of the hold is released
     attempts: int = 0  #: sends so far; those that credentials refused do not count
     generation: int = 1  #: see ``idempotency.provider_key``
-    approved: bool = False  #: the payer has agreed; what is sent now carries it out
+    approved: bool = (
+        False  #: the provider waits for our word, and the next send gives it
+    )
     send: Send | None = None
     started_at: datetime | None = None  #: the first attempt
     look_since: datetime | None = None  #: sends are over; looks began then
@@ -154,6 +158,7 @@ class Hold:
     warned: int = 0  #: warnings told so far
     asked: bool = False  #: its end has come, and the provider is being asked
     ended: HoldEnd | None = None
+    multicapture: bool = False  #: a capture may leave the rest on hold (Stripe)
 
     @property
     def next_at(self) -> datetime | None:

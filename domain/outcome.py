@@ -71,6 +71,7 @@ def applied(
         hold=_hold(moved, operation, answer),
         next_action=answer.next_action,
         last_error=answer.failure,
+        saved_method=answer.saved or moved.saved_method,
     )
 
 
@@ -89,6 +90,7 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
         operation,
         moved=answer.moved.minor if answer.moved is not None else 0,
         moved_at=now if answer.moved is not None else None,
+        fee=answer.fee or operation.fee,
         refs={**operation.refs, **answer.refs},
         due_at=now + polls.base if polls else None,
         look_since=None,
@@ -154,7 +156,9 @@ def _hold(payment: Payment, operation: Operation, answer: Answer) -> Hold | None
     """The payment's hold after ``answer``; ``payment`` has it applied already."""
     hold, done = payment.hold, answer.verdict is Verdict.SUCCEEDED
     if operation.kind is Kind.AUTHORIZE and done:
-        return Hold(answer.expires_at, answer.honored_until)
+        return Hold(
+            answer.expires_at, answer.honored_until, multicapture=answer.multicapture
+        )
     if hold is None or hold.ended is not None:
         return hold
     end = None

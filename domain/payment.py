@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.account import Account
-from domain.answer import Failure, NextAction
+from domain.answer import Failure, NextAction, SavedMethod
 from domain.dispute import Dispute, DisputeState
 from domain.errors import PaymentNotFound
+from domain.money import Fee
 from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
 from domain.states import State, Status, Trigger, move
 from domain.submission import Guard, Mode, ProviderName, Submission
@@ -60,6 +61,7 @@ class Payment:
     next_action: NextAction | None = None
     last_error: Failure | None = None
     disputes: tuple[Dispute, ...] = ()  #: laid over it; see ``disputing``
+    saved_method: SavedMethod | None = None  #: what the payer can pay with again
     version: int = 1  #: raised by every write that moves the payment
     told: int = 0  #: events on the stored timeline
     news: tuple[Event, ...] = ()  #: events not stored yet
@@ -169,6 +171,21 @@ class Payment:
             for one in self.disputes
             if one.counts and one.money.currency == self.submission.amount.currency
         )
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether a capture may leave the rest on hold: PayPal's always may."""
+        paypal = self.provider is ProviderName.PAYPAL
+        return paypal or (self.hold is not None and self.hold.multicapture)
+
+    @property
+    def fee(self) -> Fee | None:
+        """What is known of the provider's fees; None also of several currencies."""
+        fees = [one.fee for one in self.operations if one.fee is not None]
+        currencies = {fee.currency for fee in fees}
+        if len(currencies) != 1:
+            return None
+        return Fee(sum(fee.minor for fee in fees), currencies.pop())
 
     @property
     def settled(self) -> bool:

@@ -203,9 +203,10 @@ def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
 def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
     """Each movement of either side once, with its counterpart where it has one.
 
-    By the provider's id; where ours has none yet, by the operation that theirs names;
-    and then any that goes the same way and may be it, for at Stripe a captured charge
-    names the authorization.
+    By the provider's id, which several captures at Stripe share: of those by the
+    operation that theirs names, or by the amount. Where ours has no id yet, by the
+    operation; and then any that goes the same way and may be it, for at Stripe a
+    captured charge names the authorization.
     """
     left, alone, pairs = list(ours), list(theirs), list[Pair]()
     for is_same in _RULES:
@@ -248,9 +249,15 @@ def differences(pairs: Sequence[Pair]) -> list[Difference]:
     return [found for pair in pairs if (found := difference(pair)) is not None]
 
 
+def _shares(ours: Movement, theirs: Movement) -> bool:
+    return ours.ref is not None and ours.ref == theirs.ref
+
+
 _RULES: Final[Sequence[Callable[[Movement, Movement], bool]]] = (
-    lambda ours, theirs: ours.ref is not None and ours.ref == theirs.ref,
+    lambda ours, theirs: _shares(ours, theirs) and ours.operation == theirs.operation,
     lambda ours, theirs: ours.ref is None and ours.operation == theirs.operation,
+    lambda ours, theirs: _shares(ours, theirs) and ours.money == theirs.money,
+    lambda ours, theirs: _shares(ours, theirs),
     lambda ours, theirs: ours.ref is None and ours.standing is not Standing.NOT_MOVED,
 )
 

@@ -19,6 +19,9 @@ from domain.submission import ProviderName
 
 #: Operations of one payment; its document would outgrow its use.
 MAX_OPERATIONS: Final = 100
+#: Captures that leave the rest on hold at Stripe. It allows 50, and as many metadata
+#: keys: one a capture, some for the payment, and some tries of the final one.
+MAX_PARTS: Final = 40
 
 
 def capture(
@@ -32,9 +35,9 @@ def capture(
 ) -> Payment:
     """Takes ``amount`` (minor units) of the hold; None takes what is left.
 
-    ``final`` releases the rest. Stripe always does, so there it cannot be False. Raises
-    Conflict, also where the rest is what another capture under way may still take: it
-    may be done after this.
+    ``final`` releases the rest. Stripe does so unless it is False, which only a hold of
+    several captures allows. Raises Conflict, also where the rest is what another
+    capture under way may still take: it may be done after this.
     """
     left = payment.capturable
     wanted = left if amount is None else amount
@@ -44,20 +47,24 @@ def capture(
         words = f"{_shown(payment, left)} can be captured"
         raise Conflict("amount_exceeds_hold", words)
     alone = not payment.capture_reserved
-    if final and not alone:
+    stripe = payment.provider is ProviderName.STRIPE
+    wants_release = stripe if final is None else final
+    releases = wants_release or not payment.takes_parts
+    if releases and not alone:
         words = "a capture that releases the rest waits until the others are finished"
         raise Conflict("capture_under_way", words)
-    stripe = payment.provider is ProviderName.STRIPE
-    if stripe and final is False and wanted < left:
-        words = "Stripe releases what a capture leaves: leave final out, or say true"
-        raise Conflict("releases_the_rest", words)
+    if releases and final is False and wanted < left:
+        raise Conflict("releases_the_rest", _why_released(payment))
+    if stripe and not releases and _parts(payment) >= MAX_PARTS:
+        words = f"Stripe leaves the rest on hold {MAX_PARTS} times: make this one final"
+        raise Conflict("too_many_captures", words)
     operation = Operation(
         id=id,
         kind=Kind.CAPTURE,
         amount=wanted,
         origin=origin,
         owed_from=now,
-        final=stripe or bool(final) or (alone and wanted == left),
+        final=releases or (alone and wanted == left),
     )
     return _asked(payment, operation, now)
 
@@ -152,6 +159,24 @@ def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
         "amount": operation.amount,
     }
     return payment.told_of(operation, "operation.accepted", now=now, data=data)
+
+
+def _parts(payment: Payment) -> int:
+    """Captures that left the rest on hold, or were to."""
+    parts = (one for one in payment.operations if one.kind is Kind.CAPTURE)
+    return sum(not one.final for one in parts)
+
+
+def _why_released(payment: Payment) -> str:
+    if payment.submission.multicapture:
+        return (
+            "Stripe does not take several captures of this card and releases what a"
+            " capture leaves: leave final out, or say true"
+        )
+    return (
+        "Stripe releases what a capture leaves: leave final out, or say true; for"
+        " several captures the payment has to say multicapture"
+    )
 
 
 def _why_not_capturable(payment: Payment) -> str:

@@ -44,6 +44,13 @@ class Guard(StrEnum):
     PAID = "paid"  #: and as long as the merchant keeps the money
 
 
+class FutureUsage(StrEnum):
+    """For which later payments a method is saved; the names are Stripe's."""
+
+    ON_SESSION = "on_session"  #: those that the payer is there for
+    OFF_SESSION = "off_session"  #: also those that the merchant makes alone
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """What the web app asked for; never changed afterwards."""
@@ -56,6 +63,10 @@ class Submission:
     description: str | None = None
     return_url: str | None = None  #: where the payer goes after acting
     email: str | None = None  #: the payer's
+    customer: str | None = None  #: the provider's id of the payer
+    off_session: bool = False  #: the payer is not there to confirm anything
+    setup_future_usage: FutureUsage | None = None  #: saves the method; None: does not
+    multicapture: bool = False  #: a hold of which several captures are wanted
     metadata: Mapping[str, str] = field(default_factory=dict)
     execute_at: datetime | None = None  #: not before then (UTC)
     guard: Guard = Guard.NONE  #: of the ``reference``
@@ -64,6 +75,12 @@ class Submission:
         """Raises InvalidPayment where no provider could ever carry this out."""
         if self.amount.minor == 0:
             raise InvalidPayment("must be at least 1", field="amount")
+        if self.off_session and self.setup_future_usage is not None:
+            raise InvalidPayment(
+                "off_session pays by what is saved already", field="setup_future_usage"
+            )
+        if self.multicapture and self.capture is not CaptureMethod.MANUAL:
+            raise InvalidPayment("needs capture manual", field="multicapture")
         if self.execute_at is not None and self.execute_at > now + MAX_SCHEDULE:
             raise InvalidPayment(
                 f"more than {MAX_SCHEDULE.days} days ahead", field="execute_at"
@@ -73,15 +90,47 @@ class Submission:
         """Raises InvalidPayment where ``provider`` could never carry this out."""
         if provider is ProviderName.PAYPAL:
             to_paypal(self.amount)
+            self._check_wallet()
             return
         to_stripe(self.amount)
         if self.payment_method is None:
             raise InvalidPayment("Stripe needs one", field="payment_method")
+        saved = self.off_session or self.setup_future_usage is not None
+        if saved and self.customer_at(provider) is None:
+            raise InvalidPayment(
+                "Stripe saves methods for a customer: name its id", field="customer/id"
+            )
 
     def method_at(self, provider: ProviderName) -> str | None:
         """The payer's token at ``provider``, if any.
 
         Where none was named it is Stripe's: PayPal goes without one.
         """
-        its = self.provider or ProviderName.STRIPE
-        return self.payment_method if its is provider else None
+        return self.payment_method if self._names_of is provider else None
+
+    def customer_at(self, provider: ProviderName) -> str | None:
+        """The id that ``provider`` knows the payer by, if any; see ``method_at``."""
+        return self.customer if self._names_of is provider else None
+
+    @property
+    def _names_of(self) -> ProviderName:
+        """Whose the tokens and ids are that were named."""
+        return self.provider or ProviderName.STRIPE
+
+    def _check_wallet(self) -> None:
+        """Whether PayPal can pay by a saved wallet, or save one, as it is asked to."""
+        token = self.method_at(ProviderName.PAYPAL)
+        if self.off_session and token is None:
+            raise InvalidPayment(
+                "off_session needs a saved one: without it PayPal asks the payer",
+                field="payment_method",
+            )
+        if self.setup_future_usage is None:
+            return
+        if token is not None:
+            raise InvalidPayment("it is saved already", field="setup_future_usage")
+        if self.return_url is None:
+            raise InvalidPayment(
+                "PayPal saves nothing unless the payer can come back",
+                field="return_url",
+            )

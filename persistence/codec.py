@@ -1,9 +1,9 @@
 """Payments as documents and back: pure, but for the vault's ciphers.
 
 What people or providers could be harmed by is sealed field by field:
-``payment_method``, ``email``, ``description``, ``return_url``, ``metadata``, the body
-of a send, a failure's message (providers quote tokens there) and the address of a
-next action.
+``payment_method``, ``email``, ``customer``, ``saved_method``, ``description``,
+``return_url``, ``metadata``, the body of a send, a failure's message (providers quote
+tokens there) and the address of a next action.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.account import Account
-from domain.answer import Failure, NextAction
+from domain.answer import Failure, NextAction, SavedMethod
 from domain.dispute import Dispute, DisputeState
-from domain.money import Money
+from domain.money import Fee, Money
 from domain.operation import (
     Act,
     Claim,
@@ -30,7 +30,14 @@ from domain.operation import (
 )
 from domain.payment import Event, Payment
 from domain.states import State
-from domain.submission import CaptureMethod, Guard, Mode, ProviderName, Submission
+from domain.submission import (
+    CaptureMethod,
+    FutureUsage,
+    Guard,
+    Mode,
+    ProviderName,
+    Submission,
+)
 from persistence.vault import Vault
 
 Document = dict[str, Any]
@@ -53,6 +60,11 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "guards": asked.reference if payment.guarding else None,
         "payment_method": _sealed(asked.payment_method, vault),
         "email": _sealed(asked.email, vault),
+        "customer": _sealed(asked.customer, vault),
+        "off_session": asked.off_session or None,
+        "setup_future_usage": asked.setup_future_usage
+        and asked.setup_future_usage.value,
+        "multicapture": asked.multicapture or None,
         "description": _sealed(asked.description, vault),
         "return_url": _sealed(asked.return_url, vault),
         "metadata": _sealed(
@@ -90,6 +102,7 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
         "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
         "disputes": [_dispute(one) for one in payment.disputes] or None,
+        "saved_method": _saved(payment.saved_method, vault),
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
         **_where(payment),
@@ -175,6 +188,7 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
     metadata = _opened(document.get("metadata"), vault)
     action, error = document.get("next_action"), document.get("last_error")
     hold, claim = document.get("hold"), document.get("claim")
+    usage, saved = document.get("setup_future_usage"), document.get("saved_method")
     return Payment(
         id=document["_id"],
         merchant=document["merchant"],
@@ -188,6 +202,10 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
             description=_opened(document.get("description"), vault),
             return_url=_opened(document.get("return_url"), vault),
             email=_opened(document.get("email"), vault),
+            customer=_opened(document.get("customer"), vault),
+            off_session=document.get("off_session", False),
+            setup_future_usage=usage and FutureUsage(usage),
+            multicapture=document.get("multicapture", False),
             metadata=json.loads(metadata) if metadata else {},
             execute_at=document.get("execute_at"),
             guard=Guard(document["guard"]),
@@ -206,6 +224,8 @@ def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
         last_error=error
         and Failure(**{**error, "message": vault.open(error["message"])}),
         disputes=tuple(_as_dispute(one) for one in document.get("disputes", ())),
+        saved_method=saved
+        and SavedMethod(vault.open(saved["id"]), _opened(saved.get("customer"), vault)),
         version=document["version"],
         told=document["told"],
     )
@@ -232,6 +252,7 @@ def _operation(operation: Operation, vault: Vault) -> Document:
     send = operation.send
     if_set: Document = {
         **{name: getattr(operation, name) for name in _PLAIN},
+        "fee": operation.fee and asdict(operation.fee),
         "send": send and {**asdict(send), "body": vault.seal(send.body)},
     }
     return {
@@ -249,7 +270,7 @@ def _operation(operation: Operation, vault: Vault) -> Document:
 
 
 def _as_operation(document: Mapping[str, Any], vault: Vault) -> Operation:
-    send = document.get("send")
+    send, fee = document.get("send"), document.get("fee")
     return Operation(
         id=document["id"],
         kind=Kind(document["kind"]),
@@ -258,6 +279,7 @@ def _as_operation(document: Mapping[str, Any], vault: Vault) -> Operation:
         owed_from=document["owed_from"],
         state=State(document["state"]),
         generation=document["generation"],
+        fee=fee and Fee(**fee),
         refs=document["refs"],
         send=send and Send(**{**send, "body": vault.open(send["body"])}),
         **{name: document[name] for name in _PLAIN if name in document},
@@ -297,7 +319,17 @@ def _as_dispute(document: Mapping[str, Any]) -> Dispute:
 
 
 def _hold(hold: Hold) -> Document:
-    return {**asdict(hold), "ended": hold.ended and hold.ended.value}
+    document = {**asdict(hold), "ended": hold.ended and hold.ended.value}
+    if not hold.multicapture:
+        del document["multicapture"]
+    return document
+
+
+def _saved(saved: SavedMethod | None, vault: Vault) -> Document | None:
+    if saved is None:
+        return None
+    sealed = {"id": vault.seal(saved.id), "customer": _sealed(saved.customer, vault)}
+    return {name: value for name, value in sealed.items() if value is not None}
 
 
 def _sealed(text: str | None, vault: Vault) -> bytes | None:

@@ -211,13 +211,27 @@ def _new_order(asked: Submission, kind: Kind, unit: dict[str, Any]) -> dict[str,
     if token is not None:
         order["payment_source"] = {"paypal": {"vault_id": token}}
     elif asked.return_url is not None:
-        context = {
-            "return_url": asked.return_url,
-            "cancel_url": asked.return_url,
-            "user_action": "PAY_NOW",
+        wallet: dict[str, Any] = {
+            "experience_context": {
+                "return_url": asked.return_url,
+                "cancel_url": asked.return_url,
+                "user_action": "PAY_NOW",
+            }
         }
-        order["payment_source"] = {"paypal": {"experience_context": context}}
+        if asked.setup_future_usage is not None:
+            wallet["attributes"] = _saving(asked)
+        order["payment_source"] = {"paypal": wallet}
     return order
+
+
+def _saving(asked: Submission) -> dict[str, Any]:
+    """That the wallet is saved once it has paid; PayPal tells no usages apart."""
+    vault = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
+    attributes: dict[str, Any] = {"vault": vault}
+    customer = asked.customer_at(ProviderName.PAYPAL)
+    if customer is not None:
+        attributes["customer"] = {"id": customer}
+    return attributes
 
 
 def _raise_unheard(error: requests.RequestException) -> NoReturn:

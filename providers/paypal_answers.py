@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import OutcomeUnknown
 from domain.money import from_paypal
+from providers.asides import paypal_fee, paypal_saved
 from providers.paypal_api import Reply
 from providers.words import code_of
 
@@ -46,12 +48,13 @@ def answer_of(order: Reply) -> Answer:
 
 def _captured(order: Reply, refs: dict[str, str]) -> Answer:
     """A completed order proves nothing: its one capture says what happened."""
-    payments = payments_of(order)
+    payments, saved = payments_of(order), paypal_saved(order)
     if order.get("intent") == "AUTHORIZE" or "captures" not in payments:
         [authorization] = payments["authorizations"]
-        return authorization_of(authorization, refs, order.debug_id)
+        answer = authorization_of(authorization, refs, order.debug_id)
+        return replace(answer, saved=saved)
     [capture] = payments["captures"]
-    return capture_of(capture, refs, order.debug_id)
+    return replace(capture_of(capture, refs, order.debug_id), saved=saved)
 
 
 def payments_of(order: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -71,7 +74,13 @@ def capture_of(
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
             amount = capture["amount"]
             moved = from_paypal(amount["value"], amount["currency_code"])
-            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
+            return Answer(
+                Verdict.SUCCEEDED,
+                moved,
+                refs,
+                request_id=request_id,
+                fee=paypal_fee(capture),
+            )
         case "PENDING":
             why = f"PayPal to complete the capture ({reason or 'no reason given'})"
             return Answer(
@@ -174,7 +183,13 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
         case "COMPLETED":
             amount = refund["amount"]
             moved = from_paypal(amount["value"], amount["currency_code"])
-            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
+            return Answer(
+                Verdict.SUCCEEDED,
+                moved,
+                refs,
+                request_id=request_id,
+                fee=paypal_fee(refund),
+            )
         case "PENDING":
             why = f"PayPal to complete the refund ({reason or 'no reason given'})"
             return Answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
@@ -15,16 +16,22 @@ from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
 from domain.money import Money, to_stripe
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
-from domain.submission import Submission
 from providers.http import PooledSession
 from providers.stripe_answers import (
     answer_of,
-    capture_of,
     metadata_of,
     refund_of,
     refusal_of,
     void_of,
 )
+from providers.stripe_captures import (
+    capture_of,
+    capture_params,
+    is_rest_released,
+    rest_of,
+)
+from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
+from providers.stripe_intents import asks_the_payer, confirmation, new_intent
 
 #: The version of Stripe's API that these translations were written for.
 API_VERSION: Final = "2026-10-28.endive"
@@ -60,20 +67,17 @@ class Stripe:
         amount = to_stripe(Money(operation.amount, payment.submission.amount.currency))
         match operation.kind:
             case Kind.CAPTURE:
-                # The intent keeps the metadata of its beginning beside this.
-                params: dict[str, Any] = {
-                    "amount_to_capture": amount,
-                    "metadata": {"capture": operation.id},
-                }
+                params: dict[str, Any] = capture_params(payment, operation, amount)
             case Kind.VOID:
                 params = {"cancellation_reason": "requested_by_customer"}
             case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
-                params = _confirmation(payment.submission)
+                params = confirmation(payment.submission)
             case Kind.REFUND:
                 intent = payment.refs["payment_intent"]
                 params = {"payment_intent": intent, "amount": amount, "metadata": ours}
+                params["expand"] = EXPAND_REFUND
             case _:
-                params = _new_intent(payment.submission, operation, amount, ours)
+                params = new_intent(payment.submission, operation, amount, ours)
         return json.dumps(params)
 
     def send(self, payment: Payment) -> Answer:
@@ -86,7 +90,7 @@ class Stripe:
 
     def _safely(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
         try:
-            return call(payment)
+            return asks_the_payer(payment, call(payment))
         # Both go without their causes: these quote what Stripe said, tokens included.
         except ProviderError as error:
             raise error from None
@@ -113,7 +117,7 @@ class Stripe:
                 return answer_of(confirmed, operation.kind)
             if operation.kind is Kind.VOID:
                 canceled = api.payment_intents.cancel(intent_id, params, options)
-                return void_of(canceled)
+                return _voided(canceled)
             captured = api.payment_intents.capture(intent_id, params, options)
             return capture_of(captured, operation)
         except StripeError as error:
@@ -133,7 +137,9 @@ class Stripe:
             case Kind.CAPTURE:
                 return capture_of(intent, operation)
             case Kind.VOID:
-                return void_of(intent)
+                return _voided(intent)
+            case Kind.AUTHORIZE if _holds(payment) and is_rest_released(intent):
+                return rest_of(intent)
             case _:
                 return answer_of(intent, operation.kind)
 
@@ -143,9 +149,9 @@ class Stripe:
         A list by creation time does not lag, as Stripe's search does.
         """
         intents = self._client.v1.payment_intents
-        expand = ["latest_charge"]
         if "payment_intent" in payment.refs:
-            return intents.retrieve(payment.refs["payment_intent"], {"expand": expand})
+            intent_id = payment.refs["payment_intent"]
+            return intents.retrieve(intent_id, {"expand": EXPAND_CHARGE})
         send = payment.first.send
         if send is None:
             raise NeedsReview("send_not_written_down")
@@ -160,7 +166,7 @@ class Stripe:
             page = intents.list(params)  # type: ignore[arg-type]  # its TypedDict
             for intent in page.data:
                 if metadata_of(intent, "operation") == payment.first.id:
-                    return intents.retrieve(intent.id, {"expand": expand})
+                    return intents.retrieve(intent.id, {"expand": EXPAND_CHARGE})
             if not page.has_more:
                 return None
             params["starting_after"] = page.data[-1].id
@@ -170,9 +176,14 @@ class Stripe:
     def _look_for_refund(self, payment: Payment, operation: Operation) -> Answer:
         refunds = self._client.v1.refunds
         if "refund" in operation.refs:
-            return refund_of(refunds.retrieve(operation.refs["refund"]))
+            refund_id = operation.refs["refund"]
+            return refund_of(refunds.retrieve(refund_id, {"expand": EXPAND_REFUND}))
         page = refunds.list(
-            {"payment_intent": payment.refs["payment_intent"], "limit": 100}
+            {
+                "payment_intent": payment.refs["payment_intent"],
+                "limit": 100,
+                "expand": [f"data.{name}" for name in EXPAND_REFUND],
+            }
         )
         for refund in page.data:
             if metadata_of(refund, "operation") == operation.id:
@@ -202,39 +213,17 @@ def client_of(
     )
 
 
-def _new_intent(
-    asked: Submission, operation: Operation, amount: int, ours: dict[str, str]
-) -> dict[str, Any]:
-    """A charge or an authorization, created and confirmed in one call."""
-    manual = operation.kind is Kind.AUTHORIZE
-    params: dict[str, Any] = {
-        "amount": amount,
-        "currency": asked.amount.currency.lower(),
-        "confirm": True,
-        "capture_method": "manual" if manual else "automatic",
-        "payment_method": asked.payment_method,
-        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        "metadata": ours,
-    }
-    if manual:
-        # The charge says until when it can be captured.
-        params["expand"] = ["latest_charge"]
-    if asked.reference is not None:
-        params["metadata"]["reference"] = asked.reference
-    if asked.description is not None:
-        params["description"] = asked.description
-    if asked.return_url is not None:
-        params["automatic_payment_methods"] = {"enabled": True}
-        params["return_url"] = asked.return_url
-    return params
+def _holds(payment: Payment) -> bool:
+    """Whether what no capture under way may take counts as on hold."""
+    held = payment.hold is not None and payment.hold.ended is None
+    return held and not payment.capture_reserved
 
 
-def _confirmation(asked: Submission) -> dict[str, Any]:
-    """Our word on an intent that waits for it, as the first call gave it."""
-    params: dict[str, Any] = {"expand": ["latest_charge"]}
-    if asked.return_url is not None:
-        params["return_url"] = asked.return_url
-    return params
+def _voided(intent: PaymentIntent) -> Answer:
+    """What an intent says of its cancellation, some of it captured before or none."""
+    if is_rest_released(intent):
+        return replace(rest_of(intent), verdict=Verdict.SUCCEEDED)
+    return void_of(intent)
 
 
 def _options(send: Send) -> RequestOptions:

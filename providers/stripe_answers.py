@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any, Final, NoReturn
 
 import stripe
@@ -18,8 +17,10 @@ from domain.errors import (
     OutcomeUnknown,
 )
 from domain.money import from_stripe
-from domain.operation import Kind, Operation
+from domain.operation import Kind
+from providers.asides import stripe_fee, stripe_saved
 from providers.http import retry_after, was_not_sent
+from providers.stripe_charges import capture_before, refs_of, takes_several
 from providers.words import code_of, sentence_of
 
 #: Decline codes after which the same card may still work later
@@ -45,7 +46,7 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
 
     Raises NeedsReview or OutcomeUnknown where it says neither yes nor no.
     """
-    request_id, refs = request_id_of(intent), _refs(intent.id, intent.latest_charge)
+    request_id, refs = request_id_of(intent), refs_of(intent.id, intent.latest_charge)
     match intent.status:
         case "succeeded" | "requires_capture" if kind is Kind.AUTHORIZE:
             held = from_stripe(intent.amount, intent.currency)
@@ -54,11 +55,20 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
                 held,
                 refs,
                 request_id=request_id,
-                expires_at=_capture_before(intent.latest_charge),
+                expires_at=capture_before(intent.latest_charge),
+                multicapture=takes_several(intent.latest_charge),
+                saved=stripe_saved(intent),
             )
         case "succeeded":
             moved = from_stripe(intent.amount_received, intent.currency)
-            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
+            return Answer(
+                Verdict.SUCCEEDED,
+                moved,
+                refs,
+                request_id=request_id,
+                fee=stripe_fee(intent.latest_charge),
+                saved=stripe_saved(intent),
+            )
         case "processing":
             return Answer(
                 Verdict.PENDING,
@@ -79,7 +89,7 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
         case "canceled" if intent.amount_received:
             raise NeedsReview("canceled_after_capture", request_id=request_id)
         case "canceled":
-            return _let_go(intent, Verdict.CANCELED)
+            return let_go(intent, Verdict.CANCELED)
         case "requires_confirmation":
             return Answer(Verdict.APPROVED, refs=refs, request_id=request_id)
         case "requires_payment_method" | "requires_capture" as status:
@@ -88,30 +98,12 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
-def capture_of(intent: PaymentIntent, operation: Operation) -> Answer:
-    """What an intent's status says of its capture, which is its only one."""
-    request_id = request_id_of(intent)
-    match intent.status:
-        case "succeeded" if metadata_of(intent, "capture") == operation.id:
-            moved = from_stripe(intent.amount_received, intent.currency)
-            refs = _refs(intent.id, intent.latest_charge)
-            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
-        case "succeeded":
-            raise NeedsReview("captured_elsewhere", request_id=request_id)
-        case "requires_capture":
-            return Answer(Verdict.ABSENT, request_id=request_id)
-        case "canceled":
-            return _let_go(intent, Verdict.CANCELED)
-        case _:
-            raise NeedsReview(f"status_{intent.status}", request_id=request_id)
-
-
 def void_of(intent: PaymentIntent) -> Answer:
     """What an intent's status says of its cancellation."""
     request_id = request_id_of(intent)
     match intent.status:
         case "canceled":
-            return _let_go(intent, Verdict.SUCCEEDED)
+            return let_go(intent, Verdict.SUCCEEDED)
         case "succeeded":
             failure = Failure(
                 "already_captured",
@@ -139,7 +131,13 @@ def refund_of(refund: Refund) -> Answer:
     match refund.status:
         case "succeeded":
             moved = from_stripe(refund.amount, refund.currency)
-            return Answer(Verdict.SUCCEEDED, moved, refs, request_id=request_id)
+            return Answer(
+                Verdict.SUCCEEDED,
+                moved,
+                refs,
+                request_id=request_id,
+                fee=stripe_fee(refund),
+            )
         case "pending" | "requires_action" as status:
             why = "Stripe to complete the refund"
             verdict = Verdict.PENDING
@@ -171,28 +169,12 @@ def request_id_of(found: PaymentIntent | Refund) -> str | None:
     return found.last_response.request_id if found.last_response else None
 
 
-def _let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
+def let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
     """A cancellation: by Stripe itself where time ran out."""
     late = intent.cancellation_reason == "automatic"
     verdict = Verdict.EXPIRED if late else by_us
     refs = {"payment_intent": intent.id}
     return Answer(verdict, refs=refs, request_id=request_id_of(intent))
-
-
-def _capture_before(charge: Any) -> datetime | None:
-    """Until when an expanded charge can be captured (UTC)."""
-    details = getattr(charge, "payment_method_details", None)
-    card = getattr(details, "card", None)
-    until = getattr(card, "capture_before", None)
-    return datetime.fromtimestamp(until, timezone.utc) if until else None
-
-
-def _refs(intent_id: str, charge: Any) -> dict[str, str]:
-    """``charge`` is an id, an expanded object, or None."""
-    refs = {"payment_intent": intent_id}
-    if charge:
-        refs["charge"] = charge if isinstance(charge, str) else charge.id
-    return refs
 
 
 def _next_action(intent: PaymentIntent) -> NextAction | None:
@@ -256,7 +238,7 @@ def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
     if intent.status in _NOT_DECLINED:
         raise NeedsReview("declined_yet_charged", request_id=request_id)
     charge = getattr(error.error, "charge", None)
-    return _declined(error.error, _refs(intent.id, charge), request_id)
+    return _declined(error.error, refs_of(intent.id, charge), request_id)
 
 
 def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:

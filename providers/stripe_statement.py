@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
@@ -16,12 +17,13 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.money import Money, from_stripe
+from domain.money import Money, from_stripe, to_stripe
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from providers.http import PooledSession
 from providers.stripe import client_of
 from providers.stripe_answers import metadata_of, refusal_of
+from providers.stripe_captures import parts_of
 
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100
@@ -105,7 +107,9 @@ class StripeStatement:
             raise
         charge: Any = intent.latest_charge
         found = []
-        if charge is not None:
+        if charge is not None and parts_of(intent):
+            found += self._parts(charge, parts_of(intent))
+        elif charge is not None:
             line = charge.balance_transaction
             at = charge.created if line is None else line.created
             found.append(_charge(charge, at, line))
@@ -113,6 +117,32 @@ class StripeStatement:
         if page.has_more:
             raise NeedsReview("too_many_refunds")
         return found + [_refund(refund, refund.created) for refund in page.data]
+
+    def _parts(self, charge: Any, parts: Mapping[str, int]) -> list[Movement]:
+        """The captures of a charge that takes several: its lines, each of them ours.
+
+        A line names no capture; of equal amounts any may be any.
+        """
+        page = self._client.v1.balance_transactions.list(
+            {"source": charge.id, "limit": _PAGE}
+        )
+        lines = [line for line in page.data if line.type in _TYPES]
+        left, found = dict(parts), list[Movement]()
+        if any(line.currency != charge.currency for line in lines):
+            # Their amounts tell nothing, so what we wrote on the intent has to.
+            whole = _charge(charge, charge.created, None)
+            return [
+                replace(whole, money=from_stripe(part, charge.currency), operation=ours)
+                for ours, part in parts.items()
+            ]
+        for line in reversed(lines):
+            moved = _charge(charge, line.created, line)
+            amount = to_stripe(moved.money)
+            ours = next((one for one in left if left[one] == amount), None)
+            if ours is not None:
+                del left[ours]
+            found.append(replace(moved, operation=ours))
+        return found
 
 
 def _of_line(line: BalanceTransaction) -> Movement | None:
@@ -131,15 +161,18 @@ def _of_line(line: BalanceTransaction) -> Movement | None:
 def _charge(charge: Any, at: int, line: Any) -> Movement:
     """``line`` is the charge's in the balance, which says the fee; None: it has none.
 
-    A line's own amount may be in the account's currency, so the charge's counts.
+    Its amount is what one of several captures took. Where it is in the account's
+    currency, and not the charge's, the charge's counts.
     """
     standing = Standing.NOT_MOVED
-    if charge.status == "succeeded" and charge.captured:
+    if charge.status == "succeeded" and charge.amount_captured:
         standing = Standing.MOVED
     elif charge.status == "pending":
         standing = Standing.UNDER_WAY
     moved = standing is Standing.MOVED
     amount = charge.amount_captured if moved else charge.amount
+    if moved and line is not None and line.currency == charge.currency:
+        amount = line.amount
     return Movement(
         way=Way.COLLECTED,
         standing=standing,

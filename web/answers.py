@@ -43,6 +43,13 @@ class LastError(Answer):
     provider_request_id: str | None
 
 
+class SavedMethod(Answer):
+    """What the payer can pay with again: the payment_method of a later payment."""
+
+    id: str = Field(description="The provider's token. Keep it as a secret")
+    customer: str | None = Field(description="Give it as customer.id, at Stripe")
+
+
 class Operation(Answer):
     """One movement of money that was asked for."""
 
@@ -58,6 +65,11 @@ class Operation(Answer):
     waiting_for: str | None
     target: str | None = Field(description="The operation that a refund is of")
     final: bool = Field(description="A capture after which the rest is released")
+    fee: int | None = Field(
+        description="What the provider kept, in minor units of fee_currency; below 0"
+        " where it gave a fee back, null while it has not said"
+    )
+    fee_currency: str | None
     provider_refs: dict[str, str]
 
 
@@ -69,6 +81,7 @@ class Authorization(Answer):
         description="Until then the provider vouches for the whole amount"
     )
     ended: HoldEnd | None
+    multicapture: bool = Field(description="A capture may leave the rest on hold")
 
 
 class Dispute(Answer):
@@ -110,6 +123,11 @@ class Payment(Answer):
         description="What disputes are about that are open or lost. It is a part of"
         " amount_captured, and the merchant does not have it for sure"
     )
+    amount_fee: int | None = Field(
+        description="The sum of what is known of the provider's fees, in fee_currency;"
+        " null where none is, or several currencies are"
+    )
+    fee_currency: str | None
     authorization: Authorization | None
     provider: Provider = Field(description="Whose account carries it out")
     account: str = Field(
@@ -118,6 +136,9 @@ class Payment(Answer):
     provider_refs: dict[str, str]
     next_action: NextAction | None
     last_error: LastError | None
+    saved_method: SavedMethod | None = Field(
+        description="Where setup_future_usage saved one"
+    )
     operations: list[Operation]
     disputes: list[Dispute]
     reference: str | None

@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Response
 
-from domain.answer import Failure
+from domain.answer import Failure, SavedMethod
 from domain.breaker import Gate
 from domain.dispute import Dispute
-from domain.operation import Hold, Operation
+from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.states import State
 from domain.submission import Mode
@@ -52,7 +52,9 @@ def payment(found: Payment) -> dict[str, Any]:
         "amount_refunded": found.refunded,
         "amount_capturable": found.capturable,
         "amount_disputed": found.disputed,
-        "authorization": _hold(found.hold) if found.hold else None,
+        "amount_fee": found.fee.minor if found.fee else None,
+        "fee_currency": found.fee.currency if found.fee else None,
+        "authorization": _hold(found),
         "provider": found.provider,
         "account": found.account.id,
         "provider_refs": dict(found.refs),
@@ -62,6 +64,7 @@ def payment(found: Payment) -> dict[str, Any]:
             else None
         ),
         "last_error": _failure(found.last_error) if found.last_error else None,
+        "saved_method": _saved(found.saved_method) if found.saved_method else None,
         "operations": [operation(one) for one in found.operations],
         "disputes": [_dispute(one) for one in found.disputes],
         "reference": asked.reference,
@@ -95,6 +98,8 @@ def operation(one: Operation) -> dict[str, Any]:
         "waiting_for": one.waiting_for,
         "target": one.target,
         "final": one.final,
+        "fee": one.fee.minor if one.fee else None,
+        "fee_currency": one.fee.currency if one.fee else None,
         "provider_refs": dict(one.refs),
     }
 
@@ -142,12 +147,20 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> dict[str, Any]:
     }
 
 
-def _hold(hold: Hold) -> dict[str, Any]:
+def _hold(found: Payment) -> dict[str, Any] | None:
+    hold = found.hold
+    if hold is None:
+        return None
     return {
         "expires_at": time(hold.expires_at) if hold.expires_at else None,
         "honored_until": time(hold.honored_until) if hold.honored_until else None,
         "ended": hold.ended,
+        "multicapture": found.takes_parts,
     }
+
+
+def _saved(saved: SavedMethod) -> dict[str, Any]:
+    return {"id": saved.id, "customer": saved.customer}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

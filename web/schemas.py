@@ -12,7 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from domain.money import CURRENCIES, Money
 from domain.states import Status
-from domain.submission import CaptureMethod, Guard, ProviderName, Submission
+from domain.submission import (
+    CaptureMethod,
+    FutureUsage,
+    Guard,
+    ProviderName,
+    Submission,
+)
 from web import forms
 
 #: Minor units; Stripe takes at most eight digits (docs.stripe.com, amount).
@@ -105,6 +111,11 @@ class CustomerRequest(Strict):
     """The payer."""
 
     email: Annotated[str, Field(pattern=forms.EMAIL, max_length=254)] | None = None
+    id: Annotated[str, Field(pattern=forms.TOKEN, max_length=255)] | None = Field(
+        default=None,
+        description="The provider's id of the customer, whom methods are saved for:"
+        " Stripe's cus_…, or the one of PayPal's vault",
+    )
 
 
 class PaymentRequest(Strict):
@@ -136,6 +147,20 @@ class PaymentRequest(Strict):
         description="The provider's token. Stripe needs one; PayPal answers"
         " without one by an approval link.",
     )
+    off_session: bool = Field(
+        default=False,
+        description="The payer is not there: pay by a saved method. Should the bank"
+        " insist on the payer, a return_url lets us ask for that by next_action.",
+    )
+    setup_future_usage: Literal["on_session", "off_session"] | None = Field(
+        default=None,
+        description="Save the method for later payments; see saved_method",
+    )
+    multicapture: bool = Field(
+        default=False,
+        description="With capture manual: ask Stripe for a hold that several captures"
+        " can take parts of, where the card allows it. PayPal's always are.",
+    )
     reference: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
         default=None,
         description="Your name of the order; a second payment of it is refused while"
@@ -159,6 +184,7 @@ class PaymentRequest(Strict):
 
         ``guard`` is the merchant's: when another payment of a reference is refused.
         """
+        usage = self.setup_future_usage
         return Submission(
             amount=Money(self.amount, self.currency),
             provider=ProviderName(self.provider) if self.provider else None,
@@ -168,6 +194,10 @@ class PaymentRequest(Strict):
             description=self.description,
             return_url=self.return_url,
             email=self.customer.email if self.customer else None,
+            customer=self.customer.id if self.customer else None,
+            off_session=self.off_session,
+            setup_future_usage=FutureUsage(usage) if usage else None,
+            multicapture=self.multicapture,
             metadata=self.metadata or {},
             execute_at=self.execute_at,
             guard=guard,
@@ -182,8 +212,8 @@ class CaptureRequest(Strict):
     )
     final: bool | None = Field(
         default=None,
-        description="Release the rest. Stripe always does, so it refuses false; PayPal"
-        " where you say so",
+        description="Release the rest. Stripe does unless you say false, which it"
+        " takes where authorization.multicapture is true; PayPal where you say so",
     )
 
 

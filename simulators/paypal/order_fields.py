@@ -88,7 +88,10 @@ def set_urls(order: Order, context: object) -> None:
 
 
 def set_vault(order: Order, attributes: object) -> None:
-    """Note whether the wallet is to be saved. Raises ``Refused`` for another wish."""
+    """Note whether the wallet is to be saved. Raises ``Refused`` for another wish.
+
+    The payer has to find the way back from there, so ``set_urls`` comes first.
+    """
     attributes = attributes if isinstance(attributes, dict) else {}
     vault, customer = attributes.get("vault"), attributes.get("customer")
     if isinstance(vault, dict):
@@ -97,6 +100,10 @@ def set_vault(order: Order, attributes: object) -> None:
             raise bad_field("INVALID_PARAMETER_VALUE", f"{pointer}/store_in_vault")
         if vault.get("usage_type") not in ("MERCHANT", "PLATFORM"):
             raise bad_field("MISSING_REQUIRED_PARAMETER", f"{pointer}/usage_type")
+        for name in ("return_url", "cancel_url"):
+            if getattr(order, name) is None:
+                context = "/payment_source/paypal/experience_context"
+                raise unprocessable(f"{name.upper()}_REQUIRED", f"{context}/{name}")
         order.keep = True
     if isinstance(customer, dict):
         order.customer = _text(customer, "id", 22, "/payment_source/paypal/customer")

@@ -129,6 +129,7 @@ class Bank:
             amount=call.amount,
             currency=call.currency,
             stage=Stage.DECLINED,
+            several=call.several or self.name is ProviderName.PAYPAL,
         )
         self.entries[entry.id] = entry
         if payer is Payer.PAYS:
@@ -175,6 +176,8 @@ class Bank:
             raise LookNeeded("previously_captured_or_voided")
         if entry.captured + call.amount > entry.amount:
             return self._too_much(f"{call.key} would capture more than is held")
+        if self.strict and not (call.final or entry.several):
+            raise Violation(f"{call.key} would lose what it leaves")
         part = Entry(
             id=f"{entry.id}_c{len(entry.parts) + 1}",
             kind=Kind.CAPTURE,
@@ -185,9 +188,8 @@ class Bank:
         )
         entry.parts.append(part)
         entry.captured += call.amount
-        if self.name is ProviderName.STRIPE or call.final:
-            entry.stage = Stage.DONE
-        elif entry.captured == entry.amount:
+        whole = entry.captured == entry.amount
+        if call.final or whole or not entry.several:
             entry.stage = Stage.DONE
         self._move(part, call.amount)
         return self._told_part(part)
@@ -275,6 +277,7 @@ class Bank:
                     refs,
                     expires_at=entry.expires_at,
                     honored_until=self._honored(entry),
+                    multicapture=entry.several,
                 )
 
     def _told_part(self, part: Entry) -> Answer:

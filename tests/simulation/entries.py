@@ -22,6 +22,7 @@ class Call:
     currency: str
     final: bool
     approved: bool  #: the payer agreed to what an earlier call made
+    several: bool  #: captures are wanted one after the other
     refs: Mapping[str, str]  #: of the object that it is about
 
 
@@ -51,6 +52,7 @@ class Entry:
     agreed_at: datetime | None = None  #: when the payer who must act does
     expires_at: datetime | None = None
     expired: bool = False
+    several: bool = False  #: a capture may leave the rest on hold
     captured: int = 0
     refunded: int = 0
     parts: list[Entry] = field(default_factory=list)  #: captures and refunds

@@ -41,6 +41,11 @@ def _authorizes(world: World) -> list[Actor]:
     return [submit(world, "pay", submission(world.provider.name, manual=True), "f")]
 
 
+def _authorizes_parts(world: World) -> list[Actor]:
+    asked = submission(world.provider.name, manual=True, several=True)
+    return [submit(world, "pay", asked, "f")]
+
+
 def _rival_orders(world: World) -> list[Actor]:
     asked = submission(world.provider.name, manual=False, reference="order")
     return [submit(world, "pay", asked, "f"), submit(world, "rival", asked, "f")]
@@ -86,7 +91,7 @@ SCENARIOS: Final[dict[str, Sequence[Step]]] = {
     "the same key twice": (_pays_twice,),
     "one reference, two payments": (_rival_orders,),
     "authorize, capture": (_authorizes, _captures),
-    "authorize, two captures": (_authorizes, _captures_twice),
+    "authorize, two captures": (_authorizes_parts, _captures_twice),
     "authorize, capture against void": (_authorizes, _captures_and_voids),
     "charge, refund": (_pays, _refunds),
     "charge, two racing refunds": (_pays, _refunds_twice),

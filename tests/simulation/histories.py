@@ -87,6 +87,7 @@ class History:
         #: In every other history nobody has given the provider our address.
         self.telling = Telling(self.world, random) if random.random() < 0.5 else None
         self.manual = random.random() < 0.5
+        self.several = self.manual and random.random() < 0.5
         self.reference = "order" if random.random() < 0.25 else None
         #: Clients, each with the request that it repeats where it hears nothing.
         self.asked: list[tuple[Actor, Callable[[], Actor]]] = []
@@ -233,7 +234,12 @@ class History:
         # At another provider's the payer's token is worth nothing.
         same = self.onward in (None, self.provider)
         provider = self.provider if same else None
-        asked = submission(provider, manual=self.manual, reference=self.reference)
+        asked = submission(
+            provider,
+            manual=self.manual,
+            several=self.several,
+            reference=self.reference,
+        )
         first = [("pay-1", asked, "f")]
         if random.random() < 0.3:
             first.append(("pay-1", asked, "f" if random.random() < 0.7 else "other"))

@@ -187,6 +187,12 @@ MUTANTS: Final = (
         "        taken = sum(one.moved for one in back)",
     ),
     Mutant(
+        "a rest left on hold where the card takes one capture",
+        "domain/requests.py",
+        "    releases = wants_release or not payment.takes_parts",
+        "    releases = wants_release",
+    ),
+    Mutant(
         "a reservation given back while unknown",
         "domain/operation.py",
         "        return 0 if self.ended else self.amount",

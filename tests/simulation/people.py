@@ -51,14 +51,19 @@ _WHO: Final = Intervention("operator", "as the simulation goes")
 
 
 def submission(
-    provider: ProviderName | None, *, manual: bool, reference: str | None = None
+    provider: ProviderName | None,
+    *,
+    manual: bool,
+    several: bool = False,
+    reference: str | None = None,
 ) -> Submission:
-    """A payment of 1.00."""
+    """A payment of 1.00; ``several`` captures of it are wanted."""
     return Submission(
         amount=PRICE,
         provider=provider,
         capture=CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC,
         payment_method="pm_card",
+        multicapture=several,
         reference=reference,
         guard=Guard.PAID if reference else Guard.NONE,
     )

@@ -92,6 +92,7 @@ class SimulatedProvider:
                 money.currency,
                 operation.final,
                 operation.approved,
+                payment.submission.multicapture,
             ]
         )
 
@@ -101,7 +102,7 @@ class SimulatedProvider:
         send = operation.send
         if send is None:
             raise self._never("send_not_written_down")
-        kind, name, amount, currency, final, approved = json.loads(send.body)
+        kind, name, amount, currency, final, approved, several = json.loads(send.body)
         target = operation.target
         call = Call(
             key=send.key,
@@ -112,6 +113,7 @@ class SimulatedProvider:
             currency=currency,
             final=final,
             approved=approved,
+            several=several,
             refs=dict((payment.operation(target) if target else payment.first).refs),
         )
         fault = self.chance.fault()

@@ -194,6 +194,7 @@ def void(payment: Payment) -> Payment:
 
 
 def _asked() -> dict[str, Any]:
-    name = uuid.uuid4().hex
+    # As long as the ids of operations are: Stripe bounds the names of metadata.
+    name = uuid.uuid4().hex[:26]
     origin = Origin(name, name)
     return {"id": f"op_{name}", "origin": origin, "now": datetime.now(UTC)}

@@ -11,8 +11,9 @@ import pytest
 
 from application.ports import PaymentStore, Query, Scope
 from domain.account import Account
-from domain.answer import NextAction
+from domain.answer import NextAction, SavedMethod
 from domain.errors import NotExecuted
+from domain.money import Fee
 from domain.operation import Hold, HoldEnd, Origin
 from domain.settling import settle
 from domain.outcome import escalate
@@ -20,7 +21,7 @@ from domain.sending import released
 from domain.payment import BELL_GRACE, LEASE
 from domain.routing import onward
 from domain.states import State, Status
-from domain.submission import Mode, ProviderName
+from domain.submission import FutureUsage, Mode, ProviderName
 from tests.fakes import pay
 from tests.suites.payment_reads import PaymentReadsSuite
 from tests.suites.payment_requests import PaymentRequestsSuite
@@ -51,6 +52,10 @@ class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite, PaymentsDueSuit
             description="Two books",
             return_url="https://shop.example/back",
             email="ann@example.com",
+            customer="cus_ann",
+            off_session=True,
+            setup_future_usage=FutureUsage.OFF_SESSION,
+            multicapture=True,
             metadata={"$cart": "a.b", "é": "ü"},
         )
         new = payment(asked=asked, now=setup.now())
@@ -87,8 +92,17 @@ class PaymentStoreSuite(PaymentReadsSuite, PaymentRequestsSuite, PaymentsDueSuit
         step = replace(
             settle(won, DECLINE, now=setup.now(), jitter=0),
             next_action=NextAction("https://bank.example/step"),
-            hold=Hold(setup.now(), setup.now(), warned=1, ended=HoldEnd.VOIDED),
+            hold=Hold(
+                setup.now(),
+                setup.now(),
+                warned=1,
+                ended=HoldEnd.VOIDED,
+                multicapture=True,
+            ),
+            saved_method=SavedMethod("pm_saved", "cus_ann"),
         )
+        fee = replace(step.first, fee=Fee(-30, "EUR"))
+        step = replace(step, operations=(fee, *step.operations[1:]))
         [stored] = store.settle_many([step])
         assert stored.last_error == DECLINE.failure
         assert store.get(SHOP, won.id) == stored

@@ -186,10 +186,17 @@ def test_a_wallet_is_saved_while_it_pays(
     only_at_simulated_paypal("lets a program be the payer")
     body = order_body(None)
     vault = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
-    body["payment_source"] = {"paypal": {"attributes": {"vault": vault}}}
+    back = {
+        "return_url": "https://shop.example/done",
+        "cancel_url": "https://shop.example/basket",
+    }
+    wallet = {"attributes": {"vault": vault}, "experience_context": back}
+    body["payment_source"] = {"paypal": wallet}
     order = create(paypal_sdk, body)
     [href] = [link.href for link in order.links if link.rel == "payer-action"]
-    requests.post(href, data={"outcome": "approve"}, timeout=PATIENCE)
+    requests.post(
+        href, data={"outcome": "approve"}, allow_redirects=False, timeout=PATIENCE
+    )
     wanted = {"id": order.id, "paypal_request_id": new_key(), "prefer": WHOLE}
     captured = paypal_sdk.orders.capture_order(wanted).body
     saved = captured.payment_source.paypal.attributes.vault
@@ -197,3 +204,14 @@ def test_a_wallet_is_saved_while_it_pays(
     assert create(paypal_sdk, order_body(saved.id)).status == "COMPLETED"
     token = paypal_sdk.vault.get_payment_token(saved.id).body
     assert token.customer.id == saved.customer.id
+
+
+def test_a_wallet_is_saved_only_where_its_payer_finds_the_way_back(
+    paypal_sdk: Any,
+) -> None:
+    body = order_body(None)
+    vault = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
+    body["payment_source"] = {"paypal": {"attributes": {"vault": vault}}}
+    with pytest.raises(ErrorException) as caught:
+        create(paypal_sdk, body)
+    assert issue_of(caught) in ("RETURN_URL_REQUIRED", "CANCEL_URL_REQUIRED")

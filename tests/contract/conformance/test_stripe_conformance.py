@@ -110,6 +110,20 @@ def test_a_hold_is_captured_once_and_the_rest_is_released(stripe_sdk: Client) ->
     assert caught.value.code == "payment_intent_unexpected_state"
 
 
+def test_a_capture_writes_its_metadata_and_a_refused_one_writes_none(
+    stripe_sdk: Client,
+) -> None:
+    intent = pay_by_card(stripe_sdk, capture_method="manual", metadata={"order": "7"})
+    with pytest.raises(stripe.InvalidRequestError):
+        stripe_sdk.v1.payment_intents.capture(
+            intent.id, {"amount_to_capture": 2000, "metadata": {"refused": "2000"}}
+        )
+    captured = stripe_sdk.v1.payment_intents.capture(
+        intent.id, {"amount_to_capture": 500, "metadata": {"captured": "500"}}
+    )
+    assert captured.metadata.to_dict() == {"order": "7", "captured": "500"}
+
+
 def test_a_hold_is_released_by_canceling_it(stripe_sdk: Client) -> None:
     intent = pay_by_card(stripe_sdk, capture_method="manual")
     canceled = stripe_sdk.v1.payment_intents.cancel(intent.id)

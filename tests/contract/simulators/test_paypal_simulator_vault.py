@@ -21,6 +21,10 @@ from tests.contract.simulators.simulator_process import (
 )
 
 TOKENS = "/v3/vault/payment-tokens"
+BACK = {
+    "return_url": "https://shop.example/done",
+    "cancel_url": "https://shop.example/basket",
+}
 
 
 def saving_order(paypal: PayPalCaller, intent: str = "CAPTURE") -> dict[str, Any]:
@@ -30,7 +34,7 @@ def saving_order(paypal: PayPalCaller, intent: str = "CAPTURE") -> dict[str, Any
     body["payment_source"] = {
         "paypal": {
             "attributes": {"vault": vault},
-            "experience_context": {"return_url": "https://shop.example/done"},
+            "experience_context": BACK,
         }
     }
     answer = paypal.call("POST", "/v2/checkout/orders", body, key=new_key())
@@ -113,6 +117,19 @@ def test_a_wish_that_paypal_s_schema_forbids_is_refused(
     body["payment_source"] = {"paypal": {"attributes": {"vault": vault}}}
     answer = paypal.call("POST", "/v2/checkout/orders", body, key=new_key())
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("missing", ["return_url", "cancel_url"])
+def test_a_wallet_is_saved_only_where_its_payer_finds_the_way_back(
+    paypal: PayPalCaller, missing: str
+) -> None:
+    body = order_body(None)
+    vault = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
+    context = {name: url for name, url in BACK.items() if name != missing}
+    wallet = {"attributes": {"vault": vault}, "experience_context": context}
+    body["payment_source"] = {"paypal": wallet}
+    answer = paypal.call("POST", "/v2/checkout/orders", body, key=new_key())
+    assert issue_of(answer) == f"{missing.upper()}_REQUIRED"
 
 
 def test_a_saved_wallet_is_told_of(receiver: Receiver) -> None:

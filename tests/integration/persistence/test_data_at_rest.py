@@ -10,7 +10,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.answer import Answer, Failure, NextAction, SavedMethod, Verdict
 from domain.money import Money
 from tests.suites.samples import sending
 from domain.settling import settle
@@ -28,6 +28,9 @@ SECRETS: Final = {
     "payment_method": "pm_secretToken",
     "description": "Flowers for Ann",
     "email": "ann@example.com",
+    "customer": "cus_secretCustomer",
+    "saved method": "pm_savedToken",
+    "saved for": "cus_savedFor",
     "return_url": "https://shop.example/back?session=abc123",
     "metadata": "gift wrapped",
     "metadata name": "wrapping",
@@ -49,6 +52,7 @@ def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         description=SECRETS["description"],
         return_url=SECRETS["return_url"],
         email=SECRETS["email"],
+        customer=SECRETS["customer"],
         metadata={SECRETS["metadata name"]: SECRETS["metadata"]},
     )
     [new] = store.insert_many([payment(asked=asked, now=now)])
@@ -58,6 +62,7 @@ def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         Verdict.ACTION_REQUIRED,
         next_action=NextAction(SECRETS["next_action"]),
         failure=Failure("authentication_required", SECRETS["failure"]),
+        saved=SavedMethod(SECRETS["saved method"], SECRETS["saved for"]),
     )
     store.settle_many([settle(won, answer, now=now, jitter=0)])
     return store
@@ -80,6 +85,10 @@ def test_what_was_sealed_is_read_again(stored: MongoPayments) -> None:
     found = stored.get(SHOP, payment().id)
     assert found is not None
     assert found.submission.email == SECRETS["email"]
+    assert found.submission.customer == SECRETS["customer"]
+    assert found.saved_method == SavedMethod(
+        SECRETS["saved method"], SECRETS["saved for"]
+    )
     assert found.submission.metadata == {"wrapping": "gift wrapped"}
     assert found.next_action == NextAction(SECRETS["next_action"])
     assert found.last_error is not None

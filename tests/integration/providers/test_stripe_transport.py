@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
+from tests.integration.providers.accounts import STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import (
     INTENTS,
     Calls,
@@ -18,7 +19,7 @@ from tests.integration.providers.simulator_control import (
     mislead,
 )
 from tests.integration.providers.wire import Canned, Wire, eventually, refusing_port
-from tests.suites.accounts import a_payment, written_down
+from tests.suites.accounts import a_payment, capture, refund, void, written_down
 
 from domain.answer import Verdict
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
@@ -162,6 +163,8 @@ def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     form: dict[str, str] = {}
     for name, inner in value.items():
         path = f"{prefix}[{name}]" if prefix else name
+        if isinstance(inner, list):
+            inner = {str(place): item for place, item in enumerate(inner)}
         if isinstance(inner, dict):
             form |= flat(inner, path)
         else:
@@ -198,3 +201,17 @@ def test_the_sdk_tells_stripe_nothing_of_this_machine(
         stripe.send(written_down(stripe, a_payment()))
     for request in stripe_wire.requests:
         assert "telemetry" not in str(request.headers).lower()
+
+
+def test_every_call_names_the_version_that_it_was_written_for(
+    make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
+) -> None:
+    account = Account(make_stripe(stripe_wire.url), stripe_simulator, STRIPE_METHODS)
+    paid = account.done(refund(account.charged(), 700))
+    account.look(paid)
+    account.look(paid, paid.first)
+    account.done(capture(account.held()))
+    account.done(void(account.held()))
+    sent = [request.headers.get("Stripe-Version") for request in stripe_wire.requests]
+    assert len(sent) == 8
+    assert set(sent) == {API_VERSION}

@@ -41,6 +41,7 @@ class Story:
     then: Callable[[Payment], Payment] | None = None  #: what is asked for afterwards
     money: Money = PRICE
     only: ProviderName | None = None  #: None: at both
+    several: bool = False  #: captures are wanted of it
 
 
 MANUAL = CaptureMethod.MANUAL
@@ -181,8 +182,7 @@ def _submitted(
                 provider=provider,
                 payment_method=METHODS[provider][story.does],
             )
-            new[provider, name] = payment(
-                len(new) + 1, asked=replace(asked, capture=story.when), now=now
-            )
+            asked = replace(asked, capture=story.when, multicapture=story.several)
+            new[provider, name] = payment(len(new) + 1, asked=asked, now=now)
     assert len(tools.store.insert_many(list(new.values()))) == len(new)
     return {key: one.id for key, one in new.items()}

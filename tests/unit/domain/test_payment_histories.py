@@ -85,19 +85,24 @@ def _request(payment: Payment) -> dict[str, Any]:
     return {"id": name, "origin": Origin(name, "f")}
 
 
-def _succeeding(payment: Payment, now: datetime) -> Payment:
+def _succeeding(several: bool) -> Step:
     """The provider did what is being asked of it."""
-    operation = payment.working
-    money = Money(operation.amount, payment.submission.amount.currency)
-    moved = None if operation.kind is Kind.VOID else money
-    paid = Answer(Verdict.SUCCEEDED, moved, {"ref": operation.key})
-    return settle(payment, paid, now=now, jitter=0)
+
+    def step(payment: Payment, now: datetime) -> Payment:
+        operation = payment.working
+        money = Money(operation.amount, payment.submission.amount.currency)
+        moved = None if operation.kind is Kind.VOID else money
+        refs = {"ref": operation.key}
+        paid = Answer(Verdict.SUCCEEDED, moved, refs, multicapture=several)
+        return settle(payment, paid, now=now, jitter=0)
+
+    return step
 
 
 amounts: Final = st.sampled_from([None, 1, 600, 1999])
 steps: Final = st.one_of(
     st.just(_next),
-    st.just(_succeeding),
+    st.builds(_succeeding, st.booleans()),
     st.just(_voiding),
     st.builds(_capturing, amounts, st.booleans()),
     st.builds(_refunding, amounts),

@@ -14,12 +14,20 @@ from domain import requests
 from domain.errors import InvalidPayment
 from domain.money import Money
 from domain.payment import Payment
-from domain.submission import CaptureMethod, Mode, ProviderName, Submission
+from domain.submission import (
+    CaptureMethod,
+    FutureUsage,
+    Mode,
+    ProviderName,
+    Submission,
+)
 from providers.http import PooledSession
 from providers.paypal import PayPal
 from providers.stripe import Stripe
 from tests.suites import samples
 
+#: What Stripe is asked to show of a charge, so that its fee is known.
+FEES = ["latest_charge.balance_transaction"]
 #: Nobody listens on port 9; nothing here calls anybody.
 NOBODY = "http://127.0.0.1:9"
 
@@ -67,6 +75,7 @@ def test_a_stripe_charge_is_one_confirmed_intent_without_redirects() -> None:
         "payment_method": "pm_card_visa",
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         "metadata": {"payment": "pay_1", "operation": "op_1"},
+        "expand": FEES,
     }
 
 
@@ -110,6 +119,53 @@ def test_a_paypal_order_without_a_token_or_a_way_back_names_no_source() -> None:
     assert "payment_source" not in prepared(PAYPAL, provider=ProviderName.PAYPAL)
 
 
+def test_a_stripe_payment_says_whose_method_is_used_or_saved() -> None:
+    asked = {"payment_method": "pm_1", "customer": "cus_ann"}
+    used = prepared(STRIPE, off_session=True, **asked)
+    assert (used["customer"], used["off_session"]) == ("cus_ann", True)
+    assert "setup_future_usage" not in used
+    saves = prepared(STRIPE, setup_future_usage=FutureUsage.OFF_SESSION, **asked)
+    assert (saves["customer"], saves["setup_future_usage"]) == (
+        "cus_ann",
+        "off_session",
+    )
+    assert "off_session" not in saves
+
+
+def test_a_stripe_payment_that_needs_its_payer_after_all_is_confirmed_with_them() -> (
+    None
+):
+    url = "https://shop.test/back"
+    payment = a_charge(
+        payment_method="pm_1", customer="cus_ann", off_session=True, return_url=url
+    )
+    first = replace(payment.first, approved=True)
+    assert json.loads(STRIPE.prepare(payment, first)) == {
+        "expand": FEES,
+        "payment_method": "pm_1",
+        "return_url": url,
+    }
+
+
+@pytest.mark.parametrize("customer", [None, "payer1"])
+def test_a_paypal_order_says_that_the_wallet_is_to_be_saved(
+    customer: str | None,
+) -> None:
+    body = prepared(
+        PAYPAL,
+        provider=ProviderName.PAYPAL,
+        return_url="https://shop.test/back",
+        setup_future_usage=FutureUsage.ON_SESSION,
+        customer=customer,
+    )
+    wallet = body["payment_source"]["paypal"]
+    assert wallet["attributes"] == {
+        "vault": {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"},
+        **({"customer": {"id": customer}} if customer else {}),
+    }
+    assert wallet["experience_context"]["return_url"] == "https://shop.test/back"
+
+
 def prepared_next(adapter: Provider, payment: Payment) -> Any:
     """The body of the last operation, parsed, our id written as OURS."""
     operation = payment.operations[-1]
@@ -127,7 +183,20 @@ def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
     payment = samples.payment(asked=asked)
     body = json.loads(STRIPE.prepare(payment, payment.first))
     assert body["capture_method"] == "manual"
-    assert body["expand"] == ["latest_charge"]
+    assert body["expand"] == FEES
+    assert "payment_method_options" not in body
+
+
+def test_a_stripe_authorization_asks_for_several_captures_where_they_are_wanted() -> (
+    None
+):
+    asked = replace(
+        samples.submission(), capture=CaptureMethod.MANUAL, multicapture=True
+    )
+    payment = samples.payment(asked=asked)
+    body = json.loads(STRIPE.prepare(payment, payment.first))
+    several = {"card": {"request_multicapture": "if_available"}}
+    assert body["payment_method_options"] == several
 
 
 def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
@@ -137,6 +206,23 @@ def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
     assert prepared_next(STRIPE, payment) == {
         "amount_to_capture": 700,
         "metadata": {"capture": "OURS"},
+        "expand": FEES,
+    }
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_one_of_several_stripe_captures_writes_its_amount_under_its_own_name(
+    final: bool,
+) -> None:
+    held = samples.authorized(amount=Money(5300, "ISK"))
+    assert held.hold is not None
+    held = replace(held, hold=replace(held.hold, multicapture=True))
+    payment = requests.capture(held, amount=700, final=final, **asked_for())
+    assert prepared_next(STRIPE, payment) == {
+        "amount_to_capture": 70_000,
+        "metadata": {"capture": "OURS", "capture_OURS": "70000"},
+        "final_capture": final,
+        "expand": FEES,
     }
 
 
@@ -155,6 +241,7 @@ def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
         "payment_intent": "pi_1",
         "amount": 700,
         "metadata": {"payment": "PAYMENT", "operation": "OURS"},
+        "expand": ["balance_transaction"],
     }
 
 

@@ -1,0 +1,98 @@
+"""Captures of a PaymentIntent, one or several, and how each is known again.
+
+Every capture writes its operation's id on the intent in the same call. Where several
+are possible, each writes a key of its own, whose value is its amount: what one has
+written no other overwrites, and together they say what ours have taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from stripe import PaymentIntent
+
+from domain.answer import Answer, Verdict
+from domain.errors import NeedsReview
+from domain.money import from_stripe
+from domain.operation import Operation
+from domain.payment import Payment
+from providers.asides import stripe_fee
+from providers.stripe_answers import let_go, metadata_of, request_id_of
+from providers.stripe_charges import EXPAND_CHARGE, refs_of
+
+#: Before the operation's id, in the name of a metadata key: 37 characters of Stripe's
+#: 40 in all.
+_PART: Final = "capture_"
+
+
+def capture_params(payment: Payment, operation: Operation, amount: int) -> Any:
+    """What a capture of ``amount`` (Stripe's units) sends.
+
+    The intent keeps the metadata of its beginning beside this. ``capture`` names the
+    latest one, for webhooks.
+    """
+    metadata = {"capture": operation.id}
+    params: dict[str, Any] = {"amount_to_capture": amount, "metadata": metadata}
+    if payment.hold is not None and payment.hold.multicapture:
+        metadata[_PART + operation.id] = str(amount)
+        params["final_capture"] = operation.final
+    return {**params, "expand": EXPAND_CHARGE}
+
+
+def parts_of(intent: Any) -> Mapping[str, int]:
+    """Our captures of an intent that takes several: Stripe's units by operation."""
+    metadata = getattr(intent, "metadata", None)
+    written = {} if metadata is None else metadata.to_dict()
+    return {
+        name.removeprefix(_PART): int(value)
+        for name, value in written.items()
+        if name.startswith(_PART)
+    }
+
+
+def is_rest_released(intent: Any) -> bool:
+    """Whether nothing is on hold any more of what our several captures have left."""
+    taken = sum(parts_of(intent).values())
+    received: int = intent.amount_received
+    ours_alone = 0 < taken == received < intent.amount
+    return ours_alone and intent.status in ("succeeded", "canceled")
+
+
+def rest_of(intent: PaymentIntent) -> Answer:
+    """That the rest is not on hold any more; Stripe does not say who let go of it."""
+    refs = {"payment_intent": intent.id}
+    return Answer(Verdict.EXPIRED, refs=refs, request_id=request_id_of(intent))
+
+
+def capture_of(intent: PaymentIntent, operation: Operation) -> Answer:
+    """What an intent says of one of its captures."""
+    request_id, parts = request_id_of(intent), parts_of(intent)
+    if operation.id in parts:
+        if sum(parts.values()) > intent.amount_received:
+            raise NeedsReview("less_was_captured", request_id=request_id)
+        return _captured(intent, parts[operation.id], part=parts[operation.id])
+    match intent.status:
+        case "succeeded" if metadata_of(intent, "capture") == operation.id:
+            return _captured(intent, intent.amount_received)
+        case "succeeded" if is_rest_released(intent):
+            # It never came, and there is nothing left that it could take.
+            return rest_of(intent)
+        case "succeeded":
+            raise NeedsReview("captured_elsewhere", request_id=request_id)
+        case "requires_capture":
+            return Answer(Verdict.ABSENT, request_id=request_id)
+        case "canceled":
+            return let_go(intent, Verdict.CANCELED)
+        case _:
+            raise NeedsReview(f"status_{intent.status}", request_id=request_id)
+
+
+def _captured(intent: PaymentIntent, amount: int, *, part: int | None = None) -> Answer:
+    return Answer(
+        Verdict.SUCCEEDED,
+        from_stripe(amount, intent.currency),
+        refs_of(intent.id, intent.latest_charge),
+        request_id=request_id_of(intent),
+        fee=stripe_fee(intent.latest_charge, part),
+    )

@@ -1,0 +1,36 @@
+"""What the charge behind a PaymentIntent tells, where it was expanded."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Final
+
+#: Asked for with an intent: its charge, and the line of the balance with its fee.
+EXPAND_CHARGE: Final = ["latest_charge.balance_transaction"]
+#: And with a refund: its own line.
+EXPAND_REFUND: Final = ["balance_transaction"]
+
+
+def refs_of(intent_id: str, charge: Any) -> dict[str, str]:
+    """``charge`` is an id, an expanded object, or None."""
+    refs = {"payment_intent": intent_id}
+    if charge:
+        refs["charge"] = charge if isinstance(charge, str) else charge.id
+    return refs
+
+
+def capture_before(charge: Any) -> datetime | None:
+    """Until when an expanded charge can be captured (UTC)."""
+    until = getattr(_card(charge), "capture_before", None)
+    return datetime.fromtimestamp(until, timezone.utc) if until else None
+
+
+def takes_several(charge: Any) -> bool:
+    """Whether an expanded charge can be captured in parts, one after the other."""
+    multicapture = getattr(_card(charge), "multicapture", None)
+    return getattr(multicapture, "status", None) == "available"
+
+
+def _card(charge: Any) -> Any:
+    details = getattr(charge, "payment_method_details", None)
+    return getattr(details, "card", None)

@@ -1,0 +1,85 @@
+"""What a PaymentIntent is made and confirmed with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from domain.answer import Answer, Verdict
+from domain.operation import Act, Kind, Operation
+from domain.payment import Payment
+from domain.submission import ProviderName, Submission
+from providers.stripe_charges import EXPAND_CHARGE
+
+
+def new_intent(
+    asked: Submission, operation: Operation, amount: int, ours: dict[str, str]
+) -> dict[str, Any]:
+    """A charge or an authorization, created and confirmed in one call.
+
+    ``amount`` is in Stripe's units; the charge says until when it can be captured.
+    """
+    manual = operation.kind is Kind.AUTHORIZE
+    params: dict[str, Any] = {
+        "amount": amount,
+        "currency": asked.amount.currency.lower(),
+        "confirm": True,
+        "capture_method": "manual" if manual else "automatic",
+        "payment_method": asked.payment_method,
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "metadata": ours,
+        "expand": EXPAND_CHARGE,
+    }
+    if manual and asked.multicapture:
+        several = {"request_multicapture": "if_available"}
+        params["payment_method_options"] = {"card": several}
+    customer = asked.customer_at(ProviderName.STRIPE)
+    if customer is not None:
+        params["customer"] = customer
+    if asked.off_session:
+        params["off_session"] = True
+    if asked.setup_future_usage is not None:
+        params["setup_future_usage"] = asked.setup_future_usage.value
+    if asked.reference is not None:
+        params["metadata"]["reference"] = asked.reference
+    if asked.description is not None:
+        params["description"] = asked.description
+    if asked.return_url is not None:
+        params["automatic_payment_methods"] = {"enabled": True}
+        params["return_url"] = asked.return_url
+    return params
+
+
+def confirmation(asked: Submission) -> dict[str, Any]:
+    """Our word on an intent that waits for it, as the first call gave it.
+
+    What could not be paid off session is tried again with the payer there: a decline
+    has taken the method off the intent.
+    """
+    params: dict[str, Any] = {"expand": EXPAND_CHARGE}
+    if asked.off_session:
+        params["payment_method"] = asked.payment_method
+    if asked.return_url is not None:
+        params["return_url"] = asked.return_url
+    return params
+
+
+def asks_the_payer(payment: Payment, answer: Answer) -> Answer:
+    """``answer``, or the next step where a bank insists on a payer who is not there.
+
+    With a way back, confirming the same intent once more, not off session, makes it
+    give the address at which the payer authenticates (docs.stripe.com/payments/
+    save-during-payment#charge-saved-payment-method).
+    """
+    asked, operation = payment.submission, payment.working
+    declined = answer.verdict is Verdict.ACTION_REQUIRED and answer.failure is not None
+    begins = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+    if not (asked.off_session and begins and declined):
+        return answer
+    if operation.approved and payment.claim and payment.claim.act is Act.SEND:
+        # Asked with the payer there, and declined for the same reason all the same.
+        return answer
+    if asked.return_url is not None:
+        return replace(answer, verdict=Verdict.APPROVED, waiting_for=None)
+    words = "the payer, who cannot be asked without a return_url: void it, and submit"
+    return replace(answer, waiting_for=f"{words} another one with it")

@@ -1,0 +1,108 @@
+"""What a provider keeps of a movement, as its answers and its objects say it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.integration.providers.accounts import Account
+from tests.integration.providers.simulator_control import Simulator
+from tests.suites.accounts import a_payment, capture, refund, void, written_down
+
+from domain.answer import Verdict
+from domain.money import Fee, Money
+from domain.states import State
+from domain.submission import CaptureMethod
+from providers.stripe import Stripe
+
+
+def test_a_charge_says_its_fee_and_a_look_says_the_same(account: Account) -> None:
+    paid = account.charged()
+    assert paid.first.fee is not None
+    assert 0 < paid.first.fee.minor < 300
+    assert paid.first.fee.currency == "USD"
+    assert account.look(paid).fee == paid.first.fee
+
+
+def test_a_hold_costs_nothing_and_its_capture_does(account: Account) -> None:
+    held = account.held()
+    assert held.first.fee is None
+    done = account.done(capture(held, 700, final=True))
+    fee = done.operations[-1].fee
+    assert fee is not None and fee.minor > 0
+    assert account.look(done).fee == fee
+    assert account.look(done, done.first).fee is None
+    assert account.done(void(account.held())).fee is None
+
+
+def test_a_refund_says_what_became_of_the_fee(account: Account) -> None:
+    back = account.done(refund(account.charged(), 700))
+    assert back.operations[-1].fee == Fee(0, "USD")
+    assert account.look(back).fee == Fee(0, "USD")
+    assert back.fee == back.first.fee
+
+
+def test_a_refund_whose_answer_was_lost_is_found_with_its_fee(
+    account: Account,
+) -> None:
+    account.simulator.arm("commit_then_drop")
+    charged = account.charged()
+    assert charged.first.state is State.UNKNOWN
+    paid = account.done(replace(charged, claim=None))
+    account.simulator.arm("commit_then_drop")
+    lost = account.done(refund(paid))
+    assert lost.operations[-1].state is State.UNKNOWN
+    assert account.look(lost).fee == Fee(0, "USD")
+
+
+def test_what_is_not_done_has_no_fee_yet(account: Account) -> None:
+    pending = account.done(refund(account.charged("refunds later"), 700))
+    assert pending.operations[-1].state is State.PENDING
+    assert pending.operations[-1].fee is None
+
+
+def canned(line: object) -> dict[str, Any]:
+    """An intent that succeeded, and the line of the balance that it came to."""
+    return {
+        "id": "pi_3canned",
+        "object": "payment_intent",
+        "amount": 1999,
+        "amount_received": 1999,
+        "currency": "usd",
+        "status": "succeeded",
+        "latest_charge": {
+            "id": "ch_3canned",
+            "object": "charge",
+            "currency": "usd",
+            "balance_transaction": line,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "fee"),
+    [
+        (None, None),
+        ("txn_1", None),
+        ({"object": "balance_transaction", "fee": "many", "currency": "usd"}, None),
+        ({"object": "balance_transaction", "fee": 81, "currency": "xyz"}, None),
+        ({"object": "balance_transaction"}, None),
+        (
+            {"object": "balance_transaction", "fee": 81, "currency": "eur"},
+            Fee(81, "EUR"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("when", list(CaptureMethod))
+def test_a_strange_fee_is_none_and_the_charge_succeeded_all_the_same(
+    stripe: Stripe,
+    stripe_simulator: Simulator,
+    line: object,
+    fee: Fee | None,
+    when: CaptureMethod,
+) -> None:
+    stripe_simulator.arm_answer(200, canned(line))
+    answer = stripe.send(written_down(stripe, a_payment(capture=when)))
+    assert (answer.verdict, answer.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
+    assert answer.fee == (fee if when is CaptureMethod.AUTOMATIC else None)

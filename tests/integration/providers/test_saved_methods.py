@@ -1,0 +1,211 @@
+"""Methods that are saved while they pay, and pay again without their payer."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+import stripe as sdk
+from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.integration.providers.simulator_control import Calls, MakePayPal, Simulator
+from tests.suites.accounts import a_payment
+
+from domain.answer import Verdict
+from domain.payment import Payment
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State
+from domain.submission import CaptureMethod, FutureUsage
+from providers.http import TIMEOUT, PooledSession
+from providers.stripe import Stripe
+
+BACK = "https://shop.example/back"
+OFF = FutureUsage.OFF_SESSION
+#: A card that wants its payer whenever it is charged.
+SECURE = "pm_card_authenticationRequired"
+KEY = "sk_test_saved_methods"
+
+
+@pytest.fixture
+def at_stripe(stripe_simulator: Simulator, calls: Calls) -> Account:
+    """An account at Stripe, whose key the test knows too."""
+    adapter = Stripe(
+        api_base=stripe_simulator.url,
+        secret_key=KEY,
+        session=PooledSession(connections=2, observe=calls, timeout=TIMEOUT),
+    )
+    return Account(adapter, STRIPE_METHODS, stripe_simulator)
+
+
+@pytest.fixture
+def ann(stripe_simulator: Simulator) -> str:
+    """A customer that the shop has made at Stripe."""
+    client = sdk.StripeClient(KEY, base_addresses={"api": stripe_simulator.url})
+    return client.v1.customers.create({"email": "ann@example.com"}).id
+
+
+@pytest.fixture
+def at_paypal(make_paypal: MakePayPal, paypal_simulator: Simulator) -> Account:
+    """An account at PayPal."""
+    return Account(make_paypal(paypal_simulator.url), PAYPAL_METHODS, paypal_simulator)
+
+
+def acts(payment: Payment, **form: str) -> None:
+    """The payer goes where the payment says."""
+    assert payment.next_action is not None
+    requests.post(payment.next_action.url, data=form, allow_redirects=False, timeout=10)
+
+
+def looked(account: Account, payment: Payment) -> Payment:
+    """The payment after a look at its first operation."""
+    now = datetime.now(UTC)
+    claimed = looking(payment, payment.first, now=now)
+    answer = account.provider.look(claimed)
+    return settle(claimed, answer, now=now + timedelta(seconds=1), jitter=0)
+
+
+@pytest.mark.parametrize("when", list(CaptureMethod))
+def test_a_card_that_was_saved_pays_again_off_session(
+    at_stripe: Account, ann: str, when: CaptureMethod
+) -> None:
+    first = at_stripe.done(
+        a_payment(customer=ann, setup_future_usage=OFF, capture=when)
+    )
+    saved = first.saved_method
+    assert saved is not None and saved.id.startswith("pm_1") and saved.customer == ann
+    for _ in range(2):
+        again = at_stripe.done(
+            a_payment(method=saved.id, customer=ann, off_session=True)
+        )
+        assert again.first.state is State.SUCCEEDED
+        assert again.saved_method is None
+        assert at_stripe.moved(again) == [1999]
+
+
+def test_a_card_is_saved_only_where_that_was_asked_for(
+    at_stripe: Account, ann: str
+) -> None:
+    assert at_stripe.done(a_payment(customer=ann)).saved_method is None
+    declined = a_payment(
+        method="pm_card_chargeDeclined", customer=ann, setup_future_usage=OFF
+    )
+    assert at_stripe.done(declined).saved_method is None
+
+
+def test_a_card_that_its_payer_confirmed_is_saved_by_the_look_that_finds_it(
+    at_stripe: Account, ann: str
+) -> None:
+    waiting = at_stripe.done(
+        a_payment(
+            method="pm_card_authenticationRequiredOnSetup",
+            customer=ann,
+            setup_future_usage=OFF,
+            return_url=BACK,
+        )
+    )
+    assert (waiting.first.state, waiting.saved_method) == (State.REQUIRES_ACTION, None)
+    acts(waiting, outcome="succeed")
+    paid = looked(at_stripe, waiting)
+    assert paid.saved_method is not None
+    again = at_stripe.done(
+        a_payment(method=paid.saved_method.id, customer=ann, off_session=True)
+    )
+    assert at_stripe.moved(again) == [1999]
+
+
+def test_a_bank_that_insists_on_the_payer_is_answered_by_asking_them(
+    at_stripe: Account, ann: str
+) -> None:
+    asked = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
+    refused = at_stripe.done(asked)
+    assert (refused.first.state, refused.first.approved) == (State.QUEUED, True)
+    assert refused.last_error is not None
+    assert refused.last_error.code == "authentication_required"
+    waiting = at_stripe.done(refused)
+    assert waiting.first.state is State.REQUIRES_ACTION
+    assert waiting.first.refs["payment_intent"] == refused.first.refs["payment_intent"]
+    assert at_stripe.simulator.movements(waiting) == []
+    acts(waiting, outcome="succeed")
+    paid = looked(at_stripe, waiting)
+    assert paid.first.state is State.SUCCEEDED
+    assert at_stripe.moved(paid) == [1999]
+
+
+def test_a_payer_who_fails_to_authenticate_pays_nothing(
+    at_stripe: Account, ann: str
+) -> None:
+    asked = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
+    waiting = at_stripe.done(at_stripe.done(asked))
+    acts(waiting, outcome="fail")
+    failed = looked(at_stripe, waiting)
+    assert failed.first.state is State.DECLINED
+    assert at_stripe.simulator.movements(failed) == []
+
+
+@pytest.mark.parametrize("lost", ["first", "second"])
+def test_a_lost_answer_on_the_way_to_the_payer_is_found_by_the_same_request(
+    at_stripe: Account, ann: str, lost: str
+) -> None:
+    payment = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
+    if lost == "second":
+        payment = at_stripe.done(payment)
+    at_stripe.simulator.arm("commit_then_drop")
+    unknown = at_stripe.done(payment)
+    assert unknown.first.state is State.UNKNOWN
+    if lost == "second":
+        assert looked(at_stripe, unknown).first.state is State.REQUIRES_ACTION
+    found = at_stripe.done(unknown)
+    waiting = at_stripe.done(found) if lost == "first" else found
+    assert waiting.next_action is not None
+
+
+def test_without_a_way_back_it_says_why_nobody_can_act(
+    at_stripe: Account, ann: str
+) -> None:
+    stuck = at_stripe.done(a_payment(method=SECURE, customer=ann, off_session=True))
+    assert stuck.first.state is State.REQUIRES_ACTION
+    assert "return_url" in (stuck.first.waiting_for or "")
+    assert stuck.last_error is not None
+    assert stuck.last_error.code == "authentication_required"
+    assert at_stripe.look(stuck).verdict is Verdict.ACTION_REQUIRED
+
+
+def test_a_customer_that_stripe_does_not_have_is_rejected(at_stripe: Account) -> None:
+    answer = at_stripe.done(a_payment(customer="cus_nobody", off_session=True))
+    assert answer.first.state is State.REJECTED
+
+
+@pytest.mark.parametrize("when", list(CaptureMethod))
+def test_a_wallet_that_was_saved_pays_again_without_its_payer(
+    at_paypal: Account, when: CaptureMethod
+) -> None:
+    asked = a_payment(
+        method=None,
+        setup_future_usage=OFF,
+        customer="payer42",
+        return_url=BACK,
+        capture=when,
+    )
+    waiting = at_paypal.done(asked)
+    assert (waiting.first.state, waiting.saved_method) == (State.REQUIRES_ACTION, None)
+    acts(waiting, outcome="approve")
+    paid = at_paypal.done(looked(at_paypal, waiting))
+    saved = paid.saved_method
+    assert saved is not None and saved.customer == "payer42"
+    assert at_paypal.look(paid, paid.first).saved == saved
+    again = at_paypal.done(a_payment(method=saved.id, off_session=True))
+    assert again.first.state is State.SUCCEEDED
+    assert at_paypal.moved(again) == [1999]
+
+
+def test_a_token_is_on_no_timeline_and_in_no_log(
+    at_stripe: Account, ann: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="providers"):
+        paid = at_stripe.done(a_payment(customer=ann, setup_future_usage=OFF))
+    assert paid.saved_method is not None
+    told = str([dict(event.data) for event in paid.news])
+    for token in (paid.saved_method.id, ann):
+        assert token not in told and token not in caplog.text

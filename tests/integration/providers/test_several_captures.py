@@ -1,0 +1,228 @@
+"""Several captures of one PaymentIntent, each known again by what it wrote there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.contract.simulators.simulator_process import simulator
+from tests.integration.providers.accounts import STRIPE_METHODS, Account
+from tests.integration.providers.simulator_control import MakeStripe, Simulator
+from tests.suites.accounts import a_payment, capture, refund, void, written_down
+
+from domain.answer import Answer, Verdict
+from domain.errors import LookNeeded, NeedsReview
+from domain.money import Money
+from domain.operation import HoldEnd, Operation
+from domain.payment import Payment
+from domain.states import State, Status
+from domain.submission import CaptureMethod
+from providers.stripe import Stripe
+
+
+@pytest.fixture
+def at_stripe(stripe: Stripe, stripe_simulator: Simulator) -> Account:
+    """An account at Stripe."""
+    return Account(stripe, STRIPE_METHODS, stripe_simulator)
+
+
+def held(account: Account, method: str = "pm_card_visa") -> Payment:
+    """19.99 USD on hold, for which several captures were asked."""
+    return account.done(
+        a_payment(method=method, capture=CaptureMethod.MANUAL, multicapture=True)
+    )
+
+
+def kinds(account: Account, payment: Payment) -> list[tuple[str, int]]:
+    """What moved in a payment, in order: kind and minor units."""
+    rows = account.simulator.movements(payment)
+    return [(row["kind"], row["amount"]) for row in rows]
+
+
+def found(account: Account, payment: Payment, operation: Operation) -> Money | None:
+    """What a look says that an operation moved."""
+    return account.look(payment, operation).moved
+
+
+def test_parts_are_captured_until_one_is_final(at_stripe: Account) -> None:
+    payment = held(at_stripe)
+    assert payment.takes_parts
+    for amount, final in ((500, False), (700, False), (99, True)):
+        payment = at_stripe.done(capture(payment, amount, final=final))
+        assert payment.operations[-1].state is State.SUCCEEDED
+    assert (payment.status, payment.captured) == (Status.CAPTURED, 1299)
+    assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
+    assert kinds(at_stripe, payment) == [
+        ("authorize", 1999),
+        ("capture", 500),
+        ("capture", 700),
+        ("capture", 99),
+    ]
+    first, *captures = payment.operations
+    assert [found(at_stripe, payment, one) for one in captures] == [
+        Money(500, "USD"),
+        Money(700, "USD"),
+        Money(99, "USD"),
+    ]
+    assert found(at_stripe, payment, first) == Money(1999, "USD")
+
+
+def test_each_part_has_its_own_fee(at_stripe: Account) -> None:
+    payment = held(at_stripe)
+    for amount in (500, 1499):
+        payment = at_stripe.done(capture(payment, amount))
+    fees = [one.fee for one in payment.operations[1:]]
+    assert None not in fees and len(set(fees)) == 2
+    # The charge shows the latest line only, so of the earlier part a look says none.
+    assert at_stripe.look(payment, payment.operations[1]).fee is None
+    assert at_stripe.look(payment, payment.operations[2]).fee == fees[1]
+
+
+def test_a_card_that_takes_one_capture_says_so(at_stripe: Account) -> None:
+    assert not held(at_stripe, "pm_card_unionpay").takes_parts
+    assert not at_stripe.held().takes_parts
+
+
+def test_a_part_whose_answer_was_lost_is_told_from_an_equal_one(
+    at_stripe: Account,
+) -> None:
+    payment = at_stripe.done(capture(held(at_stripe), 500))
+    at_stripe.simulator.arm("drop")
+    never = at_stripe.done(capture(payment, 500))
+    assert at_stripe.look(never).verdict is Verdict.ABSENT
+    at_stripe.simulator.arm("commit_then_drop")
+    lost = at_stripe.done(capture(payment, 500))
+    assert lost.operations[-1].state is State.UNKNOWN
+    seen = at_stripe.look(lost)
+    assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(500, "USD"))
+    assert kinds(at_stripe, lost)[1:] == [("capture", 500), ("capture", 500)]
+
+
+def test_a_lost_part_is_found_after_others_have_been_captured(
+    at_stripe: Account,
+) -> None:
+    payment = at_stripe.done(capture(held(at_stripe), 500))
+    at_stripe.simulator.arm("commit_then_drop")
+    lost = at_stripe.done(capture(payment, 700))
+    second = lost.operations[-1]
+    assert second.state is State.UNKNOWN
+    # Its resend is due later than what is asked for now.
+    later = replace(second, due_at=datetime.now(UTC) + timedelta(hours=1))
+    waiting = replace(lost, operations=(*lost.operations[:-1], later))
+    done = at_stripe.done(capture(waiting, 799))
+    assert (done.operations[-1].state, done.captured) == (State.SUCCEEDED, 1299)
+    assert found(at_stripe, done, second) == Money(700, "USD")
+    again = at_stripe.done(done)
+    assert (again.captured, again.status) == (1999, Status.CAPTURED)
+    assert [amount for _, amount in kinds(at_stripe, again)] == [1999, 500, 700, 799]
+
+
+def test_a_void_after_a_part_releases_the_rest_and_a_look_says_so(
+    at_stripe: Account,
+) -> None:
+    part = at_stripe.done(capture(held(at_stripe), 500))
+    at_stripe.simulator.arm("commit_then_drop")
+    lost = at_stripe.done(void(part))
+    assert lost.operations[-1].state is State.UNKNOWN
+    assert at_stripe.look(lost).verdict is Verdict.SUCCEEDED
+    voided = at_stripe.done(lost)
+    assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
+    assert (voided.status, voided.captured) == (Status.CAPTURED, 500)
+    assert kinds(at_stripe, voided)[1:] == [("capture", 500), ("void", 1499)]
+    # Where we do not know of it, a look at the authorization tells.
+    assert at_stripe.look(part, part.first).verdict is Verdict.EXPIRED
+
+
+def test_a_part_that_comes_after_the_rest_was_released_captures_nothing(
+    at_stripe: Account,
+) -> None:
+    part = at_stripe.done(capture(held(at_stripe), 500))
+    at_stripe.done(void(part))
+    late = capture(part, 700)
+    with pytest.raises(LookNeeded):
+        at_stripe.provider.send(at_stripe.written_down(late))
+    assert at_stripe.look(at_stripe.done(late)).verdict is Verdict.EXPIRED
+    assert at_stripe.moved(late) == []
+
+
+def test_a_part_that_somebody_else_captured_is_not_taken_for_ours(
+    at_stripe: Account,
+) -> None:
+    part = at_stripe.done(capture(held(at_stripe), 500))
+    assert part.hold is not None
+    # Another program, by the same account, takes what is left.
+    theirs = replace(part, hold=replace(part.hold, multicapture=False))
+    at_stripe.done(capture(theirs))
+    ours = capture(part, 700)
+    with pytest.raises(LookNeeded):
+        at_stripe.provider.send(at_stripe.written_down(ours))
+    with pytest.raises(NeedsReview) as caught:
+        at_stripe.look(at_stripe.done(ours))
+    assert caught.value.detail == "captured_elsewhere"
+    assert at_stripe.look(part).moved == Money(500, "USD")
+
+
+def test_refunds_are_of_parts_while_the_rest_is_on_hold(at_stripe: Account) -> None:
+    payment = at_stripe.done(capture(held(at_stripe), 500))
+    payment = at_stripe.done(refund(payment, 500))
+    assert payment.status is Status.PARTIALLY_REFUNDED
+    payment = at_stripe.done(capture(payment, 600))
+    assert (payment.captured, payment.refunded, payment.capturable) == (1100, 500, 899)
+
+
+def test_a_rest_that_ran_out_is_found_by_asking_of_the_authorization(
+    make_stripe: MakeStripe,
+) -> None:
+    with simulator("stripe") as running:
+        own = Simulator(running.url, "/v1/")
+        account = Account(make_stripe(own.url), STRIPE_METHODS, own)
+        part = account.done(capture(held(account), 500))
+        assert account.look(part, part.first).verdict is Verdict.SUCCEEDED
+        own.advance(7 * 86400 + 1)
+        assert account.look(part, part.first).verdict is Verdict.EXPIRED
+        whole = account.done(capture(held(account), 1999))
+        assert account.look(whole, whole.first).verdict is Verdict.SUCCEEDED
+
+
+def test_less_than_our_captures_say_is_for_a_person(
+    stripe: Stripe, stripe_simulator: Simulator, at_stripe: Account
+) -> None:
+    asked = capture(held(at_stripe), 500)
+    claimed = written_down(stripe, asked)
+    body: dict[str, Any] = {
+        "id": "pi_3canned",
+        "object": "payment_intent",
+        "amount": 1999,
+        "amount_received": 499,
+        "currency": "usd",
+        "status": "requires_capture",
+        "latest_charge": None,
+        "metadata": {f"capture_{claimed.working.id}": "500"},
+    }
+    stripe_simulator.arm_answer(200, body)
+    with pytest.raises(NeedsReview) as caught:
+        stripe.send(claimed)
+    assert caught.value.detail == "less_was_captured"
+
+
+@pytest.mark.parametrize("status", ["requires_capture", "succeeded"])
+def test_the_last_part_may_leave_an_intent_with_nothing_to_capture(
+    stripe: Stripe, stripe_simulator: Simulator, at_stripe: Account, status: str
+) -> None:
+    asked = capture(held(at_stripe), 1999)
+    claimed = written_down(stripe, asked)
+    body = {
+        "id": "pi_3canned",
+        "object": "payment_intent",
+        "amount": 1999,
+        "amount_received": 1999,
+        "currency": "usd",
+        "status": status,
+        "latest_charge": "ch_3canned",
+        "metadata": {f"capture_{claimed.working.id}": "1999"},
+    }
+    stripe_simulator.arm_answer(200, body)
+    answer: Answer = stripe.send(claimed)
+    assert (answer.verdict, answer.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))

@@ -1,0 +1,93 @@
+"""Several captures of one charge at Stripe are as many movements, each compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from domain.reconciling import Differs, Way
+from domain.submission import ProviderName
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import Simulator
+from tests.contract.simulators.simulator_process import simulators as both
+from tests.integration.reconciliation.shop import (
+    MANUAL,
+    PAYPAL,
+    STRIPE,
+    Day,
+    Story,
+    day,
+)
+from tests.suites.accounts import capture, refund
+
+#: Minor units; two are alike.
+PARTS = (700, 500, 700)
+STORIES = {
+    "in parts": Story(
+        "pays",
+        MANUAL,
+        lambda one: capture(capture(capture(one, PARTS[0]), PARTS[1]), PARTS[2]),
+        several=True,
+    ),
+    "in one part": Story("pays", MANUAL, lambda one: capture(one, 600), several=True),
+    "at once": Story("pays", MANUAL, lambda one: capture(one, final=True)),
+}
+COLLECTED = sum(PARTS) + 600 + 1999
+
+
+@pytest.fixture(scope="module")
+def simulators() -> Iterator[dict[ProviderName, Simulator]]:
+    """Both simulators, for this module alone: their books are made to drift."""
+    with both() as (stripe, paypal):
+        yield {STRIPE: stripe, PAYPAL: paypal}
+
+
+@pytest.fixture
+def shop(
+    settings: Settings, simulators: dict[ProviderName, Simulator]
+) -> Iterator[Day]:
+    """A day in accounts of this test's own."""
+    with day(settings, simulators, STORIES) as done:
+        yield done
+
+
+def test_every_part_is_compared_once(shop: Day) -> None:
+    for provider in (STRIPE, PAYPAL):
+        report = shop.report(provider)
+        assert report.differences == ()
+        assert report.compared == len(PARTS) + 2
+        [collected] = report.sums
+        assert (collected.way, collected.ours, collected.theirs) == (
+            Way.COLLECTED,
+            COLLECTED,
+            COLLECTED,
+        )
+        known = [
+            one.fee.minor
+            for name in STORIES
+            for one in shop.payment(provider, name).operations
+            if one.fee is not None
+        ]
+        assert collected.fees == sum(known), "what they say is what we show"
+
+
+def test_a_part_that_differs_is_named_with_its_operation(shop: Day) -> None:
+    payment = shop.payment(STRIPE, "in one part")
+    ref = shop.drift(STRIPE, do="change_amount", id=payment.refs["charge"], amount=601)
+    [found] = shop.report(STRIPE).differences
+    assert (found.differs, found.ref) == (Differs.AMOUNT, ref)
+    assert found.operation == payment.operations[1].id
+
+
+def test_refunds_of_parts_are_compared_beside_them(shop: Day) -> None:
+    step = refund(shop.payment(STRIPE, "in parts"), 500)
+    assert shop.workers[0].store.amend(step) is not None
+    shop.work_off()
+    report = shop.report(STRIPE)
+    assert report.differences == ()
+    sums = {(one.way, one.ours, one.theirs) for one in report.sums}
+    assert sums == {
+        (Way.COLLECTED, COLLECTED, COLLECTED),
+        (Way.REFUNDED, 500, 500),
+    }

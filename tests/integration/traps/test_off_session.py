@@ -1,0 +1,63 @@
+"""A saved card, charged while nobody is there, whose bank insists on the payer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+import stripe as sdk
+
+from domain.states import State, Status
+from tests.integration.traps.workbench import CHARGES, Workbench
+
+#: A card that wants its payer whenever it is charged.
+SECURE = "pm_card_authenticationRequired"
+
+
+def charged_off_session(bench: Workbench, method: str, **fields: Any) -> str:
+    """The id of a payment by a method of a customer's, at our own account."""
+    client = sdk.StripeClient(
+        bench.settings.stripe_secret_key, base_addresses={"api": bench.stripe.url}
+    )
+    ann = client.v1.customers.create({"email": "ann@example.com"}).id
+    saved = client.v1.payment_methods.attach(method, {"customer": ann}).id
+    return bench.pay(
+        payment_method=saved, customer={"id": ann}, off_session=True, **fields
+    )
+
+
+def test_the_payer_is_asked_and_pays_once_whatever_answer_is_lost(
+    bench: Workbench,
+) -> None:
+    payment_id = charged_off_session(
+        bench, SECURE, return_url="https://shop.example/back"
+    )
+    bench.lose_answer("stripe")
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    # The same request tells of the decline; the payer is asked by the next one, whose
+    # answer is lost as well.
+    assert bench.step(payment_id).first.approved
+    intent = bench.stored(payment_id).refs["payment_intent"]
+    bench.lose_answer("stripe", f"{CHARGES['stripe']}/{intent}/confirm")
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.work(payment_id).status is Status.REQUIRES_ACTION
+    shown = bench.shown(payment_id)
+    assert shown["provider_refs"]["payment_intent"] == intent
+    assert bench.moved(payment_id) == []
+    url = shown["next_action"]["url"]
+    assert requests.post(url, json={"outcome": "succeed"}, timeout=10).ok
+    assert bench.step(payment_id).status is Status.CAPTURED
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_without_a_way_back_the_shop_reads_why_and_can_void(bench: Workbench) -> None:
+    payment_id = charged_off_session(bench, SECURE)
+    assert bench.work(payment_id).status is Status.REQUIRES_ACTION
+    shown = bench.shown(payment_id)
+    assert shown["next_action"] is None
+    assert shown["last_error"]["code"] == "authentication_required"
+    assert "return_url" in shown["operations"][0]["waiting_for"]
+    assert bench.ask(payment_id, "void").status_code == 202
+    bench.work(payment_id)
+    assert bench.shown(payment_id)["status"] == "canceled"
+    assert bench.moved(payment_id) == []

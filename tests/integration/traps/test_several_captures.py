@@ -1,0 +1,147 @@
+"""Several captures of one hold: a lost answer takes nothing twice, and loses none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from domain.operation import Kind, Operation
+from domain.payment import Payment
+from domain.states import State, Status
+from tests.integration.traps.workbench import Workbench
+
+AMOUNTS = (500, 700, 799)
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def held(bench: Workbench, request: pytest.FixtureRequest) -> str:
+    """A payment of 19.99 USD on hold of which several captures can be taken."""
+    return bench.paid(request.param, capture="manual", multicapture=True)
+
+
+def take(bench: Workbench, payment_id: str, amount: int, **more: Any) -> str:
+    """Asks for a capture that leaves the rest on hold; the id of its operation."""
+    asked = {"amount": amount, "final": False, **more}
+    answer = bench.ask(payment_id, "captures", **asked)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["operations"][-1]["id"])
+
+
+def captures(payment: Payment) -> list[Operation]:
+    """The captures of a payment, as they were asked for."""
+    return [one for one in payment.operations if one.kind is Kind.CAPTURE]
+
+
+def lose_capture(bench: Workbench, payment: Payment) -> None:
+    """The next capture of ``payment`` is carried out, and its answer lost."""
+    if payment.provider == "stripe":
+        path = f"/v1/payment_intents/{payment.refs['payment_intent']}/capture"
+    else:
+        path = f"/v2/payments/authorizations/{payment.refs['authorization']}/capture"
+    bench.lose_answer(payment.provider, path)
+
+
+def test_the_second_of_three_captures_loses_its_answer(
+    bench: Workbench, held: str
+) -> None:
+    take(bench, held, 500)
+    lose_capture(bench, bench.work(held))
+    take(bench, held, 700)
+    lost = bench.step(held)
+    assert [one.state for one in captures(lost)] == [State.SUCCEEDED, State.UNKNOWN]
+    # What is unknown keeps its money: nobody else may have it.
+    refused = bench.ask(held, "captures", amount=800, final=False)
+    assert (refused.status_code, refused.json()["reason"]) == (
+        409,
+        "amount_exceeds_hold",
+    )
+    take(bench, held, 799)
+    done = bench.work(held)
+    assert done.status is Status.CAPTURED
+    assert [one.moved for one in captures(done)] == list(AMOUNTS)
+    assert sorted(bench.moved(held)[1:]) == [("capture", each) for each in AMOUNTS]
+    sends = bench.told(held).count("attempt.sent")
+    assert sends == 5, "the authorization, three captures, and the lost one again"
+
+
+def test_a_lost_capture_past_its_window_is_told_from_the_others_by_a_look(
+    bench: Workbench, held: str
+) -> None:
+    take(bench, held, 700)
+    bench.work(held)
+    lose_capture(bench, bench.stored(held))
+    lost = take(bench, held, 700)
+    bench.step(held)
+    take(bench, held, 599)
+    _quieten(bench, held, lost)
+    assert bench.step(held).operations[-1].state is State.SUCCEEDED
+    provider = bench.stored(held).provider
+    sent = bench.calls(provider, "POST")
+    bench.pass_time(timedelta(hours=25) if provider == "stripe" else timedelta(days=20))
+    if provider == "paypal":
+        # Its key is good for 45 days: the same request tells.
+        assert bench.work(held).captured == 1999
+        return
+    done = bench.work(held)
+    assert (done.captured, done.status) == (1999, Status.CAPTURED)
+    assert bench.calls(provider, "POST") == sent
+    assert [one.moved for one in captures(done)] == [700, 700, 599]
+    assert len(bench.moved(held)) == 4
+
+
+def _quieten(bench: Workbench, payment_id: str, operation: str) -> None:
+    """Lets what else is owed on a payment come before ``operation``."""
+    bench.database.payments.update_one(
+        {"_id": payment_id, "operations.id": operation},
+        {"$set": {"operations.$.due_at": bench.now() + timedelta(hours=2)}},
+    )
+
+
+def test_a_capture_that_never_arrived_is_proven_absent_beside_one_that_did(
+    bench: Workbench,
+) -> None:
+    held = bench.paid(capture="manual", multicapture=True)
+    intent = bench.stored(held).refs["payment_intent"]
+    path = f"/v1/payment_intents/{intent}/capture"
+    bench.stripe.arm(do="replay_500", match={"method": "POST", "path": path})
+    take(bench, held, 500)
+    bench.step(held)
+    take(bench, held, 700)
+    bench.work(held)
+    bench.pass_time(timedelta(minutes=11))
+    done = bench.work(held)
+    bench.pass_time(timedelta(minutes=11))
+    done = bench.work(held)
+    assert [one.moved for one in captures(done)] == [500, 700]
+    assert done.status is Status.PARTIALLY_CAPTURED
+    assert sorted(bench.moved(held)[1:]) == [("capture", 500), ("capture", 700)]
+
+
+def test_a_hold_that_was_captured_in_part_runs_out(bench: Workbench) -> None:
+    held = bench.paid(capture="manual", multicapture=True)
+    take(bench, held, 500)
+    bench.work(held)
+    for _ in range(3):
+        bench.pass_time(timedelta(days=3))
+        bench.work(held)
+    shown = bench.shown(held)
+    assert (shown["status"], shown["amount_captured"]) == ("captured", 500)
+    assert shown["authorization"]["ended"] == "expired"
+    assert shown["amount_capturable"] == 0
+
+
+def test_a_shop_sees_whether_the_rest_can_stay_on_hold(bench: Workbench) -> None:
+    several = bench.paid(capture="manual", multicapture=True)
+    assert bench.shown(several)["authorization"]["multicapture"] is True
+    one = bench.paid(
+        capture="manual", multicapture=True, payment_method="pm_card_unionpay"
+    )
+    assert bench.shown(one)["authorization"]["multicapture"] is False
+    refused = bench.ask(one, "captures", amount=500, final=False)
+    assert (refused.status_code, refused.json()["reason"]) == (
+        409,
+        "releases_the_rest",
+    )
+    assert "this card" in refused.json()["detail"]

@@ -1,0 +1,87 @@
+"""What providers keep: known of each movement once they have said it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.answer import Answer, Failure, Verdict
+from domain.money import Fee
+from domain.payment import Payment
+from domain.requests import refund
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    captured,
+    origin,
+    payment,
+    sending,
+    stored,
+)
+
+FEE: Final = Fee(88, "USD")
+PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, fee=FEE)
+
+
+def _looked(paid: Payment, answer: Answer) -> Payment:
+    """What a look at the first operation came to."""
+    claimed = looking(paid, paid.first, now=NOW)
+    return stored(settle(claimed, answer, now=NOW, jitter=0))
+
+
+def _refunded(paid: Payment, fee: Fee | None) -> Payment:
+    asked = refund(
+        paid, amount=None, target=None, id="op_r", origin=origin("r"), now=NOW
+    )
+    back = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_1"}, fee=fee)
+    return settle(sending(stored(asked)), back, now=NOW, jitter=0)
+
+
+def test_a_fee_that_the_answer_has_is_the_operation_s_and_the_payment_s() -> None:
+    paid = settle(sending(payment()), PAID, now=NOW, jitter=0)
+    assert (paid.first.fee, paid.fee) == (FEE, FEE)
+
+
+def test_a_fee_that_comes_late_is_learnt_by_the_next_look_and_kept() -> None:
+    paid = captured()
+    assert (paid.first.fee, paid.fee) == (None, None)
+    known = _looked(paid, PAID)
+    assert known.first.fee == FEE
+    assert known.first.state is State.SUCCEEDED
+    assert _looked(known, replace(PAID, fee=None)).first.fee == FEE
+
+
+def test_a_correction_keeps_the_fee_that_was_paid() -> None:
+    paid = _looked(captured(), PAID)
+    failed = _looked(paid, Answer(Verdict.DECLINED, failure=Failure("no", "No.")))
+    assert (failed.first.state, failed.first.fee) == (State.DECLINED, FEE)
+
+
+@pytest.mark.parametrize(
+    ("fee", "sum_"),
+    [
+        (Fee(0, "USD"), Fee(88, "USD")),
+        (Fee(-58, "USD"), Fee(30, "USD")),
+        (Fee(5, "EUR"), None),
+        (None, FEE),
+    ],
+)
+def test_a_payment_s_fee_is_the_sum_in_one_currency(
+    fee: Fee | None, sum_: Fee | None
+) -> None:
+    assert _refunded(_looked(captured(), PAID), fee).fee == sum_
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=20))
+def test_no_fee_is_lost_in_the_sum(minors: list[int]) -> None:
+    first = captured().first
+    operations = tuple(replace(first, fee=Fee(minor, "USD")) for minor in minors)
+    paid = replace(captured(), operations=(*operations, replace(first, fee=None)))
+    assert paid.fee == Fee(sum(minors), "USD")

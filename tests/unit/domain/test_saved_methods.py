@@ -1,0 +1,149 @@
+"""Methods that are saved and used again: what contradicts itself, what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.answer import Answer, SavedMethod, Verdict
+from domain.errors import InvalidPayment
+from domain.sending import looking
+from domain.settling import settle
+from domain.submission import (
+    CaptureMethod,
+    FutureUsage,
+    ProviderName,
+    Submission,
+)
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    authorized,
+    captured,
+    payment,
+    sending,
+    stored,
+    submission,
+)
+
+OFF: Final = FutureUsage.OFF_SESSION
+STRIPE: Final = submission()
+WALLET: Final = submission(provider=ProviderName.PAYPAL, payment_method="vault_ann")
+PAYER: Final = replace(
+    submission(provider=ProviderName.PAYPAL, payment_method=None),
+    return_url="https://shop.example/back",
+)
+SAVED: Final = SavedMethod("pm_saved", "cus_ann")
+
+
+def _checked(asked: Submission) -> None:
+    """Raises InvalidPayment as a submission of this provider is refused."""
+    asked.check(now=NOW)
+    assert asked.provider is not None
+    asked.check_for(asked.provider)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        replace(STRIPE, customer="cus_ann"),
+        replace(STRIPE, customer="cus_ann", setup_future_usage=OFF),
+        replace(STRIPE, customer="cus_ann", off_session=True),
+        replace(WALLET, off_session=True),
+        replace(WALLET, customer="payer1"),
+        replace(PAYER, setup_future_usage=OFF),
+        replace(PAYER, setup_future_usage=FutureUsage.ON_SESSION, customer="payer1"),
+        replace(STRIPE, multicapture=True, capture=CaptureMethod.MANUAL),
+        replace(PAYER, multicapture=True, capture=CaptureMethod.MANUAL),
+    ],
+)
+def test_what_a_provider_can_save_or_use_passes(asked: Submission) -> None:
+    _checked(asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (replace(STRIPE, setup_future_usage=OFF), "customer/id"),
+        (replace(STRIPE, off_session=True), "customer/id"),
+        (
+            replace(STRIPE, customer="c", off_session=True, setup_future_usage=OFF),
+            "setup_future_usage",
+        ),
+        (replace(PAYER, off_session=True), "payment_method"),
+        (replace(WALLET, setup_future_usage=OFF), "setup_future_usage"),
+        (
+            replace(PAYER, setup_future_usage=OFF, return_url=None),
+            "return_url",
+        ),
+        (replace(STRIPE, multicapture=True), "multicapture"),
+    ],
+)
+def test_what_contradicts_itself_names_the_field_at_fault(
+    asked: Submission, field: str
+) -> None:
+    with pytest.raises(InvalidPayment) as caught:
+        _checked(asked)
+    assert caught.value.field == field
+
+
+@given(
+    st.builds(
+        replace,
+        st.sampled_from([STRIPE, WALLET, PAYER]),
+        customer=st.sampled_from([None, "cus_ann"]),
+        off_session=st.booleans(),
+        setup_future_usage=st.sampled_from([None, *FutureUsage]),
+        return_url=st.sampled_from([None, "https://shop.example/back"]),
+    )
+)
+def test_what_passes_uses_a_saved_method_or_saves_one_where_that_can_be(
+    asked: Submission,
+) -> None:
+    try:
+        _checked(asked)
+    except InvalidPayment:
+        return
+    saves, stripe = asked.setup_future_usage, asked.provider is ProviderName.STRIPE
+    assert not (asked.off_session and saves)
+    if asked.off_session or saves:
+        assert asked.customer if stripe else asked.payment_method or asked.return_url
+    assert not (saves and asked.payment_method and not stripe)
+
+
+def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
+    answer = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saved=SAVED)
+    paid = settle(sending(payment()), answer, now=NOW, jitter=0)
+    assert paid.saved_method == SAVED
+    assert "pm_saved" not in repr(paid) and "cus_ann" not in repr(paid)
+
+
+@pytest.mark.parametrize("made", [captured, authorized])
+def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
+    before = captured() if made is captured else authorized()
+    claimed = looking(before, before.first, now=NOW)
+    said = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saved=SAVED)
+    after = stored(settle(claimed, said, now=NOW, jitter=0))
+    assert after.saved_method == SAVED
+    again = settle(
+        looking(after, after.first, now=NOW),
+        replace(said, saved=None),
+        now=NOW,
+        jitter=0,
+    )
+    assert again.saved_method == SAVED
+
+
+def test_where_no_provider_was_named_the_customer_is_stripe_s_and_paypal_has_none() -> (
+    None
+):
+    asked = replace(STRIPE, provider=None, customer="cus_ann", off_session=True)
+    asked.check_for(ProviderName.STRIPE)
+    assert asked.customer_at(ProviderName.STRIPE) == "cus_ann"
+    assert asked.customer_at(ProviderName.PAYPAL) is None
+    with pytest.raises(InvalidPayment):
+        asked.check_for(ProviderName.PAYPAL)

@@ -1,0 +1,155 @@
+"""Several captures of one hold at Stripe: where the card allows them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.answer import Answer, Verdict
+from domain.errors import Conflict
+from domain.money import Money
+from domain.operation import HoldEnd
+from domain.payment import Payment
+from domain.requests import MAX_PARTS, capture, void
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import CaptureMethod, ProviderName
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    authorized,
+    origin,
+    payment,
+    sending,
+    stored,
+    submission,
+)
+
+
+def held(*, allowed: bool = True, asked: bool = True) -> Payment:
+    """A hold for which several captures were asked, where the card allows them."""
+    wanted = replace(submission(), capture=CaptureMethod.MANUAL, multicapture=asked)
+    until = NOW + timedelta(days=7)
+    answer = Answer(
+        Verdict.SUCCEEDED, PRICE, {"i": "pi_1"}, expires_at=until, multicapture=allowed
+    )
+    made = sending(payment(asked=wanted))
+    return stored(settle(made, answer, now=NOW, jitter=0))
+
+
+def taken(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
+    """The payment with a capture asked for."""
+    name = f"op_{len(of.operations)}"
+    return stored(
+        capture(of, amount=amount, final=final, id=name, origin=origin(name), now=NOW)
+    )
+
+
+def done(asked: Payment) -> Payment:
+    """Its next operation has succeeded."""
+    assert asked.next is not None
+    answer = Answer(Verdict.SUCCEEDED, Money(asked.next.amount, "USD"))
+    return stored(settle(sending(asked), answer, now=NOW, jitter=0))
+
+
+def test_what_a_capture_leaves_stays_on_hold_until_one_is_final() -> None:
+    part = done(taken(held(), 500, final=False))
+    assert part.status is Status.PARTIALLY_CAPTURED
+    assert (part.captured, part.capturable) == (500, 1499)
+    last = done(taken(done(taken(part, 700, final=False)), 99, final=True))
+    assert (last.status, last.captured, last.capturable) == (Status.CAPTURED, 1299, 0)
+    assert last.hold is not None and last.hold.ended is HoldEnd.CAPTURED
+
+
+def test_parts_that_take_the_whole_end_the_hold() -> None:
+    whole = done(done(taken(taken(held(), 500, final=False), 1499, final=False)))
+    assert (whole.status, whole.captured) == (Status.CAPTURED, 1999)
+
+
+def test_two_parts_may_be_under_way_and_neither_has_what_the_other_may_take() -> None:
+    two = taken(taken(held(), 1000, final=False), 900, final=False)
+    assert (two.capture_reserved, two.capturable) == (1900, 99)
+    with pytest.raises(Conflict) as caught:
+        taken(two, 100, final=False)
+    assert caught.value.why == "amount_exceeds_hold"
+
+
+@pytest.mark.parametrize("final", [None, True])
+def test_a_capture_that_does_not_say_so_releases_the_rest(final: bool | None) -> None:
+    assert taken(held(), 500, final=final).operations[-1].final
+    with pytest.raises(Conflict) as caught:
+        taken(taken(held(), 500, final=False), 600, final=final)
+    assert caught.value.why == "capture_under_way"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [(True, "this card"), (False, "has to say multicapture")]
+)
+def test_where_the_card_takes_one_capture_the_refusal_says_why(
+    asked: bool, words: str
+) -> None:
+    with pytest.raises(Conflict, match=words) as caught:
+        taken(held(allowed=False, asked=asked), 500, final=False)
+    assert caught.value.why == "releases_the_rest"
+
+
+def test_the_rest_stays_on_hold_a_bounded_number_of_times() -> None:
+    here = held()
+    for _ in range(MAX_PARTS):
+        here = taken(here, 1, final=False)
+    with pytest.raises(Conflict) as caught:
+        taken(here, 1, final=False)
+    assert caught.value.why == "too_many_captures"
+    for _ in range(MAX_PARTS):
+        here = done(here)
+    assert taken(here, 1, final=True).operations[-1].final
+
+
+def test_paypal_bounds_only_the_operations_of_a_payment() -> None:
+    here = authorized(provider=ProviderName.PAYPAL)
+    for _ in range(MAX_PARTS + 1):
+        here = taken(here, 1, final=False)
+    assert here.takes_parts
+
+
+def test_a_void_after_a_part_leaves_that_part() -> None:
+    part = done(taken(held(), 500, final=False))
+    asked = stored(void(part, id="op_v", origin=origin("v"), now=NOW))
+    answer = Answer(Verdict.SUCCEEDED)
+    voided = stored(settle(sending(asked), answer, now=NOW, jitter=0))
+    assert (voided.status, voided.captured) == (Status.CAPTURED, 500)
+    assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
+
+
+def test_a_rest_that_ran_out_is_seen_by_a_look_at_the_authorization() -> None:
+    part = done(taken(held(), 500, final=False))
+    gone = Answer(Verdict.EXPIRED, refs={"i": "pi_1"})
+    claimed = looking(part, part.first, now=NOW)
+    over = stored(settle(claimed, gone, now=NOW, jitter=0))
+    assert over.hold is not None and over.hold.ended is HoldEnd.EXPIRED
+    assert (over.status, over.first.state) == (Status.CAPTURED, State.SUCCEEDED)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 900), st.booleans(), st.booleans()), max_size=12),
+    st.booleans(),
+)
+def test_no_captures_take_more_than_is_held(
+    wishes: list[tuple[int, bool, bool]], allowed: bool
+) -> None:
+    here = held(allowed=allowed)
+    for amount, final, carried_out in wishes:
+        try:
+            here = taken(here, amount, final=final)
+        except Conflict:
+            continue
+        if carried_out:
+            here = done(here)
+        assert here.captured + here.capture_reserved <= here.authorized
+        rest_kept = any(not one.final for one in here.operations[1:])
+        assert allowed or not rest_kept

@@ -1,0 +1,143 @@
+"""Fees and saved methods: read where they can be, and never in an answer's way."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from domain.answer import SavedMethod
+from domain.money import Fee
+from providers.asides import paypal_fee, paypal_saved, stripe_fee, stripe_saved
+
+
+def line(fee: object, currency: object = "usd", amount: int = 1999) -> Any:
+    """A charge or refund with its line of the balance."""
+    of = SimpleNamespace(fee=fee, currency=currency, amount=amount)
+    return SimpleNamespace(balance_transaction=of, currency="usd")
+
+
+def usd(value: object) -> dict[str, object]:
+    """An amount as PayPal writes it."""
+    return {"currency_code": "USD", "value": value}
+
+
+@pytest.mark.parametrize(
+    ("holder", "fee"),
+    [
+        (line(88), Fee(88, "USD")),
+        (line(0), Fee(0, "USD")),
+        (line(-88), Fee(-88, "USD")),
+        (line(81, "eur"), Fee(81, "EUR")),
+        (line(500, "isk"), Fee(5, "ISK")),
+        (SimpleNamespace(balance_transaction="txn_1"), None),
+        (SimpleNamespace(balance_transaction=None), None),
+        ("ch_1", None),
+        (None, None),
+    ],
+)
+def test_stripe_s_fee_is_in_the_line_where_there_is_one(
+    holder: Any, fee: Fee | None
+) -> None:
+    assert stripe_fee(holder) == fee
+
+
+@pytest.mark.parametrize(
+    ("holder", "fee"),
+    [
+        (line(88, amount=700), Fee(88, "USD")),
+        (line(88, amount=500), None),
+        (line(88, "eur", amount=700), None),
+    ],
+)
+def test_of_several_captures_only_the_line_of_this_one_counts(
+    holder: Any, fee: Fee | None
+) -> None:
+    assert stripe_fee(holder, part=700) == fee
+
+
+@pytest.mark.parametrize(
+    ("movement", "fee"),
+    [
+        ({"seller_receivable_breakdown": {"paypal_fee": usd("1.05")}}, 105),
+        ({"seller_payable_breakdown": {"paypal_fee": usd("0.52")}}, -52),
+        ({"seller_payable_breakdown": {"paypal_fee": usd("0.00")}}, 0),
+        ({"seller_receivable_breakdown": {}}, None),
+        ({}, None),
+    ],
+)
+def test_paypal_s_fee_is_kept_of_a_capture_and_comes_back_with_a_refund(
+    movement: dict[str, Any], fee: int | None
+) -> None:
+    assert paypal_fee(movement) == (None if fee is None else Fee(fee, "USD"))
+
+
+@pytest.mark.parametrize(
+    ("intent", "saved"),
+    [
+        (
+            SimpleNamespace(
+                payment_method="pm_1", customer="cus_1", setup_future_usage="on_session"
+            ),
+            SavedMethod("pm_1", "cus_1"),
+        ),
+        (
+            SimpleNamespace(
+                payment_method=SimpleNamespace(id="pm_1"),
+                customer=None,
+                setup_future_usage="off_session",
+            ),
+            SavedMethod("pm_1"),
+        ),
+        (SimpleNamespace(payment_method="pm_1", setup_future_usage=None), None),
+        (SimpleNamespace(payment_method=None, setup_future_usage="on_session"), None),
+    ],
+)
+def test_stripe_saves_what_an_intent_was_paid_with(
+    intent: Any, saved: SavedMethod | None
+) -> None:
+    assert stripe_saved(intent) == saved
+
+
+@pytest.mark.parametrize(
+    ("vault", "saved"),
+    [
+        ({"id": "tok", "customer": {"id": "cus"}}, SavedMethod("tok", "cus")),
+        ({"id": "tok"}, SavedMethod("tok")),
+        ({"status": "APPROVED"}, None),
+        (None, None),
+    ],
+)
+def test_paypal_says_in_the_order_what_was_saved(
+    vault: object, saved: SavedMethod | None
+) -> None:
+    order = {"payment_source": {"paypal": {"attributes": {"vault": vault}}}}
+    assert paypal_saved(order) == saved
+
+
+@pytest.mark.parametrize(
+    ("read", "given"),
+    [
+        (stripe_fee, line("88")),
+        (stripe_fee, line(88, "xyz")),
+        (stripe_fee, line(50, "isk")),
+        (paypal_fee, {"seller_receivable_breakdown": {"paypal_fee": usd("1,05")}}),
+        (paypal_fee, {"seller_receivable_breakdown": {"paypal_fee": "1.05"}}),
+        (paypal_fee, {"seller_payable_breakdown": ["1.05"]}),
+        (paypal_saved, {"payment_source": {"paypal": {"attributes": "x"}}}),
+        (
+            stripe_saved,
+            SimpleNamespace(payment_method="", setup_future_usage="on_session"),
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_left_out_and_logged(
+    read: Any, given: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert read(given) is None
+    [record] = caplog.records
+    assert record.message == "aside_unreadable"
+    assert record.exc_info is None
