@@ -206,7 +206,7 @@ def test_the_sdk_tells_stripe_nothing_of_this_machine(
 def test_every_call_names_the_version_that_it_was_written_for(
     make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
 ) -> None:
-    account = Account(make_stripe(stripe_wire.url), stripe_simulator, STRIPE_METHODS)
+    account = Account(make_stripe(stripe_wire.url), STRIPE_METHODS, stripe_simulator)
     paid = account.done(refund(account.charged(), 700))
     account.look(paid)
     account.look(paid, paid.first)
