@@ -116,6 +116,7 @@ STATUSES: Final[dict[str, Row]] = {
                 "expires_at": "2030-01-01T00:00:00.000Z",
                 "honored_until": None,
                 "ended": None,
+                "multicapture": False,
             },
         },
     ),
