@@ -95,10 +95,9 @@ def test_a_report_that_could_not_be_made_is_told_and_not_stored(shop: Day) -> No
 
 def measured(provider: ProviderName) -> dict[Differs, float | None]:
     """What the exporter shows of a provider's last report."""
-    name = "payments_reconciliation_differences"
-    return {
-        kind: metrics.REGISTRY.get_sample_value(
-            name, {"provider": provider, "kind": kind}
-        )
-        for kind in Differs
+    shown = {
+        (sample.labels["provider"], sample.labels["kind"]): sample.value
+        for family in metrics.RECONCILIATION_DIFFERENCES.collect()
+        for sample in family.samples
     }
+    return {kind: shown.get((provider, kind)) for kind in Differs}
