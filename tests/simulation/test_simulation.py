@@ -15,7 +15,8 @@ from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
 from tests.simulation.histories import History
 from tests.suites.samples import SHOP
-from tests.simulation.mutants import MUTANTS, Mutant, copied, judged, mutate, simulated
+from tests.simulation.judging import copied, judged, mutate, simulated
+from tests.simulation.mutants import MUTANTS, Mutant
 
 #: Random histories of one run: a quarter of a minute on two cores.
 HISTORIES: Final = 15_000
