@@ -71,10 +71,12 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
     exporter.show_reports(stored)
     assert measured(STRIPE) == {**dict.fromkeys(Differs, 0.0), Differs.THEIRS_ALONE: 1}
     assert measured(PAYPAL) == dict.fromkeys(Differs, 0.0)
-    at = metrics.REGISTRY.get_sample_value(
-        "payments_reconciliation_last_success_timestamp_seconds",
-        {"provider": STRIPE},
-    )
+    [at] = [
+        sample.value
+        for family in metrics.RECONCILIATION_SUCCESS.collect()
+        for sample in family.samples
+        if sample.labels == {"provider": STRIPE}
+    ]
     assert at == differing.ended_at.timestamp()
 
 
