@@ -116,6 +116,7 @@ MUTANTS: Final = (
         "domain/looking.py",
         "    if send is None or asked_at >= send.last_at + PROOF_AFTER:",
         "    if send is None or now >= send.last_at + PROOF_AFTER:",
+        test="tests/unit/domain/test_what_a_provider_forgot.py",
     ),
     Mutant(
         "a dead worker's send taken for not sent",

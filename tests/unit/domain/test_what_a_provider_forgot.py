@@ -66,3 +66,12 @@ def test_what_was_refused_otherwise_stays_unknown_and_becomes_a_persons() -> Non
     for_days = replace(given.first, look_since=LATER - timedelta(days=3))
     late = _forgotten(replace(given, operations=(for_days,)))
     assert (late.first.state, late.first.error) == (State.REVIEW, "nothing_found")
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ABSENT, Verdict.EXPIRED])
+def test_it_counts_from_when_the_provider_was_asked(verdict: Verdict) -> None:
+    """A worker may be held up between its look and writing down what it saw."""
+    given = _refused(Answer(Verdict.EXPIRED))
+    asked = stored(looking(given, given.first, now=NOW))
+    seen = settle(asked, Answer(verdict), now=LATER + PROOF_AFTER, jitter=1.0)
+    assert (seen.first.state, seen.due_at) == (State.UNKNOWN, LATER)
