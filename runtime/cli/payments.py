@@ -110,7 +110,7 @@ def show(payment_id: str, as_json: bool) -> None:
         click.echo(told.table(columns, timeline, whole=whole))
     if gate is not None:
         click.echo(
-            f"It waits behind the gate before {gate['provider']}, which is open since"
+            f"It waits behind the gate before {gate['account']}, which is open since"
             f" {gate['since']}: {gate['reason']}. `payments gates` says more."
         )
 
@@ -124,7 +124,7 @@ def _open_gate(payment: Mapping[str, Any]) -> dict[str, Any] | None:
             gates = api.read("/v1/operations/gates", {})["data"]
     except StackError:
         return None  # a merchant may not ask
-    mine = [one for one in gates if one["provider"] == payment.get("provider")]
+    mine = [one for one in gates if one["account"] == payment.get("account")]
     return next((one for one in mine if one["state"] == Position.OPEN), None)
 
 
