@@ -19,7 +19,7 @@ from tests.simulation.judging import copied, judged, mutate, simulated
 from tests.simulation.mutants import MUTANTS, Mutant
 
 #: Random histories of one run: a quarter of a minute on two cores.
-HISTORIES: Final = 15_000
+HISTORIES: Final = 12_000
 PROCESSES: Final = os.cpu_count() or 1
 
 
