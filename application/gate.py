@@ -235,5 +235,9 @@ class SharedGates:
 
 def _refusal(outcomes: Sequence[Answer | ProviderError]) -> str:
     """Why the provider refuses us, where it does."""
-    details = [one.detail for one in outcomes if isinstance(one, Misconfigured)]
+    details = [
+        one.detail
+        for one in outcomes
+        if isinstance(one, Misconfigured) and sign_of(one) is Sign.REFUSED
+    ]
     return f"the provider refuses our credentials ({', '.join(details[:1])})"

@@ -259,7 +259,8 @@ class OperatorView(Protocol):
     def found(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
         """At most ``limit`` payments that have what is searched for, newest first.
 
-        ``before`` is a payment's id: only older ones than it.
+        ``before`` is a payment's id: only older ones than it. What is sealed of them
+        may be left out, so none of them is written back.
         """
 
     def moved(

@@ -12,6 +12,7 @@ from domain.errors import (
     LookNeeded,
     Misconfigured,
     NotExecuted,
+    NotPermitted,
     NotSent,
     OutcomeUnknown,
     ProviderError,
@@ -61,6 +62,8 @@ def sign_of(outcome: Answer | ProviderError) -> Sign:
     """How ``outcome`` counts; what we do not recognise counts for nothing."""
     match outcome:
         case Answer():
+            return Sign.WELL
+        case NotPermitted():
             return Sign.WELL
         case Misconfigured():
             return Sign.REFUSED

@@ -168,6 +168,12 @@ class Misconfigured(NotExecuted):
     code = "misconfigured"
 
 
+class NotPermitted(Misconfigured):
+    """The account has no right to this one thing; what else it does goes on."""
+
+    code = "not_permitted"
+
+
 class OutcomeUnknown(ProviderError):
     """The provider may have acted; ask it before acting again."""
 

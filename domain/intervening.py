@@ -11,9 +11,9 @@ from domain.answer import Answer, Verdict
 from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import Kind, Operation
-from domain.outcome import applied
+from domain.outcome import applied, as_answered, hold_after, said
 from domain.payment import Payment
-from domain.states import OWED, STUCK, State, Trigger
+from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
 from domain.submission import ProviderName
 
 #: What a person may say of an operation, by its state.
@@ -114,18 +114,53 @@ def resolved(
     """What a person found out about an operation in review, or gave up on.
 
     Of a review it is what a person saw at the provider (SUCCEEDED, DECLINED,
-    CANCELED); a dead letter can only be discarded (CANCELED). Raises Conflict.
+    CANCELED); a dead letter can only be discarded (CANCELED). A no that a person said
+    of a review may be taken back (SUCCEEDED). Raises Conflict.
     """
+    if operation.by_hand and verdict is Verdict.SUCCEEDED:
+        return _taken_back(payment, operation, who, now)
     if verdict not in _BY_HAND.get(operation.state, ()):
         words = f"an operation that is {operation.state} cannot be set so by hand"
         raise Conflict("not_for_a_person", words)
-    currency = payment.submission.amount.currency
-    moves = verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
-    money = Money(operation.amount, currency) if moves else None
-    answer, event = Answer(verdict, money), "operation.resolved"
+    answer, event = _found(payment, operation, verdict), "operation.resolved"
     done = applied(payment, operation, answer, event, now=now, more=who.told)
+    if verdict is Verdict.SUCCEEDED:
+        return done
+    ended = replace(
+        done.operation(operation.id), by_hand=operation.state is State.REVIEW
+    )
+    others = (ended if one.id == ended.id else one for one in done.operations)
     # That a capture or a void came to nothing does not end what is on hold.
-    return done if verdict is Verdict.SUCCEEDED else replace(done, hold=payment.hold)
+    return replace(done, operations=tuple(others), hold=payment.hold)
+
+
+def _found(payment: Payment, operation: Operation, verdict: Verdict) -> Answer:
+    """What a person saw, as if the provider had said it."""
+    moves = verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
+    currency = payment.submission.amount.currency
+    return Answer(verdict, Money(operation.amount, currency) if moves else None)
+
+
+def _taken_back(
+    payment: Payment, operation: Operation, who: Intervention, now: datetime
+) -> Payment:
+    """A no that a person said was a yes; what it let go may be in use by now."""
+    room = operation.amount
+    if operation.kind is Kind.CAPTURE:
+        room = payment.authorized - payment.captured - payment.capture_reserved
+    if operation.target is not None:
+        room = payment.refundable(payment.operation(operation.target))
+    if operation.amount > room:
+        words = "what it had reserved was captured or refunded by another operation"
+        raise Conflict("not_enough_left", words)
+    answer = _found(payment, operation, Verdict.SUCCEEDED)
+    state = CORRECTIONS[operation.state, Trigger.SUCCEEDED]
+    done = replace(as_answered(operation, answer, now=now), state=state)
+    data = {**said(answer), **who.told}
+    told = payment.told_of(
+        done, "operation.corrected", now=now, was=operation.state, data=data
+    )
+    return replace(told, hold=hold_after(told, done, answer), last_error=None)
 
 
 def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:

@@ -11,9 +11,11 @@ from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, ProviderError
 from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
 from domain.outcome import (
+    TOO_LATE,
     applied,
     as_answered,
     escalate,
+    hold_after,
     is_approved_again,
     is_odd,
     said,
@@ -79,6 +81,8 @@ def looked(
         return _resumed(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         return _absent(payment, operation, outcome, asked_at, now, jitter)
+    if operation.state is State.UNKNOWN and _is_gone(outcome):
+        return _gone(payment, operation, outcome, asked_at, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
         return _hold_seen(payment, operation, outcome, now)
     if operation.ended:
@@ -153,12 +157,11 @@ def _absent(
     Then the next generation may begin: no earlier key can move money any more. What is
     sent and absent for days is refused in a way that we do not understand.
     """
-    send = operation.send
-    if operation.state not in (State.UNKNOWN, State.REVIEW) or send is None:
+    if operation.state not in (State.UNKNOWN, State.REVIEW) or operation.send is None:
         return _puzzled(payment, operation, "vanished", answer, now)
-    if asked_at < send.last_at + PROOF_AFTER:
-        after = replace(operation, due_at=send.last_at + PROOF_AFTER)
-        return payment.told_of(after, "look.answered", now=now, data=said(answer))
+    early = _too_early(payment, operation, answer, asked_at, now)
+    if early is not None:
+        return early
     retrying = operation.state is State.UNKNOWN
     again_at = retry.TRANSIENT.next_at(
         tries=operation.generation,
@@ -184,6 +187,46 @@ def _absent(
     return payment.moved(
         after, Trigger.ABSENT, "look.answered", now=now, data=said(answer)
     )
+
+
+def _is_gone(answer: Answer) -> bool:
+    """Whether the provider has no object any more that it could tell of."""
+    return answer.verdict is Verdict.EXPIRED and not answer.refs
+
+
+def _gone(
+    payment: Payment,
+    operation: Operation,
+    answer: Answer,
+    asked_at: datetime,
+    now: datetime,
+    jitter: float,
+) -> Payment:
+    """Forgotten by the provider, which keeps what it carried out.
+
+    By itself that proves nothing: another account's would be unknown to it as well. It
+    counts where the provider knew what it was about and refused our resend as too late,
+    and nothing of what we sent can still be on its way.
+    """
+    if operation.error != TOO_LATE:
+        return _still(payment, operation, answer, now, jitter)
+    early = _too_early(payment, operation, answer, asked_at, now)
+    return early or applied(payment, operation, answer, "look.answered", now=now)
+
+
+def _too_early(
+    payment: Payment,
+    operation: Operation,
+    answer: Answer,
+    asked_at: datetime,
+    now: datetime,
+) -> Payment | None:
+    """The look again, once nothing that was sent can still be on its way; None: now."""
+    send = operation.send
+    if send is None or asked_at >= send.last_at + PROOF_AFTER:
+        return None
+    after = replace(operation, due_at=send.last_at + PROOF_AFTER)
+    return payment.told_of(after, "look.answered", now=now, data=said(answer))
 
 
 def _hold_seen(
@@ -238,7 +281,10 @@ def _seen_again(
         was=operation.state,
         data=said(answer),
     )
-    return replace(told, last_error=answer.failure)
+    hold = told.hold
+    if operation.kind is Kind.AUTHORIZE:
+        hold = hold_after(told, operation, answer)
+    return replace(told, hold=hold, last_error=answer.failure)
 
 
 def _puzzled(

@@ -18,6 +18,10 @@ from domain.states import State, Trigger
 #: The event of an operation that became a person's.
 ESCALATION: Final = "operation.escalated"
 
+#: The error of an operation whose resend was refused as too late, while nobody knows
+#: what became of the first send.
+TOO_LATE: Final = f"{Verdict.EXPIRED}_while_{State.UNKNOWN}"
+
 #: Whom an answer waits for where it does not say it better.
 _WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
 
@@ -68,7 +72,7 @@ def applied(
         moved = _called_off(moved, now)
     return replace(
         moved,
-        hold=_hold(moved, operation, answer),
+        hold=hold_after(moved, operation, answer),
         next_action=answer.next_action,
         last_error=answer.failure,
         saved_method=answer.saved or moved.saved_method,
@@ -97,6 +101,7 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
         looks=0,
         waiting_for=answer.waiting_for or _WAITS.get(answer.verdict),
         error=code_of(answer),
+        by_hand=False,
     )
     if answer.verdict is Verdict.ACTION_REQUIRED:
         return replace(after, approved=False)
@@ -152,7 +157,7 @@ def said(outcome: Answer | ProviderError) -> dict[str, str | int]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _hold(payment: Payment, operation: Operation, answer: Answer) -> Hold | None:
+def hold_after(payment: Payment, operation: Operation, answer: Answer) -> Hold | None:
     """The payment's hold after ``answer``; ``payment`` has it applied already."""
     hold, done = payment.hold, answer.verdict is Verdict.SUCCEEDED
     if operation.kind is Kind.AUTHORIZE and done:

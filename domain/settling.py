@@ -14,6 +14,7 @@ from domain.errors import (
     Misconfigured,
     NeedsReview,
     NotExecuted,
+    NotPermitted,
     ProviderError,
 )
 from domain.looking import looked
@@ -142,6 +143,8 @@ _WAITS: Final = {
     retry.MISCONFIGURED: "credentials that {} accepts",
     retry.TRANSIENT: "{} to take the request",
 }
+#: Where the credentials are right, and may not do this.
+_RIGHT: Final = "a right that {} has to grant"
 
 
 def _policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy, str]:
@@ -151,4 +154,5 @@ def _policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy, str]
         policy = retry.MISCONFIGURED
     else:
         policy = retry.TRANSIENT
-    return policy, _WAITS[policy]
+    right = isinstance(error, NotPermitted) and policy is retry.MISCONFIGURED
+    return policy, _RIGHT if right else _WAITS[policy]

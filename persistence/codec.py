@@ -38,7 +38,7 @@ from domain.submission import (
     ProviderName,
     Submission,
 )
-from persistence.vault import Vault
+from persistence.vault import Opener, Vault
 
 Document = dict[str, Any]
 
@@ -181,7 +181,7 @@ def news(payment: Payment) -> list[Document]:
     ]
 
 
-def decode(document: Mapping[str, Any], vault: Vault) -> Payment:
+def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
     """The payment that a document holds; its timeline is not needed."""
     money = Money(document["amount"], document["currency"])
     provider = ProviderName(document["provider"])
@@ -245,6 +245,7 @@ def decode_event(document: Mapping[str, Any]) -> Event:
 _PLAIN: Final = (
     *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
     *("look_since", "looks", "waiting_for", "error", "approved"),
+    "by_hand",
 )
 
 
@@ -269,7 +270,7 @@ def _operation(operation: Operation, vault: Vault) -> Document:
     }
 
 
-def _as_operation(document: Mapping[str, Any], vault: Vault) -> Operation:
+def _as_operation(document: Mapping[str, Any], vault: Opener) -> Operation:
     send, fee = document.get("send"), document.get("fee")
     return Operation(
         id=document["id"],
@@ -336,5 +337,5 @@ def _sealed(text: str | None, vault: Vault) -> bytes | None:
     return None if text is None else vault.seal(text)
 
 
-def _opened(sealed: bytes | None, vault: Vault) -> str | None:
+def _opened(sealed: bytes | None, vault: Opener) -> str | None:
     return None if sealed is None else vault.open(sealed)

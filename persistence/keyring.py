@@ -16,6 +16,12 @@ _CHECK: Final = "encryption"
 _WORD: Final = "sealed"
 
 
+def is_sealed(database: Database[Document]) -> bool:
+    """Whether this database has had a first user. Raises StoreUnavailable."""
+    with answering():
+        return database.keyring.find_one({"_id": _CHECK}) is not None
+
+
 def keys_fit(database: Database[Document], vault: Vault) -> bool:
     """Whether ``vault`` opens what this database's first user sealed.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -23,6 +25,12 @@ class KeyMissing(PaymentsError):
     """A stored field was encrypted with a key that this process does not have."""
 
     code = "encryption_key_missing"
+
+
+class RotationUnderWay(PaymentsError):
+    """Another process is changing the encryption keys; nothing was changed."""
+
+    code = "rotation_under_way"
 
 
 class Vault:
@@ -72,6 +80,23 @@ class Vault:
         self._stale_at = time.monotonic() + RELOAD
 
 
+class Opener(Protocol):
+    """Gives a sealed field's text."""
+
+    def open(self, sealed: bytes) -> str:
+        """See Vault."""
+
+
+class Unopened:
+    """Leaves every field shut, an empty text in its place: for those who read many
+    payments and want nothing that is sealed, as each costs a tenth of a millisecond.
+    """
+
+    def open(self, sealed: bytes) -> str:
+        """See Opener."""
+        return ""
+
+
 class KeySource:
     """Where secret keys come from: the environment, or a generated file.
 
@@ -100,6 +125,25 @@ class KeySource:
             except FileExistsError:
                 pass  # another process was first; its key is the one
         return self.path.read_text().split()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For the length of a rotation, which a second one would spoil: it would drop
+        the key that the first one has just begun to seal with.
+
+        Raises RotationUnderWay where another process is in here.
+        """
+        self.keys()  # makes the folder
+        lock = self.path.with_suffix(".lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RotationUnderWay from None
+            yield
+        finally:
+            os.close(descriptor)  # and so ends the lock, as the process's end does
 
     def add(self) -> None:
         """Puts a fresh key first; older ones go on opening what they sealed."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from domain import limit
 from domain.limit import Taken
@@ -108,6 +108,7 @@ class RedisLimiter:
     ) -> None:
         self._rates = rates
         self._local = LocalLimiter(rates, clock=clock)
+        self._redis = redis
         self._take = redis.register_script(_TAKE)
         self._pause = redis.register_script(_PAUSE)
         self._workers = workers
@@ -140,9 +141,16 @@ class RedisLimiter:
         """What the script answers; None where Redis is away, or was just now."""
         if self._clock() < self._away_until:
             return None
+        key = f"payments:limit:{account}"
         try:
-            # redis-py types every answer as one that may also be awaited.
-            return script(keys=[f"payments:limit:{account}"], args=numbers) or ()
+            try:
+                # redis-py types every answer as one that may also be awaited.
+                return script(keys=[key], args=numbers) or ()
+            except ResponseError:
+                # No bucket, whatever it is: without it the account begins with a burst.
+                self._redis.delete(key)
+                log.error("limit_mended", extra={"account": account})
+                return None
         except RedisError as error:
             self._away_until = self._clock() + REST
             log.warning("limit_not_shared", extra={"error": type(error).__name__})

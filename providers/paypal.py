@@ -165,14 +165,23 @@ class PayPal:
                 return void_of(authorization, authorization.debug_id)
             order = self._api.get(f"{_ORDERS}/{payment.refs['order']}")
         except ApiError as error:
-            if operation.state is State.REQUIRES_ACTION and is_gone(error):
-                # Nothing was sent that could move money, and nobody can approve it now.
+            if is_gone(error) and _forgotten(operation):
                 return Answer(Verdict.EXPIRED, request_id=debug_id(error))
             refusal_of(error)
             raise OutcomeUnknown("look_refused", request_id=debug_id(error))
         except requests.RequestException as error:
             _raise_unheard(error)
         return _seen(order, operation)
+
+
+def _forgotten(operation: Operation) -> bool:
+    """Whether an order that PayPal does not know may be one that ran out.
+
+    Where the payer has to act, nothing was sent that could move money. Where they have
+    agreed, the order was to be carried out, and one that was is not forgotten.
+    """
+    carried_out = operation.state is State.UNKNOWN and operation.approved
+    return operation.state is State.REQUIRES_ACTION or carried_out
 
 
 def _seen(order: Reply, operation: Operation) -> Answer:

@@ -14,6 +14,7 @@ from domain.errors import (
     Misconfigured,
     NeedsReview,
     NotExecuted,
+    NotPermitted,
     OutcomeUnknown,
 )
 from providers.http import retry_after
@@ -48,6 +49,11 @@ _DISPUTED: Final = frozenset(
     "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK TRANSACTION_DISPUTED".split()
 )
 _DISPUTED_CODE: Final = "charge_disputed"
+#: A 403 for what this request is about; any other is taken to be about the account.
+_NOT_PERMITTED: Final = frozenset(
+    "NOT_ELIGIBLE_FOR_TOKEN_PROCESSING NOT_ENABLED_FOR_CARD_PROCESSING"
+    " PERMISSION_DENIED PERMISSION_DENIED_FOR_DONATION_ITEMS".split()
+)
 _REVIEW_PREFIX: Final = "PAYEE_ACCOUNT_"
 
 
@@ -62,6 +68,8 @@ def refusal_of(error: ApiError) -> Answer:
     wait = retry_after(error.response.headers.get("Retry-After"))
     if issue == "CONSENT_NEEDED" and status == 403:
         return _action_required(body, issue, request_id)
+    if status == 403 and issue in _NOT_PERMITTED:
+        raise NotPermitted(issue.lower(), request_id=request_id)
     if status in (401, 403):
         raise Misconfigured(issue and issue.lower(), request_id=request_id)
     if status == 429:

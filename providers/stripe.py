@@ -21,7 +21,6 @@ from providers.stripe_answers import (
     answer_of,
     metadata_of,
     refund_of,
-    refusal_of,
     void_of,
 )
 from providers.stripe_captures import (
@@ -32,6 +31,7 @@ from providers.stripe_captures import (
 )
 from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
 from providers.stripe_intents import asks_the_payer, confirmation, new_intent
+from providers.stripe_refusals import refusal_of
 
 #: The version of Stripe's API that these translations were written for.
 API_VERSION: Final = "2026-10-28.endive"

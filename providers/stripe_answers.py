@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-import stripe
-from stripe import PaymentIntent, Refund, StripeError
+from stripe import PaymentIntent, Refund
 
 from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import (
-    LookNeeded,
-    Misconfigured,
-    NeedsReview,
-    NotExecuted,
-    NotSent,
-    OutcomeUnknown,
-)
+from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import from_stripe
 from domain.operation import Kind
 from providers.asides import stripe_fee, stripe_saved
-from providers.http import retry_after, was_not_sent
 from providers.stripe_charges import capture_before, refs_of, takes_several
 from providers.words import code_of, sentence_of
 
@@ -30,15 +21,6 @@ _RETRYABLE: Final = frozenset(
     " processing_error reenter_transaction try_again_later withdrawal_count_limit"
     "_exceeded card_velocity_exceeded".split()
 )
-#: Codes of a 400 that tell of an earlier call of ours.
-_DONE_EARLIER: Final = frozenset(
-    "charge_already_captured charge_already_refunded"
-    " payment_intent_unexpected_state".split()
-)
-#: What an intent can not be whose payment was declined.
-_NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
-#: Codes of a 400 that say: too late.
-_EXPIRED: Final = frozenset({"charge_expired_for_capture"})
 
 
 def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
@@ -77,15 +59,9 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
                 request_id=request_id,
             )
         case "requires_action":
-            return Answer(
-                Verdict.ACTION_REQUIRED,
-                refs=refs,
-                next_action=_next_action(intent),
-                waiting_for="the payer to confirm the payment",
-                request_id=request_id,
-            )
+            return _to_confirm(_next_action(intent), refs, request_id)
         case "requires_payment_method" if intent.last_payment_error:
-            return _declined(intent.last_payment_error, refs, request_id)
+            return declined_of(intent.last_payment_error, refs, request_id)
         case "canceled" if intent.amount_received:
             raise NeedsReview("canceled_after_capture", request_id=request_id)
         case "canceled":
@@ -183,7 +159,31 @@ def _next_action(intent: PaymentIntent) -> NextAction | None:
     return NextAction(redirect.url) if redirect and redirect.url else None
 
 
-def _declined(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
+def _to_confirm(
+    action: NextAction | None, refs: dict[str, str], request_id: str | None
+) -> Answer:
+    """The payer must confirm; Stripe has a page for it only where it may send them
+    back from there."""
+    failure, waits = None, "the payer to confirm the payment"
+    if action is None:
+        waits = "a void: the payer has no page to confirm it on"
+        failure = Failure(
+            code="return_url_missing",
+            message="The payer must confirm this payment, and can do so only where it"
+            " has a return_url. Void it, and submit it again with one.",
+            provider_request_id=request_id,
+        )
+    return Answer(
+        Verdict.ACTION_REQUIRED,
+        refs=refs,
+        next_action=action,
+        failure=failure,
+        waiting_for=waits,
+        request_id=request_id,
+    )
+
+
+def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
     """``error`` is Stripe's error object, from an exception or from an intent."""
     code = code_of(error.code) or "card_error"
     decline_code = code_of(getattr(error, "decline_code", None))
@@ -204,82 +204,3 @@ def _declined(error: Any, refs: dict[str, str], request_id: str | None) -> Answe
             request_id=request_id,
         )
     return Answer(Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id)
-
-
-def refusal_of(error: StripeError) -> Answer:
-    """What an exception of the SDK says of the payment; see the module's tests.
-
-    Raises a ProviderError for all that is not a definite no.
-    """
-    code = code_of(error.code) or code_of(getattr(error.error, "code", None))
-    request_id, status = error.request_id, error.http_status
-    if isinstance(error, stripe.CardError):
-        return _card_refused(error, request_id)
-    if isinstance(error, stripe.RateLimitError) or code == "lock_timeout":
-        raise NotExecuted(
-            code or "rate_limited",
-            request_id=request_id,
-            retry_after=retry_after(_header(error, "Retry-After")),
-        )
-    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
-        raise Misconfigured(code, request_id=request_id)
-    if isinstance(error, stripe.IdempotencyError):
-        raise NeedsReview("idempotency_mismatch", request_id=request_id)
-    if isinstance(error, stripe.InvalidRequestError) and status in (400, 404):
-        return _rejected(error, code, request_id)
-    _raise_unknown(error, code, request_id)
-
-
-def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
-    """A decline, unless the intent that it belongs to says otherwise."""
-    intent = getattr(error.error, "payment_intent", None)
-    if intent is None:
-        return _declined(error.error, {}, request_id)
-    if intent.status in _NOT_DECLINED:
-        raise NeedsReview("declined_yet_charged", request_id=request_id)
-    charge = getattr(error.error, "charge", None)
-    return _declined(error.error, refs_of(intent.id, charge), request_id)
-
-
-def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
-    if code in _DONE_EARLIER:
-        raise LookNeeded(code, request_id=request_id)
-    if code == "idempotency_key_in_use":
-        raise OutcomeUnknown(code, request_id=request_id)
-    failure = Failure(
-        code=code or "invalid_request",
-        message=sentence_of(error.user_message, otherwise="Stripe rejects it."),
-        provider_request_id=request_id,
-    )
-    verdict = Verdict.EXPIRED if code in _EXPIRED else Verdict.REJECTED
-    return Answer(verdict, failure=failure, request_id=request_id)
-
-
-def _raise_unknown(
-    error: StripeError, code: str | None, request_id: str | None
-) -> NoReturn:
-    """Whatever is left may have happened."""
-    if isinstance(error, stripe.APIConnectionError):
-        if was_not_sent(error):
-            raise NotSent
-        raise OutcomeUnknown("no_answer")
-    status = error.http_status or 0
-    if status >= 500:
-        # Stripe would say the same again: only a look can tell.
-        if _header(error, "Idempotent-Replayed") == "true":
-            raise LookNeeded("replayed_500", request_id=request_id)
-        if _header(error, "Stripe-Should-Retry") == "false":
-            raise LookNeeded("resend_refused", request_id=request_id)
-    if 200 <= status < 300:
-        code = "malformed_answer"
-    raise OutcomeUnknown(
-        code or ("in_flight" if status == 409 else f"http_{status}"),
-        request_id=request_id,
-        retry_after=retry_after(_header(error, "Retry-After")),
-    )
-
-
-def _header(error: StripeError, name: str) -> str | None:
-    """``name`` as Stripe writes it, whatever the transport made of its case."""
-    headers = {key.lower(): value for key, value in (error.headers or {}).items()}
-    return headers.get(name.lower())

@@ -22,8 +22,9 @@ from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from providers.http import PooledSession
 from providers.stripe import client_of
-from providers.stripe_answers import metadata_of, refusal_of
+from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
+from providers.stripe_refusals import refusal_of
 
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100

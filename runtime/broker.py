@@ -11,11 +11,9 @@ from queue import Empty, Full, Queue
 from typing import Any, Final
 
 from celery import Celery
-from celery.app.amqp import AMQP
-from kombu.connection import Connection
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from domain.errors import QueueUnavailable
@@ -56,61 +54,6 @@ MAX_RINGS: Final = 10_000
 REST: Final = 1.0
 
 
-class SteadyConnection(Connection):
-    """Tries a broken broker again every second or two.
-
-    Celery leaves kombu's waits as they are, which grow to 30 s: longer than a payment
-    should wait for a broker that is back.
-    """
-
-    def ensure_connection(self, *args: Any, **options: Any) -> Any:
-        """See kombu.Connection."""
-        steady = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-        told = {**options, **steady}
-        # kombu types its classes, and not this method.
-        return super().ensure_connection(*args, **told)  # type: ignore[no-untyped-call]
-
-
-class SteadyAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
-    """Celery's way to be given a connection class."""
-
-    Connection = SteadyConnection
-
-
-def make_app(settings: Settings) -> Celery:
-    """The Celery application; it connects when it is first used."""
-    app = Celery("payments", broker=settings.redis_url, amqp=SteadyAMQP)
-    app.conf.update(
-        accept_content=["json"],
-        task_serializer="json",
-        task_ignore_result=True,
-        task_default_queue=FRESH.queue,
-        task_create_missing_queues=True,
-        task_acks_late=False,
-        task_publish_retry=False,
-        worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_send_task_events=False,
-        worker_enable_remote_control=False,
-        # Means only tasks that are acknowledged late, of which there are none; left
-        # out, Celery advises of it at length whenever Redis goes away.
-        worker_cancel_long_running_tasks_on_connection_loss=True,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_channel_error_retry=True,
-        broker_pool_limit=4,
-        broker_transport_options={
-            "socket_connect_timeout": 0.5,
-            "socket_timeout": 5,
-            "socket_keepalive": True,
-            "health_check_interval": 10,
-            "max_connections": 32,
-        },
-    )
-    return app
-
-
 class Bell:
     """JobQueue: a thread of its own talks to Redis, so that no request waits for it."""
 
@@ -143,6 +86,8 @@ class Bell:
             # redis-py types every answer as one that may also be awaited.
             waiting: Any = self._redis.llen(self._to.queue)
         except RedisError as error:
+            if is_wrong_type(error):
+                mend(self._redis, self._to.queue)
             raise QueueUnavailable from error
         return max(0, MAX_MESSAGES - int(waiting))
 
@@ -190,3 +135,22 @@ def connect_redis(settings: Settings) -> Redis:
         health_check_interval=10,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def is_wrong_type(error: RedisError) -> bool:
+    """Whether Redis has something else at a key than what it was asked for."""
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
+def mend(redis: Redis, queue: str) -> None:
+    """Deletes what is no list at a queue's key, where nothing could be rung for ever.
+
+    A list that comes there meanwhile may go with it: recovery rings for that again.
+    """
+    try:
+        if redis.type(queue) not in (b"list", b"none"):
+            redis.delete(queue)
+            log.error("queue_mended", extra={"queue": queue})
+            metrics.QUEUES_MENDED.inc()
+    except RedisError as error:
+        log.warning("queue_not_mended", extra={"error": type(error).__name__})

@@ -42,7 +42,8 @@ from runtime import metrics
 from runtime.disputing import dispute_desk
 from runtime.accounts import AccountProviders
 from runtime.ears import ears
-from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
+from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
+from runtime.celery_app import make_app
 from runtime.settings import Settings
 
 #: Workers that share an account where neither server says how many there are: more

@@ -32,7 +32,7 @@ def main() -> None:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    metrics.show(metrics.OLDEST_DUE, metrics.WEBHOOKS_WAITING)
+    metrics.show(*metrics.OF_THE_DATABASE)
     log.info("exporter_ready", port=metrics.serve(settings))
     run(settings, stop)
 

@@ -110,11 +110,21 @@ RINGS_DROPPED: Final = Counter(
     "Payments and webhooks whose message the broker did not take; recovery finds them",
     registry=REGISTRY,
 )
+MESSAGES_DROPPED: Final = Counter(
+    "payments_messages_dropped_total",
+    "What a worker took from a queue and could not read",
+    registry=REGISTRY,
+)
+QUEUES_MENDED: Final = Counter(
+    "payments_queues_mended_total",
+    "Queues that were no list in Redis, and were deleted",
+    registry=REGISTRY,
+)
 DUE: Final = Gauge(
     "payments_due",
     "Payments on which work is owed now, by the state of their operation",
     ["state"],
-    registry=REGISTRY,
+    registry=None,
 )
 OLDEST_DUE: Final = Gauge(
     "payments_oldest_due_seconds",
@@ -125,19 +135,19 @@ UNKNOWN: Final = Gauge(
     "payments_unknown",
     "Operations whose outcome is not known",
     ["provider"],
-    registry=REGISTRY,
+    registry=None,
 )
 OPEN: Final = Gauge(
     "payments_open",
     "Operations that are not in a final state",
     ["provider", "state"],
-    registry=REGISTRY,
+    registry=None,
 )
 GATE_STATE: Final = Gauge(
     "payments_gate_state",
     "Whether the gate before a provider's account is in this position: 1 or 0",
     ["account", "state"],
-    registry=REGISTRY,
+    registry=None,
 )
 GATE_OPENED: Final = Counter(
     "payments_gate_opened_total",
@@ -161,13 +171,18 @@ RECONCILIATION_DIFFERENCES: Final = Gauge(
     "payments_reconciliation_differences",
     "Movements of money that differ from the provider's, in the last report",
     ["provider", "kind"],
-    registry=REGISTRY,
+    registry=None,
 )
 RECONCILIATION_SUCCESS: Final = Gauge(
     "payments_reconciliation_last_success_timestamp_seconds",
     "When the last comparison with a provider came to its end; Unix time",
     ["provider"],
-    registry=REGISTRY,
+    registry=None,
+)
+#: What one process alone asks the database for; elsewhere they would stand empty.
+OF_THE_DATABASE: Final = (
+    *(DUE, OLDEST_DUE, UNKNOWN, OPEN, GATE_STATE, WEBHOOKS_WAITING),
+    *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS),
 )
 SLOTS: Final = Gauge(
     "payments_worker_slots",

@@ -74,6 +74,13 @@ def host(text: str) -> str:
         raise ValueError(f"must be an IP address or localhost, not {text!r}") from None
 
 
+def place_of(url: str) -> str:
+    """The hosts in a URL, to be shown: who comes there and how may be secret."""
+    parts = urlsplit(url)
+    # An @ in the path was one in a password, in front of which a slash ended the hosts.
+    return "" if "@" in parts.path else parts.netloc.rpartition("@")[2]
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     """Reads a URL with a host. It may hold a password, so it is never repeated."""
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import signal
 import sys
+from pathlib import Path
 
 from simulators import control, drift
 from simulators.clock import Clock
@@ -52,6 +53,12 @@ def _arguments() -> argparse.Namespace:
         metavar="S",
         help="signing secret at Stripe, webhook id at PayPal",
     )
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        metavar="FILE",
+        help="keep PayPal's signing keys there, so that a later run has the same ones",
+    )
     arguments = parser.parse_args()
     if not 0 <= arguments.latency <= 3600:
         parser.error("--latency must be between 0 and 3600")
@@ -64,7 +71,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(wanted, stopped.set)
-    provider = _provider(arguments.provider, arguments.webhook_secret)
+    provider = _provider(arguments.provider, arguments.webhook_secret, arguments.keys)
     provider.world.rate_limit.set(arguments.rate_limit)
     if arguments.webhook_url is not None:
         provider.world.webhooks.register(arguments.webhook_url)
@@ -81,11 +88,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     await server.stop()
 
 
-def _provider(name: str, secret: str | None) -> Provider:
+def _provider(name: str, secret: str | None, kept: Path | None) -> Provider:
     if name == "stripe":
         secret = secret or stripe.DEFAULT_SECRET
         return stripe.Stripe(_world(stripe.sign, secret, rolls=True))
-    signer = signing.Signer()
+    signer = signing.Signer(kept)
     world = _world(signer.sign, secret or signing.DEFAULT_WEBHOOK_ID)
     return paypal.PayPal(world, signer)
 

@@ -128,6 +128,7 @@ class Replays:
         """Say what became of an operation that waits for a person.
 
         Of one in review it is what the provider shows; a dead letter can be discarded.
+        A no that a person said of a review can be taken back, by `succeeded`.
         """
         key = auth.may_operate(request, self.services)
         asked = parsing.body(request, ResolveRequest)

@@ -17,7 +17,8 @@ from domain.errors import StoreUnavailable
 from domain.payment import LEASE
 from persistence.watch import report_alive
 from runtime import logs, metrics
-from runtime.broker import DUE, FRESH, WEBHOOKS, make_app
+from runtime.broker import DUE, FRESH, WEBHOOKS
+from runtime.celery_app import make_app
 from runtime.container import WorkerServices, worker_services
 from runtime.settings import Settings
 from workers import tasks

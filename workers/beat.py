@@ -15,7 +15,8 @@ from application import operate, recover
 from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
-from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis, make_app
+from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
+from runtime.celery_app import make_app
 from runtime.container import clock, desk, open_database, open_inbox, open_vault
 from runtime.settings import Settings
 from workers import reconciler

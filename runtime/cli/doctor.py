@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,13 +16,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from domain.submission import Mode
+from runtime.cli.doctor_secrets import encryption, secret_files
+from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime.stack import probe, processes
 from runtime.settings import Settings
+from runtime.settings_checks import place_of
 from runtime.stack.state import read_state
-
-OK: Final = "ok"
-WARN: Final = "warn"
-FAIL: Final = "fail"
 
 #: Seconds one question may take before its answer is: unreachable.
 TIMEOUT: Final = 3.0
@@ -38,16 +36,6 @@ HEARTBEAT_LIMIT: Final = timedelta(seconds=20)
 OLDEST_MONGODB: Final = (6, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A verdict on one thing, with a line of advice unless it is ok."""
-
-    name: str
-    verdict: str  #: OK, WARN or FAIL
-    words: str
-    advice: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Asks everything once; never raises for what it finds."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
@@ -55,7 +43,8 @@ def examine(settings: Settings) -> list[Finding]:
         _redis,
         _mongodb,
         _providers,
-        _secret_files,
+        secret_files,
+        encryption,
     ]
     return [finding for check in checks for finding in check(settings)]
 
@@ -119,7 +108,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "redis",
                 FAIL,
-                f"does not answer ({type(error).__name__})",
+                f"{place_of(settings.redis_url)} does not answer"
+                f" ({type(error).__name__})",
                 "Start it, or correct PAYMENTS_REDIS_URL; until then"
                 " payments are accepted, and wait",
             )
@@ -182,7 +172,8 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "mongodb",
                 FAIL,
-                f"has no primary that answers ({type(error).__name__})",
+                f"{place_of(settings.mongo_url)} has no primary that answers"
+                f" ({type(error).__name__})",
                 "Start it, or correct PAYMENTS_MONGO_URL; no payment is accepted"
                 " without it",
             )
@@ -273,21 +264,6 @@ def _providers(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(name, OK, f"{url} can be reached")
-
-
-def _secret_files(settings: Settings) -> Iterator[Finding]:
-    """Generated keys are for the service's own user alone."""
-    folder = settings.home / "keys"
-    for file in sorted(folder.glob("*")):
-        if file.stat().st_mode & 0o077:
-            yield Finding(
-                "key files",
-                FAIL,
-                f"{file} can be read by others",
-                f"Run: chmod 600 {file}",
-            )
-            return
-    yield Finding("key files", OK, "generated keys are readable by their owner alone")
 
 
 def _unset(name: str, variable: str) -> Finding:

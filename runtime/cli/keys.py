@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from domain.submission import Mode
 from runtime.cli.database import opened, settings_with_database
+from runtime.cli.told import time
 from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
     from persistence.keys import ApiKey, ApiKeys
-    from persistence.vault import Vault
+    from persistence.vault import KeySource, Vault
 
 #: A pass leaves only payments that moved in its midst; two are usual.
 RESEAL_PASSES: Final = 10
@@ -154,16 +155,33 @@ def rotate_keys(drop_old: bool) -> None:
     source = container.encryption_keys(settings)
     if drop_old and not source.generated:
         raise StackError("the keys are in PAYMENTS_ENCRYPTION_KEYS: drop them there")
-    if source.generated:
-        source.add()
-        click.echo(f"{source.path} has a fresh key. Waiting for running processes.")
-        # Whoever sealed with the old key just before has written by then.
-        time.sleep(2 * RELOAD)
-    with opened() as (_, database):
+    with _alone(source), opened() as (_, database):
+        if source.generated:
+            source.add()
+            click.echo(f"{source.path} has a fresh key. Waiting for running processes.")
+            # Whoever sealed with the old key just before has written by then.
+            sleep(2 * RELOAD)
         _reseal_all(database, Vault(source))
-    if drop_old:
-        source.keep_newest()
-        click.echo("The old keys are forgotten.")
+        if drop_old:
+            source.keep_newest()
+            click.echo("The old keys are forgotten.")
+
+
+@contextmanager
+def _alone(source: KeySource) -> Iterator[None]:
+    """One rotation at a time, where the keys are ours to change."""
+    if not source.generated:
+        yield
+        return
+    from persistence.vault import RotationUnderWay
+
+    try:
+        with source.alone():
+            yield
+    except RotationUnderWay:
+        raise StackError(
+            "another `payments rotate-keys` is under way. Nothing was changed"
+        ) from None
 
 
 def _reseal_all(database: Any, vault: Vault) -> None:
@@ -242,8 +260,8 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "merchant": key.merchant,
         "role": key.role.value,
         "mode": key.mode.value,
-        "created_at": key.created_at.isoformat(),
-        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "created_at": time(key.created_at),
+        "expires_at": time(key.expires_at) if key.expires_at else None,
     }
 
 

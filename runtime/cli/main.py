@@ -12,6 +12,7 @@ import click
 from domain.errors import PaymentsError
 from runtime import __version__
 from runtime.cli.accounts import accounts
+from runtime.cli.findings import FAIL
 from runtime.cli.gates import gates
 from runtime.cli.keys import keys, rotate_keys
 from runtime.cli.merchants import merchants
@@ -115,7 +116,7 @@ def doctor(as_json: bool) -> None:
 
     findings = checks.examine(settings)
     click.echo(told.findings_json(findings) if as_json else told.findings(findings))
-    sys.exit(any(finding.verdict == checks.FAIL for finding in findings))
+    sys.exit(any(finding.verdict == FAIL for finding in findings))
 
 
 for command in (

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -14,8 +15,10 @@ from urllib.parse import quote
 
 import click
 
+from domain.breaker import Position
 from domain.errors import PaymentsError
 from domain.money import Money
+from domain.states import OWED
 from runtime.stack import demo_key
 from runtime.stack.state import StackError, settings_of
 
@@ -46,6 +49,10 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
     A line without an idempotency_key gets one from its content and from its how-manieth
     occurrence in the file: the same line twice in a file is two payments, and the same
     line in another file is the same payment as in this one.
+
+    Exits with 0 where all were accepted and are as expected, or, where nothing is
+    expected, have not failed, expired or been canceled as far as was waited for;
+    with 1 where one is otherwise; with 2 where the command is wrong.
     """
     from runtime.cli.submit import read_jobs
 
@@ -64,7 +71,7 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
         click.echo(_summary(outcomes))
     wrong = [outcome for outcome in outcomes if not outcome.ok]
     if wrong:
-        click.echo(f"{len(wrong)} of {len(outcomes)} are not as expected.", err=True)
+        click.echo(_wrong(wrong, len(outcomes)), err=True)
         sys.exit(1)
 
 
@@ -80,8 +87,10 @@ def show(payment_id: str, as_json: bool) -> None:
         )
     with connected() as api:
         payment, events = api.payment(payment_id), api.events(payment_id)
+    gate = _open_gate(payment)
     if as_json:
-        click.echo(json.dumps({"payment": payment, "events": events}, indent=2))
+        found = {"payment": payment, "events": events, "gate": gate}
+        click.echo(json.dumps(found, indent=2))
         return
     from runtime.cli import told
 
@@ -99,6 +108,24 @@ def show(payment_id: str, as_json: bool) -> None:
         ]
         whole = [name for name in columns if name != "data"]
         click.echo(told.table(columns, timeline, whole=whole))
+    if gate is not None:
+        click.echo(
+            f"It waits behind the gate before {gate['account']}, which is open since"
+            f" {gate['since']}: {gate['reason']}. `payments gates` says more."
+        )
+
+
+def _open_gate(payment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The open gate that the payment waits behind, where an operator's key tells."""
+    if not any(one.get("state") in OWED for one in payment.get("operations", ())):
+        return None
+    try:
+        with connected(demo=demo_key.OPERATOR) as api:
+            gates = api.read("/v1/operations/gates", {})["data"]
+    except StackError:
+        return None  # a merchant may not ask
+    mine = [one for one in gates if one["account"] == payment.get("account")]
+    return next((one for one in mine if one["state"] == Position.OPEN), None)
 
 
 @contextmanager
@@ -161,6 +188,13 @@ def _summary(outcomes: list[Outcome]) -> str:
     were = "was" if before == 1 else "were"
     there = f", {before} of them {were} there before" if before else ""
     return f"{accepted}{of} submitted{there}"
+
+
+def _wrong(wrong: list[Outcome], of: int) -> str:
+    """``3 of 24 are not as expected: 1 not accepted, 2 failed.``"""
+    came = Counter(one.status or "not accepted" for one in wrong)
+    named = ", ".join(f"{count} {status}" for status, count in sorted(came.items()))
+    return f"{len(wrong)} of {of} are not as expected: {named}."
 
 
 def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:

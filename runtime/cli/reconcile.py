@@ -15,6 +15,7 @@ from domain.reconciling import Difference, Movement, Report
 from domain.submission import ProviderName
 from runtime.cli.database import opened
 from runtime.cli.payments import money
+from runtime.cli.told import time
 from runtime.stack.state import StackError
 
 #: Of the bar, which counts no whole things.
@@ -180,9 +181,9 @@ def _as_json(report: Report) -> dict[str, Any]:
     return {
         "id": report.id,
         "provider": report.provider.value,
-        "since": report.since.isoformat(),
-        "until": report.until.isoformat(),
-        "ended_at": report.ended_at.isoformat(),
+        "since": time(report.since),
+        "until": time(report.until),
+        "ended_at": time(report.ended_at),
         "compared": report.compared,
         "differing": report.differing,
         "counts": {kind.value: count for kind, count in report.counts.items()},
@@ -218,5 +219,5 @@ def _movement(one: Movement | None) -> dict[str, Any] | None:
         "standing": one.standing.value,
         "amount": one.money.minor,
         "currency": one.money.currency,
-        "at": one.at and one.at.isoformat(),
+        "at": one.at and time(one.at),
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from domain.replaying import MAX_RATE, RATE
-from domain.states import State
+from domain.states import STUCK, State
 from domain.submission import ProviderName
 from runtime.cli.payments import PAYMENT_ID, connected, money
 from runtime.stack import demo_key
@@ -79,6 +79,11 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
 
     States other than these two need --merchant.
     """
+    if filters["state"] not in (None, *STUCK) and filters["merchant"] is None:
+        stuck = " and ".join(sorted(STUCK))
+        raise StackError(
+            f"name a merchant by --merchant: without it only {stuck} are looked for"
+        )
     names = {
         **{"created_from": "created[gte]", "created_before": "created[lt]"},
         **{"amount_from": "amount[gte]", "amount_to": "amount[lte]"},
@@ -180,7 +185,10 @@ def replay(
 def resolve(
     payment_id: str, operation_id: str, verdict: str, reason: str, as_json: bool
 ) -> None:
-    """Say what became of an operation in review, or discard a dead letter."""
+    """Say what became of an operation in review, or discard a dead letter.
+
+    A no that a person said of a review can be taken back: succeeded.
+    """
     if not PAYMENT_ID.fullmatch(payment_id):
         raise StackError("this is no payment's id (pay_ and 26 letters and digits)")
     if not _OPERATION_ID.fullmatch(operation_id):

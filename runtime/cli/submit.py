@@ -31,6 +31,8 @@ NAMED: Final = 5
 
 #: What the service takes without quotes: printable ASCII, no space at either end.
 _KEY: Final = re.compile(r"[!#-~](?:[ -~]{0,253}[!-~])?")
+#: Ends without money; who wants them says so by ``expect``.
+_CAME_TO_NOTHING: Final = frozenset({Status.FAILED, Status.EXPIRED, Status.CANCELED})
 _WRAPPER: Final = frozenset({"idempotency_key", "payment", "expect"})
 _FORM: Final = (
     "write a JSON object, either a payment"
@@ -50,7 +52,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a job. ``ok``: accepted, and as expected where we waited."""
+    """What came of a job.
+
+    ``ok``: accepted, and as expected where we waited; of a job that expects nothing,
+    that it has not come to nothing.
+    """
 
     line: int
     reference: str | None
@@ -226,7 +232,10 @@ def _outcome(
 ) -> Outcome:
     status = payment.get("status") if payment else None
     last = payment.get("last_error") if payment else None
-    as_expected = not waited or job.expect is None or status == job.expect
+    if job.expect is None:
+        as_expected = status not in _CAME_TO_NOTHING
+    else:
+        as_expected = not waited or status == job.expect
     return Outcome(
         line=job.line,
         reference=job.body.get("reference"),

@@ -13,6 +13,7 @@ import click
 from domain.notice import Fate
 from runtime.cli.database import opened
 from runtime.cli.replays import Age
+from runtime.cli.told import time
 from runtime.stack.state import StackError
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def _row(webhook: Webhook) -> dict[str, Any]:
         "id": webhook.id,
         "type": webhook.type,
         "state": webhook.fate.value,
-        "received": webhook.received_at.isoformat(timespec="seconds"),
+        "received": time(webhook.received_at),
         "tries": webhook.tries,
-        "due": due.isoformat(timespec="seconds") if due else None,
+        "due": time(due) if due else None,
         "payment": webhook.payment,
     }

@@ -6,26 +6,40 @@ from pathlib import Path
 
 from domain.submission import Mode
 from persistence import mongo
+from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys, Role
 from runtime import container
 from runtime.stack import demo_key
+from runtime.stack.state import StackError
 from runtime.settings import Settings
 
 
 def initialise(settings: Settings) -> None:
     """Makes indexes and secret keys that are not there yet; harmless to repeat.
 
-    Raises StoreUnavailable where the database does not answer.
+    Raises StoreUnavailable where the database does not answer, and StackError where it
+    was sealed with other keys.
     """
     settings.require("mongo_url")
     database = container.open_database(settings)
     try:
         mongo.create_indexes(database)
-        container.open_vault(settings)
+        if not keys_fit(database, container.open_vault(settings)):
+            raise StackError(_other_keys(settings))
         # Hashing anything makes the pepper, before two processes could.
         container.open_keys(settings, database).find("")
     finally:
         database.client.close()
+
+
+def _other_keys(settings: Settings) -> str:
+    source = container.encryption_keys(settings)
+    where = str(source.path) if source.generated else "PAYMENTS_ENCRYPTION_KEYS"
+    return (
+        f"the encryption keys in {where} do not open what is stored in the database"
+        f" {settings.database!r}. Put those back that it was used with, or name another"
+        " one by PAYMENTS_MONGO_DATABASE"
+    )
 
 
 def ensure_demo_keys(settings: Settings) -> str | None:

@@ -22,6 +22,7 @@ from runtime.stack import (
 from runtime.logs import get_logger
 from runtime.stack.process_table import PROGRAMS, Process, program_process
 from runtime.settings import Settings
+from runtime.settings_checks import place_of
 from runtime.stack.state import (
     Ports,
     READY,
@@ -77,12 +78,14 @@ class Stack:
                 self._supervisor.tend()
             except Interrupted:
                 log.info("stack_stopping")
-            except (
-                processes.ProcessFailed,
-                embedded.EmbeddedError,
-                StoreUnavailable,
-            ) as error:
+            except (processes.ProcessFailed, embedded.EmbeddedError) as error:
                 raise StackError(str(error)) from error
+            except StoreUnavailable as error:
+                where = place_of(self._settings.mongo_url)
+                raise StackError(
+                    f"MongoDB at {where} has no primary that answers"
+                    " (PAYMENTS_MONGO_URL). `payments doctor` says more"
+                ) from error
             finally:
                 self._phase = STOPPING
                 self._write()
@@ -97,6 +100,11 @@ class Stack:
         servers = [*self._servers(ports), *self._simulators(ports)]
         if servers:
             self._supervisor.start(servers, seconds=START_WAIT)
+        if not probe.ready(self._settings.redis_url):
+            # No reason not to start: payments are accepted, and wait.
+            where = place_of(self._settings.redis_url)
+            why = "PAYMENTS_REDIS_URL: it does not answer, and payments wait for it"
+            log.warning("redis_unreachable", address=where, why=why)
         self._trust()
         initialise.initialise(self._settings)
         key = initialise.ensure_demo_keys(self._settings)
@@ -141,10 +149,14 @@ class Stack:
             self._fill(**{field: url})
             where = ("--host", LOOPBACK, "--port", str(port))
             told = ("--webhook-url", f"{self._api()}/v1/webhooks/{name}")
+            kept = homes.folder(self._settings.home) / f"{name}_simulator_keys.pem"
             found.append(
                 Process(
                     name=name,
-                    command=(sys.executable, "-m", "simulators", name, *where, *told),
+                    command=(
+                        *(sys.executable, "-m", "simulators", name, *where, *told),
+                        *("--keys", str(kept)),
+                    ),
                     environment=os.environ,
                     ready_url=f"{url}/_health",
                     metrics_url=f"{url}/metrics",

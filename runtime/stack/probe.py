@@ -20,7 +20,7 @@ def ready(url: str) -> bool:
 
     Never raises.
     """
-    probes = {"http": _http, "redis": _redis, "mongodb": _mongo}
+    probes = {"http": _http, "redis": _redis, "rediss": _redis, "mongodb": _mongo}
     return probes[urlsplit(url).scheme](url)
 
 

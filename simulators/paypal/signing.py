@@ -13,6 +13,7 @@ from binascii import Error as NotBase64
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -32,7 +33,7 @@ HOSTS: Final = (
     "messageverificationcerts.sandbox.paypal.com",
     "localhost",
 )
-#: Certificates live for one run of the simulator; a year outlasts any.
+#: A year outlasts any run of the simulator; kept ones are made anew at its end.
 VALIDITY: Final = timedelta(days=365)
 #: Leeway before the start, for clocks that disagree.
 LEEWAY: Final = timedelta(days=1)
@@ -41,14 +42,11 @@ LEEWAY: Final = timedelta(days=1)
 class Signer:
     """Keys and certificates made at start, and what is signed with them."""
 
-    def __init__(self) -> None:
-        root_key = ec.generate_private_key(ec.SECP256R1())
-        middle_key = ec.generate_private_key(ec.SECP256R1())
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        root_name, middle_name = _name("Simulator Root"), _name("Simulator Issuing CA")
-        root = _authority(root_name, root_name, root_key, root_key, 1)
-        middle = _authority(middle_name, root_name, middle_key, root_key, 0)
-        leaf = _leaf(middle_name, self._key, middle_key)
+    def __init__(self, kept: Path | None = None) -> None:
+        """With ``kept``, a file, a later run has the same keys and the same root."""
+        self._key, leaf, middle, root = _kept(kept) or _made()
+        if kept is not None:
+            _keep(kept, self._key, leaf, middle, root)
         self.root_pem = root.public_bytes(serialization.Encoding.PEM)
         self.chain_pem = b"".join(
             each.public_bytes(serialization.Encoding.PEM) for each in (leaf, middle)
@@ -105,6 +103,44 @@ class Signer:
         except (InvalidSignature, NotBase64):
             return False
         return sent.get("auth_algo") == ALGORITHM
+
+
+#: The key that signs, its certificate, the issuer's and the root.
+_Chain = tuple[rsa.RSAPrivateKey, x509.Certificate, x509.Certificate, x509.Certificate]
+
+
+def _made() -> _Chain:
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    middle_key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    root_name, middle_name = _name("Simulator Root"), _name("Simulator Issuing CA")
+    root = _authority(root_name, root_name, root_key, root_key, 1)
+    middle = _authority(middle_name, root_name, middle_key, root_key, 0)
+    return key, _leaf(middle_name, key, middle_key), middle, root
+
+
+def _kept(file: Path | None) -> _Chain | None:
+    """What an earlier run kept; None where it kept nothing, or nothing of use."""
+    if file is None or not file.exists():
+        return None
+    pem = file.read_bytes()
+    try:
+        key = serialization.load_pem_private_key(pem, None)
+        leaf, middle, root = x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        return None
+    ends = leaf.not_valid_after_utc
+    if not isinstance(key, rsa.RSAPrivateKey) or ends < datetime.now(UTC) + LEEWAY:
+        return None
+    return key, leaf, middle, root
+
+
+def _keep(file: Path, key: rsa.RSAPrivateKey, *chain: x509.Certificate) -> None:
+    pem = serialization.Encoding.PEM
+    form, open_ = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    file.touch(mode=0o600)
+    certificates = [one.public_bytes(pem) for one in chain]
+    file.write_bytes(b"".join([key.private_bytes(pem, form, open_), *certificates]))
 
 
 def _message(transmission: str, at: str, webhook_id: str, body: bytes) -> bytes:

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from runtime.stack import embedded, processes
@@ -147,6 +150,95 @@ def test_a_message_that_no_task_expects_stops_no_worker(
     payment_id = shop.accepted()
     assert shop.settled(payment_id, seconds=RETURN)["status"] == "captured"
     assert _pids(shop) == processes_before
+
+
+#: Nothing that a bell sends: no JSON, no message, or one whose parts are not its own.
+GARBAGE: Final = (
+    b"\xff\x00garbage",
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"[" * 100_000,
+    b'{"__type__": "decimal", "__value__": "x"}',
+    b'{"headers": {"task": ["x"]}, "body": "W10=", "properties": {}}',
+    b'{"headers": {"task": "payments.attempt"}, "body": 7}',
+    b'{"headers": {"task": "payments.attempt"}, "body": "not base64"}',
+    b'{"headers": {"task": "payments.attempt", "eta": "never"}, "body": "W1tdXQ=="}',
+    b'{"headers": {"task": "payments.attempt", "compression": "zlib"},'
+    b' "body": "e30=", "properties": {"delivery_tag": {}}}',
+)
+
+
+@pytest.mark.parametrize("queue", ["payments", "payments.due", "payments.webhooks"])
+def test_what_is_no_message_is_dropped_and_ends_no_worker(
+    shop: Shop, redis: Crashable, queue: str
+) -> None:
+    processes_before, dropped_before = _pids(shop), _counted(shop, "messages_dropped")
+    with Redis.from_url(redis.server.url) as client:
+        client.lpush(queue, *GARBAGE)
+        assert processes.wait_until(lambda: not client.exists(queue), seconds=RETURN)
+    payment_id = shop.accepted()
+    assert shop.settled(payment_id, seconds=RETURN)["status"] == "captured"
+    assert _pids(shop) == processes_before
+    dropped = _counted(shop, "messages_dropped") - dropped_before
+    assert dropped == len(GARBAGE)
+
+
+@pytest.mark.parametrize("queue", ["payments", "payments.due", "payments.webhooks"])
+def test_a_queue_that_is_no_list_is_told_of_and_deleted(
+    shop: Shop, redis: Crashable, queue: str
+) -> None:
+    processes_before, mended_before = _pids(shop), _counted(shop, "queues_mended")
+    with Redis.from_url(redis.server.url) as client:
+        client.set(queue, "no list")
+        payment_id = shop.accepted()
+        assert shop.settled(payment_id, seconds=RETURN)["status"] == "captured"
+        assert processes.wait_until(
+            lambda: client.type(queue) != b"string", seconds=RETURN
+        )
+    assert _counted(shop, "queues_mended") > mended_before
+    assert _pids(shop) == processes_before
+
+
+def test_keys_that_celery_would_keep_may_be_anything(
+    shop: Shop, redis: Crashable
+) -> None:
+    with Redis.from_url(redis.server.url) as client:
+        for name in ("unacked", "unacked_index", "_kombu.binding.payments"):
+            client.set(name, "nothing of ours")
+        worker = shop.stack.processes()["worker"]["pid"]
+        os.kill(worker, signal.SIGKILL)
+        assert processes.wait_until(
+            lambda: _pids(shop)["worker"] != worker, seconds=RETURN
+        )
+        payment_id = shop.accepted()
+        assert shop.settled(payment_id, seconds=RETURN)["status"] == "captured"
+        assert client.get("unacked") == b"nothing of ours"
+
+
+def test_an_account_whose_bucket_is_no_number_is_still_paid_by(
+    shop: Shop, redis: Crashable
+) -> None:
+    with Redis.from_url(redis.server.url) as client:
+        client.lpush("payments:limit:stripe", "no number")
+        payment_id = shop.accepted()
+        assert shop.settled(payment_id, seconds=RETURN)["status"] == "captured"
+        assert client.type("payments:limit:stripe") != b"list"
+
+
+def _counted(shop: Shop, name: str) -> float:
+    """The sum of a counter over all processes of the stack."""
+    return sum(
+        sample.value
+        for process in shop.stack.processes().values()
+        if process.get("metrics_url")
+        for family in text_string_to_metric_families(
+            requests.get(process["metrics_url"], timeout=5).text
+        )
+        for sample in family.samples
+        if sample.name == f"payments_{name}_total"
+    )
 
 
 def _pids(shop: Shop) -> dict[str, int]:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
-from tests.simulation.mutants import table
+from tests.simulation.judging import table
 
 #: Random histories where nobody says how many: some minutes on two cores.
 _HISTORIES: Final = 100_000

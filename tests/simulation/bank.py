@@ -7,13 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import LookNeeded, NeedsReview
-from domain.money import Money
+from domain.answer import Answer, Verdict
+from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
 from domain.operation import Kind, Operation
 from domain.payment import Payment
+from domain.states import State
 from domain.submission import ProviderName
-from tests.simulation.chance import Payer
+from tests.simulation.books import (
+    CONFIRM,
+    DECLINED,
+    LATE,
+    TOO_MUCH,
+    part_seen,
+    told,
+    told_part,
+    too_late,
+    void_seen,
+)
+from tests.simulation.chance import Acts, Chance, Payer
 from tests.simulation.entries import Call, Entry, Stage
 from tests.simulation.scheduler import Violation
 
@@ -22,14 +33,23 @@ _HOLDS: Final = {
     ProviderName.STRIPE: timedelta(days=7),
     ProviderName.PAYPAL: timedelta(days=29),
 }
+#: Or, where the payer's bank wants it back, at most.
+_SHORT: Final = timedelta(minutes=10)
 #: PayPal vouches for an authorization that long.
 _HONORED: Final = timedelta(days=3)
 #: When what was taken but not done is decided.
 _DECIDED: Final = timedelta(minutes=50)
 #: When a payer who must act has done so.
-_AGREED: Final = timedelta(minutes=20)
-
-_DECLINED: Final = Failure("declined", "Declined.")
+_ACTED: Final = {
+    Acts.AGREES: timedelta(minutes=20),
+    Acts.AT_ONCE: timedelta(),
+    Acts.LATE: timedelta(hours=2, minutes=55),
+    Acts.REFUSES: timedelta(minutes=20),
+}
+#: PayPal forgets an order so long after it was made, or approved, and not carried out.
+_ORDERED: Final = timedelta(hours=3)
+#: By how much the amount is wrong where it is.
+_ODD: Final = 7
 
 
 @dataclass(slots=True)
@@ -39,6 +59,7 @@ class Bank:
     name: ProviderName
     clock: Callable[[], datetime]
     account: str  #: its id; no object of one is another's
+    luck: Callable[[], Chance]
     #: Whether to be asked what we never may is a Violation, or refused as it would be.
     strict: bool = True
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -56,12 +77,15 @@ class Bank:
         begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
         if self.name is ProviderName.PAYPAL and begins and payer is Payer.DECLINES:
             # It keeps no order; and what was taken before may be why there is no money.
-            return Answer(Verdict.DECLINED, failure=_DECLINED)
+            return Answer(Verdict.DECLINED, failure=DECLINED)
         if self.name is ProviderName.PAYPAL and call.operation in self._invoices:
+            no = self._no_before_the_invoice(call, payer)
+            if no is not None and self.luck().fails("invoice"):
+                return no
             raise LookNeeded("duplicate_invoice_id")
         match call.kind:
             case Kind.CHARGE | Kind.AUTHORIZE if call.approved:
-                return self._go_on(call)
+                return self._go_on(call, payer)
             case Kind.CHARGE | Kind.AUTHORIZE:
                 return self._begin(call, payer)
             case Kind.CAPTURE:
@@ -79,13 +103,18 @@ class Bank:
             if self.name is ProviderName.PAYPAL:
                 raise NeedsReview("nothing_to_look_at")
             return Answer(Verdict.ABSENT)
+        if first.stage is Stage.FORGOTTEN:
+            carried_out = operation.state is State.UNKNOWN and operation.approved
+            if carried_out or operation.state is State.REQUIRES_ACTION:
+                return Answer(Verdict.EXPIRED)
+            raise OutcomeUnknown("look_refused")
         match operation.kind:
             case Kind.CHARGE | Kind.AUTHORIZE:
-                return self._told(first)
+                return told(first)
             case Kind.VOID:
-                return self._void_seen(first)
+                return void_seen(self.name, first)
             case _:
-                return self._part_seen(first, operation)
+                return part_seen(first, operation)
 
     def let_go(self, operation: str) -> bool:
         """Whether what ``operation`` had put on hold is free again."""
@@ -101,14 +130,23 @@ class Bank:
             for entry in self.entries.values()
         )
 
+    def decide(self) -> None:
+        """Whoever has not acted yet refuses to."""
+        for entry in self.entries.values():
+            if entry.stage is Stage.ACTING and entry.agreed_at is None:
+                entry.agreed_at, entry.refuses = self.clock(), True
+
     def pass_time(self) -> None:
-        """Lets pending ones be decided, and holds run out."""
+        """Lets pending ones be decided, payers act, and orders and holds run out."""
         now = self.clock()
         for entry in self.entries.values():
             if entry.decided_at is not None and entry.decided_at <= now:
                 self._decide(entry)
             if entry.agreed_at is not None and entry.agreed_at <= now:
-                self._agree(entry)
+                self._act(entry, entry.agreed_at)
+            if entry.asked_at is not None and entry.asked_at + _ORDERED <= now:
+                entry.stage = Stage.FORGOTTEN
+                entry.asked_at = entry.agreed_at = None
             for part in entry.parts:
                 if part.decided_at is not None and part.decided_at <= now:
                     part.decided_at = None
@@ -126,7 +164,7 @@ class Bank:
             id=f"{self.account}_{len(self.entries) + 1}",
             kind=call.kind,
             operation=call.operation,
-            amount=call.amount,
+            amount=self._amount(call),
             currency=call.currency,
             stage=Stage.DECLINED,
             several=call.several or self.name is ProviderName.PAYPAL,
@@ -135,43 +173,97 @@ class Bank:
         if payer is Payer.PAYS:
             self._decide(entry)
         elif payer is Payer.PENDS:
-            self._invoices.add(call.operation)
-            entry.stage = Stage.PENDING
-            entry.decided_at = self.clock() + _DECIDED
+            self._pend(entry)
         elif payer is Payer.MUST_ACT:
-            entry.stage = Stage.ACTING
-            entry.agreed_at = self.clock() + _AGREED
-        return self._told(entry)
+            self._ask(entry)
+        return told(entry)
 
-    def _agree(self, entry: Entry) -> None:
-        """At Stripe that is all it takes; an order of PayPal's waits for our word."""
+    def _amount(self, call: Call) -> int:
+        """What moves: what was asked for, but for a mistake of the provider's."""
+        return call.amount - _ODD if self.luck().fails("amount") else call.amount
+
+    def _no_before_the_invoice(self, call: Call, payer: Payer) -> Answer | None:
+        """A bare no to a second request, whose first may have taken the money."""
+        begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+        if begins and not call.approved and payer is Payer.MUST_ACT:
+            return Answer(Verdict.ACTION_REQUIRED, failure=DECLINED)
+        if call.kind is not Kind.CAPTURE:
+            return None
+        entry = self.entries[call.refs["intent"]]
+        return too_late(entry) if entry.stage is Stage.LET_GO else None
+
+    def _pend(self, entry: Entry) -> None:
+        self._invoices.add(entry.operation)
+        entry.stage, entry.asked_at = Stage.PENDING, None
+        entry.decided_at = self.clock() + _DECIDED
+
+    def _ask(self, entry: Entry) -> None:
+        """The payer must act; they may do so at once, late, or never."""
+        now, acts = self.clock(), self.luck().acts()
+        entry.stage = Stage.ACTING
+        if self.name is ProviderName.PAYPAL:
+            entry.asked_at = now
+        acted, entry.refuses = _ACTED.get(acts), acts is Acts.REFUSES
+        entry.agreed_at = now + acted if acted is not None else None
+
+    def _act(self, entry: Entry, at: datetime) -> None:
+        """At Stripe that is all it takes; an order of PayPal's waits for our word, and
+        one that was refused may yet be approved by somebody else, until it runs out."""
         entry.agreed_at = None
         if self.name is ProviderName.STRIPE:
-            self._decide(entry)
-        else:
-            entry.stage = Stage.APPROVED
+            if entry.refuses:
+                entry.stage = Stage.DECLINED
+            else:
+                self._decide(entry)
+        elif not entry.refuses:
+            entry.stage, entry.asked_at = Stage.APPROVED, at
 
-    def _go_on(self, call: Call) -> Answer:
+    def _go_on(self, call: Call, payer: Payer) -> Answer:
+        """An approved order is carried out; or its payer has to agree once more."""
         entry = self.entries[call.refs["intent"]]
-        if entry.stage is Stage.APPROVED:
+        if entry.stage is Stage.FORGOTTEN:
+            return Answer(Verdict.EXPIRED, failure=LATE)
+        if entry.stage is Stage.APPROVED and self.luck().fails("again"):
+            self._ask(entry)
+        if entry.stage is Stage.ACTING:
+            return Answer(
+                Verdict.ACTION_REQUIRED,
+                refs={"intent": entry.id},
+                next_action=CONFIRM,
+                failure=DECLINED,
+            )
+        if entry.stage is not Stage.APPROVED:
+            raise LookNeeded("already_captured")
+        if payer is Payer.PENDS:
+            self._pend(entry)
+        else:
             self._decide(entry)
-            return self._told(entry)
-        raise LookNeeded("already_captured")
+        return told(entry)
 
     def _decide(self, entry: Entry) -> None:
         """The payer's bank says yes."""
-        entry.decided_at = None
+        entry.decided_at = entry.asked_at = None
         if entry.kind is Kind.AUTHORIZE:
             entry.stage = Stage.HELD
-            entry.expires_at = self.clock() + _HOLDS[self.name]
+            self._hold(entry)
         else:
             entry.stage, entry.captured = Stage.DONE, entry.amount
         self._move(entry, entry.amount)
 
+    def _hold(self, entry: Entry) -> None:
+        """For as long as usual, or until the payer's bank wants it back."""
+        now, lasts = self.clock(), _HOLDS[self.name]
+        if self.luck().fails("hold"):
+            lasts = _SHORT * self.luck().fraction()
+        entry.expires_at = now + lasts
+        if self.name is ProviderName.PAYPAL:
+            entry.honored_until = min(entry.expires_at, now + _HONORED)
+
     def _capture(self, call: Call) -> Answer:
         entry = self.entries[call.refs["intent"]]
-        if entry.expired:
-            return Answer(Verdict.EXPIRED, failure=Failure("expired", "Too late."))
+        paypal = self.name is ProviderName.PAYPAL
+        if entry.expired or (paypal and entry.stage is Stage.LET_GO):
+            return too_late(entry)
         if entry.stage is not Stage.HELD:
             raise LookNeeded("previously_captured_or_voided")
         if entry.captured + call.amount > entry.amount:
@@ -182,29 +274,29 @@ class Bank:
             id=f"{entry.id}_c{len(entry.parts) + 1}",
             kind=Kind.CAPTURE,
             operation=call.operation,
-            amount=call.amount,
+            amount=self._amount(call),
             currency=call.currency,
             stage=Stage.DONE,
         )
         entry.parts.append(part)
-        entry.captured += call.amount
+        entry.captured += part.amount
         whole = entry.captured == entry.amount
         if call.final or whole or not entry.several:
             entry.stage = Stage.DONE
-        self._move(part, call.amount)
-        return self._told_part(part)
+        self._move(part, part.amount)
+        return told_part(part)
 
     def _void(self, call: Call) -> Answer:
         entry = self.entries[call.refs["intent"]]
         if self.name is ProviderName.PAYPAL and entry.stage is not Stage.HELD:
-            return self._void_seen(entry)  # the adapter reads before it acts
+            return void_seen(self.name, entry)  # the adapter reads before it acts
         if entry.stage not in (Stage.HELD, Stage.ACTING):
             raise LookNeeded("unexpected_state")
         if entry.stage is Stage.HELD:
             left = entry.amount - entry.captured
             self.ledger.append((call.operation, Kind.VOID, left))
         entry.stage, entry.agreed_at = Stage.LET_GO, None
-        return self._void_seen(entry)
+        return void_seen(self.name, entry)
 
     def _refund(self, call: Call, payer: Payer) -> Answer:
         entry = self.entries[call.refs["intent"]]
@@ -219,7 +311,7 @@ class Bank:
             id=f"{entry.id}_r{len(entry.parts) + 1}",
             kind=Kind.REFUND,
             operation=call.operation,
-            amount=call.amount,
+            amount=self._amount(call),
             currency=call.currency,
             stage=stages.get(payer, Stage.DONE),
         )
@@ -229,12 +321,12 @@ class Bank:
             part.decided_at = self.clock() + _DECIDED
         elif part.stage is Stage.DONE:
             self._move(part, part.amount)
-        return self._told_part(part)
+        return told_part(part)
 
     def _too_much(self, words: str) -> Answer:
         if self.strict:
             raise Violation(words)
-        return Answer(Verdict.REJECTED, failure=Failure("too_much", "Too much."))
+        return Answer(Verdict.REJECTED, failure=TOO_MUCH)
 
     def _move(self, entry: Entry, amount: int) -> None:
         if entry.operation in self.moved:
@@ -253,68 +345,3 @@ class Bank:
             if entry.operation == payment.first.id:
                 return entry
         return None
-
-    def _told(self, entry: Entry) -> Answer:
-        refs = {"intent": entry.id}
-        money = Money(entry.amount, entry.currency)
-        match entry.stage:
-            case Stage.DECLINED:
-                return Answer(Verdict.DECLINED, refs=refs, failure=_DECLINED)
-            case Stage.ACTING:
-                action = NextAction("https://bank.example/confirm")
-                return Answer(Verdict.ACTION_REQUIRED, refs=refs, next_action=action)
-            case Stage.APPROVED:
-                return Answer(Verdict.APPROVED, refs=refs)
-            case Stage.PENDING:
-                return Answer(Verdict.PENDING, refs=refs)
-            case Stage.LET_GO:
-                late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
-                return Answer(late, refs=refs)
-            case _:
-                return Answer(
-                    Verdict.SUCCEEDED,
-                    money,
-                    refs,
-                    expires_at=entry.expires_at,
-                    honored_until=self._honored(entry),
-                    multicapture=entry.several,
-                )
-
-    def _told_part(self, part: Entry) -> Answer:
-        refs = {part.kind.value: part.id}
-        if part.kind is Kind.CAPTURE:
-            refs["intent"] = part.id.rpartition("_")[0]
-        match part.stage:
-            case Stage.PENDING:
-                return Answer(Verdict.PENDING, refs=refs)
-            case Stage.DECLINED:
-                return Answer(Verdict.DECLINED, refs=refs, failure=_DECLINED)
-            case _:
-                money = Money(part.amount, part.currency)
-                return Answer(Verdict.SUCCEEDED, money, refs)
-
-    def _part_seen(self, entry: Entry, operation: Operation) -> Answer:
-        for part in reversed(entry.parts):
-            if part.operation == operation.id:
-                return self._told_part(part)
-        if operation.kind is Kind.CAPTURE and entry.stage is Stage.LET_GO:
-            late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
-            return Answer(late, refs={"intent": entry.id})
-        if operation.kind is Kind.CAPTURE and entry.stage is not Stage.HELD:
-            raise NeedsReview("captured_elsewhere")
-        return Answer(Verdict.ABSENT)
-
-    def _void_seen(self, entry: Entry) -> Answer:
-        refs = {"intent": entry.id}
-        if entry.stage is Stage.LET_GO:
-            late = entry.expired and self.name is ProviderName.STRIPE
-            return Answer(Verdict.EXPIRED if late else Verdict.SUCCEEDED, refs=refs)
-        if entry.stage in (Stage.HELD, Stage.ACTING):
-            return Answer(Verdict.ABSENT)
-        failure = Failure("already_captured", "Captured before.")
-        return Answer(Verdict.DECLINED, refs=refs, failure=failure)
-
-    def _honored(self, entry: Entry) -> datetime | None:
-        if self.name is ProviderName.STRIPE or entry.expires_at is None:
-            return None
-        return entry.expires_at - _HOLDS[self.name] + _HONORED

@@ -33,6 +33,16 @@ class Payer(StrEnum):
     PENDS = "pends"  #: taken, decided later
 
 
+class Acts(StrEnum):
+    """What a payer who must act does, and when."""
+
+    AGREES = "agrees"
+    AT_ONCE = "at_once"  #: before anybody asks
+    LATE = "late"  #: when little is left of the time for it
+    REFUSES = "refuses"
+    NEVER = "never"  #: closes the browser
+
+
 class Chance(Protocol):
     """Luck, as far as the world around the product goes."""
 
@@ -41,6 +51,9 @@ class Chance(Protocol):
 
     def payer(self) -> Payer:
         """Of the next charge, authorization or refund that is carried out."""
+
+    def acts(self) -> Acts:
+        """Of the next payer who must act."""
 
     def fails(self, what: str) -> bool:
         """Whether the next ``what`` goes wrong."""
@@ -59,6 +72,10 @@ class Healthy:
     def payer(self) -> Payer:
         """See Chance."""
         return Payer.PAYS
+
+    def acts(self) -> Acts:
+        """See Chance."""
+        return Acts.AGREES
 
     def fails(self, what: str) -> bool:
         """See Chance."""
@@ -89,6 +106,7 @@ class Scripted(Healthy):
 _FAULTS: Final = tuple(Fault)
 _WEIGHTS: Final = tuple(accumulate((50, 4, 10, 12, 10, 6, 8, 3, 4, 2)))
 _PAYERS: Final = (Payer.PAYS, Payer.DECLINES, Payer.MUST_ACT, Payer.PENDS)
+_ACTS: Final = tuple(Acts)
 
 #: How often what goes wrong.
 _FAILS: Final = {
@@ -96,6 +114,10 @@ _FAILS: Final = {
     "ring": 0.10,  #: a message is lost
     "echo": 0.05,  #: a message comes twice
     "gate": 0.05,  #: the account's gate is closed
+    "amount": 0.01,  #: another amount moves than was asked for
+    "hold": 0.1,  #: money is let go within minutes
+    "again": 0.25,  #: a payer who has agreed must agree once more
+    "invoice": 0.5,  #: PayPal looks at the invoice last, and another no comes first
 }
 
 
@@ -111,7 +133,11 @@ class Lucky:
 
     def payer(self) -> Payer:
         """See Chance."""
-        return self._random.choices(_PAYERS, cum_weights=(80, 89, 93, 100))[0]
+        return self._random.choices(_PAYERS, cum_weights=(74, 83, 93, 100))[0]
+
+    def acts(self) -> Acts:
+        """See Chance."""
+        return self._random.choices(_ACTS, cum_weights=(50, 65, 80, 90, 100))[0]
 
     def fails(self, what: str) -> bool:
         """See Chance."""

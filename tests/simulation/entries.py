@@ -36,6 +36,7 @@ class Stage(StrEnum):
     HELD = "held"
     DONE = "done"
     LET_GO = "let_go"
+    FORGOTTEN = "forgotten"  #: an order whose time ran out; nobody can tell of it
 
 
 @dataclass(slots=True)
@@ -50,7 +51,10 @@ class Entry:
     stage: Stage
     decided_at: datetime | None = None  #: when what pends is done
     agreed_at: datetime | None = None  #: when the payer who must act does
+    refuses: bool = False  #: what they do then is to refuse
+    asked_at: datetime | None = None  #: an order's time runs from here
     expires_at: datetime | None = None
+    honored_until: datetime | None = None
     expired: bool = False
     several: bool = False  #: a capture may leave the rest on hold
     captured: int = 0

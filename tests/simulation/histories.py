@@ -219,7 +219,9 @@ class History:
         world, moved = self.world, self.world.oracle.moved
         for payment in world.oracle.known.values():
             for one in payment.operations:
-                if one.state in STUCK:
+                # What became of another amount no answer of a person's can say.
+                odd = moved.get(one.id, one.amount) != one.amount
+                if one.state in STUCK and not odd:
                     done = one.id in moved
                     verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
                     resolves(world, payment.id, one.id, verdict)

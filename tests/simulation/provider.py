@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.account import Account
-from domain.answer import Answer
+from domain.answer import Answer, Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
@@ -72,7 +72,9 @@ class SimulatedProvider:
     ) -> None:
         self.account = account
         self.name = account.provider
-        self.bank = Bank(self.name, clock, account.id, strict, moved=moved)
+        self.bank = Bank(
+            self.name, clock, account.id, lambda: self.chance, strict, moved=moved
+        )
         self.chance = chance
         self._scheduler = scheduler
         self._clock = clock
@@ -214,6 +216,8 @@ class SimulatedProvider:
     def _remember(self, call: Call, said: Said) -> None:
         """Stripe keeps whatever it said; PayPal keeps no key that ended in an error."""
         kept = isinstance(said, Answer) and bool(said.refs)
+        if isinstance(said, Answer) and said.verdict is Verdict.ACTION_REQUIRED:
+            kept = said.failure is None  # a 422 asks them once more
         if self.name is ProviderName.STRIPE or kept:
             self._keys[call.key].said = said
         else:

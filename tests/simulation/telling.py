@@ -28,6 +28,7 @@ _SAYS: Final = {
     Stage.HELD: Verdict.SUCCEEDED,
     Stage.DONE: Verdict.SUCCEEDED,
     Stage.LET_GO: Verdict.CANCELED,
+    Stage.FORGOTTEN: Verdict.EXPIRED,
 }
 _TYPE: Final = "it.happened"
 _TYPES: Final = frozenset({_TYPE})

@@ -15,10 +15,11 @@ from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
 from tests.simulation.histories import History
 from tests.suites.samples import SHOP
-from tests.simulation.mutants import MUTANTS, Mutant, copied, judged, mutate, simulated
+from tests.simulation.judging import copied, judged, mutate, simulated
+from tests.simulation.mutants import MUTANTS, Mutant
 
 #: Random histories of one run: a quarter of a minute on two cores.
-HISTORIES: Final = 15_000
+HISTORIES: Final = 12_000
 PROCESSES: Final = os.cpu_count() or 1
 
 

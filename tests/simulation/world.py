@@ -25,7 +25,7 @@ from tests.suites.samples import NOW, SHOP
 #: Recovery looks that often.
 _BEAT: Final = timedelta(seconds=1)
 #: Rounds in which all must be quiet once nothing goes wrong any more.
-_ROUNDS: Final = 200
+_ROUNDS: Final = 2_000
 _INLINE: Final = Inline()
 
 
@@ -163,6 +163,8 @@ class World:
         self.has(Healthy())
         self.gates.granted = None
         self.gates.open.clear()
+        for one in self.providers.values():
+            one.bank.decide()
         self.finish()
         for _ in range(_ROUNDS):
             due = self.table.next_due()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from persistence.vault import KeyMissing, KeySource, Pepper, Vault
+from persistence.vault import KeyMissing, KeySource, Pepper, RotationUnderWay, Vault
 
 
 def test_what_is_sealed_opens_and_shows_nothing(vault: Vault) -> None:
@@ -49,6 +49,16 @@ def test_a_running_process_opens_what_a_rotated_one_sealed(
     assert rotated.open(old) == "old"
     assert vault.is_current(vault.seal("after the reload"))
     assert not vault.is_current(old)
+
+
+def test_keys_are_rotated_by_one_at_a_time(key_source: KeySource) -> None:
+    other = KeySource("", key_source.path)
+    with key_source.alone():
+        with pytest.raises(RotationUnderWay), other.alone():
+            pass
+    with other.alone():
+        other.add()
+    assert len(key_source.keys()) == 2
 
 
 def test_a_key_that_was_forgotten_opens_nothing(

@@ -17,6 +17,7 @@ from domain.errors import (
     Misconfigured,
     NeedsReview,
     NotExecuted,
+    NotPermitted,
     OutcomeUnknown,
     ProviderError,
 )
@@ -97,8 +98,14 @@ def test_a_422_says_why_in_a_sentence_and_whether_it_may_work_later(
         (
             403,
             refusal("PERMISSION_DENIED", name="NOT_AUTHORIZED"),
-            Misconfigured,
+            NotPermitted,
             "permission_denied",
+        ),
+        (
+            403,
+            refusal("PAYEE_ACCOUNT_NOT_VERIFIED", name="NOT_AUTHORIZED"),
+            Misconfigured,
+            "payee_account_not_verified",
         ),
         (429, refusal(name="RATE_LIMIT_REACHED"), NotExecuted, "rate_limited"),
         (503, refusal(name="SERVICE_UNAVAILABLE"), OutcomeUnknown, "http_503"),

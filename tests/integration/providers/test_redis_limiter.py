@@ -94,6 +94,19 @@ def test_a_flushed_redis_costs_one_burst_and_a_bucket_leaves_nothing_behind(
     redis.close()
 
 
+@pytest.mark.parametrize("command", ["LPUSH", "SET"])
+def test_what_is_no_bucket_is_deleted_and_counted_anew(
+    setup: LimiterSetup, redis_database: str, command: str
+) -> None:
+    limiter = setup.limiter()
+    with Redis.from_url(redis_database) as redis:
+        redis.execute_command(command, f"payments:limit:{STRIPE}", "no bucket")
+        # The first answer is this process's share, a quarter of what all may take.
+        assert limiter.take(STRIPE, 32, 0.0).granted == 1
+        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+        assert redis.type(f"payments:limit:{STRIPE}") == b"string"
+
+
 def test_without_redis_each_takes_its_share_and_asks_it_again_later(
     own_redis: embedded.Server,
 ) -> None:

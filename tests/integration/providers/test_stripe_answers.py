@@ -115,6 +115,9 @@ def test_a_card_that_asks_for_authentication_without_a_way_back_names_no_page(
     answer = stripe.send(payment)
     assert answer.verdict is Verdict.ACTION_REQUIRED
     assert answer.next_action is None
+    assert answer.failure is not None
+    assert answer.failure.code == "return_url_missing"
+    assert "void" in (answer.waiting_for or "")
     assert stripe_simulator.movements(payment) == []
 
 

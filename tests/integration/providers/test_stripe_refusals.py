@@ -17,6 +17,7 @@ from domain.errors import (
     Misconfigured,
     NeedsReview,
     NotExecuted,
+    NotPermitted,
     OutcomeUnknown,
     ProviderError,
 )
@@ -54,6 +55,14 @@ REPLAYED = {"Idempotent-Replayed": "true"}
         (503, FAILED, {}, OutcomeUnknown, "http_503"),
         (418, FAILED, {}, OutcomeUnknown, "http_418"),
         (401, refusal(), {}, Misconfigured, "misconfigured"),
+        (403, refusal(), {}, Misconfigured, "misconfigured"),
+        (
+            403,
+            refusal(code="payment_method_unactivated"),
+            {},
+            NotPermitted,
+            "payment_method_unactivated",
+        ),
         (
             402,
             refusal(

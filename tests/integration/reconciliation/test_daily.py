@@ -71,10 +71,12 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
     exporter.show_reports(stored)
     assert measured(STRIPE) == {**dict.fromkeys(Differs, 0.0), Differs.THEIRS_ALONE: 1}
     assert measured(PAYPAL) == dict.fromkeys(Differs, 0.0)
-    at = metrics.REGISTRY.get_sample_value(
-        "payments_reconciliation_last_success_timestamp_seconds",
-        {"provider": STRIPE},
-    )
+    [at] = [
+        sample.value
+        for family in metrics.RECONCILIATION_SUCCESS.collect()
+        for sample in family.samples
+        if sample.labels == {"provider": STRIPE}
+    ]
     assert at == differing.ended_at.timestamp()
 
 
@@ -95,10 +97,9 @@ def test_a_report_that_could_not_be_made_is_told_and_not_stored(shop: Day) -> No
 
 def measured(provider: ProviderName) -> dict[Differs, float | None]:
     """What the exporter shows of a provider's last report."""
-    name = "payments_reconciliation_differences"
-    return {
-        kind: metrics.REGISTRY.get_sample_value(
-            name, {"provider": provider, "kind": kind}
-        )
-        for kind in Differs
+    shown = {
+        (sample.labels["provider"], sample.labels["kind"]): sample.value
+        for family in metrics.RECONCILIATION_DIFFERENCES.collect()
+        for sample in family.samples
     }
+    return {kind: shown.get((provider, kind)) for kind in Differs}

@@ -9,7 +9,8 @@ import pytest
 from redis import Redis
 
 from domain.errors import QueueUnavailable
-from runtime.broker import DUE, FRESH, GROUP, MAX_MESSAGES, Bell, make_app
+from runtime.broker import DUE, FRESH, GROUP, MAX_MESSAGES, Bell
+from runtime.celery_app import make_app
 from runtime.settings import Settings
 from runtime.stack.processes import free_port, wait_until
 

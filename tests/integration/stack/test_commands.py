@@ -105,7 +105,7 @@ def test_home_and_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
         file.name: stat.S_IMODE(file.stat().st_mode)
         for file in (stack.home / "keys").iterdir()
     }
-    assert set(modes) == {
+    assert set(modes) - {"encryption_keys.lock"} == {
         *("demo_test_key", "demo_operator_key"),
         *("encryption_keys", "pepper"),
     }
@@ -150,6 +150,26 @@ def test_what_comes_out_otherwise_than_expected_fails_the_command(
     assert done.returncode == 1
     assert "1 of 1 are not as expected" in done.stderr
     assert "unlucky" in done.stdout and "NO" in done.stdout
+
+
+def test_what_fails_and_expects_nothing_fails_the_command_and_is_told(
+    stack: RunningStack,
+) -> None:
+    line = json.dumps({**DECLINED, "reference": f"alone-{time.time_ns()}"})
+    environment = stack.environment
+    done = payments("submit", "-", "--wait", "60", environment=environment, stdin=line)
+    assert done.returncode == 1
+    assert "1 of 1 are not as expected: 1 failed." in done.stderr
+
+
+def test_other_than_stuck_ones_need_a_merchant_and_the_option_is_named(
+    stack: RunningStack,
+) -> None:
+    asked = stack.payments("dead", "--state", "succeeded")
+    assert asked.returncode == 1
+    assert "--merchant" in asked.stderr
+    merchants = ("--merchant", "demo")
+    assert stack.payments("dead", "--state", "succeeded", *merchants).returncode == 0
 
 
 def test_what_the_api_refuses_is_told_and_the_others_go_on(stack: RunningStack) -> None:

@@ -15,12 +15,16 @@ from pymongo import MongoClient
 from redis import Redis
 
 from runtime.cli import doctor
+from runtime.cli.findings import FAIL, OK, WARN, Finding
+from runtime import container
 from runtime.stack import processes
+from runtime.stack.initialise import initialise
+from runtime.stack.state import StackError
 from runtime.settings import Settings
 from tests.running_stack import RunningStack
 
 
-def verdicts(settings: Settings) -> dict[str, doctor.Finding]:
+def verdicts(settings: Settings) -> dict[str, Finding]:
     return {finding.name: finding for finding in doctor.examine(settings)}
 
 
@@ -49,44 +53,58 @@ def test_a_stack_with_a_dead_redis_fails_with_advice(stack: RunningStack) -> Non
     environment = {**stack.environment, "PAYMENTS_REDIS_URL": nowhere}
     examined = replace(stack, environment=environment).payments("doctor")
     assert examined.returncode == 1
-    assert "fail  redis: does not answer" in examined.stdout
+    assert f"fail  redis: {urlsplit(nowhere).netloc} does not answer" in examined.stdout
     assert "PAYMENTS_REDIS_URL" in examined.stdout
+
+
+def test_lost_encryption_keys_are_named_and_none_are_made(settings: Settings) -> None:
+    assert verdicts(settings)["encryption keys"].words == "nothing is sealed yet"
+    initialise(settings)
+    assert verdicts(settings)["encryption keys"].verdict == OK
+    source = container.encryption_keys(settings)
+    source.path.unlink()
+    found = verdicts(settings)["encryption keys"]
+    assert (found.verdict, found.words) == (FAIL, f"{source.path} is missing")
+    assert not source.path.exists()
+    with pytest.raises(StackError, match="keys in .*encryption_keys do not open"):
+        initialise(settings)
+    assert verdicts(settings)["encryption keys"].verdict == FAIL
 
 
 def test_servers_that_are_not_configured_fail(settings: Settings) -> None:
     bare = replace(settings, redis_url="", mongo_url="", stripe_api_base="")
     found = verdicts(bare)
     for name in ("redis", "mongodb", "stripe"):
-        assert found[name].verdict == doctor.FAIL
+        assert found[name].verdict == FAIL
         assert "payments up" in found[name].advice
 
 
 def test_a_database_that_does_not_answer_fails(settings: Settings) -> None:
     nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?directConnection=true"
     found = verdicts(replace(settings, mongo_url=nowhere))
-    assert found["mongodb"].verdict == doctor.FAIL
+    assert found["mongodb"].verdict == FAIL
     assert "PAYMENTS_MONGO_URL" in found["mongodb"].advice
 
 
 def test_a_provider_that_cannot_be_reached_fails(settings: Settings) -> None:
     nowhere = f"http://127.0.0.1:{processes.free_port()}"
     found = verdicts(replace(settings, paypal_api_base=nowhere))
-    assert found["paypal"].verdict == doctor.FAIL
-    assert found["stripe"].verdict == doctor.OK
+    assert found["paypal"].verdict == FAIL
+    assert found["stripe"].verdict == OK
 
 
 @pytest.mark.parametrize(
     ("option", "value", "name", "verdict"),
     [
-        ("maxmemory-policy", "allkeys-lru", "redis eviction", doctor.FAIL),
-        ("appendonly", "no", "redis persistence", doctor.WARN),
-        ("maxmemory", "1500kb", "redis memory", doctor.FAIL),
+        ("maxmemory-policy", "allkeys-lru", "redis eviction", FAIL),
+        ("appendonly", "no", "redis persistence", WARN),
+        ("maxmemory", "1500kb", "redis memory", FAIL),
     ],
 )
 def test_a_redis_that_may_lose_messages_is_told(
     settings: Settings, option: str, value: str, name: str, verdict: str
 ) -> None:
-    assert verdicts(settings)[name].verdict == doctor.OK
+    assert verdicts(settings)[name].verdict == OK
     with configured(settings.redis_url, option, value):
         found = verdicts(settings)[name]
     assert found.verdict == verdict
@@ -104,9 +122,9 @@ def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) ->
         silent = verdicts(settings)["workers"]
         workers.insert_one({"_id": "new", "at": now, "slots": 100, "busy": 7})
         alive = verdicts(settings)["workers"]
-    assert (silent.verdict, silent.words[:8]) == (doctor.FAIL, "1 silent")
-    assert alive == doctor.Finding(
-        "workers", doctor.OK, "1 seen in the last 20 s, 7 of 100 slots busy"
+    assert (silent.verdict, silent.words[:8]) == (FAIL, "1 silent")
+    assert alive == Finding(
+        "workers", OK, "1 seen in the last 20 s, 7 of 100 slots busy"
     )
 
 
@@ -116,9 +134,9 @@ def test_a_key_file_that_others_can_read_fails(settings: Settings) -> None:
     file.write_text("secret")
     file.chmod(0o644)
     found = verdicts(settings)["key files"]
-    assert (found.verdict, found.advice) == (doctor.FAIL, f"Run: chmod 600 {file}")
+    assert (found.verdict, found.advice) == (FAIL, f"Run: chmod 600 {file}")
     file.chmod(0o600)
-    assert verdicts(settings)["key files"].verdict == doctor.OK
+    assert verdicts(settings)["key files"].verdict == OK
 
 
 def test_an_api_port_that_something_else_holds_fails(
@@ -126,10 +144,10 @@ def test_an_api_port_that_something_else_holds_fails(
 ) -> None:
     taken = int(stripe_url.rpartition(":")[2])
     found = verdicts(replace(settings, port=taken))["http"]
-    assert found.verdict == doctor.FAIL
+    assert found.verdict == FAIL
     assert "PAYMENTS_HTTP_PORT" in found.advice
     free = verdicts(replace(settings, port=processes.free_port()))["http"]
-    assert free.verdict == doctor.WARN
+    assert free.verdict == WARN
     for one in (found, free):
         assert f"no stack runs in {settings.home}" in one.words
 

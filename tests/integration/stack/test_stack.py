@@ -215,9 +215,22 @@ def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -
     failed = payments("up", "--detach", environment=environment)
     assert failed.returncode == 1
     assert "the stack did not start" in failed.stderr
-    assert "database did not acknowledge" in failed.stderr
+    assert "has no primary that answers (PAYMENTS_MONGO_URL)" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert left_of(home) == []
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(
+    tmp_path: Path,
+) -> None:
+    place = f"127.0.0.1:{processes.free_port()}"
+    url = f"mongodb://ada:secret@{place}/?replicaSet=rs0"
+    environment = environment_of(tmp_path, PAYMENTS_MONGO_URL=url)
+    ended = payments("up", environment=environment)
+    assert ended.returncode == 1
+    assert f"MongoDB at {place} has no primary" in ended.stderr
+    assert "PAYMENTS_MONGO_URL" in ended.stderr
+    assert "secret" not in ended.stderr
 
 
 def test_down_and_status_say_when_nothing_runs(tmp_path: Path) -> None:

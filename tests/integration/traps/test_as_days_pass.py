@@ -9,8 +9,9 @@ import requests
 
 from domain.answer import Verdict
 from domain.intervening import Intervention, resolved
+from domain.operation import PROOF_AFTER
 from domain.states import State, Status
-from tests.integration.traps.workbench import Workbench
+from tests.integration.traps.workbench import CHARGES, Workbench
 
 DAY = timedelta(days=1)
 #: Longer than the longest wait between two polls.
@@ -56,6 +57,32 @@ def test_paypal_approved_and_the_answer_to_its_capture_lost(bench: Workbench) ->
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
+def test_paypal_approved_and_carried_out_too_late_expires(bench: Workbench) -> None:
+    payment_id = _waits_for_approval(bench)
+    _approves(bench, payment_id)
+    bench.step(payment_id)
+    bench.paypal.arm(do="drop", match={"method": "POST", "path": CHARGES["paypal"]})
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    bench.pass_time(timedelta(hours=3, minutes=1))
+    assert bench.work(payment_id).first.state is State.UNKNOWN, "it may be on its way"
+    bench.pass_time(PROOF_AFTER)
+    assert bench.work(payment_id).status is Status.EXPIRED
+    assert bench.moved(payment_id) == []
+
+
+def test_paypal_forgetting_an_order_proves_nothing_by_itself(bench: Workbench) -> None:
+    payment_id = _waits_for_approval(bench)
+    _approves(bench, payment_id)
+    bench.step(payment_id)
+    bench.paypal.arm(do="drop", match={"method": "POST", "path": CHARGES["paypal"]})
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    bench.pass_time(timedelta(hours=6))
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.told(payment_id)[-1] == "look.answered"
+    bench.pass_time(4 * DAY)
+    assert bench.step(payment_id).first.state is State.REVIEW
+
+
 def test_paypal_never_approved_expires(bench: Workbench) -> None:
     payment_id = _waits_for_approval(bench)
     bench.pass_time(timedelta(hours=4))
@@ -80,6 +107,19 @@ def test_3d_secure_and_the_browser_never_comes_back(
     assert bench.work(payment_id).status is status
     moved = [("charge", 1999)] if status is Status.CAPTURED else []
     assert bench.moved(payment_id) == moved
+
+
+def test_3d_secure_without_a_way_back_says_what_to_do_and_is_called_off(
+    bench: Workbench,
+) -> None:
+    payment_id = bench.pay(payment_method="pm_card_authenticationRequired")
+    assert bench.work(payment_id).status is Status.REQUIRES_ACTION
+    shown = bench.shown(payment_id)
+    assert shown["next_action"] is None
+    assert shown["last_error"]["code"] == "return_url_missing"
+    assert bench.ask(payment_id, "void").status_code == 202
+    assert bench.work(payment_id).status is Status.CANCELED
+    assert bench.moved(payment_id) == []
 
 
 def test_a_payer_who_never_comes_back_is_called_off(bench: Workbench) -> None:

@@ -20,6 +20,7 @@ from domain.breaker import (
 from domain.errors import (
     Misconfigured,
     NotExecuted,
+    NotPermitted,
     NotSent,
     OutcomeUnknown,
     ProviderError,
@@ -168,6 +169,14 @@ def test_refused_credentials_open_the_gate_at_once_until_a_probe_a_minute_works(
     tried(gates, DECLINE)
     assert not account.gate.is_open
     assert account.counts.opens == {(STRIPE, Why.MISCONFIGURED): 1}
+
+
+def test_one_thing_that_is_not_permitted_opens_no_gate(account: Account) -> None:
+    gates = account.gates()
+    tried(gates, *[NotPermitted("permission_denied")] * 20)
+    assert not account.gate.is_open
+    tried(gates, NotPermitted("permission_denied"), Misconfigured("token_refused"))
+    assert "token_refused" in account.gate.reason
 
 
 def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:

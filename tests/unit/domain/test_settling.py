@@ -15,6 +15,7 @@ from domain.errors import (
     Misconfigured,
     NeedsReview,
     NotExecuted,
+    NotPermitted,
     NotSent,
     OutcomeUnknown,
     ProviderError,
@@ -216,6 +217,13 @@ def test_a_person_is_told_what_the_provider_said() -> None:
     assert (review.first.state, review.status) == (State.REVIEW, Status.PROCESSING)
     assert review.first.waiting_for == "an operator: two_captures"
     assert review.news[-1].data["provider_request_id"] == "req_1"
+
+
+def test_what_is_not_permitted_waits_for_the_right_and_spends_no_attempt() -> None:
+    waiting = settle(_running(), NotPermitted("denied"), now=NOW, jitter=1.0)
+    assert (waiting.first.state, waiting.first.attempts) == (State.RETRYING, 0)
+    assert waiting.due_at == NOW + timedelta(minutes=1)
+    assert waiting.first.waiting_for == "a right that stripe has to grant"
 
 
 def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:

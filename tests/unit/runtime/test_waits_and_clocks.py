@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from runtime.cli import doctor
+from runtime.cli.findings import FAIL, OK
 from runtime.stack import supervisor
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -24,18 +25,18 @@ def test_a_child_that_never_stays_up_is_still_tried_every_half_minute() -> None:
 @pytest.mark.parametrize("away", [-0.9, 0.0, 0.9])
 def test_clocks_less_than_a_second_apart_are_fine(away: float) -> None:
     theirs = NOW + timedelta(seconds=away)
-    assert doctor.clock_finding("clock", theirs, NOW, NOW).verdict == doctor.OK
+    assert doctor.clock_finding("clock", theirs, NOW, NOW).verdict == OK
 
 
 @pytest.mark.parametrize("away", [-2.0, 2.0])
 def test_clocks_further_apart_are_a_failure_with_advice(away: float) -> None:
     theirs = NOW + timedelta(seconds=away)
     found = doctor.clock_finding("clock", theirs, NOW, NOW)
-    assert found.verdict == doctor.FAIL
+    assert found.verdict == FAIL
     assert "2.0 s" in found.words
     assert "NTP" in found.advice
 
 
 def test_a_slow_answer_is_no_wrong_clock() -> None:
     theirs, after = NOW + timedelta(seconds=2), NOW + timedelta(seconds=3)
-    assert doctor.clock_finding("clock", theirs, NOW, after).verdict == doctor.OK
+    assert doctor.clock_finding("clock", theirs, NOW, after).verdict == OK

@@ -1,0 +1,120 @@
+"""What Stripe's refusals mean, by the class and the code of the SDK's exceptions."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import stripe
+from stripe import StripeError
+
+from domain.answer import Answer, Failure, Verdict
+from domain.errors import (
+    LookNeeded,
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    NotPermitted,
+    NotSent,
+    OutcomeUnknown,
+)
+from providers.http import retry_after, was_not_sent
+from providers.stripe_answers import declined_of
+from providers.stripe_charges import refs_of
+from providers.words import code_of, sentence_of
+
+#: Codes of a 400 that tell of an earlier call of ours.
+_DONE_EARLIER: Final = frozenset(
+    "charge_already_captured charge_already_refunded"
+    " payment_intent_unexpected_state".split()
+)
+#: What an intent can not be whose payment was declined.
+_NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
+#: Codes of a 403 for what this request is about; any other, and one without a code, is
+#: taken to be about the account.
+_NOT_PERMITTED: Final = frozenset(
+    "capability_not_active country_unsupported payment_method_not_available"
+    " payment_method_restricted payment_method_unactivated".split()
+)
+#: Codes of a 400 that say: too late.
+_EXPIRED: Final = frozenset({"charge_expired_for_capture"})
+
+
+def refusal_of(error: StripeError) -> Answer:
+    """What an exception of the SDK says of the payment; see the module's tests.
+
+    Raises a ProviderError for all that is not a definite no.
+    """
+    code = code_of(error.code) or code_of(getattr(error.error, "code", None))
+    request_id, status = error.request_id, error.http_status
+    if isinstance(error, stripe.CardError):
+        return _card_refused(error, request_id)
+    if isinstance(error, stripe.RateLimitError) or code == "lock_timeout":
+        raise NotExecuted(
+            code or "rate_limited",
+            request_id=request_id,
+            retry_after=retry_after(_header(error, "Retry-After")),
+        )
+    if isinstance(error, stripe.PermissionError) and code in _NOT_PERMITTED:
+        raise NotPermitted(code, request_id=request_id)
+    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+        raise Misconfigured(code, request_id=request_id)
+    if isinstance(error, stripe.IdempotencyError):
+        raise NeedsReview("idempotency_mismatch", request_id=request_id)
+    if isinstance(error, stripe.InvalidRequestError) and status in (400, 404):
+        return _rejected(error, code, request_id)
+    _raise_unknown(error, code, request_id)
+
+
+def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
+    """A decline, unless the intent that it belongs to says otherwise."""
+    intent = getattr(error.error, "payment_intent", None)
+    if intent is None:
+        return declined_of(error.error, {}, request_id)
+    if intent.status in _NOT_DECLINED:
+        raise NeedsReview("declined_yet_charged", request_id=request_id)
+    charge = getattr(error.error, "charge", None)
+    return declined_of(error.error, refs_of(intent.id, charge), request_id)
+
+
+def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
+    if code in _DONE_EARLIER:
+        raise LookNeeded(code, request_id=request_id)
+    if code == "idempotency_key_in_use":
+        raise OutcomeUnknown(code, request_id=request_id)
+    failure = Failure(
+        code=code or "invalid_request",
+        message=sentence_of(error.user_message, otherwise="Stripe rejects it."),
+        provider_request_id=request_id,
+    )
+    verdict = Verdict.EXPIRED if code in _EXPIRED else Verdict.REJECTED
+    return Answer(verdict, failure=failure, request_id=request_id)
+
+
+def _raise_unknown(
+    error: StripeError, code: str | None, request_id: str | None
+) -> NoReturn:
+    """Whatever is left may have happened."""
+    if isinstance(error, stripe.APIConnectionError):
+        if was_not_sent(error):
+            raise NotSent
+        raise OutcomeUnknown("no_answer")
+    status = error.http_status or 0
+    if status >= 500:
+        # Stripe would say the same again: only a look can tell.
+        if _header(error, "Idempotent-Replayed") == "true":
+            raise LookNeeded("replayed_500", request_id=request_id)
+        if _header(error, "Stripe-Should-Retry") == "false":
+            raise LookNeeded("resend_refused", request_id=request_id)
+    if 200 <= status < 300:
+        code = "malformed_answer"
+    raise OutcomeUnknown(
+        code or ("in_flight" if status == 409 else f"http_{status}"),
+        request_id=request_id,
+        retry_after=retry_after(_header(error, "Retry-After")),
+    )
+
+
+def _header(error: StripeError, name: str) -> str | None:
+    """``name`` as Stripe writes it, whatever the transport made of its case."""
+    headers = {key.lower(): value for key, value in (error.headers or {}).items()}
+    return headers.get(name.lower())

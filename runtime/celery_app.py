@@ -1,0 +1,166 @@
+"""Celery by Redis: the application, and what its workers make of what they find there.
+
+Whoever can write to our Redis can put anything at our keys. A worker takes the name of
+a task and the ids out of a message and leaves the rest: no message of another shape
+ends it, and none makes it do more than look at the payments that it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import uuid
+from queue import Empty
+from typing import Any, Final
+
+from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
+from kombu.transport import redis, virtual
+from redis.exceptions import RedisError
+
+from runtime import metrics
+from runtime.broker import DUE, FRESH, GROUP, WEBHOOKS, is_wrong_type, mend
+from runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: The tasks that a message may name, and where a worker that stops puts it back.
+_QUEUES: Final = {one.task: one.queue for one in (FRESH, DUE, WEBHOOKS)}
+
+
+def make_app(settings: Settings) -> Celery:
+    """The Celery application; it connects when it is first used."""
+    app = Celery("payments", broker=settings.redis_url, amqp=SteadyAMQP)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_default_queue=FRESH.queue,
+        task_create_missing_queues=True,
+        task_acks_late=False,
+        task_publish_retry=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        # Means only tasks that are acknowledged late, of which there are none; left
+        # out, Celery advises of it at length whenever Redis goes away.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
+        broker_pool_limit=4,
+        broker_transport_options={
+            "socket_connect_timeout": 0.5,
+            "socket_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "max_connections": 32,
+            # A message may be lost, so no second copy of it is kept in Redis while a
+            # worker has it; and there is one list a queue.
+            "ack_emulation": False,
+            "priority_steps": [0],
+        },
+    )
+    return app
+
+
+class Knock(virtual.Message):
+    """A message, of which only the task and the ids are believed."""
+
+    def __init__(self, payload: object, channel: Any = None, **options: Any) -> None:
+        # kombu types its classes, and not their methods.
+        super().__init__(  # type: ignore[no-untyped-call]
+            knock_of(payload), channel, **options
+        )
+
+
+class Doorbell(redis.Channel):
+    """Reads the queues, drops what is no message, and deletes what is no queue."""
+
+    Message = Knock
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            # Not typed, as above.
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        except RedisError as error:
+            if not is_wrong_type(error):
+                raise
+            with self.conn_or_acquire() as client:
+                for queue in self.active_queues:
+                    mend(client, queue)
+        except (OSError, Empty):
+            raise
+        # By now it is out of Redis, and whatever a reader of it raises would end the
+        # worker, or have it connect anew.
+        except Exception as error:
+            log.warning("message_dropped", extra={"error": type(error).__name__})
+            metrics.MESSAGES_DROPPED.inc()
+        return None
+
+    def _queue_bind(self, *_: Any) -> None:
+        """Ours go by a queue's name: no table of exchanges is kept in Redis."""
+
+    def _size(self, _: str) -> int:
+        """Nobody asks, but to declare a queue; one that is no list has none."""
+        return 0
+
+
+class Doors(redis.Transport):
+    """Celery's Redis, by our channels."""
+
+    Channel = Doorbell
+
+
+class SteadyConnection(Connection):
+    """Tries a broken broker again every second or two.
+
+    Celery leaves kombu's waits as they are, which grow to 30 s: longer than a payment
+    should wait for a broker that is back.
+    """
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        """See kombu.Connection."""
+        steady = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+        told = {**options, **steady}
+        # kombu types its classes, and not this method.
+        return super().ensure_connection(*args, **told)  # type: ignore[no-untyped-call]
+
+    def get_transport_cls(self) -> type[Doors]:
+        """See kombu.Connection."""
+        return Doors
+
+
+class SteadyAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
+    """Celery's way to be given a connection class."""
+
+    Connection = SteadyConnection
+
+
+def knock_of(given: Any) -> dict[str, Any]:
+    """The message that a bell would have sent of the task and the ids in ``given``.
+
+    Raises any of LookupError, TypeError, ValueError, AttributeError or RecursionError
+    where that is not shaped like one.
+    """
+    task = given["headers"]["task"]
+    queue = _QUEUES[task]
+    [ids], *_ = json.loads(base64.b64decode(given["body"]))
+    named = [one for one in ids[:GROUP] if isinstance(one, str)]
+    # What it calls itself is no name to keep it under while a worker has it.
+    tag = str(uuid.uuid4())
+    return {
+        "body": base64.b64encode(json.dumps([[named], {}, {}]).encode()).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"lang": "py", "task": task, "id": tag},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": tag,
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }

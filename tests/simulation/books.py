@@ -1,0 +1,93 @@
+"""What the books of a provider say of an entry, to whoever asked for it or looks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.errors import NeedsReview
+from domain.money import Money
+from domain.operation import Kind, Operation
+from domain.submission import ProviderName
+from tests.simulation.entries import Entry, Stage
+
+DECLINED: Final = Failure("declined", "Declined.")
+LATE: Final = Failure("expired", "Too late.")
+TOO_MUCH: Final = Failure("too_much", "Too much.")
+_VOIDED: Final = Failure("voided", "Voided.")
+CONFIRM: Final = NextAction("https://bank.example/confirm")
+
+
+def told(entry: Entry) -> Answer:
+    """A charge or an authorization."""
+    refs = {"intent": entry.id}
+    money = Money(entry.amount, entry.currency)
+    match entry.stage:
+        case Stage.DECLINED:
+            return Answer(Verdict.DECLINED, refs=refs, failure=DECLINED)
+        case Stage.ACTING:
+            waits = Verdict.ACTION_REQUIRED
+            return Answer(waits, refs=refs, next_action=CONFIRM)
+        case Stage.APPROVED:
+            return Answer(Verdict.APPROVED, refs=refs)
+        case Stage.PENDING:
+            return Answer(Verdict.PENDING, refs=refs)
+        case Stage.LET_GO:
+            late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
+            return Answer(late, refs=refs)
+        case _:
+            return Answer(
+                Verdict.SUCCEEDED,
+                money,
+                refs,
+                expires_at=entry.expires_at,
+                honored_until=entry.honored_until,
+                multicapture=entry.several,
+            )
+
+
+def told_part(part: Entry) -> Answer:
+    """A capture or a refund."""
+    refs = {part.kind.value: part.id}
+    if part.kind is Kind.CAPTURE:
+        refs["intent"] = part.id.rpartition("_")[0]
+    match part.stage:
+        case Stage.PENDING:
+            return Answer(Verdict.PENDING, refs=refs)
+        case Stage.DECLINED:
+            return Answer(Verdict.DECLINED, refs=refs, failure=DECLINED)
+        case _:
+            money = Money(part.amount, part.currency)
+            return Answer(Verdict.SUCCEEDED, money, refs)
+
+
+def part_seen(entry: Entry, operation: Operation) -> Answer:
+    """What a look finds of a capture or a refund of ``entry``."""
+    for part in reversed(entry.parts):
+        if part.operation == operation.id:
+            return told_part(part)
+    if operation.kind is Kind.CAPTURE and entry.stage is Stage.LET_GO:
+        late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
+        return Answer(late, refs={"intent": entry.id})
+    if operation.kind is Kind.CAPTURE and entry.stage is not Stage.HELD:
+        raise NeedsReview("captured_elsewhere")
+    return Answer(Verdict.ABSENT)
+
+
+def void_seen(name: ProviderName, entry: Entry) -> Answer:
+    """What the stage of ``entry`` says of its void."""
+    refs = {"intent": entry.id}
+    if entry.stage is Stage.LET_GO:
+        late = entry.expired and name is ProviderName.STRIPE
+        return Answer(Verdict.EXPIRED if late else Verdict.SUCCEEDED, refs=refs)
+    if entry.stage in (Stage.HELD, Stage.ACTING):
+        return Answer(Verdict.ABSENT)
+    failure = Failure("already_captured", "Captured before.")
+    return Answer(Verdict.DECLINED, refs=refs, failure=failure)
+
+
+def too_late(entry: Entry) -> Answer:
+    """A capture of what is not on hold any more."""
+    if entry.expired:
+        return Answer(Verdict.EXPIRED, failure=LATE)
+    return Answer(Verdict.CANCELED, failure=_VOIDED)

@@ -1,0 +1,127 @@
+"""A no that a person said of a review, and that turns out to have been a yes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, Verdict
+from domain.errors import Conflict, NeedsReview
+from domain.intervening import Intervention, resolved
+from domain.operation import HoldEnd
+from domain.payment import Payment
+from domain.requests import capture, refund, void
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    authorized,
+    captured,
+    origin,
+    payment,
+    sending,
+    stored,
+)
+
+WHO: Final = Intervention("key_1", "the bank found it")
+NO: Final = (Verdict.DECLINED, Verdict.CANCELED)
+
+
+def _said_no(given: Payment, verdict: Verdict = Verdict.CANCELED) -> Payment:
+    """Its last operation went to a person, who said ``verdict``."""
+    review = stored(settle(sending(given), NeedsReview("odd"), now=NOW, jitter=0))
+    return stored(resolved(review, review.operations[-1], verdict, WHO, now=NOW))
+
+
+def _said_yes(given: Payment) -> Payment:
+    last = given.operations[-1]
+    return stored(resolved(given, last, Verdict.SUCCEEDED, WHO, now=NOW))
+
+
+def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Payment:
+    return stored(ask(given, id=id, origin=origin(f"k-{id}"), now=NOW))
+
+
+@pytest.mark.parametrize("verdict", NO)
+def test_a_charge_that_was_made_after_all_is_captured(verdict: Verdict) -> None:
+    given = _said_no(payment(), verdict)
+    assert given.first.by_hand and given.captured == 0
+    done = resolved(given, given.first, Verdict.SUCCEEDED, WHO, now=NOW)
+    assert (done.status, done.captured, done.last_error) == (
+        *(Status.CAPTURED, 1999, None),
+    )
+    [told] = done.news
+    assert (told.type, told.data["from"], told.data["by"]) == (
+        *("operation.corrected", verdict.value, "key_1"),
+    )
+
+
+def test_a_yes_and_what_a_provider_said_cannot_be_taken_back() -> None:
+    done = _said_yes(_said_no(payment()))
+    for verdict in NO:
+        with pytest.raises(Conflict):
+            resolved(done, done.first, verdict, WHO, now=NOW)
+    no = Answer(Verdict.CANCELED)
+    theirs = stored(settle(sending(payment()), no, now=NOW, jitter=0))
+    with pytest.raises(Conflict):
+        resolved(theirs, theirs.first, Verdict.SUCCEEDED, WHO, now=NOW)
+
+
+def test_a_no_stays_a_no_where_it_is_said_again() -> None:
+    given = _said_no(payment())
+    with pytest.raises(Conflict):
+        resolved(given, given.first, Verdict.DECLINED, WHO, now=NOW)
+
+
+def test_money_that_is_on_hold_after_all_can_be_captured() -> None:
+    held = authorized()
+    fresh = replace(held.first, state=State.QUEUED, moved=0, due_at=NOW, send=None)
+    done = _said_yes(_said_no(replace(held, operations=(fresh,), hold=None)))
+    assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
+
+
+def test_a_void_that_was_one_after_all_ends_the_hold() -> None:
+    done = _said_yes(_said_no(_asked(authorized(), void)))
+    assert done.hold is not None and done.hold.ended is HoldEnd.VOIDED
+
+
+def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
+    part = partial(capture, amount=1200, final=False)
+    given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), part))
+    assert _said_yes(given).captured == 1200
+    other = _asked(given, part, "op_3")
+    with pytest.raises(Conflict) as caught:
+        resolved(other, other.operations[1], Verdict.SUCCEEDED, WHO, now=NOW)
+    assert caught.value.why == "not_enough_left"
+
+
+def test_a_refund_is_taken_back_while_there_is_room_for_it() -> None:
+    part = partial(refund, amount=1200, target=None)
+    given = _said_no(_asked(captured(), part))
+    assert _said_yes(given).refunded == 1200
+    other = _asked(given, part, "op_3")
+    with pytest.raises(Conflict):
+        resolved(other, other.operations[1], Verdict.SUCCEEDED, WHO, now=NOW)
+
+
+def test_what_the_provider_says_later_is_no_persons_word_any_more() -> None:
+    given = _said_no(payment())
+    asked = stored(looking(given, given.first, now=NOW))
+    seen = settle(asked, Answer(Verdict.SUCCEEDED, PRICE), now=NOW, jitter=0)
+    assert (seen.first.state, seen.first.by_hand) == (State.SUCCEEDED, False)
+
+
+def test_an_authorization_that_a_look_corrects_is_on_hold_again() -> None:
+    held = authorized()
+    ended = replace(held.first, state=State.CANCELED, moved=0)
+    given = replace(held, operations=(ended,), hold=None)
+    asked = stored(looking(given, ended, now=NOW))
+    seen = settle(asked, Answer(Verdict.SUCCEEDED, PRICE), now=NOW, jitter=0)
+    assert (seen.status, seen.capturable) == (Status.AUTHORIZED, 1999)

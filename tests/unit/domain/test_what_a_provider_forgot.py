@@ -1,0 +1,77 @@
+"""An object that the provider knows no more: when that ends an unknown operation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, Verdict
+from domain.errors import OutcomeUnknown
+from domain.operation import PROOF_AFTER
+from domain.outcome import TOO_LATE
+from domain.payment import Payment
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.suites.samples import NOW, payment, sending, stored, submission
+
+#: When nothing that was sent can still be on its way.
+LATER: Final = NOW + PROOF_AFTER
+FORGOTTEN: Final = Answer(Verdict.EXPIRED)
+
+
+def _refused(answer: Answer) -> Payment:
+    """Its payer agreed; the first send was lost, and a resend refused by ``answer``."""
+    new = payment(asked=submission(provider=ProviderName.PAYPAL))
+    approved = replace(new, operations=(replace(new.first, approved=True),))
+    lost = settle(sending(approved), OutcomeUnknown(), now=NOW, jitter=0)
+    return stored(settle(sending(stored(lost)), answer, now=NOW, jitter=0))
+
+
+def _forgotten(given: Payment, *, now: datetime = LATER) -> Payment:
+    asked = stored(looking(given, given.first, now=now))
+    return settle(asked, FORGOTTEN, now=now, jitter=1.0)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.EXPIRED, Verdict.CANCELED])
+def test_a_bare_end_while_unknown_is_only_a_reason_to_look(verdict: Verdict) -> None:
+    given = _refused(Answer(verdict))
+    assert given.first.state is State.UNKNOWN
+    assert given.first.must_look(now=NOW)
+
+
+def test_what_was_refused_as_too_late_has_expired() -> None:
+    ended = _forgotten(_refused(Answer(Verdict.EXPIRED)))
+    assert ended.status is Status.EXPIRED
+    assert ended.due_at is None
+
+
+def test_it_is_not_believed_while_a_send_may_be_on_its_way() -> None:
+    given = _refused(Answer(Verdict.EXPIRED))
+    assert given.first.error == TOO_LATE
+    early = _forgotten(given, now=LATER - timedelta(seconds=1))
+    assert early.first.state is State.UNKNOWN
+    assert early.due_at == LATER
+
+
+def test_what_was_refused_otherwise_stays_unknown_and_becomes_a_persons() -> None:
+    given = _refused(Answer(Verdict.REJECTED))
+    seen = _forgotten(given)
+    assert seen.first.state is State.UNKNOWN
+    assert seen.due_at is not None
+    for_days = replace(given.first, look_since=LATER - timedelta(days=3))
+    late = _forgotten(replace(given, operations=(for_days,)))
+    assert (late.first.state, late.first.error) == (State.REVIEW, "nothing_found")
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ABSENT, Verdict.EXPIRED])
+def test_it_counts_from_when_the_provider_was_asked(verdict: Verdict) -> None:
+    """A worker may be held up between its look and writing down what it saw."""
+    given = _refused(Answer(Verdict.EXPIRED))
+    asked = stored(looking(given, given.first, now=NOW))
+    seen = settle(asked, Answer(verdict), now=LATER + PROOF_AFTER, jitter=1.0)
+    assert (seen.first.state, seen.due_at) == (State.UNKNOWN, LATER)
