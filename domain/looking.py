@@ -298,6 +298,17 @@ def _puzzled(
     if operation.state in _UNDECIDED:
         request_id = outcome.request_id
         return escalate(payment, operation, why, now=now, request_id=request_id)
-    after = replace(operation, due_at=None, look_since=None, looks=0)
+    hold = payment.hold
+    ending = hold is not None and hold.asked and hold.ended is None
+    waits = (
+        f"an operator: {why}" if ending and operation.kind is Kind.AUTHORIZE else None
+    )
+    after = replace(
+        operation,
+        due_at=None,
+        look_since=None,
+        looks=0,
+        waiting_for=waits or operation.waiting_for,
+    )
     data = {**said(outcome), "why": why}
     return payment.told_of(after, "look.answered", now=now, data=data)

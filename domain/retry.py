@@ -18,6 +18,7 @@ class RetryPolicy:
     cap: timedelta  #: no wait is longer
     tries: int | None  #: give up after so many; None counts only time
     within: timedelta | None  #: give up so long after the first try; None: never
+    least: int = 0  #: but not before so many tries: we may have been down meanwhile
 
     def next_at(
         self,
@@ -39,7 +40,8 @@ class RetryPolicy:
         longest = min(self.cap, self.base * (1 << exponent))
         wait = longest * min(max(jitter, 0.0), 1.0)
         at = now + max(wait, retry_after or timedelta())
-        if self.within is not None and at > since + self.within:
+        late = self.within is not None and at > since + self.within
+        if late and tries >= self.least:
             return None
         return at
 
@@ -47,6 +49,9 @@ class RetryPolicy:
 #: A long weekend: the longest that nobody may look. Both policies share it, since a
 #: payment may need one after the other and the time runs from its first attempt.
 _WITHIN: Final = timedelta(days=4)
+
+#: Tries of what changes nothing, however late they come: an hour of looks.
+_LEAST: Final = 10
 
 #: Proven not executed: the provider was away or busy. The tries fill the time.
 TRANSIENT: Final = RetryPolicy(
@@ -74,6 +79,7 @@ LOOK: Final = RetryPolicy(
     cap=timedelta(minutes=10),
     tries=None,
     within=timedelta(days=3),
+    least=_LEAST,
 )
 #: The payer must act: most do within minutes, PayPal waits three hours, and Stripe for
 #: as long as anybody likes. A webhook is sooner, where there is one.
@@ -82,6 +88,7 @@ PAYER: Final = RetryPolicy(
     cap=timedelta(hours=6),
     tries=None,
     within=timedelta(days=30),
+    least=_LEAST,
 )
 #: The provider has it and is not done: bank debits take days, reviews weeks.
 POLL: Final = RetryPolicy(
@@ -89,6 +96,7 @@ POLL: Final = RetryPolicy(
     cap=timedelta(hours=1),
     tries=None,
     within=timedelta(days=45),
+    least=_LEAST,
 )
 #: A webhook whose payment is not there yet, or is just being worked on: its insert or
 #: its answer follows within seconds. What is of another system never comes.
@@ -97,6 +105,7 @@ WEBHOOK: Final = RetryPolicy(
     cap=timedelta(minutes=10),
     tries=None,
     within=timedelta(hours=1),
+    least=_LEAST,
 )
 #: A dispute that could not be read: the provider is away, or a person must give the
 #: account the right to it. Nothing but its webhooks tells of it.

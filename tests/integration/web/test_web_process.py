@@ -84,8 +84,8 @@ def test_a_signal_ends_it_quickly_though_a_request_waits(
         os.kill(own.pid, getattr(signal, f"SIG{name}"))
         answer = read.result()
         assert answer.json()["id"] == payment["id"]
-        assert processes.wait_until(lambda: gone(own.pid), seconds=5)
-    assert time.monotonic() - began < 5
+        assert processes.wait_until(lambda: gone(own.pid), seconds=15)
+    assert time.monotonic() - began < 15  # the request would have waited for 30
     assert gone(worker)
 
 

@@ -81,7 +81,9 @@ def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
 def test_a_payer_who_never_acts_is_nobody_elses_matter(
     answer: Answer | Exception, after: timedelta
 ) -> None:
-    waiting = _looked(_acting(), ACT, timedelta(minutes=1))
+    waiting = _acting()
+    for minutes in range(1, retry.PAYER.least):
+        waiting = _looked(waiting, ACT, timedelta(minutes=minutes))
     waiting = _looked(waiting, answer, timedelta(minutes=1) + after)
     assert (waiting.first.state, waiting.due_at) == (State.REQUIRES_ACTION, None)
 

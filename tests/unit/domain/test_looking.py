@@ -142,7 +142,11 @@ def test_a_look_waits_as_long_as_the_provider_asks() -> None:
 
 def test_days_of_looks_without_an_answer_are_the_end_until_a_person_decides() -> None:
     assert retry.LOOK.within is not None
-    over = _looked(_unknown(), NotExecuted(), now=NOW + retry.LOOK.within)
+    over, looks = _unknown(), 0
+    while over.first.state is State.UNKNOWN:
+        over = stored(_looked(over, NotExecuted(), now=NOW + retry.LOOK.within))
+        looks += 1
+    assert looks == retry.LOOK.least, "a week in which nobody looked is not the end"
     assert (over.first.state, over.due_at) == (State.REVIEW, None)
     assert over.first.waiting_for == "an operator: nothing_found"
 
@@ -291,6 +295,14 @@ def test_a_hold_that_has_not_ended_days_after_its_end_is_for_a_person() -> None:
     over = _looked(still, FOUND, now=NOW + 10 * DAY)
     assert (over.status, over.due_at) == (Status.AUTHORIZED, None)
     assert over.first.waiting_for == "an operator: still_held"
+
+
+def test_a_hold_whose_end_nobody_could_read_for_days_says_so() -> None:
+    given, at = _ending(authorized()), NOW + 7 * DAY
+    while given.due_at is not None:
+        given, at = stored(_looked(given, NotExecuted(), now=at)), at + DAY
+    assert given.status is Status.AUTHORIZED
+    assert given.first.waiting_for == "an operator: nothing_found"
 
 
 def test_a_look_at_an_authorization_long_before_its_end_asks_for_no_other() -> None:

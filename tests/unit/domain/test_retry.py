@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.retry import MISCONFIGURED, TRANSIENT, UNKNOWN, RetryPolicy
+from domain.retry import LOOK, MISCONFIGURED, TRANSIENT, UNKNOWN, RetryPolicy
 from tests.suites.samples import NOW
 
-policies = st.sampled_from([TRANSIENT, UNKNOWN, MISCONFIGURED])
+policies = st.sampled_from([TRANSIENT, UNKNOWN, MISCONFIGURED, LOOK])
 #: Huge ones too: an exponent must not overflow.
 tries = st.integers(min_value=0, max_value=10**9)
 #: The clock's source is trusted to a point; a jitter outside [0, 1] is clamped.
@@ -36,10 +36,11 @@ def test_a_wait_is_within_the_cap_and_the_budget_and_heeds_the_provider(
     if at is None:
         spent = policy.tries is not None and tries >= policy.tries
         late = policy.within and age + max(least, policy.cap) > policy.within
-        assert spent or late
+        assert spent or (late and tries >= policy.least)
     else:
         assert NOW + least <= at <= NOW + max(least, policy.cap)
-        assert policy.within is None or at <= NOW - age + policy.within
+        in_time = policy.within is None or at <= NOW - age + policy.within
+        assert in_time or tries < policy.least
 
 
 @given(policies, tries, st.floats(min_value=0, max_value=1))
@@ -91,3 +92,10 @@ def test_a_provider_that_asks_for_more_than_the_budget_ends_it() -> None:
 def test_an_unknown_outcome_is_never_given_up_by_time() -> None:
     long_ago = NOW - timedelta(days=1000)
     assert UNKNOWN.next_at(tries=10**6, since=long_ago, now=NOW, jitter=1.0)
+
+
+def test_time_in_which_nobody_tried_does_not_use_a_budget_up() -> None:
+    assert LOOK.within is not None
+    down = NOW - 2 * LOOK.within
+    assert LOOK.next_at(tries=LOOK.least - 1, since=down, now=NOW, jitter=0.0) == NOW
+    assert LOOK.next_at(tries=LOOK.least, since=down, now=NOW, jitter=0.0) is None

@@ -13,6 +13,7 @@ from domain.errors import OutcomeUnknown
 from domain.operation import PROOF_AFTER
 from domain.outcome import TOO_LATE
 from domain.payment import Payment
+from domain.retry import LOOK
 from domain.sending import looking
 from domain.settling import settle
 from domain.states import State, Status
@@ -63,7 +64,8 @@ def test_what_was_refused_otherwise_stays_unknown_and_becomes_a_persons() -> Non
     seen = _forgotten(given)
     assert seen.first.state is State.UNKNOWN
     assert seen.due_at is not None
-    for_days = replace(given.first, look_since=LATER - timedelta(days=3))
+    since = LATER - timedelta(days=3)
+    for_days = replace(given.first, look_since=since, looks=LOOK.least)
     late = _forgotten(replace(given, operations=(for_days,)))
     assert (late.first.state, late.first.error) == (State.REVIEW, "nothing_found")
 
