@@ -38,7 +38,6 @@ from domain.reconciling import (
     movements_of,
     paired,
 )
-from domain.submission import ProviderName
 
 #: Both sides are read so far at once: of Stripe's limit some 90,000 movements, whose
 #: ids are remembered meanwhile.
@@ -66,7 +65,7 @@ class Progress:
 class _Run:
     """One comparison under way. What it remembers is of two slices at most."""
 
-    provider: ProviderName
+    account: Account
     since: datetime
     until: datetime
     auditor: Auditor
@@ -89,7 +88,7 @@ class _Run:
 
 
 def reconcile(
-    provider: ProviderName,
+    account: Account,
     since: datetime,
     until: datetime,
     *,
@@ -101,7 +100,7 @@ def reconcile(
     Both are whole seconds. Where a payment of ours differs, a look at that operation
     is asked for; nothing else is written. Raises NotReconciled and StoreUnavailable.
     """
-    run = _Run(provider, since, until, auditor)
+    run = _Run(account, since, until, auditor)
     try:
         for begin, end in slices(since, until, SLICE):
             run.go_on(begin, end)
@@ -110,12 +109,14 @@ def reconcile(
             share = (end - since) / (until - since)
             told(Progress(share, run.tally.count, sum(run.counts.values())))
     except ProviderError as error:
-        words = f"{provider} could not be read to the end ({error.detail}): no report."
+        words = (
+            f"{account.id} could not be read to the end ({error.detail}): no report."
+        )
         raise NotReconciled(words) from None
     return Report(
         id=auditor.new_id("rec"),
         mode=auditor.mode,
-        provider=provider,
+        account=account,
         since=since,
         until=until,
         ended_at=auditor.clock(),
@@ -149,10 +150,10 @@ def _compare_theirs(run: _Run, begin: datetime, end: datetime) -> None:
 
 
 def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
-    statement, cursor = run.auditor.statements[run.provider], None
+    statement, cursor = run.auditor.statements(run.account), None
     while True:
         page = called(
-            run.provider,
+            run.account,
             lambda: statement.page(begin, end, cursor),
             calls=1,
             auditor=run.auditor,
@@ -178,9 +179,7 @@ def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
     """What the provider took by itself, or gave back, is ours where we know a dispute
     of that charge; which one of them took how much only the provider can say."""
     refs = sorted({one.of for one in taken if one.of is not None})
-    disputed = (
-        run.auditor.view.disputed(Account.own(run.provider), refs) if refs else []
-    )
+    disputed = run.auditor.view.disputed(run.account, refs) if refs else []
     known = {each.ref: one.id for one in disputed for each in one.disputes}
     for one in taken:
         if one.of in known:
@@ -191,7 +190,7 @@ def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
 
 def _known(run: _Run, named: set[str]) -> list[Payment]:
     found = run.auditor.view.known(sorted(named)) if named else []
-    return [one for one in found if one.account == Account.own(run.provider)]
+    return [one for one in found if one.account == run.account]
 
 
 def _compare_listed(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
@@ -215,8 +214,7 @@ def _compare_ours(run: _Run, begin: datetime, end: datetime) -> None:
 
 def _moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
     """Ours of a slice; of a busy one its halves, so that few are held at once."""
-    account = Account.own(run.provider)
-    found = run.auditor.view.moved(account, begin, end, limit=_MOST)
+    found = run.auditor.view.moved(run.account, begin, end, limit=_MOST)
     if len(found) < _MOST or end - begin <= _SHORTEST:
         yield from found
         return
@@ -233,11 +231,11 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     if payment.id in run.judged:
         return
     run.judged.add(payment.id)
-    statement = run.auditor.statements[run.provider]
+    statement = run.auditor.statements(run.account)
     for _ in range(_ROUNDS):
         before = payment
         theirs = called(
-            run.provider, lambda: statement.of(before), calls=2, auditor=run.auditor
+            run.account, lambda: statement.of(before), calls=2, auditor=run.auditor
         )
         [payment] = _known(run, {before.id}) or [before]
         if payment.version == before.version:
@@ -303,7 +301,7 @@ def _ask_for_look(run: _Run, payment_id: str, found: Difference) -> None:
 
     The beat rings for it within a second.
     """
-    auditor, reason = run.auditor, f"{run.provider} differs: {found.differs}"
+    auditor, reason = run.auditor, f"{run.account.id} differs: {found.differs}"
     who = Intervention("reconciliation", reason)
     for payment in _known(run, {payment_id}):
         try:

@@ -81,6 +81,11 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     ),
     "not_found": (404, "Not found", "There is nothing at this address."),
     "payment_not_found": (404, "Payment not found", "You have no payment of that id."),
+    "account_not_found": (
+        404,
+        "Account not found",
+        "No merchant has an account of that id at this provider.",
+    ),
     "gate_not_found": (404, "Gate not found", "There is no such account."),
     "replay_not_found": (404, "Replay not found", "There is no replay of that id."),
     "method_not_allowed": (

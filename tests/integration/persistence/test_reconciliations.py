@@ -10,6 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from domain.errors import StoreUnavailable
+from domain.account import Account
 from domain.money import Money
 from domain.reconciling import (
     Difference,
@@ -26,7 +27,7 @@ from persistence.codec import Document
 from persistence.reconciliations import LEASE, PERIOD, Reconciliations
 from runtime.container import clock, new_id
 
-STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
+STRIPE, PAYPAL = map(Account.own, ProviderName)
 #: Beats that ask at the same moment.
 BEATS = 8
 
@@ -59,7 +60,7 @@ def report(**fields: object) -> Report:
     whole = Report(
         id=new_id("rec"),
         mode=Mode.TEST,
-        provider=STRIPE,
+        account=STRIPE,
         since=now - timedelta(days=2),
         until=now,
         ended_at=now,
@@ -83,7 +84,7 @@ def test_the_first_report_is_due_a_day_after_somebody_asked_first(
     assert not reports.take_turn(STRIPE)
     pass_time(payments_db, timedelta(minutes=1))
     assert reports.take_turn(STRIPE)
-    assert not reports.take_turn(PAYPAL), "each provider has turns of its own"
+    assert not reports.take_turn(PAYPAL), "each account has turns of its own"
 
 
 def test_one_of_all_beats_has_the_turn(
@@ -128,7 +129,7 @@ def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
 ) -> None:
     assert reports.last() == []
     old = report(ended_at=clock() - timedelta(days=1))
-    new, other = report(), report(provider=PAYPAL)
+    new, other = report(), report(account=PAYPAL)
     for one in (old, new, other):
         reports.keep(one)
     assert reports.last() == [new, other]

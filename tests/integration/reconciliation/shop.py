@@ -14,6 +14,7 @@ from pymongo.database import Database
 from application import attempt
 from application.auditor import Auditor
 from application.reconcile import Progress, reconcile
+from domain.account import Account
 from domain.money import Money
 from domain.payment import BELL_GRACE, Payment
 from domain.reconciling import Report
@@ -95,7 +96,11 @@ class Day:
         until = self.auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
         heard = list[Progress]()
         report = reconcile(
-            provider, until - span, until, auditor=self.auditor, told=heard.append
+            Account.own(provider),
+            until - span,
+            until,
+            auditor=self.auditor,
+            told=heard.append,
         )
         assert heard[-1].share == 1
         return report

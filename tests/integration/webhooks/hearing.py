@@ -189,7 +189,8 @@ def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
         bench = Workbench(running.client(), settings, database, stripe, paypal, tools)
         bench.tools = replace(tools, clock=bench.now)
         inbox = container.open_inbox(settings, database, clock=bench.now)
-        hearing = container.hearing(settings, database, bench.tools)
+        adapters = container.open_adapters(settings, database, connections=2)
+        hearing = container.hearing(settings, database, bench.tools, adapters)
         hearing = replace(hearing, queue=MemoryQueue())
         yield HearingBench(bench, base, clock, hearing, inbox, receivers)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from domain import requests
 from domain.dispute import Dispute, DisputeState
 from domain.account import Account
+from domain.account import Account
 from domain.money import Money
 from domain.operation import Kind
 from domain.reconciling import (
@@ -267,7 +268,7 @@ def test_a_report_counts_what_it_does_not_list() -> None:
     report = Report(
         id="rec_1",
         mode=Mode.TEST,
-        provider=ProviderName.STRIPE,
+        account=Account.own(ProviderName.STRIPE),
         since=NOW,
         until=NOW + timedelta(hours=1),
         ended_at=NOW,
