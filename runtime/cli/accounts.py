@@ -224,8 +224,9 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
 
 @accounts.command()
 @options.identified
+@click.option("--undo", is_flag=True, help="It takes new payments again.")
 @as_json
-def retire(account: str, as_json: bool) -> None:
+def retire(account: str, undo: bool, as_json: bool) -> None:
     """Give an account no new payments; captures and refunds of its own go on.
 
     Payments that were accepted for it before, scheduled ones included, are carried out.
@@ -235,7 +236,7 @@ def retire(account: str, as_json: bool) -> None:
 
         def step(before: StoredAccount) -> StoredAccount:
             at = before.retired_at or container.clock()
-            return replace(before, retired_at=at)
+            return replace(before, retired_at=None if undo else at)
 
         rows.tell(found.change(account, step), settings, as_json)
 

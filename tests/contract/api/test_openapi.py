@@ -50,7 +50,9 @@ OPERATIONS = [
     ("POST", "/v1/payments/{payment_id}/refunds"),
     ("POST", "/v1/payments/{payment_id}/void"),
     ("POST", "/v1/webhooks/paypal"),
+    ("POST", "/v1/webhooks/paypal/{account}"),
     ("POST", "/v1/webhooks/stripe"),
+    ("POST", "/v1/webhooks/stripe/{account}"),
 ]
 CHECKS = [
     not_a_server_error,

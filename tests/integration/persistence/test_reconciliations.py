@@ -124,6 +124,36 @@ def test_after_a_report_the_next_one_is_due_a_day_later(
     assert reports.take_turn(STRIPE)
 
 
+def test_whose_turn_is_not_known_to_be_later_is_due(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    stored = Account("acct_1", ProviderName.STRIPE)
+    everyone = [STRIPE, PAYPAL, stored]
+    assert reports.due(everyone) == everyone, "nobody has asked yet"
+    for one in everyone:
+        assert not reports.take_turn(one)
+    assert reports.due(everyone) == []
+    pass_time(payments_db, PERIOD)
+    assert reports.take_turn(STRIPE)
+    reports.rest(stored)
+    assert reports.due(everyone) == [PAYPAL]
+    assert Reconciliations(payments_db, Mode.LIVE).due(everyone) == everyone
+
+
+def test_the_last_report_is_found_whatever_account_it_is_of(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    stored = Account("acct_1", ProviderName.STRIPE)
+    first, second = report(account=stored), report(account=stored)
+    own = report()
+    for one in (first, second, own):
+        reports.keep(one)
+    assert reports.last() == [own, second]
+    # As it was before turns had the last report's id.
+    payments_db.reconciliation_turns.delete_one({"_id": "test:stripe"})
+    assert reports.last() == [own, second]
+
+
 def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:

@@ -90,13 +90,13 @@ class Day:
         return found
 
     def report(
-        self, provider: ProviderName, *, span: timedelta = timedelta(hours=1)
+        self, of: ProviderName | Account, *, span: timedelta = timedelta(hours=1)
     ) -> Report:
         """What a comparison up to the next second comes to."""
         until = self.auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
         heard = list[Progress]()
         report = reconcile(
-            Account.own(provider),
+            of if isinstance(of, Account) else Account.own(of),
             until - span,
             until,
             auditor=self.auditor,

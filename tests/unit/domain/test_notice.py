@@ -18,7 +18,6 @@ from domain.requests import refund, void
 from domain.sending import looking
 from domain.settling import settle
 from domain.states import State
-from domain.submission import ProviderName
 from tests.suites.samples import (
     DECLINE,
     NOW,

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from domain import requests
 from domain.dispute import Dispute, DisputeState
 from domain.account import Account
-from domain.account import Account
 from domain.money import Money
 from domain.operation import Kind
 from domain.reconciling import (
