@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from domain.submission import ProviderName
+from runtime.cli.told import table, time
 
 if TYPE_CHECKING:
     from persistence.accounts import StoredAccount
@@ -37,8 +38,6 @@ def tell_all(
     if as_json:
         click.echo(json.dumps([_row(one, settings) for one in accounts], indent=2))
         return
-    from runtime.cli import told
-
     columns = ["id", "merchant", "mode", "provider", "currencies", "weight"]
     rows = [
         [
@@ -51,7 +50,7 @@ def tell_all(
         for one in accounts
     ]
     columns += ["webhooks", "retired"]
-    click.echo(told.table(columns, rows, whole=["id", "merchant"]))
+    click.echo(table(columns, rows, whole=["id", "merchant"]))
 
 
 def next_step(account: StoredAccount) -> str:
@@ -99,7 +98,7 @@ def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
         "own_secret": its.secret is not None,
         "webhooks": _hears(account, settings),
         "webhook_path": webhook_path(account),
-        "created_at": account.created_at.isoformat(),
-        "rolled_at": account.rolled_at.isoformat() if account.rolled_at else None,
-        "retired_at": account.retired_at.isoformat() if account.retired_at else None,
+        "created_at": time(account.created_at),
+        "rolled_at": time(account.rolled_at) if account.rolled_at else None,
+        "retired_at": time(account.retired_at) if account.retired_at else None,
     }

@@ -131,9 +131,13 @@ def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
     stored = Reconciliations(shop.day.database, shop.day.settings.mode).last()
     assert stored == made
     exporter.show_reports(stored)
-    labels = {"account": account.id, "kind": "theirs_alone"}
-    name = "payments_reconciliation_differences"
-    assert metrics.REGISTRY.get_sample_value(name, labels) == 1
+    shown = [
+        sample.labels["kind"]
+        for family in metrics.RECONCILIATION_DIFFERENCES.collect()
+        for sample in family.samples
+        if sample.labels["account"] == account.id and sample.value == 1
+    ]
+    assert shown == [Differs.THEIRS_ALONE]
 
 
 def test_an_account_that_was_retired_long_ago_is_compared_where_its_money_moves(
