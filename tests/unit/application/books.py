@@ -10,7 +10,8 @@ from typing import Final
 
 from application import reconcile as use_case
 from application.auditor import Auditor
-from application.reconcile import SLICE, Progress
+from application.comparison import SLICE
+from application.reconcile import Progress
 from domain.account import Account as ProviderAccount
 from domain.answer import Answer, Verdict
 from domain.errors import ProviderError
