@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from application.ports import Breakers, Limiter, OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import Breakers, Limiter, PaymentStore
 from application.statement import Statement
 from domain.account import Account
 from domain.breaker import Sign, sign_of

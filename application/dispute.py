@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from application.inbox import Disputes
-from application.ports import Gates, OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import Gates, PaymentStore
 from domain.account import Account
 from domain.answer import Answer, Verdict
 from domain.breaker import Sign, sign_of

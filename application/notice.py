@@ -10,7 +10,8 @@ from typing import Final
 
 from application import dispute
 from application.inbox import Inbox
-from application.ports import JobQueue, OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import JobQueue, PaymentStore
 from domain import retry
 from domain.dispute import Hint
 from domain.errors import PaymentNotFound, ProviderError, UnreadableWebhook

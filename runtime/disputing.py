@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from application.attempt import Tools
 from application.dispute import Desk
-from application.ports import OperatorView
+from application.operator_ports import OperatorView
 from domain.submission import ProviderName
 from runtime import metrics
 from runtime.accounts import AccountAdapters

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from application.dispute import Desk
-from application.ports import OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import PaymentStore
 from domain.dispute import Hint, Reading
 from domain.errors import OutcomeUnknown, ProviderError
 from domain.submission import ProviderName
