@@ -22,6 +22,12 @@ REMEMBERED: Final = 1_000
 STRANGERS: Final = 100
 
 
+class TooManyStrangers(StoreUnavailable):
+    """Too many accounts that are not there were asked for; nobody looked for this."""
+
+    code = "too_many_unknown_accounts"
+
+
 @dataclass(slots=True)
 class _Known:
     """An account as it was read; believed until then."""
@@ -49,8 +55,7 @@ class KnownAccounts:
     def get(self, name: str) -> StoredAccount:
         """One account; as it was known last, where the database is away.
 
-        Raises AccountNotFound, KeyMissing, and StoreUnavailable, also where too many
-        strangers were asked for.
+        Raises AccountNotFound, TooManyStrangers, KeyMissing and StoreUnavailable.
         """
         now = self._clock()
         with self._lock:
@@ -85,4 +90,4 @@ class KnownAccounts:
         if name in self._strangers:
             raise AccountNotFound
         if len(self._strangers) >= STRANGERS:
-            raise StoreUnavailable
+            raise TooManyStrangers

@@ -136,6 +136,11 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         " outcome is not known, or it is paid where paid ones are guarded too. Look at"
         " it (payment), wait for it, or say allow_duplicate_reference.",
     ),
+    "too_many_unknown_accounts": (
+        429,
+        "Too many unknown accounts",
+        "Accounts that are not there were asked for too often; try again in seconds.",
+    ),
     "internal_error": (
         500,
         "Internal error",
@@ -211,7 +216,7 @@ class Problem(Exception):
         response = Response(
             json.dumps(document), status, mimetype="application/problem+json"
         )
-        if status == 503:
+        if status in (429, 503):
             response.headers["Retry-After"] = str(RETRY_AFTER)
         response.headers.update(self.headers)
         g.problem = self.code

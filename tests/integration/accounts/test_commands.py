@@ -12,6 +12,7 @@ import pytest
 from persistence.accounts import Accounts
 from runtime import container
 from runtime.settings import Settings
+from runtime.stack.initialise import initialise
 from tests.running_stack import payments
 
 SECRET, NEXT = "sk_test_first", "sk_test_second"
@@ -95,6 +96,7 @@ def test_a_webhooks_secrets_are_rolled_by_themselves(
 def test_it_is_said_where_webhooks_of_an_account_go_and_whether_they_are_set_up(
     settings: Settings,
 ) -> None:
+    initialise(settings)  # an index knows who is connected
     shop = ("add", "--merchant", "shop", "--provider")
     key = {"PAYMENTS_ACCOUNT_SECRET": SECRET}
     told = run(settings, *shop, "stripe", **key).stdout

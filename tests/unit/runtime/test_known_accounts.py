@@ -10,7 +10,13 @@ from domain.errors import StoreUnavailable
 from domain.submission import Mode, ProviderName
 from persistence.accounts import AccountNotFound, Credentials, StoredAccount
 from persistence.vault import KeyMissing
-from runtime.known_accounts import KNOWN, REMEMBERED, STRANGERS, KnownAccounts
+from runtime.known_accounts import (
+    KNOWN,
+    REMEMBERED,
+    STRANGERS,
+    KnownAccounts,
+    TooManyStrangers,
+)
 from tests.suites.samples import NOW
 
 ONE = StoredAccount(
@@ -73,7 +79,7 @@ def test_names_that_anybody_makes_up_cost_a_bounded_number_of_reads() -> None:
             store.known.get("acct_none")
     assert store.reads == ["acct_1", "acct_none"]
     for number in range(2 * STRANGERS):
-        with pytest.raises((AccountNotFound, StoreUnavailable)):
+        with pytest.raises((AccountNotFound, TooManyStrangers)):
             store.known.get(f"acct_none_{number}")
     assert len(store.reads) == 1 + STRANGERS
     store.now += KNOWN
