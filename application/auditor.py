@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from application.ports import Breakers, Limiter, OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import Breakers, Limiter, PaymentStore
 from application.statement import Statement
+from domain.account import Account
 from domain.breaker import Sign, sign_of
 from domain.errors import (
     ListTooLong,
@@ -17,7 +19,7 @@ from domain.errors import (
     NotReconciled,
     ProviderError,
 )
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 
 #: Seconds before a call that was not answered is made again: a restart at the
 #: provider's may take as long. A call that is refused for its rate waits as well.
@@ -34,13 +36,13 @@ _T = TypeVar("_T")
 class Auditor:
     """What every reconciliation of a process shares."""
 
-    statements: Mapping[ProviderName, Statement]
+    statements: Callable[[Account], Statement]
     view: OperatorView
     store: PaymentStore
     limiter: Limiter
     breakers: Breakers
     #: Seconds between two calls, so that most of an account's are left for payments.
-    pace: Mapping[str, float]
+    pace: Callable[[Account], float]
     mode: Mode
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
@@ -48,7 +50,7 @@ class Auditor:
 
 
 def called(
-    provider: ProviderName, ask: Callable[[], _T], *, calls: int, auditor: Auditor
+    account: Account, ask: Callable[[], _T], *, calls: int, auditor: Auditor
 ) -> _T:
     """What ``ask`` returns, which makes so many calls at most.
 
@@ -56,7 +58,7 @@ def called(
     ProviderError, and NotReconciled at an open gate.
     """
     for wait in _WAITS:
-        _take(provider, calls, auditor)
+        _take(account, calls, auditor)
         try:
             return ask()
         except (Misconfigured, NeedsReview, ListTooLong):
@@ -65,24 +67,24 @@ def called(
             if error.retry_after is not None:
                 wait = min(error.retry_after.total_seconds(), _LONGEST_WAIT)
             if sign_of(error) is Sign.BUSY:
-                auditor.limiter.pause(provider, wait)
+                auditor.limiter.pause(account.id, wait)
         auditor.sleep(wait)
-    _take(provider, calls, auditor)
+    _take(account, calls, auditor)
     return ask()
 
 
-def _take(provider: ProviderName, calls: int, auditor: Auditor) -> None:
+def _take(account: Account, calls: int, auditor: Auditor) -> None:
     """Waits for leave to make so many calls. Raises NotReconciled at an open gate.
 
     Nothing of a reconciliation opens a gate: an account may lack the right to reports
     and still take payments.
     """
-    gate = auditor.breakers.gates()[provider]
-    if gate.is_open:
-        words = f"The gate before {provider} is open ({gate.reason}): no report."
+    gate = auditor.breakers.gates().get(account.id)
+    if gate is not None and gate.is_open:
+        words = f"The gate before {account.id} is open ({gate.reason}): no report."
         raise NotReconciled(words)
     while calls:
-        taken = auditor.limiter.take(provider, calls, _PATIENCE)
+        taken = auditor.limiter.take(account.id, calls, _PATIENCE)
         calls -= taken.granted
         wait = max(taken.after, taken.again_in if calls else 0.0)
-        auditor.sleep(max(wait, auditor.pace[provider] * taken.granted))
+        auditor.sleep(max(wait, auditor.pace(account) * taken.granted))

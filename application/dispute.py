@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from application.inbox import Disputes
-from application.ports import Gates, OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import Gates, PaymentStore
 from domain.account import Account
 from domain.answer import Answer, Verdict
 from domain.breaker import Sign, sign_of
@@ -31,7 +32,8 @@ class Desk:
 
     view: OperatorView
     store: PaymentStore
-    disputes: Mapping[ProviderName, Disputes]
+    #: Shows what an account has; raises ProviderError where it cannot be asked.
+    disputes: Callable[[Account], Disputes]
     gates: Gates
     clock: Callable[[], datetime]
     told: Callable[[ProviderName, str], None]  #: counts each fact, once it is stored
@@ -43,16 +45,18 @@ def follow(hint: Hint, desk: Desk) -> Payment | None:
     None where it is not there yet. What is written was read after the payment was, and
     only where that has not moved on: so no older reading comes after a newer one,
     however late or often the provider tells. Raises PaymentNotFound where what is
-    disputed is no payment of ours, ProviderError where it could not be read, or the
-    payment moves too often, and StoreUnavailable.
+    disputed is no payment of the account's, ProviderError where it could not be read,
+    or the payment moves too often, and StoreUnavailable.
     """
     named = _read(hint, desk).payment
     if named is None:
         raise PaymentNotFound
     for _ in range(_ROUNDS):
         payment = next(iter(desk.view.known([named])), None)
-        if payment is None or payment.account != Account.own(hint.provider):
+        if payment is None:
             return None
+        if payment.account != hint.account:
+            raise PaymentNotFound
         reading = _read(hint, desk)
         step = laid_over(payment, reading, now=desk.clock())
         stored = payment if step is payment else desk.store.amend(step)
@@ -65,16 +69,17 @@ def follow(hint: Hint, desk: Desk) -> Payment | None:
 def _read(hint: Hint, desk: Desk) -> Reading:
     """Reads by the account's gate, of which a read is one call. It never opens one: an
     account may have no right to disputes, and take payments all the same."""
-    admission = desk.gates.admit(hint.provider, 1, urgent=False)
+    account = hint.account
+    admission = desk.gates.admit(account.id, 1, urgent=False)
     if not admission.granted:
         raise NotExecuted("not_admitted", retry_after=admission.again_in)
     try:
-        reading = desk.disputes[hint.provider].read(hint)
+        reading = desk.disputes(account).read(hint)
     except ProviderError as error:
         busy = sign_of(error) is Sign.BUSY
-        desk.gates.tell(hint.provider, [error if busy else ProviderError(error.detail)])
+        desk.gates.tell(account.id, [error if busy else ProviderError(error.detail)])
         raise
-    desk.gates.tell(hint.provider, [Answer(Verdict.SUCCEEDED)])
+    desk.gates.tell(account.id, [Answer(Verdict.SUCCEEDED)])
     return reading
 
 

@@ -10,11 +10,11 @@ from typing import Final
 
 from application import dispute
 from application.inbox import Inbox
-from application.ports import JobQueue, OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import JobQueue, PaymentStore
 from domain import retry
 from domain.dispute import Hint
 from domain.errors import PaymentNotFound, ProviderError, UnreadableWebhook
-from domain.account import Account
 from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
 from domain.payment import BELL_GRACE, Payment
 from domain.submission import ProviderName
@@ -114,15 +114,17 @@ def _handled(
 ) -> Webhook | None:
     """The webhook, done; None where its payment is not there, or is being worked on.
 
-    ``payments`` are as they were read, and then as they were written.
+    ``payments`` are as they were read, and then as they were written. What one account
+    tells never touches a payment of another: it has gone on from there, or was never
+    there.
     """
     payment = payments.get(notice.payment or "")
-    if payment is None or payment.account != Account.own(notice.provider):
-        return None
-    operation = about(payment, notice)
-    if operation is None:
+    operation = about(payment, notice) if payment is not None else None
+    if payment is None or operation is None:
         return None
     for _ in range(_ROUNDS):
+        if payment.account != webhook.account:
+            return _ended(webhook, Fate.UNMATCHED)
         if is_held(payment, operation):
             return None
         step = noticed(payment, operation, notice, now=hearing.clock())

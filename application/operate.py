@@ -10,7 +10,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from application.ports import JobQueue, OperatorView, PaymentStore, Replays, Scope
+from application.operator_ports import OperatorView, Replays
+from application.ports import JobQueue, PaymentStore, Scope
 from domain.answer import Verdict
 from domain.errors import (
     Conflict,

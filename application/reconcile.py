@@ -6,13 +6,13 @@ read slice by slice of time, so that a month costs no more memory than an hour.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from application.auditor import Auditor, called
+from application.comparison import SLICE, Comparison
 from domain.account import Account
 from domain.errors import (
     Conflict,
@@ -26,29 +26,20 @@ from domain.payment import Payment
 from domain.reconciling import (
     TAKEN,
     Difference,
-    Differs,
     Movement,
     Pair,
     Report,
-    Standing,
-    Tally,
     difference,
     differences,
     is_withdrawal,
     movements_of,
     paired,
 )
-from domain.submission import ProviderName
 
-#: Both sides are read so far at once: of Stripe's limit some 90,000 movements, whose
-#: ids are remembered meanwhile.
-SLICE: Final = timedelta(hours=1)
 #: Payments of ours that are read at once; each is some kilobytes.
 _MOST: Final = 1_000
 #: No time is halved further: what we write has this resolution.
 _SHORTEST: Final = timedelta(milliseconds=1)
-#: Differences that a report lists: more is one cause, and some hundred show it.
-MAX_DIFFERENCES: Final = 2_000
 #: Reads of a payment that moves meanwhile; then the next run judges it.
 _ROUNDS: Final = 3
 
@@ -62,34 +53,17 @@ class Progress:
     differing: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Run:
-    """One comparison under way. What it remembers is of two slices at most."""
+    """One comparison under way."""
 
-    provider: ProviderName
-    since: datetime
-    until: datetime
+    account: Account
     auditor: Auditor
-    tally: Tally = field(default_factory=Tally)
-    counts: Counter[Differs] = field(default_factory=Counter)
-    found: dict[tuple[str | None, str | None], Difference] = field(default_factory=dict)
-    agreed: set[str] = field(default_factory=set)  #: ours, by operation; this slice
-    agreed_before: set[str] = field(default_factory=set)  #: and in the one before
-    remembered: tuple[datetime, datetime] = field(init=False)  #: the time of both
-    judged: set[str] = field(default_factory=set)  #: payments, in this slice
-
-    def __post_init__(self) -> None:
-        self.remembered = (self.since, self.since)
-
-    def go_on(self, begin: datetime, end: datetime) -> None:
-        """Forgets all but the last slice, and begins this one."""
-        self.agreed_before, self.agreed = self.agreed, set()
-        self.remembered = (max(self.since, begin - SLICE), end)
-        self.judged.clear()
+    so_far: Comparison
 
 
 def reconcile(
-    provider: ProviderName,
+    account: Account,
     since: datetime,
     until: datetime,
     *,
@@ -101,28 +75,31 @@ def reconcile(
     Both are whole seconds. Where a payment of ours differs, a look at that operation
     is asked for; nothing else is written. Raises NotReconciled and StoreUnavailable.
     """
-    run = _Run(provider, since, until, auditor)
+    so_far = Comparison(since, until)
+    run = _Run(account, auditor, so_far)
     try:
         for begin, end in slices(since, until, SLICE):
-            run.go_on(begin, end)
+            so_far.go_on(begin, end)
             _compare_theirs(run, begin, end)
             _compare_ours(run, begin, end)
             share = (end - since) / (until - since)
-            told(Progress(share, run.tally.count, sum(run.counts.values())))
+            told(Progress(share, so_far.tally.count, so_far.differing))
     except ProviderError as error:
-        words = f"{provider} could not be read to the end ({error.detail}): no report."
+        words = (
+            f"{account.id} could not be read to the end ({error.detail}): no report."
+        )
         raise NotReconciled(words) from None
     return Report(
         id=auditor.new_id("rec"),
         mode=auditor.mode,
-        provider=provider,
+        account=account,
         since=since,
         until=until,
         ended_at=auditor.clock(),
-        compared=run.tally.count,
-        counts=run.counts,
-        differences=tuple(run.found.values()),
-        sums=run.tally.sums,
+        compared=so_far.tally.count,
+        counts=so_far.counts,
+        differences=tuple(so_far.found.values()),
+        sums=so_far.tally.sums,
     )
 
 
@@ -149,10 +126,10 @@ def _compare_theirs(run: _Run, begin: datetime, end: datetime) -> None:
 
 
 def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
-    statement, cursor = run.auditor.statements[run.provider], None
+    statement, cursor = run.auditor.statements(run.account), None
     while True:
         page = called(
-            run.provider,
+            run.account,
             lambda: statement.page(begin, end, cursor),
             calls=1,
             auditor=run.auditor,
@@ -178,27 +155,25 @@ def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
     """What the provider took by itself, or gave back, is ours where we know a dispute
     of that charge; which one of them took how much only the provider can say."""
     refs = sorted({one.of for one in taken if one.of is not None})
-    disputed = (
-        run.auditor.view.disputed(Account.own(run.provider), refs) if refs else []
-    )
+    disputed = run.auditor.view.disputed(run.account, refs) if refs else []
     known = {each.ref: one.id for one in disputed for each in one.disputes}
     for one in taken:
         if one.of in known:
-            run.tally.add((replace(one, payment=known[one.of]), one))
+            run.so_far.tally.add((replace(one, payment=known[one.of]), one))
         else:
             _count(run, (None, one))
 
 
 def _known(run: _Run, named: set[str]) -> list[Payment]:
     found = run.auditor.view.known(sorted(named)) if named else []
-    return [one for one in found if one.account == Account.own(run.provider)]
+    return [one for one in found if one.account == run.account]
 
 
 def _compare_listed(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     pairs = [pair for pair in paired(movements_of(payment), listed) if pair[1]]
     for pair in pairs:
         if pair[0] is not None and difference(pair) is None:
-            _agree(run, pair)
+            run.so_far.agree(pair)
     if differences(pairs):
         _judge(run, payment, listed)
 
@@ -207,7 +182,9 @@ def _compare_ours(run: _Run, begin: datetime, end: datetime) -> None:
     """What we say moved in a slice, and the provider's lists have not shown."""
     for payment in _moved(run, begin, end):
         if any(
-            one.at is not None and begin <= one.at < end and not _has_agreed(run, one)
+            one.at is not None
+            and begin <= one.at < end
+            and not run.so_far.has_agreed(one)
             for one in movements_of(payment)
         ):
             _judge(run, payment, ())
@@ -215,8 +192,7 @@ def _compare_ours(run: _Run, begin: datetime, end: datetime) -> None:
 
 def _moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
     """Ours of a slice; of a busy one its halves, so that few are held at once."""
-    account = Account.own(run.provider)
-    found = run.auditor.view.moved(account, begin, end, limit=_MOST)
+    found = run.auditor.view.moved(run.account, begin, end, limit=_MOST)
     if len(found) < _MOST or end - begin <= _SHORTEST:
         yield from found
         return
@@ -230,14 +206,14 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
 
     Ours is as it was while theirs was read, else it is read again.
     """
-    if payment.id in run.judged:
+    if payment.id in run.so_far.judged:
         return
-    run.judged.add(payment.id)
-    statement = run.auditor.statements[run.provider]
+    run.so_far.judged.add(payment.id)
+    statement = run.auditor.statements(run.account)
     for _ in range(_ROUNDS):
         before = payment
         theirs = called(
-            run.provider, lambda: statement.of(before), calls=2, auditor=run.auditor
+            run.account, lambda: statement.of(before), calls=2, auditor=run.auditor
         )
         [payment] = _known(run, {before.id}) or [before]
         if payment.version == before.version:
@@ -247,54 +223,14 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     shown = listed if theirs is None else theirs
     asked = [one for one in shown if not is_withdrawal(payment, one)]
     for pair in paired(movements_of(payment), asked):
-        if not _is_counted(run, pair):
+        if not run.so_far.is_counted(pair):
             _count(run, pair, payment)
-
-
-def _is_counted(run: _Run, pair: Pair) -> bool:
-    """Whether a pair is counted in another slice, or is of another time."""
-    ours, theirs = pair
-    if ours is not None and _has_agreed(run, ours):
-        return True
-    times = [one.at for one in pair if one is not None and one.at is not None]
-    if not any(run.since <= at < run.until for at in times):
-        return True
-    if difference(pair) is not None or theirs is None or theirs.at is None:
-        return False
-    # It agrees, so it has when it was listed, or will.
-    first, last = run.remembered
-    return run.since <= theirs.at < first or last <= theirs.at < run.until
-
-
-def _has_agreed(run: _Run, ours: Movement) -> bool:
-    return ours.operation in run.agreed or ours.operation in run.agreed_before
-
-
-def _agree(run: _Run, pair: Pair) -> None:
-    """Counts a pair once; of one that we are at, only theirs could be counted."""
-    ours = pair[0]
-    if ours is None or ours.operation is None or ours.standing is Standing.OPEN:
-        return
-    if _has_agreed(run, ours):
-        return
-    run.agreed.add(ours.operation)
-    run.tally.add(pair)
 
 
 def _count(run: _Run, pair: Pair, payment: Payment | None = None) -> None:
     """Takes a pair into the report; a payment of ours that differs is looked into."""
-    found = difference(pair)
-    if found is None:
-        _agree(run, pair)
-        return
-    key = (found.operation, found.ref)
-    if key in run.found:
-        return
-    run.tally.add(pair)
-    run.counts[found.differs] += 1
-    if len(run.found) < MAX_DIFFERENCES:
-        run.found[key] = found
-    if payment is not None and found.operation is not None:
+    found = run.so_far.take(pair)
+    if found is not None and payment is not None and found.operation is not None:
         _ask_for_look(run, payment.id, found)
 
 
@@ -303,7 +239,7 @@ def _ask_for_look(run: _Run, payment_id: str, found: Difference) -> None:
 
     The beat rings for it within a second.
     """
-    auditor, reason = run.auditor, f"{run.provider} differs: {found.differs}"
+    auditor, reason = run.auditor, f"{run.account.id} differs: {found.differs}"
     who = Intervention("reconciliation", reason)
     for payment in _known(run, {payment_id}):
         try:

@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from domain.account import Account
 from domain.money import Money
-from domain.submission import ProviderName
 
 #: Disputes that a payment keeps. A charge is disputed once, seldom twice.
 MAX_DISPUTES: Final = 50
@@ -80,7 +80,7 @@ class Dispute:
 class Hint:
     """What a webhook says is new: never believed, only read."""
 
-    provider: ProviderName
+    account: Account  #: whose events told it
     ref: str  #: the provider's id of the dispute, or of the reversal
     reversal: bool = False
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from domain.account import Account
 from domain.answer import Verdict
 from domain.operation import Kind, Operation
 from domain.payment import Payment
@@ -48,7 +49,7 @@ class Fate(StrEnum):
 class Webhook:
     """One event of a provider's, as it came; ``body`` is its JSON."""
 
-    provider: ProviderName
+    account: Account  #: whose events came to that address
     event: str  #: the provider's id of it: the same however often it is sent
     type: str
     body: str = field(repr=False)
@@ -61,15 +62,19 @@ class Webhook:
 
     @property
     def id(self) -> str:
-        """Unique over providers."""
-        return f"{self.provider}:{self.event}"
+        """Unique over accounts."""
+        return f"{self.account.id}:{self.event}"
+
+    @property
+    def provider(self) -> ProviderName:
+        """Who has told it."""
+        return self.account.provider
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What a webhook means: of which operation something may be new."""
 
-    provider: ProviderName
     event: str
     type: str
     kinds: frozenset[Kind]  #: whose object it is

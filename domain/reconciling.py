@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from domain.account import Account
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.payment import Payment
@@ -113,11 +114,11 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one comparison with one provider came to."""
+    """What one comparison with one account came to."""
 
     id: str
     mode: Mode
-    provider: ProviderName
+    account: Account
     since: datetime  #: inclusive, UTC
     until: datetime  #: exclusive, UTC
     ended_at: datetime

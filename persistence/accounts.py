@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pymongo import ASCENDING
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from application.ports import Scope
 from domain.account import Account
@@ -29,6 +30,12 @@ class AccountNotFound(PaymentsError):
     """There is no such account."""
 
     code = "account_not_found"
+
+
+class AlreadyConnected(PaymentsError):
+    """Another account of this mode is the same connected account of Stripe's."""
+
+    code = "already_connected"
 
 
 class TooManyAccounts(PaymentsError):
@@ -68,6 +75,11 @@ class StoredAccount:
     retired_at: datetime | None = None  #: no new payments from then on
     version: int = 1
 
+    @property
+    def account(self) -> Account:
+        """As payments name it."""
+        return Account(self.id, self.provider)
+
 
 class Accounts:
     """Every method raises StoreUnavailable where the database cannot answer, and those
@@ -78,12 +90,15 @@ class Accounts:
         self._vault = vault
 
     def add(self, account: StoredAccount) -> None:
-        """Stores a new account. Raises TooManyAccounts."""
+        """Stores a new account. Raises TooManyAccounts and AlreadyConnected."""
         its = {"merchant": account.merchant, "mode": account.mode.value}
         with answering():
             if self._accounts.count_documents(its) >= MAX_ACCOUNTS:
                 raise TooManyAccounts
-            self._accounts.insert_one(self._encoded(account))
+            try:
+                self._accounts.insert_one(self._encoded(account))
+            except DuplicateKeyError:  # ids are new
+                raise AlreadyConnected from None
 
     def get(self, account_id: str) -> StoredAccount:
         """One account. Raises AccountNotFound."""
@@ -92,6 +107,29 @@ class Accounts:
         if found is None:
             raise AccountNotFound
         return self._decoded(found)
+
+    def connected(self, name: str, mode: Mode) -> StoredAccount:
+        """The account that is Stripe's ``name``. Raises AccountNotFound."""
+        with answering():
+            found = self._accounts.find_one({"connected": name, "mode": mode.value})
+        if found is None:
+            raise AccountNotFound
+        return self._decoded(found)
+
+    def retired(self, mode: Mode) -> dict[Account, datetime | None]:
+        """All accounts of a mode, the oldest first, and since when each is retired.
+
+        No secret is opened.
+        """
+        with answering():
+            found = self._accounts.find(
+                {"mode": mode.value}, {"provider": 1, "retired_at": 1}
+            )
+            listed = list(found.sort("_id", ASCENDING))
+        return {
+            Account(one["_id"], ProviderName(one["provider"])): one.get("retired_at")
+            for one in listed
+        }
 
     def list(
         self, *, merchant: str | None = None, ids: Sequence[str] | None = None

@@ -101,7 +101,14 @@ WORKER_INDEXES: Final = [
     IndexModel([("at", ASCENDING)], name="gone", expireAfterSeconds=600)
 ]
 ACCOUNT_INDEXES: Final = [
-    IndexModel([("merchant", ASCENDING), ("mode", ASCENDING)], name="merchant")
+    IndexModel([("merchant", ASCENDING), ("mode", ASCENDING)], name="merchant"),
+    # Whose an event of Connect's is.
+    IndexModel(
+        [("connected", ASCENDING), ("mode", ASCENDING)],
+        name="connected",
+        unique=True,
+        partialFilterExpression={"connected": {"$exists": True}},
+    ),
 ]
 KEY_INDEXES: Final = [IndexModel([("merchant", ASCENDING)], name="merchant")]
 REPLAY_INDEXES: Final = [

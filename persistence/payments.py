@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -21,19 +21,14 @@ from domain.errors import (
     StoreUnavailable,
 )
 from domain.payment import BELL_GRACE, LEASE, Payment
-from domain.submission import Mode, ProviderName
-from domain.turns import in_turns
+from domain.submission import Mode
 from persistence.codec import Document, decode, encode, news, progress
-from persistence import mongo
+from persistence.lines import Lines
 from persistence.mongo import answering, duplicates
 from persistence.reads import MongoReads, of
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
-
-#: Merchants' accounts at one provider whose work is found at once; the others' turn
-#: comes with the next look, a second later.
-LINES: Final = 16
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -72,7 +67,7 @@ class MongoPayments(MongoReads):
         super().__init__(database, vault)
         self._mode = mode.value
         self._holder = holder
-        self._after: dict[ProviderName, str] = {}  # where the last look ended
+        self._lines = Lines(database, mode)
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -171,51 +166,7 @@ class MongoPayments(MongoReads):
 
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
-        lines = []
-        for line in self._lines():
-            longest = self._due_ids(line, ASCENDING, limit)
-            lines.append(longest)
-            if len(longest) == limit:
-                lines.append(self._due_ids(line, DESCENDING, limit))
-        return in_turns(lines, limit)
-
-    def _lines(self) -> Iterator[Document]:
-        """The accounts that work is owed on, as filters: the deployment's own, and of
-        merchants' the next LINES of each provider, from where the last look ended.
-
-        One step of the index an account, however long its line is.
-        """
-        for provider in ProviderName:
-            its: Document = {"provider": provider.value}
-            yield {**its, "account": None}
-            after = self._after.get(provider, "")
-            for _ in range(LINES):
-                due = {**its, "account": {"$gt": after}, **self._due}
-                with answering():
-                    found = self._payments.find_one(
-                        due, {"account": 1}, sort=mongo.LINES, hint="lines"
-                    )
-                if found is None:
-                    after = ""
-                    break
-                after = found["account"]
-                yield {**its, "account": after}
-            self._after[provider] = after
-
-    def _due_ids(self, line: Document, order: int, limit: int) -> list[str]:
-        with answering():
-            found = self._payments.find(
-                {**line, **self._due}, {"_id": 1}, sort=[("due_at", order)]
-            )
-            return [document["_id"] for document in found.limit(limit)]
-
-    @property
-    def _due(self) -> Document:
-        return {
-            "mode": self._mode,
-            "due_at": {"$exists": True, "$type": "date"},
-            "$expr": {"$lte": ["$due_at", "$$NOW"]},
-        }
+        return self._lines.due_ids(limit)
 
     def _put_off(self, ids: Sequence[str], until: Document) -> None:
         """Work is still owed, but it shall not stand in the way of others'; what was

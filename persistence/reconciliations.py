@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from pymongo import DESCENDING
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from domain.account import Account
 from domain.money import Money
 from domain.reconciling import (
     Difference,
@@ -39,12 +40,21 @@ class Reconciliations:
         self._turns = database.reconciliation_turns
         self._mode = mode.value
 
-    def take_turn(self, provider: ProviderName) -> bool:
+    def due(self, accounts: Iterable[Account]) -> list[Account]:
+        """Those of ``accounts`` whose next report is not known to be for later."""
+        turns = {_turn(self._mode, one): one for one in accounts}
+        later = {"$expr": {"$gt": ["$next_at", "$$NOW"]}}
+        with answering():
+            found = self._turns.find({"_id": {"$in": list(turns)}, **later}, {"_id": 1})
+            waiting = {one["_id"] for one in found}
+        return [one for turn, one in turns.items() if turn not in waiting]
+
+    def take_turn(self, account: Account) -> bool:
         """Whether a report is due, and the caller's to make: one of all processes'.
 
         The first is due a day after somebody asked first.
         """
-        turn = self._turn(provider)
+        turn = {"_id": _turn(self._mode, account)}
         first = {"$ifNull": ["$next_at", _in(PERIOD)]}
         due = {"$expr": {"$lte": ["$next_at", "$$NOW"]}}
         with answering():
@@ -55,36 +65,65 @@ class Reconciliations:
             taken = self._turns.update_one({**turn, **due}, _next(LEASE))
         return bool(taken.matched_count)
 
-    def keep_turn(self, provider: ProviderName) -> None:
+    def keep_turn(self, account: Account) -> None:
         """Says that the run goes on."""
-        with answering():
-            self._turns.update_one(self._turn(provider), _next(LEASE))
+        self._go_on(account, _next(LEASE))
+
+    def rest(self, account: Account) -> None:
+        """Says that there is nothing to compare; a day later it is asked again."""
+        self._go_on(account, _next(PERIOD))
 
     def keep(self, report: Report) -> None:
         """Stores a report; the next one is due a day later."""
         with answering():
             self._reports.insert_one(_encode(report))
-            self._turns.update_one(self._turn(report.provider), _next(PERIOD), True)
+        self._go_on(report.account, [*_next(PERIOD), {"$set": {"last": report.id}}])
 
     def last(self, *, listed: bool = True) -> list[Report]:
-        """The last report of each provider that has one.
+        """The last report of each account that has one, our own accounts first.
 
         Without its differences where they shall not be ``listed``.
         """
-        found = []
-        for provider in ProviderName:
-            with answering():
-                document = self._reports.find_one(
-                    {"mode": self._mode, "provider": provider.value},
-                    None if listed else {"differences": 0},
-                    sort=[("ended_at", DESCENDING)],
-                )
-            if document is not None:
-                found.append(_decode(document))
-        return found
+        of_mode = {"_id": {"$regex": f"^{self._mode}:"}, "last": {"$exists": True}}
+        with answering():
+            found = self._turns.find(of_mode, {"last": 1})
+            last = {one["_id"]: one["last"] for one in found}
+            for own in map(Account.own, ProviderName):
+                turn = _turn(self._mode, own)
+                last[turn] = last.get(turn) or self._last_unnamed(own)
+            reports = self._reports.find(
+                {"_id": {"$in": list(last.values())}},
+                None if listed else {"differences": 0},
+            )
+            return sorted(map(_decode, reports), key=_place)
 
-    def _turn(self, provider: ProviderName) -> Document:
-        return {"_id": f"{self._mode}:{provider}"}
+    def _last_unnamed(self, own: Account) -> str | None:
+        """The id of its last report, of before turns had that."""
+        found = self._reports.find_one(
+            {"mode": self._mode, "provider": own.provider.value, "account": None},
+            {"_id": 1},
+            sort=[("ended_at", DESCENDING)],
+        )
+        return str(found["_id"]) if found else None
+
+    def _go_on(self, account: Account, step: list[Document]) -> None:
+        with answering():
+            turn = {"_id": _turn(self._mode, account)}
+            self._turns.update_one(turn, step, upsert=True)
+
+
+def _turn(mode: str, account: Account) -> str:
+    return f"{mode}:{account.id}"
+
+
+def _place(report: Report) -> tuple[bool, int, str]:
+    """Our own accounts as the providers are named, then merchants' by their age."""
+    account = report.account
+    return (
+        not account.is_own,
+        list(ProviderName).index(account.provider) if account.is_own else 0,
+        account.id,
+    )
 
 
 def _in(wait: timedelta) -> Document:
@@ -100,7 +139,8 @@ def _encode(report: Report) -> Document:
     return {
         "_id": report.id,
         "mode": report.mode.value,
-        "provider": report.provider.value,
+        "provider": report.account.provider.value,
+        **({} if report.account.is_own else {"account": report.account.id}),
         "since": report.since,
         "until": report.until,
         "ended_at": report.ended_at,
@@ -129,11 +169,12 @@ def _encode(report: Report) -> Document:
 
 def _decode(document: Mapping[str, Any]) -> Report:
     plain = ("since", "until", "ended_at", "compared")
+    provider = ProviderName(document["provider"])
     return Report(
         **{name: document[name] for name in plain},
         id=document["_id"],
         mode=Mode(document["mode"]),
-        provider=ProviderName(document["provider"]),
+        account=Account(document.get("account", provider.value), provider),
         counts={Differs(kind): count for kind, count in document["counts"].items()},
         differences=tuple(
             Difference(

@@ -11,6 +11,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from domain.account import Account
 from domain.errors import PaymentsError, StoreUnavailable
 from domain.notice import Fate, Webhook
 from domain.payment import BELL_GRACE
@@ -44,6 +45,7 @@ class MongoWebhooks:
             "_id": webhook.id,
             "mode": self._mode,
             "provider": webhook.provider.value,
+            "account": None if webhook.account.is_own else webhook.account.id,
             "event": webhook.event,
             "type": webhook.type,
             "body": self._vault.seal(webhook.body),
@@ -143,8 +145,9 @@ def _progress(webhook: Webhook) -> Document:
 
 
 def _decode(document: Mapping[str, Any], body: str) -> Webhook:
+    provider = ProviderName(document["provider"])
     return Webhook(
-        provider=ProviderName(document["provider"]),
+        account=Account(document.get("account", provider.value), provider),
         event=document["event"],
         type=document["type"],
         body=body,

@@ -13,12 +13,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from domain.account import Account
 from domain.answer import Verdict
 from domain.dispute import Hint
 from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
-from domain.submission import ProviderName
 from providers.paypal_certificates import Certificates
 from providers.words import name_of
 
@@ -86,7 +86,10 @@ class PayPalWebhooks:
     #: Types that tell us something; others are kept and left alone.
     types = frozenset(_OBJECTS) | frozenset(_HINTS)
 
-    def __init__(self, *, webhook_id: str, certificates: Certificates) -> None:
+    def __init__(
+        self, account: Account, *, webhook_id: str, certificates: Certificates
+    ) -> None:
+        self._account = account
         self._webhook_id = webhook_id
         self._certificates = certificates
 
@@ -119,7 +122,7 @@ class PayPalWebhooks:
             name, kind = name_of(event["id"]), name_of(event["event_type"])
         except (ValueError, LookupError, TypeError, RecursionError):
             raise WebhookRefused("malformed") from None
-        return Webhook(ProviderName.PAYPAL, name, kind, text, received_at=now)
+        return Webhook(self._account, name, kind, text, received_at=now)
 
 
 def notice_of(webhook: Webhook) -> Notice | Hint:
@@ -129,7 +132,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint:
         field = _HINTS.get(webhook.type)
         if field is not None:
             ref = name_of(found[field])
-            return Hint(webhook.provider, ref, reversal=field == "id")
+            return Hint(webhook.account, ref, reversal=field == "id")
         what = _OBJECTS[webhook.type]
         refs = {what: name_of(found["id"])}
         order = _order_of(found)
@@ -141,7 +144,6 @@ def notice_of(webhook: Webhook) -> Notice | Hint:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
     return Notice(
-        provider=webhook.provider,
         event=webhook.event,
         type=webhook.type,
         kinds=_KINDS[what],

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from domain.account import Account
 from domain.answer import Verdict
 from domain.dispute import Hint
 from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 from providers.words import name_of
 
 #: Seconds by which the time of a signature may differ from ours: what Stripe's own
@@ -54,12 +55,24 @@ _REFUND: Final = {
 
 
 class StripeWebhooks:
-    """An Ear. ``secrets`` are all that Stripe may sign with: two while one rolls."""
+    """An Ear. ``secrets`` are all that Stripe may sign with: two while one rolls.
+
+    ``whose`` says which of our accounts an event is of, by the account that it names:
+    Connect's events name one, and it is never the endpoint's own. Raises
+    WebhookRefused where it is none of ours.
+    """
 
     #: Types that tell us something; others are kept and left alone.
     types = frozenset(_SAYS) | _DISPUTES
 
-    def __init__(self, *, secrets: Sequence[str], mode: Mode) -> None:
+    def __init__(
+        self,
+        whose: Callable[[str | None], Account],
+        *,
+        secrets: Sequence[str],
+        mode: Mode,
+    ) -> None:
+        self._whose = whose
         self._secrets = [secret.encode() for secret in secrets]
         self._live = mode is Mode.LIVE
 
@@ -79,14 +92,13 @@ class StripeWebhooks:
             event = json.loads(text)
             name, kind = name_of(event["id"]), name_of(event["type"])
             live, account = event["livemode"], event.get("account")
+            named = None if account is None else name_of(account)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise WebhookRefused("malformed") from None
         if live is not self._live:
             raise WebhookRefused("another_mode")
-        if account is not None:
-            # Only Connect's events name one, and it is never the endpoint's own.
-            raise WebhookRefused("another_account")
-        return Webhook(ProviderName.STRIPE, name, kind, text, received_at=now)
+        account = self._whose(named)
+        return Webhook(account, name, kind, text, received_at=now)
 
     def _expected(self, at: str, body: bytes) -> list[str]:
         """What each secret makes of it; docs.stripe.com/webhooks#verify-manually."""
@@ -102,7 +114,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint:
     try:
         found: dict[str, Any] = json.loads(webhook.body)["data"]["object"]
         if webhook.type in _DISPUTES:
-            return Hint(webhook.provider, name_of(found["id"]))
+            return Hint(webhook.account, name_of(found["id"]))
         ours = found.get("metadata") or {}
         payment = ours.get("payment")
         says = _SAYS[webhook.type]
@@ -116,7 +128,6 @@ def notice_of(webhook: Webhook) -> Notice | Hint:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
     return Notice(
-        provider=webhook.provider,
         event=webhook.event,
         type=webhook.type,
         kinds=kinds,

@@ -1,16 +1,17 @@
-"""How a worker reaches each account: an adapter for each, by the newest credentials."""
+"""How a process reaches each account: adapters for each, by the newest credentials."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TypeVar
 
+from application.inbox import Disputes
 from application.ports import Provider
+from application.statement import Statement
 from domain.account import Account
 from domain.answer import Answer
 from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
@@ -21,140 +22,145 @@ from persistence.accounts import AccountNotFound, Accounts, Credentials, StoredA
 from persistence.vault import KeyMissing
 from providers.http import PooledSession
 from providers.paypal import PayPal
+from providers.paypal_disputes import PayPalDisputes
+from providers.paypal_statement import PayPalStatement
 from providers.resilience import Patient
 from providers.stripe import Stripe
+from providers.stripe_disputes import StripeDisputes
+from providers.stripe_statement import StripeStatement
 from runtime import metrics
+from runtime.known_accounts import REMEMBERED, KnownAccounts
 from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Seconds until a worker goes by credentials that were changed.
-KNOWN: Final = 5.0
-#: Accounts that a worker remembers at once, each some kilobytes.
-REMEMBERED: Final = 1_000
+_Adapter = TypeVar("_Adapter")
 
 
-@dataclass(slots=True)
-class _Known:
-    """An account as it was read, and the adapter that its credentials made."""
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What speaks with one account, all by the same credentials."""
 
-    stored: StoredAccount
     provider: Provider
-    until: float
+    disputes: Disputes
+    statement: Statement
 
 
-class AccountProviders:
-    """Gives each account its Provider. All of one provider share its connections."""
+class AccountAdapters:
+    """Gives each account its adapters. All of one provider share its connections."""
 
     def __init__(
-        self,
-        settings: Settings,
-        accounts: Accounts,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, settings: Settings, accounts: Accounts, *, connections: int
     ) -> None:
         self._settings = settings
-        self._accounts = accounts
-        self._clock = clock
-        self._rates: Mapping[str, float] = settings.rates()
+        self._rates = settings.rates()
+        self._accounts = KnownAccounts(accounts.get)
         self._sessions = {
-            name: PooledSession(
-                connections=settings.worker_slots, observe=metrics.observer(name)
-            )
+            name: PooledSession(connections=connections, observe=metrics.observer(name))
             for name in ProviderName
         }
         self._own = {
-            name: self._made(name, own_credentials(settings, name), None)
-            for name in ProviderName
+            ProviderName.STRIPE: self._stripe(settings.stripe_secret_key, None),
+            ProviderName.PAYPAL: self._paypal(
+                settings.paypal_client_id, settings.paypal_client_secret
+            ),
         }
         self._lock = threading.Lock()
-        self._cache: OrderedDict[str, _Known] = OrderedDict()
+        self._made: OrderedDict[str, tuple[_Opens, Adapters]] = OrderedDict()
 
-    def __call__(self, account: Account) -> Provider:
+    def provider(self, account: Account) -> Provider:
         """Asks nobody: credentials are read when a call needs them."""
-        own = self._own[account.provider]
-        return own if account.is_own else _OfAccount(account.id, own, self)
+        own = self._own[account.provider].provider
+        return own if account.is_own else _OfAccount(account, own, self)
+
+    def disputes(self, account: Account) -> Disputes:
+        """Raises as ``of`` does."""
+        return self.of(account).disputes
+
+    def statement(self, account: Account) -> Statement:
+        """Raises as ``of`` does."""
+        return self.of(account).statement
 
     def rate(self, account_id: str) -> float:
         """Calls a second that the account takes, 0 for any number; never raises."""
         if account_id in self._rates:
             return self._rates[account_id]
         try:
-            stored = self._known(account_id).stored
+            stored = self._accounts.get(account_id)
         except (AccountNotFound, KeyMissing, StoreUnavailable):
             return self._rates[ProviderName.STRIPE]
         return self._rates[stored.provider] if stored.rate is None else stored.rate
 
-    def current(self, account_id: str) -> Provider:
+    def of(self, account: Account) -> Adapters:
         """By credentials that are KNOWN seconds old at most, or the last that could be
         read. Raises NotExecuted: without them no call is made."""
+        if account.is_own:
+            return self._own[account.provider]
         try:
-            return self._known(account_id).provider
+            stored = self._accounts.get(account.id)
         except AccountNotFound:
             raise Misconfigured("account_missing") from None
         except (KeyMissing, StoreUnavailable) as error:
-            why = {"account": account_id, "error": error.code}
+            why = {"account": account.id, "error": error.code}
             log.error("credentials_unavailable", extra=why)
             raise NotExecuted("credentials_unavailable") from None
+        return self._adapters(stored)
 
-    def _known(self, account_id: str) -> _Known:
-        now = self._clock()
+    def _adapters(self, stored: StoredAccount) -> Adapters:
+        """Made anew where what opens the account has changed."""
+        its = stored.credentials
+        opens = its, stored.connected
         with self._lock:
-            known = self._cache.get(account_id)
-            if known is not None:
-                self._cache.move_to_end(account_id)
-                if now < known.until:
-                    return known
-                known.until = now + KNOWN  # others go on with it meanwhile
-        try:
-            stored = self._accounts.get(account_id)
-        except (KeyMissing, StoreUnavailable):
-            if known is not None:
-                return known
-            raise
-        if known is not None and _opens_the_same(known.stored, stored):
-            provider = known.provider
-        else:
-            its = stored.credentials
-            provider = self._made(stored.provider, its, stored.connected)
-        fresh = _Known(stored, provider, now + KNOWN)
-        with self._lock:
-            self._cache[account_id] = fresh
-            if len(self._cache) > REMEMBERED:
-                self._cache.popitem(last=False)
-        return fresh
+            known = self._made.get(stored.id)
+            if known is None or known[0] != opens:
+                if stored.provider is ProviderName.STRIPE:
+                    secret = its.secret or self._settings.stripe_secret_key
+                    made = self._stripe(secret, stored.connected)
+                else:
+                    made = self._paypal(its.client_id or "", its.secret or "")
+                known = self._made[stored.id] = opens, made
+            self._made.move_to_end(stored.id)
+            if len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        return known[1]
 
-    def _made(
-        self, name: ProviderName, its: Credentials, connected: str | None
-    ) -> Provider:
-        own, session = own_credentials(self._settings, name), self._sessions[name]
-        if name is ProviderName.STRIPE:
-            return Patient(
-                Stripe(
-                    api_base=self._settings.stripe_api_base,
-                    secret_key=its.secret or own.secret or "",
-                    session=session,
-                    connected=connected,
-                )
+    def _stripe(self, secret_key: str, connected: str | None) -> Adapters:
+        def made(kind: Callable[..., _Adapter]) -> _Adapter:
+            return kind(
+                api_base=self._settings.stripe_api_base,
+                secret_key=secret_key,
+                session=self._sessions[ProviderName.STRIPE],
+                connected=connected,
             )
-        return Patient(
-            PayPal(
+
+        provider = Patient(made(Stripe))
+        return Adapters(provider, made(StripeDisputes), made(StripeStatement))
+
+    def _paypal(self, client_id: str, client_secret: str) -> Adapters:
+        def made(kind: Callable[..., _Adapter]) -> _Adapter:
+            return kind(
                 api_base=self._settings.paypal_api_base,
-                client_id=its.client_id or "",
-                client_secret=its.secret or "",
+                client_id=client_id,
+                client_secret=client_secret,
                 mode=self._settings.mode,
-                session=session,
+                session=self._sessions[ProviderName.PAYPAL],
             )
-        )
+
+        provider = Patient(made(PayPal))
+        return Adapters(provider, made(PayPalDisputes), made(PayPalStatement))
+
+
+#: What opens an account: its credentials, and Stripe's id of it below the key's.
+_Opens = tuple[Credentials, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _OfAccount:
     """A Provider whose credentials are looked up for each call."""
 
-    account: str
+    account: Account
     like: Provider  #: prepares the same: no request names its account
-    providers: AccountProviders
+    adapters: AccountAdapters
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
@@ -162,19 +168,8 @@ class _OfAccount:
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.providers.current(self.account).send(payment)
+        return self.adapters.of(self.account).provider.send(payment)
 
     def look(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.providers.current(self.account).look(payment)
-
-
-def own_credentials(settings: Settings, provider: ProviderName) -> Credentials:
-    """What opens the deployment's own account at ``provider``."""
-    if provider is ProviderName.STRIPE:
-        return Credentials(settings.stripe_secret_key)
-    return Credentials(settings.paypal_client_secret, settings.paypal_client_id)
-
-
-def _opens_the_same(one: StoredAccount, other: StoredAccount) -> bool:
-    return (one.credentials, one.connected) == (other.credentials, other.connected)
+        return self.adapters.of(self.account).provider.look(payment)

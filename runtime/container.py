@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,7 +18,7 @@ from ulid import ULID
 
 from application import attempt
 from application.gate import SharedGates
-from application.inbox import Ear, Inbox
+from application.inbox import Inbox
 from application.notice import Hearing
 from application.operate import Desk
 from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
@@ -39,11 +39,11 @@ from persistence.webhooks import MongoWebhooks
 from providers import paypal_webhooks, stripe_webhooks
 from providers.limiter import RedisLimiter
 from runtime import metrics
-from runtime.disputing import dispute_desk
-from runtime.accounts import AccountProviders
-from runtime.ears import ears
+from runtime.accounts import AccountAdapters
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
 from runtime.celery_app import make_app
+from runtime.disputing import dispute_desk
+from runtime.ears import Ears
 from runtime.settings import Settings
 
 #: Workers that share an account where neither server says how many there are: more
@@ -69,7 +69,7 @@ class WebServices:
     breakers: Breakers
     desk: Desk
     inbox: Inbox
-    ears: Mapping[ProviderName, Ear]
+    ears: Ears
     webhook_bell: JobQueue
 
 
@@ -108,13 +108,14 @@ def web_services(settings: Settings) -> WebServices:
         return found
 
     store = GroupedPayments(database, vault, holder="web")
+    accounts = Accounts(database, vault)
     return WebServices(
         settings=settings,
         store=store,
         queue=bell,
         keys=open_keys(settings, database),
         merchants=Merchants(database),
-        accounts=Accounts(database, vault),
+        accounts=accounts,
         clock=clock,
         draw=random.SystemRandom().random,
         new_id=new_id,
@@ -123,7 +124,7 @@ def web_services(settings: Settings) -> WebServices:
         breakers=MongoBreakers(database),
         desk=desk(settings, database, store=store, queue=bell),
         inbox=open_inbox(settings, database, clock=clock),
-        ears=ears(settings),
+        ears=Ears(settings, accounts),
         webhook_bell=Bell(app, redis, to=WEBHOOKS),
     )
 
@@ -132,12 +133,12 @@ def worker_services(settings: Settings) -> WorkerServices:
     """The parts of a worker process; nothing connects before it is used."""
     settings.require("mongo_url", "redis_url", "stripe_api_base", "paypal_api_base")
     database, vault = open_database(settings), open_vault(settings)
-    providers = AccountProviders(settings, Accounts(database, vault))
+    adapters = open_adapters(settings, database, connections=settings.worker_slots)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tools = attempt.Tools(
         store=MongoPayments(database, vault, holder=holder, mode=settings.mode),
-        providers=providers,
-        gates=open_gates(settings, database, holder, rates=providers.rate),
+        providers=adapters.provider,
+        gates=open_gates(settings, database, holder, rates=adapters.rate),
         calls={
             name: ThreadPoolExecutor(settings.worker_slots, name)
             for name in ProviderName
@@ -146,9 +147,16 @@ def worker_services(settings: Settings) -> WorkerServices:
         jitter=random.SystemRandom().random,
         held=set(),
     )
-    return WorkerServices(
-        settings, tools, hearing(settings, database, tools), database, holder
-    )
+    heard = hearing(settings, database, tools, adapters)
+    return WorkerServices(settings, tools, heard, database, holder)
+
+
+def open_adapters(
+    settings: Settings, database: Database[Document], *, connections: int
+) -> AccountAdapters:
+    """What speaks with all accounts, by so many connections to each provider."""
+    accounts = Accounts(database, open_vault(settings))
+    return AccountAdapters(settings, accounts, connections=connections)
 
 
 def open_gates(
@@ -203,7 +211,10 @@ def desk(
 
 
 def hearing(
-    settings: Settings, database: Database[Document], tools: attempt.Tools
+    settings: Settings,
+    database: Database[Document],
+    tools: attempt.Tools,
+    adapters: AccountAdapters,
 ) -> Hearing:
     """What a worker handles webhooks with; it rings for looks as beat does."""
     view = MongoOperatorView(database, open_vault(settings), settings.mode)
@@ -216,7 +227,7 @@ def hearing(
             ProviderName.STRIPE: stripe_webhooks.notice_of,
             ProviderName.PAYPAL: paypal_webhooks.notice_of,
         },
-        disputes=dispute_desk(settings, view, tools),
+        disputes=dispute_desk(view, tools, adapters),
         clock=tools.clock,
     )
 

@@ -70,12 +70,13 @@ def run_once(found: Backlog, gates: Mapping[str, Gate]) -> None:
 
 
 def show_reports(reports: Iterable[Report]) -> None:
-    """Sets the gauges of the providers that were compared with at least once."""
+    """Sets the gauges of the accounts that were compared with at least once."""
     for report in reports:
+        name = report.account.id
         for kind in Differs:
             count = report.counts.get(kind, 0)
-            metrics.RECONCILIATION_DIFFERENCES.labels(report.provider, kind).set(count)
-        success = metrics.RECONCILIATION_SUCCESS.labels(report.provider)
+            metrics.RECONCILIATION_DIFFERENCES.labels(name, kind).set(count)
+        success = metrics.RECONCILIATION_SUCCESS.labels(name)
         success.set(report.ended_at.timestamp())
 
 

@@ -170,13 +170,13 @@ LIMITED: Final = Counter(
 RECONCILIATION_DIFFERENCES: Final = Gauge(
     "payments_reconciliation_differences",
     "Movements of money that differ from the provider's, in the last report",
-    ["provider", "kind"],
+    ["account", "kind"],
     registry=None,
 )
 RECONCILIATION_SUCCESS: Final = Gauge(
     "payments_reconciliation_last_success_timestamp_seconds",
-    "When the last comparison with a provider came to its end; Unix time",
-    ["provider"],
+    "When the last comparison with an account came to its end; Unix time",
+    ["account"],
     registry=None,
 )
 #: What one process alone asks the database for; elsewhere they would stand empty.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from application.dispute import Desk
-from application.ports import OperatorView, PaymentStore
+from application.operator_ports import OperatorView
+from application.ports import PaymentStore
 from domain.dispute import Hint, Reading
 from domain.errors import OutcomeUnknown, ProviderError
 from domain.submission import ProviderName
@@ -55,7 +56,7 @@ def dispute_desk(
     return Desk(
         view=view,
         store=store,
-        disputes=dict.fromkeys(ProviderName, disputes),
+        disputes=lambda account: disputes,
         gates=gates or Ungated(),
         clock=clock,
         told=told or Told(),

@@ -29,6 +29,8 @@ TIME: Final = (
 PAYMENT_ID: Final = r"^pay_[0-9A-HJKMNP-TV-Z]{26}$"
 OPERATION_ID: Final = r"^op_[0-9A-HJKMNP-TV-Z]{26}$"
 REPLAY_ID: Final = r"^rpl_[0-9A-HJKMNP-TV-Z]{26}$"
+#: An account of a merchant's.
+STORED_ACCOUNT_ID: Final = r"^acct_[0-9A-HJKMNP-TV-Z]{26}$"
 #: An account of a merchant's, or the deployment's own.
 ACCOUNT_ID: Final = r"^(stripe|paypal|acct_[0-9A-HJKMNP-TV-Z]{26})$"
 #: A code of ours or of a provider's.
@@ -46,6 +48,7 @@ FORMS: Final[Mapping[str, str]] = {
     PAYMENT_ID: "must be the id of a payment",
     OPERATION_ID: "must be the id of an operation",
     REPLAY_ID: "must be the id of a replay",
+    STORED_ACCOUNT_ID: "must be the id of a merchant's account",
     ACCOUNT_ID: "must be the id of an account",
     CODE: "must be a code: letters, digits, underscores, points and hyphens",
     MERCHANT: "must be a merchant's name: visible ASCII characters, no spaces",

@@ -151,7 +151,11 @@ def _responses(call: Call) -> dict[str, Any]:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    headers = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}.get(status, ())
+    headers = {
+        401: ("WWW-Authenticate",),
+        429: ("Retry-After",),
+        503: ("Retry-After",),
+    }.get(status, ())
     schema = {"$ref": _SCHEMAS + "Problem"}
     return {
         "description": "",

@@ -81,6 +81,11 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     ),
     "not_found": (404, "Not found", "There is nothing at this address."),
     "payment_not_found": (404, "Payment not found", "You have no payment of that id."),
+    "account_not_found": (
+        404,
+        "Account not found",
+        "No merchant has an account of that id at this provider.",
+    ),
     "gate_not_found": (404, "Gate not found", "There is no such account."),
     "replay_not_found": (404, "Replay not found", "There is no replay of that id."),
     "method_not_allowed": (
@@ -130,6 +135,11 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Another payment of this reference stands in the way: it is unfinished, or its"
         " outcome is not known, or it is paid where paid ones are guarded too. Look at"
         " it (payment), wait for it, or say allow_duplicate_reference.",
+    ),
+    "too_many_unknown_accounts": (
+        429,
+        "Too many unknown accounts",
+        "Accounts that are not there were asked for too often; try again in seconds.",
     ),
     "internal_error": (
         500,
@@ -206,7 +216,7 @@ class Problem(Exception):
         response = Response(
             json.dumps(document), status, mimetype="application/problem+json"
         )
-        if status == 503:
+        if status in (429, 503):
             response.headers["Retry-After"] = str(RETRY_AFTER)
         response.headers.update(self.headers)
         g.problem = self.code

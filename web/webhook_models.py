@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from web import forms
+
 #: Of the documentation alone; what comes is read by whoever checks the signature.
 _SIGNED = r"^t=[0-9]{1,12},v1=[0-9a-f]{64}$"
 
@@ -14,6 +16,12 @@ class ProviderEvent(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str = Field(min_length=1, max_length=128, description="The same on each retry")
+
+
+class AccountPath(BaseModel):
+    """Whose events."""
+
+    account: str = Field(pattern=forms.STORED_ACCOUNT_ID)
 
 
 class StripeHeaders(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -10,18 +11,27 @@ from flask import Response, request
 from pydantic import BaseModel
 
 from application import notice
+from application.inbox import Ear
 from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
 from domain.submission import ProviderName
+from persistence.accounts import AccountNotFound
 from runtime import logs, metrics
 from runtime.container import WebServices
-from web import answers, rendering
+from web import answers, forms, rendering
 from web.openapi import Call
 from web.problems import Problem
-from web.webhook_models import PayPalHeaders, ProviderEvent, StripeHeaders
+from web.webhook_models import (
+    AccountPath,
+    PayPalHeaders,
+    ProviderEvent,
+    StripeHeaders,
+)
 
 #: Bytes of an event. Evidence of a dispute, 150,000 characters, is the longest thing
 #: in one; an escape may make six bytes of a character.
 MAX_BODY: Final = 1024 * 1024
+
+_ACCOUNT: Final = re.compile(forms.STORED_ACCOUNT_ID)
 
 log = logs.get_logger()
 
@@ -40,6 +50,13 @@ class Webhooks:
         """
         return self._heard(ProviderName.STRIPE)
 
+    def stripe_account(self, account: str) -> Response:
+        """Take an event of Stripe's for a merchant's account.
+
+        As for the deployment's own; each account has secrets of its own.
+        """
+        return self._heard(ProviderName.STRIPE, account)
+
     def paypal(self) -> Response:
         """Take an event of PayPal's.
 
@@ -48,17 +65,24 @@ class Webhooks:
         """
         return self._heard(ProviderName.PAYPAL)
 
-    def _heard(self, provider: ProviderName) -> Response:
-        ear, now = self.services.ears[provider], self.services.clock()
+    def paypal_account(self, account: str) -> Response:
+        """Take an event of PayPal's for a merchant's account.
+
+        As for the deployment's own; each account has a webhook id of its own.
+        """
+        return self._heard(ProviderName.PAYPAL, account)
+
+    def _heard(self, provider: ProviderName, account: str | None = None) -> Response:
         request.max_content_length = MAX_BODY + 1
         body = request.get_data(cache=False)
         if len(body) > MAX_BODY:
             raise Problem("webhook_too_large")
+        ear = self._ear(provider, account)
         try:
             headers = {name.lower(): value for name, value in request.headers}
-            webhook = ear.heard(headers, body, now=now)
+            webhook = ear.heard(headers, body, now=self.services.clock())
         except (WebhookRefused, CertificateUnavailable) as error:
-            raise _refused(provider, error) from None
+            raise _refused(provider, account, error) from None
         new = notice.receive(
             webhook,
             known=ear.types,
@@ -70,37 +94,65 @@ class Webhooks:
             metrics.WEBHOOKS.labels(provider, kind).inc()
         return rendering.answer({"received": True})
 
+    def _ear(self, provider: ProviderName, account: str | None) -> Ear:
+        """What is no id of ours does not reach the database."""
+        try:
+            if account is None or _ACCOUNT.fullmatch(account):
+                return self.services.ears.of(provider, account)
+        except AccountNotFound:
+            pass
+        _count(provider, account, "account_unknown")
+        raise Problem("account_not_found")
+
 
 def _refused(
-    provider: ProviderName, error: WebhookRefused | CertificateUnavailable
+    provider: ProviderName,
+    account: str | None,
+    error: WebhookRefused | CertificateUnavailable,
 ) -> Problem:
     why = error.why if isinstance(error, WebhookRefused) else error.code
-    metrics.WEBHOOKS_REFUSED.labels(provider, why).inc()
-    log.warning("webhook_refused", provider=provider.value, why=why)
+    _count(provider, account, why)
     trusted = not isinstance(error, WebhookNotTrusted)
     challenge = {} if trusted else {"WWW-Authenticate": "Signature"}
     return Problem(error.code, more={"reason": why}, headers=challenge)
 
 
+def _count(provider: ProviderName, account: str | None, why: str) -> None:
+    """Tells of a webhook that is refused. An account that is unknown is not repeated:
+    anybody may have made it up."""
+    metrics.WEBHOOKS_REFUSED.labels(provider, why).inc()
+    known = {} if why == "account_unknown" else {"account": account or provider.value}
+    log.warning("webhook_refused", provider=provider.value, why=why, **known)
+
+
 def calls(webhooks: Webhooks) -> list[Call]:
     """What is served, for each provider."""
-    views: dict[str, tuple[Callable[[], Response], type[BaseModel]]] = {
+    views: dict[str, tuple[Callable[..., Response], type[BaseModel]]] = {
         "stripe": (webhooks.stripe, StripeHeaders),
+        "stripe/<account>": (webhooks.stripe_account, StripeHeaders),
         "paypal": (webhooks.paypal, PayPalHeaders),
+        "paypal/<account>": (webhooks.paypal_account, PayPalHeaders),
     }
     return [
         Call(
             "POST",
-            f"/v1/webhooks/{name}",
+            f"/v1/webhooks/{path}",
             view,
             answers={200: answers.Received},
             problems=(
                 *("webhook_refused", "webhook_not_trusted", "webhook_too_large"),
                 *("certificate_unavailable", "store_unavailable"),
+                *(("account_not_found",) if "<" in path else ()),
+                # Events of connected accounts name theirs.
+                *(("too_many_unknown_accounts",) if path != "paypal" else ()),
             ),
-            takes={"header": headers, "body": ProviderEvent},
+            takes={
+                "header": headers,
+                "body": ProviderEvent,
+                **({"path": AccountPath} if "<" in path else {}),
+            },
             tag="webhooks",
             open=True,
         )
-        for name, (view, headers) in views.items()
+        for path, (view, headers) in views.items()
     ]

@@ -6,17 +6,20 @@ Whoever takes the turn makes the report; the beat's own loop is never held up by
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
+
+from pymongo.database import Database
 
 from application.auditor import Auditor
 from application.reconcile import Progress, reconcile
+from domain.account import Account
 from domain.errors import NotReconciled, StoreUnavailable
 from domain.reconciling import Report
-from domain.submission import ProviderName
+from persistence.codec import Document
 from persistence.reconciliations import Reconciliations
 from runtime import logs
-from runtime.auditing import auditor
+from runtime.auditing import all_accounts, auditor
 from runtime.container import open_database
 from runtime.settings import Settings
 
@@ -25,6 +28,9 @@ LOOK: Final = 10.0
 #: What a report is of: twice the time between two, so that what was under way in one
 #: is compared in the next.
 SPAN: Final = timedelta(hours=48)
+#: An account that was retired so long ago is compared only where its money moves
+#: still: a payer may object to a payment for 540 days.
+RETIRED: Final = timedelta(days=550)
 
 log = logs.get_logger()
 
@@ -39,46 +45,84 @@ def start(settings: Settings, stop: threading.Event) -> None:
 def _run(settings: Settings, stop: threading.Event) -> None:
     database = open_database(settings)
     tools = auditor(settings, database)
-    reports = Reconciliations(database, settings.mode)
     while not stop.is_set():
-        for provider in ProviderName:
-            try:
-                run_once(provider, auditor=tools, reports=reports)
-            except StoreUnavailable:
-                log.warning("reconciliation_skipped", why="store_unavailable")
-            except Exception:  # whatever it is, the next one is tried
-                log.exception("reconciliation_failed", provider=provider.value)
+        try:
+            run_all(settings, database, auditor=tools, stop=stop)
+        except StoreUnavailable:
+            log.warning("reconciliation_skipped", why="store_unavailable")
         stop.wait(LOOK)
 
 
+def run_all(
+    settings: Settings,
+    database: Database[Document],
+    *,
+    auditor: Auditor,
+    stop: threading.Event,
+) -> list[Report]:
+    """The reports of all accounts that are due. Raises StoreUnavailable."""
+    reports = Reconciliations(database, settings.mode)
+    retired, made = all_accounts(settings, database), list[Report]()
+    for account in reports.due(retired):
+        if stop.is_set():
+            break
+        try:
+            report = run_once(
+                account, retired[account], auditor=auditor, reports=reports
+            )
+        except StoreUnavailable:
+            raise
+        except Exception:  # whatever it is, the next one is tried
+            log.exception("reconciliation_failed", account=account.id)
+            continue
+        if report is not None:
+            made.append(report)
+    return made
+
+
 def run_once(
-    provider: ProviderName, *, auditor: Auditor, reports: Reconciliations
+    account: Account,
+    retired_at: datetime | None,
+    *,
+    auditor: Auditor,
+    reports: Reconciliations,
 ) -> Report | None:
     """Makes a report of the last 48 hours and stores it, where it is our turn.
 
     Raises StoreUnavailable.
     """
-    if not reports.take_turn(provider):
+    if not reports.take_turn(account):
         return None
+    until = auditor.clock().replace(microsecond=0)
+    since = until - SPAN
+    if retired_at is not None and retired_at < until - RETIRED:
+        if not auditor.view.moved(account, since, until, limit=1):
+            reports.rest(account)
+            return None
 
     def told(_: Progress) -> None:
-        reports.keep_turn(provider)
+        reports.keep_turn(account)
 
-    until = auditor.clock().replace(microsecond=0)
     try:
-        report = reconcile(provider, until - SPAN, until, auditor=auditor, told=told)
+        report = reconcile(account, since, until, auditor=auditor, told=told)
     except NotReconciled as error:
-        log.error("reconciliation_failed", provider=provider.value, reason=str(error))
+        log.error("reconciliation_failed", account=account.id, reason=str(error))
         return None
     reports.keep(report)
+    _tell(report)
+    return report
+
+
+def _tell(report: Report) -> None:
+    account, provider = report.account.id, report.account.provider.value
     for one in report.differences:
         log.error(
             "reconciliation_differs",
-            provider=provider.value,
+            account=account,
+            provider=provider,
             why=one.differs.value,
             payment=one.payment,
             operation=one.operation,
             ref=one.ref,
         )
-    log.info("reconciled", provider=provider.value, count=report.compared)
-    return report
+    log.info("reconciled", account=account, provider=provider, count=report.compared)

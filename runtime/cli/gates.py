@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from runtime.cli.accounts import account_id
+from runtime.cli.account_options import account_id
 from runtime.cli.payments import connected
 from runtime.stack import demo_key
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
 import click
 
+from domain.account import Account
 from domain.errors import NotReconciled
 from domain.reconciling import Difference, Movement, Report
 from domain.submission import ProviderName
+from runtime.cli.account_options import account_id
 from runtime.cli.database import opened
 from runtime.cli.payments import money
 from runtime.cli.told import time
@@ -40,36 +42,49 @@ class _Time(click.ParamType[datetime]):
 @click.command()
 @click.option("--since", type=_Time(), help="From then on, by UTC: 2026-11-20.")
 @click.option("--until", type=_Time(), help="And before then; now where left out.")
-@click.option("--provider", type=click.Choice([one.value for one in ProviderName]))
+@click.option(
+    "--provider",
+    type=click.Choice([one.value for one in ProviderName]),
+    help="Only accounts there.",
+)
+@click.option(
+    "--account",
+    callback=account_id,
+    help="Only this one: an id, or stripe or paypal for the deployment's own.",
+)
 @click.option("--last", is_flag=True, help="Show the last report of the beat instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def reconcile(
     since: datetime | None,
     until: datetime | None,
     provider: str | None,
+    account: str | None,
     last: bool,
     as_json: bool,
 ) -> None:
     """Compare what the providers say moved with what we say moved.
 
-    Nothing is corrected; where a payment of ours differs, a look at it is asked for.
-    Exits with 0 where all agrees, and with 1 where something differs or a provider
-    could not be read to the end.
+    All accounts of the mode, unless you name one. Nothing is corrected; where a payment
+    of ours differs, a look at it is asked for. Exits with 0 where all agrees, and with
+    1 where something differs or an account could not be read to the end.
     """
     if last == (since is not None) or (last and until is not None):
         raise click.UsageError("give either --since TIME (and --until) or --last")
-    names = [ProviderName(provider)] if provider else list(ProviderName)
+
+    def wanted(one: Account) -> bool:
+        return provider in (None, one.provider) and account in (None, one.id)
+
     if since is None:
-        reports, failed = _stored(names), dict[ProviderName, str]()
+        reports, failed = _stored(wanted), dict[Account, str]()
     else:
         now = datetime.now(timezone.utc).replace(microsecond=0)
         until = min(until or now, now)
         if since >= until:
             raise click.UsageError("--since must be before --until, and before now")
-        reports, failed = _compared(names, since, until)
+        reports, failed = _compared(wanted, since, until)
     if as_json:
         told: dict[str, Any] = {"reports": [_as_json(one) for one in reports]}
-        told["failed"] = {name.value: why for name, why in failed.items()}
+        told["failed"] = {one.id: why for one, why in failed.items()}
         click.echo(json.dumps(told, indent=2))
     else:
         _show(reports)
@@ -78,21 +93,21 @@ def reconcile(
     sys.exit(bool(failed) or any(report.differing for report in reports))
 
 
-def _stored(names: Sequence[ProviderName]) -> list[Report]:
+def _stored(wanted: Callable[[Account], bool]) -> list[Report]:
     from persistence.reconciliations import Reconciliations
 
     with opened() as (settings, database):
         found = Reconciliations(database, settings.mode).last()
-    reports = [report for report in found if report.provider in names]
+    reports = [report for report in found if wanted(report.account)]
     if not reports:
         raise StackError("no report is stored yet: the beat makes one a day")
     return reports
 
 
 def _compared(
-    names: Sequence[ProviderName], since: datetime, until: datetime
-) -> tuple[list[Report], dict[ProviderName, str]]:
-    """A report of each provider, or why there is none.
+    wanted: Callable[[Account], bool], since: datetime, until: datetime
+) -> tuple[list[Report], dict[Account, str]]:
+    """A report of each account, or why there is none.
 
     The bar goes to a terminal's standard error, so that a pipe gets results only.
     """
@@ -100,28 +115,34 @@ def _compared(
     from rich.progress import Progress
 
     from application import reconcile as use_case
-    from runtime.auditing import auditor
+    from runtime.auditing import all_accounts, auditor
 
-    reports, failed = list[Report](), dict[ProviderName, str]()
+    reports, failed = list[Report](), dict[Account, str]()
     console = Console(stderr=True)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with opened() as (settings, database), shown as bar:
         settings.require("redis_url", "stripe_api_base", "paypal_api_base")
         tools = auditor(settings, database)
-        for name in names:
-            task = bar.add_task(name.value, total=_STEPS)
+        which = [one for one in all_accounts(settings, database) if wanted(one)]
+        if not which:
+            raise StackError(
+                f"there is no such account in {settings.mode} mode. `payments accounts"
+                " list` shows all"
+            )
+        for account in which:
+            task = bar.add_task(account.id, total=_STEPS)
 
             def told(how: use_case.Progress) -> None:
-                words = f"{name}: {how.compared} compared, {how.differing} differ"
+                words = f"{account.id}: {how.compared} compared, {how.differing} differ"
                 done = how.share * _STEPS
                 bar.update(task, completed=done, description=words)
 
             try:
                 reports.append(
-                    use_case.reconcile(name, since, until, auditor=tools, told=told)
+                    use_case.reconcile(account, since, until, auditor=tools, told=told)
                 )
             except NotReconciled as error:
-                failed[name] = str(error)
+                failed[account] = str(error)
     return reports, failed
 
 
@@ -130,13 +151,13 @@ def _show(reports: Sequence[Report]) -> None:
 
     rows = [_row(report, one) for report in reports for one in report.differences]
     if rows:
-        columns = ["provider", "differs", "payment", "operation", "ref"]
+        columns = ["account", "differs", "payment", "operation", "ref"]
         columns += ["way", "ours", "theirs", "at"]
-        whole = ["payment", "operation", "ref", "ours", "theirs"]
+        whole = ["account", "payment", "operation", "ref", "ours", "theirs"]
         click.echo(told.table(columns, rows, whole=whole))
     sums = [
         [
-            *(report.provider.value, one.way.value),
+            *(report.account.id, one.way.value),
             *(money(one.ours, one.currency), money(one.theirs, one.currency)),
             *("yes" if one.ours == one.theirs else "NO",),
             money(one.fees, one.currency) if one.fees else "-",
@@ -145,12 +166,14 @@ def _show(reports: Sequence[Report]) -> None:
         for one in report.sums
     ]
     if sums:
-        columns = ["provider", "way", "ours", "theirs", "equal", "fees"]
-        click.echo(told.table(columns, sums, whole=["ours", "theirs", "fees"]))
+        columns = ["account", "way", "ours", "theirs", "equal", "fees"]
+        click.echo(
+            told.table(columns, sums, whole=["account", "ours", "theirs", "fees"])
+        )
     for report in reports:
         more = report.differing - len(report.differences)
         click.echo(
-            f"{report.provider}: {report.compared} compared from {report.since:%F %T}"
+            f"{report.account.id}: {report.compared} compared from {report.since:%F %T}"
             f" until {report.until:%F %T}, {report.differing} differ"
             + (f", {more} of them not listed" if more else "")
         )
@@ -160,7 +183,7 @@ def _row(report: Report, found: Difference) -> list[str]:
     some = found.ours or found.theirs
     times = [one.at for one in (found.theirs, found.ours) if one and one.at]
     return [
-        *(report.provider.value, found.differs.value.replace("_", " ")),
+        *(report.account.id, found.differs.value.replace("_", " ")),
         *(found.payment or "-", found.operation or "-", found.ref or "-"),
         some.way.value if some is not None else "-",
         *(_side(found.ours), _side(found.theirs)),
@@ -180,7 +203,8 @@ def _side(one: Movement | None) -> str:
 def _as_json(report: Report) -> dict[str, Any]:
     return {
         "id": report.id,
-        "provider": report.provider.value,
+        "account": report.account.id,
+        "provider": report.account.provider.value,
         "since": time(report.since),
         "until": time(report.until),
         "ended_at": time(report.ended_at),

@@ -101,6 +101,7 @@ def _row(webhook: Webhook) -> dict[str, Any]:
     due = webhook.due_at
     return {
         "id": webhook.id,
+        "account": webhook.account.id,
         "type": webhook.type,
         "state": webhook.fate.value,
         "received": time(webhook.received_at),

@@ -102,7 +102,7 @@ def test_the_beat_makes_a_report_that_the_exporter_and_the_command_show(
     def shown() -> bool:
         url = stack.processes()["exporter"]["metrics_url"]
         lines = requests.get(url, timeout=10).text.splitlines()
-        alone = f'{METRIC}{{kind="theirs_alone",provider="paypal"}} 1.0'
+        alone = f'{METRIC}{{account="paypal",kind="theirs_alone"}} 1.0'
         return alone in lines
 
     assert wait_until(shown, seconds=PATIENCE)

@@ -8,9 +8,11 @@ from random import Random
 from typing import Final
 
 from application.notice import Hearing, handle, receive
+from domain.account import Account
 from domain.answer import Verdict
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
+from domain.submission import ProviderName
 from tests.fakes import MemoryQueue
 from tests.memory_disputes import MemoryDisputes, dispute_desk
 from tests.memory_inbox import MemoryInbox
@@ -41,7 +43,8 @@ class Telling:
         self._world = world
         self._random = random
         self._inbox = MemoryInbox(world.clock)
-        self._events: list[str] = []  #: bodies, each of one stage of one object
+        #: Bodies, each of one stage of one object; and whose address they come to.
+        self._events: list[tuple[Account, str]] = []
 
     def tell(self) -> Actor | None:
         """One of all events so far comes, maybe again, and a worker handles it.
@@ -54,18 +57,17 @@ class Telling:
             for payment in world.oracle.known.values()
             for operation in payment.operations
         }
-        for entry in _objects(world):
-            body = _event(entry, payments.get(entry.operation))
-            if body not in self._events:
-                self._events.append(body)
+        for account, entry in _objects(world):
+            told = account, _event(entry, payments.get(entry.operation))
+            if told not in self._events:
+                self._events.append(told)
         if not self._events:
             return None
         place = int(random.random() * len(self._events))
         # Sent again it has the same id; replayed by a person it is handled again.
         event = f"evt_{place}"
-        webhook = Webhook(
-            world.provider.name, event, _TYPE, self._events[place], world.clock()
-        )
+        account, body = self._events[place]
+        webhook = Webhook(account, event, _TYPE, body, world.clock())
         process = Process("hears")
         store, bell = world.store_of(process), world.bell
         view = MemoryView(world.table)
@@ -74,7 +76,7 @@ class Telling:
             view=view,
             store=store,
             queue=bell,
-            readers={world.provider.name: _read},
+            readers=dict.fromkeys(ProviderName, _read),
             disputes=dispute_desk(store, MemoryDisputes(), world.clock, view=view),
             clock=world.clock,
         )
@@ -84,12 +86,14 @@ class Telling:
         return world.start(process, lambda: handle([webhook.id, *waiting], hearing))
 
 
-def _objects(world: World) -> Iterator[Entry]:
-    world.provider.settle()
-    world.provider.bank.pass_time()
-    for entry in world.provider.bank.entries.values():
-        yield entry
-        yield from entry.parts
+def _objects(world: World) -> Iterator[tuple[Account, Entry]]:
+    for provider in world.providers.values():
+        provider.settle()
+        provider.bank.pass_time()
+        for entry in provider.bank.entries.values():
+            yield provider.account, entry
+            for part in entry.parts:
+                yield provider.account, part
 
 
 def _event(entry: Entry, payment: str | None) -> str:
@@ -102,7 +106,6 @@ def _event(entry: Entry, payment: str | None) -> str:
 def _read(webhook: Webhook) -> Notice:
     kind, payment, operation, refs, says = json.loads(webhook.body)
     return Notice(
-        webhook.provider,
         webhook.event,
         webhook.type,
         frozenset({Kind(kind)}),

@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 
 from application.inbox import Inbox
+from domain.account import Account
 from domain.notice import Fate, Webhook
 from domain.payment import BELL_GRACE
 from domain.submission import ProviderName
@@ -30,7 +31,7 @@ def webhook(
     """One that is due, received ``number`` seconds after NOW."""
     at = NOW + number * SECOND
     event, body = f"evt_{number}", '{"id": "é"}'
-    told = Webhook(provider, event, "it.happened", body, received_at=at)
+    told = Webhook(Account.own(provider), event, "it.happened", body, received_at=at)
     return replace(told, due_at=at, owed_from=at)
 
 
@@ -47,6 +48,13 @@ class InboxSuite:
     def test_one_event_id_of_two_providers_is_two_webhooks(self, post: Post) -> None:
         assert post.inbox.keep(webhook())
         assert post.inbox.keep(webhook(provider=ProviderName.PAYPAL))
+
+    def test_one_event_id_of_two_accounts_is_two_webhooks(self, post: Post) -> None:
+        stored = Account("acct_1", ProviderName.STRIPE)
+        first, second = webhook(), replace(webhook(), account=stored)
+        assert post.inbox.keep(first) and post.inbox.keep(second)
+        post.now = NOW + SECOND
+        assert post.inbox.load([second.id]) == [second]
 
     def test_what_is_due_is_found_longest_first(self, post: Post) -> None:
         for number in (3, 1, 2, 9):

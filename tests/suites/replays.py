@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from application.ports import OperatorView, PaymentStore, Replays, Scope
+from application.operator_ports import OperatorView, Replays
+from application.ports import PaymentStore, Scope
 from domain.account import Account
 from domain.answer import Answer
 from domain.disputing import laid_over

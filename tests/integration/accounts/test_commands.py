@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from persistence.accounts import Accounts
 from runtime import container
 from runtime.settings import Settings
+from runtime.stack.initialise import initialise
 from tests.running_stack import payments
 
 SECRET, NEXT = "sk_test_first", "sk_test_second"
@@ -67,6 +69,9 @@ def test_an_account_is_added_listed_changed_rolled_and_retired(
     assert retired["retired_at"] is not None
     again = json.loads(run(settings, "retire", made["id"], "--json").stdout)
     assert again["retired_at"] == retired["retired_at"]
+    undone = json.loads(run(settings, "retire", made["id"], "--undo", "--json").stdout)
+    assert undone["retired_at"] is None
+    retired = json.loads(run(settings, "retire", made["id"], "--json").stdout)
 
     [listed] = json.loads(run(settings, "list", "--merchant", "shop", "--json").stdout)
     assert listed == retired
@@ -86,6 +91,42 @@ def test_a_webhooks_secrets_are_rolled_by_themselves(
     assert done.returncode == 0 and "whsec" not in done.stdout + done.stderr
     its = accounts.get(made["id"]).credentials
     assert (its.secret, its.webhook_secrets) == (SECRET, ("whsec_new", "whsec_old"))
+
+
+def test_it_is_said_where_webhooks_of_an_account_go_and_whether_they_are_set_up(
+    settings: Settings,
+) -> None:
+    initialise(settings)  # an index knows who is connected
+    shop = ("add", "--merchant", "shop", "--provider")
+    key = {"PAYMENTS_ACCOUNT_SECRET": SECRET}
+    told = run(settings, *shop, "stripe", **key).stdout
+    [made] = json.loads(run(settings, "list", "--json").stdout)
+    path = f"/v1/webhooks/stripe/{made['id']}"
+    assert (made["webhook_path"], made["webhooks"]) == (path, False)
+    assert f"{path} (not set up yet)" in told and "--webhook-secrets" in told
+    new = {"PAYMENTS_ACCOUNT_SECRET": "whsec_1"}
+    run(settings, "roll", made["id"], "--webhook-secrets", **new)
+    assert f"{path} (set up)" in run(settings, "show", made["id"]).stdout
+
+    told = run(settings, *shop, "paypal", "--client-id", "app", **key).stdout
+    assert "/v1/webhooks/paypal/acct_" in told and "--webhook-id" in told
+    assert _heard(settings) == [True, False]
+
+    options = ("stripe", "--connected", "acct_1Shop")
+    told = run(settings, *shop, *options, **key).stdout
+    assert "/v1/webhooks/stripe (not set up yet)" in told
+    assert "PAYMENTS_STRIPE_WEBHOOK_SECRETS" in told
+    heard = replace(settings, stripe_webhook_secrets="whsec_2")
+    assert _heard(heard) == [True, False, True]
+    again = run(settings, *shop, *options, **key)
+    assert again.returncode != 0 and "another account's already" in again.stderr
+
+
+def _heard(settings: Settings) -> list[bool]:
+    """Of each account, whether its webhooks are set up."""
+    assert "webhooks" in run(settings, "list").stdout
+    listed = json.loads(run(settings, "list", "--json").stdout)
+    return [one["webhooks"] for one in listed]
 
 
 def test_a_paypal_account_has_its_client_id(

@@ -12,7 +12,7 @@ from domain.breaker import Why
 from domain.states import State, Status
 from persistence.accounts import StoredAccount
 from persistence.breakers import MongoBreakers
-from runtime.accounts import KNOWN
+from runtime.known_accounts import KNOWN
 from runtime.stack import processes
 from tests.integration.accounts.shop import REFUSED, AccountsShop, in_ledger
 

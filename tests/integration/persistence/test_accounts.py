@@ -14,6 +14,7 @@ from domain.routing import MAX_ACCOUNTS, Candidate
 from domain.submission import Mode, ProviderName
 from persistence.accounts import (
     AccountNotFound,
+    AlreadyConnected,
     Accounts,
     Credentials,
     StoredAccount,
@@ -43,7 +44,7 @@ def account(number: int = 1, **fields: Any) -> StoredAccount:
             currencies=("USD", "EUR"),
             weight=30,
             rate=7,
-            connected="acct_connected",
+            connected=f"acct_connected_{number}",
         ),
         **fields,
     )
@@ -102,6 +103,30 @@ def test_a_change_is_made_on_top_of_another_and_never_lost(accounts: Accounts) -
     assert accounts.get(after.id) == after
     with pytest.raises(AccountNotFound):
         accounts.change("acct_none", lambda one: one)
+
+
+def test_a_connected_account_is_found_by_its_name_and_is_one_merchants(
+    accounts: Accounts,
+) -> None:
+    accounts.add(account())
+    assert accounts.connected("acct_connected_1", Mode.TEST) == account()
+    for name, mode in (("acct_connected_1", Mode.LIVE), ("acct_other", Mode.TEST)):
+        with pytest.raises(AccountNotFound):
+            accounts.connected(name, mode)
+    with pytest.raises(AlreadyConnected):
+        accounts.add(account(2, merchant="rival", connected="acct_connected_1"))
+    accounts.add(account(1, id="acct_live", mode=Mode.LIVE))
+    assert accounts.connected("acct_connected_1", Mode.LIVE).id == "acct_live"
+
+
+def test_it_is_said_since_when_each_account_of_a_mode_is_retired(
+    accounts: Accounts,
+) -> None:
+    accounts.add(account(2, retired_at=NOW))
+    accounts.add(account(1, merchant="rival"))
+    accounts.add(account(3, mode=Mode.LIVE))
+    listed = list(accounts.retired(Mode.TEST).items())
+    assert listed == [(account(1).account, None), (account(2).account, NOW)]
 
 
 def test_a_merchant_has_only_so_many(accounts: Accounts) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from domain.errors import StoreUnavailable
+from domain.account import Account
 from domain.money import Money
 from domain.reconciling import (
     Difference,
@@ -26,7 +27,7 @@ from persistence.codec import Document
 from persistence.reconciliations import LEASE, PERIOD, Reconciliations
 from runtime.container import clock, new_id
 
-STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
+STRIPE, PAYPAL = map(Account.own, ProviderName)
 #: Beats that ask at the same moment.
 BEATS = 8
 
@@ -59,7 +60,7 @@ def report(**fields: object) -> Report:
     whole = Report(
         id=new_id("rec"),
         mode=Mode.TEST,
-        provider=STRIPE,
+        account=STRIPE,
         since=now - timedelta(days=2),
         until=now,
         ended_at=now,
@@ -83,7 +84,7 @@ def test_the_first_report_is_due_a_day_after_somebody_asked_first(
     assert not reports.take_turn(STRIPE)
     pass_time(payments_db, timedelta(minutes=1))
     assert reports.take_turn(STRIPE)
-    assert not reports.take_turn(PAYPAL), "each provider has turns of its own"
+    assert not reports.take_turn(PAYPAL), "each account has turns of its own"
 
 
 def test_one_of_all_beats_has_the_turn(
@@ -123,12 +124,42 @@ def test_after_a_report_the_next_one_is_due_a_day_later(
     assert reports.take_turn(STRIPE)
 
 
+def test_whose_turn_is_not_known_to_be_later_is_due(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    stored = Account("acct_1", ProviderName.STRIPE)
+    everyone = [STRIPE, PAYPAL, stored]
+    assert reports.due(everyone) == everyone, "nobody has asked yet"
+    for one in everyone:
+        assert not reports.take_turn(one)
+    assert reports.due(everyone) == []
+    pass_time(payments_db, PERIOD)
+    assert reports.take_turn(STRIPE)
+    reports.rest(stored)
+    assert reports.due(everyone) == [PAYPAL]
+    assert Reconciliations(payments_db, Mode.LIVE).due(everyone) == everyone
+
+
+def test_the_last_report_is_found_whatever_account_it_is_of(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    stored = Account("acct_1", ProviderName.STRIPE)
+    first, second = report(account=stored), report(account=stored)
+    own = report()
+    for one in (first, second, own):
+        reports.keep(one)
+    assert reports.last() == [own, second]
+    # As it was before turns had the last report's id.
+    payments_db.reconciliation_turns.delete_one({"_id": "test:stripe"})
+    assert reports.last() == [own, second]
+
+
 def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     assert reports.last() == []
     old = report(ended_at=clock() - timedelta(days=1))
-    new, other = report(), report(provider=PAYPAL)
+    new, other = report(), report(account=PAYPAL)
     for one in (old, new, other):
         reports.keep(one)
     assert reports.last() == [new, other]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from domain.account import Account
 from domain.dispute import Dispute, DisputeState, Hint
 from domain.errors import Misconfigured, OutcomeUnknown, ProviderError
 from domain.submission import Mode, ProviderName
@@ -59,7 +60,9 @@ class _Stripe:
             do="answer", status=200, body=body, match={"path": "/v1/disputes"}
         )
         try:
-            reading = self.disputes.read(Hint(ProviderName.STRIPE, self.shown["id"]))
+            reading = self.disputes.read(
+                Hint(Account.own(ProviderName.STRIPE), self.shown["id"])
+            )
         finally:
             self.simulator.heal()
         assert reading.payment == (body["payment_intent"] and "pay_1")
@@ -83,7 +86,7 @@ class _PayPal:
         [self.capture] = captures_of(order)
         opened = simulator.post("/_disputes", {"capture": self.capture["id"]})
         self.shown = opened.json()
-        self.hint = Hint(ProviderName.PAYPAL, self.shown["dispute_id"])
+        self.hint = Hint(Account.own(ProviderName.PAYPAL), self.shown["dispute_id"])
 
     def read(self, **changes: Any) -> Dispute:
         """What is read where PayPal shows it with these changes."""
@@ -141,7 +144,7 @@ def test_stripe_has_taken_what_its_lines_say(stripe: _Stripe) -> None:
 
 
 def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -> None:
-    hint = Hint(ProviderName.STRIPE, stripe.shown["id"])
+    hint = Hint(Account.own(ProviderName.STRIPE), stripe.shown["id"])
     reading = stripe.disputes.read(hint)
     assert (reading.payment, reading.operations) == ("pay_1", ("op_1",))
     assert stripe.read(payment_intent=None).operation is None
@@ -226,9 +229,9 @@ def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
     stripe: _Stripe, paypal: _PayPal
 ) -> None:
     with pytest.raises(ProviderError):
-        stripe.disputes.read(Hint(ProviderName.STRIPE, "dp_none"))
+        stripe.disputes.read(Hint(Account.own(ProviderName.STRIPE), "dp_none"))
     with pytest.raises(ProviderError):
-        paypal.disputes.read(Hint(ProviderName.PAYPAL, "PP-R/../none"))
+        paypal.disputes.read(Hint(Account.own(ProviderName.PAYPAL), "PP-R/../none"))
     path = "/v2/payments/refunds"
     for body in (
         {"id": "re_1", "status": "FAILED", "links": []},
@@ -236,7 +239,9 @@ def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
     ):
         paypal.simulator.arm(do="answer", status=200, body=body, match={"path": path})
         with pytest.raises(OutcomeUnknown) as caught:
-            paypal.disputes.read(Hint(ProviderName.PAYPAL, "re_1", reversal=True))
+            paypal.disputes.read(
+                Hint(Account.own(ProviderName.PAYPAL), "re_1", reversal=True)
+            )
         assert caught.value.detail == "unrecognised_status"
 
 

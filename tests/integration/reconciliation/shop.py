@@ -14,6 +14,7 @@ from pymongo.database import Database
 from application import attempt
 from application.auditor import Auditor
 from application.reconcile import Progress, reconcile
+from domain.account import Account
 from domain.money import Money
 from domain.payment import BELL_GRACE, Payment
 from domain.reconciling import Report
@@ -89,13 +90,17 @@ class Day:
         return found
 
     def report(
-        self, provider: ProviderName, *, span: timedelta = timedelta(hours=1)
+        self, of: ProviderName | Account, *, span: timedelta = timedelta(hours=1)
     ) -> Report:
         """What a comparison up to the next second comes to."""
         until = self.auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
         heard = list[Progress]()
         report = reconcile(
-            provider, until - span, until, auditor=self.auditor, told=heard.append
+            of if isinstance(of, Account) else Account.own(of),
+            until - span,
+            until,
+            auditor=self.auditor,
+            told=heard.append,
         )
         assert heard[-1].share == 1
         return report

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
+from domain.account import Account
 from domain.reconciling import Differs, Report
 from domain.submission import Mode, ProviderName
 from persistence.breakers import MongoBreakers
@@ -37,9 +38,10 @@ def shop(settings: Settings) -> Iterator[Day]:
 def made(shop: Day, provider: ProviderName) -> list[Report]:
     """The reports that several beats make together, when one is due."""
     reports = Reconciliations(shop.database, Mode.TEST)
+    account = Account.own(provider)
 
     def beat(_: int) -> Report | None:
-        return run_once(provider, auditor=shop.auditor, reports=reports)
+        return run_once(account, None, auditor=shop.auditor, reports=reports)
 
     with ThreadPoolExecutor(BEATS) as beats:
         return [one for one in beats.map(beat, range(BEATS)) if one is not None]
@@ -75,7 +77,7 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
         sample.value
         for family in metrics.RECONCILIATION_SUCCESS.collect()
         for sample in family.samples
-        if sample.labels == {"provider": STRIPE}
+        if sample.labels == {"account": STRIPE}
     ]
     assert at == differing.ended_at.timestamp()
 
@@ -98,7 +100,7 @@ def test_a_report_that_could_not_be_made_is_told_and_not_stored(shop: Day) -> No
 def measured(provider: ProviderName) -> dict[Differs, float | None]:
     """What the exporter shows of a provider's last report."""
     shown = {
-        (sample.labels["provider"], sample.labels["kind"]): sample.value
+        (sample.labels["account"], sample.labels["kind"]): sample.value
         for family in metrics.RECONCILIATION_DIFFERENCES.collect()
         for sample in family.samples
     }

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from application import dispute
+from domain.account import Account
 from domain.dispute import Hint
 from domain.reconciling import Differs, Way
 from domain.submission import ProviderName
@@ -54,8 +55,10 @@ def _hear(shop: Day, provider: ProviderName, dispute_id: str) -> None:
     with ExitStack() as stack:
         database = container.open_database(shop.settings)
         stack.callback(database.client.close)
-        hearing = container.hearing(shop.settings, database, shop.workers[0])
-        found = dispute.follow(Hint(provider, dispute_id), hearing.disputes)
+        adapters = container.open_adapters(shop.settings, database, connections=1)
+        hearing = container.hearing(shop.settings, database, shop.workers[0], adapters)
+        hint = Hint(Account.own(provider), dispute_id)
+        found = dispute.follow(hint, hearing.disputes)
     assert found is not None and len(found.disputes) == 1
 
 

@@ -48,6 +48,7 @@ class Told:
     provider: str
     headers: dict[str, str]
     body: bytes
+    account: str | None = None  #: whose address it goes to; None: the deployment's
 
     @property
     def event(self) -> dict[str, Any]:
@@ -62,7 +63,13 @@ class Told:
     @property
     def id(self) -> str:
         """Its id in the inbox."""
-        return f"{self.provider}:{self.event['id']}"
+        return f"{self.account or self.provider}:{self.event['id']}"
+
+    @property
+    def path(self) -> str:
+        """Where it goes."""
+        path = f"/v1/webhooks/{self.provider}"
+        return path if self.account is None else f"{path}/{self.account}"
 
 
 @dataclass
@@ -101,7 +108,7 @@ class HearingBench:
     def give(self, told: Told, **headers: str) -> requests.Response:
         """Has the product hear of it, as its provider would."""
         return requests.post(
-            f"{self.base}/v1/webhooks/{told.provider}",
+            f"{self.base}{told.path}",
             data=told.body,
             headers={**_kept(told.headers), **headers},
             timeout=PATIENCE,
@@ -189,7 +196,8 @@ def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
         bench = Workbench(running.client(), settings, database, stripe, paypal, tools)
         bench.tools = replace(tools, clock=bench.now)
         inbox = container.open_inbox(settings, database, clock=bench.now)
-        hearing = container.hearing(settings, database, bench.tools)
+        adapters = container.open_adapters(settings, database, connections=2)
+        hearing = container.hearing(settings, database, bench.tools, adapters)
         hearing = replace(hearing, queue=MemoryQueue())
         yield HearingBench(bench, base, clock, hearing, inbox, receivers)
 

@@ -62,7 +62,8 @@ def main(webhook_id: str, deadly: int) -> None:
         store = DyingStore(database, vault, holder="dying")
         inbox = DyingInbox(database, vault, settings.mode, clock=container.clock)
         store.boundaries = inbox.boundaries = boundaries
-        hearing = container.hearing(settings, database, tools)
+        adapters = container.open_adapters(settings, database, connections=1)
+        hearing = container.hearing(settings, database, tools, adapters)
         desk = replace(hearing.disputes, store=store)
         hearing = replace(hearing, store=store, inbox=inbox, disputes=desk)
         notice.handle([webhook_id], hearing)

@@ -10,7 +10,9 @@ from typing import Final
 
 from application import reconcile as use_case
 from application.auditor import Auditor
-from application.reconcile import SLICE, Progress
+from application.comparison import SLICE
+from application.reconcile import Progress
+from domain.account import Account as ProviderAccount
 from domain.answer import Answer, Verdict
 from domain.errors import ProviderError
 from domain import requests
@@ -38,6 +40,7 @@ from tests.suites.samples import (
 from tests.unit.application.account import PAYPAL, STRIPE, Account
 
 SPAN: Final = 6 * SLICE
+OWN: Final = ProviderAccount.own(STRIPE)
 NO: Final = Answer(Verdict.DECLINED)
 
 
@@ -57,13 +60,14 @@ class Books:
         self.statement = MemoryStatement(size=size, most=most)
         self.heard: list[Progress] = []
         self.slept: list[float] = []
+        statements = {STRIPE: self.statement, PAYPAL: MemoryStatement()}
         self.auditor = Auditor(
-            statements={STRIPE: self.statement, PAYPAL: MemoryStatement()},
+            statements=lambda account: statements[account.provider],
             view=MemoryView(self.store),
             store=self.store,
             limiter=self.account.limiter,
             breakers=self.account.breakers,
-            pace={STRIPE: pace, PAYPAL: 0.0},
+            pace=lambda account: pace,
             mode=Mode.TEST,
             clock=self.account.now,
             sleep=self._sleep,
@@ -109,10 +113,10 @@ class Books:
         )
         return done
 
-    def report(self, span: timedelta = SPAN) -> Report:
+    def report(self, span: timedelta = SPAN, of: ProviderAccount = OWN) -> Report:
         """What a comparison of ``span`` from NOW on comes to."""
         return use_case.reconcile(
-            STRIPE, NOW, NOW + span, auditor=self.auditor, told=self.heard.append
+            of, NOW, NOW + span, auditor=self.auditor, told=self.heard.append
         )
 
     def stored(self, one: Payment) -> Payment:

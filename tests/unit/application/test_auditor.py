@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.reconcile import SLICE
+from application.comparison import SLICE
 from domain.breaker import Why
 from domain.errors import (
     Misconfigured,

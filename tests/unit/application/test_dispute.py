@@ -12,6 +12,7 @@ import pytest
 from application import dispute as use_case
 from application.notice import Hearing, handle, receive
 from domain import retry
+from domain.account import Account
 from domain.breaker import Sign, sign_of
 from domain.dispute import (
     MAX_DISPUTES,
@@ -26,6 +27,7 @@ from domain.errors import (
     Misconfigured,
     NotExecuted,
     OutcomeUnknown,
+    PaymentNotFound,
     ProviderError,
     StoreUnavailable,
 )
@@ -41,7 +43,8 @@ from tests.operator_fakes import MemoryView
 from tests.suites.samples import NOW, PRICE, payment, sending
 
 STRIPE = ProviderName.STRIPE
-HINT = Hint(STRIPE, "dp_1")
+OWN = Account.own(STRIPE)
+HINT = Hint(OWN, "dp_1")
 
 
 class _Bench:
@@ -66,7 +69,7 @@ class _Bench:
             view=self.view,
             store=self.store,
             queue=self.looks,
-            readers={STRIPE: lambda webhook: Hint(webhook.provider, webhook.body)},
+            readers={STRIPE: lambda webhook: Hint(webhook.account, webhook.body)},
             disputes=self.desk,
             clock=self.clock,
         )
@@ -92,7 +95,7 @@ class _Bench:
 
     def webhook(self, event: str = "evt_1") -> str:
         """An event of the dispute comes."""
-        told = Webhook(STRIPE, event, "disputed", HINT.ref, received_at=self.now)
+        told = Webhook(OWN, event, "disputed", HINT.ref, received_at=self.now)
         known = frozenset({"disputed"})
         receive(told, known=known, inbox=self.inbox, queue=MemoryQueue())
         return told.id
@@ -148,7 +151,7 @@ def test_an_older_reading_never_comes_after_a_newer_one(bench: _Bench) -> None:
             return found
 
     slow = Slow(bench.disputes.shown)
-    late = replace(bench.desk, disputes={STRIPE: slow})
+    late = replace(bench.desk, disputes=lambda account: slow)
     bench.show(DisputeState.UNDER_REVIEW)
     followed = use_case.follow(HINT, late)
     assert followed is not None
@@ -202,10 +205,39 @@ def test_a_payment_that_is_not_there_yet_is_waited_for(bench: _Bench) -> None:
 
 
 def test_another_providers_payment_is_not_touched(bench: _Bench) -> None:
-    assert use_case.follow(replace(HINT, provider=ProviderName.PAYPAL), bench.desk) is (
-        None
-    )
+    told = Hint(Account.own(ProviderName.PAYPAL), HINT.ref)
+    with pytest.raises(PaymentNotFound):
+        use_case.follow(told, bench.desk)
     assert bench.stored() == bench.payment
+
+
+def test_a_dispute_of_a_merchants_account_is_read_there_and_by_its_gate() -> None:
+    bench, stored = _Bench(), Account("acct_1", STRIPE)
+    [paid] = bench.store.insert_many([replace(payment(2), account=stored)])
+    bench.show(DisputeState.LOST, of=paid.id)
+    asked: list[Account] = []
+
+    def disputes(account: Account) -> MemoryDisputes:
+        asked.append(account)
+        return bench.disputes
+
+    desk = replace(bench.desk, disputes=disputes)
+    followed = use_case.follow(Hint(stored, HINT.ref), desk)
+    assert followed is not None and [one.id for one in followed.disputes] == ["dp_1"]
+    assert asked == [stored, stored]
+    assert bench.gates.told_of == {"acct_1"}
+    with pytest.raises(PaymentNotFound):
+        use_case.follow(HINT, desk)
+
+
+def test_an_account_that_cannot_be_opened_is_asked_later(bench: _Bench) -> None:
+    def disputes(account: Account) -> MemoryDisputes:
+        raise NotExecuted("credentials_unavailable")
+
+    desk = replace(bench.desk, disputes=disputes)
+    with pytest.raises(NotExecuted) as raised:
+        use_case.follow(HINT, desk)
+    assert raised.value.detail == "credentials_unavailable"
 
 
 def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: _Bench) -> None:

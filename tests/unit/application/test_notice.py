@@ -11,6 +11,7 @@ import pytest
 
 from application.notice import Hearing, handle, receive
 from domain import retry
+from domain.account import Account
 from domain.errors import StoreUnavailable, UnreadableWebhook
 from domain.notice import Fate, Notice, Webhook
 from domain.operation import Kind
@@ -81,7 +82,7 @@ def desk() -> _Desk:
 
 def _webhook(about: Payment, event: str, *, at: datetime) -> Webhook:
     body = f"{about.id} {about.first.id}"
-    return Webhook(ProviderName.STRIPE, event, "it.happened", body, at)
+    return Webhook(Account.own(ProviderName.STRIPE), event, "it.happened", body, at)
 
 
 def _read(webhook: Webhook) -> Notice:
@@ -93,7 +94,6 @@ def _read(webhook: Webhook) -> Notice:
 def _notice(webhook: Webhook) -> Notice:
     payment_id, operation = webhook.body.split()
     return Notice(
-        webhook.provider,
         webhook.event,
         webhook.type,
         frozenset({Kind.CHARGE}),
@@ -243,3 +243,16 @@ def test_a_payment_that_is_written_each_time_it_was_read_waits(desk: _Desk) -> N
     hearing = replace(desk.hearing, view=Busy(desk.store))
     [waits] = handle([desk.told(unknown)], hearing)
     assert (waits.fate, desk.stored().first) == (Fate.WAITING, unknown.first)
+
+
+def test_what_one_account_tells_never_touches_a_payment_of_another(
+    desk: _Desk,
+) -> None:
+    unknown = desk.unknown()
+    stored = Account("acct_1", ProviderName.STRIPE)
+    told = replace(_webhook(unknown, "evt_1", at=desk.now), account=stored)
+    receive(told, known=TYPES, inbox=desk.inbox, queue=desk.rung)
+    [ended] = handle([told.id], desk.hearing)
+    assert (ended.fate, ended.payment) == (Fate.UNMATCHED, None)
+    assert desk.store.everything() == [unknown]
+    assert desk.looks.waiting == []

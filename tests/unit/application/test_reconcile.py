@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.reconcile import MAX_DIFFERENCES, SLICE
+from application.comparison import MAX_DIFFERENCES, SLICE
 from domain.dispute import DisputeState
 from domain.disputing import laid_over
 from domain.errors import (

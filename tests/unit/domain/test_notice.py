@@ -18,7 +18,6 @@ from domain.requests import refund, void
 from domain.sending import looking
 from domain.settling import settle
 from domain.states import State
-from domain.submission import ProviderName
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -44,7 +43,6 @@ def _notice(
     ref: str = "pi_1",
 ) -> Notice:
     return Notice(
-        ProviderName.STRIPE,
         "evt_1",
         "it.happened",
         kinds,
@@ -259,7 +257,6 @@ def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
     back = Answer(Verdict.PENDING, refs={"refund": "re_1"})
     pending = stored(settle(sending(asked), back, now=NOW, jitter=0))
     notice = Notice(
-        ProviderName.PAYPAL,
         "evt_2",
         "it.happened",
         frozenset({Kind.REFUND}),

@@ -267,7 +267,7 @@ def test_a_report_counts_what_it_does_not_list() -> None:
     report = Report(
         id="rec_1",
         mode=Mode.TEST,
-        provider=ProviderName.STRIPE,
+        account=Account.own(ProviderName.STRIPE),
         since=NOW,
         until=NOW + timedelta(hours=1),
         ended_at=NOW,

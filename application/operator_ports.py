@@ -1,0 +1,70 @@
+"""What the use cases of operators need of the world, over all merchants of a mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from domain.account import Account
+from domain.payment import Payment
+from domain.replaying import Came, Item, ReplaySet, Search, Stage
+
+
+class OperatorView(Protocol):
+    """The payments of all merchants of one mode. Raises StoreUnavailable."""
+
+    def found(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
+        """At most ``limit`` payments that have what is searched for, newest first.
+
+        ``before`` is a payment's id: only older ones than it. What is sealed of them
+        may be left out, so none of them is written back.
+        """
+
+    def moved(
+        self, account: Account, since: datetime, until: datetime, *, limit: int
+    ) -> list[Payment]:
+        """At most ``limit`` of an account's of which we heard from ``since`` until
+        before ``until`` (UTC) that money had moved, in any order.
+        """
+
+    def known(self, ids: Sequence[str]) -> list[Payment]:
+        """Those of ``ids`` that are there, as they are stored now, in any order."""
+
+    def disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
+        """An account's with a dispute of one of ``refs``, ids of its charges or
+        captures, in any order.
+        """
+
+
+class Replays(Protocol):
+    """The frozen sets of one mode. Every method raises StoreUnavailable."""
+
+    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+        """Stores a new set; until it returns, nobody sees it."""
+
+    def get(self, replay_id: str) -> ReplaySet | None:
+        """A set, or None where there is none of that id."""
+
+    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+        """Writes how far a set has come, unless it has left the stage ``was``."""
+
+    def turn(self) -> ReplaySet | None:
+        """A running set that nobody has worked on for a second.
+
+        It is the caller's for the next one: its rate holds for all together.
+        """
+
+    def items(
+        self, replay_id: str, *, after: int, limit: int, left: bool = False
+    ) -> list[Item]:
+        """At most ``limit`` items in order, from behind number ``after``.
+
+        ``left``: only those that have no verdict yet.
+        """
+
+    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+        """Gives the items of these numbers their verdicts; the first one stands."""
+
+    def progress(self, replay_id: str) -> Mapping[Came, int]:
+        """How many items have which verdict."""

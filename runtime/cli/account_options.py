@@ -1,0 +1,96 @@
+"""What `payments accounts …` is given: its options, and which belong together."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import click
+
+from domain.money import CURRENCIES
+from domain.routing import MAX_WEIGHT
+from domain.submission import ProviderName
+
+_ID: Final = re.compile(r"acct_[0-9A-HJKMNP-TV-Z]{26}")
+#: Stripe's ids of accounts.
+_CONNECTED: Final = re.compile(r"acct_[A-Za-z0-9]{1,60}")
+
+
+def account_id(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Checks what names an account, where it is given; it may be the deployment's."""
+    if value is None:
+        return None
+    if value not in set(ProviderName) and not _ID.fullmatch(value):
+        raise click.BadParameter(
+            "write the id of an account, as `payments accounts list` shows it, or"
+            " stripe or paypal for the deployment's own"
+        )
+    return value
+
+
+def _currencies(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    found = tuple(dict.fromkeys(one.strip().upper() for one in value.split(",") if one))
+    wrong = sorted(set(found) - set(CURRENCIES))
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]} is no currency: write USD,EUR or so")
+    return found
+
+
+def _stripes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None and not _CONNECTED.fullmatch(value):
+        raise click.BadParameter("write Stripe's id of the account, acct_ and more")
+    return value
+
+
+identified = click.argument("account", metavar="ID", callback=account_id)
+currency = click.option(
+    "--currency",
+    "currencies",
+    callback=_currencies,
+    metavar="CODES",
+    help="Takes these alone, comma between; '' for any.",
+)
+weight = click.option(
+    "--weight",
+    type=click.IntRange(0, MAX_WEIGHT),
+    help="Its share beside the merchant's others; 0: only where those did not take it.",
+)
+rate = click.option(
+    "--rate",
+    type=click.IntRange(0, 10_000),
+    help="Calls a second, of all workers together; 0 for any number.",
+)
+client_id = click.option("--client-id", help="PayPal's client id.")
+webhook_id = click.option("--webhook-id", help="PayPal's id of our webhook.")
+connected = click.option(
+    "--connected",
+    callback=_stripes,
+    help="Stripe's id of a connected account; without a key of its own it is reached by"
+    " the deployment's.",
+)
+#: What a provider's secret is called.
+ASKS: Final = {
+    ProviderName.STRIPE: "Stripe's secret key",
+    ProviderName.PAYPAL: "PayPal's client secret",
+}
+
+
+def check(
+    provider: ProviderName,
+    client_id: str | None,
+    webhook_id: str | None,
+    connected: str | None,
+) -> None:
+    """Raises UsageError where an option is another provider's."""
+    if provider is ProviderName.STRIPE and (client_id or webhook_id):
+        raise click.UsageError("--client-id and --webhook-id are PayPal's alone")
+    if provider is ProviderName.PAYPAL and connected:
+        raise click.UsageError("--connected is Stripe's alone")

@@ -1,0 +1,104 @@
+"""How an account is shown: without its secrets, and with where its webhooks go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from domain.submission import ProviderName
+from runtime.cli.told import table, time
+
+if TYPE_CHECKING:
+    from persistence.accounts import StoredAccount
+    from runtime.settings import Settings
+
+
+def tell(account: StoredAccount, settings: Settings, as_json: bool) -> None:
+    """Prints one account."""
+    if as_json:
+        click.echo(json.dumps(_row(account, settings)))
+        return
+    currencies = ",".join(account.currencies) or "any currency"
+    retired = ", retired" if account.retired_at else ""
+    click.echo(
+        f"{account.id}: {account.provider} of {account.merchant}, {account.mode} mode,"
+        f" {currencies}, weight {account.weight}{retired}"
+    )
+    is_up = "set up" if _hears(account, settings) else "not set up yet"
+    click.echo(f"Webhooks: {webhook_path(account)} ({is_up})")
+
+
+def tell_all(
+    accounts: Sequence[StoredAccount], settings: Settings, as_json: bool
+) -> None:
+    """Prints accounts as a table."""
+    if as_json:
+        click.echo(json.dumps([_row(one, settings) for one in accounts], indent=2))
+        return
+    columns = ["id", "merchant", "mode", "provider", "currencies", "weight"]
+    rows = [
+        [
+            *(one.id, one.merchant, one.mode.value, one.provider.value),
+            ",".join(one.currencies) or "any",
+            str(one.weight),
+            "yes" if _hears(one, settings) else "no",
+            one.retired_at.isoformat(" ", "seconds") if one.retired_at else "-",
+        ]
+        for one in accounts
+    ]
+    columns += ["webhooks", "retired"]
+    click.echo(table(columns, rows, whole=["id", "merchant"]))
+
+
+def next_step(account: StoredAccount) -> str:
+    """How webhooks of a new account are set up."""
+    register = f"Register {webhook_path(account)} of this deployment at"
+    if account.provider is ProviderName.PAYPAL:
+        then = f"`payments accounts set {account.id} --webhook-id ID`"
+        return f"{register} PayPal, then {then}."
+    if account.connected is not None:
+        return (
+            f"{register} Stripe for the events of connected accounts, and have its"
+            " secret among PAYMENTS_STRIPE_WEBHOOK_SECRETS."
+        )
+    then = f"`payments accounts roll {account.id} --webhook-secrets`"
+    return f"{register} Stripe, then {then}."
+
+
+def webhook_path(account: StoredAccount) -> str:
+    """Where a provider tells of the account: of a connected one without secrets of its
+    own, at the deployment's own address."""
+    address = f"/v1/webhooks/{account.provider}"
+    its_own = account.connected is None or account.credentials.webhook_secrets
+    return f"{address}/{account.id}" if its_own else address
+
+
+def _hears(account: StoredAccount, settings: Settings) -> bool:
+    """Whether webhooks of the account are told from anybody else's."""
+    its = account.credentials
+    if account.connected is not None and settings.stripe_webhook_secrets:
+        return True
+    return bool(its.webhook_secrets or its.webhook_id)
+
+
+def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
+    its = account.credentials
+    return {
+        "id": account.id,
+        "merchant": account.merchant,
+        "mode": account.mode.value,
+        "provider": account.provider.value,
+        "currencies": list(account.currencies),
+        "weight": account.weight,
+        "rate": account.rate,
+        "connected": account.connected,
+        "own_secret": its.secret is not None,
+        "webhooks": _hears(account, settings),
+        "webhook_path": webhook_path(account),
+        "created_at": time(account.created_at),
+        "rolled_at": time(account.rolled_at) if account.rolled_at else None,
+        "retired_at": time(account.retired_at) if account.retired_at else None,
+    }

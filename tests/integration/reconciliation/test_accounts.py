@@ -1,0 +1,200 @@
+"""A merchant's accounts have books of their own, and each is compared by itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+import structlog
+
+from domain.account import Account
+from domain.payment import BELL_GRACE
+from domain.reconciling import Differs, Report
+from domain.submission import ProviderName
+from persistence.accounts import Accounts, Credentials, StoredAccount
+from persistence.reconciliations import Reconciliations
+from runtime import container, exporter, metrics
+from runtime.settings import Settings
+from runtime.stack.processes import wait_until
+from tests.contract.simulators.simulator_process import simulators
+from tests.integration.gates.workers import work_off
+from tests.integration.reconciliation.shop import (
+    METHODS,
+    PAYPAL,
+    STRIPE,
+    Day,
+    Story,
+    day,
+)
+from tests.running_stack import payments
+from tests.suites.samples import PRICE, SHOP, payment, submission
+from workers.reconciler import RETIRED, run_all
+
+BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A day at the deployment's own accounts, and a merchant that has others."""
+
+    day: Day
+
+    def add(self, provider: ProviderName, **fields: object) -> Account:
+        """A new account of the merchant's, as payments name it."""
+        name, settings = uuid.uuid4().hex, self.day.settings
+        client = name if provider is PAYPAL else None
+        stored = StoredAccount(
+            id=container.new_id("acct"),
+            merchant=SHOP.merchant,
+            mode=settings.mode,
+            provider=provider,
+            created_at=container.clock(),
+            credentials=Credentials(f"sk_test_{name}", client),
+        )
+        stored = replace(stored, **fields)  # type: ignore[arg-type]  # any of them
+        Accounts(self.day.database, container.open_vault(settings)).add(stored)
+        return stored.account
+
+    def pay(self, account: Account) -> str:
+        """The id of a payment that was carried out there."""
+        provider, store = account.provider, self.day.workers[0].store
+        method = METHODS[provider]["pays"]
+        asked = submission(provider=provider, payment_method=method)
+        new = payment(99, asked=asked, now=container.clock() - BELL_GRACE)
+        [kept] = store.insert_many(
+            [replace(new, id=container.new_id("pay"), account=account)]
+        )
+        work_off([kept.id], self.day.workers)
+        found = store.get(SHOP, kept.id)
+        assert found is not None and found.captured == PRICE.minor
+        return kept.id
+
+    def daily(self) -> list[Report]:
+        """The reports that a beat makes now."""
+        stop, day = threading.Event(), self.day
+        return run_all(day.settings, day.database, auditor=day.auditor, stop=stop)
+
+    def make_due(self) -> None:
+        """A day passes; whole seconds are compared, so one does."""
+        happened = container.clock()
+        a_second = timedelta(seconds=1)
+        assert wait_until(lambda: container.clock() >= happened + a_second, seconds=5)
+        past = [{"$set": {"next_at": "$$NOW"}}]
+        self.day.database.reconciliation_turns.update_many({}, past)
+
+
+@pytest.fixture
+def shop(settings: Settings) -> Iterator[Shop]:
+    """See Shop; the books are made to drift."""
+    with simulators() as (stripe, paypal):
+        both = {STRIPE: stripe, PAYPAL: paypal}
+        with day(settings, both, {"paid": Story("pays")}) as done:
+            yield Shop(done)
+
+
+@BOTH
+def test_a_drift_is_found_at_the_account_that_it_is_of_and_named_with_it(
+    shop: Shop, provider: ProviderName
+) -> None:
+    account, other = shop.add(provider), shop.add(provider)
+    shop.pay(account)
+    ref = shop.day.drift(provider, do="unknown_charge", amount=77)
+    [found] = shop.day.report(account).differences
+    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, ref)
+    for agreeing in (Account.own(provider), other):
+        assert shop.day.report(agreeing).differences == ()
+
+
+def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
+    shop: Shop,
+) -> None:
+    account = shop.add(STRIPE)
+    shop.pay(account)
+    ref = shop.day.drift(STRIPE, do="unknown_charge", amount=77)
+    assert shop.daily() == [], "the first are due tomorrow"
+    shop.make_due()
+    with structlog.testing.capture_logs() as logged:
+        made = shop.daily()
+    everyone = [Account.own(STRIPE), Account.own(PAYPAL), account]
+    assert [one.account for one in made] == everyone
+    assert [one.differing for one in made] == [0, 0, 1]
+    assert shop.daily() == [], "and the next ones tomorrow"
+    [told] = [line for line in logged if line["log_level"] == "error"]
+    assert (told["event"], told["account"]) == ("reconciliation_differs", account.id)
+    assert told["ref"] == ref
+
+    stored = Reconciliations(shop.day.database, shop.day.settings.mode).last()
+    assert stored == made
+    exporter.show_reports(stored)
+    shown = [
+        sample.labels["kind"]
+        for family in metrics.RECONCILIATION_DIFFERENCES.collect()
+        for sample in family.samples
+        if sample.labels["account"] == account.id and sample.value == 1
+    ]
+    assert shown == [Differs.THEIRS_ALONE]
+
+
+def test_an_account_that_was_retired_long_ago_is_compared_where_its_money_moves(
+    shop: Shop,
+) -> None:
+    long_ago = container.clock() - RETIRED - timedelta(days=1)
+    idle = shop.add(STRIPE, retired_at=long_ago)
+    moving = shop.add(STRIPE, retired_at=long_ago)
+    lately = shop.add(STRIPE, retired_at=container.clock())
+    shop.pay(moving)
+    shop.daily()
+    shop.make_due()
+    compared = [one.account for one in shop.daily()]
+    assert compared[2:] == [moving, lately] and idle not in compared
+    assert shop.daily() == [], "and it is not asked again today"
+
+
+def test_an_account_whose_books_cannot_be_read_holds_up_no_other(shop: Shop) -> None:
+    refused = shop.add(STRIPE, credentials=Credentials("rk_test_refused"))
+    shop.daily()
+    shop.make_due()
+    with structlog.testing.capture_logs() as logged:
+        made = shop.daily()
+    assert [one.account.id for one in made] == ["stripe", "paypal"]
+    [told] = [line for line in logged if line["log_level"] == "error"]
+    assert (told["event"], told["account"]) == ("reconciliation_failed", refused.id)
+
+
+def test_the_command_compares_all_accounts_or_the_one_that_is_named(
+    shop: Shop,
+) -> None:
+    account = shop.add(STRIPE)
+    shop.pay(account)
+    ref = shop.day.drift(STRIPE, do="unknown_charge", amount=77)
+    shop.make_due()
+    environment = shop.day.settings.environment()
+    since = (container.clock() - timedelta(hours=1)).isoformat()
+
+    def run(*arguments: str) -> str:
+        done = payments(
+            *("reconcile", "--since", since, *arguments), environment=environment
+        )
+        assert done.returncode == 1, done.stdout + done.stderr
+        return done.stdout
+
+    [report] = json.loads(run("--account", account.id, "--json"))["reports"]
+    assert (report["account"], report["provider"]) == (account.id, "stripe")
+    assert [one["ref"] for one in report["differences"]] == [ref]
+    everyone = json.loads(run("--json"))["reports"]
+    assert [one["account"] for one in everyone] == ["stripe", "paypal", account.id]
+    assert [one["differing"] for one in everyone] == [0, 0, 1]
+    shown = run("--provider", "stripe")
+    assert account.id in shown and "theirs alone" in shown and "paypal" not in shown
+
+    stranger = container.new_id("acct")
+    missing = payments(
+        *("reconcile", "--since", since, "--account", stranger),
+        environment=environment,
+    )
+    assert missing.returncode != 0 and "no such account" in missing.stderr

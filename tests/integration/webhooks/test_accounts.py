@@ -1,0 +1,282 @@
+"""Webhooks of merchants' accounts: by their own secrets, of their own payments."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import pytest
+import requests
+
+from domain.dispute import DisputeState
+from domain.notice import Fate
+from domain.states import State, Status
+from persistence.accounts import Credentials, StoredAccount
+from runtime import container
+from runtime.known_accounts import STRANGERS
+from tests.contract.simulators.simulator_process import Receiver, eventually
+from tests.integration.accounts.shop import AccountsShop
+from tests.integration.webhooks.hearing import SECRET, HearingBench, Told, refused
+
+#: What a provider tells of a charge that succeeded, and of a dispute.
+PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}
+DISPUTED = {"stripe": "charge.dispute.created", "paypal": "CUSTOMER.DISPUTE.CREATED"}
+BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
+
+
+@dataclass
+class Shop:
+    """A shop with accounts of its own, whose providers tell of each."""
+
+    bench: HearingBench
+    accounts: AccountsShop
+    stack: ExitStack
+
+    def add(self, provider: str = "stripe", secret: str | None = None) -> StoredAccount:
+        """A new account; its webhooks are signed by ``secret``, or one of its own."""
+        secret = secret or f"whsec_{uuid.uuid4().hex}"
+        if provider == "stripe":
+            its = Credentials(f"sk_test_{uuid.uuid4().hex}", webhook_secrets=(secret,))
+        else:
+            client = f"client-{uuid.uuid4().hex}"
+            its = Credentials("a secret", client, webhook_id=secret)
+        return self.accounts.add(provider, credentials=its)
+
+    def listen(self, account: StoredAccount, secret: str | None = None) -> Receiver:
+        """Whom the provider tells of everything, as it would an account's endpoint."""
+        its, receiver = account.credentials, Receiver()
+        self.stack.callback(receiver.close)
+        target = {
+            "url": receiver.url,
+            "secret": secret or its.webhook_id or its.webhook_secrets[0],
+        }
+        added = self.bench.work.at(account.provider).post("/_webhooks", target)
+        assert added.status_code == 201, added.text
+        return receiver
+
+    def lost(self, provider: str) -> str:
+        """A payment that was charged, and nobody here knows."""
+        payment_id = self.bench.work.pay(provider)
+        self.bench.work.lose_answer(provider)
+        assert self.bench.work.step(payment_id).first.state is State.UNKNOWN
+        return payment_id
+
+
+@pytest.fixture
+def shop(bench: HearingBench) -> Iterator[Shop]:
+    """See Shop. It has no accounts yet."""
+    with ExitStack() as stack:
+        yield Shop(bench, AccountsShop(bench.work), stack)
+
+
+def told_of(receiver: Receiver, account: StoredAccount, kind: str) -> Told:
+    """The first event of this type that came, for the account's own address."""
+    eventually(lambda: kind in receiver.types(), f"{kind} is told")
+    headers, body = receiver.received[receiver.types().index(kind)]
+    return Told(account.provider, headers, body, account.id)
+
+
+def signed(told: Told, body: bytes, secret: str) -> Told:
+    """A body as Stripe would sign it."""
+    at = str(int(time.time()))
+    message = at.encode() + b"." + body
+    signature = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+    headers = {"Stripe-Signature": f"t={at},v1={signature}"}
+    return replace(told, body=body, headers=headers)
+
+
+def refuses(
+    bench: HearingBench, told: Told, status: int, why: str
+) -> requests.Response:
+    """Has the product refuse it, count that, and change nothing."""
+    payments = list(bench.work.database.payments.find())
+    before = refused(told.provider).get(why, 0)
+    answer = bench.give(told)
+    assert answer.status_code == status, answer.text
+    assert refused(told.provider)[why] == before + 1
+    assert bench.work.database.webhooks.count_documents({}) == 0
+    assert list(bench.work.database.payments.find()) == payments
+    return answer
+
+
+@BOTH
+def test_what_an_account_is_told_of_settles_its_payment(
+    shop: Shop, provider: str
+) -> None:
+    work, account = shop.bench.work, shop.add(provider)
+    receiver = shop.listen(account)
+    payment_id = shop.lost(provider)
+    posts = work.calls(provider, "POST")
+    told = told_of(receiver, account, PAID[provider])
+    shop.bench.hear(told)
+    assert shop.bench.fate(told) is Fate.HANDLED
+    after = work.stored(payment_id)
+    assert (after.status, after.account) == (Status.CAPTURED, account.account)
+    assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
+    assert len(shop.accounts.charges(payment_id)) == 1
+
+
+@BOTH
+def test_the_same_event_is_refused_at_any_other_address(
+    shop: Shop, provider: str
+) -> None:
+    account, other = shop.add(provider), shop.add(provider)
+    receiver = shop.listen(account)
+    shop.lost(provider)
+    told = told_of(receiver, account, PAID[provider])
+    refuses(shop.bench, replace(told, account=other.id), 401, "signature")
+    refuses(shop.bench, replace(told, account=None), 401, "signature")
+    assert shop.bench.give(told).status_code == 200
+
+
+@BOTH
+def test_an_account_without_secrets_hears_nothing(shop: Shop, provider: str) -> None:
+    account = shop.add(provider)
+    told = told_of(*_one(shop, account, provider), PAID[provider])
+    deaf = shop.accounts.add(provider)
+    refuses(shop.bench, replace(told, account=deaf.id), 401, "not_set_up")
+
+
+@BOTH
+def test_an_account_that_is_not_there_is_not_found(shop: Shop, provider: str) -> None:
+    account = shop.add(provider)
+    told = told_of(*_one(shop, account, provider), PAID[provider])
+    other = shop.add("paypal" if provider == "stripe" else "stripe")
+    names = [container.new_id("acct"), other.id, provider, "acct_1", f"{account.id}%0A"]
+    for name in names:
+        stranger = replace(told, account=name)
+        answer = refuses(shop.bench, stranger, 404, "account_unknown")
+        assert answer.json()["code"] == "account_not_found"
+
+
+def test_made_up_accounts_are_soon_not_asked_for_and_others_heard_still(
+    shop: Shop,
+) -> None:
+    account = shop.add()
+    told = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    assert shop.bench.give(told).status_code == 200
+    statuses = [
+        shop.bench.give(replace(told, account=container.new_id("acct"))).status_code
+        for _ in range(STRANGERS + 20)
+    ]
+    assert set(statuses) <= {404, 429} and statuses[0] == 404
+    assert shop.bench.give(told).status_code == 200
+
+
+def test_what_one_account_is_told_of_anothers_payment_changes_nothing(
+    shop: Shop,
+) -> None:
+    shop.add()
+    payment_id = shop.lost("stripe")
+    before = shop.bench.work.stored(payment_id)
+    other, event = shop.add(), _charged(shop)
+    misled = signed(replace(event, account=other.id), event.body, _secret(other))
+    shop.bench.hear(misled)
+    assert shop.bench.fate(misled) is Fate.UNMATCHED
+    assert shop.bench.work.stored(payment_id) == before
+
+
+def test_a_secret_that_rolls_is_believed_beside_the_new_one_and_then_no_more(
+    shop: Shop,
+) -> None:
+    account = shop.add(secret="whsec_old")
+    told = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    assert shop.bench.give(told).status_code == 200
+    new = signed(told, told.body, "whsec_new")
+    assert shop.bench.give(new).status_code == 401
+    _sign_with(shop, account, "whsec_new", "whsec_old")
+    eventually(lambda: shop.bench.give(new).ok, "the new secret is known")
+    assert shop.bench.give(told).status_code == 200, "and the old one still is"
+    _sign_with(shop, account, "whsec_new")
+    eventually(lambda: not shop.bench.give(told).ok, "the old one is forgotten")
+    assert shop.bench.give(new).status_code == 200
+
+
+def test_a_connected_accounts_events_come_to_the_deployments_address(
+    shop: Shop,
+) -> None:
+    name = f"acct_{uuid.uuid4().hex[:16]}"
+    account = shop.accounts.add(secret=None, connected=name)
+    payment_id = shop.lost("stripe")
+    told = _charged(shop)
+    assert told.event["account"] == name
+    at_home = replace(told, account=account.id)
+    refuses(shop.bench, at_home, 401, "not_set_up")
+    assert shop.bench.give(told).status_code == 200
+    [webhook_id] = [one["_id"] for one in shop.bench.work.database.webhooks.find()]
+    assert webhook_id == at_home.id, "it is kept as the connected account's"
+    [handled] = shop.bench.handle([webhook_id])
+    assert handled.account == account.account
+    assert shop.bench.work.stored(payment_id).status is Status.CAPTURED
+
+
+def test_an_address_takes_only_events_that_name_its_connected_account(
+    shop: Shop,
+) -> None:
+    name = f"acct_{uuid.uuid4().hex[:16]}"
+    its = Credentials(webhook_secrets=("whsec_connect",))
+    account = shop.accounts.add(connected=name, credentials=its)
+    told = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    assert told.event["account"] == name
+    for named in (None, "acct_1032D82eZvKYlo2C"):
+        event = {**told.event, "account": named}
+        other = signed(told, json.dumps(event).encode(), "whsec_connect")
+        refuses(shop.bench, other, 400, "another_account")
+    assert shop.bench.give(told).status_code == 200
+    live = json.dumps({**told.event, "livemode": True}).encode()
+    foreign = signed(replace(told, account=None), live, SECRET)
+    assert shop.bench.give(foreign).json()["reason"] == "another_mode"
+
+
+@BOTH
+def test_a_dispute_is_read_at_the_account_and_laid_over_its_payment(
+    shop: Shop, provider: str
+) -> None:
+    work, account = shop.bench.work, shop.add(provider)
+    receiver = shop.listen(account)
+    payment_id = work.paid(provider)
+    name = "charge" if provider == "stripe" else "capture"
+    opened = work.at(provider).post(
+        "/_disputes", {name: work.stored(payment_id).refs[name]}
+    )
+    assert opened.status_code == 201, opened.text
+    told = told_of(receiver, account, DISPUTED[provider])
+    shop.bench.hear(told)
+    assert shop.bench.fate(told) is Fate.HANDLED
+    [dispute] = work.stored(payment_id).disputes
+    assert dispute.state is DisputeState.NEEDS_RESPONSE
+    assert dispute.operation == work.stored(payment_id).first.id
+
+
+def _one(
+    shop: Shop, account: StoredAccount, provider: str
+) -> tuple[Receiver, StoredAccount]:
+    """The account's endpoint, which is told of a charge."""
+    receiver = shop.listen(account)
+    shop.lost(provider)
+    return receiver, account
+
+
+def _charged(shop: Shop) -> Told:
+    """What Stripe tells the deployment's own endpoint of a charge."""
+    told = shop.bench.told("stripe", PAID["stripe"])
+    return next(one for one in told if one.type == PAID["stripe"])
+
+
+def _secret(account: StoredAccount) -> str:
+    [secret] = account.credentials.webhook_secrets
+    return secret
+
+
+def _sign_with(shop: Shop, account: StoredAccount, *secrets: str) -> None:
+    def step(before: StoredAccount) -> StoredAccount:
+        its = replace(before.credentials, webhook_secrets=secrets)
+        return replace(before, credentials=its)
+
+    shop.accounts.accounts.change(account.id, step)

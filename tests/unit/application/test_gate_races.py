@@ -1,0 +1,58 @@
+"""A gate that somebody else moves between a look at it and a step."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.breaker import ENOUGH, FIRST_REST, Why
+from tests.suites.samples import DECLINE
+from tests.unit.application.account import AWAY, STRIPE, Account, tried
+
+
+@pytest.fixture
+def account() -> Account:
+    """An account without a limit, its gate closed."""
+    return Account()
+
+
+def test_a_probe_that_another_process_took_is_not_sent_twice(account: Account) -> None:
+    one, other = account.gates(), account.gates()
+    tried(one, *AWAY)
+    account.pass_time(FIRST_REST)
+    assert one.admit(STRIPE, 0).granted == 0  # it has seen that one is due
+    assert other.admit(STRIPE, 1).granted == 1
+    assert one.admit(STRIPE, 1).granted == 0
+    assert account.counts.probes[STRIPE] == 1
+
+
+def test_no_probe_is_sent_that_cannot_be_written_down(account: Account) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
+    gates.admit(STRIPE, 0)
+    account.breakers.away = True
+    assert gates.admit(STRIPE, 1).granted == 0
+
+
+def test_a_probe_that_succeeds_does_not_close_an_operators_gate(
+    account: Account,
+) -> None:
+    gates = account.gates()
+    tried(gates, *AWAY)
+    account.pass_time(FIRST_REST)
+    assert gates.admit(STRIPE, 1).granted == 1
+    account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    gates.tell(STRIPE, [DECLINE])
+    assert account.gate.why is Why.OPERATOR
+
+
+def test_who_finds_a_gate_opened_by_another_sees_how_it_is_at_once(
+    account: Account,
+) -> None:
+    gates = account.gates()
+    assert gates.admit(STRIPE, ENOUGH).granted == ENOUGH
+    account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    gates.tell(STRIPE, AWAY)
+    assert account.gate.why is Why.OPERATOR
+    assert gates.admit(STRIPE, 1).granted == 0
+    assert account.counts.opens[STRIPE, Why.FAILING] == 0

@@ -1,0 +1,38 @@
+"""Each account's books are compared with what was paid there, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.account import Account
+from domain.breaker import Why
+from domain.errors import NotReconciled
+from domain.reconciling import Differs
+from tests.unit.application.account import STRIPE
+from tests.unit.application.books import Books, kinds
+
+STORED = Account("acct_1", STRIPE)
+
+
+def test_payments_of_another_account_are_not_missed_in_its_books() -> None:
+    books = Books()
+    books.paid(known=False)
+    report = books.report(of=STORED)
+    assert (report.account, kinds(report)) == (STORED, [])
+    assert kinds(books.report()) == [Differs.OURS_ALONE]
+
+
+def test_what_moved_at_another_account_for_a_payment_is_theirs_alone() -> None:
+    books = Books()
+    paid = books.paid()
+    [found] = books.report(of=STORED).differences
+    assert (found.differs, found.payment) == (Differs.THEIRS_ALONE, paid.id)
+    assert books.stored(paid) == paid, "no look could tell of it"
+
+
+def test_nothing_is_asked_at_the_open_gate_of_an_account() -> None:
+    books = Books()
+    books.account.breakers.open("acct_1", why=Why.OPERATOR, reason="audit", by="ann")
+    with pytest.raises(NotReconciled, match="before acct_1 is open"):
+        books.report(of=STORED)
+    assert kinds(books.report()) == []

@@ -1,0 +1,102 @@
+"""What a process knows of accounts: some seconds old at most, by few reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.errors import StoreUnavailable
+from domain.submission import Mode, ProviderName
+from persistence.accounts import AccountNotFound, Credentials, StoredAccount
+from persistence.vault import KeyMissing
+from runtime.known_accounts import (
+    KNOWN,
+    REMEMBERED,
+    STRANGERS,
+    KnownAccounts,
+    TooManyStrangers,
+)
+from tests.suites.samples import NOW
+
+ONE = StoredAccount(
+    id="acct_1",
+    merchant="shop",
+    mode=Mode.TEST,
+    provider=ProviderName.STRIPE,
+    created_at=NOW,
+    credentials=Credentials("sk_test_1"),
+)
+
+
+class _Store:
+    """Accounts, and how often they were read; ``raises`` is how it fails."""
+
+    def __init__(self, *accounts: StoredAccount) -> None:
+        self.found = {one.id: one for one in accounts}
+        self.reads: list[str] = []
+        self.raises: Exception | None = None
+        self.now = 0.0
+        self.known = KnownAccounts(self.read, clock=lambda: self.now)
+
+    def read(self, name: str) -> StoredAccount:
+        self.reads.append(name)
+        if self.raises is not None:
+            raise self.raises
+        if name not in self.found:
+            raise AccountNotFound
+        return self.found[name]
+
+
+def test_an_account_is_read_once_in_some_seconds_and_then_as_it_is_now() -> None:
+    store = _Store(ONE)
+    assert [store.known.get("acct_1") for _ in range(9)] == [ONE] * 9
+    assert len(store.reads) == 1
+    store.found["acct_1"] = replace(ONE, weight=2)
+    store.now += KNOWN
+    assert store.known.get("acct_1").weight == 2
+    assert len(store.reads) == 2
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), KeyMissing()])
+def test_what_was_known_last_holds_while_it_cannot_be_read(error: Exception) -> None:
+    store = _Store(ONE)
+    store.raises = error
+    with pytest.raises(type(error)):
+        store.known.get("acct_1")
+    store.raises = None
+    store.known.get("acct_1")
+    store.raises, store.now = error, KNOWN
+    assert [store.known.get("acct_1") for _ in range(9)] == [ONE] * 9
+    assert len(store.reads) == 3
+
+
+def test_names_that_anybody_makes_up_cost_a_bounded_number_of_reads() -> None:
+    store = _Store(ONE)
+    store.known.get("acct_1")
+    for _ in range(9):
+        with pytest.raises(AccountNotFound):
+            store.known.get("acct_none")
+    assert store.reads == ["acct_1", "acct_none"]
+    for number in range(2 * STRANGERS):
+        with pytest.raises((AccountNotFound, TooManyStrangers)):
+            store.known.get(f"acct_none_{number}")
+    assert len(store.reads) == 1 + STRANGERS
+    store.now += KNOWN
+    assert store.known.get("acct_1") == ONE, "whoever is known is read again"
+    store.found["acct_2"] = replace(ONE, id="acct_2")
+    assert store.known.get("acct_2").id == "acct_2", "and strangers likewise"
+
+
+def test_so_many_are_remembered_and_whoever_was_not_asked_for_longest_goes() -> None:
+    many = [replace(ONE, id=f"acct_{number}") for number in range(REMEMBERED + 1)]
+    store = _Store(*many)
+    for account in many[:-1]:
+        store.known.get(account.id)
+    store.known.get(many[0].id)
+    store.known.get(many[-1].id)
+    store.reads.clear()
+    assert store.known.get(many[0].id) == many[0]
+    assert store.reads == []
+    store.known.get(many[1].id)
+    assert store.reads == [many[1].id]
