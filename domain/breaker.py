@@ -44,6 +44,8 @@ CHANGES: Final = 20
 _BUSY: Final = frozenset({"rate_limited", "lock_timeout", "rate_limit"})
 #: No call could be made, for there was no token to make it with.
 _NO_TOKEN: Final = frozenset({"token_unavailable", "token_malformed"})
+#: A look found nothing to read: an answer, though it tells nothing of the payment.
+_ANSWERED: Final = frozenset({"look_refused"})
 #: Ours, not the provider's: a worker gives calls back unmade, when it stops or wakes.
 _OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
 
@@ -64,6 +66,8 @@ def sign_of(outcome: Answer | ProviderError) -> Sign:
         case Answer():
             return Sign.WELL
         case NotPermitted():
+            return Sign.WELL
+        case OutcomeUnknown() if outcome.detail in _ANSWERED:
             return Sign.WELL
         case Misconfigured():
             return Sign.REFUSED

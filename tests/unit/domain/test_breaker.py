@@ -57,6 +57,7 @@ def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
         (NotExecuted("token_malformed"), Sign.FAILED),
         (Misconfigured("token_refused"), Sign.REFUSED),
         (NotPermitted("permission_denied"), Sign.WELL),
+        (OutcomeUnknown("look_refused"), Sign.WELL),
         (NotExecuted("rate_limited"), Sign.BUSY),
         (NotExecuted("rate_limit"), Sign.BUSY),
         (NotExecuted("lock_timeout"), Sign.BUSY),
