@@ -146,7 +146,7 @@ def _taken_back(
 ) -> Payment:
     """A no that a person said was a yes; what it let go may be in use by now."""
     room = operation.amount
-    if operation.kind is Kind.CAPTURE:
+    if operation.kind in (Kind.CAPTURE, Kind.VOID):
         room = payment.authorized - payment.captured - payment.capture_reserved
     if operation.target is not None:
         room = payment.refundable(payment.operation(operation.target))
