@@ -56,14 +56,14 @@ def test_who_waits_for_an_account_s_rate_holds_up_no_other_account() -> None:
     def rates(account: str) -> float:
         if account == "acct_1":
             take = threading.Thread(
-                target=lambda: others.append(limiter.take(STRIPE, 1, 0.0).granted),
+                target=lambda: others.append(local.take(STRIPE, 1, 0.0).granted),
                 daemon=True,
             )
             take.start()
             take.join(5)
         return RATES[STRIPE]
 
-    limiter = LocalLimiter(rates)
-    limiter.take("acct_1", 1, 0.0)
-    limiter.pause("acct_1", 1.0)
+    local = LocalLimiter(rates)
+    local.take("acct_1", 1, 0.0)
+    local.pause("acct_1", 1.0)
     assert others == [1, 1]
