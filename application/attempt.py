@@ -21,13 +21,13 @@ from application.ports import Admission, Gates, PaymentStore, Provider
 from domain.account import Account
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
-from domain.looking import is_correction
 from domain.operation import Act, Operation
 from domain.outcome import ESCALATION, escalate
 from domain.payment import Payment
+from domain.rechecking import is_correction
+from domain.routing import onward
 from domain.sending import hold_reached, looking, released, sent
 from domain.settling import settle
-from domain.routing import onward
 from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)

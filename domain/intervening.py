@@ -13,6 +13,7 @@ from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.outcome import applied, as_answered, hold_after, said
 from domain.payment import Payment
+from domain.rechecking import CORRECTION
 from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
 from domain.submission import ProviderName
 
@@ -146,7 +147,7 @@ def _taken_back(
 ) -> Payment:
     """A no that a person said was a yes; what it let go may be in use by now."""
     room = operation.amount
-    if operation.kind is Kind.CAPTURE:
+    if operation.kind in (Kind.CAPTURE, Kind.VOID):
         room = payment.authorized - payment.captured - payment.capture_reserved
     if operation.target is not None:
         room = payment.refundable(payment.operation(operation.target))
@@ -157,9 +158,7 @@ def _taken_back(
     state = CORRECTIONS[operation.state, Trigger.SUCCEEDED]
     done = replace(as_answered(operation, answer, now=now), state=state)
     data = {**said(answer), **who.told}
-    told = payment.told_of(
-        done, "operation.corrected", now=now, was=operation.state, data=data
-    )
+    told = payment.told_of(done, CORRECTION, now=now, was=operation.state, data=data)
     return replace(told, hold=hold_after(told, done, answer), last_error=None)
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from domain import retry
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, ProviderError
-from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
+from domain.operation import PROOF_AFTER, Kind, Operation
 from domain.outcome import (
     TOO_LATE,
     applied,
-    as_answered,
     escalate,
-    hold_after,
     is_approved_again,
     is_odd,
     said,
 )
 from domain.payment import Payment
-from domain.states import CORRECTIONS, TRANSITIONS, UNSENT, State, Trigger
+from domain.rechecking import hold_seen, seen_again
+from domain.states import TRANSITIONS, UNSENT, State, Trigger
 
 #: What a look must find for a send that is owed not to be made. A look goes before it
 #: where the provider told of money meanwhile.
@@ -46,21 +45,6 @@ _POLLS: Final = {State.PENDING: retry.POLL, State.REQUIRES_ACTION: retry.PAYER}
 #: when PayPal took the money by an order whose id was lost, a person finds out why.
 _GENERATIONS: Final = 10
 
-#: The event of a final operation that a later fact has moved.
-_CORRECTION: Final = "operation.corrected"
-
-#: An authorization that should have ended and has not is asked of this often.
-_STILL_HELD: Final = timedelta(hours=1)
-#: Then a person finds out why. What a capture that nobody knows of took looks so too.
-_HELD_FOR: Final = timedelta(days=3)
-
-_ENDED: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
-
-
-def is_correction(step: Payment) -> bool:
-    """Whether a step moved what was final."""
-    return any(event.type == _CORRECTION for event in step.news)
-
 
 def looked(
     payment: Payment,
@@ -84,9 +68,9 @@ def looked(
     if operation.state is State.UNKNOWN and _is_gone(outcome):
         return _gone(payment, operation, outcome, asked_at, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
-        return _hold_seen(payment, operation, outcome, now)
+        return hold_seen(payment, operation, outcome, now)
     if operation.ended:
-        return _seen_again(payment, operation, outcome, now)
+        return seen_again(payment, operation, outcome, now)
     if is_odd(payment, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
         return _puzzled(payment, known, "amount_differs", outcome, now)
@@ -227,64 +211,6 @@ def _too_early(
         return None
     after = replace(operation, due_at=send.last_at + PROOF_AFTER)
     return payment.told_of(after, "look.answered", now=now, data=said(answer))
-
-
-def _hold_seen(
-    payment: Payment, operation: Operation, answer: Answer, now: datetime
-) -> Payment:
-    """What became of an authorization: still held, or let go."""
-    payment = replace(payment, saved_method=answer.saved or payment.saved_method)
-    hold, end = payment.hold, _ENDED.get(answer.verdict)
-    after = replace(operation, due_at=None, look_since=None, looks=0)
-    if hold is None or hold.ended is not None or end is None:
-        if hold is not None and hold.ended is None and hold.asked:
-            after = _still_held(operation, now)
-        return payment.told_of(after, "look.answered", now=now, data=said(answer))
-    told = payment.told_of(
-        after, "authorization.ended", now=now, data={"why": end.value, **said(answer)}
-    )
-    return replace(told, hold=replace(hold, ended=end))
-
-
-def _still_held(operation: Operation, now: datetime) -> Operation:
-    """An authorization whose end has come, and the provider says that it is there."""
-    since = operation.look_since or now
-    if now < since + _HELD_FOR:
-        return replace(operation, due_at=now + _STILL_HELD)
-    return replace(
-        operation,
-        due_at=None,
-        look_since=None,
-        looks=0,
-        waiting_for="an operator: still_held",
-    )
-
-
-def _seen_again(
-    payment: Payment, operation: Operation, answer: Answer, now: datetime
-) -> Payment:
-    """A final operation, asked of again: the same, or a correction.
-
-    What was not said before, as a fee that came late, is taken down all the same.
-    """
-    payment = replace(payment, saved_method=answer.saved or payment.saved_method)
-    after = CORRECTIONS.get((operation.state, answer.verdict.trigger))
-    if after is None or is_odd(payment, operation, answer):
-        fee = answer.fee or operation.fee
-        quiet = replace(operation, due_at=None, look_since=None, looks=0, fee=fee)
-        return payment.told_of(quiet, "look.answered", now=now, data=said(answer))
-    corrected = replace(as_answered(operation, answer, now=now), state=after)
-    told = payment.told_of(
-        corrected,
-        _CORRECTION,
-        now=now,
-        was=operation.state,
-        data=said(answer),
-    )
-    hold = told.hold
-    if operation.kind is Kind.AUTHORIZE:
-        hold = hold_after(told, operation, answer)
-    return replace(told, hold=hold, last_error=answer.failure)
 
 
 def _puzzled(

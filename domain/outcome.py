@@ -31,8 +31,8 @@ _POLLS: Final = {
     Verdict.ACTION_REQUIRED: retry.PAYER,
 }
 
-#: What a follow-up's end says of the hold that it wanted to change.
-_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
+#: What an end that an answer tells of means for the hold.
+HOLD_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
 
 
 def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
@@ -168,9 +168,9 @@ def hold_after(payment: Payment, operation: Operation, answer: Answer) -> Hold |
         return hold
     end = None
     if operation.kind is Kind.VOID:
-        end = HoldEnd.VOIDED if done else _ENDS.get(answer.verdict)
+        end = HoldEnd.VOIDED if done else HOLD_ENDS.get(answer.verdict)
     elif operation.kind is Kind.CAPTURE:
         whole = payment.captured >= payment.authorized
         taken = done and (operation.final or whole)
-        end = HoldEnd.CAPTURED if taken else _ENDS.get(answer.verdict)
+        end = HoldEnd.CAPTURED if taken else HOLD_ENDS.get(answer.verdict)
     return hold if end is None else replace(hold, ended=end)

@@ -75,6 +75,8 @@ def sent(
         attempts=attempt,
         started_at=operation.started_at or now,
         waiting_for=None,
+        # What an earlier key came to says nothing of a new one.
+        error=operation.error if operation.send else None,
     )
     return replace(
         payment.moved(

@@ -15,19 +15,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.account import Account
-from domain.answer import Failure, NextAction, SavedMethod
-from domain.dispute import Dispute, DisputeState
-from domain.money import Fee, Money
-from domain.operation import (
-    Act,
-    Claim,
-    Hold,
-    HoldEnd,
-    Kind,
-    Operation,
-    Origin,
-    Send,
-)
+from domain.answer import Failure, NextAction
+from domain.money import Money
+from domain.operation import Act, Claim, Kind
 from domain.payment import Event, Payment
 from domain.states import State
 from domain.submission import (
@@ -37,6 +27,20 @@ from domain.submission import (
     Mode,
     ProviderName,
     Submission,
+)
+from persistence.nested import (
+    opened,
+    read_account,
+    read_dispute,
+    read_hold,
+    read_operation,
+    read_saved,
+    sealed,
+    write_account,
+    write_dispute,
+    write_hold,
+    write_operation,
+    write_saved,
 )
 from persistence.vault import Opener, Vault
 
@@ -58,16 +62,16 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "reference": asked.reference,
         "guard": asked.guard.value,
         "guards": asked.reference if payment.guarding else None,
-        "payment_method": _sealed(asked.payment_method, vault),
-        "email": _sealed(asked.email, vault),
-        "customer": _sealed(asked.customer, vault),
+        "payment_method": sealed(asked.payment_method, vault),
+        "email": sealed(asked.email, vault),
+        "customer": sealed(asked.customer, vault),
         "off_session": asked.off_session or None,
         "setup_future_usage": asked.setup_future_usage
         and asked.setup_future_usage.value,
         "multicapture": asked.multicapture or None,
-        "description": _sealed(asked.description, vault),
-        "return_url": _sealed(asked.return_url, vault),
-        "metadata": _sealed(
+        "description": sealed(asked.description, vault),
+        "return_url": sealed(asked.return_url, vault),
+        "metadata": sealed(
             json.dumps(dict(asked.metadata)) if asked.metadata else None, vault
         ),
         "execute_at": asked.execute_at,
@@ -88,12 +92,13 @@ def progress(payment: Payment, vault: Vault) -> Document:
     while it is, which keeps its index small. Totals are for those who search.
     """
     action, error = payment.next_action, payment.last_error
+    saved = payment.saved_method
     return {
         "status": payment.status.value,
         "open": _open(payment),
-        "operations": [_operation(one, vault) for one in payment.operations],
+        "operations": [write_operation(one, vault) for one in payment.operations],
         "keys": [one.origin.idempotency_key for one in payment.operations],
-        "hold": payment.hold and _hold(payment.hold),
+        "hold": payment.hold and write_hold(payment.hold),
         "claim": payment.claim and asdict(payment.claim),
         "authorized": payment.authorized,
         "captured": payment.captured,
@@ -101,8 +106,8 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "moved_at": _moved_at(payment) or None,
         "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
         "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
-        "disputes": [_dispute(one) for one in payment.disputes] or None,
-        "saved_method": _saved(payment.saved_method, vault),
+        "disputes": [write_dispute(one) for one in payment.disputes] or None,
+        "saved_method": saved and write_saved(saved, vault),
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
         **_where(payment),
@@ -116,16 +121,8 @@ def _where(payment: Payment) -> Document:
     return {
         "provider": payment.provider.value,
         "account": payment.account.id,
-        "route": [_account(one) for one in payment.route] or None,
+        "route": [write_account(one) for one in payment.route] or None,
     }
-
-
-def _account(account: Account) -> Document:
-    return {"id": account.id, "provider": account.provider.value}
-
-
-def _as_account(document: Mapping[str, Any]) -> Account:
-    return Account(document["id"], ProviderName(document["provider"]))
 
 
 #: Of several open operations the one that an operator should hear of first.
@@ -185,7 +182,7 @@ def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
     """The payment that a document holds; its timeline is not needed."""
     money = Money(document["amount"], document["currency"])
     provider = ProviderName(document["provider"])
-    metadata = _opened(document.get("metadata"), vault)
+    metadata = opened(document.get("metadata"), vault)
     action, error = document.get("next_action"), document.get("last_error")
     hold, claim = document.get("hold"), document.get("claim")
     usage, saved = document.get("setup_future_usage"), document.get("saved_method")
@@ -197,12 +194,12 @@ def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
             amount=money,
             provider=None if document.get("any_provider") else provider,
             capture=CaptureMethod(document["capture"]),
-            payment_method=_opened(document.get("payment_method"), vault),
+            payment_method=opened(document.get("payment_method"), vault),
             reference=document.get("reference"),
-            description=_opened(document.get("description"), vault),
-            return_url=_opened(document.get("return_url"), vault),
-            email=_opened(document.get("email"), vault),
-            customer=_opened(document.get("customer"), vault),
+            description=opened(document.get("description"), vault),
+            return_url=opened(document.get("return_url"), vault),
+            email=opened(document.get("email"), vault),
+            customer=opened(document.get("customer"), vault),
             off_session=document.get("off_session", False),
             setup_future_usage=usage and FutureUsage(usage),
             multicapture=document.get("multicapture", False),
@@ -211,21 +208,19 @@ def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
             guard=Guard(document["guard"]),
         ),
         account=Account(document.get("account", provider.value), provider),
-        route=tuple(map(_as_account, document.get("route", ()))),
+        route=tuple(map(read_account, document.get("route", ()))),
         routes_on=tuple(document.get("routes_on", ())),
-        operations=tuple(_as_operation(one, vault) for one in document["operations"]),
+        operations=tuple(read_operation(one, vault) for one in document["operations"]),
         created_at=document["created_at"],
         updated_at=document["updated_at"],
-        hold=hold
-        and Hold(**{**hold, "ended": hold["ended"] and HoldEnd(hold["ended"])}),
+        hold=hold and read_hold(hold),
         claim=claim and Claim(**{**claim, "act": Act(claim["act"])}),
         next_action=action
         and NextAction(**{**action, "url": vault.open(action["url"])}),
         last_error=error
         and Failure(**{**error, "message": vault.open(error["message"])}),
-        disputes=tuple(_as_dispute(one) for one in document.get("disputes", ())),
-        saved_method=saved
-        and SavedMethod(vault.open(saved["id"]), _opened(saved.get("customer"), vault)),
+        disputes=tuple(read_dispute(one) for one in document.get("disputes", ())),
+        saved_method=saved and read_saved(saved, vault),
         version=document["version"],
         told=document["told"],
     )
@@ -239,103 +234,3 @@ def decode_event(document: Mapping[str, Any]) -> Event:
         at=document["at"],
         data=document["data"],
     )
-
-
-#: Fields of an operation that are stored as they are, and only where they are set.
-_PLAIN: Final = (
-    *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
-    *("look_since", "looks", "waiting_for", "error", "approved"),
-    "by_hand",
-)
-
-
-def _operation(operation: Operation, vault: Vault) -> Document:
-    send = operation.send
-    if_set: Document = {
-        **{name: getattr(operation, name) for name in _PLAIN},
-        "fee": operation.fee and asdict(operation.fee),
-        "send": send and {**asdict(send), "body": vault.seal(send.body)},
-    }
-    return {
-        "id": operation.id,
-        "kind": operation.kind.value,
-        # 0 where a void calls a payment off that was not sent yet.
-        "amount": operation.amount,
-        "origin": asdict(operation.origin),
-        "owed_from": operation.owed_from,
-        "state": operation.state.value,
-        "generation": operation.generation,
-        "refs": dict(operation.refs),
-        **{name: value for name, value in if_set.items() if value},
-    }
-
-
-def _as_operation(document: Mapping[str, Any], vault: Opener) -> Operation:
-    send, fee = document.get("send"), document.get("fee")
-    return Operation(
-        id=document["id"],
-        kind=Kind(document["kind"]),
-        amount=document["amount"],
-        origin=Origin(**document["origin"]),
-        owed_from=document["owed_from"],
-        state=State(document["state"]),
-        generation=document["generation"],
-        fee=fee and Fee(**fee),
-        refs=document["refs"],
-        send=send and Send(**{**send, "body": vault.open(send["body"])}),
-        **{name: document[name] for name in _PLAIN if name in document},
-    )
-
-
-#: Fields of a dispute that are stored as they are, and only where they are set.
-_DISPUTE: Final = tuple(
-    "inquiry withdrawn respond_by outcome operation updated_at".split()
-)
-
-
-def _dispute(dispute: Dispute) -> Document:
-    if_set = {name: getattr(dispute, name) for name in _DISPUTE}
-    return {
-        "id": dispute.id,
-        "ref": dispute.ref,
-        "amount": dispute.money.minor,
-        "currency": dispute.money.currency,
-        "reason": dispute.reason,
-        "state": dispute.state.value,
-        "opened_at": dispute.opened_at,
-        **{name: value for name, value in if_set.items() if value},
-    }
-
-
-def _as_dispute(document: Mapping[str, Any]) -> Dispute:
-    return Dispute(
-        id=document["id"],
-        ref=document["ref"],
-        money=Money(document["amount"], document["currency"]),
-        reason=document["reason"],
-        state=DisputeState(document["state"]),
-        opened_at=document["opened_at"],
-        **{name: document[name] for name in _DISPUTE if name in document},
-    )
-
-
-def _hold(hold: Hold) -> Document:
-    document = {**asdict(hold), "ended": hold.ended and hold.ended.value}
-    if not hold.multicapture:
-        del document["multicapture"]
-    return document
-
-
-def _saved(saved: SavedMethod | None, vault: Vault) -> Document | None:
-    if saved is None:
-        return None
-    sealed = {"id": vault.seal(saved.id), "customer": _sealed(saved.customer, vault)}
-    return {name: value for name, value in sealed.items() if value is not None}
-
-
-def _sealed(text: str | None, vault: Vault) -> bytes | None:
-    return None if text is None else vault.seal(text)
-
-
-def _opened(sealed: bytes | None, vault: Opener) -> str | None:
-    return None if sealed is None else vault.open(sealed)

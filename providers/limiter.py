@@ -76,8 +76,9 @@ class LocalLimiter:
         self, account: str, wanted: int, within: float, *, share: float = 1.0
     ) -> Taken:
         """See Limiter. ``share`` is this process's part of the rate."""
+        rate = self._rates(account) * share  # may be read: others do not wait for it
         with self._lock:
-            now, rate = self._clock(), self._rates(account) * share
+            now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
             taken = limit.take(full_for, wanted=wanted, rate=rate, within=within)
             self._full_until[account] = now + taken.full_for
@@ -85,8 +86,9 @@ class LocalLimiter:
 
     def pause(self, account: str, by: float) -> None:
         """See Limiter."""
+        rate = self._rates(account)
         with self._lock:
-            now, rate = self._clock(), self._rates(account)
+            now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
             self._full_until[account] = now + limit.pause(full_for, by=by, rate=rate)
 

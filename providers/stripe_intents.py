@@ -8,6 +8,7 @@ from typing import Any
 from domain.answer import Answer, Verdict
 from domain.operation import Act, Kind, Operation
 from domain.payment import Payment
+from domain.states import State
 from domain.submission import ProviderName, Submission
 from providers.stripe_charges import EXPAND_CHARGE
 
@@ -76,10 +77,13 @@ def asks_the_payer(payment: Payment, answer: Answer) -> Answer:
     begins = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
     if not (asked.off_session and begins and declined):
         return answer
-    if operation.approved and payment.claim and payment.claim.act is Act.SEND:
+    resent = operation.approved and payment.claim and payment.claim.act is Act.SEND
+    if resent or operation.state is State.REQUIRES_ACTION:
         # Asked with the payer there, and declined for the same reason all the same.
         return answer
-    if asked.return_url is not None:
-        return replace(answer, verdict=Verdict.APPROVED, waiting_for=None)
-    words = "the payer, who cannot be asked without a return_url: void it, and submit"
-    return replace(answer, waiting_for=f"{words} another one with it")
+    if asked.return_url is None:
+        words = "the payer, who cannot be asked without a return_url: void it, and"
+        return replace(answer, waiting_for=f"{words} submit another one with it")
+    if "payment_intent" not in {**operation.refs, **answer.refs}:
+        return answer  # nothing that could be confirmed
+    return replace(answer, verdict=Verdict.APPROVED, waiting_for=None)

@@ -16,7 +16,7 @@ from domain.dispute import DisputeState
 from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
 from web.forms import PAYMENT_ID
-from web.schemas import Provider
+from web.fields import Provider
 
 
 class Answer(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from web import forms
 from web.problems import Fault, Problem, invalid
-from web.schemas import Query
+from web.fields import Query
 from web.screening import find_card_number, hides_card_number
 
 Asked = TypeVar("Asked", bound=Query)

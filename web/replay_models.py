@@ -16,7 +16,7 @@ from domain.states import State
 from domain.submission import ProviderName
 from web import forms
 from web.answers import Answer, Operation
-from web.schemas import (
+from web.fields import (
     MAX_AMOUNT,
     Amount,
     Provider,

@@ -92,6 +92,14 @@ def test_a_void_that_was_one_after_all_ends_the_hold() -> None:
     assert done.hold is not None and done.hold.ended is HoldEnd.VOIDED
 
 
+def test_a_void_is_not_taken_back_once_a_capture_has_what_it_would_release() -> None:
+    given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), void))
+    other = _asked(given, partial(capture, amount=1200, final=False), "op_3")
+    with pytest.raises(Conflict) as caught:
+        resolved(other, other.operations[1], Verdict.SUCCEEDED, WHO, now=NOW)
+    assert caught.value.why == "not_enough_left"
+
+
 def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
     part = partial(capture, amount=1200, final=False)
     given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), part))

@@ -14,7 +14,7 @@ from domain.operation import PROOF_AFTER
 from domain.outcome import TOO_LATE
 from domain.payment import Payment
 from domain.retry import LOOK
-from domain.sending import looking
+from domain.sending import looking, released
 from domain.settling import settle
 from domain.states import State, Status
 from domain.submission import ProviderName
@@ -77,3 +77,16 @@ def test_it_counts_from_when_the_provider_was_asked(verdict: Verdict) -> None:
     asked = stored(looking(given, given.first, now=NOW))
     seen = settle(asked, Answer(verdict), now=LATER + PROOF_AFTER, jitter=1.0)
     assert (seen.first.state, seen.due_at) == (State.UNKNOWN, LATER)
+
+
+def test_a_no_to_an_earlier_request_says_nothing_of_the_next_one() -> None:
+    """The order is there after all; the next request's sender dies."""
+    given = _refused(Answer(Verdict.EXPIRED))
+    asked = stored(looking(given, given.first, now=LATER))
+    there = Answer(Verdict.APPROVED, refs={"order": "O-1"})
+    again = stored(settle(asked, there, now=LATER, jitter=0))
+    assert (again.first.state, again.first.generation) == (State.RETRYING, 2)
+    lost = stored(released(stored(sending(again, now=LATER)), now=LATER))
+    assert lost.first.state is State.UNKNOWN
+    seen = _forgotten(lost, now=LATER + PROOF_AFTER)
+    assert seen.first.state is State.UNKNOWN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from providers.limiter import LocalLimiter
@@ -45,3 +47,23 @@ def test_a_share_is_a_part_of_the_rate() -> None:
     limiter = LocalLimiter(RATES.__getitem__, clock=lambda: 1000.0)
     taken = limiter.take(STRIPE, 32, 0.25, share=1 / 4)
     assert taken.granted == 2 * BURST // 4
+
+
+def test_who_waits_for_an_account_s_rate_holds_up_no_other_account() -> None:
+    """Of a merchant's account it is read from the database."""
+    others = list[int]()
+
+    def rates(account: str) -> float:
+        if account == "acct_1":
+            take = threading.Thread(
+                target=lambda: others.append(local.take(STRIPE, 1, 0.0).granted),
+                daemon=True,
+            )
+            take.start()
+            take.join(5)
+        return RATES[STRIPE]
+
+    local = LocalLimiter(rates)
+    local.take("acct_1", 1, 0.0)
+    local.pause("acct_1", 1.0)
+    assert others == [1, 1]

@@ -1,0 +1,143 @@
+"""What is nested in a payment's document: its operations, hold, disputes, accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from domain.account import Account
+from domain.answer import SavedMethod
+from domain.dispute import Dispute, DisputeState
+from domain.money import Fee, Money
+from domain.operation import Hold, HoldEnd, Kind, Operation, Origin, Send
+from domain.states import State
+from domain.submission import ProviderName
+from persistence.vault import Opener, Vault
+
+#: Fields of an operation that are stored as they are, and only where they are set.
+_PLAIN: Final = (
+    *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
+    *("look_since", "looks", "waiting_for", "error", "approved"),
+    "by_hand",
+)
+
+
+def write_operation(operation: Operation, vault: Vault) -> dict[str, Any]:
+    """One operation; what is not set is left out."""
+    send = operation.send
+    if_set: dict[str, Any] = {
+        **{name: getattr(operation, name) for name in _PLAIN},
+        "fee": operation.fee and asdict(operation.fee),
+        "send": send and {**asdict(send), "body": vault.seal(send.body)},
+    }
+    return {
+        "id": operation.id,
+        "kind": operation.kind.value,
+        # 0 where a void calls a payment off that was not sent yet.
+        "amount": operation.amount,
+        "origin": asdict(operation.origin),
+        "owed_from": operation.owed_from,
+        "state": operation.state.value,
+        "generation": operation.generation,
+        "refs": dict(operation.refs),
+        **{name: value for name, value in if_set.items() if value},
+    }
+
+
+def read_operation(document: Mapping[str, Any], vault: Opener) -> Operation:
+    """What ``write_operation`` wrote, now or earlier."""
+    send, fee = document.get("send"), document.get("fee")
+    return Operation(
+        id=document["id"],
+        kind=Kind(document["kind"]),
+        amount=document["amount"],
+        origin=Origin(**document["origin"]),
+        owed_from=document["owed_from"],
+        state=State(document["state"]),
+        generation=document["generation"],
+        fee=fee and Fee(**fee),
+        refs=document["refs"],
+        send=send and Send(**{**send, "body": vault.open(send["body"])}),
+        **{name: document[name] for name in _PLAIN if name in document},
+    )
+
+
+#: Fields of a dispute that are stored as they are, and only where they are set.
+_DISPUTE: Final = tuple(
+    "inquiry withdrawn respond_by outcome operation updated_at".split()
+)
+
+
+def write_dispute(dispute: Dispute) -> dict[str, Any]:
+    """One dispute; what is not set is left out."""
+    if_set = {name: getattr(dispute, name) for name in _DISPUTE}
+    return {
+        "id": dispute.id,
+        "ref": dispute.ref,
+        "amount": dispute.money.minor,
+        "currency": dispute.money.currency,
+        "reason": dispute.reason,
+        "state": dispute.state.value,
+        "opened_at": dispute.opened_at,
+        **{name: value for name, value in if_set.items() if value},
+    }
+
+
+def read_dispute(document: Mapping[str, Any]) -> Dispute:
+    """What ``write_dispute`` wrote."""
+    return Dispute(
+        id=document["id"],
+        ref=document["ref"],
+        money=Money(document["amount"], document["currency"]),
+        reason=document["reason"],
+        state=DisputeState(document["state"]),
+        opened_at=document["opened_at"],
+        **{name: document[name] for name in _DISPUTE if name in document},
+    )
+
+
+def write_hold(hold: Hold) -> dict[str, Any]:
+    """A hold; one of several captures says so."""
+    document = {**asdict(hold), "ended": hold.ended and hold.ended.value}
+    if not hold.multicapture:
+        del document["multicapture"]
+    return document
+
+
+def read_hold(document: Mapping[str, Any]) -> Hold:
+    """What ``write_hold`` wrote."""
+    ended = document["ended"]
+    return Hold(**{**document, "ended": ended and HoldEnd(ended)})
+
+
+def write_saved(saved: SavedMethod, vault: Vault) -> dict[str, Any]:
+    """A saved method, sealed."""
+    document = {"id": vault.seal(saved.id), "customer": sealed(saved.customer, vault)}
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def read_saved(document: Mapping[str, Any], vault: Opener) -> SavedMethod:
+    """What ``write_saved`` wrote."""
+    customer = opened(document.get("customer"), vault)
+    return SavedMethod(vault.open(document["id"]), customer)
+
+
+def write_account(account: Account) -> dict[str, Any]:
+    """An account as a route names it."""
+    return {"id": account.id, "provider": account.provider.value}
+
+
+def read_account(document: Mapping[str, Any]) -> Account:
+    """What ``write_account`` wrote."""
+    return Account(document["id"], ProviderName(document["provider"]))
+
+
+def sealed(text: str | None, vault: Vault) -> bytes | None:
+    """``text`` sealed, where there is one."""
+    return None if text is None else vault.seal(text)
+
+
+def opened(sealed: bytes | None, vault: Opener) -> str | None:
+    """What was ``sealed``."""
+    return None if sealed is None else vault.open(sealed)

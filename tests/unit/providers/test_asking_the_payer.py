@@ -1,0 +1,77 @@
+"""A payment off session whose bank insists on the payer: when they are asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, Failure, Verdict
+from domain.operation import Act
+from domain.payment import Payment
+from domain.sending import looking
+from domain.states import State
+from providers.stripe_intents import asks_the_payer
+from tests.suites.samples import NOW, payment, sending, submission
+
+REFS: Final = {"payment_intent": "pi_1"}
+DECLINED: Final = Answer(
+    Verdict.ACTION_REQUIRED,
+    refs=REFS,
+    failure=Failure("authentication_required", "The bank wants the payer."),
+    waiting_for="the payer to authenticate",
+)
+
+
+def _asked(
+    state: State = State.QUEUED,
+    act: Act = Act.SEND,
+    *,
+    approved: bool = False,
+    return_url: str | None = "https://shop.example/back",
+) -> Payment:
+    """A charge off session, while a worker asks Stripe of it."""
+    asked = replace(
+        submission(), off_session=True, customer="cus_ann", return_url=return_url
+    )
+    new = payment(asked=asked)
+    first = replace(new.first, state=state, approved=approved)
+    given = replace(new, operations=(first,))
+    if act is Act.SEND:
+        return sending(given)
+    return looking(given, first, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "act", "approved"),
+    [
+        (State.QUEUED, Act.SEND, False),
+        (State.UNKNOWN, Act.SEND, False),
+        (State.UNKNOWN, Act.LOOK, False),
+        (State.UNKNOWN, Act.LOOK, True),
+    ],
+)
+def test_a_decline_of_the_first_request_has_the_payer_asked(
+    state: State, act: Act, approved: bool
+) -> None:
+    """Of a look at what a second request came to, it says that none has come."""
+    given = _asked(state, act, approved=approved)
+    assert asks_the_payer(given, DECLINED).verdict is Verdict.APPROVED
+
+
+def test_a_card_that_is_declined_with_its_payer_there_is_not_tried_once_more() -> None:
+    assert asks_the_payer(_asked(approved=True), DECLINED) == DECLINED
+    polled = _asked(State.REQUIRES_ACTION, Act.LOOK)
+    assert asks_the_payer(polled, DECLINED) == DECLINED
+
+
+def test_where_stripe_names_no_intent_there_is_none_to_confirm() -> None:
+    nameless = replace(DECLINED, refs={})
+    assert asks_the_payer(_asked(), nameless).verdict is Verdict.ACTION_REQUIRED
+
+
+def test_without_a_way_back_it_says_what_to_do() -> None:
+    seen = asks_the_payer(_asked(return_url=None), DECLINED)
+    assert seen.verdict is Verdict.ACTION_REQUIRED
+    assert "return_url" in (seen.waiting_for or "")
