@@ -11,11 +11,13 @@ from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, ProviderError
 from domain.operation import PROOF_AFTER, Kind, Operation
 from domain.outcome import (
+    ANOTHER_ORDER,
     TOO_LATE,
     applied,
     escalate,
     is_approved_again,
     is_odd,
+    is_one_of_twins,
     said,
 )
 from domain.payment import Payment
@@ -65,6 +67,8 @@ def looked(
         return _resumed(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         return _absent(payment, operation, outcome, asked_at, now, jitter)
+    if not operation.ended and is_one_of_twins(operation, outcome):
+        return _of_twins(payment, operation, outcome, now)
     if operation.state is State.UNKNOWN and _is_gone(outcome):
         return _gone(payment, operation, outcome, asked_at, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
@@ -82,6 +86,17 @@ def looked(
     if outcome.verdict is Verdict.APPROVED and operation.generation >= _GENERATIONS:
         return escalate(payment, operation, "approved_again", now=now)
     return applied(payment, operation, outcome, "look.answered", now=now)
+
+
+def _of_twins(
+    payment: Payment, operation: Operation, answer: Answer, now: datetime
+) -> Payment:
+    """No look finds the other one: a person does, or the webhook of its money."""
+    if operation.state is State.REVIEW:
+        return _puzzled(payment, operation, ANOTHER_ORDER, answer, now)
+    return escalate(
+        payment, operation, ANOTHER_ORDER, now=now, request_id=answer.request_id
+    )
 
 
 def _resumed(

@@ -70,6 +70,7 @@ class Operation:
     approved: bool = (
         False  #: the provider waits for our word, and the next send gives it
     )
+    twins: bool = False  #: sends that nobody heard of may have made several objects
     by_hand: bool = False  #: a person said how it ended, of a review
     send: Send | None = None
     started_at: datetime | None = None  #: the first attempt

@@ -31,6 +31,14 @@ _POLLS: Final = {
     Verdict.ACTION_REQUIRED: retry.PAYER,
 }
 
+#: What says that no money moved.
+_NOES: Final = frozenset(
+    {Verdict.DECLINED, Verdict.REJECTED, Verdict.CANCELED, Verdict.EXPIRED}
+)
+
+#: Why a no is not believed: see ``is_one_of_twins``.
+ANOTHER_ORDER: Final = "another_order"
+
 #: What an end that an answer tells of means for the hold.
 HOLD_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
 
@@ -40,6 +48,11 @@ def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
     moves = answer.verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
     asked = Money(operation.amount, payment.submission.amount.currency)
     return answer.moved != (asked if moves else None)
+
+
+def is_one_of_twins(operation: Operation, answer: Answer) -> bool:
+    """Whether the no is of one object, and another may have taken the money."""
+    return operation.twins and answer.verdict in _NOES
 
 
 def is_approved_again(operation: Operation, answer: Answer) -> bool:

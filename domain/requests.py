@@ -13,6 +13,7 @@ from typing import Final
 from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import HoldEnd, Kind, Operation, Origin
+from domain.outcome import ANOTHER_ORDER
 from domain.payment import BELL_GRACE, Payment
 from domain.states import UNSENT, State, Trigger
 from domain.submission import ProviderName
@@ -121,6 +122,9 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
     first = payment.first
     if any(one.kind is Kind.VOID and not one.ended for one in payment.operations):
         raise Conflict("void_under_way", "a void is not finished yet")
+    if first.twins and not first.ended:
+        words = "it may have been paid by an order that was not heard of"
+        raise Conflict(ANOTHER_ORDER, words)
     acts = first.state is State.REQUIRES_ACTION
     if acts and payment.provider is ProviderName.STRIPE:
         return _asked(payment, operation, now)
@@ -141,7 +145,7 @@ def _called_off(payment: Payment, operation: Operation, now: datetime) -> Paymen
     first = replace(payment.first, due_at=None, waiting_for=None)
     canceled = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
     done = replace(operation, state=State.SUCCEEDED)
-    return _appended(canceled, done, now)
+    return _appended(replace(canceled, next_action=None), done, now)
 
 
 def _asked(payment: Payment, operation: Operation, now: datetime) -> Payment:

@@ -60,6 +60,7 @@ def sent(
     send, attempt = operation.send, operation.attempts + 1
     if send is not None and operation.state is State.UNKNOWN:
         send = replace(send, last_at=now)
+        operation = replace(operation, twins=_makes_twins(payment, operation))
     else:
         window = window_of(payment.provider, operation.kind)
         send = Send(
@@ -88,6 +89,18 @@ def sent(
         ),
         claim=Claim(operation.id, Act.SEND, payment.version + 1, now),
     )
+
+
+def _makes_twins(payment: Payment, operation: Operation) -> bool:
+    """Whether a resend may make an order that takes the money beside an earlier one.
+
+    PayPal forgets a key that ended in an error, and a saved wallet pays at once. Where
+    the payer has to approve, nobody has the link of an order that was not heard of.
+    """
+    first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+    if payment.provider is not ProviderName.PAYPAL or not first or operation.approved:
+        return operation.twins
+    return payment.submission.method_at(ProviderName.PAYPAL) is not None
 
 
 def looking(payment: Payment, operation: Operation, *, now: datetime) -> Payment:

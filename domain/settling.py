@@ -19,7 +19,15 @@ from domain.errors import (
 )
 from domain.looking import looked
 from domain.operation import Act, Operation
-from domain.outcome import applied, escalate, is_approved_again, is_odd, said
+from domain.outcome import (
+    ANOTHER_ORDER,
+    applied,
+    escalate,
+    is_approved_again,
+    is_odd,
+    is_one_of_twins,
+    said,
+)
 from domain.payment import Payment
 from domain.routing import rerouted
 from domain.states import State, Trigger, move
@@ -63,6 +71,10 @@ def settle(
     ):
         why = f"{outcome.verdict}_while_unknown"
         return _look_next(free, operation, why, said(outcome), now)
+    if is_one_of_twins(operation, outcome):
+        return escalate(
+            free, operation, ANOTHER_ORDER, now=now, request_id=outcome.request_id
+        )
     return applied(free, operation, outcome, "attempt.answered", now=now)
 
 

@@ -19,7 +19,7 @@ from persistence.vault import Opener, Vault
 _PLAIN: Final = (
     *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
     *("look_since", "looks", "waiting_for", "error", "approved"),
-    "by_hand",
+    *("by_hand", "twins"),
 )
 
 

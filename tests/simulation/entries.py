@@ -23,6 +23,7 @@ class Call:
     final: bool
     approved: bool  #: the payer agreed to what an earlier call made
     several: bool  #: captures are wanted one after the other
+    token: bool  #: of the payer's; without one PayPal has the payer approve
     refs: Mapping[str, str]  #: of the object that it is about
 
 

@@ -174,6 +174,14 @@ MUTANTS: Final = (
         '        return _puzzled(payment, operation, "nothing_found", outcome, now)',
         "        no = Answer(Verdict.DECLINED)\n"
         '        return applied(payment, operation, no, "look.answered", now=now)',
+        test="tests/unit/domain/test_looking.py",
+    ),
+    Mutant(
+        "the no of one order believed while another may have been paid",
+        "domain/outcome.py",
+        "    return operation.twins and answer.verdict in _NOES",
+        "    return False",
+        test="tests/unit/domain/test_twin_orders.py",
     ),
     Mutant(
         "captures that reserve nothing",

@@ -25,7 +25,7 @@ from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.submission import ProviderName
 from tests.simulation.bank import Bank
-from tests.simulation.chance import Chance, Fault
+from tests.simulation.chance import Chance, Fault, Payer
 from tests.simulation.entries import Call
 from tests.simulation.scheduler import Scheduler, Violation
 
@@ -95,6 +95,7 @@ class SimulatedProvider:
                 operation.final,
                 operation.approved,
                 payment.submission.multicapture,
+                payment.submission.method_at(self.name) is not None,
             ]
         )
 
@@ -104,7 +105,8 @@ class SimulatedProvider:
         send = operation.send
         if send is None:
             raise self._never("send_not_written_down")
-        kind, name, amount, currency, final, approved, several = json.loads(send.body)
+        kind, name, amount, currency, final, approved, *rest = json.loads(send.body)
+        several, token = rest
         target = operation.target
         call = Call(
             key=send.key,
@@ -116,6 +118,7 @@ class SimulatedProvider:
             final=final,
             approved=approved,
             several=several,
+            token=token,
             refs=dict((payment.operation(target) if target else payment.first).refs),
         )
         fault = self.chance.fault()
@@ -208,8 +211,12 @@ class SimulatedProvider:
         return Violation(why) if self.bank.strict else NeedsReview(why)
 
     def _carried_out(self, call: Call) -> Said:
+        payer = self.chance.payer()
+        begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+        if begins and not call.token and payer in (Payer.PAYS, Payer.PENDS):
+            payer = Payer.MUST_ACT
         try:
-            return self.bank.carry_out(call, self.chance.payer())
+            return self.bank.carry_out(call, payer)
         except (LookNeeded, OutcomeUnknown) as error:
             return error
 

@@ -1,0 +1,109 @@
+"""Two orders at PayPal, one never heard of: the no of the other decides nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, NextAction, Verdict
+from domain.errors import Conflict, OutcomeUnknown
+from domain.payment import Payment
+from domain.requests import void
+from domain.sending import looking, sent
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    origin,
+    payment,
+    sending,
+    stored,
+    submission,
+)
+
+SOON: Final = NOW + timedelta(minutes=1)
+REFS: Final = {"order": "o_1"}
+ACT: Final = Answer(
+    Verdict.ACTION_REQUIRED,
+    refs=REFS,
+    next_action=NextAction("https://paypal.example/approve"),
+)
+NOES: Final = [Verdict.EXPIRED, Verdict.CANCELED, Verdict.DECLINED]
+
+
+def _resent(
+    provider: ProviderName = ProviderName.PAYPAL, token: str | None = "vault_1"
+) -> Payment:
+    """Sent twice, neither answer heard."""
+    given = payment(asked=submission(provider=provider, payment_method=token))
+    for _ in range(2):
+        given = settle(sending(given), OutcomeUnknown(), now=NOW, jitter=0)
+        given = stored(given)
+    return given
+
+
+def _looked(given: Payment, answer: Answer) -> Payment:
+    asked = stored(looking(given, given.first, now=SOON))
+    return stored(settle(asked, answer, now=SOON, jitter=0))
+
+
+@pytest.mark.parametrize("verdict", NOES)
+@pytest.mark.parametrize("first_seen", [None, ACT])
+def test_the_no_of_one_order_is_a_persons_while_another_may_have_been_paid(
+    verdict: Verdict, first_seen: Answer | None
+) -> None:
+    given = _resent()
+    if first_seen is not None:
+        given = _looked(given, first_seen)
+        assert given.status is Status.REQUIRES_ACTION
+    ended = _looked(given, Answer(verdict, refs=REFS))
+    assert (ended.first.state, ended.due_at) == (State.REVIEW, None)
+    assert ended.first.error == "another_order"
+    again = _looked(ended, Answer(verdict, refs=REFS))
+    assert again.first.state is State.REVIEW
+
+
+@pytest.mark.parametrize("verdict", NOES)
+def test_a_no_to_what_the_payer_approved_is_a_persons_too(verdict: Verdict) -> None:
+    approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
+    claimed = stored(sent(approved, approved.first, "{}", now=SOON))
+    ended = settle(claimed, Answer(verdict, refs=REFS), now=SOON, jitter=0)
+    assert (ended.first.state, ended.first.error) == (State.REVIEW, "another_order")
+
+
+def test_the_yes_of_either_is_the_payments() -> None:
+    paid = _looked(_looked(_resent(), ACT), Answer(Verdict.SUCCEEDED, PRICE, REFS))
+    assert (paid.status, paid.captured) == (Status.CAPTURED, PRICE.minor)
+
+
+@pytest.mark.parametrize(
+    ("provider", "token"),
+    [(ProviderName.STRIPE, "pm_1"), (ProviderName.PAYPAL, None)],
+)
+def test_where_no_second_order_can_be_paid_a_no_is_believed(
+    provider: ProviderName, token: str | None
+) -> None:
+    """Stripe keeps its keys; PayPal's payer can approve no order whose link is lost."""
+    ended = _looked(_resent(provider, token), Answer(Verdict.EXPIRED, refs=REFS))
+    assert ended.first.state is State.EXPIRED
+
+
+def test_what_may_have_been_paid_cannot_be_called_off() -> None:
+    acting = _looked(_resent(), ACT)
+    approved = _looked(acting, Answer(Verdict.APPROVED, refs=REFS))
+    for given in (acting, approved):
+        with pytest.raises(Conflict) as refused:
+            void(given, id="op_void", origin=origin("void"), now=SOON)
+        assert refused.value.why == "another_order"
+
+
+def test_what_is_called_off_shows_the_payer_no_way_any_more() -> None:
+    asked = submission(provider=ProviderName.PAYPAL, payment_method=None)
+    acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
+    assert acting.next_action is not None
+    called_off = void(acting, id="op_void", origin=origin("void"), now=SOON)
+    assert (called_off.status, called_off.next_action) == (Status.CANCELED, None)
