@@ -174,6 +174,7 @@ MUTANTS: Final = (
         '        return _puzzled(payment, operation, "nothing_found", outcome, now)',
         "        no = Answer(Verdict.DECLINED)\n"
         '        return applied(payment, operation, no, "look.answered", now=now)',
+        test="tests/unit/domain/test_what_a_provider_forgot.py",
     ),
     Mutant(
         "captures that reserve nothing",
