@@ -39,7 +39,9 @@ class Comparison:
     agreed: set[str] = field(default_factory=set)  #: ours, by operation; this slice
     agreed_before: set[str] = field(default_factory=set)  #: and in the one before
     remembered: tuple[datetime, datetime] = field(init=False)  #: the time of both
-    judged: set[str] = field(default_factory=set)  #: payments, in this slice
+    #: Payments in this slice, with the provider's ids that a read of each has shown.
+    #: None: there was nothing to read it by, or it moves.
+    judged: dict[str, frozenset[str | None] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.remembered = (self.since, self.since)

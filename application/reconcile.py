@@ -204,11 +204,16 @@ def _moved(run: _Run, begin: datetime, end: datetime) -> Iterator[Payment]:
 def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     """Compares all of a payment with what a read of it by its ids shows.
 
-    Ours is as it was while theirs was read, else it is read again.
+    Ours is as it was while theirs was read, else it is read again. What is listed with
+    our payment's id, and is no part of what that read shows, stands beside it: it moved
+    by an object that we do not know, as a second charge does.
     """
-    if payment.id in run.so_far.judged:
+    judged = run.so_far.judged
+    if payment.id in judged:
+        for one in _elsewhere(listed, judged[payment.id]):
+            _count(run, (None, one), payment)
         return
-    run.so_far.judged.add(payment.id)
+    judged[payment.id] = None
     statement = run.auditor.statements(run.account)
     for _ in range(_ROUNDS):
         before = payment
@@ -220,11 +225,23 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
             break
     else:
         return
-    shown = listed if theirs is None else theirs
+    if theirs is None:
+        shown = listed
+    else:
+        refs = frozenset(one.ref for one in theirs)
+        judged[payment.id] = refs
+        shown = [*theirs, *_elsewhere(listed, refs)]
     asked = [one for one in shown if not is_withdrawal(payment, one)]
     for pair in paired(movements_of(payment), asked):
         if not run.so_far.is_counted(pair):
             _count(run, pair, payment)
+
+
+def _elsewhere(
+    listed: Sequence[Movement], refs: frozenset[str | None] | None
+) -> list[Movement]:
+    """Those of ``listed`` that a read of their payment did not show."""
+    return [] if refs is None else [one for one in listed if one.ref not in refs]
 
 
 def _count(run: _Run, pair: Pair, payment: Payment | None = None) -> None:

@@ -124,7 +124,7 @@ class Payment:
     @property
     def captured(self) -> int:
         """What became the merchant's, refunds not taken off."""
-        return self._moved(Kind.CHARGE, Kind.CAPTURE)
+        return self._moved(*_COLLECTS)
 
     @property
     def capture_reserved(self) -> int:
@@ -151,17 +151,25 @@ class Payment:
     def refundable(self, target: Operation) -> int:
         """What may still be asked back of one charge or capture.
 
-        What a dispute has cost for good is with the payer already.
+        What a dispute has cost for good is with the payer already. At Stripe it is of a
+        whole charge, which several captures may share: none can give that back.
         """
-        back = [one for one in self.operations if one.target == target.id]
-        taken = sum(one.moved or one.reserved for one in back)
-        taken += sum(
-            one.withdrawn
-            for one in self.disputes
-            if one.operation == target.id and one.state is DisputeState.LOST
-        )
-        collects = target.kind in (Kind.CHARGE, Kind.CAPTURE)
-        return max(0, target.moved - taken) if collects else 0
+        if target.kind not in _COLLECTS:
+            return 0
+        left = self._kept(target)
+        lost = [one for one in self.disputes if one.state is DisputeState.LOST]
+        for ref in {one.ref for one in lost}:
+            cost = sum(one.withdrawn for one in lost if one.ref == ref)
+            named = {one.operation for one in lost if one.ref == ref}
+            of = [
+                one
+                for one in self.operations
+                if one.kind in _COLLECTS
+                and (one.id in named or ref in one.refs.values())
+            ]
+            if target in of:
+                left = min(left, sum(self._kept(one) for one in of) - cost)
+        return max(0, left)
 
     @property
     def disputed(self) -> int:
@@ -270,6 +278,12 @@ class Payment:
             for one in self.operations
         )
 
+    def _kept(self, target: Operation) -> int:
+        """What a charge or capture took, without its refunds, wanted ones included."""
+        back = [one for one in self.operations if one.target == target.id]
+        taken = sum(one.moved or one.reserved for one in back)
+        return target.moved - taken
+
     def _moved(self, *kinds: Kind) -> int:
         return sum(one.moved for one in self.operations if one.kind in kinds)
 
@@ -277,6 +291,7 @@ class Payment:
         return sum(one.reserved for one in self.operations if one.kind is kind)
 
 
+_COLLECTS: Final = frozenset({Kind.CHARGE, Kind.CAPTURE})
 _FIRST: Final = {
     State.REQUIRES_ACTION: Status.REQUIRES_ACTION,
     State.DECLINED: Status.FAILED,

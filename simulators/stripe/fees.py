@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from simulators.stripe.cards import WHOLE_UNITS
+
 #: Of each payment, in basis points.
 PERCENTAGE: Final = 290
 #: And for each payment, in minor units; other currencies have no fixed part here.
@@ -23,7 +25,9 @@ OTHER_DISPUTE: Final = 1500
 
 def processing_fee(amount: int, currency: str) -> int:
     """Return the fee of a payment of ``amount`` minor units, rounded half up."""
-    return (amount * PERCENTAGE + 5_000) // 10_000 + FIXED.get(currency, 0)
+    unit = 100 if currency in WHOLE_UNITS else 1
+    half = 5_000 * unit
+    return (amount * PERCENTAGE + half) // (2 * half) * unit + FIXED.get(currency, 0)
 
 
 def dispute_fee(currency: str) -> int:

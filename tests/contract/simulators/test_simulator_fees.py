@@ -20,6 +20,7 @@ DAY = 86400
 @pytest.mark.parametrize(
     ("amount", "currency", "fee"),
     [
+        (530_000, "isk", 15_400),  # 153.70 krónur; there is no part of one
         (1999, "usd", 88),  # 57.97 and 30
         (10_000, "usd", 320),
         (1999, "eur", 83),

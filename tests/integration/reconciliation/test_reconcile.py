@@ -77,6 +77,21 @@ def test_a_charge_that_we_do_not_know_is_named_and_nothing_else(
     assert (found.payment, found.operation) == (None, None)
 
 
+def test_a_payment_that_was_charged_twice_is_named(shop: Day) -> None:
+    """The second intent has our ids on it, and is none of those that we heard of."""
+    paid = shop.payment(STRIPE, "paid")
+    form = {"amount": str(PRICE.minor), "currency": "usd", "confirm": "true"}
+    form |= {"payment_method": "pm_card_visa", "off_session": "true"}
+    form |= {"metadata[payment]": paid.id, "metadata[operation]": paid.first.id}
+    again = shop.simulators[STRIPE].stripe(
+        "POST", "/v1/payment_intents", form, merchant=shop.settings.stripe_secret_key
+    )
+    [found] = shop.report(STRIPE).differences
+    assert (found.differs, found.payment) == (Differs.THEIRS_ALONE, paid.id)
+    assert found.ref == again.json()["latest_charge"] != paid.refs["charge"]
+    assert found.theirs is not None and found.theirs.money == PRICE
+
+
 @BOTH
 def test_an_amount_that_differs_is_named_with_our_payment_and_looked_into(
     shop: Day, provider: ProviderName

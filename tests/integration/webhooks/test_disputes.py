@@ -236,6 +236,22 @@ def test_a_dispute_of_one_of_two_captures_names_that_one(bench: HearingBench) ->
     assert (after.disputed, after.captured) == (799, 1999)
 
 
+def test_what_a_lost_dispute_took_of_several_captures_is_refunded_of_none(
+    bench: HearingBench,
+) -> None:
+    work = bench.work
+    payment_id = work.paid(capture="manual", multicapture=True)
+    for amount in (1200, 500):
+        asked = work.ask(payment_id, "captures", amount=amount, final=False)
+        assert asked.status_code == 202
+        work.work(payment_id)
+    _move(bench, "stripe", _open(bench, payment_id), "lost")
+    _hear_all(bench, "stripe")
+    assert work.stored(payment_id).disputed == 1700
+    refused = work.ask(payment_id, "refunds", amount=500)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "nothing_to_refund")
+
+
 def test_a_capture_of_stripes_is_disputed(bench: HearingBench) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual")

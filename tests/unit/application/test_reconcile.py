@@ -128,6 +128,42 @@ def test_a_second_charge_of_a_payment_is_found_and_the_first_agrees() -> None:
     assert sums(report) == [(PRICE.minor, 2 * PRICE.minor)]
 
 
+def test_a_second_charge_that_a_read_by_our_ids_does_not_show_is_found() -> None:
+    """It is another object, as a second request under another key makes."""
+    books = Books()
+    paid = books.paid()
+    books.statement.held[paid.id] = [theirs(paid)]
+    books.statement.listed.append(theirs(paid, at=NOW + SPAN / 2, ref="ch_2nd"))
+    report = books.report()
+    [found] = report.differences
+    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, "ch_2nd")
+    assert found.payment == paid.id
+    assert sums(report) == [(PRICE.minor, 2 * PRICE.minor)]
+
+
+def test_each_further_charge_is_found_on_whatever_page_it_is() -> None:
+    books = Books(size=1)
+    paid = books.paid()
+    books.statement.held[paid.id] = [theirs(paid)]
+    seconds = timedelta(seconds=1)
+    books.statement.listed += [
+        theirs(paid, at=NOW + number * seconds, ref=f"ch_more_{number}")
+        for number in (1, 2)
+    ]
+    report = books.report()
+    assert [one.ref for one in report.differences] == ["ch_more_1", "ch_more_2"]
+    assert set(kinds(report)) == {Differs.THEIRS_ALONE}
+    assert sums(report) == [(PRICE.minor, 3 * PRICE.minor)]
+    assert books.statement.reads == [paid.id], "once in a slice"
+
+
+def test_what_is_listed_on_two_pages_is_counted_once() -> None:
+    books = Books(size=1)
+    books.statement.listed.append(theirs(books.paid()))
+    report = books.report()
+    assert (report.compared, sums(report)) == (1, [(PRICE.minor, PRICE.minor)])
+
+
 def test_a_difference_that_is_met_twice_is_told_once() -> None:
     """We heard of it much later than it happened."""
     books = Books()

@@ -272,6 +272,27 @@ def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
     assert caught.value.why == "nothing_to_refund"
 
 
+def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
+    """Stripe's disputes are of the charge, and each capture took a part of it."""
+    first = replace(captured().first, moved=1200, refs={"charge": "ch_1"})
+    second = replace(first, id="op_2", kind=Kind.CAPTURE, moved=799)
+    other = replace(second, id="op_3", moved=10, refs={"charge": "ch_2"})
+    paid = replace(captured(), operations=(first, second, other))
+    lost = lay(paid, LOST)
+    assert [lost.refundable(one) for one in lost.operations] == [0, 0, 10]
+    part = lay(paid, replace(LOST, withdrawn=1500))
+    assert [part.refundable(one) for one in part.operations] == [499, 499, 10]
+    asked = {"amount": 400, "target": "op_2", "id": "op_9", "origin": origin()}
+    refund = requests.refund(part, now=NOW, **asked)  # type: ignore[arg-type]
+    assert [refund.refundable(one) for one in refund.operations[:2]] == [99, 99]
+
+
+def test_two_lost_disputes_of_one_charge_count_together() -> None:
+    paid = captured()
+    lost = lay(paid, *(replace(LOST, id=f"dp_{n}", withdrawn=900) for n in (1, 2)))
+    assert lost.refundable(lost.first) == PRICE.minor - 1800
+
+
 def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
     disputed = lay(captured(), dispute())
     assert disputed.refundable(disputed.first) == PRICE.minor
