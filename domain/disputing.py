@@ -41,7 +41,7 @@ def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
     before = sum(one.withdrawn for one in payment.disputes if one not in kept)
     operation, updated_at = None, now
     if known is not None:
-        operation, before = known.operation, known.withdrawn
+        operation, before = known.operation, before + known.withdrawn
         updated_at = known.updated_at or now
     operation = operation or _operation(payment, reading)
     found = replace(read, operation=operation, updated_at=updated_at)

@@ -20,8 +20,6 @@ from persistence.codec import Document
 from persistence.mongo import answering
 from persistence.vault import Vault
 
-#: Secrets of a webhook that are in force at once: one, and its successor.
-MAX_WEBHOOK_SECRETS: Final = 5
 #: Rounds in which a change may meet another one, or keys that rotate.
 _ROUNDS: Final = 5
 

@@ -296,3 +296,14 @@ def test_two_lost_disputes_of_one_charge_count_together() -> None:
 def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
     disputed = lay(captured(), dispute())
     assert disputed.refundable(disputed.first) == PRICE.minor
+
+
+def test_money_that_a_reversal_took_is_not_told_of_again_by_its_dispute() -> None:
+    """Heard of while the dispute had ended otherwise."""
+    closed = dispute(state=DisputeState.CLOSED, withdrawn=0)
+    reversal = replace(LOST, id="re_1", reason=REVERSED)
+    both = lay(lay(captured(), closed), reversal)
+    assert [one.withdrawn for one in both.disputes] == [0, PRICE.minor]
+    assert told(both, LOST) == ["dispute.lost"]
+    [only] = lay(both, LOST).disputes
+    assert only.withdrawn == PRICE.minor
