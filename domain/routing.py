@@ -180,6 +180,7 @@ def _is_untaken(payment: Payment, operation: Operation) -> bool:
         and operation.look_since is None
         and not operation.refs
         and not operation.approved
+        and not operation.twins
     )
 
 

@@ -314,3 +314,10 @@ def test_what_a_provider_told_of_meanwhile_is_looked_at_first() -> None:
     assert onward(replace(here, operations=(told,)), now=LATER) is None
     seen = replace(here.first, refs={"intent": "pi_1"})
     assert onward(replace(here, operations=(seen,)), now=LATER) is None
+
+
+def test_what_may_have_made_two_orders_stays_where_they_are() -> None:
+    here = routed_payment()
+    assert onward(here, now=LATER) is not None
+    twins = replace(here.first, twins=True)
+    assert onward(replace(here, operations=(twins,)), now=LATER) is None
