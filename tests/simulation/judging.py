@@ -26,9 +26,10 @@ _FILES: Final = [
         for name in (
             *("__init__", "fakes", "operator_fakes"),
             *("memory_disputes", "memory_inbox", "memory_store"),
-            *("unit/__init__", "unit/domain/test_what_a_provider_forgot"),
+            "unit/__init__",
         )
-    )
+    ),
+    *sorted({one.test for one in MUTANTS if one.test and "unit" in one.test}),
 ]
 
 #: Random histories that a mutant may live through before it counts as not caught. Most

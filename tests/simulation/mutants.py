@@ -136,6 +136,7 @@ MUTANTS: Final = (
         "    if not answer.refs or answer.verdict is Verdict.REJECTED:\n"
         "        return False\n",
         "    return True\n",
+        test="tests/unit/domain/test_what_a_provider_forgot.py",
     ),
     Mutant(
         "a bare expired or canceled believed while unknown",
