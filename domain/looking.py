@@ -162,6 +162,8 @@ def _absent(
     if early is not None:
         return early
     retrying = operation.state is State.UNKNOWN
+    if operation.twins and not retrying:
+        return _puzzled(payment, operation, ANOTHER_ORDER, answer, now)
     again_at = retry.TRANSIENT.next_at(
         tries=operation.generation,
         since=operation.started_at or now,

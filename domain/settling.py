@@ -136,6 +136,10 @@ def _unsettled(
         jitter=jitter,
         retry_after=error.retry_after,
     )
+    if due_at is None and operation.twins:
+        return escalate(
+            payment, operation, ANOTHER_ORDER, now=now, request_id=error.request_id
+        )
     if due_at is None:
         trigger, words = Trigger.GAVE_UP, "an operator's replay"
     spent = 0 if isinstance(error, Misconfigured) else 1

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from domain.answer import Answer, NextAction, Verdict
-from domain.errors import Conflict, OutcomeUnknown
+from domain.errors import Conflict, NeedsReview, NotSent, OutcomeUnknown
 from domain.payment import Payment
 from domain.requests import void
 from domain.sending import looking, sent
@@ -26,6 +26,7 @@ from tests.suites.samples import (
 )
 
 SOON: Final = NOW + timedelta(minutes=1)
+LATER: Final = NOW + timedelta(hours=1)
 REFS: Final = {"order": "o_1"}
 ACT: Final = Answer(
     Verdict.ACTION_REQUIRED,
@@ -107,3 +108,24 @@ def test_what_is_called_off_shows_the_payer_no_way_any_more() -> None:
     assert acting.next_action is not None
     called_off = void(acting, id="op_void", origin=origin("void"), now=SOON)
     assert (called_off.status, called_off.next_action) == (Status.CANCELED, None)
+
+
+def test_what_a_look_finds_undone_is_not_dead_while_another_may_have_been_paid() -> (
+    None
+):
+    """The one that we know waits for our word still; the other never did."""
+    agreed = Answer(Verdict.APPROVED, refs=REFS)
+    approved = _looked(_looked(_resent(), ACT), agreed)
+    claimed = stored(sent(approved, approved.first, "{}", now=SOON))
+    asked = stored(settle(claimed, NeedsReview("odd"), now=SOON, jitter=0))
+    assert asked.first.state is State.REVIEW
+    late = stored(looking(asked, asked.first, now=LATER))
+    seen = settle(late, agreed, now=LATER, jitter=0)
+    assert seen.first.state is State.REVIEW
+
+
+def test_what_was_tried_for_days_is_not_dead_while_another_may_have_been_paid() -> None:
+    approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
+    claimed = stored(sent(approved, approved.first, "{}", now=LATER))
+    spent = settle(claimed, NotSent(), now=LATER + timedelta(days=5), jitter=1)
+    assert (spent.first.state, spent.first.error) == (State.REVIEW, "another_order")
