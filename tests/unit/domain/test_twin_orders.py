@@ -6,14 +6,24 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from domain.answer import Answer, NextAction, Verdict
-from domain.errors import Conflict, NeedsReview, NotSent, OutcomeUnknown
+from domain.errors import (
+    Conflict,
+    LookNeeded,
+    NeedsReview,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
 from domain.payment import Payment
 from domain.requests import void
 from domain.sending import looking, sent
 from domain.settling import settle
-from domain.states import State, Status
+from domain.states import TRANSITIONS, State, Status, Trigger
 from domain.submission import ProviderName
 from tests.suites.samples import (
     NOW,
@@ -129,3 +139,34 @@ def test_what_was_tried_for_days_is_not_dead_while_another_may_have_been_paid() 
     claimed = stored(sent(approved, approved.first, "{}", now=LATER))
     spent = settle(claimed, NotSent(), now=LATER + timedelta(days=5), jitter=1)
     assert (spent.first.state, spent.first.error) == (State.REVIEW, "another_order")
+
+
+#: What says that no money moved.
+OVER: Final = frozenset(
+    {State.DECLINED, State.REJECTED, State.CANCELED, State.EXPIRED, State.DEAD}
+)
+ERRORS: Final = [NotSent, NotExecuted, OutcomeUnknown, LookNeeded, NeedsReview]
+outcomes = st.sampled_from(
+    [
+        *(Answer(one, refs=REFS) for one in Verdict if one is not Verdict.SUCCEEDED),
+        *(error() for error in ERRORS),
+    ]
+)
+hours = st.integers(min_value=0, max_value=200)
+
+
+@drawn(st.lists(st.tuples(st.booleans(), outcomes, hours), max_size=12))
+def test_nothing_but_a_person_ends_one_of_two_orders_without_money(
+    steps: list[tuple[bool, Answer | ProviderError, int]],
+) -> None:
+    given, now = _resent(), NOW
+    for looks, outcome, later in steps:
+        now += timedelta(hours=later)
+        first = given.first
+        sends = not looks and not first.must_look(now=now)
+        if sends and (first.state, Trigger.SENT) in TRANSITIONS:
+            asked = sent(given, first, "{}", now=now)
+        else:
+            asked = looking(given, first, now=now)
+        given = stored(settle(stored(asked), outcome, now=now, jitter=1))
+        assert given.first.state not in OVER
