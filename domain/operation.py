@@ -67,9 +67,7 @@ class Operation:
     final: bool = False  #: a capture after which the rest of the hold is released
     attempts: int = 0  #: sends so far; those that credentials refused do not count
     generation: int = 1  #: see ``idempotency.provider_key``
-    approved: bool = (
-        False  #: the provider waits for our word, and the next send gives it
-    )
+    approved: bool = False  #: what is sent now is the word that the provider waits for
     twins: bool = False  #: sends that nobody heard of may have made several objects
     by_hand: bool = False  #: a person said how it ended, of a review
     send: Send | None = None

@@ -52,9 +52,8 @@ class Payment:
     operations: tuple[Operation, ...]  #: the first charges or authorizes
     created_at: datetime
     updated_at: datetime
-    route: tuple[
-        Account, ...
-    ] = ()  #: where it may go on to, should this one not take it
+    #: Where it may go on to, should this one not take it.
+    route: tuple[Account, ...] = ()
     routes_on: tuple[str, ...] = ()  #: decline codes on which it goes on
     hold: Hold | None = None  #: of an authorization that succeeded
     claim: Claim | None = None  #: what a worker holds it for
