@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from application.ports import Scope
 from domain.account import Account
-from domain.errors import PaymentsError
+from domain.errors import PaymentsError, StoreUnavailable
 from domain.routing import MAX_ACCOUNTS, Candidate
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
@@ -155,7 +155,7 @@ class Accounts:
                 )
             if result.matched_count:
                 return after
-        raise AccountNotFound
+        raise StoreUnavailable("too many write to this account at once")
 
     def _encoded(self, account: StoredAccount) -> Document:
         its, seal = account.credentials, self._vault.seal

@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from application.ports import Scope
 from domain.account import Account
+from domain.errors import StoreUnavailable
 from domain.routing import MAX_ACCOUNTS, Candidate
 from domain.submission import Mode, ProviderName
 from persistence.accounts import (
@@ -103,6 +104,20 @@ def test_a_change_is_made_on_top_of_another_and_never_lost(accounts: Accounts) -
     assert accounts.get(after.id) == after
     with pytest.raises(AccountNotFound):
         accounts.change("acct_none", lambda one: one)
+
+
+def test_a_change_that_always_meets_another_one_says_that_it_was_not_made(
+    accounts: Accounts,
+) -> None:
+    accounts.add(account())
+
+    def overtaken(one: StoredAccount) -> StoredAccount:
+        accounts.change(one.id, lambda other: replace(other, rate=9))
+        return replace(one, weight=5)
+
+    with pytest.raises(StoreUnavailable):
+        accounts.change(account().id, overtaken)
+    assert accounts.get(account().id).weight == account().weight
 
 
 def test_a_connected_account_is_found_by_its_name_and_is_one_merchants(
