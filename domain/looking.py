@@ -18,6 +18,7 @@ from domain.outcome import (
     is_approved_again,
     is_odd,
     is_one_of_twins,
+    is_one_of_two,
     said,
 )
 from domain.payment import Payment
@@ -69,8 +70,12 @@ def looked(
         return _absent(payment, operation, outcome, asked_at, now, jitter)
     if not operation.ended and is_one_of_twins(operation, outcome):
         return _of_twins(payment, operation, outcome, now)
+    if not operation.ended and is_one_of_two(operation, outcome):
+        early = _too_early(payment, operation, outcome, asked_at, now)
+        if early is not None:
+            return early
     if operation.state is State.UNKNOWN and _is_gone(outcome):
-        return _gone(payment, operation, outcome, asked_at, now, jitter)
+        return _gone(payment, operation, outcome, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
         return hold_seen(payment, operation, outcome, now)
     if operation.ended:
@@ -199,20 +204,17 @@ def _gone(
     payment: Payment,
     operation: Operation,
     answer: Answer,
-    asked_at: datetime,
     now: datetime,
     jitter: float,
 ) -> Payment:
     """Forgotten by the provider, which keeps what it carried out.
 
     By itself that proves nothing: another account's would be unknown to it as well. It
-    counts where the provider knew what it was about and refused our resend as too late,
-    and nothing of what we sent can still be on its way.
+    counts where the provider knew what it was about and refused our resend as too late.
     """
     if operation.error != TOO_LATE:
         return _still(payment, operation, answer, now, jitter)
-    early = _too_early(payment, operation, answer, asked_at, now)
-    return early or applied(payment, operation, answer, "look.answered", now=now)
+    return applied(payment, operation, answer, "look.answered", now=now)
 
 
 def _too_early(

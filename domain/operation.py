@@ -47,6 +47,11 @@ class Send:
     last_at: datetime  #: the latest send of it
     window_ends_at: datetime  #: the same key protects until then
 
+    @property
+    def again(self) -> bool:
+        """It was sent more than once."""
+        return self.last_at != self.first_at  # clocks of two workers may differ
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:

@@ -55,6 +55,15 @@ def is_one_of_twins(operation: Operation, answer: Answer) -> bool:
     return operation.twins and answer.verdict in _NOES
 
 
+def is_one_of_two(operation: Operation, answer: Answer) -> bool:
+    """Whether the no is of one object, and a resend may be about to make another.
+
+    PayPal forgets a key that ended in an error, and shows what that one left behind.
+    """
+    send = operation.send
+    return send is not None and send.again and answer.verdict in _NOES
+
+
 def is_approved_again(operation: Operation, answer: Answer) -> bool:
     """Whether the provider still waits for what we have sent: it never arrived."""
     return answer.verdict is Verdict.APPROVED and operation.approved

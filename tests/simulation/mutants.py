@@ -185,6 +185,13 @@ MUTANTS: Final = (
         test="tests/unit/domain/test_twin_orders.py",
     ),
     Mutant(
+        "the no of a first send believed while a second is at work",
+        "domain/outcome.py",
+        "    return send is not None and send.again and answer.verdict in _NOES",
+        "    return False",
+        test="tests/unit/domain/test_resent.py",
+    ),
+    Mutant(
         "captures that reserve nothing",
         "domain/payment.py",
         "self.authorized - self.captured - self.capture_reserved)",

@@ -21,7 +21,7 @@ from domain.submission import ProviderName
 from tests.suites.samples import NOW, payment, sending, stored, submission
 
 #: When nothing that was sent can still be on its way.
-LATER: Final = NOW + PROOF_AFTER
+LATER: Final = NOW + timedelta(seconds=2) + PROOF_AFTER
 FORGOTTEN: Final = Answer(Verdict.EXPIRED)
 
 
@@ -30,7 +30,9 @@ def _refused(answer: Answer) -> Payment:
     new = payment(asked=submission(provider=ProviderName.PAYPAL))
     approved = replace(new, operations=(replace(new.first, approved=True),))
     lost = settle(sending(approved), OutcomeUnknown(), now=NOW, jitter=0)
-    return stored(settle(sending(stored(lost)), answer, now=NOW, jitter=0))
+    again = NOW + timedelta(seconds=2)
+    resent = sending(stored(lost), now=again)
+    return stored(settle(resent, answer, now=again, jitter=0))
 
 
 def _forgotten(given: Payment, *, now: datetime = LATER) -> Payment:

@@ -1,0 +1,83 @@
+"""What the no that a look finds is worth where the request was sent twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from domain.answer import Answer, Failure, Verdict
+from domain.errors import LookNeeded, OutcomeUnknown
+from domain.operation import PROOF_AFTER, Kind
+from domain.payment import Payment
+from domain.requests import refund
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State
+from domain.submission import ProviderName
+from tests.suites.samples import NOW, captured, origin, sending, stored
+
+#: The second send: hours after the first, as where all workers were down meanwhile.
+AGAIN: Final = NOW + timedelta(hours=3)
+#: From then on nothing that was sent can still be on its way.
+LATER: Final = AGAIN + PROOF_AFTER
+NO: Final = Answer(
+    Verdict.DECLINED, refs={"refund": "r_1"}, failure=Failure("declined", "No.")
+)
+
+
+def _refunding(*, sends: int) -> Payment:
+    """A refund at PayPal whose first send failed there, and whose second is not heard
+    of but for a bare no."""
+    whole = captured(provider=ProviderName.PAYPAL)
+    asked = refund(
+        whole, amount=60, target=None, id="op_refund", origin=origin(), now=NOW
+    )
+    asked = stored(asked)
+    lost = settle(sending(asked), OutcomeUnknown("http_500"), now=NOW, jitter=0)
+    if sends == 1:
+        return stored(lost)
+    resent = sending(stored(lost), now=AGAIN)
+    return stored(settle(resent, LookNeeded("resend_refused"), now=AGAIN, jitter=0))
+
+
+def _looked(given: Payment, answer: Answer, *, at: datetime) -> Payment:
+    operation = given.operations[-1]
+    assert operation.kind is Kind.REFUND
+    asked = stored(looking(given, operation, now=at))
+    return settle(asked, answer, now=at + PROOF_AFTER, jitter=1.0)
+
+
+def test_a_no_soon_after_a_second_send_is_looked_for_again() -> None:
+    """PayPal forgets a key that failed: what it shows may be the first one's object."""
+    early = LATER - timedelta(seconds=1)
+    seen = _looked(_refunding(sends=2), NO, at=early)
+    assert seen.operations[-1].state is State.UNKNOWN
+    assert (seen.due_at, seen.refunded) == (LATER, 0)
+
+
+def test_a_no_is_believed_once_no_send_can_be_on_its_way() -> None:
+    seen = _looked(_refunding(sends=2), NO, at=LATER)
+    assert seen.operations[-1].state is State.DECLINED
+
+
+def test_a_persons_operation_waits_for_that_as_well() -> None:
+    given = _refunding(sends=2)
+    review = replace(given.operations[-1], state=State.REVIEW)
+    given = replace(given, operations=(given.first, review))
+    seen = _looked(given, NO, at=AGAIN)
+    assert (seen.operations[-1].state, seen.due_at) == (State.REVIEW, LATER)
+
+
+def test_the_no_of_a_single_send_is_believed_at_once() -> None:
+    seen = _looked(_refunding(sends=1), NO, at=NOW)
+    assert seen.operations[-1].state is State.DECLINED
+
+
+def test_the_yes_of_either_is_believed_at_once() -> None:
+    paid = _refunding(sends=2)
+    price = paid.submission.amount
+    yes = Answer(Verdict.SUCCEEDED, replace(price, minor=60), {"refund": "r_2"})
+    seen = _looked(paid, yes, at=AGAIN)
+    assert seen.operations[-1].state is State.SUCCEEDED
+    assert seen.refunded == 60
