@@ -33,6 +33,7 @@ from providers.paypal_answers import (
     let_go,
     payments_of,
     refund_of,
+    the_one,
     void_of,
 )
 from providers.paypal_api import PayPalApi, Reply, debug_id
@@ -190,11 +191,13 @@ def _seen(order: Reply, operation: Operation) -> Answer:
         return answer_of(order)
     payments = payments_of(order)
     name = "captures" if operation.kind is Kind.CAPTURE else "refunds"
-    for one in payments.get(name, ()):
-        if one.get("invoice_id") == operation.id:
-            if operation.kind is Kind.CAPTURE:
-                return capture_of(one, {}, order.debug_id)
-            return refund_of(one, order.debug_id)
+    made = payments.get(name, ())
+    ours = [one for one in made if one.get("invoice_id") == operation.id]
+    if ours:
+        one = the_one(ours, order.debug_id)
+        if operation.kind is Kind.CAPTURE:
+            return capture_of(one, {}, order.debug_id)
+        return refund_of(one, order.debug_id)
     for one in payments.get("authorizations", ()):
         if operation.kind is Kind.CAPTURE and one["status"] == "VOIDED":
             return let_go(one, Verdict.CANCELED, {}, order.debug_id)

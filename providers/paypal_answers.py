@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import OutcomeUnknown
+from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import from_paypal
 from providers.asides import paypal_fee, paypal_saved
 from providers.paypal_api import Reply
@@ -17,6 +17,9 @@ from providers.words import code_of
 
 #: How long PayPal vouches for the money of an authorization.
 _HONORED: Final = timedelta(days=3)
+
+#: What has moved nothing and never will, be it a capture, a hold or a refund.
+_REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED", "CANCELLED"})
 
 
 def answer_of(order: Reply) -> Answer:
@@ -50,10 +53,10 @@ def _captured(order: Reply, refs: dict[str, str]) -> Answer:
     """A completed order proves nothing: its one capture says what happened."""
     payments, saved = payments_of(order), paypal_saved(order)
     if order.get("intent") == "AUTHORIZE" or "captures" not in payments:
-        [authorization] = payments["authorizations"]
+        authorization = the_one(payments["authorizations"], order.debug_id)
         answer = authorization_of(authorization, refs, order.debug_id)
         return replace(answer, saved=saved)
-    [capture] = payments["captures"]
+    capture = the_one(payments["captures"], order.debug_id)
     return replace(capture_of(capture, refs, order.debug_id), saved=saved)
 
 
@@ -62,6 +65,20 @@ def payments_of(order: Mapping[str, Any]) -> Mapping[str, Any]:
     [unit] = order["purchase_units"]
     payments: Mapping[str, Any] = unit.get("payments") or {}
     return payments
+
+
+def the_one(
+    made: Sequence[Mapping[str, Any]], request_id: str | None
+) -> Mapping[str, Any]:
+    """What came of the sends of one operation, of which there is at least one object.
+
+    A send that failed may have left one that was refused, beside that of a resend.
+    Raises NeedsReview where more than one was not refused, IndexError without any.
+    """
+    standing = [one for one in made if one["status"] not in _REFUSED]
+    if len(standing) > 1:
+        raise NeedsReview("made_twice", request_id=request_id)
+    return standing[0] if standing else made[-1]
 
 
 def capture_of(

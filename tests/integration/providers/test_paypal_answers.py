@@ -158,7 +158,6 @@ def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
         "{}",
         {"id": "1ORDER", "status": "COMPLETED"},
         order("COMPLETED"),
-        order("COMPLETED", capture("COMPLETED"), capture("DECLINED")),
         order("COMPLETED", "not an object"),
         order("COMPLETED", {"id": "2CAPTURE", "status": "COMPLETED"}),
         order("COMPLETED", capture("COMPLETED", amount={"value": "19.99"})),

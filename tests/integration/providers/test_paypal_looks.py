@@ -41,9 +41,9 @@ def a_resource(status: str, **fields: Any) -> dict[str, Any]:
     return {"id": "2CANNED", "status": status, "amount": PRICE, **fields}
 
 
-def an_order(name: str, resource: dict[str, Any]) -> dict[str, Any]:
-    """A completed order of which that resource came."""
-    unit = {"reference_id": "default", "payments": {name: [resource]}}
+def an_order(name: str, *resources: dict[str, Any]) -> dict[str, Any]:
+    """A completed order of which these resources came."""
+    unit = {"reference_id": "default", "payments": {name: list(resources)}}
     return {
         "id": "1ORDER",
         "status": "COMPLETED",
@@ -195,6 +195,31 @@ def test_a_refund_is_read_by_its_status(
         if verdict is Verdict.PENDING:
             assert "ECHECK" in (each.waiting_for or "")
         assert (each.failure is not None) is (status in ("FAILED", "CANCELLED"))
+
+
+@pytest.mark.parametrize("made", [("FAILED", "COMPLETED"), ("COMPLETED", "FAILED")])
+@pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.CAPTURE, Kind.REFUND])
+def test_what_a_failed_send_left_behind_hides_nothing_of_the_next_one(
+    account: Account, kind: Kind, made: tuple[str, str]
+) -> None:
+    """PayPal forgets a key that ended in an error: a resend makes a second object."""
+    payment = account.charged() if kind is Kind.CHARGE else account.due(kind)
+    name = "refund" if kind is Kind.REFUND else "capture"
+    invoice = payment.operations[-1].id
+    resources = [a_resource(one, id=f"2{one}", invoice_id=invoice) for one in made]
+    order = an_order(f"{name}s", *resources)
+    say(account, ORDERS, {**order, "intent": kind.upper()})
+    seen = account.look(payment)
+    assert (seen.verdict, seen.refs[name]) == (Verdict.SUCCEEDED, "2COMPLETED")
+
+
+def test_two_objects_that_were_not_refused_are_for_a_person(account: Account) -> None:
+    payment = refund(account.charged())
+    made = a_resource("COMPLETED", invoice_id=payment.operations[-1].id)
+    say(account, ORDERS, an_order("refunds", made, {**made, "id": "2OTHER"}))
+    with pytest.raises(NeedsReview) as caught:
+        account.look(payment)
+    assert caught.value.detail == "made_twice"
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID, Kind.REFUND])
