@@ -38,7 +38,7 @@ class Shop:
         return requests.post(
             f"{self.stack.urls['api']}/v1/payments",
             json={name: value for name, value in body.items() if value is not None},
-            headers={**self._headers, "Idempotency-Key": key or secrets.token_hex(8)},
+            headers={**self._headers, "Idempotency-Key": key or secrets.token_hex(16)},
             timeout=10,
         )
 

@@ -28,7 +28,7 @@ def shop(stack: RunningStack) -> Shop:
 def test_a_payment_is_captured_once_and_its_timeline_tells_how(
     shop: Shop, provider: str, token: str
 ) -> None:
-    key = secrets.token_hex(8)
+    key = secrets.token_hex(16)
     first = shop.pay(key=key, provider=provider, token=token)
     assert first.status_code == 202
     assert first.headers["Location"] == f"/v1/payments/{first.json()['id']}"

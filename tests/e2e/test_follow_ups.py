@@ -36,7 +36,7 @@ def _ask(
         json=body or None,
         headers={
             "Authorization": f"Bearer {shop.stack.key}",
-            "Idempotency-Key": key or secrets.token_hex(8),
+            "Idempotency-Key": key or secrets.token_hex(16),
         },
         timeout=10,
     )
@@ -188,7 +188,7 @@ def test_a_void_of_a_scheduled_payment_calls_it_off(shop: Shop) -> None:
 
 
 def test_the_key_of_the_payment_itself_serves_no_refund(shop: Shop) -> None:
-    key = secrets.token_hex(8)
+    key = secrets.token_hex(16)
     payment_id = _begun(shop, key=key)
     refused = _ask(shop, payment_id, "refunds", key=key, amount=100)
     assert refused.status_code == 422

@@ -36,7 +36,7 @@ def test_a_request_is_followed_into_the_worker_and_nothing_private_is_told(
         },
         headers={
             "Authorization": f"Bearer {stack.key}",
-            "Idempotency-Key": secrets.token_hex(8),
+            "Idempotency-Key": secrets.token_hex(16),
             "Request-Id": name,
             "traceparent": trace,
         },

@@ -159,7 +159,7 @@ def _refund(shop: Shop, payment_id: str) -> int:
         f"{shop.stack.urls['api']}/v1/payments/{payment_id}/refunds",
         headers={
             "Authorization": f"Bearer {shop.stack.key}",
-            "Idempotency-Key": secrets.token_hex(8),
+            "Idempotency-Key": secrets.token_hex(16),
         },
         timeout=10,
     )
