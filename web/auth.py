@@ -17,14 +17,13 @@ from web.problems import Problem
 _BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]{1,200}=*)", re.IGNORECASE)
 
 
-def may_read(request: Request, services: WebServices) -> Scope:
-    """Whose payments the request may see.
+def may_read(request: Request, services: WebServices) -> ApiKey:
+    """Whose payments the request may see; an operator any by its id.
 
     Raises Problem where the key is missing, unknown, ended or of another mode, and
     StoreUnavailable where keys cannot be looked up.
     """
-    key = _key(request, services)
-    return Scope(key.merchant, key.mode)
+    return _key(request, services)
 
 
 def may_submit(request: Request, services: WebServices) -> Scope:

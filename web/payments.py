@@ -11,11 +11,12 @@ from flask import Response, g, request
 from pydantic import ValidationError
 
 from application import accept
-from application.ports import Query
+from application.ports import Query, Scope
 from domain.errors import PaymentNotFound
 from domain.idempotency import fingerprint
 from domain.operation import Origin
 from domain.submission import Guard, ProviderName
+from persistence.keys import ApiKey, Role
 from persistence.merchants import Chosen
 from runtime import logs, metrics
 from runtime.container import WebServices
@@ -65,14 +66,14 @@ class Payments:
         return accepted_answer(accepted)
 
     def read(self, payment_id: str) -> Response:
-        """Read a payment.
+        """Read a payment; an operator reads any merchant's.
 
         With ``wait`` the answer is held until the payment is settled: it ended, or the
         payer or a person must act. When the time is out it says how things are then.
         """
-        scope = auth.may_read(request, self.services)
+        key = auth.may_read(request, self.services)
         asked = parsing.query(request, ReadQuery)
-        check_id(payment_id)
+        scope = self._scope(key, payment_id)
         found = self.services.store.get(scope, payment_id)
         if found is not None and asked.wait and not found.settled:
             self.waiting.until_settled(payment_id, asked.wait)
@@ -86,7 +87,7 @@ class Payments:
 
     def list(self) -> Response:
         """List payments, newest first."""
-        scope = auth.may_read(request, self.services)
+        key = auth.may_read(request, self.services)
         asked = parsing.query(request, ListQuery)
         before = (
             parsing.last_of(asked.cursor, forms.PAYMENT_ID) if asked.cursor else None
@@ -102,7 +103,7 @@ class Payments:
             # One more than asked for tells whether there is more.
             limit=asked.limit + 1,
         )
-        found = self.services.store.page(scope, query)
+        found = self.services.store.page(Scope(key.merchant, key.mode), query)
         shown = found[: asked.limit]
         more = len(found) > len(shown)
         cursor = parsing.cursor_of(shown[-1].id) if more else None
@@ -110,15 +111,25 @@ class Payments:
         return rendering.answer(rendering.page(data, cursor))
 
     def events(self, payment_id: str) -> Response:
-        """Read a payment's timeline, oldest event first."""
-        scope = auth.may_read(request, self.services)
+        """Read a payment's timeline, oldest event first; an operator any merchant's."""
+        key = auth.may_read(request, self.services)
         parsing.query(request, NoQuery)
-        check_id(payment_id)
+        scope = self._scope(key, payment_id)
         told = self.services.store.timeline(scope, payment_id)
         if told is None:
             raise PaymentNotFound
         data = [rendering.event(event) for event in told]
         return rendering.answer(rendering.page(data))
+
+    def _scope(self, key: ApiKey, payment_id: str) -> Scope:
+        """Among whose payments it is looked for: an operator's key sees all."""
+        check_id(payment_id)
+        if key.role is Role.MERCHANT:
+            return Scope(key.merchant, key.mode)
+        known = self.services.desk.view.known([payment_id])
+        if not known:
+            raise PaymentNotFound
+        return Scope(known[0].merchant, key.mode)
 
 
 def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Origin:

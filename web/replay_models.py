@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from domain.answer import Verdict
@@ -30,7 +30,8 @@ from web.fields import (
 #: Payments that a request may name: they fit into a body.
 _MAX_IDS: Final = 1_000
 
-Code = Annotated[str, Field(pattern=forms.CODE)]
+#: Kept in small letters, whatever the provider's are.
+Code = Annotated[str, StringConstraints(pattern=forms.CODE, to_lower=True)]
 Merchant = Annotated[str, Field(pattern=forms.MERCHANT)]
 #: States come as texts.
 AnyState = Annotated[State, Field(strict=False)]

@@ -277,6 +277,18 @@ def test_operators_read_and_do_not_submit(web: RunningWeb, role: Role) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
 
 
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
+def test_operators_read_any_merchants_payment_by_its_id(
+    web: RunningWeb, merchant: Client, role: Role
+) -> None:
+    payment_id = submitted(merchant)
+    operator = web.client(role)
+    for path in (f"/v1/payments/{payment_id}", f"/v1/payments/{payment_id}/events"):
+        assert operator.get(path).json() == merchant.get(path).json()
+    nowhere = operator.get("/v1/payments/pay_01J00000000000000000000000")
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "payment_not_found")
+
+
 def test_a_key_of_another_mode_is_told_so(web: RunningWeb) -> None:
     live = web.client(mode=Mode.LIVE)
     for answer in (live.get("/v1/payments"), live.submit(stripe_payment())):

@@ -56,7 +56,7 @@ def test_an_operator_finds_what_is_stuck_of_all_merchants(
     first = stuck(web, merchant, reference=None)
     second = stuck(web, merchant, reference=None)
     name = merchant.key.merchant
-    page = operator.get(f"{FOUND}?merchant={name}&error=odd&limit=1").json()
+    page = operator.get(f"{FOUND}?merchant={name}&error=ODD&limit=1").json()
     assert [one["payment"] for one in page["data"]] == [second]
     assert page["has_more"]
     [found] = operator.get(
