@@ -19,6 +19,7 @@ from domain.dispute import (
 )
 from domain.operation import Kind
 from domain.payment import Event, Payment
+from domain.times import rfc3339
 
 #: An event's type, and the minor units that it is of.
 Fact = tuple[str, int]
@@ -86,7 +87,7 @@ def _told(
     if found.operation is not None:
         told["operation"] = found.operation
     if found.respond_by is not None:
-        told["respond_by"] = found.respond_by.isoformat()
+        told["respond_by"] = rfc3339(found.respond_by)
     if found.outcome is not None:
         told["outcome"] = found.outcome
     first = payment.told + len(payment.news) + 1

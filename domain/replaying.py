@@ -15,6 +15,7 @@ from domain.operation import Operation
 from domain.payment import Payment
 from domain.states import STUCK, State
 from domain.submission import Mode, ProviderName
+from domain.times import rfc3339
 
 #: Operations in one set: a night's outage fits, and a person can still judge the sums.
 MAX_ITEMS: Final = 10_000
@@ -62,8 +63,8 @@ class Search:
             "provider": self.provider,
             "error": self.error,
             "merchant": self.merchant,
-            "created_from": self.created_from and self.created_from.isoformat(),
-            "created_before": self.created_before and self.created_before.isoformat(),
+            "created_from": self.created_from and rfc3339(self.created_from),
+            "created_before": self.created_before and rfc3339(self.created_before),
             "amount_from": self.amount_from,
             "amount_to": self.amount_to,
             "ids": len(self.ids) or None,

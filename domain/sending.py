@@ -11,6 +11,7 @@ from domain.operation import Act, Claim, Kind, Operation, Send
 from domain.payment import Payment
 from domain.states import State, Trigger
 from domain.submission import ProviderName
+from domain.times import rfc3339
 
 #: How long a resend with the same key is safe, by provider: Stripe keeps keys for
 #: 24 h, PayPal's Orders for 6 h and Payments v2 for 45 days. An hour of each is left
@@ -132,6 +133,6 @@ def hold_reached(payment: Payment, *, now: datetime) -> Payment:
         ("honored_until", hold.honored_until),
     ):
         if at is not None:
-            data[name] = at.isoformat()
+            data[name] = rfc3339(at)
     warned = payment.told_of(first, "authorization.expiring", now=now, data=data)
     return replace(warned, hold=replace(hold, warned=hold.warned + 1))

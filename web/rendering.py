@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -16,6 +15,7 @@ from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.states import State
 from domain.submission import Mode
+from domain.times import rfc3339
 from persistence.accounts import StoredAccount
 
 
@@ -69,8 +69,8 @@ def payment(found: Payment) -> dict[str, Any]:
         "disputes": [_dispute(one) for one in found.disputes],
         "reference": asked.reference,
         "metadata": dict(asked.metadata),
-        "created_at": time(found.created_at),
-        "updated_at": time(found.updated_at),
+        "created_at": rfc3339(found.created_at),
+        "updated_at": rfc3339(found.updated_at),
     }
 
 
@@ -80,7 +80,7 @@ def event(told: Event) -> dict[str, Any]:
         "object": "event",
         "seq": told.seq,
         "type": told.type,
-        "at": time(told.at),
+        "at": rfc3339(told.at),
         "data": dict(told.data),
     }
 
@@ -93,8 +93,8 @@ def operation(one: Operation) -> dict[str, Any]:
         "amount": one.amount,
         "state": one.state,
         "attempts": one.attempts,
-        "due_at": time(one.due_at) if one.due_at else None,
-        "safe_retry_until": time(unknown.window_ends_at) if unknown else None,
+        "due_at": rfc3339(one.due_at) if one.due_at else None,
+        "safe_retry_until": rfc3339(unknown.window_ends_at) if unknown else None,
         "waiting_for": one.waiting_for,
         "target": one.target,
         "final": one.final,
@@ -114,9 +114,9 @@ def _dispute(one: Dispute) -> dict[str, Any]:
         "amount": one.money.minor,
         "amount_withdrawn": one.withdrawn,
         "currency": one.money.currency,
-        "respond_by": time(one.respond_by) if one.respond_by else None,
-        "opened_at": time(one.opened_at),
-        "updated_at": time(one.updated_at or one.opened_at),
+        "respond_by": rfc3339(one.respond_by) if one.respond_by else None,
+        "opened_at": rfc3339(one.opened_at),
+        "updated_at": rfc3339(one.updated_at or one.opened_at),
         "outcome": one.outcome,
     }
 
@@ -132,15 +132,15 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> dict[str, Any]:
         "why": found.why,
         "reason": found.reason or None,
         "by": found.by or None,
-        "since": time(found.since) if found.since else None,
-        "next_probe_at": time(found.probe_at) if found.probe_at else None,
+        "since": rfc3339(found.since) if found.since else None,
+        "next_probe_at": rfc3339(found.probe_at) if found.probe_at else None,
         "changes": [
             {
                 "state": one.position,
                 "why": one.why,
                 "reason": one.reason,
                 "by": one.by,
-                "at": time(one.at),
+                "at": rfc3339(one.at),
             }
             for one in found.changes
         ],
@@ -152,8 +152,8 @@ def _hold(found: Payment) -> dict[str, Any] | None:
     if hold is None:
         return None
     return {
-        "expires_at": time(hold.expires_at) if hold.expires_at else None,
-        "honored_until": time(hold.honored_until) if hold.honored_until else None,
+        "expires_at": rfc3339(hold.expires_at) if hold.expires_at else None,
+        "honored_until": rfc3339(hold.honored_until) if hold.honored_until else None,
         "ended": hold.ended,
         "multicapture": found.takes_parts,
     }
@@ -172,8 +172,3 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "retryable": failure.retryable,
         "provider_request_id": failure.provider_request_id,
     }
-
-
-def time(at: datetime) -> str:
-    """RFC 3339 in UTC to the millisecond, which is what MongoDB keeps."""
-    return f"{at.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

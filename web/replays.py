@@ -15,6 +15,7 @@ from domain.operation import Operation
 from domain.payment import Payment
 from domain.replaying import Item, ReplaySet, Run
 from domain.submission import Mode
+from domain.times import rfc3339
 from runtime import logs
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
@@ -152,7 +153,7 @@ class Replays:
             "reference": asked.reference,
             "error": operation.error,
             "replay": replay_of(payment, operation, now=self.services.clock()),
-            "created_at": rendering.time(payment.created_at),
+            "created_at": rfc3339(payment.created_at),
             "version": payment.version,
         }
 
@@ -189,13 +190,13 @@ class Replays:
             "came": dict(replays.progress(replay.id)),
             "items": rendering.page([_item(one) for one in shown], cursor),
             "by": replay.by,
-            "created_at": rendering.time(replay.created_at),
+            "created_at": rfc3339(replay.created_at),
             "run_by": run.by if run else None,
             "reason": run.reason if run else None,
             "rate": run.rate if run else None,
-            "run_at": rendering.time(run.at) if run else None,
+            "run_at": rfc3339(run.at) if run else None,
             "canceled_by": replay.canceled_by,
-            "ended_at": rendering.time(replay.ended_at) if replay.ended_at else None,
+            "ended_at": rfc3339(replay.ended_at) if replay.ended_at else None,
         }
         return rendering.answer(document, status, headers)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from domain.submission import ProviderName
-from runtime.cli.told import table, time
+from domain.times import rfc3339
+from runtime.cli.told import table
 
 if TYPE_CHECKING:
     from persistence.accounts import StoredAccount
@@ -45,7 +46,7 @@ def tell_all(
             ",".join(one.currencies) or "any",
             str(one.weight),
             "yes" if _hears(one, settings) else "no",
-            one.retired_at.isoformat(" ", "seconds") if one.retired_at else "-",
+            f"{one.retired_at:%F %T}" if one.retired_at else "-",
         ]
         for one in accounts
     ]
@@ -98,7 +99,7 @@ def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
         "own_secret": its.secret is not None,
         "webhooks": _hears(account, settings),
         "webhook_path": webhook_path(account),
-        "created_at": time(account.created_at),
-        "rolled_at": time(account.rolled_at) if account.rolled_at else None,
-        "retired_at": time(account.retired_at) if account.retired_at else None,
+        "created_at": rfc3339(account.created_at),
+        "rolled_at": rfc3339(account.rolled_at) if account.rolled_at else None,
+        "retired_at": rfc3339(account.retired_at) if account.retired_at else None,
     }

@@ -235,7 +235,7 @@ def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
         )
     if found:
         last = max(one["at"] for one in found)
-        silent = f"{len(found)} silent since {last.isoformat(' ', 'seconds')}"
+        silent = f"{len(found)} silent since {last:%F %T}"
         return Finding("workers", FAIL, silent, "Start one: python -m workers")
     return Finding(
         "workers", FAIL, "none has told of itself", "Start one: python -m workers"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from domain.submission import Mode
+from domain.times import rfc3339
 from runtime.cli.database import opened, settings_with_database
-from runtime.cli.told import time
 from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
             [
                 [
                     *(key.id, key.merchant, key.mode.value, key.role.value),
-                    *(key.created_at.isoformat(" ", "seconds"), _end(key)),
+                    *(f"{key.created_at:%F %T}", _end(key)),
                 ]
                 for key in listed
             ],
@@ -260,10 +260,10 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "merchant": key.merchant,
         "role": key.role.value,
         "mode": key.mode.value,
-        "created_at": time(key.created_at),
-        "expires_at": time(key.expires_at) if key.expires_at else None,
+        "created_at": rfc3339(key.created_at),
+        "expires_at": rfc3339(key.expires_at) if key.expires_at else None,
     }
 
 
 def _end(key: ApiKey) -> str:
-    return key.expires_at.isoformat(" ", "seconds") if key.expires_at else "-"
+    return f"{key.expires_at:%F %T}" if key.expires_at else "-"

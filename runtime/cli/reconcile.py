@@ -14,10 +14,10 @@ from domain.account import Account
 from domain.errors import NotReconciled
 from domain.reconciling import Difference, Movement, Report
 from domain.submission import ProviderName
+from domain.times import rfc3339
 from runtime.cli.account_options import account_id
 from runtime.cli.database import opened
 from runtime.cli.payments import money
-from runtime.cli.told import time
 from runtime.stack.state import StackError
 
 #: Of the bar, which counts no whole things.
@@ -205,9 +205,9 @@ def _as_json(report: Report) -> dict[str, Any]:
         "id": report.id,
         "account": report.account.id,
         "provider": report.account.provider.value,
-        "since": time(report.since),
-        "until": time(report.until),
-        "ended_at": time(report.ended_at),
+        "since": rfc3339(report.since),
+        "until": rfc3339(report.until),
+        "ended_at": rfc3339(report.ended_at),
         "compared": report.compared,
         "differing": report.differing,
         "counts": {kind.value: count for kind, count in report.counts.items()},
@@ -243,5 +243,5 @@ def _movement(one: Movement | None) -> dict[str, Any] | None:
         "standing": one.standing.value,
         "amount": one.money.minor,
         "currency": one.money.currency,
-        "at": one.at and time(one.at),
+        "at": one.at and rfc3339(one.at),
     }

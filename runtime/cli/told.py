@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from runtime.stack import demo_key
@@ -77,12 +76,6 @@ def findings(found: Sequence[Finding]) -> str:
 def findings_json(found: Sequence[Finding]) -> str:
     """`payments doctor` for programs."""
     return json.dumps([asdict(one) for one in found], indent=2)
-
-
-def time(at: datetime) -> str:
-    """As the API writes it: RFC 3339 in UTC to the millisecond."""
-    at = at.astimezone(timezone.utc)
-    return f"{at.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def table(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from domain.notice import Fate
+from domain.times import rfc3339
 from runtime.cli.database import opened
 from runtime.cli.replays import Age
-from runtime.cli.told import time
 from runtime.stack.state import StackError
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def _row(webhook: Webhook) -> dict[str, Any]:
         "account": webhook.account.id,
         "type": webhook.type,
         "state": webhook.fate.value,
-        "received": time(webhook.received_at),
+        "received": rfc3339(webhook.received_at),
         "tries": webhook.tries,
-        "due": time(due) if due else None,
+        "due": rfc3339(due) if due else None,
         "payment": webhook.payment,
     }

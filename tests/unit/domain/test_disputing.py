@@ -191,7 +191,7 @@ def test_an_event_says_what_a_merchant_must_know() -> None:
         "amount": PRICE.minor,
         "currency": "USD",
         "reason": "fraudulent",
-        "respond_by": (NOW + timedelta(days=10)).isoformat(),
+        "respond_by": "2026-01-11T12:00:00.000Z",
     }
     [*_, lost] = laid_over(paid, reading(paid, LOST), now=NOW).news
     assert lost.data["outcome"] == "lost"

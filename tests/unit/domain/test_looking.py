@@ -244,7 +244,7 @@ def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
     assert held.due_at == NOW + 6 * DAY
     warned = hold_reached(held, now=NOW + 6 * DAY)
     assert warned.news[-1].type == "authorization.expiring"
-    assert warned.news[-1].data["expires_at"] == (NOW + 7 * DAY).isoformat()
+    assert warned.news[-1].data["expires_at"] == "2026-01-08T12:00:00.000Z"
     assert warned.due_at == NOW + 7 * DAY
 
 
