@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -18,11 +19,16 @@ from persistence.vault import Vault
 BATCH: Final = 200
 
 
+#: What has sealed fields, and what changes with each write of them. A webhook's body
+#: never does, so it is its own.
+FENCES: Final = {"payments": "version", "webhooks": "body", "accounts": "version"}
+
+
 def reseal(
     database: Database[Document], vault: Vault, *, progress: Callable[[int], None]
-) -> int:
-    """Goes over all payments, webhooks and accounts once; returns how many were sealed
-    anew.
+) -> Counter[str]:
+    """Goes over all payments, webhooks and accounts once; returns how many of each were
+    sealed anew.
 
     A payment that moves meanwhile is left to the next pass: its worker may have sealed
     it with either key. ``progress`` is told how many were read. Raises
@@ -30,11 +36,11 @@ def reseal(
     then stays done.
     """
     reseal_check(database, vault)
-    # A webhook's body never changes, so it is its own fence.
-    fences = {"payments": "version", "webhooks": "body", "accounts": "version"}
-    return sum(
-        _resealed(database[name], fence, vault, progress)
-        for name, fence in fences.items()
+    return +Counter(
+        {
+            name: _resealed(database[name], fence, vault, progress)
+            for name, fence in FENCES.items()
+        }
     )
 
 

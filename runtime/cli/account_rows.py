@@ -45,12 +45,13 @@ def tell_all(
             *(one.id, one.merchant, one.mode.value, one.provider.value),
             ",".join(one.currencies) or "any",
             str(one.weight),
+            one.connected or one.credentials.client_id or "-",
             "yes" if _hears(one, settings) else "no",
             f"{one.retired_at:%F %T}" if one.retired_at else "-",
         ]
         for one in accounts
     ]
-    columns += ["webhooks", "retired"]
+    columns += ["at provider", "webhooks", "retired"]
     click.echo(table(columns, rows, whole=["id", "merchant"]))
 
 
@@ -95,6 +96,7 @@ def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
         "currencies": list(account.currencies),
         "weight": account.weight,
         "rate": account.rate,
+        "client_id": its.client_id,
         "connected": account.connected,
         "own_secret": its.secret is not None,
         "webhooks": _hears(account, settings),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -189,31 +190,37 @@ def _reseal_all(database: Any, vault: Vault) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from persistence.rotation import reseal
+    from persistence.rotation import FENCES, reseal
 
-    total = database.payments.estimated_document_count()
+    total = sum(database[name].estimated_document_count() for name in FENCES)
     console = Console(stderr=True)
     shown = console.is_terminal  # elsewhere a bar would leave blank lines
-    sealed = 0
+    sealed = Counter[str]()
     for number in range(1, RESEAL_PASSES + 1):
         with Progress(console=console, transient=True, disable=not shown) as bar:
-            task = bar.add_task("payments", total=total)
+            task = bar.add_task("documents", total=total)
             changed = reseal(
                 database, vault, progress=lambda count: bar.advance(task, count)
             )
-        if changed == 0:
+        if not changed:
             click.echo(_resealed(sealed, passes=number))
             return
         sealed += changed
     raise StackError("payments keep moving. Run `payments rotate-keys` once more")
 
 
-def _resealed(sealed: int, *, passes: int) -> str:
-    if sealed == 0:
-        return "No payment had anything to seal anew."
-    were = "payment was" if sealed == 1 else "payments were"
-    last = "second" if passes == 2 else "last"
-    return f"{sealed} {were} sealed anew. A {last} pass found nothing left."
+def _resealed(sealed: Counter[str], *, passes: int) -> str:
+    if not sealed:
+        return "Nothing was left to seal anew."
+    named = [
+        f"{count} {name.removesuffix('s') if count == 1 else name}"
+        for name, count in sealed.items()
+    ]
+    *others, last = named
+    told = f"{', '.join(others)} and {last}" if others else last
+    were = "was" if sealed.total() == 1 else "were"
+    nth = "second" if passes == 2 else "last"
+    return f"{told} {were} sealed anew. A {nth} pass found nothing left."
 
 
 @contextmanager

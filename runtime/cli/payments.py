@@ -199,7 +199,7 @@ def _wrong(wrong: list[Outcome], of: int) -> str:
 
 def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
     currency = payment.get("currency")
-    for name, value in payment.items():
+    for name, value in _in_money(payment, currency).items():
         if name in ("object", "currency"):
             continue  # the one says nothing, the other stands beside each amount
         if name == "operations":
@@ -209,10 +209,23 @@ def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
         elif name == "disputes":
             for dispute in value:
                 yield ["dispute", _flat(_told(dispute), currency)]
-        elif name.startswith("amount"):
-            yield [name, money(value, currency)]
         else:
             yield [name, _flat(value, currency)]
+
+
+def _in_money(fields: Mapping[str, Any], currency: object) -> dict[str, Any]:
+    """With ``19.99 USD`` for each amount; a fee is of a currency of its own."""
+    of_fee = fields.get("fee_currency")
+    currencies = dict.fromkeys(("fee", "amount_fee"), of_fee)
+    return {
+        name: (
+            money(value, currencies.get(name, currency))
+            if value is not None and (name.startswith("amount") or name in currencies)
+            else value
+        )
+        for name, value in fields.items()
+        if name != "fee_currency"
+    }
 
 
 def _told(operation: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,8 +244,8 @@ def _flat(value: object, currency: object) -> str:
     if not isinstance(value, Mapping):
         return _text(value)
     told = [
-        f"{name} {money(one, currency) if name.startswith('amount') else _text(one)}"
-        for name, one in value.items()
+        f"{name} {_text(one)}"
+        for name, one in _in_money(value, currency).items()
         if one is not None and one != {}
     ]
     return ", ".join(told) or "-"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from time import sleep
 from typing import Any, Final
 
 import click
@@ -77,10 +78,13 @@ def reconcile(
     if since is None:
         reports, failed = _stored(wanted), dict[Account, str]()
     else:
-        now = datetime.now(timezone.utc).replace(microsecond=0)
-        until = min(until or now, now)
-        if since >= until:
+        now = datetime.now(timezone.utc)
+        if since >= min(until or now, now):
             raise click.UsageError("--since must be before --until, and before now")
+        until = min(until or now, now)
+        if until.microsecond:  # whole seconds are compared: this one first passes
+            sleep(1 - until.microsecond / 1_000_000)
+            until = until.replace(microsecond=0) + timedelta(seconds=1)
         reports, failed = _compared(wanted, since, until)
     if as_json:
         told: dict[str, Any] = {"reports": [_as_json(one) for one in reports]}

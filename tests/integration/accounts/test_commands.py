@@ -133,8 +133,11 @@ def test_a_paypal_account_has_its_client_id(
     settings: Settings, accounts: Accounts
 ) -> None:
     options = ("--provider", "paypal", "--client-id", "app", "--webhook-id", "WH-1")
-    its = accounts.get(added(settings, *options)["id"]).credentials
+    made = added(settings, *options)
+    its = accounts.get(made["id"]).credentials
     assert (its.client_id, its.secret, its.webhook_id) == ("app", SECRET, "WH-1")
+    assert made["client_id"] == "app"
+    assert " app " in run(settings, "list").stdout
 
 
 def test_a_connected_account_needs_no_secret(

@@ -85,7 +85,8 @@ def test_a_rotation_of_keys_seals_what_opens_accounts_anew(
 ) -> None:
     Accounts(payments_db, Vault(key_source)).add(account())
     key_source.add()
-    assert reseal(payments_db, Vault(key_source), progress=lambda count: None) == 1
+    sealed = reseal(payments_db, Vault(key_source), progress=lambda count: None)
+    assert sealed == {"accounts": 1}
     key_source.keep_newest()
     assert Accounts(payments_db, Vault(key_source)).get(account().id) == account()
 

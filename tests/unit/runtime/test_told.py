@@ -58,13 +58,15 @@ def test_the_closing_line_counts_what_was_refused() -> None:
 
 
 def test_a_payment_is_shown_with_money_and_without_braces() -> None:
-    operation = {"id": "op_1", "kind": "charge", "amount": 1999, "due_at": None}
+    fee = {"fee": 88, "fee_currency": "EUR"}
+    operation = {"id": "op_1", "kind": "charge", "amount": 1999, "due_at": None, **fee}
     dispute = {"id": "dp_1", "state": "lost", "inquiry": False, "amount": 1999}
     rows = dict(
         _fields(
             {
                 **{"id": ID, "object": "payment", "amount": 1999, "currency": "USD"},
                 **{"amount_captured": 0, "operations": [operation]},
+                **{"amount_fee": 88, "fee_currency": "EUR"},
                 **{"disputes": [dispute]},
                 **{"metadata": {"basket": "77"}, "last_error": None},
             }
@@ -74,7 +76,8 @@ def test_a_payment_is_shown_with_money_and_without_braces() -> None:
         "id": ID,
         "amount": "19.99 USD",
         "amount_captured": "0.00 USD",
-        "operation charge": "id op_1, amount 19.99 USD",
+        "operation charge": "id op_1, amount 19.99 USD, fee 0.88 EUR",
+        "amount_fee": "0.88 EUR",
         "dispute": "id dp_1, state lost, amount 19.99 USD",
         "metadata": "basket 77",
         "last_error": "-",
