@@ -169,6 +169,6 @@ def unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:
         if _SERVICE_LINK.fullmatch(name) or value.startswith(("tcp://", "udp://")):
             continue
         near = get_close_matches(name, names, n=1)
-        hint = f"Did you mean {near[0]}?" if near else "The README lists them"
+        hint = f"Did you mean {near[0]}?" if near else "docs/operating.md lists them"
         return f"{name} is no setting. {hint}"
     return None

@@ -44,7 +44,7 @@ class OneLine(click.Group):
 def main() -> None:
     """Run the payment service and look after it.
 
-    Settings are PAYMENTS_* environment variables; the README lists them.
+    Settings are PAYMENTS_* environment variables; docs/operating.md lists them.
     """
 
 

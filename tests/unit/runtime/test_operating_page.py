@@ -1,4 +1,4 @@
-"""The README says what the code says."""
+"""The page for operators says what the code says."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from runtime.settings import Settings
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
 def settings_table() -> str:
-    """Every setting, as the README lists it."""
+    """Every setting, as the page lists it."""
     rows = ["| variable | default | what it is |", "|---|---|---|"]
     for field in fields(Settings):
         default = "" if field.default in ("", None) else f"`{field.default}`"
@@ -21,5 +21,5 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
-    assert settings_table() in README.read_text()
+def test_the_page_lists_every_setting_with_its_default() -> None:
+    assert settings_table() in PAGE.read_text()
