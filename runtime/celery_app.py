@@ -72,10 +72,8 @@ class Knock(virtual.Message):
     """A message, of which only the task and the ids are believed."""
 
     def __init__(self, payload: object, channel: Any = None, **options: Any) -> None:
-        # kombu types its classes, and not their methods.
-        super().__init__(  # type: ignore[no-untyped-call]
-            knock_of(payload), channel, **options
-        )
+        untyped: Any = super()  # kombu types its classes, and not their methods
+        untyped.__init__(knock_of(payload), channel, **options)
 
 
 class Doorbell(redis.Channel):
@@ -84,9 +82,9 @@ class Doorbell(redis.Channel):
     Message = Knock
 
     def _brpop_read(self, **options: Any) -> Any:
+        untyped: Any = super()  # as above
         try:
-            # Not typed, as above.
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+            return untyped._brpop_read(**options)
         except RedisError as error:
             if not is_wrong_type(error):
                 raise
@@ -127,8 +125,8 @@ class SteadyConnection(Connection):
         """See kombu.Connection."""
         steady = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
         told = {**options, **steady}
-        # kombu types its classes, and not this method.
-        return super().ensure_connection(*args, **told)  # type: ignore[no-untyped-call]
+        untyped: Any = super()  # as above
+        return untyped.ensure_connection(*args, **told)
 
     def get_transport_cls(self) -> type[Doors]:
         """See kombu.Connection."""

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import structlog
@@ -44,7 +45,7 @@ class Shop:
 
     day: Day
 
-    def add(self, provider: ProviderName, **fields: object) -> Account:
+    def add(self, provider: ProviderName, **fields: Any) -> Account:
         """A new account of the merchant's, as payments name it."""
         name, settings = uuid.uuid4().hex, self.day.settings
         client = name if provider is PAYPAL else None
@@ -56,7 +57,7 @@ class Shop:
             created_at=container.clock(),
             credentials=Credentials(f"sk_test_{name}", client),
         )
-        stored = replace(stored, **fields)  # type: ignore[arg-type]  # any of them
+        stored = replace(stored, **fields)
         Accounts(self.day.database, container.open_vault(settings)).add(stored)
         return stored.account
 

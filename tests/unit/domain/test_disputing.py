@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ CHARGE: Final = "ch_1"
 LATER: Final = NOW + timedelta(days=1)
 
 
-def dispute(id: str = "dp_1", **fields: object) -> Dispute:
+def dispute(id: str = "dp_1", **fields: Any) -> Dispute:
     """One of the whole price, unless ``fields`` say otherwise."""
     whole = Dispute(
         id=id,
@@ -51,7 +51,7 @@ def dispute(id: str = "dp_1", **fields: object) -> Dispute:
         withdrawn=PRICE.minor,
         respond_by=NOW + timedelta(days=10),
     )
-    return replace(whole, **fields)  # type: ignore[arg-type]  # any of its fields
+    return replace(whole, **fields)
 
 
 def reading(about: Payment, read: Dispute | None = None) -> Reading:
@@ -262,13 +262,18 @@ def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
     part = replace(LOST, withdrawn=1500)
     lost = lay(captured(), part)
     assert lost.refundable(lost.first) == PRICE.minor - 1500
-    asked = {"target": None, "id": "op_9", "origin": origin(), "now": NOW}
+    asked: dict[str, Any] = {
+        "target": None,
+        "id": "op_9",
+        "origin": origin(),
+        "now": NOW,
+    }
     with pytest.raises(Conflict, match="4.99 USD can be refunded"):
-        requests.refund(lost, amount=500, **asked)  # type: ignore[arg-type]
-    refund = requests.refund(lost, amount=499, **asked)  # type: ignore[arg-type]
+        requests.refund(lost, amount=500, **asked)
+    refund = requests.refund(lost, amount=499, **asked)
     assert refund.operations[-1].kind is Kind.REFUND
     with pytest.raises(Conflict) as caught:
-        requests.refund(lay(lost, LOST), amount=None, **asked)  # type: ignore[arg-type]
+        requests.refund(lay(lost, LOST), amount=None, **asked)
     assert caught.value.why == "nothing_to_refund"
 
 
@@ -282,8 +287,8 @@ def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
     assert [lost.refundable(one) for one in lost.operations] == [0, 0, 10]
     part = lay(paid, replace(LOST, withdrawn=1500))
     assert [part.refundable(one) for one in part.operations] == [499, 499, 10]
-    asked = {"amount": 400, "target": "op_2", "id": "op_9", "origin": origin()}
-    refund = requests.refund(part, now=NOW, **asked)  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"target": "op_2", "id": "op_9", "origin": origin()}
+    refund = requests.refund(part, amount=400, now=NOW, **asked)
     assert [refund.refundable(one) for one in refund.operations[:2]] == [99, 99]
 
 

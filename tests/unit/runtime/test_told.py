@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtime.cli import told
@@ -11,13 +13,13 @@ from runtime.cli.submit import Outcome
 ID = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
-def outcome(**given: object) -> Outcome:
-    usual: dict[str, object] = {
+def outcome(**given: Any) -> Outcome:
+    usual: dict[str, Any] = {
         **{"line": 1, "reference": "order 1001", "provider": "stripe"},
         **{"amount": 1999, "currency": "USD", "id": ID, "status": "captured"},
         **{"error": None, "expected": None, "replayed": False, "ok": True},
     }
-    return Outcome(**{**usual, **given})  # type: ignore[arg-type]  # names are checked
+    return Outcome(**{**usual, **given})
 
 
 def test_ids_and_references_stay_whole_where_the_screen_is_narrow() -> None:
