@@ -25,8 +25,8 @@ from domain.money import Money, to_paypal
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
 from domain.states import State
-from domain.submission import Mode, ProviderName, Submission
-from providers.http import PooledSession, was_not_sent
+from domain.submission import ProviderName, Submission
+from providers.http import was_not_sent
 from providers.paypal_answers import (
     answer_of,
     capture_of,
@@ -49,22 +49,8 @@ _DESCRIPTION: Final = 127
 class PayPal:
     """A Provider."""
 
-    def __init__(
-        self,
-        *,
-        api_base: str,
-        client_id: str,
-        client_secret: str,
-        mode: Mode,
-        session: PooledSession,
-    ) -> None:
-        self._api = PayPalApi(
-            endpoint=api_base,
-            client_id=client_id,
-            client_secret=client_secret,
-            mode=mode,
-            session=session,
-        )
+    def __init__(self, api: PayPalApi) -> None:
+        self._api = api
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""

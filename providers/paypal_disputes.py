@@ -10,8 +10,6 @@ from urllib.parse import quote, urlencode
 from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
 from domain.money import Money, from_paypal
-from domain.submission import Mode
-from providers.http import PooledSession
 from providers.paypal_answers import capture_named
 from providers.paypal_api import PayPalApi, Reply
 from providers.paypal_statement import safely
@@ -43,22 +41,8 @@ _OUTCOMES: Final = {
 class PayPalDisputes:
     """Disputes. PayPal's app needs the feature of that name, or is refused."""
 
-    def __init__(
-        self,
-        *,
-        api_base: str,
-        client_id: str,
-        client_secret: str,
-        mode: Mode,
-        session: PooledSession,
-    ) -> None:
-        self._api = PayPalApi(
-            endpoint=api_base,
-            client_id=client_id,
-            client_secret=client_secret,
-            mode=mode,
-            session=session,
-        )
+    def __init__(self, api: PayPalApi) -> None:
+        self._api = api
 
     def read(self, hint: Hint) -> Reading:
         """See Disputes."""

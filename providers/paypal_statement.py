@@ -16,9 +16,8 @@ from domain.errors import ListTooLong, NotSent, OutcomeUnknown, ProviderError
 from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
-from domain.submission import Mode
 from providers.paypal_answers import capture_named, payments_of
-from providers.http import PooledSession, was_not_sent
+from providers.http import was_not_sent
 from providers.paypal_api import PayPalApi, debug_id
 from providers.paypal_refusals import refusal_of
 
@@ -59,22 +58,8 @@ _T = TypeVar("_T")
 class PayPalStatement:
     """A Statement. PayPal lists no orders, so what we know is read by its order."""
 
-    def __init__(
-        self,
-        *,
-        api_base: str,
-        client_id: str,
-        client_secret: str,
-        mode: Mode,
-        session: PooledSession,
-    ) -> None:
-        self._api = PayPalApi(
-            endpoint=api_base,
-            client_id=client_id,
-            client_secret=client_secret,
-            mode=mode,
-            session=session,
-        )
+    def __init__(self, api: PayPalApi) -> None:
+        self._api = api
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
         """See Statement. It may lack what is younger than three hours."""

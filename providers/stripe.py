@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
-import stripe
 from stripe import PaymentIntent, RequestOptions, StripeClient, StripeError
 
 from domain.answer import Answer, Verdict
@@ -16,7 +15,6 @@ from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
 from domain.money import Money, to_stripe
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
-from providers.http import PooledSession
 from providers.stripe_answers import (
     answer_of,
     metadata_of,
@@ -33,9 +31,6 @@ from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
 from providers.stripe_intents import asks_the_payer, confirmation, new_intent
 from providers.stripe_refusals import refusal_of
 
-#: The version of Stripe's API that these translations were written for.
-API_VERSION: Final = "2026-10-28.endive"
-
 #: Seconds by which Stripe's clock and ours may differ where a list is asked for.
 _CLOCKS: Final = timedelta(minutes=5)
 #: Pages of a hundred that a look reads: what an account makes in ten minutes at
@@ -44,22 +39,10 @@ _PAGES: Final = 600
 
 
 class Stripe:
-    """A Provider. ``connected`` is Stripe's id of an account below the key's own."""
+    """A Provider."""
 
-    def __init__(
-        self,
-        *,
-        api_base: str,
-        secret_key: str,
-        session: PooledSession,
-        connected: str | None = None,
-    ) -> None:
-        self._client = client_of(
-            api_base=api_base,
-            secret_key=secret_key,
-            session=session,
-            connected=connected,
-        )
+    def __init__(self, client: StripeClient) -> None:
+        self._client = client
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
@@ -191,26 +174,6 @@ class Stripe:
         if page.has_more:
             raise NeedsReview("too_many_refunds")
         return Answer(Verdict.ABSENT)
-
-
-def client_of(
-    *,
-    api_base: str,
-    secret_key: str,
-    session: PooledSession,
-    connected: str | None = None,
-) -> StripeClient:
-    """Stripe's own client, by pooled connections, with timeouts, retrying nothing."""
-    # Its telemetry keeps an id in the home folder and sends it with every call.
-    stripe.enable_telemetry = False
-    return StripeClient(
-        secret_key,
-        stripe_account=connected,
-        stripe_version=API_VERSION,
-        base_addresses={"api": api_base.rstrip("/")},
-        max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=session.timeout, session=session),
-    )
 
 
 def _holds(payment: Payment) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from stripe import StripeClient
+
 from domain.dispute import Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
 from domain.money import from_stripe
-from providers.http import PooledSession
-from providers.stripe import client_of
 from providers.stripe_answers import metadata_of
 from providers.stripe_statement import safely
 from providers.words import code_of
@@ -32,20 +32,8 @@ _ENDS: Final = frozenset({"warning_closed", "prevented", "won", "lost"})
 class StripeDisputes:
     """Disputes. Stripe writes nothing of ours on one, but its intent has it."""
 
-    def __init__(
-        self,
-        *,
-        api_base: str,
-        secret_key: str,
-        session: PooledSession,
-        connected: str | None = None,
-    ) -> None:
-        self._client = client_of(
-            api_base=api_base,
-            secret_key=secret_key,
-            session=session,
-            connected=connected,
-        )
+    def __init__(self, client: StripeClient) -> None:
+        self._client = client
 
     def read(self, hint: Hint) -> Reading:
         """See Disputes."""

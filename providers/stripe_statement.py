@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
-from stripe import BalanceTransaction, StripeError
+from stripe import BalanceTransaction, StripeClient, StripeError
 
 from application.statement import Page
 from domain.errors import (
@@ -20,8 +20,6 @@ from domain.errors import (
 from domain.money import Money, from_stripe, to_stripe
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
-from providers.http import PooledSession
-from providers.stripe import client_of
 from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
 from providers.stripe_refusals import refusal_of
@@ -47,20 +45,8 @@ _T = TypeVar("_T")
 class StripeStatement:
     """A Statement. A balance is listed by the time of its lines, which does not lag."""
 
-    def __init__(
-        self,
-        *,
-        api_base: str,
-        secret_key: str,
-        session: PooledSession,
-        connected: str | None = None,
-    ) -> None:
-        self._client = client_of(
-            api_base=api_base,
-            secret_key=secret_key,
-            session=session,
-            connected=connected,
-        )
+    def __init__(self, client: StripeClient) -> None:
+        self._client = client
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
         """See Statement."""

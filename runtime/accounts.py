@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from application.inbox import Disputes
 from application.ports import Provider
@@ -22,10 +20,12 @@ from persistence.accounts import AccountNotFound, Accounts, Credentials, StoredA
 from persistence.vault import KeyMissing
 from providers.http import PooledSession
 from providers.paypal import PayPal
+from providers.paypal_api import PayPalApi
 from providers.paypal_disputes import PayPalDisputes
 from providers.paypal_statement import PayPalStatement
 from providers.resilience import Patient
 from providers.stripe import Stripe
+from providers.stripe_client import client_of
 from providers.stripe_disputes import StripeDisputes
 from providers.stripe_statement import StripeStatement
 from runtime import metrics
@@ -33,8 +33,6 @@ from runtime.known_accounts import REMEMBERED, KnownAccounts
 from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_Adapter = TypeVar("_Adapter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +123,24 @@ class AccountAdapters:
         return known[1]
 
     def _stripe(self, secret_key: str, connected: str | None) -> Adapters:
-        def made(kind: Callable[..., _Adapter]) -> _Adapter:
-            return kind(
-                api_base=self._settings.stripe_api_base,
-                secret_key=secret_key,
-                session=self._sessions[ProviderName.STRIPE],
-                connected=connected,
-            )
-
-        provider = Patient(made(Stripe))
-        return Adapters(provider, made(StripeDisputes), made(StripeStatement))
+        client = client_of(
+            api_base=self._settings.stripe_api_base,
+            secret_key=secret_key,
+            session=self._sessions[ProviderName.STRIPE],
+            connected=connected,
+        )
+        provider = Patient(Stripe(client))
+        return Adapters(provider, StripeDisputes(client), StripeStatement(client))
 
     def _paypal(self, client_id: str, client_secret: str) -> Adapters:
-        def made(kind: Callable[..., _Adapter]) -> _Adapter:
-            return kind(
-                api_base=self._settings.paypal_api_base,
-                client_id=client_id,
-                client_secret=client_secret,
-                mode=self._settings.mode,
-                session=self._sessions[ProviderName.PAYPAL],
-            )
-
-        provider = Patient(made(PayPal))
-        return Adapters(provider, made(PayPalDisputes), made(PayPalStatement))
+        api = PayPalApi(
+            endpoint=self._settings.paypal_api_base,
+            client_id=client_id,
+            client_secret=client_secret,
+            mode=self._settings.mode,
+            session=self._sessions[ProviderName.PAYPAL],
+        )
+        return Adapters(Patient(PayPal(api)), PayPalDisputes(api), PayPalStatement(api))
 
 
 #: What opens an account: its credentials, and Stripe's id of it below the key's.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
+from tests.clients import paypal_api, stripe_client
 from tests.integration.providers.accounts import (
     PAYPAL_METHODS,
     STRIPE_METHODS,
@@ -20,8 +20,7 @@ from tests.integration.providers.simulator_control import (
 )
 from tests.integration.providers.wire import Wire
 
-from domain.submission import Mode
-from providers.http import TIMEOUT, PooledSession, Timeout
+from providers.http import TIMEOUT, Timeout
 from providers.paypal import PayPal
 from providers.stripe import Stripe
 
@@ -53,11 +52,7 @@ def make_stripe(calls: Calls) -> MakeStripe:
     """Makes a Stripe adapter for a base URL."""
 
     def make(api_base: str, *, timeout: Timeout = TIMEOUT) -> Stripe:
-        return Stripe(
-            api_base=api_base,
-            secret_key=f"sk_test_{uuid.uuid4().hex}",
-            session=PooledSession(connections=16, observe=calls, timeout=timeout),
-        )
+        return Stripe(stripe_client(api_base, calls, timeout=timeout))
 
     return make
 
@@ -69,13 +64,7 @@ def make_paypal(calls: Calls) -> MakePayPal:
     def make(
         api_base: str, *, timeout: Timeout = TIMEOUT, secret: str = "paypal-secret"
     ) -> PayPal:
-        return PayPal(
-            api_base=api_base,
-            client_id=f"client-{uuid.uuid4().hex}",
-            client_secret=secret,
-            mode=Mode.TEST,
-            session=PooledSession(connections=16, observe=calls, timeout=timeout),
-        )
+        return PayPal(paypal_api(api_base, calls, secret=secret, timeout=timeout))
 
     return make
 

@@ -11,10 +11,10 @@ import pytest
 from domain.account import Account
 from domain.dispute import Dispute, DisputeState, Hint
 from domain.errors import Misconfigured, OutcomeUnknown, ProviderError
-from domain.submission import Mode, ProviderName
-from providers.http import PooledSession
+from domain.submission import ProviderName
 from providers.paypal_disputes import PayPalDisputes
 from providers.stripe_disputes import StripeDisputes
+from tests.clients import paypal_api, stripe_client
 from tests.contract.simulators.simulator_process import (
     PayPalCaller,
     Simulator,
@@ -34,15 +34,17 @@ def both() -> Iterator[tuple[Simulator, Simulator]]:
         yield pair
 
 
+def _unseen(call: str, status_class: str, seconds: float) -> None:
+    """Nobody counts these calls."""
+
+
 class _Stripe:
     """A disputed charge, as Stripe shows its dispute."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, key = simulator, f"sk_test_{uuid.uuid4().hex}"
         self.disputes = StripeDisputes(
-            api_base=simulator.url,
-            secret_key=key,
-            session=PooledSession(connections=1, observe=lambda *_: None),
+            stripe_client(simulator.url, _unseen, secret=key)
         )
         form = {"amount": "1999", "currency": "usd", "confirm": "true"}
         form |= {"payment_method": "pm_card_createDispute", "off_session": "true"}
@@ -75,11 +77,7 @@ class _PayPal:
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, self.caller = simulator, PayPalCaller(simulator)
         self.disputes = PayPalDisputes(
-            api_base=simulator.url,
-            client_id=self.caller.client,
-            client_secret="secret",
-            mode=Mode.TEST,
-            session=PooledSession(connections=1, observe=lambda *_: None),
+            paypal_api(simulator.url, _unseen, client=self.caller.client)
         )
         invoice = f"op_{uuid.uuid4().hex}"
         order = self.caller.order(custom_id="pay_1", invoice_id=invoice).json()

@@ -6,7 +6,9 @@ import base64
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,9 +28,20 @@ from tests.integration.providers.wire import (
 )
 from tests.suites.accounts import a_payment, written_down
 
+from domain.account import Account
 from domain.answer import Answer, Verdict
-from domain.errors import Misconfigured, NotExecuted, NotSent, ProviderError
+from domain.dispute import Hint
+from domain.errors import (
+    Misconfigured,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
+from domain.submission import ProviderName
 from providers.paypal import PayPal
+from runtime import container
+from runtime.settings import Settings
 
 #: Callers that want a token at the same moment.
 CALLERS = 12
@@ -53,6 +66,24 @@ def send(paypal: PayPal) -> Answer:
 def paths(wire: Wire) -> list[str]:
     """What was called, in order."""
     return [request.path for request in wire.requests]
+
+
+def test_whoever_speaks_with_an_account_goes_by_one_token(
+    settings: Settings, paypal_wire: Wire
+) -> None:
+    settings = replace(settings, paypal_api_base=paypal_wire.url)
+    account, now = Account.own(ProviderName.PAYPAL), datetime.now(UTC)
+    with ExitStack() as stack:
+        database = container.open_database(settings)
+        stack.callback(database.client.close)
+        ours = container.open_adapters(settings, database, connections=1).of(account)
+        written = written_down(ours.provider, a_payment(method="vault_ok"))
+        assert ours.provider.send(written).verdict is Verdict.SUCCEEDED
+        assert ours.statement.page(now - timedelta(minutes=1), now, None)
+        with pytest.raises(OutcomeUnknown):
+            ours.disputes.read(Hint(account, "PP-D-none"))
+    called = paths(paypal_wire)
+    assert called.count(TOKEN) == 1 and len(called) == 4
 
 
 def test_a_token_serves_many_calls(ours: PayPal, paypal_wire: Wire) -> None:

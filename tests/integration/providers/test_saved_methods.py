@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 import stripe as sdk
+from tests.clients import stripe_client
 from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import Calls, MakePayPal, Simulator
 from tests.suites.accounts import a_payment
@@ -18,7 +19,6 @@ from domain.sending import looking
 from domain.settling import settle
 from domain.states import State
 from domain.submission import CaptureMethod, FutureUsage
-from providers.http import TIMEOUT, PooledSession
 from providers.stripe import Stripe
 
 BACK = "https://shop.example/back"
@@ -31,11 +31,7 @@ KEY = "sk_test_saved_methods"
 @pytest.fixture
 def at_stripe(stripe_simulator: Simulator, calls: Calls) -> Account:
     """An account at Stripe, whose key the test knows too."""
-    adapter = Stripe(
-        api_base=stripe_simulator.url,
-        secret_key=KEY,
-        session=PooledSession(connections=2, observe=calls, timeout=TIMEOUT),
-    )
+    adapter = Stripe(stripe_client(stripe_simulator.url, calls, secret=KEY))
     return Account(adapter, STRIPE_METHODS, stripe_simulator)
 
 

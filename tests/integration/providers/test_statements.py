@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,12 +20,11 @@ from domain.errors import (
     ProviderError,
 )
 from domain.payment import Payment
-from domain.submission import Mode
-from providers.http import PooledSession
 from providers.paypal import PayPal
 from providers.paypal_statement import PayPalStatement
 from providers.stripe import Stripe
 from providers.stripe_statement import StripeStatement
+from tests.clients import paypal_api, stripe_client
 from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import Calls, Simulator
 from tests.suites.statements import MINUTE, Books, StatementSuite
@@ -60,35 +58,15 @@ class ShopAccount:
 def stripe_clients(
     url: str, observe: Calls, secret: str | None = None
 ) -> tuple[Provider, Statement]:
-    key = secret or f"sk_test_{uuid.uuid4().hex}"
-    session = PooledSession(connections=16, observe=observe)
-    return (
-        Stripe(api_base=url, secret_key=key, session=session),
-        StripeStatement(api_base=url, secret_key=key, session=session),
-    )
+    client = stripe_client(url, observe, secret=secret)
+    return Stripe(client), StripeStatement(client)
 
 
 def paypal_clients(
-    url: str, observe: Calls, secret: str | None = None
+    url: str, observe: Calls, secret: str = "paypal-secret"
 ) -> tuple[Provider, Statement]:
-    client, key = uuid.uuid4().hex, secret or "paypal-secret"
-    session = PooledSession(connections=16, observe=observe)
-    return (
-        PayPal(
-            api_base=url,
-            client_id=client,
-            client_secret=key,
-            mode=Mode.TEST,
-            session=session,
-        ),
-        PayPalStatement(
-            api_base=url,
-            client_id=client,
-            client_secret=key,
-            mode=Mode.TEST,
-            session=session,
-        ),
-    )
+    api = paypal_api(url, observe, secret=secret)
+    return PayPal(api), PayPalStatement(api)
 
 
 CLIENTS: dict[str, MakeClients] = {"stripe": stripe_clients, "paypal": paypal_clients}

@@ -24,7 +24,8 @@ from tests.suites.accounts import a_payment, capture, refund, void, written_down
 from domain.answer import Verdict
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from providers.resilience import Patient
-from providers.stripe import API_VERSION, Stripe
+from providers.stripe import Stripe
+from providers.stripe_client import API_VERSION
 
 
 def test_a_patient_adapter_makes_three_tries_at_a_connection_and_then_gives_up(

@@ -17,13 +17,12 @@ from domain.payment import Payment
 from domain.submission import (
     CaptureMethod,
     FutureUsage,
-    Mode,
     ProviderName,
     Submission,
 )
-from providers.http import PooledSession
 from providers.paypal import PayPal
 from providers.stripe import Stripe
+from tests.clients import paypal_api, stripe_client
 from tests.suites import samples
 
 #: What Stripe is asked to show of a charge, so that its fee is known.
@@ -37,15 +36,8 @@ def observe(call: str, status_class: str, seconds: float) -> None:
     raise AssertionError(f"{call} was called")
 
 
-SESSION = PooledSession(connections=1, observe=observe)
-STRIPE = Stripe(api_base=NOBODY, secret_key="sk_test_x", session=SESSION)
-PAYPAL = PayPal(
-    api_base=NOBODY,
-    client_id="client",
-    client_secret="secret",
-    mode=Mode.TEST,
-    session=SESSION,
-)
+STRIPE = Stripe(stripe_client(NOBODY, observe))
+PAYPAL = PayPal(paypal_api(NOBODY, observe))
 
 
 def a_charge(

@@ -1,0 +1,49 @@
+"""The providers' clients, as a process makes them, for accounts of a test's own."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+from stripe import StripeClient
+
+from domain.submission import Mode
+from providers.http import TIMEOUT, Observe, PooledSession, Timeout
+from providers.paypal_api import PayPalApi
+from providers.stripe_client import client_of
+
+#: Connections: what the tests' threads call with at once.
+_CONNECTIONS: Final = 16
+
+
+def stripe_client(
+    url: str, observe: Observe, *, secret: str | None = None, timeout: Timeout = TIMEOUT
+) -> StripeClient:
+    """Stripe's client for a base URL; of a new account where no key is given."""
+    return client_of(
+        api_base=url,
+        secret_key=secret or f"sk_test_{uuid.uuid4().hex}",
+        session=_session(observe, timeout),
+    )
+
+
+def paypal_api(
+    url: str,
+    observe: Observe,
+    *,
+    client: str | None = None,
+    secret: str = "paypal-secret",
+    timeout: Timeout = TIMEOUT,
+) -> PayPalApi:
+    """PayPal's API at a base URL; of a new account where no client id is given."""
+    return PayPalApi(
+        endpoint=url,
+        client_id=client or f"client-{uuid.uuid4().hex}",
+        client_secret=secret,
+        mode=Mode.TEST,
+        session=_session(observe, timeout),
+    )
+
+
+def _session(observe: Observe, timeout: Timeout) -> PooledSession:
+    return PooledSession(connections=_CONNECTIONS, observe=observe, timeout=timeout)
