@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
 
-from application.ports import Admission, Gates, PaymentStore, Provider
+from application.ports import Gates, PaymentStore, Provider
 from domain.account import Account
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
@@ -99,31 +99,36 @@ def run(
         tools.held.difference_update(payment.id for payment in won)
 
 
-def _admitted(ids: Sequence[str], tools: Tools, urgent: bool) -> Iterator[Payment]:
+def _admitted(ids: Sequence[str], tools: Tools, urgent: bool) -> list[Payment]:
     """The payments that are due, as far as their accounts' gates let them in.
 
     Those before an open gate go on to their next account, where they may. That is
-    written down by the claim: who is let in nowhere stays where it is.
+    written down by the claim: who is let in nowhere stays where it is. Accounts at
+    their limits are waited for together, as long as the last of them takes.
     """
     due = _by_account(tools.store.load_due(ids))
-    stopped: dict[str, timedelta] = {}  # accounts behind an open gate
+    admitted, after = list[Payment](), 0.0
+    stopped = set[str]()  # accounts behind an open gate
     while due:
+        admissions = {
+            account: tools.gates.admit(account, len(payments), urgent=urgent)
+            for account, payments in due.items()
+        }
+        stopped.update(name for name, one in admissions.items() if one.is_open)
         onwards = list[Payment]()
-        for account, payments in due.items():
-            if account in stopped:  # asked once: a second question forgets its probe
-                admission = Admission(0, stopped[account], is_open=True)
-            else:
-                admission = tools.gates.admit(account, len(payments), urgent=urgent)
-            yield from payments[: admission.granted]
-            left = payments[admission.granted :]
+        for account, admission in admissions.items():
+            admitted += due[account][: admission.granted]
+            after = max(after, admission.after)
+            left = due[account][admission.granted :]
             if admission.is_open:
-                stopped[account] = admission.again_in
                 moved, left = _onward(left, stopped, tools)
                 onwards += moved
             if left:
-                ids = [payment.id for payment in left]
-                tools.store.put_off(ids, admission.again_in)
+                waiting = [payment.id for payment in left]
+                tools.store.put_off(waiting, admission.again_in)
         due = _by_account(onwards)
+    tools.stopping.wait(after)
+    return admitted
 
 
 def _by_account(payments: Iterable[Payment]) -> dict[str, list[Payment]]:

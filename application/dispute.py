@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,7 @@ class Desk:
     gates: Gates
     clock: Callable[[], datetime]
     told: Callable[[ProviderName, str], None]  #: counts each fact, once it is stored
+    sleep: Callable[[float], None] = time.sleep
 
 
 def follow(hint: Hint, desk: Desk) -> Payment | None:
@@ -73,6 +75,7 @@ def _read(hint: Hint, desk: Desk) -> Reading:
     admission = desk.gates.admit(account.id, 1, urgent=False)
     if not admission.granted:
         raise NotExecuted("not_admitted", retry_after=admission.again_in)
+    desk.sleep(admission.after)
     try:
         reading = desk.disputes(account).read(hint)
     except ProviderError as error:

@@ -51,7 +51,6 @@ class SharedGates:
         by: str,
         jitter: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._breakers = breakers
         self._limiter = limiter
@@ -59,7 +58,6 @@ class SharedGates:
         self._by = by
         self._jitter = jitter
         self._clock = clock
-        self._sleep = sleep
         self._reading = threading.Lock()  # one thread reads; others go on meanwhile
         self._lock = threading.Lock()  # guards the three that follow
         self._known: dict[str, Gate] = {}
@@ -97,10 +95,8 @@ class SharedGates:
     def _limited(self, account: str, wanted: int, urgent: bool) -> Admission:
         within = 2 * PATIENCE if urgent else PATIENCE
         taken = self._limiter.take(account, wanted, within)
-        if taken.after:
-            self._sleep(taken.after)
         again_in = max(SOONEST, timedelta(seconds=taken.again_in))
-        return Admission(taken.granted, self._spread(again_in))
+        return Admission(taken.granted, self._spread(again_in), after=taken.after)
 
     def _later(self, gate: Gate) -> timedelta:
         """When to ask again at an open gate: when its next probe is due, or soon."""

@@ -161,18 +161,20 @@ class Admission:
 
     granted: int
     again_in: timedelta
+    after: float = 0.0  #: seconds to wait before these calls, half a second at most
     is_open: bool = False  #: the gate is: waiting is for nobody knows how long
 
 
 class Gates(Protocol):
     """Stands before each account, by its id: at most so many calls, or none.
 
-    Whoever is admitted makes the calls and tells of them in the same thread, before it
-    asks again. Neither method raises, whatever it depends on is doing.
+    Whoever is admitted waits as long as it says, makes the calls and tells of them in
+    the same thread. Before, it does not ask at an open gate again: its probe would be
+    forgotten. Neither method raises, whatever it depends on is doing.
     """
 
     def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
-        """Takes leave for ``wanted`` calls; may wait half a second for it.
+        """Takes leave for ``wanted`` calls.
 
         What is not ``urgent`` leaves room for what is.
         """

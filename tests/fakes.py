@@ -151,6 +151,7 @@ class Ungated:
     def __init__(self) -> None:
         self.granted: int | None = None  #: the most that is let in; None: all
         self.again_in = timedelta(seconds=5)
+        self.after: dict[str, float] = {}  #: seconds to wait, by account
         self.open: set[str] = set()  #: accounts whose gate lets nothing through
         self.asked: list[str] = []  #: accounts, one for each question
         self.told_of: set[str] = set()  #: accounts
@@ -160,8 +161,10 @@ class Ungated:
         """See Gates."""
         granted = wanted if self.granted is None else min(wanted, self.granted)
         self.asked.append(account)
-        is_open = account in self.open
-        return Admission(0 if is_open else granted, self.again_in, is_open=is_open)
+        if account in self.open:
+            return Admission(0, self.again_in, is_open=True)
+        after = self.after.get(account, 0.0)
+        return Admission(granted, self.again_in, after=after)
 
     def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """See Gates."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +52,7 @@ def dispute_desk(
     view: OperatorView,
     gates: Ungated | None = None,
     told: Told | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Desk:
     """A desk for which every provider shows these disputes."""
     return Desk(
@@ -60,4 +62,5 @@ def dispute_desk(
         gates=gates or Ungated(),
         clock=clock,
         told=told or Told(),
+        sleep=sleep,
     )

@@ -29,7 +29,6 @@ class Account:
             clock=lambda: 1000 + self.passed,
         )
         self.counts = Counts()
-        self.slept: list[float] = []
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.passed)
@@ -46,7 +45,6 @@ class Account:
             by="one",
             jitter=jitter,
             clock=lambda: 1000 + self.passed,
-            sleep=self.slept.append,
         )
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from threading import Event
 
 import pytest
 
@@ -19,6 +20,21 @@ from tests.memory_store import MemoryStore
 from tests.suites.samples import NOW, SHOP, sending
 
 
+class Stopping(Event):
+    """A worker's end, which is waited for by the clock of its world."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Lets the time pass, and says whether the end has come."""
+        if timeout:
+            self._world.waited.append(timeout)
+            self._world.now += timedelta(seconds=timeout)
+        return self.is_set()
+
+
 @dataclass
 class World:
     """One worker and all that it meets."""
@@ -28,6 +44,7 @@ class World:
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     provider: ScriptedProvider = field(default_factory=ScriptedProvider)
     gates: Ungated = field(default_factory=Ungated)
+    waited: list[float] = field(default_factory=list)
     store: MemoryStore = field(init=False)
     tools: Tools = field(init=False)
 
@@ -44,6 +61,7 @@ class World:
             clock=self.clock,
             jitter=lambda: 1.0,
             held=set(),
+            stopping=Stopping(self),
         )
 
     def clock(self) -> datetime:

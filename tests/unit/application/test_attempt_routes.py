@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 
@@ -156,6 +157,33 @@ def test_a_rate_limit_sends_nobody_on(shop: Shop) -> None:
     shop.world.attempt(one)
     assert shop.world.stored(one).account == ONE
     assert shop.told(one) == ["payment.accepted"]
+
+
+def test_accounts_at_their_limits_are_waited_for_once_and_together(
+    shop: Shop,
+) -> None:
+    world, began = shop.world, shop.world.now
+    world.gates.after = {ONE.id: 0.2, TWO.id: 0.5, THREE.id: 0.3}
+    ids = world.insert(payment(2, account=TWO), payment(3, account=THREE))
+    world.attempt(shop.pay(), *ids)
+    assert shop.charges() == [ONE.id, TWO.id, THREE.id]
+    assert world.waited == [0.5]
+    for one in ids:
+        sent = world.stored(one).first.send
+        assert sent is not None and sent.first_at == began + timedelta(seconds=0.5)
+
+
+def test_who_goes_on_makes_nobody_wait_twice(shop: Shop) -> None:
+    world = shop.world
+    world.gates.open, world.gates.after = {ONE.id}, {TWO.id: 0.2, THREE.id: 0.5}
+    world.attempt(shop.pay(), *world.insert(payment(2, account=THREE)))
+    assert shop.charges() == [TWO.id, THREE.id]
+    assert world.waited == [0.5]
+
+
+def test_nobody_waits_where_no_account_is_at_its_limit(shop: Shop) -> None:
+    shop.world.attempt(shop.pay())
+    assert shop.world.waited == []
 
 
 def test_who_goes_on_to_a_limited_account_stays_and_waits(shop: Shop) -> None:

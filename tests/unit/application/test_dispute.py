@@ -52,6 +52,7 @@ class _Bench:
 
     def __init__(self) -> None:
         self.now = NOW
+        self.slept: list[float] = []
         self.store = MemoryStore(self.clock)
         self.disputes, self.gates, self.told = MemoryDisputes(), Ungated(), Told()
         self.view = MemoryView(self.store)
@@ -62,6 +63,7 @@ class _Bench:
             view=self.view,
             gates=self.gates,
             told=self.told,
+            sleep=self.slept.append,
         )
         self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
         self.hearing = Hearing(
@@ -262,7 +264,14 @@ def test_nothing_is_read_where_the_gate_lets_nothing_in(bench: _Bench) -> None:
     bench.gates.granted = 0
     [waits] = handle([bench.webhook()], bench.hearing)
     assert (waits.due_at, bench.disputes.reads) == (bench.now + timedelta(seconds=5), 0)
-    assert bench.gates.told == []
+    assert bench.gates.told == [] and bench.slept == []
+
+
+def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: _Bench) -> None:
+    bench.gates.after = {OWN.id: 0.25}
+    handle([bench.webhook()], bench.hearing)
+    assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
+    assert bench.fate() is Fate.HANDLED
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from domain.errors import NotExecuted, ProviderError
 from tests.unit.application.account import STRIPE, Account
 
 
-def test_a_limited_account_waits_a_little_and_puts_the_others_off() -> None:
+def test_a_limited_account_has_calls_wait_a_little_and_puts_the_others_off() -> None:
     account = Account(rate=20)
     gates = account.gates()
     admission = gates.admit(STRIPE, 32)
     assert admission.granted == 15
-    assert account.slept == [pytest.approx(2 * PATIENCE)]
+    assert admission.after == pytest.approx(2 * PATIENCE)
     assert admission.again_in >= SOONEST
     assert account.counts.waits == {STRIPE: 17}
     assert not account.gate.is_open
@@ -27,10 +27,13 @@ def test_a_limited_account_waits_a_little_and_puts_the_others_off() -> None:
 def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
     account = Account(rate=20)
     gates = account.gates()
-    assert gates.admit(STRIPE, 32, urgent=False).granted == 10
-    assert gates.admit(STRIPE, 32, urgent=False).granted == 0
-    assert gates.admit(STRIPE, 32).granted == 5
-    assert account.slept == [pytest.approx(PATIENCE), pytest.approx(2 * PATIENCE)]
+    asked = [
+        *(gates.admit(STRIPE, 32, urgent=False) for _ in range(2)),
+        gates.admit(STRIPE, 32),
+    ]
+    assert [one.granted for one in asked] == [10, 0, 5]
+    waits = [PATIENCE, 0, 2 * PATIENCE]
+    assert [one.after for one in asked] == pytest.approx(waits)
 
 
 @pytest.mark.parametrize(
