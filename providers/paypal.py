@@ -7,26 +7,19 @@ a second call then carries it out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Mapping
+from typing import Any, Final
 
 import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.answer import Answer, Verdict
-from domain.errors import (
-    InvalidPayment,
-    NeedsReview,
-    NotSent,
-    OutcomeUnknown,
-    ProviderError,
-)
+from domain.errors import InvalidPayment, NeedsReview, OutcomeUnknown
 from domain.money import Money, to_paypal
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName, Submission
-from providers.http import was_not_sent
 from providers.paypal_answers import (
     answer_of,
     capture_of,
@@ -37,7 +30,8 @@ from providers.paypal_answers import (
     void_of,
 )
 from providers.paypal_api import PayPalApi, Reply, debug_id
-from providers.paypal_refusals import is_gone, refusal_of
+from providers.paypal_refusals import is_gone, refusal_of, unheard
+from providers.words import unquoted
 
 _ORDERS: Final = "v2/checkout/orders"
 _AUTHORIZATIONS: Final = "v2/payments/authorizations"
@@ -78,21 +72,13 @@ class PayPal:
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self._safely(self._send, payment)
+        with unquoted():
+            return self._send(payment)
 
     def look(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self._safely(self._look, payment)
-
-    def _safely(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
-        try:
-            return call(payment)
-        # Both go without their causes: these quote what PayPal said, tokens included.
-        except ProviderError as error:
-            raise error from None
-        except Exception:
-            # Whatever could not be read, PayPal may have acted.
-            raise OutcomeUnknown("malformed_answer") from None
+        with unquoted():
+            return self._look(payment)
 
     def _send(self, payment: Payment) -> Answer:
         operation = payment.working
@@ -123,7 +109,7 @@ class PayPal:
         except ApiError as error:
             return refusal_of(error)
         except requests.RequestException as error:
-            _raise_unheard(error)
+            raise unheard(error)
 
     def _void(self, authorization_id: str, send: Send) -> Answer:
         """PayPal takes no key for a void, so it is read first; twice does no harm."""
@@ -157,7 +143,7 @@ class PayPal:
             refusal_of(error)
             raise OutcomeUnknown("look_refused", request_id=debug_id(error))
         except requests.RequestException as error:
-            _raise_unheard(error)
+            raise unheard(error)
         return _seen(order, operation)
 
 
@@ -230,9 +216,3 @@ def _saving(asked: Submission) -> dict[str, Any]:
     if customer is not None:
         attributes["customer"] = {"id": customer}
     return attributes
-
-
-def _raise_unheard(error: requests.RequestException) -> NoReturn:
-    if was_not_sent(error):
-        raise NotSent
-    raise OutcomeUnknown("no_answer")

@@ -12,7 +12,7 @@ from domain.errors import OutcomeUnknown
 from domain.money import Money, from_paypal
 from providers.paypal_answers import capture_named
 from providers.paypal_api import PayPalApi, Reply
-from providers.paypal_statement import safely
+from providers.paypal_refusals import reading
 from providers.words import code_of
 
 _DISPUTES: Final = "v1/customer/disputes"
@@ -46,8 +46,10 @@ class PayPalDisputes:
 
     def read(self, hint: Hint) -> Reading:
         """See Disputes."""
-        read = self._reversal if hint.reversal else self._dispute
-        return safely(lambda: read(hint.ref))
+        with reading():
+            if hint.reversal:
+                return self._reversal(hint.ref)
+            return self._dispute(hint.ref)
 
     def _dispute(self, dispute_id: str) -> Reading:
         found = self._get(_DISPUTES, dispute_id)

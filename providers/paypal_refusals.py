@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
+import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.answer import Answer, Failure, Verdict
 from domain.errors import (
+    ListTooLong,
     LookNeeded,
     Misconfigured,
     NeedsReview,
     NotExecuted,
     NotPermitted,
+    NotSent,
     OutcomeUnknown,
+    ProviderError,
 )
-from providers.http import retry_after
+from providers.http import retry_after, was_not_sent
 from providers.paypal_answers import approval_of, order_of
 from providers.paypal_api import debug_id
-from providers.words import code_of, sentence_of
+from providers.words import code_of, sentence_of, unquoted
 
 # The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
 _DECLINED: Final = frozenset(
@@ -55,6 +60,8 @@ _NOT_PERMITTED: Final = frozenset(
     " PERMISSION_DENIED PERMISSION_DENIED_FOR_DONATION_ITEMS".split()
 )
 _REVIEW_PREFIX: Final = "PAYEE_ACCOUNT_"
+#: A search finds 10,000 transactions at most; the issue, in small letters.
+_TOO_MUCH: Final = "resultset_too_large"
 
 
 def refusal_of(error: ApiError) -> Answer:
@@ -84,6 +91,26 @@ def refusal_of(error: ApiError) -> Answer:
         request_id=request_id,
         retry_after=wait,
     )
+
+
+def unheard(error: requests.RequestException) -> ProviderError:
+    """What it means that no answer came."""
+    return NotSent() if was_not_sent(error) else OutcomeUnknown("no_answer")
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around a read that is no look of a payment's. Raises ProviderError."""
+    with unquoted():
+        try:
+            yield
+        except ApiError as error:
+            no = refusal_of(error).failure
+            if no is not None and no.code == _TOO_MUCH:
+                raise ListTooLong(request_id=debug_id(error))
+            raise OutcomeUnknown("read_refused", request_id=debug_id(error))
+        except requests.RequestException as error:
+            raise unheard(error)
 
 
 def is_gone(error: ApiError) -> bool:

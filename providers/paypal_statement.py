@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlencode
 
-import requests
-from paypalrestsdk.exceptions import ConnectionError as ApiError
 from paypalrestsdk.exceptions import ResourceNotFound
 
 from application.statement import Page
-from domain.errors import ListTooLong, NotSent, OutcomeUnknown, ProviderError
 from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from providers.paypal_answers import capture_named, payments_of
-from providers.http import was_not_sent
-from providers.paypal_api import PayPalApi, debug_id
-from providers.paypal_refusals import refusal_of
+from providers.paypal_api import PayPalApi
+from providers.paypal_refusals import reading
 
 #: Transactions on a page, PayPal's most.
 _PAGE: Final = 500
 #: Whole seconds are the resolution of the search, and both of its ends belong to it.
 _SECOND: Final = timedelta(seconds=1)
-#: A search finds 10,000 transactions at most.
-_TOO_MUCH: Final = "resultset_too_large"
 #: Event codes (developer.paypal.com, transaction event codes): payments received begin
 #: with T00, as those that were sent do; T1107 is a refund. PayPal takes back by T1106,
 #: a card's bank by T1201, which T1202 and T1205 make good. What else moves a balance
@@ -52,8 +46,6 @@ _OBJECTS: Final = {
     "CANCELLED": Standing.NOT_MOVED,
 }
 
-_T = TypeVar("_T")
-
 
 class PayPalStatement:
     """A Statement. PayPal lists no orders, so what we know is read by its order."""
@@ -73,12 +65,16 @@ class PayPalStatement:
                 "page": number,
             }
         )
-        return safely(lambda: self._page(query, number))
+        with reading():
+            return self._page(query, number)
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement. An order shows its captures and their refunds."""
         order_id = payment.refs.get("order")
-        return None if order_id is None else safely(lambda: self._of(order_id))
+        if order_id is None:
+            return None
+        with reading():
+            return self._of(order_id)
 
     def _page(self, query: str, number: int) -> Page:
         found = self._api.get(f"v1/reporting/transactions?{query}")
@@ -150,21 +146,3 @@ def _object(way: Way, found: Mapping[str, Any]) -> Movement:
 
 def _money(amount: Mapping[str, Any]) -> Money:
     return from_paypal(amount["value"].removeprefix("-"), amount["currency_code"])
-
-
-def safely(read: Callable[[], _T]) -> _T:
-    """What ``read`` returns. Raises ProviderError, without PayPal's own words."""
-    try:
-        try:
-            return read()
-        except ApiError as error:
-            no = refusal_of(error).failure
-            if no is not None and no.code == _TOO_MUCH:
-                raise ListTooLong(request_id=debug_id(error))
-            raise OutcomeUnknown("read_refused", request_id=debug_id(error))
-        except requests.RequestException as error:
-            raise NotSent if was_not_sent(error) else OutcomeUnknown("no_answer")
-    except ProviderError as error:
-        raise error from None
-    except Exception:
-        raise OutcomeUnknown("malformed_answer") from None

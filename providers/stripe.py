@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
@@ -11,7 +10,7 @@ from typing import Any, Final, NoReturn
 from stripe import PaymentIntent, RequestOptions, StripeClient, StripeError
 
 from domain.answer import Answer, Verdict
-from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
+from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Money, to_stripe
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
@@ -30,6 +29,7 @@ from providers.stripe_captures import (
 from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
 from providers.stripe_intents import asks_the_payer, confirmation, new_intent
 from providers.stripe_refusals import refusal_of
+from providers.words import unquoted
 
 #: Seconds by which Stripe's clock and ours may differ where a list is asked for.
 _CLOCKS: Final = timedelta(minutes=5)
@@ -65,21 +65,13 @@ class Stripe:
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self._safely(self._send, payment)
+        with unquoted():
+            return asks_the_payer(payment, self._send(payment))
 
     def look(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self._safely(self._look, payment)
-
-    def _safely(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
-        try:
-            return asks_the_payer(payment, call(payment))
-        # Both go without their causes: these quote what Stripe said, tokens included.
-        except ProviderError as error:
-            raise error from None
-        except Exception:
-            # Whatever could not be read, Stripe may have acted.
-            raise OutcomeUnknown("malformed_answer") from None
+        with unquoted():
+            return asks_the_payer(payment, self._look(payment))
 
     def _send(self, payment: Payment) -> Answer:
         operation, api = payment.working, self._client.v1

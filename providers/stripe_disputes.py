@@ -11,7 +11,7 @@ from domain.dispute import Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
 from domain.money import from_stripe
 from providers.stripe_answers import metadata_of
-from providers.stripe_statement import safely
+from providers.stripe_refusals import reading
 from providers.words import code_of
 
 #: What a status is to us, and whether the payer's bank only asks
@@ -37,7 +37,8 @@ class StripeDisputes:
 
     def read(self, hint: Hint) -> Reading:
         """See Disputes."""
-        return safely(lambda: self._read(hint.ref))
+        with reading():
+            return self._read(hint.ref)
 
     def _read(self, dispute_id: str) -> Reading:
         params: Any = {"expand": ["payment_intent"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import stripe
@@ -20,7 +22,7 @@ from domain.errors import (
 from providers.http import retry_after, was_not_sent
 from providers.stripe_answers import declined_of
 from providers.stripe_charges import refs_of
-from providers.words import code_of, sentence_of
+from providers.words import code_of, sentence_of, unquoted
 
 #: Codes of a 400 that tell of an earlier call of ours.
 _DONE_EARLIER: Final = frozenset(
@@ -63,6 +65,17 @@ def refusal_of(error: StripeError) -> Answer:
     if isinstance(error, stripe.InvalidRequestError) and status in (400, 404):
         return _rejected(error, code, request_id)
     _raise_unknown(error, code, request_id)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around a read that is no look of a payment's. Raises ProviderError."""
+    with unquoted():
+        try:
+            yield
+        except StripeError as error:
+            refusal_of(error)
+            raise OutcomeUnknown("read_refused", request_id=error.request_id)
 
 
 def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from stripe import BalanceTransaction, StripeClient, StripeError
 
 from application.statement import Page
-from domain.errors import (
-    InvalidPayment,
-    NeedsReview,
-    OutcomeUnknown,
-    ProviderError,
-)
+from domain.errors import InvalidPayment, NeedsReview
 from domain.money import Money, from_stripe, to_stripe
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
-from providers.stripe_refusals import refusal_of
+from providers.stripe_refusals import reading
 
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100
@@ -38,8 +33,6 @@ _REFUNDS: Final = {
     "failed": Standing.NOT_MOVED,
     "canceled": Standing.NOT_MOVED,
 }
-
-_T = TypeVar("_T")
 
 
 class StripeStatement:
@@ -61,14 +54,16 @@ class StripeStatement:
         }
         if cursor is not None:
             params["starting_after"] = cursor
-        return safely(lambda: self._page(params))
+        with reading():
+            return self._page(params)
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement."""
         intent_id = payment.refs.get("payment_intent")
         if intent_id is None:
             return None
-        return safely(lambda: self._of(intent_id))
+        with reading():
+            return self._of(intent_id)
 
     def _page(self, params: dict[str, Any]) -> Page:
         page = self._client.v1.balance_transactions.list(
@@ -210,17 +205,3 @@ def _taken(dispute: Any, line: BalanceTransaction) -> Movement:
 
 def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
-
-
-def safely(read: Callable[[], _T]) -> _T:
-    """What ``read`` returns. Raises ProviderError, without Stripe's own words."""
-    try:
-        try:
-            return read()
-        except StripeError as error:
-            refusal_of(error)
-            raise OutcomeUnknown("read_refused", request_id=error.request_id)
-    except ProviderError as error:
-        raise error from None
-    except Exception:
-        raise OutcomeUnknown("malformed_answer") from None

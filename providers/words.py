@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+
+from domain.errors import OutcomeUnknown, ProviderError
 
 #: Codes are words joined by underscores. Digits hardly occur in them; a run of three
 #: would be an id, an amount or worse, and codes are kept and logged in the clear.
@@ -28,6 +32,21 @@ def sentence_of(value: object, *, otherwise: str) -> str:
         return otherwise
     # Half a character, as a cut may leave it, could not be stored.
     return value[:_SENTENCE].encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def unquoted() -> Iterator[None]:
+    """Lets a ProviderError out, and any other error as OutcomeUnknown: whatever could
+    not be read, the provider may have acted.
+
+    Both go without their causes: these quote what it said, tokens included.
+    """
+    try:
+        yield
+    except ProviderError as error:
+        raise error from None
+    except Exception:
+        raise OutcomeUnknown("malformed_answer") from None
 
 
 def name_of(given: object) -> str:
