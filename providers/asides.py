@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from domain.answer import SavedMethod
-from domain.money import Fee, from_paypal, from_stripe
+from domain.money import Fee, from_stripe
 from domain.submission import ProviderName
+from providers.paypal_objects import money_of
 from providers.words import name_of
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
         fee = kept.get("paypal_fee") or back.get("paypal_fee")
         if fee is None:
             return None
-        money = from_paypal(fee["value"], fee["currency_code"])
+        money = money_of(fee)
         return Fee(money.minor if kept else -money.minor, money.currency)
 
     return _read("fee", ProviderName.PAYPAL, read)

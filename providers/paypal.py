@@ -30,12 +30,10 @@ from providers.paypal_answers import (
     void_of,
 )
 from providers.paypal_api import PayPalApi, Reply, debug_id
+from providers.paypal_objects import AUTHORIZATIONS, CAPTURES, ORDERS
 from providers.paypal_refusals import is_gone, refusal_of, unheard
 from providers.words import unquoted
 
-_ORDERS: Final = "v2/checkout/orders"
-_AUTHORIZATIONS: Final = "v2/payments/authorizations"
-_CAPTURES: Final = "v2/payments/captures"
 #: Characters that PayPal allows in a description.
 _DESCRIPTION: Final = 127
 
@@ -88,24 +86,24 @@ class PayPal:
         try:
             match operation.kind:
                 case Kind.CAPTURE:
-                    path = f"{_AUTHORIZATIONS}/{payment.refs['authorization']}/capture"
+                    path = f"{AUTHORIZATIONS}/{payment.refs['authorization']}/capture"
                     capture = self._post(path, send)
                     return capture_of(capture, {}, capture.debug_id)
                 case Kind.VOID:
                     return self._void(payment.refs["authorization"], send)
                 case Kind.REFUND:
                     captured = payment.operation(operation.target or "").refs
-                    path = f"{_CAPTURES}/{captured['capture']}/refund"
+                    path = f"{CAPTURES}/{captured['capture']}/refund"
                     refund = self._post(path, send)
                     return refund_of(refund, refund.debug_id)
                 case Kind.CHARGE if operation.approved:
-                    path = f"{_ORDERS}/{operation.refs['order']}/capture"
+                    path = f"{ORDERS}/{operation.refs['order']}/capture"
                     return answer_of(self._post(path, send))
                 case Kind.AUTHORIZE if operation.approved:
-                    path = f"{_ORDERS}/{operation.refs['order']}/authorize"
+                    path = f"{ORDERS}/{operation.refs['order']}/authorize"
                     return answer_of(self._post(path, send))
                 case _:
-                    return answer_of(self._post(_ORDERS, send))
+                    return answer_of(self._post(ORDERS, send))
         except ApiError as error:
             return refusal_of(error)
         except requests.RequestException as error:
@@ -113,7 +111,7 @@ class PayPal:
 
     def _void(self, authorization_id: str, send: Send) -> Answer:
         """PayPal takes no key for a void, so it is read first; twice does no harm."""
-        path = f"{_AUTHORIZATIONS}/{authorization_id}"
+        path = f"{AUTHORIZATIONS}/{authorization_id}"
         found = self._api.get(path)
         seen = void_of(found, found.debug_id)
         if seen.verdict is not Verdict.ABSENT:
@@ -133,10 +131,10 @@ class PayPal:
             raise NeedsReview("nothing_to_look_at")
         try:
             if operation.kind is Kind.VOID:
-                path = f"{_AUTHORIZATIONS}/{payment.refs['authorization']}"
+                path = f"{AUTHORIZATIONS}/{payment.refs['authorization']}"
                 authorization = self._api.get(path)
                 return void_of(authorization, authorization.debug_id)
-            order = self._api.get(f"{_ORDERS}/{payment.refs['order']}")
+            order = self._api.get(f"{ORDERS}/{payment.refs['order']}")
         except ApiError as error:
             if is_gone(error) and _forgotten(operation):
                 return Answer(Verdict.EXPIRED, request_id=debug_id(error))

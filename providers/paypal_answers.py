@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.money import from_paypal
 from providers.asides import paypal_fee, paypal_saved
 from providers.paypal_api import Reply
+from providers.paypal_objects import money_of
 from providers.words import code_of
 
 #: How long PayPal vouches for the money of an authorization.
@@ -89,11 +89,9 @@ def capture_of(
     reason = code_of((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
-            amount = capture["amount"]
-            moved = from_paypal(amount["value"], amount["currency_code"])
             return Answer(
                 Verdict.SUCCEEDED,
-                moved,
+                money_of(capture["amount"]),
                 refs,
                 request_id=request_id,
                 fee=paypal_fee(capture),
@@ -128,10 +126,9 @@ def authorization_of(
     refs = {**refs, "authorization": authorization["id"]}
     match authorization["status"]:
         case "CREATED" | "PARTIALLY_CAPTURED" | "CAPTURED":
-            amount = authorization["amount"]
             return Answer(
                 Verdict.SUCCEEDED,
-                from_paypal(amount["value"], amount["currency_code"]),
+                money_of(authorization["amount"]),
                 refs,
                 request_id=request_id,
                 expires_at=_time(authorization.get("expiration_time")),
@@ -198,11 +195,9 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
     reason = code_of((refund.get("status_details") or {}).get("reason"))
     match refund["status"]:
         case "COMPLETED":
-            amount = refund["amount"]
-            moved = from_paypal(amount["value"], amount["currency_code"])
             return Answer(
                 Verdict.SUCCEEDED,
-                moved,
+                money_of(refund["amount"]),
                 refs,
                 request_id=request_id,
                 fee=paypal_fee(refund),
@@ -224,15 +219,6 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
             return Answer(verdict, refs=refs, failure=failure, request_id=request_id)
         case _:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
-
-
-def capture_named(refund: Mapping[str, Any]) -> str | None:
-    """The capture that a refund is of, by its link; of anything else, None."""
-    for link in refund.get("links") or ():
-        path, _, last = str(link.get("href")).rpartition("/")
-        if link.get("rel") == "up" and path.endswith("/v2/payments/captures"):
-            return last
-    return None
 
 
 def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:

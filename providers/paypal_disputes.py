@@ -9,15 +9,12 @@ from urllib.parse import quote, urlencode
 
 from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
-from domain.money import Money, from_paypal
-from providers.paypal_answers import capture_named
 from providers.paypal_api import PayPalApi, Reply
+from providers.paypal_objects import CAPTURES, REFUNDS, above, money_of
 from providers.paypal_refusals import reading
 from providers.words import code_of
 
 _DISPUTES: Final = "v1/customer/disputes"
-_CAPTURES: Final = "v2/payments/captures"
-_REFUNDS: Final = "v2/payments/refunds"
 
 # What a status is to us, and a resolved dispute's outcome
 # (developer.paypal.com/docs/api/customer-disputes/v1, dispute_outcome).
@@ -57,14 +54,14 @@ class PayPalDisputes:
         capture_id = disputed["seller_transaction_id"]
         payment, operation = disputed.get("custom"), disputed.get("invoice_number")
         if payment is None:
-            capture = self._get(_CAPTURES, capture_id)
+            capture = self._get(CAPTURES, capture_id)
             payment, operation = capture.get("custom_id"), capture.get("invoice_id")
         return Reading(_read(found, capture_id), payment, _named(operation))
 
     def _reversal(self, refund_id: str) -> Reading:
         """The dispute that it ends, where the capture has one, or it alone."""
-        refund = self._get(_REFUNDS, refund_id)
-        capture_id = capture_named(refund)
+        refund = self._get(REFUNDS, refund_id)
+        capture_id = above(refund, CAPTURES)
         if capture_id is None or refund["status"] != "COMPLETED":
             raise OutcomeUnknown("unrecognised_status", request_id=refund.debug_id)
         query = urlencode({"disputed_transaction_id": capture_id})
@@ -74,8 +71,8 @@ class PayPalDisputes:
             reading = self._dispute(newest["dispute_id"])
             if reading.dispute.counts:
                 return reading
-        capture = self._get(_CAPTURES, capture_id)
-        money = _money(refund["amount"])
+        capture = self._get(CAPTURES, capture_id)
+        money = money_of(refund["amount"])
         reversal = Dispute(
             id=refund["id"],
             ref=capture_id,
@@ -100,11 +97,11 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
     state = _OUTCOMES.get(code) if status == "RESOLVED" else _OPEN.get(status)
     if state is None:
         raise OutcomeUnknown("unrecognised_status")
-    money = _money(found["dispute_amount"])
+    money = money_of(found["dispute_amount"])
     withdrawn = 0
     if state is DisputeState.LOST:
         refunded = outcome.get("amount_refunded")
-        withdrawn = (_money(refunded) if refunded else money).minor
+        withdrawn = (money_of(refunded) if refunded else money).minor
     asked = state is DisputeState.NEEDS_RESPONSE
     due = found.get("seller_response_due_date") if asked else None
     ended = status == "RESOLVED"
@@ -124,10 +121,6 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
 
 def _named(operation: object) -> tuple[str, ...]:
     return (operation,) if isinstance(operation, str) else ()
-
-
-def _money(amount: Mapping[str, Any]) -> Money:
-    return from_paypal(amount["value"], amount["currency_code"])
 
 
 def _time(text: str) -> datetime:

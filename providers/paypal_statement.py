@@ -13,8 +13,9 @@ from application.statement import Page
 from domain.money import Money, from_paypal
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
-from providers.paypal_answers import capture_named, payments_of
+from providers.paypal_answers import payments_of
 from providers.paypal_api import PayPalApi
+from providers.paypal_objects import CAPTURES, ORDERS, above
 from providers.paypal_refusals import reading
 
 #: Transactions on a page, PayPal's most.
@@ -85,7 +86,7 @@ class PayPalStatement:
 
     def _of(self, order_id: str) -> list[Movement]:
         try:
-            order = self._api.get(f"v2/checkout/orders/{order_id}")
+            order = self._api.get(f"{ORDERS}/{order_id}")
         except ResourceNotFound:
             return []
         payments = payments_of(order)
@@ -140,7 +141,7 @@ def _object(way: Way, found: Mapping[str, Any]) -> Movement:
         payment=found.get("custom_id"),
         operation=found.get("invoice_id"),
         fee=_money(fee) if fee else None,
-        of=capture_named(found),
+        of=above(found, CAPTURES),
     )
 
 

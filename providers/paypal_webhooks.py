@@ -20,6 +20,7 @@ from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from providers.paypal_certificates import Certificates
+from providers.paypal_objects import ORDERS, above
 from providers.words import name_of
 
 #: By how much the time of a transmission may differ from ours: as for Stripe.
@@ -159,11 +160,7 @@ def _order_of(found: Mapping[str, Any]) -> Any:
     related = (found.get("supplementary_data") or {}).get("related_ids") or {}
     if "order_id" in related:
         return related["order_id"]
-    for link in found.get("links") or ():
-        path, _, last = str(link.get("href")).rpartition("/")
-        if link.get("rel") == "up" and path.endswith("/v2/checkout/orders"):
-            return last
-    return None
+    return above(found, ORDERS)
 
 
 def _header(

@@ -1,0 +1,27 @@
+"""What all of PayPal's objects have: where they are, amounts, and links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from domain.money import Money, from_paypal
+
+ORDERS: Final = "v2/checkout/orders"
+AUTHORIZATIONS: Final = "v2/payments/authorizations"
+CAPTURES: Final = "v2/payments/captures"
+REFUNDS: Final = "v2/payments/refunds"
+
+
+def money_of(amount: Mapping[str, Any]) -> Money:
+    """An amount that is no debit. Raises InvalidPayment where it is none."""
+    return from_paypal(amount["value"], amount["currency_code"])
+
+
+def above(found: Mapping[str, Any], path: str) -> str | None:
+    """The id of what an object belongs to, by its link, if that is one at ``path``."""
+    for link in found.get("links") or ():
+        where, _, last = str(link.get("href")).rpartition("/")
+        if link.get("rel") == "up" and where.endswith(f"/{path}"):
+            return last
+    return None
