@@ -1,8 +1,12 @@
-"""Tasks are addresses: each calls one use case and tells what came of it."""
+"""Tasks are addresses: each calls one use case and tells what came of it.
+
+The ids are those that ``runtime.celery_app`` has taken out of a message: a group at
+most, and nothing but texts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
@@ -14,7 +18,7 @@ from domain.errors import StoreUnavailable
 from domain.notice import Fate
 from domain.states import STUCK
 from runtime import logs, metrics
-from runtime.broker import DUE, FRESH, GROUP, WEBHOOKS
+from runtime.broker import DUE, FRESH, WEBHOOKS
 from runtime.container import WorkerServices
 
 log = logs.get_logger()
@@ -23,13 +27,13 @@ log = logs.get_logger()
 def register(app: Celery, services: WorkerServices) -> None:
     """Gives the application its tasks."""
 
-    def attempt(ids: object) -> None:
+    def attempt(ids: list[str]) -> None:
         attempt_payments(ids, services, urgent=True)
 
-    def recover(ids: object) -> None:
+    def recover(ids: list[str]) -> None:
         attempt_payments(ids, services, urgent=False)
 
-    def hear(ids: object) -> None:
+    def hear(ids: list[str]) -> None:
         handle_webhooks(ids, services)
 
     _task(app, FRESH.task, attempt)
@@ -37,26 +41,25 @@ def register(app: Celery, services: WorkerServices) -> None:
     _task(app, WEBHOOKS.task, hear)
 
 
-def attempt_payments(ids: object, services: WorkerServices, *, urgent: bool) -> None:
+def attempt_payments(
+    ids: Sequence[str], services: WorkerServices, *, urgent: bool
+) -> None:
     """Works on the payments that a message names, as far as they are due.
 
-    A message is only a knock: whatever else it carries is left alone. At an account's
-    limit what is ``urgent`` goes first.
+    At an account's limit what is ``urgent`` goes first.
     """
-    known = _ids(ids)
     try:
-        for group in use_case.run(known, services.tools, urgent=urgent):
+        for group in use_case.run(ids, services.tools, urgent=urgent):
             for settled in group:
                 _tell(settled, services)
     except StoreUnavailable:
-        log.warning("attempt_abandoned", count=len(known), why="store_unavailable")
+        log.warning("attempt_abandoned", count=len(ids), why="store_unavailable")
 
 
-def handle_webhooks(ids: object, services: WorkerServices) -> None:
+def handle_webhooks(ids: Sequence[str], services: WorkerServices) -> None:
     """Handles the webhooks that a message names, as far as they are due."""
-    known = _ids(ids)
     try:
-        for webhook in notice.handle(known, services.hearing):
+        for webhook in notice.handle(ids, services.hearing):
             if webhook.fate is not Fate.WAITING:
                 metrics.WEBHOOKS_ENDED.labels(webhook.provider, webhook.fate).inc()
             log.info(
@@ -67,13 +70,7 @@ def handle_webhooks(ids: object, services: WorkerServices) -> None:
                 due_at=webhook.due_at.isoformat() if webhook.due_at else None,
             )
     except StoreUnavailable:
-        log.warning("webhooks_abandoned", count=len(known), why="store_unavailable")
-
-
-def _ids(given: object) -> list[str]:
-    """Those that a message names: at most a group, and nothing but texts."""
-    named = given if isinstance(given, list) else []
-    return [one for one in named[:GROUP] if isinstance(one, str)]
+        log.warning("webhooks_abandoned", count=len(ids), why="store_unavailable")
 
 
 def _tell(settled: Settled, services: WorkerServices) -> None:
