@@ -14,7 +14,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from domain.account import Account
 from domain.answer import Failure, NextAction
 from domain.money import Money
 from domain.operation import Act, Claim, Kind
@@ -25,7 +24,6 @@ from domain.submission import (
     FutureUsage,
     Guard,
     Mode,
-    ProviderName,
     Submission,
 )
 from persistence.nested import (
@@ -35,12 +33,14 @@ from persistence.nested import (
     read_hold,
     read_operation,
     read_saved,
+    read_whose,
     sealed,
     write_account,
     write_dispute,
     write_hold,
     write_operation,
     write_saved,
+    write_whose,
 )
 from persistence.vault import Opener, Vault
 
@@ -119,8 +119,7 @@ def _where(payment: Payment) -> Document:
     if payment.account.is_own:
         return {}
     return {
-        "provider": payment.provider.value,
-        "account": payment.account.id,
+        **write_whose(payment.account),
         "route": [write_account(one) for one in payment.route] or None,
     }
 
@@ -181,7 +180,7 @@ def news(payment: Payment) -> list[Document]:
 def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
     """The payment that a document holds; its timeline is not needed."""
     money = Money(document["amount"], document["currency"])
-    provider = ProviderName(document["provider"])
+    account = read_whose(document)
     metadata = opened(document.get("metadata"), vault)
     action, error = document.get("next_action"), document.get("last_error")
     hold, claim = document.get("hold"), document.get("claim")
@@ -192,7 +191,7 @@ def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
         mode=Mode(document["mode"]),
         submission=Submission(
             amount=money,
-            provider=None if document.get("any_provider") else provider,
+            provider=None if document.get("any_provider") else account.provider,
             capture=CaptureMethod(document["capture"]),
             payment_method=opened(document.get("payment_method"), vault),
             reference=document.get("reference"),
@@ -207,7 +206,7 @@ def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
             execute_at=document.get("execute_at"),
             guard=Guard(document["guard"]),
         ),
-        account=Account(document.get("account", provider.value), provider),
+        account=account,
         route=tuple(map(read_account, document.get("route", ()))),
         routes_on=tuple(document.get("routes_on", ())),
         operations=tuple(read_operation(one, vault) for one in document["operations"]),

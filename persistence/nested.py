@@ -1,4 +1,5 @@
-"""What is nested in a payment's document: its operations, hold, disputes, accounts."""
+"""What is nested in a payment's document: its operations, hold, disputes, accounts;
+and how every document says whose it is."""
 
 from __future__ import annotations
 
@@ -131,6 +132,18 @@ def write_account(account: Account) -> dict[str, Any]:
 def read_account(document: Mapping[str, Any]) -> Account:
     """What ``write_account`` wrote."""
     return Account(document["id"], ProviderName(document["provider"]))
+
+
+def write_whose(account: Account) -> dict[str, Any]:
+    """Whose a document is; the deployment's own account is named by its provider."""
+    provider = {"provider": account.provider.value}
+    return provider if account.is_own else {**provider, "account": account.id}
+
+
+def read_whose(document: Mapping[str, Any]) -> Account:
+    """What ``write_whose`` wrote."""
+    provider = ProviderName(document["provider"])
+    return Account(document.get("account", provider.value), provider)
 
 
 def sealed(text: str | None, vault: Vault) -> bytes | None:

@@ -24,6 +24,7 @@ from domain.reconciling import (
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
 from persistence.mongo import answering
+from persistence.nested import read_whose, write_whose
 
 #: From one report to the next.
 PERIOD: Final = timedelta(days=1)
@@ -139,8 +140,7 @@ def _encode(report: Report) -> Document:
     return {
         "_id": report.id,
         "mode": report.mode.value,
-        "provider": report.account.provider.value,
-        **({} if report.account.is_own else {"account": report.account.id}),
+        **write_whose(report.account),
         "since": report.since,
         "until": report.until,
         "ended_at": report.ended_at,
@@ -169,12 +169,11 @@ def _encode(report: Report) -> Document:
 
 def _decode(document: Mapping[str, Any]) -> Report:
     plain = ("since", "until", "ended_at", "compared")
-    provider = ProviderName(document["provider"])
     return Report(
         **{name: document[name] for name in plain},
         id=document["_id"],
         mode=Mode(document["mode"]),
-        account=Account(document.get("account", provider.value), provider),
+        account=read_whose(document),
         counts={Differs(kind): count for kind, count in document["counts"].items()},
         differences=tuple(
             Difference(

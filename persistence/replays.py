@@ -20,6 +20,7 @@ from domain.states import STUCK, State
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document, decode
 from persistence.mongo import answering
+from persistence.nested import write_whose
 from persistence.vault import Unopened, Vault
 
 log = logging.getLogger(__name__)
@@ -187,11 +188,8 @@ class MongoReplays:
 
 
 def _of(account: Account) -> Document:
-    """What documents of an account's payments have; of our own it is not written."""
-    return {
-        "provider": account.provider.value,
-        "account": None if account.is_own else account.id,
-    }
+    """The filter for an account's payments."""
+    return {"account": None, **write_whose(account)}
 
 
 def _operation(search: Search) -> Document:

@@ -11,13 +11,13 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from domain.account import Account
 from domain.errors import PaymentsError, StoreUnavailable
 from domain.notice import Fate, Webhook
 from domain.payment import BELL_GRACE
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 from persistence.codec import Document
 from persistence.mongo import answering
+from persistence.nested import read_whose, write_whose
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,7 @@ class MongoWebhooks:
         document = {
             "_id": webhook.id,
             "mode": self._mode,
-            "provider": webhook.provider.value,
-            "account": None if webhook.account.is_own else webhook.account.id,
+            **write_whose(webhook.account),
             "event": webhook.event,
             "type": webhook.type,
             "body": self._vault.seal(webhook.body),
@@ -145,9 +144,8 @@ def _progress(webhook: Webhook) -> Document:
 
 
 def _decode(document: Mapping[str, Any], body: str) -> Webhook:
-    provider = ProviderName(document["provider"])
     return Webhook(
-        account=Account(document.get("account", provider.value), provider),
+        account=read_whose(document),
         event=document["event"],
         type=document["type"],
         body=body,
