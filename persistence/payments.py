@@ -22,10 +22,10 @@ from domain.errors import (
 )
 from domain.payment import BELL_GRACE, LEASE, Payment
 from domain.submission import Mode
-from persistence.codec import Document, decode, encode, news, progress
+from persistence.codec import Document, encode, news, progress
 from persistence.lines import Lines
 from persistence.mongo import answering, duplicates
-from persistence.reads import MongoReads, of
+from persistence.reads import MongoReads, of, readable
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -122,14 +122,7 @@ class MongoPayments(MongoReads):
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
         }
-        payments, unreadable = [], []
-        for document in self._find(due):
-            try:
-                payments.append(decode(document, self._vault))
-            except (PaymentsError, LookupError, TypeError, ValueError) as error:
-                unreadable.append(document["_id"])
-                why = {"payment": document["_id"], "error": type(error).__name__}
-                log.error("payment_unreadable", extra=why)
+        payments, unreadable = readable(self._find(due), self._vault)
         if unreadable:
             self._put_off(unreadable, _LEASE_ENDS)
         return payments

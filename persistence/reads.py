@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pymongo import DESCENDING
 from pymongo.database import Database
 
 from application.ports import Query, Scope
+from domain.errors import PaymentsError
 from domain.payment import Event, Payment
 from domain.states import OWED
 from persistence.codec import Document, decode, decode_event
 from persistence.mongo import answering
 from persistence.vault import Vault
+
+log = logging.getLogger(__name__)
 
 _OWED: Final = [state.value for state in OWED]
 
@@ -77,6 +81,21 @@ class MongoReads:
         with answering():
             found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
             return list(found.sort("_id", DESCENDING) if limit else found)
+
+
+def readable(
+    documents: Iterable[Document], vault: Vault
+) -> tuple[list[Payment], list[str]]:
+    """The payments that can be read, and the ids of the others, which are reported."""
+    payments, others = [], []
+    for document in documents:
+        try:
+            payments.append(decode(document, vault))
+        except (PaymentsError, LookupError, TypeError, ValueError) as error:
+            others.append(document["_id"])
+            why = {"payment": document["_id"], "error": type(error).__name__}
+            log.error("payment_unreadable", extra=why)
+    return payments, others
 
 
 def of(scope: Scope) -> Document:

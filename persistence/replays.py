@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -12,7 +11,6 @@ from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 from pymongo.database import Database
 
 from domain.account import Account
-from domain.errors import PaymentsError
 from domain.intervening import Replay
 from domain.payment import Payment
 from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage, Sum
@@ -21,9 +19,8 @@ from domain.submission import Mode, ProviderName
 from persistence.codec import Document, decode
 from persistence.mongo import answering
 from persistence.nested import write_whose
+from persistence.reads import readable
 from persistence.vault import Unopened, Vault
-
-log = logging.getLogger(__name__)
 
 #: Items in one insert: some hundred kilobytes.
 _CHUNK: Final = 1_000
@@ -88,14 +85,7 @@ class MongoOperatorView:
         with answering():
             found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
             documents = list(found)
-        payments = []
-        for document in documents:
-            try:
-                payments.append(decode(document, self._vault))
-            except (PaymentsError, LookupError, TypeError, ValueError) as error:
-                why = {"payment": document["_id"], "error": type(error).__name__}
-                log.error("payment_unreadable", extra=why)
-        return payments
+        return readable(documents, self._vault)[0]
 
 
 class MongoReplays:
