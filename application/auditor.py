@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
+from application.gate import PATIENCE
 from application.operator_ports import OperatorView
 from application.ports import Breakers, Limiter, PaymentStore
 from application.statement import Statement
@@ -26,8 +27,6 @@ from domain.submission import Mode
 _WAITS: Final = (0.5, 1.0, 2.0)
 #: What a provider asks for beyond that is not waited for.
 _LONGEST_WAIT: Final = 60.0
-#: Seconds that a call waits in the limiter's line: as a backlog's payments do.
-_PATIENCE: Final = 0.25
 
 _T = TypeVar("_T")
 
@@ -74,7 +73,8 @@ def called(
 
 
 def _take(account: Account, calls: int, auditor: Auditor) -> None:
-    """Waits for leave to make so many calls. Raises NotReconciled at an open gate.
+    """Waits for leave to make so many calls, with the patience of a backlog. Raises
+    NotReconciled at an open gate.
 
     Nothing of a reconciliation opens a gate: an account may lack the right to reports
     and still take payments.
@@ -84,7 +84,7 @@ def _take(account: Account, calls: int, auditor: Auditor) -> None:
         words = f"The gate before {account.id} is open ({gate.reason}): no report."
         raise NotReconciled(words)
     while calls:
-        taken = auditor.limiter.take(account.id, calls, _PATIENCE)
+        taken = auditor.limiter.take(account.id, calls, PATIENCE)
         calls -= taken.granted
         wait = max(taken.after, taken.again_in if calls else 0.0)
         auditor.sleep(max(wait, auditor.pace(account) * taken.granted))

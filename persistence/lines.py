@@ -16,7 +16,7 @@ from persistence.mongo import answering
 
 #: Merchants' accounts at one provider whose work is found at once; the others' turn
 #: comes with the next look, a second later.
-LINES: Final = 16
+AT_ONCE: Final = 16
 
 
 class Lines:
@@ -39,7 +39,7 @@ class Lines:
 
     def _lines(self) -> Iterator[Document]:
         """The accounts that work is owed on, as filters: the deployment's own, and of
-        merchants' the next LINES of each provider, from where the last look ended.
+        merchants' the next AT_ONCE of each provider, from where the last look ended.
 
         One step of the index an account, however long its line is.
         """
@@ -47,7 +47,7 @@ class Lines:
             its: Document = {"provider": provider.value}
             yield {**its, "account": None}
             after = self._after.get(provider, "")
-            for _ in range(LINES):
+            for _ in range(AT_ONCE):
                 due = {**its, "account": {"$gt": after}, **self._due}
                 with answering():
                     found = self._payments.find_one(

@@ -17,6 +17,7 @@ from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Way
 from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
+from providers.stripe_charges import EXPAND_CHARGE
 from providers.stripe_refusals import reading
 
 #: Lines on a page, Stripe's most.
@@ -80,9 +81,7 @@ class StripeStatement:
         """An intent's charge and its refunds; none where Stripe has no such intent."""
         api = self._client.v1
         try:
-            intent = api.payment_intents.retrieve(
-                intent_id, {"expand": ["latest_charge.balance_transaction"]}
-            )
+            intent = api.payment_intents.retrieve(intent_id, {"expand": EXPAND_CHARGE})
         except StripeError as error:
             if error.http_status == 404:
                 return []

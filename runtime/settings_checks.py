@@ -14,12 +14,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 PREFIX: Final = "PAYMENTS_"
-#: Read by the command line and by the examples, not by a process of the service.
-OTHERS: Final = frozenset(
-    {"PAYMENTS_URL", "PAYMENTS_API_KEY", "PAYMENTS_SPECS", "PAYMENTS_ACCOUNT_SECRET"}
-)
 #: A secret for `payments accounts`.
 ACCOUNT_SECRET: Final = "PAYMENTS_ACCOUNT_SECRET"
+#: Read by the command line and by the examples, not by a process of the service.
+OTHERS: Final = frozenset(
+    {"PAYMENTS_URL", "PAYMENTS_API_KEY", "PAYMENTS_SPECS", ACCOUNT_SECRET}
+)
 #: Variables that Kubernetes sets in every pod beside a service named ``payments…``;
 #: see "Discovering services" in its documentation of services.
 _SERVICE_LINK: Final = re.compile(
