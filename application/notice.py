@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 #: Writes of one payment that a notice may meet before it is tried again later.
 _ROUNDS: Final = 5
+#: What reading a dispute takes at most, but for a payment that moves on meanwhile: so
+#: long nobody else is rung for it, and a dead worker's waits.
+_FOLLOWING: Final = timedelta(minutes=1)
 
 Read = Callable[[Webhook], Notice | Hint]
 
@@ -64,35 +67,33 @@ def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
     the webhook is marked, and asking for one again changes nothing. Raises
     StoreUnavailable.
     """
-    webhooks = hearing.inbox.load(ids)
-    if not webhooks:
-        return []
-    notices = {one.id: _read(one, hearing) for one in webhooks}
-    named = {
-        one.payment
-        for one in notices.values()
-        if isinstance(one, Notice) and one.payment is not None
-    }
+    loaded = [(one, _read(one, hearing)) for one in hearing.inbox.load(ids)]
+    notices = [(one, told) for one, told in loaded if not isinstance(told, Hint)]
+    hints = [(one, told) for one, told in loaded if isinstance(told, Hint)]
+    done = _all_noticed(notices, hearing) if notices else []
+    return done + _all_followed(hints, hearing) if hints else done
+
+
+def _all_noticed(
+    notices: Sequence[tuple[Webhook, Notice | None]], hearing: Hearing
+) -> list[Webhook]:
+    """What became of each, which is stored; looks are rung for."""
+    named = {told.payment for _, told in notices if told and told.payment is not None}
     found = hearing.view.known(sorted(named)) if named else []
     payments = {payment.id: payment for payment in found}
     rung, done = list[str](), list[Webhook]()
-    for webhook in webhooks:
-        notice = notices[webhook.id]
+    for webhook, notice in notices:
         if notice is None:
             done.append(_ended(webhook, Fate.UNREADABLE))
             continue
         try:
-            if isinstance(notice, Hint):
-                done.append(_followed(webhook, notice, hearing))
-                continue
             handled = _handled(webhook, notice, payments, hearing)
         except Exception:  # whatever it is, the others in the group go on
             log.exception("webhook_failed", extra={"provider": webhook.provider})
             handled = None
         if handled is not None and handled.payment is not None:
             rung.append(handled.payment)
-        patience = retry.DISPUTE if isinstance(notice, Hint) else retry.WEBHOOK
-        done.append(handled or _later(webhook, hearing, patience))
+        done.append(handled or _later(webhook, hearing, retry.WEBHOOK))
     hearing.queue.ring([one for one in dict.fromkeys(rung) if _is_due(payments[one])])
     hearing.inbox.mark(done)
     return done
@@ -137,6 +138,21 @@ def _handled(
     return None
 
 
+def _all_followed(
+    hints: Sequence[tuple[Webhook, Hint]], hearing: Hearing
+) -> list[Webhook]:
+    """What became of each, which is stored.
+
+    They are put off first: beat would have them read again each second while the
+    provider is slow to show them, until no worker had a thread left.
+    """
+    until = hearing.clock() + len(hints) * _FOLLOWING
+    hearing.inbox.mark([replace(webhook, due_at=until) for webhook, _ in hints])
+    done = [_followed(webhook, hint, hearing) for webhook, hint in hints]
+    hearing.inbox.mark(done)
+    return done
+
+
 def _followed(webhook: Webhook, hint: Hint, hearing: Hearing) -> Webhook:
     """The webhook, done, or to be tried again: a dispute has no other way to us."""
     try:
@@ -148,6 +164,9 @@ def _followed(webhook: Webhook, hint: Hint, hearing: Hearing) -> Webhook:
         log.warning("dispute_not_read", extra=told)
         again = _later(webhook, hearing, retry.DISPUTE, error.retry_after)
         return again if again.due_at else replace(again, fate=Fate.UNREADABLE)
+    except Exception:  # whatever it is, the others in the group go on
+        log.exception("webhook_failed", extra={"provider": webhook.provider})
+        return _later(webhook, hearing, retry.DISPUTE)
     if payment is None:
         return _later(webhook, hearing, retry.WEBHOOK)
     return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)

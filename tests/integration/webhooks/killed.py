@@ -27,6 +27,11 @@ BOUNDARIES: Final = (
     *("before the payment is written", "after the payment is written"),
     *("before the webhook is marked", "after the webhook is marked"),
 )
+#: And of a dispute's, which is put off before it is read.
+OF_DISPUTES: Final = (
+    *("before the webhook is put off", "after the webhook is put off"),
+    *BOUNDARIES,
+)
 
 
 class DyingStore(MongoPayments):

@@ -30,6 +30,7 @@ from domain.errors import (
     PaymentNotFound,
     ProviderError,
     StoreUnavailable,
+    UnreadableWebhook,
 )
 from domain.money import Money
 from domain.notice import Fate, Webhook
@@ -160,6 +161,70 @@ def test_an_older_reading_never_comes_after_a_newer_one(bench: _Bench) -> None:
     assert [one.state for one in followed.disputes] == [DisputeState.WON]
     assert slow.reads == 3, "what it had read was older than what was stored"
     assert [event for _, event in bench.told.facts].count("dispute.won") == 1
+
+
+def test_while_one_is_read_slowly_no_other_worker_is_rung_for_it(
+    bench: _Bench,
+) -> None:
+    names = [bench.webhook("evt_1"), bench.webhook("evt_2")]
+    due = list[str]()
+
+    class Slow(MemoryDisputes):
+        """Each read takes as long as a call may."""
+
+        def read(self, hint: Hint) -> Reading:
+            bench.now += timedelta(seconds=13)
+            due.extend(bench.inbox.due_ids(9))
+            return super().read(hint)
+
+    slow = Slow(bench.disputes.shown)
+    desk = replace(bench.desk, disputes=lambda account: slow)
+    handle(names, replace(bench.hearing, disputes=desk))
+    assert (slow.reads, due) == (4, [])
+
+
+def test_no_other_webhook_of_its_group_waits_for_it(bench: _Bench) -> None:
+    dispute = bench.webhook()
+    other = Webhook(OWN, "evt_2", "disputed", "nonsense", received_at=bench.now)
+    receive(other, known=frozenset({"disputed"}), inbox=bench.inbox, queue=bench.looks)
+    ended = list[str]()
+
+    class Looking(MemoryDisputes):
+        """Sees what has ended by the time it is read."""
+
+        def read(self, hint: Hint) -> Reading:
+            found = bench.inbox.found(fate=Fate.UNREADABLE, since=None, limit=9)
+            ended.extend(one.id for one in found)
+            return super().read(hint)
+
+    def reader(webhook: Webhook) -> Hint:
+        if webhook.body == "nonsense":
+            raise UnreadableWebhook
+        return Hint(webhook.account, webhook.body)
+
+    looking = Looking(bench.disputes.shown)
+    desk = replace(bench.desk, disputes=lambda account: looking)
+    hearing = replace(bench.hearing, disputes=desk, readers={STRIPE: reader})
+    assert len(handle([dispute, other.id], hearing)) == 2
+    assert ended == [other.id] * 2
+
+
+def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
+    bench: _Bench,
+) -> None:
+    name = bench.webhook()
+
+    class Dying(MemoryDisputes):
+        def read(self, hint: Hint) -> Reading:
+            raise SystemExit
+
+    desk = replace(bench.desk, disputes=lambda account: Dying())
+    with pytest.raises(SystemExit):
+        handle([name], replace(bench.hearing, disputes=desk))
+    bench.now += timedelta(minutes=1)
+    assert bench.inbox.due_ids(9) == [name]
+    handle([name], bench.hearing)
+    assert bench.fate() is Fate.HANDLED
 
 
 def test_it_waits_for_nobody_who_works_on_the_payment(bench: _Bench) -> None:

@@ -193,6 +193,23 @@ def test_what_cannot_be_read_is_kept_and_holds_up_nobody(desk: _Desk) -> None:
     assert {one.fate for one in handled} == {Fate.UNREADABLE, Fate.HANDLED}
 
 
+def test_one_that_cannot_be_written_is_tried_again_and_holds_up_nobody(
+    desk: _Desk,
+) -> None:
+    class Broken(MemoryStore):
+        """Whatever is written is not encoded."""
+
+        def amend(self, payment: Payment) -> Payment | None:
+            raise ValueError("no such field")
+
+    names = [desk.told(desk.unknown()), desk.told(payment(2), "evt_2")]
+    broken = Broken(desk.clock)
+    handled = handle(names, replace(desk.hearing, store=broken))
+    assert [one.fate for one in handled] == [Fate.WAITING] * 2
+    assert desk.looks.waiting == []
+    assert [one.fate for one in handle(names[:1], desk.hearing)] == [Fate.HANDLED]
+
+
 def test_a_type_that_tells_nothing_is_kept_and_rung_for_by_nobody(desk: _Desk) -> None:
     other = replace(_webhook(payment(), "evt_0", at=desk.now), type="balance.available")
     assert receive(other, known=TYPES, inbox=desk.inbox, queue=desk.rung)
