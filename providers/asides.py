@@ -6,7 +6,7 @@ The outcome counts without them, so what cannot be read is left out and logged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from domain.answer import SavedMethod
@@ -32,10 +32,22 @@ def stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
         line = getattr(holder, "balance_transaction", None)
         if line is None or isinstance(line, str):
             return None
-        if part is not None and (line.amount, line.currency) != (part, holder.currency):
+        if part is not None and not _is_of(line, part, holder.currency):
             return None
-        money = from_stripe(abs(line.fee), line.currency)
-        return Fee(money.minor if line.fee > 0 else -money.minor, money.currency)
+        return _fee_in(line)
+
+    return _read("fee", ProviderName.STRIPE, read)
+
+
+def stripe_part_fee(
+    lines: Callable[[], Iterable[Any]], part: int, currency: str
+) -> Fee | None:
+    """The fee of one of several captures of a charge, from ``lines``, all that the
+    balance has of it; of equal captures any line may be any's."""
+
+    def read() -> Fee | None:
+        of = (line for line in lines() if _is_of(line, part, currency))
+        return next((_fee_in(line) for line in of), None)
 
     return _read("fee", ProviderName.STRIPE, read)
 
@@ -84,6 +96,18 @@ def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
         )
 
     return _read("saved_method", ProviderName.PAYPAL, read)
+
+
+def _is_of(line: Any, part: int, currency: str) -> bool:
+    """Whether a line of the balance is a capture of ``part``; lines in the account's
+    currency tell of no capture."""
+    taken = line.type in ("charge", "payment")
+    return taken and (line.amount, line.currency) == (part, currency)
+
+
+def _fee_in(line: Any) -> Fee:
+    money = from_stripe(abs(line.fee), line.currency)
+    return Fee(money.minor if line.fee > 0 else -money.minor, money.currency)
 
 
 def _id(named: Any) -> object:

@@ -11,9 +11,10 @@ from stripe import PaymentIntent, RequestOptions, StripeClient, StripeError
 
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.money import Money, to_stripe
+from domain.money import Fee, Money, to_stripe
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
+from providers.asides import stripe_part_fee
 from providers.stripe_answers import (
     answer_of,
     metadata_of,
@@ -24,6 +25,7 @@ from providers.stripe_captures import (
     capture_of,
     capture_params,
     is_rest_released,
+    parts_of,
     rest_of,
 )
 from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
@@ -110,13 +112,28 @@ class Stripe:
             return Answer(Verdict.ABSENT)
         match operation.kind:
             case Kind.CAPTURE:
-                return capture_of(intent, operation)
+                captured = capture_of(intent, operation)
+                fee = captured.fee or self._fee_of_part(intent, operation)
+                return replace(captured, fee=fee)
             case Kind.VOID:
                 return _voided(intent)
             case Kind.AUTHORIZE if _holds(payment) and is_rest_released(intent):
                 return rest_of(intent)
             case _:
                 return answer_of(intent, operation.kind)
+
+    def _fee_of_part(self, intent: PaymentIntent, operation: Operation) -> Fee | None:
+        """What the balance says of an earlier one of several captures."""
+        part, charge = parts_of(intent).get(operation.id), intent.latest_charge
+        if part is None or charge is None:
+            return None
+        source = charge if isinstance(charge, str) else charge.id
+        balance = self._client.v1.balance_transactions
+        return stripe_part_fee(
+            lambda: balance.list({"source": source, "limit": 100}).data,
+            part,
+            intent.currency,
+        )
 
     def _intent(self, payment: Payment) -> PaymentIntent | None:
         """The payment's intent: by its id, or by what we wrote on it.

@@ -75,9 +75,31 @@ def test_each_part_has_its_own_fee(at_stripe: Account) -> None:
         payment = at_stripe.done(capture(payment, amount))
     fees = [one.fee for one in payment.operations[1:]]
     assert None not in fees and len(set(fees)) == 2
-    # The charge shows the latest line only, so of the earlier part a look says none.
-    assert at_stripe.look(payment, payment.operations[1]).fee is None
-    assert at_stripe.look(payment, payment.operations[2]).fee == fees[1]
+    looks = [at_stripe.look(payment, one).fee for one in payment.operations[1:]]
+    assert looks == fees
+    # A refund is no line of the charge's.
+    back = at_stripe.done(refund(payment, 500))
+    looks = [at_stripe.look(back, one).fee for one in payment.operations[1:]]
+    assert looks == fees
+
+
+@pytest.mark.parametrize(("status", "body"), [(403, {}), (200, {"data": 17})])
+def test_a_balance_that_cannot_be_read_costs_a_part_its_fee_and_nothing_else(
+    at_stripe: Account, status: int, body: dict[str, Any]
+) -> None:
+    payment = held(at_stripe)
+    for amount in (500, 1499):
+        payment = at_stripe.done(capture(payment, amount))
+    at_stripe.simulator.arm(
+        "answer",
+        status=status,
+        body=body,
+        match={"method": "GET", "path": "/v1/balance_transactions"},
+    )
+    seen = at_stripe.look(payment, payment.operations[1])
+    assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(500, "USD"))
+    assert seen.fee is None
+    assert at_stripe.look(payment, payment.operations[1]).fee is not None
 
 
 def test_a_card_that_takes_one_capture_says_so(at_stripe: Account) -> None:

@@ -10,12 +10,18 @@ import pytest
 
 from domain.answer import SavedMethod
 from domain.money import Fee
-from providers.asides import paypal_fee, paypal_saved, stripe_fee, stripe_saved
+from providers.asides import (
+    paypal_fee,
+    paypal_saved,
+    stripe_fee,
+    stripe_part_fee,
+    stripe_saved,
+)
 
 
 def line(fee: object, currency: object = "usd", amount: int = 1999) -> Any:
     """A charge or refund with its line of the balance."""
-    of = SimpleNamespace(fee=fee, currency=currency, amount=amount)
+    of = SimpleNamespace(type="charge", fee=fee, currency=currency, amount=amount)
     return SimpleNamespace(balance_transaction=of, currency="usd")
 
 
@@ -56,6 +62,16 @@ def test_of_several_captures_only_the_line_of_this_one_counts(
     holder: Any, fee: Fee | None
 ) -> None:
     assert stripe_fee(holder, part=700) == fee
+
+
+def test_a_part_has_the_fee_of_a_line_of_its_amount() -> None:
+    lines = [line(44, amount=500), line(31, "eur", amount=700), line(88, amount=700)]
+    of = [one.balance_transaction for one in lines]
+    assert stripe_part_fee(lambda: of, 700, "usd") == Fee(88, "USD")
+    assert stripe_part_fee(lambda: of, 900, "usd") is None
+    # What a dispute gave back is no capture.
+    back = SimpleNamespace(type="adjustment", fee=0, currency="usd", amount=900)
+    assert stripe_part_fee(lambda: [*of, back], 900, "usd") is None
 
 
 @pytest.mark.parametrize(
