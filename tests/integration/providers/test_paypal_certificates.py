@@ -91,6 +91,18 @@ def test_no_other_address_is_ever_asked(
         assert seen.calls == []
 
 
+def test_an_address_with_more_in_it_than_an_address_is_never_asked(
+    authority: Authority, tmp_path: Path
+) -> None:
+    _, chain = authority.vouches()
+    with _certificates(authority, tmp_path, chain) as (certificates, url, seen):
+        for more in "\t\n\r\x0b\x1f\x7f\x85 \u2028?#":
+            for spoilt in (url + more, more + url, url.replace("CERT", f"CE{more}RT")):
+                with pytest.raises(WebhookRefused):
+                    certificates.key_at(spoilt, now=_now())
+        assert seen.calls == []
+
+
 def test_an_expired_one_is_not_believed(authority: Authority, tmp_path: Path) -> None:
     _, chain = authority.vouches(until=-DAY)
     _refuses(authority, tmp_path, chain)

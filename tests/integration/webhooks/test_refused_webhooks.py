@@ -161,6 +161,13 @@ def test_a_certificate_of_paypals_from_another_host(
     _refuses(bench, told, 400, "certificate_host", lambda: bench.give(other))
 
 
+def test_a_certificates_address_with_a_tab_in_it(bench: HearingBench) -> None:
+    told = _told(bench, "paypal")
+    address = told.headers["PAYPAL-CERT-URL"].replace("CERT-", "CERT-\t")
+    other = replace(told, headers={**told.headers, "PAYPAL-CERT-URL": address})
+    _refuses(bench, told, 400, "certificate_address", lambda: bench.give(other))
+
+
 def test_a_certificate_of_paypals_that_cannot_be_fetched(bench: HearingBench) -> None:
     told = _told(bench, "paypal")
     address = told.headers["PAYPAL-CERT-URL"].rpartition("/")[0] + "/CERT-none"
