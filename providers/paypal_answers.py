@@ -13,7 +13,7 @@ from domain.errors import NeedsReview, OutcomeUnknown
 from providers.asides import paypal_fee, paypal_saved
 from providers.paypal_api import Reply
 from providers.paypal_objects import money_of
-from providers.words import code_of
+from providers.words import paypal_code
 
 #: How long PayPal vouches for the money of an authorization.
 _HONORED: Final = timedelta(days=3)
@@ -86,7 +86,7 @@ def capture_of(
 ) -> Answer:
     """A capture's status, in our terms."""
     refs = {**refs, "capture": capture["id"]}
-    reason = code_of((capture.get("status_details") or {}).get("reason"))
+    reason = paypal_code((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
             return Answer(
@@ -192,7 +192,7 @@ def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
 def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
     """A refund's status, in our terms."""
     refs = {"refund": refund["id"]}
-    reason = code_of((refund.get("status_details") or {}).get("reason"))
+    reason = paypal_code((refund.get("status_details") or {}).get("reason"))
     match refund["status"]:
         case "COMPLETED":
             return Answer(

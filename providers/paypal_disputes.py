@@ -12,7 +12,7 @@ from domain.errors import OutcomeUnknown
 from providers.paypal_api import PayPalApi, Reply
 from providers.paypal_objects import CAPTURES, REFUNDS, above, money_of
 from providers.paypal_refusals import reading
-from providers.words import code_of
+from providers.words import paypal_code
 
 _DISPUTES: Final = "v1/customer/disputes"
 
@@ -109,7 +109,7 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
         id=found["dispute_id"],
         ref=capture_id,
         money=money,
-        reason=(code_of(found.get("reason")) or "unknown").lower(),
+        reason=(paypal_code(found.get("reason")) or "unknown").lower(),
         state=state,
         opened_at=_time(found["create_time"]),
         inquiry=found.get("dispute_life_cycle_stage") == "INQUIRY",

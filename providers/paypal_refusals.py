@@ -25,7 +25,7 @@ from domain.errors import (
 from providers.http import retry_after, was_not_sent
 from providers.paypal_answers import approval_of, order_of
 from providers.paypal_api import debug_id
-from providers.words import code_of, sentence_of, unquoted
+from providers.words import paypal_code, sentence_of, unquoted
 
 # The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
 _DECLINED: Final = frozenset(
@@ -184,7 +184,7 @@ def _issue(body: Mapping[str, Any]) -> str | None:
     Of several issues the first, but before all one that tells of an earlier call.
     """
     named = [detail.get("issue") for detail in _details(body)]
-    codes = [code for code in map(code_of, (*named, body.get("name"))) if code]
+    codes = [code for code in map(paypal_code, (*named, body.get("name"))) if code]
     earlier = [code for code in codes if code in _DONE_EARLIER]
     return next(iter(earlier or codes), None)
 

@@ -12,7 +12,7 @@ from domain.money import from_stripe
 from domain.operation import Kind
 from providers.asides import stripe_fee, stripe_saved
 from providers.stripe_charges import capture_before, refs_of, takes_several
-from providers.words import code_of, sentence_of
+from providers.words import sentence_of, stripe_code
 
 #: Decline codes after which the same card may still work later
 #: (docs.stripe.com/declines/codes).
@@ -97,8 +97,10 @@ def void_of(intent: PaymentIntent) -> Answer:
             | "requires_payment_method"
         ):
             return Answer(Verdict.ABSENT, request_id=request_id)
+        case "processing" as status:
+            raise NeedsReview(f"status_{status}", request_id=request_id)
         case _:
-            raise NeedsReview(f"status_{intent.status}", request_id=request_id)
+            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
 def refund_of(refund: Refund) -> Answer:
@@ -121,7 +123,7 @@ def refund_of(refund: Refund) -> Answer:
                 verdict, why = Verdict.ACTION_REQUIRED, "the payer to say where to"
             return Answer(verdict, refs=refs, waiting_for=why, request_id=request_id)
         case "failed" | "canceled" as status:
-            reason = code_of(getattr(refund, "failure_reason", None))
+            reason = stripe_code(getattr(refund, "failure_reason", None))
             failure = Failure(
                 code=f"refund_{status}",
                 message="The refund did not arrive.",
@@ -185,13 +187,13 @@ def _to_confirm(
 
 def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
     """``error`` is Stripe's error object, from an exception or from an intent."""
-    code = code_of(error.code) or "card_error"
-    decline_code = code_of(getattr(error, "decline_code", None))
+    code = stripe_code(error.code) or "card_error"
+    decline_code = stripe_code(getattr(error, "decline_code", None))
     failure = Failure(
         code=code,
         message=sentence_of(error.message, otherwise="The payment was declined."),
         decline_code=decline_code,
-        advice_code=code_of(getattr(error, "advice_code", None)),
+        advice_code=stripe_code(getattr(error, "advice_code", None)),
         retryable=(decline_code or code) in _RETRYABLE,
         provider_request_id=request_id,
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from stripe import PaymentIntent
 
 from domain.answer import Answer, Verdict
-from domain.errors import NeedsReview
+from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import from_stripe
 from domain.operation import Operation
 from domain.payment import Payment
@@ -84,8 +84,15 @@ def capture_of(intent: PaymentIntent, operation: Operation) -> Answer:
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "canceled":
             return let_go(intent, Verdict.CANCELED)
+        case (
+            "requires_payment_method"
+            | "requires_confirmation"
+            | "requires_action"
+            | "processing" as status
+        ):
+            raise NeedsReview(f"status_{status}", request_id=request_id)
         case _:
-            raise NeedsReview(f"status_{intent.status}", request_id=request_id)
+            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
 def _captured(intent: PaymentIntent, amount: int, *, part: int | None = None) -> Answer:

@@ -12,7 +12,7 @@ from domain.errors import OutcomeUnknown
 from domain.money import from_stripe
 from providers.stripe_answers import metadata_of
 from providers.stripe_refusals import reading
-from providers.words import code_of
+from providers.words import stripe_code
 
 #: What a status is to us, and whether the payer's bank only asks
 #: (docs.stripe.com/api/disputes/object, status).
@@ -69,7 +69,7 @@ def _dispute(found: Any) -> Dispute:
         id=found.id,
         ref=found.charge,
         money=money,
-        reason=code_of(found.reason) or "unknown",
+        reason=stripe_code(found.reason) or "unknown",
         state=state,
         opened_at=_time(found.created),
         inquiry=inquiry,

@@ -22,7 +22,7 @@ from domain.errors import (
 from providers.http import retry_after, was_not_sent
 from providers.stripe_answers import declined_of
 from providers.stripe_charges import refs_of
-from providers.words import code_of, sentence_of, unquoted
+from providers.words import sentence_of, stripe_code, unquoted
 
 #: Codes of a 400 that tell of an earlier call of ours.
 _DONE_EARLIER: Final = frozenset(
@@ -46,7 +46,7 @@ def refusal_of(error: StripeError) -> Answer:
 
     Raises a ProviderError for all that is not a definite no.
     """
-    code = code_of(error.code) or code_of(getattr(error.error, "code", None))
+    code = stripe_code(error.code) or stripe_code(getattr(error.error, "code", None))
     request_id, status = error.request_id, error.http_status
     if isinstance(error, stripe.CardError):
         return _card_refused(error, request_id)

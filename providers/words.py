@@ -9,18 +9,25 @@ from typing import Final
 
 from domain.errors import OutcomeUnknown, ProviderError
 
-#: Codes are words joined by underscores. Digits hardly occur in them; a run of three
-#: would be an id, an amount or worse, and codes are kept and logged in the clear.
-_CODE: Final = re.compile(r"(?!.*[0-9]{3})[A-Za-z0-9_]{1,64}\Z")
+#: Codes are words joined by underscores, Stripe's in small letters and PayPal's in
+#: capital ones. Tokens mix them, and a run of three digits, which codes hardly have,
+#: would be an id, an amount or worse: codes are kept, shown and logged in the clear.
+_STRIPE: Final = re.compile(r"(?!.*[0-9]{3})[a-z0-9_]{1,80}\Z")
+_PAYPAL: Final = re.compile(r"(?!.*[0-9]{3})[A-Z0-9_]{1,80}\Z")
 #: Characters of a provider's sentence that are worth keeping.
 _SENTENCE: Final = 300
 #: Characters of a provider's id or of a type of event; theirs have up to a hundred.
 _NAME: Final = 128
 
 
-def code_of(value: object) -> str | None:
-    """``value`` where it is a code (letters, digits and ``_``, 64 at most), or None."""
-    return value if isinstance(value, str) and _CODE.match(value) else None
+def stripe_code(value: object) -> str | None:
+    """``value`` where it is a code as Stripe writes them, 80 characters at most."""
+    return value if isinstance(value, str) and _STRIPE.match(value) else None
+
+
+def paypal_code(value: object) -> str | None:
+    """``value`` where it is a code as PayPal writes them, 80 characters at most."""
+    return value if isinstance(value, str) and _PAYPAL.match(value) else None
 
 
 def sentence_of(value: object, *, otherwise: str) -> str:

@@ -13,6 +13,8 @@ from tests.integration.traps.workbench import Workbench
 
 #: Words that must not be kept in the clear: providers quote tokens in sentences.
 QUOTED: Final = "tok_quoted_by_the_provider"
+#: The same where a code should be, in the letters of a token.
+TOKEN: Final = "tok_QuotedByTheProvider"
 #: What a shop asks for a follow-up of that kind.
 _JOBS: Final = {Kind.CAPTURE: "captures", Kind.VOID: "void", Kind.REFUND: "refunds"}
 #: The name of the call that ``said`` gives.
@@ -55,8 +57,8 @@ def said(status: int, body: object, **headers: str) -> dict[str, Any]:
     }
 
 
-def holds(bench: Workbench, provider: str, row: Row) -> None:
-    """Asserts that the row is so."""
+def holds(bench: Workbench, provider: str, row: Row) -> str:
+    """Asserts that the row is so; the id of its payment."""
     payment_id = _asked(bench, provider, row)
     if row.fault is not None:
         path = "/v1/" if provider == "stripe" else "/v2/"
@@ -76,6 +78,7 @@ def holds(bench: Workbench, provider: str, row: Row) -> None:
     _goes_on(bench, payment, row)
     started = _STARTED[row.kind]
     assert tuple(bench.moved(payment_id)) == (*started, *row.moved)
+    return payment_id
 
 
 #: What moves before an operation of that kind can be asked for.

@@ -17,20 +17,20 @@ _PRICE: Final = {"currency_code": "USD", "value": "19.99"}
 _CHARGED: Final = (("charge", 1999),)
 
 
-def resource(status: str) -> dict[str, Any]:
+def resource(status: str, reason: str = "ECHECK") -> dict[str, Any]:
     """A capture, an authorization or a refund of 19.99 USD."""
     return {
         "id": "2CANNED",
         "status": status,
         "amount": _PRICE,
-        "status_details": {"reason": "ECHECK"},
+        "status_details": {"reason": reason},
         "expiration_time": "2030-01-01T00:00:00Z",
     }
 
 
-def order(status: str, **payments: str) -> dict[str, Any]:
+def order(status: str, reason: str = "ECHECK", **payments: str) -> dict[str, Any]:
     """A fault: an order, with a ``captures`` or ``authorizations`` of that status."""
-    found = {name: [resource(each)] for name, each in payments.items()}
+    found = {name: [resource(each, reason)] for name, each in payments.items()}
     link = {"rel": "approve", "href": "https://paypal.test/approve"}
     shown = {
         "id": "1ORDER",
@@ -41,9 +41,9 @@ def order(status: str, **payments: str) -> dict[str, Any]:
     return said(201, shown)
 
 
-def captured(status: str) -> dict[str, Any]:
+def captured(status: str, reason: str = "ECHECK") -> dict[str, Any]:
     """A fault: a completed order of which a capture came."""
-    return order("COMPLETED", captures=status)
+    return order("COMPLETED", reason, captures=status)
 
 
 def held(status: str) -> dict[str, Any]:

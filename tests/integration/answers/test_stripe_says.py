@@ -31,7 +31,7 @@ def intent(status: str, **fields: Any) -> dict[str, Any]:
     return said(200, shown)
 
 
-def refund(status: str) -> dict[str, Any]:
+def refund(status: str, failure_reason: str = "lost_or_stolen_card") -> dict[str, Any]:
     """A fault: a Refund of 19.99 USD."""
     shown = {
         "id": "re_3canned",
@@ -39,7 +39,7 @@ def refund(status: str) -> dict[str, Any]:
         "amount": 1999,
         "currency": "usd",
         "status": status,
-        "failure_reason": "lost_or_stolen_card",
+        "failure_reason": failure_reason,
     }
     return said(200, shown)
 

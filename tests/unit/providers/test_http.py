@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 )
 
 from providers.http import TIMEOUT, PooledSession, retry_after, was_not_sent
-from providers.words import code_of, sentence_of
+from providers.words import paypal_code, sentence_of, stripe_code
 
 POOL = HTTPConnectionPool("127.0.0.1", 9)
 REFUSED = NewConnectionError(HTTPConnection("127.0.0.1", 9), "refused")
@@ -174,19 +174,32 @@ def test_retry_after_is_seconds_and_an_hour_at_most(
     assert retry_after(text) == wait
 
 
-@pytest.mark.parametrize(
-    "value", ["card_declined", "INSTRUMENT_DECLINED", "tls1_2", "X"]
-)
+#: Of Stripe's and PayPal's published codes, with 65 characters.
+LONGEST = "payment_method_microdeposit_verification_descriptor_code_mismatch"
+
+
+@pytest.mark.parametrize("value", ["card_declined", "tls1_2", "x", LONGEST])
 def test_a_code_is_kept(value: str) -> None:
-    assert code_of(value) == value
+    assert stripe_code(value) == value
+    assert paypal_code(value.upper()) == value.upper()
 
 
 @pytest.mark.parametrize(
     "value",
-    [None, 17, "", "two words", "4242424242424242", "pm_1234", "x" * 65, "a\n", "ä"],
+    [None, 17, "", "two words", "4242424242424242", "pm_1234", "x" * 81, "a\n", "ä"],
 )
 def test_what_is_no_code_is_not_kept(value: object) -> None:
-    assert code_of(value) is None
+    assert stripe_code(value) is None
+    assert paypal_code(value.upper() if isinstance(value, str) else value) is None
+
+
+@pytest.mark.parametrize("value", ["tok_1Qab2CdEfGh", "tok_QuotedByTheProvider"])
+def test_what_may_be_a_token_is_no_code_of_either(value: str) -> None:
+    assert stripe_code(value) is paypal_code(value) is None
+
+
+def test_a_provider_has_codes_in_its_own_case() -> None:
+    assert stripe_code("INSTRUMENT_DECLINED") is paypal_code("vault_ada") is None
 
 
 def test_a_sentence_is_kept_up_to_300_characters() -> None:
