@@ -79,16 +79,20 @@ def refund(
     origin: Origin,
     now: datetime,
 ) -> Payment:
-    """Gives ``amount`` (minor units) back; None gives back what is left.
+    """Gives ``amount`` (minor units) back; None gives back what is left of a capture.
 
     ``target`` names the capture that it is of; by default the first that has enough.
-    Raises Conflict, and PaymentNotFound where ``target`` is no operation.
+    A provider refunds one capture at a time, so all that is left of several is asked
+    for by name. Raises Conflict, and PaymentNotFound where ``target`` is no operation.
     """
     of = payment.operations if target is None else (payment.operation(target),)
     left = [(one, payment.refundable(one)) for one in of]
     left = [(one, most) for one, most in left if most]
     if not left:
         raise Conflict("nothing_to_refund", "nothing that was captured is left")
+    if amount is None and len(left) > 1:
+        words = f"{len(left)} captures have money left: name one of them as operation"
+        raise Conflict("several_captures", words)
     largest = max(most for _, most in left)
     wanted = left[0][1] if amount is None else amount
     for one, most in left:
@@ -102,8 +106,9 @@ def refund(
                 target=one.id,
             )
             return _asked(payment, operation, now)
-    several = " of one capture" if len(left) > 1 else ""
-    words = f"{_shown(payment, largest)} can be refunded{several}"
+    words = f"{_shown(payment, largest)} can be refunded"
+    if len(left) > 1:
+        words += " of one capture: ask for each by itself, and name it as operation"
     raise Conflict("amount_exceeds_captured", words)
 
 

@@ -51,8 +51,9 @@ class FollowUps:
     def refund(self, payment_id: str) -> Response:
         """Refund captured money.
 
-        The whole of it or a part, as often as some is left. What refunds under way
-        may still give back is reserved, so a 409 says that too much was asked.
+        The whole of it or a part, as often as some is left; each refund is of one
+        capture. What refunds under way may still give back is reserved. A 409 says that
+        too much was asked, or that operation has to say which of several captures.
         """
         asked, job = self._job(RefundRequest, payment_id, Kind.REFUND)
         request = partial(requests.refund, amount=asked.amount, target=asked.operation)

@@ -150,12 +150,14 @@ class RefundRequest(Strict):
     """Give captured money back."""
 
     amount: Amount | None = Field(
-        default=None, description="In minor units; absent: all that is left"
+        default=None,
+        description="In minor units; absent: all that is left of one charge or capture."
+        " Where several captures have some left, operation has to say of which",
     )
     operation: Annotated[str, Field(pattern=forms.OPERATION_ID)] | None = Field(
         default=None,
-        description="The charge or capture that it is of; absent: the first that has"
-        " enough left",
+        description="The charge or capture that it is of; absent: the only one with"
+        " money left, or the first that has amount left",
     )
 
 

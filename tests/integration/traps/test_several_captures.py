@@ -91,6 +91,21 @@ def test_a_lost_capture_past_its_window_is_told_from_the_others_by_a_look(
     assert len(bench.moved(held)) == 4
 
 
+def test_all_that_is_left_of_several_captures_is_refunded_by_name(
+    bench: Workbench, held: str
+) -> None:
+    for amount in (500, 700):
+        take(bench, held, amount)
+        bench.work(held)
+    refused = bench.ask(held, "refunds")
+    assert (refused.status_code, refused.json()["reason"]) == (409, "several_captures")
+    for one in captures(bench.stored(held)):
+        assert bench.ask(held, "refunds", operation=one.id).status_code == 202
+        bench.work(held)
+    assert bench.stored(held).refunded == 1200
+    assert bench.moved(held)[-2:] == [("refund", 500), ("refund", 700)]
+
+
 def _quieten(bench: Workbench, payment_id: str, operation: str) -> None:
     """Lets what else is owed on a payment come before ``operation``."""
     bench.database.payments.update_one(

@@ -268,13 +268,25 @@ def test_a_refund_is_of_the_first_capture_that_has_enough_or_of_the_one_named() 
     assert _refund(both, 500).operations[-1].target == first.id
     assert _refund(both, 700).operations[-1].target == second.id
     assert _refund(both, 500, of=second.id).operations[-1].target == second.id
-    assert _refund(both).operations[-1].amount == 600
-    with pytest.raises(Conflict, match="13.99 USD can be refunded of one capture"):
+    with pytest.raises(Conflict, match="13.99 USD can be refunded of one capture.*op"):
         _refund(both, 1999)
     with pytest.raises(Conflict):
         _refund(both, of=both.first.id)
     with pytest.raises(PaymentNotFound):
         _refund(both, of="op_none")
+
+
+def test_all_that_is_left_of_several_captures_is_refunded_one_by_one() -> None:
+    part = _done(_capture(authorized(provider=PAYPAL), 600))
+    both = _done(_capture(part))
+    first, second = both.operations[1:3]
+    with pytest.raises(Conflict, match="name one of them as operation") as refused:
+        _refund(both)
+    assert refused.value.why == "several_captures"
+    one = _refund(both, of=first.id)
+    assert (one.operations[-1].target, one.operations[-1].amount) == (first.id, 600)
+    rest = _refund(one)
+    assert (rest.operations[-1].target, rest.operations[-1].amount) == (second.id, 1399)
 
 
 def test_what_is_still_held_after_a_full_refund_is_not_all_refunded() -> None:
