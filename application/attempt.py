@@ -22,7 +22,7 @@ from domain.account import Account
 from domain.answer import Answer
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.operation import Act, Operation
-from domain.outcome import ESCALATION, escalate
+from domain.outcome import ESCALATION, code_of, escalate, is_escalation
 from domain.payment import Payment
 from domain.rechecking import is_correction
 from domain.routing import onward
@@ -53,6 +53,8 @@ class Settled:
     operation: Operation
     answer: str  #: the verdict, or the code of the error that stood in its place
     corrected: bool = False  #: a later fact moved what was final
+    escalated: bool = False  #: it became a person's
+    code: str | None = None  #: what the provider said went wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def run(
     try:
         reviewed = {claim.id: name for claim in claims if (name := _handed_over(claim))}
         reviews = [
-            Settled(one, one.operation(reviewed[one.id]), ESCALATED)
+            Settled(one, one.operation(reviewed[one.id]), ESCALATED, escalated=True)
             for one in won
             if one.id in reviewed
         ]
@@ -212,7 +214,7 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
     outcomes = {payment.id: outcome for payment, outcome in group}
     worked_on = {payment.id: payment.working.id for payment, _ in group}
     left, done = [payment for payment, _ in group], list[Payment]()
-    corrected = set[str]()
+    corrected, escalated = set[str](), set[str]()
     for _ in range(_SETTLES):
         now = tools.clock()
         steps = [
@@ -222,6 +224,7 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
         stored = tools.store.settle_many(steps)
         done += stored
         corrected.update(one.id for one in steps if is_correction(one))
+        escalated.update(one.id for one in steps if is_escalation(one))
         written = {payment.id for payment in stored}
         missed = [payment for payment in left if payment.id not in written]
         left = tools.store.held(missed) if missed else []
@@ -237,6 +240,8 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
             operation=one.operation(worked_on[one.id]),
             answer=_named(outcomes[one.id]),
             corrected=one.id in corrected,
+            escalated=one.id in escalated,
+            code=code_of(outcomes[one.id]),
         )
         for one in done
     ]

@@ -168,6 +168,11 @@ def escalate(
     return payment.moved(after, Trigger.ESCALATED, ESCALATION, now=now, data=data)
 
 
+def is_escalation(step: Payment) -> bool:
+    """Whether a step made an operation a person's."""
+    return any(event.type == ESCALATION for event in step.news)
+
+
 def said(outcome: Answer | ProviderError) -> dict[str, str | int]:
     """What an event says of ``outcome``, without what was not given."""
     answer = outcome.verdict.value if isinstance(outcome, Answer) else outcome.code

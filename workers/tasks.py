@@ -87,7 +87,12 @@ def _tell(settled: Settled, services: WorkerServices) -> None:
         metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
     if settled.corrected:
         metrics.CORRECTIONS.labels(provider, operation.kind).inc()
-    wrong = settled.corrected or operation.state in STUCK
+    if settled.escalated:
+        metrics.ESCALATED.labels(provider, metrics.reason_of(operation.error)).inc()
+    disagrees = settled.code in metrics.DISAGREES
+    if disagrees:
+        metrics.DISAGREEMENTS.labels(provider, settled.code).inc()
+    wrong = settled.corrected or disagrees or operation.state in STUCK
     (log.error if wrong else log.info)(
         "operation_corrected" if settled.corrected else "attempt_settled",
         payment=payment.id,

@@ -59,11 +59,8 @@ def said(status: int, body: object, **headers: str) -> dict[str, Any]:
 
 def holds(bench: Workbench, provider: str, row: Row) -> str:
     """Asserts that the row is so; the id of its payment."""
-    payment_id = _asked(bench, provider, row)
-    if row.fault is not None:
-        path = "/v1/" if provider == "stripe" else "/v2/"
-        match = {"method": "POST", "path": path}
-        bench.at(provider).arm(**{"match": match, **row.fault})
+    payment_id = asked(bench, provider, row)
+    arm(bench, provider, row)
     before = _events(bench, payment_id)
     payment = bench.step(payment_id)
     told = _events(bench, payment_id)[len(before) :]
@@ -91,7 +88,15 @@ _STARTED: Final[Mapping[Kind, tuple[tuple[str, int], ...]]] = {
 }
 
 
-def _asked(bench: Workbench, provider: str, row: Row) -> str:
+def arm(bench: Workbench, provider: str, row: Row) -> None:
+    """Brings the provider to say it, where the method does not."""
+    if row.fault is not None:
+        path = "/v1/" if provider == "stripe" else "/v2/"
+        match = {"method": "POST", "path": path}
+        bench.at(provider).arm(**{"match": match, **row.fault})
+
+
+def asked(bench: Workbench, provider: str, row: Row) -> str:
     """The id of a payment whose last operation is what the row is about."""
     fields: dict[str, Any] = {}
     if row.kind in (Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID):

@@ -97,7 +97,9 @@ def test_an_error_says_where_the_payment_goes(
 ) -> None:
     world.script(_raising(error))
     [one] = world.insert(payment())
-    assert world.attempt(one)[one].answer == error.code
+    told = world.attempt(one)[one]
+    assert (told.answer, told.code) == (error.code, error.detail)
+    assert told.escalated is (state is State.REVIEW)
     stored = world.stored(one)
     assert stored.first.state is state
     assert (stored.due_at is None) == (state is State.REVIEW)
@@ -221,6 +223,7 @@ def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
     ids = world.insert(payment(1), payment(2, asked=odd), payment(3, asked=missing))
     settled = world.attempt(*ids)
     assert [settled[one].answer for one in ids] == ["succeeded", ESCALATED, ESCALATED]
+    assert [settled[one].escalated for one in ids] == [False, True, True]
     for one in ids[1:]:
         assert world.stored(one).first.state is State.REVIEW
         assert world.stored(one).first.waiting_for == "an operator: cannot_prepare"

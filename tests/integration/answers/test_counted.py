@@ -1,0 +1,112 @@
+"""What a worker counts of answers that a person should know of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+from prometheus_client import Counter
+
+from domain.states import State
+from runtime import container, metrics
+from runtime.container import WorkerServices
+from tests.integration.answers import test_paypal_says as paypal
+from tests.integration.answers import test_stripe_says as stripe
+from tests.integration.answers.saying import Row, arm, asked
+from tests.integration.traps.workbench import Workbench
+from workers import tasks
+
+#: What says that our books, or what we know of the provider, are not as theirs.
+DISAGREEMENTS = [
+    ("paypal", paypal.ANSWERS, "REFUND_AMOUNT_EXCEEDED"),
+    ("paypal", paypal.ANSWERS, "MAX_CAPTURE_AMOUNT_EXCEEDED"),
+    ("paypal", paypal.STATUSES, "a status that is new"),
+    ("stripe", stripe.STATUSES, "a status that is new"),
+]
+REVIEWS = [
+    ("paypal", paypal.ANSWERS, "PAYEE_ACCOUNT_LOCKED_OR_CLOSED", "payee_account"),
+    ("paypal", paypal.ANSWERS, "COMPLIANCE_VIOLATION", "compliance_violation"),
+    ("stripe", stripe.ERRORS, "IdempotencyError", "idempotency_mismatch"),
+    ("stripe", stripe.STATUSES, "requires_payment_method, no error", "status"),
+]
+
+
+@pytest.fixture
+def services(bench: Workbench) -> Iterator[WorkerServices]:
+    """A worker's, which works with the bench's tools."""
+    with ExitStack() as stack:
+        made = container.worker_services(bench.settings)
+        stack.callback(made.database.client.close)
+        for pool in made.tools.calls.values():
+            stack.callback(pool.shutdown)
+        yield replace(made, tools=bench.tools)
+
+
+@pytest.mark.parametrize(("provider", "rows", "words"), DISAGREEMENTS)
+def test_an_answer_that_only_wrong_books_explain_is_counted(
+    bench: Workbench,
+    services: WorkerServices,
+    provider: str,
+    rows: dict[str, Row],
+    words: str,
+) -> None:
+    row = rows[words]
+    before = counted(metrics.DISAGREEMENTS, provider)
+    _carried_out(bench, services, provider, row)
+    assert row.error is not None
+    before[row.error] += 1
+    assert counted(metrics.DISAGREEMENTS, provider) == before
+
+
+@pytest.mark.parametrize(("provider", "rows", "words", "why"), REVIEWS)
+def test_an_operation_that_becomes_a_persons_is_counted_by_why(
+    bench: Workbench,
+    services: WorkerServices,
+    provider: str,
+    rows: dict[str, Row],
+    words: str,
+    why: str,
+) -> None:
+    reviews, row = counted(metrics.ESCALATED, provider), rows[words]
+    others = counted(metrics.DISAGREEMENTS, provider)
+    assert row.state is State.REVIEW
+    _carried_out(bench, services, provider, row)
+    reviews[why] = reviews.get(why, 0) + 1
+    assert counted(metrics.ESCALATED, provider) == reviews
+    assert counted(metrics.DISAGREEMENTS, provider) == others
+
+
+def test_what_is_paid_is_counted_as_neither(
+    bench: Workbench, services: WorkerServices
+) -> None:
+    before = [counted(each, "stripe") for each in _BOTH]
+    payment_id = bench.pay("stripe")
+    tasks.attempt_payments([payment_id], services, urgent=True)
+    assert bench.stored(payment_id).captured == 1999
+    assert [counted(each, "stripe") for each in _BOTH] == before
+
+
+_BOTH = (metrics.DISAGREEMENTS, metrics.ESCALATED)
+
+
+def counted(counter: Counter, provider: str) -> dict[str, float]:
+    """How often this process has counted each why."""
+    return {
+        sample.labels["why"]: sample.value
+        for family in counter.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.labels["provider"] == provider
+    }
+
+
+def _carried_out(
+    bench: Workbench, services: WorkerServices, provider: str, row: Row
+) -> None:
+    """One attempt of what the row is about, by a worker's task."""
+    payment_id = asked(bench, provider, row)
+    arm(bench, provider, row)
+    tasks.attempt_payments([payment_id], services, urgent=True)
+    operation = bench.stored(payment_id).operations[-1]
+    assert (operation.state, operation.error) == (row.state, row.error)

@@ -1,0 +1,80 @@
+"""Alerts ask for metrics that there are, and say what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+from ruamel.yaml import YAML
+
+from runtime import metrics
+
+ROOT: Final = Path(__file__).parents[3]
+DEPLOY: Final = ROOT / "deploy"
+_LOAD: Final = YAML(typ="safe").load
+RULES: Final[list[dict[str, Any]]] = [
+    rule for group in _LOAD(DEPLOY / "alerts.yml")["groups"] for rule in group["rules"]
+]
+#: The labels of each metric, by the name that Prometheus has.
+LABELS: Final = {
+    family.name + ("_total" if isinstance(one, Counter) else ""): set(one._labelnames)
+    for one in vars(metrics).values()
+    if isinstance(one, Counter | Gauge | Histogram)
+    for family in one.describe()
+}
+
+
+def test_prometheus_is_given_the_alerts() -> None:
+    named = _LOAD(DEPLOY / "prometheus.yml")["rule_files"]
+    compose = _LOAD(ROOT / "docker-compose.yml")["services"]["prometheus"]
+    assert named == ["alerts.yml"]
+    assert "./deploy/alerts.yml:/etc/prometheus/alerts.yml:ro" in compose["volumes"]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_what_is_measured_and_says_what_to_do(
+    rule: dict[str, Any],
+) -> None:
+    asked = re.findall(r"payments_[a-z_]+", rule["expr"])
+    assert asked and set(asked) <= set(LABELS)
+    [metric] = set(asked)
+    by = re.findall(r"by \(([a-z, ]+)\)", rule["expr"])
+    used = {name.strip() for names in by for name in names.split(",")}
+    used |= set(re.findall(r"([a-z]+)=", rule["expr"]))
+    shown = re.findall(r"\$labels\.([a-z]+)", str(rule["annotations"]))
+    assert used | set(shown) <= LABELS[metric]
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert set(rule["annotations"]) == {"summary", "runbook"}
+
+
+def test_every_reason_that_makes_an_operation_a_persons_is_a_label() -> None:
+    found = set[str]()
+    for folder in ("application", "domain", "providers"):
+        for file in (ROOT / folder).glob("*.py"):
+            found |= set(_GIVEN.findall(file.read_text()))
+    assert len(found) > 10
+    assert found <= metrics.REASONS
+
+
+#: A reason that is written out where somebody is called.
+_GIVEN: Final = re.compile(
+    r"(?:NeedsReview\(|escalate\([^()\"]*|_puzzled\([^()\"]*)\"([a-z_]+)\""
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ("made_twice", "made_twice"),
+        ("status_processing", "status"),
+        ("declined_while_succeeded", "out_of_turn"),
+        ("payee_account_restricted", "payee_account"),
+        ("whatever_is_new", "other"),
+        (None, "other"),
+    ],
+)
+def test_a_reason_is_one_of_a_few_words(error: str | None, why: str) -> None:
+    assert metrics.reason_of(error) == why
