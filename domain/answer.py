@@ -34,8 +34,8 @@ class Verdict(StrEnum):
 class Failure:
     """Why it was a no, as the merchant may read it."""
 
-    code: str  #: the provider's error code
-    message: str  #: the provider's sentence for people
+    code: str  #: the provider's error code, or that a person said so
+    message: str  #: the provider's sentence for people, or ours
     decline_code: str | None = None  #: the bank's reason
     advice_code: str | None = None  #: what the network advises to do next
     retryable: bool = False  #: a later payment of the same kind may succeed

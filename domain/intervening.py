@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from domain.answer import Answer, Verdict
+from domain.answer import Answer, Failure, Verdict
 from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import Kind, Operation
@@ -123,7 +123,7 @@ def resolved(
     if verdict not in _BY_HAND.get(operation.state, ()):
         words = f"an operation that is {operation.state} cannot be set so by hand"
         raise Conflict("not_for_a_person", words)
-    answer, event = _found(payment, operation, verdict), "operation.resolved"
+    answer, event = _found(payment, operation, verdict, who), "operation.resolved"
     done = applied(payment, operation, answer, event, now=now, more=who.told)
     if verdict is Verdict.SUCCEEDED:
         return done
@@ -135,9 +135,14 @@ def resolved(
     return replace(done, operations=tuple(others), hold=payment.hold)
 
 
-def _found(payment: Payment, operation: Operation, verdict: Verdict) -> Answer:
-    """What a person saw, as if the provider had said it."""
-    moves = verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
+def _found(
+    payment: Payment, operation: Operation, verdict: Verdict, who: Intervention
+) -> Answer:
+    """What a person saw, as if the provider had said it; of a no, that it is theirs."""
+    if verdict is not Verdict.SUCCEEDED:
+        words = f"An operator ({who.by}) has set it so; the timeline has the reason."
+        return Answer(verdict, failure=Failure(f"{verdict}_by_operator", words))
+    moves = operation.kind is not Kind.VOID
     currency = payment.submission.amount.currency
     return Answer(verdict, Money(operation.amount, currency) if moves else None)
 
@@ -154,7 +159,7 @@ def _taken_back(
     if operation.amount > room:
         words = "what it had reserved was captured or refunded by another operation"
         raise Conflict("not_enough_left", words)
-    answer = _found(payment, operation, Verdict.SUCCEEDED)
+    answer = _found(payment, operation, Verdict.SUCCEEDED, who)
     state = CORRECTIONS[operation.state, Trigger.SUCCEEDED]
     done = replace(as_answered(operation, answer, now=now), state=state)
     data = {**said(answer), **who.told}

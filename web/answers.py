@@ -35,7 +35,10 @@ class NextAction(Answer):
 class LastError(Answer):
     """Why the last attempt came to nothing."""
 
-    code: str
+    code: str = Field(
+        description="The provider's; declined_by_operator or canceled_by_operator where"
+        " a person said so"
+    )
     decline_code: str | None
     advice_code: str | None
     message: str

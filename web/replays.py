@@ -129,7 +129,8 @@ class Replays:
         """Say what became of an operation that waits for a person.
 
         Of one in review it is what the provider shows; a dead letter can be discarded.
-        A no that a person said of a review can be taken back, by `succeeded`.
+        A no is the payment's `last_error`, with the key that said it. Of a review it
+        can be taken back, by `succeeded`.
         """
         key = auth.may_operate(request, self.services)
         asked = parsing.body(request, ResolveRequest)

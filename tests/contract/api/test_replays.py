@@ -153,6 +153,21 @@ def test_a_person_says_what_became_of_a_review(
     assert (again.status_code, again.json()["reason"]) == (409, "not_for_a_person")
 
 
+def test_a_shop_sees_that_a_person_said_no(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    payment_id = stuck(web, merchant)
+    [operation] = merchant.get(f"/v1/payments/{payment_id}").json()["operations"]
+    no = {**_verdict(operation["id"]), "as": "declined"}
+    assert post(operator, f"{FOUND}/{payment_id}/resolve", no).status_code == 200
+    shown = merchant.get(f"/v1/payments/{payment_id}").json()
+    assert (shown["status"], shown["last_error"]["code"]) == (
+        "failed",
+        "declined_by_operator",
+    )
+    assert operator.key.id in shown["last_error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

@@ -164,6 +164,21 @@ def test_a_person_says_what_became_of_a_review(
     assert (told.data["answer"], told.data["reason"]) == (verdict, WHO.reason)
 
 
+@pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
+def test_a_no_that_a_person_said_says_whose_it_is(verdict: Verdict) -> None:
+    done = resolved(REVIEW, REVIEW.first, verdict, WHO, now=NOW)
+    error = done.last_error
+    assert error is not None and not error.retryable
+    assert error.code == done.first.error == f"{verdict}_by_operator"
+    assert WHO.by in error.message
+    assert done.news[-1].data["code"] == error.code
+
+
+def test_a_yes_that_a_person_said_leaves_no_error() -> None:
+    done = resolved(REVIEW, REVIEW.first, Verdict.SUCCEEDED, WHO, now=NOW)
+    assert (done.last_error, done.first.error) == (None, None)
+
+
 def test_a_void_that_a_person_saw_moves_no_money() -> None:
     asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
