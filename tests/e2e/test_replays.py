@@ -40,13 +40,22 @@ def database(stack: RunningStack) -> Iterator[Database[dict[str, Any]]]:
         yield client["payments"]
 
 
-def aged(database: Database[dict[str, Any]], payment_id: str, **fields: Any) -> bool:
-    """Changes an operation that nobody holds, and has it tried at once."""
+def aged(
+    database: Database[dict[str, Any]], payment_id: str, until: str, **fields: Any
+) -> bool:
+    """Changes an operation that nobody holds, and has it tried at once.
+
+    One that has come to the state ``until`` is left alone: work on it would move it on.
+    """
     now = clock()
     changed = {f"operations.0.{name}": value for name, value in fields.items()}
     due = {"due_at": now, "operations.0.due_at": now}
     result = database.payments.update_one(
-        {"_id": payment_id, "holder": None, "operations.0.state": {"$ne": "queued"}},
+        {
+            "_id": payment_id,
+            "holder": None,
+            "operations.0.state": {"$nin": ["queued", until]},
+        },
         {"$set": {**changed, **due}, "$inc": {"version": 1}},
     )
     return bool(result.matched_count)
@@ -60,7 +69,7 @@ def drive(
     def there() -> bool:
         if shop.get(payment_id)["operations"][0]["state"] == state:
             return True
-        aged(database, payment_id, **fields)
+        aged(database, payment_id, state, **fields)
         return False
 
     assert wait_until(there, seconds=DRIVE), shop.get(payment_id)
