@@ -67,6 +67,13 @@ def lay(payment: Payment, *read: Dispute) -> Payment:
     return payment
 
 
+def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payment:
+    """The payment with a refund asked for, of all that is left where it is None."""
+    return requests.refund(
+        paid, amount=amount, target=of, id="op_9", origin=origin(), now=NOW
+    )
+
+
 def told(payment: Payment, read: Dispute) -> list[str]:
     """The types of what is told where ``read`` is what the provider shows now."""
     return [
@@ -262,18 +269,11 @@ def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
     part = replace(LOST, withdrawn=1500)
     lost = lay(captured(), part)
     assert lost.refundable(lost.first) == PRICE.minor - 1500
-    asked: dict[str, Any] = {
-        "target": None,
-        "id": "op_9",
-        "origin": origin(),
-        "now": NOW,
-    }
     with pytest.raises(Conflict, match="4.99 USD can be refunded"):
-        requests.refund(lost, amount=500, **asked)
-    refund = requests.refund(lost, amount=499, **asked)
-    assert refund.operations[-1].kind is Kind.REFUND
+        refund(lost, 500)
+    assert refund(lost, 499).operations[-1].kind is Kind.REFUND
     with pytest.raises(Conflict) as caught:
-        requests.refund(lay(lost, LOST), amount=None, **asked)
+        refund(lay(lost, LOST), None)
     assert caught.value.why == "nothing_to_refund"
 
 
@@ -287,9 +287,8 @@ def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
     assert [lost.refundable(one) for one in lost.operations] == [0, 0, 10]
     part = lay(paid, replace(LOST, withdrawn=1500))
     assert [part.refundable(one) for one in part.operations] == [499, 499, 10]
-    asked: dict[str, Any] = {"target": "op_2", "id": "op_9", "origin": origin()}
-    refund = requests.refund(part, amount=400, now=NOW, **asked)
-    assert [refund.refundable(one) for one in refund.operations[:2]] == [99, 99]
+    asked = refund(part, 400, of="op_2")
+    assert [asked.refundable(one) for one in asked.operations[:2]] == [99, 99]
 
 
 def test_two_lost_disputes_of_one_charge_count_together() -> None:
