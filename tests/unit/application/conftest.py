@@ -11,12 +11,14 @@ from threading import Event
 import pytest
 
 from application.attempt import Settled, Tools, run
+from application.operate import Desk
 from application.ports import Provider
 from domain.operation import Send
 from domain.payment import Payment
 from domain.submission import ProviderName
 from tests.fakes import Act, MemoryQueue, Ungated, ScriptedProvider
 from tests.memory_store import MemoryStore
+from tests.operator_fakes import MemoryReplays, MemoryView
 from tests.suites.samples import NOW, SHOP, sending
 
 
@@ -104,6 +106,18 @@ def calls() -> Iterator[ThreadPoolExecutor]:
 def world(calls: ThreadPoolExecutor) -> World:
     """A fresh world."""
     return World(calls)
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    """An operator's desk in the world."""
+    return Desk(
+        view=MemoryView(world.store),
+        store=world.store,
+        replays=MemoryReplays(world.clock),
+        queue=world.queue,
+        clock=world.clock,
+    )
 
 
 def die_after_the_call(world: World, payment_id: str) -> Send:

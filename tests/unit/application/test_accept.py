@@ -9,24 +9,17 @@ from itertools import count
 
 import pytest
 
-from application.accept import Accepted, accept_payment, accept_request
+from application.accept import Accepted, accept_payment
 from application.ports import Query, Scope
 from domain.account import Account
-from domain.errors import (
-    Conflict,
-    IdempotencyMismatch,
-    InvalidPayment,
-    PaymentNotFound,
-    StoreUnavailable,
-)
+from domain.errors import IdempotencyMismatch, InvalidPayment, StoreUnavailable
 from domain.money import Money
-from domain.operation import Kind, Origin
-from domain.payment import BELL_GRACE, Payment
-from domain.requests import refund, void
+from domain.operation import Origin
+from domain.payment import BELL_GRACE
 from domain.routing import Candidate, Routes
 from domain.states import State, Status
 from domain.submission import Mode, ProviderName, Submission
-from tests.suites.samples import NOW, SHOP, payment, submission
+from tests.suites.samples import NOW, SHOP, submission
 from tests.unit.application.conftest import World
 
 Accept = Callable[..., Accepted]
@@ -159,144 +152,6 @@ def test_a_schedule_in_the_past_is_now(world: World, accept: Accept) -> None:
 def test_a_schedule_within_the_grace_is_kept(world: World, accept: Accept) -> None:
     accepted = accept(submission(execute_at=NOW + BELL_GRACE * 2))
     assert world.store.load_due([accepted.payment.id]) == []
-
-
-def test_a_refund_is_reserved_stored_and_rung_for(world: World) -> None:
-    paid = _paid(world)
-    accepted = _refund(world, paid, 60)
-    assert not accepted.replayed
-    assert (accepted.operation.kind, accepted.operation.amount) == (Kind.REFUND, 60)
-    stored = world.stored(paid)
-    assert (stored.refunded, stored.refund_reserved) == (0, 60)
-    assert world.queue.waiting == [paid]
-    world.attempt(paid)
-    assert (world.stored(paid).refunded, world.stored(paid).refund_reserved) == (60, 0)
-    assert sorted(one.amount.minor for one in world.provider.ledger.values()) == [
-        60,
-        1999,
-    ]
-
-
-def test_the_same_refund_again_is_the_same_and_a_second_one_meant_is_another(
-    world: World,
-) -> None:
-    paid = _paid(world)
-    first = _refund(world, paid, 60, key="a")
-    again = _refund(world, paid, 60, key="a")
-    assert again.replayed
-    assert again.operation == first.operation
-    other = _refund(world, paid, 60, key="b")
-    assert other.operation.id != first.operation.id
-    assert world.stored(paid).refund_reserved == 120
-
-
-def test_a_refunds_key_with_another_body_or_of_the_charge_is_refused(
-    world: World,
-) -> None:
-    paid = _paid(world)
-    _refund(world, paid, 60, key="a")
-    for key in ("a", "key-1"):
-        with pytest.raises(IdempotencyMismatch):
-            _refund(world, paid, 60, key=key, fingerprint="other")
-    assert len(world.stored(paid).operations) == 2
-
-
-def test_of_two_refunds_that_want_too_much_together_one_is_accepted(
-    world: World,
-) -> None:
-    paid = _paid(world)
-    _refund(world, paid, 1200, key="a")
-    with pytest.raises(Conflict) as refused:
-        _refund(world, paid, 1200, key="b")
-    assert refused.value.why == "amount_exceeds_captured"
-    assert "7.99 USD" in str(refused.value)
-
-
-def test_a_payment_that_others_write_meanwhile_is_read_again(world: World) -> None:
-    paid = _paid(world)
-
-    def crowded(found: Payment) -> Payment:
-        if len(found.operations) < 4:
-            _refund(world, paid, 1, key=f"crowd-{len(found.operations)}")
-        return _asking(1, "mine", "f")(found)
-
-    accepted = accept_request(
-        paid,
-        crowded,
-        Origin("mine", "f"),
-        scope=SHOP,
-        store=world.store,
-        queue=world.queue,
-    )
-    assert len(accepted.payment.operations) == 5
-
-
-def test_a_crowd_without_end_is_told_to_come_later(world: World) -> None:
-    paid = _paid(world)
-
-    def outdated(found: Payment) -> Payment:
-        return replace(_asking(1, "mine", "f")(found), version=found.version - 1)
-
-    with pytest.raises(StoreUnavailable):
-        accept_request(
-            paid,
-            outdated,
-            Origin("mine", "f"),
-            scope=SHOP,
-            store=world.store,
-            queue=world.queue,
-        )
-    assert len(world.stored(paid).operations) == 1
-
-
-def test_what_calls_off_a_scheduled_payment_rings_no_bell(world: World) -> None:
-    asked = submission(execute_at=NOW + timedelta(days=1))
-    [one] = world.insert(payment(asked=asked))
-    accept_request(
-        one,
-        lambda found: void(found, id="op_void", origin=Origin("v", "f"), now=NOW),
-        Origin("v", "f"),
-        scope=SHOP,
-        store=world.store,
-        queue=world.queue,
-    )
-    assert world.stored(one).status is Status.CANCELED
-    assert world.queue.waiting == []
-
-
-def test_a_payment_of_nobody_is_not_found(world: World) -> None:
-    with pytest.raises(PaymentNotFound):
-        _refund(world, "pay_none", 1)
-
-
-def _paid(world: World) -> str:
-    [one] = world.insert(payment())
-    world.attempt(one)
-    return one
-
-
-def _asking(amount: int, key: str, fingerprint: str) -> Callable[[Payment], Payment]:
-    return lambda found: refund(
-        found,
-        amount=amount,
-        target=None,
-        id=f"op_{key}",
-        origin=Origin(key, fingerprint),
-        now=NOW,
-    )
-
-
-def _refund(
-    world: World, payment_id: str, amount: int, key: str = "r", fingerprint: str = "f"
-) -> Accepted:
-    return accept_request(
-        payment_id,
-        _asking(amount, key, fingerprint),
-        Origin(key, fingerprint),
-        scope=SHOP,
-        store=world.store,
-        queue=world.queue,
-    )
 
 
 def test_a_merchants_own_account_is_chosen_with_where_to_go_on(

@@ -7,35 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from application.comparison import MAX_DIFFERENCES, SLICE
-from domain.dispute import DisputeState
-from domain.disputing import laid_over
-from domain.errors import (
-    NeedsReview,
-    NotReconciled,
-    OutcomeUnknown,
-    ProviderError,
-)
+from application.comparison import MAX_DIFFERENCES
+from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
 from domain.money import Money
 from domain.payment import Payment
-from domain.reconciling import (
-    Differs,
-    Movement,
-    Standing,
-    Sum,
-    Way,
-)
+from domain.reconciling import Differs, Standing, Sum, Way
 from domain.states import State
-from tests.suites.samples import (
-    NOW,
-    PRICE,
-    SHOP,
-    disputed,
-    payment,
-    submission,
-)
+from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
 from tests.unit.application.account import PAYPAL
-
 from tests.unit.application.books import NO, SPAN, Books, kinds, sums, theirs
 
 
@@ -141,51 +120,6 @@ def test_a_second_charge_that_a_read_by_our_ids_does_not_show_is_found() -> None
     assert sums(report) == [(PRICE.minor, 2 * PRICE.minor)]
 
 
-def test_each_further_charge_is_found_on_whatever_page_it_is() -> None:
-    books = Books(size=1)
-    paid = books.paid()
-    books.statement.held[paid.id] = [theirs(paid)]
-    seconds = timedelta(seconds=1)
-    books.statement.listed += [
-        theirs(paid, at=NOW + number * seconds, ref=f"ch_more_{number}")
-        for number in (1, 2)
-    ]
-    report = books.report()
-    assert [one.ref for one in report.differences] == ["ch_more_1", "ch_more_2"]
-    assert set(kinds(report)) == {Differs.THEIRS_ALONE}
-    assert sums(report) == [(PRICE.minor, 3 * PRICE.minor)]
-    assert books.statement.reads == [paid.id], "once in a slice"
-
-
-def test_what_is_listed_on_two_pages_is_counted_once() -> None:
-    books = Books(size=1)
-    books.statement.listed.append(theirs(books.paid()))
-    report = books.report()
-    assert (report.compared, sums(report)) == (1, [(PRICE.minor, PRICE.minor)])
-
-
-def test_a_difference_that_is_met_twice_is_told_once() -> None:
-    """We heard of it much later than it happened."""
-    books = Books()
-    paid = books.paid(after=SPAN / 2, known=False)
-    cheap = replace(theirs(paid), money=Money(1, "USD"))
-    books.statement.listed = [cheap]
-    report = books.report()
-    assert kinds(report) == [Differs.AMOUNT]
-    assert report.counts == {Differs.AMOUNT: 1}
-    assert sums(report) == [(PRICE.minor, 1)]
-
-
-def test_what_agreed_when_it_was_listed_is_counted_once() -> None:
-    """We heard of it much later than it happened, so it is met again."""
-    books = Books()
-    paid = books.paid(after=SPAN / 2, known=False)
-    books.statement.listed = [theirs(paid)]
-    report = books.report()
-    assert books.statement.reads == [paid.id], "the slice where it was is forgotten"
-    assert (report.compared, sums(report)) == (1, [(PRICE.minor, PRICE.minor)])
-
-
 def test_one_whose_id_we_never_heard_is_judged_by_the_list() -> None:
     books = Books()
     declined = books.paid(outcome=NO)
@@ -228,64 +162,6 @@ def test_more_than_can_be_listed_is_counted() -> None:
     assert report.differing == MAX_DIFFERENCES + 5
 
 
-def test_a_busy_time_is_read_in_parts_and_nothing_is_left_out() -> None:
-    books = Books(size=500)
-    count = 1_200
-    for number in range(1, count + 1):
-        books.paid(number, after=timedelta(milliseconds=number), known=False)
-    books.statement.listed = [
-        theirs(payment(number), at=NOW + timedelta(milliseconds=number))
-        for number in range(1, count)
-    ]
-    report = books.report()
-    assert kinds(report) == [Differs.OURS_ALONE]
-    assert report.compared == count
-
-
-def test_what_is_too_much_for_one_list_is_listed_in_parts() -> None:
-    books = Books(most=3)
-    for number in range(1, 9):
-        books.paid(number, after=timedelta(minutes=6 * number))
-    report = books.report()
-    assert (kinds(report), report.compared) == ([], 8)
-    assert books.statement.reads == [], "all of it was listed"
-
-
-def test_more_than_a_list_can_ever_show_ends_it() -> None:
-    books = Books(most=1)
-    for number in (1, 2):
-        books.paid(number)
-    with pytest.raises(NotReconciled, match="list_too_long"):
-        books.report()
-
-
-def test_what_is_heard_of_in_the_next_slice_is_remembered() -> None:
-    books = Books()
-    paid = books.paid(after=SLICE, known=False)
-    books.statement.listed = [theirs(paid, at=NOW + SLICE - timedelta(seconds=1))]
-    report = books.report()
-    assert (kinds(report), report.compared, books.statement.reads) == ([], 1, [])
-
-
-def test_what_moved_at_other_times_is_not_read_again_for_what_moves_now() -> None:
-    books = Books()
-    books.refunded(books.paid(), after=4 * SLICE)
-    report = books.report()
-    assert (kinds(report), report.compared, books.statement.reads) == ([], 2, [])
-
-
-def test_what_moved_before_the_time_that_is_compared_is_left_out() -> None:
-    books = Books()
-    old = books.paid(after=-SPAN, known=False)
-    done = books.refunded(old, after=SLICE)
-    books.statement.listed.clear()
-    report = books.report()
-    [found] = report.differences
-    assert (found.differs, found.operation) == (Differs.OURS_ALONE, "op_back")
-    assert books.statement.reads == [done.id]
-    assert sums(report) == [(PRICE.minor, 0)]
-
-
 def test_what_we_are_at_is_in_neither_sum() -> None:
     books = Books()
     books.paid(outcome=OutcomeUnknown())
@@ -308,72 +184,3 @@ def test_what_names_another_providers_payment_is_theirs_alone() -> None:
     books.statement.listed = [theirs(other)]
     assert kinds(books.report()) == [Differs.THEIRS_ALONE]
     assert books.stored(other) == other
-
-
-def test_what_agrees_in_a_later_slice_is_counted_there_and_once() -> None:
-    books = Books()
-    books.refunded(books.paid(known=False), after=4 * SLICE)
-    report = books.report()
-    assert kinds(report) == [Differs.OURS_ALONE]
-    assert [(one.way, one.ours, one.theirs) for one in report.sums] == [
-        (Way.COLLECTED, PRICE.minor, 0),
-        (Way.REFUNDED, PRICE.minor, PRICE.minor),
-    ]
-    assert report.compared == 2
-
-
-def _taken(books: Books, ref: str, way: Way = Way.WITHDRAWN) -> None:
-    """The provider takes a payment back by itself, or gives it back."""
-    one = Movement(
-        way=way,
-        standing=Standing.MOVED,
-        money=PRICE,
-        at=NOW,
-        ref="dp_1",
-        payment=None,
-        operation=None,
-        of=ref,
-    )
-    books.statement.listed.append(one)
-
-
-def test_what_was_taken_for_a_dispute_that_we_know_is_ours_too() -> None:
-    books = Books()
-    paid = books.paid()
-    step = laid_over(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
-    assert books.store.amend(step) is not None
-    _taken(books, "ch_1")
-    _taken(books, "ch_1", Way.REINSTATED)
-    report = books.report()
-    assert (kinds(report), report.compared) == ([], 3)
-    assert {(one.way, one.ours, one.theirs) for one in report.sums} == {
-        (way, PRICE.minor, PRICE.minor)
-        for way in (Way.COLLECTED, Way.WITHDRAWN, Way.REINSTATED)
-    }
-
-
-def test_what_was_taken_for_a_dispute_that_we_do_not_know_is_named() -> None:
-    books = Books()
-    books.paid()
-    _taken(books, "ch_1")
-    [found] = books.report().differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, "dp_1")
-    assert found.theirs is not None and found.theirs.way is Way.WITHDRAWN
-
-
-def test_what_was_taken_of_nothing_that_is_named_is_a_difference() -> None:
-    books = Books()
-    _taken(books, "")
-    books.statement.listed = [replace(books.statement.listed[0], of=None)]
-    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
-
-
-def test_a_reversal_among_a_payments_refunds_is_a_known_disputes() -> None:
-    books = Books()
-    paid = books.paid(known=False)
-    reversal = replace(theirs(paid, ref="re_1"), way=Way.REFUNDED, of="ch_1")
-    books.statement.held[paid.id] = [theirs(paid), reversal]
-    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
-    step = laid_over(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
-    assert books.store.amend(step) is not None
-    assert kinds(books.report()) == []

@@ -1,0 +1,66 @@
+"""An operator's desk: what is found, brought under way again, and came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from application import operate
+from application.operate import Desk
+from domain.errors import NeedsReview
+from domain.intervening import Intervention
+from domain.payment import Payment
+from domain.replaying import Came, ReplaySet, Run, Search
+from domain.submission import Mode
+from runtime import container
+from tests.memory_store import MemoryStore
+from tests.suites.replays import brought
+from tests.suites.samples import NOW
+from tests.unit.application.conftest import World
+
+WHO: Final = Intervention("key_2", "the bank is back")
+
+
+class Interrupted(MemoryStore):
+    """A store, and somebody who writes just before whoever amends."""
+
+    def __init__(self, store: MemoryStore, times: int) -> None:
+        super().__init__(lambda: NOW, table=store._table)
+        self._times = times
+
+    def amend(self, payment: Payment) -> Payment | None:
+        """See PaymentStore."""
+        if self._times:
+            self._times -= 1
+            [now] = [one for one in self.everything() if one.id == payment.id]
+            super().amend(now.told_of(now.first, "meanwhile", now=NOW))
+        return super().amend(payment)
+
+
+def previewed(desk: Desk, search: Search | None = None) -> ReplaySet:
+    """What ``search`` finds, by default all that is stuck, as a set to be run."""
+    return operate.preview(
+        search or Search(),
+        by="key_1",
+        mode=Mode.TEST,
+        new_id=container.new_id,
+        desk=desk,
+    )
+
+
+def run(desk: Desk, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
+    """The set, started by ``WHO``; ``rate`` is of operations in a second."""
+    asked = Run(WHO.by, WHO.reason, rate, desk.clock())
+    return operate.start(replay.id, asked, desk=desk)
+
+
+def verdicts(desk: Desk, replay: ReplaySet) -> list[Came | None]:
+    """What came of each item of the set."""
+    items = desk.replays.items(replay.id, after=0, limit=100)
+    return [item.came for item in items]
+
+
+def reviews(world: World, numbers: Sequence[int]) -> list[str]:
+    """Stores a payment that waits for a person for each number; returns their ids."""
+    odd = NeedsReview("odd")
+    return [brought(world.store, number, odd).id for number in numbers]

@@ -1,0 +1,59 @@
+"""Captures, voids and refunds asked for, and what the provider answers to them."""
+
+from __future__ import annotations
+
+from domain import requests
+from domain.answer import Answer, Verdict
+from domain.money import Money
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.settling import settle
+from tests.suites.samples import NOW, origin, sending, stored
+
+
+def capture(
+    held: Payment, amount: int | None = None, *, final: bool | None = None
+) -> Payment:
+    """The payment with a capture asked for, by default of all that is on hold."""
+    name = f"op_{len(held.operations)}"
+    asked = requests.capture(
+        held, amount=amount, final=final, id=name, origin=origin(name), now=NOW
+    )
+    return stored(asked)
+
+
+def refund(
+    paid: Payment, amount: int | None = None, *, of: str | None = None
+) -> Payment:
+    """The payment with a refund asked for, by default of all that is left."""
+    name = f"op_{len(paid.operations)}"
+    asked = requests.refund(
+        paid, amount=amount, target=of, id=name, origin=origin(name), now=NOW
+    )
+    return stored(asked)
+
+
+def void(held: Payment) -> Payment:
+    """The payment with a void asked for."""
+    return stored(requests.void(held, id="op_void", origin=origin("void"), now=NOW))
+
+
+def succeeded(asked: Payment) -> Payment:
+    """The operation asked for last has succeeded."""
+    operation = asked.operations[-1]
+    money = Money(operation.amount, asked.submission.amount.currency)
+    answer = Answer(Verdict.SUCCEEDED, None if operation.kind is Kind.VOID else money)
+    return stored(settle(sending(asked), answer, now=NOW, jitter=0))
+
+
+def next_succeeded(asked: Payment) -> Payment:
+    """The operation that is due first has succeeded."""
+    assert asked.next is not None
+    money = Money(asked.next.amount, asked.submission.amount.currency)
+    answer = Answer(Verdict.SUCCEEDED, money)
+    return stored(settle(sending(asked), answer, now=NOW, jitter=0))
+
+
+def turned_down(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
+    """The operation asked for last has not succeeded."""
+    return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))

@@ -1,0 +1,62 @@
+"""How long a payment keeps others from its reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.operation import HoldEnd
+from domain.payment import Payment
+from domain.settling import settle
+from domain.submission import Guard, ProviderName
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    authorized,
+    captured,
+    payment,
+    sending,
+    stored,
+)
+from tests.unit.domain.asking import capture, refund, succeeded, void
+
+PAYPAL = ProviderName.PAYPAL
+
+
+def _refunded_in_part() -> Payment:
+    """What was captured went back, and the rest is still on hold."""
+    return succeeded(refund(succeeded(capture(authorized(provider=PAYPAL), 5))))
+
+
+def _expired_under(asked: Payment) -> Payment:
+    """The hold has ended, and what became of the capture is not known yet."""
+    assert asked.hold is not None
+    return replace(asked, hold=replace(asked.hold, ended=HoldEnd.EXPIRED))
+
+
+@pytest.mark.parametrize(
+    ("given", "unfinished", "paid"),
+    [
+        (payment(), True, True),
+        (authorized(), True, True),
+        (succeeded(capture(authorized(provider=PAYPAL), 5)), True, True),
+        (_refunded_in_part(), True, True),
+        (_expired_under(capture(authorized())), True, True),
+        (captured(), False, True),
+        (succeeded(refund(captured())), False, False),
+        (succeeded(void(authorized())), False, False),
+        (stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0)), False, False),
+    ],
+)
+def test_a_payment_guards_its_reference_while_it_may_move_money(
+    given: Payment, unfinished: bool, paid: bool
+) -> None:
+    def guarding(guard: Guard, reference: str | None = "r") -> bool:
+        asked = replace(given.submission, guard=guard, reference=reference)
+        return replace(given, submission=asked).guarding
+
+    assert guarding(Guard.UNFINISHED) is unfinished
+    assert guarding(Guard.PAID) is paid
+    assert not guarding(Guard.NONE)
+    assert not guarding(Guard.PAID, None)

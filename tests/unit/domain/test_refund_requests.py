@@ -1,0 +1,93 @@
+"""Refunds: what may be asked, and what is reserved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.errors import Conflict, PaymentNotFound
+from domain.requests import MAX_OPERATIONS
+from domain.states import State, Status
+from domain.submission import ProviderName
+from tests.suites.samples import authorized, captured
+from tests.unit.domain.asking import capture, refund, succeeded, turned_down
+
+PAYPAL = ProviderName.PAYPAL
+
+
+@pytest.mark.parametrize("state", ["unknown", "review", "dead"])
+def test_what_may_yet_move_keeps_its_reservation(state: str) -> None:
+    asked = refund(captured(), 60)
+    stuck = replace(asked.operations[-1], state=State(state))
+    open_ = replace(asked, operations=(*asked.operations[:-1], stuck))
+    assert (open_.refund_reserved, open_.refundable(open_.first)) == (60, 1939)
+
+
+def test_what_was_refused_gives_its_reservation_back() -> None:
+    asked = refund(captured(), 60)
+    refused = turned_down(asked)
+    assert (refused.refunded, refused.refund_reserved) == (0, 0)
+    assert refused.refundable(refused.first) == 1999
+    assert refused.status is Status.CAPTURED
+
+
+def test_refunds_of_parts_end_with_the_whole() -> None:
+    part = succeeded(refund(captured(), 600))
+    assert (part.status, part.refunded) == (Status.PARTIALLY_REFUNDED, 600)
+    whole = succeeded(refund(part))
+    assert (whole.status, whole.refunded) == (Status.REFUNDED, 1999)
+    with pytest.raises(Conflict) as refused:
+        refund(whole)
+    assert refused.value.why == "nothing_to_refund"
+
+
+def test_more_than_is_left_cannot_be_refunded() -> None:
+    paid = captured()
+    with pytest.raises(Conflict, match="19.99 USD can be refunded") as refused:
+        refund(paid, 2000)
+    assert refused.value.why == "amount_exceeds_captured"
+    with pytest.raises(Conflict, match="7.99 USD"):
+        refund(refund(paid, 1200), 800)
+
+
+def test_a_refund_is_of_the_first_capture_that_has_enough_or_of_the_one_named() -> None:
+    part = succeeded(capture(authorized(provider=PAYPAL), 600))
+    both = succeeded(capture(part))
+    first, second = both.operations[1:3]
+    assert refund(both, 500).operations[-1].target == first.id
+    assert refund(both, 700).operations[-1].target == second.id
+    assert refund(both, 500, of=second.id).operations[-1].target == second.id
+    with pytest.raises(Conflict, match="13.99 USD can be refunded of one capture.*op"):
+        refund(both, 1999)
+    with pytest.raises(Conflict):
+        refund(both, of=both.first.id)
+    with pytest.raises(PaymentNotFound):
+        refund(both, of="op_none")
+
+
+def test_all_that_is_left_of_several_captures_is_refunded_one_by_one() -> None:
+    part = succeeded(capture(authorized(provider=PAYPAL), 600))
+    both = succeeded(capture(part))
+    first, second = both.operations[1:3]
+    with pytest.raises(Conflict, match="name one of them as operation") as refused:
+        refund(both)
+    assert refused.value.why == "several_captures"
+    one = refund(both, of=first.id)
+    assert (one.operations[-1].target, one.operations[-1].amount) == (first.id, 600)
+    rest = refund(one)
+    assert (rest.operations[-1].target, rest.operations[-1].amount) == (second.id, 1399)
+
+
+def test_what_is_still_held_after_a_full_refund_is_not_all_refunded() -> None:
+    part = succeeded(capture(authorized(provider=PAYPAL), 600))
+    assert succeeded(refund(part)).status is Status.PARTIALLY_REFUNDED
+
+
+def test_a_payment_has_a_bounded_number_of_operations() -> None:
+    paid = captured()
+    for _ in range(MAX_OPERATIONS - 1):
+        paid = refund(paid, 1)
+    with pytest.raises(Conflict) as refused:
+        refund(paid, 1)
+    assert refused.value.why == "too_many_operations"

@@ -1,0 +1,190 @@
+"""When a payment goes on to the next account, and when it stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain.account import Account
+from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.errors import (
+    LookNeeded,
+    Misconfigured,
+    NeedsReview,
+    NotExecuted,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
+from domain.money import Money
+from domain.payment import Payment
+from domain.routing import GATE_OPEN, onward
+from domain.sending import released
+from domain.settling import settle
+from domain.states import State
+from domain.submission import ProviderName
+from tests.suites.samples import DECLINE, NOW, payment, sending, stored, submission
+
+STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
+ONE, TWO = Account("acct_1", STRIPE), Account("acct_2", STRIPE)
+THREE = Account("acct_3", PAYPAL)
+LATER: Final = NOW + timedelta(seconds=1)
+CODES: Final = ("insufficient_funds", "do_not_honor")
+
+
+def routed_payment(*route: Account, provider: ProviderName | None = None) -> Payment:
+    """A payment at ONE, which may go on to ``route``, by default to TWO."""
+    return payment(
+        asked=submission(provider=provider),
+        account=ONE,
+        route=route or (TWO,),
+        routes_on=CODES,
+    )
+
+
+def answered(here: Payment, outcome: Answer | ProviderError) -> Payment:
+    """The payment, claimed and sent, and settled as ``outcome`` says."""
+    return settle(stored(sending(here)), outcome, now=LATER, jitter=0.5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        (NotSent(), "not_sent"),
+        (Misconfigured("token_refused"), "token_refused"),
+        (DECLINE, "insufficient_funds"),
+        (
+            Answer(Verdict.DECLINED, failure=Failure("do_not_honor", "No.")),
+            "do_not_honor",
+        ),
+    ],
+)
+def test_what_an_account_did_not_take_goes_on_to_the_next(
+    outcome: Answer | ProviderError, why: str
+) -> None:
+    here = routed_payment(TWO, THREE)
+    after = answered(here, outcome)
+    assert (after.account, after.route) == (TWO, (THREE,))
+    first = after.first
+    assert (first.state, first.due_at, first.send) == (State.QUEUED, LATER, None)
+    assert first.key != here.first.key and not first.refs and first.error == why
+    assert after.last_error is None and after.claim is None
+    told, went = after.news
+    assert told.type == "attempt.answered" and told.data["to"] == "queued"
+    assert went.type == "payment.routed"
+    assert (went.data["from_account"], went.data["to_account"]) == (ONE.id, TWO.id)
+    assert went.data["why"] == why
+
+
+def test_a_decline_that_goes_on_is_on_the_timeline() -> None:
+    told = answered(routed_payment(), DECLINE).news[0]
+    assert told.data["answer"] == "declined"
+    assert told.data["code"] == "insufficient_funds"
+    assert told.data["provider_request_id"] == "req_declined"
+
+
+def test_refused_credentials_spend_no_attempt() -> None:
+    assert answered(routed_payment(), Misconfigured()).first.attempts == 0
+    assert answered(routed_payment(), NotSent()).first.attempts == 1
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        NotSent("worker_stopping"),
+        NotSent("claim_too_old"),
+        NotExecuted("rate_limited"),
+        OutcomeUnknown("no_answer"),
+        LookNeeded("replayed_500"),
+        NeedsReview("odd"),
+        Answer(Verdict.DECLINED),
+        Answer(Verdict.DECLINED, failure=Failure("expired_card", "No.")),
+        Answer(Verdict.REJECTED, failure=Failure("do_not_honor", "No.")),
+        Answer(Verdict.PENDING, refs={"intent": "pi_1"}),
+        Answer(Verdict.ACTION_REQUIRED, next_action=NextAction("https://bank.test")),
+        Answer(Verdict.SUCCEEDED, Money(1999, "USD")),
+    ],
+)
+def test_whatever_else_an_account_says_stays_with_it(
+    outcome: Answer | ProviderError,
+) -> None:
+    after = answered(routed_payment(), outcome)
+    assert (after.account, after.route) == (ONE, (TWO,))
+    assert all(event.type != "payment.routed" for event in after.news)
+
+
+@pytest.mark.parametrize("outcome", [NotSent(), Misconfigured(), DECLINE])
+def test_at_the_end_of_a_route_it_is_as_without_one(
+    outcome: Answer | ProviderError,
+) -> None:
+    last = replace(routed_payment(), route=())
+    plain = replace(last, routes_on=())
+    assert answered(last, outcome).operations == answered(plain, outcome).operations
+
+
+@pytest.mark.parametrize("outcome", [NotSent(), Misconfigured(), DECLINE])
+def test_what_is_unknown_never_goes_on(outcome: Answer | ProviderError) -> None:
+    lost = answered(routed_payment(), OutcomeUnknown("no_answer"))
+    again = settle(stored(sending(stored(lost))), outcome, now=LATER, jitter=0.5)
+    assert again.account == ONE
+    dead = released(stored(sending(routed_payment())), now=LATER)
+    again = settle(stored(sending(stored(dead))), outcome, now=LATER, jitter=0.5)
+    assert again.account == ONE
+
+
+def test_before_an_open_gate_what_was_never_sent_goes_on() -> None:
+    went = onward(routed_payment(TWO, THREE), now=LATER)
+    assert went is not None
+    assert (went.account, went.route) == (TWO, (THREE,))
+    assert went.news[-1].data["why"] == GATE_OPEN
+    further = onward(went, now=LATER)
+    assert further is not None and further.account == THREE
+    assert onward(further, now=LATER) is None
+
+
+def test_before_an_open_gate_what_was_proven_not_executed_goes_on() -> None:
+    busy = stored(answered(routed_payment(), NotExecuted("rate_limited")))
+    assert busy.first.state is State.RETRYING
+    went = onward(busy, now=LATER)
+    assert went is not None and went.account == TWO
+    assert went.first.state is State.QUEUED
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        OutcomeUnknown("no_answer"),
+        LookNeeded("replayed_500"),
+        Answer(Verdict.PENDING, refs={"intent": "pi_1"}),
+        Answer(Verdict.ACTION_REQUIRED, next_action=NextAction("https://bank.test")),
+        Answer(Verdict.APPROVED, refs={"order": "5O1"}),
+        Answer(Verdict.SUCCEEDED, Money(1999, "USD"), {"intent": "pi_1"}),
+        NeedsReview("odd"),
+    ],
+)
+def test_before_an_open_gate_whatever_an_account_may_have_waits(
+    outcome: Answer | ProviderError,
+) -> None:
+    assert onward(stored(answered(routed_payment(), outcome)), now=LATER) is None
+
+
+def test_a_send_that_was_written_down_and_not_answered_waits() -> None:
+    assert onward(stored(sending(routed_payment())), now=LATER) is None
+
+
+def test_what_a_provider_told_of_meanwhile_is_looked_at_first() -> None:
+    here = routed_payment()
+    told = replace(here.first, look_since=NOW)
+    assert onward(replace(here, operations=(told,)), now=LATER) is None
+    seen = replace(here.first, refs={"intent": "pi_1"})
+    assert onward(replace(here, operations=(seen,)), now=LATER) is None
+
+
+def test_what_may_have_made_two_orders_stays_where_they_are() -> None:
+    here = routed_payment()
+    assert onward(here, now=LATER) is not None
+    twins = replace(here.first, twins=True)
+    assert onward(replace(here, operations=(twins,)), now=LATER) is None
