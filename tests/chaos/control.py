@@ -60,7 +60,7 @@ def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Outcome:
             while not client.done() or time.monotonic() - started < smaller.seconds:
                 victims.keeper.tend()
                 nemesis.tick()
-                time.sleep(processes.POLL)
+                time.sleep(processes.POLL)  # the pace of tending and acting
             nemesis.heal()
             victims.keeper.heal(seconds=60)
             say(f"The plain service is healed; {nemesis.done.total()} acts were done")
@@ -142,7 +142,7 @@ def _rest(keeper: Keeper, url: str) -> None:
         now = len(movements("stripe", url))
         if now != count:
             count, since = now, time.monotonic()
-        time.sleep(1)
+        time.sleep(1)  # the pace of asking: it is all that is read, each time
 
 
 def _in_redis(url: str) -> frozenset[str]:

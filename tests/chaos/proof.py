@@ -121,7 +121,7 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
             if now >= word_at:
                 say(_word(now - started, log.counts, nemesis.done))
                 word_at = now + WORD_EVERY
-            time.sleep(TICK)
+            time.sleep(TICK)  # the pace of tending and acting
         seconds = time.monotonic() - started
         nemesis.heal()
         keeper.heal(seconds=HEAL)

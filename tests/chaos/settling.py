@@ -69,7 +69,7 @@ def watch_settling(
         until = time.monotonic() + POLL
         while time.monotonic() < until:
             tend()
-            time.sleep(POLL / 20)
+            time.sleep(POLL / 20)  # the pace of tending between two looks
     return Settling(
         open=len(at_healing or ()),
         soon=sum(after <= SOON for after in ended.values()),

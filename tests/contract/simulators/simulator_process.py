@@ -183,7 +183,7 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
         value = condition()
         if value:
             return value
-        time.sleep(0.01)
+        time.sleep(0.01)  # the pace of polling
     raise AssertionError(f"did not happen in {PATIENCE} s: {what}")
 
 

@@ -228,4 +228,4 @@ def eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.005)
+        time.sleep(0.005)  # the pace of polling
