@@ -34,8 +34,9 @@ class KeyRecord:
 class IdempotencyKeys:
     """Keys by scope: the tuple by which a provider keeps them apart."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, most: int = MAX_KEYS) -> None:
         self._clock = clock
+        self._most = most
         self._records: dict[tuple[str, ...], KeyRecord] = {}
 
     def begin(
@@ -49,7 +50,7 @@ class IdempotencyKeys:
         record = self._records.get(scope)
         if record is not None and record.expires_at > now:
             return record
-        if len(self._records) >= MAX_KEYS:
+        if len(self._records) >= self._most:
             self._purge(now)
         self._records[scope] = KeyRecord(fingerprint, path, now + window)
         return None
@@ -70,7 +71,7 @@ class IdempotencyKeys:
             for scope, record in self._records.items()
             if record.expires_at > now
         }
-        if len(self._records) >= MAX_KEYS:
+        if len(self._records) >= self._most:
             raise KeysFull
 
 

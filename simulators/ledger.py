@@ -22,8 +22,9 @@ MAX_MOVEMENTS: Final = 1_000_000
 class Ledger:
     """Append-only; a row is written when money really moves, and only then."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, most: int = MAX_MOVEMENTS) -> None:
         self._clock = clock
+        self._most = most
         #: Rows are kept encoded: reading all of them is then one join.
         self._rows: list[bytes] = []
         self.totals: Counter[str] = Counter()
@@ -31,7 +32,7 @@ class Ledger:
     @property
     def full(self) -> bool:
         """Whether no further movement can be recorded."""
-        return len(self._rows) >= MAX_MOVEMENTS
+        return len(self._rows) >= self._most
 
     def record(
         self,

@@ -82,9 +82,19 @@ class Webhooks:
     """The targets, the queue of deliveries and the tasks that send them."""
 
     def __init__(
-        self, sign: Sign, default_secret: str, faults: Faults, rolls: bool = False
+        self,
+        sign: Sign,
+        default_secret: str,
+        faults: Faults,
+        rolls: bool = False,
+        *,
+        most: int = MAX_KEPT,
     ) -> None:
-        """``rolls``: whether a target may have an old secret beside the new one."""
+        """``rolls``: whether a target may have an old secret beside the new one.
+
+        ``most`` events are kept to be sent again.
+        """
+        self._most = most
         self._sign = sign
         self.default_secret = default_secret
         self._rolls = rolls
@@ -127,7 +137,7 @@ class Webhooks:
     def publish(self, event_id: str, event_type: str, event: Json) -> None:
         """Send one event to every target, and keep it so that it can be sent again."""
         self._kept[event_id] = event_type, event
-        if len(self._kept) > MAX_KEPT:
+        if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         self._send_to_all(event_id)
 

@@ -30,7 +30,7 @@ from simulators.stripe.intents import Intents
 from simulators.stripe.lists import Reader
 from simulators.stripe.pages import AuthenticationPage
 from simulators.stripe.refunds import Refunds
-from simulators.stripe.store import Store, connected_account
+from simulators.stripe.store import Bounds, Store, connected_account
 
 #: Signs webhooks where no other secret is given.
 DEFAULT_SECRET: Final = "whsec_simulator"
@@ -60,9 +60,9 @@ def sign(
 class Stripe:
     """The provider: routes, authentication and the idempotency rules."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, bounds: Bounds = Bounds()) -> None:
         self.world = world
-        store = self.store = Store(world)
+        store = self.store = Store(world, bounds)
         desk = Disputes(store)
         customers = Customers(store)
         intents = Intents(store, Charging(store))

@@ -14,8 +14,6 @@ from simulators.stripe.objects import Customer, Intent, PaymentMethod
 from simulators.stripe.params import check_known, metadata_of, text
 from simulators.stripe.store import Store
 
-#: Customers kept; past it none is made.
-MAX_CUSTOMERS: Final = 100_000
 CREATE: Final = frozenset(
     "address balance business_name cash_balance description email expand "
     "individual_name invoice_prefix invoice_settings metadata name "
@@ -34,7 +32,7 @@ class Customers:
         """``POST /v1/customers``."""
         body, store = call.body, self._store
         check_known(body, CREATE)
-        if len(store.customers) >= MAX_CUSTOMERS:
+        if len(store.customers) >= store.bounds.customers:
             raise Refused(error(500, "The simulator is full.", type="api_error"))
         customer = Customer(
             id=new_id("cus_", 14),

@@ -14,8 +14,6 @@ from simulators.stripe.fees import dispute_fee
 from simulators.stripe.objects import Charge, Dispute
 from simulators.stripe.store import Store
 
-#: Disputes kept; past it none is opened.
-MAX_DISPUTES: Final = 100_000
 REASONS: Final = (
     "bank_cannot_process", "check_returned", "credit_not_processed",
     "customer_initiated", "debit_not_authorized", "duplicate", "fraudulent", "general",
@@ -82,15 +80,19 @@ class Disputes:
     def follow(self, charge: Charge) -> None:
         """Open the dispute that a test payment method brings with it, if any.
 
-        None is opened past ``MAX_DISPUTES``: the payment is not to blame.
+        None is opened where ``Bounds.disputes`` are kept: the payment is not to blame.
         """
-        wanted, full = charge.method.dispute, len(self._store.disputes) >= MAX_DISPUTES
+        wanted, full = charge.method.dispute, self._full()
         if wanted is not None and charge.dispute is None and not full:
             self._open(charge, *wanted)
 
+    def _full(self) -> bool:
+        return len(self._store.disputes) >= self._store.bounds.disputes
+
     def _charge(self, wanted: Json) -> Charge:
-        if len(self._store.disputes) >= MAX_DISPUTES:
-            raise ValueError(f"{MAX_DISPUTES} disputes are kept already")
+        if self._full():
+            most = self._store.bounds.disputes
+            raise ValueError(f"{most} disputes are kept already")
         intent = self._store.intents.get(str(wanted.get("payment_intent")))
         charge = self._store.charges.get(str(wanted.get("charge")))
         charge = charge or (intent.charge if intent is not None else None)

@@ -24,12 +24,18 @@ from simulators.stripe.objects import (
 #: Events kept for ``GET /v1/events``, some 30 MB; the oldest are forgotten, as Stripe
 #: forgets them after 30 days.
 MAX_EVENTS: Final = 10_000
-#: Payment methods kept: each payment makes one, some 300 MB in all.
-MAX_METHODS: Final = 2_000_000
 
 
-#: Accounts with objects, far more than any test has; past it none is opened.
-MAX_ACCOUNTS: Final = 100_000
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many of each are kept; past it no more are made, and none is forgotten."""
+
+    customers: int = 100_000
+    disputes: int = 100_000
+    #: Each payment makes one, some 300 MB in all.
+    methods: int = 2_000_000
+    #: Those with objects, far more than any test has.
+    accounts: int = 100_000
 
 
 def connected_account(platform: str, name: str) -> str:
@@ -57,8 +63,9 @@ class Account:
 class Store:
     """Objects by id, one account's never visible to another."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, bounds: Bounds) -> None:
         self.world = world
+        self.bounds = bounds
         self.accounts: dict[str, Account] = {}
         self.intents: dict[str, Intent] = {}
         self.charges: dict[str, Charge] = {}
@@ -76,7 +83,7 @@ class Store:
         """Return an account's objects; an account exists once it is named."""
         known = self.accounts.get(name)
         if known is None:
-            if len(self.accounts) >= MAX_ACCOUNTS:
+            if len(self.accounts) >= self.bounds.accounts:
                 raise Refused(error(500, "The simulator is full.", type="api_error"))
             known = self.accounts[name] = Account()
         return known
@@ -135,7 +142,7 @@ class Store:
             return known
         if kind is None:
             raise missing("PaymentMethod", token, "payment_method", 400)
-        if len(self.methods) >= MAX_METHODS:
+        if len(self.methods) >= self.bounds.methods:
             raise Refused(error(500, "The simulator is full.", type="api_error"))
         made = PaymentMethod(new_id("pm_1", 23), account, self.now(), kind)
         self.methods[made.id] = made

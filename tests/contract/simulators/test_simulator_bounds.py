@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +16,7 @@ from simulators.clock import Clock
 from simulators.provider import World
 from simulators.server import Server
 from simulators.stripe import api as stripe
-from simulators.stripe import customers, disputes, store
+from simulators.stripe.store import Bounds
 
 Scenario = Callable[[Callable[[str], Awaitable[int]]], Awaitable[None]]
 FORM = {
@@ -50,13 +49,14 @@ def run_with_server(world: World, scenario: Scenario) -> None:
 
 
 def posts(
-    world: World, *calls: tuple[str, dict[str, str]]
+    bounds: Bounds, *calls: tuple[str, dict[str, str]]
 ) -> list[tuple[int, dict[str, Any]]]:
     """Make these calls, each for an account of its own, and return what they get."""
     answers = []
+    world = make_world()
 
     async def run() -> None:
-        server = Server(stripe.Stripe(world), "127.0.0.1", 0)
+        server = Server(stripe.Stripe(world, bounds), "127.0.0.1", 0)
         await server.start()
         async with aiohttp.ClientSession() as session:
             for number, (path, form) in enumerate(calls):
@@ -73,23 +73,25 @@ def posts(
     return answers
 
 
-def make_world() -> World:
+def make_world(
+    *,
+    movements: int = ledger.MAX_MOVEMENTS,
+    keys: int = idempotency.MAX_KEYS,
+    events: int = webhooks.MAX_KEPT,
+) -> World:
     """Return an empty world; call it where an event loop may be needed."""
     clock, armed = Clock(), faults.Faults()
     return World(
         clock,
-        ledger.Ledger(clock),
+        ledger.Ledger(clock, most=movements),
         armed,
-        idempotency.IdempotencyKeys(clock),
-        webhooks.Webhooks(stripe.sign, stripe.DEFAULT_SECRET, armed),
+        idempotency.IdempotencyKeys(clock, most=keys),
+        webhooks.Webhooks(stripe.sign, stripe.DEFAULT_SECRET, armed, most=events),
     )
 
 
-def test_a_full_ledger_refuses_further_payments(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ledger, "MAX_MOVEMENTS", 1)
-    world = make_world()
+def test_a_full_ledger_refuses_further_payments() -> None:
+    world = make_world(movements=1)
 
     async def scenario(charge: Callable[[str], Awaitable[int]]) -> None:
         assert [await charge("a"), await charge("b")] == [200, 500]
@@ -98,11 +100,8 @@ def test_a_full_ledger_refuses_further_payments(
     assert world.ledger.totals == {"charge": 1}
 
 
-def test_full_keys_refuse_new_ones_until_old_ones_expire(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(idempotency, "MAX_KEYS", 1)
-    world = make_world()
+def test_full_keys_refuse_new_ones_until_old_ones_expire() -> None:
+    world = make_world(keys=1)
 
     async def scenario(charge: Callable[[str], Awaitable[int]]) -> None:
         statuses = [await charge("a"), await charge("b"), await charge("a")]
@@ -128,11 +127,8 @@ def test_faults_and_webhook_targets_are_bounded() -> None:
         world.webhooks.register("http://127.0.0.1/more")
 
 
-def test_events_are_kept_up_to_a_bound_and_the_oldest_are_forgotten(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(webhooks, "MAX_KEPT", 2)
-    world = make_world()
+def test_events_are_kept_up_to_a_bound_and_the_oldest_are_forgotten() -> None:
+    world = make_world(events=2)
     for number in range(3):
         world.webhooks.publish(f"evt_{number}", "x", {})
     assert world.webhooks.resend("evt_2") == 0
@@ -141,33 +137,27 @@ def test_events_are_kept_up_to_a_bound_and_the_oldest_are_forgotten(
 
 
 @pytest.mark.parametrize(
-    ("module", "bound", "path", "form"),
+    ("bounds", "path", "form"),
     [
-        (customers, "MAX_CUSTOMERS", "/v1/customers", {}),
-        (store, "MAX_METHODS", "/v1/payment_intents", FORM),
-        (store, "MAX_ACCOUNTS", "/v1/payment_intents", FORM),
+        (Bounds(customers=1), "/v1/customers", {}),
+        (Bounds(methods=1), "/v1/payment_intents", FORM),
+        (Bounds(accounts=1), "/v1/payment_intents", FORM),
     ],
 )
 def test_a_full_simulator_makes_no_more_of_what_it_keeps(
-    monkeypatch: pytest.MonkeyPatch,
-    module: ModuleType,
-    bound: str,
+    bounds: Bounds,
     path: str,
     form: dict[str, str],
 ) -> None:
-    monkeypatch.setattr(module, bound, 1)
-    answers = [status for status, _ in posts(make_world(), *[(path, form)] * 2)]
+    answers = [status for status, _ in posts(bounds, *[(path, form)] * 2)]
     assert answers == [200, 500]
 
 
-def test_a_payment_succeeds_though_no_more_disputes_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(disputes, "MAX_DISPUTES", 1)
+def test_a_payment_succeeds_though_no_more_disputes_are_kept() -> None:
     disputing = FORM | {"payment_method": "pm_card_createDispute"}
     call = ("/v1/payment_intents", disputing)
     (first, one), (second, other), (third, refused) = posts(
-        make_world(), call, call, ("/_disputes", {"charge": "1"})
+        Bounds(disputes=1), call, call, ("/_disputes", {"charge": "1"})
     )
     assert (first, second, third) == (200, 200, 400)
     assert one["status"] == other["status"] == "succeeded"
