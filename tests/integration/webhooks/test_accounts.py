@@ -22,6 +22,7 @@ from runtime import container
 from runtime.known_accounts import STRANGERS
 from tests.contract.simulators.simulator_process import Receiver, eventually
 from tests.integration.accounts.shop import AccountsShop
+from tests.integration.webhooks.disputing import open_dispute
 from tests.integration.webhooks.hearing import SECRET, HearingBench, Told, refused
 
 #: What a provider tells of a charge that succeeded, and of a dispute.
@@ -241,11 +242,7 @@ def test_a_dispute_is_read_at_the_account_and_laid_over_its_payment(
     work, account = shop.bench.work, shop.add(provider)
     receiver = shop.listen(account)
     payment_id = work.paid(provider)
-    name = "charge" if provider == "stripe" else "capture"
-    opened = work.at(provider).post(
-        "/_disputes", {name: work.stored(payment_id).refs[name]}
-    )
-    assert opened.status_code == 201, opened.text
+    open_dispute(shop.bench, payment_id)
     told = told_of(receiver, account, DISPUTED[provider])
     shop.bench.hear(told)
     assert shop.bench.fate(told) is Fate.HANDLED

@@ -1,0 +1,74 @@
+"""Disputes as providers open, move and tell of them, and what the timeline has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from domain.payment import Payment
+from domain.states import State, Status
+from tests.integration.webhooks.hearing import HearingBench, Told
+
+OPENED, WITHDRAWN = "dispute.opened", "dispute.funds_withdrawn"
+REINSTATED, UPDATED = "dispute.funds_reinstated", "dispute.updated"
+
+
+def open_dispute(bench: HearingBench, payment_id: str, **wanted: Any) -> str:
+    """The id of a dispute of the payment, or of what ``wanted`` names."""
+    payment = bench.work.stored(payment_id)
+    provider = payment.provider
+    name = "charge" if provider == "stripe" else "capture"
+    asked = {name: payment.refs[name], **wanted}
+    answer = bench.work.at(provider).post("/_disputes", asked)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id" if provider == "stripe" else "dispute_id"])
+
+
+def move(bench: HearingBench, provider: str, dispute_id: str, status: str) -> None:
+    path = f"/_disputes/{dispute_id}"
+    answer = bench.work.at(provider).post(path, {"status": status})
+    assert answer.status_code == 200, answer.text
+
+
+def reverse(bench: HearingBench, payment_id: str) -> str:
+    """The id of the refund by which PayPal takes the payment back."""
+    capture = bench.work.stored(payment_id).refs["capture"]
+    answer = bench.work.paypal.post("/_reversals", {"capture": capture})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def told_of(bench: HearingBench, provider: str, types: Iterable[str]) -> list[Told]:
+    """What was told of these types, once all of them were."""
+    begin = "charge.dispute." if provider == "stripe" else "CUSTOMER.DISPUTE."
+    named = {
+        f"PAYMENT.{one}" if one.startswith("CAPTURE") else f"{begin}{one}"
+        for one in types
+    }
+    return [one for one in bench.told(provider, *named) if one.type in named]
+
+
+def hear_all(bench: HearingBench, provider: str, *types: str) -> None:
+    """Has the product hear of all disputes' events so far, the older ones again."""
+    end = "created" if provider == "stripe" else "CREATED"
+    told_of(bench, provider, types or (end,))
+    sent = bench.work.at(provider).get("/_webhooks")["deliveries"]
+    bench.all_told(provider, len({one["event_id"] for one in sent}))
+    told = [
+        one
+        for one in bench.told(provider)
+        if "dispute" in one.type.lower() or one.type == "PAYMENT.CAPTURE.REVERSED"
+    ]
+    bench.hear(*told)
+
+
+def facts(bench: HearingBench, payment_id: str) -> list[str]:
+    """What the timeline has of disputes, in order."""
+    return [one for one in bench.work.told(payment_id) if one.startswith("dispute.")]
+
+
+def is_untouched(payment: Payment) -> None:
+    """No dispute changes what was captured or refunded, nor the status."""
+    assert (payment.status, payment.captured) == (Status.CAPTURED, 1999)
+    assert (payment.refunded, payment.refund_reserved) == (0, 0)
+    assert payment.first.state is State.SUCCEEDED
