@@ -44,6 +44,15 @@ class Row:
     moved: tuple[tuple[str, int], ...] = ()
 
 
+#: What moves by a charge that is sent again.
+CHARGED: Final = (("charge", 1999),)
+#: Parts of rows: what goes on by itself, and what the shop is shown.
+AGAIN: Final[dict[str, Any]] = {"next": "same key", "moved": CHARGED}
+BY_A_LOOK: Final[dict[str, Any]] = {"error": "look_needed", "next": "look"}
+FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
+ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "look"}
+
+
 def said(status: int, body: object, **headers: str) -> dict[str, Any]:
     """A fault: the next call is answered so, and nothing is done."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}

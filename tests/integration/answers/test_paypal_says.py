@@ -10,54 +10,24 @@ import requests
 from domain.operation import Kind
 from domain.states import State
 from tests.contract.simulators.simulator_process import Simulator, eventually
-from tests.integration.answers.saying import QUOTED, Row, holds, said
+from tests.integration.answers.paypal_words import (
+    captured,
+    held,
+    order,
+    refusal,
+    resource,
+)
+from tests.integration.answers.saying import (
+    AGAIN,
+    ASKS,
+    BY_A_LOOK,
+    CHARGED,
+    FAILED,
+    Row,
+    holds,
+    said,
+)
 from tests.integration.traps.workbench import Workbench
-
-_PRICE: Final = {"currency_code": "USD", "value": "19.99"}
-_CHARGED: Final = (("charge", 1999),)
-
-
-def resource(status: str, reason: str = "ECHECK") -> dict[str, Any]:
-    """A capture, an authorization or a refund of 19.99 USD."""
-    return {
-        "id": "2CANNED",
-        "status": status,
-        "amount": _PRICE,
-        "status_details": {"reason": reason},
-        "expiration_time": "2030-01-01T00:00:00Z",
-    }
-
-
-def order(status: str, reason: str = "ECHECK", **payments: str) -> dict[str, Any]:
-    """A fault: an order, with a ``captures`` or ``authorizations`` of that status."""
-    found = {name: [resource(each, reason)] for name, each in payments.items()}
-    link = {"rel": "approve", "href": "https://paypal.test/approve"}
-    shown = {
-        "id": "1ORDER",
-        "status": status,
-        "purchase_units": [{"reference_id": "default", "payments": found}],
-        "links": [link],
-    }
-    return said(201, shown)
-
-
-def captured(status: str, reason: str = "ECHECK") -> dict[str, Any]:
-    """A fault: a completed order of which a capture came."""
-    return order("COMPLETED", reason, captures=status)
-
-
-def held(status: str) -> dict[str, Any]:
-    """A fault: a completed order of which an authorization came."""
-    return order("COMPLETED", authorizations=status)
-
-
-def refusal(status: int, *issues: str, name: str = "NAMED") -> dict[str, Any]:
-    """A fault: PayPal's error object, its sentences quoting a token."""
-    details = [
-        {"issue": issue, "description": f"It is {QUOTED} that failed."}
-        for issue in issues
-    ]
-    return said(status, {"name": name, "message": QUOTED, "details": details})
 
 
 def refused(issue: str, state: State, kind: Kind = Kind.CHARGE, **row: Any) -> Row:
@@ -92,8 +62,7 @@ STATUSES: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=order("COMPLETED"),
         error="malformed_answer",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "order VOIDED": Row(
         State.CANCELED, fault=order("VOIDED"), shows={"status": "canceled"}
@@ -102,8 +71,7 @@ STATUSES: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=order("LEVITATING"),
         error="unrecognised_status",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "capture COMPLETED": Row(State.SUCCEEDED, fault=captured("COMPLETED"), shows=_PAID),
     "capture PENDING": Row(State.PENDING, method="vault_pending", next="look"),
@@ -111,13 +79,13 @@ STATUSES: Final[dict[str, Row]] = {
         State.DECLINED,
         fault=captured("DECLINED"),
         error="ECHECK",
-        shows={"status": "failed"},
+        **FAILED,
     ),
     "capture FAILED": Row(
         State.DECLINED,
         fault=captured("FAILED"),
         error="ECHECK",
-        shows={"status": "failed"},
+        **FAILED,
     ),
     "capture PARTIALLY_REFUNDED": Row(
         State.SUCCEEDED, fault=captured("PARTIALLY_REFUNDED"), shows=_PAID
@@ -134,7 +102,7 @@ STATUSES: Final[dict[str, Row]] = {
         Kind.AUTHORIZE,
         fault=held("DENIED"),
         error="authorization_denied",
-        shows={"status": "failed"},
+        **FAILED,
     ),
     "authorization PARTIALLY_CAPTURED": Row(
         State.SUCCEEDED, Kind.AUTHORIZE, fault=held("PARTIALLY_CAPTURED"), shows=_HELD
@@ -173,44 +141,36 @@ STATUSES: Final[dict[str, Row]] = {
     ),
 }
 
-_AGAIN: Final[dict[str, Any]] = {"next": "same key", "moved": _CHARGED}
-_BY_A_LOOK: Final[dict[str, Any]] = {"error": "look_needed", "next": "look"}
-_FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
-_ASKS: Final[dict[str, Any]] = {
-    "shows": {"status": "requires_action"},
-    "next": "look",
-}
-
 ANSWERS: Final[dict[str, Row]] = {
     "reset": Row(
-        State.UNKNOWN, fault={"do": "commit_then_drop"}, error="no_answer", **_AGAIN
+        State.UNKNOWN, fault={"do": "commit_then_drop"}, error="no_answer", **AGAIN
     ),
     "a 2xx that is not JSON": Row(
-        State.UNKNOWN, fault={"do": "malformed"}, error="malformed_answer", **_AGAIN
+        State.UNKNOWN, fault={"do": "malformed"}, error="malformed_answer", **AGAIN
     ),
     "500": Row(
         State.UNKNOWN,
         fault=refusal(500, name="INTERNAL_SERVER_ERROR"),
         error="http_500",
-        **_AGAIN,
+        **AGAIN,
     ),
     "400": Row(
         State.REJECTED,
         fault=refusal(400, "INVALID_PARAMETER_VALUE", name="INVALID_REQUEST"),
         error="invalid_parameter_value",
-        **_FAILED,
+        **FAILED,
     ),
     "404": Row(
         State.REJECTED,
         fault=refusal(404, "INVALID_RESOURCE_ID", name="RESOURCE_NOT_FOUND"),
         error="invalid_resource_id",
-        **_FAILED,
+        **FAILED,
     ),
     "401": Row(
         State.RETRYING,
         fault={**refusal(401, name="AUTHENTICATION_FAILURE"), "times": 2},
         error="authentication_failure",
-        **_AGAIN,
+        **AGAIN,
     ),
     "401 once": Row(
         State.SUCCEEDED,
@@ -220,34 +180,34 @@ ANSWERS: Final[dict[str, Row]] = {
             "body": {"name": "AUTHENTICATION_FAILURE"},
         },
         shows=_PAID,
-        moved=_CHARGED,
+        moved=CHARGED,
     ),
     "403": Row(
         State.RETRYING,
         fault=refusal(403, name="NOT_AUTHORIZED"),
         error="not_authorized",
-        **_AGAIN,
+        **AGAIN,
     ),
     "CONSENT_NEEDED": Row(
         State.REQUIRES_ACTION,
         fault=refusal(403, "CONSENT_NEEDED", name="NOT_AUTHORIZED"),
         error="consent_needed",
-        **_ASKS,
+        **ASKS,
     ),
     "PREVIOUS_REQUEST_IN_PROGRESS": Row(
         State.UNKNOWN,
         fault=refusal(409, "PREVIOUS_REQUEST_IN_PROGRESS", name="RESOURCE_CONFLICT"),
         error="in_flight",
-        **_AGAIN,
+        **AGAIN,
     ),
     "429": Row(
         State.RETRYING,
         fault={"do": "rate_limit", "seconds": 1},
         error="rate_limited",
-        **_AGAIN,
+        **AGAIN,
     ),
     **{
-        issue: Row(State.DECLINED, method=method, error=issue.lower(), **_FAILED)
+        issue: Row(State.DECLINED, method=method, error=issue.lower(), **FAILED)
         for issue, method in (
             ("INSTRUMENT_DECLINED", "vault_declined"),
             ("PAYER_CANNOT_PAY", "vault_payer_cannot_pay"),
@@ -255,7 +215,7 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     **{
-        issue: refused(issue, State.REQUIRES_ACTION, **_ASKS)
+        issue: refused(issue, State.REQUIRES_ACTION, **ASKS)
         for issue in (
             "PAYER_ACTION_REQUIRED",
             "ORDER_NOT_APPROVED",
@@ -263,7 +223,7 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     **{
-        issue: refused(issue, State.UNKNOWN, kind, **_BY_A_LOOK)
+        issue: refused(issue, State.UNKNOWN, kind, **BY_A_LOOK)
         for issue, kind in (
             ("ORDER_ALREADY_CAPTURED", Kind.CHARGE),
             ("ORDER_ALREADY_AUTHORIZED", Kind.AUTHORIZE),
@@ -274,7 +234,7 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     "ORDER_COMPLETION_IN_PROGRESS": refused(
-        "ORDER_COMPLETION_IN_PROGRESS", State.RETRYING, **_AGAIN
+        "ORDER_COMPLETION_IN_PROGRESS", State.RETRYING, **AGAIN
     ),
     "PENDING_CAPTURE": refused(
         "PENDING_CAPTURE",

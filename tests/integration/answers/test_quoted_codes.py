@@ -8,8 +8,8 @@ import pytest
 
 from domain.operation import Kind
 from domain.states import State
-from tests.integration.answers import test_paypal_says as paypal
-from tests.integration.answers import test_stripe_says as stripe
+from tests.integration.answers import paypal_words as paypal
+from tests.integration.answers import stripe_words as stripe
 from tests.integration.answers.saying import TOKEN, Row, holds
 from tests.integration.traps.workbench import Workbench
 

@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from domain.operation import Kind
 from domain.states import State
-from tests.integration.answers.saying import QUOTED, Row, holds, said
+from tests.integration.answers.saying import (
+    AGAIN,
+    ASKS,
+    BY_A_LOOK,
+    FAILED,
+    Row,
+    holds,
+)
+from tests.integration.answers.stripe_words import (
+    DECLINED,
+    failed,
+    intent,
+    refund,
+    refusal,
+)
 from tests.integration.traps.workbench import Workbench
 
-
-def intent(status: str, **fields: Any) -> dict[str, Any]:
-    """A fault: a PaymentIntent of 19.99 USD, as Stripe shows it."""
-    shown = {
-        "id": "pi_3canned",
-        "object": "payment_intent",
-        "amount": 1999,
-        "amount_received": 0,
-        "cancellation_reason": None,
-        "currency": "usd",
-        "last_payment_error": None,
-        "latest_charge": None,
-        "metadata": {},
-        "next_action": None,
-        "status": status,
-        **fields,
-    }
-    return said(200, shown)
-
-
-def refund(status: str, failure_reason: str = "lost_or_stolen_card") -> dict[str, Any]:
-    """A fault: a Refund of 19.99 USD."""
-    shown = {
-        "id": "re_3canned",
-        "object": "refund",
-        "amount": 1999,
-        "currency": "usd",
-        "status": status,
-        "failure_reason": failure_reason,
-    }
-    return said(200, shown)
-
-
-def refusal(
-    status: int, type: str = "invalid_request_error", **fields: Any
-) -> dict[str, Any]:
-    """A fault: Stripe's error object, its sentence quoting a token."""
-    error = {"type": type, "message": f"No such thing: {QUOTED}", **fields}
-    return said(status, {"error": error})
-
-
-def failed(**headers: str) -> dict[str, Any]:
-    """A fault: a 500, nothing done."""
-    error = {"error": {"type": "api_error", "message": f"About {QUOTED}."}}
-    return said(500, error, **headers)
-
-
-DECLINED: Final = {
-    "type": "card_error",
-    "code": "card_declined",
-    "decline_code": "do_not_honor",
-    "message": "Your card was declined.",
-}
 #: Unix seconds: 2030-01-01.
 _CAPTURE_BEFORE: Final = 1_893_456_000
 _CHARGE: Final = {
@@ -71,7 +32,6 @@ _CHARGE: Final = {
     "object": "charge",
     "payment_method_details": {"card": {"capture_before": _CAPTURE_BEFORE}},
 }
-_CHARGED: Final = (("charge", 1999),)
 
 STATUSES: Final[dict[str, Row]] = {
     "requires_payment_method, no error": Row(
@@ -83,7 +43,7 @@ STATUSES: Final[dict[str, Row]] = {
         State.DECLINED,
         fault=intent("requires_payment_method", last_payment_error=DECLINED),
         error="do_not_honor",
-        shows={"status": "failed"},
+        **FAILED,
     ),
     "requires_payment_method, authentication_required": Row(
         State.REQUIRES_ACTION,
@@ -92,8 +52,7 @@ STATUSES: Final[dict[str, Row]] = {
             last_payment_error={**DECLINED, "decline_code": "authentication_required"},
         ),
         error="authentication_required",
-        shows={"status": "requires_action"},
-        next="look",
+        **ASKS,
     ),
     "requires_confirmation": Row(
         State.QUEUED, fault=intent("requires_confirmation"), next="new key"
@@ -101,8 +60,7 @@ STATUSES: Final[dict[str, Row]] = {
     "requires_action": Row(
         State.REQUIRES_ACTION,
         method="pm_card_authenticationRequired",
-        shows={"status": "requires_action"},
-        next="look",
+        **ASKS,
     ),
     "processing": Row(State.PENDING, method="pm_usBankAccount", next="look"),
     "requires_capture": Row(
@@ -139,8 +97,7 @@ STATUSES: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault=intent("levitating"),
         error="unrecognised_status",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "refund pending": Row(
         State.PENDING, Kind.REFUND, method="pm_card_pendingRefund", next="look"
@@ -178,68 +135,59 @@ ERRORS: Final[dict[str, Row]] = {
         State.UNKNOWN,
         fault={"do": "commit_then_drop"},
         error="no_answer",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "APIError, HTTP 409": Row(
         State.UNKNOWN,
         fault=refusal(409),
         error="in_flight",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "idempotency_key_in_use": Row(
         State.UNKNOWN,
         fault=refusal(400, code="idempotency_key_in_use"),
         error="idempotency_key_in_use",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "APIError, HTTP 500": Row(
         State.UNKNOWN,
         fault=failed(),
         error="http_500",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "Stripe-Should-Retry: false": Row(
         State.UNKNOWN,
         fault=failed(Stripe_Should_Retry="false"),
-        error="look_needed",
-        next="look",
+        **BY_A_LOOK,
     ),
     "Idempotent-Replayed: true": Row(
         State.UNKNOWN,
         fault=failed(Idempotent_Replayed="true"),
-        error="look_needed",
-        next="look",
+        **BY_A_LOOK,
     ),
     "RateLimitError": Row(
         State.RETRYING,
         fault={"do": "rate_limit", "seconds": 1},
         error="rate_limit",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "lock_timeout": Row(
         State.RETRYING,
         fault=refusal(429, code="lock_timeout"),
         error="lock_timeout",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "CardError": Row(
         State.DECLINED,
         method="pm_card_chargeDeclinedInsufficientFunds",
         error="insufficient_funds",
-        shows={"status": "failed"},
+        **FAILED,
     ),
     "authentication_required": Row(
         State.REQUIRES_ACTION,
         fault=refusal(402, "card_error", code="authentication_required"),
         error="authentication_required",
-        shows={"status": "requires_action"},
-        next="look",
+        **ASKS,
     ),
     "IdempotencyError": Row(
         State.REVIEW,
@@ -250,28 +198,25 @@ ERRORS: Final[dict[str, Row]] = {
         State.REJECTED,
         method="pm_nobody",
         error="resource_missing",
-        shows={"status": "failed"},
+        **FAILED,
     ),
     "charge_already_captured": Row(
         State.UNKNOWN,
         Kind.CAPTURE,
         fault=refusal(400, code="charge_already_captured"),
-        error="look_needed",
-        next="look",
+        **BY_A_LOOK,
     ),
     "charge_already_refunded": Row(
         State.UNKNOWN,
         Kind.REFUND,
         fault=refusal(400, code="charge_already_refunded"),
-        error="look_needed",
-        next="look",
+        **BY_A_LOOK,
     ),
     "payment_intent_unexpected_state": Row(
         State.UNKNOWN,
         Kind.VOID,
         fault=refusal(400, code="payment_intent_unexpected_state"),
-        error="look_needed",
-        next="look",
+        **BY_A_LOOK,
     ),
     "charge_disputed": Row(
         State.REJECTED,
@@ -291,15 +236,13 @@ ERRORS: Final[dict[str, Row]] = {
         State.RETRYING,
         fault=refusal(401, code="api_key_expired"),
         error="api_key_expired",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
     "PermissionError": Row(
         State.RETRYING,
         fault=refusal(403, code="account_invalid"),
         error="account_invalid",
-        next="same key",
-        moved=_CHARGED,
+        **AGAIN,
     ),
 }
 

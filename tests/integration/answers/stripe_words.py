@@ -1,0 +1,61 @@
+"""Answers as Stripe writes them, given as faults of its simulator."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tests.integration.answers.saying import QUOTED, said
+
+
+def intent(status: str, **fields: Any) -> dict[str, Any]:
+    """A fault: a PaymentIntent of 19.99 USD, as Stripe shows it."""
+    shown = {
+        "id": "pi_3canned",
+        "object": "payment_intent",
+        "amount": 1999,
+        "amount_received": 0,
+        "cancellation_reason": None,
+        "currency": "usd",
+        "last_payment_error": None,
+        "latest_charge": None,
+        "metadata": {},
+        "next_action": None,
+        "status": status,
+        **fields,
+    }
+    return said(200, shown)
+
+
+def refund(status: str, failure_reason: str = "lost_or_stolen_card") -> dict[str, Any]:
+    """A fault: a Refund of 19.99 USD."""
+    shown = {
+        "id": "re_3canned",
+        "object": "refund",
+        "amount": 1999,
+        "currency": "usd",
+        "status": status,
+        "failure_reason": failure_reason,
+    }
+    return said(200, shown)
+
+
+def refusal(
+    status: int, type: str = "invalid_request_error", **fields: Any
+) -> dict[str, Any]:
+    """A fault: Stripe's error object, its sentence quoting a token."""
+    error = {"type": type, "message": f"No such thing: {QUOTED}", **fields}
+    return said(status, {"error": error})
+
+
+def failed(**headers: str) -> dict[str, Any]:
+    """A fault: a 500, nothing done."""
+    error = {"error": {"type": "api_error", "message": f"About {QUOTED}."}}
+    return said(500, error, **headers)
+
+
+DECLINED: Final = {
+    "type": "card_error",
+    "code": "card_declined",
+    "decline_code": "do_not_honor",
+    "message": "Your card was declined.",
+}
