@@ -15,19 +15,11 @@ from domain.submission import ProviderName
 from runtime import container
 from runtime.settings import Settings
 from tests.contract.simulators.simulator_process import Simulator
-from tests.contract.simulators.simulator_process import simulators as both
 from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, Story, day
 from tests.suites.samples import PRICE
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 STORIES = {"paid": Story("pays"), "disputed": Story("pays")}
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[dict[ProviderName, Simulator]]:
-    """Both simulators, for this module alone."""
-    with both() as (stripe, paypal):
-        yield {STRIPE: stripe, PAYPAL: paypal}
 
 
 @pytest.fixture

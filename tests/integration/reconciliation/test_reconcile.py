@@ -14,7 +14,7 @@ from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
 from runtime.settings import Settings
 from tests.contract.simulators.simulator_process import Simulator
-from tests.contract.simulators.simulator_process import simulators as both
+from tests.contract.simulators.simulator_process import simulators as others
 from tests.integration.reconciliation.shop import (
     CURRENCIES,
     FAILS_LATER,
@@ -31,13 +31,6 @@ BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 #: fifth; one whole and one part, for the third refund is pending.
 COLLECTED = 4 * PRICE.minor + 600
 REFUNDED = PRICE.minor + 500
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[dict[ProviderName, Simulator]]:
-    """Both simulators, for this module alone: their books are made to drift."""
-    with both() as (stripe, paypal):
-        yield {STRIPE: stripe, PAYPAL: paypal}
 
 
 @pytest.fixture
@@ -133,7 +126,7 @@ def test_a_refund_that_the_provider_does_not_have_is_ours_alone(
 def test_a_refund_that_failed_later_is_corrected_by_the_look_that_was_asked_for(
     settings: Settings,
 ) -> None:
-    with both() as (stripe, paypal):
+    with others() as (stripe, paypal):
         with day(settings, {STRIPE: stripe, PAYPAL: paypal}, FAILS_LATER) as shop:
             assert shop.report(STRIPE).differences == ()
             stripe.advance(90_000)

@@ -10,7 +10,6 @@ from domain.reconciling import Differs, Way
 from domain.submission import ProviderName
 from runtime.settings import Settings
 from tests.contract.simulators.simulator_process import Simulator
-from tests.contract.simulators.simulator_process import simulators as both
 from tests.integration.reconciliation.shop import (
     MANUAL,
     PAYPAL,
@@ -34,13 +33,6 @@ STORIES = {
     "at once": Story("pays", MANUAL, lambda one: capture(one, final=True)),
 }
 COLLECTED = sum(PARTS) + 600 + 1999
-
-
-@pytest.fixture(scope="module")
-def simulators() -> Iterator[dict[ProviderName, Simulator]]:
-    """Both simulators, for this module alone: their books are made to drift."""
-    with both() as (stripe, paypal):
-        yield {STRIPE: stripe, PAYPAL: paypal}
 
 
 @pytest.fixture
