@@ -214,9 +214,7 @@ class ProviderSuite:
         if _can_look(account, claimed):
             with pytest.raises(NotSent):
                 away.look(looking(claimed, claimed.working, now=claimed.updated_at))
-        assert account.moved(claimed) == []
-        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
-        assert len(account.moved(claimed)) == 1
+        _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
     def test_a_rate_limit_did_nothing_and_says_how_long_to_rest(
@@ -227,9 +225,7 @@ class ProviderSuite:
         error = _raised(account, claimed)
         assert type(error) is NotExecuted and error.retry_after is not None
         assert error.retry_after.total_seconds() == 3
-        assert account.moved(claimed) == []
-        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
-        assert len(account.moved(claimed)) == 1
+        _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
     def test_refused_credentials_did_nothing(
@@ -238,9 +234,7 @@ class ProviderSuite:
         claimed = account.written_down(account.due(kind))
         account.arm(Trouble.UNAUTHORIZED)
         assert type(_raised(account, claimed)) is Misconfigured
-        assert account.moved(claimed) == []
-        assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
-        assert len(account.moved(claimed)) == 1
+        _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
     def test_a_500_that_moved_the_money_moves_it_once_and_only_a_look_tells(
@@ -275,6 +269,13 @@ def _raised(account: Account, claimed: Payment) -> ProviderError:
         account.provider.send(claimed)
     assert isinstance(caught.value, (NotExecuted, OutcomeUnknown, NeedsReview))
     return caught.value
+
+
+def _moved_nothing_and_moves_once(account: Account, claimed: Payment) -> None:
+    """Nothing has moved yet, and the same send again moves it, once."""
+    assert account.moved(claimed) == []
+    assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
+    assert len(account.moved(claimed)) == 1
 
 
 def _can_look(account: Account, payment: Payment) -> bool:
