@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
-from stripe import PaymentIntent, RequestOptions, StripeClient, StripeError
+from stripe import PaymentIntent, StripeClient, StripeError
 
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
@@ -29,10 +30,12 @@ from providers.stripe_captures import (
     rest_of,
 )
 from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
+from providers.stripe_client import post
 from providers.stripe_intents import asks_the_payer, confirmation, new_intent
 from providers.stripe_refusals import refusal_of
 from providers.words import unquoted
 
+_INTENTS: Final = "/v1/payment_intents"
 #: Seconds by which Stripe's clock and ours may differ where a list is asked for.
 _CLOCKS: Final = timedelta(minutes=5)
 #: Pages of a hundred that a look reads: what an account makes in ten minutes at
@@ -76,29 +79,29 @@ class Stripe:
             return asks_the_payer(payment, self._look(payment))
 
     def _send(self, payment: Payment) -> Answer:
-        operation, api = payment.working, self._client.v1
+        operation = payment.working
         send = operation.send
         if send is None:
             raise NeedsReview("send_not_written_down")
-        params, options = json.loads(send.body), _options(send)
         try:
-            if operation.kind is Kind.REFUND:
-                return refund_of(api.refunds.create(params, options))
-            first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
-            if first and not operation.approved:
-                intent = api.payment_intents.create(params, options)
-                return answer_of(intent, operation.kind)
-            intent_id = payment.refs["payment_intent"]
-            if first:
-                confirmed = api.payment_intents.confirm(intent_id, params, options)
-                return answer_of(confirmed, operation.kind)
-            if operation.kind is Kind.VOID:
-                canceled = api.payment_intents.cancel(intent_id, params, options)
-                return _voided(canceled)
-            captured = api.payment_intents.capture(intent_id, params, options)
-            return capture_of(captured, operation)
+            match operation.kind:
+                case Kind.REFUND:
+                    return refund_of(self._post("/v1/refunds", send))
+                case Kind.CAPTURE:
+                    captured = self._post(_of_intent(payment, "capture"), send)
+                    return capture_of(captured, operation)
+                case Kind.VOID:
+                    return _voided(self._post(_of_intent(payment, "cancel"), send))
+                case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
+                    confirmed = self._post(_of_intent(payment, "confirm"), send)
+                    return answer_of(confirmed, operation.kind)
+                case _:
+                    return answer_of(self._post(_INTENTS, send), operation.kind)
         except StripeError as error:
             return refusal_of(error)
+
+    def _post(self, path: str, send: Send) -> Any:
+        return post(self._client, path, json.loads(send.body), key=send.key)
 
     def _look(self, payment: Payment) -> Answer:
         operation = payment.working
@@ -185,6 +188,10 @@ class Stripe:
         return Answer(Verdict.ABSENT)
 
 
+def _of_intent(payment: Payment, act: str) -> str:
+    return f"{_INTENTS}/{quote(payment.refs['payment_intent'], safe='')}/{act}"
+
+
 def _holds(payment: Payment) -> bool:
     """Whether what no capture under way may take counts as on hold."""
     held = payment.hold is not None and payment.hold.ended is None
@@ -196,10 +203,6 @@ def _voided(intent: PaymentIntent) -> Answer:
     if is_rest_released(intent):
         return replace(rest_of(intent), verdict=Verdict.SUCCEEDED)
     return void_of(intent)
-
-
-def _options(send: Send) -> RequestOptions:
-    return {"idempotency_key": send.key}
 
 
 def _raise_unread(error: StripeError) -> NoReturn:
