@@ -1,34 +1,28 @@
-"""What is new of a dispute: read at the provider, fenced, stored and told once."""
+"""What is new of a dispute: fenced, stored and told once."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from application import dispute as use_case
-from application.notice import Hearing, handle, receive
+from application.notice import handle, receive
 from domain import retry
 from domain.account import Account
-from domain.breaker import Sign, sign_of
 from domain.dispute import (
     MAX_DISPUTES,
     OPENED,
     WITHDRAWN,
-    Dispute,
     DisputeState,
     Hint,
     Reading,
 )
 from domain.errors import (
-    Misconfigured,
-    NotExecuted,
-    OutcomeUnknown,
     PaymentNotFound,
-    ProviderError,
     StoreUnavailable,
     UnreadableWebhook,
 )
@@ -36,89 +30,20 @@ from domain.money import Money
 from domain.notice import Fate, Webhook
 from domain.payment import Payment
 from domain.submission import ProviderName
-from tests.fakes import MemoryQueue, Ungated
-from tests.memory_disputes import MemoryDisputes, Told, dispute_desk
-from tests.memory_inbox import MemoryInbox
-from tests.memory_store import MemoryStore
+from tests.memory_disputes import MemoryDisputes
 from tests.operator_fakes import MemoryView
-from tests.suites.samples import NOW, PRICE, payment, sending
+from tests.suites.samples import sending
 
-STRIPE = ProviderName.STRIPE
-OWN = Account.own(STRIPE)
-HINT = Hint(OWN, "dp_1")
-
-
-class _Bench:
-    """A payment, and a provider that shows a dispute of it."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-        self.slept: list[float] = []
-        self.store = MemoryStore(self.clock)
-        self.disputes, self.gates, self.told = MemoryDisputes(), Ungated(), Told()
-        self.view = MemoryView(self.store)
-        self.desk = dispute_desk(
-            self.store,
-            self.disputes,
-            self.clock,
-            view=self.view,
-            gates=self.gates,
-            told=self.told,
-            sleep=self.slept.append,
-        )
-        self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
-        self.hearing = Hearing(
-            inbox=self.inbox,
-            view=self.view,
-            store=self.store,
-            queue=self.looks,
-            readers={STRIPE: lambda webhook: Hint(webhook.account, webhook.body)},
-            disputes=self.desk,
-            clock=self.clock,
-        )
-        [self.payment] = self.store.insert_many([payment()])
-        self.show(DisputeState.NEEDS_RESPONSE)
-
-    def clock(self) -> datetime:
-        return self.now
-
-    def show(self, state: DisputeState, *, of: str | None = None) -> None:
-        """From now on the provider shows the dispute so."""
-        found = Dispute(
-            id=HINT.ref,
-            ref="ch_1",
-            money=PRICE,
-            reason="fraudulent",
-            state=state,
-            opened_at=NOW,
-            withdrawn=0 if state is DisputeState.WON else PRICE.minor,
-        )
-        first = self.payment.first.id
-        self.disputes.shown[HINT.ref] = Reading(found, of or self.payment.id, (first,))
-
-    def webhook(self, event: str = "evt_1") -> str:
-        """An event of the dispute comes."""
-        told = Webhook(OWN, event, "disputed", HINT.ref, received_at=self.now)
-        known = frozenset({"disputed"})
-        receive(told, known=known, inbox=self.inbox, queue=MemoryQueue())
-        return told.id
-
-    def stored(self) -> Payment:
-        [found] = self.store.everything()
-        return found
-
-    def fate(self) -> Fate:
-        [found] = self.inbox.found(fate=None, since=None, limit=9)
-        return found.fate
+from tests.unit.application.disputing import HINT, OWN, STRIPE, Bench
 
 
 @pytest.fixture
-def bench() -> _Bench:
-    return _Bench()
+def bench() -> Bench:
+    return Bench()
 
 
 def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
-    bench: _Bench, caplog: pytest.LogCaptureFixture
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     due = bench.payment.due_at
     [handled] = handle([bench.webhook()], bench.hearing)
@@ -131,7 +56,7 @@ def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
     assert bench.looks.waiting == []
 
 
-def test_however_many_events_come_each_fact_is_told_once(bench: _Bench) -> None:
+def test_however_many_events_come_each_fact_is_told_once(bench: Bench) -> None:
     names = [bench.webhook(f"evt_{number}") for number in range(4)]
     assert {one.fate for one in handle(names, bench.hearing)} == {Fate.HANDLED}
     bench.inbox.replay(names, now=bench.now)
@@ -140,7 +65,7 @@ def test_however_many_events_come_each_fact_is_told_once(bench: _Bench) -> None:
     assert bench.told.facts == [(STRIPE, OPENED), (STRIPE, WITHDRAWN)]
 
 
-def test_an_older_reading_never_comes_after_a_newer_one(bench: _Bench) -> None:
+def test_an_older_reading_never_comes_after_a_newer_one(bench: Bench) -> None:
     handle([bench.webhook()], bench.hearing)
 
     class Slow(MemoryDisputes):
@@ -164,7 +89,7 @@ def test_an_older_reading_never_comes_after_a_newer_one(bench: _Bench) -> None:
 
 
 def test_while_one_is_read_slowly_no_other_worker_is_rung_for_it(
-    bench: _Bench,
+    bench: Bench,
 ) -> None:
     names = [bench.webhook("evt_1"), bench.webhook("evt_2")]
     due = list[str]()
@@ -183,7 +108,7 @@ def test_while_one_is_read_slowly_no_other_worker_is_rung_for_it(
     assert (slow.reads, due) == (4, [])
 
 
-def test_no_other_webhook_of_its_group_waits_for_it(bench: _Bench) -> None:
+def test_no_other_webhook_of_its_group_waits_for_it(bench: Bench) -> None:
     dispute = bench.webhook()
     other = Webhook(OWN, "evt_2", "disputed", "nonsense", received_at=bench.now)
     receive(other, known=frozenset({"disputed"}), inbox=bench.inbox, queue=bench.looks)
@@ -210,7 +135,7 @@ def test_no_other_webhook_of_its_group_waits_for_it(bench: _Bench) -> None:
 
 
 def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
-    bench: _Bench,
+    bench: Bench,
 ) -> None:
     name = bench.webhook()
 
@@ -227,14 +152,14 @@ def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
     assert bench.fate() is Fate.HANDLED
 
 
-def test_it_waits_for_nobody_who_works_on_the_payment(bench: _Bench) -> None:
+def test_it_waits_for_nobody_who_works_on_the_payment(bench: Bench) -> None:
     [won] = bench.store.claim_many([sending(bench.payment)])
     handle([bench.webhook()], bench.hearing)
     after = bench.stored()
     assert (after.claim, len(after.disputes)) == (won.claim, 1)
 
 
-def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: _Bench) -> None:
+def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: Bench) -> None:
     class Busy(MemoryView):
         """Somebody writes to whatever it has shown."""
 
@@ -253,7 +178,7 @@ def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: _Bench) -> N
     )
 
 
-def test_what_is_disputed_is_no_payment_of_ours(bench: _Bench) -> None:
+def test_what_is_disputed_is_no_payment_of_ours(bench: Bench) -> None:
     foreign = replace(bench.disputes.shown["dp_1"], payment=None)
     bench.disputes.shown["dp_1"] = foreign
     handle([bench.webhook()], bench.hearing)
@@ -261,7 +186,7 @@ def test_what_is_disputed_is_no_payment_of_ours(bench: _Bench) -> None:
     assert bench.stored() == bench.payment
 
 
-def test_a_payment_that_is_not_there_yet_is_waited_for(bench: _Bench) -> None:
+def test_a_payment_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
     bench.show(DisputeState.LOST, of="pay_none")
     [waits] = handle([bench.webhook()], bench.hearing)
     assert waits.fate is Fate.WAITING
@@ -271,97 +196,15 @@ def test_a_payment_that_is_not_there_yet_is_waited_for(bench: _Bench) -> None:
     assert bench.fate() is Fate.HANDLED
 
 
-def test_another_providers_payment_is_not_touched(bench: _Bench) -> None:
+def test_another_providers_payment_is_not_touched(bench: Bench) -> None:
     told = Hint(Account.own(ProviderName.PAYPAL), HINT.ref)
     with pytest.raises(PaymentNotFound):
         use_case.follow(told, bench.desk)
     assert bench.stored() == bench.payment
 
 
-def test_a_dispute_of_a_merchants_account_is_read_there_and_by_its_gate() -> None:
-    bench, stored = _Bench(), Account("acct_1", STRIPE)
-    [paid] = bench.store.insert_many([replace(payment(2), account=stored)])
-    bench.show(DisputeState.LOST, of=paid.id)
-    asked: list[Account] = []
-
-    def disputes(account: Account) -> MemoryDisputes:
-        asked.append(account)
-        return bench.disputes
-
-    desk = replace(bench.desk, disputes=disputes)
-    followed = use_case.follow(Hint(stored, HINT.ref), desk)
-    assert followed is not None and [one.id for one in followed.disputes] == ["dp_1"]
-    assert asked == [stored, stored]
-    assert bench.gates.told_of == {"acct_1"}
-    with pytest.raises(PaymentNotFound):
-        use_case.follow(HINT, desk)
-
-
-def test_an_account_that_cannot_be_opened_is_asked_later(bench: _Bench) -> None:
-    def disputes(account: Account) -> MemoryDisputes:
-        raise NotExecuted("credentials_unavailable")
-
-    desk = replace(bench.desk, disputes=disputes)
-    with pytest.raises(NotExecuted) as raised:
-        use_case.follow(HINT, desk)
-    assert raised.value.detail == "credentials_unavailable"
-
-
-def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: _Bench) -> None:
-    bench.disputes.raises = OutcomeUnknown("no_answer")
-    name, waits = bench.webhook(), list[timedelta]()
-    while True:
-        [tried] = handle([name], bench.hearing)
-        if tried.due_at is None:
-            break
-        waits.append(tried.due_at - bench.now)
-        bench.now = tried.due_at
-    assert waits == sorted(waits)
-    assert bench.now - NOW > timedelta(days=3)
-    assert bench.fate() is Fate.UNREADABLE
-    bench.disputes.raises = None
-    bench.inbox.replay([name], now=bench.now)
-    handle([name], bench.hearing)
-    assert bench.fate() is Fate.HANDLED
-
-
-def test_nothing_is_read_where_the_gate_lets_nothing_in(bench: _Bench) -> None:
-    bench.gates.granted = 0
-    [waits] = handle([bench.webhook()], bench.hearing)
-    assert (waits.due_at, bench.disputes.reads) == (bench.now + timedelta(seconds=5), 0)
-    assert bench.gates.told == [] and bench.slept == []
-
-
-def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: _Bench) -> None:
-    bench.gates.after = {OWN.id: 0.25}
-    handle([bench.webhook()], bench.hearing)
-    assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
-    assert bench.fate() is Fate.HANDLED
-
-
-@pytest.mark.parametrize(
-    ("error", "sign"),
-    [
-        (Misconfigured("no_right"), Sign.NONE),
-        (OutcomeUnknown("no_answer"), Sign.NONE),
-        (NotExecuted("rate_limited"), Sign.BUSY),
-    ],
-)
-def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
-    bench: _Bench, error: ProviderError, sign: Sign
-) -> None:
-    bench.disputes.raises = error
-    handle([bench.webhook()], bench.hearing)
-    assert [sign_of(one) for one in bench.gates.told] == [sign]
-
-
-def test_a_read_that_succeeds_is_told_to_the_gate(bench: _Bench) -> None:
-    handle([bench.webhook()], bench.hearing)
-    assert {sign_of(one) for one in bench.gates.told} == {Sign.WELL}
-
-
 def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
-    bench: _Bench, caplog: pytest.LogCaptureFixture
+    bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = bench.disputes.shown["dp_1"].dispute
     many = tuple(replace(one, id=f"dp_x{number}") for number in range(MAX_DISPUTES))
@@ -371,7 +214,7 @@ def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
     assert (record.levelno, record.message) == (logging.ERROR, "dispute_not_kept")
 
 
-def test_money_is_in_the_unit_of_the_payment(bench: _Bench) -> None:
+def test_money_is_in_the_unit_of_the_payment(bench: Bench) -> None:
     found = replace(bench.disputes.shown["dp_1"].dispute, money=Money(500, "USD"))
     bench.disputes.shown["dp_1"] = Reading(found, bench.payment.id)
     followed = use_case.follow(HINT, bench.desk)
@@ -379,7 +222,7 @@ def test_money_is_in_the_unit_of_the_payment(bench: _Bench) -> None:
 
 
 def test_a_store_that_is_away_loses_no_dispute_however_late_it_is(
-    bench: _Bench,
+    bench: Bench,
 ) -> None:
     name = bench.webhook()
     bench.now += timedelta(hours=2)

@@ -1,0 +1,92 @@
+"""A payment, and a provider that shows a dispute of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+from application.notice import Hearing, receive
+from domain.account import Account
+from domain.dispute import (
+    Dispute,
+    DisputeState,
+    Hint,
+    Reading,
+)
+from domain.notice import Fate, Webhook
+from domain.payment import Payment
+from domain.submission import ProviderName
+from tests.fakes import MemoryQueue, Ungated
+from tests.memory_disputes import MemoryDisputes, Told, dispute_desk
+from tests.memory_inbox import MemoryInbox
+from tests.memory_store import MemoryStore
+from tests.operator_fakes import MemoryView
+from tests.suites.samples import NOW, PRICE, payment
+
+STRIPE = ProviderName.STRIPE
+OWN = Account.own(STRIPE)
+HINT = Hint(OWN, "dp_1")
+
+
+class Bench:
+    """A payment, and a provider that shows a dispute of it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.slept: list[float] = []
+        self.store = MemoryStore(self.clock)
+        self.disputes, self.gates, self.told = MemoryDisputes(), Ungated(), Told()
+        self.view = MemoryView(self.store)
+        self.desk = dispute_desk(
+            self.store,
+            self.disputes,
+            self.clock,
+            view=self.view,
+            gates=self.gates,
+            told=self.told,
+            sleep=self.slept.append,
+        )
+        self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
+        self.hearing = Hearing(
+            inbox=self.inbox,
+            view=self.view,
+            store=self.store,
+            queue=self.looks,
+            readers={STRIPE: lambda webhook: Hint(webhook.account, webhook.body)},
+            disputes=self.desk,
+            clock=self.clock,
+        )
+        [self.payment] = self.store.insert_many([payment()])
+        self.show(DisputeState.NEEDS_RESPONSE)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def show(self, state: DisputeState, *, of: str | None = None) -> None:
+        """From now on the provider shows the dispute so."""
+        found = Dispute(
+            id=HINT.ref,
+            ref="ch_1",
+            money=PRICE,
+            reason="fraudulent",
+            state=state,
+            opened_at=NOW,
+            withdrawn=0 if state is DisputeState.WON else PRICE.minor,
+        )
+        first = self.payment.first.id
+        self.disputes.shown[HINT.ref] = Reading(found, of or self.payment.id, (first,))
+
+    def webhook(self, event: str = "evt_1") -> str:
+        """An event of the dispute comes."""
+        told = Webhook(OWN, event, "disputed", HINT.ref, received_at=self.now)
+        known = frozenset({"disputed"})
+        receive(told, known=known, inbox=self.inbox, queue=MemoryQueue())
+        return told.id
+
+    def stored(self) -> Payment:
+        [found] = self.store.everything()
+        return found
+
+    def fate(self) -> Fate:
+        [found] = self.inbox.found(fate=None, since=None, limit=9)
+        return found.fate

@@ -1,0 +1,116 @@
+"""A dispute is read at its account, by its gate, and again where it could not be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from application import dispute as use_case
+from application.notice import handle
+from domain.account import Account
+from domain.breaker import Sign, sign_of
+from domain.dispute import (
+    DisputeState,
+    Hint,
+)
+from domain.errors import (
+    Misconfigured,
+    NotExecuted,
+    OutcomeUnknown,
+    PaymentNotFound,
+    ProviderError,
+)
+from domain.notice import Fate
+from tests.memory_disputes import MemoryDisputes
+from tests.suites.samples import NOW, payment
+
+from tests.unit.application.disputing import HINT, OWN, STRIPE, Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_dispute_of_a_merchants_account_is_read_there_and_by_its_gate() -> None:
+    bench, stored = Bench(), Account("acct_1", STRIPE)
+    [paid] = bench.store.insert_many([replace(payment(2), account=stored)])
+    bench.show(DisputeState.LOST, of=paid.id)
+    asked: list[Account] = []
+
+    def disputes(account: Account) -> MemoryDisputes:
+        asked.append(account)
+        return bench.disputes
+
+    desk = replace(bench.desk, disputes=disputes)
+    followed = use_case.follow(Hint(stored, HINT.ref), desk)
+    assert followed is not None and [one.id for one in followed.disputes] == ["dp_1"]
+    assert asked == [stored, stored]
+    assert bench.gates.told_of == {"acct_1"}
+    with pytest.raises(PaymentNotFound):
+        use_case.follow(HINT, desk)
+
+
+def test_an_account_that_cannot_be_opened_is_asked_later(bench: Bench) -> None:
+    def disputes(account: Account) -> MemoryDisputes:
+        raise NotExecuted("credentials_unavailable")
+
+    desk = replace(bench.desk, disputes=disputes)
+    with pytest.raises(NotExecuted) as raised:
+        use_case.follow(HINT, desk)
+    assert raised.value.detail == "credentials_unavailable"
+
+
+def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: Bench) -> None:
+    bench.disputes.raises = OutcomeUnknown("no_answer")
+    name, waits = bench.webhook(), list[timedelta]()
+    while True:
+        [tried] = handle([name], bench.hearing)
+        if tried.due_at is None:
+            break
+        waits.append(tried.due_at - bench.now)
+        bench.now = tried.due_at
+    assert waits == sorted(waits)
+    assert bench.now - NOW > timedelta(days=3)
+    assert bench.fate() is Fate.UNREADABLE
+    bench.disputes.raises = None
+    bench.inbox.replay([name], now=bench.now)
+    handle([name], bench.hearing)
+    assert bench.fate() is Fate.HANDLED
+
+
+def test_nothing_is_read_where_the_gate_lets_nothing_in(bench: Bench) -> None:
+    bench.gates.granted = 0
+    [waits] = handle([bench.webhook()], bench.hearing)
+    assert (waits.due_at, bench.disputes.reads) == (bench.now + timedelta(seconds=5), 0)
+    assert bench.gates.told == [] and bench.slept == []
+
+
+def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
+    bench.gates.after = {OWN.id: 0.25}
+    handle([bench.webhook()], bench.hearing)
+    assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
+    assert bench.fate() is Fate.HANDLED
+
+
+@pytest.mark.parametrize(
+    ("error", "sign"),
+    [
+        (Misconfigured("no_right"), Sign.NONE),
+        (OutcomeUnknown("no_answer"), Sign.NONE),
+        (NotExecuted("rate_limited"), Sign.BUSY),
+    ],
+)
+def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
+    bench: Bench, error: ProviderError, sign: Sign
+) -> None:
+    bench.disputes.raises = error
+    handle([bench.webhook()], bench.hearing)
+    assert [sign_of(one) for one in bench.gates.told] == [sign]
+
+
+def test_a_read_that_succeeds_is_told_to_the_gate(bench: Bench) -> None:
+    handle([bench.webhook()], bench.hearing)
+    assert {sign_of(one) for one in bench.gates.told} == {Sign.WELL}
