@@ -105,7 +105,7 @@ def capture_of(
             failure = Failure(
                 code=f"capture_{status.lower()}",
                 message="PayPal declined the capture.",
-                decline_code=reason,
+                decline_code=reason and reason.lower(),
                 provider_request_id=request_id,
             )
             return Answer(
@@ -211,7 +211,7 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
             failure = Failure(
                 code=f"refund_{status.lower()}",
                 message="The refund did not arrive.",
-                decline_code=reason,
+                decline_code=reason and reason.lower(),
                 retryable=True,
                 provider_request_id=request_id,
             )

@@ -78,13 +78,13 @@ STATUSES: Final[dict[str, Row]] = {
     "capture DECLINED": Row(
         State.DECLINED,
         fault=captured("DECLINED"),
-        error="ECHECK",
+        error="echeck",
         **FAILED,
     ),
     "capture FAILED": Row(
         State.DECLINED,
         fault=captured("FAILED"),
-        error="ECHECK",
+        error="echeck",
         **FAILED,
     ),
     "capture PARTIALLY_REFUNDED": Row(
@@ -129,14 +129,14 @@ STATUSES: Final[dict[str, Row]] = {
         State.DECLINED,
         Kind.REFUND,
         fault=said(201, resource("FAILED")),
-        error="ECHECK",
+        error="echeck",
         shows=_PAID,
     ),
     "refund CANCELLED": Row(
         State.CANCELED,
         Kind.REFUND,
         fault=said(201, resource("CANCELLED")),
-        error="ECHECK",
+        error="echeck",
         shows=_PAID,
     ),
 }

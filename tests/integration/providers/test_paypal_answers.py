@@ -125,14 +125,14 @@ def test_a_capture_that_gives_no_reason_is_read_all_the_same(
     assert answer.request_id == "f0canned"
 
 
-def test_the_reason_of_a_declined_capture_is_kept(
+def test_the_reason_of_a_declined_capture_is_kept_in_small_letters_as_all_codes_are(
     paypal: PayPal, paypal_simulator: Simulator
 ) -> None:
     declined = capture("DECLINED", status_details={"reason": "DECLINED_BY_RISK"})
     paypal_simulator.arm_answer(201, order("COMPLETED", declined))
     answer = paypal.send(written_down(paypal, a_payment(method="vault_ok")))
     assert answer.failure is not None
-    assert answer.failure.decline_code == "DECLINED_BY_RISK"
+    assert answer.failure.decline_code == "declined_by_risk"
 
 
 @pytest.mark.parametrize(
