@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 import requests
 
+from domain.submission import Mode
+from persistence.keys import Role
 from runtime import container
 from tests.running_web import Client, RunningWeb, stripe_payment
 
@@ -107,3 +109,33 @@ def test_another_merchants_payment_cannot_be_reached(
         mine = merchant.submit(stripe_payment(amount=5), key="shared")
         assert mine.status_code == 202
         assert mine.json()["id"] != made["id"]
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN])
+def test_who_operates_reads_any_merchants_payment_and_moves_none(
+    web: RunningWeb, merchant: Client, role: Role
+) -> None:
+    made = merchant.submit(stripe_payment(reference="theirs")).json()
+    client, path = web.client(role), f"/v1/payments/{made['id']}"
+    assert client.get(path).json() == merchant.get(path).json()
+    assert client.get(f"{path}/events").status_code == 200
+    assert client.get("/v1/payments?reference=theirs").json()["data"] == []
+    for what in ("captures", "refunds", "void"):
+        answer = client.send(
+            *("POST", f"{path}/{what}", "{}"),
+            Content_Type="application/json",
+            Idempotency_Key=what,
+        )
+        assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
+    assert merchant.get(path).json() == client.get(path).json()
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_key_of_another_mode_reads_nothing(
+    web: RunningWeb, merchant: Client, role: Role
+) -> None:
+    made = merchant.submit(stripe_payment()).json()
+    live = web.client(role, mode=Mode.LIVE)
+    for part in ("", "/events"):
+        answer = live.get(f"/v1/payments/{made['id']}{part}")
+        assert (answer.status_code, answer.json()["code"]) == (403, "mode_not_served")
