@@ -47,12 +47,12 @@ def tell_all(
             str(one.weight),
             one.connected or one.credentials.client_id or "-",
             "yes" if _hears(one, settings) else "no",
-            f"{one.retired_at:%F %T}" if one.retired_at else "-",
+            rfc3339(one.retired_at) if one.retired_at else "-",
         ]
         for one in accounts
     ]
     columns += ["at provider", "webhooks", "retired"]
-    click.echo(table(columns, rows, whole=["id", "merchant"]))
+    click.echo(table(columns, rows, whole=["id", "merchant", "at provider"]))
 
 
 def next_step(account: StoredAccount) -> str:

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from domain.submission import Mode
+from domain.times import rfc3339
 from runtime.cli.doctor_secrets import encryption, secret_files
 from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime.stack import probe, processes
@@ -235,7 +236,7 @@ def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
         )
     if found:
         last = max(one["at"] for one in found)
-        silent = f"{len(found)} silent since {last:%F %T}"
+        silent = f"{len(found)} silent since {rfc3339(last)}"
         return Finding("workers", FAIL, silent, "Start one: python -m workers")
     return Finding(
         "workers", FAIL, "none has told of itself", "Start one: python -m workers"

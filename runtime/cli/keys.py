@@ -98,7 +98,7 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
             [
                 [
                     *(key.id, key.merchant, key.mode.value, key.role.value),
-                    *(f"{key.created_at:%F %T}", _end(key)),
+                    *(rfc3339(key.created_at), _end(key) or "-"),
                 ]
                 for key in listed
             ],
@@ -268,9 +268,9 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "role": key.role.value,
         "mode": key.mode.value,
         "created_at": rfc3339(key.created_at),
-        "expires_at": rfc3339(key.expires_at) if key.expires_at else None,
+        "expires_at": _end(key),
     }
 
 
-def _end(key: ApiKey) -> str:
-    return f"{key.expires_at:%F %T}" if key.expires_at else "-"
+def _end(key: ApiKey) -> str | None:
+    return rfc3339(key.expires_at) if key.expires_at else None

@@ -177,8 +177,9 @@ def _show(reports: Sequence[Report]) -> None:
     for report in reports:
         more = report.differing - len(report.differences)
         click.echo(
-            f"{report.account.id}: {report.compared} compared from {report.since:%F %T}"
-            f" until {report.until:%F %T}, {report.differing} differ"
+            f"{report.account.id}: {report.compared} compared"
+            f" from {rfc3339(report.since)} until {rfc3339(report.until)},"
+            f" {report.differing} differ"
             + (f", {more} of them not listed" if more else "")
         )
 
@@ -191,7 +192,7 @@ def _row(report: Report, found: Difference) -> list[str]:
         *(found.payment or "-", found.operation or "-", found.ref or "-"),
         some.way.value if some is not None else "-",
         *(_side(found.ours), _side(found.theirs)),
-        f"{times[0]:%F %T}" if times else "-",
+        rfc3339(times[0]) if times else "-",
     ]
 
 

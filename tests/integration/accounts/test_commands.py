@@ -77,6 +77,7 @@ def test_an_account_is_added_listed_changed_rolled_and_retired(
     assert listed == retired
     shown = run(settings, "list").stdout
     assert made["id"] in shown and NEXT not in shown
+    assert retired["retired_at"] in shown
 
 
 def test_a_webhooks_secrets_are_rolled_by_themselves(
@@ -151,6 +152,7 @@ def test_a_connected_account_needs_no_secret(
     made = json.loads(done.stdout)
     assert (made["connected"], made["own_secret"]) == ("acct_1Shop", False)
     assert accounts.get(made["id"]).credentials.secret is None
+    assert " acct_1Shop " in run(settings, "list").stdout
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,9 @@ def test_a_key_is_made_listed_rolled_and_revoked(settings: Settings) -> None:
     assert set(listed) == {made["id"], rolled["id"]}
     assert listed[made["id"]]["expires_at"] is not None
     assert "key" not in listed[made["id"]]
+    table = payments("keys", "list", environment=environment).stdout
+    for name in ("created_at", "expires_at"):
+        assert str(listed[made["id"]][name]) in table
 
     run("revoke", made["id"])
     database = container.open_database(settings)

@@ -123,6 +123,7 @@ def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) ->
         workers.insert_one({"_id": "new", "at": now, "slots": 100, "busy": 7})
         alive = verdicts(settings)["workers"]
     assert (silent.verdict, silent.words[:8]) == (FAIL, "1 silent")
+    assert silent.words.endswith("Z")
     assert alive == Finding(
         "workers", OK, "1 seen in the last 20 s, 7 of 100 slots busy"
     )
