@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,22 +24,49 @@ _MEANS = {
     Guard.UNFINISHED: "while another payment of the reference is unfinished or unknown",
     Guard.PAID: "and as long as another payment of the reference is paid",
 }
-#: Stripe's decline codes, and PayPal's issues in small letters.
-_CODE: Final = re.compile(r"[a-z0-9_]{1,100}")
 
 
 def _codes(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> list[str] | None:
+    """Each as ``last_error`` shows it: in small letters, at PayPal as well."""
     if value is None:
         return None
-    found = list(dict.fromkeys(one.strip() for one in value.split(",") if one.strip()))
-    if not all(map(_CODE.fullmatch, found)) or len(found) > MAX_CODES:
-        raise click.BadParameter(
-            f"write {MAX_CODES} codes at most, comma between, as last_error shows them:"
-            " do_not_honor,issuer_not_available or so"
+    given = [one.strip().lower() for one in value.split(",") if one.strip()]
+    found = list(dict.fromkeys(given))
+    if len(found) > MAX_CODES:
+        raise click.BadParameter(f"write {MAX_CODES} codes at most, comma between")
+    new = [one for one in found if not _is_known(one)]
+    if new:
+        click.echo(
+            f"Warning: {', '.join(new)}: not among the decline codes that this version"
+            " knows of. Is it as last_error shows it?",
+            err=True,
         )
     return found
+
+
+def _is_known(code: str) -> bool:
+    """Whether a provider has published it; a new one can be.
+
+    Raises BadParameter where it cannot be, or is a known one mistyped.
+    """
+    from providers.declines import KNOWN, likely
+    from providers.words import stripe_code
+
+    if code in KNOWN:
+        return True
+    meant = likely(code)
+    if meant:
+        raise click.BadParameter(
+            f"{code!r} is no decline code: did you mean {' or '.join(meant)}?"
+        )
+    if stripe_code(code) is None:
+        raise click.BadParameter(
+            f"{code!r} is no decline code: write them as last_error shows them, such as"
+            " do_not_honor, insufficient_funds or instrument_declined"
+        )
+    return False
 
 
 @click.group()
