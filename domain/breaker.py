@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -17,6 +17,8 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
+from domain.operation import Operation
+from domain.payment import Payment
 
 #: Seconds that a process looks back. More than the slowest call takes (13 s, and as
 #: much for a token), so that calls which begin together and hang count together.
@@ -169,6 +171,23 @@ class Gate:
     def probe_due(self) -> bool:
         """Whether one payment may pass now, to see how the provider is."""
         return self.probe_in is not None and self.probe_in <= timedelta()
+
+
+def behind(payment: Payment, gate: Gate, *, now: datetime) -> Payment:
+    """As it stands before its account's ``gate``: while that is open, what is due and
+    nobody holds says that it waits for it.
+
+    To be shown, not stored: whoever is put off has no write of its own.
+    """
+    if not gate.is_open or payment.claim is not None:
+        return payment
+    words = f"the gate before {gate.account} to close"
+
+    def told(one: Operation) -> Operation:
+        due = one.due_at is not None and one.due_at <= now
+        return replace(one, waiting_for=one.waiting_for or words) if due else one
+
+    return replace(payment, operations=tuple(map(told, payment.operations)))
 
 
 def rest(why: Why, failed: int) -> timedelta | None:

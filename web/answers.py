@@ -65,7 +65,10 @@ class Operation(Answer):
     safe_retry_until: datetime | None = Field(
         description="Until then we find an unknown outcome out by ourselves"
     )
-    waiting_for: str | None
+    waiting_for: str | None = Field(
+        description="Whom or what it waits for, in words: the payer, the provider, an"
+        " operator, an open gate before the account"
+    )
     target: str | None = Field(description="The operation that a refund is of")
     final: bool = Field(description="A capture after which the rest is released")
     fee: int | None = Field(

@@ -19,6 +19,7 @@ from web.gates import Gates
 from web.health import Health
 from web.openapi import Call, application
 from web.parsing import MAX_BODY
+from web.open_gates import OpenGates
 from web.payments import Payments
 from web.replays import Replays
 from web.schemas import (
@@ -80,8 +81,9 @@ def build(services: WebServices) -> Web:
     """The application on ``services``. Nothing connects before the first request."""
     capacity = max(1, services.settings.web_threads // 2)
     waiting = Waiting(services.store, capacity=capacity)
+    gates = OpenGates(services.breakers, clock=services.clock)
     calls = [
-        *_payment_calls(Payments(services, waiting), FollowUps(services)),
+        *_payment_calls(Payments(services, waiting, gates), FollowUps(services)),
         *_replay_calls(Replays(services)),
         *_gate_calls(Gates(services)),
         *webhooks.calls(webhooks.Webhooks(services)),

@@ -21,6 +21,7 @@ from persistence.merchants import Chosen
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
+from web.open_gates import OpenGates
 from web.problems import invalid
 from web.schemas import ListQuery, NoQuery, PaymentRequest, ReadQuery
 from web.waiting import Waiting
@@ -36,6 +37,7 @@ class Payments:
 
     services: WebServices
     waiting: Waiting
+    gates: OpenGates
 
     def submit(self) -> Response:
         """Submit a payment.
@@ -80,10 +82,12 @@ class Payments:
             found = self.services.store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound
-        tag = str(found.version)
+        shown = self.gates.tell(found)
+        # The gate is no part of the payment, but of what is shown of it.
+        tag = f"{found.version}{'' if shown == found else '-gate'}"
         if request.if_none_match.contains(tag):
             return Response(status=304, headers={"ETag": f'"{tag}"'})
-        return rendering.answer(rendering.payment(found), headers={"ETag": f'"{tag}"'})
+        return rendering.answer(rendering.payment(shown), headers={"ETag": f'"{tag}"'})
 
     def list(self) -> Response:
         """List payments, newest first."""
@@ -107,7 +111,7 @@ class Payments:
         shown = found[: asked.limit]
         more = len(found) > len(shown)
         cursor = parsing.cursor_of(shown[-1].id) if more else None
-        data = [rendering.payment(one) for one in shown]
+        data = [rendering.payment(self.gates.tell(one)) for one in shown]
         return rendering.answer(rendering.page(data, cursor))
 
     def events(self, payment_id: str) -> Response:

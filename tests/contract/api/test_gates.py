@@ -13,7 +13,8 @@ from persistence.accounts import Accounts, Credentials, StoredAccount
 from persistence.breakers import MongoBreakers
 from persistence.keys import Role
 from runtime import container
-from tests.running_web import Client, RunningWeb
+from runtime.stack.processes import wait_until
+from tests.running_web import Client, RunningWeb, stripe_payment
 
 GATES = "/v1/operations/gates"
 JSON = "application/json"
@@ -81,6 +82,32 @@ def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) ->
         ("closed", "all well"),
     ]
     assert all(operator.key.id in one["by"] for one in changes)
+
+
+def test_a_payment_says_that_it_waits_for_an_open_gate_until_that_is_closed(
+    operator: Client, merchant: Client
+) -> None:
+    path = merchant.submit(stripe_payment()).headers["Location"]
+
+    def asked(what: str) -> None:
+        where, body = f"{GATES}/stripe/{what}", '{"reason": "Stripe called"}'
+        assert operator.send("POST", where, body, Content_Type=JSON).status_code == 200
+
+    def waits_for(words: str | None) -> bool:
+        read, [listed] = merchant.get(path), merchant.get("/v1/payments").json()["data"]
+        told = [one["operations"][0]["waiting_for"] for one in (read.json(), listed)]
+        tags.append(read.headers["ETag"])
+        return told == [words, words]
+
+    tags = list[str]()
+    assert waits_for(None)
+    asked("open")
+    assert wait_until(lambda: waits_for("the gate before stripe to close"), seconds=9)
+    assert tags[-1] != tags[0], "a conditional read tells of it"
+    assert merchant.get(path, If_None_Match=tags[-1]).status_code == 304
+    asked("close")
+    assert wait_until(lambda: waits_for(None), seconds=9)
+    assert tags[-1] == tags[0]
 
 
 def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
