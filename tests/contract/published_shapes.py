@@ -40,12 +40,14 @@ CONDITIONAL: Final = {
 STRIPE_ERRORS: Final = ("api_error", "card_error", "idempotency_error")
 STRIPE_REQUEST_ERROR: Final = "invalid_request_error"
 #: Issues that the simulator gives where PayPal's file does not name them for the
-#: operation: it names the first two for carrying an order out, the third for
+#: operation: it names the first four for carrying an order out, the fifth for
 #: authorizing one, the others nowhere. simulators/README.md says so too.
 UNNAMED: Final = frozenset(
     (
         "TOKEN_ID_NOT_FOUND",
         "PAYER_ACTION_REQUIRED",
+        "RETURN_URL_REQUIRED",
+        "CANCEL_URL_REQUIRED",
         "ORDER_EXPIRED",
         "DECIMALS_NOT_SUPPORTED",
         "DUPLICATE_REQUEST_ID",
