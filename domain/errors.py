@@ -91,7 +91,7 @@ class StoreUnavailable(PaymentsError):
 
 
 class WebhookRefused(PaymentsError):
-    """The webhook is not well formed, too old, or meant for another account.
+    """The webhook is not well formed, too large or old, or another account's.
 
     ``why`` is a short code for metrics, logs and whoever sent it.
     """

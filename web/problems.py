@@ -60,14 +60,13 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     "webhook_refused": (
         400,
         "Webhook refused",
-        "The webhook is not well formed, too old, or meant for another account.",
+        "The webhook is not well formed, too large or old, or another account's.",
     ),
     "webhook_not_trusted": (
         401,
         "Webhook not trusted",
         "Nobody that the provider vouches for has signed the webhook.",
     ),
-    "webhook_too_large": (413, "Webhook too large", "An event has at most 1 MiB."),
     "certificate_unavailable": (
         503,
         "Certificate unavailable",

@@ -9,6 +9,7 @@ from typing import Final
 
 from flask import Response, request
 from pydantic import BaseModel
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import notice
 from application.inbox import Ear
@@ -73,12 +74,9 @@ class Webhooks:
         return self._heard(ProviderName.PAYPAL, account)
 
     def _heard(self, provider: ProviderName, account: str | None = None) -> Response:
-        request.max_content_length = MAX_BODY + 1
-        body = request.get_data(cache=False)
-        if len(body) > MAX_BODY:
-            raise Problem("webhook_too_large")
         ear = self._ear(provider, account)
         try:
+            body = _body()
             headers = {name.lower(): value for name, value in request.headers}
             webhook = ear.heard(headers, body, now=self.services.clock())
         except (WebhookRefused, CertificateUnavailable) as error:
@@ -103,6 +101,18 @@ class Webhooks:
             pass
         _count(provider, account, "account_unknown")
         raise Problem("account_not_found")
+
+
+def _body() -> bytes:
+    """What was sent. Raises WebhookRefused where no event is so long."""
+    request.max_content_length = MAX_BODY + 1
+    try:
+        body = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise WebhookRefused("too_large") from None
+    if len(body) > MAX_BODY:
+        raise WebhookRefused("too_large")
+    return body
 
 
 def _refused(
@@ -140,7 +150,7 @@ def calls(webhooks: Webhooks) -> list[Call]:
             view,
             answers={200: answers.Received},
             problems=(
-                *("webhook_refused", "webhook_not_trusted", "webhook_too_large"),
+                *("webhook_refused", "webhook_not_trusted"),
                 *("certificate_unavailable", "store_unavailable"),
                 *(("account_not_found",) if "<" in path else ()),
                 # Events of connected accounts name theirs.
