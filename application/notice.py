@@ -27,7 +27,8 @@ _ROUNDS: Final = 5
 #: long nobody else is rung for it, and a dead worker's waits.
 _FOLLOWING: Final = timedelta(minutes=1)
 
-Read = Callable[[Webhook], Notice | Hint]
+#: None: it is of a type that tells us nothing.
+Read = Callable[[Webhook], Notice | Hint | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,17 @@ def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
 
 
 def _all_noticed(
-    notices: Sequence[tuple[Webhook, Notice | None]], hearing: Hearing
+    notices: Sequence[tuple[Webhook, Notice | Fate]], hearing: Hearing
 ) -> list[Webhook]:
     """What became of each, which is stored; looks are rung for."""
-    named = {told.payment for _, told in notices if told and told.payment is not None}
+    read = [told for _, told in notices if isinstance(told, Notice)]
+    named = {told.payment for told in read if told.payment is not None}
     found = hearing.view.known(sorted(named)) if named else []
     payments = {payment.id: payment for payment in found}
     rung, done = list[str](), list[Webhook]()
     for webhook, notice in notices:
-        if notice is None:
-            done.append(_ended(webhook, Fate.UNREADABLE))
+        if isinstance(notice, Fate):
+            done.append(_ended(webhook, notice))
             continue
         try:
             handled = _handled(webhook, notice, payments, hearing)
@@ -99,12 +101,13 @@ def _all_noticed(
     return done
 
 
-def _read(webhook: Webhook, hearing: Hearing) -> Notice | Hint | None:
+def _read(webhook: Webhook, hearing: Hearing) -> Notice | Hint | Fate:
+    """What it says, or why that is nothing."""
     try:
-        return hearing.readers[webhook.provider](webhook)
+        return hearing.readers[webhook.provider](webhook) or Fate.IGNORED
     except UnreadableWebhook:
         log.error("webhook_unreadable", extra={"provider": webhook.provider.value})
-        return None
+        return Fate.UNREADABLE
 
 
 def _handled(

@@ -126,8 +126,13 @@ class PayPalWebhooks:
         return Webhook(self._account, name, kind, text, received_at=now)
 
 
-def notice_of(webhook: Webhook) -> Notice | Hint:
-    """What a webhook of PayPalWebhooks means. Raises UnreadableWebhook."""
+def notice_of(webhook: Webhook) -> Notice | Hint | None:
+    """What a webhook of PayPalWebhooks means; None: nothing.
+
+    Raises UnreadableWebhook.
+    """
+    if webhook.type not in PayPalWebhooks.types:
+        return None
     try:
         found: dict[str, Any] = json.loads(webhook.body)["resource"]
         field = _HINTS.get(webhook.type)

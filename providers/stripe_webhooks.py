@@ -109,8 +109,13 @@ class StripeWebhooks:
         ]
 
 
-def notice_of(webhook: Webhook) -> Notice | Hint:
-    """What a webhook of StripeWebhooks means. Raises UnreadableWebhook."""
+def notice_of(webhook: Webhook) -> Notice | Hint | None:
+    """What a webhook of StripeWebhooks means; None: nothing.
+
+    Raises UnreadableWebhook.
+    """
+    if webhook.type not in StripeWebhooks.types:
+        return None
     try:
         found: dict[str, Any] = json.loads(webhook.body)["data"]["object"]
         if webhook.type in _DISPUTES:

@@ -209,6 +209,10 @@ def test_what_is_of_no_payment_of_ours_is_kept_and_given_up(
     fates = {one.type: bench.fate(one) for one in told}
     assert fates["payment_intent.succeeded"] is Fate.WAITING
     assert fates["charge.succeeded"] is Fate.IGNORED
+    names = [one.id for one in told]
+    assert bench.inbox.replay(names, now=bench.work.now()) == len(names)
+    bench.handle(names)
+    assert {one.type: bench.fate(one) for one in told} == fates
     for _ in range(20):
         bench.work.pass_time(timedelta(minutes=11))
         bench.handle(bench.inbox.due_ids(9))

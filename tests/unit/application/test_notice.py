@@ -85,10 +85,10 @@ def _webhook(about: Payment, event: str, *, at: datetime) -> Webhook:
     return Webhook(Account.own(ProviderName.STRIPE), event, "it.happened", body, at)
 
 
-def _read(webhook: Webhook) -> Notice:
+def _read(webhook: Webhook) -> Notice | None:
     if webhook.type == "nonsense":
         raise UnreadableWebhook
-    return _notice(webhook)
+    return _notice(webhook) if webhook.type in TYPES else None
 
 
 def _notice(webhook: Webhook) -> Notice:
@@ -215,6 +215,9 @@ def test_a_type_that_tells_nothing_is_kept_and_rung_for_by_nobody(desk: _Desk) -
     assert receive(other, known=TYPES, inbox=desk.inbox, queue=desk.rung)
     assert (desk.fates(), desk.rung.waiting) == ([Fate.IGNORED], [])
     assert desk.inbox.due_ids(9) == []
+    desk.inbox.replay([other.id], now=desk.now)
+    [again] = handle([other.id], desk.hearing)
+    assert again.fate is Fate.IGNORED, "a later version may know of it, and none else"
 
 
 def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
