@@ -18,7 +18,7 @@ from domain.outcome import (
     is_approved_again,
     is_odd,
     is_one_of_twins,
-    is_one_of_two,
+    may_be_overtaken,
     said,
 )
 from domain.payment import Payment
@@ -70,7 +70,7 @@ def looked(
         return _absent(payment, operation, outcome, asked_at, now, jitter)
     if not operation.ended and is_one_of_twins(operation, outcome):
         return _of_twins(payment, operation, outcome, now)
-    if not operation.ended and is_one_of_two(operation, outcome):
+    if not operation.ended and may_be_overtaken(operation, outcome):
         early = _too_early(payment, operation, outcome, asked_at, now)
         if early is not None:
             return early

@@ -55,7 +55,7 @@ def is_one_of_twins(operation: Operation, answer: Answer) -> bool:
     return operation.twins and answer.verdict in _NOES
 
 
-def is_one_of_two(operation: Operation, answer: Answer) -> bool:
+def may_be_overtaken(operation: Operation, answer: Answer) -> bool:
     """Whether the no is of one object, and a resend may be about to make another.
 
     PayPal forgets a key that ended in an error, and shows what that one left behind.
@@ -90,8 +90,9 @@ def applied(
         now=now,
         data={**said(answer), **(more or {})},
     )
-    if operation.kind is Kind.VOID and answer.verdict is Verdict.SUCCEEDED:
-        moved = _called_off(moved, now)
+    acts = moved.first.state is State.REQUIRES_ACTION
+    if acts and operation.kind is Kind.VOID and answer.verdict is Verdict.SUCCEEDED:
+        moved = called_off(moved, now=now)
     return replace(
         moved,
         hold=hold_after(moved, operation, answer),
@@ -101,12 +102,11 @@ def applied(
     )
 
 
-def _called_off(payment: Payment, now: datetime) -> Payment:
-    """A void of what waited for the payer ends that: the next look will see it."""
-    if payment.first.state is not State.REQUIRES_ACTION:
-        return payment
-    first = replace(payment.first, due_at=now)
-    return replace(payment, operations=(first, *payment.operations[1:]))
+def called_off(payment: Payment, *, now: datetime) -> Payment:
+    """The first operation ends, which moved nothing and cannot any more."""
+    first = replace(payment.first, due_at=None, waiting_for=None)
+    ended = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
+    return replace(ended, next_action=None)
 
 
 def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Operation:

@@ -13,9 +13,9 @@ from typing import Final
 from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import HoldEnd, Kind, Operation, Origin
-from domain.outcome import ANOTHER_ORDER
+from domain.outcome import ANOTHER_ORDER, called_off
 from domain.payment import BELL_GRACE, Payment
-from domain.states import UNSENT, State, Trigger
+from domain.states import UNSENT, State
 from domain.submission import ProviderName
 
 #: Operations of one payment; its document would outgrow its use.
@@ -147,10 +147,8 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
 
 def _called_off(payment: Payment, operation: Operation, now: datetime) -> Payment:
     """Nothing was sent that could move money: no provider is needed."""
-    first = replace(payment.first, due_at=None, waiting_for=None)
-    canceled = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
     done = replace(operation, state=State.SUCCEEDED)
-    return _appended(replace(canceled, next_action=None), done, now)
+    return _appended(called_off(payment, now=now), done, now)
 
 
 def _asked(payment: Payment, operation: Operation, now: datetime) -> Payment:
