@@ -20,36 +20,10 @@ _BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]{1,200}=*)", re.IGNOREC
 def may_read(request: Request, services: WebServices) -> ApiKey:
     """Whose payments the request may see; an operator any by its id.
 
-    Raises Problem where the key is missing, unknown, ended or of another mode, and
-    StoreUnavailable where keys cannot be looked up.
+    Which key fits is decided by ``ApiKeys.find``, in constant time. Raises Problem
+    where the key is missing, unknown, ended or of another mode, and StoreUnavailable
+    where keys cannot be looked up.
     """
-    return _key(request, services)
-
-
-def may_submit(request: Request, services: WebServices) -> Scope:
-    """Whose payment the request may make; only the role ``merchant`` may.
-
-    Raises as ``may_read`` does.
-    """
-    key = _key(request, services)
-    if key.role is not Role.MERCHANT:
-        raise Problem("role_not_allowed")
-    return Scope(key.merchant, key.mode)
-
-
-def may_operate(request: Request, services: WebServices) -> ApiKey:
-    """Who acts on all merchants' payments of a mode: an operator or an admin.
-
-    Raises as ``may_read`` does.
-    """
-    key = _key(request, services)
-    if key.role not in (Role.OPERATOR, Role.ADMIN):
-        raise Problem("role_not_allowed")
-    return key
-
-
-def _key(request: Request, services: WebServices) -> ApiKey:
-    """Which key fits is decided by ``ApiKeys.find``, in constant time."""
     given = request.headers.get("Authorization", "")
     if not given:
         challenge = {"WWW-Authenticate": "Bearer"}
@@ -62,4 +36,26 @@ def _key(request: Request, services: WebServices) -> ApiKey:
     if key.mode is not services.settings.mode:
         raise Problem("mode_not_served")
     bind_contextvars(merchant=key.merchant, key_id=key.id)
+    return key
+
+
+def may_submit(request: Request, services: WebServices) -> Scope:
+    """Whose payment the request may make; only the role ``merchant`` may.
+
+    Raises as ``may_read`` does.
+    """
+    key = may_read(request, services)
+    if key.role is not Role.MERCHANT:
+        raise Problem("role_not_allowed")
+    return Scope(key.merchant, key.mode)
+
+
+def may_operate(request: Request, services: WebServices) -> ApiKey:
+    """Who acts on all merchants' payments of a mode: an operator or an admin.
+
+    Raises as ``may_read`` does.
+    """
+    key = may_read(request, services)
+    if key.role not in (Role.OPERATOR, Role.ADMIN):
+        raise Problem("role_not_allowed")
     return key
