@@ -18,6 +18,8 @@ from providers.paypal_api import PayPalApi
 from providers.paypal_objects import CAPTURES, ORDERS, above
 from providers.paypal_refusals import reading
 
+#: How late PayPal may list what moved, by its documentation of the transaction search.
+LAG: Final = timedelta(hours=3)
 #: Transactions on a page, PayPal's most.
 _PAGE: Final = 500
 #: Whole seconds are the resolution of the search, and both of its ends belong to it.
@@ -55,7 +57,7 @@ class PayPalStatement:
         self._api = api
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
-        """See Statement. It may lack what is younger than three hours."""
+        """See Statement. It may lack what is younger than LAG."""
         number = int(cursor or "1")
         query = urlencode(
             {

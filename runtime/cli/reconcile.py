@@ -176,12 +176,23 @@ def _show(reports: Sequence[Report]) -> None:
         )
     for report in reports:
         more = report.differing - len(report.differences)
+        late = _may_lack_after(report)
         click.echo(
             f"{report.account.id}: {report.compared} compared"
             f" from {rfc3339(report.since)} until {rfc3339(report.until)},"
             f" {report.differing} differ"
             + (f", {more} of them not listed" if more else "")
+            + (f"; PayPal may yet list what moved after {late}" if late else "")
         )
+
+
+def _may_lack_after(report: Report) -> str | None:
+    """From when on a charge that only the provider knows may not be listed yet."""
+    from providers.paypal_statement import LAG
+
+    after = max(report.since, report.ended_at - LAG)
+    lags = report.account.provider is ProviderName.PAYPAL and after < report.until
+    return rfc3339(after) if lags else None
 
 
 def _row(report: Report, found: Difference) -> list[str]:
@@ -213,6 +224,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "since": rfc3339(report.since),
         "until": rfc3339(report.until),
         "ended_at": rfc3339(report.ended_at),
+        "may_lack_after": _may_lack_after(report),
         "compared": report.compared,
         "differing": report.differing,
         "counts": {kind.value: count for kind, count in report.counts.items()},
