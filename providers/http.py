@@ -53,7 +53,7 @@ class PooledSession(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def request(  # type: ignore[override]  # of twenty parameters all but two pass
+    def request(  # type: ignore[override]  # its twenty parameters are options
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
         """One call, observed; ``timeout`` is ours where none is given."""

@@ -33,7 +33,7 @@ class Reply(dict[str, Any]):
     debug_id: str | None = None
 
 
-class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK has no types
+class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not typed
     """``post`` and ``get`` return a Reply or raise.
 
     They raise the SDK's ``exceptions.ConnectionError`` family for answers that are

@@ -150,7 +150,7 @@ class Stripe:
         send = payment.first.send
         if send is None:
             raise NeedsReview("send_not_written_down")
-        params: dict[str, Any] = {
+        params: Any = {
             "created": {
                 "gte": int((send.first_at - _CLOCKS).timestamp()),
                 "lte": int((send.last_at + _CLOCKS).timestamp()),
@@ -158,7 +158,7 @@ class Stripe:
             "limit": 100,
         }
         for _ in range(_PAGES):
-            page = intents.list(params)  # type: ignore[arg-type]  # its TypedDict
+            page = intents.list(params)
             for intent in page.data:
                 if metadata_of(intent, "operation") == payment.first.id:
                     return intents.retrieve(intent.id, {"expand": EXPAND_CHARGE})

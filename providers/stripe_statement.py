@@ -66,10 +66,8 @@ class StripeStatement:
         with reading():
             return self._of(intent_id)
 
-    def _page(self, params: dict[str, Any]) -> Page:
-        page = self._client.v1.balance_transactions.list(
-            params  # type: ignore[arg-type]  # its TypedDict
-        )
+    def _page(self, params: Any) -> Page:
+        page = self._client.v1.balance_transactions.list(params)
         movements = [
             movement
             for line in page.data

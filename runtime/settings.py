@@ -199,7 +199,7 @@ class Settings:
         names = [item.metadata["name"] for item in fields(cls)]
         if wrong := checks.unknown(environment, names):
             raise SettingsError(wrong)
-        given: dict[str, object] = {}
+        given: dict[str, Any] = {}  # each field has its reader
         for item in fields(cls):
             name = item.metadata["name"]
             text = environment.get(name, "")
@@ -209,7 +209,7 @@ class Settings:
                 given[item.name] = item.metadata["read"](text)
             except ValueError as error:
                 raise SettingsError(f"{name} {error}") from None
-        settings = cls(**given)  # type: ignore[arg-type]  # each field has its reader
+        settings = cls(**given)
         settings._check()
         if environment.get("STRIPE_LOG"):
             raise SettingsError(

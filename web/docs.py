@@ -7,7 +7,8 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from web.problems import CATALOGUE, Problem
+from web.catalogue import CATALOGUE
+from web.problems import Problem
 
 #: Everything from this host; Swagger UI sets styles in place and draws from data URLs.
 _POLICY: Final = (

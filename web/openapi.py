@@ -22,7 +22,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from runtime import __version__
 from web import answers
-from web.problems import CATALOGUE
+from web.catalogue import CATALOGUE
 
 _SCHEMAS: Final = "#/components/schemas/"
 _KEY: Final = "api_key"

@@ -20,6 +20,7 @@ from domain.errors import (
     ReferenceInProgress,
 )
 from runtime import logs
+from web.catalogue import CATALOGUE
 from web.forms import FORMS
 from web.screening import escaped, hides_card_number
 
@@ -32,127 +33,6 @@ _MAX_STEP: Final = 64
 
 #: How pydantic begins: "Input should be …", "String should have …".
 _SUBJECT: Final = re.compile(r"^\w+ should")
-
-#: Status, title and explanation of each code.
-CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
-    "bad_request": (400, "Bad request", "The request is not well-formed HTTP."),
-    "malformed_json": (
-        400,
-        "Malformed JSON",
-        "The body must be one JSON document in UTF-8, each name given once.",
-    ),
-    "idempotency_key_required": (
-        400,
-        "Idempotency-Key required",
-        "Send an Idempotency-Key header, unique for what you want to happen once.",
-    ),
-    "idempotency_key_malformed": (
-        400,
-        "Malformed Idempotency-Key",
-        "The key is 1 to 255 printable ASCII characters, bare or in double quotes.",
-    ),
-    "api_key_required": (
-        401,
-        "API key required",
-        "Send your key as Authorization: Bearer sk_…",
-    ),
-    "api_key_invalid": (401, "Invalid API key", "The key is unknown or has ended."),
-    "webhook_refused": (
-        400,
-        "Webhook refused",
-        "The webhook is not well formed, too large or old, or another account's.",
-    ),
-    "webhook_not_trusted": (
-        401,
-        "Webhook not trusted",
-        "Nobody that the provider vouches for has signed the webhook.",
-    ),
-    "certificate_unavailable": (
-        503,
-        "Certificate unavailable",
-        "The certificate of the webhook's signature could not be fetched.",
-    ),
-    "role_not_allowed": (403, "Not allowed", "A key of this role may not do this."),
-    "mode_not_served": (
-        403,
-        "Mode not served",
-        "The key is of a mode, test or live, that this deployment does not serve.",
-    ),
-    "not_found": (404, "Not found", "There is nothing at this address."),
-    "payment_not_found": (404, "Payment not found", "You have no payment of that id."),
-    "account_not_found": (
-        404,
-        "Account not found",
-        "No merchant has an account of that id at this provider.",
-    ),
-    "gate_not_found": (404, "Gate not found", "There is no such account."),
-    "replay_not_found": (404, "Replay not found", "There is no replay of that id."),
-    "method_not_allowed": (
-        405,
-        "Method not allowed",
-        "This address does not take that method; see the Allow header.",
-    ),
-    "body_too_large": (413, "Body too large", "A body has at most 64 KiB."),
-    "content_type_not_supported": (
-        415,
-        "Content type not supported",
-        "Send Content-Type: application/json, without a content encoding.",
-    ),
-    "invalid_payment": (
-        422,
-        "Invalid payment",
-        "Fields of the payment are wrong; see errors.",
-    ),
-    "invalid_request": (
-        422,
-        "Invalid request",
-        "Fields of the request are wrong; see errors.",
-    ),
-    "invalid_query": (
-        422,
-        "Invalid query",
-        "Parameters of the query are wrong; see errors.",
-    ),
-    "card_number_refused": (
-        422,
-        "Card number refused",
-        "The request has what looks like a card number. It was not stored.",
-    ),
-    "idempotency_key_reused": (
-        422,
-        "Idempotency key reused",
-        "This idempotency key was used before with another body.",
-    ),
-    "conflict": (
-        409,
-        "Conflict",
-        "Things are in no state for this; see reason and what it says.",
-    ),
-    "reference_in_progress": (
-        409,
-        "Reference in progress",
-        "Another payment of this reference stands in the way: it is unfinished, or its"
-        " outcome is not known, or it is paid where paid ones are guarded too. Look at"
-        " it (payment), wait for it, or say allow_duplicate_reference.",
-    ),
-    "too_many_unknown_accounts": (
-        429,
-        "Too many unknown accounts",
-        "Accounts that are not there were asked for too often; try again in seconds.",
-    ),
-    "internal_error": (
-        500,
-        "Internal error",
-        "Something went wrong on our side. Try again with the same Idempotency-Key.",
-    ),
-    "store_unavailable": (
-        503,
-        "Temporarily unavailable",
-        "The database did not answer in time. Try again with the same Idempotency-Key:"
-        " nothing happens twice.",
-    ),
-    "not_ready": (503, "Not ready", "This process cannot accept payments now."),
-}
 _OF_STATUS: Final = {
     404: "not_found",
     405: "method_not_allowed",
