@@ -27,7 +27,7 @@ demo: setup ## Start the whole stack, submit the example payments, show what cam
 	@$(BIN)/python examples/demo.py
 up: setup ## Run the stack in the foreground until Ctrl-C
 	@$(BIN)/payments up
-down: setup ## Stop a stack that was started with `payments up --detach`
+down: setup ## Stop the stack that `make up` or `payments up --detach` started
 	@$(BIN)/payments down
 
 ##@ Test

@@ -104,7 +104,9 @@ class Problem(Exception):
 
 def invalid(error: ValidationError, code: str) -> Problem:
     """What a pydantic model found, as a problem of ``code``."""
-    found = error.errors(include_url=False, include_input=False, include_context=True)
+    told = error.errors(include_url=False, include_input=False, include_context=True)
+    # Of what may be left out, pydantic says as well that it is not left out.
+    found = [one for one in told if one["type"] != "none_required"]
     of = _query_fault if code == "invalid_query" else _body_fault
     return Problem(code, errors=[of(one) for one in found[:_MAX_FAULTS]])
 

@@ -115,10 +115,17 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 " payments are accepted, and wait",
             )
             return
-    yield Finding("redis", OK, f"version {facts['redis_version']} answers")
+    yield Finding("redis", OK, f"{_version(facts)} answers")
     yield from _redis_facts(facts)
     theirs = datetime.fromtimestamp(seconds + microseconds / 1e6, timezone.utc)
     yield clock_finding("redis clock", theirs, before, after)
+
+
+def _version(facts: dict[str, Any]) -> str:
+    """Valkey says beside its own which Redis it is to be taken for."""
+    if "valkey_version" in facts:
+        return f"Valkey {facts['valkey_version']}"
+    return f"version {facts['redis_version']}"
 
 
 def _redis_facts(facts: dict[str, Any]) -> Iterator[Finding]:

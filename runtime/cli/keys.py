@@ -129,7 +129,7 @@ def roll(key_id: str, overlap: float, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @as_json
 def revoke(key_id: str, as_json: bool) -> None:
-    """End a key now."""
+    """End a key: it stops working within seconds."""
     with _api_keys(key_id) as found:
         key = found.revoke(key_id)
     text = f"{key.id} of {key.merchant} is revoked; it stops working within seconds."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MEANS = {
     Guard.NONE: "nothing is refused",
     Guard.UNFINISHED: "while another payment of the reference is unfinished or unknown",
-    Guard.PAID: "and as long as another payment of the reference is paid",
+    Guard.PAID: "while another payment of the reference is unfinished, unknown or paid",
 }
 
 
