@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final
+from dataclasses import dataclass
 
 from domain.answer import Answer, Verdict
 from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
@@ -14,9 +11,7 @@ from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName
 from tests.simulation.books import (
-    CONFIRM,
     DECLINED,
-    LATE,
     TOO_MUCH,
     part_seen,
     told,
@@ -24,52 +19,18 @@ from tests.simulation.books import (
     too_late,
     void_seen,
 )
-from tests.simulation.chance import Acts, Chance, Payer
+from tests.simulation.chance import Payer
 from tests.simulation.entries import Call, Entry, Stage
+from tests.simulation.payers import DECIDED, Payments
 from tests.simulation.scheduler import Violation
-
-#: How long a provider keeps money on hold.
-_HOLDS: Final = {
-    ProviderName.STRIPE: timedelta(days=7),
-    ProviderName.PAYPAL: timedelta(days=29),
-}
-#: Or, where the payer's bank wants it back, at most.
-_SHORT: Final = timedelta(minutes=10)
-#: PayPal vouches for an authorization that long.
-_HONORED: Final = timedelta(days=3)
-#: When what was taken but not done is decided.
-_DECIDED: Final = timedelta(minutes=50)
-#: When a payer who must act has done so.
-_ACTED: Final = {
-    Acts.AGREES: timedelta(minutes=20),
-    Acts.AT_ONCE: timedelta(),
-    Acts.LATE: timedelta(hours=2, minutes=55),
-    Acts.REFUSES: timedelta(minutes=20),
-}
-#: PayPal forgets an order so long after it was made, or approved, and not carried out.
-_ORDERED: Final = timedelta(hours=3)
-#: By how much the amount is wrong where it is.
-_ODD: Final = 7
 
 
 @dataclass(slots=True)
-class Bank:
-    """One account at a provider."""
+class Bank(Payments):
+    """One account at a provider: what is asked of it, with what follows a payment."""
 
-    name: ProviderName
-    clock: Callable[[], datetime]
-    account: str  #: its id; no object of one is another's
-    luck: Callable[[], Chance]
     #: Whether to be asked what we never may is a Violation, or refused as it would be.
     strict: bool = True
-    entries: dict[str, Entry] = field(default_factory=dict)
-    #: Every movement of money by the operation that it was for; each only once, over
-    #: all accounts that share this.
-    moved: dict[str, int] = field(default_factory=dict)
-    #: The same and the voids, in order: operation, kind, minor units.
-    ledger: list[tuple[str, Kind, int]] = field(default_factory=list)
-    #: PayPal refuses a second payment, capture or refund of one invoice id.
-    _invoices: set[str] = field(default_factory=set)
 
     def carry_out(self, call: Call, payer: Payer) -> Answer:
         """Does it. Raises LookNeeded where something earlier stands in the way."""
@@ -130,58 +91,6 @@ class Bank:
             for entry in self.entries.values()
         )
 
-    def decide(self) -> None:
-        """Whoever has not acted yet refuses to."""
-        for entry in self.entries.values():
-            if entry.stage is Stage.ACTING and entry.agreed_at is None:
-                entry.agreed_at, entry.refuses = self.clock(), True
-
-    def pass_time(self) -> None:
-        """Lets pending ones be decided, payers act, and orders and holds run out."""
-        now = self.clock()
-        for entry in self.entries.values():
-            if entry.decided_at is not None and entry.decided_at <= now:
-                self._decide(entry)
-            if entry.agreed_at is not None and entry.agreed_at <= now:
-                self._act(entry, entry.agreed_at)
-            if entry.asked_at is not None and entry.asked_at + _ORDERED <= now:
-                entry.stage = Stage.FORGOTTEN
-                entry.asked_at = entry.agreed_at = None
-            for part in entry.parts:
-                if part.decided_at is not None and part.decided_at <= now:
-                    part.decided_at = None
-                    part.stage = Stage.DONE
-                    self._move(part, part.amount)
-            if (
-                entry.stage is Stage.HELD
-                and entry.expires_at is not None
-                and entry.expires_at <= now
-            ):
-                entry.stage, entry.expired = Stage.LET_GO, True
-
-    def _begin(self, call: Call, payer: Payer) -> Answer:
-        entry = Entry(
-            id=f"{self.account}_{len(self.entries) + 1}",
-            kind=call.kind,
-            operation=call.operation,
-            amount=self._amount(call),
-            currency=call.currency,
-            stage=Stage.DECLINED,
-            several=call.several or self.name is ProviderName.PAYPAL,
-        )
-        self.entries[entry.id] = entry
-        if payer is Payer.PAYS:
-            self._decide(entry)
-        elif payer is Payer.PENDS:
-            self._pend(entry)
-        elif payer is Payer.MUST_ACT:
-            self._ask(entry)
-        return told(entry)
-
-    def _amount(self, call: Call) -> int:
-        """What moves: what was asked for, but for a mistake of the provider's."""
-        return call.amount - _ODD if self.luck().fails("amount") else call.amount
-
     def _no_before_the_invoice(self, call: Call, payer: Payer) -> Answer | None:
         """A bare no to a second request, whose first may have taken the money."""
         begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
@@ -191,73 +100,6 @@ class Bank:
             return None
         entry = self.entries[call.refs["intent"]]
         return too_late(entry) if entry.stage is Stage.LET_GO else None
-
-    def _pend(self, entry: Entry) -> None:
-        self._invoices.add(entry.operation)
-        entry.stage, entry.asked_at = Stage.PENDING, None
-        entry.decided_at = self.clock() + _DECIDED
-
-    def _ask(self, entry: Entry) -> None:
-        """The payer must act; they may do so at once, late, or never."""
-        now, acts = self.clock(), self.luck().acts()
-        entry.stage = Stage.ACTING
-        if self.name is ProviderName.PAYPAL:
-            entry.asked_at = now
-        acted, entry.refuses = _ACTED.get(acts), acts is Acts.REFUSES
-        entry.agreed_at = now + acted if acted is not None else None
-
-    def _act(self, entry: Entry, at: datetime) -> None:
-        """At Stripe that is all it takes; an order of PayPal's waits for our word, and
-        one that was refused may yet be approved by somebody else, until it runs out."""
-        entry.agreed_at = None
-        if self.name is ProviderName.STRIPE:
-            if entry.refuses:
-                entry.stage = Stage.DECLINED
-            else:
-                self._decide(entry)
-        elif not entry.refuses:
-            entry.stage, entry.asked_at = Stage.APPROVED, at
-
-    def _go_on(self, call: Call, payer: Payer) -> Answer:
-        """An approved order is carried out; or its payer has to agree once more."""
-        entry = self.entries[call.refs["intent"]]
-        if entry.stage is Stage.FORGOTTEN:
-            return Answer(Verdict.EXPIRED, failure=LATE)
-        if entry.stage is Stage.APPROVED and self.luck().fails("again"):
-            self._ask(entry)
-        if entry.stage is Stage.ACTING:
-            return Answer(
-                Verdict.ACTION_REQUIRED,
-                refs={"intent": entry.id},
-                next_action=CONFIRM,
-                failure=DECLINED,
-            )
-        if entry.stage is not Stage.APPROVED:
-            raise LookNeeded("already_captured")
-        if payer is Payer.PENDS:
-            self._pend(entry)
-        else:
-            self._decide(entry)
-        return told(entry)
-
-    def _decide(self, entry: Entry) -> None:
-        """The payer's bank says yes."""
-        entry.decided_at = entry.asked_at = None
-        if entry.kind is Kind.AUTHORIZE:
-            entry.stage = Stage.HELD
-            self._hold(entry)
-        else:
-            entry.stage, entry.captured = Stage.DONE, entry.amount
-        self._move(entry, entry.amount)
-
-    def _hold(self, entry: Entry) -> None:
-        """For as long as usual, or until the payer's bank wants it back."""
-        now, lasts = self.clock(), _HOLDS[self.name]
-        if self.luck().fails("hold"):
-            lasts = _SHORT * self.luck().fraction()
-        entry.expires_at = now + lasts
-        if self.name is ProviderName.PAYPAL:
-            entry.honored_until = min(entry.expires_at, now + _HONORED)
 
     def _capture(self, call: Call) -> Answer:
         entry = self.entries[call.refs["intent"]]
@@ -318,7 +160,7 @@ class Bank:
         entry.parts.append(part)
         if part.stage is Stage.PENDING:
             self._invoices.add(call.operation)
-            part.decided_at = self.clock() + _DECIDED
+            part.decided_at = self.clock() + DECIDED
         elif part.stage is Stage.DONE:
             self._move(part, part.amount)
         return told_part(part)
@@ -327,13 +169,6 @@ class Bank:
         if self.strict:
             raise Violation(words)
         return Answer(Verdict.REJECTED, failure=TOO_MUCH)
-
-    def _move(self, entry: Entry, amount: int) -> None:
-        if entry.operation in self.moved:
-            raise Violation(f"{entry.operation} moved money a second time")
-        self.moved[entry.operation] = amount
-        self.ledger.append((entry.operation, entry.kind, amount))
-        self._invoices.add(entry.operation)
 
     def _of(self, payment: Payment) -> Entry | None:
         known = payment.first.refs.get("intent")

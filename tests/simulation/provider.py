@@ -1,6 +1,7 @@
 """An honest model of a provider: what its keys, objects and limits really do.
 
-``bank.py`` holds the money; this is the wire to it, and the adapter at our end.
+``payers.py`` and ``bank.py`` hold the money; this is the wire to it, and the adapter
+at our end.
 """
 
 from __future__ import annotations
@@ -73,7 +74,12 @@ class SimulatedProvider:
         self.account = account
         self.name = account.provider
         self.bank = Bank(
-            self.name, clock, account.id, lambda: self.chance, strict, moved=moved
+            self.name,
+            clock,
+            account.id,
+            lambda: self.chance,
+            strict=strict,
+            moved=moved,
         )
         self.chance = chance
         self._scheduler = scheduler
