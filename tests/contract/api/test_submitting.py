@@ -161,7 +161,7 @@ def test_paypal_needs_no_payment_method(merchant: Client) -> None:
         ({"amount": -1}, "/amount", "greater_than_equal"),
         ({"amount": 100_000_000}, "/amount", "less_than_equal"),
         ({"currency": "usd"}, "/currency", "form"),
-        ({"currency": "XXX"}, "/currency", "not_possible"),
+        ({"currency": "XTS"}, "/currency", "not_possible"),
         ({"currency": "KWD"}, "/amount", "not_possible"),
         ({"provider": "adyen"}, "/provider", "literal_error"),
         ({"capture": "later"}, "/capture", "literal_error"),

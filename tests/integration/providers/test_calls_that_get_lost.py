@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.contract.simulators.simulator_process import eventually
 from tests.integration.providers.accounts import MakeAccount
 from tests.integration.providers.wire import (
-    eventually,
     unreachable_port,
     untrusted_server,
 )
@@ -64,6 +64,6 @@ def test_the_same_key_while_the_first_request_runs_is_in_flight(
     assert timed_out.value.detail == "no_answer"
     assert busy.value.detail == ("idempotency_key_in_use" if stripe else "in_flight")
     account.simulator.heal()
-    eventually(lambda: len(account.moved(claimed)) == 1)
+    eventually(lambda: len(account.moved(claimed)) == 1, "what was sent is carried out")
     assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
     assert len(account.moved(claimed)) == 1

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.contract.simulators.simulator_process import eventually
 from tests.integration.providers.simulator_control import (
     ORDERS,
     TOKEN,
@@ -23,7 +24,6 @@ from tests.integration.providers.wire import (
     Canned,
     Request,
     Wire,
-    eventually,
     refusing_port,
 )
 from tests.suites.accounts import a_payment, written_down
@@ -280,7 +280,7 @@ def all_at_once(
         answers = [threads.submit(charge) for _ in range(CALLERS)]
         for _ in range(CALLERS):
             assert started.acquire(timeout=PATIENCE)
-        eventually(lambda: wire.count(TOKEN) > 0)
+        eventually(lambda: wire.count(TOKEN) > 0, "a token is asked for")
         # All have begun; nothing tells when the last has come to wait for the token.
         assert not held.wait(0.2)
         held.set()

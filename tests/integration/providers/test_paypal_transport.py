@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from tests.contract.simulators.simulator_process import eventually
 from tests.integration.providers.simulator_control import (
     ORDERS,
     TOKEN,
@@ -15,7 +16,7 @@ from tests.integration.providers.simulator_control import (
     Simulator,
     mislead,
 )
-from tests.integration.providers.wire import Canned, Wire, eventually
+from tests.integration.providers.wire import Canned, Wire
 from tests.suites.accounts import a_payment, written_down
 
 from domain.answer import Verdict
@@ -37,7 +38,7 @@ def test_an_order_whose_connection_is_refused_after_the_token_was_not_sent(
     wire.canned[ORDERS] = [Canned(201, created, close=True)]
     paypal = make_paypal(wire.url)
     paypal.send(charge_of(paypal))
-    eventually(lambda: wire.open_connections == 0)
+    eventually(lambda: wire.open_connections == 0, "the connection is closed")
     wire.close()
     with pytest.raises(NotSent) as caught:
         paypal.send(charge_of(paypal))

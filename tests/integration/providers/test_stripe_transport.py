@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
+from tests.contract.simulators.simulator_process import eventually
 from tests.integration.providers.accounts import STRIPE_METHODS, Account
 from tests.integration.providers.simulator_control import (
     INTENTS,
@@ -18,7 +19,7 @@ from tests.integration.providers.simulator_control import (
     Simulator,
     mislead,
 )
-from tests.integration.providers.wire import Canned, Wire, eventually, refusing_port
+from tests.integration.providers.wire import Canned, Wire, refusing_port
 from tests.suites.accounts import a_payment, capture, refund, void, written_down
 
 from domain.answer import Verdict
@@ -112,7 +113,7 @@ def test_a_connection_that_was_closed_between_two_calls_is_made_anew(
     payment = written_down(stripe, a_payment())
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
-    eventually(lambda: stripe_wire.open_connections == 0)
+    eventually(lambda: stripe_wire.open_connections == 0, "the connections are closed")
     stripe_wire.canned.clear()
     assert stripe.send(payment).verdict is Verdict.SUCCEEDED
     assert stripe_wire.connections == 2

@@ -6,7 +6,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -221,11 +220,3 @@ def _self_signed(path: Path) -> Path:
     )
     path.write_bytes(private + certificate.public_bytes(pem))
     return path
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Return as soon as it holds; fail after ``PATIENCE`` seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.005)  # the pace of polling

@@ -1,14 +1,23 @@
-"""Captures, voids and refunds asked for, and what the provider answers to them."""
+"""What is asked for, what the provider answers, and what a look at it finds."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 from domain import requests
 from domain.answer import Answer, Verdict
+from domain.errors import ProviderError
 from domain.money import Money
-from domain.operation import Kind
+from domain.operation import PROOF_AFTER, Kind
 from domain.payment import Payment
+from domain.sending import looking
 from domain.settling import settle
-from tests.suites.samples import NOW, origin, sending, stored
+from tests.suites.samples import NOW, PRICE, origin, sending, stored
+
+#: When a look proves an absence.
+LATER: Final = NOW + PROOF_AFTER
+FOUND: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, request_id="r1")
 
 
 def capture(
@@ -57,3 +66,11 @@ def next_succeeded(asked: Payment) -> Payment:
 def turned_down(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
     """The operation asked for last has not succeeded."""
     return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))
+
+
+def looked(
+    given: Payment, outcome: Answer | ProviderError, *, now: datetime = LATER
+) -> Payment:
+    """The payment after a look at its first operation, at ``now``."""
+    asked = stored(looking(given, given.first, now=now))
+    return settle(asked, outcome, now=now, jitter=1.0)

@@ -132,7 +132,7 @@ def test_the_numbers_that_providers_publish_for_tests_are_card_numbers(
         "19.99",
         "pm_card_visa",
         "pi_3MtwBwLkdIwHu7ix28a3tqPa",
-        "tok_1NvXXXLkdIwHu7ixEDxmqk1p",
+        "tok_1NvRQPLkdIwHu7ixEDxmqk1p",
         "https://shop.example/orders/2026/01/30?page=4",
         "192.168.100.200",
         "50% off, 100%",

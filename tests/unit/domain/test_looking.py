@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import pytest
@@ -11,35 +11,29 @@ import pytest
 from domain import retry
 from domain.answer import Answer, Verdict
 from domain.errors import (
-    IllegalTransition,
     LookNeeded,
     NeedsReview,
     NotExecuted,
     OutcomeUnknown,
-    ProviderError,
 )
 from domain.money import Money
-from domain.operation import PROOF_AFTER, Act, HoldEnd, Kind
+from domain.operation import PROOF_AFTER, Act
 from domain.payment import Payment
 from domain.requests import refund
-from domain.sending import hold_reached, looking, released
+from domain.sending import looking, released
 from domain.settling import settle
 from domain.states import State, Status
-from domain.submission import ProviderName
 from tests.suites.samples import (
     NOW,
-    PRICE,
-    authorized,
     captured,
     origin,
     payment,
     sending,
     stored,
 )
+from tests.unit.domain.asking import FOUND, LATER, looked
 
-LATER: Final = NOW + PROOF_AFTER
 DAY: Final = timedelta(days=1)
-FOUND: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, request_id="r1")
 GONE: Final = Answer(Verdict.ABSENT)
 PENDING: Final = Answer(Verdict.PENDING, refs={"intent": "pi_1"})
 
@@ -57,13 +51,6 @@ def _in(state: State, given: Payment | None = None) -> Payment:
     return replace(given, operations=(replace(given.first, state=state),))
 
 
-def _looked(
-    given: Payment, outcome: Answer | ProviderError, *, now: datetime = LATER
-) -> Payment:
-    asked = stored(looking(given, given.first, now=now))
-    return settle(asked, outcome, now=now, jitter=1.0)
-
-
 def test_a_look_is_told_before_it_happens_and_moves_nothing() -> None:
     asked = looking(_unknown(), _unknown().first, now=LATER)
     assert asked.claim is not None and asked.claim.act is Act.LOOK
@@ -73,7 +60,7 @@ def test_a_look_is_told_before_it_happens_and_moves_nothing() -> None:
 
 
 def test_what_a_look_finds_settles_the_payment() -> None:
-    found = _looked(_unknown(), FOUND)
+    found = looked(_unknown(), FOUND)
     assert (found.status, found.captured) == (Status.CAPTURED, 1999)
     assert (found.first.look_since, found.due_at, found.claim) == (None, None, None)
     assert found.news[-1].type == "look.answered"
@@ -81,7 +68,7 @@ def test_what_a_look_finds_settles_the_payment() -> None:
 
 
 def test_proof_of_absence_begins_the_next_generation() -> None:
-    proven = _looked(_unknown(), GONE)
+    proven = looked(_unknown(), GONE)
     first = proven.first
     assert (first.state, first.generation, first.send) == (State.RETRYING, 2, None)
     assert first.due_at == LATER + retry.TRANSIENT.base
@@ -92,7 +79,7 @@ def test_proof_of_absence_begins_the_next_generation() -> None:
 
 def test_absence_proven_again_and_again_for_days_is_for_a_person() -> None:
     assert retry.TRANSIENT.within is not None
-    over = _looked(_unknown(), GONE, now=NOW + retry.TRANSIENT.within)
+    over = looked(_unknown(), GONE, now=NOW + retry.TRANSIENT.within)
     assert (over.first.state, over.first.generation) == (State.REVIEW, 1)
     assert over.first.waiting_for == "an operator: absent_again"
 
@@ -100,7 +87,7 @@ def test_absence_proven_again_and_again_for_days_is_for_a_person() -> None:
 def test_what_ten_sends_have_left_absent_is_for_a_person() -> None:
     given, sends, now = _unknown(), 1, LATER
     while given.first.state is not State.REVIEW:
-        given = stored(_looked(given, GONE, now=now))
+        given = stored(looked(given, GONE, now=now))
         if given.first.state is State.RETRYING:
             sends += 1
             given = settle(sending(given, now=now), LookNeeded(), now=now, jitter=0)
@@ -110,7 +97,7 @@ def test_what_ten_sends_have_left_absent_is_for_a_person() -> None:
 
 
 def test_absence_soon_after_a_send_proves_nothing_yet() -> None:
-    early = _looked(_unknown(), GONE, now=LATER - timedelta(seconds=1))
+    early = looked(_unknown(), GONE, now=LATER - timedelta(seconds=1))
     assert (early.first.state, early.first.generation) == (State.UNKNOWN, 1)
     assert early.due_at == LATER
 
@@ -126,25 +113,25 @@ def test_absence_is_of_the_time_of_the_look_however_late_it_is_written_down() ->
 def test_a_look_that_failed_is_made_again_with_growing_waits(
     error: NotExecuted | OutcomeUnknown,
 ) -> None:
-    once = _looked(_unknown(), error)
+    once = looked(_unknown(), error)
     assert (once.first.state, once.due_at) == (
         State.UNKNOWN,
         LATER + retry.LOOK.base,
     )
-    twice = _looked(once, error)
+    twice = looked(once, error)
     assert twice.due_at == LATER + 2 * retry.LOOK.base
 
 
 def test_a_look_waits_as_long_as_the_provider_asks() -> None:
     error = NotExecuted("rate_limited", retry_after=timedelta(minutes=9))
-    assert _looked(_unknown(), error).due_at == LATER + timedelta(minutes=9)
+    assert looked(_unknown(), error).due_at == LATER + timedelta(minutes=9)
 
 
 def test_days_of_looks_without_an_answer_are_the_end_until_a_person_decides() -> None:
     assert retry.LOOK.within is not None
     over, looks = _unknown(), 0
     while over.first.state is State.UNKNOWN:
-        over = stored(_looked(over, NotExecuted(), now=NOW + retry.LOOK.within))
+        over = stored(looked(over, NotExecuted(), now=NOW + retry.LOOK.within))
         looks += 1
     assert looks == retry.LOOK.least, "a week in which nobody looked is not the end"
     assert (over.first.state, over.due_at) == (State.REVIEW, None)
@@ -152,39 +139,39 @@ def test_days_of_looks_without_an_answer_are_the_end_until_a_person_decides() ->
 
 
 def test_where_there_is_nothing_to_look_at_a_person_decides() -> None:
-    review = _looked(_unknown(), NeedsReview("nothing_to_look_at", request_id="r"))
+    review = looked(_unknown(), NeedsReview("nothing_to_look_at", request_id="r"))
     assert review.first.state is State.REVIEW
     assert review.news[-1].data["provider_request_id"] == "r"
 
 
 def test_another_amount_than_was_asked_for_is_for_a_person() -> None:
     odd = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"intent": "pi_1"})
-    review = _looked(_unknown(), odd)
+    review = looked(_unknown(), odd)
     assert (review.first.state, review.captured) == (State.REVIEW, 0)
     assert review.refs == {"intent": "pi_1"}
 
 
 def test_what_the_table_does_not_have_is_for_a_person() -> None:
-    review = _looked(_unknown(), Answer(Verdict.REJECTED))
+    review = looked(_unknown(), Answer(Verdict.REJECTED))
     assert review.first.waiting_for == "an operator: rejected_while_unknown"
 
 
 def test_what_is_pending_is_asked_of_less_and_less_often() -> None:
-    once = _looked(_pending(), PENDING)
+    once = looked(_pending(), PENDING)
     assert (once.first.state, once.due_at) == (State.PENDING, LATER + retry.POLL.base)
-    assert _looked(once, PENDING).due_at == LATER + 2 * retry.POLL.base
-    done = _looked(once, FOUND)
+    assert looked(once, PENDING).due_at == LATER + 2 * retry.POLL.base
+    done = looked(once, FOUND)
     assert done.status is Status.CAPTURED
 
 
 def test_what_was_pending_and_vanished_is_for_a_person() -> None:
-    assert _looked(_pending(), GONE).first.state is State.REVIEW
+    assert looked(_pending(), GONE).first.state is State.REVIEW
 
 
 def test_a_look_at_a_review_says_what_it_finds() -> None:
     review = _in(State.REVIEW)
-    assert _looked(review, FOUND).status is Status.CAPTURED
-    proven = _looked(review, GONE)
+    assert looked(review, FOUND).status is Status.CAPTURED
+    proven = looked(review, GONE)
     assert (proven.first.state, proven.due_at) == (State.DEAD, None)
     assert proven.first.generation == 2
 
@@ -193,17 +180,17 @@ def test_a_look_at_a_review_says_what_it_finds() -> None:
 def test_a_look_at_a_review_that_finds_nothing_leaves_it(
     outcome: NeedsReview | Answer,
 ) -> None:
-    still = _looked(_in(State.REVIEW), outcome)
+    still = looked(_in(State.REVIEW), outcome)
     assert (still.first.state, still.due_at) == (State.REVIEW, None)
     assert still.first.look_since is None
 
 
 def test_a_look_at_what_is_done_says_the_same_and_changes_nothing() -> None:
     paid = captured()
-    seen = _looked(paid, FOUND)
+    seen = looked(paid, FOUND)
     assert (seen.status, seen.first) == (paid.status, paid.first)
     assert seen.news[-1].type == "look.answered"
-    vanished = _looked(paid, GONE)
+    vanished = looked(paid, GONE)
     assert vanished.first.state is State.SUCCEEDED
     assert vanished.news[-1].data["why"] == "vanished"
 
@@ -226,98 +213,7 @@ def test_a_refund_that_failed_later_is_corrected_and_refundable_again() -> None:
 
 def test_a_decline_that_was_none_is_corrected_with_its_money() -> None:
     declined = _in(State.DECLINED)
-    corrected = _looked(declined, FOUND)
+    corrected = looked(declined, FOUND)
     assert (corrected.first.state, corrected.captured) == (State.SUCCEEDED, 1999)
     odd = Answer(Verdict.SUCCEEDED, Money(5, "USD"))
-    assert _looked(declined, odd).first.state is State.DECLINED
-
-
-def _ending(held: Payment) -> Payment:
-    """The hold's last day has come."""
-    assert held.hold is not None
-    warned = stored(hold_reached(held, now=NOW + 6 * DAY))
-    return stored(hold_reached(warned, now=NOW + 7 * DAY))
-
-
-def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
-    held = authorized()
-    assert held.due_at == NOW + 6 * DAY
-    warned = hold_reached(held, now=NOW + 6 * DAY)
-    assert warned.news[-1].type == "authorization.expiring"
-    assert warned.news[-1].data["expires_at"] == "2026-01-08T12:00:00.000Z"
-    assert warned.due_at == NOW + 7 * DAY
-
-
-def test_the_time_that_a_provider_vouches_for_is_warned_of_as_well() -> None:
-    held = authorized()
-    assert held.hold is not None
-    hold = replace(held.hold, honored_until=NOW + 3 * DAY)
-    assert replace(held, hold=hold).due_at == NOW + 2.5 * DAY
-
-
-def test_a_hold_without_an_end_needs_nothing() -> None:
-    held = authorized()
-    assert held.hold is not None
-    endless = replace(held, hold=replace(held.hold, expires_at=None))
-    assert endless.due_at is None
-    for given in (endless, captured()):
-        with pytest.raises(IllegalTransition):
-            hold_reached(given, now=NOW)
-
-
-@pytest.mark.parametrize(
-    ("verdict", "end", "status"),
-    [
-        (Verdict.EXPIRED, HoldEnd.EXPIRED, Status.EXPIRED),
-        (Verdict.CANCELED, HoldEnd.VOIDED, Status.VOIDED),
-    ],
-)
-def test_a_hold_ends_when_the_provider_says_so(
-    verdict: Verdict, end: HoldEnd, status: Status
-) -> None:
-    ending = _ending(authorized())
-    assert ending.next == ending.first
-    ended = _looked(ending, Answer(verdict), now=NOW + 7 * DAY)
-    assert ended.hold is not None and ended.hold.ended is end
-    assert (ended.status, ended.capturable, ended.due_at) == (status, 0, None)
-    assert ended.first.state is State.SUCCEEDED
-    assert ended.news[-1].type == "authorization.ended"
-
-
-def test_a_hold_that_should_have_ended_is_asked_of_again() -> None:
-    at = NOW + 7 * DAY
-    still = _looked(_ending(authorized()), FOUND, now=at)
-    assert (still.status, still.due_at) == (Status.AUTHORIZED, at + DAY / 24)
-
-
-def test_a_hold_that_has_not_ended_days_after_its_end_is_for_a_person() -> None:
-    still = stored(_looked(_ending(authorized()), FOUND, now=NOW + 7 * DAY))
-    over = _looked(still, FOUND, now=NOW + 10 * DAY)
-    assert (over.status, over.due_at) == (Status.AUTHORIZED, None)
-    assert over.first.waiting_for == "an operator: still_held"
-
-
-def test_a_hold_whose_end_nobody_could_read_for_days_says_so() -> None:
-    given, at = _ending(authorized()), NOW + 7 * DAY
-    while given.due_at is not None:
-        given, at = stored(_looked(given, NotExecuted(), now=at)), at + DAY
-    assert given.status is Status.AUTHORIZED
-    assert given.first.waiting_for == "an operator: nothing_found"
-
-
-def test_a_look_at_an_authorization_long_before_its_end_asks_for_no_other() -> None:
-    seen = _looked(authorized(), FOUND)
-    assert (seen.status, seen.first.due_at) == (Status.AUTHORIZED, None)
-
-
-def test_a_look_at_an_authorization_that_ended_changes_nothing() -> None:
-    held = authorized()
-    assert held.hold is not None
-    ended = replace(held, hold=replace(held.hold, ended=HoldEnd.VOIDED))
-    seen = _looked(ended, Answer(Verdict.EXPIRED))
-    assert seen.hold == ended.hold
-
-
-def test_samples_are_of_both_kinds() -> None:
-    assert authorized().first.kind is Kind.AUTHORIZE
-    assert captured(provider=ProviderName.PAYPAL).first.kind is Kind.CHARGE
+    assert looked(declined, odd).first.state is State.DECLINED

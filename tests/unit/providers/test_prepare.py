@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from application.ports import Provider
-from domain import requests
 from domain.errors import InvalidPayment
 from domain.money import Money
 from domain.payment import Payment
@@ -20,24 +18,8 @@ from domain.submission import (
     ProviderName,
     Submission,
 )
-from providers.paypal import PayPal
-from providers.stripe import Stripe
-from tests.clients import paypal_api, stripe_client
 from tests.suites import samples
-
-#: What Stripe is asked to show of a charge, so that its fee is known.
-FEES = ["latest_charge.balance_transaction"]
-#: Nobody listens on port 9; nothing here calls anybody.
-NOBODY = "http://127.0.0.1:9"
-
-
-def observe(call: str, status_class: str, seconds: float) -> None:
-    """Nothing may be called here."""
-    raise AssertionError(f"{call} was called")
-
-
-STRIPE = Stripe(stripe_client(NOBODY, observe))
-PAYPAL = PayPal(paypal_api(NOBODY, observe))
+from tests.unit.providers.uncalled import FEES, PAYPAL, STRIPE
 
 
 def a_charge(
@@ -158,18 +140,6 @@ def test_a_paypal_order_says_that_the_wallet_is_to_be_saved(
     assert wallet["experience_context"]["return_url"] == "https://shop.test/back"
 
 
-def prepared_next(adapter: Provider, payment: Payment) -> Any:
-    """The body of the last operation, parsed, our id written as OURS."""
-    operation = payment.operations[-1]
-    text = adapter.prepare(payment, operation)
-    return json.loads(text.replace(operation.id, "OURS").replace(payment.id, "PAYMENT"))
-
-
-def asked_for(name: str = "op_2") -> dict[str, Any]:
-    """Who asks for a follow-up, and when."""
-    return {"id": name, "origin": samples.origin(), "now": samples.NOW}
-
-
 def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
     asked = replace(samples.submission(), capture=CaptureMethod.MANUAL)
     payment = samples.payment(asked=asked)
@@ -189,78 +159,6 @@ def test_a_stripe_authorization_asks_for_several_captures_where_they_are_wanted(
     body = json.loads(STRIPE.prepare(payment, payment.first))
     several = {"card": {"request_multicapture": "if_available"}}
     assert body["payment_method_options"] == several
-
-
-def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
-    payment = requests.capture(
-        samples.authorized(), amount=700, final=None, **asked_for()
-    )
-    assert prepared_next(STRIPE, payment) == {
-        "amount_to_capture": 700,
-        "metadata": {"capture": "OURS"},
-        "expand": FEES,
-    }
-
-
-@pytest.mark.parametrize("final", [True, False])
-def test_one_of_several_stripe_captures_writes_its_amount_under_its_own_name(
-    final: bool,
-) -> None:
-    held = samples.authorized(amount=Money(5300, "ISK"))
-    assert held.hold is not None
-    held = replace(held, hold=replace(held.hold, multicapture=True))
-    payment = requests.capture(held, amount=700, final=final, **asked_for())
-    assert prepared_next(STRIPE, payment) == {
-        "amount_to_capture": 70_000,
-        "metadata": {"capture": "OURS", "capture_OURS": "70000"},
-        "final_capture": final,
-        "expand": FEES,
-    }
-
-
-def test_a_stripe_void_gives_a_reason() -> None:
-    payment = requests.void(samples.authorized(), **asked_for())
-    body = {"cancellation_reason": "requested_by_customer"}
-    assert prepared_next(STRIPE, payment) == body
-
-
-def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
-    payment = samples.captured()
-    first = replace(payment.first, refs={"payment_intent": "pi_1"})
-    payment = replace(payment, operations=(first,))
-    payment = requests.refund(payment, amount=700, target=None, **asked_for())
-    assert prepared_next(STRIPE, payment) == {
-        "payment_intent": "pi_1",
-        "amount": 700,
-        "metadata": {"payment": "PAYMENT", "operation": "OURS"},
-        "expand": ["balance_transaction"],
-    }
-
-
-@pytest.mark.parametrize("final", [True, False])
-def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None:
-    held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
-    payment = requests.capture(held, amount=700, final=final, **asked_for())
-    assert prepared_next(PAYPAL, payment) == {
-        "amount": {"currency_code": "USD", "value": "7.00"},
-        "invoice_id": "OURS",
-        "final_capture": final,
-    }
-
-
-def test_a_paypal_void_has_nothing_to_say() -> None:
-    held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
-    assert prepared_next(PAYPAL, requests.void(held, **asked_for())) == {}
-
-
-def test_a_paypal_refund_names_our_payment_and_operation() -> None:
-    payment = known(samples.captured(provider=ProviderName.PAYPAL), "capture")
-    payment = requests.refund(payment, amount=7, target=None, **asked_for())
-    assert prepared_next(PAYPAL, payment) == {
-        "amount": {"currency_code": "USD", "value": "0.07"},
-        "invoice_id": "OURS",
-        "custom_id": "PAYMENT",
-    }
 
 
 def test_a_paypal_authorization_is_an_order_of_that_intent() -> None:
@@ -293,21 +191,3 @@ def test_an_amount_that_a_provider_takes_in_no_form_is_refused_before_it_is_sent
     payment = a_charge(amount, payment_method="any")
     with pytest.raises(InvalidPayment):
         adapter.prepare(payment, payment.first)
-
-
-def known(payment: Payment, name: str) -> Payment:
-    """The payment with PayPal's id of what its follow-ups are about."""
-    first = replace(payment.first, refs={name: "5O1"})
-    return replace(payment, operations=(first,))
-
-
-@pytest.mark.parametrize("job", [requests.void, requests.refund])
-def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
-    job: Callable[..., Payment],
-) -> None:
-    refunds = job is requests.refund
-    of = samples.captured if refunds else samples.authorized
-    more = {"amount": 7, "target": None} if refunds else {}
-    payment = job(of(provider=ProviderName.PAYPAL), **more, **asked_for())
-    with pytest.raises(InvalidPayment):
-        prepared_next(PAYPAL, payment)

@@ -1,0 +1,106 @@
+"""What becomes of money on hold as its end comes: warned of, looked at, let go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from domain.answer import Answer, Verdict
+from domain.errors import IllegalTransition, NotExecuted
+from domain.operation import HoldEnd
+from domain.payment import Payment
+from domain.sending import hold_reached
+from domain.states import State, Status
+from tests.suites.samples import NOW, authorized, captured, stored
+from tests.unit.domain.asking import FOUND, looked
+
+DAY: Final = timedelta(days=1)
+
+
+def _ending(held: Payment) -> Payment:
+    """The hold's last day has come."""
+    assert held.hold is not None
+    warned = stored(hold_reached(held, now=NOW + 6 * DAY))
+    return stored(hold_reached(warned, now=NOW + 7 * DAY))
+
+
+def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
+    held = authorized()
+    assert held.due_at == NOW + 6 * DAY
+    warned = hold_reached(held, now=NOW + 6 * DAY)
+    assert warned.news[-1].type == "authorization.expiring"
+    assert warned.news[-1].data["expires_at"] == "2026-01-08T12:00:00.000Z"
+    assert warned.due_at == NOW + 7 * DAY
+
+
+def test_the_time_that_a_provider_vouches_for_is_warned_of_as_well() -> None:
+    held = authorized()
+    assert held.hold is not None
+    hold = replace(held.hold, honored_until=NOW + 3 * DAY)
+    assert replace(held, hold=hold).due_at == NOW + 2.5 * DAY
+
+
+def test_a_hold_without_an_end_needs_nothing() -> None:
+    held = authorized()
+    assert held.hold is not None
+    endless = replace(held, hold=replace(held.hold, expires_at=None))
+    assert endless.due_at is None
+    for given in (endless, captured()):
+        with pytest.raises(IllegalTransition):
+            hold_reached(given, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "end", "status"),
+    [
+        (Verdict.EXPIRED, HoldEnd.EXPIRED, Status.EXPIRED),
+        (Verdict.CANCELED, HoldEnd.VOIDED, Status.VOIDED),
+    ],
+)
+def test_a_hold_ends_when_the_provider_says_so(
+    verdict: Verdict, end: HoldEnd, status: Status
+) -> None:
+    ending = _ending(authorized())
+    assert ending.next == ending.first
+    ended = looked(ending, Answer(verdict), now=NOW + 7 * DAY)
+    assert ended.hold is not None and ended.hold.ended is end
+    assert (ended.status, ended.capturable, ended.due_at) == (status, 0, None)
+    assert ended.first.state is State.SUCCEEDED
+    assert ended.news[-1].type == "authorization.ended"
+
+
+def test_a_hold_that_should_have_ended_is_asked_of_again() -> None:
+    at = NOW + 7 * DAY
+    still = looked(_ending(authorized()), FOUND, now=at)
+    assert (still.status, still.due_at) == (Status.AUTHORIZED, at + DAY / 24)
+
+
+def test_a_hold_that_has_not_ended_days_after_its_end_is_for_a_person() -> None:
+    still = stored(looked(_ending(authorized()), FOUND, now=NOW + 7 * DAY))
+    over = looked(still, FOUND, now=NOW + 10 * DAY)
+    assert (over.status, over.due_at) == (Status.AUTHORIZED, None)
+    assert over.first.waiting_for == "an operator: still_held"
+
+
+def test_a_hold_whose_end_nobody_could_read_for_days_says_so() -> None:
+    given, at = _ending(authorized()), NOW + 7 * DAY
+    while given.due_at is not None:
+        given, at = stored(looked(given, NotExecuted(), now=at)), at + DAY
+    assert given.status is Status.AUTHORIZED
+    assert given.first.waiting_for == "an operator: nothing_found"
+
+
+def test_a_look_at_an_authorization_long_before_its_end_asks_for_no_other() -> None:
+    seen = looked(authorized(), FOUND)
+    assert (seen.status, seen.first.due_at) == (Status.AUTHORIZED, None)
+
+
+def test_a_look_at_an_authorization_that_ended_changes_nothing() -> None:
+    held = authorized()
+    assert held.hold is not None
+    ended = replace(held, hold=replace(held.hold, ended=HoldEnd.VOIDED))
+    seen = looked(ended, Answer(Verdict.EXPIRED))
+    assert seen.hold == ended.hold

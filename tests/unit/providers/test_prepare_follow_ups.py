@@ -1,0 +1,121 @@
+"""What is going to be sent for a capture, a void or a refund."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from application.ports import Provider
+from domain import requests
+from domain.errors import InvalidPayment
+from domain.money import Money
+from domain.payment import Payment
+from domain.submission import ProviderName
+from tests.suites import samples
+from tests.unit.providers.uncalled import FEES, PAYPAL, STRIPE
+
+
+def prepared_next(adapter: Provider, payment: Payment) -> Any:
+    """The body of the last operation, parsed, our id written as OURS."""
+    operation = payment.operations[-1]
+    text = adapter.prepare(payment, operation)
+    return json.loads(text.replace(operation.id, "OURS").replace(payment.id, "PAYMENT"))
+
+
+def asked_for(name: str = "op_2") -> dict[str, Any]:
+    """Who asks for a follow-up, and when."""
+    return {"id": name, "origin": samples.origin(), "now": samples.NOW}
+
+
+def known(payment: Payment, name: str) -> Payment:
+    """The payment with PayPal's id of what its follow-ups are about."""
+    first = replace(payment.first, refs={name: "5O1"})
+    return replace(payment, operations=(first,))
+
+
+def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
+    payment = requests.capture(
+        samples.authorized(), amount=700, final=None, **asked_for()
+    )
+    assert prepared_next(STRIPE, payment) == {
+        "amount_to_capture": 700,
+        "metadata": {"capture": "OURS"},
+        "expand": FEES,
+    }
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_one_of_several_stripe_captures_writes_its_amount_under_its_own_name(
+    final: bool,
+) -> None:
+    held = samples.authorized(amount=Money(5300, "ISK"))
+    assert held.hold is not None
+    held = replace(held, hold=replace(held.hold, multicapture=True))
+    payment = requests.capture(held, amount=700, final=final, **asked_for())
+    assert prepared_next(STRIPE, payment) == {
+        "amount_to_capture": 70_000,
+        "metadata": {"capture": "OURS", "capture_OURS": "70000"},
+        "final_capture": final,
+        "expand": FEES,
+    }
+
+
+def test_a_stripe_void_gives_a_reason() -> None:
+    payment = requests.void(samples.authorized(), **asked_for())
+    body = {"cancellation_reason": "requested_by_customer"}
+    assert prepared_next(STRIPE, payment) == body
+
+
+def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
+    payment = samples.captured()
+    first = replace(payment.first, refs={"payment_intent": "pi_1"})
+    payment = replace(payment, operations=(first,))
+    payment = requests.refund(payment, amount=700, target=None, **asked_for())
+    assert prepared_next(STRIPE, payment) == {
+        "payment_intent": "pi_1",
+        "amount": 700,
+        "metadata": {"payment": "PAYMENT", "operation": "OURS"},
+        "expand": ["balance_transaction"],
+    }
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None:
+    held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
+    payment = requests.capture(held, amount=700, final=final, **asked_for())
+    assert prepared_next(PAYPAL, payment) == {
+        "amount": {"currency_code": "USD", "value": "7.00"},
+        "invoice_id": "OURS",
+        "final_capture": final,
+    }
+
+
+def test_a_paypal_void_has_nothing_to_say() -> None:
+    held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
+    assert prepared_next(PAYPAL, requests.void(held, **asked_for())) == {}
+
+
+def test_a_paypal_refund_names_our_payment_and_operation() -> None:
+    payment = known(samples.captured(provider=ProviderName.PAYPAL), "capture")
+    payment = requests.refund(payment, amount=7, target=None, **asked_for())
+    assert prepared_next(PAYPAL, payment) == {
+        "amount": {"currency_code": "USD", "value": "0.07"},
+        "invoice_id": "OURS",
+        "custom_id": "PAYMENT",
+    }
+
+
+@pytest.mark.parametrize("job", [requests.void, requests.refund])
+def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
+    job: Callable[..., Payment],
+) -> None:
+    refunds = job is requests.refund
+    of = samples.captured if refunds else samples.authorized
+    more = {"amount": 7, "target": None} if refunds else {}
+    payment = job(of(provider=ProviderName.PAYPAL), **more, **asked_for())
+    with pytest.raises(InvalidPayment):
+        prepared_next(PAYPAL, payment)
