@@ -6,28 +6,34 @@ from typing import Any, Final
 
 from tests.integration.answers.saying import QUOTED, said
 
+#: What the shop is shown of what was captured and of what is on hold, in part. Refunds
+#: and captures are operations of their own.
+PAID: Final = {"status": "captured", "amount_captured": 1999, "amount_refunded": 0}
+HELD: Final = {"status": "authorized", "amount_authorized": 1999, "amount_captured": 0}
+#: When the authorization of ``resource`` ends.
+ENDS: Final = "2030-01-01T00:00:00Z"
 _PRICE: Final = {"currency_code": "USD", "value": "19.99"}
 
 
-def resource(status: str, reason: str = "ECHECK") -> dict[str, Any]:
+def resource(status: str, reason: str = "ECHECK", **more: str) -> dict[str, Any]:
     """A capture, an authorization or a refund of 19.99 USD."""
     return {
         "id": "2CANNED",
         "status": status,
         "amount": _PRICE,
         "status_details": {"reason": reason},
-        "expiration_time": "2030-01-01T00:00:00Z",
+        "expiration_time": ENDS,
+        **more,
     }
 
 
-def order(status: str, reason: str = "ECHECK", **payments: str) -> dict[str, Any]:
-    """A fault: an order, with a ``captures`` or ``authorizations`` of that status."""
-    found = {name: [resource(each, reason)] for name, each in payments.items()}
+def order(status: str, **payments: list[dict[str, Any]]) -> dict[str, Any]:
+    """A fault: an order, with its ``captures`` or its ``authorizations``."""
     link = {"rel": "approve", "href": "https://paypal.test/approve"}
     shown = {
         "id": "1ORDER",
         "status": status,
-        "purchase_units": [{"reference_id": "default", "payments": found}],
+        "purchase_units": [{"reference_id": "default", "payments": payments}],
         "links": [link],
     }
     return said(201, shown)
@@ -35,12 +41,12 @@ def order(status: str, reason: str = "ECHECK", **payments: str) -> dict[str, Any
 
 def captured(status: str, reason: str = "ECHECK") -> dict[str, Any]:
     """A fault: a completed order of which a capture came."""
-    return order("COMPLETED", reason, captures=status)
+    return order("COMPLETED", captures=[resource(status, reason)])
 
 
-def held(status: str) -> dict[str, Any]:
+def held(status: str, **more: str) -> dict[str, Any]:
     """A fault: a completed order of which an authorization came."""
-    return order("COMPLETED", authorizations=status)
+    return order("COMPLETED", authorizations=[resource(status, **more)])
 
 
 def refusal(status: int, *issues: str, name: str = "NAMED") -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from domain.operation import Kind
 from domain.payment import Payment
-from domain.states import State
+from domain.states import FINAL, State
 from tests.integration.traps.workbench import Workbench
 
 #: Words that must not be kept in the clear: providers quote tokens in sentences.
@@ -35,19 +36,33 @@ class Row:
     fault: Mapping[str, Any] | None = None
     #: The code that is stored of what went wrong.
     error: str | None = None
-    #: What the shop is shown, in part.
+    #: What the shop is shown, in part; so are the objects in it.
     shows: Mapping[str, Any] = field(default_factory=dict)
+    #: Whom or what it waits for, in words: a part of them.
+    waits: str | None = None
+    #: Seconds that pass before the next step, at least.
+    after: int = 0
     #: What the next step does at the provider, where one follows by itself: the same
     #: request under the ``same key``, another one under a ``new key``, or a ``look``.
     next: str | None = None
+    #: The path that the next send goes to, where it is another one than before.
+    path: str | None = None
     #: What the provider's ledger has in the end, in its unit.
     moved: tuple[tuple[str, int], ...] = ()
 
 
-#: What moves by a charge that is sent again.
-CHARGED: Final = (("charge", 1999),)
+#: Seconds that a provider asks for before the next call.
+REST: Final = 30
+
+
+def again(kind: str) -> dict[str, Any]:
+    """A part of a row: the same request is sent again by itself, and carried out."""
+    return {"next": "same key", "moved": ((kind, 1999),)}
+
+
 #: Parts of rows: what goes on by itself, and what the shop is shown.
-AGAIN: Final[dict[str, Any]] = {"next": "same key", "moved": CHARGED}
+AGAIN: Final[dict[str, Any]] = again("charge")
+LATER: Final[dict[str, Any]] = {**AGAIN, "after": REST}
 BY_A_LOOK: Final[dict[str, Any]] = {"error": "look_needed", "next": "look"}
 FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
 ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "look"}
@@ -66,25 +81,69 @@ def said(status: int, body: object, **headers: str) -> dict[str, Any]:
     }
 
 
+def resting(fault: Mapping[str, Any]) -> dict[str, Any]:
+    """A fault: that answer, with a ``Retry-After`` of REST."""
+    return {**fault, "headers": {**fault["headers"], "Retry-After": str(REST)}}
+
+
 def holds(bench: Workbench, provider: str, row: Row) -> str:
     """Asserts that the row is so; the id of its payment."""
     payment_id = asked(bench, provider, row)
     arm(bench, provider, row)
-    before = _events(bench, payment_id)
+    before, began = _events(bench, payment_id), bench.now()
     payment = bench.step(payment_id)
     told = _events(bench, payment_id)[len(before) :]
     operation = payment.operations[-1]
     assert (operation.state, operation.error) == (row.state, row.error), told
-    shown = bench.shown(payment_id)
-    assert {name: shown.get(name) for name in row.shows} == row.shows
+    _is_shown(bench.shown(payment_id), row)
     assert QUOTED not in str(told)
     canned = row.fault is not None and row.fault.get("headers")
     if canned and row.error != "malformed_answer":
         assert told[-1]["data"]["provider_request_id"] == CALL
+    if row.after:
+        assert operation.due_at is not None
+        assert operation.due_at >= began + timedelta(seconds=row.after)
     _goes_on(bench, payment, row)
-    started = _STARTED[row.kind]
-    assert tuple(bench.moved(payment_id)) == (*started, *row.moved)
+    moved = (*_STARTED[row.kind], *row.moved)
+    assert tuple(bench.moved(payment_id)) == moved
+    if row.kind is Kind.REFUND and _is_no(row):
+        _is_refunded_again(bench, payment_id)
     return payment_id
+
+
+#: Whom a state waits for, in words: a part of them.
+_WAITS: Final = {State.REVIEW: "an operator: ", State.REQUIRES_ACTION: "the payer"}
+
+
+def _is_no(row: Row) -> bool:
+    return row.state in FINAL and row.state is not State.SUCCEEDED
+
+
+def _is_shown(shown: Mapping[str, Any], row: Row) -> None:
+    """The shop reads what the row says, why it failed, and what it waits for."""
+    assert _part(shown, row.shows) == row.shows
+    if _is_no(row) and row.error is not None:
+        why = shown["last_error"]
+        assert (why["decline_code"] or why["code"]) == row.error
+    waits = shown["operations"][-1]["waiting_for"] or ""
+    assert _WAITS.get(row.state, "") in waits
+    assert (row.waits or "") in waits
+
+
+def _part(found: Any, wanted: Any) -> Any:
+    """Of ``found`` what ``wanted`` is about."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        return {name: _part(found.get(name), inner) for name, inner in wanted.items()}
+    return found
+
+
+def _is_refunded_again(bench: Workbench, payment_id: str) -> None:
+    """Nothing is kept back for a refund that came to nothing."""
+    moved = bench.moved(payment_id)
+    again = bench.ask(payment_id, "refunds", amount=1999)
+    assert again.status_code == 202, again.text
+    assert bench.step(payment_id).operations[-1].state is State.SUCCEEDED
+    assert bench.moved(payment_id) == [*moved, ("refund", 1999)]
 
 
 #: What moves before an operation of that kind can be asked for.
@@ -125,8 +184,12 @@ def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
     assert (operation.due_at is not None) is (row.next is not None)
     if row.next is None:
         return
+    if row.path is not None:
+        match = {"method": "POST", "path": row.path}
+        bench.at(payment.provider).arm(match=match, **said(500, {}))
     before = _events(bench, payment.id)
-    bench.step(payment.id)
+    after = bench.step(payment.id).operations[-1]
+    assert row.path is None or after.error == "http_500", "it went elsewhere"
     first = _events(bench, payment.id)[len(before)]
     assert first["type"] == ("look.sent" if row.next == "look" else "attempt.sent")
     if row.next != "look":

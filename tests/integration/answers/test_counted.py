@@ -12,24 +12,30 @@ from prometheus_client import Counter
 from domain.states import State
 from runtime import container, metrics
 from runtime.container import WorkerServices
-from tests.integration.answers import test_paypal_says as paypal
-from tests.integration.answers import test_stripe_says as stripe
+from tests.integration.answers.test_paypal_answers import ANSWERS
+from tests.integration.answers.test_paypal_statuses import STATUSES as PAYPAL
+from tests.integration.answers.test_stripe_errors import ERRORS
+from tests.integration.answers.test_stripe_statuses import STATUSES as STRIPE
 from tests.integration.answers.saying import Row, arm, asked
 from tests.integration.traps.workbench import Workbench
 from workers import tasks
 
 #: What says that our books, or what we know of the provider, are not as theirs.
 DISAGREEMENTS = [
-    ("paypal", paypal.ANSWERS, "REFUND_AMOUNT_EXCEEDED"),
-    ("paypal", paypal.ANSWERS, "MAX_CAPTURE_AMOUNT_EXCEEDED"),
-    ("paypal", paypal.STATUSES, "a status that is new"),
-    ("stripe", stripe.STATUSES, "a status that is new"),
+    ("paypal", ANSWERS, "REFUND_AMOUNT_EXCEEDED"),
+    ("paypal", ANSWERS, "MAX_CAPTURE_AMOUNT_EXCEEDED"),
+    ("paypal", PAYPAL, "a status that is new"),
+    ("paypal", PAYPAL, "a status of a capture that is new"),
+    ("paypal", PAYPAL, "a status of an authorization that is new"),
+    ("paypal", PAYPAL, "a status of a refund that is new"),
+    ("stripe", STRIPE, "a status that is new"),
+    ("stripe", STRIPE, "a status of a refund that is new"),
 ]
 REVIEWS = [
-    ("paypal", paypal.ANSWERS, "PAYEE_ACCOUNT_LOCKED_OR_CLOSED", "payee_account"),
-    ("paypal", paypal.ANSWERS, "COMPLIANCE_VIOLATION", "compliance_violation"),
-    ("stripe", stripe.ERRORS, "IdempotencyError", "idempotency_mismatch"),
-    ("stripe", stripe.STATUSES, "requires_payment_method, no error", "status"),
+    ("paypal", ANSWERS, "PAYEE_ACCOUNT_LOCKED_OR_CLOSED", "payee_account"),
+    ("paypal", ANSWERS, "COMPLIANCE_VIOLATION", "compliance_violation"),
+    ("stripe", ERRORS, "IdempotencyError", "idempotency_mismatch"),
+    ("stripe", STRIPE, "requires_payment_method, no error", "status"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Where a provider says a token in place of a code, nobody keeps or shows it."""
+"""Where a provider says what is no code in place of one, nobody keeps or shows it."""
 
 from __future__ import annotations
 
@@ -10,90 +10,90 @@ from domain.operation import Kind
 from domain.states import State
 from tests.integration.answers import paypal_words as paypal
 from tests.integration.answers import stripe_words as stripe
-from tests.integration.answers.saying import TOKEN, Row, holds
+from tests.integration.answers.saying import AGAIN, TOKEN, Row, again, holds
 from tests.integration.traps.workbench import Workbench
 
+#: One character more than a code has.
+TOO_LONG: Final = "n" * 81
 _DECLINED: Final = {**stripe.DECLINED, "code": TOKEN, "decline_code": TOKEN}
 
-STRIPE: Final[dict[str, Row]] = {
-    "a card that is declined": Row(
+#: By the provider, and what has it where a code should be.
+ROWS: Final[dict[str, Row]] = {
+    "stripe: a card that is declined": Row(
         State.DECLINED,
         fault=stripe.refusal(402, "card_error", code=TOKEN, decline_code=TOKEN),
         error="card_error",
     ),
-    "a request that is refused": Row(
+    "stripe: a request that is refused": Row(
         State.REJECTED, fault=stripe.refusal(400, code=TOKEN), error="invalid_request"
     ),
-    "credentials that are refused": Row(
+    "stripe: a request that is refused by a long code": Row(
+        State.REJECTED,
+        fault=stripe.refusal(400, code=TOO_LONG),
+        error="invalid_request",
+    ),
+    "stripe: credentials that are refused": Row(
         State.RETRYING,
         fault=stripe.refusal(401, code=TOKEN),
         error="misconfigured",
-        next="same key",
-        moved=(("charge", 1999),),
+        **AGAIN,
     ),
-    "an intent that was declined": Row(
+    "stripe: an intent that was declined": Row(
         State.DECLINED,
         fault=stripe.intent("requires_payment_method", last_payment_error=_DECLINED),
         error="card_error",
     ),
-    "a refund that failed": Row(
+    "stripe: a refund that failed": Row(
         State.DECLINED,
         Kind.REFUND,
         fault=stripe.refund("failed", failure_reason=TOKEN),
         error="refund_failed",
     ),
-    "an intent that was captured": Row(
+    "stripe: an intent that was captured": Row(
         State.UNKNOWN,
         Kind.CAPTURE,
         fault=stripe.intent(TOKEN),
         error="unrecognised_status",
-        next="same key",
-        moved=(("capture", 1999),),
+        **again("capture"),
     ),
-    "an intent that was canceled": Row(
+    "stripe: an intent that was canceled": Row(
         State.UNKNOWN,
         Kind.VOID,
         fault=stripe.intent(TOKEN),
         error="unrecognised_status",
-        next="same key",
-        moved=(("void", 1999),),
+        **again("void"),
     ),
-}
-PAYPAL: Final[dict[str, Row]] = {
-    "an issue": Row(
+    "paypal: an issue": Row(
         State.REJECTED, fault=paypal.refusal(422, TOKEN, name="NAMED"), error="named"
     ),
-    "an issue and its name": Row(
+    "paypal: an issue and its name": Row(
         State.UNKNOWN,
         fault=paypal.refusal(422, TOKEN, name=TOKEN),
         error="malformed_answer",
-        next="same key",
-        moved=(("charge", 1999),),
+        **AGAIN,
     ),
-    "a capture that was declined": Row(
+    "paypal: a capture that was declined": Row(
         State.DECLINED,
         fault=paypal.captured("DECLINED", reason=TOKEN),
         error="capture_declined",
     ),
-    "a capture that waits": Row(
+    "paypal: a capture that waits": Row(
         State.PENDING, fault=paypal.captured("PENDING", reason=TOKEN), next="look"
+    ),
+    "paypal: an issue that is too long": Row(
+        State.REJECTED, fault=paypal.refusal(422, TOO_LONG.upper()), error="named"
     ),
 }
 
 
-@pytest.mark.parametrize("what", STRIPE)
-def test_a_code_of_stripes_that_is_none(bench: Workbench, what: str) -> None:
-    _is_not_kept(bench, "stripe", STRIPE[what])
-
-
-@pytest.mark.parametrize("what", PAYPAL)
-def test_a_code_of_paypals_that_is_none(bench: Workbench, what: str) -> None:
-    _is_not_kept(bench, "paypal", PAYPAL[what])
-
-
-def _is_not_kept(bench: Workbench, provider: str, row: Row) -> None:
-    payment_id = holds(bench, provider, row)
+@pytest.mark.parametrize("what", ROWS)
+def test_what_stands_in_place_of_a_code_and_is_none_is_kept_nowhere(
+    bench: Workbench, what: str
+) -> None:
+    payment_id = holds(bench, what.partition(":")[0], ROWS[what])
+    shown = bench.shown(payment_id)
+    assert not (shown["last_error"] or {}).get("decline_code")
     stored = bench.database.payments.find_one({"_id": payment_id})
     events = bench.shop.get(f"/v1/payments/{payment_id}/events").json()
-    seen = f"{stored} {bench.shown(payment_id)} {events}"
-    assert TOKEN.lower() not in seen.lower()
+    seen = f"{stored} {shown} {events}".lower()
+    assert TOKEN.lower() not in seen and TOO_LONG not in seen

@@ -11,17 +11,19 @@ from typing import Final
 import pytest
 
 from tests.integration.answers import test_amounts as amounts
-from tests.integration.answers import test_paypal_says as paypal
-from tests.integration.answers import test_stripe_says as stripe
+from tests.integration.answers.test_paypal_answers import ANSWERS
+from tests.integration.answers.test_paypal_statuses import STATUSES as PAYPAL
+from tests.integration.answers.test_stripe_errors import ERRORS
+from tests.integration.answers.test_stripe_statuses import STATUSES as STRIPE
 
 ROOT: Final = Path(__file__).parents[3]
 DOCS: Final = ROOT / "docs"
 #: The rows of each table that are tests by the provider's own words, by test.
 ROWS: Final[dict[str, Iterable[str]]] = {
-    "test_a_status_of_stripe": stripe.STATUSES,
-    "test_an_error_of_stripe": stripe.ERRORS,
-    "test_a_status_of_paypal": paypal.STATUSES,
-    "test_an_answer_of_paypal": paypal.ANSWERS,
+    "test_a_status_of_stripe": STRIPE,
+    "test_an_error_of_stripe": ERRORS,
+    "test_a_status_of_paypal": PAYPAL,
+    "test_an_answer_of_paypal": ANSWERS,
     "test_an_amount_that_is_taken": amounts.TAKEN,
     "test_an_amount_that_is_not_taken": amounts.REFUSED,
 }

@@ -1,4 +1,4 @@
-"""Each row of PayPal's tables in docs/providers.md."""
+"""Each row of PayPal's answers in docs/providers.md."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import requests
 from domain.operation import Kind
 from domain.states import State
 from tests.contract.simulators.simulator_process import Simulator, eventually
-from tests.integration.answers.paypal_words import (
-    captured,
-    held,
-    order,
-    refusal,
-    resource,
-)
+from tests.integration.answers.paypal_words import HELD, PAID, refusal
 from tests.integration.answers.saying import (
     AGAIN,
     ASKS,
     BY_A_LOOK,
-    CHARGED,
     FAILED,
+    LATER,
+    QUOTED,
+    REST,
     Row,
+    again,
     holds,
+    resting,
     said,
 )
 from tests.integration.traps.workbench import Workbench
@@ -37,109 +35,13 @@ def refused(issue: str, state: State, kind: Kind = Kind.CHARGE, **row: Any) -> R
     )
 
 
-_TO_APPROVE: Final = {
-    "status": "requires_action",
-    "next_action": {"type": "redirect", "url": "https://paypal.test/approve"},
-}
-_PAID: Final = {"status": "captured", "amount_captured": 1999}
-_HELD: Final = {"status": "authorized", "amount_authorized": 1999}
-
-STATUSES: Final[dict[str, Row]] = {
-    "order CREATED": Row(
-        State.REQUIRES_ACTION, fault=order("CREATED"), shows=_TO_APPROVE, next="look"
-    ),
-    "order SAVED": Row(
-        State.REQUIRES_ACTION, fault=order("SAVED"), shows=_TO_APPROVE, next="look"
-    ),
-    "order PAYER_ACTION_REQUIRED": Row(
-        State.REQUIRES_ACTION,
-        fault=order("PAYER_ACTION_REQUIRED"),
-        shows=_TO_APPROVE,
-        next="look",
-    ),
-    "order APPROVED": Row(State.QUEUED, fault=order("APPROVED"), next="new key"),
-    "order COMPLETED": Row(
-        State.UNKNOWN,
-        fault=order("COMPLETED"),
-        error="malformed_answer",
-        **AGAIN,
-    ),
-    "order VOIDED": Row(
-        State.CANCELED, fault=order("VOIDED"), shows={"status": "canceled"}
-    ),
-    "a status that is new": Row(
-        State.UNKNOWN,
-        fault=order("LEVITATING"),
-        error="unrecognised_status",
-        **AGAIN,
-    ),
-    "capture COMPLETED": Row(State.SUCCEEDED, fault=captured("COMPLETED"), shows=_PAID),
-    "capture PENDING": Row(State.PENDING, method="vault_pending", next="look"),
-    "capture DECLINED": Row(
-        State.DECLINED,
-        fault=captured("DECLINED"),
-        error="echeck",
-        **FAILED,
-    ),
-    "capture FAILED": Row(
-        State.DECLINED,
-        fault=captured("FAILED"),
-        error="echeck",
-        **FAILED,
-    ),
-    "capture PARTIALLY_REFUNDED": Row(
-        State.SUCCEEDED, fault=captured("PARTIALLY_REFUNDED"), shows=_PAID
-    ),
-    "capture REFUNDED": Row(State.SUCCEEDED, fault=captured("REFUNDED"), shows=_PAID),
-    "authorization CREATED": Row(
-        State.SUCCEEDED, Kind.AUTHORIZE, fault=held("CREATED"), shows=_HELD
-    ),
-    "authorization PENDING": Row(
-        State.PENDING, Kind.AUTHORIZE, fault=held("PENDING"), next="look"
-    ),
-    "authorization DENIED": Row(
-        State.DECLINED,
-        Kind.AUTHORIZE,
-        fault=held("DENIED"),
-        error="authorization_denied",
-        **FAILED,
-    ),
-    "authorization PARTIALLY_CAPTURED": Row(
-        State.SUCCEEDED, Kind.AUTHORIZE, fault=held("PARTIALLY_CAPTURED"), shows=_HELD
-    ),
-    "authorization CAPTURED": Row(
-        State.SUCCEEDED, Kind.AUTHORIZE, fault=held("CAPTURED"), shows=_HELD
-    ),
-    "authorization VOIDED": Row(
-        State.CANCELED,
-        Kind.AUTHORIZE,
-        fault=held("VOIDED"),
-        shows={"status": "canceled"},
-    ),
-    "refund COMPLETED": Row(
-        State.SUCCEEDED,
-        Kind.REFUND,
-        shows={"status": "refunded", "amount_refunded": 1999},
-        moved=(("refund", 1999),),
-    ),
-    "refund PENDING": Row(
-        State.PENDING, Kind.REFUND, method="vault_refund_pending", next="look"
-    ),
-    "refund FAILED": Row(
-        State.DECLINED,
-        Kind.REFUND,
-        fault=said(201, resource("FAILED")),
-        error="echeck",
-        shows=_PAID,
-    ),
-    "refund CANCELLED": Row(
-        State.CANCELED,
-        Kind.REFUND,
-        fault=said(201, resource("CANCELLED")),
-        error="echeck",
-        shows=_PAID,
-    ),
-}
+#: Issues of a 403 that are about one request.
+NOT_PERMITTED: Final = (
+    "NOT_ELIGIBLE_FOR_TOKEN_PROCESSING",
+    "NOT_ENABLED_FOR_CARD_PROCESSING",
+    "PERMISSION_DENIED",
+    "PERMISSION_DENIED_FOR_DONATION_ITEMS",
+)
 
 ANSWERS: Final[dict[str, Row]] = {
     "reset": Row(
@@ -150,9 +52,9 @@ ANSWERS: Final[dict[str, Row]] = {
     ),
     "500": Row(
         State.UNKNOWN,
-        fault=refusal(500, name="INTERNAL_SERVER_ERROR"),
+        fault=resting(refusal(500, name="INTERNAL_SERVER_ERROR")),
         error="http_500",
-        **AGAIN,
+        **LATER,
     ),
     "400": Row(
         State.REJECTED,
@@ -165,6 +67,12 @@ ANSWERS: Final[dict[str, Row]] = {
         fault=refusal(404, "INVALID_RESOURCE_ID", name="RESOURCE_NOT_FOUND"),
         error="invalid_resource_id",
         **FAILED,
+    ),
+    "a 4xx without an issue": Row(
+        State.UNKNOWN,
+        fault=said(400, {"error": f"a word of somebody between, {QUOTED}"}),
+        error="malformed_answer",
+        **AGAIN,
     ),
     "401": Row(
         State.RETRYING,
@@ -179,8 +87,8 @@ ANSWERS: Final[dict[str, Row]] = {
             "status": 401,
             "body": {"name": "AUTHENTICATION_FAILURE"},
         },
-        shows=_PAID,
-        moved=CHARGED,
+        shows=PAID,
+        moved=(("charge", 1999),),
     ),
     "403": Row(
         State.RETRYING,
@@ -188,6 +96,16 @@ ANSWERS: Final[dict[str, Row]] = {
         error="not_authorized",
         **AGAIN,
     ),
+    **{
+        issue: Row(
+            State.RETRYING,
+            fault=refusal(403, issue, name="NOT_AUTHORIZED"),
+            error=issue.lower(),
+            waits="a right that paypal has to grant",
+            **AGAIN,
+        )
+        for issue in NOT_PERMITTED
+    },
     "CONSENT_NEEDED": Row(
         State.REQUIRES_ACTION,
         fault=refusal(403, "CONSENT_NEEDED", name="NOT_AUTHORIZED"),
@@ -196,15 +114,17 @@ ANSWERS: Final[dict[str, Row]] = {
     ),
     "PREVIOUS_REQUEST_IN_PROGRESS": Row(
         State.UNKNOWN,
-        fault=refusal(409, "PREVIOUS_REQUEST_IN_PROGRESS", name="RESOURCE_CONFLICT"),
+        fault=resting(
+            refusal(409, "PREVIOUS_REQUEST_IN_PROGRESS", name="RESOURCE_CONFLICT")
+        ),
         error="in_flight",
-        **AGAIN,
+        **LATER,
     ),
     "429": Row(
         State.RETRYING,
-        fault={"do": "rate_limit", "seconds": 1},
+        fault={"do": "rate_limit", "seconds": REST},
         error="rate_limited",
-        **AGAIN,
+        **LATER,
     ),
     **{
         issue: Row(State.DECLINED, method=method, error=issue.lower(), **FAILED)
@@ -227,6 +147,9 @@ ANSWERS: Final[dict[str, Row]] = {
         for issue, kind in (
             ("ORDER_ALREADY_CAPTURED", Kind.CHARGE),
             ("ORDER_ALREADY_AUTHORIZED", Kind.AUTHORIZE),
+            ("ORDER_ALREADY_COMPLETED", Kind.CHARGE),
+            ("ORDER_COMPLETED_OR_VOIDED", Kind.CHARGE),
+            ("AUTHORIZATION_ALREADY_CAPTURED", Kind.CAPTURE),
             ("PREVIOUSLY_VOIDED", Kind.VOID),
             ("PREVIOUSLY_CAPTURED", Kind.CAPTURE),
             ("CAPTURE_FULLY_REFUNDED", Kind.REFUND),
@@ -240,27 +163,40 @@ ANSWERS: Final[dict[str, Row]] = {
         "PENDING_CAPTURE",
         State.RETRYING,
         Kind.REFUND,
-        next="same key",
-        moved=(("refund", 1999),),
+        **again("refund"),
     ),
     "ORDER_EXPIRED": refused(
         "ORDER_EXPIRED", State.EXPIRED, shows={"status": "expired"}
     ),
     "AUTHORIZATION_EXPIRED": refused(
-        "AUTHORIZATION_EXPIRED", State.EXPIRED, Kind.CAPTURE
+        "AUTHORIZATION_EXPIRED",
+        State.EXPIRED,
+        Kind.CAPTURE,
+        shows={"status": "expired"},
+    ),
+    "AUTHORIZATION_VOIDED": refused(
+        "AUTHORIZATION_VOIDED",
+        State.CANCELED,
+        Kind.CAPTURE,
+        shows={"status": "voided"},
     ),
     "REFUND_AMOUNT_EXCEEDED": refused(
-        "REFUND_AMOUNT_EXCEEDED", State.REJECTED, Kind.REFUND
+        "REFUND_AMOUNT_EXCEEDED", State.REJECTED, Kind.REFUND, shows=PAID
     ),
     **{
-        issue: refused(issue, State.REJECTED, Kind.REFUND, shows=_PAID)
+        issue: refused(
+            issue,
+            State.REJECTED,
+            Kind.REFUND,
+            shows={**PAID, "last_error": {"code": "charge_disputed"}},
+        )
         for issue in (
             "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK",
             "TRANSACTION_DISPUTED",
         )
     },
     "MAX_CAPTURE_AMOUNT_EXCEEDED": refused(
-        "MAX_CAPTURE_AMOUNT_EXCEEDED", State.REJECTED, Kind.CAPTURE
+        "MAX_CAPTURE_AMOUNT_EXCEEDED", State.REJECTED, Kind.CAPTURE, shows=HELD
     ),
     "REFUND_FAILED_INSUFFICIENT_FUNDS": Row(
         State.REVIEW,
@@ -276,15 +212,11 @@ ANSWERS: Final[dict[str, Row]] = {
     "PAYEE_ACCOUNT_LOCKED_OR_CLOSED": refused(
         "PAYEE_ACCOUNT_LOCKED_OR_CLOSED", State.REVIEW
     ),
+    "DUPLICATE_REQUEST_ID": refused("DUPLICATE_REQUEST_ID", State.REVIEW),
     "COMPLIANCE_VIOLATION": Row(
         State.REVIEW, method="vault_compliance", error="compliance_violation"
     ),
 }
-
-
-@pytest.mark.parametrize("words", STATUSES)
-def test_a_status_of_paypal(bench: Workbench, words: str) -> None:
-    holds(bench, "paypal", STATUSES[words])
 
 
 @pytest.mark.parametrize("words", ANSWERS)
@@ -299,7 +231,11 @@ def test_a_connection_that_paypal_refuses_did_nothing(bench: Workbench) -> None:
     eventually(lambda: _listens(bench.paypal), "PayPal listens again")
     assert (payment.first.state, payment.first.attempts) == (State.RETRYING, 1)
     assert bench.moved(payment_id) == []
-    assert bench.step(payment_id).first.state is State.SUCCEEDED
+    again = bench.step(payment_id).first
+    assert again.state is State.SUCCEEDED
+    assert (
+        payment.first.send and again.send and payment.first.send.key == again.send.key
+    )
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 

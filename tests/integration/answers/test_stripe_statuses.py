@@ -1,0 +1,183 @@
+"""Each row of Stripe's statuses in docs/providers.md."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from domain.operation import Kind
+from domain.states import State
+from tests.integration.answers.saying import AGAIN, ASKS, FAILED, Row, again, holds
+from tests.integration.answers.stripe_words import DECLINED, intent, refund
+from tests.integration.traps.workbench import Workbench
+
+#: Unix seconds: 2030-01-01.
+_CAPTURE_BEFORE: Final = 1_893_456_000
+_CHARGE: Final = {
+    "id": "ch_3canned",
+    "object": "charge",
+    "payment_method_details": {"card": {"capture_before": _CAPTURE_BEFORE}},
+}
+
+_PAGE: Final = {
+    "type": "redirect_to_url",
+    "redirect_to_url": {"url": "https://stripe.test/confirm", "return_url": None},
+}
+
+STATUSES: Final[dict[str, Row]] = {
+    "requires_payment_method, no error": Row(
+        State.REVIEW,
+        fault=intent("requires_payment_method"),
+        error="status_requires_payment_method",
+    ),
+    "requires_payment_method, last_payment_error": Row(
+        State.DECLINED,
+        fault=intent("requires_payment_method", last_payment_error=DECLINED),
+        error="do_not_honor",
+        **FAILED,
+    ),
+    "requires_payment_method, authentication_required": Row(
+        State.REQUIRES_ACTION,
+        fault=intent(
+            "requires_payment_method",
+            last_payment_error={**DECLINED, "decline_code": "authentication_required"},
+        ),
+        error="authentication_required",
+        **ASKS,
+    ),
+    "requires_confirmation": Row(
+        State.QUEUED,
+        fault=intent("requires_confirmation"),
+        next="new key",
+        path="/v1/payment_intents/pi_3canned/confirm",
+    ),
+    "requires_action": Row(
+        State.REQUIRES_ACTION,
+        fault=intent("requires_action", next_action=_PAGE),
+        shows={
+            "status": "requires_action",
+            "next_action": {"type": "redirect", "url": "https://stripe.test/confirm"},
+        },
+        next="look",
+    ),
+    "requires_action, no page": Row(
+        State.REQUIRES_ACTION,
+        fault=intent("requires_action"),
+        error="return_url_missing",
+        shows={"status": "requires_action", "next_action": None},
+        next="look",
+    ),
+    "processing": Row(State.PENDING, method="pm_usBankAccount", next="look"),
+    "requires_capture": Row(
+        State.SUCCEEDED,
+        Kind.AUTHORIZE,
+        fault=intent("requires_capture", latest_charge=_CHARGE),
+        shows={
+            "status": "authorized",
+            "amount_authorized": 1999,
+            "authorization": {
+                "expires_at": "2030-01-01T00:00:00.000Z",
+                "honored_until": None,
+                "ended": None,
+                "multicapture": False,
+            },
+        },
+    ),
+    "requires_capture, of a charge": Row(
+        State.REVIEW,
+        fault=intent("requires_capture", latest_charge=_CHARGE),
+        error="status_requires_capture",
+    ),
+    "succeeded, amount_received": Row(
+        State.SUCCEEDED,
+        fault=intent("succeeded", amount=2500, amount_received=1999),
+        shows={"status": "captured", "amount_captured": 1999},
+    ),
+    "canceled": Row(
+        State.CANCELED,
+        fault=intent("canceled", cancellation_reason="abandoned"),
+        shows={"status": "canceled"},
+    ),
+    "canceled, automatic": Row(
+        State.EXPIRED,
+        fault=intent("canceled", cancellation_reason="automatic"),
+        shows={"status": "expired"},
+    ),
+    "canceled, amount_received": Row(
+        State.REVIEW,
+        fault=intent("canceled", amount_received=1999),
+        error="canceled_after_capture",
+    ),
+    "void: canceled": Row(
+        State.SUCCEEDED,
+        Kind.VOID,
+        fault=intent("canceled", cancellation_reason="requested_by_customer"),
+        shows={"status": "voided"},
+    ),
+    "void: canceled, automatic": Row(
+        State.EXPIRED,
+        Kind.VOID,
+        fault=intent("canceled", cancellation_reason="automatic"),
+        shows={"status": "expired"},
+    ),
+    "void: succeeded": Row(
+        State.DECLINED,
+        Kind.VOID,
+        fault=intent("succeeded", amount_received=1999),
+        error="already_captured",
+    ),
+    "void: processing": Row(
+        State.REVIEW,
+        Kind.VOID,
+        fault=intent("processing"),
+        error="status_processing",
+    ),
+    "a status that is new": Row(
+        State.UNKNOWN,
+        fault=intent("levitating"),
+        error="unrecognised_status",
+        **AGAIN,
+    ),
+    "a status of a refund that is new": Row(
+        State.UNKNOWN,
+        Kind.REFUND,
+        fault=refund("levitating"),
+        error="unrecognised_status",
+        **again("refund"),
+    ),
+    "refund pending": Row(
+        State.PENDING, Kind.REFUND, method="pm_card_pendingRefund", next="look"
+    ),
+    "refund requires_action": Row(
+        State.REQUIRES_ACTION,
+        Kind.REFUND,
+        fault=refund("requires_action"),
+        next="look",
+    ),
+    "refund succeeded": Row(
+        State.SUCCEEDED,
+        Kind.REFUND,
+        shows={"status": "refunded", "amount_refunded": 1999},
+        moved=(("refund", 1999),),
+    ),
+    "refund failed": Row(
+        State.DECLINED,
+        Kind.REFUND,
+        fault=refund("failed"),
+        error="lost_or_stolen_card",
+        shows={"status": "captured", "amount_refunded": 0},
+    ),
+    "refund canceled": Row(
+        State.CANCELED,
+        Kind.REFUND,
+        fault=refund("canceled"),
+        error="lost_or_stolen_card",
+        shows={"status": "captured", "amount_refunded": 0},
+    ),
+}
+
+
+@pytest.mark.parametrize("words", STATUSES)
+def test_a_status_of_stripe(bench: Workbench, words: str) -> None:
+    holds(bench, "stripe", STATUSES[words])
