@@ -14,7 +14,8 @@ from providers.paypal_objects import CAPTURES, REFUNDS, above, money_of
 from providers.paypal_refusals import reading
 from providers.words import paypal_code
 
-_DISPUTES: Final = "v1/customer/disputes"
+#: Where disputes are read and searched for.
+DISPUTES: Final = "v1/customer/disputes"
 
 # What a status is to us, and a resolved dispute's outcome
 # (developer.paypal.com/docs/api/customer-disputes/v1, dispute_outcome).
@@ -49,7 +50,7 @@ class PayPalDisputes:
             return self._dispute(hint.ref)
 
     def _dispute(self, dispute_id: str) -> Reading:
-        found = self._get(_DISPUTES, dispute_id)
+        found = self._get(DISPUTES, dispute_id)
         disputed = found["disputed_transactions"][0]
         capture_id = disputed["seller_transaction_id"]
         payment, operation = disputed.get("custom"), disputed.get("invoice_number")
@@ -65,7 +66,7 @@ class PayPalDisputes:
         if capture_id is None or refund["status"] != "COMPLETED":
             raise OutcomeUnknown("unrecognised_status", request_id=refund.debug_id)
         query = urlencode({"disputed_transaction_id": capture_id})
-        disputes = self._api.get(f"{_DISPUTES}?{query}").get("items") or ()
+        disputes = self._api.get(f"{DISPUTES}?{query}").get("items") or ()
         if disputes:
             newest = max(disputes, key=lambda one: _time(one["create_time"]))
             reading = self._dispute(newest["dispute_id"])

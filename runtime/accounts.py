@@ -18,30 +18,11 @@ from domain.payment import Payment
 from domain.submission import ProviderName
 from persistence.accounts import AccountNotFound, Accounts, Credentials, StoredAccount
 from persistence.vault import KeyMissing
-from providers.http import PooledSession
-from providers.paypal import PayPal
-from providers.paypal_api import PayPalApi
-from providers.paypal_disputes import PayPalDisputes
-from providers.paypal_statement import PayPalStatement
-from providers.resilience import Patient
-from providers.stripe import Stripe
-from providers.stripe_client import client_of
-from providers.stripe_disputes import StripeDisputes
-from providers.stripe_statement import StripeStatement
-from runtime import metrics
+from runtime.adapters import AdapterMaker, Adapters
 from runtime.known_accounts import REMEMBERED, KnownAccounts
 from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """What speaks with one account, all by the same credentials."""
-
-    provider: Provider
-    disputes: Disputes
-    statement: Statement
 
 
 class AccountAdapters:
@@ -50,19 +31,10 @@ class AccountAdapters:
     def __init__(
         self, settings: Settings, accounts: Accounts, *, connections: int
     ) -> None:
-        self._settings = settings
         self._rates = settings.rates()
         self._accounts = KnownAccounts(accounts.get)
-        self._sessions = {
-            name: PooledSession(connections=connections, observe=metrics.observer(name))
-            for name in ProviderName
-        }
-        self._own = {
-            ProviderName.STRIPE: self._stripe(settings.stripe_secret_key, None),
-            ProviderName.PAYPAL: self._paypal(
-                settings.paypal_client_id, settings.paypal_client_secret
-            ),
-        }
+        self._maker = AdapterMaker(settings, connections=connections)
+        self._own = {name: self._maker.own(name) for name in ProviderName}
         self._lock = threading.Lock()
         self._made: OrderedDict[str, tuple[_Opens, Adapters]] = OrderedDict()
 
@@ -112,35 +84,14 @@ class AccountAdapters:
             known = self._made.get(stored.id)
             if known is None or known[0] != opens:
                 if stored.provider is ProviderName.STRIPE:
-                    secret = its.secret or self._settings.stripe_secret_key
-                    made = self._stripe(secret, stored.connected)
+                    made = self._maker.stripe(its.secret, stored.connected)
                 else:
-                    made = self._paypal(its.client_id or "", its.secret or "")
+                    made = self._maker.paypal(its.client_id or "", its.secret or "")
                 known = self._made[stored.id] = opens, made
             self._made.move_to_end(stored.id)
             if len(self._made) > REMEMBERED:
                 self._made.popitem(last=False)
         return known[1]
-
-    def _stripe(self, secret_key: str, connected: str | None) -> Adapters:
-        client = client_of(
-            api_base=self._settings.stripe_api_base,
-            secret_key=secret_key,
-            session=self._sessions[ProviderName.STRIPE],
-            connected=connected,
-        )
-        provider = Patient(Stripe(client))
-        return Adapters(provider, StripeDisputes(client), StripeStatement(client))
-
-    def _paypal(self, client_id: str, client_secret: str) -> Adapters:
-        api = PayPalApi(
-            endpoint=self._settings.paypal_api_base,
-            client_id=client_id,
-            client_secret=client_secret,
-            mode=self._settings.mode,
-            session=self._sessions[ProviderName.PAYPAL],
-        )
-        return Adapters(Patient(PayPal(api)), PayPalDisputes(api), PayPalStatement(api))
 
 
 #: What opens an account: its credentials, and Stripe's id of it below the key's.

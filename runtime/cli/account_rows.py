@@ -56,8 +56,9 @@ def tell_all(
 
 
 def next_step(account: StoredAccount) -> str:
-    """How webhooks of a new account are set up."""
-    register = f"Register {webhook_path(account)} of this deployment at"
+    """How a new account's secret is tried, and its webhooks are set up."""
+    tried = f"Does its secret work? `payments accounts check {account.id}`"
+    register = f"{tried}\nRegister {webhook_path(account)} of this deployment at"
     if account.provider is ProviderName.PAYPAL:
         then = f"`payments accounts set {account.id} --webhook-id ID`"
         return f"{register} PayPal, then {then}."

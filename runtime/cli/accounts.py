@@ -6,6 +6,8 @@ standard input: never from an argument, which other users of a machine can read.
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +21,7 @@ from runtime.cli import account_options as options
 from runtime.cli import account_rows as rows
 from runtime.cli import secrets
 from runtime.cli.database import opened
+from runtime.cli.findings import FAIL
 from runtime.cli.keys import as_json, merchant_name
 from runtime.settings import Settings
 from runtime.stack.state import StackError
@@ -145,6 +148,37 @@ def show(account: str, as_json: bool) -> None:
         rows.tell(found.get(account), settings, as_json)
 
 
+@accounts.command()
+@click.argument("account", metavar="[ID]", required=False, callback=options.account_id)
+@as_json
+def check(account: str | None, as_json: bool) -> None:
+    """Ask the provider what an account's credentials open; by default, all accounts'.
+
+    ID may be stripe or paypal, for the deployment's own. Nothing but reads is sent,
+    beside the limits of the accounts: some calls for each.
+    """
+    with opened() as (settings, database):
+        from runtime import auditing, container
+        from runtime.cli import account_rights, told
+
+        adapters = container.open_adapters(settings, database, connections=1)
+        found = [
+            finding
+            for one in auditing.all_accounts(settings, database)
+            if account in (None, one.id)
+            for finding in account_rights.findings(
+                one.id, functools.partial(adapters.of, one)
+            )
+        ]
+    if not found:
+        raise StackError(
+            f"there is no account {account} in {settings.mode} mode. `payments accounts"
+            " list` shows all"
+        )
+    click.echo(told.findings_json(found) if as_json else told.findings(found))
+    sys.exit(any(one.verdict == FAIL for one in found))
+
+
 @accounts.command("set")
 @options.identified
 @options.currency
@@ -217,7 +251,8 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
     if not of_webhooks:
         click.echo(
             "Workers use it in 5 seconds. Where the account's gate is open because the"
-            " old one was refused, the next probe closes it within a minute.",
+            " old one was refused, the next probe closes it within a minute. Does it"
+            f" work? `payments accounts check {account}`",
             err=True,
         )
 

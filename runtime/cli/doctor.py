@@ -15,8 +15,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from domain.submission import Mode
+from domain.submission import Mode, ProviderName
 from domain.times import rfc3339
+from runtime.adapters import AdapterMaker
+from runtime.cli import account_rights
 from runtime.cli.doctor_secrets import encryption, secret_files
 from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime.stack import probe, processes
@@ -272,6 +274,8 @@ def _providers(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(name, OK, f"{url} can be reached")
+            provider, maker = ProviderName(name), AdapterMaker(settings, connections=1)
+            yield from account_rights.findings(name, lambda: maker.own(provider))
 
 
 def _unset(name: str, variable: str) -> Finding:

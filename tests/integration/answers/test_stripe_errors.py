@@ -79,7 +79,7 @@ ERRORS: Final[dict[str, Row]] = {
     ),
     "lock_timeout": Row(
         State.RETRYING,
-        fault=resting(refusal(429, code="lock_timeout")),
+        fault=resting(refusal(409, code="lock_timeout")),
         error="lock_timeout",
         **LATER,
     ),

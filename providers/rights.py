@@ -1,0 +1,82 @@
+"""What an account's credentials allow, asked by reads that change nothing.
+
+That they may move money cannot be tried without moving it, so of payments it is asked
+whether they can be read. Each read raises ProviderError: Misconfigured or NotPermitted
+where the right is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+from paypalrestsdk.exceptions import ResourceNotFound
+from stripe import StripeClient
+
+from providers.paypal_api import PayPalApi
+from providers.paypal_disputes import DISPUTES
+from providers.paypal_objects import ORDERS
+from providers.paypal_refusals import reading as reading_paypal
+from providers.paypal_statement import PayPalStatement
+from providers.stripe_refusals import reading as reading_stripe
+
+
+class Right(StrEnum):
+    """What we need of an account."""
+
+    PAYMENTS = "payments"
+    DISPUTES = "disputes"
+    BOOKS = "books"  #: what moved, for a reconciliation
+
+
+Rights = Mapping[Right, Callable[[], object]]
+
+#: Shaped as PayPal's ids of orders are, and nobody's.
+_NO_ORDER: Final = "0" * 17
+
+
+def stripe_rights(client: StripeClient) -> Rights:
+    """A read for each; a restricted key may lack any of them."""
+    api = client.v1
+    lists: Mapping[Right, Callable[..., object]] = {
+        Right.PAYMENTS: api.payment_intents.list,
+        Right.DISPUTES: api.disputes.list,
+        Right.BOOKS: api.balance_transactions.list,
+    }
+    return {right: partial(_listed, one) for right, one in lists.items()}
+
+
+def paypal_rights(api: PayPalApi) -> Rights:
+    """A read for each; an app has the features that were chosen for it."""
+    return {
+        Right.PAYMENTS: partial(_order_read, api),
+        Right.DISPUTES: partial(_got, api, f"{DISPUTES}?page_size=1"),
+        Right.BOOKS: partial(_reported, api),
+    }
+
+
+def _listed(ask: Callable[..., object]) -> None:
+    with reading_stripe():
+        ask({"limit": 1})
+
+
+def _got(api: PayPalApi, path: str) -> None:
+    with reading_paypal():
+        api.get(path)
+
+
+def _order_read(api: PayPalApi) -> None:
+    """PayPal lists no orders; to say that there is none, it has to let us look."""
+    with reading_paypal():
+        try:
+            api.get(f"{ORDERS}/{_NO_ORDER}")
+        except ResourceNotFound:
+            return
+
+
+def _reported(api: PayPalApi) -> None:
+    now = datetime.now(timezone.utc)
+    PayPalStatement(api).page(now - timedelta(minutes=1), now, None)

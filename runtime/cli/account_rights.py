@@ -1,0 +1,59 @@
+"""What is said of an account's credentials: whether they open what we need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from domain.errors import Misconfigured, NotPermitted, ProviderError
+from domain.submission import ProviderName
+from providers.rights import Right
+from runtime.adapters import Adapters
+from runtime.cli.findings import FAIL, OK, WARN, Finding
+
+#: What is not to be had without the right, and who gives it.
+_LACKING: Final = {
+    Right.DISPUTES: "Disputes are heard of, and not read: allow the key, or PayPal's"
+    " app, to read disputes",
+    Right.BOOKS: "`payments reconcile` cannot compare: allow the key to read balance"
+    " transactions, or PayPal's app its transaction search",
+}
+
+
+def findings(name: str, adapters: Callable[[], Adapters]) -> Iterator[Finding]:
+    """One for each right of the account ``name``, of which each costs a call or two.
+
+    Where not even payments can be read, nothing else is asked.
+    """
+    try:
+        rights = adapters().rights
+    except ProviderError as error:
+        yield _missing(name, Right.PAYMENTS, error)
+        return
+    for right, read in rights.items():
+        try:
+            read()
+        except ProviderError as error:
+            yield _missing(name, right, error)
+            if right is Right.PAYMENTS:
+                return
+        else:
+            yield Finding(f"{name} {right}", OK, "may be read")
+
+
+def _missing(name: str, right: Right, error: ProviderError) -> Finding:
+    if isinstance(error, (Misconfigured, NotPermitted)):
+        words = f"may not be read ({error.detail})"
+        if right in _LACKING:
+            return Finding(f"{name} {right}", WARN, words, _LACKING[right])
+        how = f"`payments accounts roll {name}`"
+        if name in set(ProviderName):
+            how = f"PAYMENTS_{name.upper()}_…, and start the processes again"
+        advice = f"Its payments wait. Give it a secret that works: {how}"
+        return Finding(f"{name} {right}", FAIL, words, advice)
+    return Finding(
+        f"{name} {right}",
+        FAIL,
+        f"could not be asked for ({error.detail})",
+        "Try again; where that stays, see whether provider and network are well",
+    )
