@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from domain.submission import (
     Submission,
 )
 from persistence.nested import (
+    flat,
     opened,
     read_account,
     read_dispute,
@@ -99,13 +99,13 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "operations": [write_operation(one, vault) for one in payment.operations],
         "keys": [one.origin.idempotency_key for one in payment.operations],
         "hold": payment.hold and write_hold(payment.hold),
-        "claim": payment.claim and asdict(payment.claim),
+        "claim": payment.claim and flat(payment.claim),
         "authorized": payment.authorized,
         "captured": payment.captured,
         "refunded": payment.refunded,
         "moved_at": _moved_at(payment) or None,
-        "next_action": action and {**asdict(action), "url": vault.seal(action.url)},
-        "last_error": error and {**asdict(error), "message": vault.seal(error.message)},
+        "next_action": action and {**flat(action), "url": vault.seal(action.url)},
+        "last_error": error and {**flat(error), "message": vault.seal(error.message)},
         "disputes": [write_dispute(one) for one in payment.disputes] or None,
         "saved_method": saved and write_saved(saved, vault),
         "updated_at": payment.updated_at,

@@ -4,7 +4,6 @@ and how every document says whose it is."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from domain.account import Account
@@ -24,20 +23,28 @@ _PLAIN: Final = (
 )
 
 
+def flat(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass with slots that has no other in it.
+
+    ``asdict`` copies each of them deeply: a twentieth of all that a worker did.
+    """
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
 def write_operation(operation: Operation, vault: Vault) -> dict[str, Any]:
     """One operation; what is not set is left out."""
     send = operation.send
     if_set: dict[str, Any] = {
         **{name: getattr(operation, name) for name in _PLAIN},
-        "fee": operation.fee and asdict(operation.fee),
-        "send": send and {**asdict(send), "body": vault.seal(send.body)},
+        "fee": operation.fee and flat(operation.fee),
+        "send": send and {**flat(send), "body": vault.seal(send.body)},
     }
     return {
         "id": operation.id,
         "kind": operation.kind.value,
         # 0 where a void calls a payment off that was not sent yet.
         "amount": operation.amount,
-        "origin": asdict(operation.origin),
+        "origin": flat(operation.origin),
         "owed_from": operation.owed_from,
         "state": operation.state.value,
         "generation": operation.generation,
@@ -100,7 +107,7 @@ def read_dispute(document: Mapping[str, Any]) -> Dispute:
 
 def write_hold(hold: Hold) -> dict[str, Any]:
     """A hold; one of several captures says so."""
-    document = {**asdict(hold), "ended": hold.ended and hold.ended.value}
+    document = {**flat(hold), "ended": hold.ended and hold.ended.value}
     if not hold.multicapture:
         del document["multicapture"]
     return document
