@@ -9,10 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 import time
-from base64 import b64decode
-from binascii import Error as NotBase64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,10 +24,11 @@ from simulators.stripe.disputes import Disputes
 from simulators.stripe.errors import answer, error
 from simulators.stripe.form import BadForm, nest, pairs_of
 from simulators.stripe.intents import Intents
+from simulators.stripe.keys import Keys
 from simulators.stripe.lists import Reader
 from simulators.stripe.pages import AuthenticationPage
 from simulators.stripe.refunds import Refunds
-from simulators.stripe.store import Bounds, Store, connected_account
+from simulators.stripe.store import Bounds, Store
 
 #: Signs webhooks where no other secret is given.
 DEFAULT_SECRET: Final = "whsec_simulator"
@@ -38,9 +36,6 @@ DEFAULT_SECRET: Final = "whsec_simulator"
 KEY_WINDOW: Final = 86400.0
 #: Characters of a key.
 MAX_KEY: Final = 255
-#: What a connected account is called, and how the names begin that no key may use.
-_CONNECTED: Final = re.compile(r"acct_[A-Za-z0-9_]{1,64}\Z")
-NOT_CONNECTED: Final = "acct_missing"
 
 
 def sign(
@@ -67,7 +62,12 @@ class Stripe:
         customers = Customers(store)
         intents = Intents(store, Charging(store))
         refunds, reader = Refunds(store), Reader(store)
-        self._pages = [*AuthenticationPage(store, intents).pages, *disputes.pages(desk)]
+        self._keys = Keys(world)
+        self._pages = [
+            *AuthenticationPage(store, intents).pages,
+            *disputes.pages(desk),
+            self._keys.page,
+        ]
         self._reader = reader
         save = partial(Route, "POST", window=KEY_WINDOW)
         post = partial(save, moves_money=True)
@@ -112,12 +112,12 @@ class Stripe:
 
     @property
     def pages(self) -> Sequence[Page]:
-        """The page where a payer authenticates, and the control of disputes."""
+        """Where a payer authenticates, and the control of disputes and of keys."""
         return self._pages
 
     def open(self, request: Request, route: Route) -> Call:
         """Authenticate by the secret key and read the form."""
-        account = self._account(request.headers)
+        account = self._keys.account(request.headers)
         key = request.headers.get("Idempotency-Key") or None
         if key is not None and len(key) > MAX_KEY:
             raise Refused(
@@ -223,48 +223,6 @@ class Stripe:
             return result
         shown = self._reader.expanded(call, json.loads(result.body), paths)
         return answer(call, shown)
-
-    def _account(self, headers: Mapping[str, str]) -> str:
-        """Return the account of a key, or the connected one that the call names."""
-        key = _secret_key(headers.get("Authorization", ""))
-        if not key:
-            raise Refused(
-                error(
-                    401,
-                    "You did not provide an API key. You need to provide your API key "
-                    "in the Authorization header, using Bearer auth.",
-                )
-            )
-        if not key.startswith("sk_test_") or len(key) == len("sk_test_"):
-            shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
-            raise Refused(error(401, f"Invalid API Key provided: {shown}"))
-        platform = f"acct_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-        connected = headers.get("Stripe-Account")
-        if connected is None:
-            return platform
-        if not _CONNECTED.match(connected) or connected.startswith(NOT_CONNECTED):
-            raise Refused(
-                error(
-                    403,
-                    f"The provided key does not have access to account "
-                    f"'{connected[:100]}' (or that account does not exist). "
-                    f"Application access may have been revoked.",
-                    code="account_invalid",
-                )
-            )
-        return connected_account(platform, connected)
-
-
-def _secret_key(authorization: str) -> str:
-    scheme, _, value = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    if scheme.lower() == "basic":
-        try:
-            return b64decode(value, validate=True).decode().partition(":")[0]
-        except (NotBase64, UnicodeDecodeError):
-            return ""
-    return ""
 
 
 def _fingerprint(request: Request, body: list[tuple[str, str]]) -> str:

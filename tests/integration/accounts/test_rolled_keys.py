@@ -1,0 +1,92 @@
+"""What nobody heard of before a key was rolled is found out by the new one, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from domain.payment import Payment
+from domain.states import State
+from persistence.accounts import StoredAccount
+from persistence.breakers import MongoBreakers
+from runtime.known_accounts import KNOWN
+from runtime.stack import processes
+from simulators.paypal.api import WRONG_SECRET
+from tests.integration.accounts.shop import AccountsShop, in_ledger
+
+#: Of PayPal's, a wallet that pays without its payer.
+PAYS: Final = {"payment_method": "vault_ada"}
+
+
+def give(shop: AccountsShop, account: StoredAccount, secret: str) -> None:
+    """As `payments accounts roll` does."""
+    its = replace(account.credentials, secret=secret)
+    shop.accounts.change(account.id, lambda one: replace(one, credentials=its))
+
+
+def probed(shop: AccountsShop, account: StoredAccount, payment_id: str) -> Payment:
+    """The payment's next step, as if a minute had passed since the last probe."""
+    shop.bench.database.gates.update_one(
+        {"_id": account.id, "position": "open"}, [{"$set": {"probe_at": "$$NOW"}}]
+    )
+    return shop.bench.step(payment_id)
+
+
+def is_open(shop: AccountsShop, account: StoredAccount) -> bool:
+    """Whether nothing goes to the account."""
+    gates = MongoBreakers(shop.bench.database).gates()
+    return account.id in gates and gates[account.id].is_open
+
+
+@pytest.mark.parametrize("asked_after", [False, True])
+def test_what_is_unknown_when_stripe_ends_its_key_is_charged_once(
+    shop: AccountsShop, asked_after: bool
+) -> None:
+    account = shop.add()
+    shop.bench.lose_answer("stripe")
+    payment_id = shop.pay()
+    lost = shop.bench.step(payment_id).first
+    assert lost.state is State.UNKNOWN
+    secret = f"sk_test_{account.id}"
+    roll = {"old": account.credentials.secret, "new": secret}
+    assert shop.bench.stripe.post("/_keys/roll", roll).status_code == 201
+    if asked_after:
+        # The old one tells nothing any more, and nothing is concluded from that.
+        refused = shop.bench.step(payment_id).first
+        assert (refused.state, refused.error) == (State.UNKNOWN, "api_key_expired")
+        assert is_open(shop, account)
+    give(shop, account, secret)
+    assert processes.wait_until(
+        lambda: probed(shop, account, payment_id).captured == 1999, seconds=KNOWN + 10
+    )
+    assert not is_open(shop, account)
+    paid = shop.bench.stored(payment_id).first
+    assert lost.send and paid.send and paid.send.key == lost.send.key
+    assert shop.charges(payment_id) == [in_ledger(account)]
+
+
+def test_what_is_unknown_when_a_wrong_secret_is_given_is_charged_once_after_the_right(
+    shop: AccountsShop,
+) -> None:
+    account = shop.add("paypal")
+    shop.bench.lose_answer("paypal")
+    payment_id = shop.pay("paypal", **PAYS)
+    assert shop.bench.step(payment_id).first.state is State.UNKNOWN
+    give(shop, account, WRONG_SECRET)
+    assert processes.wait_until(
+        lambda: shop.bench.step(shop.pay("paypal", **PAYS)).first.attempts == 0,
+        seconds=KNOWN + 10,
+    )
+    assert is_open(shop, account)
+    assert processes.wait_until(
+        lambda: probed(shop, account, payment_id).first.error == "token_refused",
+        seconds=10,
+    )
+    assert shop.bench.stored(payment_id).first.state is State.UNKNOWN
+    give(shop, account, "the right one")
+    assert processes.wait_until(
+        lambda: probed(shop, account, payment_id).captured == 1999, seconds=KNOWN + 10
+    )
+    assert shop.charges(payment_id) == [in_ledger(account)]
