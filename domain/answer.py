@@ -74,3 +74,4 @@ class Answer:
     multicapture: bool = False  #: a capture may leave the rest on hold
     fee: Fee | None = None  #: None where it was not said, or not yet
     saved: SavedMethod | None = None  #: where this payment saved one
+    saving: bool = False  #: one is still being saved: a later look finds it

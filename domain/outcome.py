@@ -125,6 +125,8 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
         error=code_of(answer),
         by_hand=False,
     )
+    if answer.verdict is Verdict.SUCCEEDED and answer.saving:
+        return replace(after, due_at=now + retry.SAVING.base, look_since=now)
     if answer.verdict is Verdict.ACTION_REQUIRED:
         return replace(after, approved=False)
     if answer.verdict is Verdict.APPROVED:

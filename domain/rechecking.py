@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from domain import retry
 from domain.answer import Answer
 from domain.operation import Kind, Operation
 from domain.outcome import HOLD_ENDS, as_answered, hold_after, is_odd, said
@@ -32,7 +33,7 @@ def hold_seen(
     """What became of an authorization: still held, or let go."""
     payment = replace(payment, saved_method=answer.saved or payment.saved_method)
     hold, end = payment.hold, HOLD_ENDS.get(answer.verdict)
-    after = replace(operation, due_at=None, look_since=None, looks=0)
+    after = _rested(operation, answer, now)
     if hold is None or hold.ended is not None or end is None:
         if hold is not None and hold.ended is None and hold.asked:
             after = _still_held(operation, now)
@@ -41,6 +42,20 @@ def hold_seen(
         after, "authorization.ended", now=now, data={"why": end.value, **said(answer)}
     )
     return replace(told, hold=replace(hold, ended=end))
+
+
+def _rested(operation: Operation, answer: Answer, now: datetime) -> Operation:
+    """Nothing more is owed; but a method that is still being saved is asked after."""
+    if answer.saving:
+        due_at = retry.SAVING.next_at(
+            tries=operation.looks,
+            since=operation.look_since or now,
+            now=now,
+            jitter=1.0,
+        )
+        if due_at is not None:
+            return replace(operation, due_at=due_at)
+    return replace(operation, due_at=None, look_since=None, looks=0)
 
 
 def _still_held(operation: Operation, now: datetime) -> Operation:
@@ -67,8 +82,8 @@ def seen_again(
     payment = replace(payment, saved_method=answer.saved or payment.saved_method)
     after = CORRECTIONS.get((operation.state, answer.verdict.trigger))
     if after is None or is_odd(payment, operation, answer):
-        fee = answer.fee or operation.fee
-        quiet = replace(operation, due_at=None, look_since=None, looks=0, fee=fee)
+        rested = _rested(operation, answer, now)
+        quiet = replace(rested, fee=answer.fee or operation.fee)
         return payment.told_of(quiet, "look.answered", now=now, data=said(answer))
     corrected = replace(as_answered(operation, answer, now=now), state=after)
     told = payment.told_of(

@@ -98,6 +98,13 @@ POLL: Final = RetryPolicy(
     within=timedelta(days=45),
     least=_LEAST,
 )
+#: A method that the provider still saves, once it has paid: seconds, as a rule.
+SAVING: Final = RetryPolicy(
+    base=timedelta(seconds=30),
+    cap=timedelta(minutes=10),
+    tries=None,
+    within=timedelta(hours=1),
+)
 #: A webhook whose payment is not there yet, or is just being worked on: its insert or
 #: its answer follows within seconds. What is of another system never comes.
 WEBHOOK: Final = RetryPolicy(

@@ -86,8 +86,7 @@ def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
     """The wallet that an order saved by being paid with it."""
 
     def read() -> SavedMethod | None:
-        wallet = (order.get("payment_source") or {}).get("paypal") or {}
-        vault = (wallet.get("attributes") or {}).get("vault") or {}
+        vault = _vault(order)
         if "id" not in vault:
             return None
         customer = (vault.get("customer") or {}).get("id")
@@ -96,6 +95,23 @@ def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
         )
 
     return _read("saved_method", ProviderName.PAYPAL, read)
+
+
+def paypal_saving(order: Mapping[str, Any]) -> bool:
+    """Whether the wallet is still being saved: PayPal answers as soon as it is paid
+    (developer.paypal.com, save payment methods with the JavaScript SDK)."""
+
+    def read() -> bool:
+        vault = _vault(order)
+        return "id" not in vault and vault.get("status") == "APPROVED"
+
+    return _read("saving", ProviderName.PAYPAL, read) or False
+
+
+def _vault(order: Mapping[str, Any]) -> Mapping[str, Any]:
+    wallet = (order.get("payment_source") or {}).get("paypal") or {}
+    vault: Mapping[str, Any] = (wallet.get("attributes") or {}).get("vault") or {}
+    return vault
 
 
 def _is_of(line: Any, part: int, currency: str) -> bool:

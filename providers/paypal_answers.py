@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
-from providers.asides import paypal_fee, paypal_saved
+from providers.asides import paypal_fee, paypal_saved, paypal_saving
 from providers.paypal_api import Reply
 from providers.paypal_objects import money_of
 from providers.words import paypal_code
@@ -51,13 +51,15 @@ def answer_of(order: Reply) -> Answer:
 
 def _captured(order: Reply, refs: dict[str, str]) -> Answer:
     """A completed order proves nothing: its one capture says what happened."""
-    payments, saved = payments_of(order), paypal_saved(order)
+    payments = payments_of(order)
+    saved, saving = paypal_saved(order), paypal_saving(order)
     if order.get("intent") == "AUTHORIZE" or "captures" not in payments:
         authorization = the_one(payments["authorizations"], order.debug_id)
         answer = authorization_of(authorization, refs, order.debug_id)
-        return replace(answer, saved=saved)
+        return replace(answer, saved=saved, saving=saving)
     capture = the_one(payments["captures"], order.debug_id)
-    return replace(capture_of(capture, refs, order.debug_id), saved=saved)
+    answer = capture_of(capture, refs, order.debug_id)
+    return replace(answer, saved=saved, saving=saving)
 
 
 def payments_of(order: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,6 +16,9 @@ from simulators.provider import Page
 
 #: Identifier of the one payer there is, as the redirect back carries it.
 PAYER_ID: Final = "QYR5Z8XDVJNXQ"
+#: Seconds until a wallet is saved that is not saved at once: PayPal answers a capture
+#: as soon as it is paid (developer.paypal.com, save payment methods with the JS SDK).
+SAVED_AFTER: Final = 60.0
 #: The buttons: what they are called, and what the payment will then do.
 CHOICES: Final = {
     "approve": ("Approve", Outcome()),
@@ -27,6 +30,7 @@ CHOICES: Final = {
         "Approve with a payment that will be reviewed",
         outcome_of("vault_pending"),
     ),
+    "approve_saved_later": ("Approve, and have the wallet saved later", Outcome()),
     "cancel": ("Cancel", None),
 }
 
@@ -64,7 +68,7 @@ class CheckoutPage:
         )
 
     def _decide(self, request: Request) -> Answer:
-        """``outcome=approve|approve_declined|approve_pending|cancel``, as a form."""
+        """``outcome``, one of CHOICES, as a form."""
         fields = parse_qs(request.body.decode("utf-8", "replace"))
         order = self._order(request.query or f"token={fields.get('token', [''])[0]}")
         if order is None:
@@ -76,6 +80,7 @@ class CheckoutPage:
         if outcome is None:
             return _back(order.cancel_url, {"token": order.id})
         order.outcome = outcome
+        order.keep_after = SAVED_AFTER if choice == "approve_saved_later" else 0.0
         order.source = order.source or "paypal"
         self._orders.approve(order)
         return _back(order.return_url, {"token": order.id, "PayerID": PAYER_ID})

@@ -28,8 +28,10 @@ class Order:
     approved: float | None = None
     return_url: str | None = None
     cancel_url: str | None = None
-    #: Whether the payer's wallet is saved once the order is paid, and for whom.
+    #: Whether the payer's wallet is saved once the order is paid, how many seconds
+    #: after that, and for whom.
     keep: bool = False
+    keep_after: float = 0.0
     customer: str | None = None
     #: What it was saved as.
     token: PaymentToken | None = None

@@ -30,6 +30,13 @@ class PaymentTokens:
         outcome = order.outcome
         if not order.keep or outcome is None or outcome.status != "COMPLETED":
             return
+        if order.keep_after:
+            clock = self._store.world.clock
+            clock.schedule(order.keep_after, lambda: self._save(order, outcome))
+        else:
+            self._save(order, outcome)
+
+    def _save(self, order: Order, outcome: Outcome) -> None:
         token = PaymentToken(
             id=new_id("", 17, ALPHABET).lower(),
             account=order.account,

@@ -235,6 +235,9 @@ def _source(order: Order) -> Json:
             "links": [*payment_token_links(order.token), _up(order)],
         }
         shown["attributes"] = {"vault": vault}
+    elif order.keep and order.keep_after and order.status == "COMPLETED":
+        vault = {"status": "APPROVED", "links": [_up(order)]}
+        shown["attributes"] = {"vault": vault}
     return shown
 
 

@@ -96,6 +96,21 @@ def test_a_saved_wallet_is_its_merchant_s_until_it_is_deleted(
     assert issue_of(paypal.order(id)) == "TOKEN_ID_NOT_FOUND"
 
 
+def test_a_wallet_may_be_saved_only_after_it_has_paid() -> None:
+    with simulator("paypal") as running:
+        paypal = PayPalCaller(running)
+        order = saving_order(paypal)
+        approve(order, "approve_saved_later")
+        path = f"/v2/checkout/orders/{order['id']}"
+        paid = paypal.call("POST", f"{path}/capture", key=new_key()).json()
+        assert captures_of(paid)[0]["status"] == "COMPLETED"
+        assert vault_of(paid)["status"] == "APPROVED" and "id" not in vault_of(paid)
+        running.advance(60)
+        vault = vault_of(paypal.call("GET", path).json())
+        assert vault["status"] == "VAULTED"
+        assert paypal.order(vault["id"]).json()["status"] == "COMPLETED"
+
+
 def test_a_wallet_is_saved_on_success_only(paypal: PayPalCaller) -> None:
     order = saving_order(paypal)
     path = f"/v2/checkout/orders/{order['id']}/capture"

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from domain.answer import Answer, SavedMethod, Verdict
 from domain.errors import InvalidPayment
+from domain.retry import SAVING
 from domain.sending import looking
 from domain.settling import settle
+from domain.states import State
 from domain.submission import (
     CaptureMethod,
     FutureUsage,
@@ -136,6 +138,39 @@ def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
         jitter=0,
     )
     assert again.saved_method == SAVED
+
+
+@pytest.mark.parametrize("made", [captured, authorized])
+def test_what_is_still_being_saved_is_asked_after_for_an_hour(made: object) -> None:
+    before = captured() if made is captured else authorized()
+    kind = before.first.kind
+    saving = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saving=True)
+    new = payment(asked=before.submission)
+    assert new.first.kind is kind
+    paid, looks = stored(settle(sending(new), saving, now=NOW, jitter=0)), list[int]()
+    while paid.first.due_at is not None:
+        at = paid.first.due_at
+        looks.append(int((at - NOW).total_seconds()))
+        claimed = stored(looking(paid, paid.first, now=at))
+        paid = stored(settle(claimed, saving, now=at, jitter=0))
+        assert paid.first.state is State.SUCCEEDED and paid.settled
+    assert looks[:4] == [30, 60, 120, 240] and 2400 < looks[-1] <= 3600
+    assert paid.first.look_since is None and paid.saved_method is None
+
+
+def test_what_was_saved_at_last_is_asked_after_no_more() -> None:
+    saving = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saving=True)
+    paid = stored(settle(sending(payment()), saving, now=NOW, jitter=0))
+    assert paid.first.due_at == NOW + SAVING.base
+    claimed = stored(looking(paid, paid.first, now=NOW + SAVING.base))
+    said = replace(saving, saving=False, saved=SAVED)
+    found = settle(claimed, said, now=NOW + SAVING.base, jitter=0)
+    assert (found.saved_method, found.first.due_at) == (SAVED, None)
+
+
+def test_what_moved_nothing_saves_nothing() -> None:
+    no = Answer(Verdict.DECLINED, saving=True)
+    assert settle(sending(payment()), no, now=NOW, jitter=0).due_at is None
 
 
 def test_where_no_provider_was_named_the_customer_is_stripe_s_and_paypal_has_none() -> (

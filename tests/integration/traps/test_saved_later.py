@@ -1,0 +1,64 @@
+"""A wallet that PayPal saves only after it has answered is shown once it is there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from domain.retry import PAYER, SAVING
+from domain.states import Status
+from tests.integration.traps.workbench import Workbench
+
+
+@pytest.mark.parametrize("capture", ["automatic", "manual"])
+def test_a_wallet_that_paypal_saves_later_is_found_and_pays_again(
+    bench: Workbench, capture: str
+) -> None:
+    payment_id = bench.pay(
+        "paypal",
+        payment_method=None,
+        return_url="https://shop.example/back",
+        setup_future_usage="off_session",
+        capture=capture,
+    )
+    bench.work(payment_id)
+    page = bench.shown(payment_id)["next_action"]["url"]
+    agreed = {"outcome": "approve_saved_later"}
+    requests.post(page, data=agreed, allow_redirects=False, timeout=10)
+    bench.pass_time(PAYER.base)
+    paid = bench.work(payment_id)
+    assert paid.status in (Status.CAPTURED, Status.AUTHORIZED)
+    assert paid.settled and bench.shown(payment_id)["saved_method"] is None
+    assert paid.first.due_at == bench.stored(payment_id).due_at is not None
+    moved = bench.moved(payment_id)
+    for _ in range(4):
+        bench.pass_time(SAVING.base)
+        bench.work(payment_id)
+    saved = bench.shown(payment_id)["saved_method"]
+    found = bench.stored(payment_id)
+    assert saved is not None and found.first.due_at is None
+    assert (found.status, bench.moved(payment_id)) == (paid.status, moved)
+    again = bench.paid("paypal", payment_method=saved["id"], off_session=True)
+    assert bench.moved(again) == [("charge", 1999)]
+
+
+def test_a_wallet_that_was_saved_at_once_costs_no_look(bench: Workbench) -> None:
+    payment_id = bench.pay(
+        "paypal",
+        payment_method=None,
+        return_url="https://shop.example/back",
+        setup_future_usage="off_session",
+    )
+    bench.work(payment_id)
+    page = bench.shown(payment_id)["next_action"]["url"]
+    agreed = {"outcome": "approve"}
+    requests.post(page, data=agreed, allow_redirects=False, timeout=10)
+    bench.pass_time(PAYER.base)
+    assert bench.work(payment_id).due_at is None
+    assert bench.shown(payment_id)["saved_method"] is not None
+    bench.pass_time(timedelta(hours=1))
+    calls = bench.calls("paypal", "GET")
+    bench.work(payment_id)
+    assert bench.calls("paypal", "GET") == calls
