@@ -19,17 +19,17 @@ from tests.simulation.mutants import MUTANTS, Mutant
 
 ROOT: Final = Path(__file__).parents[2]
 #: What a copy is made of.
-_COPIED: Final = ("application", "domain", "tests/simulation", "tests/suites")
+_COPIED: Final = (
+    *("application", "domain"),
+    *("tests/simulation", "tests/suites", "tests/unit/domain"),
+)
 _FILES: Final = [
-    *(
-        f"tests/{name}.py"
-        for name in (
-            *("__init__", "fakes", "operator_fakes"),
-            *("memory_disputes", "memory_inbox", "memory_store"),
-            "unit/__init__",
-        )
-    ),
-    *sorted({one.test for one in MUTANTS if one.test and "unit" in one.test}),
+    f"tests/{name}.py"
+    for name in (
+        *("__init__", "fakes", "operator_fakes"),
+        *("memory_disputes", "memory_inbox", "memory_store"),
+        "unit/__init__",
+    )
 ]
 
 #: Random histories that a mutant may live through before it counts as not caught. Most
