@@ -75,7 +75,7 @@ def reconcile(
     Both are whole seconds. Where a payment of ours differs, a look at that operation
     is asked for; nothing else is written. Raises NotReconciled and StoreUnavailable.
     """
-    so_far = Comparison(since, until)
+    began_at, so_far = auditor.clock(), Comparison(since, until)
     run = _Run(account, auditor, so_far)
     try:
         for begin, end in slices(since, until, SLICE):
@@ -95,6 +95,7 @@ def reconcile(
         account=account,
         since=since,
         until=until,
+        began_at=began_at,
         ended_at=auditor.clock(),
         compared=so_far.tally.count,
         counts=so_far.counts,

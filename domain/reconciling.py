@@ -121,6 +121,7 @@ class Report:
     account: Account
     since: datetime  #: inclusive, UTC
     until: datetime  #: exclusive, UTC
+    began_at: datetime  #: of the reading; a list that lags lacks what moved just before
     ended_at: datetime
     compared: int  #: movements
     counts: Mapping[Differs, int]  #: of all differences

@@ -143,6 +143,7 @@ def _encode(report: Report) -> Document:
         **write_whose(report.account),
         "since": report.since,
         "until": report.until,
+        "began_at": report.began_at,
         "ended_at": report.ended_at,
         "compared": report.compared,
         "counts": {kind.value: count for kind, count in report.counts.items()},
@@ -172,6 +173,7 @@ def _decode(document: Mapping[str, Any]) -> Report:
     return Report(
         **{name: document[name] for name in plain},
         id=document["_id"],
+        began_at=document.get("began_at", document["ended_at"]),
         mode=Mode(document["mode"]),
         account=read_whose(document),
         counts={Differs(kind): count for kind, count in document["counts"].items()},

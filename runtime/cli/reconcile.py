@@ -176,7 +176,7 @@ def _show(reports: Sequence[Report]) -> None:
         )
     for report in reports:
         more = report.differing - len(report.differences)
-        late = _may_lack_after(report)
+        late = may_lack_after(report)
         click.echo(
             f"{report.account.id}: {report.compared} compared"
             f" from {rfc3339(report.since)} until {rfc3339(report.until)},"
@@ -186,11 +186,11 @@ def _show(reports: Sequence[Report]) -> None:
         )
 
 
-def _may_lack_after(report: Report) -> str | None:
+def may_lack_after(report: Report) -> str | None:
     """From when on a charge that only the provider knows may not be listed yet."""
     from providers.paypal_statement import LAG
 
-    after = max(report.since, report.ended_at - LAG)
+    after = max(report.since, report.began_at - LAG)
     lags = report.account.provider is ProviderName.PAYPAL and after < report.until
     return rfc3339(after) if lags else None
 
@@ -223,8 +223,9 @@ def _as_json(report: Report) -> dict[str, Any]:
         "provider": report.account.provider.value,
         "since": rfc3339(report.since),
         "until": rfc3339(report.until),
+        "began_at": rfc3339(report.began_at),
         "ended_at": rfc3339(report.ended_at),
-        "may_lack_after": _may_lack_after(report),
+        "may_lack_after": may_lack_after(report),
         "compared": report.compared,
         "differing": report.differing,
         "counts": {kind.value: count for kind, count in report.counts.items()},

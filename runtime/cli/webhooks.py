@@ -71,6 +71,8 @@ def replay_webhooks(
     """
     if bool(ids) == (since is not None):
         raise StackError("name the webhooks by their ids, or say --since when")
+    if ids and state is not None:
+        raise StackError("--state goes with --since: ids name the webhooks already")
     from runtime.container import clock
 
     with _inbox() as inbox:

@@ -104,8 +104,17 @@ def test_a_dispute_is_shown_to_its_shop_from_its_opening_to_its_end(
     assert (after["amount_refunded"], after["amount_disputed"]) == (0, 1999)
 
 
-@pytest.mark.parametrize("arguments", [(), ("stripe:evt_1", "--since", "1h")])
-def test_a_replay_says_what_it_needs(shop: Shop, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "by their ids, or say --since"),
+        (("stripe:evt_1", "--since", "1h"), "by their ids, or say --since"),
+        (("stripe:evt_1", "--state", "ignored"), "--state goes with --since"),
+    ],
+)
+def test_a_replay_says_what_it_needs(
+    shop: Shop, arguments: tuple[str, ...], words: str
+) -> None:
     refused = shop.stack.payments("webhooks", "replay", *arguments)
-    assert refused.returncode == 1
-    assert "by their ids, or say --since" in refused.stderr
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert words in refused.stderr

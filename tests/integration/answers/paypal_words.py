@@ -10,6 +10,12 @@ from tests.integration.answers.saying import QUOTED, said
 #: and captures are operations of their own.
 PAID: Final = {"status": "captured", "amount_captured": 1999, "amount_refunded": 0}
 HELD: Final = {"status": "authorized", "amount_authorized": 1999, "amount_captured": 0}
+#: Where the payer goes, and what the shop is shown of it.
+PAGE: Final = "https://paypal.test/page?token=1ORDER"
+TO_THE_PAGE: Final = {
+    "status": "requires_action",
+    "next_action": {"type": "redirect", "url": PAGE},
+}
 #: When the authorization of ``resource`` ends.
 ENDS: Final = "2030-01-01T00:00:00Z"
 _PRICE: Final = {"currency_code": "USD", "value": "19.99"}
@@ -27,14 +33,15 @@ def resource(status: str, reason: str = "ECHECK", **more: str) -> dict[str, Any]
     }
 
 
-def order(status: str, **payments: list[dict[str, Any]]) -> dict[str, Any]:
+def order(
+    status: str, rel: str = "approve", **payments: list[dict[str, Any]]
+) -> dict[str, Any]:
     """A fault: an order, with its ``captures`` or its ``authorizations``."""
-    link = {"rel": "approve", "href": "https://paypal.test/approve"}
     shown = {
         "id": "1ORDER",
         "status": status,
         "purchase_units": [{"reference_id": "default", "payments": payments}],
-        "links": [link],
+        "links": [{"rel": rel, "href": PAGE}],
     }
     return said(201, shown)
 
@@ -49,10 +56,13 @@ def held(status: str, **more: str) -> dict[str, Any]:
     return order("COMPLETED", authorizations=[resource(status, **more)])
 
 
-def refusal(status: int, *issues: str, name: str = "NAMED") -> dict[str, Any]:
+def refusal(
+    status: int, *issues: str, name: str = "NAMED", rel: str = "self"
+) -> dict[str, Any]:
     """A fault: PayPal's error object, its sentences quoting a token."""
     details = [
         {"issue": issue, "description": f"It is {QUOTED} that failed."}
         for issue in issues
     ]
-    return said(status, {"name": name, "message": QUOTED, "details": details})
+    shown = {"name": name, "message": QUOTED, "details": details}
+    return said(status, {**shown, "links": [{"rel": rel, "href": PAGE}]})

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pytest
-import requests
 
 from domain.operation import Kind
 from domain.states import State
-from tests.contract.simulators.simulator_process import Simulator, eventually
-from tests.integration.answers.paypal_words import HELD, PAID, refusal
+from tests.integration.answers.paypal_words import HELD, PAID, TO_THE_PAGE, refusal
 from tests.integration.answers.saying import (
     AGAIN,
-    ASKS,
     BY_A_LOOK,
     FAILED,
     LATER,
@@ -68,6 +65,12 @@ ANSWERS: Final[dict[str, Row]] = {
         error="invalid_resource_id",
         **FAILED,
     ),
+    "422 with another issue": Row(
+        State.REJECTED,
+        fault=refusal(422, "LEVITATION_FORBIDDEN", name="UNPROCESSABLE_ENTITY"),
+        error="levitation_forbidden",
+        **FAILED,
+    ),
     "a 4xx without an issue": Row(
         State.UNKNOWN,
         fault=said(400, {"error": f"a word of somebody between, {QUOTED}"}),
@@ -108,9 +111,10 @@ ANSWERS: Final[dict[str, Row]] = {
     },
     "CONSENT_NEEDED": Row(
         State.REQUIRES_ACTION,
-        fault=refusal(403, "CONSENT_NEEDED", name="NOT_AUTHORIZED"),
+        fault=refusal(403, "CONSENT_NEEDED", name="NOT_AUTHORIZED", rel="payer-action"),
         error="consent_needed",
-        **ASKS,
+        shows=TO_THE_PAGE,
+        next="look",
     ),
     "PREVIOUS_REQUEST_IN_PROGRESS": Row(
         State.UNKNOWN,
@@ -135,11 +139,17 @@ ANSWERS: Final[dict[str, Row]] = {
         )
     },
     **{
-        issue: refused(issue, State.REQUIRES_ACTION, **ASKS)
-        for issue in (
-            "PAYER_ACTION_REQUIRED",
-            "ORDER_NOT_APPROVED",
-            "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING",
+        issue: Row(
+            State.REQUIRES_ACTION,
+            fault=refusal(422, issue, rel=rel),
+            error=issue.lower(),
+            shows=TO_THE_PAGE,
+            next="look",
+        )
+        for issue, rel in (
+            ("PAYER_ACTION_REQUIRED", "payer-action"),
+            ("ORDER_NOT_APPROVED", "approve"),
+            ("REDIRECT_PAYER_FOR_ALTERNATE_FUNDING", "redirect"),
         )
     },
     **{
@@ -222,25 +232,3 @@ ANSWERS: Final[dict[str, Row]] = {
 @pytest.mark.parametrize("words", ANSWERS)
 def test_an_answer_of_paypal(bench: Workbench, words: str) -> None:
     holds(bench, "paypal", ANSWERS[words])
-
-
-def test_a_connection_that_paypal_refuses_did_nothing(bench: Workbench) -> None:
-    payment_id = bench.pay("paypal")
-    bench.paypal.arm(do="refuse", seconds=0.5)
-    payment = bench.step(payment_id)
-    eventually(lambda: _listens(bench.paypal), "PayPal listens again")
-    assert (payment.first.state, payment.first.attempts) == (State.RETRYING, 1)
-    assert bench.moved(payment_id) == []
-    again = bench.step(payment_id).first
-    assert again.state is State.SUCCEEDED
-    assert (
-        payment.first.send and again.send and payment.first.send.key == again.send.key
-    )
-    assert bench.moved(payment_id) == [("charge", 1999)]
-
-
-def _listens(simulator: Simulator) -> bool:
-    try:
-        return bool(simulator.get("/_health"))
-    except requests.ConnectionError:
-        return False

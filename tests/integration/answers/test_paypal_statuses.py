@@ -12,6 +12,7 @@ from tests.integration.answers.paypal_words import (
     ENDS,
     HELD,
     PAID,
+    TO_THE_PAGE,
     captured,
     held,
     order,
@@ -20,21 +21,17 @@ from tests.integration.answers.paypal_words import (
 from tests.integration.answers.saying import AGAIN, FAILED, Row, again, holds, said
 from tests.integration.traps.workbench import Workbench
 
-_TO_APPROVE: Final = {
-    "status": "requires_action",
-    "next_action": {"type": "redirect", "url": "https://paypal.test/approve"},
-}
 STATUSES: Final[dict[str, Row]] = {
     "order CREATED": Row(
-        State.REQUIRES_ACTION, fault=order("CREATED"), shows=_TO_APPROVE, next="look"
+        State.REQUIRES_ACTION, fault=order("CREATED"), shows=TO_THE_PAGE, next="look"
     ),
     "order SAVED": Row(
-        State.REQUIRES_ACTION, fault=order("SAVED"), shows=_TO_APPROVE, next="look"
+        State.REQUIRES_ACTION, fault=order("SAVED"), shows=TO_THE_PAGE, next="look"
     ),
     "order PAYER_ACTION_REQUIRED": Row(
         State.REQUIRES_ACTION,
-        fault=order("PAYER_ACTION_REQUIRED"),
-        shows=_TO_APPROVE,
+        fault=order("PAYER_ACTION_REQUIRED", rel="payer-action"),
+        shows=TO_THE_PAGE,
         next="look",
     ),
     "order APPROVED": Row(

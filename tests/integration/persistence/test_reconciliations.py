@@ -64,6 +64,7 @@ def report(**fields: Any) -> Report:
         account=STRIPE,
         since=now - timedelta(days=2),
         until=now,
+        began_at=now - timedelta(minutes=1),
         ended_at=now,
         compared=7,
         counts={Differs.AMOUNT: 1, Differs.THEIRS_ALONE: 1, Differs.OURS_ALONE: 1},
@@ -168,6 +169,16 @@ def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
         replace(one, differences=()) for one in (new, other)
     ]
     assert Reconciliations(payments_db, Mode.LIVE).last() == []
+
+
+def test_a_report_that_does_not_say_when_it_began_began_when_it_ended(
+    reports: Reconciliations, payments_db: Database[Document]
+) -> None:
+    old = report()
+    reports.keep(old)
+    payments_db.reconciliations.update_one({"_id": old.id}, {"$unset": {"began_at": 1}})
+    [kept] = reports.last()
+    assert kept == replace(old, began_at=old.ended_at)
 
 
 def test_reports_are_forgotten_after_90_days(payments_db: Database[Document]) -> None:

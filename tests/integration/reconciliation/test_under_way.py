@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from datetime import timedelta
+
 import pytest
 
 from domain.reconciling import Report
+from domain.times import rfc3339
+from providers.paypal_statement import LAG
+from runtime.cli.reconcile import may_lack_after
 from runtime.settings import Settings
 from tests.contract.simulators.simulator_process import simulator
 from tests.integration.reconciliation.shop import (
@@ -34,6 +39,14 @@ def shop(settings: Settings) -> Iterator[Day]:
     with simulator("stripe", *slow) as stripe, simulator("paypal", *slow) as paypal:
         with open_day(settings, {STRIPE: stripe, PAYPAL: paypal}, BUSY) as opened:
             yield opened
+
+
+def test_what_a_list_may_lack_counts_from_when_reading_began(shop: Day) -> None:
+    span = 2 * LAG
+    report = shop.report(PAYPAL, span=span)
+    assert report.ended_at - report.began_at >= timedelta(seconds=0.1)
+    assert may_lack_after(report) == rfc3339(report.began_at - LAG)
+    assert may_lack_after(shop.report(STRIPE, span=span)) is None
 
 
 def test_books_that_are_compared_while_payments_move_always_agree(shop: Day) -> None:

@@ -230,15 +230,23 @@ def test_a_refund_that_fails_later(bench: Workbench) -> None:
     assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
 
 
-@pytest.mark.parametrize(("name", "days"), [("stripe", 7), ("paypal", 29)])
-def test_authorization_runs_out(bench: Workbench, name: str, days: int) -> None:
-    payment_id = bench.paid(name, capture="manual")
-    for _ in range(days - 1):
+@pytest.mark.parametrize(
+    ("name", "days", "warned"), [("stripe", 7, [6]), ("paypal", 29, [3, 28])]
+)
+def test_authorization_runs_out(
+    bench: Workbench, name: str, days: int, warned: list[int]
+) -> None:
+    """PayPal's is warned of as well before the days end that it vouches for."""
+    payment_id, heard = bench.paid(name, capture="manual"), list[int]()
+    for day in range(1, days):
         bench.pass_time(DAY)
         bench.work(payment_id)
+        warnings = bench.told(payment_id).count("authorization.expiring")
+        heard += [day] * (warnings - len(heard))
     bench.pass_time(timedelta(hours=1))
     assert bench.work(payment_id).status is Status.AUTHORIZED
-    assert "authorization.expiring" in bench.told(payment_id)
+    warnings = bench.told(payment_id).count("authorization.expiring")
+    assert heard + [days - 1] * (warnings - len(heard)) == warned
     bench.pass_time(DAY)
     assert bench.work(payment_id).status is Status.EXPIRED
     assert bench.told(payment_id)[-1] == "authorization.ended"

@@ -75,26 +75,66 @@ def test_the_same_message_twice_at_once(bench: Workbench, provider: str) -> None
     assert bench.calls(provider, "POST") == ROUNDS
 
 
-def test_a_provider_key_past_its_window_at_stripe(bench: Workbench) -> None:
+#: Providers keep a key for so long from its first send: none is sent again after it.
+STRIPES_DAY, PAYPALS_HOURS = timedelta(hours=24), timedelta(hours=6)
+PAYPALS_45_DAYS = timedelta(days=45)
+
+
+@pytest.mark.parametrize("passed", [STRIPES_DAY, timedelta(hours=25)])
+def test_a_provider_key_past_its_window_at_stripe(
+    bench: Workbench, passed: timedelta
+) -> None:
     payment_id = bench.pay()
     assert _worker_that_dies(bench, payment_id, _UNHEARD) == -signal.SIGKILL
     sent = bench.calls("stripe", "POST")
-    bench.pass_time(timedelta(hours=25))
+    bench.pass_time(passed)
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.calls("stripe", "POST") == sent
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_a_provider_key_past_its_window_at_paypal(bench: Workbench) -> None:
+@pytest.mark.parametrize("passed", [PAYPALS_HOURS, timedelta(hours=7)])
+def test_a_provider_key_past_its_window_at_paypal(
+    bench: Workbench, passed: timedelta
+) -> None:
     payment_id = bench.pay("paypal")
     assert _worker_that_dies(bench, payment_id, _UNHEARD) == -signal.SIGKILL
     sent = bench.calls("paypal", "POST")
-    bench.pass_time(timedelta(hours=7))
+    bench.pass_time(passed)
     payment = bench.work(payment_id)
     # PayPal lists no orders, and this one's id was never heard: a person decides.
     assert payment.first.state is State.REVIEW
     assert bench.calls("paypal", "POST") == sent
     assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_window_counts_from_the_first_send_however_often_it_is_sent(
+    bench: Workbench, provider: str
+) -> None:
+    payment_id = bench.pay(provider)
+    bench.lose_answer(provider)
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    half = (STRIPES_DAY if provider == "stripe" else PAYPALS_HOURS) / 2
+    bench.pass_time(half)
+    bench.lose_answer(provider)
+    assert bench.step(payment_id).first.state is State.UNKNOWN
+    sent = bench.calls(provider, "POST")
+    bench.pass_time(half)
+    bench.work(payment_id)
+    assert bench.calls(provider, "POST") == sent == 2
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_paypal_keeps_the_key_of_a_refund_for_45_days(bench: Workbench) -> None:
+    payment_id = bench.paid("paypal")
+    bench.lose_answer("paypal", "/v2/payments/captures")
+    assert bench.ask(payment_id, "refunds").status_code == 202
+    assert bench.step(payment_id).operations[-1].state is State.UNKNOWN
+    sent = bench.calls("paypal", "POST")
+    bench.pass_time(PAYPALS_45_DAYS)
+    assert bench.work(payment_id).status is Status.REFUNDED
+    assert bench.calls("paypal", "POST") == sent
+    assert bench.moved(payment_id) == [("charge", 1999), ("refund", 1999)]
 
 
 def test_replayed_500(bench: Workbench) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from domain.states import State, Status
 from tests.integration.traps.workbench import Workbench
 
@@ -12,14 +14,18 @@ from tests.integration.traps.workbench import Workbench
 ROUNDS = 10
 
 
-def test_two_identical_requests_at_once(bench: Workbench) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_two_identical_requests_at_once(bench: Workbench, named: bool) -> None:
+    """Also without a reference, which would guard them as well."""
+    before = bench.database.payments.count_documents({})
     with ThreadPoolExecutor(2) as threads:
         for number in range(ROUNDS):
-            same = {"key": f"k-{number}", "reference": f"order-{number}"}
+            key = f"{named}-{number}"
+            same = {"key": key, "reference": f"order-{key}" if named else None}
             answers = list(threads.map(lambda _: bench.submit(**same), range(2)))
             assert [one.status_code for one in answers] == [202, 202]
             assert len({one.json()["id"] for one in answers}) == 1
-    assert bench.database.payments.count_documents({"reference": "order-0"}) == 1
+    assert bench.database.payments.count_documents({}) == before + ROUNDS
 
 
 def test_one_key_with_two_bodies(bench: Workbench) -> None:

@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
-from domain.operation import Kind
+from domain.operation import Kind, Operation
 from domain.states import State, Status
 from persistence.codec import Document
+from providers.stripe_webhooks import StripeWebhooks
+from tests.contract.simulators.simulator_process import eventually
 from tests.integration.webhooks.hearing import HearingBench, Told
 
 
 def test_webhooks_in_every_order_twice(bench: HearingBench) -> None:
     """All that PayPal tells of two captures and two refunds, while we do not know
     whether the refunds happened."""
-    work = bench.work
-    payment_id = work.paid("paypal", capture="manual")
-    for amount in (1200, 799):
-        assert work.ask(payment_id, "captures", amount=amount).status_code == 202
-        work.work(payment_id)
-    for one in work.stored(payment_id).operations:
-        if one.kind is Kind.CAPTURE:
-            path = f"/v2/payments/captures/{one.refs['capture']}/refund"
-            work.lose_answer("paypal", path)
-            asked = work.ask(payment_id, "refunds", amount=300, operation=one.id)
-            assert asked.status_code == 202, asked.text
+    payment_id = bench.work.paid("paypal", capture="manual")
+    _captured_in_two(bench, payment_id)
+    for capture in _captures(bench, payment_id):
+        path = f"/v2/payments/captures/{capture.refs['capture']}/refund"
+        _refund_unheard(bench, capture, payment_id, path)
     _two_unheard(bench, payment_id)
     # That the order is complete says less than what was done with it; 5 are 120 orders.
     told = [one for one in bench.all_told("paypal", 6) if "ORDER" not in one.type]
     assert len(told) == 5
-    before = work.database.payments.find_one({"_id": payment_id})
-    assert before is not None
-    ends = {_end(bench, before, order) for order in itertools.permutations(told)}
-    assert len(ends) == 1, "the same end, whatever the order"
-    [(status, captured, refunded, facts)] = ends
+    status, captured, refunded = _one_end(bench, payment_id, told)
     assert (status, captured, refunded) == (Status.PARTIALLY_REFUNDED, 1999, 600)
-    assert len(set(facts)) == len(facts), "each fact once"
-    assert [kind for kind, _ in work.moved(payment_id)].count("refund") == 2
+
+
+def test_stripes_webhooks_in_every_order_twice(bench: HearingBench) -> None:
+    """The same of Stripe: all that tells us something."""
+    payment_id = bench.work.paid(capture="manual", multicapture=True)
+    _captured_in_two(bench, payment_id)
+    for capture in _captures(bench, payment_id):
+        _refund_unheard(bench, capture, payment_id, "/v1/refunds")
+    _two_unheard(bench, payment_id)
+    heard = bench.receivers["stripe"]
+    eventually(lambda: heard.types().count("refund.created") == 2, "refunds are told")
+    told = [one for one in bench.told("stripe") if one.type in StripeWebhooks.types]
+    assert len(told) == 5
+    status, captured, refunded = _one_end(bench, payment_id, told)
+    assert (status, captured, refunded) == (Status.PARTIALLY_REFUNDED, 1999, 600)
 
 
 def test_webhooks_of_captures_we_do_not_know_of_in_every_order_twice(
@@ -50,12 +56,44 @@ def test_webhooks_of_captures_we_do_not_know_of_in_every_order_twice(
         assert work.ask(payment_id, "captures", amount=amount).status_code == 202
     _two_unheard(bench, payment_id)
     told = bench.all_told("paypal", 3)
-    before = work.database.payments.find_one({"_id": payment_id})
+    assert _one_end(bench, payment_id, told) == (Status.CAPTURED, 1999, 0)
+
+
+def _captured_in_two(bench: HearingBench, payment_id: str) -> None:
+    for amount, final in ((1200, False), (799, True)):
+        asked = bench.work.ask(payment_id, "captures", amount=amount, final=final)
+        assert asked.status_code == 202, asked.text
+        bench.work.work(payment_id)
+
+
+def _captures(bench: HearingBench, payment_id: str) -> list[Operation]:
+    operations = bench.work.stored(payment_id).operations
+    return [one for one in operations if one.kind is Kind.CAPTURE]
+
+
+def _refund_unheard(
+    bench: HearingBench, of: Operation, payment_id: str, path: str
+) -> None:
+    """Asks for a refund of a part, whose answer is going to get lost."""
+    asked = bench.work.ask(payment_id, "refunds", amount=300, operation=of.id)
+    assert asked.status_code == 202, asked.text
+    bench.work.lose_answer(bench.work.stored(payment_id).provider, path)
+
+
+def _one_end(
+    bench: HearingBench, payment_id: str, told: Sequence[Told]
+) -> tuple[Status, int, int]:
+    """Where these webhooks lead, in whatever order they come: each fact told once, and
+    nothing moved by them."""
+    moved = bench.work.moved(payment_id)
+    before = bench.work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     ends = {_end(bench, before, order) for order in itertools.permutations(told)}
+    assert len(ends) == 1, "the same end, whatever the order"
     [(status, captured, refunded, facts)] = ends
-    assert (status, captured, refunded) == (Status.CAPTURED, 1999, 0)
     assert len(set(facts)) == len(facts), "each fact once"
+    assert bench.work.moved(payment_id) == moved
+    return status, captured, refunded
 
 
 def _two_unheard(bench: HearingBench, payment_id: str) -> None:

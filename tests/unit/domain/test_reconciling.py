@@ -270,6 +270,7 @@ def test_a_report_counts_what_it_does_not_list() -> None:
         account=Account.own(ProviderName.STRIPE),
         since=NOW,
         until=NOW + timedelta(hours=1),
+        began_at=NOW,
         ended_at=NOW,
         compared=9,
         counts={Differs.AMOUNT: 2, Differs.STATE: 3},

@@ -46,6 +46,7 @@ def test_an_alert_asks_for_what_is_measured_and_says_what_to_do(
     used |= set(re.findall(r"([a-z]+)=", rule["expr"]))
     shown = re.findall(r"\$labels\.([a-z]+)", str(rule["annotations"]))
     assert used | set(shown) <= LABELS[metric]
+    assert rule["expr"].endswith(" > 0"), "one is enough"
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert set(rule["annotations"]) == {"summary", "runbook"}
 

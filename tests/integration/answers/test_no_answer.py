@@ -1,0 +1,80 @@
+"""Rows of docs/providers.md about calls that nobody answers, or that find nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+import requests
+
+from domain.payment import Payment
+from domain.states import State
+from tests.contract.simulators.simulator_process import Simulator, eventually
+from tests.integration.traps.workbench import CHARGES, Workbench
+
+PROVIDERS: Final = ["stripe", "paypal"]
+#: What each says of something that it does not have.
+MISSING: Final = {
+    "stripe": {"error": {"type": "invalid_request_error", "code": "resource_missing"}},
+    "paypal": {
+        "name": "RESOURCE_NOT_FOUND",
+        "details": [{"issue": "INVALID_RESOURCE_ID"}],
+    },
+}
+
+
+def _is_sent_again(bench: Workbench, before: Payment) -> None:
+    """The same request under the same key, and money moves once."""
+    again = bench.step(before.id).first
+    assert again.state is State.SUCCEEDED
+    assert before.first.send and again.send
+    assert before.first.send.key == again.send.key
+    assert bench.moved(before.id) == [("charge", 1999)]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_connection_that_is_refused_did_nothing(bench: Workbench, name: str) -> None:
+    payment_id = bench.pay(name)
+    bench.at(name).arm(do="refuse", seconds=0.5)
+    payment = bench.step(payment_id)
+    eventually(lambda: _listens(bench.at(name)), "it listens again")
+    assert (payment.first.state, payment.first.attempts) == (State.RETRYING, 1)
+    assert payment.first.error == "not_sent"
+    assert bench.moved(payment_id) == []
+    _is_sent_again(bench, payment)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_an_answer_that_is_too_slow_leaves_it_unknown(
+    bench: Workbench, name: str
+) -> None:
+    payment_id = bench.pay(name)
+    match = {"method": "POST", "path": CHARGES[name]}
+    bench.at(name).arm(do="delay", seconds=60, when="after", match=match)
+    payment = bench.step(payment_id)
+    assert (payment.first.state, payment.first.error) == (State.UNKNOWN, "no_answer")
+    assert bench.moved(payment_id) == [("charge", 1999)]
+    bench.at(name).heal()
+    _is_sent_again(bench, payment)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_404_to_a_look_proves_nothing(bench: Workbench, name: str) -> None:
+    method = "pm_usBankAccount" if name == "stripe" else "vault_pending"
+    payment_id = bench.pay(name, payment_method=method)
+    before = bench.step(payment_id).first
+    assert before.state is State.PENDING
+    path = "/v1/" if name == "stripe" else "/v2/"
+    match = {"method": "GET", "path": path}
+    bench.at(name).arm(do="answer", status=404, body=MISSING[name], match=match)
+    after = bench.step(payment_id).first
+    assert bench.told(payment_id)[-2:] == ["look.sent", "look.answered"]
+    assert (after.state, after.refs) == (before.state, before.refs)
+    assert after.due_at is not None, "it is looked at again"
+
+
+def _listens(simulator: Simulator) -> bool:
+    try:
+        return bool(simulator.get("/_health"))
+    except requests.ConnectionError:
+        return False
