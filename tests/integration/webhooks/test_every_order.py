@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from domain.operation import Kind, Operation
 from domain.states import State, Status
@@ -85,13 +86,15 @@ def _one_end(
 ) -> tuple[Status, int, int]:
     """Where these webhooks lead, in whatever order they come: each fact told once, and
     nothing moved by them."""
-    moved = bench.work.moved(payment_id)
+    name = bench.work.stored(payment_id).provider
+    posts, moved = bench.work.calls(name, "POST"), bench.work.moved(payment_id)
     before = bench.work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     ends = {_end(bench, before, order) for order in itertools.permutations(told)}
     assert len(ends) == 1, "the same end, whatever the order"
     [(status, captured, refunded, facts)] = ends
     assert len(set(facts)) == len(facts), "each fact once"
+    assert bench.work.calls(name, "POST") == posts, "none was sent again"
     assert bench.work.moved(payment_id) == moved
     return status, captured, refunded
 
@@ -104,6 +107,13 @@ def _two_unheard(bench: HearingBench, payment_id: str) -> None:
     work.step(payment_id)
     unknown = work.step(payment_id)
     assert [one.state for one in unknown.operations[-2:]] == [State.UNKNOWN] * 2
+    # Nothing but what is told may find them out.
+    late = work.now() + timedelta(hours=1)
+    for one in unknown.operations[-2:]:
+        work.database.payments.update_one(
+            {"_id": payment_id, "operations.id": one.id},
+            {"$set": {"operations.$.due_at": late, "due_at": late}},
+        )
 
 
 def _end(
