@@ -126,6 +126,14 @@ RECONCILIATION_INDEXES: Final = [
     # What differed is on the payments' timelines as well, where it was ours.
     IndexModel([("ended_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
 ]
+DIFFERENCE_INDEXES: Final = [
+    IndexModel(
+        [("mode", ASCENDING), ("first_at", ASCENDING)],
+        name="open",
+        partialFilterExpression={"open": True},
+    ),
+    IndexModel([("closed.at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
+]
 ITEM_INDEXES: Final = [
     IndexModel([("replay", ASCENDING), ("number", ASCENDING)], name="items"),
     IndexModel(
@@ -185,6 +193,7 @@ def create_indexes(database: Database[Document]) -> None:
         database.replay_items.create_indexes(ITEM_INDEXES)
         database.webhooks.create_indexes(WEBHOOK_INDEXES)
         database.reconciliations.create_indexes(RECONCILIATION_INDEXES)
+        database.reconciliation_differences.create_indexes(DIFFERENCE_INDEXES)
 
 
 def ping(database: Database[Document]) -> dict[str, Any]:

@@ -11,18 +11,10 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.account import Account
-from domain.money import Money
-from domain.reconciling import (
-    Difference,
-    Differs,
-    Movement,
-    Report,
-    Standing,
-    Sum,
-    Way,
-)
+from domain.reconciling import Differs, Report, Sum, Way
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
+from persistence.differences import read_difference, write_difference
 from persistence.mongo import answering
 from persistence.nested import read_whose, write_whose
 
@@ -147,14 +139,7 @@ def _encode(report: Report) -> Document:
         "ended_at": report.ended_at,
         "compared": report.compared,
         "counts": {kind.value: count for kind, count in report.counts.items()},
-        "differences": [
-            {
-                "differs": one.differs.value,
-                "ours": one.ours and _movement(one.ours),
-                "theirs": one.theirs and _movement(one.theirs),
-            }
-            for one in report.differences
-        ],
+        "differences": [write_difference(one) for one in report.differences],
         "sums": [
             {
                 "way": one.way.value,
@@ -177,41 +162,6 @@ def _decode(document: Mapping[str, Any]) -> Report:
         mode=Mode(document["mode"]),
         account=read_whose(document),
         counts={Differs(kind): count for kind, count in document["counts"].items()},
-        differences=tuple(
-            Difference(
-                Differs(one["differs"]),
-                one["ours"] and _as_movement(one["ours"]),
-                one["theirs"] and _as_movement(one["theirs"]),
-            )
-            for one in document.get("differences", ())
-        ),
+        differences=tuple(map(read_difference, document.get("differences", ()))),
         sums=tuple(Sum(**{**one, "way": Way(one["way"])}) for one in document["sums"]),
-    )
-
-
-def _movement(movement: Movement) -> Document:
-    fee = movement.fee
-    return {
-        "way": movement.way.value,
-        "standing": movement.standing.value,
-        "amount": movement.money.minor,
-        "currency": movement.money.currency,
-        "at": movement.at,
-        "ref": movement.ref,
-        "payment": movement.payment,
-        "operation": movement.operation,
-        "fee": fee and {"minor": fee.minor, "currency": fee.currency},
-        **({"of": movement.of} if movement.of is not None else {}),
-    }
-
-
-def _as_movement(document: Mapping[str, Any]) -> Movement:
-    plain = ("at", "ref", "payment", "operation")
-    return Movement(
-        **{name: document[name] for name in plain},
-        way=Way(document["way"]),
-        standing=Standing(document["standing"]),
-        money=Money(document["amount"], document["currency"]),
-        fee=document["fee"] and Money(**document["fee"]),
-        of=document.get("of"),
     )

@@ -13,6 +13,7 @@ from domain.reconciling import Differs, Report
 from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
+from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
 from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
@@ -42,11 +43,12 @@ def run(settings: Settings, stop: threading.Event) -> None:
     database = open_database(settings)
     breakers = MongoBreakers(database)
     reconciliations = Reconciliations(database, settings.mode)
+    differences = Differences(database, settings.mode)
     while not stop.is_set():
         try:
             run_once(backlog(database), breakers.gates())
             metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database))
-            show_reports(reconciliations.last(listed=False))
+            show_reports(reconciliations.last(listed=False), differences.counts())
         except StoreUnavailable:
             log.warning("exporter_skipped", why="store_unavailable")
         stop.wait(PERIOD)
@@ -69,12 +71,15 @@ def run_once(found: Backlog, gates: Mapping[str, Gate]) -> None:
     metrics.OLDEST_DUE.set(found.oldest_due_seconds)
 
 
-def show_reports(reports: Iterable[Report]) -> None:
-    """Sets the gauges of the accounts that were compared with at least once."""
+def show_reports(
+    reports: Iterable[Report], open: Mapping[tuple[str, Differs], int]
+) -> None:
+    """Sets the gauges of the accounts that were compared with at least once; ``open``
+    counts what a person has to see to."""
     for report in reports:
         name = report.account.id
         for kind in Differs:
-            count = report.counts.get(kind, 0)
+            count = open.get((name, kind), 0)
             metrics.RECONCILIATION_DIFFERENCES.labels(name, kind).set(count)
         success = metrics.RECONCILIATION_SUCCESS.labels(name)
         success.set(report.ended_at.timestamp())

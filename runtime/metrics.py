@@ -181,7 +181,7 @@ LIMITED: Final = Counter(
 )
 RECONCILIATION_DIFFERENCES: Final = Gauge(
     "payments_reconciliation_differences",
-    "Movements of money that differ from the provider's, in the last report",
+    "Movements of money that differ from the provider's, and nobody has closed",
     ["account", "kind"],
     registry=None,
 )

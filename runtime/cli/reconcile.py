@@ -13,9 +13,10 @@ import click
 
 from domain.account import Account
 from domain.errors import NotReconciled
-from domain.reconciling import Difference, Movement, Report
+from domain.reconciling import Report
 from domain.submission import ProviderName
 from domain.times import rfc3339
+from runtime.cli import differences
 from runtime.cli.account_options import account_id
 from runtime.cli.database import opened
 from runtime.cli.payments import money
@@ -40,7 +41,7 @@ class _Time(click.ParamType[datetime]):
         return at.astimezone(timezone.utc).replace(microsecond=0)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--since", type=_Time(), help="From then on, by UTC: 2026-11-20.")
 @click.option("--until", type=_Time(), help="And before then; now where left out.")
 @click.option(
@@ -55,7 +56,9 @@ class _Time(click.ParamType[datetime]):
 )
 @click.option("--last", is_flag=True, help="Show the last report of the beat instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
 def reconcile(
+    context: click.Context,
     since: datetime | None,
     until: datetime | None,
     provider: str | None,
@@ -66,9 +69,12 @@ def reconcile(
     """Compare what the providers say moved with what we say moved.
 
     All accounts of the mode, unless you name one. Nothing is corrected; where a payment
-    of ours differs, a look at it is asked for. Exits with 0 where all agrees, and with
-    1 where something differs or an account could not be read to the end.
+    of ours differs, a look at it is asked for, and what differs is open until somebody
+    closes it or the books agree. Exits with 0 where all agrees, and with 1 where
+    something differs or an account could not be read to the end.
     """
+    if context.invoked_subcommand:
+        return
     if last == (since is not None) or (last and until is not None):
         raise click.UsageError("give either --since TIME (and --until) or --last")
 
@@ -119,6 +125,7 @@ def _compared(
     from rich.progress import Progress
 
     from application import reconcile as use_case
+    from persistence.differences import Differences
     from runtime.auditing import all_accounts, auditor
 
     reports, failed = list[Report](), dict[Account, str]()
@@ -127,6 +134,7 @@ def _compared(
     with opened() as (settings, database), shown as bar:
         settings.require("redis_url", "stripe_api_base", "paypal_api_base")
         tools = auditor(settings, database)
+        kept = Differences(database, settings.mode)
         which = [one for one in all_accounts(settings, database) if wanted(one)]
         if not which:
             raise StackError(
@@ -142,9 +150,11 @@ def _compared(
                 bar.update(task, completed=done, description=words)
 
             try:
-                reports.append(
-                    use_case.reconcile(account, since, until, auditor=tools, told=told)
+                report = use_case.reconcile(
+                    account, since, until, auditor=tools, told=told
                 )
+                kept.take(report)
+                reports.append(report)
             except NotReconciled as error:
                 failed[account] = str(error)
     return reports, failed
@@ -153,11 +163,14 @@ def _compared(
 def _show(reports: Sequence[Report]) -> None:
     from runtime.cli import told
 
-    rows = [_row(report, one) for report in reports for one in report.differences]
+    rows = [
+        [report.account.id, *differences.row(one)]
+        for report in reports
+        for one in report.differences
+    ]
     if rows:
-        columns = ["account", "differs", "payment", "operation", "ref"]
-        columns += ["way", "ours", "theirs", "at"]
-        whole = ["account", "payment", "operation", "ref", "ours", "theirs"]
+        columns = ["account", *differences.COLUMNS]
+        whole = ["account", *differences.WHOLE]
         click.echo(told.table(columns, rows, whole=whole))
     sums = [
         [
@@ -195,27 +208,6 @@ def may_lack_after(report: Report) -> str | None:
     return rfc3339(after) if lags else None
 
 
-def _row(report: Report, found: Difference) -> list[str]:
-    some = found.ours or found.theirs
-    times = [one.at for one in (found.theirs, found.ours) if one and one.at]
-    return [
-        *(report.account.id, found.differs.value.replace("_", " ")),
-        *(found.payment or "-", found.operation or "-", found.ref or "-"),
-        some.way.value if some is not None else "-",
-        *(_side(found.ours), _side(found.theirs)),
-        rfc3339(times[0]) if times else "-",
-    ]
-
-
-def _side(one: Movement | None) -> str:
-    """``19.99 USD``, and how it stands where it has not moved."""
-    if one is None:
-        return "nothing"
-    amount = str(one.money)
-    standing = one.standing.value.replace("_", " ")
-    return amount if one.moved else f"{amount} ({standing})"
-
-
 def _as_json(report: Report) -> dict[str, Any]:
     return {
         "id": report.id,
@@ -229,17 +221,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "compared": report.compared,
         "differing": report.differing,
         "counts": {kind.value: count for kind, count in report.counts.items()},
-        "differences": [
-            {
-                "differs": one.differs.value,
-                "payment": one.payment,
-                "operation": one.operation,
-                "ref": one.ref,
-                "ours": _movement(one.ours),
-                "theirs": _movement(one.theirs),
-            }
-            for one in report.differences
-        ],
+        "differences": [differences.as_json_of(one) for one in report.differences],
         "sums": [
             {
                 "way": one.way.value,
@@ -253,13 +235,5 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _movement(one: Movement | None) -> dict[str, Any] | None:
-    if one is None:
-        return None
-    return {
-        "way": one.way.value,
-        "standing": one.standing.value,
-        "amount": one.money.minor,
-        "currency": one.money.currency,
-        "at": one.at and rfc3339(one.at),
-    }
+reconcile.add_command(differences.show_open)
+reconcile.add_command(differences.close)

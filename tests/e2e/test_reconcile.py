@@ -73,6 +73,7 @@ def test_the_command_agrees_names_what_drifts_and_fails_where_a_provider_does(
     assert (alone["differs"], alone["ref"]) == ("theirs_alone", ref)
     assert paypal["differences"] == []
     assert _sums(stripe) == [_collected(1999, 2076)]
+    _is_closed_by_a_person(stack, ref)
 
     match = {"method": "GET", "path": "/v1/reporting"}
     with shop.fault("paypal", do="answer", times=99, match=match):
@@ -82,6 +83,22 @@ def test_the_command_agrees_names_what_drifts_and_fails_where_a_provider_does(
     printed = json.loads(failed.stdout)
     assert list(printed["failed"]) == ["paypal"]
     assert [one["provider"] for one in printed["reports"]] == ["stripe"]
+
+
+def _is_closed_by_a_person(stack: RunningStack, ref: str) -> None:
+    """What differs is open, until somebody says that they have seen to it."""
+    [one] = json.loads(stack.payments("reconcile", "open", "--json").stdout)
+    assert (one["ref"], one["theirs"]["amount"], one["ours"]) == (ref, 77, None)
+    assert ref in stack.payments("reconcile", "open").stdout
+    why = ("--reason", "tried out in the dashboard")
+    done = stack.payments("reconcile", "close", one["id"], *why)
+    assert (done.returncode, done.stdout) == (0, "1 of 1 closed\n")
+    again = stack.payments("reconcile", "close", one["id"], *why)
+    assert again.returncode == 1 and one["id"] in again.stderr
+    reconciled(stack, "--since", since(), "--provider", "stripe", code=1)
+    left = stack.payments("reconcile", "open")
+    assert (left.returncode, left.stdout) == (0, "")
+    assert "nothing is open" in left.stderr
 
 
 def test_the_beat_makes_a_report_that_the_exporter_and_the_command_show(

@@ -18,6 +18,7 @@ from domain.payment import BELL_GRACE
 from domain.reconciling import Differs, Report
 from domain.submission import ProviderName
 from persistence.accounts import Accounts, Credentials, StoredAccount
+from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
 from runtime import container, exporter, metrics
 from runtime.settings import Settings
@@ -131,7 +132,8 @@ def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
 
     stored = Reconciliations(shop.day.database, shop.day.settings.mode).last()
     assert stored == made
-    exporter.show_reports(stored)
+    open = Differences(shop.day.database, shop.day.settings.mode)
+    exporter.show_reports(stored, open.counts())
     shown = [
         sample.labels["kind"]
         for family in metrics.RECONCILIATION_DIFFERENCES.collect()

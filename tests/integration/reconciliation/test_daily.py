@@ -13,6 +13,7 @@ from domain.account import Account
 from domain.reconciling import Differs, Report
 from domain.submission import Mode, ProviderName
 from persistence.breakers import MongoBreakers
+from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
 from runtime import container, exporter, metrics
 from runtime.settings import Settings
@@ -41,7 +42,13 @@ def made(shop: Day, provider: ProviderName) -> list[Report]:
     account = Account.own(provider)
 
     def beat(_: int) -> Report | None:
-        return run_once(account, None, auditor=shop.auditor, reports=reports)
+        return run_once(
+            account,
+            None,
+            auditor=shop.auditor,
+            reports=reports,
+            differences=Differences(shop.database, Mode.TEST),
+        )
 
     with ThreadPoolExecutor(BEATS) as beats:
         return [one for one in beats.map(beat, range(BEATS)) if one is not None]
@@ -70,7 +77,8 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
     [told] = [(one["event"], one["why"], one["ref"]) for one in errors]
     assert told == ("reconciliation_differs", "theirs_alone", ref)
 
-    exporter.show_reports(stored)
+    open = Differences(shop.database, Mode.TEST)
+    exporter.show_reports(stored, open.counts())
     assert measured(STRIPE) == {**dict.fromkeys(Differs, 0.0), Differs.THEIRS_ALONE: 1}
     assert measured(PAYPAL) == dict.fromkeys(Differs, 0.0)
     [at] = [

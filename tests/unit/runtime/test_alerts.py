@@ -27,6 +27,10 @@ LABELS: Final = {
 }
 
 
+#: Where a time is looked at, and how much is too much.
+_SECONDS: Final = {"PaymentsLate": 600, "PaymentsNotReconciled": 2 * 86_400}
+
+
 def test_prometheus_is_given_the_alerts() -> None:
     named = _LOAD(DEPLOY / "prometheus.yml")["rule_files"]
     compose = _LOAD(ROOT / "docker-compose.yml")["services"]["prometheus"]
@@ -43,10 +47,11 @@ def test_an_alert_asks_for_what_is_measured_and_says_what_to_do(
     [metric] = set(asked)
     by = re.findall(r"by \(([a-z, ]+)\)", rule["expr"])
     used = {name.strip() for names in by for name in names.split(",")}
-    used |= set(re.findall(r"([a-z]+)=", rule["expr"]))
+    used |= set(re.findall(r"([a-z]+)=~?", rule["expr"]))
     shown = re.findall(r"\$labels\.([a-z]+)", str(rule["annotations"]))
     assert used | set(shown) <= LABELS[metric]
-    assert rule["expr"].endswith(" > 0"), "one is enough"
+    threshold = int(rule["expr"].rpartition(" > ")[2])
+    assert threshold == _SECONDS.get(rule["alert"], 0), "of anything else one is enough"
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert set(rule["annotations"]) == {"summary", "runbook"}
 

@@ -1,0 +1,144 @@
+"""`payments reconcile open` and `close`: differences that wait for a person."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from domain.reconciling import Difference, Movement
+from domain.times import rfc3339
+from runtime.cli.database import opened
+from runtime.stack.state import StackError
+
+if TYPE_CHECKING:
+    from persistence.differences import Differences
+
+#: How a difference is shown in a table, and which columns people copy from.
+COLUMNS: Final = (
+    *("differs", "payment", "operation", "ref"),
+    *("way", "ours", "theirs", "at"),
+)
+WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs")
+
+
+@click.command("open")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_open(as_json: bool) -> None:
+    """List what differs and nobody has closed, the oldest first; 1,000 at most."""
+    with _kept() as kept:
+        found = kept.open()
+    if as_json:
+        told = [
+            {
+                "id": one.id,
+                "account": one.account.id,
+                "first_at": rfc3339(one.first_at),
+                "last_at": rfc3339(one.last_at),
+                **as_json_of(one.difference),
+            }
+            for one in found
+        ]
+        click.echo(json.dumps(told, indent=2))
+        return
+    if not found:
+        click.echo("nothing is open", err=True)
+        return
+    from runtime.cli import told as words
+
+    rows = [
+        [one.id, one.account.id, *row(one.difference), rfc3339(one.first_at)]
+        for one in found
+    ]
+    columns = ["id", "account", *COLUMNS, "open since"]
+    click.echo(words.table(columns, rows, whole=["id", "account", *WHOLE]))
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, help="What it was, for whoever asks later.")
+def close(ids: Sequence[str], reason: str) -> None:
+    """Say that you have seen to differences, as `payments reconcile open` names them.
+
+    No money is moved by it, and no payment changed. One that changes afterwards is
+    open again.
+    """
+    from runtime.container import clock
+
+    with _kept() as kept:
+        done = kept.close(ids, by=_who(), reason=reason, now=clock())
+    if done:
+        click.echo(f"{len(done)} of {len(ids)} closed")
+    left = [one for one in ids if one not in done]
+    if left:
+        raise StackError(
+            f"no open difference is {', '.join(left)}. `payments reconcile open` lists"
+            " all"
+        )
+
+
+def row(found: Difference) -> list[str]:
+    """The cells of COLUMNS."""
+    some = found.ours or found.theirs
+    times = [one.at for one in (found.theirs, found.ours) if one and one.at]
+    return [
+        found.differs.value.replace("_", " "),
+        *(found.payment or "-", found.operation or "-", found.ref or "-"),
+        some.way.value if some is not None else "-",
+        *(_side(found.ours), _side(found.theirs)),
+        rfc3339(times[0]) if times else "-",
+    ]
+
+
+def _side(one: Movement | None) -> str:
+    """``19.99 USD``, and how it stands where it has not moved."""
+    if one is None:
+        return "nothing"
+    amount = str(one.money)
+    standing = one.standing.value.replace("_", " ")
+    return amount if one.moved else f"{amount} ({standing})"
+
+
+def as_json_of(found: Difference) -> dict[str, Any]:
+    """A difference for programs."""
+    return {
+        "differs": found.differs.value,
+        "payment": found.payment,
+        "operation": found.operation,
+        "ref": found.ref,
+        "ours": _movement(found.ours),
+        "theirs": _movement(found.theirs),
+    }
+
+
+def _movement(one: Movement | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "way": one.way.value,
+        "standing": one.standing.value,
+        "amount": one.money.minor,
+        "currency": one.money.currency,
+        "at": one.at and rfc3339(one.at),
+    }
+
+
+def _who() -> str:
+    """Who closes it, as the machine knows them; in a container it may be a number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+@contextmanager
+def _kept() -> Iterator[Differences]:
+    with opened() as (settings, database):
+        from persistence.differences import Differences
+
+        yield Differences(database, settings.mode)
