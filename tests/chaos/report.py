@@ -120,6 +120,7 @@ class Report:
                 f" ({settling.share:.1%}), the last after {settling.last:.0f} s,"
                 f" {settling.left} never",
             ),
+            ("what the late ones waited for", _counts(settling.late) or "-"),
             (
                 "with a person in the end",
                 f"{self.undecided.moved} for which money moved once,"

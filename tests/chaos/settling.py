@@ -27,6 +27,7 @@ class Settling:
     soon: int  #: of them, settled within SOON
     last: float  #: until the last of those that settled
     left: int  #: unsettled at the bound, later ones included
+    late: dict[str, int]  #: what those that did not settle soon waited for then
 
     @property
     def share(self) -> float:
@@ -49,7 +50,8 @@ def watch_settling(
     started = time.monotonic()
     at_healing: set[str] | None = None
     ended: dict[str, float] = {}
-    unsettled: set[str] = set()
+    unsettled: dict[str, str] = {}
+    late: Counter[str] | None = None
     while (passed := time.monotonic() - started) < bound:
         try:
             unsettled = _unsettled(database)
@@ -57,12 +59,14 @@ def watch_settling(
             tend()
             continue
         if at_healing is None:
-            at_healing = unsettled
+            at_healing = set(unsettled)
         for operation in at_healing:
             if operation in unsettled:
                 ended.pop(operation, None)
             else:
                 ended.setdefault(operation, passed)
+        if late is None and passed > SOON:
+            late = Counter(unsettled[one] for one in at_healing & set(unsettled))
         say(len(unsettled), passed)
         if not unsettled and quiet():
             break
@@ -75,6 +79,7 @@ def watch_settling(
         soon=sum(after <= SOON for after in ended.values()),
         last=max(ended.values(), default=0.0),
         left=len(unsettled),
+        late=dict(late or {}),
     )
 
 
@@ -96,13 +101,16 @@ def states(database: Database[dict[str, Any]]) -> Counter[str]:
     )
 
 
-def _unsettled(database: Database[dict[str, Any]]) -> set[str]:
-    """The operations on which work is owed; shops may ask for more of a payment."""
+def _unsettled(database: Database[dict[str, Any]]) -> dict[str, str]:
+    """The operations on which work is owed, and what each waits for; shops may ask for
+    more of a payment."""
+    names = ("id", "state", "attempts", "waiting_for")
     found = database.payments.find(
-        {"operations.state": {"$in": OWED}}, {"operations.id": 1, "operations.state": 1}
+        {"operations.state": {"$in": OWED}}, {f"operations.{name}": 1 for name in names}
     )
     return {
-        operation["id"]
+        operation["id"]: f"{operation['state']} after {operation.get('attempts', 0)}"
+        f" sends, for {operation.get('waiting_for', 'a worker')}"
         for document in found
         for operation in document["operations"]
         if operation["state"] in OWED
