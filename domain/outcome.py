@@ -14,6 +14,7 @@ from domain.money import Money
 from domain.operation import Hold, HoldEnd, Kind, Operation
 from domain.payment import Payment
 from domain.states import State, Trigger
+from domain.submission import ProviderName
 
 #: The event of an operation that became a person's.
 ESCALATION: Final = "operation.escalated"
@@ -48,6 +49,18 @@ def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
     moves = answer.verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
     asked = Money(operation.amount, payment.submission.amount.currency)
     return answer.moved != (asked if moves else None)
+
+
+def asks_first(payment: Payment, operation: Operation) -> bool:
+    """Whether nothing that was sent can have moved money: the payer is asked first.
+
+    An order at PayPal without a saved wallet waits for its payer to approve it, and
+    then for our word; one that we never heard of has a link that nobody knows.
+    """
+    first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+    if payment.provider is not ProviderName.PAYPAL or not first or operation.approved:
+        return False
+    return payment.submission.method_at(ProviderName.PAYPAL) is None
 
 
 def is_one_of_twins(operation: Operation, answer: Answer) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from domain.errors import IllegalTransition
 from domain.operation import Act, Claim, Kind, Operation, Send
+from domain.outcome import asks_first
 from domain.payment import Payment
 from domain.states import State, Trigger
 from domain.submission import ProviderName
@@ -95,13 +96,12 @@ def sent(
 def _makes_twins(payment: Payment, operation: Operation) -> bool:
     """Whether a resend may make an order that takes the money beside an earlier one.
 
-    PayPal forgets a key that ended in an error, and a saved wallet pays at once. Where
-    the payer has to approve, nobody has the link of an order that was not heard of.
+    PayPal forgets a key that ended in an error, and a saved wallet pays at once.
     """
     first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
     if payment.provider is not ProviderName.PAYPAL or not first or operation.approved:
         return operation.twins
-    return payment.submission.method_at(ProviderName.PAYPAL) is not None
+    return not asks_first(payment, operation)
 
 
 def looking(payment: Payment, operation: Operation, *, now: datetime) -> Payment:

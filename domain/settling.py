@@ -22,6 +22,7 @@ from domain.operation import Act, Operation
 from domain.outcome import (
     ANOTHER_ORDER,
     applied,
+    asks_first,
     escalate,
     is_approved_again,
     is_odd,
@@ -85,8 +86,11 @@ def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) ->
     took the money. Stripe gives the object that the key made. PayPal forgets a key that
     ended in an error, so its resend may be a new request, with an object of its own:
     only that money moved, which it does once for an invoice, or an object that we know,
-    says what we want to hear.
+    says what we want to hear. That the payer has to act is true where they are asked
+    first: none of the sends can have moved money.
     """
+    if answer.verdict is Verdict.ACTION_REQUIRED and asks_first(payment, operation):
+        return True
     if not answer.refs or answer.verdict is Verdict.REJECTED:
         return False
     if payment.provider is ProviderName.STRIPE:

@@ -88,6 +88,20 @@ def test_paypal_forgetting_an_order_proves_nothing_by_itself(bench: Workbench) -
     assert stands is State.REVIEW
 
 
+@pytest.mark.parametrize("capture", ["automatic", "manual"])
+def test_an_order_to_approve_whose_answer_was_lost_asks_its_payer_all_the_same(
+    bench: Workbench, capture: str
+) -> None:
+    bench.lose_answer("paypal")
+    payment_id = _waits_for_approval(bench, capture)
+    assert bench.told(payment_id).count("attempt.sent") == 2
+    _approves(bench, payment_id)
+    bench.pass_time(POLLED)
+    kind = "charge" if capture == "automatic" else "authorize"
+    assert bench.work(payment_id).first.moved == 1999
+    assert bench.moved(payment_id) == [(kind, 1999)]
+
+
 def test_paypal_never_approved_expires(bench: Workbench) -> None:
     payment_id = _waits_for_approval(bench)
     bench.pass_time(timedelta(hours=4))

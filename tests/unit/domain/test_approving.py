@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
 from domain import retry
-from domain.answer import Answer, NextAction, Verdict
+from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import Conflict, LookNeeded, NeedsReview, OutcomeUnknown
 from domain.operation import PROOF_AFTER, Kind
 from domain.payment import Payment
@@ -16,7 +17,7 @@ from domain.requests import void
 from domain.sending import looking, sent
 from domain.settling import settle
 from domain.states import State, Status
-from domain.submission import ProviderName
+from domain.submission import CaptureMethod, ProviderName
 from tests.suites.samples import (
     NOW,
     PRICE,
@@ -54,6 +55,39 @@ def _approved() -> Payment:
 def _carrying_out() -> Payment:
     approved = _approved()
     return stored(sent(approved, approved.first, "{}", now=SOON))
+
+
+def _unheard(method: str | None, capture: CaptureMethod) -> Payment:
+    """At PayPal; its first send was not answered, and the second is on its way."""
+    asked = submission(provider=ProviderName.PAYPAL, payment_method=method)
+    new = sending(payment(asked=replace(asked, capture=capture)))
+    lost = stored(settle(new, OutcomeUnknown("no_answer"), now=NOW, jitter=0))
+    assert lost.first.state is State.UNKNOWN
+    return stored(sent(lost, lost.first, "{}", now=NOW))
+
+
+NO: Final = Answer(Verdict.REJECTED, failure=Failure("bad_field", "A field is bad."))
+
+
+@pytest.mark.parametrize("capture", CaptureMethod)
+def test_where_the_payer_is_asked_first_the_demand_for_them_is_believed(
+    capture: CaptureMethod,
+) -> None:
+    asked = settle(_unheard(None, capture), ACT, now=NOW, jitter=0)
+    assert (asked.first.state, asked.first.twins) == (State.REQUIRES_ACTION, False)
+    assert (asked.next_action, asked.first.refs) == (ACT.next_action, REFS)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"), [("vault", ACT), ("vault", NO), (None, NO)]
+)
+def test_any_other_answer_to_a_resend_is_a_reason_to_look(
+    method: str | None, answer: Answer
+) -> None:
+    asked = _unheard(method, CaptureMethod.AUTOMATIC)
+    seen = settle(asked, answer, now=NOW, jitter=0)
+    assert (seen.first.state, seen.first.look_since) == (State.UNKNOWN, NOW)
+    assert seen.next_action is None
 
 
 def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
