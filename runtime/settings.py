@@ -252,8 +252,8 @@ class Settings:
         for item in fields(self):
             if item.name in names and not getattr(self, item.name):
                 raise SettingsError(
-                    f"{item.metadata['name']} is not set. {item.metadata['help']}."
-                    " Set it, or start everything with `payments up`."
+                    f"{item.metadata['name']} is not set. Set it, or start everything"
+                    " with `payments up`."
                 )
 
     def _check(self) -> None:

@@ -51,7 +51,11 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "The key is of a mode, test or live, that this deployment does not serve.",
     ),
     "not_found": (404, "Not found", "There is nothing at this address."),
-    "payment_not_found": (404, "Payment not found", "You have no payment of that id."),
+    "payment_not_found": (
+        404,
+        "Payment not found",
+        "You have no payment of that id, or it has no such operation.",
+    ),
     "account_not_found": (
         404,
         "Account not found",

@@ -195,6 +195,10 @@ def change(
     as_json: bool,
 ) -> None:
     """Change what an account takes, and how much; processes follow in seconds."""
+    if all(one is None for one in (currencies, weight, rate, webhook_id)):
+        raise click.UsageError(
+            "say what to change: --currency, --weight, --rate or --webhook-id"
+        )
 
     def step(before: StoredAccount) -> StoredAccount:
         options.check(before.provider, None, webhook_id, None)
@@ -281,8 +285,9 @@ def _accounts(account: str = "") -> Iterator[tuple[Settings, Accounts]]:
     """The accounts; says so in its own words where there is no ``account``."""
     if account in set(ProviderName):
         raise StackError(
-            f"{account} is the deployment's own account: change PAYMENTS_"
-            f"{account.upper()}_… and start the processes again"
+            f"{account} is the deployment's own account, and described by settings: to"
+            f" change it, change PAYMENTS_{account.upper()}_… and start the processes"
+            " again"
         )
     with opened() as (settings, database):
         from persistence.accounts import AccountNotFound, Accounts

@@ -207,6 +207,10 @@ def words(answer: requests.Response) -> str:
             said.append(f"{error.get('pointer', '')}: {error.get('detail', '')}")
     except (ValueError, KeyError, AttributeError):
         said = [answer.reason or "no reason given"]
+    if answer.status_code in (401, 403):
+        said.append(
+            "the key is PAYMENTS_API_KEY, or the home's: see `payments keys list`"
+        )
     return f"{answer.status_code} {'; '.join(map(str, said))}"
 
 

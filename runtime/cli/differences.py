@@ -24,7 +24,7 @@ COLUMNS: Final = (
     *("differs", "payment", "operation", "ref"),
     *("way", "ours", "theirs", "at"),
 )
-WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs")
+WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs", "at")
 
 
 @click.command("open")

@@ -178,6 +178,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             after = datetime.now(timezone.utc)
             version = str(client.server_info()["version"])
             workers = list(client[settings.database].workers.find())
+            gates = list(client[settings.database].gates.find({"position": "open"}))
         except PyMongoError as error:
             yield Finding(
                 "mongodb",
@@ -193,6 +194,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
     yield clock_finding("mongodb clock", theirs, before, after)
     yield _workers(workers, theirs)
+    yield from map(_open_gate, gates)
 
 
 def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Finding]:
@@ -228,6 +230,15 @@ def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Fi
             OK,
             f"{name} has a primary; a majority is {members // 2 + 1} of {members}",
         )
+
+
+def _open_gate(found: dict[str, Any]) -> Finding:
+    return Finding(
+        f"{found['_id']} gate",
+        WARN,
+        f"open, so its payments wait: {found.get('reason') or found.get('why')}",
+        "See `payments gates`; it closes by itself unless an operator opened it",
+    )
 
 
 def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:

@@ -35,6 +35,8 @@ class OneLine(click.Group):
             _fail(str(error), 2)
         except StackError as error:
             _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            sys.exit(130)  # as shells say it; 1 means something here
         except PaymentsError as error:
             _fail(f"{error} Run `payments doctor` to see what is wrong.", 1)
 

@@ -20,6 +20,7 @@ from runtime.cli import differences
 from runtime.cli.account_options import account_id
 from runtime.cli.database import opened
 from runtime.cli.payments import money
+from runtime.cli.replays import aged
 from runtime.stack.state import StackError
 
 #: Of the bar, which counts no whole things.
@@ -27,22 +28,25 @@ _STEPS: Final = 1000
 
 
 class _Time(click.ParamType[datetime]):
-    """A day or a moment; UTC unless it says otherwise."""
+    """A day, a moment or how long ago; UTC unless it says otherwise."""
 
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """``2026-11-20`` is its first moment."""
+        """``2026-11-20`` is its first moment, ``2h`` two hours before now."""
         try:
-            at = datetime.fromisoformat(str(value))
+            at = aged(str(value)) or datetime.fromisoformat(str(value))
         except ValueError:
-            self.fail("write a time like 2026-11-20 or 2026-11-20T09:30Z", param, ctx)
+            words = "write a time like 2026-11-20, 2026-11-20T09:30Z or 2h"
+            self.fail(words, param, ctx)
         at = at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
         return at.astimezone(timezone.utc).replace(microsecond=0)
 
 
 @click.group(invoke_without_command=True)
-@click.option("--since", type=_Time(), help="From then on, by UTC: 2026-11-20.")
+@click.option(
+    "--since", type=_Time(), help="From then on, by UTC: 2026-11-20, or 2h ago."
+)
 @click.option("--until", type=_Time(), help="And before then; now where left out.")
 @click.option(
     "--provider",

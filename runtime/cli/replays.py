@@ -40,11 +40,19 @@ class Age(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
         """``2h`` is two hours before now."""
-        found = _AGE.fullmatch(str(value))
-        if found is None:
+        at = aged(str(value))
+        if at is None:
             self.fail("write an age like 30m, 2h or 3d", param, ctx)
-        ago = timedelta(**{_UNITS[found[2]]: int(found[1])})
-        return datetime.now(timezone.utc) - ago
+        return at
+
+
+def aged(text: str) -> datetime | None:
+    """``2h`` is two hours before now; None where it is no age."""
+    found = _AGE.fullmatch(text)
+    if found is None:
+        return None
+    ago = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return datetime.now(timezone.utc) - ago
 
 
 def _filters(command: _Command) -> _Command:

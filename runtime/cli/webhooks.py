@@ -84,6 +84,8 @@ def replay_webhooks(
                 )
             ids = [one.id for one in found]
         count = inbox.replay(ids, now=clock())
+    if ids and not count:
+        raise StackError("there is no such webhook. `payments webhooks` lists them")
     click.echo(f"{count} of {len(ids)} will be handled again within seconds")
 
 

@@ -110,6 +110,7 @@ def test_a_dispute_is_shown_to_its_shop_from_its_opening_to_its_end(
         ((), "by their ids, or say --since"),
         (("stripe:evt_1", "--since", "1h"), "by their ids, or say --since"),
         (("stripe:evt_1", "--state", "ignored"), "--state goes with --since"),
+        (("stripe:evt_none",), "there is no such webhook"),
     ],
 )
 def test_a_replay_says_what_it_needs(

@@ -17,7 +17,7 @@ def test_a_problem_has_every_member_and_names_the_request(merchant: Client) -> N
         "type": "/problems/payment_not_found",
         "title": "Payment not found",
         "status": 404,
-        "detail": "You have no payment of that id.",
+        "detail": "You have no payment of that id, or it has no such operation.",
         "code": "payment_not_found",
         "request_id": "shop.42",
     }

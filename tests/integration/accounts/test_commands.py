@@ -80,6 +80,12 @@ def test_an_account_is_added_listed_changed_rolled_and_retired(
     assert retired["retired_at"] in shown
 
 
+def test_a_change_of_nothing_is_refused(settings: Settings) -> None:
+    made = added(settings, "--provider", "stripe")
+    done = run(settings, "set", made["id"])
+    assert done.returncode == 2 and "say what to change: --currency" in done.stderr
+
+
 def test_a_webhooks_secrets_are_rolled_by_themselves(
     settings: Settings, accounts: Accounts
 ) -> None:

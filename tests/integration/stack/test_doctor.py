@@ -14,6 +14,8 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
+from domain.breaker import Why
+from persistence.breakers import MongoBreakers
 from runtime.cli import doctor
 from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime import container
@@ -69,6 +71,18 @@ def test_lost_encryption_keys_are_named_and_none_are_made(settings: Settings) ->
     with pytest.raises(StackError, match="keys in .*encryption_keys do not open"):
         initialise(settings)
     assert verdicts(settings)["encryption keys"].verdict == FAIL
+
+
+def test_an_open_gate_is_warned_of_with_its_reason(settings: Settings) -> None:
+    initialise(settings)
+    database = container.open_database(settings)
+    breakers = MongoBreakers(database)
+    breakers.open("paypal", why=Why.OPERATOR, reason="an audit", by="ann")
+    found = verdicts(settings)["paypal gate"]
+    assert (found.verdict, "an audit" in found.words) == (WARN, True)
+    breakers.close("paypal", reason="done", by="ann")
+    assert "paypal gate" not in verdicts(settings)
+    database.client.close()
 
 
 def test_servers_that_are_not_configured_fail(settings: Settings) -> None:

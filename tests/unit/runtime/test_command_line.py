@@ -6,10 +6,11 @@ import json
 import time
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from runtime.cli.main import main
+from runtime.cli.main import OneLine, main
 from runtime.stack import processes
 
 PAID = json.dumps({"amount": 1999, "currency": "USD", "provider": "stripe"})
@@ -167,3 +168,12 @@ def test_nothing_is_sent_where_one_line_is_bad(home: Path) -> None:
     )
     told = refusal(done)
     assert told.startswith("line 2 is no payment") and told.endswith("Nothing was sent")
+
+
+def test_a_command_that_is_interrupted_says_so_as_shells_do() -> None:
+    def stops() -> None:
+        raise KeyboardInterrupt
+
+    group = OneLine(commands=[click.Command("stops", callback=stops)])
+    stopped = CliRunner().invoke(group, ["stops"])
+    assert (stopped.exit_code, stopped.output) == (130, "")
