@@ -30,7 +30,9 @@ KINDS: Final = frozenset({"charge", "authorize", "capture", "void", "refund"})
 WAIT: Final = 60
 
 #: Stripe refuses connections for a while; PayPal carries orders out and then says
-#: nothing, which is the fault that tempts others to charge twice.
+#: nothing, which is the fault that tempts others to charge twice. They are among the
+#: first: PayPal's declined one comes late in the file, for a person would have to say
+#: what became of a send whose resend is declined.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "stripe": {"do": "refuse", "seconds": 3},
     "paypal": {
@@ -97,7 +99,7 @@ def payments(*arguments: str, stdout: int | None = None, check: bool = True) -> 
     environment = {"PAYMENTS_HOME": str(HOME), "PAYMENTS_HTTP_PORT": "0"}
     command = Path(sys.executable).with_name("payments")
     done = subprocess.run(
-        [command, *arguments],
+        [str(command), *arguments],
         env={**os.environ, **environment},
         stdout=stdout,
         stderr=None if check else subprocess.DEVNULL,
@@ -129,6 +131,9 @@ if __name__ == "__main__":
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (subprocess.CalledProcessError, requests.RequestException) as error:
+        why = str(error)
+        if isinstance(error, subprocess.CalledProcessError):
+            why = f"`payments {error.cmd[1]}` exited with {error.returncode}"
         logs = HOME / "logs"
-        print(f"The demo failed: {error}. The logs are in {logs}", file=sys.stderr)
+        print(f"The demo failed: {why}. The logs are in {logs}", file=sys.stderr)
         sys.exit(1)
