@@ -240,6 +240,12 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
+    if not found["count"]:
+        click.echo(
+            f"{found['id']}: nothing is in it. What is in review or dead is found,"
+            " unless --state names another"
+        )
+        return
     from runtime.cli import told
 
     columns = ["payment", "operation", "state", "amount", "provider", "would", "came"]
