@@ -128,7 +128,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_stack_finds_its_data(
 
 @pytest.mark.parametrize(
     ("options", "number", "code"),
-    [((), signal.SIGINT, 0), (("--detach",), signal.SIGTERM, 1)],
+    [((), signal.SIGINT, 0), (("--detach",), signal.SIGTERM, 130)],
 )
 def test_a_signal_during_start_up_leaves_nothing(
     tmp_path: Path, options: tuple[str, ...], number: signal.Signals, code: int
