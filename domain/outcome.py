@@ -51,16 +51,20 @@ def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
     return answer.moved != (asked if moves else None)
 
 
+def makes_order(payment: Payment, operation: Operation) -> bool:
+    """Whether its sends make an order at PayPal; later ones carry one out."""
+    first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
+    return payment.provider is ProviderName.PAYPAL and first and not operation.approved
+
+
 def asks_first(payment: Payment, operation: Operation) -> bool:
     """Whether nothing that was sent can have moved money: the payer is asked first.
 
     An order at PayPal without a saved wallet waits for its payer to approve it, and
     then for our word; one that we never heard of has a link that nobody knows.
     """
-    first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
-    if payment.provider is not ProviderName.PAYPAL or not first or operation.approved:
-        return False
-    return payment.submission.method_at(ProviderName.PAYPAL) is None
+    wallet = payment.submission.method_at(ProviderName.PAYPAL)
+    return makes_order(payment, operation) and wallet is None
 
 
 def is_one_of_twins(operation: Operation, answer: Answer) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.errors import IllegalTransition
 from domain.operation import Act, Claim, Kind, Operation, Send
-from domain.outcome import asks_first
+from domain.outcome import asks_first, makes_order
 from domain.payment import Payment
 from domain.states import State, Trigger
 from domain.submission import ProviderName
@@ -98,8 +98,7 @@ def _makes_twins(payment: Payment, operation: Operation) -> bool:
 
     PayPal forgets a key that ended in an error, and a saved wallet pays at once.
     """
-    first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
-    if payment.provider is not ProviderName.PAYPAL or not first or operation.approved:
+    if not makes_order(payment, operation):
         return operation.twins
     return not asks_first(payment, operation)
 

@@ -6,8 +6,6 @@ standard input: never from an argument, which other users of a machine can read.
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,8 +18,8 @@ from domain.submission import Mode, ProviderName
 from runtime.cli import account_options as options
 from runtime.cli import account_rows as rows
 from runtime.cli import secrets
+from runtime.cli.account_check import check
 from runtime.cli.database import opened
-from runtime.cli.findings import FAIL
 from runtime.cli.keys import as_json, merchant_name
 from runtime.settings import Settings
 from runtime.stack.state import StackError
@@ -36,6 +34,9 @@ def accounts() -> None:
 
     A merchant that has any has its payments carried out there alone.
     """
+
+
+accounts.add_command(check)
 
 
 @accounts.command()
@@ -146,37 +147,6 @@ def show(account: str, as_json: bool) -> None:
     """Show an account, without its secrets, and where its webhooks go."""
     with _accounts(account) as (settings, found):
         rows.tell(found.get(account), settings, as_json)
-
-
-@accounts.command()
-@click.argument("account", metavar="[ID]", required=False, callback=options.account_id)
-@as_json
-def check(account: str | None, as_json: bool) -> None:
-    """Ask the provider what an account's credentials open; by default, all accounts'.
-
-    ID may be stripe or paypal, for the deployment's own. Nothing but reads is sent,
-    beside the limits of the accounts: some calls for each.
-    """
-    with opened() as (settings, database):
-        from runtime import auditing, container
-        from runtime.cli import account_rights, told
-
-        adapters = container.open_adapters(settings, database, connections=1)
-        found = [
-            finding
-            for one in auditing.all_accounts(settings, database)
-            if account in (None, one.id)
-            for finding in account_rights.findings(
-                one.id, functools.partial(adapters.of, one)
-            )
-        ]
-    if not found:
-        raise StackError(
-            f"there is no account {account} in {settings.mode} mode. `payments accounts"
-            " list` shows all"
-        )
-    click.echo(told.findings_json(found) if as_json else told.findings(found))
-    sys.exit(any(one.verdict == FAIL for one in found))
 
 
 @accounts.command("set")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,8 +16,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from domain.breaker import Gate
+from domain.errors import StoreUnavailable
 from domain.submission import Mode, ProviderName
 from domain.times import rfc3339
+from persistence.breakers import MongoBreakers
 from runtime.adapters import AdapterMaker
 from runtime.cli import account_rights
 from runtime.cli.doctor_secrets import encryption, secret_files
@@ -178,8 +182,8 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             after = datetime.now(timezone.utc)
             version = str(client.server_info()["version"])
             workers = list(client[settings.database].workers.find())
-            gates = list(client[settings.database].gates.find({"position": "open"}))
-        except PyMongoError as error:
+            gates = MongoBreakers(client[settings.database]).gates().values()
+        except (PyMongoError, StoreUnavailable) as error:
             yield Finding(
                 "mongodb",
                 FAIL,
@@ -194,7 +198,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
     yield clock_finding("mongodb clock", theirs, before, after)
     yield _workers(workers, theirs)
-    yield from map(_open_gate, gates)
+    yield from (_open_gate(one) for one in gates if one.is_open)
 
 
 def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Finding]:
@@ -232,11 +236,11 @@ def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Fi
         )
 
 
-def _open_gate(found: dict[str, Any]) -> Finding:
+def _open_gate(gate: Gate) -> Finding:
     return Finding(
-        f"{found['_id']} gate",
+        f"{gate.account} gate",
         WARN,
-        f"open, so its payments wait: {found.get('reason') or found.get('why')}",
+        f"open, so its payments wait: {gate.reason}",
         "See `payments gates`; it closes by itself unless an operator opened it",
     )
 
@@ -264,6 +268,7 @@ def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
+    maker = AdapterMaker(settings, connections=1)
     for name, url in {
         "stripe": settings.stripe_api_base,
         "paypal": settings.paypal_api_base,
@@ -285,8 +290,8 @@ def _providers(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(name, OK, f"{url} can be reached")
-            provider, maker = ProviderName(name), AdapterMaker(settings, connections=1)
-            yield from account_rights.findings(name, lambda: maker.own(provider))
+            own = partial(maker.own, ProviderName(name))
+            yield from account_rights.findings(name, own)
 
 
 def _unset(name: str, variable: str) -> Finding:

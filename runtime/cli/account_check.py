@@ -1,0 +1,43 @@
+"""`payments accounts check`: what the credentials of accounts open."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import click
+
+from runtime.cli.account_options import account_id
+from runtime.cli.database import opened
+from runtime.cli.findings import FAIL
+from runtime.cli.keys import as_json
+from runtime.stack.state import StackError
+
+
+@click.command()
+@click.argument("account", metavar="[ID]", required=False, callback=account_id)
+@as_json
+def check(account: str | None, as_json: bool) -> None:
+    """Ask the provider what an account's credentials open; by default, all accounts'.
+
+    ID may be stripe or paypal, for the deployment's own. Nothing but reads is sent,
+    beside the limits of the accounts: some calls for each.
+    """
+    with opened() as (settings, database):
+        from runtime import auditing, container
+        from runtime.cli import account_rights, told
+
+        adapters = container.open_adapters(settings, database, connections=1)
+        found = [
+            finding
+            for one in auditing.all_accounts(settings, database)
+            if account in (None, one.id)
+            for finding in account_rights.findings(one.id, partial(adapters.of, one))
+        ]
+    if not found:
+        raise StackError(
+            f"there is no account {account} in {settings.mode} mode. `payments accounts"
+            " list` shows all"
+        )
+    click.echo(told.findings_json(found) if as_json else told.findings(found))
+    sys.exit(any(one.verdict == FAIL for one in found))
