@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,20 +16,17 @@ from redis.retry import Retry
 
 from domain.breaker import Gate
 from domain.errors import StoreUnavailable
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 from domain.times import rfc3339
 from persistence.breakers import MongoBreakers
-from runtime.adapters import AdapterMaker
-from runtime.cli import account_rights
+from runtime.cli.doctor_providers import providers
 from runtime.cli.doctor_secrets import encryption, secret_files
-from runtime.cli.findings import FAIL, OK, WARN, Finding
+from runtime.cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
 from runtime.stack import probe, processes
 from runtime.settings import Settings
 from runtime.settings_checks import place_of
 from runtime.stack.state import read_state
 
-#: Seconds one question may take before its answer is: unreachable.
-TIMEOUT: Final = 3.0
 #: Seconds by which clocks may differ: far below a lease (15 s), so that no worker
 #: takes another's work over too early.
 CLOCK_LIMIT: Final = 1.0
@@ -49,7 +44,7 @@ def examine(settings: Settings) -> list[Finding]:
         _http_port,
         _redis,
         _mongodb,
-        _providers,
+        providers,
         secret_files,
         encryption,
     ]
@@ -98,7 +93,7 @@ def _http_port(settings: Settings) -> Iterator[Finding]:
 
 def _redis(settings: Settings) -> Iterator[Finding]:
     if not settings.redis_url:
-        yield _unset("redis", "PAYMENTS_REDIS_URL")
+        yield unset("redis", "PAYMENTS_REDIS_URL")
         return
     with Redis.from_url(
         settings.redis_url,
@@ -168,7 +163,7 @@ def _redis_facts(facts: dict[str, Any]) -> Iterator[Finding]:
 
 def _mongodb(settings: Settings) -> Iterator[Finding]:
     if not settings.mongo_url:
-        yield _unset("mongodb", "PAYMENTS_MONGO_URL")
+        yield unset("mongodb", "PAYMENTS_MONGO_URL")
         return
     with MongoClient[dict[str, Any]](
         settings.mongo_url,
@@ -264,40 +259,4 @@ def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
         return Finding("workers", FAIL, silent, "Start one: python -m workers")
     return Finding(
         "workers", FAIL, "none has told of itself", "Start one: python -m workers"
-    )
-
-
-def _providers(settings: Settings) -> Iterator[Finding]:
-    maker = AdapterMaker(settings, connections=1)
-    for name, url in {
-        "stripe": settings.stripe_api_base,
-        "paypal": settings.paypal_api_base,
-    }.items():
-        variable = f"PAYMENTS_{name.upper()}_API_BASE"
-        if not url:
-            yield _unset(name, variable)
-            continue
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((parts.hostname, port), TIMEOUT).close()
-        except OSError as error:
-            yield Finding(
-                name,
-                FAIL,
-                f"{url} cannot be reached ({error.strerror or error})",
-                f"Check the network and {variable}; payments wait and are retried",
-            )
-        else:
-            yield Finding(name, OK, f"{url} can be reached")
-            own = partial(maker.own, ProviderName(name))
-            yield from account_rights.findings(name, own)
-
-
-def _unset(name: str, variable: str) -> Finding:
-    return Finding(
-        name,
-        FAIL,
-        f"{variable} is not set and no stack runs here",
-        f"Set {variable}, or start everything with `payments up`",
     )

@@ -57,10 +57,14 @@ def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Outcome:
         target = Target([f"{web.environment['CHAOS_URL']}/payments"], {})
         with Client(target, wanted, rate=plan.rate, log=log) as client:
             started = time.monotonic()
-            while not client.done() or time.monotonic() - started < smaller.seconds:
+
+            def played() -> bool:
                 victims.keeper.tend()
                 nemesis.tick()
-                time.sleep(processes.POLL)  # the pace of tending and acting
+                passed = time.monotonic() - started
+                return client.done() and passed >= smaller.seconds
+
+            processes.wait_until(played, seconds=smaller.seconds + BOUND)
             nemesis.heal()
             victims.keeper.heal(seconds=60)
             say(f"The plain service is healed; {nemesis.done.total()} acts were done")
@@ -135,14 +139,19 @@ def _running(home: Path) -> Iterator[Victims]:
 
 def _rest(keeper: Keeper, url: str) -> None:
     """Waits until nothing more is charged."""
-    count, since = 0, time.monotonic()
-    deadline = since + BOUND
-    while time.monotonic() < min(since + QUIET, deadline):
+    charged, changed_at, read_at = 0, time.monotonic(), 0.0
+
+    def is_quiet() -> bool:
+        nonlocal charged, changed_at, read_at
         keeper.tend()
-        now = len(movements("stripe", url))
-        if now != count:
-            count, since = now, time.monotonic()
-        time.sleep(1)  # the pace of asking: it is all that is read, each time
+        if time.monotonic() < read_at + 1:
+            return False  # it is all that is read, each time
+        read_at, now = time.monotonic(), len(movements("stripe", url))
+        if now != charged:
+            charged, changed_at = now, time.monotonic()
+        return time.monotonic() - changed_at >= QUIET
+
+    processes.wait_until(is_quiet, seconds=BOUND)
 
 
 def _in_redis(url: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from bench.machine import this_machine
+from runtime.stack.processes import wait_until
 from tests.chaos import canaries, evidence, stack
 from tests.chaos.canaries import Canaries
 from tests.chaos.asking import Log, Target
@@ -30,8 +31,6 @@ from tests.chaos.workload import GOOD, intents
 
 #: Seconds between two words on how far it is.
 WORD_EVERY: Final = 10.0
-#: Seconds between two looks of the nemesis.
-TICK: Final = 0.02
 #: The load and the nemesis may be late on a busy machine: as many times the plan.
 LATE: Final = 2.0
 #: Seconds for every process to be up again.
@@ -111,17 +110,19 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
     before, started = running.mongo.term(), time.monotonic()
     database = open_database(running.mongo.url, running.database)
     with Client(target, wanted, rate=plan.rate, log=log) as client:
-        now = word_at = started
-        while nemesis.waiting or now - started < plan.seconds:
-            now = time.monotonic()
-            if now - started > plan.seconds * LATE:
-                break
+        word_at = 0.0
+
+        def played() -> bool:
+            nonlocal word_at
             keeper.tend()
             nemesis.tick()
-            if now >= word_at:
-                say(_word(now - started, log.counts, nemesis.done))
-                word_at = now + WORD_EVERY
-            time.sleep(TICK)  # the pace of tending and acting
+            passed = time.monotonic() - started
+            if passed >= word_at:
+                say(_word(passed, log.counts, nemesis.done))
+                word_at = passed + WORD_EVERY
+            return not nemesis.waiting and passed >= plan.seconds
+
+        wait_until(played, seconds=plan.seconds * LATE)
         seconds = time.monotonic() - started
         nemesis.heal()
         keeper.heal(seconds=HEAL)

@@ -11,6 +11,8 @@ from typing import Any, Final
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from runtime.stack.processes import wait_until
+
 #: Work of the service's own is owed on it.
 OWED: Final = ("queued", "running", "retrying", "unknown")
 #: Seconds that count as soon.
@@ -47,6 +49,11 @@ def watch_settling(
 
     ``tend`` is called all along; ``say`` is told how many are open, and since when.
     """
+
+    def tended() -> bool:
+        tend()
+        return False  # all along, until it is time to look again
+
     started = time.monotonic()
     at_healing: set[str] | None = None
     ended: dict[str, float] = {}
@@ -70,10 +77,7 @@ def watch_settling(
         say(len(unsettled), passed)
         if not unsettled and quiet():
             break
-        until = time.monotonic() + POLL
-        while time.monotonic() < until:
-            tend()
-            time.sleep(POLL / 20)  # the pace of tending between two looks
+        wait_until(tended, seconds=POLL)
     return Settling(
         open=len(at_healing or ()),
         soon=sum(after <= SOON for after in ended.values()),

@@ -13,6 +13,8 @@ from tests.suites.samples import sending
 from domain.payment import Payment
 from tests.suites.samples import payment
 
+#: Longer than any test runs, shorter than any lease.
+MOMENT: Final = timedelta(seconds=5)
 #: The resolution of stored times.
 TICK: Final = timedelta(milliseconds=1)
 

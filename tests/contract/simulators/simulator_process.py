@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import stripe
 from requests.auth import HTTPBasicAuth
 from stripe import RequestsClient, StripeClient
 
+from runtime.stack.processes import wait_until
 from tests.contract import published_shapes
 
 #: Seconds anything awaited may take before a test fails.
@@ -178,13 +178,15 @@ def new_key() -> str:
 
 def eventually(condition: Callable[[], Any], what: str) -> Any:
     """Return the first true value; fail after ``PATIENCE`` seconds."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)  # the pace of polling
-    raise AssertionError(f"did not happen in {PATIENCE} s: {what}")
+    seen: list[Any] = []
+
+    def holds() -> bool:
+        seen[:] = [condition()]
+        return bool(seen[0])
+
+    if not wait_until(holds, seconds=PATIENCE):
+        raise AssertionError(f"did not happen in {PATIENCE} s: {what}")
+    return seen[0]
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""What `payments doctor` says of the providers, and of our credentials there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlsplit
+
+from domain.submission import ProviderName
+from runtime.adapters import AdapterMaker
+from runtime.cli import account_rights
+from runtime.cli.findings import FAIL, OK, TIMEOUT, Finding, unset
+from runtime.settings import Settings
+
+
+def providers(settings: Settings) -> Iterator[Finding]:
+    """Of the deployment's own accounts."""
+    maker = AdapterMaker(settings, connections=1)
+    for name, url in {
+        "stripe": settings.stripe_api_base,
+        "paypal": settings.paypal_api_base,
+    }.items():
+        variable = f"PAYMENTS_{name.upper()}_API_BASE"
+        if not url:
+            yield unset(name, variable)
+            continue
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname, port), TIMEOUT).close()
+        except OSError as error:
+            yield Finding(
+                name,
+                FAIL,
+                f"{url} cannot be reached ({error.strerror or error})",
+                f"Check the network and {variable}; payments wait and are retried",
+            )
+        else:
+            yield Finding(name, OK, f"{url} can be reached")
+            own = partial(maker.own, ProviderName(name))
+            yield from account_rights.findings(name, own)

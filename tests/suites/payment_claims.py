@@ -1,0 +1,139 @@
+"""Who may work on a payment, and that nobody else does meanwhile."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+
+from application.ports import PaymentStore
+from domain.errors import NotExecuted
+from domain.settling import settle
+from domain.outcome import escalate
+from domain.sending import released
+from domain.payment import BELL_GRACE, LEASE
+from domain.states import State, Status
+from tests.fakes import pay
+from tests.suites.samples import (
+    DECLINE,
+    PRICE,
+    SHOP,
+    payment,
+    sending,
+)
+from tests.suites.setup import MOMENT, TICK, Setup, claimed, ids_of
+
+
+class PaymentClaimsSuite:
+    """The part of PaymentStoreSuite in which work is claimed and settled."""
+
+    def test_a_claimed_payment_is_nobody_elses(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        assert store.load_due([won.id]) == setup.store("two").load_due([won.id]) == []
+        setup.pass_time(MOMENT)
+        assert store.due_ids(10) == []
+
+    def test_a_lease_that_ran_out_is_taken_over(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        setup.pass_time(LEASE + TICK)
+        other = setup.store("two")
+        assert other.due_ids(10) == [won.id]
+        [found] = other.load_due([won.id])
+        assert found.first == won.first
+        now = setup.now()
+        resent = sending(released(found, now=now), now=now)
+        [taken] = other.claim_many([resent])
+        assert taken.first.state is State.UNKNOWN
+        late = settle(won, pay(won), now=now, jitter=0)
+        assert store.settle_many([late]) == []
+        assert setup.store("two").get(SHOP, won.id) != late
+
+    def test_one_of_two_claims_wins(self, store: PaymentStore, setup: Setup) -> None:
+        [new] = store.insert_many([payment(now=setup.now())])
+        claim = sending(new, now=setup.now())
+        assert ids_of(store.claim_many([claim])) == [new.id]
+        assert setup.store("two").claim_many([claim]) == []
+        assert store.claim_many([claim]) == []
+
+    def test_one_thread_of_many_wins_each_claim(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 5)])
+        claims = [sending(one, now=setup.now()) for one in new]
+        with ThreadPoolExecutor(6) as pool:
+            won = list(pool.map(lambda _: store.claim_many(claims), range(6)))
+        assert sorted(one for group in won for one in ids_of(group)) == ids_of(new)
+        for one in new:
+            assert len(store.timeline(SHOP, one.id) or ()) == 2
+
+    def test_a_lost_claim_takes_none_of_its_group_along(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        new = store.insert_many([payment(one, now=setup.now()) for one in range(1, 4)])
+        claims = [sending(one, now=setup.now()) for one in new]
+        setup.store("two").claim_many([claims[1]])
+        assert ids_of(store.claim_many(claims)) == [new[0].id, new[2].id]
+
+    def test_a_claim_that_hands_over_to_a_person_takes_no_lease(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        [new] = store.insert_many([payment(now=setup.now())])
+        [review] = store.claim_many([escalate(new, new.first, "why", now=setup.now())])
+        assert review.due_at is None
+        setup.pass_time(LEASE + BELL_GRACE)
+        assert store.due_ids(10) == []
+        assert store.load_due([new.id]) == []
+        assert store.get(SHOP, new.id) == review
+
+    def test_a_settled_payment_is_stored_and_free(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        [done] = store.settle_many([settle(won, pay(won), now=setup.now(), jitter=0)])
+        assert store.get(SHOP, won.id) == done
+        assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
+        setup.pass_time(LEASE)
+        assert store.due_ids(10) == []
+
+    def test_a_retry_gives_the_lease_back_and_is_due_when_it_says(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        error = NotExecuted("busy", retry_after=timedelta(minutes=1))
+        retrying = settle(won, error, now=setup.now(), jitter=0)
+        [kept] = store.settle_many([retrying])
+        store.renew([won.id])
+        assert store.load_due([won.id]) == []
+        setup.pass_time(timedelta(minutes=1))
+        assert ids_of(setup.store("two").load_due([won.id])) == [kept.id]
+
+    def test_a_second_settle_of_the_same_version_changes_nothing(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        won = claimed(store, setup)
+        paid = settle(won, pay(won), now=setup.now(), jitter=0)
+        declined = settle(won, DECLINE, now=setup.now(), jitter=0)
+        [done] = store.settle_many([paid])
+        assert store.settle_many([declined]) == store.settle_many([paid]) == []
+        assert store.get(SHOP, won.id) == done
+        assert len(store.timeline(SHOP, won.id) or ()) == 3
+
+    def test_a_renewal_prolongs_only_what_its_owner_holds(
+        self, store: PaymentStore, setup: Setup
+    ) -> None:
+        mine = claimed(store, setup, number=1)
+        theirs = claimed(setup.store("two"), setup, number=2)
+        setup.pass_time(LEASE - MOMENT)
+        store.renew([mine.id, theirs.id])
+        setup.pass_time(MOMENT + TICK)
+        assert store.due_ids(10) == [theirs.id]
+
+    def test_a_renewal_is_no_step(self, store: PaymentStore, setup: Setup) -> None:
+        won = claimed(store, setup)
+        store.renew([won.id])
+        paid = settle(won, pay(won), now=setup.now(), jitter=0)
+        assert ids_of(store.settle_many([paid])) == [won.id]
