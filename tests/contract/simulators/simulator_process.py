@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
 
 import requests
 import stripe
@@ -24,6 +24,14 @@ from tests.contract import published_shapes
 
 #: Seconds anything awaited may take before a test fails.
 PATIENCE = 10.0
+#: A charge at Stripe that is paid at once, as a form.
+CHARGE: Final[Any] = {
+    "amount": "1999",
+    "currency": "usd",
+    "confirm": "true",
+    "payment_method": "pm_card_visa",
+    "off_session": "true",
+}
 
 
 class Simulator:

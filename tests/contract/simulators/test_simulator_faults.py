@@ -7,6 +7,7 @@ import time
 import pytest
 import requests
 from tests.contract.simulators.simulator_process import (
+    CHARGE,
     PATIENCE,
     PayPalCaller,
     Simulator,
@@ -16,13 +17,6 @@ from tests.contract.simulators.simulator_process import (
 )
 
 INTENTS = "/v1/payment_intents"
-CHARGE = {
-    "amount": "1999",
-    "currency": "usd",
-    "confirm": "true",
-    "payment_method": "pm_card_visa",
-    "off_session": "true",
-}
 
 
 def charge(running: Simulator, merchant: str, key: str) -> requests.Response:

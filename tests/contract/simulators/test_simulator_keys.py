@@ -9,6 +9,7 @@ import pytest
 import requests
 import stripe
 from tests.contract.simulators.simulator_process import (
+    CHARGE,
     PayPalCaller,
     Simulator,
     eventually,
@@ -18,13 +19,6 @@ from tests.contract.simulators.simulator_process import (
 )
 
 HOUR = 3600.0
-CHARGE = {
-    "amount": "1999",
-    "currency": "usd",
-    "confirm": "true",
-    "payment_method": "pm_card_visa",
-    "off_session": "true",
-}
 INTENTS = "/v1/payment_intents"
 ORDERS = "/v2/checkout/orders"
 

@@ -18,6 +18,7 @@ from tests.contract.published_shapes import (
     stripe_problems,
 )
 from tests.contract.simulators.simulator_process import (
+    CHARGE,
     PayPalCaller,
     Receiver,
     Simulator,
@@ -34,13 +35,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 INTENTS = "/v1/payment_intents"
-CHARGE = {
-    "amount": "1999",
-    "currency": "usd",
-    "confirm": "true",
-    "off_session": "true",
-    "payment_method": "pm_card_visa",
-}
 
 
 def test_every_object_of_stripe_has_the_fields_of_stripe_s_examples(

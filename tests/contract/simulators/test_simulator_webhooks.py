@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from tests.contract.simulators.simulator_process import (
+    CHARGE,
     PATIENCE,
     PayPalCaller,
     Receiver,
@@ -24,13 +25,6 @@ from tests.contract.simulators.simulator_process import (
     simulator,
 )
 
-CHARGE = {
-    "amount": "1999",
-    "currency": "usd",
-    "confirm": "true",
-    "payment_method": "pm_card_visa",
-    "off_session": "true",
-}
 #: Events of one charge, in the order they are made.
 CHARGE_EVENTS = [
     "payment_intent.created",

@@ -9,20 +9,13 @@ import pytest
 import stripe
 
 from tests.contract.simulators.simulator_process import (
+    CHARGE,
     Receiver,
     Simulator,
     eventually,
     new_key,
     simulator,
 )
-
-CHARGE: Any = {
-    "amount": 1999,
-    "currency": "usd",
-    "confirm": True,
-    "payment_method": "pm_card_visa",
-    "return_url": "https://shop.example/done",
-}
 
 
 def test_a_connected_account_has_objects_keys_and_a_ledger_of_its_own(

@@ -7,15 +7,12 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import Simulator, new_key, simulator
-
-CHARGE: Any = {
-    "amount": 1999,
-    "currency": "usd",
-    "confirm": True,
-    "payment_method": "pm_card_visa",
-    "return_url": "https://shop.example/done",
-}
+from tests.contract.simulators.simulator_process import (
+    CHARGE,
+    Simulator,
+    new_key,
+    simulator,
+)
 
 
 def rolled(running: Simulator, old: str, **fields: Any) -> str:
