@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -28,50 +28,13 @@ from domain.dispute import (
     Reading,
 )
 from domain.disputing import laid_over
-from domain.errors import Conflict
 from domain.money import Money
-from domain.operation import Kind
 from domain.payment import Event, Payment
 from domain.states import Status
+from tests.unit.domain.disputes import CHARGE, LOST, dispute, lay, reading
 from tests.suites.samples import NOW, PRICE, authorized, captured, origin, stored
 
-CHARGE: Final = "ch_1"
 LATER: Final = NOW + timedelta(days=1)
-
-
-def dispute(id: str = "dp_1", **fields: Any) -> Dispute:
-    """One of the whole price, unless ``fields`` say otherwise."""
-    whole = Dispute(
-        id=id,
-        ref=CHARGE,
-        money=PRICE,
-        reason="fraudulent",
-        state=DisputeState.NEEDS_RESPONSE,
-        opened_at=NOW,
-        withdrawn=PRICE.minor,
-        respond_by=NOW + timedelta(days=10),
-    )
-    return replace(whole, **fields)
-
-
-def reading(about: Payment, read: Dispute | None = None) -> Reading:
-    """What the provider shows of a dispute of ``about``'s first operation."""
-    return Reading(read or dispute(), about.id, (about.first.id,))
-
-
-def lay(payment: Payment, *read: Dispute) -> Payment:
-    """The payment with these read one after another, as it is stored in the end."""
-    for number, one in enumerate(read):
-        at = NOW + timedelta(hours=number)
-        payment = stored(laid_over(payment, reading(payment, one), now=at))
-    return payment
-
-
-def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payment:
-    """The payment with a refund asked for, of all that is left where it is None."""
-    return requests.refund(
-        paid, amount=amount, target=of, id="op_9", origin=origin(), now=NOW
-    )
 
 
 def told(payment: Payment, read: Dispute) -> list[str]:
@@ -82,7 +45,6 @@ def told(payment: Payment, read: Dispute) -> list[str]:
 
 
 WON: Final = dispute(state=DisputeState.WON, withdrawn=0, respond_by=None)
-LOST: Final = dispute(state=DisputeState.LOST, respond_by=None, outcome="lost")
 
 states: Final = st.sampled_from(DisputeState)
 disputes: Final = st.builds(
@@ -263,43 +225,6 @@ def test_no_more_are_kept_than_a_payment_has_room_for() -> None:
 def test_what_is_disputed_in_another_currency_is_in_no_sum() -> None:
     foreign = dispute(money=Money(900, "EUR"))
     assert lay(captured(), foreign, dispute("dp_2")).disputed == PRICE.minor
-
-
-def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
-    part = replace(LOST, withdrawn=1500)
-    lost = lay(captured(), part)
-    assert lost.refundable(lost.first) == PRICE.minor - 1500
-    with pytest.raises(Conflict, match="4.99 USD can be refunded"):
-        refund(lost, 500)
-    assert refund(lost, 499).operations[-1].kind is Kind.REFUND
-    with pytest.raises(Conflict) as caught:
-        refund(lay(lost, LOST), None)
-    assert caught.value.why == "nothing_to_refund"
-
-
-def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
-    """Stripe's disputes are of the charge, and each capture took a part of it."""
-    first = replace(captured().first, moved=1200, refs={"charge": "ch_1"})
-    second = replace(first, id="op_2", kind=Kind.CAPTURE, moved=799)
-    other = replace(second, id="op_3", moved=10, refs={"charge": "ch_2"})
-    paid = replace(captured(), operations=(first, second, other))
-    lost = lay(paid, LOST)
-    assert [lost.refundable(one) for one in lost.operations] == [0, 0, 10]
-    part = lay(paid, replace(LOST, withdrawn=1500))
-    assert [part.refundable(one) for one in part.operations] == [499, 499, 10]
-    asked = refund(part, 400, of="op_2")
-    assert [asked.refundable(one) for one in asked.operations[:2]] == [99, 99]
-
-
-def test_two_lost_disputes_of_one_charge_count_together() -> None:
-    paid = captured()
-    lost = lay(paid, *(replace(LOST, id=f"dp_{n}", withdrawn=900) for n in (1, 2)))
-    assert lost.refundable(lost.first) == PRICE.minor - 1800
-
-
-def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
-    disputed = lay(captured(), dispute())
-    assert disputed.refundable(disputed.first) == PRICE.minor
 
 
 def test_money_that_a_reversal_took_is_not_told_of_again_by_its_dispute() -> None:

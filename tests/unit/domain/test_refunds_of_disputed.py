@@ -1,0 +1,58 @@
+"""What may be refunded of what a dispute took: never the same money twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain import requests
+from domain.errors import Conflict
+from domain.operation import Kind
+from domain.payment import Payment
+from tests.suites.samples import NOW, PRICE, captured, origin
+from tests.unit.domain.disputes import LOST, dispute, lay
+
+
+def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payment:
+    """The payment with a refund asked for, of all that is left where it is None."""
+    return requests.refund(
+        paid, amount=amount, target=of, id="op_9", origin=origin(), now=NOW
+    )
+
+
+def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
+    part = replace(LOST, withdrawn=1500)
+    lost = lay(captured(), part)
+    assert lost.refundable(lost.first) == PRICE.minor - 1500
+    with pytest.raises(Conflict, match="4.99 USD can be refunded"):
+        refund(lost, 500)
+    assert refund(lost, 499).operations[-1].kind is Kind.REFUND
+    with pytest.raises(Conflict) as caught:
+        refund(lay(lost, LOST), None)
+    assert caught.value.why == "nothing_to_refund"
+
+
+def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
+    """Stripe's disputes are of the charge, and each capture took a part of it."""
+    first = replace(captured().first, moved=1200, refs={"charge": "ch_1"})
+    second = replace(first, id="op_2", kind=Kind.CAPTURE, moved=799)
+    other = replace(second, id="op_3", moved=10, refs={"charge": "ch_2"})
+    paid = replace(captured(), operations=(first, second, other))
+    lost = lay(paid, LOST)
+    assert [lost.refundable(one) for one in lost.operations] == [0, 0, 10]
+    part = lay(paid, replace(LOST, withdrawn=1500))
+    assert [part.refundable(one) for one in part.operations] == [499, 499, 10]
+    asked = refund(part, 400, of="op_2")
+    assert [asked.refundable(one) for one in asked.operations[:2]] == [99, 99]
+
+
+def test_two_lost_disputes_of_one_charge_count_together() -> None:
+    paid = captured()
+    lost = lay(paid, *(replace(LOST, id=f"dp_{n}", withdrawn=900) for n in (1, 2)))
+    assert lost.refundable(lost.first) == PRICE.minor - 1800
+
+
+def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
+    disputed = lay(captured(), dispute())
+    assert disputed.refundable(disputed.first) == PRICE.minor
