@@ -93,8 +93,8 @@ def accept_request(
 ) -> Accepted:
     """Appends what ``request`` asks for once for its key, and rings the bell.
 
-    Raises PaymentNotFound, Conflict, IdempotencyMismatch and StoreUnavailable; after
-    any of them nothing of this request is promised.
+    Raises PaymentNotFound, InvalidPayment, Conflict, IdempotencyMismatch and
+    StoreUnavailable; after any of them nothing of this request is promised.
     """
     for _ in range(_ROUNDS):
         found = store.get(scope, payment_id)

@@ -16,7 +16,7 @@ from domain.operation import HoldEnd, Kind, Operation, Origin
 from domain.outcome import ANOTHER_ORDER, called_off
 from domain.payment import BELL_GRACE, Payment
 from domain.states import UNSENT, State
-from domain.submission import ProviderName
+from domain.submission import RULES, ProviderName
 
 #: Operations of one payment; its document would outgrow its use.
 MAX_OPERATIONS: Final = 100
@@ -37,8 +37,9 @@ def capture(
     """Takes ``amount`` (minor units) of the hold; None takes what is left.
 
     ``final`` releases the rest. Stripe does so unless it is False, which only a hold of
-    several captures allows. Raises Conflict, also where the rest is what another
-    capture under way may still take: it may be done after this.
+    several captures allows. Raises InvalidPayment where the provider has no such
+    amount, and Conflict, also where the rest is what another capture under way may
+    still take: it may be done after this.
     """
     left = payment.capturable
     wanted = left if amount is None else amount
@@ -59,6 +60,7 @@ def capture(
     if stripe and not releases and _parts(payment) >= MAX_PARTS:
         words = f"Stripe leaves the rest on hold {MAX_PARTS} times: make this one final"
         raise Conflict("too_many_captures", words)
+    _check_units(payment, wanted)
     operation = Operation(
         id=id,
         kind=Kind.CAPTURE,
@@ -83,7 +85,8 @@ def refund(
 
     ``target`` names the capture that it is of; by default the first that has enough.
     A provider refunds one capture at a time, so all that is left of several is asked
-    for by name. Raises Conflict, and PaymentNotFound where ``target`` is no operation.
+    for by name. Raises InvalidPayment where the provider has no such amount, Conflict,
+    and PaymentNotFound where ``target`` is no operation.
     """
     of = payment.operations if target is None else (payment.operation(target),)
     left = [(one, payment.refundable(one)) for one in of]
@@ -97,6 +100,7 @@ def refund(
     wanted = left[0][1] if amount is None else amount
     for one, most in left:
         if wanted <= most:
+            _check_units(payment, wanted)
             operation = Operation(
                 id=id,
                 kind=Kind.REFUND,
@@ -166,6 +170,15 @@ def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
         "amount": operation.amount,
     }
     return payment.told_of(operation, "operation.accepted", now=now, data=data)
+
+
+def _check_units(payment: Payment, minor: int) -> None:
+    """Raises InvalidPayment where the provider has no such amount.
+
+    That may be so of what is left: a dispute, or a person at the provider, took part.
+    """
+    money = Money(minor, payment.submission.amount.currency)
+    RULES[payment.provider].to_units(money)
 
 
 def _parts(payment: Payment) -> int:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.errors import InvalidPayment
-from domain.money import Money, to_paypal, to_stripe
+from domain.money import PAYPAL_RULES, STRIPE_RULES, Money, ProviderRules
 
 #: Farther ahead a schedule is more likely a mistake than a plan.
 MAX_SCHEDULE: Final = timedelta(days=90)
@@ -27,6 +27,12 @@ class ProviderName(StrEnum):
 
     STRIPE = "stripe"
     PAYPAL = "paypal"
+
+
+RULES: Final[Mapping[ProviderName, ProviderRules]] = {
+    ProviderName.STRIPE: STRIPE_RULES,
+    ProviderName.PAYPAL: PAYPAL_RULES,
+}
 
 
 class CaptureMethod(StrEnum):
@@ -88,11 +94,10 @@ class Submission:
 
     def check_for(self, provider: ProviderName) -> None:
         """Raises InvalidPayment where ``provider`` could never carry this out."""
+        RULES[provider].check_payment(self.amount)
         if provider is ProviderName.PAYPAL:
-            to_paypal(self.amount)
             self._check_wallet()
             return
-        to_stripe(self.amount)
         if self.payment_method is None:
             raise InvalidPayment("Stripe needs one", field="payment_method")
         saved = self.off_session or self.setup_future_usage is not None

@@ -32,7 +32,7 @@ from providers.paypal_answers import (
 from providers.paypal_api import PayPalApi, Reply, debug_id
 from providers.paypal_objects import AUTHORIZATIONS, CAPTURES, ORDERS
 from providers.paypal_refusals import is_gone, refusal_of, unheard
-from providers.words import unquoted
+from providers.words import cut, unquoted
 
 #: Characters that PayPal allows in a description.
 _DESCRIPTION: Final = 127
@@ -46,15 +46,11 @@ class PayPal:
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
-        money = Money(operation.amount, payment.submission.amount.currency)
-        amount = {"currency_code": money.currency, "value": to_paypal(money)}
-        # PayPal refuses a second payment of one invoice: a guard beside the key. Its
-        # reports name both ids, so that a movement finds its payment.
-        ours: dict[str, Any] = {"amount": amount, "invoice_id": operation.id}
         match operation.kind:
             case Kind.CAPTURE:
                 _known(payment.refs, "authorization")
-                body = {**ours, "final_capture": operation.final}
+                body = _amount(payment, operation)
+                body["final_capture"] = operation.final
             case Kind.VOID:
                 _known(payment.refs, "authorization")
                 body = {}
@@ -62,9 +58,9 @@ class PayPal:
                 body = {}
             case Kind.REFUND:
                 _known(payment.operation(operation.target or "").refs, "capture")
-                body = {**ours, "custom_id": payment.id}
+                body = {**_amount(payment, operation), "custom_id": payment.id}
             case _:
-                unit = {**ours, "custom_id": payment.id}
+                unit = {**_amount(payment, operation), "custom_id": payment.id}
                 body = _new_order(payment.submission, operation.kind, unit)
         return json.dumps(body)
 
@@ -176,6 +172,18 @@ def _seen(order: Reply, operation: Operation) -> Answer:
     return Answer(Verdict.ABSENT, request_id=order.debug_id)
 
 
+def _amount(payment: Payment, operation: Operation) -> dict[str, Any]:
+    """What is moved, under the operation's id as its invoice.
+
+    PayPal refuses a second payment of one invoice: a guard beside the key. Its reports
+    name the invoice and ``custom_id``, so that a movement finds its payment. Raises
+    InvalidPayment.
+    """
+    money = Money(operation.amount, payment.submission.amount.currency)
+    amount = {"currency_code": money.currency, "value": to_paypal(money)}
+    return {"amount": amount, "invoice_id": operation.id}
+
+
 def _known(refs: Mapping[str, str], name: str) -> None:
     """Raises InvalidPayment where PayPal's id of what it is about was never heard: a
     person said that it succeeded, and no call can be made for it."""
@@ -186,7 +194,7 @@ def _known(refs: Mapping[str, str], name: str) -> None:
 def _new_order(asked: Submission, kind: Kind, unit: dict[str, Any]) -> dict[str, Any]:
     """An order: carried out at once with a vaulted token, else to be approved."""
     if asked.description is not None:
-        unit["description"] = asked.description[:_DESCRIPTION]
+        unit["description"] = cut(asked.description, _DESCRIPTION)
     intent = "AUTHORIZE" if kind is Kind.AUTHORIZE else "CAPTURE"
     order: dict[str, Any] = {"intent": intent, "purchase_units": [unit]}
     token = asked.method_at(ProviderName.PAYPAL)

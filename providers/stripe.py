@@ -52,9 +52,10 @@ class Stripe:
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         ours = {"payment": payment.id, "operation": operation.id}
-        amount = to_stripe(Money(operation.amount, payment.submission.amount.currency))
+        money = Money(operation.amount, payment.submission.amount.currency)
         match operation.kind:
             case Kind.CAPTURE:
+                amount = to_stripe(money)
                 params: dict[str, Any] = capture_params(payment, operation, amount)
             case Kind.VOID:
                 params = {"cancellation_reason": "requested_by_customer"}
@@ -62,9 +63,10 @@ class Stripe:
                 params = confirmation(payment.submission)
             case Kind.REFUND:
                 intent = payment.refs["payment_intent"]
-                params = {"payment_intent": intent, "amount": amount, "metadata": ours}
-                params["expand"] = EXPAND_REFUND
+                params = {"payment_intent": intent, "amount": to_stripe(money)}
+                params |= {"metadata": ours, "expand": EXPAND_REFUND}
             case _:
+                amount = to_stripe(money)
                 params = new_intent(payment.submission, operation, amount, ours)
         return json.dumps(params)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from domain.answer import Answer, Verdict
 from domain.operation import Act, Kind, Operation
@@ -11,6 +11,10 @@ from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName, Submission
 from providers.stripe_charges import EXPAND_CHARGE
+from providers.words import cut
+
+#: Characters that Stripe allows in a description, by its published schema.
+_DESCRIPTION: Final = 1000
 
 
 def new_intent(
@@ -44,7 +48,7 @@ def new_intent(
     if asked.reference is not None:
         params["metadata"]["reference"] = asked.reference
     if asked.description is not None:
-        params["description"] = asked.description
+        params["description"] = cut(asked.description, _DESCRIPTION)
     if asked.return_url is not None:
         params["automatic_payment_methods"] = {"enabled": True}
         params["return_url"] = asked.return_url

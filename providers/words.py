@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -14,8 +15,11 @@ from domain.errors import OutcomeUnknown, ProviderError
 #: would be an id, an amount or worse: codes are kept, shown and logged in the clear.
 _STRIPE: Final = re.compile(r"(?!.*[0-9]{3})[a-z0-9_]{1,80}\Z")
 _PAYPAL: Final = re.compile(r"(?!.*[0-9]{3})[A-Z0-9_]{1,80}\Z")
-#: Characters of a provider's sentence that are worth keeping.
+#: Characters of a provider's sentence that are worth keeping, counted as in ``cut``.
 _SENTENCE: Final = 300
+_JOINER: Final = "\u200d"  #: makes one picture of two
+_SKIN_TONES: Final = ("\U0001f3fb", "\U0001f3ff")
+_FLAG_LETTERS: Final = ("\U0001f1e6", "\U0001f1ff")  #: two make a flag
 #: Characters of a provider's id or of a type of event; theirs have up to a hundred.
 _NAME: Final = 128
 
@@ -31,14 +35,37 @@ def paypal_code(value: object) -> str | None:
 
 
 def sentence_of(value: object, *, otherwise: str) -> str:
-    """``value`` where it is a text, 300 characters at most, or ``otherwise``.
+    """``value`` where it is a text, cut to 300 characters, or ``otherwise``.
 
     It may quote what was sent, a token included: store it sealed, and never log it.
     """
     if not isinstance(value, str) or not value:
         return otherwise
-    # Half a character, as a cut may leave it, could not be stored.
-    return value[:_SENTENCE].encode("utf-8", "replace").decode()
+    return cut(value, _SENTENCE)
+
+
+def cut(text: str, most: int) -> str:
+    """The longest beginning of ``text`` with ``most`` characters by any count.
+
+    Servers count code points, units of UTF-16 or bytes of UTF-8; there are never fewer
+    bytes than others. The cut is not inside what people see as one character, unless
+    nothing else fits. Half a surrogate pair, which no encoding takes, becomes a ``?``.
+    """
+    kept = text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+    if len(kept) == len(text):
+        return kept
+    end = len(kept)
+    while end and _is_joined(text[end - 1], text[end]):
+        end -= 1
+    return kept[:end] or kept
+
+
+def _is_joined(before: str, after: str) -> bool:
+    """Whether people see the two code points as one character."""
+    is_mark = unicodedata.category(after).startswith("M")
+    has_tone = _SKIN_TONES[0] <= after <= _SKIN_TONES[1]
+    is_flag = all(_FLAG_LETTERS[0] <= one <= _FLAG_LETTERS[1] for one in before + after)
+    return is_mark or has_tone or is_flag or _JOINER in (before, after)
 
 
 @contextmanager

@@ -39,6 +39,14 @@ def to_json(value: object) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
+def length(text: str) -> int:
+    """Characters by the strictest count: bytes of UTF-8.
+
+    Where a provider counts code points or units of UTF-16, it counts fewer.
+    """
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def json_object(body: bytes) -> Json:
     """Return the JSON object of a control call. Raises ``ValueError`` if it is none."""
     try:

@@ -166,7 +166,8 @@ def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
             answers={202: answers.Payment},
             problems=(
                 *(*_KEYED, *_JOB),
-                *("invalid_request", "payment_not_found", "conflict"),
+                *("invalid_request", "invalid_payment"),
+                *("payment_not_found", "conflict"),
             ),
             takes={"path": PaymentPath, "header": SubmitHeaders, "body": model},
             headers={202: _ACCEPTED},

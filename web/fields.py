@@ -12,15 +12,16 @@ from pydantic_core import PydanticCustomError
 from domain.money import CURRENCIES
 from web import forms
 
-#: Minor units; Stripe takes at most eight digits (docs.stripe.com, amount).
-MAX_AMOUNT: Final = 99_999_999
+#: Minor units: the largest integer that every reader of JSON keeps to the digit (RFC
+#: 8259, section 6). What a provider takes at most depends on it and on the currency.
+MAX_AMOUNT: Final = 2**53 - 1
 #: Stripe's limits of metadata, so that it can be passed on whole.
 _MAX_PAIRS: Final = 50
 _MAX_NAME: Final = 40
 _MAX_VALUE: Final = 500
 
 _TIME: Final = re.compile(forms.TIME)
-_WHOLE: Final = re.compile(r"^[0-9]{1,9}$", re.ASCII)
+_WHOLE: Final = re.compile(r"^[0-9]{1,16}$", re.ASCII)
 
 
 def _time(value: object) -> datetime:

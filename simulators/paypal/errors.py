@@ -68,6 +68,7 @@ ISSUES: Final = {
     "INVALID_STRING_LENGTH": "The text is too short or too long.",
     "MALFORMED_REQUEST_JSON": "The body is not a JSON object.",
     "MAX_CAPTURE_AMOUNT_EXCEEDED": "Captures may reach 115% of the authorization.",
+    "MAX_VALUE_EXCEEDED": "The amount is above 999999999999999.99.",
     "MISSING_REQUIRED_PARAMETER": "The field must be there.",
     "MULTI_CURRENCY_ORDER": "All amounts of an order have one currency.",
     "NOT_ENABLED_FOR_CARD_PROCESSING": "Card numbers are not taken here.",

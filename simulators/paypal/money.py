@@ -18,8 +18,10 @@ ISO_EXPONENT: Final = {
 }  # fmt: skip
 #: Currencies PayPal takes without decimals, whatever ISO 4217 says.
 NO_DECIMALS: Final = frozenset(("HUF", "JPY", "TWD"))
-#: PayPal's own limits, 32 characters and the largest amount of 999999999999999.99.
-_VALUE: Final = re.compile(r"-?[0-9]{1,15}(?:\.([0-9]{1,16}))?\Z")
+#: The form and the length of an amount, by the published schema of money.
+_VALUE: Final = re.compile(r"(?=.{1,32}\Z)-?[0-9]+(?:\.([0-9]+))?\Z")
+#: The largest amount, 999999999999999.99, without its decimals.
+_MOST: Final = 999_999_999_999_999
 #: PayPal's list price of a checkout in the United States, in basis points.
 #: Source: https://www.paypal.com/us/business/paypal-business-fees
 FEE_PERCENTAGE: Final = 349
@@ -94,7 +96,10 @@ def read_money(raw: object, field: str) -> Money:
         raise unprocessable("DECIMALS_NOT_SUPPORTED", f"{field}/value", value)
     if len(decimals) > places:
         raise unprocessable("DECIMAL_PRECISION", f"{field}/value", value)
-    units = int(value.partition(".")[0] + decimals.ljust(places, "0"))
+    whole = value.partition(".")[0]
+    if int(whole) > _MOST:
+        raise unprocessable("MAX_VALUE_EXCEEDED", f"{field}/value", value)
+    units = int(whole + decimals.ljust(places, "0"))
     if units <= 0 or value.startswith("-"):
         raise unprocessable("CANNOT_BE_ZERO_OR_NEGATIVE", f"{field}/value", value)
     return Money(units, currency)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from simulators.calls import Json
+from simulators.calls import Json, length
 from simulators.paypal.errors import bad_field, unprocessable
 from simulators.paypal.money import read_money
 from simulators.paypal.objects import Order, Unit
@@ -73,7 +73,7 @@ def _text(raw: Json, name: str, most: int, pointer: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise bad_field("INVALID_PARAMETER_SYNTAX", f"{pointer}/{name}")
-    if not 1 <= len(value) <= most:
+    if not 1 <= length(value) <= most:
         raise bad_field("INVALID_STRING_LENGTH", f"{pointer}/{name}", value[:200])
     return value
 

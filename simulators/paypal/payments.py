@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from simulators.calls import Answer, Call, Json
+from simulators.calls import Answer, Call, Json, length
 from simulators.paypal.collection import Collection
 from simulators.paypal.errors import bad_field, unprocessable
 from simulators.paypal.money import Money, read_money
@@ -264,7 +264,7 @@ def _texts(body: Json) -> dict[str, str | None]:
         value = body.get(name)
         if value is not None and not isinstance(value, str):
             raise bad_field("INVALID_PARAMETER_SYNTAX", f"/{name}")
-        if value is not None and not 1 <= len(value) <= most:
+        if value is not None and not 1 <= length(value) <= most:
             raise bad_field("INVALID_STRING_LENGTH", f"/{name}", value[:200])
         texts[name] = value
     return texts

@@ -155,22 +155,24 @@ for _name, (_decline, _last4) in _DECLINES.items():
     _method = TestMethod(last4=_last4, decline=_decline)
     METHODS[f"pm_card_{_name}"] = METHODS[f"pm_card_visa_{_name}"] = _method
 
-#: Smallest amount Stripe takes, in minor units, by currency.
+#: Smallest amount Stripe takes, in minor units, of an account that is paid out in the
+#: same currency.
 #: Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 MINIMUM: Final = {
-    "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50,
-    "czk": 1500, "dkk": 250, "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500,
-    "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50,
-    "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000,
+    "usd": 50, "aed": 200, "ars": 50, "aud": 50, "brl": 50, "cad": 50, "chf": 50,
+    "cop": 50, "czk": 1500, "dkk": 250, "eur": 50, "gbp": 30, "hkd": 400,
+    "huf": 17500, "idr": 50, "ils": 50, "inr": 50, "jpy": 50, "krw": 50, "mxn": 1000,
+    "myr": 200, "nok": 300, "nzd": 50, "php": 50, "pln": 200, "ron": 200, "rub": 50,
+    "sek": 300, "sgd": 50, "thb": 1000, "zar": 50,
 }  # fmt: skip
 #: Currencies taken without a minimum of their own here.
 OTHER_CURRENCIES: Final = frozenset(
-    "afn all amd ang aoa ars awg azn bam bbd bdt bhd bif bmd bnd bob bsd bwp byn bzd "
-    "cdf clp cny cop crc cve djf dop dzd egp etb fjd fkp gel gip gmd gnf gtq gyd hnl "
-    "htg idr ils isk jmd jod kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad "
-    "mdl mga mkd mmk mnt mop mur mvr mwk mzn nad ngn nio npr omr pab pen pgk php pkr "
-    "pyg qar rsd rub rwf sar sbd scr shp sle sos srd std szl tjs tnd top try ttd twd "
-    "tzs uah ugx uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw".split()
+    "afn all amd ang aoa awg azn bam bbd bdt bgn bhd bif bmd bnd bob bsd bwp byn bzd "
+    "cdf clp cny crc cve djf dop dzd egp etb fjd fkp gel gip gmd gnf gtq gyd hnl "
+    "htg isk jmd jod kes kgs khr kmf kwd kyd kzt lak lbp lkr lrd lsl mad "
+    "mdl mga mkd mmk mnt mop mur mvr mwk mzn nad ngn nio npr omr pab pen pgk pkr "
+    "pyg qar rsd rwf sar sbd scr shp sle sos srd std szl tjs tnd top try ttd twd "
+    "tzs uah ugx uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zmw".split()
 )
 #: Sent with a last digit of 0: Stripe keeps three decimals but settles two.
 #: Source: https://docs.stripe.com/currencies#three-decimal
@@ -178,5 +180,10 @@ THREE_DECIMAL: Final = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 #: Sent times 100 although nothing below the whole unit exists, so a multiple of 100.
 #: Source: https://docs.stripe.com/currencies#special-cases
 WHOLE_UNITS: Final = frozenset(("isk", "ugx"))
-#: Eight digits, the most Stripe takes for an amount.
+#: Eight digits, the most Stripe takes for an amount in most currencies, and more in
+#: some. Source: the page of the minimum.
 MAXIMUM: Final = 99_999_999
+MAXIMUM_IN: Final = {
+    **dict.fromkeys(("cop", "huf", "idr", "jpy", "lbp"), 999_999_999_999),
+    "inr": 999_999_999,
+}

@@ -17,6 +17,7 @@ from simulators.stripe.params import (
     IntentParams,
     amount_of,
     check_known,
+    check_step,
     flag,
     metadata_of,
     read_intent,
@@ -135,6 +136,7 @@ class Intents:
         final = flag(call.body, "final_capture", True)
         self._expect(intent, ("requires_capture",), "capture")
         amount = amount_of(call.body, "amount_to_capture", intent.amount_capturable)
+        check_step(amount, intent.currency, "amount_to_capture")
         if amount > intent.amount_capturable:
             raise invalid(
                 "The requested capture amount is greater than the amount you can "

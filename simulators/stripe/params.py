@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from simulators.calls import Json
+from simulators.calls import Json, length
 from simulators.stripe.cards import (
     MAXIMUM,
+    MAXIMUM_IN,
     MINIMUM,
     OTHER_CURRENCIES,
     THREE_DECIMAL,
@@ -156,7 +157,7 @@ def text(body: Json, name: str, most: int) -> str | None:
         return None
     if not isinstance(value, str):
         raise invalid(f"Invalid string: {value}", name)
-    if len(value) > most:
+    if length(value) > most:
         raise invalid(
             f"Invalid {name}: must be at most {most} characters",
             name,
@@ -185,7 +186,7 @@ def metadata_of(body: Json) -> dict[str, str]:
     for key, item in value.items():
         if not isinstance(item, str):
             raise invalid("Metadata values must be strings.", f"metadata[{key}]")
-        if len(key) > MAX_METADATA_KEY or len(item) > MAX_METADATA_VALUE:
+        if length(key) > MAX_METADATA_KEY or length(item) > MAX_METADATA_VALUE:
             raise invalid(
                 f"Metadata keys can have up to {MAX_METADATA_KEY} characters and "
                 f"values up to {MAX_METADATA_VALUE}.",
@@ -229,9 +230,10 @@ def _currency(body: Json) -> str:
 
 
 def _check_amount(amount: int, currency: str) -> None:
-    if amount > MAXIMUM:
+    most = MAXIMUM_IN.get(currency, MAXIMUM)
+    if amount > most:
         raise invalid(
-            f"Amount must be no more than {MAXIMUM} {currency}",
+            f"Amount must be no more than {most} {currency}",
             "amount",
             code="amount_too_large",
         )
@@ -242,10 +244,15 @@ def _check_amount(amount: int, currency: str) -> None:
             "amount",
             code="amount_too_small",
         )
+    check_step(amount, currency, "amount")
+
+
+def check_step(amount: int, currency: str, name: str) -> None:
+    """Refuse a payment, a capture or a refund of a fraction that nobody settles."""
     step = 10 if currency in THREE_DECIMAL else 100 if currency in WHOLE_UNITS else 1
     if amount % step:
         raise invalid(
-            f"Invalid amount: in {currency} it must be a multiple of {step}.", "amount"
+            f"Invalid amount: in {currency} it must be a multiple of {step}.", name
         )
 
 

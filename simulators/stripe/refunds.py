@@ -8,7 +8,14 @@ from simulators.calls import Answer, Call, Refused, new_id
 from simulators.stripe.dispute_shape import refundable
 from simulators.stripe.errors import answer, error, invalid
 from simulators.stripe.objects import Charge, Refund
-from simulators.stripe.params import REFUND, amount_of, check_known, metadata_of, text
+from simulators.stripe.params import (
+    REFUND,
+    amount_of,
+    check_known,
+    check_step,
+    metadata_of,
+    text,
+)
 from simulators.stripe.shapes import show_charge, show_refund
 from simulators.stripe.store import Store
 
@@ -56,6 +63,7 @@ class Refunds:
                 )
             )
         amount = amount_of(call.body, "amount", left)
+        check_step(amount, charge.intent.currency, "amount")
         if amount > left:
             raise invalid(
                 f"Refund amount ({amount}) is greater than unrefunded amount on charge "

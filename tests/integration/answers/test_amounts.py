@@ -23,10 +23,12 @@ TAKEN: Final[dict[str, tuple[int, int | str, int]]] = {
     "stripe: UGX": (5000, 500_000, 500_000),  # and for it
     "stripe: MGA": (500_000, 5000, 5000),  # and none for it
     "stripe: HUF": (2_000_050, 2_000_050, 2_000_050),
+    "stripe: IDR": (150_000_000, 150_000_000, 150_000_000),  # about 90 USD
     "paypal: USD": (2000, "20.00", 2000),
     "paypal: JPY": (1999, "1999", 1999),
     "paypal: HUF": (2_000_000, "20000", 2_000_000),
     "paypal: TWD": (10_000, "100", 10_000),
+    "paypal: EUR": (100_000_000, "1000000.00", 100_000_000),
 }
 #: What it takes in no form.
 REFUSED: Final[dict[str, int]] = {
@@ -37,6 +39,22 @@ REFUSED: Final[dict[str, int]] = {
     "paypal: UGX": 5000,
     "paypal: HUF": 2_000_050,
     "paypal: TWD": 10_001,
+}
+#: What was paid, and a part of it that it takes in no form.
+PARTS: Final[dict[str, tuple[int, int]]] = {
+    "stripe: KWD": (19_990, 11_735),
+    "stripe: MGA": (500_000, 150),
+    "paypal: HUF": (150_000, 5050),
+    "paypal: TWD": (10_000, 5050),
+}
+#: The smallest amount that is too large, and the limit in words.
+TOO_LARGE: Final[dict[str, tuple[int, str]]] = {
+    "stripe: USD": (100_000_000, "999999.99 USD"),
+    "stripe: JPY": (1_000_000_000_000, "999999999999 JPY"),
+    "stripe: UGX": (1_000_000, "999999 UGX"),
+    "stripe: INR": (1_000_000_000, "9999999.99 INR"),
+    "stripe: IDR": (1_000_000_000_000, "9999999999.99 IDR"),
+    "paypal: JPY": (10**15, "999999999999999 JPY"),
 }
 
 
@@ -72,3 +90,58 @@ def test_an_amount_that_is_not_taken(bench: Workbench, words: str) -> None:
     answer = bench.submit(provider, currency=currency, amount=REFUSED[words])
     assert answer.status_code == 422
     assert bench.calls(provider, "POST") == sent
+
+
+@pytest.mark.parametrize("words", PARTS)
+def test_a_part_that_is_not_taken_is_refused_at_the_door(
+    bench: Workbench, words: str
+) -> None:
+    provider, currency = words.split(": ")
+    amount, part = PARTS[words]
+    asked: dict[str, Any] = {"currency": currency, "amount": amount}
+    held = bench.paid(provider, capture="manual", **asked)
+    paid = bench.paid(provider, **asked)
+    for payment_id, job in ((held, "captures"), (paid, "refunds")):
+        before, sent = bench.stored(payment_id), bench.calls(provider, "POST")
+        answer = bench.ask(payment_id, job, amount=part)
+        assert answer.status_code == 422, answer.text
+        [fault] = answer.json()["errors"]
+        assert fault["pointer"] == "/amount" and currency in fault["detail"]
+        assert bench.stored(payment_id) == before
+        assert bench.ask(payment_id, job).status_code == 202
+        bench.step(payment_id)
+        assert bench.stored(payment_id).operations[-1].state is State.SUCCEEDED
+        assert bench.calls(provider, "POST") == sent + 1
+
+
+def test_a_rest_that_is_not_taken_is_refused_at_the_door(bench: Workbench) -> None:
+    payment_id = bench.paid("paypal", currency="HUF", amount=150_000)
+    # As a capture is that PayPal cut short, in a fraction of a forint.
+    bench.database.payments.update_one(
+        {"_id": payment_id}, {"$set": {"operations.0.moved": 5050}}
+    )
+    answer = bench.ask(payment_id, "refunds")
+    assert answer.status_code == 422, answer.text
+    assert "50.50 HUF" in answer.json()["errors"][0]["detail"]
+    assert bench.ask(payment_id, "refunds", amount=5000).status_code == 202
+
+
+@pytest.mark.parametrize("words", TOO_LARGE)
+def test_an_amount_over_the_providers_limit_is_refused_at_the_door(
+    bench: Workbench, words: str
+) -> None:
+    provider, currency = words.split(": ")
+    amount, limit = TOO_LARGE[words]
+    sent = bench.calls(provider, "POST")
+    answer = bench.submit(provider, currency=currency, amount=amount)
+    assert answer.status_code == 422, answer.text
+    [fault] = answer.json()["errors"]
+    assert fault["pointer"] == "/amount" and limit in fault["detail"]
+    assert bench.calls(provider, "POST") == sent
+
+
+def test_an_amount_under_stripes_minimum_is_stripes_to_refuse(bench: Workbench) -> None:
+    payment_id = bench.pay("stripe", amount=49)
+    refused = bench.step(payment_id).first
+    assert (refused.state, refused.error) == (State.REJECTED, "amount_too_small")
+    assert bench.moved(payment_id) == []

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.integration.answers import test_amounts as amounts
+from tests.integration.answers import test_amounts as amounts, test_texts as texts
 from tests.integration.answers.test_paypal_answers import ANSWERS
 from tests.integration.answers.test_paypal_statuses import STATUSES as PAYPAL
 from tests.integration.answers.test_stripe_errors import ERRORS
@@ -26,6 +26,9 @@ ROWS: Final[dict[str, Iterable[str]]] = {
     "test_an_answer_of_paypal": ANSWERS,
     "test_an_amount_that_is_taken": amounts.TAKEN,
     "test_an_amount_that_is_not_taken": amounts.REFUSED,
+    "test_a_part_that_is_not_taken_is_refused_at_the_door": amounts.PARTS,
+    "test_an_amount_over_the_providers_limit_is_refused_at_the_door": amounts.TOO_LARGE,
+    "test_a_text_fits_by_any_count": texts.TEXTS,
 }
 _TEST: Final = re.compile(r"`(test_\w+)`")
 #: What a row is about: everything in code style in its first cell.

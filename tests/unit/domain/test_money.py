@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from domain.errors import InvalidPayment
 from domain.money import (
     CURRENCIES,
-    PAYPAL_CURRENCIES,
-    PAYPAL_NO_DECIMALS,
-    STRIPE_NO_DECIMALS,
-    STRIPE_TIMES_100,
+    PAYPAL_RULES,
+    STRIPE_RULES,
     Money,
+    ProviderRules,
     from_paypal,
     from_stripe,
     to_paypal,
@@ -23,7 +22,7 @@ from domain.money import (
 #: Well beyond any provider's largest amount (Stripe: eight digits in most currencies).
 minors = st.integers(min_value=0, max_value=10**15)
 currencies = st.sampled_from(sorted(CURRENCIES))
-paypal_currencies = st.sampled_from(sorted(PAYPAL_CURRENCIES))
+paypal_currencies = st.sampled_from(sorted(PAYPAL_RULES.currencies))
 
 
 @given(minors, currencies)
@@ -50,7 +49,7 @@ def test_what_paypal_takes_comes_back_the_same(minor: int, currency: str) -> Non
         assert minor % 100
     else:
         assert from_paypal(value, currency.lower()) == money
-        assert ("." in value) == (currency not in PAYPAL_NO_DECIMALS)
+        assert ("." in value) == (currency not in PAYPAL_RULES.decimals)
 
 
 @given(minors, currencies)
@@ -96,7 +95,7 @@ def test_stripe_takes_no_fraction_of_what_it_has_no_decimals_for() -> None:
         to_stripe(Money(1999, "MGA"))
 
 
-@pytest.mark.parametrize("currency", sorted(STRIPE_TIMES_100))
+@pytest.mark.parametrize("currency", ["ISK", "UGX"])
 def test_a_fraction_that_iso_4217_does_not_have_is_no_amount(currency: str) -> None:
     with pytest.raises(InvalidPayment, match=currency):
         from_stripe(150, currency)
@@ -172,6 +171,42 @@ def test_an_amount_is_never_negative() -> None:
     assert caught.value.field == "amount"
 
 
-def test_each_providers_currencies_are_currencies() -> None:
-    assert STRIPE_TIMES_100 | STRIPE_NO_DECIMALS | PAYPAL_CURRENCIES <= CURRENCIES
-    assert PAYPAL_NO_DECIMALS <= PAYPAL_CURRENCIES
+@pytest.mark.parametrize("rules", [STRIPE_RULES, PAYPAL_RULES])
+def test_each_providers_currencies_are_currencies(rules: ProviderRules) -> None:
+    named = {*rules.decimals, *rules.steps, *rules.largest_in, *rules.currencies}
+    assert named <= CURRENCIES
+
+
+@pytest.mark.parametrize(
+    ("rules", "most"),
+    [
+        (STRIPE_RULES, Money(99_999_999, "USD")),
+        (STRIPE_RULES, Money(99_999_990, "KWD")),
+        (STRIPE_RULES, Money(999_999, "UGX")),
+        (STRIPE_RULES, Money(9_999_999_900, "MGA")),
+        (STRIPE_RULES, Money(999_999_999, "INR")),
+        (STRIPE_RULES, Money(999_999_999_999, "IDR")),
+        (STRIPE_RULES, Money(999_999_999_999, "JPY")),
+        (PAYPAL_RULES, Money(10**17 - 1, "USD")),
+        (PAYPAL_RULES, Money(10**15 - 1, "JPY")),
+        (PAYPAL_RULES, Money(10**17 - 100, "HUF")),
+    ],
+)
+def test_a_payment_over_the_largest_of_its_provider_and_currency_is_refused(
+    rules: ProviderRules, most: Money
+) -> None:
+    rules.check_payment(most)
+    steps = {"KWD": 10, "MGA": 100, "HUF": 100}
+    over = Money(most.minor + steps.get(most.currency, 1), most.currency)
+    with pytest.raises(InvalidPayment) as caught:
+        rules.check_payment(over)
+    assert str(over) in str(caught.value)
+    assert caught.value.field == "amount"
+
+
+def test_the_text_of_a_refused_amount_names_the_limit() -> None:
+    with pytest.raises(InvalidPayment) as caught:
+        STRIPE_RULES.check_payment(Money(1_000_000, "UGX"))
+    assert str(caught.value) == (
+        "1000000 UGX is more than Stripe takes: 999999 UGX at most"
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from domain.answer import Verdict
-from domain.errors import Conflict
+from domain.errors import Conflict, InvalidPayment
+from domain.money import Money
 from domain.operation import Hold, HoldEnd
 from domain.payment import Payment
 from domain.states import State, Status
@@ -178,3 +180,36 @@ def test_stripe_can_not_be_told_to_keep_the_rest() -> None:
     assert capture(authorized(), final=False).operations[-1].final, "nothing is left"
     part = capture(authorized(provider=PAYPAL), 600, final=False)
     assert not part.operations[-1].final
+
+
+@pytest.mark.parametrize(
+    ("provider", "currency", "part"),
+    [
+        (PAYPAL, "HUF", 5050),
+        (PAYPAL, "TWD", 5050),
+        (ProviderName.STRIPE, "KWD", 11_735),
+        (ProviderName.STRIPE, "MGA", 150),
+    ],
+)
+def test_a_part_that_the_provider_has_no_units_for_is_refused(
+    provider: ProviderName, currency: str, part: int
+) -> None:
+    price = Money(150_000, currency)
+    held = authorized(provider=provider, amount=price)
+    with pytest.raises(InvalidPayment, match=currency) as refused:
+        capture(held, part)
+    assert refused.value.field == "amount"
+    paid = succeeded(capture(held))
+    with pytest.raises(InvalidPayment, match=currency):
+        refund(paid, part)
+    assert refund(paid, 5000).refund_reserved == 5000
+
+
+def test_a_rest_that_the_provider_has_no_units_for_is_refused_as_such() -> None:
+    price = Money(150_000, "HUF")
+    paid = succeeded(capture(authorized(provider=PAYPAL, amount=price)))
+    [*_, taken] = paid.operations
+    short = replace(paid, operations=(paid.first, replace(taken, moved=5050)))
+    with pytest.raises(InvalidPayment, match="50.50 HUF"):
+        refund(short)
+    assert refund(short, 5000).refund_reserved == 5000

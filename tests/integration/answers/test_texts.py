@@ -1,0 +1,45 @@
+"""Each row of the texts in docs/providers.md: no payment is lost for an optional one.
+
+The simulators count bytes of UTF-8, which no real provider does more strictly.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from tests.integration.traps.workbench import Workbench
+
+#: A field of a payment, its longest value, and what is left of it at the provider.
+TEXTS: Final[dict[str, tuple[str, str, str]]] = {
+    "paypal: description": ("description", "a" * 126 + "😀", "a" * 126),
+    "stripe: description": ("description", "😀" * 500, "😀" * 250),
+    "stripe: reference": ("reference", "😀" * 100, "😀" * 100),
+}
+
+
+@pytest.mark.parametrize("words", TEXTS)
+def test_a_text_fits_by_any_count(bench: Workbench, words: str) -> None:
+    provider = words.split(": ")[0]
+    name, text, left = TEXTS[words]
+    asked: dict[str, Any] = {name: text, "allow_duplicate_reference": True}
+    payment_id = bench.paid(provider, **asked)
+    send = bench.stored(payment_id).first.send
+    assert send is not None and left == _sent(json.loads(send.body), name)
+    assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
+
+
+def test_a_mark_stays_with_its_letter(bench: Workbench) -> None:
+    text = "a" * 125 + "e\u0301" + "b" * 20
+    payment_id = bench.paid("paypal", description=text)
+    send = bench.stored(payment_id).first.send
+    assert send is not None
+    assert _sent(json.loads(send.body), "description") == "a" * 125
+
+
+def _sent(body: Any, name: str) -> Any:
+    """The text as it is sent."""
+    [unit] = body.get("purchase_units", [body])
+    return unit.get("metadata", unit)[name] if name == "reference" else unit[name]
