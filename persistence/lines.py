@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from pymongo import ASCENDING, DESCENDING
@@ -10,9 +11,9 @@ from pymongo.database import Database
 
 from domain.submission import Mode, ProviderName
 from domain.turns import in_turns
-from persistence import mongo
 from persistence.codec import Document
-from persistence.mongo import answering
+from persistence.indexes import LINES
+from persistence.mongo import answering, by_index
 
 #: Merchants' accounts at one provider whose work is found at once; the others' turn
 #: comes with the next look, a second later.
@@ -50,15 +51,16 @@ class Lines:
             for _ in range(AT_ONCE):
                 due = {**its, "account": {"$gt": after}, **self._due}
                 with answering():
-                    found = self._payments.find_one(
-                        due, {"account": 1}, sort=mongo.LINES, hint="lines"
-                    )
+                    found = by_index(partial(self._first, due), "lines")
                 if found is None:
                     after = ""
                     break
                 after = found["account"]
                 yield {**its, "account": after}
             self._after[provider] = after
+
+    def _first(self, due: Document, hint: Document) -> Document | None:
+        return self._payments.find_one(due, {"account": 1}, sort=LINES, **hint)
 
     def _due_ids(self, line: Document, order: int, limit: int) -> list[str]:
         with answering():

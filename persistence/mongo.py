@@ -1,16 +1,16 @@
-"""The connection, the indexes, and what a driver's error means to us."""
+"""The connection, and what a driver's error means to us."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pymongo
-from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient
+from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -28,136 +28,20 @@ PING_TIMEOUT: Final = 1.0
 #: Connections a process may open: more than the threads that use them at once.
 POOL: Final = 100
 
-#: MongoDB's error code.
+#: MongoDB's error codes.
 _DUPLICATE_KEY: Final = 11000
+_BAD_VALUE: Final = 2
+#: Of errors that are the server's own and pass: elections, shutdowns, limits of time.
+TRANSIENT: Final = frozenset(
+    {
+        *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, Socket…
+        *(91, 189, 10058, 10107, 11600, 11602, 13435, 13436),  # NotPrimary and so on
+        *(24, 46, 50, 112, 202, 262),  # LockTimeout, MaxTimeMSExpired, WriteConflict …
+        *(63, 133, 134, 150, 234, 13388),  # of sharding and of read concerns
+    }
+)
 
-#: The deployment's own accounts are told apart by their provider alone.
-LINES: Final = [("provider", ASCENDING), ("account", ASCENDING), ("due_at", ASCENDING)]
-PAYMENT_INDEXES: Final = [
-    IndexModel(
-        # Of the payment and of all that was asked of it since.
-        [("merchant", ASCENDING), ("mode", ASCENDING), ("keys", ASCENDING)],
-        name="keys",
-        unique=True,
-    ),
-    IndexModel(
-        [("merchant", ASCENDING), ("mode", ASCENDING), ("guards", ASCENDING)],
-        name="guards",
-        unique=True,
-        partialFilterExpression={"guards": {"$exists": True}},
-    ),
-    IndexModel(
-        # A line for each account: a backlog of one stands before nobody of another.
-        LINES,
-        name="lines",
-        partialFilterExpression={"due_at": {"$exists": True}},
-    ),
-    # An entry for each time that money moved, and none for what never did.
-    IndexModel([("moved_at", ASCENDING)], name="moved", sparse=True),
-    IndexModel(
-        [("open", ASCENDING), ("provider", ASCENDING), ("due_at", ASCENDING)],
-        name="open",
-        partialFilterExpression={"open": {"$exists": True}},
-    ),
-    IndexModel(
-        # What waits for a person, of all merchants; a payment on its way is not in it.
-        [("open", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
-        name="stuck",
-        partialFilterExpression={"open": {"$in": ["dead", "review"]}},
-    ),
-    IndexModel(
-        [("merchant", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
-        name="newest",
-    ),
-    IndexModel(
-        [
-            ("merchant", ASCENDING),
-            ("mode", ASCENDING),
-            ("reference", ASCENDING),
-            ("_id", DESCENDING),
-        ],
-        name="reference",
-        partialFilterExpression={"reference": {"$exists": True}},
-    ),
-    IndexModel(
-        [
-            ("merchant", ASCENDING),
-            ("mode", ASCENDING),
-            ("status", ASCENDING),
-            ("_id", DESCENDING),
-        ],
-        name="status",
-    ),
-    # The two of disputes have entries of those payments alone.
-    IndexModel([("disputes.ref", ASCENDING)], name="disputes", sparse=True),
-    IndexModel(
-        [("merchant", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
-        name="disputed",
-        partialFilterExpression={"disputes": {"$exists": True}},
-    ),
-]
-WORKER_INDEXES: Final = [
-    # A worker that is gone for good leaves the list by itself.
-    IndexModel([("at", ASCENDING)], name="gone", expireAfterSeconds=600)
-]
-ACCOUNT_INDEXES: Final = [
-    IndexModel([("merchant", ASCENDING), ("mode", ASCENDING)], name="merchant"),
-    # Whose an event of Connect's is.
-    IndexModel(
-        [("connected", ASCENDING), ("mode", ASCENDING)],
-        name="connected",
-        unique=True,
-        partialFilterExpression={"connected": {"$exists": True}},
-    ),
-]
-KEY_INDEXES: Final = [IndexModel([("merchant", ASCENDING)], name="merchant")]
-REPLAY_INDEXES: Final = [
-    IndexModel(
-        [("next_at", ASCENDING)],
-        name="running",
-        partialFilterExpression={"next_at": {"$exists": True}},
-    )
-]
-RECONCILIATION_INDEXES: Final = [
-    IndexModel(
-        [("mode", ASCENDING), ("provider", ASCENDING), ("ended_at", DESCENDING)],
-        name="last",
-    ),
-    # What differed is on the payments' timelines as well, where it was ours.
-    IndexModel([("ended_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
-]
-DIFFERENCE_INDEXES: Final = [
-    IndexModel(
-        [("mode", ASCENDING), ("first_at", ASCENDING)],
-        name="open",
-        partialFilterExpression={"open": True},
-    ),
-    IndexModel([("closed.at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
-]
-ITEM_INDEXES: Final = [
-    IndexModel([("replay", ASCENDING), ("number", ASCENDING)], name="items"),
-    IndexModel(
-        [("replay", ASCENDING), ("came", ASCENDING), ("number", ASCENDING)],
-        name="left",
-    ),
-    # The payments' timelines and the set's sums stay; the single items need not.
-    IndexModel([("at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
-]
-WEBHOOK_INDEXES: Final = [
-    IndexModel(
-        [("due_at", ASCENDING)],
-        name="due",
-        partialFilterExpression={"due_at": {"$exists": True}},
-    ),
-    IndexModel(
-        [("mode", ASCENDING), ("fate", ASCENDING), ("received_at", DESCENDING)],
-        name="fate",
-    ),
-    # Longer than providers let an event be asked for again.
-    IndexModel(
-        [("received_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400
-    ),
-]
+Answer = TypeVar("Answer")
 
 
 def connect(url: str, database: str) -> Database[Document]:
@@ -182,24 +66,22 @@ def connect(url: str, database: str) -> Database[Document]:
     )
 
 
-def create_indexes(database: Database[Document]) -> None:
-    """Makes every index that is not there yet. Raises StoreUnavailable."""
-    with answering():
-        database.payments.create_indexes(PAYMENT_INDEXES)
-        database.workers.create_indexes(WORKER_INDEXES)
-        database.accounts.create_indexes(ACCOUNT_INDEXES)
-        database.api_keys.create_indexes(KEY_INDEXES)
-        database.replays.create_indexes(REPLAY_INDEXES)
-        database.replay_items.create_indexes(ITEM_INDEXES)
-        database.webhooks.create_indexes(WEBHOOK_INDEXES)
-        database.reconciliations.create_indexes(RECONCILIATION_INDEXES)
-        database.reconciliation_differences.create_indexes(DIFFERENCE_INDEXES)
-
-
 def ping(database: Database[Document]) -> dict[str, Any]:
     """The server's view of itself. Raises StoreUnavailable where it gives none soon."""
     with answering(), pymongo.timeout(PING_TIMEOUT):
         return dict(database.client.admin.command("hello"))
+
+
+def by_index(ask: Callable[[Document], Answer], name: str) -> Answer:
+    """What ``ask`` finds with the hint it is given: to use the index ``name``, or none
+    where that index is missing, or under construction."""
+    try:
+        return ask({"hint": name})
+    except OperationFailure as error:
+        if error.code != _BAD_VALUE:
+            raise
+        log.warning("index_missing", extra={"index": name})
+    return ask({})
 
 
 @contextmanager

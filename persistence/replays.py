@@ -17,7 +17,7 @@ from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage, Sum
 from domain.states import STUCK, State
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document, decode
-from persistence.mongo import answering
+from persistence.mongo import answering, by_index
 from persistence.nested import write_whose
 from persistence.reads import readable
 from persistence.vault import Unopened, Vault
@@ -59,9 +59,13 @@ class MongoOperatorView:
         # One that gives them in order; the planner may find another one shorter today.
         hint = "stuck" if "open" in wanted else "newest" if search.merchant else None
         hint = None if search.ids else hint
+
+        def ask(hint: Document) -> list[Document]:
+            found = self._payments.find(wanted, {"timeline": 0}, **hint)
+            return list(found.sort("_id", DESCENDING).limit(limit))
+
         with answering():
-            found = self._payments.find(wanted, {"timeline": 0}, hint=hint)
-            newest = list(found.sort("_id", DESCENDING).limit(limit))
+            newest = ask({}) if hint is None else by_index(ask, hint)
         return [decode(document, Unopened()) for document in newest]
 
     def moved(

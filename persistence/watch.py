@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import pymongo
 from pymongo.database import Database
 
 from persistence.codec import Document
-from persistence.mongo import answering
+from persistence.mongo import answering, by_index
 
 #: A worker that was not heard of for so long is not counted: three times as long as a
 #: worker takes to say again that it lives.
 ALIVE: Final = timedelta(seconds=15)
+#: Seconds for one count. It is asked for every few seconds, and reads all documents
+#: while its index is missing: that may not keep the server busy.
+COUNTING: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,12 @@ def backlog(database: Database[Document]) -> Backlog:
             }
         },
     ]
-    with answering():
-        rows = list(database.payments.aggregate(counted, hint="open"))
+
+    def ask(hint: Document) -> list[Document]:
+        return list(database.payments.aggregate(counted, **hint))
+
+    with answering(), pymongo.timeout(COUNTING):
+        rows = by_index(ask, "open")
     due: dict[str, int] = {}
     for row in rows:
         state = row["_id"]["state"]
@@ -62,9 +70,10 @@ def backlog(database: Database[Document]) -> Backlog:
 
 def waiting_webhooks(database: Database[Document]) -> int:
     """How many are not handled yet. Raises StoreUnavailable."""
-    with answering():
-        return database.webhooks.count_documents(
-            {"due_at": {"$exists": True}}, hint="due"
+    waiting = {"due_at": {"$exists": True}}
+    with answering(), pymongo.timeout(COUNTING):
+        return by_index(
+            lambda hint: database.webhooks.count_documents(waiting, **hint), "due"
         )
 
 

@@ -28,6 +28,7 @@ from persistence import mongo, watch
 from persistence.accounts import Accounts
 from persistence.breakers import MongoBreakers
 from persistence.codec import Document
+from persistence.indexes import UniqueIndexes
 from persistence.grouped import GroupedPayments
 from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys
@@ -97,6 +98,8 @@ def web_services(settings: Settings) -> WebServices:
         try:
             if not mongo.ping(database).get("isWritablePrimary"):
                 found["mongodb"] = "no primary"
+            elif not indexes.are_safe():
+                found["mongodb"] = "a unique index is missing: run payments init"
             elif not keys_fit(database, vault):
                 found["encryption"] = "the keys do not open what is stored"
         except StoreUnavailable:
@@ -107,6 +110,7 @@ def web_services(settings: Settings) -> WebServices:
             found["redis"] = "unreachable"
         return found
 
+    indexes = UniqueIndexes(database)
     store = GroupedPayments(database, vault, holder="web")
     accounts = Accounts(database, vault)
     return WebServices(

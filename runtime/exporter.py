@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from domain.breaker import Gate, Position
@@ -14,6 +14,7 @@ from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
 from persistence.differences import Differences
+from persistence.indexes import Standing, standing, wanted
 from persistence.reconciliations import Reconciliations
 from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
@@ -39,22 +40,36 @@ def main() -> None:
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """``run_once`` every period until ``stop``, whatever the database does."""
+    """Asks every question each period until ``stop``, whatever the database does."""
     database = open_database(settings)
     breakers = MongoBreakers(database)
     reconciliations = Reconciliations(database, settings.mode)
     differences = Differences(database, settings.mode)
+    questions: Sequence[Callable[[], None]] = (
+        lambda: show_backlog(backlog(database)),
+        lambda: show_gates(breakers.gates()),
+        lambda: metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database)),
+        lambda: show_reports(reconciliations.last(listed=False), differences.counts()),
+        lambda: show_indexes(standing(database)),
+    )
     while not stop.is_set():
-        try:
-            run_once(backlog(database), breakers.gates())
-            metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database))
-            show_reports(reconciliations.last(listed=False), differences.counts())
-        except StoreUnavailable:
-            log.warning("exporter_skipped", why="store_unavailable")
+        for question in questions:
+            ask(question)
         stop.wait(PERIOD)
+    database.client.close()
 
 
-def run_once(found: Backlog, gates: Mapping[str, Gate]) -> None:
+def ask(question: Callable[[], None]) -> None:
+    """Asks one question; what goes wrong with it keeps no other from its answer."""
+    try:
+        question()
+    except StoreUnavailable:
+        log.warning("exporter_skipped", why="store_unavailable")
+    except Exception:
+        log.exception("exporter_skipped")
+
+
+def show_backlog(found: Backlog) -> None:
     """Sets every gauge, so that a state which emptied shows 0."""
     for state in OWED:
         metrics.DUE.labels(state).set(found.due.get(state, 0))
@@ -64,11 +79,22 @@ def run_once(found: Backlog, gates: Mapping[str, Gate]) -> None:
             metrics.OPEN.labels(provider, state).set(count)
         unknown = found.open.get((provider, State.UNKNOWN), 0)
         metrics.UNKNOWN.labels(provider).set(unknown)
+    metrics.OLDEST_DUE.set(found.oldest_due_seconds)
+
+
+def show_gates(gates: Mapping[str, Gate]) -> None:
+    """Sets the gauges of the accounts' gates."""
     for account, gate in gates.items():
         for position in Position:
             is_so = gate.position is position
             metrics.GATE_STATE.labels(account, position).set(is_so)
-    metrics.OLDEST_DUE.set(found.oldest_due_seconds)
+
+
+def show_indexes(found: Standing) -> None:
+    """Says of each index that this version wants whether it is missing."""
+    for index in wanted():
+        is_missing = index in found.missing
+        metrics.INDEX_MISSING.labels(index.collection, index.name).set(is_missing)
 
 
 def show_reports(

@@ -191,10 +191,16 @@ RECONCILIATION_SUCCESS: Final = Gauge(
     ["account"],
     registry=None,
 )
+INDEX_MISSING: Final = Gauge(
+    "payments_index_missing",
+    "Whether an index that this version wants is missing or under construction",
+    ["collection", "index"],
+    registry=None,
+)
 #: What one process alone asks the database for; elsewhere they would stand empty.
 OF_THE_DATABASE: Final = (
     *(DUE, OLDEST_DUE, UNKNOWN, OPEN, GATE_STATE, WEBHOOKS_WAITING),
-    *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS),
+    *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS, INDEX_MISSING),
 )
 SLOTS: Final = Gauge(
     "payments_worker_slots",

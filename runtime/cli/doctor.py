@@ -19,6 +19,7 @@ from domain.errors import StoreUnavailable
 from domain.submission import Mode
 from domain.times import rfc3339
 from persistence.breakers import MongoBreakers
+from persistence.indexes import Standing, standing
 from runtime.cli.doctor_providers import providers
 from runtime.cli.doctor_secrets import encryption, secret_files
 from runtime.cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
@@ -178,6 +179,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             version = str(client.server_info()["version"])
             workers = list(client[settings.database].workers.find())
             gates = MongoBreakers(client[settings.database]).gates().values()
+            indexes = standing(client[settings.database])
         except (PyMongoError, StoreUnavailable) as error:
             yield Finding(
                 "mongodb",
@@ -192,6 +194,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     # Commands answer in UTC without saying so.
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
     yield clock_finding("mongodb clock", theirs, before, after)
+    yield from _indexes(indexes)
     yield _workers(workers, theirs)
     yield from (_open_gate(one) for one in gates if one.is_open)
 
@@ -229,6 +232,24 @@ def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Fi
             OK,
             f"{name} has a primary; a majority is {members // 2 + 1} of {members}",
         )
+
+
+def _indexes(found: Standing) -> Iterator[Finding]:
+    missing = [one for one in found.missing if one not in found.building]
+    if found.building:
+        names = ", ".join(map(str, found.building))
+        words = f"{names} under construction, so some queries are slow"
+        yield Finding("indexes", WARN, words, "See how far: payments init")
+    if missing:
+        verdict = FAIL if any(one.unique for one in missing) else WARN
+        words = f"{', '.join(map(str, missing))} missing, or of other fields"
+        yield Finding("indexes", verdict, words, "Build them: payments init")
+    if found.unwanted:
+        words = f"{', '.join(map(str, found.unwanted))} used by no query"
+        advice = "; ".join(one.drop for one in found.unwanted)
+        yield Finding("unused indexes", WARN, words, f"Drop what is nobody's: {advice}")
+    if not found.missing:
+        yield Finding("indexes", OK, "all in place")
 
 
 def _open_gate(gate: Gate) -> Finding:

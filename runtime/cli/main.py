@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -22,6 +22,9 @@ from runtime.cli.replays import dead, replay, resolve
 from runtime.cli.webhooks import webhooks
 from runtime.settings import Settings, SettingsError
 from runtime.stack.state import StackError, settings_of
+
+if TYPE_CHECKING:
+    from persistence.indexes import Progress
 
 
 class OneLine(click.Group):
@@ -99,12 +102,30 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
-def init() -> None:
-    """Make the database's indexes and the secret keys that are not there yet."""
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and no progress.")
+def init(as_json: bool) -> None:
+    """Make the database's indexes and the secret keys that are not there yet.
+
+    An index of a large collection takes minutes; the service runs meanwhile. MongoDB
+    goes on with it where this command is interrupted, and `payments init` finds it.
+    """
     settings = settings_of(os.environ)
     from runtime.stack import initialise
 
-    initialise.initialise(settings)
+    def say(progress: Progress) -> None:
+        if not as_json:
+            click.echo(progress.words, err=True)
+
+    built = initialise.initialise(settings, tell=initialise.at_a_pace(say))
+    unwanted = initialise.unwanted_indexes(settings)
+    if as_json:
+        found = {"built": list(map(str, built)), "unwanted": list(map(str, unwanted))}
+        click.echo(json.dumps(found, indent=2))
+        return
+    for index in built:
+        click.echo(f"{index} was built.")
+    for index in unwanted:
+        click.echo(f"{index} serves no query of this version. To drop it: {index.drop}")
     click.echo("The database's indexes and the secret keys are in place.")
 
 

@@ -2,34 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
+from domain.errors import PaymentsError
 from domain.submission import Mode
-from persistence import mongo
+from persistence.indexes import Index, Progress, create_indexes, standing
 from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys, Role
 from runtime import container
+from runtime.logs import get_logger
 from runtime.stack import demo_key
 from runtime.stack.state import StackError
 from runtime.settings import Settings
 
+#: Seconds between two words on a build: it may take an hour.
+TOLD_EVERY: Final = 5.0
 
-def initialise(settings: Settings) -> None:
+log = get_logger()
+
+
+def initialise(
+    settings: Settings,
+    *,
+    tell: Callable[[Progress], None] = lambda _: None,
+    unique: bool | None = None,
+) -> list[Index]:
     """Makes indexes and secret keys that are not there yet; harmless to repeat.
 
-    Raises StoreUnavailable where the database does not answer, and StackError where it
-    was sealed with other keys.
+    Returns the indexes that it built. See ``create_indexes`` for ``tell`` and
+    ``unique``. Raises StoreUnavailable where the database does not answer, StackError
+    where it was sealed with other keys, and IndexNotBuilt.
     """
     settings.require("mongo_url")
     database = container.open_database(settings)
     try:
-        mongo.create_indexes(database)
         if not keys_fit(database, container.open_vault(settings)):
             raise StackError(_other_keys(settings))
         # Hashing anything makes the pepper, before two processes could.
         container.open_keys(settings, database).find("")
+        return create_indexes(database, tell=tell, unique=unique)
     finally:
         database.client.close()
+
+
+def build_indexes(settings: Settings) -> None:
+    """Builds the indexes that the service runs without, however long it takes, and logs
+    how far it is, and what is wrong where one cannot be built."""
+    database = container.open_database(settings)
+    try:
+        built = create_indexes(
+            database,
+            tell=at_a_pace(lambda one: log.info("index_building", reason=one.words)),
+            unique=False,
+        )
+        for index in built:
+            log.info("index_built", index=str(index))
+    except PaymentsError as error:
+        log.error("index_not_built", reason=str(error))
+    finally:
+        database.client.close()
+
+
+def unwanted_indexes(settings: Settings) -> tuple[Index, ...]:
+    """Indexes that cost writes and serve no query of this version: an older one's, or a
+    person's. None is dropped here. Raises StoreUnavailable."""
+    database = container.open_database(settings)
+    try:
+        return standing(database).unwanted
+    finally:
+        database.client.close()
+
+
+def at_a_pace(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """``tell``, called every TOLD_EVERY seconds at most."""
+    due = 0.0
+
+    def told(progress: Progress) -> None:
+        nonlocal due
+        if progress.seconds >= due:
+            due = progress.seconds + TOLD_EVERY
+            tell(progress)
+
+    return told
 
 
 def _other_keys(settings: Settings) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final
 
 from domain.errors import StoreUnavailable
+from persistence.indexes import IndexNotBuilt
 from runtime.stack import (
     api_port,
     embedded,
@@ -45,6 +47,8 @@ LOOPBACK: Final = "127.0.0.1"
 SIMULATOR_WEBHOOKS: Final = {"stripe": "whsec_simulator", "paypal": "WH-SIMULATOR"}
 #: Seconds a group has to become ready: Python's start on a busy machine.
 START_WAIT: Final = 60.0
+#: Seconds that a start waits for indexes of collections that are small.
+INDEX_WAIT: Final = 10.0
 #: Seconds a simulator has to stop; it keeps nothing.
 SIMULATOR_STOP: Final = 5.0
 #: Seconds a server has to stop: a checkpoint of a small database.
@@ -80,6 +84,8 @@ class Stack:
                 log.info("stack_stopping")
             except (processes.ProcessFailed, embedded.EmbeddedError) as error:
                 raise StackError(str(error)) from error
+            except IndexNotBuilt as error:
+                raise StackError(str(error)) from error
             except StoreUnavailable as error:
                 where = place_of(self._settings.mongo_url)
                 raise StackError(
@@ -106,11 +112,24 @@ class Stack:
             why = "PAYMENTS_REDIS_URL: it does not answer, and payments wait for it"
             log.warning("redis_unreachable", address=where, why=why)
         self._trust()
-        initialise.initialise(self._settings)
+        initialise.initialise(self._settings, unique=True)
+        self._build_indexes()
         key = initialise.ensure_demo_keys(self._settings)
         self._supervisor.check()
         self._supervisor.start(self._programs(ports), seconds=START_WAIT)
         return Ready(self._urls(), key, self._settings.home)
+
+    def _build_indexes(self) -> None:
+        """Waits a moment for the indexes, and starts without them where they take
+        longer: over millions of payments they take minutes."""
+        building = threading.Thread(
+            target=initialise.build_indexes,
+            args=(self._settings,),
+            name="indexes",
+            daemon=True,
+        )
+        building.start()
+        building.join(INDEX_WAIT)
 
     def _servers(self, ports: Ports) -> list[Process]:
         """Servers for the addresses that the settings leave open."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 
-from persistence import mongo
+from persistence import indexes, mongo
 from persistence.codec import Document
 from persistence.vault import KeySource, Vault
 
@@ -18,7 +18,7 @@ from persistence.vault import KeySource, Vault
 def indexed_db(mongo_url: str) -> Iterator[Database[Document]]:
     """A database as the product opens it: indexes take longer than most tests."""
     opened = mongo.connect(mongo_url, f"test_{uuid.uuid4().hex[:16]}")
-    mongo.create_indexes(opened)
+    indexes.create_indexes(opened)
     yield opened
     opened.client.drop_database(opened.name)
     opened.client.close()

@@ -15,7 +15,7 @@ from domain.disputing import laid_over
 from domain.account import Account
 from domain.states import Status
 from domain.submission import Mode, ProviderName
-from persistence import mongo, watch
+from persistence import indexes, mongo, watch
 from persistence.codec import Document
 from persistence.keys import ApiKeys, Role
 from persistence.payments import MongoPayments
@@ -242,7 +242,7 @@ def _touch_everything(store: MongoPayments, keys: ApiKeys) -> None:
 
 def test_indexes_may_be_made_again(payments_db: Database[Document]) -> None:
     before = payments_db.payments.index_information()
-    mongo.create_indexes(payments_db)
+    indexes.create_indexes(payments_db)
     assert payments_db.payments.index_information() == before
 
 

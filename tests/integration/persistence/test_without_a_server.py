@@ -16,7 +16,7 @@ from pymongo.database import Database
 from application.ports import Query
 from domain.errors import StoreUnavailable
 from domain.submission import Mode
-from persistence import mongo, watch
+from persistence import indexes, mongo, watch
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
 from persistence.keys import ApiKeys, Role
@@ -77,7 +77,7 @@ def test_everything_says_so_within_its_time(
         lambda: watch.backlog(unreachable),
         lambda: watch.report_alive(unreachable, "one", slots=1, busy=0),
         lambda: mongo.ping(unreachable),
-        lambda: mongo.create_indexes(unreachable),
+        lambda: indexes.create_indexes(unreachable),
     ]
 
     def seconds(ask: Callable[[], object]) -> float:

@@ -1,0 +1,367 @@
+"""Indexes of large collections are built while the service runs, by whoever asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import requests
+from pymongo import ASCENDING, IndexModel, MongoClient
+from pymongo.database import Database
+
+from application.ports import Query
+from domain.errors import StoreUnavailable
+from domain.settling import settle
+from domain.submission import Mode
+from persistence import indexes, mongo, watch
+from persistence.codec import Document
+from persistence.indexes import Index, IndexNotBuilt, Progress, UniqueIndexes
+from persistence.payments import MongoPayments
+from persistence.replays import MongoOperatorView
+from persistence.vault import Vault
+from domain.replaying import Search
+from runtime import exporter, metrics
+from runtime.cli import doctor
+from runtime.cli.findings import FAIL, OK, WARN, Finding
+from runtime.container import clock
+from runtime.settings import Settings
+from runtime.stack import embedded, processes
+from runtime.stack.initialise import initialise
+from tests.fakes import pay
+from tests.running_web import TIMEOUT, prepared_web
+from tests.suites.samples import SHOP, payment, sending
+
+#: Payments that an upgrade finds: a scan of them takes longer than LOWERED.
+MANY: Final = 120_000
+#: Seconds for one operation, in place of four.
+LOWERED: Final = 0.5
+#: Seconds that a condition is waited for.
+WAIT: Final = 30.0
+
+#: A build stops here, with all documents read.
+HANG: Final = "hangAfterStartingIndexBuild"
+NEWEST: Final = Index("payments", "newest")
+
+
+@pytest.fixture(scope="module")
+def slow_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A MongoDB whose builds of indexes can be held up."""
+    home = tmp_path_factory.mktemp("slow")
+    server = embedded.mongo(home, processes.free_port())
+    held_up = (*server.command, "--setParameter", "enableTestCommands=1")
+    with embedded.running(replace(server, command=held_up)) as url:
+        yield url
+
+
+@pytest.fixture
+def large(
+    slow_mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Database[Document]]:
+    """MANY payments without an index, behind a client that has LOWERED seconds."""
+    monkeypatch.setattr(mongo, "OPERATION_TIMEOUT", LOWERED)
+    opened = mongo.connect(slow_mongo_url, f"test_{uuid.uuid4().hex[:16]}")
+    with MongoClient[Document](slow_mongo_url) as client:
+        _fill(client[opened.name])
+        yield opened
+        _hold_up(opened, "off")
+        client.drop_database(opened.name)
+    opened.client.close()
+
+
+def _fill(database: Database[Document]) -> None:
+    """By the server alone, which takes a second."""
+    number = {"$toString": "$number"}
+    database.aggregate(
+        [
+            {
+                "$documents": {
+                    "$map": {"input": {"$range": [0, MANY]}, "in": {"number": "$$this"}}
+                }
+            },
+            {
+                "$project": {
+                    "_id": {"$concat": ["pay_", number]},
+                    "merchant": "old",
+                    "mode": "test",
+                    "provider": "stripe",
+                    "status": "captured",
+                    "keys": [number],
+                }
+            },
+            {"$merge": "payments"},
+        ]
+    )
+
+
+def _hold_up(database: Database[Document], mode: str) -> None:
+    database.client.admin.command({"configureFailPoint": HANG, "mode": mode})
+
+
+@contextmanager
+def held_up(database: Database[Document]) -> Iterator[None]:
+    """No build comes to its end before the block does."""
+    _hold_up(database, "alwaysOn")
+    try:
+        yield
+    finally:
+        _hold_up(database, "off")
+
+
+def builds(database: Database[Document]) -> list[Document]:
+    """What the server builds now, whoever asked for it."""
+    asked: list[Document] = [
+        {"$currentOp": {"allUsers": True}},
+        {"$match": {"desc": {"$regex": "^IndexBuildsCoordinator"}}},
+    ]
+    return list(database.client.admin.aggregate(asked))
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    until = time.monotonic() + WAIT
+    while not holds():
+        assert time.monotonic() < until, "it did not come to it"
+        time.sleep(0.05)
+
+
+def only(*names: str) -> dict[str, list[IndexModel]]:
+    """Some of the payments' indexes, as if there were no others."""
+    models = [
+        model
+        for model in indexes.INDEXES["payments"]
+        if model.document["name"] in names
+    ]
+    assert len(models) == len(names)
+    return {"payments": models}
+
+
+def test_a_build_outlasts_the_limit_of_an_operation_and_tells_how_far_it_is(
+    large: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "INDEXES", only("keys", "newest"))
+    told: list[Progress] = []
+    with ThreadPoolExecutor(1) as pool, held_up(large):
+        building = pool.submit(indexes.create_indexes, large, tell=told.append)
+        wait_until(lambda: told and told[-1].seconds > 3 * LOWERED)
+        assert indexes.standing(large).building == (Index("payments", "keys", True),)
+        assert "payments.keys: 100%, " in told[-1].words
+        _hold_up(large, "off")
+        assert building.result(WAIT) == [Index("payments", "keys", True), NEWEST]
+    assert told[-1].done == told[-1].total == MANY
+    assert indexes.standing(large).missing == ()
+
+
+def test_a_build_is_made_once_for_all_who_ask(
+    large: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "INDEXES", only("newest"))
+    with ThreadPoolExecutor(3) as pool:
+        with held_up(large):
+            asked: list[Future[list[Index]]] = [
+                pool.submit(indexes.create_indexes, large) for _ in range(3)
+            ]
+            wait_until(lambda: len(_requests(large)) == 3)
+            assert len(builds(large)) == 1
+        for one in asked:
+            one.result(WAIT)
+    assert indexes.standing(large).missing == ()
+
+
+def _requests(database: Database[Document]) -> list[Document]:
+    asked: list[Document] = [
+        {"$currentOp": {"allUsers": True}},
+        {"$match": {"command.createIndexes": "payments", "connectionId": {"$gt": 0}}},
+    ]
+    return list(database.client.admin.aggregate(asked))
+
+
+def test_init_that_was_killed_is_gone_on_with_by_the_next(
+    large: Database[Document], tmp_path: Path
+) -> None:
+    environment = {
+        **os.environ,
+        "PAYMENTS_HOME": str(tmp_path / "home"),
+        "PAYMENTS_MONGO_URL": _url(large),
+        "PAYMENTS_MONGO_DATABASE": large.name,
+    }
+    command = [sys.executable, "-m", "runtime.cli", "init"]
+    with held_up(large):
+        first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+        wait_until(lambda: builds(large))
+        [before] = builds(large)
+        first.kill()
+        first.communicate()
+        second = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        wait_until(lambda: len(_requests(large)) == 2)
+        assert [one["opid"] for one in builds(large)] == [before["opid"]]
+        # Longer than any operation of a process may take.
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 5)
+        assert second.poll() is None
+    told, said = second.communicate(timeout=WAIT)
+    assert second.returncode == 0, said
+    assert b"payments.keys, payments.guards: 100%, " in said
+    assert b"payments.keys was built." in told
+    assert indexes.standing(large).missing == ()
+    again = subprocess.run([*command, "--json"], env=environment, capture_output=True)
+    assert json.loads(again.stdout) == {"built": [], "unwanted": []}
+    assert not again.stderr
+
+
+def _url(database: Database[Document]) -> str:
+    host, port = next(iter(database.client.nodes))
+    return f"mongodb://{host}:{port}/?replicaSet={embedded.REPLICA_SET}"
+
+
+def test_a_unique_index_that_cannot_be_is_named_without_a_value(
+    large: Database[Document],
+) -> None:
+    large.payments.update_many(
+        {"_id": {"$in": ["pay_7", "pay_8"]}}, {"$set": {"keys": ["secret-7"]}}
+    )
+    with pytest.raises(IndexNotBuilt) as raised:
+        indexes.create_indexes(large)
+    words = str(raised.value)
+    assert "The unique index payments.keys cannot be built" in words
+    assert "the same merchant, mode, keys" in words
+    assert "secret-7" not in words
+    missing = indexes.standing(large).missing
+    assert missing == (Index("payments", "keys", True),), "the others are built"
+
+
+def test_an_index_of_other_options_is_named(large: Database[Document]) -> None:
+    large.payments.create_index([("open", ASCENDING)], name="moved")
+    with pytest.raises(IndexNotBuilt, match=r"payments\.moved \(moved_at\).*dropIndex"):
+        indexes.create_indexes(large)
+    assert indexes.standing(large).missing == (Index("payments", "moved"),)
+
+
+def test_a_build_that_somebody_ends_is_no_missing_primary(
+    large: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexes, "INDEXES", only("newest"))
+    with ThreadPoolExecutor(1) as pool, held_up(large):
+        building = pool.submit(indexes.create_indexes, large)
+        wait_until(lambda: builds(large))
+        for one in _requests(large):
+            large.client.admin.command("killOp", op=one["opid"])
+        _hold_up(large, "off")
+        with pytest.raises(
+            IndexNotBuilt, match=r"payments\.newest .*(Abort|Interrupt)"
+        ):
+            building.result(WAIT)
+
+
+def test_an_index_that_no_query_wants_is_named_and_stays(
+    large: Database[Document],
+) -> None:
+    large.payments.create_index([("amount", ASCENDING)], name="mine")
+    indexes.create_indexes(large)
+    [unwanted] = indexes.standing(large).unwanted
+    assert str(unwanted) == "payments.mine"
+    assert "mine" in large.payments.index_information()
+    found = verdict(large, "unused indexes")
+    assert (found.verdict, found.words) == (WARN, "payments.mine used by no query")
+    assert 'db.payments.dropIndex("mine")' in found.advice
+
+
+def verdict(database: Database[Document], name: str) -> Finding:
+    settings = Settings(mongo_url=_url(database), database=database.name)
+    found = {one.name: one for one in doctor._mongodb(settings)}
+    return found[name]
+
+
+def test_the_service_runs_while_an_index_is_built(
+    large: Database[Document], vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexes.create_indexes(large)
+    large.payments.drop_index("open")
+    large.payments.drop_index("stuck")
+    large.payments.drop_index("lines")
+    store = MongoPayments(large, vault, holder="one")
+    view = MongoOperatorView(large, vault, Mode.TEST)
+    with ThreadPoolExecutor(1) as pool, held_up(large):
+        building = pool.submit(indexes.create_indexes, large)
+        wait_until(lambda: builds(large))
+        [new] = store.insert_many([payment(now=clock())])
+        assert store.page(SHOP, Query()) == [new]
+        assert not view.found(Search(), before=None, limit=10)
+        assert store.due_ids(10) == []
+        [won] = store.claim_many([sending(new, now=clock())])
+        assert watch.backlog(large).open == {("stripe", "running"): 1}
+        [done] = store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
+        assert store.get(SHOP, new.id) == done
+        assert UniqueIndexes(large).are_safe()
+        assert verdict(large, "indexes").words.startswith("payments.lines")
+        _hold_up(large, "off")
+        building.result(WAIT)
+    assert verdict(large, "indexes").verdict == OK
+
+
+def test_the_exporter_names_a_missing_index_and_shows_the_rest(
+    large: Database[Document], vault: Vault
+) -> None:
+    indexes.create_indexes(large)
+    large.payments.drop_index("open")
+    large.webhooks.drop_index("due")
+    stop = threading.Event()
+    settings = Settings(mongo_url=_url(large), database=large.name)
+    MongoPayments(large, vault, holder="one").insert_many([payment(now=clock())])
+    metrics.OLDEST_DUE.set(-1)
+    metrics.WEBHOOKS_WAITING.set(-1)
+    running = threading.Thread(target=exporter.run, args=(settings, stop))
+    running.start()
+    try:
+        wait_until(lambda: _gauge(metrics.INDEX_MISSING, "payments", "open") == 1)
+    finally:
+        stop.set()
+        running.join(WAIT)
+    assert _gauge(metrics.INDEX_MISSING, "webhooks", "due") == 1
+    assert _gauge(metrics.INDEX_MISSING, "payments", "keys") == 0
+    assert _gauge(metrics.OPEN, "stripe", "queued") == 1
+    assert metrics.WEBHOOKS_WAITING._value.get() == 0
+
+
+def _gauge(gauge: Any, *labels: str) -> float:
+    return float(gauge.labels(*labels)._value.get())
+
+
+def test_a_question_that_fails_keeps_no_other_from_the_exporter() -> None:
+    def fails(error: Exception) -> Callable[[], None]:
+        def question() -> None:
+            raise error
+
+        return question
+
+    exporter.ask(fails(StoreUnavailable()))
+    exporter.ask(fails(ValueError()))
+
+
+def test_a_web_process_is_not_ready_without_the_index_that_keeps_keys_apart(
+    tmp_path: Path, mongo_url: str, redis_database: str
+) -> None:
+    with prepared_web(tmp_path, mongo_url, redis_database) as web:
+        database = web.database()
+        database.payments.drop_index("keys")
+        answer = requests.get(f"{web.base}/readyz", timeout=TIMEOUT)
+        assert answer.status_code == 503
+        assert "a unique index is missing" in answer.text
+        found = verdict(database, "indexes")
+        assert found.verdict == FAIL
+        assert found.words.startswith("payments.keys missing")
+        initialise(web.settings)
+        assert requests.get(f"{web.base}/readyz", timeout=TIMEOUT).ok
+        database.client.close()
