@@ -18,6 +18,7 @@ from application.ports import Admission, Breakers, GateWatch, Limiter
 from domain.answer import Answer
 from domain.breaker import WINDOW, Gate, Sign, Why, Window, sign_of
 from domain.errors import Misconfigured, ProviderError, StoreUnavailable
+from domain.limit import MAX_PAUSE
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,8 @@ SOONEST: Final = timedelta(seconds=1)
 PARKED: Final = timedelta(seconds=5)
 #: Where a provider that wants fewer calls does not say for how long (Stripe does not).
 PAUSE: Final = timedelta(seconds=1)
-#: What it asks for beyond that is tried again all the same: one answer must not stop an
-#: account for an hour.
-LONGEST_PAUSE: Final = timedelta(minutes=1)
+#: What it asks for beyond that is tried again all the same.
+LONGEST_PAUSE: Final = timedelta(seconds=MAX_PAUSE)
 
 
 class SharedGates:

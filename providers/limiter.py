@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from redis import Redis
@@ -21,15 +22,31 @@ log = logging.getLogger(__name__)
 REST: Final = 1.0
 #: Seconds that the number of workers is believed, where Redis is away.
 WORKERS_KNOWN: Final = 5.0
+_MILLISECONDS: Final = 1_000
 _MICROSECONDS: Final = 1_000_000
 
-#: ``domain.limit.take`` by Redis's own clock, in microseconds. The key holds the moment
-#: until which the bucket is full, and ends with it.
+#: Seconds by which Redis may postpone a payment in MongoDB. The next look finds out
+#: whether it still says so; whoever can write to Redis delays nothing for longer.
+BELIEVED: Final = 5.0
+
+#: ``domain.limit.take`` by Redis's own clock, in microseconds. The first key holds the
+#: moment until which the bucket is full, and ends with it. The second key lives as long
+#: as a pause. A bucket that is fuller than ours ever get (a forged value, a clock that
+#: was set back) is empty, and a pause that is longer than ours is none.
 _TAKE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local full = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
 local wanted, interval = tonumber(ARGV[1]), tonumber(ARGV[2])
+local full = tonumber(redis.call('GET', KEYS[1])) or now
+if not (full > now and full <= now + tonumber(ARGV[4])) then
+  full = now
+end
+local pause = redis.call('PTTL', KEYS[2]) * 1000
+if pause <= tonumber(ARGV[5]) then
+  full = math.max(full, now + pause)
+else
+  redis.call('DEL', KEYS[2])
+end
 local room = now + tonumber(ARGV[3]) - full
 local granted = 0
 if interval > 0 then
@@ -44,14 +61,11 @@ if later > full then
 end
 return {granted, later - now}
 """
-#: ``domain.limit.pause``, likewise.
+#: ``domain.limit.pause``, likewise, in milliseconds.
 _PAUSE: Final = """
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local full = tonumber(redis.call('GET', KEYS[1]) or now)
-local later = math.max(full, now + tonumber(ARGV[1]))
-local lasts = math.ceil((later - now) / 1000)
-redis.call('SET', KEYS[1], string.format('%.0f', later), 'PX', lasts)
+if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[2], '', 'PX', ARGV[1])
+end
 """
 
 
@@ -121,36 +135,42 @@ class RedisLimiter:
     def take(self, account: str, wanted: int, within: float) -> Taken:
         """See Limiter."""
         rate = self._rates(account)
+        burst, within = limit.burst(rate), min(within, limit.AHEAD)
         found = self._ask(
             self._take,
             account,
             wanted,
             limit.interval(rate) * _MICROSECONDS,
-            (within + limit.burst(rate)) * _MICROSECONDS,
+            (within + burst) * _MICROSECONDS,
+            (limit.AHEAD + burst) * _MICROSECONDS,
+            (limit.MAX_PAUSE + burst) * _MICROSECONDS,
         )
         if found is None:
             return self._local.take(account, wanted, within, share=self._our_share())
         granted, full_for = found
-        return Taken.of(wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate)
+        taken = Taken.of(wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate)
+        return replace(taken, again_in=min(taken.again_in, BELIEVED))
 
     def pause(self, account: str, by: float) -> None:
         """See Limiter; kept here as well, should Redis go away or forget."""
+        by = min(by, limit.MAX_PAUSE)
         self._local.pause(account, by)
         full_for = by + limit.burst(self._rates(account))
-        self._ask(self._pause, account, full_for * _MICROSECONDS)
+        self._ask(self._pause, account, int(full_for * _MILLISECONDS))
 
     def _ask(self, script: Script, account: str, *numbers: float) -> Any:
         """What the script answers; None where Redis is away, or was just now."""
         if self._clock() < self._away_until:
             return None
-        key = f"payments:limit:{account}"
+        bucket = f"payments:limit:{account}"
+        keys = [bucket, f"{bucket}:paused"]
         try:
             try:
                 # redis-py types every answer as one that may also be awaited.
-                return script(keys=[key], args=numbers) or ()
+                return script(keys=keys, args=numbers) or ()
             except ResponseError:
                 # No bucket, whatever it is: without it the account begins with a burst.
-                self._redis.delete(key)
+                self._redis.delete(*keys)
                 log.error("limit_mended", extra={"account": account})
                 return None
         except RedisError as error:

@@ -26,6 +26,9 @@ from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: Characters of a message's body, four times what one of ours has, and of an id.
+_MAX_BODY: Final = 16 * 1024
+_MAX_ID: Final = 64
 #: The tasks that a message may name, and where a worker that stops puts it back.
 _QUEUES: Final = {one.task: one.queue for one in (FRESH, DUE, WEBHOOKS)}
 
@@ -147,8 +150,10 @@ def knock_of(given: Any) -> dict[str, Any]:
     """
     task = given["headers"]["task"]
     queue = _QUEUES[task]
+    if len(given["body"]) > _MAX_BODY:
+        raise ValueError
     [ids], *_ = json.loads(base64.b64decode(given["body"]))
-    named = [one for one in ids[:GROUP] if isinstance(one, str)]
+    named = [one for one in ids[:GROUP] if isinstance(one, str) and len(one) <= _MAX_ID]
     # What it calls itself is no name to keep it under while a worker has it.
     tag = str(uuid.uuid4())
     return {

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -28,6 +29,7 @@ from tests.suites.limiter import (
 
 __all__ = ["limiter"]
 
+BUCKET = f"payments:limit:{STRIPE}"
 #: Workers that share what is left where Redis is away.
 WORKERS = 4
 
@@ -45,7 +47,11 @@ class _Redis:
 
     def pass_time(self, seconds: float) -> None:
         for key in self._redis.scan_iter("payments:limit:*"):
-            self._redis.incrby(key, -int(seconds * 1_000_000))
+            if key.endswith(b":paused"):
+                left: Any = self._redis.pttl(key)
+                self._redis.pexpire(key, int(left - seconds * 1_000))
+            else:
+                self._redis.incrby(key, -int(seconds * 1_000_000))
 
 
 @pytest.fixture
@@ -62,6 +68,12 @@ class TestRedisLimiter(LimiterSuite):
 def own_redis(tmp_path: Path) -> Iterator[embedded.Server]:
     """A Redis of this test's own, described and not started."""
     yield embedded.redis(tmp_path, processes.free_port())
+
+
+def redis_now(redis: Redis) -> int:
+    """Redis's clock in microseconds."""
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1_000_000 + int(microseconds)
 
 
 def test_many_processes_take_from_one_bucket(setup: LimiterSetup) -> None:
@@ -94,17 +106,66 @@ def test_a_flushed_redis_costs_one_burst_and_a_bucket_leaves_nothing_behind(
     redis.close()
 
 
-@pytest.mark.parametrize("command", ["LPUSH", "SET"])
-def test_what_is_no_bucket_is_deleted_and_counted_anew(
-    setup: LimiterSetup, redis_database: str, command: str
+def test_a_list_is_deleted_and_the_bucket_counted_anew(
+    setup: LimiterSetup, redis_database: str
 ) -> None:
     limiter = setup.limiter()
     with Redis.from_url(redis_database) as redis:
-        redis.execute_command(command, f"payments:limit:{STRIPE}", "no bucket")
+        redis.lpush(BUCKET, "no bucket")
         # The first answer is this process's share, a quarter of what all may take.
         assert limiter.take(STRIPE, 32, 0.0).granted == 1
         assert limiter.take(STRIPE, 32, 0.0).granted == BURST
-        assert redis.type(f"payments:limit:{STRIPE}") == b"string"
+        assert redis.type(BUCKET) == b"string"
+
+
+#: Microseconds, as seen by Redis's clock.
+HOUR = 3600 * 1_000_000
+
+
+@pytest.mark.parametrize("ahead", [2_000_000, HOUR, 240 * HOUR, -HOUR])
+def test_a_bucket_that_is_fuller_than_ours_ever_get_is_empty(
+    setup: LimiterSetup, redis_database: str, ahead: int
+) -> None:
+    """A forged value; or an honest one, after Redis's clock was set back."""
+    limiter = setup.limiter()
+    with Redis.from_url(redis_database) as redis:
+        redis.set(BUCKET, redis_now(redis) + ahead)
+        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+        assert limiter.take(STRIPE, 32, 0.0).granted in (0, 1), "it is a bucket again"
+
+
+@pytest.mark.parametrize("text", ["no bucket", "nan", "inf", "-inf", "1e300", ""])
+def test_a_text_that_is_no_moment_is_an_empty_bucket(
+    setup: LimiterSetup, redis_database: str, text: str
+) -> None:
+    limiter = setup.limiter()
+    with Redis.from_url(redis_database) as redis:
+        redis.set(BUCKET, text)
+    assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+    assert limiter.take(STRIPE, 32, 0.0).granted in (0, 1)
+
+
+def test_a_pause_that_is_longer_than_ours_is_none(
+    setup: LimiterSetup, redis_database: str
+) -> None:
+    limiter = setup.limiter()
+    with Redis.from_url(redis_database) as redis:
+        for forged in ({}, {"ex": 864_000}):
+            redis.set(f"{BUCKET}:paused", "", **forged)
+            assert limiter.take(STRIPE, 1, 0.25).granted == 1
+    limiter.pause(STRIPE, 3600.0)
+    assert (
+        limiter.take(STRIPE, 1, 0.25).granted == 0
+    ), "ours are cut to what is believed"
+
+
+def test_a_pause_in_redis_postpones_nothing_for_longer_than_some_seconds(
+    setup: LimiterSetup,
+) -> None:
+    limiter = setup.limiter()
+    limiter.pause(STRIPE, 50.0)
+    taken = limiter.take(STRIPE, 32, 0.25)
+    assert (taken.granted, taken.again_in) == (0, module.BELIEVED)
 
 
 def test_without_redis_each_takes_its_share_and_asks_it_again_later(

@@ -55,6 +55,14 @@ def test_no_message_names_more_than_a_group() -> None:
     assert len(ids) == GROUP
 
 
+def test_a_message_is_no_longer_than_ours_are() -> None:
+    long, short = "x" * 65, "x" * 64
+    [[ids], *_] = named(knock_of(message([long, short])))
+    assert ids == [short]
+    with pytest.raises(ValueError):
+        knock_of(message(["x" * 20_000]))
+
+
 @pytest.mark.parametrize("task", ["no.such.task", "celery.backend_cleanup", "", None])
 def test_no_other_task_can_be_named(task: object) -> None:
     with pytest.raises(LookupError):
