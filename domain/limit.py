@@ -13,11 +13,11 @@ from typing import Final
 #: a second's (stripe.com/blog/rate-limiters), so the rest of it is for calls that were
 #: admitted apart and arrive together.
 BURST: Final = 0.25
-#: Seconds that a bucket may be filled ahead beyond its burst: longer than any call waits
+#: Seconds that a bucket may be filled ahead beyond its burst: longer than a call waits
 #: for its tokens. A bucket that is fuller than that was filled by nobody of ours.
 AHEAD: Final = 1.0
-#: Seconds of the longest pause. One answer of a provider must not stop an account for an
-#: hour; calls that come too early are refused and tried again.
+#: Seconds of the longest pause. One answer of a provider must not stop an account for
+#: an hour; calls that come too early are refused and tried again.
 MAX_PAUSE: Final = 60.0
 #: Of a token: what floats lose of a time must not cost one.
 _ROUNDING: Final = 1e-4

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -17,7 +20,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
+from domain.errors import (
+    CertificateUnavailable,
+    PaymentsError,
+    WebhookNotTrusted,
+    WebhookRefused,
+)
 from domain.submission import Mode
 from providers.http import Observe, PooledSession
 
@@ -37,14 +45,22 @@ _PATH: Final = re.compile(r"/v1/notifications/certs/CERT-[A-Za-z0-9-]{1,64}")
 KEPT: Final = timedelta(hours=1)
 #: Keys kept; PayPal uses one or two at a time.
 MAX_KEPT: Final = 16
+#: Addresses without a good certificate that are remembered.
+MAX_FAILED: Final = 256
 #: Bytes of a chain; PayPal's has five thousand.
 MAX_CHAIN: Final = 64 * 1024
 #: Seconds to connect and between two bytes, and for all of a fetch: whoever sends the
 #: webhook waits meanwhile.
 _TIMEOUT: Final = (2.0, 3.0)
 _PATIENCE: Final = 5.0
-#: Fetches at once: made-up addresses must not hold all threads of a web process.
+#: Fetches at once, webhooks that wait for one, and fetches in a minute. Anybody can
+#: make up addresses at PayPal; they must not hold the threads of a web process, nor
+#: have it ask PayPal without end. An address whose certificate was good is free.
 _FETCHES: Final = 4
+_WAITING: Final = 16
+FETCHES_A_MINUTE: Final = 30
+#: Seconds until an address without a good certificate is asked again.
+FAILED: Final = 30.0
 #: Bits; a shorter key can be broken.
 _SHORTEST: Final = 2048
 
@@ -64,6 +80,7 @@ class Certificates:
         loopback: str | None,
         roots: Path | None,
         observe: Observe,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = x509.DNSName(_NAMES[mode])
         self._hosts = frozenset(hosts or HOSTS[mode])
@@ -72,8 +89,13 @@ class Certificates:
         self._session = PooledSession(
             connections=_FETCHES, observe=observe, timeout=_TIMEOUT
         )
-        self._fetches = threading.BoundedSemaphore(_FETCHES)
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what follows
         self._kept: dict[str, tuple[rsa.RSAPublicKey, datetime]] = {}
+        self._failed: OrderedDict[str, tuple[PaymentsError, float]] = OrderedDict()
+        self._fetching: dict[str, Future[rsa.RSAPublicKey]] = {}
+        self._waiting = 0
+        self._fetched_at: deque[float] = deque(maxlen=FETCHES_A_MINUTE)
 
     def key_at(self, url: str, *, now: datetime) -> rsa.RSAPublicKey:
         """The key of the certificate at ``url``.
@@ -85,17 +107,80 @@ class Certificates:
         if kept is not None and now < kept[1]:
             return kept[0]
         self._check(url)
-        if not self._fetches.acquire(blocking=False):
-            raise CertificateUnavailable
+        fetch, is_first = self._join(url)
+        if is_first:
+            self._carry_out(fetch, url, now)
+            return fetch.result()
         try:
-            chain = self._fetch(url)
+            return fetch.result(_PATIENCE)
+        except FutureTimeout:
+            raise CertificateUnavailable from None
         finally:
-            self._fetches.release()
-        key, until = self._verified(chain, now)
-        while len(self._kept) >= MAX_KEPT:
-            self._kept.pop(next(iter(self._kept)), None)
-        self._kept[url] = key, until
-        return key
+            with self._lock:
+                self._waiting -= 1
+
+    def _join(self, url: str) -> tuple[Future[rsa.RSAPublicKey], bool]:
+        """The fetch of ``url``, and whether it is the caller's to carry out.
+
+        Raises the error of a fetch that failed lately, and CertificateUnavailable
+        where there are too many.
+        """
+        with self._lock:
+            now, was_good = self._clock(), url in self._kept
+            error, until = self._failed.get(url, (None, 0.0))
+            if error is not None and now < until:
+                raise error.with_traceback(None)
+            fetch = self._fetching.get(url)
+            if fetch is not None:
+                if self._waiting >= _WAITING:
+                    raise CertificateUnavailable
+                self._waiting += 1
+                return fetch, False
+            if not was_good:
+                times = self._fetched_at
+                if len(times) == FETCHES_A_MINUTE and now < times[0] + 60:
+                    raise CertificateUnavailable
+                if len(self._fetching) >= _FETCHES:
+                    raise CertificateUnavailable
+                times.append(now)
+            self._fetching[url] = fetch = Future()
+            return fetch, True
+
+    def _carry_out(
+        self, fetch: Future[rsa.RSAPublicKey], url: str, now: datetime
+    ) -> None:
+        """Fetches, and tells all who wait."""
+        try:
+            key, until = self._verified(self._fetch(url), now)
+        except (CertificateUnavailable, WebhookNotTrusted) as error:
+            self._end(url, failed=error)
+            fetch.set_exception(error)
+        except BaseException as error:
+            self._end(url)
+            fetch.set_exception(error)
+        else:
+            self._end(url, good=(key, until))
+            fetch.set_result(key)
+
+    def _end(
+        self,
+        url: str,
+        *,
+        good: tuple[rsa.RSAPublicKey, datetime] | None = None,
+        failed: PaymentsError | None = None,
+    ) -> None:
+        with self._lock:
+            del self._fetching[url]
+            if good is not None:
+                self._kept.pop(url, None)
+                while len(self._kept) >= MAX_KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+                self._kept[url] = good
+            if failed is not None:
+                self._failed[url] = failed, self._clock() + FAILED
+                self._failed.move_to_end(url)
+                while len(self._failed) > MAX_FAILED:
+                    self._failed.popitem(last=False)
 
     def _check(self, url: str) -> None:
         try:

@@ -17,15 +17,9 @@ from persistence.vault import KeyMissing
 KNOWN: Final = 5.0
 #: Accounts that a process remembers at once, each some kilobytes.
 REMEMBERED: Final = 1_000
-#: Names of no account that are asked the database for in so many seconds. Anybody can
-#: make them up; accounts that are remembered are found all the same.
-STRANGERS: Final = 100
-
-
-class TooManyStrangers(StoreUnavailable):
-    """Too many accounts that are not there were asked for; nobody looked for this."""
-
-    code = "too_many_unknown_accounts"
+#: Names of no account that are remembered at once. Anybody can make them up; a name
+#: that is not among them costs one read by the index of ids.
+STRANGERS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -49,19 +43,19 @@ class KnownAccounts:
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows
         self._cache: OrderedDict[str, _Known] = OrderedDict()
-        self._strangers: set[str] = set()
-        self._forgotten_at = 0.0  #: when strangers are asked for again
+        self._strangers: OrderedDict[str, float] = OrderedDict()  # until when
 
     def get(self, name: str) -> StoredAccount:
         """One account; as it was known last, where the database is away.
 
-        Raises AccountNotFound, TooManyStrangers, KeyMissing and StoreUnavailable.
+        Raises AccountNotFound, KeyMissing and StoreUnavailable.
         """
         now = self._clock()
         with self._lock:
             known = self._cache.get(name)
             if known is None:
-                self._check_stranger(name, now)
+                if now < self._strangers.get(name, now):
+                    raise AccountNotFound
             else:
                 self._cache.move_to_end(name)
                 if now < known.until:
@@ -75,19 +69,13 @@ class KnownAccounts:
             return known.stored
         except AccountNotFound:
             with self._lock:
-                self._strangers.add(name)
+                self._strangers[name] = now + KNOWN
+                self._strangers.move_to_end(name)
+                if len(self._strangers) > STRANGERS:
+                    self._strangers.popitem(last=False)
             raise
         with self._lock:
             self._cache[name] = _Known(stored, now + KNOWN)
             if len(self._cache) > REMEMBERED:
                 self._cache.popitem(last=False)
         return stored
-
-    def _check_stranger(self, name: str, now: float) -> None:
-        if now >= self._forgotten_at:
-            self._strangers.clear()
-            self._forgotten_at = now + KNOWN
-        if name in self._strangers:
-            raise AccountNotFound
-        if len(self._strangers) >= STRANGERS:
-            raise TooManyStrangers

@@ -111,11 +111,6 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         " outcome is not known, or it is paid where paid ones are guarded too. Look at"
         " it (payment), wait for it, or say allow_duplicate_reference.",
     ),
-    "too_many_unknown_accounts": (
-        429,
-        "Too many unknown accounts",
-        "Accounts that are not there were asked for too often; try again in seconds.",
-    ),
     "internal_error": (
         500,
         "Internal error",

@@ -153,8 +153,6 @@ def calls(webhooks: Webhooks) -> list[Call]:
                 *("webhook_refused", "webhook_not_trusted"),
                 *("certificate_unavailable", "store_unavailable"),
                 *(("account_not_found",) if "<" in path else ()),
-                # Events of connected accounts name theirs.
-                *(("too_many_unknown_accounts",) if path != "paypal" else ()),
             ),
             takes={
                 "header": headers,

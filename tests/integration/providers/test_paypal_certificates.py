@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,7 +12,13 @@ import pytest
 
 from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
 from domain.submission import Mode
-from providers.paypal_certificates import KEPT, MAX_CHAIN, Certificates
+from providers.paypal_certificates import (
+    FAILED,
+    FETCHES_A_MINUTE,
+    KEPT,
+    MAX_CHAIN,
+    Certificates,
+)
 from tests.integration.webhooks.signers import NAME, PATH, Authority, serving
 
 DAY = timedelta(days=1)
@@ -32,6 +39,13 @@ class _Observed:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self._now = 1000.0
+
+    def clock(self) -> float:
+        return self._now
+
+    def pass_time(self, seconds: float) -> None:
+        self._now += seconds
 
     def __call__(self, call: str, status: str, seconds: float) -> None:
         self.calls.append(status)
@@ -44,13 +58,19 @@ def _certificates(
     content: bytes,
     status: int = 200,
     mode: Mode = Mode.TEST,
+    wait: float = 0.0,
     **headers: str,
 ) -> Iterator[tuple[Certificates, str, _Observed]]:
     roots, seen = folder / "roots.pem", _Observed()
     roots.write_bytes(authority.pem())
-    with serving(content, status, **headers) as base:
+    with serving(content, status, wait=wait, **headers) as base:
         made = Certificates(
-            mode=mode, hosts=(), loopback=base, roots=roots, observe=seen
+            mode=mode,
+            hosts=(),
+            loopback=base,
+            roots=roots,
+            observe=seen,
+            clock=seen.clock,
         )
         yield made, base + PATH, seen
 
@@ -139,7 +159,7 @@ def test_what_is_no_certificate_is_not_believed(
 
 
 @pytest.mark.parametrize("status", [404, 500, 302])
-def test_one_that_cannot_be_fetched_may_be_later(
+def test_one_that_cannot_be_fetched_is_fetched_again_after_a_while(
     authority: Authority, tmp_path: Path, status: int
 ) -> None:
     key, chain = authority.vouches()
@@ -147,10 +167,55 @@ def test_one_that_cannot_be_fetched_may_be_later(
         with _certificates(
             authority, tmp_path, b"", status, Location=elsewhere + PATH
         ) as (made, url, seen):
-            for _ in range(2):
+            for _ in range(5):
                 with pytest.raises(CertificateUnavailable):
                     made.key_at(url, now=_now())
-            assert seen.calls == [f"{status // 100}xx"] * 2, "no redirect is followed"
+            assert seen.calls == [f"{status // 100}xx"], "no redirect is followed"
+            seen.pass_time(FAILED)
+            with pytest.raises(CertificateUnavailable):
+                made.key_at(url, now=_now())
+            assert len(seen.calls) == 2
+
+
+def test_one_that_is_not_believed_is_not_fetched_again_at_once(
+    authority: Authority, tmp_path: Path
+) -> None:
+    with _certificates(authority, tmp_path, b"none") as (made, url, seen):
+        for _ in range(5):
+            with pytest.raises(WebhookNotTrusted):
+                made.key_at(url, now=_now())
+        assert len(seen.calls) == 1
+
+
+def test_made_up_addresses_are_fetched_at_a_bounded_rate(
+    authority: Authority, tmp_path: Path
+) -> None:
+    key, chain = authority.vouches()
+    with _certificates(authority, tmp_path, chain) as (made, url, seen):
+        made.key_at(url, now=_now())
+        for number in range(2 * FETCHES_A_MINUTE):
+            try:
+                made.key_at(f"{url}{number}", now=_now() - 2 * DAY * 100)
+            except (WebhookNotTrusted, CertificateUnavailable):
+                pass
+        assert len(seen.calls) == FETCHES_A_MINUTE
+        for at in (timedelta(), 1.01 * KEPT):
+            found = made.key_at(url, now=_now() + at)
+            assert found == key.public_key(), "what was good is fetched again all along"
+        assert len(seen.calls) == FETCHES_A_MINUTE + 1
+        seen.pass_time(60)
+        assert made.key_at(f"{url}x", now=_now()) == key.public_key()
+
+
+def test_one_address_is_fetched_once_for_all_who_want_it_at_once(
+    authority: Authority, tmp_path: Path
+) -> None:
+    key, chain = authority.vouches()
+    with _certificates(authority, tmp_path, chain, wait=0.5) as (made, url, seen):
+        with ThreadPoolExecutor(12) as pool:
+            asked = [pool.submit(made.key_at, url, now=_now()) for _ in range(12)]
+            assert all(one.result() == key.public_key() for one in asked)
+        assert len(seen.calls) == 1
 
 
 def test_an_answer_without_an_end_is_cut_off(

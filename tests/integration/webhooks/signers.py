@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 import zlib
 from base64 import b64encode
@@ -78,11 +79,15 @@ def signed(
 
 
 @contextmanager
-def serving(content: bytes, status: int = 200, **headers: str) -> Iterator[str]:
-    """The base URL of a server that answers everything so, until the block ends."""
+def serving(
+    content: bytes, status: int = 200, *, wait: float = 0.0, **headers: str
+) -> Iterator[str]:
+    """The base URL of a server that answers everything so, until the block ends; each
+    answer takes ``wait`` seconds."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            time.sleep(wait)  # a slow server, not a wait for anything
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

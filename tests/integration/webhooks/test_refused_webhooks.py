@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
+from prometheus_client.parser import text_string_to_metric_families
 
+from providers.paypal_certificates import FETCHES_A_MINUTE
+from tests.contract.simulators.simulator_process import Simulator
 from tests.integration.webhooks.hearing import (
     SECRET,
     WEBHOOK_ID,
@@ -174,6 +177,34 @@ def test_a_certificate_of_paypals_that_cannot_be_fetched(bench: HearingBench) ->
     other = replace(told, headers={**told.headers, "PAYPAL-CERT-URL": address})
     why = "certificate_unavailable"
     _refuses(bench, told, 503, why, lambda: bench.give(other))
+
+
+def test_a_signed_webhook_is_taken_during_a_flood_of_forged_ones(
+    bench: HearingBench,
+) -> None:
+    """Each names another certificate; few of them are fetched."""
+    told = _told(bench, "paypal")
+    assert bench.give(told).status_code == 200, "its certificate is known"
+    before = _fetches(bench.work.paypal)
+    address = told.headers["PAYPAL-CERT-URL"]
+    for number in range(4 * FETCHES_A_MINUTE):
+        forged = {**told.headers, "PAYPAL-CERT-URL": f"{address}{number}"}
+        assert bench.give(replace(told, headers=forged)).status_code == 503
+        if number % 10 == 0:
+            assert bench.give(told).status_code == 200
+    assert 0 < _fetches(bench.work.paypal) - before <= FETCHES_A_MINUTE
+
+
+def _fetches(simulated: Simulator) -> float:
+    """How often the simulator, whom nobody told who asks, had no certificate."""
+    text = requests.get(f"{simulated.url}/metrics", timeout=10).text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "simulator_requests_total"
+        and (sample.labels["method"], sample.labels["status"]) == ("GET", "401")
+    )
 
 
 def test_a_certificate_of_paypals_that_has_expired(bench: HearingBench) -> None:
