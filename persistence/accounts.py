@@ -1,7 +1,9 @@
-"""The provider accounts of merchants, with what opens them sealed field by field."""
+"""The provider accounts of merchants, with what opens them in one seal."""
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,10 +18,15 @@ from domain.account import Account
 from domain.errors import PaymentsError, StoreUnavailable
 from domain.routing import MAX_ACCOUNTS, Candidate
 from domain.submission import Mode, ProviderName
-from persistence.codec import Document
+from persistence.codec import Document, written
 from persistence.mongo import answering
-from persistence.vault import Vault
+from persistence.nested import flat
+from persistence.vault import FieldUnreadable, Vault
 
+log = logging.getLogger(__name__)
+
+#: The sealed field.
+CREDENTIALS: Final = "credentials"
 #: Rounds in which a change may meet another one, or keys that rotate.
 _ROUNDS: Final = 5
 
@@ -81,7 +88,8 @@ class StoredAccount:
 
 class Accounts:
     """Every method raises StoreUnavailable where the database cannot answer, and those
-    that read KeyMissing where a field cannot be opened."""
+    that read FieldUnreadable where credentials cannot be opened. ``vault`` is one for
+    accounts: its keys open nothing of payments, nor theirs anything here."""
 
     def __init__(self, database: Database[Document], vault: Vault) -> None:
         self._accounts = database.accounts
@@ -131,14 +139,36 @@ class Accounts:
 
     def list(
         self, *, merchant: str | None = None, ids: Sequence[str] | None = None
-    ) -> list[StoredAccount]:
-        """All accounts, a merchant's, or those of ``ids``; the oldest first."""
+    ) -> Sequence[StoredAccount]:
+        """All accounts, a merchant's, or those of ``ids``; the oldest first.
+
+        One that cannot be read is left out, and reported.
+        """
         wanted: Document = {} if merchant is None else {"merchant": merchant}
         if ids is not None:
             wanted["_id"] = {"$in": list(ids)}
         with answering():
             found = list(self._accounts.find(wanted).sort("_id", ASCENDING))
-        return [self._decoded(one) for one in found]
+        return self._readable(found)[0]
+
+    def unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
+        """The ids of accounts whose credentials cannot be opened."""
+        wanted: Document = {} if merchant is None else {"merchant": merchant}
+        with answering():
+            found = list(self._accounts.find(wanted).sort("_id", ASCENDING))
+        return self._readable(found)[1]
+
+    def _readable(
+        self, documents: Sequence[Document]
+    ) -> tuple[Sequence[StoredAccount], Sequence[str]]:
+        """The accounts that can be read, and the ids of the others."""
+        accounts, others = [], []
+        for document in documents:
+            try:
+                accounts.append(self._decoded(document))
+            except FieldUnreadable:
+                others.append(document["_id"])
+        return accounts, others
 
     def change(
         self, account_id: str, step: Callable[[StoredAccount], StoredAccount]
@@ -158,20 +188,20 @@ class Accounts:
         raise StoreUnavailable("too many write to this account at once")
 
     def _encoded(self, account: StoredAccount) -> Document:
-        its, seal = account.credentials, self._vault.seal
-        document: Document = {
+        whose = {
             "_id": account.id,
             "merchant": account.merchant,
             "mode": account.mode.value,
             "provider": account.provider.value,
+        }
+        opens = written(flat(account.credentials))
+        document: Document = {
+            **whose,
             "currencies": list(account.currencies) or None,
             "weight": account.weight,
             "rate": account.rate,
             "connected": account.connected,
-            "secret": seal(its.secret) if its.secret else None,
-            "client_id": seal(its.client_id) if its.client_id else None,
-            "webhook_secrets": [seal(one) for one in its.webhook_secrets] or None,
-            "webhook_id": seal(its.webhook_id) if its.webhook_id else None,
+            CREDENTIALS: self._vault.seal(opens, *place(whose)),
             "created_at": account.created_at,
             "rolled_at": account.rolled_at,
             "retired_at": account.retired_at,
@@ -180,9 +210,13 @@ class Accounts:
         return {name: value for name, value in document.items() if value is not None}
 
     def _decoded(self, document: Mapping[str, Any]) -> StoredAccount:
-        def opened(name: str) -> str | None:
-            return self._vault.open(document[name]) if name in document else None
-
+        try:
+            sealed = self._vault.open(document.get(CREDENTIALS), *place(document))
+        except FieldUnreadable as error:
+            why = {"account": document["_id"], "error": error.code}
+            log.error("account_unreadable", extra=why)
+            raise
+        opens = json.loads(sealed)
         return StoredAccount(
             id=document["_id"],
             merchant=document["merchant"],
@@ -190,12 +224,7 @@ class Accounts:
             provider=ProviderName(document["provider"]),
             created_at=document["created_at"],
             credentials=Credentials(
-                secret=opened("secret"),
-                client_id=opened("client_id"),
-                webhook_secrets=tuple(
-                    self._vault.open(one) for one in document.get("webhook_secrets", ())
-                ),
-                webhook_id=opened("webhook_id"),
+                **{**opens, "webhook_secrets": tuple(opens["webhook_secrets"])}
             ),
             currencies=tuple(document.get("currencies", ())),
             weight=document["weight"],
@@ -205,6 +234,12 @@ class Accounts:
             retired_at=document.get("retired_at"),
             version=document["version"],
         )
+
+
+def place(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an account's credentials are bound to."""
+    bound = ("_id", "merchant", "mode", "provider")
+    return "accounts", CREDENTIALS, *(document[name] for name in bound)
 
 
 def candidates(database: Database[Document], scope: Scope) -> tuple[Candidate, ...]:

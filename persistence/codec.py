@@ -1,19 +1,22 @@
 """Payments as documents and back: pure, but for the vault's ciphers.
 
-What people or providers could be harmed by is sealed field by field:
-``payment_method``, ``email``, ``customer``, ``saved_method``, ``description``,
-``return_url``, ``metadata``, the body of a send, a failure's message (providers quote
-tokens there) and the address of a next action.
+What people or providers could be harmed by is in two seals, each bound to its field
+and to the payment's id, merchant and mode:
+
+``personal_data``, written once, when the payment is accepted: ``payment_method``,
+``email``, ``customer``, ``description``, ``return_url`` and ``metadata``;
+``provider_data``, written by each step: the bodies of sends, the saved method, a
+failure's message (providers quote tokens there) and the address of a next action.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from domain.answer import Failure, NextAction
+from domain.answer import Failure, NextAction, SavedMethod
 from domain.money import Money
 from domain.operation import Act, Claim, Kind
 from domain.payment import Event, Payment
@@ -27,24 +30,35 @@ from domain.submission import (
 )
 from persistence.nested import (
     flat,
-    opened,
     read_account,
     read_dispute,
     read_hold,
     read_operation,
-    read_saved,
     read_whose,
-    sealed,
     write_account,
     write_dispute,
     write_hold,
     write_operation,
-    write_saved,
     write_whose,
 )
-from persistence.vault import Opener, Vault
+from persistence.vault import SealBroken, Vault
 
 Document = dict[str, Any]
+
+#: The sealed fields.
+PERSONAL: Final = "personal_data"
+PROVIDER: Final = "provider_data"
+
+#: Fields of a submission that are sealed; metadata is as well.
+_PERSONAL: Final = (
+    *("payment_method", "email", "customer", "description", "return_url"),
+)
+#: Names in the provider's data.
+_ACTION_URL: Final = "next_action.url"
+_MESSAGE: Final = "last_error.message"
+_SAVED: Final = "saved_method.id"
+_SAVED_FOR: Final = "saved_method.customer"
+_BODY: Final = "body of "  #: and the send's key, so that no body goes with another
 
 
 def encode(payment: Payment, vault: Vault) -> Document:
@@ -62,18 +76,11 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "reference": asked.reference,
         "guard": asked.guard.value,
         "guards": asked.reference if payment.guarding else None,
-        "payment_method": sealed(asked.payment_method, vault),
-        "email": sealed(asked.email, vault),
-        "customer": sealed(asked.customer, vault),
         "off_session": asked.off_session or None,
         "setup_future_usage": asked.setup_future_usage
         and asked.setup_future_usage.value,
         "multicapture": asked.multicapture or None,
-        "description": sealed(asked.description, vault),
-        "return_url": sealed(asked.return_url, vault),
-        "metadata": sealed(
-            json.dumps(dict(asked.metadata)) if asked.metadata else None, vault
-        ),
+        PERSONAL: vault.seal(_personal_data(payment), *_place(payment, PERSONAL)),
         "execute_at": asked.execute_at,
         "created_at": payment.created_at,
         **progress(payment, vault),
@@ -91,12 +98,11 @@ def progress(payment: Payment, vault: Vault) -> Document:
     None stands for a field that the document shall not have: ``open`` is there only
     while it is, which keeps its index small. Totals are for those who search.
     """
-    action, error = payment.next_action, payment.last_error
-    saved = payment.saved_method
+    told = _provider_data(payment)
     return {
         "status": payment.status.value,
         "open": _open(payment),
-        "operations": [write_operation(one, vault) for one in payment.operations],
+        "operations": [write_operation(one) for one in payment.operations],
         "keys": [one.origin.idempotency_key for one in payment.operations],
         "hold": payment.hold and write_hold(payment.hold),
         "claim": payment.claim and flat(payment.claim),
@@ -104,14 +110,85 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "captured": payment.captured,
         "refunded": payment.refunded,
         "moved_at": _moved_at(payment) or None,
-        "next_action": action and {**flat(action), "url": vault.seal(action.url)},
-        "last_error": error and {**flat(error), "message": vault.seal(error.message)},
+        "next_action": _without(payment.next_action, "url"),
+        "last_error": _without(payment.last_error, "message"),
+        PROVIDER: told and vault.seal(told, *_place(payment, PROVIDER)),
         "disputes": [write_dispute(one) for one in payment.disputes] or None,
-        "saved_method": saved and write_saved(saved, vault),
         "updated_at": payment.updated_at,
         "told": payment.told + len(payment.news),
         **_where(payment),
     }
+
+
+def place(
+    field: str, payment_id: str, merchant: str, mode: str
+) -> tuple[str, str, str, str, str]:
+    """What a payment's sealed ``field`` is bound to."""
+    return "payments", field, payment_id, merchant, mode
+
+
+def place_in(document: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """The same, of a document."""
+    return place(field, document["_id"], document["merchant"], document["mode"])
+
+
+def _place(payment: Payment, field: str) -> tuple[str, ...]:
+    return place(field, payment.id, payment.merchant, payment.mode.value)
+
+
+def _personal_data(payment: Payment) -> str:
+    asked = payment.submission
+    fields = {name: getattr(asked, name) for name in _PERSONAL}
+    return written({**fields, "metadata": dict(asked.metadata) or None})
+
+
+def _provider_data(payment: Payment) -> str | None:
+    action, error = payment.next_action, payment.last_error
+    saved = payment.saved_method
+    sends = [one.send for one in payment.operations if one.send is not None]
+    return provider_data(
+        action_url=action.url if action else None,
+        message=error.message if error else None,
+        saved=saved.id if saved else None,
+        saved_for=saved.customer if saved else None,
+        bodies={send.key: send.body for send in sends},
+    )
+
+
+def provider_data(
+    *,
+    action_url: str | None,
+    message: str | None,
+    saved: str | None,
+    saved_for: str | None,
+    bodies: Mapping[str, str],
+) -> str | None:
+    """The text that is sealed; ``bodies`` by their keys. None where there is nothing
+    yet that a provider was told or has said."""
+    fields = {
+        _ACTION_URL: action_url,
+        _MESSAGE: message,
+        _SAVED: saved,
+        _SAVED_FOR: saved_for,
+        **{_BODY + key: body for key, body in bodies.items()},
+    }
+    known = any(value is not None for value in fields.values())
+    return written(fields) if known else None
+
+
+def written(fields: Document) -> str:
+    """The text that is sealed for ``fields``; those that are None are left out."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(given, separators=(",", ":"), ensure_ascii=False)
+
+
+def _without(value: Any, name: str) -> Document | None:
+    """A value's fields but for the one that is sealed."""
+    if value is None:
+        return None
+    fields = flat(value)
+    del fields[name]
+    return fields
 
 
 def _where(payment: Payment) -> Document:
@@ -145,30 +222,6 @@ def _open(payment: Payment) -> str | None:
     return next((state.value for state in _URGENCY if state in states), None)
 
 
-def resealed(document: Mapping[str, Any], vault: Vault) -> Document:
-    """The fields of ``document`` that an older key sealed, under the newest one.
-
-    Names are MongoDB's paths to them; empty where nothing is left to do.
-    """
-    return {
-        path: vault.seal(vault.open(value))
-        for path, value in _sealed_fields("", document)
-        if not vault.is_current(value)
-    }
-
-
-def _sealed_fields(path: str, value: Any) -> Iterator[tuple[str, bytes]]:
-    """Nothing else in a document is bytes."""
-    if isinstance(value, bytes):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _sealed_fields(f"{path}.{name}" if path else name, item)
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _sealed_fields(f"{path}.{place}", item)
-
-
 def news(payment: Payment) -> list[Document]:
     """The events that are not stored yet."""
     return [
@@ -177,52 +230,72 @@ def news(payment: Payment) -> list[Document]:
     ]
 
 
-def decode(document: Mapping[str, Any], vault: Opener) -> Payment:
-    """The payment that a document holds; its timeline is not needed."""
-    money = Money(document["amount"], document["currency"])
+def decode(document: Mapping[str, Any], vault: Vault | None) -> Payment:
+    """The payment that a document holds; its timeline is not needed.
+
+    Without a vault, for those who read many payments and want nothing that is sealed,
+    what is there has an empty text, and the rest of it is left out. Raises KeyMissing
+    and SealBroken.
+    """
+    personal = _opened(document, PERSONAL, vault)
     account = read_whose(document)
-    metadata = opened(document.get("metadata"), vault)
     action, error = document.get("next_action"), document.get("last_error")
     hold, claim = document.get("hold"), document.get("claim")
-    usage, saved = document.get("setup_future_usage"), document.get("saved_method")
+    usage = document.get("setup_future_usage")
+    told = _opened(document, PROVIDER, vault) if PROVIDER in document else {}
+
+    def of(name: str) -> str:
+        if vault is None:
+            return ""
+        if name not in told:
+            raise SealBroken
+        return str(told[name])
+
     return Payment(
         id=document["_id"],
         merchant=document["merchant"],
         mode=Mode(document["mode"]),
         submission=Submission(
-            amount=money,
+            amount=Money(document["amount"], document["currency"]),
             provider=None if document.get("any_provider") else account.provider,
             capture=CaptureMethod(document["capture"]),
-            payment_method=opened(document.get("payment_method"), vault),
             reference=document.get("reference"),
-            description=opened(document.get("description"), vault),
-            return_url=opened(document.get("return_url"), vault),
-            email=opened(document.get("email"), vault),
-            customer=opened(document.get("customer"), vault),
             off_session=document.get("off_session", False),
             setup_future_usage=usage and FutureUsage(usage),
             multicapture=document.get("multicapture", False),
-            metadata=json.loads(metadata) if metadata else {},
             execute_at=document.get("execute_at"),
             guard=Guard(document["guard"]),
+            **personal,
         ),
         account=account,
         route=tuple(map(read_account, document.get("route", ()))),
         routes_on=tuple(document.get("routes_on", ())),
-        operations=tuple(read_operation(one, vault) for one in document["operations"]),
+        operations=tuple(
+            read_operation(one, lambda key: of(_BODY + key))
+            for one in document["operations"]
+        ),
         created_at=document["created_at"],
         updated_at=document["updated_at"],
         hold=hold and read_hold(hold),
         claim=claim and Claim(**{**claim, "act": Act(claim["act"])}),
-        next_action=action
-        and NextAction(**{**action, "url": vault.open(action["url"])}),
-        last_error=error
-        and Failure(**{**error, "message": vault.open(error["message"])}),
+        next_action=action and NextAction(**{**action, "url": of(_ACTION_URL)}),
+        last_error=error and Failure(**{**error, "message": of(_MESSAGE)}),
         disputes=tuple(read_dispute(one) for one in document.get("disputes", ())),
-        saved_method=saved and read_saved(saved, vault),
+        saved_method=(
+            SavedMethod(told[_SAVED], told.get(_SAVED_FOR)) if _SAVED in told else None
+        ),
         version=document["version"],
         told=document["told"],
     )
+
+
+def _opened(document: Mapping[str, Any], field: str, vault: Vault | None) -> Document:
+    """Nothing without a vault."""
+    if vault is None:
+        return {}
+    text = vault.open(document.get(field), *place_in(document, field))
+    opened: Document = json.loads(text)
+    return opened
 
 
 def decode_event(document: Mapping[str, Any]) -> Event:

@@ -3,17 +3,15 @@ and how every document says whose it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from domain.account import Account
-from domain.answer import SavedMethod
 from domain.dispute import Dispute, DisputeState
 from domain.money import Fee, Money
 from domain.operation import Hold, HoldEnd, Kind, Operation, Origin, Send
 from domain.states import State
 from domain.submission import ProviderName
-from persistence.vault import Opener, Vault
 
 #: Fields of an operation that are stored as they are, and only where they are set.
 _PLAIN: Final = (
@@ -31,13 +29,15 @@ def flat(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def write_operation(operation: Operation, vault: Vault) -> dict[str, Any]:
-    """One operation; what is not set is left out."""
-    send = operation.send
+def write_operation(operation: Operation) -> dict[str, Any]:
+    """One operation; what is not set is left out, and so is its send's body."""
+    send = operation.send and flat(operation.send)
+    if send:
+        del send["body"]
     if_set: dict[str, Any] = {
         **{name: getattr(operation, name) for name in _PLAIN},
         "fee": operation.fee and flat(operation.fee),
-        "send": send and {**flat(send), "body": vault.seal(send.body)},
+        "send": send,
     }
     return {
         "id": operation.id,
@@ -53,8 +53,10 @@ def write_operation(operation: Operation, vault: Vault) -> dict[str, Any]:
     }
 
 
-def read_operation(document: Mapping[str, Any], vault: Opener) -> Operation:
-    """What ``write_operation`` wrote, now or earlier."""
+def read_operation(
+    document: Mapping[str, Any], body_of: Callable[[str], str]
+) -> Operation:
+    """What ``write_operation`` wrote, now or earlier; ``body_of`` the send's key."""
     send, fee = document.get("send"), document.get("fee")
     return Operation(
         id=document["id"],
@@ -66,7 +68,7 @@ def read_operation(document: Mapping[str, Any], vault: Opener) -> Operation:
         generation=document["generation"],
         fee=fee and Fee(**fee),
         refs=document["refs"],
-        send=send and Send(**{**send, "body": vault.open(send["body"])}),
+        send=send and Send(**send, body=body_of(send["key"])),
         **{name: document[name] for name in _PLAIN if name in document},
     )
 
@@ -119,18 +121,6 @@ def read_hold(document: Mapping[str, Any]) -> Hold:
     return Hold(**{**document, "ended": ended and HoldEnd(ended)})
 
 
-def write_saved(saved: SavedMethod, vault: Vault) -> dict[str, Any]:
-    """A saved method, sealed."""
-    document = {"id": vault.seal(saved.id), "customer": sealed(saved.customer, vault)}
-    return {name: value for name, value in document.items() if value is not None}
-
-
-def read_saved(document: Mapping[str, Any], vault: Opener) -> SavedMethod:
-    """What ``write_saved`` wrote."""
-    customer = opened(document.get("customer"), vault)
-    return SavedMethod(vault.open(document["id"]), customer)
-
-
 def write_account(account: Account) -> dict[str, Any]:
     """An account as a route names it."""
     return {"id": account.id, "provider": account.provider.value}
@@ -151,13 +141,3 @@ def read_whose(document: Mapping[str, Any]) -> Account:
     """What ``write_whose`` wrote."""
     provider = ProviderName(document["provider"])
     return Account(document.get("account", provider.value), provider)
-
-
-def sealed(text: str | None, vault: Vault) -> bytes | None:
-    """``text`` sealed, where there is one."""
-    return None if text is None else vault.seal(text)
-
-
-def opened(sealed: bytes | None, vault: Opener) -> str | None:
-    """What was ``sealed``."""
-    return None if sealed is None else vault.open(sealed)

@@ -20,7 +20,7 @@ from persistence.codec import Document, decode
 from persistence.mongo import answering, by_index
 from persistence.nested import write_whose
 from persistence.reads import readable
-from persistence.vault import Unopened, Vault
+from persistence.vault import Vault
 
 #: Items in one insert: some hundred kilobytes.
 _CHUNK: Final = 1_000
@@ -66,7 +66,7 @@ class MongoOperatorView:
 
         with answering():
             newest = ask({}) if hint is None else by_index(ask, hint)
-        return [decode(document, Unopened()) for document in newest]
+        return [decode(document, None) for document in newest]
 
     def moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int

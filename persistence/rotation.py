@@ -3,69 +3,135 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from pymongo import ASCENDING, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
-from persistence.codec import Document, resealed
-from persistence.keyring import reseal_check
+from domain.errors import PaymentsError
+from persistence import accounts, codec, webhooks
+from persistence.codec import Document
 from persistence.mongo import answering
+from persistence.old_seals import OldSeals, is_old, upgraded
 from persistence.vault import Vault
 
 #: Documents read and written at once.
 BATCH: Final = 200
-
-
 #: What has sealed fields, and what changes with each write of them. A webhook's body
 #: never does, so it is its own.
 FENCES: Final = {"payments": "version", "webhooks": "body", "accounts": "version"}
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What going over all documents once came to, by collection."""
+
+    resealed: Counter[str] = field(default_factory=Counter)
+    #: Written by others meanwhile: the next pass has them.
+    moved: Counter[str] = field(default_factory=Counter)
+    #: An earlier release's, and left so.
+    old: Counter[str] = field(default_factory=Counter)
+    #: Could not be opened or written: collection, id, and why.
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether another pass would find nothing to do."""
+        return not self.resealed.total() and not self.moved.total()
+
+
 def reseal(
-    database: Database[Document], vault: Vault, *, progress: Callable[[int], None]
-) -> Counter[str]:
-    """Goes over all payments, webhooks and accounts once; returns how many of each were
-    sealed anew.
-
-    A payment that moves meanwhile is left to the next pass: its worker may have sealed
-    it with either key. ``progress`` is told how many were read. Raises
-    StoreUnavailable, and KeyMissing where a field cannot be opened; what was done by
-    then stays done.
-    """
-    reseal_check(database, vault)
-    return +Counter(
-        {
-            name: _resealed(database[name], fence, vault, progress)
-            for name, fence in FENCES.items()
-        }
-    )
-
-
-def _resealed(
-    collection: Collection[Document],
-    fence: str,
-    vault: Vault,
+    database: Database[Document],
+    vaults: Mapping[str, Vault],
+    *,
+    old: OldSeals | None = None,
     progress: Callable[[int], None],
-) -> int:
-    after, changed = "", 0
-    while batch := _batch(collection, after):
-        after = batch[-1]["_id"]
-        writes = [
-            UpdateOne(
-                {"_id": document["_id"], fence: document[fence]}, {"$set": fields}
-            )
-            for document in batch
-            if (fields := resealed(document, vault))
-        ]
-        if writes:
-            with answering():
-                collection.bulk_write(writes, ordered=False)
-        changed += len(writes)
-        progress(len(batch))
-    return changed
+) -> Pass:
+    """Goes over all payments, webhooks and accounts once; ``vaults`` by collection.
+
+    With ``old``, documents of earlier releases are made ones of this. One that cannot
+    be opened or written is told of and left as it is, and the rest goes on. A payment
+    that moves meanwhile is left to the next pass: its worker may have sealed it with
+    either key. ``progress`` is told how many were read. Raises StoreUnavailable; what
+    was done by then stays done.
+    """
+    done = Pass()
+    for name in FENCES:
+        after = ""
+        while batch := _batch(database[name], after):
+            after = batch[-1]["_id"]
+            _reseal(database[name], batch, vaults[name], old, done)
+            progress(len(batch))
+    return done
+
+
+def _reseal(
+    collection: Collection[Document],
+    batch: list[Document],
+    vault: Vault,
+    old: OldSeals | None,
+    done: Pass,
+) -> None:
+    name, writes = collection.name, dict[str, UpdateOne]()
+    for document in batch:
+        if old is None and is_old(name, document):
+            done.old[name] += 1
+            continue
+        try:
+            update = _update(name, document, vault, old)
+        except (PaymentsError, LookupError, TypeError, ValueError) as error:
+            done.failed.append((name, document["_id"], type(error).__name__))
+            continue
+        if update:
+            fence = FENCES[name]
+            wanted = {"_id": document["_id"], fence: document[fence]}
+            writes[document["_id"]] = UpdateOne(wanted, update)
+    if not writes:
+        return
+    with answering():
+        try:
+            matched = collection.bulk_write(
+                list(writes.values()), ordered=False
+            ).matched_count
+            refused: list[Any] = []
+        except BulkWriteError as error:
+            if error.details.get("writeConcernErrors"):
+                raise
+            matched, refused = error.details["nMatched"], error.details["writeErrors"]
+    ids = list(writes)
+    for one in refused:
+        why = f"MongoDB's error {one['code']}"
+        done.failed.append((name, ids[one["index"]], why))
+    done.resealed[name] += matched
+    done.moved[name] += len(writes) - matched - len(refused)
+
+
+def _update(
+    name: str, document: Document, vault: Vault, old: OldSeals | None
+) -> Document | None:
+    """None where nothing is left to do."""
+    if old is not None and is_old(name, document):
+        return upgraded(name, document, old, vault)
+    fields = {
+        field: vault.seal(vault.open(document[field], *place), *place)
+        for field, place in _places(name, document).items()
+        if not vault.is_current(document[field])
+    }
+    return {"$set": fields} if fields else None
+
+
+def _places(name: str, document: Document) -> dict[str, tuple[str, ...]]:
+    """The sealed fields that a document has, and what each is bound to."""
+    if name == "payments":
+        fields = [one for one in (codec.PERSONAL, codec.PROVIDER) if one in document]
+        return {one: codec.place_in(document, one) for one in fields}
+    if name == "accounts":
+        return {accounts.CREDENTIALS: accounts.place(document)}
+    return {"body": webhooks.place(document)}
 
 
 def _batch(collection: Collection[Document], after: str) -> list[Document]:

@@ -41,13 +41,12 @@ class MongoWebhooks:
 
     def keep(self, webhook: Webhook) -> bool:
         """See Inbox."""
+        whose = {"_id": webhook.id, "mode": self._mode, **write_whose(webhook.account)}
         document = {
-            "_id": webhook.id,
-            "mode": self._mode,
-            **write_whose(webhook.account),
+            **whose,
             "event": webhook.event,
             "type": webhook.type,
-            "body": self._vault.seal(webhook.body),
+            "body": self._vault.seal(webhook.body, *place(whose)),
             "received_at": webhook.received_at,
             "owed_from": webhook.owed_from,
             **_progress(webhook),
@@ -72,7 +71,7 @@ class MongoWebhooks:
         webhooks = []
         for document in found:
             try:
-                body = self._vault.open(document["body"])
+                body = self._vault.open(document.get("body"), *place(document))
             except PaymentsError as error:
                 log.error("webhook_sealed", extra={"error": type(error).__name__})
                 continue
@@ -131,6 +130,13 @@ class MongoWebhooks:
                 {"$set": again, "$push": {"replayed_at": now}},
             )
         return result.matched_count
+
+
+def place(document: Document) -> tuple[str, ...]:
+    """What a webhook's body is bound to."""
+    whose = read_whose(document)
+    names = document["_id"], document["mode"], whose.provider.value, whose.id
+    return "webhooks", "body", *names
 
 
 def _progress(webhook: Webhook) -> Document:

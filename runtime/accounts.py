@@ -17,7 +17,7 @@ from domain.operation import Operation
 from domain.payment import Payment
 from domain.submission import ProviderName
 from persistence.accounts import AccountNotFound, Accounts, Credentials, StoredAccount
-from persistence.vault import KeyMissing
+from persistence.vault import FieldUnreadable
 from runtime.adapters import AdapterMaker, Adapters
 from runtime.known_accounts import REMEMBERED, KnownAccounts
 from runtime.settings import Settings
@@ -57,7 +57,7 @@ class AccountAdapters:
             return self._rates[account_id]
         try:
             stored = self._accounts.get(account_id)
-        except (AccountNotFound, KeyMissing, StoreUnavailable):
+        except (AccountNotFound, FieldUnreadable, StoreUnavailable):
             return self._rates[ProviderName.STRIPE]
         return self._rates[stored.provider] if stored.rate is None else stored.rate
 
@@ -70,7 +70,7 @@ class AccountAdapters:
             stored = self._accounts.get(account.id)
         except AccountNotFound:
             raise Misconfigured("account_missing") from None
-        except (KeyMissing, StoreUnavailable) as error:
+        except (FieldUnreadable, StoreUnavailable) as error:
             why = {"account": account.id, "error": error.code}
             log.error("credentials_unavailable", extra=why)
             raise NotExecuted("credentials_unavailable") from None

@@ -19,6 +19,7 @@ from persistence.replays import MongoOperatorView
 from runtime.container import (
     clock,
     new_id,
+    open_account_vault,
     open_adapters,
     open_limiter,
     open_vault,
@@ -61,5 +62,5 @@ def all_accounts(
 
     Raises StoreUnavailable.
     """
-    stored = Accounts(database, open_vault(settings)).retired(settings.mode)
+    stored = Accounts(database, open_account_vault(settings)).retired(settings.mode)
     return {**dict.fromkeys(map(Account.own, ProviderName)), **stored}

@@ -35,7 +35,7 @@ from persistence.keys import ApiKeys
 from persistence.merchants import Merchants
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView, MongoReplays
-from persistence.vault import KeySource, Pepper, Vault
+from persistence.vault import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
 from persistence.webhooks import MongoWebhooks
 from providers import paypal_webhooks, stripe_webhooks
 from providers.limiter import RedisLimiter
@@ -91,7 +91,7 @@ def web_services(settings: Settings) -> WebServices:
     database = open_database(settings)
     redis, app = connect_redis(settings), make_app(settings)
     bell = Bell(app, redis)
-    vault = open_vault(settings)
+    vault, for_accounts = open_vault(settings), open_account_vault(settings)
 
     def check() -> dict[str, str]:
         found = {"mongodb": "ok", "redis": "ok", "encryption": "ok"}
@@ -100,7 +100,7 @@ def web_services(settings: Settings) -> WebServices:
                 found["mongodb"] = "no primary"
             elif not indexes.are_safe():
                 found["mongodb"] = "a unique index is missing: run payments init"
-            elif not keys_fit(database, vault):
+            elif not (keys_fit(database, vault) and keys_fit(database, for_accounts)):
                 found["encryption"] = "the keys do not open what is stored"
         except StoreUnavailable:
             found["mongodb"] = "unreachable"
@@ -112,7 +112,7 @@ def web_services(settings: Settings) -> WebServices:
 
     indexes = UniqueIndexes(database)
     store = GroupedPayments(database, vault, holder="web")
-    accounts = Accounts(database, vault)
+    accounts = Accounts(database, for_accounts)
     return WebServices(
         settings=settings,
         store=store,
@@ -159,7 +159,7 @@ def open_adapters(
     settings: Settings, database: Database[Document], *, connections: int
 ) -> AccountAdapters:
     """What speaks with all accounts, by so many connections to each provider."""
-    accounts = Accounts(database, open_vault(settings))
+    accounts = Accounts(database, open_account_vault(settings))
     return AccountAdapters(settings, accounts, connections=connections)
 
 
@@ -251,16 +251,39 @@ def open_database(settings: Settings) -> Database[Document]:
     return mongo.connect(settings.mongo_url, settings.database)
 
 
+@dataclass(frozen=True, slots=True)
+class EncryptionKeys:
+    """Keys of one purpose, and where they come from."""
+
+    purpose: str
+    title: str  #: for people
+    setting: str  #: the variable that gives them
+    field: str  #: the setting's, and the name of the file that stands in for it
+
+    def source(self, settings: Settings) -> KeySource:
+        """Where they come from."""
+        given: str = getattr(settings, self.field)
+        return KeySource(given, settings.home / "keys" / self.field)
+
+
+PAYMENT_KEYS: Final = EncryptionKeys(
+    *(PAYMENTS, "encryption keys"), *("PAYMENTS_ENCRYPTION_KEYS", "encryption_keys")
+)
+ACCOUNT_KEYS: Final = EncryptionKeys(
+    *(ACCOUNTS, "account encryption keys"),
+    *("PAYMENTS_ACCOUNT_ENCRYPTION_KEYS", "account_encryption_keys"),
+)
+ENCRYPTION_KEYS: Final = (PAYMENT_KEYS, ACCOUNT_KEYS)
+
+
 def open_vault(settings: Settings) -> Vault:
     """Opens and seals fields with the deployment's keys."""
-    return Vault(encryption_keys(settings))
+    return Vault(PAYMENT_KEYS.source(settings), PAYMENTS)
 
 
-def encryption_keys(settings: Settings) -> KeySource:
-    """Where the vault's keys come from."""
-    return KeySource(
-        settings.encryption_keys, settings.home / "keys" / "encryption_keys"
-    )
+def open_account_vault(settings: Settings) -> Vault:
+    """Opens and seals the credentials of merchants' accounts, by keys of their own."""
+    return Vault(ACCOUNT_KEYS.source(settings), ACCOUNTS)
 
 
 def open_keys(settings: Settings, database: Database[Document]) -> ApiKeys:

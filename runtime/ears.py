@@ -51,7 +51,7 @@ class Ears:
     def of(self, provider: ProviderName, account_id: str | None = None) -> Ear:
         """That of a merchant's account at ``provider``, or of the deployment's own.
 
-        Raises AccountNotFound, KeyMissing and StoreUnavailable.
+        Raises AccountNotFound, FieldUnreadable and StoreUnavailable.
         """
         if account_id is None:
             return self._own[provider]

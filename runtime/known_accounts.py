@@ -11,7 +11,7 @@ from typing import Final
 
 from domain.errors import StoreUnavailable
 from persistence.accounts import AccountNotFound, StoredAccount
-from persistence.vault import KeyMissing
+from persistence.vault import FieldUnreadable
 
 #: Seconds until a process goes by what was changed of an account.
 KNOWN: Final = 5.0
@@ -48,7 +48,7 @@ class KnownAccounts:
     def get(self, name: str) -> StoredAccount:
         """One account; as it was known last, where the database is away.
 
-        Raises AccountNotFound, KeyMissing and StoreUnavailable.
+        Raises AccountNotFound, FieldUnreadable and StoreUnavailable.
         """
         now = self._clock()
         with self._lock:
@@ -63,7 +63,7 @@ class KnownAccounts:
                 known.until = now + KNOWN  # others go on with it meanwhile
         try:
             stored = self._read(name)
-        except (KeyMissing, StoreUnavailable):
+        except (FieldUnreadable, StoreUnavailable):
             if known is None:
                 raise
             return known.stored

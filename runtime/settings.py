@@ -101,8 +101,17 @@ class Settings:
     encryption_keys: str = setting(
         "ENCRYPTION_KEYS",
         "",
-        "Fernet keys, newest first, comma between; unset: a file in the home",
-        read=checks.fernet_keys,
+        "Keys that seal payments, newest first, comma between; unset: a file in the"
+        " home",
+        read=checks.encryption_keys,
+        secret=True,
+    )
+    account_encryption_keys: str = setting(
+        "ACCOUNT_ENCRYPTION_KEYS",
+        "",
+        "Other keys, which seal the credentials of merchants' accounts; set both or"
+        " neither",
+        read=checks.encryption_keys,
         secret=True,
     )
     pepper: str = setting(
@@ -257,7 +266,9 @@ class Settings:
                 )
 
     def _check(self) -> None:
-        """Real money goes to real addresses only, and play money never does."""
+        """Real money goes to real addresses only, and play money never does; accounts
+        have keys of their own."""
+        self._check_keys()
         live = self.stripe_secret_key.startswith(LIVE_KEYS)
         if self.mode is Mode.LIVE:
             self._check_live(live)
@@ -281,6 +292,24 @@ class Settings:
             raise SettingsError(
                 "PayPal needs credentials: set PAYMENTS_PAYPAL_CLIENT_ID and"
                 " PAYMENTS_PAYPAL_CLIENT_SECRET"
+            )
+
+    def _check_keys(self) -> None:
+        """A process that makes a key for itself could not read what others sealed."""
+        payments = set(checks.listed(self.encryption_keys))
+        accounts = set(checks.listed(self.account_encryption_keys))
+        if bool(payments) != bool(accounts):
+            given, missing = (
+                "PAYMENTS_ENCRYPTION_KEYS",
+                "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS",
+            )
+            if accounts:
+                given, missing = missing, given
+            raise SettingsError(f"{given} is set, but not {missing}: set both")
+        if payments & accounts:
+            raise SettingsError(
+                "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS must be other keys than"
+                " PAYMENTS_ENCRYPTION_KEYS"
             )
 
     def _check_live(self, live_key: bool) -> None:

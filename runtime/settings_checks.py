@@ -25,8 +25,8 @@ OTHERS: Final = frozenset(
 _SERVICE_LINK: Final = re.compile(
     r"PAYMENTS_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP|SCTP)\w*)"
 )
-#: 32 bytes in URL-safe base64: https://github.com/fernet/spec
-_FERNET_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
+#: 32 bytes in URL-safe base64.
+_ENCRYPTION_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
 #: What every platform and MongoDB's limit of 63 bytes allow.
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 #: Characters; fewer can be guessed by whoever stole the hashes.
@@ -110,13 +110,13 @@ def database(text: str) -> str:
     return text
 
 
-def fernet_keys(text: str) -> str:
-    """Reads Fernet keys with commas between."""
+def encryption_keys(text: str) -> str:
+    """Reads encryption keys with commas between."""
     keys = [key.strip() for key in text.split(",") if key.strip()]
-    if not keys or not all(map(_FERNET_KEY.fullmatch, keys)):
+    if not keys or not all(map(_ENCRYPTION_KEY.fullmatch, keys)):
         raise ValueError(
-            "must be Fernet keys (each 32 bytes as 44 characters of URL-safe base64),"
-            " with a comma between"
+            "must be keys of 32 bytes (44 characters of URL-safe base64 each), with a"
+            " comma between"
         )
     return text
 

@@ -137,7 +137,14 @@ def list_accounts(merchant: str | None, as_json: bool) -> None:
     """List merchants' accounts, without their secrets."""
     with _accounts() as (settings, found):
         listed = found.list(merchant=merchant)
+        unreadable = found.unreadable(merchant=merchant)
     rows.tell_all(listed, settings, as_json)
+    if unreadable:
+        click.echo(
+            "Warning: these are not shown, for their credentials cannot be opened:"
+            f" {', '.join(unreadable)}. `payments doctor` says more",
+            err=True,
+        )
 
 
 @accounts.command()
@@ -264,7 +271,7 @@ def _accounts(account: str = "") -> Iterator[tuple[Settings, Accounts]]:
         from runtime import container
 
         try:
-            yield settings, Accounts(database, container.open_vault(settings))
+            yield settings, Accounts(database, container.open_account_vault(settings))
         except AccountNotFound:
             raise StackError(
                 f"there is no account {account}. `payments accounts list` shows all"

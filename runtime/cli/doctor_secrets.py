@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+from pymongo.database import Database
 
 from domain.errors import StoreUnavailable
-from persistence.keyring import is_sealed, keys_fit
+from persistence import keyring
+from persistence.accounts import Accounts
+from persistence.keyring import Sealed
+from persistence.vault import ACCOUNTS, Vault
 from runtime import container
-from runtime.cli.findings import FAIL, OK, Finding
+from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime.settings import Settings
 
-_NAME = "encryption keys"
+#: Accounts that a finding names.
+_NAMED = 5
 
 
 def secret_files(settings: Settings) -> Iterator[Finding]:
@@ -32,29 +39,69 @@ def encryption(settings: Settings) -> Iterator[Finding]:
     """Whether the keys open what is stored; makes none and writes nothing."""
     if not settings.mongo_url:
         return  # said already
-    source = container.encryption_keys(settings)
-    where = str(source.path) if source.generated else "PAYMENTS_ENCRYPTION_KEYS"
     database = container.open_database(settings)
     try:
-        if not is_sealed(database):
-            yield Finding(_NAME, OK, "nothing is sealed yet")
-        elif source.generated and not source.path.exists():
-            yield _lost(f"{where} is missing")
-        elif not keys_fit(database, container.open_vault(settings)):
-            yield _lost(f"those in {where} do not open what is stored")
-        else:
-            yield Finding(_NAME, OK, f"those in {where} open what is stored")
+        for keys in container.ENCRYPTION_KEYS:
+            source = keys.source(settings)
+            if source.generated and not source.path.exists():
+                # A vault would make the file.
+                if keyring.is_used(database, keys.purpose):
+                    yield _lost(keys.title, f"{source.path} is missing")
+                else:
+                    yield Finding(keys.title, OK, "nothing is sealed yet")
+            else:
+                where = str(source.path) if source.generated else keys.setting
+                vault = Vault(source, keys.purpose)
+                yield _sealed(keys.title, where, keyring.sealed(database, vault))
+                if keys.purpose == ACCOUNTS:
+                    yield from _accounts(database, vault)
     except StoreUnavailable:
         return  # said already
     finally:
         database.client.close()
 
 
-def _lost(words: str) -> Finding:
+def _sealed(title: str, where: str, how: Sealed) -> Finding:
+    if how is Sealed.NOTHING:
+        return Finding(title, OK, "nothing is sealed yet")
+    if how is Sealed.OTHER_KEYS:
+        return _lost(title, f"those in {where} do not open what is stored")
+    if how is Sealed.EARLIER_RELEASE:
+        return Finding(
+            title,
+            FAIL,
+            "documents are left that an earlier release sealed; they are not opened",
+            "Run: payments rotate-keys --from-fernet",
+        )
+    if how is Sealed.OLDER_KEY:
+        return Finding(
+            title,
+            WARN,
+            "seals of an older key are left: a rotation has not come to its end",
+            "Run: payments rotate-keys",
+        )
+    return Finding(title, OK, f"those in {where} open what is stored")
+
+
+def _accounts(database: Database[Any], vault: Vault) -> Iterator[Finding]:
+    """Whether each account's credentials open in their place."""
+    broken = Accounts(database, vault).unreadable()
+    if broken:
+        names = ", ".join(broken[:_NAMED]) + (" …" if len(broken) > _NAMED else "")
+        yield Finding(
+            "accounts",
+            FAIL,
+            f"the credentials of {len(broken)} cannot be opened: {names}",
+            "Somebody moved or changed them in the database. Put them back from a"
+            " backup, or add the accounts anew: payments accounts add",
+        )
+
+
+def _lost(title: str, words: str) -> Finding:
     return Finding(
-        _NAME,
+        title,
         FAIL,
         words,
         "Put the keys back that this database was used with, from a backup: without"
-        " them no payment in it can be read",
+        " them what they sealed cannot be read",
     )

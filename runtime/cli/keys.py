@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: A pass leaves only payments that moved in its midst; two are usual.
 RESEAL_PASSES: Final = 10
+#: Documents that a message names.
+NAMED: Final = 10
 #: What a merchant may be called: it stands in logs, tables and queries.
 _MERCHANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -142,30 +144,77 @@ def revoke(key_id: str, as_json: bool) -> None:
     is_flag=True,
     help="Then forget the old keys: backups from before cannot be read any more.",
 )
-def rotate_keys(drop_old: bool) -> None:
+@click.option(
+    "--from-fernet",
+    is_flag=True,
+    help="Once, after an upgrade: also open what an earlier release sealed. Its seals"
+    " open wherever somebody put them.",
+)
+def rotate_keys(drop_old: bool, from_fernet: bool) -> None:
     """Seal every stored field with a fresh encryption key.
 
-    Processes that run go on, and learn the key within seconds. Where the keys are in
-    PAYMENTS_ENCRYPTION_KEYS, put a new one first and start the processes again before
-    running this.
+    Processes that run go on, and learn the keys within seconds: one for payments, one
+    for accounts. Where they are in PAYMENTS_ENCRYPTION_KEYS and
+    PAYMENTS_ACCOUNT_ENCRYPTION_KEYS, put new ones first and start the processes again
+    before running this. A run that was interrupted goes on where it is run again.
     """
     settings = settings_with_database()
     from persistence.vault import RELOAD, Vault
     from runtime import container
 
-    source = container.encryption_keys(settings)
-    if drop_old and not source.generated:
-        raise StackError("the keys are in PAYMENTS_ENCRYPTION_KEYS: drop them there")
-    with _alone(source), opened() as (_, database):
-        if source.generated:
-            source.add()
-            click.echo(f"{source.path} has a fresh key. Waiting for running processes.")
-            # Whoever sealed with the old key just before has written by then.
+    vaults = {
+        keys.purpose: Vault(keys.source(settings), keys.purpose)
+        for keys in container.ENCRYPTION_KEYS
+    }
+    sources = [vault.source for vault in vaults.values()]
+    if drop_old and not all(source.generated for source in sources):
+        named = " and ".join(keys.setting for keys in container.ENCRYPTION_KEYS)
+        raise StackError(f"the keys are in {named}: drop them there")
+    with _alone(sources[0]), opened() as (_, database):
+        _check_seals(database, vaults, from_fernet)
+        if any([_add_key(database, vault) for vault in vaults.values()]):
+            click.echo("Waiting for running processes.")
+            # Whoever sealed with an old key just before has written by then.
             sleep(2 * RELOAD)
-        _reseal_all(database, Vault(source))
+        _reseal_all(database, vaults, from_fernet)
         if drop_old:
-            source.keep_newest()
+            for source in sources:
+                source.keep_newest()
             click.echo("The old keys are forgotten.")
+
+
+def _check_seals(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> None:
+    """Before anything is changed. Raises StackError."""
+    from persistence.keyring import Sealed, sealed
+
+    for vault in vaults.values():
+        how = sealed(database, vault)
+        if how is Sealed.OTHER_KEYS:
+            raise StackError(
+                f"the keys for {vault.purpose} do not open what is stored. Nothing was"
+                " changed: `payments doctor` says more"
+            )
+        if how is Sealed.EARLIER_RELEASE and not from_fernet:
+            raise StackError(
+                "an earlier release sealed this database. Nothing was changed: run"
+                " `payments rotate-keys --from-fernet` once"
+            )
+
+
+def _add_key(database: Any, vault: Vault) -> bool:
+    """Whether there was a fresh key to add: an interrupted rotation has added its own,
+    and settings are not ours to change."""
+    from persistence.keyring import is_begun
+
+    if not vault.source.generated:
+        return False
+    if is_begun(database, vault):
+        click.echo(f"{vault.source.path}: going on with the newest key.")
+        return False
+    vault.source.add()
+    vault.reload()
+    click.echo(f"{vault.source.path} has a fresh key.")
+    return True
 
 
 @contextmanager
@@ -185,42 +234,67 @@ def _alone(source: KeySource) -> Iterator[None]:
         ) from None
 
 
-def _reseal_all(database: Any, vault: Vault) -> None:
-    """Passes until one finds nothing to do."""
+def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> None:
+    """Passes until one finds nothing to do; then the words of the keyring."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from persistence.keyring import reseal_check
+    from persistence.old_seals import OldSeals
     from persistence.rotation import FENCES, reseal
+    from persistence.vault import ACCOUNTS, PAYMENTS
 
+    of = {name: vaults[ACCOUNTS if name == ACCOUNTS else PAYMENTS] for name in FENCES}
+    old = OldSeals(vaults[PAYMENTS].source) if from_fernet else None
     total = sum(database[name].estimated_document_count() for name in FENCES)
     console = Console(stderr=True)
     shown = console.is_terminal  # elsewhere a bar would leave blank lines
-    sealed = Counter[str]()
+    resealed = Counter[str]()
     for number in range(1, RESEAL_PASSES + 1):
         with Progress(console=console, transient=True, disable=not shown) as bar:
             task = bar.add_task("documents", total=total)
-            changed = reseal(
-                database, vault, progress=lambda count: bar.advance(task, count)
+            done = reseal(
+                database, of, old=old, progress=lambda count: bar.advance(task, count)
             )
-        if not changed:
-            click.echo(_resealed(sealed, passes=number))
-            return
-        sealed += changed
-    raise StackError("payments keep moving. Run `payments rotate-keys` once more")
+        resealed += done.resealed
+        if done.is_last:
+            break
+    else:
+        raise StackError("payments keep moving. Run `payments rotate-keys` once more")
+    click.echo(_resealed(resealed, passes=number))
+    if done.old:
+        raise StackError(
+            f"{_counted(done.old)} are of an earlier release and were not opened. If"
+            " this deployment was upgraded, run `payments rotate-keys --from-fernet`"
+            " once; if not, somebody put them there. No key is forgotten"
+        )
+    if done.failed:
+        named = [f"{name} {one} ({why})" for name, one, why in done.failed]
+        more = " …" if len(named) > NAMED else ""
+        raise StackError(
+            f"{len(named)} could not be sealed anew, and no key is forgotten:"
+            f" {', '.join(named[:NAMED])}{more}"
+        )
+    for vault in vaults.values():
+        reseal_check(database, vault)
 
 
 def _resealed(sealed: Counter[str], *, passes: int) -> str:
     if not sealed:
         return "Nothing was left to seal anew."
-    named = [
-        f"{count} {name.removesuffix('s') if count == 1 else name}"
-        for name, count in sealed.items()
-    ]
-    *others, last = named
-    told = f"{', '.join(others)} and {last}" if others else last
     were = "was" if sealed.total() == 1 else "were"
     nth = "second" if passes == 2 else "last"
-    return f"{told} {were} sealed anew. A {nth} pass found nothing left."
+    return f"{_counted(sealed)} {were} sealed anew. A {nth} pass found nothing left."
+
+
+def _counted(documents: Counter[str]) -> str:
+    """So many of each collection."""
+    *others, last = [
+        f"{count} {name.removesuffix('s') if count == 1 else name}"
+        for name, count in documents.items()
+        if count
+    ]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from domain.submission import Mode
 from persistence.indexes import Index, Progress, create_indexes, standing
 from persistence.keyring import keys_fit
 from persistence.keys import ApiKeys, Role
+from persistence.vault import Vault
 from runtime import container
 from runtime.logs import get_logger
 from runtime.stack import demo_key
@@ -38,8 +39,9 @@ def initialise(
     settings.require("mongo_url")
     database = container.open_database(settings)
     try:
-        if not keys_fit(database, container.open_vault(settings)):
-            raise StackError(_other_keys(settings))
+        for keys in container.ENCRYPTION_KEYS:
+            if not keys_fit(database, Vault(keys.source(settings), keys.purpose)):
+                raise StackError(_other_keys(settings, keys))
         # Hashing anything makes the pepper, before two processes could.
         container.open_keys(settings, database).find("")
         return create_indexes(database, tell=tell, unique=unique)
@@ -88,9 +90,9 @@ def at_a_pace(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
     return told
 
 
-def _other_keys(settings: Settings) -> str:
-    source = container.encryption_keys(settings)
-    where = str(source.path) if source.generated else "PAYMENTS_ENCRYPTION_KEYS"
+def _other_keys(settings: Settings, keys: container.EncryptionKeys) -> str:
+    source = keys.source(settings)
+    where = str(source.path) if source.generated else keys.setting
     return (
         f"the encryption keys in {where} do not open what is stored in the database"
         f" {settings.database!r}. Put those back that it was used with, or name another"

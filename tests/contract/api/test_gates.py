@@ -182,7 +182,7 @@ def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
         created_at=container.clock(),
         credentials=Credentials("secret", "client"),
     )
-    Accounts(database, container.open_vault(web.settings)).add(account)
+    Accounts(database, container.open_account_vault(web.settings)).add(account)
     path = f"{GATES}/{account.id}/open"
     opened = operator.send("POST", path, '{"reason": "audit"}', Content_Type=JSON)
     assert opened.status_code == 200

@@ -27,7 +27,7 @@ class AccountsShop:
     @property
     def accounts(self) -> Accounts:
         """The deployment's accounts."""
-        vault = container.open_vault(self.bench.settings)
+        vault = container.open_account_vault(self.bench.settings)
         return Accounts(self.bench.database, vault)
 
     def add(self, provider: str = "stripe", **fields: Any) -> StoredAccount:

@@ -44,7 +44,7 @@ def added(settings: Settings, *arguments: str, secret: str = SECRET) -> dict[str
 def accounts(settings: Settings) -> Iterator[Accounts]:
     """What is stored."""
     database = container.open_database(settings)
-    yield Accounts(database, container.open_vault(settings))
+    yield Accounts(database, container.open_account_vault(settings))
     database.client.close()
 
 

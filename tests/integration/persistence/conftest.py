@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from persistence import indexes, mongo
 from persistence.codec import Document
-from persistence.vault import KeySource, Vault
+from persistence.vault import ACCOUNTS, KeySource, Vault
 
 
 @pytest.fixture(scope="package")
@@ -42,3 +42,10 @@ def key_source(tmp_path: Path) -> KeySource:
 def vault(key_source: KeySource) -> Vault:
     """A vault with a fresh key."""
     return Vault(key_source)
+
+
+def vaults_of(key_source: KeySource) -> dict[str, Vault]:
+    """What opens each collection now."""
+    payments = Vault(key_source)
+    accounts = Vault(key_source, ACCOUNTS)
+    return {"payments": payments, "webhooks": payments, "accounts": accounts}

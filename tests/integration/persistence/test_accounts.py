@@ -24,7 +24,8 @@ from persistence.accounts import (
 )
 from persistence.codec import Document
 from persistence.rotation import reseal
-from persistence.vault import KeySource, Vault
+from persistence.vault import ACCOUNTS, KeySource, Vault
+from tests.integration.persistence.conftest import vaults_of
 from tests.suites.samples import NOW, SHOP
 
 SECRETS = ("sk_test_one", "client-one", "whsec_old", "whsec_new", "WH-1")
@@ -52,9 +53,9 @@ def account(number: int = 1, **fields: Any) -> StoredAccount:
 
 
 @pytest.fixture
-def accounts(payments_db: Database[Document], vault: Vault) -> Accounts:
+def accounts(payments_db: Database[Document], key_source: KeySource) -> Accounts:
     """The accounts under test."""
-    return Accounts(payments_db, vault)
+    return Accounts(payments_db, Vault(key_source, ACCOUNTS))
 
 
 def test_an_account_comes_back_as_it_was_added(accounts: Accounts) -> None:
@@ -83,12 +84,15 @@ def test_no_secret_is_in_the_database_or_in_what_is_shown(
 def test_a_rotation_of_keys_seals_what_opens_accounts_anew(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    Accounts(payments_db, Vault(key_source)).add(account())
+    Accounts(payments_db, Vault(key_source, ACCOUNTS)).add(account())
     key_source.add()
-    sealed = reseal(payments_db, Vault(key_source), progress=lambda count: None)
-    assert sealed == {"accounts": 1}
+    done = reseal(payments_db, vaults_of(key_source), progress=lambda count: None)
+    assert done.resealed == {"accounts": 1}
     key_source.keep_newest()
-    assert Accounts(payments_db, Vault(key_source)).get(account().id) == account()
+    assert (
+        Accounts(payments_db, Vault(key_source, ACCOUNTS)).get(account().id)
+        == account()
+    )
 
 
 def test_a_change_is_made_on_top_of_another_and_never_lost(accounts: Accounts) -> None:

@@ -18,7 +18,7 @@ from domain.payment import Payment
 from domain.submission import Mode
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
-from persistence.vault import KeyMissing, Vault
+from persistence.vault import SealBroken, Vault
 from runtime.container import clock
 from tests.suites.samples import NOW, SHOP, payment, submission
 
@@ -106,14 +106,14 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
     many: ThreadPoolExecutor,
 ) -> None:
     store.insert_many([payment(1)])
-    payments_db.payments.update_many({}, {"$set": {"email": b"sealed by nobody"}})
+    payments_db.payments.update_many({}, {"$set": {"personal_data": b"by nobody"}})
     repeat = payment(50, key="key-1")
     asked = [
         many.submit(store.insert_many, [one])
         for one in [repeat, *(payment(number) for number in range(2, 30))]
     ]
     errors = [one.exception() for one in asked]
-    assert isinstance(errors[0], KeyMissing)
+    assert isinstance(errors[0], SealBroken)
     assert errors[1:] == [None] * 28
 
 

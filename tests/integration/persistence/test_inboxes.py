@@ -14,6 +14,7 @@ from domain.submission import Mode
 from persistence.codec import Document
 from persistence.rotation import reseal
 from persistence.vault import KeySource, Vault
+from tests.integration.persistence.conftest import vaults_of
 from persistence.watch import waiting_webhooks
 from persistence.webhooks import MongoWebhooks
 from tests.suites.inbox import InboxSuite, Post, webhook
@@ -65,7 +66,8 @@ def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
     assert kept.body.encode() not in before["body"]
     key_source.add()
     vault.reload()
-    assert reseal(payments_db, vault, progress=lambda count: None) == {"webhooks": 1}
+    done = reseal(payments_db, vaults_of(key_source), progress=lambda count: None)
+    assert done.resealed == {"webhooks": 1}
     after = payments_db.webhooks.find_one() or {}
     assert vault.is_current(after["body"]) and after["body"] != before["body"]
     key_source.keep_newest()

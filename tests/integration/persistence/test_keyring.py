@@ -7,8 +7,7 @@ from pathlib import Path
 from pymongo.database import Database
 
 from persistence.codec import Document
-from persistence.keyring import keys_fit
-from persistence.rotation import reseal
+from persistence.keyring import Sealed, is_begun, keys_fit, reseal_check, sealed
 from persistence.vault import KeySource, Vault
 
 
@@ -21,6 +20,10 @@ def test_other_keys_do_not_fit_and_rotated_ones_do(
     assert not keys_fit(payments_db, other)
 
     key_source.add()
-    reseal(payments_db, Vault(key_source), progress=lambda _: None)
+    assert sealed(payments_db, Vault(key_source)) is Sealed.OLDER_KEY
+    assert is_begun(payments_db, Vault(key_source))
+    reseal_check(payments_db, Vault(key_source))
+    assert sealed(payments_db, Vault(key_source)) is Sealed.NEWEST_KEY
+    assert not is_begun(payments_db, Vault(key_source))
     key_source.keep_newest()
     assert keys_fit(payments_db, Vault(key_source))

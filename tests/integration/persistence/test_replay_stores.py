@@ -51,7 +51,7 @@ def test_one_that_cannot_be_read_is_left_out(
     office: Office, payments_db: Database[Document]
 ) -> None:
     one, two = (brought(office.store, number, ODD) for number in (1, 2))
-    unread = {"$set": {"payment_method": b"not sealed"}}
+    unread = {"$set": {"personal_data": b"not sealed"}}
     payments_db.payments.update_one({"_id": one.id}, unread)
     assert office.view.known([one.id, two.id]) == [two]
 

@@ -5,18 +5,34 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
 
-from persistence.vault import KeyMissing, KeySource, Pepper, RotationUnderWay, Vault
+from persistence.vault import (
+    ACCOUNTS,
+    FieldUnreadable,
+    KeyMissing,
+    KeySource,
+    Pepper,
+    RotationUnderWay,
+    SealBroken,
+    Vault,
+)
+
+HERE = ("payments", "personal_data", "pay_1", "shop", "test")
+#: One for properties, which no fixture of a test's own can give.
+VAULT = Vault(KeySource(Fernet.generate_key().decode(), Path("not there")))
 
 
 def test_what_is_sealed_opens_and_shows_nothing(vault: Vault) -> None:
-    sealed = vault.seal("ünïcode 4 you")
+    sealed = vault.seal("ünïcode 4 you", *HERE)
     assert b"4 you" not in sealed
-    assert vault.open(sealed) == "ünïcode 4 you"
-    assert vault.seal("ünïcode 4 you") != sealed
+    assert vault.open(sealed, *HERE) == "ünïcode 4 you"
+    assert vault.seal("ünïcode 4 you", *HERE) != sealed
 
 
 def test_the_key_file_is_its_owners_alone(vault: Vault, key_source: KeySource) -> None:
@@ -27,7 +43,9 @@ def test_the_key_file_is_its_owners_alone(vault: Vault, key_source: KeySource) -
 
 
 def test_a_generated_key_stays(vault: Vault, key_source: KeySource) -> None:
-    assert Vault(KeySource("", key_source.path)).open(vault.seal("a")) == "a"
+    assert (
+        Vault(KeySource("", key_source.path)).open(vault.seal("a", *HERE), *HERE) == "a"
+    )
 
 
 def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
@@ -41,13 +59,13 @@ def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
 def test_a_running_process_opens_what_a_rotated_one_sealed(
     vault: Vault, key_source: KeySource
 ) -> None:
-    old = vault.seal("old")
+    old = vault.seal("old", *HERE)
     key_source.add()
     rotated = Vault(key_source)
-    new = rotated.seal("new")
-    assert vault.open(new) == "new"
-    assert rotated.open(old) == "old"
-    assert vault.is_current(vault.seal("after the reload"))
+    new = rotated.seal("new", *HERE)
+    assert vault.open(new, *HERE) == "new"
+    assert rotated.open(old, *HERE) == "old"
+    assert vault.is_current(vault.seal("after the reload", *HERE))
     assert not vault.is_current(old)
 
 
@@ -64,30 +82,74 @@ def test_keys_are_rotated_by_one_at_a_time(key_source: KeySource) -> None:
 def test_a_key_that_was_forgotten_opens_nothing(
     vault: Vault, key_source: KeySource
 ) -> None:
-    sealed = vault.seal("old")
+    sealed = vault.seal("old", *HERE)
     key_source.add()
     key_source.keep_newest()
     with pytest.raises(KeyMissing):
-        Vault(key_source).open(sealed)
+        Vault(key_source).open(sealed, *HERE)
 
 
-@pytest.mark.parametrize("broken", [b"", b"no token", b"\xff\xfe"])
-def test_what_was_never_sealed_opens_nothing(vault: Vault, broken: bytes) -> None:
+@pytest.mark.parametrize(
+    "broken", [b"", b"no token", b"\xff\xfe", b"\x01" * 44, None, 7, "text", {"a": 1}]
+)
+def test_what_was_never_sealed_does_not_open(vault: Vault, broken: Any) -> None:
+    with pytest.raises(SealBroken):
+        vault.open(broken, *HERE)
+    assert not vault.is_current(broken)
+
+
+def test_a_seal_by_an_unknown_key_asks_for_that_key(vault: Vault) -> None:
     with pytest.raises(KeyMissing):
-        vault.open(broken)
+        vault.open(b"\x01" * 45, *HERE)
+
+
+@given(text=st.text(max_size=40), bit=st.integers(0), cut=st.integers(0))
+def test_a_seal_that_was_changed_or_cut_does_not_open(
+    text: str, bit: int, cut: int
+) -> None:
+    sealed = VAULT.seal(text, *HERE)
+    flipped = bytearray(sealed)
+    flipped[bit // 8 % len(sealed)] ^= 1 << bit % 8
+    for broken in (bytes(flipped), sealed[: cut % len(sealed)], sealed + b"\x00"):
+        with pytest.raises(FieldUnreadable):
+            VAULT.open(broken, *HERE)
+    assert VAULT.open(sealed, *HERE) == text
+
+
+@given(st.lists(st.text(max_size=5)), st.lists(st.text(max_size=5)))
+def test_a_seal_opens_in_its_place_alone(here: list[str], there: list[str]) -> None:
+    sealed = VAULT.seal("a", *here)
+    assert VAULT.open(sealed, *here) == "a"
+    if here != there:
+        with pytest.raises(SealBroken):
+            VAULT.open(sealed, *there)
+
+
+def test_keys_for_accounts_open_nothing_of_payments(key_source: KeySource) -> None:
+    payments, accounts = Vault(key_source), Vault(key_source, ACCOUNTS)
+    for one, other in ((payments, accounts), (accounts, payments)):
+        with pytest.raises(KeyMissing):
+            other.open(one.seal("a", *HERE), *HERE)
+
+
+def test_no_two_seals_share_a_salt_or_a_nonce(vault: Vault) -> None:
+    heads = {vault.seal("a", *HERE)[5:29] for _ in range(1_000)}
+    assert len({head[:12] for head in heads}) == len({head[12:] for head in heads})
+    assert len(heads) == 1_000
 
 
 def test_given_keys_are_used_and_no_file_is_made(tmp_path: Path) -> None:
     new, old = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     source = KeySource(f"{new}, {old},", tmp_path / "k")
     assert source.keys() == [new, old]
-    assert Vault(source).open(Fernet(old).encrypt(b"a")) == "a"
+    sealed = Vault(KeySource(old, tmp_path / "k")).seal("a", *HERE)
+    assert Vault(source).open(sealed, *HERE) == "a"
     assert not source.generated
     assert not source.path.exists()
 
 
 def test_a_key_that_is_none_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Fernet key"):
+    with pytest.raises(ValueError, match="32 bytes"):
         Vault(KeySource("short", tmp_path / "k"))
 
 

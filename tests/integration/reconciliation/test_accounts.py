@@ -59,7 +59,7 @@ class Shop:
             credentials=Credentials(f"sk_test_{name}", client),
         )
         stored = replace(stored, **fields)
-        Accounts(self.day.database, container.open_vault(settings)).add(stored)
+        Accounts(self.day.database, container.open_account_vault(settings)).add(stored)
         return stored.account
 
     def pay(self, account: Account) -> str:

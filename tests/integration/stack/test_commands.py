@@ -113,7 +113,7 @@ def test_home_and_keys_are_for_their_owner_alone(stack: RunningStack) -> None:
     }
     assert set(modes) - {"encryption_keys.lock"} == {
         *("demo_test_key", "demo_operator_key"),
-        *("encryption_keys", "pepper"),
+        *("encryption_keys", "account_encryption_keys", "pepper"),
     }
     assert set(modes.values()) == {0o600}
     assert stack.key not in (stack.home / "logs" / "stack.log").read_text()

@@ -63,7 +63,7 @@ def test_lost_encryption_keys_are_named_and_none_are_made(settings: Settings) ->
     assert verdicts(settings)["encryption keys"].words == "nothing is sealed yet"
     initialise(settings)
     assert verdicts(settings)["encryption keys"].verdict == OK
-    source = container.encryption_keys(settings)
+    source = container.PAYMENT_KEYS.source(settings)
     source.path.unlink()
     found = verdicts(settings)["encryption keys"]
     assert (found.verdict, found.words) == (FAIL, f"{source.path} is missing")

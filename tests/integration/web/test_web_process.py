@@ -150,7 +150,10 @@ def test_keys_that_do_not_open_what_is_stored_are_seen_before_payments_come(
     web: RunningWeb,
 ) -> None:
     assert requests.get(f"{web.base}/readyz", timeout=10).ok
-    other = replace(web.settings, encryption_keys=Fernet.generate_key().decode())
+    payments, accounts = (Fernet.generate_key().decode() for _ in range(2))
+    other = replace(
+        web.settings, encryption_keys=payments, account_encryption_keys=accounts
+    )
     with running_web(other) as alone:
         ready = requests.get(f"{alone.base}/readyz", timeout=10)
         assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")

@@ -9,7 +9,7 @@ import pytest
 from domain.errors import StoreUnavailable
 from domain.submission import Mode, ProviderName
 from persistence.accounts import AccountNotFound, Credentials, StoredAccount
-from persistence.vault import KeyMissing
+from persistence.vault import KeyMissing, SealBroken
 from runtime.known_accounts import (
     KNOWN,
     REMEMBERED,
@@ -57,7 +57,7 @@ def test_an_account_is_read_once_in_some_seconds_and_then_as_it_is_now() -> None
     assert len(store.reads) == 2
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable(), KeyMissing()])
+@pytest.mark.parametrize("error", [StoreUnavailable(), KeyMissing(), SealBroken()])
 def test_what_was_known_last_holds_while_it_cannot_be_read(error: Exception) -> None:
     store = _Store(ONE)
     store.raises = error

@@ -20,8 +20,9 @@ LIVE = {
     "PAYMENTS_PAYPAL_CLIENT_ID": "id",
     "PAYMENTS_PAYPAL_CLIENT_SECRET": "secret",
 }
-#: 32 bytes of zero.
-FERNET_KEY = "A" * 43 + "="
+#: 32 bytes of zero, and some others.
+KEY = "A" * 43 + "="
+OTHER_KEY = "B" * 43 + "="
 SIMULATOR = "http://127.0.0.1:12111"
 
 
@@ -70,7 +71,8 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
         ("PAYMENTS_MONGO_DATABASE", "admin"),
         ("PAYMENTS_STRIPE_API_BASE", "ftp://stripe"),
         ("PAYMENTS_PAYPAL_API_BASE", "https://"),
-        ("PAYMENTS_ENCRYPTION_KEYS", f"{FERNET_KEY},short"),
+        ("PAYMENTS_ENCRYPTION_KEYS", f"{KEY},short"),
+        ("PAYMENTS_ACCOUNT_ENCRYPTION_KEYS", "short"),
         ("PAYMENTS_PEPPER", "fifteen letters"),
         ("PAYMENTS_HOME", __file__),
         ("PAYMENTS_HOME", f"{__file__}/below"),
@@ -90,11 +92,39 @@ def test_a_value_that_cannot_be_is_named(name: str, value: str) -> None:
         ("PAYMENTS_REDIS_URL", "rediss://u:p@db:6380/1"),
         ("PAYMENTS_MONGO_URL", "mongodb://a:1,b:2/?replicaSet=rs0"),
         ("PAYMENTS_MONGO_URL", "mongodb+srv://u:p@cluster.example/"),
-        ("PAYMENTS_ENCRYPTION_KEYS", f"{FERNET_KEY}, {FERNET_KEY}"),
     ],
 )
 def test_what_servers_take_is_passed_on_as_it_is(name: str, value: str) -> None:
     assert Settings.read({name: value}).environment()[name] == value
+
+
+def test_encryption_keys_are_passed_on_as_they_are() -> None:
+    given = {
+        "PAYMENTS_ENCRYPTION_KEYS": f"{KEY}, {KEY}",
+        "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS": OTHER_KEY,
+    }
+    assert given.items() <= Settings.read(given).environment().items()
+
+
+@pytest.mark.parametrize(
+    ("payments", "accounts", "wrong"),
+    [
+        (KEY, "", "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS: set both"),
+        ("", KEY, "PAYMENTS_ENCRYPTION_KEYS: set both"),
+        (KEY, f"{OTHER_KEY},{KEY}", "must be other keys"),
+    ],
+)
+def test_accounts_have_keys_of_their_own(
+    payments: str, accounts: str, wrong: str
+) -> None:
+    """One that is missing would be made anew by each process."""
+    given = {
+        "PAYMENTS_ENCRYPTION_KEYS": payments,
+        "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS": accounts,
+    }
+    with pytest.raises(SettingsError, match=wrong) as refused:
+        Settings.read(given)
+    assert KEY not in str(refused.value)
 
 
 def test_localhost_and_a_log_level_in_small_letters_are_understood() -> None:
@@ -109,6 +139,7 @@ def test_localhost_and_a_log_level_in_small_letters_are_understood() -> None:
     [
         ("PAYMENTS_PEPPER", "hunter2"),
         ("PAYMENTS_ENCRYPTION_KEYS", "hunter2"),
+        ("PAYMENTS_ACCOUNT_ENCRYPTION_KEYS", "hunter2"),
         ("PAYMENTS_MONGO_URL", "mongo://u:hunter2@db"),
         ("PAYMENTS_REDIS_URL", "http://u:hunter2@db"),
     ],

@@ -1,0 +1,195 @@
+"""What an earlier release sealed opens for an upgrade alone, and is then bound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pymongo.database import Database
+
+from domain.submission import Mode
+from persistence.accounts import Accounts
+from persistence.codec import Document, decode, encode
+from persistence.keyring import (
+    Sealed,
+    is_begun,
+    keys_fit,
+    reseal_check,
+    sealed,
+)
+from persistence.old_seals import OldSeals
+from persistence.payments import MongoPayments
+from persistence.rotation import reseal
+from persistence.vault import ACCOUNTS, KeySource, SealBroken, Vault
+from persistence.webhooks import MongoWebhooks
+from runtime.container import clock
+from tests.integration.persistence.conftest import vaults_of
+from tests.integration.persistence.test_accounts import account
+from tests.integration.persistence.test_rotation import _payment
+from tests.suites.inbox import webhook
+
+MESSAGE = "The payer must act."
+URL = "https://paypal.example/approve"
+
+
+@pytest.fixture
+def token(key_source: KeySource) -> Callable[[str], bytes]:
+    """Seals as the earlier release did."""
+    fernet = Fernet(key_source.keys()[0])
+    return lambda text: fernet.encrypt(text.encode())
+
+
+def old_payment(document: Document, vault: Vault, token: Callable[[str], bytes]) -> Any:
+    """A document as the earlier release wrote it."""
+    payment = decode(document, vault)
+    asked, send = payment.submission, payment.first.send
+    assert send is not None
+    operation = document["operations"][0]
+    gone = ("personal_data", "provider_data")
+    return {
+        **{name: value for name, value in document.items() if name not in gone},
+        **{
+            name: token(getattr(asked, name))
+            for name in ("payment_method", "email", "description", "return_url")
+        },
+        "metadata": token(json.dumps(dict(asked.metadata))),
+        "next_action": {**document["next_action"], "url": token(URL)},
+        "last_error": {**document["last_error"], "message": token(MESSAGE)},
+        "saved_method": {"id": token("pm_saved"), "customer": token("cus_1")},
+        "operations": [
+            {**operation, "send": {**operation["send"], "body": token(send.body)}}
+        ],
+    }
+
+
+@pytest.fixture
+def earlier(
+    payments_db: Database[Document], vault: Vault, token: Callable[[str], bytes]
+) -> Document:
+    """A database of the earlier release; its one payment, as this one has it."""
+    new = encode(_payment(1), vault)
+    payments_db.payments.insert_one(old_payment(new, vault, token))
+    whole = account()
+    its = whole.credentials
+    payments_db.accounts.insert_one(
+        {
+            "_id": whole.id,
+            "merchant": whole.merchant,
+            "mode": whole.mode.value,
+            "provider": whole.provider.value,
+            "currencies": list(whole.currencies),
+            "weight": whole.weight,
+            "rate": whole.rate,
+            "connected": whole.connected,
+            "secret": token(its.secret or ""),
+            "client_id": token(its.client_id or ""),
+            "webhook_secrets": [token(one) for one in its.webhook_secrets],
+            "webhook_id": token(its.webhook_id or ""),
+            "created_at": whole.created_at,
+            "version": 1,
+        }
+    )
+    inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=clock)
+    inbox.keep(webhook())
+    payments_db.webhooks.update_one({}, {"$set": {"body": token(webhook().body)}})
+    payments_db.keyring.insert_one({"_id": "encryption", "sealed": token("sealed")})
+    return new
+
+
+def test_an_upgrade_reads_what_an_earlier_release_wrote_and_binds_it(
+    payments_db: Database[Document], key_source: KeySource, earlier: Document
+) -> None:
+    vault = Vault(key_source)
+    assert keys_fit(payments_db, vault)
+    assert sealed(payments_db, vault) is Sealed.EARLIER_RELEASE
+    assert not is_begun(payments_db, vault)
+    key_source.add()
+    vault.reload()
+    assert is_begun(payments_db, vault), "an interrupted one goes on with its key"
+    vaults, old = vaults_of(key_source), OldSeals(key_source)
+    every = {"payments": 1, "webhooks": 1, "accounts": 1}
+
+    done = reseal(payments_db, vaults, old=old, progress=lambda _: None)
+
+    assert (done.resealed, done.failed) == (every, [])
+    assert reseal(payments_db, vaults, old=old, progress=lambda _: None).is_last
+    reseal_check(payments_db, vault)
+    key_source.keep_newest()
+    vault = Vault(key_source)
+    assert sealed(payments_db, vault) is Sealed.NEWEST_KEY
+    stored = payments_db.payments.find_one({}) or {}
+    assert set(stored) == set(earlier)
+    read, before = decode(stored, vault), _payment(1)
+    assert read.submission == before.submission
+    assert read.first.send == before.first.send
+    assert read.next_action == before.next_action and read.next_action is not None
+    assert read.last_error == before.last_error and read.last_error is not None
+    assert read.saved_method is not None
+    assert (read.saved_method.id, read.saved_method.customer) == ("pm_saved", "cus_1")
+    found = Accounts(payments_db, Vault(key_source, ACCOUNTS)).get(account().id)
+    assert found == account()
+    inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=clock)
+    assert [one.body for one in inbox.load([webhook().id])] == [webhook().body]
+
+
+def test_a_rotation_leaves_what_an_earlier_release_sealed_and_counts_it(
+    payments_db: Database[Document], key_source: KeySource, earlier: Document
+) -> None:
+    before = [list(payments_db[name].find({})) for name in ("payments", "accounts")]
+    done = reseal(payments_db, vaults_of(key_source), progress=lambda _: None)
+    assert done.old == {"payments": 1, "webhooks": 1, "accounts": 1}
+    assert done.resealed.total() == 0
+    after = [list(payments_db[name].find({})) for name in ("payments", "accounts")]
+    assert after == before
+
+
+def test_a_worker_and_the_api_open_nothing_that_an_earlier_release_sealed(
+    payments_db: Database[Document], vault: Vault, earlier: Document
+) -> None:
+    store = MongoPayments(payments_db, vault, holder="one")
+    payments_db.payments.update_one({}, {"$set": {"due_at": clock()}})
+    assert store.load_due([earlier["_id"]]) == []
+    with pytest.raises(SealBroken):
+        Accounts(payments_db, vault).get(account().id)
+
+
+@pytest.mark.parametrize(
+    "field", ["personal_data", "provider_data", "saved_method", "payment_method"]
+)
+def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
+    payments_db: Database[Document],
+    vault: Vault,
+    key_source: KeySource,
+    token: Callable[[str], bytes],
+    field: str,
+) -> None:
+    store = MongoPayments(payments_db, vault, holder="one")
+    [stored] = store.insert_many([_payment(1)])
+    planted: Any = token("sk_live_secret")
+    if field == "saved_method":
+        planted = {"id": planted, "customer": planted}
+    payments_db.payments.update_one({}, {"$set": {field: planted}})
+    # Neither a rotation nor an upgrade makes it one that opens.
+    key_source.add()
+    vaults, old = vaults_of(key_source), OldSeals(key_source)
+    for seals in (None, old):
+        reseal(payments_db, vaults, old=seals, progress=lambda _: None)
+    document = payments_db.payments.find_one({}) or {}
+    if field in ("saved_method", "payment_method"):
+        assert decode(document, vault) == stored
+    else:
+        with pytest.raises(SealBroken):
+            decode(document, vault)
+
+
+def test_an_upgrade_goes_on_past_what_it_cannot_open(
+    payments_db: Database[Document], key_source: KeySource, earlier: Document
+) -> None:
+    payments_db.webhooks.update_one({}, {"$set": {"body": b"gAAAAAcut"}})
+    vaults, old = vaults_of(key_source), OldSeals(key_source)
+    done = reseal(payments_db, vaults, old=old, progress=lambda _: None)
+    assert done.resealed == {"payments": 1, "accounts": 1}
+    assert [(name, why) for name, _, why in done.failed] == [("webhooks", "SealBroken")]

@@ -1,0 +1,123 @@
+"""Whoever can write to MongoDB cannot have the API open a secret for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from domain.answer import Answer, SavedMethod, Verdict
+from domain.money import Money
+from domain.submission import Mode, ProviderName
+from persistence.accounts import Accounts, Credentials, StoredAccount
+from persistence.codec import Document
+from runtime import container
+from tests.running_web import Client, RunningWeb, stripe_payment
+
+SECRET = "sk_test_canary_of_the_other_merchant"
+PAID = Answer(
+    Verdict.SUCCEEDED, moved=Money(1999, "USD"), saved=SavedMethod("pm_mine", "cus_1")
+)
+
+
+@pytest.fixture
+def database(web: RunningWeb) -> Iterator[Database[Document]]:
+    """What the attacker has a password of."""
+    opened = web.database()
+    yield opened
+    opened.client.close()
+
+
+@pytest.fixture
+def secret(web: RunningWeb, database: Database[Document]) -> Document:
+    """The document of another merchant's account."""
+    account = StoredAccount(
+        id=container.new_id("acct"),
+        merchant="victim",
+        mode=Mode.TEST,
+        provider=ProviderName.STRIPE,
+        created_at=container.clock(),
+        credentials=Credentials(SECRET),
+    )
+    Accounts(database, container.open_account_vault(web.settings)).add(account)
+    return database.accounts.find_one({"_id": account.id}) or {}
+
+
+def paid(web: RunningWeb, merchant: Client) -> Document:
+    """The document of a payment that has saved its method."""
+    made = merchant.submit(stripe_payment(metadata={"cart": "mine"})).json()
+    web.work(made["id"], PAID)
+    stored = web.stored(made["id"])
+    assert stored is not None
+    return stored
+
+
+def shown(merchant: Client, payment_id: str) -> str:
+    """All that the API says of a payment and in the list of all."""
+    one = merchant.get(f"/v1/payments/{payment_id}")
+    listed = merchant.get("/v1/payments")
+    assert one.status_code in (200, 500)
+    return one.text + listed.text
+
+
+Plant = Callable[[Document, Document], dict[str, Any]]
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda mine, account: {"saved_method.id": account["credentials"]},
+        lambda mine, account: {"saved_method": {"id": account["credentials"]}},
+        lambda mine, account: {"provider_data": account["credentials"]},
+        lambda mine, account: {"personal_data": account["credentials"]},
+        lambda mine, account: {"metadata": account["credentials"]},
+    ],
+    ids=["saved_method.id", "saved_method", "provider_data", "personal_data", "meta"],
+)
+def test_an_accounts_secret_in_a_payments_document_is_never_shown(
+    web: RunningWeb,
+    merchant: Client,
+    database: Database[Document],
+    secret: Document,
+    plant: Plant,
+) -> None:
+    mine, other = paid(web, merchant), paid(web, merchant)
+    assert "pm_mine" in shown(merchant, mine["_id"])
+    planted = plant(mine, secret)
+    database.payments.update_one({"_id": mine["_id"]}, {"$set": planted})
+    assert SECRET not in shown(merchant, mine["_id"])
+    assert merchant.get(f"/v1/payments/{other['_id']}").status_code == 200
+    assert SECRET not in web.log.read_text()
+
+
+def test_another_merchants_personal_data_is_never_shown(
+    web: RunningWeb, merchant: Client, database: Database[Document]
+) -> None:
+    victim = web.client()
+    made = victim.submit(stripe_payment(metadata={"note": "canary"})).json()
+    theirs, mine = web.stored(made["id"]) or {}, paid(web, merchant)
+    database.payments.update_one(
+        {"_id": mine["_id"]}, {"$set": {"personal_data": theirs["personal_data"]}}
+    )
+    assert "canary" not in shown(merchant, mine["_id"])
+    # The document itself, given to the attacker's merchant, does not open either.
+    database.payments.update_one(
+        {"_id": theirs["_id"]}, {"$set": {"merchant": merchant.key.merchant}}
+    )
+    assert "canary" not in shown(merchant, theirs["_id"])
+
+
+def test_a_payment_whose_seal_was_moved_is_seen_in_the_log(
+    web: RunningWeb, merchant: Client, database: Database[Document]
+) -> None:
+    mine, other = paid(web, merchant), paid(web, merchant)
+    database.payments.update_one(
+        {"_id": mine["_id"]}, {"$set": {"personal_data": other["personal_data"]}}
+    )
+    assert merchant.get(f"/v1/payments/{mine['_id']}").status_code == 500
+    lines = [json.loads(line) for line in web.log.read_text().splitlines()]
+    failed = [one for one in lines if one["event"] == "request_failed"]
+    assert any("SealBroken" in one.get("exception", "") for one in failed)
