@@ -15,7 +15,7 @@ from domain.payment import Event, Payment
 from domain.states import OWED
 from persistence.codec import Document, decode, decode_event
 from persistence.mongo import answering
-from persistence.vault import Vault
+from persistence.vault import FieldUnreadable, Vault
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,15 @@ class MongoReads:
             return set(ids) - {document["_id"] for document in found}
 
     def _read(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Payment]:
-        return [decode(document, self._vault) for document in self._find(wanted, limit)]
+        return [self._decoded(document) for document in self._find(wanted, limit)]
+
+    def _decoded(self, document: Document) -> Payment:
+        """Raises FieldUnreadable, and reports the payment."""
+        try:
+            return decode(document, self._vault)
+        except FieldUnreadable as error:
+            _report(document, error)
+            raise
 
     def _find(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Document]:
         with answering():
@@ -93,9 +101,13 @@ def readable(
             payments.append(decode(document, vault))
         except (PaymentsError, LookupError, TypeError, ValueError) as error:
             others.append(document["_id"])
-            why = {"payment": document["_id"], "error": type(error).__name__}
-            log.error("payment_unreadable", extra=why)
+            _report(document, error)
     return payments, others
+
+
+def _report(document: Document, error: Exception) -> None:
+    why = {"payment": document["_id"], "error": type(error).__name__}
+    log.error("payment_unreadable", extra=why)
 
 
 def of(scope: Scope) -> Document:

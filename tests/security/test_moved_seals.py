@@ -119,5 +119,7 @@ def test_a_payment_whose_seal_was_moved_is_seen_in_the_log(
     )
     assert merchant.get(f"/v1/payments/{mine['_id']}").status_code == 500
     lines = [json.loads(line) for line in web.log.read_text().splitlines()]
-    failed = [one for one in lines if one["event"] == "request_failed"]
-    assert any("SealBroken" in one.get("exception", "") for one in failed)
+    unreadable = [one for one in lines if one["event"] == "payment_unreadable"]
+    assert (mine["_id"], "SealBroken") in [
+        (one["payment"], one["error"]) for one in unreadable
+    ]
