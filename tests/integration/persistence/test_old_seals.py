@@ -35,14 +35,21 @@ MESSAGE = "The payer must act."
 URL = "https://paypal.example/approve"
 
 
-@pytest.fixture
-def token(key_source: KeySource) -> Callable[[str], bytes]:
+Seal = Callable[[str], bytes]
+
+
+def token_by(key_source: KeySource) -> Seal:
     """Seals as the earlier release did."""
     fernet = Fernet(key_source.keys()[0])
     return lambda text: fernet.encrypt(text.encode())
 
 
-def old_payment(document: Document, vault: Vault, token: Callable[[str], bytes]) -> Any:
+@pytest.fixture
+def token(key_source: KeySource) -> Seal:
+    return token_by(key_source)
+
+
+def old_payment(document: Document, vault: Vault, token: Seal) -> Any:
     """A document as the earlier release wrote it."""
     payment = decode(document, vault)
     asked, send = payment.submission, payment.first.send
@@ -66,10 +73,14 @@ def old_payment(document: Document, vault: Vault, token: Callable[[str], bytes])
 
 
 @pytest.fixture
-def earlier(
-    payments_db: Database[Document], vault: Vault, token: Callable[[str], bytes]
-) -> Document:
+def earlier(payments_db: Database[Document], vault: Vault) -> Document:
     """A database of the earlier release; its one payment, as this one has it."""
+    return write_earlier(payments_db, vault)
+
+
+def write_earlier(payments_db: Database[Document], vault: Vault) -> Document:
+    """See ``earlier``."""
+    token = token_by(vault.source)
     new = encode(_payment(1), vault)
     payments_db.payments.insert_one(old_payment(new, vault, token))
     whole = account()
@@ -95,7 +106,8 @@ def earlier(
     inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=clock)
     inbox.keep(webhook())
     payments_db.webhooks.update_one({}, {"$set": {"body": token(webhook().body)}})
-    payments_db.keyring.insert_one({"_id": "encryption", "sealed": token("sealed")})
+    check = {"_id": "encryption", "sealed": token("sealed")}
+    payments_db.keyring.replace_one({"_id": "encryption"}, check, upsert=True)
     return new
 
 
@@ -163,7 +175,7 @@ def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
     payments_db: Database[Document],
     vault: Vault,
     key_source: KeySource,
-    token: Callable[[str], bytes],
+    token: Seal,
     field: str,
 ) -> None:
     store = MongoPayments(payments_db, vault, holder="one")
