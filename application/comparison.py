@@ -14,6 +14,7 @@ from domain.reconciling import (
     Pair,
     Standing,
     Tally,
+    Unread,
     difference,
 )
 
@@ -91,11 +92,21 @@ class Comparison:
         if found is None:
             self.agree(pair)
             return None
-        key = (found.operation, found.ref)
-        if key in self.found:
+        if not self._is_new(found):
             return None
         self.tally.add(pair)
+        return found
+
+    def take_unread(self, unread: Unread) -> None:
+        """Takes in what cannot be read; no sum has it."""
+        self._is_new(Difference(Differs.UNREADABLE, None, None, unread))
+
+    def _is_new(self, found: Difference) -> bool:
+        """Counts a difference, unless that is done."""
+        key = (found.operation, found.ref)
+        if key in self.found:
+            return False
         self.counts[found.differs] += 1
         if len(self.found) < MAX_DIFFERENCES:
             self.found[key] = found
-        return found
+        return True

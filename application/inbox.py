@@ -47,8 +47,9 @@ class Ear(Protocol):
     ) -> Webhook:
         """The event in a request of the provider's; names of headers in small letters.
 
-        Raises WebhookRefused or WebhookNotTrusted where it is not for us or not the
-        provider's, CertificateUnavailable where that cannot be told now.
+        Raises WebhookRefused or WebhookNotTrusted where it is not the provider's,
+        CertificateUnavailable where that cannot be told now, and WebhookDropped where
+        the provider has signed it and it is not for us.
         """
 
 

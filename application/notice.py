@@ -14,7 +14,12 @@ from application.operator_ports import OperatorView
 from application.ports import JobQueue, PaymentStore
 from domain import retry
 from domain.dispute import Hint
-from domain.errors import PaymentNotFound, ProviderError, UnreadableWebhook
+from domain.errors import (
+    PaymentNotFound,
+    ProviderError,
+    StoreUnavailable,
+    UnreadableWebhook,
+)
 from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
 from domain.payment import BELL_GRACE, Payment
 from domain.submission import ProviderName
@@ -68,7 +73,28 @@ def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
     the webhook is marked, and asking for one again changes nothing. Raises
     StoreUnavailable.
     """
-    loaded = [(one, _read(one, hearing)) for one in hearing.inbox.load(ids)]
+    return _handle_group(hearing.inbox.load(ids), hearing)
+
+
+def _handle_group(webhooks: Sequence[Webhook], hearing: Hearing) -> list[Webhook]:
+    """Handles webhooks together; one by one where that fails, so that none of them
+    holds up the others."""
+    try:
+        return _handle_together(webhooks, hearing)
+    except StoreUnavailable:
+        raise
+    except Exception:
+        log.exception("webhooks_failed", extra={"count": len(webhooks)})
+    if len(webhooks) > 1:
+        alone = [_handle_group([one], hearing) for one in webhooks]
+        return [done for group in alone for done in group]
+    put_off = [_failed(one, hearing, retry.WEBHOOK) for one in webhooks]
+    hearing.inbox.mark(put_off)
+    return put_off
+
+
+def _handle_together(webhooks: Sequence[Webhook], hearing: Hearing) -> list[Webhook]:
+    loaded = [(one, _read(one, hearing)) for one in webhooks]
     notices = [(one, told) for one, told in loaded if not isinstance(told, Hint)]
     hints = [(one, told) for one, told in loaded if isinstance(told, Hint)]
     done = _all_noticed(notices, hearing) if notices else []
@@ -88,11 +114,15 @@ def _all_noticed(
         if isinstance(notice, Fate):
             done.append(_ended(webhook, notice))
             continue
+        if notice.payment is None:
+            # Our ids are on an object from the send on, so this one is never ours.
+            done.append(_ended(webhook, Fate.UNMATCHED))
+            continue
         try:
             handled = _handled(webhook, notice, payments, hearing)
         except Exception:  # whatever it is, the others in the group go on
             log.exception("webhook_failed", extra={"provider": webhook.provider})
-            handled = None
+            handled = _failed(webhook, hearing, retry.WEBHOOK)
         if handled is not None and handled.payment is not None:
             rung.append(handled.payment)
         done.append(handled or _later(webhook, hearing, retry.WEBHOOK))
@@ -165,11 +195,10 @@ def _followed(webhook: Webhook, hint: Hint, hearing: Hearing) -> Webhook:
     except ProviderError as error:
         told = {"provider": webhook.provider.value, "why": error.detail}
         log.warning("dispute_not_read", extra=told)
-        again = _later(webhook, hearing, retry.DISPUTE, error.retry_after)
-        return again if again.due_at else replace(again, fate=Fate.UNREADABLE)
+        return _failed(webhook, hearing, retry.DISPUTE, error.retry_after)
     except Exception:  # whatever it is, the others in the group go on
         log.exception("webhook_failed", extra={"provider": webhook.provider})
-        return _later(webhook, hearing, retry.DISPUTE)
+        return _failed(webhook, hearing, retry.DISPUTE)
     if payment is None:
         return _later(webhook, hearing, retry.WEBHOOK)
     return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
@@ -196,6 +225,17 @@ def _later(
     if due_at is None:
         return _ended(webhook, Fate.UNMATCHED)
     return replace(webhook, due_at=due_at, tries=webhook.tries + 1)
+
+
+def _failed(
+    webhook: Webhook,
+    hearing: Hearing,
+    policy: retry.RetryPolicy,
+    retry_after: timedelta | None = None,
+) -> Webhook:
+    """Tried again with growing waits, or given up as one that cannot be read."""
+    again = _later(webhook, hearing, policy, retry_after)
+    return again if again.due_at else replace(again, fate=Fate.UNREADABLE)
 
 
 def _is_due(payment: Payment) -> bool:

@@ -17,6 +17,7 @@ from domain.account import Account
 from domain.errors import (
     Conflict,
     ListTooLong,
+    MalformedAnswer,
     NotReconciled,
     PaymentNotFound,
     ProviderError,
@@ -29,6 +30,7 @@ from domain.reconciling import (
     Movement,
     Pair,
     Report,
+    Unread,
     difference,
     differences,
     is_withdrawal,
@@ -135,6 +137,8 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
             calls=1,
             auditor=run.auditor,
         )
+        for unread in page.unread:
+            run.so_far.take_unread(unread)
         _compare_taken(run, [one for one in page.movements if one.way in TAKEN])
         asked = [one for one in page.movements if one.way not in TAKEN]
         named = {one.payment for one in asked if one.payment is not None}
@@ -218,9 +222,13 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     statement = run.auditor.statements(run.account)
     for _ in range(_ROUNDS):
         before = payment
-        theirs = called(
-            run.account, lambda: statement.of(before), calls=2, auditor=run.auditor
-        )
+        try:
+            theirs = called(
+                run.account, lambda: statement.of(before), calls=2, auditor=run.auditor
+            )
+        except MalformedAnswer:
+            run.so_far.take_unread(_unread(run, before, listed))
+            return
         [payment] = _known(run, {before.id}) or [before]
         if payment.version == before.version:
             break
@@ -236,6 +244,14 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
     for pair in paired(movements_of(payment), asked):
         if not run.so_far.is_counted(pair):
             _count(run, pair, payment)
+
+
+def _unread(run: _Run, payment: Payment, listed: Sequence[Movement]) -> Unread:
+    """That the provider's read of ``payment`` tells nothing; when it moved."""
+    moved = [one.at for one in (*listed, *movements_of(payment)) if one.at is not None]
+    since, until = run.so_far.since, run.so_far.until
+    at = next((one for one in moved if since <= one < until), since)
+    return Unread(at, next(iter(payment.refs.values()), None), payment.id)
 
 
 def _elsewhere(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.payment import Payment
-from domain.reconciling import Movement
+from domain.reconciling import Movement, Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,14 @@ class Page:
 
     movements: Sequence[Movement]  #: some hundred at most
     next: str | None  #: what to ask for the next page with; None: this is the last
+    unread: Sequence[Unread] = ()  #: what it has beside them, and cannot be read
 
 
 class Statement(Protocol):
     """What Stripe, PayPal or a stand-in says that moved. It changes nothing there.
 
-    Both methods raise ProviderError where it cannot be read.
+    Both methods raise ProviderError where it cannot be read, MalformedAnswer where an
+    answer came that is not shaped as we know it.
     """
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:

@@ -91,7 +91,7 @@ class StoreUnavailable(PaymentsError):
 
 
 class WebhookRefused(PaymentsError):
-    """The webhook is not well formed, too large or old, or another account's.
+    """The webhook has no valid head, is too large or too old.
 
     ``why`` is a short code for metrics, logs and whoever sent it.
     """
@@ -107,6 +107,20 @@ class WebhookNotTrusted(WebhookRefused):
     """Nobody that the provider vouches for has signed the webhook."""
 
     code = "webhook_not_trusted"
+
+
+class WebhookDropped(PaymentsError):
+    """The provider has signed the webhook, and it is not for us.
+
+    ``why`` is a short code for metrics and logs. The provider must not be told of an
+    error: one that hears too many stops sending, ours included.
+    """
+
+    code = "webhook_dropped"
+
+    def __init__(self, why: str | None = None) -> None:
+        super().__init__()
+        self.why = why or self.code
 
 
 class CertificateUnavailable(PaymentsError):
@@ -178,6 +192,12 @@ class OutcomeUnknown(ProviderError):
     """The provider may have acted; ask it before acting again."""
 
     code = "outcome_unknown"
+
+
+class MalformedAnswer(OutcomeUnknown):
+    """The provider's answer cannot be read."""
+
+    code = "malformed_answer"
 
 
 class LookNeeded(OutcomeUnknown):

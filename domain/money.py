@@ -30,6 +30,9 @@ CURRENCIES: Final = frozenset(_EXPONENTS) | _TWO_DIGITS
 
 #: Neither sign nor exponent, and few enough digits that Decimal (28) never rounds.
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+#: Minor units that a provider may name at once: more than any takes in one payment, and
+#: little enough that MongoDB stores the sum of ninety such amounts (2**63).
+_MOST: Final = 10**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +165,16 @@ def to_stripe(money: Money) -> int:
     return STRIPE_RULES.to_units(money)
 
 
-def from_stripe(amount: int, currency: str) -> Money:
-    """What Stripe's integer is in ISO 4217 units. Raises InvalidPayment."""
-    return STRIPE_RULES.from_units(amount, currency.upper())
+def from_stripe(amount: object, currency: object) -> Money:
+    """What Stripe's integer is in ISO 4217 units.
+
+    Raises InvalidPayment where it is no whole amount of a currency that we know, or a
+    fraction that ISO 4217 does not have.
+    """
+    if type(amount) is not int or not isinstance(currency, str):
+        raise InvalidPayment("not a whole amount", field="amount")
+    money = STRIPE_RULES.from_units(amount, currency.upper())
+    return _bounded(money.minor, money.currency)
 
 
 def to_paypal(money: Money) -> str:
@@ -174,15 +184,24 @@ def to_paypal(money: Money) -> str:
     return f"{Decimal(units).scaleb(-digits):.{digits}f}"
 
 
-def from_paypal(value: str, currency: str) -> Money:
+def from_paypal(value: object, currency: object) -> Money:
     """What PayPal's decimal string is in minor units.
 
     Raises InvalidPayment where the string is no amount of that currency.
     """
+    if not isinstance(value, str) or not isinstance(currency, str):
+        raise InvalidPayment("not a decimal amount", field="amount")
     zero = Money(0, currency.upper())
     if not _DECIMAL.fullmatch(value):
         raise InvalidPayment("not a decimal amount", field="amount")
     minor = Decimal(value).scaleb(zero.exponent)
     if minor != minor.to_integral_value():
         raise InvalidPayment("a fraction of the minor unit", field="amount")
-    return Money(int(minor), zero.currency)
+    return _bounded(int(minor), zero.currency)
+
+
+def _bounded(minor: int, currency: str) -> Money:
+    """An amount that a provider named; ``Money`` checks the rest."""
+    if minor > _MOST:
+        raise InvalidPayment("more than any payment", field="amount")
+    return Money(minor, currency)

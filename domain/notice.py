@@ -41,8 +41,8 @@ class Fate(StrEnum):
     WAITING = "waiting"  #: not handled yet, or tried again
     HANDLED = "handled"  #: a look is due, or it told what we knew
     IGNORED = "ignored"  #: of a type that tells us nothing
-    UNMATCHED = "unmatched"  #: of no payment of ours, for an hour
-    UNREADABLE = "unreadable"  #: not shaped as we know it, or not to be looked up
+    UNMATCHED = "unmatched"  #: it names no payment of ours, or none for an hour
+    UNREADABLE = "unreadable"  #: not shaped as we know it, or it failed for an hour
 
 
 @dataclass(frozen=True, slots=True)

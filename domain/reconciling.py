@@ -59,6 +59,16 @@ class Movement:
         return self.money.minor if self.standing is Standing.MOVED else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A line in a provider's books, or all that it has of a payment, that cannot be
+    read: an amount that is none, a currency or a shape that we do not know."""
+
+    at: datetime  #: when it moved (UTC), or when the time that was read begins
+    ref: str | None  #: the provider's id of it, where that can be read
+    payment: str | None  #: ours, likewise
+
+
 #: Ours and theirs of one movement; None: the side does not have it.
 Pair = tuple[Movement | None, Movement | None]
 
@@ -71,6 +81,7 @@ class Differs(StrEnum):
     STATE = "state"  #: it moved for one side only
     CURRENCY = "currency"
     AMOUNT = "amount"
+    UNREADABLE = "unreadable"  #: the provider has something that we cannot read
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,7 @@ class Difference:
     differs: Differs
     ours: Movement | None
     theirs: Movement | None
+    unread: Unread | None = None  #: what the provider has, where it cannot be read
 
     @property
     def payment(self) -> str | None:
@@ -97,8 +109,9 @@ class Difference:
         return next((one.ref for one in reversed(self._sides) if one.ref), None)
 
     @property
-    def _sides(self) -> list[Movement]:
-        return [one for one in (self.ours, self.theirs) if one is not None]
+    def _sides(self) -> list[Movement | Unread]:
+        sides = (self.ours, self.theirs, self.unread)
+        return [one for one in sides if one is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +13,15 @@ from pymongo.database import Database
 
 from domain.account import Account
 from domain.money import Money
-from domain.reconciling import Difference, Differs, Movement, Report, Standing, Way
+from domain.reconciling import (
+    Difference,
+    Differs,
+    Movement,
+    Report,
+    Standing,
+    Unread,
+    Way,
+)
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
 from persistence.mongo import answering
@@ -114,7 +122,9 @@ class Differences:
     def _opened(self, report: Report, found: Difference) -> list[Document]:
         written = write_difference(found)
         is_same = {"$eq": ["$difference", {"$literal": written}]}
-        sides = [one for one in (found.ours, found.theirs) if one is not None]
+        sides = [
+            one for one in (found.ours, found.theirs, found.unread) if one is not None
+        ]
         step: Document = {
             "mode": self._mode,
             "account": report.account.id,
@@ -145,6 +155,7 @@ def write_difference(found: Difference) -> Document:
         "differs": found.differs.value,
         "ours": found.ours and _movement(found.ours),
         "theirs": found.theirs and _movement(found.theirs),
+        **({"unread": asdict(found.unread)} if found.unread is not None else {}),
     }
 
 
@@ -154,6 +165,7 @@ def read_difference(document: Mapping[str, Any]) -> Difference:
         Differs(document["differs"]),
         document["ours"] and _as_movement(document["ours"]),
         document["theirs"] and _as_movement(document["theirs"]),
+        Unread(**document["unread"]) if "unread" in document else None,
     )
 
 

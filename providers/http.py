@@ -14,6 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from providers.words import clean_json
+
 #: Seconds to connect, and between two bytes of an answer. Stripe and PayPal answer
 #: within a second or two; at ten a call is lost rather than slow.
 TIMEOUT: Final = (3.0, 10.0)
@@ -56,7 +58,10 @@ class PooledSession(requests.Session):
     def request(  # type: ignore[override]  # its twenty parameters are options
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
-        """One call, observed; ``timeout`` is ours where none is given."""
+        """One call, observed; ``timeout`` is ours where none is given.
+
+        An answer that is not streamed has no text that could not be stored or printed.
+        """
         if options.get("timeout") is None:
             options["timeout"] = self.timeout
         options.setdefault("allow_redirects", False)
@@ -64,6 +69,9 @@ class PooledSession(requests.Session):
         try:
             response = super().request(method, url, **options)
             status_class = f"{response.status_code // 100}xx"
+            if not options.get("stream"):
+                # The SDKs parse it themselves, so it is made safe before they do.
+                response._content = clean_json(response.content)
             return response
         finally:
             seconds = time.perf_counter() - start

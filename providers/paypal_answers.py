@@ -13,7 +13,7 @@ from domain.errors import NeedsReview, OutcomeUnknown
 from providers.asides import paypal_fee, paypal_saved, paypal_saving
 from providers.paypal_api import Reply
 from providers.paypal_objects import money_of
-from providers.words import paypal_code
+from providers.words import name_of, optional, page_url, paypal_code, text_time
 
 #: How long PayPal vouches for the money of an authorization.
 _HONORED: Final = timedelta(days=3)
@@ -29,7 +29,7 @@ def answer_of(order: Reply) -> Answer:
     of LookupError, TypeError, ValueError, AttributeError or InvalidPayment where the
     order is not shaped like one.
     """
-    request_id, refs = order.debug_id, {"order": order["id"]}
+    request_id, refs = order.debug_id, {"order": name_of(order["id"])}
     match order["status"]:
         case "COMPLETED":
             return _captured(order, refs)
@@ -87,7 +87,7 @@ def capture_of(
     capture: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
 ) -> Answer:
     """A capture's status, in our terms."""
-    refs = {**refs, "capture": capture["id"]}
+    refs = {**refs, "capture": name_of(capture["id"])}
     reason = paypal_code((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
@@ -125,7 +125,7 @@ def authorization_of(
     PayPal honours it for three days
     (developer.paypal.com/docs/checkout/standard/customize/authorization).
     """
-    refs = {**refs, "authorization": authorization["id"]}
+    refs = {**refs, "authorization": name_of(authorization["id"])}
     match authorization["status"]:
         case "CREATED" | "PARTIALLY_CAPTURED" | "CAPTURED":
             return Answer(
@@ -172,7 +172,7 @@ def let_go(
 
 def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
     """What an authorization's status says of its void."""
-    refs = {"authorization": authorization["id"]}
+    refs = {"authorization": name_of(authorization["id"])}
     match authorization["status"]:
         case "VOIDED":
             return let_go(authorization, Verdict.SUCCEEDED, refs, request_id)
@@ -193,7 +193,7 @@ def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
 
 def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
     """A refund's status, in our terms."""
-    refs = {"refund": refund["id"]}
+    refs = {"refund": name_of(refund["id"])}
     reason = paypal_code((refund.get("status_details") or {}).get("reason"))
     match refund["status"]:
         case "COMPLETED":
@@ -224,20 +224,20 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
 
 
 def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
-    return datetime.fromisoformat(text) + plus if isinstance(text, str) else None
+    """A time in an answer, which counts without it: None where it cannot be read."""
+    at = optional(text_time, text)
+    return None if at is None else at + plus
 
 
 def approval_of(body: Mapping[str, Any]) -> NextAction | None:
     """Where the payer approves, if a link says so."""
     for link in body.get("links", ()):
         if link.get("rel") in ("approve", "payer-action", "redirect"):
-            if not isinstance(link["href"], str):
-                raise TypeError("an address that is no text")
-            return NextAction(link["href"])
+            return NextAction(page_url(link["href"]))
     return None
 
 
 def order_of(action: NextAction | None) -> dict[str, str]:
     """The order that a payer's page is about: a refusal names it nowhere else."""
     query = parse_qs(urlsplit(action.url).query) if action else {}
-    return {"order": query["token"][0]} if "token" in query else {}
+    return {"order": name_of(query["token"][0])} if "token" in query else {}

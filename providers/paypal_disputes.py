@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -12,7 +11,7 @@ from domain.errors import OutcomeUnknown
 from providers.paypal_api import PayPalApi, Reply
 from providers.paypal_objects import CAPTURES, REFUNDS, above, money_of
 from providers.paypal_refusals import reading
-from providers.words import paypal_code
+from providers.words import name_of, optional, our_id, paypal_code, text_time
 
 #: Where disputes are read and searched for.
 DISPUTES: Final = "v1/customer/disputes"
@@ -52,12 +51,12 @@ class PayPalDisputes:
     def _dispute(self, dispute_id: str) -> Reading:
         found = self._get(DISPUTES, dispute_id)
         disputed = found["disputed_transactions"][0]
-        capture_id = disputed["seller_transaction_id"]
+        capture_id = name_of(disputed["seller_transaction_id"])
         payment, operation = disputed.get("custom"), disputed.get("invoice_number")
         if payment is None:
             capture = self._get(CAPTURES, capture_id)
             payment, operation = capture.get("custom_id"), capture.get("invoice_id")
-        return Reading(_read(found, capture_id), payment, _named(operation))
+        return Reading(_read(found, capture_id), our_id(payment), _named(operation))
 
     def _reversal(self, refund_id: str) -> Reading:
         """The dispute that it ends, where the capture has one, or it alone."""
@@ -68,23 +67,23 @@ class PayPalDisputes:
         query = urlencode({"disputed_transaction_id": capture_id})
         disputes = self._api.get(f"{DISPUTES}?{query}").get("items") or ()
         if disputes:
-            newest = max(disputes, key=lambda one: _time(one["create_time"]))
-            reading = self._dispute(newest["dispute_id"])
+            newest = max(disputes, key=lambda one: text_time(one["create_time"]))
+            reading = self._dispute(name_of(newest["dispute_id"]))
             if reading.dispute.counts:
                 return reading
         capture = self._get(CAPTURES, capture_id)
         money = money_of(refund["amount"])
         reversal = Dispute(
-            id=refund["id"],
-            ref=capture_id,
+            id=name_of(refund["id"]),
+            ref=name_of(capture_id),
             money=money,
             reason=REVERSED,
             state=DisputeState.LOST,
-            opened_at=_time(refund["create_time"]),
+            opened_at=text_time(refund["create_time"]),
             withdrawn=money.minor,
         )
         named = _named(capture.get("invoice_id"))
-        return Reading(reversal, capture.get("custom_id"), named)
+        return Reading(reversal, our_id(capture.get("custom_id")), named)
 
     def _get(self, path: str, name: str) -> Reply:
         found: Reply = self._api.get(f"{path}/{quote(name, safe='')}")
@@ -107,22 +106,19 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
     due = found.get("seller_response_due_date") if asked else None
     ended = status == "RESOLVED"
     return Dispute(
-        id=found["dispute_id"],
+        id=name_of(found["dispute_id"]),
         ref=capture_id,
         money=money,
         reason=(paypal_code(found.get("reason")) or "unknown").lower(),
         state=state,
-        opened_at=_time(found["create_time"]),
+        opened_at=text_time(found["create_time"]),
         inquiry=found.get("dispute_life_cycle_stage") == "INQUIRY",
         withdrawn=withdrawn,
-        respond_by=None if due is None else _time(due),
+        respond_by=optional(text_time, due),
         outcome=code.lower() if ended else None,
     )
 
 
 def _named(operation: object) -> tuple[str, ...]:
-    return (operation,) if isinstance(operation, str) else ()
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    ours = our_id(operation)
+    return () if ours is None else (ours,)

@@ -11,6 +11,8 @@ ORDERS: Final = "v2/checkout/orders"
 AUTHORIZATIONS: Final = "v2/payments/authorizations"
 CAPTURES: Final = "v2/payments/captures"
 REFUNDS: Final = "v2/payments/refunds"
+#: Characters of a link that are read; PayPal's have a hundred.
+_LINK: Final = 1024
 
 
 def money_of(amount: Mapping[str, Any]) -> Money:
@@ -21,7 +23,7 @@ def money_of(amount: Mapping[str, Any]) -> Money:
 def above(found: Mapping[str, Any], path: str) -> str | None:
     """The id of what an object belongs to, by its link, if that is one at ``path``."""
     for link in found.get("links") or ():
-        where, _, last = str(link.get("href")).rpartition("/")
+        where, _, last = str(link.get("href"))[:_LINK].rpartition("/")
         if link.get("rel") == "up" and where.endswith(f"/{path}"):
             return last
     return None

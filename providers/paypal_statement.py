@@ -12,11 +12,12 @@ from paypalrestsdk.exceptions import ResourceNotFound
 from application.statement import Page
 from domain.money import Money, from_paypal
 from domain.payment import Payment
-from domain.reconciling import Movement, Standing, Way
+from domain.reconciling import Movement, Standing, Unread, Way
 from providers.paypal_answers import payments_of
 from providers.paypal_api import PayPalApi
 from providers.paypal_objects import CAPTURES, ORDERS, above
 from providers.paypal_refusals import reading
+from providers.words import name_of, optional, our_id, read_each, text_time
 
 #: How late PayPal may list what moved, by its documentation of the transaction search.
 LAG: Final = timedelta(hours=3)
@@ -32,6 +33,7 @@ _RECEIVED: Final = "T00"
 _REFUND: Final = "T1107"
 _WITHDRAWN: Final = frozenset({"T1106", "T1201"})
 _REINSTATED: Final = frozenset({"T1202", "T1205"})
+_CODES: Final = frozenset({_REFUND}) | _WITHDRAWN | _REINSTATED
 #: V: done, and reversed by a transaction of its own.
 _STATUSES: Final = {
     "S": Standing.MOVED,
@@ -69,7 +71,7 @@ class PayPalStatement:
             }
         )
         with reading():
-            return self._page(query, number)
+            return self._page(query, number, since)
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement. An order shows its captures and their refunds."""
@@ -79,12 +81,15 @@ class PayPalStatement:
         with reading():
             return self._of(order_id)
 
-    def _page(self, query: str, number: int) -> Page:
+    def _page(self, query: str, number: int, since: datetime) -> Page:
         found = self._api.get(f"v1/reporting/transactions?{query}")
-        infos = [one["transaction_info"] for one in found["transaction_details"]]
-        movements = [one for info in infos if (one := _transaction(info)) is not None]
+        movements, unread = read_each(
+            found["transaction_details"],
+            lambda one: _transaction(one["transaction_info"]),
+            lambda one: _unread(one, since),
+        )
         more = number < found["total_pages"]
-        return Page(movements, str(number + 1) if more else None)
+        return Page(movements, str(number + 1) if more else None, unread)
 
     def _of(self, order_id: str) -> list[Movement]:
         try:
@@ -104,8 +109,10 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
 
     We wrote our payment's id on it as ``custom_id``, the operation's as ``invoice_id``.
     """
-    code, value = info["transaction_event_code"], info["transaction_amount"]["value"]
-    debit = value.startswith("-")
+    code = info["transaction_event_code"]
+    if not code.startswith(_RECEIVED) and code not in _CODES:
+        return None  # in whatever currency or shape, no payment has caused it
+    debit = info["transaction_amount"]["value"].startswith("-")
     if code.startswith(_RECEIVED) and not debit:
         way = Way.COLLECTED
     elif code == _REFUND and debit:
@@ -121,12 +128,23 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
         way=way,
         standing=_STATUSES.get(info["transaction_status"], Standing.UNDER_WAY),
         money=_money(info["transaction_amount"]),
-        at=datetime.fromisoformat(info["transaction_initiation_date"]),
-        ref=info["transaction_id"],
-        payment=info.get("custom_field"),
-        operation=info.get("invoice_id"),
+        at=text_time(info["transaction_initiation_date"]),
+        ref=name_of(info["transaction_id"]),
+        payment=our_id(info.get("custom_field")),
+        operation=our_id(info.get("invoice_id")),
         fee=_money(fee) if fee and way is Way.COLLECTED else None,
-        of=info.get("paypal_reference_id"),
+        of=optional(name_of, info.get("paypal_reference_id")),
+    )
+
+
+def _unread(listed: Any, since: datetime) -> Unread:
+    """A line that cannot be read, by its name where it has one."""
+    info = listed.get("transaction_info") if isinstance(listed, dict) else None
+    named = info if isinstance(info, dict) else {}
+    return Unread(
+        at=optional(text_time, named.get("transaction_initiation_date")) or since,
+        ref=optional(name_of, named.get("transaction_id")),
+        payment=our_id(named.get("custom_field")),
     )
 
 
@@ -138,10 +156,10 @@ def _object(way: Way, found: Mapping[str, Any]) -> Movement:
         way=way,
         standing=_OBJECTS.get(found["status"], Standing.UNDER_WAY),
         money=_money(found["amount"]),
-        at=datetime.fromisoformat(found["create_time"]),
-        ref=found["id"],
-        payment=found.get("custom_id"),
-        operation=found.get("invoice_id"),
+        at=text_time(found["create_time"]),
+        ref=name_of(found["id"]),
+        payment=our_id(found.get("custom_id")),
+        operation=our_id(found.get("invoice_id")),
         fee=_money(fee) if fee else None,
         of=above(found, CAPTURES),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from base64 import b64decode
 from collections.abc import Mapping
@@ -16,12 +15,17 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from domain.account import Account
 from domain.answer import Verdict
 from domain.dispute import Hint
-from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
+from domain.errors import (
+    UnreadableWebhook,
+    WebhookDropped,
+    WebhookNotTrusted,
+    WebhookRefused,
+)
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from providers.paypal_certificates import Certificates
 from providers.paypal_objects import ORDERS, above
-from providers.words import name_of
+from providers.words import name_of, our_id, parse_json
 
 #: By how much the time of a transmission may differ from ours: as for Stripe.
 TOLERANCE: Final = timedelta(seconds=300)
@@ -118,11 +122,11 @@ class PayPalWebhooks:
         except InvalidSignature:
             raise WebhookNotTrusted("signature") from None
         try:
-            text = body.decode()
-            event = json.loads(text)
+            event = parse_json(body)
             name, kind = name_of(event["id"]), name_of(event["event_type"])
         except (ValueError, LookupError, TypeError, RecursionError):
-            raise WebhookRefused("malformed") from None
+            raise WebhookDropped("malformed") from None
+        text = body.decode(errors="replace")
         return Webhook(self._account, name, kind, text, received_at=now)
 
 
@@ -134,7 +138,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
     if webhook.type not in PayPalWebhooks.types:
         return None
     try:
-        found: dict[str, Any] = json.loads(webhook.body)["resource"]
+        found: dict[str, Any] = parse_json(webhook.body.encode())["resource"]
         field = _HINTS.get(webhook.type)
         if field is not None:
             ref = name_of(found[field])
@@ -145,7 +149,9 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         if order is not None and what in ("authorization", "capture"):
             refs["order"] = name_of(order)
         [unit] = found["purchase_units"] if what == "order" else [found]
-        payment, operation = unit.get("custom_id"), unit.get("invoice_id")
+        payment, operation = map(
+            our_id, (unit.get("custom_id"), unit.get("invoice_id"))
+        )
         says = _SAYS.get((what, found["status"]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
@@ -153,8 +159,8 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         event=webhook.event,
         type=webhook.type,
         kinds=_KINDS[what],
-        payment=payment if isinstance(payment, str) else None,
-        operations=(operation,) if isinstance(operation, str) else (),
+        payment=payment,
+        operations=() if operation is None else (operation,),
         refs=refs,
         says=says,
     )

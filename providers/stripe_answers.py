@@ -12,7 +12,14 @@ from domain.money import from_stripe
 from domain.operation import Kind
 from providers.asides import stripe_fee, stripe_saved
 from providers.stripe_charges import capture_before, refs_of, takes_several
-from providers.words import sentence_of, stripe_code
+from providers.words import (
+    name_of,
+    optional,
+    our_id,
+    page_url,
+    sentence_of,
+    stripe_code,
+)
 
 #: Decline codes after which the same card may still work later
 #: (docs.stripe.com/declines/codes).
@@ -86,7 +93,7 @@ def void_of(intent: PaymentIntent) -> Answer:
                 "The payment was captured before.",
                 provider_request_id=request_id,
             )
-            refs = {"payment_intent": intent.id}
+            refs = refs_of(intent.id, None)
             return Answer(
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
@@ -105,7 +112,7 @@ def void_of(intent: PaymentIntent) -> Answer:
 
 def refund_of(refund: Refund) -> Answer:
     """A refund's status, in our terms."""
-    request_id, refs = request_id_of(refund), {"refund": refund.id}
+    request_id, refs = request_id_of(refund), {"refund": name_of(refund.id)}
     match refund.status:
         case "succeeded":
             moved = from_stripe(refund.amount, refund.currency)
@@ -138,8 +145,8 @@ def refund_of(refund: Refund) -> Answer:
 
 
 def metadata_of(found: PaymentIntent | Refund, name: str) -> str | None:
-    """What we wrote on Stripe's object under ``name``."""
-    return getattr(found.metadata, name, None)
+    """The id of ours on Stripe's object under ``name``; None of any other text."""
+    return our_id(getattr(getattr(found, "metadata", None), name, None))
 
 
 def request_id_of(found: PaymentIntent | Refund) -> str | None:
@@ -151,14 +158,15 @@ def let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
     """A cancellation: by Stripe itself where time ran out."""
     late = intent.cancellation_reason == "automatic"
     verdict = Verdict.EXPIRED if late else by_us
-    refs = {"payment_intent": intent.id}
+    refs = refs_of(intent.id, None)
     return Answer(verdict, refs=refs, request_id=request_id_of(intent))
 
 
 def _next_action(intent: PaymentIntent) -> NextAction | None:
     """Stripe shows of an action only what belongs to its kind."""
     redirect = getattr(intent.next_action, "redirect_to_url", None)
-    return NextAction(redirect.url) if redirect and redirect.url else None
+    url = optional(page_url, getattr(redirect, "url", None))
+    return None if url is None else NextAction(url)
 
 
 def _to_confirm(

@@ -7,6 +7,7 @@ written no other overwrites, and together they say what ours have taken.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,10 +21,13 @@ from domain.payment import Payment
 from providers.asides import stripe_fee
 from providers.stripe_answers import let_go, metadata_of, request_id_of
 from providers.stripe_charges import EXPAND_CHARGE, refs_of
+from providers.words import our_id
 
 #: Before the operation's id, in the name of a metadata key: 37 characters of Stripe's
 #: 40 in all.
 _PART: Final = "capture_"
+#: An amount, as we write it there; Stripe takes twelve digits at most.
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}")
 
 
 def capture_params(payment: Payment, operation: Operation, amount: int) -> Any:
@@ -41,13 +45,18 @@ def capture_params(payment: Payment, operation: Operation, amount: int) -> Any:
 
 
 def parts_of(intent: Any) -> Mapping[str, int]:
-    """Our captures of an intent that takes several: Stripe's units by operation."""
-    metadata = getattr(intent, "metadata", None)
-    written = {} if metadata is None else metadata.to_dict()
+    """Our captures of an intent that takes several: Stripe's units by operation.
+
+    Others may write metadata of such a name, too: what is none of ours is left out.
+    """
+    as_dict: Any = getattr(getattr(intent, "metadata", None), "to_dict", dict)
     return {
-        name.removeprefix(_PART): int(value)
-        for name, value in written.items()
+        ours: int(value)
+        for name, value in as_dict().items()
         if name.startswith(_PART)
+        and (ours := our_id(name.removeprefix(_PART))) is not None
+        and isinstance(value, str)
+        and _AMOUNT.fullmatch(value)
     }
 
 
@@ -61,7 +70,7 @@ def is_rest_released(intent: Any) -> bool:
 
 def rest_of(intent: PaymentIntent) -> Answer:
     """That the rest is not on hold any more; Stripe does not say who let go of it."""
-    refs = {"payment_intent": intent.id}
+    refs = refs_of(intent.id, None)
     return Answer(Verdict.EXPIRED, refs=refs, request_id=request_id_of(intent))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
+
+from providers.words import name_of, optional, unix_time
 
 #: Asked for with an intent: its charge, and the line of the balance with its fee.
 EXPAND_CHARGE: Final = ["latest_charge.balance_transaction"]
@@ -11,18 +13,17 @@ EXPAND_CHARGE: Final = ["latest_charge.balance_transaction"]
 EXPAND_REFUND: Final = ["balance_transaction"]
 
 
-def refs_of(intent_id: str, charge: Any) -> dict[str, str]:
-    """``charge`` is an id, an expanded object, or None."""
-    refs = {"payment_intent": intent_id}
+def refs_of(intent_id: object, charge: Any) -> dict[str, str]:
+    """``charge`` is an id, an expanded object, or None. Raises ValueError."""
+    refs = {"payment_intent": name_of(intent_id)}
     if charge:
-        refs["charge"] = charge if isinstance(charge, str) else charge.id
+        refs["charge"] = name_of(getattr(charge, "id", charge))
     return refs
 
 
 def capture_before(charge: Any) -> datetime | None:
-    """Until when an expanded charge can be captured (UTC)."""
-    until = getattr(_card(charge), "capture_before", None)
-    return datetime.fromtimestamp(until, timezone.utc) if until else None
+    """Until when an expanded charge can be captured (UTC), where that can be read."""
+    return optional(unix_time, getattr(_card(charge), "capture_before", None))
 
 
 def takes_several(charge: Any) -> bool:

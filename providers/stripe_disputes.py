@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from stripe import StripeClient
@@ -12,7 +11,7 @@ from domain.errors import OutcomeUnknown
 from domain.money import from_stripe
 from providers.stripe_answers import metadata_of
 from providers.stripe_refusals import reading
-from providers.words import stripe_code
+from providers.words import name_of, optional, stripe_code, unix_time
 
 #: What a status is to us, and whether the payer's bank only asks
 #: (docs.stripe.com/api/disputes/object, status).
@@ -64,20 +63,16 @@ def _dispute(found: Any) -> Dispute:
     # Its lines may be in the account's currency, and are rid of their fees.
     balance = sum(line.amount for line in found.balance_transactions)
     due = found.evidence_details.due_by
-    asked = state is DisputeState.NEEDS_RESPONSE and due is not None
+    asked = state is DisputeState.NEEDS_RESPONSE
     return Dispute(
-        id=found.id,
-        ref=found.charge,
+        id=name_of(found.id),
+        ref=name_of(found.charge),
         money=money,
         reason=stripe_code(found.reason) or "unknown",
         state=state,
-        opened_at=_time(found.created),
+        opened_at=unix_time(found.created),
         inquiry=inquiry,
         withdrawn=money.minor if balance < 0 else 0,
-        respond_by=_time(due) if asked else None,
+        respond_by=optional(unix_time, due) if asked else None,
         outcome=found.status if found.status in _ENDS else None,
     )
-
-
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)

@@ -12,6 +12,7 @@ from stripe import StripeError
 from domain.answer import Answer, Failure, Verdict
 from domain.errors import (
     LookNeeded,
+    MalformedAnswer,
     Misconfigured,
     NeedsReview,
     NotExecuted,
@@ -119,7 +120,7 @@ def _raise_unknown(
         if _header(error, "Stripe-Should-Retry") == "false":
             raise LookNeeded("resend_refused", request_id=request_id)
     if 200 <= status < 300:
-        code = "malformed_answer"
+        raise MalformedAnswer(request_id=request_id)
     raise OutcomeUnknown(
         code or ("in_flight" if status == 409 else f"http_{status}"),
         request_id=request_id,

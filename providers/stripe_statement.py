@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
 
 from stripe import BalanceTransaction, StripeClient, StripeError
@@ -14,11 +14,12 @@ from application.statement import Page
 from domain.errors import InvalidPayment, NeedsReview
 from domain.money import Money, from_stripe, to_stripe
 from domain.payment import Payment
-from domain.reconciling import Movement, Standing, Way
+from domain.reconciling import Movement, Standing, Unread, Way
 from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
 from providers.stripe_charges import EXPAND_CHARGE
 from providers.stripe_refusals import reading
+from providers.words import name_of, optional, read_each, unix_time
 
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100
@@ -56,7 +57,7 @@ class StripeStatement:
         if cursor is not None:
             params["starting_after"] = cursor
         with reading():
-            return self._page(params)
+            return self._page(params, since)
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement."""
@@ -66,14 +67,13 @@ class StripeStatement:
         with reading():
             return self._of(intent_id)
 
-    def _page(self, params: Any) -> Page:
+    def _page(self, params: Any, since: datetime) -> Page:
         page = self._client.v1.balance_transactions.list(params)
-        movements = [
-            movement
-            for line in page.data
-            if line.type in _TYPES and (movement := _of_line(line)) is not None
-        ]
-        return Page(movements, page.data[-1].id if page.has_more else None)
+        movements, unread = read_each(
+            page.data, _of_line, lambda line: _unread(line, since)
+        )
+        more = name_of(page.data[-1].id) if page.has_more else None
+        return Page(movements, more, unread)
 
     def _of(self, intent_id: str) -> list[Movement]:
         """An intent's charge and its refunds; none where Stripe has no such intent."""
@@ -126,7 +126,7 @@ class StripeStatement:
 
 def _of_line(line: BalanceTransaction) -> Movement | None:
     source: Any = line.source
-    if source is None:
+    if source is None or line.type not in _TYPES:
         return None
     if source.object == "charge":
         return _charge(source, line.created, line)
@@ -135,6 +135,18 @@ def _of_line(line: BalanceTransaction) -> Movement | None:
     if source.object == "dispute":
         return _taken(source, line)
     return None
+
+
+def _unread(line: Any, since: datetime) -> Unread:
+    """A line that cannot be read, by its source where that has a name."""
+    source: Any = getattr(line, "source", None)
+    names = (getattr(one, "id", None) for one in (source, line))
+    refs = [ref for name in names if (ref := optional(name_of, name)) is not None]
+    return Unread(
+        at=optional(unix_time, getattr(line, "created", None)) or since,
+        ref=next(iter(refs), None),
+        payment=metadata_of(source, "payment"),
+    )
 
 
 def _charge(charge: Any, at: int, line: Any) -> Movement:
@@ -156,8 +168,8 @@ def _charge(charge: Any, at: int, line: Any) -> Movement:
         way=Way.COLLECTED,
         standing=standing,
         money=from_stripe(amount, charge.currency),
-        at=_time(at),
-        ref=charge.id,
+        at=unix_time(at),
+        ref=name_of(charge.id),
         payment=metadata_of(charge, "payment"),
         operation=metadata_of(charge, "operation"),
         fee=None if line is None else _fee(line),
@@ -178,8 +190,8 @@ def _refund(refund: Any, at: int) -> Movement:
         # A status that we do not know is read as neither yes nor no.
         standing=_REFUNDS.get(refund.status, Standing.UNDER_WAY),
         money=from_stripe(refund.amount, refund.currency),
-        at=_time(at),
-        ref=refund.id,
+        at=unix_time(at),
+        ref=name_of(refund.id),
         payment=metadata_of(refund, "payment"),
         operation=metadata_of(refund, "operation"),
     )
@@ -191,14 +203,10 @@ def _taken(dispute: Any, line: BalanceTransaction) -> Movement:
         way=Way.WITHDRAWN if line.amount < 0 else Way.REINSTATED,
         standing=Standing.MOVED,
         money=from_stripe(dispute.amount, dispute.currency),
-        at=_time(line.created),
-        ref=dispute.id,
+        at=unix_time(line.created),
+        ref=name_of(dispute.id),
         payment=None,
         operation=None,
         fee=_fee(line),
-        of=dispute.charge,
+        of=name_of(dispute.charge),
     )
-
-
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -12,11 +11,16 @@ from typing import Any, Final
 from domain.account import Account
 from domain.answer import Verdict
 from domain.dispute import Hint
-from domain.errors import UnreadableWebhook, WebhookNotTrusted, WebhookRefused
+from domain.errors import (
+    UnreadableWebhook,
+    WebhookDropped,
+    WebhookNotTrusted,
+    WebhookRefused,
+)
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from domain.submission import Mode
-from providers.words import name_of
+from providers.words import name_of, our_id, parse_json
 
 #: Seconds by which the time of a signature may differ from ours: what Stripe's own
 #: libraries allow (docs.stripe.com/webhooks#replay-attacks).
@@ -59,7 +63,7 @@ class StripeWebhooks:
 
     ``whose`` says which of our accounts an event is of, by the account that it names:
     Connect's events name one, and it is never the endpoint's own. Raises
-    WebhookRefused where it is none of ours.
+    WebhookDropped where it is none of ours.
     """
 
     #: Types that tell us something; others are kept and left alone.
@@ -88,16 +92,16 @@ class StripeWebhooks:
         if abs(now.timestamp() - int(at)) > TOLERANCE:
             raise WebhookRefused("stale")
         try:
-            text = body.decode()
-            event = json.loads(text)
+            event = parse_json(body)
             name, kind = name_of(event["id"]), name_of(event["type"])
             live, account = event["livemode"], event.get("account")
             named = None if account is None else name_of(account)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise WebhookRefused("malformed") from None
+            raise WebhookDropped("malformed") from None
         if live is not self._live:
-            raise WebhookRefused("another_mode")
+            raise WebhookDropped("another_mode")
         account = self._whose(named)
+        text = body.decode(errors="replace")
         return Webhook(account, name, kind, text, received_at=now)
 
     def _expected(self, at: str, body: bytes) -> list[str]:
@@ -117,11 +121,11 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
     if webhook.type not in StripeWebhooks.types:
         return None
     try:
-        found: dict[str, Any] = json.loads(webhook.body)["data"]["object"]
+        found: dict[str, Any] = parse_json(webhook.body.encode())["data"]["object"]
         if webhook.type in _DISPUTES:
             return Hint(webhook.account, name_of(found["id"]))
-        ours = found.get("metadata") or {}
-        payment = ours.get("payment")
+        metadata = found.get("metadata")
+        ours = metadata if isinstance(metadata, dict) else {}
         says = _SAYS[webhook.type]
         if found["object"] == "refund":
             kinds, names = _REFUNDS, [ours.get("operation")]
@@ -136,8 +140,8 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         event=webhook.event,
         type=webhook.type,
         kinds=kinds,
-        payment=payment if isinstance(payment, str) else None,
-        operations=tuple(one for one in names if isinstance(one, str)),
+        payment=our_id(ours.get("payment")),
+        operations=tuple(one for one in map(our_id, names) if one is not None),
         refs=refs,
         says=says,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from application.inbox import Ear
 from domain.account import Account
-from domain.errors import WebhookRefused
+from domain.errors import WebhookDropped
 from domain.submission import Mode, ProviderName
 from persistence.accounts import AccountNotFound, Accounts, StoredAccount
 from providers.paypal_certificates import Certificates
@@ -79,10 +79,10 @@ class Ears:
         try:
             return self._connected.get(name).account
         except AccountNotFound:
-            raise WebhookRefused("another_account") from None
+            raise WebhookDropped("another_account") from None
 
 
 def _only(stored: StoredAccount, name: str | None) -> Account:
     if name != stored.connected:
-        raise WebhookRefused("another_account")
+        raise WebhookDropped("another_account")
     return stored.account

@@ -96,7 +96,13 @@ WEBHOOKS: Final = Counter(
 )
 WEBHOOKS_REFUSED: Final = Counter(
     "payments_webhooks_refused_total",
-    "Webhooks that were not the provider's or not for us",
+    "Webhooks that were not the provider's",
+    ["provider", "why"],
+    registry=REGISTRY,
+)
+WEBHOOKS_DROPPED: Final = Counter(
+    "payments_webhooks_dropped_total",
+    "Webhooks that the provider has signed and that are not for us",
     ["provider", "why"],
     registry=REGISTRY,
 )

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 from aiohttp import web
 
 from simulators.calls import Json, new_id, to_json
+from simulators.overwrites import Overwrites
 from simulators.paypal.api import PayPal
 from simulators.paypal.collection import Collection
 from simulators.paypal.money import Money
@@ -54,7 +55,7 @@ class Drift(Protocol):
 
 def install(server: Server) -> None:
     """Add ``/_drift`` to the server; call it before the server starts."""
-    provider = server.provider
+    provider, overwrites = server.provider, server.provider.world.overwrites
     drift: Drift
     if isinstance(provider, Stripe):
         drift = StripeDrift(provider.store)
@@ -68,7 +69,10 @@ def install(server: Server) -> None:
             wanted = json.loads(await request.read())
             if not isinstance(wanted, dict):
                 raise ValueError("the body must be a JSON object")
-            done, status = {"do": wanted.get("do"), "id": _planted(drift, wanted)}, 201
+            done, status = {
+                "do": wanted.get("do"),
+                "id": _planted(drift, wanted, overwrites),
+            }, 201
         except ValueError as bad:
             done, status = {"error": str(bad)}, 400
         body = to_json(done)
@@ -77,7 +81,7 @@ def install(server: Server) -> None:
     server.app.router.add_post("/_drift", plant)
 
 
-def _planted(drift: Drift, wanted: Json) -> str:
+def _planted(drift: Drift, wanted: Json, overwrites: Overwrites) -> str:
     """Do what is asked and return its id. Raises ``ValueError``."""
     id = wanted.get("id")
     if id is not None and not isinstance(id, str):
@@ -91,8 +95,15 @@ def _planted(drift: Drift, wanted: Json) -> str:
             return drift.lose_refund(id)
         case "report_late":
             return drift.report_late(_number(wanted, "seconds", least=0))
+        case "overwrite":
+            fields = wanted.get("fields")
+            if id is None or not isinstance(fields, dict):
+                raise ValueError("overwrite takes an id, and fields as an object")
+            overwrites.set(id, fields)
+            return id
     raise ValueError(
-        "do must be unknown_charge, change_amount, lose_refund or report_late"
+        "do must be unknown_charge, change_amount, lose_refund, report_late or"
+        " overwrite"
     )
 
 

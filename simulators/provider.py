@@ -11,6 +11,7 @@ from simulators.clock import Clock
 from simulators.faults import Faults
 from simulators.idempotency import IdempotencyKeys
 from simulators.ledger import Ledger
+from simulators.overwrites import Overwrites
 from simulators.rate_limit import RateLimit
 from simulators.webhooks import Webhooks
 
@@ -25,6 +26,11 @@ class World:
     keys: IdempotencyKeys
     webhooks: Webhooks
     rate_limit: RateLimit = field(default_factory=RateLimit)
+
+    @property
+    def overwrites(self) -> Overwrites:
+        """Return what others wrote on objects, in answers and in events alike."""
+        return self.webhooks.overwrites
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import traceback
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -134,6 +135,8 @@ class Server:
             answer = refused.answer
         except web.HTTPRequestEntityTooLarge:
             answer = self.provider.too_large()
+        shown = self.provider.world.overwrites.in_body(answer.body)
+        answer = replace(answer, body=shown)
         dropped = fault is not None and fault.do in ("drop", "commit_then_drop")
         status = 0 if dropped else answer.status
         self._requests.labels(request.method, route.path, str(status)).inc()

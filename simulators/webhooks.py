@@ -13,6 +13,7 @@ import aiohttp
 
 from simulators.calls import Json, to_json
 from simulators.faults import Fault, Faults
+from simulators.overwrites import Overwrites
 
 #: Targets at once; the providers allow 16 and 10.
 MAX_TARGETS: Final = 10
@@ -101,6 +102,7 @@ class Webhooks:
         self._base = ""
         self._faults = faults
         self.targets: list[Target] = []
+        self.overwrites = Overwrites()
         #: Type and content of the latest events, by id.
         self._kept: OrderedDict[str, tuple[str, Json]] = OrderedDict()
         self._deliveries: deque[Delivery] = deque(maxlen=MAX_DELIVERIES)
@@ -175,6 +177,7 @@ class Webhooks:
     def _send_to_all(self, event_id: str) -> int:
         event_type, event = self._kept[event_id]
         body = to_json(event) if self.targets else b""
+        body = self.overwrites.in_body(body)
         for target in self.targets:
             self._dispatch(Delivery(event_id, event_type, target, body))
         return len(self.targets)

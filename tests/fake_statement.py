@@ -8,7 +8,7 @@ from datetime import datetime
 from application.statement import Page
 from domain.errors import ListTooLong, ProviderError
 from domain.payment import Payment
-from domain.reconciling import Movement
+from domain.reconciling import Movement, Unread
 
 
 class MemoryStatement:
@@ -22,6 +22,7 @@ class MemoryStatement:
         self, listed: Sequence[Movement] = (), *, size: int = 2, most: int = 10_000
     ) -> None:
         self.listed = list(listed)
+        self.unread: list[Unread] = []  #: on the first page of its time
         self.held: dict[str, Sequence[Movement] | None] = {}
         self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
         self.pages = 0  #: calls for a page
@@ -41,7 +42,9 @@ class MemoryStatement:
             raise ListTooLong
         start = int(cursor or 0)
         end = start + self._size
-        return Page(found[start:end], str(end) if end < len(found) else None)
+        unread = [one for one in self.unread if start == 0 and since <= one.at < until]
+        more = str(end) if end < len(found) else None
+        return Page(found[start:end], more, unread)
 
     def of(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement."""

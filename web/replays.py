@@ -149,7 +149,7 @@ class Replays:
             **rendering.operation(operation),
             "payment": payment.id,
             "merchant": payment.merchant,
-            "provider": asked.provider,
+            "provider": payment.provider,
             "currency": asked.amount.currency,
             "reference": asked.reference,
             "error": operation.error,

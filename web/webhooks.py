@@ -13,7 +13,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import notice
 from application.inbox import Ear
-from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
+from domain.errors import (
+    CertificateUnavailable,
+    WebhookDropped,
+    WebhookNotTrusted,
+    WebhookRefused,
+)
 from domain.submission import ProviderName
 from persistence.accounts import AccountNotFound
 from runtime import logs, metrics
@@ -81,6 +86,10 @@ class Webhooks:
             webhook = ear.heard(headers, body, now=self.services.clock())
         except (WebhookRefused, CertificateUnavailable) as error:
             raise _refused(provider, account, error) from None
+        except WebhookDropped as error:
+            metrics.WEBHOOKS_DROPPED.labels(provider, error.why).inc()
+            log.info("webhook_dropped", provider=provider.value, why=error.why)
+            return rendering.answer({"received": True})
         new = notice.receive(
             webhook,
             known=ear.types,

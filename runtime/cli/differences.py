@@ -85,12 +85,14 @@ def close(ids: Sequence[str], reason: str) -> None:
 def row(found: Difference) -> list[str]:
     """The cells of COLUMNS."""
     some = found.ours or found.theirs
-    times = [one.at for one in (found.theirs, found.ours) if one and one.at]
+    sides = (found.theirs, found.unread, found.ours)
+    times = [one.at for one in sides if one and one.at]
     return [
         found.differs.value.replace("_", " "),
         *(found.payment or "-", found.operation or "-", found.ref or "-"),
         some.way.value if some is not None else "-",
-        *(_side(found.ours), _side(found.theirs)),
+        _side(found.ours),
+        "unreadable" if found.unread is not None else _side(found.theirs),
         rfc3339(times[0]) if times else "-",
     ]
 

@@ -135,7 +135,7 @@ def a_payment(
     """A new payment; its provider follows from the method's name."""
     stripe = method is not None and method.startswith("pm_")
     provider = ProviderName.STRIPE if stripe else ProviderName.PAYPAL
-    name, now = uuid.uuid4().hex, datetime.now(UTC)
+    name, now = _id(), datetime.now(UTC)
     submission = Submission(
         amount=amount,
         provider=provider,
@@ -194,7 +194,11 @@ def void(payment: Payment) -> Payment:
 
 
 def _asked() -> dict[str, Any]:
-    # As long as the ids of operations are: Stripe bounds the names of metadata.
-    name = uuid.uuid4().hex[:26]
+    name = _id()
     origin = Origin(name, name)
     return {"id": f"op_{name}", "origin": origin, "now": datetime.now(UTC)}
+
+
+def _id() -> str:
+    """The random part of an id, in the letters of ours."""
+    return uuid.uuid4().hex[:26].upper()

@@ -25,6 +25,7 @@ from tests.contract.simulators.simulator_process import (
 NEEDS, REVIEW = DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW
 WON, LOST, CLOSED = DisputeState.WON, DisputeState.LOST, DisputeState.CLOSED
 PATH = "/v1/customer/disputes"
+PAYMENT, OPERATION = f"pay_{1:026d}", f"op_{1:026d}"
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ class _Stripe:
         )
         form = {"amount": "1999", "currency": "usd", "confirm": "true"}
         form |= {"payment_method": "pm_card_createDispute", "off_session": "true"}
-        form |= {"metadata[payment]": "pay_1", "metadata[operation]": "op_1"}
+        form |= {"metadata[payment]": PAYMENT, "metadata[operation]": OPERATION}
         paid = simulator.stripe("POST", "/v1/payment_intents", form, merchant=key)
         self.intent = paid.json()
         path = f"/v1/disputes?payment_intent={self.intent['id']}"
@@ -67,7 +68,7 @@ class _Stripe:
             )
         finally:
             self.simulator.heal()
-        assert reading.payment == (body["payment_intent"] and "pay_1")
+        assert reading.payment == (body["payment_intent"] and PAYMENT)
         return reading.dispute
 
 
@@ -79,8 +80,8 @@ class _PayPal:
         self.disputes = PayPalDisputes(
             paypal_api(simulator.url, _unseen, client=self.caller.client)
         )
-        invoice = f"op_{uuid.uuid4().hex}"
-        order = self.caller.order(custom_id="pay_1", invoice_id=invoice).json()
+        invoice = f"op_{uuid.uuid4().hex[:26].upper()}"
+        order = self.caller.order(custom_id=PAYMENT, invoice_id=invoice).json()
         [self.capture] = captures_of(order)
         opened = simulator.post("/_disputes", {"capture": self.capture["id"]})
         self.shown = opened.json()
@@ -95,7 +96,7 @@ class _PayPal:
             reading = self.disputes.read(self.hint)
         finally:
             self.simulator.heal()
-        assert reading.payment == "pay_1"
+        assert reading.payment == PAYMENT
         assert reading.operations == (self.capture["invoice_id"],)
         return reading.dispute
 
@@ -144,7 +145,7 @@ def test_stripe_has_taken_what_its_lines_say(stripe: _Stripe) -> None:
 def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -> None:
     hint = Hint(Account.own(ProviderName.STRIPE), stripe.shown["id"])
     reading = stripe.disputes.read(hint)
-    assert (reading.payment, reading.operations) == ("pay_1", ("op_1",))
+    assert (reading.payment, reading.operations) == (PAYMENT, (OPERATION,))
     assert stripe.read(payment_intent=None).operation is None
 
 

@@ -13,6 +13,7 @@ from application.ports import Provider
 from application.statement import Statement
 from domain.errors import (
     ListTooLong,
+    MalformedAnswer,
     Misconfigured,
     NotExecuted,
     NotSent,
@@ -108,9 +109,9 @@ def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None
     ("fault", "error"),
     [
         ({"do": "drop"}, OutcomeUnknown),
-        ({"do": "malformed"}, OutcomeUnknown),
+        ({"do": "malformed"}, MalformedAnswer),
         ({"do": "answer", "status": 500}, OutcomeUnknown),
-        ({"do": "answer", "status": 200, "body": {"data": [7]}}, OutcomeUnknown),
+        ({"do": "answer", "status": 200, "body": {"data": [7]}}, MalformedAnswer),
         ({"do": "answer", "status": 403}, Misconfigured),
         ({"do": "rate_limit"}, NotExecuted),
     ],

@@ -150,6 +150,25 @@ def refused(provider: str) -> dict[str, float]:
     return _counted(metrics.REGISTRY, "payments_webhooks_refused", provider)
 
 
+def dropped(provider: str) -> dict[str, float]:
+    """How many signed webhooks were dropped so far, by why."""
+    return _counted(metrics.REGISTRY, "payments_webhooks_dropped", provider)
+
+
+def drops(bench: HearingBench, told: Told, why: str) -> None:
+    """Asserts that a webhook is answered 200 and counted, and changes nothing."""
+    payments = list(bench.work.database.payments.find())
+    before = dropped(told.provider).get(why, 0)
+    refusals = refused(told.provider)
+    answer = bench.give(told)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"received": True}
+    assert dropped(told.provider)[why] == before + 1
+    assert refused(told.provider) == refusals
+    assert bench.work.database.webhooks.count_documents({}) == 0
+    assert list(bench.work.database.payments.find()) == payments
+
+
 def _counted(registry: CollectorRegistry, name: str, provider: str) -> dict[str, float]:
     return {
         sample.labels["why"]: sample.value

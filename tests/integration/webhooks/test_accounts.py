@@ -22,7 +22,13 @@ from runtime import container
 from tests.contract.simulators.simulator_process import Receiver, eventually
 from tests.integration.accounts.shop import AccountsShop
 from tests.integration.webhooks.disputing import open_dispute
-from tests.integration.webhooks.hearing import SECRET, HearingBench, Told, refused
+from tests.integration.webhooks.hearing import (
+    SECRET,
+    HearingBench,
+    Told,
+    drops,
+    refused,
+)
 
 #: What a provider tells of a charge that succeeded, and of a dispute.
 PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}
@@ -225,11 +231,12 @@ def test_an_address_takes_only_events_that_name_its_connected_account(
     for named in (None, "acct_1032D82eZvKYlo2C"):
         event = {**told.event, "account": named}
         other = signed(told, json.dumps(event).encode(), "whsec_connect")
-        refuses(shop.bench, other, 400, "another_account")
+        drops(shop.bench, other, "another_account")
     assert shop.bench.give(told).status_code == 200
     live = json.dumps({**told.event, "livemode": True}).encode()
     foreign = signed(replace(told, account=None), live, SECRET)
-    assert shop.bench.give(foreign).json()["reason"] == "another_mode"
+    shop.bench.work.database.webhooks.delete_many({})
+    drops(shop.bench, foreign, "another_mode")
 
 
 @BOTH

@@ -16,6 +16,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from prometheus_client.parser import text_string_to_metric_families
 
+from domain.notice import Fate
 from providers.paypal_certificates import FETCHES_A_MINUTE
 from tests.contract.simulators.simulator_process import Simulator
 from tests.integration.webhooks.hearing import (
@@ -23,6 +24,7 @@ from tests.integration.webhooks.hearing import (
     WEBHOOK_ID,
     HearingBench,
     Told,
+    drops,
     refused,
     served,
 )
@@ -111,18 +113,51 @@ def test_forged_at_stripe(bench: HearingBench) -> None:
     ("changed", "why"),
     [
         ({"livemode": True}, "another_mode"),
+        ({"livemode": None}, "another_mode"),
         ({"account": "acct_1032D82eZvKYlo2C"}, "another_account"),
+        ({"account": "half \ud83d"}, "malformed"),
         ({"id": 5}, "malformed"),
         ({"type": "x" * 200}, "malformed"),
     ],
 )
-def test_foreign_or_odd_at_stripe(
+def test_a_signed_event_that_is_not_for_us_is_answered_200_and_dropped(
     bench: HearingBench, changed: dict[str, Any], why: str
 ) -> None:
     told = _told(bench, "stripe")
     body = json.dumps({**told.event, **changed}).encode()
-    other = replace(told, body=body, headers=_stripe_headers(body, SECRET))
-    _refuses(bench, told, 400, why, lambda: bench.give(other))
+    drops(bench, replace(told, body=body, headers=_stripe_headers(body, SECRET)), why)
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b"[]", b"\xff", b"[" * 100_000])
+def test_a_signed_body_that_is_no_event_is_answered_200_and_dropped(
+    bench: HearingBench, body: bytes
+) -> None:
+    told = _told(bench, "stripe")
+    odd = replace(told, body=body, headers=_stripe_headers(body, SECRET))
+    drops(bench, odd, "malformed")
+
+
+def test_a_signed_event_of_an_unknown_type_is_kept_and_ignored(
+    bench: HearingBench,
+) -> None:
+    told = _told(bench, "stripe")
+    event = {"object": "v2.core.event", "id": "evt_thin", "livemode": False}
+    body = json.dumps({**event, "type": "v1.billing.meter.no_meter_found"}).encode()
+    thin = replace(told, body=body, headers=_stripe_headers(body, SECRET))
+    assert bench.give(thin).status_code == 200
+    assert bench.fate(thin) is Fate.IGNORED
+
+
+def test_an_object_of_another_api_version_is_kept_as_unreadable(
+    bench: HearingBench,
+) -> None:
+    told = _told(bench, "stripe")
+    event = {**told.event, "api_version": "2011-01-01", "data": {"object": "pi_1"}}
+    body = json.dumps(event).encode()
+    old = replace(told, body=body, headers=_stripe_headers(body, SECRET))
+    assert bench.give(old).status_code == 200
+    bench.handle([old.id])
+    assert bench.fate(old) is Fate.UNREADABLE
 
 
 @pytest.mark.parametrize("name", ["Id", "Time", "Sig"])

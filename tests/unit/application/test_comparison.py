@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from application.comparison import SLICE, Comparison
+from application.comparison import MAX_DIFFERENCES, SLICE, Comparison
 from domain.money import Money
-from domain.reconciling import Differs
+from domain.reconciling import Differs, Unread
 from tests.suites.samples import NOW, payment
 from tests.unit.application.books import theirs
 
@@ -32,3 +32,21 @@ def test_a_pair_that_differs_is_new_once() -> None:
     assert found is not None and found.differs is Differs.AMOUNT
     assert comparison.take(pair) is None
     assert (comparison.differing, comparison.tally.count) == (1, 1)
+
+
+def test_a_line_that_cannot_be_read_differs_once_and_is_in_no_sum() -> None:
+    comparison = Comparison(NOW, NOW + SLICE)
+    for _ in range(2):
+        comparison.take_unread(Unread(NOW, "ch_1", payment().id))
+    [found] = comparison.found.values()
+    assert (found.differs, found.ref) == (Differs.UNREADABLE, "ch_1")
+    assert (found.payment, found.operation) == (payment().id, None)
+    assert (comparison.differing, comparison.tally.count) == (1, 0)
+
+
+def test_no_more_differences_are_listed_than_a_report_has_room_for() -> None:
+    comparison = Comparison(NOW, NOW + SLICE)
+    for number in range(MAX_DIFFERENCES + 1):
+        comparison.take_unread(Unread(NOW, f"ch_{number}", None))
+    assert comparison.differing == MAX_DIFFERENCES + 1
+    assert len(comparison.found) == MAX_DIFFERENCES

@@ -210,6 +210,63 @@ def test_one_that_cannot_be_written_is_tried_again_and_holds_up_nobody(
     assert [one.fate for one in handle(names[:1], desk.hearing)] == [Fate.HANDLED]
 
 
+def test_a_webhook_whose_object_names_no_payment_of_ours_is_unmatched_at_once(
+    desk: _Desk,
+) -> None:
+    def of_others(webhook: Webhook) -> Notice:
+        return replace(_notice(webhook), payment=None)
+
+    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: of_others})
+    [ended] = handle([desk.told(payment())], hearing)
+    assert (ended.fate, ended.due_at, ended.tries) == (Fate.UNMATCHED, None, 0)
+
+
+def test_a_webhook_that_fails_its_group_is_put_off_and_the_others_are_handled(
+    desk: _Desk,
+) -> None:
+    unknown = desk.unknown()
+
+    class Choking(MemoryView):
+        """It raises whenever one of the payments is asked for."""
+
+        def known(self, ids: Sequence[str]) -> list[Payment]:
+            if payment(2).id in ids:
+                raise UnicodeError("half a pair")
+            return super().known(ids)
+
+    hearing = replace(desk.hearing, view=Choking(desk.store))
+    poison = desk.told(payment(2), "evt_2")
+    handled = handle([poison, desk.told(unknown)], hearing)
+    assert {one.id: one.fate for one in handled}[poison] is Fate.WAITING
+    assert sorted(one.fate for one in handled) == [Fate.HANDLED, Fate.WAITING]
+    waits = list[timedelta]()
+    while True:
+        [tried] = handle([poison], hearing)
+        if tried.due_at is None:
+            break
+        waits.append(tried.due_at - desk.now)
+        desk.now = tried.due_at
+    assert waits == sorted(waits) and len(set(waits)) > 5
+    assert tried.fate is Fate.UNREADABLE
+    assert desk.inbox.due_ids(9) == []
+
+
+def test_a_group_is_not_taken_apart_where_the_store_is_away(desk: _Desk) -> None:
+    asked = list[int]()
+
+    class Away(MemoryView):
+        """The database does not answer."""
+
+        def known(self, ids: Sequence[str]) -> list[Payment]:
+            asked.append(len(ids))
+            raise StoreUnavailable
+
+    names = [desk.told(payment(1)), desk.told(payment(2), "evt_2")]
+    with pytest.raises(StoreUnavailable):
+        handle(names, replace(desk.hearing, view=Away(desk.store)))
+    assert asked == [2]
+
+
 def test_a_type_that_tells_nothing_is_kept_and_rung_for_by_nobody(desk: _Desk) -> None:
     other = replace(_webhook(payment(), "evt_0", at=desk.now), type="balance.available")
     assert receive(other, known=TYPES, inbox=desk.inbox, queue=desk.rung)

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from application.comparison import MAX_DIFFERENCES
-from domain.errors import NeedsReview, OutcomeUnknown, ProviderError
+from domain.errors import MalformedAnswer, NeedsReview, OutcomeUnknown, ProviderError
 from domain.money import Money
 from domain.payment import Payment
-from domain.reconciling import Differs, Standing, Sum, Way
+from domain.reconciling import Differs, Standing, Sum, Unread, Way
 from domain.states import State
 from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
 from tests.unit.application.account import PAYPAL
@@ -184,3 +184,32 @@ def test_what_names_another_providers_payment_is_theirs_alone() -> None:
     books.statement.listed = [theirs(other)]
     assert kinds(books.report()) == [Differs.THEIRS_ALONE]
     assert books.stored(other) == other
+
+
+def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_compared() -> None:
+    books = Books()
+    books.paid()
+    books.statement.unread = [Unread(NOW, "ch_odd", None)]
+    report = books.report()
+    [found] = report.differences
+    assert (found.differs, found.ref) == (Differs.UNREADABLE, "ch_odd")
+    assert sums(report) == [(PRICE.minor, PRICE.minor)]
+
+
+def test_a_payment_that_cannot_be_read_at_the_provider_is_named_and_others_go_on() -> (
+    None
+):
+    books = Books()
+    odd, fine = books.paid(1, known=False), books.paid(2)
+
+    def garble(read: Payment) -> None:
+        if read.id == odd.id:
+            raise MalformedAnswer
+
+    books.statement.reading = garble
+    report = books.report()
+    [found] = report.differences
+    assert (found.differs, found.payment) == (Differs.UNREADABLE, odd.id)
+    assert (found.ref, found.operation) == ("ch_1", None)
+    assert books.stored(odd) == odd
+    assert report.compared == 1 and fine.id not in books.statement.reads

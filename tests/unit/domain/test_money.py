@@ -210,3 +210,34 @@ def test_the_text_of_a_refused_amount_names_the_limit() -> None:
     assert str(caught.value) == (
         "1000000 UGX is more than Stripe takes: 999999 UGX at most"
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        *((19.99, "usd"), (1999.0, "usd"), ("1999", "usd"), (None, "usd")),
+        *((True, "usd"), ([], "usd"), (-1, "usd")),
+        *((10**30, "usd"), (10**18, "usd"), (10**16, "mga"), (10**20, "isk")),
+        *((1999, "xxx"), (1999, None), (1999, 5), (1999, "\ud800"), (1999, [])),
+    ],
+)
+def test_what_is_no_whole_amount_at_stripe_is_refused(
+    amount: object, currency: object
+) -> None:
+    with pytest.raises(InvalidPayment):
+        from_stripe(amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("value", "currency"),
+    [
+        *((19.99, "USD"), (1999, "USD"), (None, "USD"), ([], "USD")),
+        *(("1" * 18, "USD"), ("-1.00", "USD")),
+        *(("1.00", None), ("1.00", 5), ("1.00", "XXX"), ("1.00", "\ud800")),
+    ],
+)
+def test_what_is_no_decimal_amount_at_paypal_is_refused(
+    value: object, currency: object
+) -> None:
+    with pytest.raises(InvalidPayment):
+        from_paypal(value, currency)

@@ -1,0 +1,292 @@
+"""Answers with anything in any field: promised errors alone, and steps that are stored.
+
+Each scene is one call of an adapter. It is carried out once at the simulator, and then
+answered as it was then, with a hostile value in one place.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import bson
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
+
+from application.inbox import Disputes
+from application.ports import Provider
+from application.statement import Page, Statement
+from domain.account import Account as ProviderAccount
+from domain.answer import Answer
+from domain.dispute import Hint
+from domain.disputing import laid_over
+from domain.errors import ProviderError
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.reconciling import Difference, Differs, Movement, Unread
+from domain.sending import looking
+from domain.settling import settle
+from domain.submission import Mode
+from persistence.codec import news, progress
+from persistence.differences import write_difference
+from persistence.vault import KeySource, Vault
+from providers.http import PooledSession
+from providers.paypal import PayPal
+from providers.paypal_api import PayPalApi
+from providers.paypal_disputes import PayPalDisputes
+from providers.paypal_statement import PayPalStatement
+from providers.stripe import Stripe
+from providers.stripe_client import client_of
+from providers.stripe_disputes import StripeDisputes
+from providers.stripe_statement import StripeStatement
+from runtime.cli.differences import as_json_of, row
+from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.integration.providers.simulator_control import PATIENCE, Calls, Simulator
+from tests.suites.statements import MINUTE
+
+#: What other applications, people and odd versions of an API put into a field.
+HOSTILE: Final[list[Any]] = [
+    *("\ud800", "a\ude00b", "\0", "", "x" * 100_000, f"pay_{1:026d}\n"),
+    *(None, True, 0, -1, 1.5, 10**30, math.nan, math.inf, 10**18),
+    *([], {}, [None], [[]], {"a": "\ud800"}, {"\ud800": "a", "payment": 5}),
+    *("XXX", "-1.00", "1e9", "\u0663", "9999-12-31T23:59:59-23:59"),
+    *("0001-01-01T00:00:00+23:59", "2026-01-01"),
+    {"capture_method": "manual", f"capture_op_{1:026d}": "\u0663", "capture": [1]},
+]
+PLACES: Final = settings(
+    max_examples=150,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+#: A call, and what is made of whatever it returns or raises.
+Scene = tuple[Callable[[], object], Callable[[object], None]]
+
+
+class Recorder(HTTPAdapter):
+    """Keeps the answers of real calls, and gives them again, one of them changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[tuple[int, dict[str, str], Any]] = []
+        self.played: Iterator[tuple[int, dict[str, str], Any]] | None = None
+
+    def send(  # type: ignore[override]  # requests passes all options by name
+        self, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        """Ask the simulator, or answer as it has."""
+        if self.played is None or "oauth2" in (request.url or ""):
+            answer = super().send(request, **options)
+            if "oauth2" not in (request.url or "") and answer.content:
+                kept = (answer.status_code, dict(answer.headers), answer.json())
+                self.kept.append(kept)
+            return answer
+        status, headers, body = next(self.played)
+        response = requests.Response()
+        response.status_code, response.request = status, request
+        response.url = request.url or ""
+        response.headers.update(headers)
+        response._content = json.dumps(body).encode()
+        return response
+
+    def play(self, place: tuple[int, tuple[str | int, ...]], value: Any) -> None:
+        """Answer the next calls as before, with ``value`` in that place."""
+        number, path = place
+        answers = list(self.kept)
+        status, headers, body = answers[number]
+        answers[number] = (status, headers, _changed(body, path, value))
+        # An odd answer may lead to more calls than there were.
+        self.played = iter([*answers, *answers[-1:] * 9])
+
+    def places(self) -> list[tuple[int, tuple[str | int, ...]]]:
+        """All places in the answers."""
+        return [
+            (number, path)
+            for number, (_, _, body) in enumerate(self.kept)
+            for path in _paths(body)
+        ]
+
+
+def _paths(value: Any) -> Iterator[tuple[str | int, ...]]:
+    yield ()
+    inner: Any = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for name, one in inner:
+        yield from ((name, *path) for path in _paths(one))
+
+
+def _changed(body: Any, path: tuple[str | int, ...], value: Any) -> Any:
+    if not path:
+        return value
+    changed = found = copy.deepcopy(body)
+    for name in path[:-1]:
+        found = found[name]
+    found[path[-1]] = value
+    return changed
+
+
+class At:
+    """A new account at a provider, all of whose calls go through a recorder."""
+
+    def __init__(self, name: str, simulator: Simulator, vault: Vault) -> None:
+        self.vault = vault
+        self.recorder = Recorder()
+        session = PooledSession(connections=1, observe=Calls())
+        session.mount("http://", self.recorder)
+        secret = f"sk_test_{uuid.uuid4().hex}"
+        provider: Provider
+        self.statement: Statement
+        self.disputes: Disputes
+        if name == "stripe":
+            client = client_of(
+                api_base=simulator.url, secret_key=secret, session=session
+            )
+            provider = Stripe(client)
+            self.statement = StripeStatement(client)
+            self.disputes = StripeDisputes(client)
+            self.account = Account(provider, STRIPE_METHODS, simulator)
+        else:
+            api = PayPalApi(
+                endpoint=simulator.url,
+                client_id=secret,
+                client_secret="secret",
+                mode=Mode.TEST,
+                session=session,
+            )
+            provider, self.statement = PayPal(api), PayPalStatement(api)
+            self.disputes = PayPalDisputes(api)
+            self.account = Account(provider, PAYPAL_METHODS, simulator)
+        self.provider = provider
+
+    def sends(self, payment: Payment) -> Scene:
+        """The next operation is sent."""
+        claimed = self.account.written_down(payment)
+        return lambda: self.provider.send(claimed), self._settles(claimed)
+
+    def looks(self, payment: Payment) -> Scene:
+        """The last operation is looked at."""
+        claimed = looking(payment, payment.operations[-1], now=datetime.now(UTC))
+        return lambda: self.provider.look(claimed), self._settles(claimed)
+
+    def lists(self) -> Scene:
+        """The books of the last minutes are read."""
+        self.account.done(self.account.due(Kind.REFUND))
+        now = datetime.now(UTC)
+        return lambda: self.statement.page(now - MINUTE, now + MINUTE, None), _is_told
+
+    def reads(self, payment: Payment) -> Scene:
+        """All that the provider has of a payment is read."""
+        return lambda: self.statement.of(payment), _is_told
+
+    def disputed(self, payment: Payment) -> Scene:
+        """A dispute is read, and laid over its payment."""
+        name = "charge" if self.account.name == "stripe" else "capture"
+        url = f"{self.account.simulator.url}/_disputes"
+        opened = requests.post(
+            url, json={name: payment.refs[name]}, timeout=PATIENCE
+        ).json()
+        ref = opened.get("dispute_id") or opened["id"]
+        hint = Hint(ProviderAccount.own(self.account.name), ref)
+
+        def is_kept(reading: Any) -> None:
+            if not isinstance(reading, ProviderError):
+                now = datetime.now(UTC)
+                self._is_stored(laid_over(payment, reading, now=now))
+                bson.encode({"payment": reading.payment})
+
+        return lambda: self.disputes.read(hint), is_kept
+
+    def _settles(self, claimed: Payment) -> Callable[[Any], None]:
+        def settles(outcome: Answer | ProviderError) -> None:
+            now = datetime.now(UTC)
+            self._is_stored(settle(claimed, outcome, now=now, jitter=0))
+
+        return settles
+
+    def _is_stored(self, payment: Payment) -> None:
+        bson.encode(progress(payment, self.vault))
+        for event in news(payment):
+            bson.encode(event)
+
+
+def _is_told(found: Any) -> None:
+    """What was read can be stored and printed."""
+    sides: list[Movement | Unread] = []
+    if isinstance(found, Page):
+        sides = [*found.movements, *found.unread]
+    elif isinstance(found, list):
+        sides = list(found)
+    for one in sides:
+        difference = Difference(Differs.THEIRS_ALONE, None, None)
+        if isinstance(one, Unread):
+            difference = replace(difference, unread=one)
+        else:
+            difference = replace(difference, theirs=one)
+        bson.encode(write_difference(difference))
+        json.dumps(as_json_of(difference), ensure_ascii=False).encode()
+        " ".join(row(difference)).encode()
+
+
+def _sends_due(kind: Kind, at: At) -> Scene:
+    return at.sends(at.account.due(kind))
+
+
+SCENES: Final[dict[str, Callable[[At], Scene]]] = {
+    **{kind.value: partial(_sends_due, kind) for kind in Kind},
+    "decline": lambda at: at.sends(at.account.new("declines")),
+    "action": lambda at: at.sends(
+        at.account.new("asks", return_url="https://shop.example")
+    ),
+    "look at a charge": lambda at: at.looks(at.account.charged()),
+    "look at a refund": lambda at: at.looks(
+        at.account.done(at.account.due(Kind.REFUND))
+    ),
+    "page": lambda at: at.lists(),
+    "payment": lambda at: at.reads(at.account.done(at.account.due(Kind.REFUND))),
+    "dispute": lambda at: at.disputed(at.account.charged()),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("name", ["stripe", "paypal"])
+def test_an_answer_with_anything_in_any_field_raises_nothing_but_what_is_promised(
+    name: str, scene: str, request: pytest.FixtureRequest, tmp_path: Any
+) -> None:
+    simulator: Simulator = request.getfixturevalue(f"{name}_simulator")
+    at = At(name, simulator, Vault(KeySource("", tmp_path / "keys" / "keys")))
+    act, ends = SCENES[scene](at)
+    at.recorder.kept.clear()
+    act_once(act, ends)
+    places = at.recorder.places()
+    assert places, "something was answered"
+
+    @PLACES
+    @given(st.sampled_from(places), st.sampled_from(HOSTILE))
+    def holds(place: tuple[int, tuple[str | int, ...]], value: Any) -> None:
+        at.recorder.play(place, value)
+        act_once(act, ends)
+
+    holds()
+
+
+def act_once(act: Callable[[], object], ends: Callable[[Any], None]) -> None:
+    """Makes the call, and what follows of it."""
+    try:
+        outcome: object = act()
+    except ProviderError as error:
+        outcome = error
+    ends(outcome)

@@ -1,0 +1,101 @@
+"""Books with anything in any field: compared to the end, each odd line named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from domain.reconciling import Differs
+from domain.submission import ProviderName
+from runtime.settings import Settings
+from tests.contract.simulators.simulator_process import Simulator
+from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, Story, day
+from tests.running_stack import payments
+
+BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
+HALF = "half \ud83d"
+
+
+@pytest.fixture
+def shop(
+    settings: Settings, simulators: dict[ProviderName, Simulator]
+) -> Iterator[Day]:
+    """A paid and a refunded payment at each provider."""
+    stories = {"paid": Story("pays"), "again": Story("pays")}
+    with day(settings, simulators, stories) as done:
+        yield done
+
+
+def overwrite(shop: Day, provider: ProviderName, ref: str, **fields: Any) -> None:
+    """Shows an object with these fields in place of its own."""
+    shop.drift(provider, do="overwrite", id=ref, fields=fields)
+
+
+def reconciled(shop: Day, provider: ProviderName) -> list[dict[str, Any]]:
+    """The differences that `payments reconcile` names, as JSON and in a table."""
+    asked = ("reconcile", "--since", "1h", "--provider", provider.value)
+    environment = shop.settings.environment()
+    told = payments(*asked, "--json", environment=environment)
+    assert told.returncode == 1 and not told.stderr, told.stderr
+    [report] = json.loads(told.stdout)["reports"]
+    found: list[dict[str, Any]] = report["differences"]
+    shown = payments(*asked, environment=environment)
+    assert shown.returncode == 1 and not shown.stderr, shown.stderr
+    listed = payments("reconcile", "open", environment=environment)
+    assert listed.returncode == 0, listed.stderr
+    for one in found:
+        assert one["ref"] in shown.stdout and one["ref"] in listed.stdout
+        assert one["differs"].replace("_", " ") in shown.stdout
+    return found
+
+
+@BOTH
+@pytest.mark.parametrize("name", [HALF, "\0", 17, None, ["a"]], ids=range(5))
+def test_a_line_with_a_foreign_text_in_place_of_our_ids_is_theirs_alone(
+    shop: Day, provider: ProviderName, name: object
+) -> None:
+    ref = shop.drift(provider, do="unknown_charge", amount=1234)
+    fields: dict[str, Any] = {"custom_field": name, "invoice_id": name}
+    if provider is STRIPE:
+        fields = {"metadata": {"payment": name, "operation": name}}
+    overwrite(shop, provider, ref, **fields, description=HALF)
+    [found] = shop.report(provider).differences
+    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, ref)
+    assert (found.payment, found.operation) == (None, None)
+
+
+@BOTH
+def test_a_line_that_cannot_be_read_is_named_and_all_others_are_compared(
+    shop: Day, provider: ProviderName
+) -> None:
+    ref = shop.drift(provider, do="unknown_charge", amount=1234)
+    odd: dict[str, Any] = {"currency": "usdx", "metadata": HALF}
+    if provider is PAYPAL:
+        amount = {"currency_code": "USDX", "value": "much"}
+        odd = {"transaction_amount": amount, "custom_field": HALF}
+    overwrite(shop, provider, ref, **odd)
+    report = shop.report(provider)
+    [found] = report.differences
+    assert (found.differs, found.ref) == (Differs.UNREADABLE, ref)
+    assert report.compared == 2
+    [told] = reconciled(shop, provider)
+    assert (told["differs"], told["ref"]) == ("unreadable", ref)
+    assert told["theirs"] is None
+
+
+@BOTH
+def test_a_payment_that_cannot_be_read_at_the_provider_is_named(
+    shop: Day, provider: ProviderName
+) -> None:
+    paid = shop.payment(provider, "paid")
+    charge = paid.refs["charge" if provider is STRIPE else "capture"]
+    shop.drift(provider, do="change_amount", id=charge, amount=5)
+    if provider is STRIPE:
+        overwrite(shop, provider, paid.refs["payment_intent"], latest_charge=["?"])
+    else:
+        overwrite(shop, provider, paid.refs["order"], purchase_units=HALF)
+    [told] = reconciled(shop, provider)
+    assert (told["differs"], told["payment"]) == ("unreadable", paid.id)

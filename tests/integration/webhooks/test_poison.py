@@ -1,0 +1,156 @@
+"""Events with anything in any field: nobody's, and no other event waits for them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any, Final
+
+import bson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from application import notice
+from domain.account import Account
+from domain.dispute import Hint
+from domain.errors import UnreadableWebhook
+from domain.notice import Fate, Webhook
+from domain.states import Status
+from domain.submission import ProviderName
+from providers import paypal_webhooks, stripe_webhooks
+from tests.contract.simulators.simulator_process import eventually
+from tests.integration.providers.test_poison import HOSTILE
+from tests.integration.webhooks.disputing import open_dispute
+from tests.integration.webhooks.hearing import HearingBench, Told
+
+#: What Stripe and PayPal tell of a charge.
+_PAID: Final = {
+    "stripe": "payment_intent.succeeded",
+    "paypal": "PAYMENT.CAPTURE.COMPLETED",
+}
+_READ: Final = {
+    "stripe": stripe_webhooks.notice_of,
+    "paypal": paypal_webhooks.notice_of,
+}
+#: What another application wrote where our ids stand; each is no id of ours.
+_FOREIGN: Final = ["half \ud83d", "\0", "order-17", "x" * 10_000, 17, None, ["a"], {}]
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return str(request.param)
+
+
+def _paid_unheard(bench: HearingBench, provider: str) -> tuple[str, Told]:
+    """A payment whose answer was lost, and what tells of it."""
+    payment_id = bench.work.pay(provider)
+    bench.work.lose_answer(provider)
+    bench.work.step(payment_id)
+    told = bench.told(provider, _PAID[provider])
+    return payment_id, [one for one in told if one.type == _PAID[provider]][-1]
+
+
+def _overwritten(bench: HearingBench, told: Told, name: object) -> Told:
+    """The same event once more, with what another application has on the object."""
+    stripe = told.provider == "stripe"
+    object_id = (told.event["data"]["object"] if stripe else told.event["resource"])[
+        "id"
+    ]
+    fields: dict[str, Any] = {"custom_id": name, "invoice_id": name}
+    if stripe:
+        fields = {"metadata": {"payment": name, "operation": name, "capture": name}}
+    work, receiver = bench.work.at(told.provider), bench.receivers[told.provider]
+    wanted = {"do": "overwrite", "id": object_id, "fields": fields}
+    assert work.post("/_drift", wanted).status_code == 201
+    before = len(receiver.received)
+    again = {"event_id": told.event["id"]}
+    assert work.post("/_webhooks/resend", again).status_code == 202
+    eventually(lambda: len(receiver.received) > before, "it is told again")
+    return Told(told.provider, *receiver.received[-1])
+
+
+@pytest.mark.parametrize("name", _FOREIGN, ids=range(len(_FOREIGN)))
+def test_an_event_with_a_foreign_text_in_place_of_our_ids_is_unmatched_at_once(
+    bench: HearingBench, provider: str, name: object
+) -> None:
+    _, foreign = _paid_unheard(bench, provider)
+    payment_id, ours = _paid_unheard(bench, provider)
+    odd = _overwritten(bench, foreign, name)
+    for one in (odd, ours):
+        assert bench.give(one).status_code == 200
+    bench.handle([odd.id, ours.id])
+    assert (bench.fate(odd), bench.fate(ours)) == (Fate.UNMATCHED, Fate.HANDLED)
+    assert bench.work.stored(payment_id).status is Status.CAPTURED
+    [kept] = bench.inbox.found(fate=Fate.UNMATCHED, since=None, limit=9)
+    assert (kept.tries, kept.due_at) == (0, None)
+
+
+def _paths(value: Any) -> list[tuple[str | int, ...]]:
+    inner: list[tuple[Any, Any]] = []
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    return [(), *((name, *path) for name, one in inner for path in _paths(one))]
+
+
+def _changed(event: Any, path: tuple[str | int, ...], value: Any) -> bytes:
+    changed = found = copy.deepcopy({"": event})
+    for name in ("", *path)[:-1]:
+        found = found[name]  # type: ignore[index]  # a path of this very event
+    found[("", *path)[-1]] = value  # type: ignore[index]
+    return json.dumps(changed[""]).encode()
+
+
+def test_an_event_with_anything_in_any_field_is_read_or_unreadable_and_holds_up_none(
+    bench: HearingBench, provider: str
+) -> None:
+    payment_id = bench.work.paid(provider)
+    assert bench.work.ask(payment_id, "refunds", amount=500).status_code == 202
+    bench.work.step(payment_id)
+    open_dispute(bench, bench.work.paid(provider))
+    refund = {"stripe": "refund.created", "paypal": "PAYMENT.CAPTURE.REFUNDED"}
+    dispute = {"stripe": "charge.dispute.created", "paypal": "CUSTOMER.DISPUTE.CREATED"}
+    known = (_PAID[provider], refund[provider], dispute[provider])
+    events = [one for one in bench.told(provider, *known) if one.type in known]
+    places = [
+        (number, path)
+        for number, one in enumerate(events)
+        for path in _paths(one.event)
+    ]
+    account, count = Account.own(ProviderName(provider)), iter(range(10_000))
+
+    def webhook(place: tuple[int, tuple[str | int, ...]], value: Any) -> Webhook:
+        number, path = place
+        body = _changed(events[number].event, path, value).decode()
+        now, name = bench.work.now(), f"evt_{next(count)}"
+        return Webhook(account, name, events[number].type, body, now, due_at=now)
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(places), st.sampled_from(HOSTILE)), min_size=5
+        )
+    )
+    def holds(drawn: list[tuple[tuple[int, tuple[str | int, ...]], Any]]) -> None:
+        group = [webhook(place, value) for place, value in drawn]
+        for one in group:
+            try:
+                read = _READ[provider](one)
+            except UnreadableWebhook:
+                continue
+            if read is not None and not isinstance(read, Hint):
+                bson.encode({"refs": dict(read.refs), "payment": read.payment})
+        for one in group:
+            assert bench.inbox.keep(one)
+        ended = notice.handle([one.id for one in group], bench.hearing)
+        assert {one.id for one in ended} == {one.id for one in group}
+
+    holds()

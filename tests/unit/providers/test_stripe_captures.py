@@ -1,0 +1,36 @@
+"""What an intent's metadata says of our captures, whoever else writes there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers.stripe_captures import parts_of
+from providers.stripe_client import Found
+
+OURS, OTHER = f"op_{1:026d}", f"op_{2:026d}"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        *({"capture_method": "manual"}, {"capture_": "5"}, {"capture_op_1": "5"}),
+        *({f"capture_{OTHER}": value} for value in ("x", "-5", "1_0", "", "\u0663", 5)),
+        {f"capture_{OTHER}": "9" * 5000},
+        {f"capture_{OTHER}\n": "5"},
+    ],
+)
+def test_metadata_of_others_that_is_named_like_a_capture_is_none(
+    foreign: dict[str, Any],
+) -> None:
+    intent = Found({"metadata": {f"capture_{OURS}": "500", **foreign}})
+    assert parts_of(intent) == {OURS: 500}
+
+
+@pytest.mark.parametrize("metadata", [None, [], "capture_", 5])
+def test_an_intent_with_metadata_of_another_shape_has_no_captures(
+    metadata: object,
+) -> None:
+    assert parts_of(Found({"metadata": metadata})) == {}
+    assert parts_of(Found({})) == {}
