@@ -48,8 +48,14 @@ def _paid_unheard(bench: HearingBench, provider: str) -> tuple[str, Told]:
     payment_id = bench.work.pay(provider)
     bench.work.lose_answer(provider)
     bench.work.step(payment_id)
-    told = bench.told(provider, _PAID[provider])
-    return payment_id, [one for one in told if one.type == _PAID[provider]][-1]
+
+    def tells() -> list[Told]:
+        told = bench.told(provider, _PAID[provider])
+        name = payment_id.encode()
+        return [one for one in told if one.type == _PAID[provider] and name in one.body]
+
+    eventually(lambda: bool(tells()), "the payment is told of")
+    return payment_id, tells()[0]
 
 
 def _overwritten(bench: HearingBench, told: Told, name: object) -> Told:
