@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from domain.cards import looks_like_card_number
+from domain.card_numbers import looks_like_card_number
 
 #: A random UUID has digits that pass for a card number once in 700 times, a SHA-256
 #: once in 500; clients send both as keys and references. Three letters keep a card

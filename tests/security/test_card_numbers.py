@@ -15,7 +15,7 @@ import pytest
 import requests
 from redis import Redis
 
-from domain.cards import looks_like_card_number
+from domain.card_numbers import looks_like_card_number
 from tests.running_web import Client, RunningWeb, stripe_payment
 
 VISA = "4242424242424242"

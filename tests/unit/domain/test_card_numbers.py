@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.cards import looks_like_card_number
+from domain.card_numbers import looks_like_card_number
 
 #: What the schemes' numbers begin with, and how long they are (test numbers alone
 #: would prove little; these are made up and pass the Luhn check).
