@@ -1,14 +1,39 @@
-"""How much memory a program holds."""
+"""How much memory and CPU a program takes."""
 
 from __future__ import annotations
+
+import os
 
 
 def memory(pid: int) -> int:
     """Bytes that a process and its children hold (resident)."""
     total = 0
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        pids = [pid, *map(int, children.read().split())]
-    for one in pids:
+    for one in _family(pid):
         with open(f"/proc/{one}/statm") as pages:
             total += int(pages.read().split()[1]) * 4096
     return total
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes that a process and its children held at most since they started."""
+    total = 0
+    for one in _family(pid):
+        with open(f"/proc/{one}/status") as status:
+            [peak] = [line for line in status if line.startswith("VmHWM:")]
+        total += int(peak.split()[1]) * 1024
+    return total
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process and its children have used."""
+    ticks = 0
+    for one in _family(pid):
+        with open(f"/proc/{one}/stat") as stat:
+            # Behind the name in parentheses: utime and stime are fields 14 and 15.
+            ticks += sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [pid, *map(int, children.read().split())]

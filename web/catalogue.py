@@ -68,7 +68,12 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Method not allowed",
         "This address does not take that method; see the Allow header.",
     ),
-    "body_too_large": (413, "Body too large", "A body has at most 64 KiB."),
+    "body_too_large": (
+        413,
+        "Body too large",
+        "A body has at most 64 KiB, 2,000 values in 16 levels, and names of 256"
+        " characters.",
+    ),
     "content_type_not_supported": (
         415,
         "Content type not supported",
@@ -91,8 +96,8 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     ),
     "card_number_refused": (
         422,
-        "Card number refused",
-        "The request has what looks like a card number. It was not stored.",
+        "Card data refused",
+        "The request has what looks like card data. It was not stored; see errors.",
     ),
     "idempotency_key_reused": (
         422,

@@ -12,16 +12,19 @@ from typing import Any, Final, NoReturn, TypeVar
 from flask import Request
 from pydantic import BaseModel, ValidationError
 
+from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
 from web import forms
-from web.problems import Fault, Problem, invalid
+from web.problems import Fault, Problem, invalid, pointer_to
 from web.fields import Query
-from web.screening import find_card_number, hides_card_number
+from web.screening import find_card_data, is_within_bounds
 
 Asked = TypeVar("Asked", bound=Query)
 Model = TypeVar("Model", bound=BaseModel)
 
 #: Bytes. A submission with every field full is 40 KiB.
 MAX_BODY: Final = 64 * 1024
+#: Names in a query; the longest model has ten.
+_MAX_PARAMETERS: Final = 100
 
 #: Structured Fields string (RFC 9651, section 3.3.3).
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
@@ -36,11 +39,11 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
 
 def json_object(request: Request, *, optional: bool = False) -> Any:
-    """The body as JSON, screened for card numbers; ``{}`` for none if ``optional``.
+    """The body as JSON, screened for card data; ``{}`` for none if ``optional``.
 
     Numbers with a point or an exponent are Decimal, to the digit. Raises Problem
-    where it is too large, of another type, not JSON in UTF-8 (names given twice, NaN
-    and infinities included), or hides a card number.
+    where it is too large (in bytes, values, levels or names), of another type, not
+    JSON in UTF-8 (names given twice, NaN and infinities included), or has card data.
     """
     body = request.get_data(cache=False)
     if optional and not body:
@@ -53,9 +56,11 @@ def json_object(request: Request, *, optional: bool = False) -> Any:
         document = _DECODER.decode(body.decode())
     except (ValueError, RecursionError, DecimalException):
         raise Problem("malformed_json") from None
-    pointer = find_card_number(document)
-    if pointer is not None:
-        raise _card_refused(pointer=pointer)
+    if not is_within_bounds(document):
+        raise Problem("body_too_large")
+    steps = find_card_data(document)
+    if steps is not None:
+        raise _card_refused(pointer=pointer_to(steps))
     return document
 
 
@@ -71,11 +76,15 @@ def body(request: Request, model: type[Model], *, optional: bool = False) -> Mod
 def query(request: Request, model: type[Asked]) -> Asked:
     """The query as ``model``, screened. Raises Problem where it does not fit."""
     given = dict(request.args.lists())
+    if len(given) > _MAX_PARAMETERS:
+        fault = Fault("too_long", f"must have at most {_MAX_PARAMETERS} names")
+        raise Problem("invalid_query", errors=[fault])
+    known = _names(model)
     for name, values in given.items():
-        if hides_card_number(name) or any(map(hides_card_number, values)):
-            known = name if name in _names(model) else ""
-            raise _card_refused(parameter=known)
-        if len(values) > 1 and name in _names(model):
+        sensitive = any(is_sensitive(name, value) for value in values)
+        if sensitive or has_card_data(name) or any(map(has_card_data, values)):
+            raise _card_refused(parameter=name if name in known else "")
+        if len(values) > 1 and name in known:
             fault = Fault("repeated", "must be given once", parameter=name)
             raise Problem("invalid_query", errors=[fault])
     try:
@@ -115,7 +124,7 @@ def idempotency_key(request: Request) -> str:
         raise Problem("idempotency_key_malformed")
     if not 1 <= len(key) <= _MAX_KEY:
         raise Problem("idempotency_key_malformed")
-    if hides_card_number(key):
+    if has_card_data(key):
         raise _card_refused(parameter="Idempotency-Key")
     return key
 
@@ -123,7 +132,7 @@ def idempotency_key(request: Request) -> str:
 def request_id(request: Request) -> str | None:
     """The client's own name of the request, where it gave a sane one."""
     given = request.headers.get("Request-Id", "")
-    if _REQUEST_ID.fullmatch(given) and not hides_card_number(given):
+    if _REQUEST_ID.fullmatch(given) and not has_card_data(given):
         return given
     return None
 
@@ -131,7 +140,7 @@ def request_id(request: Request) -> str | None:
 def traceparent(request: Request) -> str | None:
     """The W3C trace context, where it is well formed; else the request has none."""
     given = request.headers.get("Traceparent", "")
-    if _TRACEPARENT.fullmatch(given) and not hides_card_number(given):
+    if _TRACEPARENT.fullmatch(given) and not has_card_data(given):
         return given
     return None
 
@@ -139,7 +148,11 @@ def traceparent(request: Request) -> str | None:
 def _card_refused(
     *, pointer: str | None = None, parameter: str | None = None
 ) -> Problem:
-    detail = "looks like a card number; send the provider's token instead"
+    detail = (
+        "looks like card data: a card number, a magnetic stripe, or a field for a"
+        " security code or PIN. Send the provider's token instead. An identifier that"
+        f" only looks like a card number is taken with {NOT_A_CARD} before its digits"
+    )
     fault = Fault("card_number_refused", detail, pointer, parameter)
     return Problem("card_number_refused", errors=[fault])
 

@@ -19,10 +19,10 @@ from domain.errors import (
     PaymentsError,
     ReferenceInProgress,
 )
+from domain.card_numbers import has_card_data
 from runtime import logs
 from web.catalogue import CATALOGUE
 from web.forms import FORMS
-from web.screening import escaped, hides_card_number
 
 #: Seconds a client should wait before it asks again.
 RETRY_AFTER: Final = 1
@@ -152,7 +152,7 @@ def _unforeseen(error: Exception) -> Response:
 
 def _body_fault(error: ErrorDetails) -> Fault:
     code, detail = _said(error)
-    return Fault(code, detail, pointer=_pointer(error["loc"]))
+    return Fault(code, detail, pointer=pointer_to(error["loc"]))
 
 
 def _query_fault(error: ErrorDetails) -> Fault:
@@ -173,19 +173,24 @@ def _said(error: ErrorDetails) -> tuple[str, str]:
     return kind, _SUBJECT.sub("must", error["msg"], count=1)
 
 
-def _pointer(steps: Iterable[int | str]) -> str:
-    """The JSON pointer of a fault; it stops before a name that is not worth telling."""
+def pointer_to(steps: Iterable[int | str]) -> str:
+    """The JSON pointer (RFC 6901) of a fault.
+
+    It stops before a name that is not worth telling, and is empty where its steps
+    spell a card number out.
+    """
     pointer = ""
     for step in steps:
         name = str(step)
         if name == "[key]":  # pydantic's mark for a fault in the name itself
-            return pointer.rpartition("/")[0]
+            pointer = pointer.rpartition("/")[0]
+            break
         if not _tellable(name):
             break
-        pointer += f"/{escaped(name)}"
-    return pointer
+        pointer += "/" + name.replace("~", "~0").replace("/", "~1")
+    return "" if has_card_data(pointer) else pointer
 
 
 def _tellable(name: str) -> bool:
     short = len(name) <= _MAX_STEP and name.isprintable()
-    return short and not hides_card_number(name)
+    return short and not has_card_data(name)
