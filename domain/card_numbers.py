@@ -183,7 +183,7 @@ def _form_of(name: str) -> re.Pattern[str] | None:
 def _reads_as_card_data(plain: str) -> bool:
     if _MAYBE.search(plain) and _has_number(plain):
         return True
-    return _CODES.search(plain) is not None
+    return ("=" in plain or ":" in plain) and _CODES.search(plain) is not None
 
 
 def _has_number(text: str) -> bool:

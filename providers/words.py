@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
+from domain.card_numbers import has_card_data
 from domain.errors import MalformedAnswer, ProviderError
 
 _T = TypeVar("_T")
@@ -85,11 +86,13 @@ def paypal_code(value: object) -> str | None:
 
 
 def sentence_of(value: object, *, otherwise: str) -> str:
-    """``value`` where it is a text, cut to 300 characters, or ``otherwise``.
+    """``value`` where it is a text without card data, cut to 300 characters.
+
+    Anything else gives ``otherwise``.
 
     It may quote what was sent, a token included: store it sealed, and never log it.
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or has_card_data(value[:_SENTENCE]):
         return otherwise
     # No control character, which would forge lines wherever the sentence is shown.
     return _CONTROL.sub(" ", cut(value, _SENTENCE))

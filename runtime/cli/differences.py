@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from domain.card_numbers import has_card_data
 from domain.reconciling import Difference, Movement
 from domain.times import rfc3339
 from runtime.cli.database import opened
@@ -70,6 +71,8 @@ def close(ids: Sequence[str], reason: str) -> None:
     """
     from runtime.container import clock
 
+    if has_card_data(reason):
+        raise click.UsageError("--reason has what looks like card data")
     with _kept() as kept:
         done = kept.close(ids, by=_who(), reason=reason, now=clock())
     if done:

@@ -90,6 +90,10 @@ def _is_closed_by_a_person(stack: RunningStack, ref: str) -> None:
     [one] = json.loads(stack.payments("reconcile", "open", "--json").stdout)
     assert (one["ref"], one["theirs"]["amount"], one["ours"]) == (ref, 77, None)
     assert ref in stack.payments("reconcile", "open").stdout
+    card = ("--reason", "paid by 4242 4242 4242 4242")
+    refused = stack.payments("reconcile", "close", one["id"], *card)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "card data" in refused.stderr and "4242" not in refused.stderr
     why = ("--reason", "tried out in the dashboard")
     done = stack.payments("reconcile", "close", one["id"], *why)
     assert (done.returncode, done.stdout) == (0, "1 of 1 closed\n")

@@ -207,5 +207,10 @@ def test_a_sentence_is_kept_up_to_300_characters() -> None:
     assert [sentence_of(v, otherwise="no") for v in (None, "", 17)] == ["no"] * 3
 
 
+def test_a_sentence_that_quotes_card_data_is_not_kept() -> None:
+    quoted = "Your card number 4242 4242 4242 4242 is not supported."
+    assert sentence_of(quoted, otherwise="no") == "no"
+
+
 def test_half_a_character_is_not_kept() -> None:
     assert sentence_of("so sad \ud83d", otherwise="no") == "so sad ?"
