@@ -13,7 +13,7 @@ from typing import Final
 PACKAGES: Final = (
     "celery",
     "flask",
-    "granian",
+    "httptools",
     "gunicorn",
     "pymongo",
     "redis",

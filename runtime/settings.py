@@ -71,14 +71,14 @@ class Settings:
     metrics_host: str = setting(
         "METRICS_HOST",
         "127.0.0.1",
-        "Address the metrics listen on",
+        "Address that metrics and health are served on, for monitoring only",
         read=checks.host,
     )
     metrics_port: int = setting(
         "METRICS_PORT",
         0,
-        "Port of this process's metrics; 0 picks a free one. Web serves its own, and"
-        " `payments up` always picks",
+        "Port of this process's metrics, and of the web's /healthz and /readyz; 0 picks"
+        " a free one, and `payments up` always picks",
         read=checks.port,
     )
     redis_url: str = setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from persistence.keys import ApiKey, Role
 from persistence.payments import MongoPayments
 from runtime import container
 from tests.fakes import Ungated
-from runtime.stack import processes
+from runtime.stack import probe, processes
 from runtime.stack.initialise import initialise
 from runtime.settings import Settings
 
@@ -85,9 +85,14 @@ class RunningWeb:
     """A web process that serves until its block ends."""
 
     base: str
+    health: str  #: where it tells how it is
     settings: Settings
     pid: int
     log: Path
+
+    def metrics(self) -> str:
+        """What it has counted."""
+        return requests.get(f"{self.health}/metrics", timeout=TIMEOUT).text
 
     def database(self) -> Database[Document]:
         """The database it writes to."""
@@ -156,48 +161,32 @@ class SayingProvider:
         return self.send(payment)
 
 
-def granian(port: int) -> list[str]:
-    """The command that the product itself runs; it reads its port from settings."""
-    return [sys.executable, "-m", "web"]
-
-
-def gunicorn(port: int) -> list[str]:
-    """The command for gunicorn.
-
-    Its threads are Python's own, so that coverage sees them; granian's are Rust's.
-    """
-    options = ["--bind", f"127.0.0.1:{port}", "--threads", "64", "--no-control-socket"]
-    # By default it answers a long address itself, with no problem of ours.
-    options += ["--limit-request-line", "0"]
-    return [sys.executable, "-m", "gunicorn", "web.app:from_environment()", *options]
-
-
-Serve = Callable[[int], list[str]]
-
-
 @contextmanager
-def running_web(settings: Settings, serve: Serve = granian) -> Iterator[RunningWeb]:
-    """A web process on ``settings`` but for the port, once it is alive."""
-    settings = replace(settings, host="127.0.0.1", port=processes.free_port())
+def running_web(settings: Settings) -> Iterator[RunningWeb]:
+    """A web process on ``settings`` but for the ports, once it is alive."""
+    settings = replace(
+        settings,
+        host="127.0.0.1",
+        port=processes.free_port(),
+        metrics_port=processes.free_port(),
+    )
     log = settings.home / "web.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     base = f"http://127.0.0.1:{settings.port}"
+    health = f"http://127.0.0.1:{settings.metrics_port}"
 
     def alive() -> bool:
-        try:
-            return requests.get(f"{base}/healthz", timeout=1).ok
-        except requests.RequestException:
-            return False
+        return probe.ready(f"{health}/healthz")
 
     with processes.running(
         "web",
-        serve(settings.port),
+        [sys.executable, "-m", "web"],
         environment={**os.environ, **settings.environment()},
         log=log,
         ready=alive,
         seconds=START,
     ) as process:
-        yield RunningWeb(base, settings, process.pid, log)
+        yield RunningWeb(base, health, settings, process.pid, log)
 
 
 @contextmanager
@@ -205,8 +194,6 @@ def prepared_web(
     home: Path,
     mongo_url: str,
     redis_url: str,
-    *,
-    serve: Serve = granian,
     **changed: Any,
 ) -> Iterator[RunningWeb]:
     """A web process on a new database with its indexes, dropped at the end."""
@@ -220,7 +207,7 @@ def prepared_web(
     )
     initialise(settings)
     try:
-        with running_web(replace(settings, **changed), serve) as running:
+        with running_web(replace(settings, **changed)) as running:
             yield running
     finally:
         database = container.open_database(settings)

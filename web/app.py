@@ -16,7 +16,6 @@ from web import answers, around, docs, problems, webhooks
 from web import replay_models as models
 from web.followups import FollowUps
 from web.gates import Gates
-from web.health import Health
 from web.openapi import Call, application
 from web.parsing import MAX_BODY
 from web.open_gates import OpenGates
@@ -69,8 +68,9 @@ class Web:
 def from_environment() -> Flask:
     """The application that ``PAYMENTS_*`` variables describe, for any WSGI server.
 
-    ``python -m web`` serves it under granian; ``gunicorn "web.app:from_environment()"``
-    with threads does as well. Raises SettingsError.
+    ``python -m web`` serves it with deadlines and bounds, and its health beside it.
+    ``gunicorn "web.app:from_environment()"`` with threads serves the API alone, and
+    needs a proxy before it that holds slow clients back. Raises SettingsError.
     """
     settings = Settings.read(os.environ)
     logs.configure(settings, "web")
@@ -87,7 +87,6 @@ def build(services: WebServices) -> Web:
         *_replay_calls(Replays(services)),
         *_gate_calls(Gates(services)),
         *webhooks.calls(webhooks.Webhooks(services)),
-        *_health_calls(Health(services)),
     ]
     app, document = application(calls)
     # Flask cuts a chunked body off at this length without a word; one more tells.
@@ -269,35 +268,5 @@ def _replay_calls(replays: Replays) -> list[Call]:
             problems=(*_ACTS, "replay_not_found"),
             takes={"path": models.ReplayPath, "body": models.CancelRequest},
             tag="operations",
-        ),
-    ]
-
-
-def _health_calls(health: Health) -> list[Call]:
-    return [
-        Call(
-            "GET",
-            "/healthz",
-            health.alive,
-            answers={200: answers.Health},
-            tag="health",
-            open=True,
-        ),
-        Call(
-            "GET",
-            "/readyz",
-            health.ready,
-            answers={200: answers.Health},
-            problems=("not_ready",),
-            tag="health",
-            open=True,
-        ),
-        Call(
-            "GET",
-            "/metrics",
-            health.metrics,
-            answers={200: "text/plain"},
-            tag="health",
-            open=True,
         ),
     ]

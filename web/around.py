@@ -27,7 +27,7 @@ SECONDS: Final = Histogram(
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 #: Answers are data: no page may run, frame or keep them.
-_HEADERS: Final = {
+HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -50,7 +50,7 @@ def register(app: Flask, new_id: Callable[[str], str]) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["Request-Id"] = g.request_id
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         _tell(response.status_code)
         return response

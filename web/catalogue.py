@@ -68,11 +68,21 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Method not allowed",
         "This address does not take that method; see the Allow header.",
     ),
+    "request_timeout": (
+        408,
+        "Request timeout",
+        "The head of a request has 10 seconds to arrive, and its body 10 more.",
+    ),
     "body_too_large": (
         413,
         "Body too large",
-        "A body has at most 64 KiB, 2,000 values in 16 levels, and names of 256"
-        " characters.",
+        "A body has at most 64 KiB (a webhook's 1 MiB), 2,000 values in 16 levels, and"
+        " names of 256 characters.",
+    ),
+    "head_too_large": (
+        431,
+        "Headers too large",
+        "The address and the headers have at most 16 KiB together.",
     ),
     "content_type_not_supported": (
         415,
@@ -126,6 +136,16 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Temporarily unavailable",
         "The database did not answer in time. Try again with the same Idempotency-Key:"
         " nothing happens twice.",
+    ),
+    "overloaded": (
+        503,
+        "Overloaded",
+        "Too many requests wait already. Try again with the same Idempotency-Key.",
+    ),
+    "stuck": (
+        503,
+        "Stuck",
+        "All request threads are busy, and none has finished for 45 seconds.",
     ),
     "not_ready": (503, "Not ready", "This process cannot accept payments now."),
 }

@@ -1,42 +1,64 @@
-"""Whether the process is alive, whether it can accept, and what it counts."""
+"""The health application: is the process alive, can it accept, what does it count.
+
+It has a listener of its own, away from the public one, and answers while that one is
+attacked or out of threads.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from flask import Response
+from flask import Flask, Response
 
 from runtime import metrics
-from runtime.container import WebServices
-from web import rendering
+from web import around, problems, rendering
 from web.problems import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The probes, with what they need."""
+def build(
+    *,
+    is_stuck: Callable[[], bool],
+    check: Callable[[], dict[str, str]],
+    new_id: Callable[[str], str],
+) -> Flask:
+    """``/healthz``, ``/readyz`` and ``/metrics``.
 
-    services: WebServices
+    ``is_stuck`` tells of the public listener, ``check`` of the servers.
+    """
+    app = Flask("health", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
 
-    def alive(self) -> Response:
-        """Whether the process answers. Looks at nothing else."""
+    @app.get("/healthz")
+    def alive() -> Response:
+        """Whether the API is served. Looks at no server: a restart mends none."""
+        if is_stuck():
+            raise Problem("stuck")
         return rendering.answer({"status": "ok", "checks": {}})
 
-    def ready(self) -> Response:
+    @app.get("/readyz")
+    def ready() -> Response:
         """Whether payments can be accepted now.
 
         MongoDB and the right encryption keys are needed. Without Redis the state is
         ``degraded``, and still 200: payments are accepted, and recovery finds them
         later.
         """
-        checks = self.services.check()
+        if is_stuck():
+            raise Problem("stuck")
+        checks = check()
         if checks["mongodb"] != "ok" or checks["encryption"] != "ok":
             raise Problem("not_ready", more={"checks": checks})
         well = all(found == "ok" for found in checks.values())
         status = "ready" if well else "degraded"
         return rendering.answer({"status": status, "checks": checks})
 
-    def metrics(self) -> Response:
+    @app.get("/metrics")
+    def exposition() -> Response:
         """This process's metrics, as Prometheus reads them."""
         body, content_type = metrics.exposition()
         return Response(body, content_type=content_type)
+
+    around.register(app, new_id)
+    problems.register(app)
+    return app

@@ -32,6 +32,8 @@ _ABOUT: Final = (
     " (1999 is $19.99 or 1,999 yen), times are RFC 3339 in UTC, `/v1` only grows.\n\n"
     "Every error is a problem by RFC 9457. Its `code` is one of:\n\n"
 )
+#: What every call may answer besides.
+_ANY: Final = ("bad_request", "request_timeout", "overloaded", "internal_error")
 _STATUSES: Final = {200: "OK", 201: "Made", 202: "Durable", 304: "Still the same"}
 #: Headers of answers, by name.
 _HEADERS: Final = {
@@ -143,7 +145,7 @@ def _responses(call: Call) -> dict[str, Any]:
         elif content is not None:
             schema = {"$ref": _SCHEMAS + content.__name__}
             found[str(status)]["content"] = {"application/json": {"schema": schema}}
-    for code in (*call.problems, "internal_error"):
+    for code in (*call.problems, *_ANY):
         status, title, _ = CATALOGUE[code]
         known = found.setdefault(str(status), _problem(status))
         known["description"] = "; ".join(filter(None, [known["description"], title]))

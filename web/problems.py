@@ -80,26 +80,31 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The problem as ``application/problem+json``."""
-        status, title, detail = CATALOGUE[self.code]
-        document: dict[str, Any] = {
-            "type": f"/problems/{self.code}",
-            "title": title,
-            "status": status,
-            "detail": detail,
-            "code": self.code,
-            "request_id": g.get("request_id"),
-            **self.more,
-        }
+        found = {**document(self.code, g.get("request_id")), **self.more}
         if self.errors:
-            document["errors"] = [fault.shown() for fault in self.errors]
+            found["errors"] = [fault.shown() for fault in self.errors]
+        status = CATALOGUE[self.code][0]
         response = Response(
-            json.dumps(document), status, mimetype="application/problem+json"
+            json.dumps(found), status, mimetype="application/problem+json"
         )
         if status in (429, 503):
             response.headers["Retry-After"] = str(RETRY_AFTER)
         response.headers.update(self.headers)
         g.problem = self.code
         return response
+
+
+def document(code: str, request_id: str | None) -> dict[str, Any]:
+    """What every problem of ``code`` says."""
+    status, title, detail = CATALOGUE[code]
+    return {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
 
 
 def invalid(error: ValidationError, code: str) -> Problem:

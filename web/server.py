@@ -1,132 +1,99 @@
-"""The web process: granian's WSGI server around the application."""
+"""The web process: the API on a public listener, its health on one of its own."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import asyncio
+import resource
 import signal
-import socket
 import sys
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
-
-from granian import Granian
-from granian.constants import Interfaces
-from granian.log import LogLevels
+from typing import Final
 
 from runtime import logs
-from runtime.stack import processes
+from runtime.container import WebServices, web_services
 from runtime.settings import Settings
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+from runtime.stack import processes
+from web import health, parsing, webhooks
+from web.app import Web, build
+from web.listener import Limits, Listener
 
 #: Seconds that requests have to end once the process is told to stop: longer than the
 #: slowest insert, which gives up after two timeouts of the database.
 DRAIN: Final = 15
+#: Threads for probes: a few may wait for a database that does not answer.
+HEALTH_THREADS: Final = 4
+#: Probes are few, and have no bodies.
+HEALTH_LIMITS: Final = Limits(connections=128, queue=32)
+#: Open files besides the clients' connections: to the servers, logs, libraries.
+OTHER_FILES: Final = 512
 
-#: granian's own lines go the way of ours.
-_LOGGING: Final[dict[str, Any]] = {
-    "formatters": {},
-    "handlers": {},
-    "loggers": {"_granian": {"propagate": True}},
-}
-#: What asks a process to end.
-_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+log = logs.get_logger()
 
 
 def main() -> int:
     """Serves until TERM or INT; returns the exit code. 2: it cannot start."""
     settings = Settings.of_process("mongo_url", "redis_url")
     logs.configure(settings, "web")
-    os.register_at_fork(
-        before=_hold_signals,
-        after_in_parent=_take_signals,
-        after_in_child=_end_on_signals,
-    )
-    # granian shares its port with whoever asks: a second server would start and hide.
-    if not processes.port_is_free(settings.host, settings.port):
-        print(
-            f"Error: {settings.host}:{settings.port} is taken. Set PAYMENTS_HTTP_PORT"
-            " to a free port.",
-            file=sys.stderr,
-        )
-        return 2
-    server = Granian(
-        "web",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.WSGI,
-        workers=1,
-        blocking_threads=settings.web_threads,
-        workers_kill_timeout=DRAIN,
-        websockets=False,
-        # At INFO it advises against as many threads as waiting requests need.
-        log_level=LogLevels.error,
-        log_dictconfig=_LOGGING,
-    )
-    server.serve(target_loader=load, wrap_loader=False)
+    for host, port, name in (
+        (settings.host, settings.port, "PAYMENTS_HTTP_PORT"),
+        (settings.metrics_host, settings.metrics_port, "PAYMENTS_METRICS_PORT"),
+    ):
+        if port and not processes.port_is_free(host, port):
+            print(
+                f"Error: {host}:{port} is taken. Set {name} to a free port.",
+                file=sys.stderr,
+            )
+            return 2
+    services = web_services(settings)
+    asyncio.run(_serve(settings, services, build(services)))
     return 0
 
 
-def load() -> WSGIApplication:
-    """The application, in granian's worker process; called in its main thread."""
-    # Only the worker needs them: its parent starts at once, and stays small.
-    from runtime.container import web_services
-    from web.app import build
+async def _serve(settings: Settings, services: WebServices, web: Web) -> None:
+    public = Listener(
+        web.app.wsgi_app,
+        threads=settings.web_threads,
+        max_body=_max_body,
+        limits=Limits(connections=_most_connections()),
+    )
+    probes = health.build(
+        is_stuck=public.is_stuck, check=services.check, new_id=services.new_id
+    )
+    private = Listener(
+        probes.wsgi_app,
+        threads=HEALTH_THREADS,
+        max_body=lambda target: 0,
+        limits=HEALTH_LIMITS,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    port = await private.start(settings.metrics_host, settings.metrics_port)
+    await public.start(settings.host, settings.port)
+    log.info("web_ready", port=port)
+    await stop.wait()
+    web.waiting.stop()
+    await public.drain(DRAIN)
+    await private.drain(0)
 
-    settings = Settings.read(os.environ)
-    logs.configure(settings, "web")
-    web = build(web_services(settings))
-    _on_signal(web.waiting.stop)
-    _end_with_parent()
-    return web.app
+
+def _max_body(target: bytes) -> int:
+    if target.startswith(b"/v1/webhooks/"):
+        return webhooks.MAX_BODY
+    return parsing.MAX_BODY
 
 
-def _hold_signals() -> None:
-    """One that comes while granian forks its worker waits until either is ready."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+def _most_connections() -> int:
+    """As many as ``Limits`` has, or as the system's limit of open files allows.
 
-
-def _take_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-
-
-def _end_on_signals() -> None:
-    """Until it serves, granian's worker has nothing to drain: a signal ends it.
-
-    It is forked with its parent's handlers, which would only note the signal.
+    The soft limit, which may be 1,024, is raised as far as the hard one goes.
     """
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_DFL)
-    _take_signals()
-
-
-def _on_signal(stop: Callable[[], None]) -> None:
-    """Calls ``stop`` from a thread once a signal comes.
-
-    granian's own handler only ends the serving, and that waits for every open request.
-    The wakeup descriptor tells of the signal without taking its handler away.
-    """
-    ours, pythons = socket.socketpair()
-    pythons.setblocking(False)
-    signal.set_wakeup_fd(pythons.detach())
-
-    def listen() -> None:
-        ours.recv(1)
-        stop()
-
-    threading.Thread(target=listen, name="signals", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would serve on, unseen, on the same port."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    wanted = Limits().connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return Limits().connections
+    most = max(soft - OTHER_FILES, soft // 2)
+    log.warning("few_open_files", count=soft, advice="Raise the limit (ulimit -n)")
+    return most

@@ -71,15 +71,26 @@ def _http_port(settings: Settings) -> Iterator[Finding]:
     """Where the home's own stack serves; where there is none, the settings' port."""
     state = read_state(settings.home)
     address = f"{probe.reachable(settings.host)}:{settings.port}"
+    # Port 0 is one that the process picked, and nothing answers there.
+    host = probe.reachable(settings.metrics_host)
+    ready = f"http://{host}:{settings.metrics_port}/readyz"
     if state:
         address = urlsplit(state.urls["api"]).netloc
+        webs = [one.ready_url for one in state.processes if one.name == "web"]
+        ready = webs[0] if webs else ready  # it may only be starting
     none = f"no stack runs in {settings.home}"
     verdict, advice = FAIL, ""
-    if probe.ready(f"http://{address}/readyz"):
+    serves = probe.ready(f"http://{address}/openapi.json")
+    if serves and probe.ready(ready):
         verdict, words = OK, f"the API at {address} accepts payments"
-    elif probe.ready(f"http://{address}/healthz"):
+    elif serves and (state or settings.metrics_port):
         words = f"the API at {address} runs but cannot accept payments"
-        advice = f"See what is missing: curl http://{address}/readyz"
+        advice = f"See what is missing: curl {ready}"
+    elif serves:
+        verdict, words = WARN, f"the API at {address} runs"
+        advice = (
+            "Set PAYMENTS_METRICS_PORT, for it and here, to learn whether it is ready"
+        )
     elif state:
         words = f"the API at {address} does not answer; its stack is {state.phase}"
         advice = "See which process is down: payments status"

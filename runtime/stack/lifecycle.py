@@ -147,6 +147,7 @@ class Stack:
                 command=server.command,
                 environment=os.environ,
                 ready_url=server.url,
+                live_url=server.url,
                 log=server.log,
                 stop_seconds=SERVER_STOP,
                 prepare=server.ready,
@@ -178,6 +179,7 @@ class Stack:
                     ),
                     environment=os.environ,
                     ready_url=f"{url}/_health",
+                    live_url=f"{url}/_health",
                     metrics_url=f"{url}/metrics",
                     log=homes.folder(self._settings.home, "logs") / f"{name}.log",
                     stop_seconds=SIMULATOR_STOP,
@@ -207,11 +209,11 @@ class Stack:
             count = self._workers if program.name == "worker" else 1
             for number in range(1, count + 1):
                 name = program.name if number == 1 else f"{program.name}-{number}"
-                address, own = self._api(), self._settings
-                if program.name != "web":
-                    port = ports.get(name)
-                    own = replace(own, metrics_port=port)
-                    address = f"http://{probe.reachable(own.metrics_host)}:{port}"
+                # The port of the web's own name is the API's.
+                kept = "web-health" if program.name == "web" else name
+                own = replace(self._settings, metrics_port=ports.get(kept))
+                host = probe.reachable(own.metrics_host)
+                address = f"http://{host}:{own.metrics_port}"
                 found.append(
                     program_process(
                         program,

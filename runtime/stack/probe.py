@@ -1,11 +1,7 @@
-"""Asks a server once whether it serves, which takes about a second.
-
-``python -m runtime.stack.probe URL`` exits with 0 where it does: containers ask so.
-"""
+"""Asks a server once whether it serves."""
 
 from __future__ import annotations
 
-import sys
 from ipaddress import ip_address
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
@@ -15,19 +11,19 @@ from urllib.parse import urlsplit
 TIMEOUT: Final = 1.0
 
 
-def ready(url: str) -> bool:
+def ready(url: str, *, seconds: float = TIMEOUT) -> bool:
     """Whether ``url`` serves: 2xx of HTTP, PONG of Redis, a primary of MongoDB.
 
-    Never raises.
+    The answer has about so many ``seconds``. Never raises.
     """
     probes = {"http": _http, "redis": _redis, "rediss": _redis, "mongodb": _mongo}
-    return probes[urlsplit(url).scheme](url)
+    return probes[urlsplit(url).scheme](url, seconds)
 
 
-def fetched(url: str) -> bytes:
+def fetched(url: str, *, seconds: float = TIMEOUT) -> bytes:
     """What an HTTP server that is ready has there. Raises OSError, HTTPException."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     try:
         connection.request("GET", parts.path or "/")
         answer = connection.getresponse()
@@ -38,15 +34,15 @@ def fetched(url: str) -> bytes:
         connection.close()
 
 
-def _http(url: str) -> bool:
+def _http(url: str, seconds: float) -> bool:
     try:
-        fetched(url)
+        fetched(url, seconds=seconds)
     except (OSError, HTTPException):
         return False
     return True
 
 
-def _redis(url: str) -> bool:
+def _redis(url: str, seconds: float) -> bool:
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.exceptions import RedisError
@@ -54,8 +50,8 @@ def _redis(url: str) -> bool:
 
     with Redis.from_url(
         url,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
     ) as client:
         try:
@@ -64,12 +60,13 @@ def _redis(url: str) -> bool:
             return False
 
 
-def _mongo(url: str) -> bool:
+def _mongo(url: str, seconds: float) -> bool:
     from pymongo import MongoClient
     from pymongo.errors import PyMongoError
 
+    limit = int(seconds * 1000)
     with MongoClient[dict[str, Any]](
-        url, serverSelectionTimeoutMS=int(TIMEOUT * 1000), timeoutMS=int(TIMEOUT * 1000)
+        url, serverSelectionTimeoutMS=limit, timeoutMS=limit
     ) as client:
         try:
             return bool(client.admin.command("hello").get("isWritablePrimary"))
@@ -86,7 +83,3 @@ def reachable(host: str) -> str:
     if address.version == 6:
         return "[::1]" if address.is_unspecified else f"[{address}]"
     return "127.0.0.1" if address.is_unspecified else str(address)
-
-
-if __name__ == "__main__":
-    sys.exit(not ready(sys.argv[1]))

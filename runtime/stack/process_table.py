@@ -21,14 +21,17 @@ class Program:
 
     name: str
     command: tuple[str, ...]
-    ready_path: str  #: answers 200 once the program does its work
+    #: Answers 200 once the program does its work. Like the others, a path of the
+    #: address that its metrics have.
+    ready_path: str = "/metrics"
+    live_path: str = "/metrics"  #: answers 200 unless only a restart can help
 
 
 PROGRAMS: Final = (
-    Program("web", ("python", "-m", "web"), "/readyz"),
-    Program("worker", ("python", "-m", "workers"), "/metrics"),
-    Program("beat", ("python", "-m", "workers.beat"), "/metrics"),
-    Program("exporter", ("python", "-m", "runtime.exporter"), "/metrics"),
+    Program("web", ("python", "-m", "web"), "/readyz", "/healthz"),
+    Program("worker", ("python", "-m", "workers")),
+    Program("beat", ("python", "-m", "workers.beat")),
+    Program("exporter", ("python", "-m", "runtime.exporter")),
 )
 
 
@@ -40,6 +43,7 @@ class Process:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     ready_url: str
+    live_url: str | None = None  #: None: nothing tells whether it is frozen
     metrics_url: str | None = None
     log: Path | None = None  #: where it prints; None: where the stack does
     stop_seconds: float = DRAIN
@@ -58,11 +62,12 @@ def program_process(
     environment: Mapping[str, str],
     address: str,
 ) -> Process:
-    """``program`` with its HTTP server, or its metrics', at ``address`` (a URL)."""
+    """``program`` with its metrics at ``address`` (a URL)."""
     return Process(
         name=name,
         command=(sys.executable, *program.command[1:]),
         environment=environment,
         ready_url=f"{address}{program.ready_path}",
+        live_url=f"{address}{program.live_path}",
         metrics_url=f"{address}/metrics",
     )

@@ -1,9 +1,13 @@
-"""Keeps children running until it is told to stop, and then leaves none behind."""
+"""Keeps children running until it is told to stop, and then leaves none behind.
+
+A child that ends is started again, and so is one that runs and does not answer.
+"""
 
 from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +15,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-from runtime.stack import processes
+from runtime.stack import probe, processes
 from runtime.logs import get_logger
 from runtime.stack.process_table import Process
 
@@ -24,6 +28,20 @@ LONGEST_WAIT: Final = 30.0
 RECOVERED_AFTER: Final = 60.0
 #: Seconds between two looks at the children.
 TICK: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a running child may give no answer before it is started again.
+
+    A busy machine makes answers slow, and a restart makes it busier.
+    """
+
+    interval: float = 5.0  #: seconds between two probes
+    answer: float = 5.0  #: seconds that an answer may take
+    failures: int = 6  #: probes in a row: half a minute, or a whole one
+    #: The same before the first answer, such as that of a MongoDB which recovers.
+    first_failures: int = 24
 
 
 class Interrupted(Exception):
@@ -39,6 +57,8 @@ class Child:
     started: float  #: monotonic seconds
     ends: int = 0  #: deaths since it last recovered
     restart_at: float | None = None  #: monotonic seconds; None while it runs
+    has_answered: bool = False  #: in its current run
+    failures: int = 0  #: probes in a row that it did not answer
 
     @property
     def pid(self) -> int | None:
@@ -52,7 +72,11 @@ class Supervisor:
     ``changed`` is called whenever a child's pid is another.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, changed: Callable[[], None], *, patience: Patience = Patience()
+    ) -> None:
+        self._patience = patience
+        self._stopping = threading.Event()
         self._groups: list[list[Child]] = []
         self._changed = changed
         self._signals = 0
@@ -106,6 +130,10 @@ class Supervisor:
 
     def tend(self) -> None:
         """Keep the children alive until a signal comes; then raise Interrupted."""
+        for child in self.children:
+            if child.process.live_url is not None:
+                # Probes wait for answers; the children are started from this thread.
+                threading.Thread(target=self._probe, args=[child], daemon=True).start()
         while True:
             self.check()
             for child in self.children:
@@ -114,6 +142,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all, the last group first; KILL who does not stop in time."""
+        self._stopping.set()
         # Whoever asks again, while we stop, does not want to wait.
         patience = max(self._signals, 1)
         for group in reversed(self._groups):
@@ -134,8 +163,36 @@ class Supervisor:
     def _signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
 
+    def _probe(self, child: Child) -> None:
+        """Asks a child again and again, and counts what it does not answer."""
+        url, patience = child.process.live_url or "", self._patience
+        while not self._stopping.wait(patience.interval):
+            if child.restart_at is not None:
+                continue
+            run = child.run
+            answered = probe.ready(url, seconds=patience.answer)
+            if child.run is not run:
+                continue  # it was another run that was asked
+            child.failures = 0 if answered else child.failures + 1
+            child.has_answered |= answered
+
+    def _is_silent(self, child: Child) -> bool:
+        patience = self._patience
+        if child.has_answered:
+            return child.failures >= patience.failures
+        return child.failures >= patience.first_failures
+
     def _look_after(self, child: Child) -> None:
         now = time.monotonic()
+        if child.restart_at is None and self._is_silent(child):
+            log.error(
+                "process_silent",
+                process_name=child.process.name,
+                pid=child.run.pid,
+                attempts=child.failures,
+            )
+            # Frozen, it would not hear TERM; all of ours survive KILL.
+            processes.kill_session(child.run)
         if child.restart_at is None and child.run.poll() is not None:
             if now - child.started > RECOVERED_AFTER:
                 child.ends = 0
@@ -155,6 +212,7 @@ class Supervisor:
         elif child.restart_at is not None and now >= child.restart_at:
             child.run, child.started = _run(child.process), now
             child.restart_at = None
+            child.has_answered, child.failures = False, 0
             log.warning(
                 "process_restarted", process_name=child.process.name, pid=child.run.pid
             )

@@ -134,11 +134,10 @@ def _programs(settings: Settings) -> tuple[list[Child], list[str]]:
         for number in range(1, COUNTS[program.name] + 1):
             port, name = processes.free_port(), f"{program.name}-{number}"
             address = f"http://{LOOPBACK}:{port}"
+            own = replace(settings, metrics_port=port)
             if program.name == "web":
-                own = replace(settings, port=port)
-                webs.append(address)
-            else:
-                own = replace(settings, metrics_port=port)
+                own = replace(own, port=processes.free_port())
+                webs.append(f"http://{LOOPBACK}:{own.port}")
             process = program_process(
                 program,
                 name=name,

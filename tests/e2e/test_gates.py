@@ -67,7 +67,7 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     shown = stack.payments("show", stopped)
     assert "waits behind the gate before stripe" in shown.stdout
     assert "an audit" in shown.stdout
-    served = requests.get(f"{stack.urls['api']}/metrics", timeout=10).text
+    served = requests.get(stack.processes()["web"]["metrics_url"], timeout=10).text
     assert "payments_gate_state" not in served
     exported = stack.processes()["exporter"]["metrics_url"]
     line = 'payments_gate_state{account="stripe",state="open"} 1.0'

@@ -44,8 +44,11 @@ def test_redis_answers_keeps_its_data_and_drops_none(filled: dict[str, str]) -> 
 
 
 def test_the_api_is_ready_to_accept(stack: RunningStack) -> None:
-    assert requests.get(f"{stack.urls['api']}/readyz", timeout=5).status_code == 200
-    assert requests.get(f"{stack.urls['api']}/healthz", timeout=5).status_code == 200
+    health = stack.processes()["web"]["metrics_url"].removesuffix("/metrics")
+    for path in ("/readyz", "/healthz"):
+        assert requests.get(f"{health}{path}", timeout=5).status_code == 200
+        public = requests.get(f"{stack.urls['api']}{path}", timeout=5)
+        assert public.status_code == 404
 
 
 @pytest.mark.parametrize("name", [one.name for one in PROGRAMS])

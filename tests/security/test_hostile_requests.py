@@ -30,7 +30,7 @@ def raw(web: RunningWeb, request: bytes) -> bytes:
 
 
 def alive(web: RunningWeb) -> bool:
-    return requests.get(f"{web.base}/healthz", timeout=10).ok
+    return requests.get(f"{web.base}/docs", timeout=10).ok
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_address_that_is_not_exact_is_not_found(
 def test_a_request_id_is_taken_only_where_it_is_sane(
     merchant: Client, given: str
 ) -> None:
-    answer = merchant.get("/healthz", Request_Id=given.encode().decode("latin-1"))
+    answer = merchant.get("/docs", Request_Id=given.encode().decode("latin-1"))
     assert answer.headers["Request-Id"].startswith("req_")
 
 
@@ -96,7 +96,7 @@ def test_a_header_cannot_be_smuggled_into_an_answer(web: RunningWeb) -> None:
         b"Content-Length: 6\r\n\r\n{}",
         b"POST /v1/payments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"zz\r\n{}\r\n0\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
+        b"GET /docs HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
     ids=["binary", "version", "negative", "two lengths", "chunks", "header", "line"],
@@ -109,7 +109,7 @@ def test_malformed_http_does_no_harm(web: RunningWeb, request_bytes: bytes) -> N
 
 def test_a_request_cannot_ride_on_another(web: RunningWeb, merchant: Client) -> None:
     """Content-Length against Transfer-Encoding: only one of them frames the body."""
-    rider = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    rider = b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n"
     request = (
         b"POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
         b"Transfer-Encoding: chunked\r\n"

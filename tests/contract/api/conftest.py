@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running_web import Client, RunningWeb, gunicorn, prepared_web
+from tests.running_web import Client, RunningWeb, prepared_web
 
 
 @pytest.fixture(scope="session")
 def web(
     tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
 ) -> Iterator[RunningWeb]:
-    """A running web process, under the other WSGI server that it may run on."""
+    """A running web process."""
     home = tmp_path_factory.mktemp("api")
-    with prepared_web(home, mongo_url, redis_url, serve=gunicorn) as running:
+    with prepared_web(home, mongo_url, redis_url) as running:
         yield running
 
 

@@ -30,9 +30,6 @@ from tests.running_web import Client, RunningWeb, stripe_payment
 EXAMPLES = 60
 
 OPERATIONS = [
-    ("GET", "/healthz"),
-    ("GET", "/metrics"),
-    ("GET", "/readyz"),
     ("GET", "/v1/operations/gates"),
     ("GET", "/v1/operations/payments"),
     ("GET", "/v1/operations/replays/{replay_id}"),

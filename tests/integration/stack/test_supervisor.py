@@ -7,13 +7,15 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runtime.stack import processes
+from runtime.stack import container_check, processes
 from runtime.stack.process_table import Process
-from runtime.stack.supervisor import Interrupted, Supervisor
+from runtime.stack.supervisor import Interrupted, Patience, Supervisor
 
 #: Seconds until which everything here has happened; most takes a tenth of one.
 SOON = 10.0
@@ -191,3 +193,142 @@ def _is_zombie(pid: int) -> bool:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return True
+
+
+#: A server that answers probes.
+SERVER = (
+    "import sys; from http.server import *; HTTPServer(('127.0.0.1', int(sys.argv[1])),"
+    " type('Ok', (SimpleHTTPRequestHandler,), {'do_GET': lambda one:"
+    " one.send_response(200) or one.end_headers()})).serve_forever()"
+)
+IMPATIENT = Patience(interval=0.1, answer=0.3, failures=3, first_failures=100)
+
+
+def server(tmp_path: Path) -> Process:
+    url = f"http://127.0.0.1:{(port := processes.free_port())}/"
+    return Process(
+        name="server",
+        command=(sys.executable, "-c", SERVER, str(port)),
+        environment=os.environ,
+        ready_url=url,
+        live_url=url,
+        log=tmp_path / "server.log",
+        stop_seconds=0.5,
+    )
+
+
+def tended(keeper: Supervisor, act: Callable[[], None]) -> None:
+    """``act`` while the children are looked after; they are stopped at the end."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with keeper.signals():
+        thread = threading.Thread(target=run)
+        thread.start()
+        with pytest.raises(Interrupted):
+            keeper.tend()
+        thread.join()
+        keeper.stop()
+    if failed:
+        raise failed[0]
+
+
+def test_a_child_that_is_frozen_is_started_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper = Supervisor(changed=lambda: None, patience=IMPATIENT)
+    keeper.start([server(tmp_path)], seconds=SOON)
+    [child] = keeper.children
+    first = child.run.pid
+
+    def freeze() -> None:
+        assert processes.wait_until(lambda: child.has_answered, seconds=SOON)
+        os.kill(first, signal.SIGSTOP)
+        assert processes.wait_until(
+            lambda: child.pid not in (None, first) and child.process.ready(),
+            seconds=SOON,
+        )
+
+    tended(keeper, freeze)
+    assert gone(first)
+    assert "process_silent" in capsys.readouterr().out
+
+
+def test_a_child_that_is_slow_for_a_while_is_left_alone(tmp_path: Path) -> None:
+    keeper = Supervisor(changed=lambda: None, patience=IMPATIENT)
+    keeper.start([server(tmp_path)], seconds=SOON)
+    [child] = keeper.children
+    first = child.run.pid
+
+    def slow_down() -> None:
+        assert processes.wait_until(lambda: child.has_answered, seconds=SOON)
+        os.kill(first, signal.SIGSTOP)
+        assert processes.wait_until(lambda: child.failures > 0, seconds=SOON)
+        os.kill(first, signal.SIGCONT)
+        assert processes.wait_until(lambda: child.failures == 0, seconds=SOON)
+
+    tended(keeper, slow_down)
+    assert child.ends == 0 and child.run.pid == first
+
+
+def test_a_child_has_longer_for_its_first_answer(tmp_path: Path) -> None:
+    patience = replace(IMPATIENT, failures=1, first_failures=8)
+    keeper = Supervisor(changed=lambda: None, patience=patience)
+    silent = replace(server(tmp_path), command=("/bin/sleep", "600"))
+    keeper.start([replace(silent, prepare=lambda: True)], seconds=SOON)
+    [child] = keeper.children
+
+    def wait() -> None:
+        assert processes.wait_until(lambda: child.failures > 1, seconds=SOON)
+        assert child.ends == 0
+        assert processes.wait_until(lambda: child.ends == 1, seconds=SOON)
+
+    tended(keeper, wait)
+
+
+def test_the_check_of_a_container_ends_a_program_that_gives_no_answer(
+    tmp_path: Path,
+) -> None:
+    """A shell stands for the container's init, and ends with its program."""
+    process = server(tmp_path)
+    shell_command = f'"{sys.executable}" -c "$0" "$1" & wait'
+    program_and_port = process.command[2:]
+    url, count = process.ready_url, tmp_path / "failed_checks"
+    nowhere = f"http://127.0.0.1:{processes.free_port()}/"
+
+    def check(ready: str) -> int:
+        return container_check.main(ready, url, init=init.pid, count=count)
+
+    with processes.running(
+        "server",
+        ("/bin/sh", "-c", shell_command, *program_and_port),
+        environment=process.environment,
+        log=tmp_path / "server.log",
+        ready=process.ready,
+        seconds=SOON,
+    ) as init:
+        [program] = container_check.children(init.pid)
+        assert check(url) == 0
+        # A server that is away makes it unready, however often, and does not end it.
+        assert {check(nowhere) for _ in range(2 * container_check.FAILURES)} == {1}
+        assert not gone(program)
+        os.kill(program, signal.SIGSTOP)
+        for _ in range(container_check.FAILURES - 1):
+            assert check(url) == 1
+        os.kill(program, signal.SIGCONT)
+        assert processes.wait_until(process.ready, seconds=SOON)
+        assert check(url) == 0
+        os.kill(program, signal.SIGSTOP)
+        for _ in range(container_check.FAILURES):
+            assert init.poll() is None
+            assert check(url) == 1
+        init.wait(SOON)
+        assert gone(program)
+        assert not count.exists()

@@ -42,11 +42,6 @@ def own(web: RunningWeb) -> Iterator[RunningWeb]:
         yield running
 
 
-def children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(one) for one in found.split()]
-
-
 def gone(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -72,27 +67,17 @@ def test_a_signal_ends_it_quickly_though_a_request_waits(
 ) -> None:
     client = own.client()
     payment = client.submit(stripe_payment()).json()
-    [worker] = children(own.pid)
     with ThreadPoolExecutor(1) as threads:
         path = f"/v1/payments/{payment['id']}?wait=30"
         read = threads.submit(client.get, path)
         held = "payments_http_waiting 1.0"
-        assert processes.wait_until(
-            lambda: held in client.get("/metrics").text, seconds=10
-        )
+        assert processes.wait_until(lambda: held in own.metrics(), seconds=10)
         began = time.monotonic()
         os.kill(own.pid, getattr(signal, f"SIG{name}"))
         answer = read.result()
         assert answer.json()["id"] == payment["id"]
         assert processes.wait_until(lambda: gone(own.pid), seconds=15)
     assert time.monotonic() - began < 15  # the request would have waited for 30
-    assert gone(worker)
-
-
-def test_nothing_of_it_outlives_a_kill(own: RunningWeb) -> None:
-    [worker] = children(own.pid)
-    os.kill(own.pid, signal.SIGKILL)
-    assert processes.wait_until(lambda: gone(worker), seconds=5)
 
 
 def test_a_second_one_on_the_same_port_says_so(web: RunningWeb) -> None:
@@ -129,7 +114,7 @@ def test_metrics_count_new_payments_once_and_requests_by_route(
     for _ in range(3):
         client.submit(body, key="the-same")
     client.send("BREW", "/v1/payments")
-    metrics = client.get("/metrics").text
+    metrics = own.metrics()
     accepted = 'payments_accepted_total{operation="charge",provider="stripe"} 1.0'
     assert accepted in metrics
     counted = 'method="POST",route="/v1/payments",status="202"} 3.0'
@@ -138,7 +123,7 @@ def test_metrics_count_new_payments_once_and_requests_by_route(
 
 
 def test_ready_when_both_servers_answer(web: RunningWeb) -> None:
-    answer = requests.get(f"{web.base}/readyz", timeout=10)
+    answer = requests.get(f"{web.health}/readyz", timeout=10)
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
@@ -149,13 +134,13 @@ def test_ready_when_both_servers_answer(web: RunningWeb) -> None:
 def test_keys_that_do_not_open_what_is_stored_are_seen_before_payments_come(
     web: RunningWeb,
 ) -> None:
-    assert requests.get(f"{web.base}/readyz", timeout=10).ok
+    assert requests.get(f"{web.health}/readyz", timeout=10).ok
     payments, accounts = (Fernet.generate_key().decode() for _ in range(2))
     other = replace(
         web.settings, encryption_keys=payments, account_encryption_keys=accounts
     )
     with running_web(other) as alone:
-        ready = requests.get(f"{alone.base}/readyz", timeout=10)
+        ready = requests.get(f"{alone.health}/readyz", timeout=10)
         assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
         assert "do not open" in ready.json()["checks"]["encryption"]
 
@@ -164,7 +149,7 @@ def test_without_redis_payments_are_still_accepted(web: RunningWeb) -> None:
     closed = f"redis://127.0.0.1:{processes.free_port()}/0"
     client = web.client()
     with running_web(replace(web.settings, redis_url=closed)) as alone:
-        answer = requests.get(f"{alone.base}/readyz", timeout=10)
+        answer = requests.get(f"{alone.health}/readyz", timeout=10)
         assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
         began = time.monotonic()
         accepted = replace(client, base=alone.base).submit(stripe_payment())
@@ -186,10 +171,10 @@ def test_without_mongodb_nothing_is_promised(web: RunningWeb) -> None:
             assert answer.headers["Retry-After"] == "1"
             assert answer.json()["code"] == "store_unavailable"
             assert "127.0.0.1" not in answer.text
-        ready = requests.get(f"{alone.base}/readyz", timeout=10)
+        ready = requests.get(f"{alone.health}/readyz", timeout=10)
         assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
         assert ready.json()["checks"]["mongodb"] != "ok"
-        assert requests.get(f"{alone.base}/healthz", timeout=10).ok
+        assert requests.get(f"{alone.health}/healthz", timeout=10).ok
 
 
 def test_those_who_wait_never_take_all_threads(web: RunningWeb) -> None:
@@ -215,7 +200,7 @@ def test_another_wsgi_server_can_serve_it(web: RunningWeb, tmp_path: Path) -> No
 
     def alive() -> bool:
         try:
-            return requests.get(f"{base}/healthz", timeout=1).ok
+            return requests.get(f"{base}/docs", timeout=1).ok
         except requests.RequestException:
             return False
 

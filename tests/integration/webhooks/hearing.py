@@ -211,7 +211,7 @@ def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
         tools = worker(settings, stack)
         database = container.open_database(settings)
         stack.callback(database.client.close)
-        running = RunningWeb(base, settings, 0, folder / "web.log")
+        running = RunningWeb(base, "", settings, 0, folder / "web.log")
         bench = Workbench(running.client(), settings, database, stripe, paypal, tools)
         bench.tools = replace(tools, clock=bench.now)
         inbox = container.open_inbox(settings, database, clock=bench.now)

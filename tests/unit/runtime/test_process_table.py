@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from runtime.stack import container_check
 from runtime.stack.process_table import DRAIN, PROGRAMS
 from runtime.settings import Settings
 
@@ -36,9 +37,18 @@ def test_compose_runs_the_programs_of_the_table_and_init() -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda one: one.name)
 def test_compose_asks_each_program_where_the_table_does(program: Any) -> None:
-    port = 8000 if program.name == "web" else 9100
-    asked = SERVICES[program.name]["healthcheck"]["test"][-1]
-    assert asked == f"http://127.0.0.1:{port}{program.ready_path}"
+    asked = SERVICES[program.name]["healthcheck"]["test"]
+    paths = (program.ready_path, program.live_path)
+    assert asked[-2:] == [f"http://127.0.0.1:9100{path}" for path in paths]
+
+
+def test_the_check_of_a_container_takes_less_than_compose_gives_it() -> None:
+    """Two questions, and the start of Python."""
+    for program in PROGRAMS:
+        given = SERVICES[program.name]["healthcheck"]["timeout"]
+        assert 2 * container_check.ANSWER < int(given.removesuffix("s"))
+        # Otherwise the check would find itself beside the program.
+        assert SERVICES[program.name]["init"] is True
 
 
 def test_compose_gives_every_setting_and_none_that_is_unknown() -> None:
@@ -90,9 +100,7 @@ def test_prometheus_scrapes_every_program() -> None:
         for job in config["scrape_configs"]
         for found in job["dns_sd_configs"]
     }
-    assert targets == {
-        one.name: ([one.name], 8000 if one.name == "web" else 9100) for one in PROGRAMS
-    }
+    assert targets == {one.name: ([one.name], 9100) for one in PROGRAMS}
 
 
 def test_the_compose_file_follows_the_published_specification() -> None:

@@ -1,0 +1,390 @@
+"""The listener with small applications: what it makes of HTTP, and its bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runtime.container import new_id
+from runtime.stack import processes
+from web import health
+from web.listener import Limits, Listener
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Seconds until which everything here has happened.
+SOON = 10.0
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def echo(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+    """Tells what it was given."""
+    found = {name: text for name, text in environ.items() if isinstance(text, str)}
+    found["body"] = environ["wsgi.input"].read().decode()
+    start("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(found).encode()]
+
+
+@dataclass
+class Running:
+    """A listener on the loopback."""
+
+    listener: Listener
+    port: int
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), SOON)
+
+    def ask(self, request: bytes) -> bytes:
+        """The whole answer, until the listener ends the connection."""
+        with self.connect() as client:
+            client.sendall(request)
+            return read_all(client)
+
+    def told(self, request: bytes) -> dict[str, Any]:
+        """What ``echo`` was given, of the only request on a connection."""
+        found: dict[str, Any] = json.loads(self.ask(request).partition(b"\r\n\r\n")[2])
+        return found
+
+
+def read_all(client: socket.socket) -> bytes:
+    found = b""
+    try:
+        while part := client.recv(65536):
+            found += part
+    except ConnectionError:
+        pass  # it was reset
+    return found
+
+
+@contextmanager
+def running(
+    app: WSGIApplication, *, threads: int = 2, **limits: Any
+) -> Iterator[Running]:
+    """A listener in a thread of its own, drained at the end."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def begin() -> Running:
+        listener = Listener(
+            app, threads=threads, max_body=lambda target: 1000, limits=Limits(**limits)
+        )
+        return Running(listener, await listener.start("127.0.0.1", 0))
+
+    started = asyncio.run_coroutine_threadsafe(begin(), loop).result(SOON)
+    try:
+        yield started
+    finally:
+        drained = asyncio.run_coroutine_threadsafe(started.listener.drain(SOON), loop)
+        drained.result(2 * SOON)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def echoing() -> Iterator[Running]:
+    with running(echo) as started:
+        yield started
+
+
+def request(rest: bytes, line: bytes = b"POST /a%20b?c=%20d HTTP/1.1") -> bytes:
+    return line + b"\r\nHost: x\r\nConnection: close\r\n" + rest
+
+
+def test_the_application_gets_the_request_as_wsgi_has_it(echoing: Running) -> None:
+    found = echoing.told(
+        request(
+            b"X-One: 1\r\nX-One: 2\r\nContent-Type: text/x\r\n"
+            b"Content-Length: 3\r\n\r\nabc"
+        )
+    )
+    expected = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/a b",
+        "QUERY_STRING": "c=%20d",
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_PORT": str(echoing.port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_TYPE": "text/x",
+        "CONTENT_LENGTH": "3",
+        "HTTP_HOST": "x",
+        "HTTP_X_ONE": "1,2",
+        "body": "abc",
+    }
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_a_body_in_chunks_is_put_together_and_its_trailers_are_no_headers(
+    echoing: Running,
+) -> None:
+    found = echoing.told(
+        request(
+            b"Transfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
+        )
+    )
+    assert (found["body"], found["CONTENT_LENGTH"]) == ("abcde", "5")
+    assert "HTTP_X_FORWARDED_FOR" not in found
+    assert "HTTP_TRANSFER_ENCODING" not in found
+
+
+def test_a_header_with_an_underscore_cannot_pass_for_another(echoing: Running) -> None:
+    found = echoing.told(request(b"X_Forwarded_For: 1.2.3.4\r\n\r\n"))
+    assert "HTTP_X_FORWARDED_FOR" not in found
+
+
+def test_a_target_that_names_the_server_is_its_path(echoing: Running) -> None:
+    for target, path in ((b"http://x/a/b", "/a/b"), (b"HTTP://x", "/")):
+        found = echoing.told(request(b"\r\n", b"GET " + target + b" HTTP/1.1"))
+        assert found["PATH_INFO"] == path
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"Content-Length: +3\r\n\r\nabc",
+        b"Transfer-Encoding: gzip\r\n\r\nabc",
+        b"X: a\x00b\r\n\r\n",
+        b" folded: x\r\n\r\n",
+    ],
+)
+def test_malformed_http_is_refused(echoing: Running, rest: bytes) -> None:
+    answer = echoing.ask(request(rest))
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET / HTTP/2.0",
+        b"GET / HTTP/0.9",
+        b"GET / HTTP/9.9",
+        b"GET nothing HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"CONNECT x:80 HTTP/1.1",
+    ],
+)
+def test_another_kind_of_request_is_refused(echoing: Running, line: bytes) -> None:
+    assert echoing.ask(request(b"\r\n", line)).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1001", b"Transfer-Encoding: chunked"]
+)
+def test_a_body_that_is_too_long_is_refused(echoing: Running, framing: bytes) -> None:
+    body = b"3e9\r\n" + b"a" * 1001 + b"\r\n0\r\n\r\n"
+    answer = echoing.ask(request(framing + b"\r\n\r\n" + body))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"Content-Length: 3\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"],
+)
+def test_a_body_that_was_cut_off_never_reaches_the_application(rest: bytes) -> None:
+    seen: list[str] = []
+
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        seen.append(environ["REQUEST_METHOD"])
+        return echo(environ, start)
+
+    with running(app) as started:
+        with started.connect() as client:
+            client.sendall(request(rest))
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == b""
+        assert started.told(request(b"\r\n", b"GET / HTTP/1.1"))["body"] == ""
+    assert seen == ["GET"]
+
+
+def test_requests_on_one_connection_are_answered_in_their_order() -> None:
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            time.sleep(0.2)
+        start("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    with running(app) as started:
+        slow = GET.replace(b"/ ", b"/slow ")
+        answer = started.ask(slow + GET * 300 + LAST)
+        assert answer.count(b"HTTP/1.1 200 OK") == 302
+        assert answer.index(b"/slow") < 300 and answer.endswith(b"/last")
+        # What follows the last one is not answered, and what is malformed waits.
+        assert started.ask(LAST + GET).count(b"HTTP/1.1 ") == 1
+        refused = started.ask(slow + b"what?\r\n\r\n")
+        assert refused.index(b"200 OK") < refused.index(b"400 Bad request")
+
+
+def test_a_client_that_stops_sending_is_still_answered(echoing: Running) -> None:
+    with echoing.connect() as client:
+        client.sendall(GET)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_http_1_0_needs_no_host_and_ends_with_its_answer(echoing: Running) -> None:
+    answer = echoing.ask(b"GET / HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_a_body_that_waits_for_it_is_asked_for(echoing: Running) -> None:
+    with echoing.connect() as client:
+        client.sendall(request(b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"))
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abc")
+        assert b'"body": "abc"' in read_all(client)
+    too_long = b"Content-Length: 1001\r\nExpect: 100-continue\r\n\r\n"
+    assert echoing.ask(request(too_long)).startswith(b"HTTP/1.1 413 ")
+
+
+def test_no_other_protocol_is_switched_to(echoing: Running) -> None:
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+    answer = echoing.ask(head + b"Upgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n" + GET)
+    assert answer.startswith(b"HTTP/1.1 200 OK") and answer.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_an_error_of_the_application_is_500_and_the_connection_stays() -> None:
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/":
+            raise RuntimeError("secret words")
+        return echo(environ, start)
+
+    with running(app) as started:
+        answer = started.ask(GET + LAST)
+        assert answer.startswith(b"HTTP/1.1 500 ") and b"HTTP/1.1 200 OK" in answer
+        assert b"secret" not in answer
+
+
+def test_an_idle_connection_ends_and_one_in_use_stays() -> None:
+    with running(echo, idle_seconds=0.5, head_seconds=0.5) as started:
+        with started.connect() as fresh, started.connect() as used:
+            for _ in range(5):
+                used.sendall(GET)
+                assert used.recv(65536).startswith(b"HTTP/1.1 200 OK")
+                time.sleep(0.2)
+            assert read_all(fresh) == b""
+            assert read_all(used) == b""
+
+
+def test_the_longest_waiting_connection_gives_way_to_a_new_one() -> None:
+    with running(echo, connections=3) as started, ExitStack() as opened:
+        clients = []
+        for _ in range(4):
+            clients.append(opened.enter_context(closing(started.connect())))
+            clients[-1].sendall(GET[:-2])
+        assert read_all(clients[0]) == b""
+        clients[3].sendall(b"\r\n")
+        assert clients[3].recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_bodies_together_are_bounded() -> None:
+    with running(echo, held_bytes=1500) as started, ExitStack() as opened:
+        clients = []
+        for _ in range(3):
+            clients.append(opened.enter_context(closing(started.connect())))
+            clients[-1].sendall(request(b"Content-Length: 900\r\n\r\n" + b"a" * 899))
+            time.sleep(0.1)  # in this order
+        assert read_all(clients[0]) == b""
+        clients[2].sendall(b"a")
+        assert read_all(clients[2]).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        start("200 OK", [])
+        return [b"a" * 20_000_000]
+
+    with running(app, answer_seconds=0.3) as started, started.connect() as client:
+        client.sendall(GET)
+        time.sleep(1)
+        assert len(read_all(client)) < 20_000_000
+
+
+def test_answers_that_are_not_read_are_bounded() -> None:
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        start("200 OK", [])
+        return [b"a" * 20_000_000]
+
+    with running(app, unsent=1) as started:
+        with started.connect() as first, started.connect() as second:
+            first.sendall(LAST)
+            first.recv(1)
+            second.sendall(LAST)
+            second.recv(1)
+            assert len(read_all(first)) < 20_000_000
+            assert len(read_all(second)) >= 20_000_000
+
+
+def test_threads_that_are_stuck_make_the_process_unhealthy() -> None:
+    free = threading.Event()
+
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        free.wait(SOON)
+        return echo(environ, start)
+
+    with running(app, threads=2, queue=1, stuck_seconds=0.3) as started:
+        probes = health.build(
+            is_stuck=started.listener.is_stuck,
+            check=lambda: {"mongodb": "ok", "redis": "ok", "encryption": "ok"},
+            new_id=new_id,
+        ).test_client()
+        with ExitStack() as opened:
+            clients = [
+                opened.enter_context(closing(started.connect())) for _ in range(4)
+            ]
+            clients[0].sendall(LAST)
+            time.sleep(0.5)
+            assert probes.get("/healthz").status_code == 200  # one thread is left
+            for client in clients[1:]:
+                client.sendall(LAST)
+                time.sleep(0.1)
+            assert processes.wait_until(started.listener.is_stuck, seconds=SOON)
+            for path in ("/healthz", "/readyz"):
+                answer = probes.get(path)
+                assert answer.status_code == 503
+                assert answer.get_json()["code"] == "stuck"
+            overloaded = read_all(clients[3])
+            assert overloaded.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: 1" in overloaded and b'"overloaded"' in overloaded
+            free.set()
+            for client in clients[:3]:
+                assert read_all(client).startswith(b"HTTP/1.1 200 OK")
+        assert not started.listener.is_stuck()
+        assert probes.get("/healthz").status_code == 200
+
+
+def test_a_drained_listener_answers_what_it_has_and_takes_no_more() -> None:
+    def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        time.sleep(0.5)
+        return echo(environ, start)
+
+    with running(app) as started:
+        idle, busy = started.connect(), started.connect()
+        busy.sendall(GET)
+        time.sleep(0.2)
+    with idle, busy:
+        assert read_all(idle) == b""
+        answer = read_all(busy)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"\r\nConnection: close\r\n" in answer
+    with pytest.raises(ConnectionRefusedError):
+        started.connect()

@@ -1,0 +1,313 @@
+"""One HTTP/1.1 connection: it reads requests under deadlines and bounds, one by one.
+
+httptools (llhttp, the parser of Node.js) decides what is well-formed HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from web.wsgi import Answer, Request, refusal
+
+if TYPE_CHECKING:
+    from web.listener import Listener
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE: Final = b"Connection: close\r\n"
+#: Of a target that names the server as well (RFC 9112, section 3.2.2).
+_WHOLE: Final = re.compile(rb"https?://[^/?#]+/?", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """The request ends here, with the problem ``code`` as its answer."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A client's connection. Use from the thread of the event loop.
+
+    Whenever the next step is the client's, the connection is among the listener's
+    ``waiting`` ones and has a deadline. Requests that come before the answer to an
+    earlier one are answered in their order.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._limits = listener.limits
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._request: Request | None = None  #: of which a part is missing
+        self._head_is_read = False
+        self._head_bytes = 0
+        self._unparsed_bytes = 0  #: read since the last complete head
+        self._max_body = 0
+        self._due: deque[Request | Refused] = deque()  #: what is to be answered
+        self._is_answering = False
+        self._has_unsent = False
+        self._reads = True
+        self._client_has_ended = False
+        self._closes = False  #: the next answer is the last
+        self._timer: asyncio.TimerHandle | None = None
+
+    # The event loop calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server = transport.get_extra_info("sockname")[:2]
+        # A client that is gone already has no name.
+        self._client = (transport.get_extra_info("peername") or ("", 0))[:2]
+        # Tells of every answer that its client does not read at once.
+        transport.set_write_buffer_limits(high=0)
+        self._wait(self._limits.head_seconds, self._end)
+        self._listener.add(self)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        # It is parsed before another connection reads, so that all can share it.
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._parser is None or not self._reads:
+            return  # a refused client may still send the rest
+        try:
+            self._parser.feed_data(memoryview(self._listener.buffer)[:nbytes])
+            self._check_unparsed(nbytes)
+        except HttpParserUpgrade:
+            # The request is complete; what follows it is another protocol's.
+            self._reads = False
+        except HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refused) else _malformed())
+        except Refused as refused:
+            self._refuse(refused)
+        self._answer_next()
+        if self._due:  # behind the one that is being answered
+            self._stop_waiting()
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        # A client that only stopped sending still reads.
+        self._client_has_ended = True
+        return self._is_answering
+
+    def pause_writing(self) -> None:
+        self._has_unsent = True
+        self._wait(self._limits.answer_seconds, self.abort)
+        self._transport.pause_reading()
+        self._listener.add_unsent(self)
+
+    def resume_writing(self) -> None:
+        self._has_unsent = False
+        self._listener.remove_unsent(self)
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_requests()
+        self._stop_waiting()
+        self._parser = None  # it holds us, as we hold it
+        self._listener.remove(self)
+
+    # The parser calls these; what they raise ends the parsing.
+
+    def on_message_begin(self) -> None:
+        self._request = Request(self._server, self._client)
+        self._head_is_read = False
+        self._head_bytes = 0
+        self._wait(self._limits.head_seconds, self._time_out)
+
+    def on_url(self, url: bytes) -> None:
+        assert self._request is not None
+        self._head_bytes += len(url)
+        self._request.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        assert self._request is not None
+        if self._head_is_read:
+            return  # a trailer, which must not pass for a header
+        self._head_bytes += len(name) + len(value)
+        self._request.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        assert self._request is not None and self._parser is not None
+        self._head_is_read = True
+        self._unparsed_bytes = 0
+        if self._head_bytes > self._limits.head_bytes:
+            raise Refused("head_too_large")
+        request, parser = self._request, self._parser
+        request.method = parser.get_method().decode()
+        request.version = parser.get_http_version()
+        keeps = parser.should_keep_alive() and not parser.should_upgrade()
+        request.closes = request.version != "1.1" or not keeps
+        self._check_head(request)
+        self._wait(self._limits.body_seconds, self._time_out)
+
+    def on_body(self, body: bytes) -> None:
+        assert self._request is not None
+        if len(self._request.body) + len(body) > self._max_body:
+            raise Refused("body_too_large")
+        self._request.body += body
+        self._listener.hold(len(body))
+
+    def on_message_complete(self) -> None:
+        assert self._request is not None
+        self._due.append(self._request)
+        self._request = None
+        self._stop_waiting()
+
+    # The listener calls these.
+
+    def answer(self, answer: Answer) -> None:
+        """Sends the answer to the request that the listener was given."""
+        self._is_answering = False
+        if not self._transport.is_closing():
+            self._send(answer)
+
+    def abort(self) -> None:
+        """Ends the connection at once, without a word."""
+        self._forget_requests()
+        self._stop_waiting()
+        self._transport.abort()
+
+    def drain(self) -> None:
+        """Ends the connection after the answers that it owes."""
+        self._closes = True
+        if not self._is_answering and self._request is None and not self._has_unsent:
+            self._end()
+
+    def _check_head(self, request: Request) -> None:
+        """Raises Refused for what HTTP or a bound of ours forbids."""
+        if request.version not in ("1.0", "1.1"):
+            raise _malformed()
+        given = [(name.lower(), value) for name, value in request.headers]
+        hosts = sum(name == b"host" for name, _ in given)
+        if hosts > 1 or (hosts == 0 and request.version == "1.1"):
+            raise _malformed()
+        whole = _WHOLE.match(request.target)
+        if whole:
+            request.target = b"/" + request.target[whole.end() :]
+        if not request.target.startswith(b"/"):
+            raise _malformed()
+        self._max_body = self._listener.max_body(request.target)
+        for name, value in given:
+            # The parser has seen to it that it is a number.
+            if name == b"content-length" and int(value) > self._max_body:
+                raise Refused("body_too_large")
+            if (name, value.lower()) == (b"expect", b"100-continue"):
+                if not self._is_answering and not self._due:
+                    self._transport.write(_CONTINUE)
+
+    def _check_unparsed(self, count: int) -> None:
+        """Raises Refused where a head that has no end takes too much.
+
+        The first part of a head may have come with the end of something else.
+        """
+        if self._request is not None and not self._head_is_read:
+            self._unparsed_bytes += count
+            most = self._limits.head_bytes + len(self._listener.buffer)
+            if self._unparsed_bytes > most:
+                raise Refused("head_too_large")
+
+    def _answer_next(self) -> None:
+        """Begins with the next answer, where one is due and none is on its way."""
+        if self._is_answering or self._has_unsent or not self._due:
+            return
+        if self._transport.is_closing():
+            return
+        due = self._due.popleft()
+        if isinstance(due, Refused):
+            self._closes = True
+            self._send(refusal(due.code))
+            return
+        self._closes |= due.closes
+        self._is_answering = True
+        self._listener.handle(due, self)
+
+    def _send(self, answer: Answer) -> None:
+        close = _CLOSE if self._closes else b""
+        if self._closes:
+            self._reads = False
+        self._transport.write(b"".join((answer.head, close, b"\r\n", answer.body)))
+        if not self._has_unsent:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """After an answer was sent completely."""
+        if self._closes and not self._is_answering:
+            self._linger()
+        elif self._due:
+            self._answer_next()
+        elif self._client_has_ended:
+            self._end()
+        elif not self._is_answering:
+            if self._request is None:
+                self._wait(self._limits.idle_seconds, self._end)
+            else:
+                self._wait(self._limits.head_seconds, self._time_out)
+            self._transport.resume_reading()
+
+    def _refuse(self, refused: Refused) -> None:
+        self._listener.count_refusal(refused.code)
+        self._listener.hold(-_body_length(self._request))
+        self._request = None
+        self._reads = False
+        self._stop_waiting()
+        self._due.append(refused)
+
+    def _time_out(self) -> None:
+        """The client was too slow with a request."""
+        self._refuse(Refused("request_timeout"))
+        self._answer_next()
+
+    def _linger(self) -> None:
+        """Closes once the client has read the last answer.
+
+        Closed at once, with a part of its request unread, the system would reset the
+        connection, and the client would lose the answer (RFC 9112, section 9.6).
+        """
+        if self._client_has_ended:
+            self._end()
+            return
+        self._wait(self._limits.linger_seconds, self.abort)
+        self._transport.resume_reading()
+        try:
+            self._transport.write_eof()
+        except OSError:  # it is gone
+            self.abort()
+
+    def _end(self) -> None:
+        self._stop_waiting()
+        self._transport.close()
+
+    def _forget_requests(self) -> None:
+        for due in (self._request, *self._due):
+            self._listener.hold(-_body_length(due))
+        self._request = None
+        self._due.clear()
+
+    def _wait(self, seconds: float, then: Callable[[], object]) -> None:
+        """Gives the client so long for its next step."""
+        self._stop_waiting()
+        self._timer = asyncio.get_running_loop().call_later(seconds, then)
+        self._listener.waiting[self] = None
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            del self._listener.waiting[self]
+
+
+def _body_length(due: Request | Refused | None) -> int:
+    return len(due.body) if isinstance(due, Request) else 0
+
+
+def _malformed() -> Refused:
+    return Refused("bad_request")

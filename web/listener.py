@@ -1,0 +1,204 @@
+"""Listens for HTTP/1.1 and has threads call a WSGI application, all within bounds.
+
+A thread is used only once a request was read completely, so that slow clients hold
+none. What a client may hold instead, a connection and some memory, is bounded, and
+the client that keeps the listener waiting longest gives way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter, Gauge
+
+from runtime.metrics import REGISTRY
+from web import wsgi
+from web.connection import Connection
+from web.wsgi import Answer, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: Connections that the system keeps for a listener that is busy.
+BACKLOG: Final = 1024
+
+CONNECTIONS: Final = Gauge(
+    "payments_http_connections",
+    "Open connections of this process's listeners",
+    registry=REGISTRY,
+)
+REFUSED: Final = Counter(
+    "payments_http_refused",
+    "Requests and connections that ended before the application saw them, by reason",
+    ["reason"],
+    registry=REGISTRY,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clients may take."""
+
+    head_seconds: float = 10.0  #: for a request's line and headers
+    body_seconds: float = 10.0  #: for its body, after that
+    #: Between two requests: longer than load balancers keep a connection (60 s).
+    idle_seconds: float = 75.0
+    answer_seconds: float = 30.0  #: to read an answer
+    linger_seconds: float = 2.0  #: to read the last answer and close
+    #: Longer than a request that waits (30 s) and the store's timeouts after it.
+    stuck_seconds: float = 45.0
+    head_bytes: int = 16 * 1024
+    #: Of all bodies that are not answered. With the buffers of all connections it
+    #: stays far below the 512 MiB that a container has.
+    held_bytes: int = 64 * 1024 * 1024
+    connections: int = 2048
+    unsent: int = 64  #: answers that their clients do not read at once
+    queue: int = 256  #: requests that wait for a thread
+
+
+class Listener:
+    """A port with its connections and threads. Use from one event loop.
+
+    ``max_body`` says how many bytes the body of a request to a target may have.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        threads: int,
+        max_body: Callable[[bytes], int],
+        limits: Limits = Limits(),
+    ) -> None:
+        self.limits = limits
+        self.max_body = max_body
+        self.buffer = bytearray(limits.head_bytes)
+        #: Connections whose client has the next step, the longest waiting one first.
+        self.waiting: dict[Connection, None] = {}
+        self._unsent: dict[Connection, None] = {}
+        self._connections: set[Connection] = set()
+        self._held = 0
+        self._app = app
+        self._threads = threads
+        self._jobs: queue.SimpleQueue[tuple[Request, Connection]] = queue.SimpleQueue()
+        self._outstanding = 0
+        self._progressed = time.monotonic()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; returns the port. Raises OSError where it cannot."""
+        self._loop = asyncio.get_running_loop()
+        self._server = await self._loop.create_server(
+            partial(Connection, self), sock=_listening(host, port), backlog=BACKLOG
+        )
+        for number in range(self._threads):
+            threading.Thread(
+                target=self._work, name=f"request-{number}", daemon=True
+            ).start()
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def is_stuck(self) -> bool:
+        """Whether every thread has a request, and none was answered for long."""
+        waited = time.monotonic() - self._progressed
+        busy = self._outstanding >= self._threads
+        return busy and waited > self.limits.stuck_seconds
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no more requests; returns once the others are answered, or then."""
+        self._server.close()
+        for connection in list(self._connections):
+            connection.drain()
+        deadline = time.monotonic() + seconds
+        while self._connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    # Connections call these.
+
+    def add(self, connection: Connection) -> None:
+        """Notes a new connection; ends another one where there are too many."""
+        self._connections.add(connection)
+        CONNECTIONS.inc()
+        if len(self._connections) > self.limits.connections:
+            self._end_longest_waiting()
+
+    def remove(self, connection: Connection) -> None:
+        """Forgets a connection that has ended."""
+        self._connections.discard(connection)
+        self.remove_unsent(connection)
+        CONNECTIONS.dec()
+
+    def add_unsent(self, connection: Connection) -> None:
+        """Notes an answer that its client does not read; ends the oldest of many."""
+        self._unsent[connection] = None
+        if len(self._unsent) > self.limits.unsent:
+            self.count_refusal("unread")
+            oldest = next(iter(self._unsent))
+            self.remove_unsent(oldest)
+            oldest.abort()
+
+    def remove_unsent(self, connection: Connection) -> None:
+        """Forgets an answer that was read."""
+        self._unsent.pop(connection, None)
+
+    def hold(self, count: int) -> None:
+        """Counts bytes of bodies; ends connections where they are too many."""
+        self._held += count
+        while count > 0 and self._held > self.limits.held_bytes and self.waiting:
+            self._end_longest_waiting()
+
+    def handle(self, request: Request, connection: Connection) -> None:
+        """Has a thread answer ``request``, or says that too many wait for one."""
+        if self._outstanding >= self._threads + self.limits.queue:
+            self.count_refusal("overloaded")
+            answer = wsgi.refusal("overloaded")
+            self._loop.call_soon(self._give, request, connection, answer)
+            return
+        if self._outstanding < self._threads:
+            self._progressed = time.monotonic()
+        self._outstanding += 1
+        self._jobs.put((request, connection))
+
+    def count_refusal(self, reason: str) -> None:
+        """Tells of a request or connection that the application never saw."""
+        REFUSED.labels(reason).inc()
+
+    def _end_longest_waiting(self) -> None:
+        if self.waiting:
+            self.count_refusal("too_many_connections")
+            next(iter(self.waiting)).abort()
+
+    def _work(self) -> None:
+        """One thread, for as long as the process lives."""
+        while True:
+            request, connection = self._jobs.get()
+            answer = wsgi.call(self._app, request)
+            self._loop.call_soon_threadsafe(self._done, request, connection, answer)
+
+    def _done(self, request: Request, connection: Connection, answer: Answer) -> None:
+        self._outstanding -= 1
+        self._progressed = time.monotonic()
+        self._give(request, connection, answer)
+
+    def _give(self, request: Request, connection: Connection, answer: Answer) -> None:
+        self.hold(-len(request.body))
+        connection.answer(answer)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket of IPv4 or IPv6; ``::`` takes both."""
+    address = ip_address(host)
+    v6 = address.version == 6
+    return socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if v6 else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=v6 and address.is_unspecified,
+    )

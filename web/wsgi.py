@@ -1,0 +1,152 @@
+"""Calls a WSGI application (PEP 3333) with a request that was read completely."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from runtime import logs
+from runtime.container import new_id
+from web import around, problems
+from web.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+log = logs.get_logger()
+
+#: Answers that have no body by their status (RFC 9110, section 6.4.1).
+_BODILESS: Final = ("204", "304")
+_BASE: Final[dict[str, Any]] = {
+    "SCRIPT_NAME": "",
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+    "wsgi.input_terminated": True,
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as it came; complete once a listener gets it."""
+
+    server: tuple[str, int]
+    client: tuple[str, int]
+    method: str = ""
+    version: str = ""
+    target: bytes = b""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    closes: bool = False  #: the connection ends with the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it is sent; ``head`` lacks only the empty line that ends it."""
+
+    head: bytes
+    body: bytes
+
+
+def call(app: WSGIApplication, request: Request) -> Answer:
+    """The answer of ``app``. Never raises: an error is logged, and answered by 500."""
+    try:
+        return _call(app, _environ(request))
+    except Exception as error:
+        log.error("request_failed", exc_info=(type(error), error, None))
+        return refusal("internal_error")
+
+
+def refusal(code: str) -> Answer:
+    """The answer to a request that no application saw: a problem of CATALOGUE."""
+    request_id = new_id("req")
+    body = json.dumps(problems.document(code, request_id)).encode()
+    headers = [
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        ("Request-Id", request_id),
+        *around.HEADERS.items(),
+    ]
+    status, title, _ = CATALOGUE[code]
+    if status == 503:
+        headers.append(("Retry-After", str(problems.RETRY_AFTER)))
+    return Answer(_head(f"{status} {title}", headers), body)
+
+
+def _call(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+    parts: list[bytes] = []
+
+    def start(
+        status: str, headers: list[tuple[str, str]], error: object = None, /
+    ) -> Callable[[bytes], object]:
+        started.append((status, headers))
+        return parts.append
+
+    found: Iterable[bytes] = app(environ, start)
+    try:
+        parts.extend(found)
+    finally:
+        close = getattr(found, "close", None)
+        if close is not None:
+            close()
+    # An error while the answer is made starts another one.
+    status, headers = started[-1]
+    body = b"".join(parts)
+    if not any(name.lower() == "content-length" for name, _ in headers):
+        if not status.startswith(_BODILESS) and environ["REQUEST_METHOD"] != "HEAD":
+            headers = [*headers, ("Content-Length", str(len(body)))]
+    return Answer(_head(status, headers), body)
+
+
+def _environ(request: Request) -> WSGIEnvironment:
+    path, _, query = request.target.partition(b"?")
+    environ: WSGIEnvironment = {
+        **_BASE,
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
+        "SERVER_NAME": request.server[0],
+        "SERVER_PORT": str(request.server[1]),
+        "REMOTE_ADDR": request.client[0],
+        "REMOTE_PORT": str(request.client[1]),
+        "CONTENT_LENGTH": str(len(request.body)),
+        "wsgi.input": io.BytesIO(request.body),
+    }
+    for name, value in request.headers:
+        key = _environ_key(name)
+        if key is not None:
+            text = value.decode("latin-1")
+            environ[key] = f"{environ[key]},{text}" if key in environ else text
+    return environ
+
+
+def _environ_key(name: bytes) -> str | None:
+    """None for a header that the application must not see.
+
+    The body's framing is undone here. A name with an underscore would pass for one
+    with a hyphen that a proxy has set or removed.
+    """
+    key = name.decode("latin-1").upper()
+    if "_" in key or key in ("CONTENT-LENGTH", "TRANSFER-ENCODING"):
+        return None
+    if key == "CONTENT-TYPE":
+        return "CONTENT_TYPE"
+    return "HTTP_" + key.replace("-", "_")
+
+
+def _head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Date: {formatdate(time.time(), usegmt=True)}"]
+    lines.extend(f"{name}: {value}" for name, value in headers)
+    return "\r\n".join([*lines, ""]).encode("latin-1")
