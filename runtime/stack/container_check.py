@@ -24,11 +24,18 @@ ANSWER: Final = 2.0
 COUNT: Final = Path("/tmp/failed_checks")  # nosec B108: of this container alone
 
 
-def main(ready: str, live: str, *, init: int = 1, count: Path = COUNT) -> int:
+def main(
+    ready: str,
+    live: str,
+    *,
+    init: int = 1,
+    count: Path = COUNT,
+    seconds: float = ANSWER,
+) -> int:
     """The exit code of the check; ``init`` is the process that started the program."""
-    if probe.ready(live, seconds=ANSWER):
+    if probe.ready(live, seconds=seconds):
         count.unlink(missing_ok=True)
-        return int(not (ready == live or probe.ready(ready, seconds=ANSWER)))
+        return int(not (ready == live or probe.ready(ready, seconds=seconds)))
     failures = int(count.read_text()) + 1 if count.exists() else 1
     count.write_text(str(failures))
     if failures >= FAILURES:

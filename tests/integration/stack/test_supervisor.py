@@ -304,7 +304,7 @@ def test_the_check_of_a_container_ends_a_program_that_gives_no_answer(
     nowhere = f"http://127.0.0.1:{processes.free_port()}/"
 
     def check(ready: str) -> int:
-        return container_check.main(ready, url, init=init.pid, count=count)
+        return container_check.main(ready, url, init=init.pid, count=count, seconds=0.5)
 
     with processes.running(
         "server",
