@@ -53,7 +53,7 @@ async def _serve(settings: Settings, services: WebServices, web: Web) -> None:
         web.app.wsgi_app,
         threads=settings.web_threads,
         max_body=_max_body,
-        limits=Limits(connections=_most_connections()),
+        limits=Limits(connections=most_connections()),
     )
     probes = health.build(
         is_stuck=public.is_stuck, check=services.check, new_id=services.new_id
@@ -82,7 +82,7 @@ def _max_body(target: bytes) -> int:
     return parsing.MAX_BODY
 
 
-def _most_connections() -> int:
+def most_connections() -> int:
     """As many as ``Limits`` has, or as the system's limit of open files allows.
 
     The soft limit, which may be 1,024, is raised as far as the hard one goes.

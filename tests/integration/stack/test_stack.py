@@ -23,6 +23,9 @@ from tests.running_stack import (
 
 #: Seconds until a process has been started again, or all have gone.
 SOON = 40.0
+#: Seconds until one that gives no answer has been started again: six probes, each of
+#: which may take five seconds and has five before it, and a start.
+FROZEN = 100.0
 CREATE = ["keys", "create", "--merchant", "shop", "--json"]
 #: What an empty machine runs for a user.
 NAMES = ["redis", "mongo", "stripe", "paypal", "web", "worker", "beat", "exporter"]
@@ -56,6 +59,25 @@ def test_a_line_of_the_log_tells_which_process_wrote_it(stack: RunningStack) -> 
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     wrote = {one["pid"] for one in events if one["event"] == "worker_ready"}
     assert stack.processes()["worker"]["pid"] in wrote
+
+
+def test_a_frozen_web_process_is_started_again_and_it_is_said(
+    stack: RunningStack,
+) -> None:
+    before = stack.processes()["web"]
+    os.kill(before["pid"], signal.SIGSTOP)
+
+    def back() -> bool:
+        now = stack.processes()["web"]
+        return now["pid"] not in (None, before["pid"]) and now["ready"]
+
+    assert processes.wait_until(back, seconds=FROZEN)
+    log = (stack.home / "logs" / "stack.log").read_text().splitlines()
+    events = [json.loads(line) for line in log if line.startswith("{")]
+    silent = [one for one in events if one.get("event") == "process_silent"]
+    assert [(one["process_name"], one["pid"]) for one in silent] == [
+        ("web", before["pid"])
+    ]
 
 
 @pytest.mark.parametrize("name", ["worker", "web", "mongo", "redis"])

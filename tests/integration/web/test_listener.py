@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -388,3 +390,19 @@ def test_a_drained_listener_answers_what_it_has_and_takes_no_more() -> None:
         assert b"\r\nConnection: close\r\n" in answer
     with pytest.raises(ConnectionRefusedError):
         started.connect()
+
+
+@pytest.mark.parametrize(
+    ("limit", "connections"), [("-Sn 1024", 2048), ("-n 1024", 512), ("-n 4096", 2048)]
+)
+def test_connections_fit_the_limit_of_open_files(limit: str, connections: int) -> None:
+    """The soft limit is raised, the hard one is not."""
+    program = "from web.server import most_connections; print(most_connections())"
+    asked = subprocess.run(
+        ["/bin/sh", "-c", f'ulimit {limit}; exec "$0" -c "{program}"', sys.executable],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert asked.stdout.splitlines()[-1] == str(connections), asked.stderr
+    assert ("few_open_files" in asked.stdout) is (connections < 2048)
