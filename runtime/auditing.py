@@ -16,9 +16,9 @@ from persistence.breakers import MongoBreakers
 from persistence.codec import Document
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView
+from persistence.server_clock import ServerClock
 from runtime.container import (
-    clock,
-    new_id,
+    ids_by,
     open_account_vault,
     open_adapters,
     open_limiter,
@@ -36,6 +36,7 @@ def auditor(settings: Settings, database: Database[Document]) -> Auditor:
     vault = open_vault(settings)
     # One call at a time needs one connection.
     adapters = open_adapters(settings, database, connections=1)
+    clock = ServerClock(database)
 
     def pace(account: Account) -> float:
         rate = adapters.rate(account.id)
@@ -51,7 +52,7 @@ def auditor(settings: Settings, database: Database[Document]) -> Auditor:
         mode=settings.mode,
         clock=clock,
         sleep=time.sleep,
-        new_id=new_id,
+        new_id=ids_by(clock),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from pymongo.database import Database
 from redis.exceptions import RedisError
-from ulid import ULID
+from ulid import ULID, ULIDGenerator
 
 from application import attempt
 from application.gate import SharedGates
@@ -35,6 +35,7 @@ from persistence.keys import ApiKeys
 from persistence.merchants import Merchants
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView, MongoReplays
+from persistence.server_clock import ServerClock
 from persistence.vault import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
 from persistence.webhooks import MongoWebhooks
 from providers import paypal_webhooks, stripe_webhooks
@@ -92,6 +93,7 @@ def web_services(settings: Settings) -> WebServices:
     redis, app = connect_redis(settings), make_app(settings)
     bell = Bell(app, redis)
     vault, for_accounts = open_vault(settings), open_account_vault(settings)
+    clock = open_clock(database)
 
     def check() -> dict[str, str]:
         found = {"mongodb": "ok", "redis": "ok", "encryption": "ok"}
@@ -122,11 +124,11 @@ def web_services(settings: Settings) -> WebServices:
         accounts=accounts,
         clock=clock,
         draw=random.SystemRandom().random,
-        new_id=new_id,
+        new_id=ids_by(clock),
         hash=open_pepper(settings).hash,
         check=check,
         breakers=MongoBreakers(database),
-        desk=desk(settings, database, store=store, queue=bell),
+        desk=desk(settings, database, store=store, queue=bell, clock=clock),
         inbox=open_inbox(settings, database, clock=clock),
         ears=Ears(settings, accounts),
         webhook_bell=Bell(app, redis, to=WEBHOOKS),
@@ -147,7 +149,7 @@ def worker_services(settings: Settings) -> WorkerServices:
             name: ThreadPoolExecutor(settings.worker_slots, name)
             for name in ProviderName
         },
-        clock=clock,
+        clock=open_clock(database),
         jitter=random.SystemRandom().random,
         held=set(),
     )
@@ -203,6 +205,7 @@ def desk(
     *,
     store: PaymentStore,
     queue: JobQueue,
+    clock: Callable[[], datetime],
 ) -> Desk:
     """Where operators act, on what is of the deployment's mode."""
     return Desk(
@@ -286,9 +289,16 @@ def open_account_vault(settings: Settings) -> Vault:
     return Vault(ACCOUNT_KEYS.source(settings), ACCOUNTS)
 
 
+def open_clock(database: Database[Document]) -> ServerClock:
+    """The time by the database's clock; how far ours is from it is a metric."""
+    clock = ServerClock(database)
+    metrics.CLOCK_SKEW.set_function(clock.skew)
+    return clock
+
+
 def open_keys(settings: Settings, database: Database[Document]) -> ApiKeys:
     """The API keys of the deployment."""
-    return ApiKeys(database, open_pepper(settings), clock=clock)
+    return ApiKeys(database, open_pepper(settings), clock=ServerClock(database))
 
 
 def open_pepper(settings: Settings) -> Pepper:
@@ -297,7 +307,7 @@ def open_pepper(settings: Settings) -> Pepper:
 
 
 def clock() -> datetime:
-    """UTC, at the database's resolution of a millisecond."""
+    """UTC by this machine's clock, at the database's resolution of a millisecond."""
     at = datetime.now(timezone.utc)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
@@ -305,3 +315,9 @@ def clock() -> datetime:
 def new_id(kind: str) -> str:
     """``pay_01J…``: a ULID, so ids sort by the time they were made."""
     return f"{kind}_{ULID()}"
+
+
+def ids_by(clock: Callable[[], datetime]) -> Callable[[str], str]:
+    """Makes ids as ``new_id`` does, of the time that ``clock`` gives."""
+    generator = ULIDGenerator(lambda: round(clock().timestamp() * 1000))
+    return lambda kind: f"{kind}_{generator.generate()}"

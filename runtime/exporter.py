@@ -18,7 +18,7 @@ from persistence.indexes import Standing, standing, wanted
 from persistence.reconciliations import Reconciliations
 from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
-from runtime.container import open_database
+from runtime.container import open_clock, open_database
 from runtime.settings import Settings
 
 #: Seconds between two questions: as often as Prometheus usually scrapes.
@@ -42,6 +42,7 @@ def main() -> None:
 def run(settings: Settings, stop: threading.Event) -> None:
     """Asks every question each period until ``stop``, whatever the database does."""
     database = open_database(settings)
+    open_clock(database)
     breakers = MongoBreakers(database)
     reconciliations = Reconciliations(database, settings.mode)
     differences = Differences(database, settings.mode)

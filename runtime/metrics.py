@@ -218,6 +218,11 @@ BUSY: Final = Gauge(
     "Payments this worker holds a lease on",
     registry=None,
 )
+CLOCK_SKEW: Final = Gauge(
+    "payments_clock_skew_seconds",
+    "How far this process's clock is ahead of MongoDB's",
+    registry=REGISTRY,
+)
 Gauge(
     "payments_build_info",
     "Always 1; the label says what runs",

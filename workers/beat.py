@@ -17,7 +17,13 @@ from persistence.payments import MongoPayments
 from runtime import logs, metrics
 from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
 from runtime.celery_app import make_app
-from runtime.container import clock, desk, open_database, open_inbox, open_vault
+from runtime.container import (
+    desk,
+    open_clock,
+    open_database,
+    open_inbox,
+    open_vault,
+)
 from runtime.settings import Settings
 from workers import reconciler
 
@@ -48,11 +54,12 @@ def run(settings: Settings, stop: threading.Event) -> None:
     store = MongoPayments(
         database, open_vault(settings), holder="beat", mode=settings.mode
     )
+    clock = open_clock(database)
     app, redis = make_app(settings), connect_redis(settings)
     bell = Bell(app, redis, to=DUE)
     inbox = open_inbox(settings, database, clock=clock)
     webhook_bell = Bell(app, redis, to=WEBHOOKS)
-    operators = desk(settings, database, store=store, queue=bell)
+    operators = desk(settings, database, store=store, queue=bell, clock=clock)
     while not stop.wait(PERIOD):
         try:
             count = recover.dispatch_due(store=store, queue=bell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +45,7 @@ def webhooks(
     """Show what providers told us, newest first, or have it handled again."""
     if context.invoked_subcommand:
         return
-    with _inbox() as inbox:
+    with _inbox() as (inbox, _):
         found = inbox.found(fate=_fate(state), since=since, limit=limit)
     rows = [_row(one) for one in found]
     if as_json:
@@ -73,9 +73,7 @@ def replay_webhooks(
         raise StackError("name the webhooks by their ids, or say --since when")
     if ids and state is not None:
         raise StackError("--state goes with --since: ids name the webhooks already")
-    from runtime.container import clock
-
-    with _inbox() as inbox:
+    with _inbox() as (inbox, clock):
         if since is not None:
             found = inbox.found(fate=_fate(state), since=since, limit=_MOST + 1)
             if len(found) > _MOST:
@@ -90,11 +88,13 @@ def replay_webhooks(
 
 
 @contextmanager
-def _inbox() -> Iterator[MongoWebhooks]:
+def _inbox() -> Iterator[tuple[MongoWebhooks, Callable[[], datetime]]]:
+    """The inbox and its clock: what is replayed is due by the database's."""
     with opened() as (settings, database):
         from runtime import container
 
-        yield container.open_inbox(settings, database, clock=container.clock)
+        clock = container.open_clock(database)
+        yield container.open_inbox(settings, database, clock=clock), clock
 
 
 def _fate(state: str | None) -> Fate | None:

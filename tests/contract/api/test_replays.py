@@ -44,7 +44,13 @@ def beat(web: RunningWeb) -> int:
     vault = container.open_vault(web.settings)
     store = MongoPayments(database, vault, holder="beat")
     try:
-        desk = container.desk(web.settings, database, store=store, queue=MemoryQueue())
+        desk = container.desk(
+            web.settings,
+            database,
+            store=store,
+            queue=MemoryQueue(),
+            clock=container.clock,
+        )
         return operate.run_replays(desk)
     finally:
         database.client.close()

@@ -28,7 +28,13 @@ LABELS: Final = {
 
 
 #: Where a time is looked at, and how much is too much.
-_SECONDS: Final = {"PaymentsLate": 600, "PaymentsNotReconciled": 2 * 86_400}
+_SECONDS: Final = {
+    "PaymentsLate": 600,
+    "PaymentsNotReconciled": 2 * 86_400,
+    "PaymentsClockSkew": 1,
+}
+#: What Prometheus adds itself: which process it asked.
+_PROCESS: Final = {"instance"}
 
 
 def test_prometheus_is_given_the_alerts() -> None:
@@ -49,7 +55,7 @@ def test_an_alert_asks_for_what_is_measured_and_says_what_to_do(
     used = {name.strip() for names in by for name in names.split(",")}
     used |= set(re.findall(r"([a-z]+)=~?", rule["expr"]))
     shown = re.findall(r"\$labels\.([a-z]+)", str(rule["annotations"]))
-    assert used | set(shown) <= LABELS[metric]
+    assert used | set(shown) <= LABELS[metric] | _PROCESS
     threshold = int(rule["expr"].rpartition(" > ")[2])
     assert threshold == _SECONDS.get(rule["alert"], 0), "of anything else one is enough"
     assert rule["labels"]["severity"] in ("page", "ticket")

@@ -1,0 +1,90 @@
+"""UTC by MongoDB's clock, for processes whose own clock may be wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Final
+
+from pymongo.database import Database
+
+from domain.errors import StoreUnavailable
+from persistence import mongo
+from persistence.codec import Document
+
+#: Seconds between two readings of the server's clock, and after one that failed before
+#: any succeeded.
+PERIOD: Final = 10.0
+RETRY: Final = 0.1
+#: Seconds by which this machine's clock may differ from the server's and is used all
+#: the same: far below a lease, and above what a slow answer adds to a reading.
+TOLERANCE: Final = 0.25
+
+
+class ServerClock:
+    """Gives the time at a resolution of a millisecond, as MongoDB has it.
+
+    Work that is due at once is then due by the clock that decides what is due. The
+    machine's own clock is used while it is within TOLERANCE of the server's; otherwise
+    the last reading and the time that passed since. Before the first reading succeeds
+    it is the machine's. Safe to use from threads; a call reads the server's clock once
+    a PERIOD, which takes a round trip.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        *,
+        wall: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._wall = wall or time.time
+        self._monotonic = monotonic
+        self._reading = threading.Lock()
+        #: The server's Unix time at a moment of the monotonic clock.
+        self._read: tuple[float, float] | None = None
+        self._stale_at = monotonic()
+
+    def __call__(self) -> datetime:
+        """The time now."""
+        ahead = self.skew()
+        seconds = self._wall() - (ahead if abs(ahead) > TOLERANCE else 0.0)
+        at = datetime.fromtimestamp(seconds, timezone.utc)
+        return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+    def skew(self) -> float:
+        """Seconds by which this machine's clock is ahead of the server's."""
+        if self._monotonic() >= self._stale_at:
+            self._refresh()
+        if self._read is None:
+            return 0.0
+        server, at = self._read
+        return self._wall() - (server + self._monotonic() - at)
+
+    def _refresh(self) -> None:
+        """One thread reads; others go on with the last reading where there is one."""
+        if not self._reading.acquire(blocking=self._read is None):
+            return
+        try:
+            if self._monotonic() >= self._stale_at:
+                self._ask()
+        finally:
+            self._reading.release()
+
+    def _ask(self) -> None:
+        before = self._monotonic()
+        try:
+            theirs = mongo.ping(self._database)["localTime"]
+        except StoreUnavailable:
+            self._stale_at = before + (RETRY if self._read is None else PERIOD)
+            return
+        after = self._monotonic()
+        self._stale_at = after + PERIOD
+        # A slow answer says little of when the server looked at its clock.
+        if self._read is None or after - before <= TOLERANCE:
+            # Commands answer in UTC without saying so.
+            server = theirs.replace(tzinfo=timezone.utc).timestamp()
+            self._read = server, (before + after) / 2
