@@ -20,6 +20,7 @@ from typing import Final
 from application.ports import Gates, PaymentStore, Provider
 from domain.account import Account
 from domain.answer import Answer
+from domain.breaker import Call, CallKind
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.operation import Act, Operation
 from domain.outcome import ESCALATION, code_of, escalate, is_escalation
@@ -110,27 +111,37 @@ def _admitted(ids: Sequence[str], tools: Tools, urgent: bool) -> list[Payment]:
     """
     due = _by_account(tools.store.load_due(ids))
     admitted, after = list[Payment](), 0.0
-    stopped = set[str]()  # accounts behind an open gate
+    stopped = set[str]()  # accounts that no charge goes through to
     while due:
+        calls = {name: _calls(payments, tools) for name, payments in due.items()}
         admissions = {
-            account: tools.gates.admit(account, len(payments), urgent=urgent)
-            for account, payments in due.items()
+            account: tools.gates.admit(account, list(calls[account]), urgent=urgent)
+            for account in due
         }
-        stopped.update(name for name, one in admissions.items() if one.is_open)
+        for account, admission in admissions.items():
+            if any(one.kind is CallKind.CHARGES for one in admission.stopped):
+                stopped.add(account)
         onwards = list[Payment]()
         for account, admission in admissions.items():
-            admitted += due[account][: admission.granted]
+            waiting = calls[account]
+            admitted += [waiting.pop(call) for call in admission.granted]
             after = max(after, admission.after)
-            left = due[account][admission.granted :]
-            if admission.is_open:
-                moved, left = _onward(left, stopped, tools)
-                onwards += moved
+            behind = [waiting.pop(call) for call in admission.stopped]
+            moved, left = _onward(behind, stopped, tools)
+            onwards += moved
+            left += waiting.values()
             if left:
-                waiting = [payment.id for payment in left]
-                tools.store.put_off(waiting, admission.again_in)
+                put_off = [payment.id for payment in left]
+                tools.store.put_off(put_off, admission.again_in)
         due = _by_account(onwards)
     tools.stopping.wait(after)
     return admitted
+
+
+def _calls(payments: Iterable[Payment], tools: Tools) -> dict[Call, Payment]:
+    """The payments by the call that each begins with."""
+    now = tools.clock()
+    return {Call.due(released(one, now=now), now=now): one for one in payments}
 
 
 def _by_account(payments: Iterable[Payment]) -> dict[str, list[Payment]]:
@@ -248,9 +259,9 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
 
 
 def _tell_gates(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> None:
-    told: dict[str, list[Outcome]] = {}
+    told: dict[str, list[tuple[Call, Outcome]]] = {}
     for payment, outcome in group:
-        told.setdefault(payment.account.id, []).append(outcome)
+        told.setdefault(payment.account.id, []).append((Call.made(payment), outcome))
     for account, outcomes in told.items():
         tools.gates.tell(account, outcomes)
 

@@ -14,7 +14,7 @@ from application.operator_ports import OperatorView
 from application.ports import Gates, PaymentStore
 from domain.account import Account
 from domain.answer import Answer, Verdict
-from domain.breaker import Sign, sign_of
+from domain.breaker import Call, CallKind, Sign, sign_of
 from domain.dispute import MAX_DISPUTES, OPENED, Hint, Reading
 from domain.disputing import laid_over
 from domain.errors import NotExecuted, PaymentNotFound, ProviderError
@@ -69,20 +69,21 @@ def follow(hint: Hint, desk: Desk) -> Payment | None:
 
 
 def _read(hint: Hint, desk: Desk) -> Reading:
-    """Reads by the account's gate, of which a read is one call. It never opens one: an
-    account may have no right to disputes, and take payments all the same."""
-    account = hint.account
-    admission = desk.gates.admit(account.id, 1, urgent=False)
+    """Reads by the account's gates, of which a read is one call. All that it opens is
+    the one before disputes: an account may have no right to them, and take payments."""
+    account, call = hint.account, Call(CallKind.DISPUTES, hint.ref)
+    admission = desk.gates.admit(account.id, [call], urgent=False)
     if not admission.granted:
         raise NotExecuted("not_admitted", retry_after=admission.again_in)
     desk.sleep(admission.after)
     try:
         reading = desk.disputes(account).read(hint)
     except ProviderError as error:
-        busy = sign_of(error) is Sign.BUSY
-        desk.gates.tell(account.id, [error if busy else ProviderError(error.detail)])
+        tells = sign_of(error) in (Sign.BUSY, Sign.KIND_REFUSED)
+        told = error if tells else ProviderError(error.detail)
+        desk.gates.tell(account.id, [(call, told)])
         raise
-    desk.gates.tell(account.id, [Answer(Verdict.SUCCEEDED)])
+    desk.gates.tell(account.id, [(call, Answer(Verdict.SUCCEEDED))])
     return reading
 
 

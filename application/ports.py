@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.answer import Answer
-from domain.breaker import Gate, Why
+from domain.breaker import Call, Gate, Why
 from domain.errors import ProviderError
 from domain.limit import Taken
 from domain.operation import Operation
@@ -157,29 +157,34 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How many calls may be made now, and when the others may ask again."""
+    """Which calls may be made now, and when the others may ask again."""
 
-    granted: int
+    granted: Sequence[Call]
     again_in: timedelta
     after: float = 0.0  #: seconds to wait before these calls, half a second at most
-    is_open: bool = False  #: the gate is: waiting is for nobody knows how long
+    #: Those behind an open gate: waiting is for nobody knows how long. What is neither
+    #: here nor granted waits for the account's limit.
+    stopped: Sequence[Call] = ()
 
 
 class Gates(Protocol):
     """Stands before each account, by its id: at most so many calls, or none.
 
-    Whoever is admitted waits as long as it says, makes the calls and tells of them in
-    the same thread. Before, it does not ask at an open gate again: its probe would be
-    forgotten. Neither method raises, whatever it depends on is doing.
+    Whoever is admitted waits as long as it says, makes the calls and tells of each.
+    Neither method raises, whatever it depends on is doing.
     """
 
-    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
-        """Takes leave for ``wanted`` calls.
+    def admit(
+        self, account: str, calls: Sequence[Call], *, urgent: bool = True
+    ) -> Admission:
+        """Takes leave for ``calls``, each of another operation.
 
         What is not ``urgent`` leaves room for what is.
         """
 
-    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
+    def tell(
+        self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
+    ) -> None:
         """Says what came of calls."""
 
 
@@ -190,31 +195,33 @@ class Breakers(Protocol):
     """
 
     def gates(self) -> Mapping[str, Gate]:
-        """The gates that moved, and the deployment's own accounts', by account id.
+        """The gates that moved, and the deployment's own accounts', by ``gate_name``.
 
         Whatever is not among them is closed.
         """
 
     def open(
         self,
-        account: str,
+        name: str,
         *,
         why: Why,
         reason: str,
         by: str,
         probed: Gate | None = None,
+        tried: Sequence[str] = (),
     ) -> Gate | None:
         """Opens the gate; None where that was not to be done.
 
         An operator's word stands: nobody else changes that. Being misconfigured comes
         before failing, and what is open for a reason is not opened for it again.
         ``probed`` is the gate whose probe failed: if no later probe was taken, it stays
-        open for this reason, and rests for longer.
+        open for this reason, and rests for longer. ``tried`` are the operations that
+        were refused, or whose probe it was; the last CHANGES are kept.
         """
 
     def close(
         self,
-        account: str,
+        name: str,
         *,
         reason: str,
         by: str,
@@ -223,10 +230,11 @@ class Breakers(Protocol):
         """Closes the gate; None where that was not to be done.
 
         ``probed`` is the gate whose probe succeeded: that closes it if no later probe
-        was taken, and no operator opened it.
+        was taken, and no operator opened it. What opened a misconfigured gate stays
+        known then: it was refused for a reason of its own.
         """
 
-    def take_probe(self, account: str) -> Gate | None:
+    def take_probe(self, name: str) -> Gate | None:
         """The gate with a new probe, for the one caller whose it is; else None."""
 
 
@@ -243,10 +251,10 @@ class Limiter(Protocol):
 class GateWatch(Protocol):
     """Counts what the gates do."""
 
-    def opened(self, account: str, why: Why) -> None:
+    def opened(self, gate: Gate, why: Why) -> None:
         """This process opened a gate."""
 
-    def probed(self, account: str) -> None:
+    def probed(self, gate: Gate) -> None:
         """It sends a probe."""
 
     def put_off(self, account: str, count: int) -> None:

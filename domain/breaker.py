@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,13 +12,14 @@ from domain.answer import Answer
 from domain.errors import (
     LookNeeded,
     Misconfigured,
+    NotAuthorized,
     NotExecuted,
     NotPermitted,
     NotSent,
     OutcomeUnknown,
     ProviderError,
 )
-from domain.operation import Operation
+from domain.operation import Act, Kind, Operation
 from domain.payment import Payment
 
 #: Seconds that a process looks back. More than the slowest call takes (13 s, and as
@@ -33,14 +35,23 @@ SHARE: Final = 0.5
 #: time, for most outages are over in seconds and the others last for minutes.
 FIRST_REST: Final = timedelta(seconds=2)
 LONGEST_REST: Final = timedelta(seconds=10)
-#: Credentials change by a person's hand; asking more often would look like an attack.
+#: The same where we are refused. Credentials change by a person's hand; asking more
+#: often for long would look like an attack.
 MISCONFIGURED_REST: Final = timedelta(minutes=1)
+#: How long after a probe was due an operation may be it that was refused before, or
+#: whose own probe failed: so long, others come first. Of one kind of calls, because the
+#: cause may be that operation; of an account, where any call would do, not so long.
+KIND_AGAIN: Final = timedelta(minutes=4)
+ACCOUNT_AGAIN: Final = timedelta(seconds=5)
 #: A probe that was not heard of for so long is dead: longer than the slowest call
 #: (connect 3 s, read 10 s), the token before it, and the repeats of what was not sent.
 PROBE: Final = timedelta(seconds=30)
 
-#: Changes that a gate remembers.
+#: Changes that a gate remembers, and operations that it was opened by.
 CHANGES: Final = 20
+
+#: What an operation waits for that does not pass a gate; its subject comes in between.
+WAITS_FOR_GATE: Final = "the gate before {} to close"
 
 #: The provider is well, and has too much of us.
 _BUSY: Final = frozenset({"rate_limited", "lock_timeout", "rate_limit"})
@@ -52,12 +63,55 @@ _ANSWERED: Final = frozenset({"look_refused"})
 _OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
 
 
+class CallKind(StrEnum):
+    """What a call to a provider is about; an account may have the right to some."""
+
+    CHARGES = "charges"  #: authorizations too
+    CAPTURES = "captures"
+    VOIDS = "voids"
+    REFUNDS = "refunds"
+    READS = "reads"  #: looks at what became of any of these
+    DISPUTES = "disputes"  #: reads of these
+
+
+_KIND: Final = {
+    Kind.CHARGE: CallKind.CHARGES,
+    Kind.AUTHORIZE: CallKind.CHARGES,
+    Kind.CAPTURE: CallKind.CAPTURES,
+    Kind.VOID: CallKind.VOIDS,
+    Kind.REFUND: CallKind.REFUNDS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, as a gate knows it."""
+
+    kind: CallKind
+    operation: str  #: the id of what it is for
+
+    @classmethod
+    def due(cls, payment: Payment, *, now: datetime) -> Call:
+        """The call that work on ``payment`` begins with, its claim being released."""
+        operation = payment.next or payment.first
+        reads = payment.next is None or operation.must_look(now=now)
+        return cls(CallKind.READS if reads else _KIND[operation.kind], operation.id)
+
+    @classmethod
+    def made(cls, payment: Payment) -> Call:
+        """The call that ``payment`` is held for. Raises PaymentNotFound without one."""
+        operation = payment.working
+        looks = payment.claim is not None and payment.claim.act is Act.LOOK
+        return cls(CallKind.READS if looks else _KIND[operation.kind], operation.id)
+
+
 class Sign(StrEnum):
     """What one outcome says of the provider, whatever it says of the payment."""
 
     WELL = "well"  #: it answered; a no is an answer
     FAILED = "failed"  #: away or broken
     REFUSED = "refused"  #: it does not take our credentials
+    KIND_REFUSED = "kind_refused"  #: it takes them, and not for this kind of call
     BUSY = "busy"  #: it wants fewer calls
     NONE = "none"  #: it says nothing of the provider as a whole
 
@@ -71,6 +125,8 @@ def sign_of(outcome: Answer | ProviderError) -> Sign:
             return Sign.WELL
         case OutcomeUnknown() if outcome.detail in _ANSWERED:
             return Sign.WELL
+        case NotAuthorized():
+            return Sign.KIND_REFUSED
         case Misconfigured():
             return Sign.REFUSED
         case NotExecuted() if (
@@ -131,7 +187,7 @@ class Why(StrEnum):
     """What opened a gate."""
 
     FAILING = "failing"  #: the provider is away or broken; probes find its return
-    MISCONFIGURED = "misconfigured"  #: it refuses us; probes find new credentials
+    MISCONFIGURED = "misconfigured"  #: it refuses us; probes find new rights
     OPERATOR = "operator"  #: a person decided, and only a person closes it
 
 
@@ -146,11 +202,16 @@ class Change:
     at: datetime
 
 
+def gate_name(account: str, calls: CallKind | None = None) -> str:
+    """The name of the gate before all calls of an account, or before one kind."""
+    return account if calls is None else f"{account}:{calls}"
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The gate before one account, as it was when it was read."""
+    """The gate before one account, or one kind of its calls, as it was when read."""
 
-    account: str  #: its id
+    name: str  #: see ``gate_name``
     position: Position = Position.CLOSED
     why: Why | None = None
     reason: str = ""
@@ -160,7 +221,26 @@ class Gate:
     probe_in: timedelta | None = None  #: and how long that was, by the database's clock
     probe: int = 0  #: counts the probes, so that a late one is told from the latest
     failed: int = 0  #: probes that failed since it opened
+    #: Operations that opened it by being refused, or whose probes failed, oldest first.
+    #: Where another one's probe then succeeded, what refused them concerns them alone.
+    tried: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()  #: the last CHANGES, oldest first
+
+    @property
+    def account(self) -> str:
+        """The account's id."""
+        return self.name.partition(":")[0]
+
+    @property
+    def calls(self) -> CallKind | None:
+        """The calls that it stands before; None: all."""
+        kind = self.name.partition(":")[2]
+        return CallKind(kind) if kind else None
+
+    @property
+    def subject(self) -> str:
+        """What it stands before, in words."""
+        return f"{self.calls} at {self.account}" if self.calls else self.account
 
     @property
     def is_open(self) -> bool:
@@ -172,29 +252,46 @@ class Gate:
         """Whether one payment may pass now, to see how the provider is."""
         return self.probe_in is not None and self.probe_in <= timedelta()
 
+    def may_probe(self, operation: str) -> bool:
+        """Whether this one may pass now; others come before those that failed."""
+        if self.probe_in is None or operation not in self.tried:
+            return self.probe_due
+        return self.probe_in <= -(KIND_AGAIN if self.calls else ACCOUNT_AGAIN)
 
-def behind(payment: Payment, gate: Gate, *, now: datetime) -> Payment:
-    """As it stands before its account's ``gate``: while that is open, what is due and
-    nobody holds says that it waits for it.
+
+def behind(payment: Payment, gates: Mapping[str, Gate], *, now: datetime) -> Payment:
+    """As it stands before the ``gates`` (by name): what is due, nobody holds, and does
+    not pass says so.
 
     To be shown, not stored: whoever is put off has no write of its own.
     """
-    if not gate.is_open or payment.claim is not None:
+    if payment.claim is not None:
         return payment
-    words = f"the gate before {gate.account} to close"
 
     def told(one: Operation) -> Operation:
-        due = one.due_at is not None and one.due_at <= now
-        return replace(one, waiting_for=one.waiting_for or words) if due else one
+        if one.due_at is None or one.due_at > now:
+            return one
+        kind = CallKind.READS if one.must_look(now=now) else _KIND[one.kind]
+        gate = _open_gate(payment.account.id, [None, kind], gates)
+        if gate is None:
+            return one
+        words = WAITS_FOR_GATE.format(gate.subject)
+        return replace(one, waiting_for=one.waiting_for or words)
 
     return replace(payment, operations=tuple(map(told, payment.operations)))
+
+
+def _open_gate(
+    account: str, calls: Iterable[CallKind | None], gates: Mapping[str, Gate]
+) -> Gate | None:
+    found = (gates.get(gate_name(account, one)) for one in calls)
+    return next((one for one in found if one is not None and one.is_open), None)
 
 
 def rest(why: Why, failed: int) -> timedelta | None:
     """How long to leave an account alone after ``failed`` probes; None: for good."""
     if why is Why.OPERATOR:
         return None
-    if why is Why.MISCONFIGURED:
-        return MISCONFIGURED_REST
+    longest = MISCONFIGURED_REST if why is Why.MISCONFIGURED else LONGEST_REST
     doublings = min(failed, 10)  # past the longest long before
-    return min(FIRST_REST * (1 << doublings), LONGEST_REST)
+    return min(FIRST_REST * (1 << doublings), longest)

@@ -182,6 +182,12 @@ class Misconfigured(NotExecuted):
     code = "misconfigured"
 
 
+class NotAuthorized(Misconfigured):
+    """The credentials may not make calls of this kind; other kinds of calls go on."""
+
+    code = "not_authorized"
+
+
 class NotPermitted(Misconfigured):
     """The account has no right to this one thing; what else it does goes on."""
 

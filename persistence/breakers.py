@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,7 +20,9 @@ from persistence.mongo import answering
 READ_TIMEOUT: Final = 1.0
 
 _OPEN: Final = Position.OPEN.value
-_FIELDS: Final = "position why reason by since probe_at probe failed changes".split()
+_FIELDS: Final = (
+    "position why reason by since probe_at probe failed tried changes".split()
+)
 #: What is read, and how long a probe is off by the server's clock, never a worker's.
 _SEEN: Final[Document] = {
     **dict.fromkeys(_FIELDS, 1),
@@ -42,12 +44,13 @@ class MongoBreakers:
 
     def open(
         self,
-        account: str,
+        name: str,
         *,
         why: Why,
         reason: str,
         by: str,
         probed: Gate | None = None,
+        tried: Sequence[str] = (),
     ) -> Gate | None:
         """See Breakers."""
         failed = probed.failed + 1 if probed else 0
@@ -56,7 +59,7 @@ class MongoBreakers:
         is_news = True if why is Why.OPERATOR else {"$not": [again]}
         was_open = {"$eq": ["$position", _OPEN]}
         return self._move(
-            _probed(account, probed) if probed else _may_open(account, why),
+            _probed(name, probed) if probed else _may_open(name, why),
             {
                 "position": _OPEN,
                 "why": why.value,
@@ -66,6 +69,7 @@ class MongoBreakers:
                 "probe_at": _after(pause) if pause is not None else None,
                 "probe": {"$ifNull": ["$probe", 0]},
                 "failed": failed,
+                "tried": _with_tried(list(tried)),
                 "changes": {
                     "$cond": [
                         is_news,
@@ -79,16 +83,17 @@ class MongoBreakers:
 
     def close(
         self,
-        account: str,
+        name: str,
         *,
         reason: str,
         by: str,
         probed: Gate | None = None,
     ) -> Gate | None:
         """See Breakers."""
-        is_open = {"_id": account, "position": _OPEN}
+        is_open = {"_id": name, "position": _OPEN}
+        concerned_them = probed is not None and probed.why is Why.MISCONFIGURED
         return self._move(
-            _probed(account, probed) if probed else is_open,
+            _probed(name, probed) if probed else is_open,
             {
                 "position": Position.CLOSED.value,
                 "why": None,
@@ -97,15 +102,16 @@ class MongoBreakers:
                 "since": "$$NOW",
                 "probe_at": None,
                 "failed": 0,
+                "tried": _with_tried([]) if concerned_them else [],
                 "changes": _with_change(Position.CLOSED, None, reason, by),
             },
         )
 
-    def take_probe(self, account: str) -> Gate | None:
+    def take_probe(self, name: str) -> Gate | None:
         """See Breakers."""
         return self._move(
             {
-                "_id": account,
+                "_id": name,
                 "position": _OPEN,
                 "probe_at": {"$type": "date"},
                 "$expr": {"$lte": ["$probe_at", "$$NOW"]},
@@ -131,9 +137,9 @@ class MongoBreakers:
         return _gate(found) if found else None
 
 
-def _may_open(account: str, why: Why) -> Document:
+def _may_open(name: str, why: Why) -> Document:
     """The gate, where ``why`` is enough to open it or weighs more than why it is."""
-    which: Document = {"_id": account}
+    which: Document = {"_id": name}
     if why is Why.FAILING:
         which["position"] = {"$ne": _OPEN}
     elif why is Why.MISCONFIGURED:
@@ -141,10 +147,10 @@ def _may_open(account: str, why: Why) -> Document:
     return which
 
 
-def _probed(account: str, probed: Gate) -> Document:
+def _probed(name: str, probed: Gate) -> Document:
     """The gate, where the probe is its latest and no operator opened it meanwhile."""
     return {
-        "_id": account,
+        "_id": name,
         "position": _OPEN,
         "probe": probed.probe,
         "why": {"$ne": Why.OPERATOR.value},
@@ -167,10 +173,19 @@ def _with_change(position: Position, why: Why | None, reason: str, by: str) -> D
     return {"$slice": [{"$concatArrays": [known, [change]]}, -CHANGES]}
 
 
+def _with_tried(operations: list[str]) -> Document:
+    """The operations that are known and these, each once."""
+    known = {"$ifNull": ["$tried", []]}
+    these = {"$literal": operations}
+    is_new = {"$in": ["$$one", these]}
+    others = {"$filter": {"input": known, "as": "one", "cond": {"$not": [is_new]}}}
+    return {"$slice": [{"$concatArrays": [others, these]}, -CHANGES]}
+
+
 def _gate(document: Mapping[str, Any]) -> Gate:
     probe_in = document.get("probe_in")
     return Gate(
-        account=document["_id"],
+        name=document["_id"],
         position=Position(document["position"]),
         why=_why(document["why"]),
         reason=document["reason"],
@@ -180,6 +195,7 @@ def _gate(document: Mapping[str, Any]) -> Gate:
         probe_in=None if probe_in is None else timedelta(milliseconds=probe_in),
         probe=document["probe"],
         failed=document["failed"],
+        tried=tuple(document.get("tried", ())),
         changes=tuple(
             Change(
                 Position(one["position"]),

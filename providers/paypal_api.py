@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from copy import copy
 from typing import Any, Final
@@ -141,9 +142,14 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
             token, seconds = reply["access_token"], float(reply["expires_in"])
             if not isinstance(token, str) or not token:
                 raise TypeError("a token is a text")
-        except (exceptions.UnauthorizedAccess, exceptions.ForbiddenAccess) as error:
-            raise Misconfigured("token_refused", request_id=debug_id(error)) from None
         except ApiError as error:
+            refused = isinstance(
+                error, (exceptions.UnauthorizedAccess, exceptions.ForbiddenAccess)
+            )
+            if refused and is_paypals(error_body(error)):
+                raise Misconfigured(
+                    "token_refused", request_id=debug_id(error)
+                ) from None
             raise NotExecuted(
                 "token_unavailable",
                 request_id=debug_id(error),
@@ -162,6 +168,23 @@ def debug_id(error: ApiError) -> str | None:
     """PayPal's name of the call that failed."""
     value = error.response.headers.get("PayPal-Debug-Id")
     return None if value is None else str(value)
+
+
+def error_body(error: ApiError) -> dict[str, Any]:
+    """The JSON object of an answer that is no success; empty where it has none."""
+    try:
+        body = json.loads(error.content)
+    except (TypeError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def is_paypals(body: Mapping[str, Any]) -> bool:
+    """Whether an error is of PayPal's form, or of OAuth's (RFC 6749, section 5.2).
+
+    Whoever stands between us, and says no with a page, does not speak of credentials.
+    """
+    return any(isinstance(body.get(name), str) for name in ("name", "error"))
 
 
 def _all(token: str, headers: dict[str, str] | None) -> dict[str, str]:

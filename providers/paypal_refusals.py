@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -16,6 +15,7 @@ from domain.errors import (
     LookNeeded,
     Misconfigured,
     NeedsReview,
+    NotAuthorized,
     NotExecuted,
     NotPermitted,
     NotSent,
@@ -24,7 +24,7 @@ from domain.errors import (
 )
 from providers.http import retry_after, was_not_sent
 from providers.paypal_answers import approval_of, order_of
-from providers.paypal_api import debug_id
+from providers.paypal_api import debug_id, error_body, is_paypals
 from providers.words import paypal_code, sentence_of, unquoted
 
 # The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
@@ -54,7 +54,8 @@ _DISPUTED: Final = frozenset(
     "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK TRANSACTION_DISPUTED".split()
 )
 _DISPUTED_CODE: Final = "charge_disputed"
-#: A 403 for what this request is about; any other is taken to be about the account.
+#: A 403 for what this request is about; any other is taken to be about all calls of its
+#: kind, a feature that the app was not given.
 _NOT_PERMITTED: Final = frozenset(
     "NOT_ELIGIBLE_FOR_TOKEN_PROCESSING NOT_ENABLED_FOR_CARD_PROCESSING"
     " PERMISSION_DENIED PERMISSION_DENIED_FOR_DONATION_ITEMS".split()
@@ -70,18 +71,19 @@ def refusal_of(error: ApiError) -> Answer:
     Raises a ProviderError for all that is not a definite no.
     """
     status, request_id = error.response.status_code, debug_id(error)
-    body = _body(error)
+    body = error_body(error)
     issue = _issue(body)
     wait = retry_after(error.response.headers.get("Retry-After"))
     if issue == "CONSENT_NEEDED" and status == 403:
         return _action_required(body, issue, request_id)
     if status == 403 and issue in _NOT_PERMITTED:
         raise NotPermitted(issue.lower(), request_id=request_id)
-    if status in (401, 403):
-        raise Misconfigured(issue and issue.lower(), request_id=request_id)
+    if status in (401, 403) and is_paypals(body):
+        refused = Misconfigured if status == 401 else NotAuthorized
+        raise refused(issue and issue.lower(), request_id=request_id)
     if status == 429:
         raise NotExecuted("rate_limited", request_id=request_id, retry_after=wait)
-    if status in (400, 404, 422):
+    if status in (400, 401, 403, 404, 422):
         if issue is None:
             # Not PayPal's words: somebody between us, who can not speak for it.
             raise OutcomeUnknown("malformed_answer", request_id=request_id)
@@ -116,7 +118,7 @@ def reading() -> Iterator[None]:
 def is_gone(error: ApiError) -> bool:
     """Whether PayPal knows no such object: it forgets an order that nobody approved
     three hours after it was made."""
-    return error.response.status_code == 404 and _issue(_body(error)) is not None
+    return error.response.status_code == 404 and _issue(error_body(error)) is not None
 
 
 def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
@@ -168,14 +170,6 @@ def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Fai
         retryable=issue == "INSTRUMENT_DECLINED",
         provider_request_id=request_id,
     )
-
-
-def _body(error: ApiError) -> dict[str, Any]:
-    try:
-        body = json.loads(error.content)
-    except (TypeError, ValueError):
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 def _issue(body: Mapping[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from domain.errors import (
     MalformedAnswer,
     Misconfigured,
     NeedsReview,
+    NotAuthorized,
     NotExecuted,
     NotPermitted,
     NotSent,
@@ -33,7 +34,7 @@ _DONE_EARLIER: Final = frozenset(
 #: What an intent can not be whose payment was declined.
 _NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
 #: Codes of a 403 for what this request is about; any other, and one without a code, is
-#: taken to be about the account.
+#: taken to be about all calls of its kind: a restricted key may lack the right to them.
 _NOT_PERMITTED: Final = frozenset(
     "capability_not_active country_unsupported payment_method_not_available"
     " payment_method_restricted payment_method_unactivated".split()
@@ -59,7 +60,9 @@ def refusal_of(error: StripeError) -> Answer:
         )
     if isinstance(error, stripe.PermissionError) and code in _NOT_PERMITTED:
         raise NotPermitted(code, request_id=request_id)
-    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+    if isinstance(error, stripe.PermissionError):
+        raise NotAuthorized(code, request_id=request_id)
+    if isinstance(error, stripe.AuthenticationError):
         raise Misconfigured(code, request_id=request_id)
     if isinstance(error, stripe.IdempotencyError):
         raise NeedsReview("idempotency_mismatch", request_id=request_id)
@@ -121,6 +124,9 @@ def _raise_unknown(
             raise LookNeeded("resend_refused", request_id=request_id)
     if 200 <= status < 300:
         raise MalformedAnswer(request_id=request_id)
+    if status in (401, 403):
+        # Not Stripe's words: somebody between us, who can not speak for it.
+        code = "malformed_answer"
     raise OutcomeUnknown(
         code or ("in_flight" if status == 409 else f"http_{status}"),
         request_id=request_id,

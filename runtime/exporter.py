@@ -85,10 +85,10 @@ def show_backlog(found: Backlog) -> None:
 
 def show_gates(gates: Mapping[str, Gate]) -> None:
     """Sets the gauges of the accounts' gates."""
-    for account, gate in gates.items():
+    for gate in gates.values():
         for position in Position:
             is_so = gate.position is position
-            metrics.GATE_STATE.labels(account, position).set(is_so)
+            metrics.GATE_STATE.labels(*metrics.gate_labels(gate), position).set(is_so)
 
 
 def show_indexes(found: Standing) -> None:

@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from domain.breaker import Why
+from domain.breaker import Gate, Why
 from domain.submission import ProviderName
 from providers.http import Observe
 from runtime import __version__
@@ -163,20 +163,20 @@ OPEN: Final = Gauge(
 )
 GATE_STATE: Final = Gauge(
     "payments_gate_state",
-    "Whether the gate before a provider's account is in this position: 1 or 0",
-    ["account", "state"],
+    "Whether the gate before these calls of an account is in this position: 1 or 0",
+    ["account", "calls", "state"],
     registry=None,
 )
 GATE_OPENED: Final = Counter(
     "payments_gate_opened_total",
-    "Times this worker opened a gate, so that nothing passed",
-    ["account", "why"],
+    "Times this worker opened a gate, so that none of its calls passed",
+    ["account", "calls", "why"],
     registry=REGISTRY,
 )
 GATE_PROBES: Final = Counter(
     "payments_gate_probes_total",
     "Single payments sent through an open gate to see how the provider is",
-    ["account"],
+    ["account", "calls"],
     registry=REGISTRY,
 )
 LIMITED: Final = Counter(
@@ -273,17 +273,22 @@ def observer(provider: ProviderName) -> Observe:
 class GateMetrics:
     """Counts what this process's gates do."""
 
-    def opened(self, account: str, why: Why) -> None:
+    def opened(self, gate: Gate, why: Why) -> None:
         """See GateWatch."""
-        GATE_OPENED.labels(account, why).inc()
+        GATE_OPENED.labels(*gate_labels(gate), why).inc()
 
-    def probed(self, account: str) -> None:
+    def probed(self, gate: Gate) -> None:
         """See GateWatch."""
-        GATE_PROBES.labels(account).inc()
+        GATE_PROBES.labels(*gate_labels(gate)).inc()
 
     def put_off(self, account: str, count: int) -> None:
         """See GateWatch."""
         LIMITED.labels(account).inc(count)
+
+
+def gate_labels(gate: Gate) -> tuple[str, str]:
+    """The account, and the calls that it stands before."""
+    return gate.account, gate.calls or "all"
 
 
 def show(*measured: Collector) -> None:

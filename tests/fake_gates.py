@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import count
 
-from domain.breaker import CHANGES, PROBE, Change, Gate, Position, Why, rest
-from domain.errors import StoreUnavailable
+from application.ports import Gates
+from domain.answer import Answer
+from domain.breaker import (
+    CHANGES,
+    PROBE,
+    Call,
+    CallKind,
+    Change,
+    Gate,
+    Position,
+    Why,
+    rest,
+)
+from domain.errors import ProviderError, StoreUnavailable
 from domain.submission import ProviderName
 
 
@@ -35,16 +48,17 @@ class MemoryBreakers:
 
     def open(
         self,
-        account: str,
+        name: str,
         *,
         why: Why,
         reason: str,
         by: str,
         probed: Gate | None = None,
+        tried: Sequence[str] = (),
     ) -> Gate | None:
         """See Breakers."""
         with self._answering():
-            gate = self._gates.setdefault(account, Gate(account))
+            gate = self._gates.setdefault(name, Gate(name))
             if probed is None and gate.is_open and not _outweighs(why, gate.why):
                 return None
             if probed is not None and not _is_latest(probed, gate):
@@ -63,13 +77,14 @@ class MemoryBreakers:
                     since=gate.since if gate.is_open else now,
                     probe_at=None if pause is None else now + pause,
                     failed=failed,
+                    tried=_with_tried(gate, tried),
                     changes=gate.changes if again else _with(change, gate),
                 )
             )
 
     def close(
         self,
-        account: str,
+        name: str,
         *,
         reason: str,
         by: str,
@@ -77,10 +92,11 @@ class MemoryBreakers:
     ) -> Gate | None:
         """See Breakers."""
         with self._answering():
-            gate = self._gates.setdefault(account, Gate(account))
+            gate = self._gates.setdefault(name, Gate(name))
             if not gate.is_open or (probed and not _is_latest(probed, gate)):
                 return None
             change = Change(Position.CLOSED, None, reason, by, self._clock())
+            concerned_them = probed is not None and probed.why is Why.MISCONFIGURED
             return self._set(
                 replace(
                     gate,
@@ -91,21 +107,22 @@ class MemoryBreakers:
                     since=change.at,
                     probe_at=None,
                     failed=0,
+                    tried=gate.tried if concerned_them else (),
                     changes=_with(change, gate),
                 )
             )
 
-    def take_probe(self, account: str) -> Gate | None:
+    def take_probe(self, name: str) -> Gate | None:
         """See Breakers."""
         with self._answering():
-            gate = self._seen(self._gates.setdefault(account, Gate(account)))
+            gate = self._seen(self._gates.setdefault(name, Gate(name)))
             if not gate.probe_due:
                 return None
             at = self._clock() + PROBE
             return self._set(replace(gate, probe=gate.probe + 1, probe_at=at))
 
     def _set(self, gate: Gate) -> Gate:
-        self._gates[gate.account] = gate
+        self._gates[gate.name] = gate
         return self._seen(gate)
 
     def _seen(self, gate: Gate) -> Gate:
@@ -128,13 +145,13 @@ class Counts:
     probes: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
 
-    def opened(self, account: str, why: Why) -> None:
+    def opened(self, gate: Gate, why: Why) -> None:
         """See GateWatch."""
-        self.opens[account, why] += 1
+        self.opens[gate.name, why] += 1
 
-    def probed(self, account: str) -> None:
+    def probed(self, gate: Gate) -> None:
         """See GateWatch."""
-        self.probes[account] += 1
+        self.probes[gate.name] += 1
 
     def put_off(self, account: str, count: int) -> None:
         """See GateWatch."""
@@ -150,5 +167,45 @@ def _is_latest(probed: Gate, gate: Gate) -> bool:
     return latest and gate.why is not Why.OPERATOR
 
 
+def _with_tried(gate: Gate, tried: Sequence[str]) -> tuple[str, ...]:
+    others = [one for one in gate.tried if one not in tried]
+    return (*others, *tried)[-CHANGES:]
+
+
 def _with(change: Change, gate: Gate) -> tuple[Change, ...]:
     return (*gate.changes, change)[-CHANGES:]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """An admission, as numbers."""
+
+    granted: int
+    again_in: timedelta
+    after: float
+
+
+class Charges:
+    """Gates for charges alone, each another operation: they are asked by number."""
+
+    def __init__(self, gates: Gates) -> None:
+        self._gates = gates
+        self._numbers = count()
+        self._granted = threading.local()
+
+    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Leave:
+        """Asks for so many."""
+        calls = [self._charge() for _ in range(wanted)]
+        found = self._gates.admit(account, calls, urgent=urgent)
+        self._granted.__dict__.setdefault(account, []).extend(found.granted)
+        return Leave(len(found.granted), found.again_in, found.after)
+
+    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
+        """Tells of those that this thread was granted last, or else of others."""
+        granted = self._granted.__dict__.pop(account, [])[-len(outcomes) :]
+        others = [self._charge() for _ in outcomes[len(granted) :]]
+        told = list(zip([*granted, *others], outcomes, strict=True))
+        self._gates.tell(account, told)
+
+    def _charge(self) -> Call:
+        return Call(CallKind.CHARGES, f"op_{id(self)}_{next(self._numbers)}")

@@ -14,6 +14,7 @@ from typing import Final
 
 from application.ports import Admission
 from domain.answer import Answer, Verdict
+from domain.breaker import Call, gate_name
 from domain.errors import (
     InvalidPayment,
     NeedsReview,
@@ -152,21 +153,29 @@ class Ungated:
         self.granted: int | None = None  #: the most that is let in; None: all
         self.again_in = timedelta(seconds=5)
         self.after: dict[str, float] = {}  #: seconds to wait, by account
-        self.open: set[str] = set()  #: accounts whose gate lets nothing through
+        self.open: set[str] = set()  #: names of gates that let nothing through
         self.asked: list[str] = []  #: accounts, one for each question
         self.told_of: set[str] = set()  #: accounts
         self.told: list[Answer | ProviderError] = []
 
-    def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Admission:
+    def admit(
+        self, account: str, calls: Sequence[Call], *, urgent: bool = True
+    ) -> Admission:
         """See Gates."""
-        granted = wanted if self.granted is None else min(wanted, self.granted)
         self.asked.append(account)
-        if account in self.open:
-            return Admission(0, self.again_in, is_open=True)
-        after = self.after.get(account, 0.0)
-        return Admission(granted, self.again_in, after=after)
+        names = {one: {account, gate_name(account, one.kind)} for one in calls}
+        stopped = [one for one in calls if names[one] & self.open]
+        passing = [one for one in calls if one not in stopped]
+        return Admission(
+            passing[: self.granted],
+            self.again_in,
+            after=self.after.get(account, 0.0) if passing else 0.0,
+            stopped=stopped,
+        )
 
-    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
+    def tell(
+        self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
+    ) -> None:
         """See Gates."""
         self.told_of.add(account)
-        self.told += outcomes
+        self.told += [outcome for _, outcome in outcomes]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.breaker import Position, Why
+from domain.breaker import CallKind, Position, Why
 from domain.dispute import DisputeState
 from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
@@ -196,6 +196,9 @@ class Gate(Answer):
 
     object: Literal["gate"]
     account: str
+    calls: CallKind | None = Field(
+        description="The kind of calls that it stops; null: all"
+    )
     provider: Provider
     merchant: str | None = Field(description="null: the deployment's own account")
     state: Position

@@ -87,6 +87,7 @@ Metadata = Annotated[
     ),
 ]
 Provider = Literal["stripe", "paypal"]
+Calls = Literal["charges", "captures", "voids", "refunds", "reads", "disputes"]
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
-from domain.breaker import Gate, Why
+from domain.breaker import CallKind, Gate, Why, gate_name
 from domain.submission import ProviderName
 from persistence.accounts import StoredAccount
 from runtime import logs
@@ -29,45 +29,51 @@ class Gates:
 
         An open gate lets nothing through but a probe now and then: its payments wait,
         and spend no attempt. The last changes say who opened and closed it, and why.
-        Of merchants' accounts those are listed whose gate has moved.
+        A gate of an account stops all its calls, one with calls that kind alone. Those
+        of merchants' accounts, and of kinds of calls, are listed once they have moved.
         """
         auth.may_operate(request, self.services)
         parsing.query(request, NoQuery)
-        found = self.services.breakers.gates()
-        stored = self._stored(*found)
+        found = self.services.breakers.gates().values()
+        stored = self._stored(*{gate.account for gate in found})
         data = [
-            rendering.gate(gate, stored.get(name))
-            for name, gate in found.items()
-            if name in stored or name in set(ProviderName)
+            rendering.gate(gate, stored.get(gate.account))
+            for gate in found
+            if gate.account in stored or gate.account in set(ProviderName)
         ]
         return rendering.answer(rendering.page(data))
 
     def open_gate(self, account: str) -> Response:
-        """Stop all calls to an account.
+        """Stop all calls to an account, or one kind of them.
 
         Its payments wait until somebody closes the gate again, or go on to the next
         account where they have one. Calls under way end as they will; workers follow
         within a second or two.
         """
-        by, stored, reason = self._asked(account)
+        by, stored, reason, name = self._asked(account)
         breakers = self.services.breakers
-        gate = breakers.open(account, why=Why.OPERATOR, reason=reason, by=by)
-        return self._moved(account, stored, gate)
+        gate = breakers.open(name, why=Why.OPERATOR, reason=reason, by=by)
+        return self._moved(name, stored, gate)
 
     def close_gate(self, account: str) -> Response:
-        """Let calls to an account through again, whatever had stopped them."""
-        by, stored, reason = self._asked(account)
-        gate = self.services.breakers.close(account, reason=reason, by=by)
-        return self._moved(account, stored, gate)
+        """Let calls to an account through again, whatever had stopped them.
 
-    def _asked(self, account: str) -> tuple[str, StoredAccount | None, str]:
-        """By whom, for which account, and why."""
+        The gates before single kinds of its calls stay as they are, unless named.
+        """
+        by, stored, reason, name = self._asked(account)
+        gate = self.services.breakers.close(name, reason=reason, by=by)
+        return self._moved(name, stored, gate)
+
+    def _asked(self, account: str) -> tuple[str, StoredAccount | None, str, str]:
+        """By whom, for which account, why, and which of its gates by name."""
         key = auth.may_operate(request, self.services)
         asked = parsing.body(request, GateRequest)
         stored = self._stored(account).get(account)
         if stored is None and account not in set(ProviderName):
             raise Problem("gate_not_found")
-        return f"{key.merchant} {key.id}", stored, asked.reason
+        calls = CallKind(asked.calls) if asked.calls else None
+        by = f"{key.merchant} {key.id}"
+        return by, stored, asked.reason, gate_name(account, calls)
 
     def _stored(self, *names: str) -> dict[str, StoredAccount]:
         """Those of ``names`` that are merchants' accounts of our mode."""
@@ -79,9 +85,14 @@ class Gates:
         return {one.id: one for one in found if one.mode is mode}
 
     def _moved(
-        self, account: str, stored: StoredAccount | None, gate: Gate | None
+        self, name: str, stored: StoredAccount | None, gate: Gate | None
     ) -> Response:
         """The gate as it is now; it may have been so before."""
-        found = gate or self.services.breakers.gates().get(account, Gate(account))
-        log.warning("gate_set", account=account, state=found.position.value)
+        found = gate or self.services.breakers.gates().get(name, Gate(name))
+        log.warning(
+            "gate_set",
+            account=found.account,
+            calls=found.calls or "all",
+            state=found.position.value,
+        )
         return rendering.answer(rendering.gate(found, stored))

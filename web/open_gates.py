@@ -45,8 +45,7 @@ class OpenGates:
         if payment.settled:
             return payment
         self._read()
-        gate = self._known.get(payment.account.id, Gate(payment.account.id))
-        return behind(payment, gate, now=self._clock())
+        return behind(payment, self._known, now=self._clock())
 
     def _read(self) -> None:
         if self._seconds() < self._known_until:

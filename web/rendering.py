@@ -126,6 +126,7 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> dict[str, Any]:
     return {
         "object": "gate",
         "account": found.account,
+        "calls": found.calls,
         "provider": stored.provider if stored else found.account,
         "merchant": stored.merchant if stored else None,
         "state": found.position,

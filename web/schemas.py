@@ -20,6 +20,7 @@ from web import forms
 from web.fields import (
     MAX_AMOUNT,
     Amount,
+    Calls,
     Flag,
     Metadata,
     Provider,
@@ -206,6 +207,9 @@ class GateRequest(Strict):
     """Open or close a gate."""
 
     reason: Reason = Field(description="For whoever looks at it next")
+    calls: Calls | None = Field(
+        default=None, description="The kind of calls; absent: all of the account's"
+    )
 
 
 class ReadQuery(Query):

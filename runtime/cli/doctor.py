@@ -265,9 +265,9 @@ def _indexes(found: Standing) -> Iterator[Finding]:
 
 def _open_gate(gate: Gate) -> Finding:
     return Finding(
-        f"{gate.account} gate",
+        f"{gate.account} {gate.calls or ''} gate".replace("  ", " "),
         WARN,
-        f"open, so its payments wait: {gate.reason}",
+        f"open, so its {gate.calls or 'payments'} wait: {gate.reason}",
         "See `payments gates`; it closes by itself unless an operator opened it",
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from domain.breaker import CallKind
 from runtime.cli.account_options import account_id
 from runtime.cli.payments import connected
 from runtime.stack import demo_key
@@ -21,6 +22,9 @@ _MEANS: Final = {
 }
 
 _account = click.argument("account", callback=account_id)
+_calls = click.option(
+    "--calls", type=click.Choice(list(CallKind)), help="Of one kind alone."
+)
 _reason = click.option("--reason", required=True, help="For whoever looks at it next.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -41,29 +45,34 @@ def gates(context: click.Context, as_json: bool) -> None:
 
 @gates.command("open")
 @_account
+@_calls
 @_reason
 @_as_json
-def open_gate(account: str, reason: str, as_json: bool) -> None:
+def open_gate(account: str, calls: str | None, reason: str, as_json: bool) -> None:
     """Stop all calls to ACCOUNT, an id or stripe or paypal for the deployment's own.
 
     Its payments wait until the gate is closed, or go on to the next account where they
     have one.
     """
-    _move(account, "open", reason, as_json)
+    _move(account, "open", calls, reason, as_json)
 
 
 @gates.command("close")
 @_account
+@_calls
 @_reason
 @_as_json
-def close_gate(account: str, reason: str, as_json: bool) -> None:
+def close_gate(account: str, calls: str | None, reason: str, as_json: bool) -> None:
     """Let calls to ACCOUNT through again, whatever had stopped them."""
-    _move(account, "close", reason, as_json)
+    _move(account, "close", calls, reason, as_json)
 
 
-def _move(account: str, how: str, reason: str, as_json: bool) -> None:
+def _move(
+    account: str, how: str, calls: str | None, reason: str, as_json: bool
+) -> None:
+    asked = {"reason": reason, **({"calls": calls} if calls else {})}
     with connected(demo=demo_key.OPERATOR) as api:
-        gate = api.act(f"{_GATES}/{account}/{how}", {"reason": reason})
+        gate = api.act(f"{_GATES}/{account}/{how}", asked)
     if as_json:
         click.echo(json.dumps(gate, indent=2))
     else:
@@ -78,6 +87,7 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
     columns = [
         "account",
+        "calls",
         "provider",
         "merchant",
         "state",
@@ -90,6 +100,7 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     rows = [
         [
             gate["account"],
+            gate["calls"] or "all",
             gate["provider"],
             gate["merchant"] or "-",
             _MEANS.get(gate["state"], gate["state"]),

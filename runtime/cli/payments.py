@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import click
 
-from domain.breaker import Position
+from domain.breaker import WAITS_FOR_GATE, Position
 from domain.errors import PaymentsError
 from domain.money import Money
 from domain.states import OWED
@@ -111,7 +111,7 @@ def show(payment_id: str, as_json: bool) -> None:
         click.echo(told.table(columns, timeline, whole=whole))
     if gate is not None:
         click.echo(
-            f"It waits behind the gate before {gate['account']}, which is open since"
+            f"It waits behind the gate before {_subject(gate)}, which is open since"
             f" {gate['since']}: {gate['reason']}. `payments gates` says more."
         )
 
@@ -125,8 +125,21 @@ def _open_gate(payment: Mapping[str, Any]) -> dict[str, Any] | None:
             gates = api.read("/v1/operations/gates", {})["data"]
     except StackError:
         return None  # a merchant may not ask
-    mine = [one for one in gates if one["account"] == payment.get("account")]
-    return next((one for one in mine if one["state"] == Position.OPEN), None)
+    mine: list[dict[str, Any]] = [
+        one for one in gates if one["account"] == payment.get("account")
+    ]
+    waits = {one.get("waiting_for") for one in payment["operations"]}
+    for gate in mine:
+        stops = gate["calls"] is None or WAITS_FOR_GATE.format(_subject(gate)) in waits
+        if gate["state"] == Position.OPEN and stops:
+            return gate
+    return None
+
+
+def _subject(gate: Mapping[str, Any]) -> str:
+    """What an open gate stops, in the words of ``waiting_for``."""
+    calls = f"{gate['calls']} at " if gate["calls"] else ""
+    return f"{calls}{gate['account']}"
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     served = requests.get(stack.processes()["web"]["metrics_url"], timeout=10).text
     assert "payments_gate_state" not in served
     exported = stack.processes()["exporter"]["metrics_url"]
-    line = 'payments_gate_state{account="stripe",state="open"} 1.0'
+    line = 'payments_gate_state{account="stripe",calls="all",state="open"} 1.0'
     assert processes.wait_until(
         lambda: line in requests.get(exported, timeout=10).text, seconds=15
     )

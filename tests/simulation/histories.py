@@ -10,6 +10,7 @@ from random import Random
 from typing import Final
 
 from domain.answer import Verdict
+from domain.breaker import CallKind, gate_name
 from domain.operation import Kind, Operation
 from domain.replaying import Search
 from domain.states import STUCK, State
@@ -149,8 +150,9 @@ class History:
         elif random.random() < 0.5:
             world.gates.granted = None if world.gates.granted == 0 else 0
         else:
-            name = random.choice(world.accounts).id
-            world.gates.open ^= {name}
+            account = random.choice(world.accounts).id
+            kind = random.choice([None, *CallKind])
+            world.gates.open ^= {gate_name(account, kind)}
 
     def _work(self) -> None:
         world, random = self.world, self.random

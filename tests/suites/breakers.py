@@ -15,9 +15,11 @@ from domain.breaker import (
     LONGEST_REST,
     MISCONFIGURED_REST,
     PROBE,
+    CallKind,
     Gate,
     Position,
     Why,
+    gate_name,
 )
 from domain.submission import ProviderName
 
@@ -189,6 +191,59 @@ class BreakersSuite:
         assert breakers.take_probe(STRIPE) is None
         gate = breakers.close(STRIPE, reason="done", by="person")
         assert gate is not None and not gate.is_open
+
+    def test_a_gate_before_one_kind_of_calls_moves_by_itself(
+        self, breakers: Breakers, setup: BreakersSetup
+    ) -> None:
+        name = gate_name(STRIPE, CallKind.REFUNDS)
+        gate = breakers.open(
+            name, why=Why.MISCONFIGURED, reason="403", by="one", tried=["op_1"]
+        )
+        assert gate is not None and gate.is_open
+        assert (gate.account, gate.calls) == (STRIPE, CallKind.REFUNDS)
+        found = setup.breakers().gates()
+        assert found[name].is_open and not found[STRIPE].is_open
+        assert breakers.take_probe(STRIPE) is None
+        setup.pass_time(FIRST_REST + MOMENT)
+        assert breakers.take_probe(name) is not None
+
+    def test_operations_that_were_refused_are_remembered_each_once(
+        self, breakers: Breakers, setup: BreakersSetup
+    ) -> None:
+        why, tried = Why.MISCONFIGURED, [f"op_{n}" for n in range(CHANGES)]
+        breakers.open(STRIPE, why=why, reason="401", by="one", tried=tried)
+        probe = probed(breakers, setup)
+        again = ["op_1", "$op"]
+        gate = breakers.open(
+            STRIPE, why=why, reason="401", by="one", probed=probe, tried=again
+        )
+        assert gate is not None and len(gate.tried) == CHANGES
+        assert gate.tried == tuple([*(tried[2:]), *again])
+        assert breakers.gates()[STRIPE].tried == gate.tried
+
+    @pytest.mark.parametrize("by_probe", [True, False])
+    def test_what_was_refused_is_forgotten_by_all_but_a_probe_that_succeeds(
+        self, breakers: Breakers, setup: BreakersSetup, by_probe: bool
+    ) -> None:
+        why = Why.MISCONFIGURED
+        breakers.open(STRIPE, why=why, reason="401", by="one", tried=["op_1"])
+        probe = probed(breakers, setup) if by_probe else None
+        gate = breakers.close(STRIPE, reason="done", by="two", probed=probe)
+        assert gate is not None
+        assert gate.tried == (("op_1",) if by_probe else ())
+
+    def test_what_failed_in_an_outage_is_forgotten_with_it(
+        self, breakers: Breakers, setup: BreakersSetup
+    ) -> None:
+        opened(breakers)
+        probe = probed(breakers, setup)
+        failed = breakers.open(
+            STRIPE, why=Why.FAILING, reason="r", by="a", probed=probe, tried=["op_1"]
+        )
+        assert failed is not None and failed.tried == ("op_1",)
+        probe = probed(breakers, setup)
+        gate = breakers.close(STRIPE, reason="well", by="a", probed=probe)
+        assert gate is not None and gate.tried == ()
 
     def test_only_the_last_changes_are_kept(self, breakers: Breakers) -> None:
         for number in range(CHANGES):

@@ -45,6 +45,7 @@ def test_gates_that_never_moved_are_closed(operator: Client) -> None:
         assert one == {
             "object": "gate",
             "account": one["provider"],
+            "calls": None,
             "provider": one["provider"],
             "merchant": None,
             "state": "closed",
@@ -127,6 +128,24 @@ def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
     assert found["since"] < found["next_probe_at"]
 
 
+def test_one_kind_of_calls_is_stopped_and_let_through_by_itself(
+    operator: Client,
+) -> None:
+    body = '{"reason": "an audit", "calls": "refunds"}'
+    opened = operator.send("POST", f"{GATES}/stripe/open", body, Content_Type=JSON)
+    assert (opened.status_code, opened.json()["calls"]) == (200, "refunds")
+    assert opened.json()["state"] == "open"
+    listed = operator.get(GATES).json()["data"]
+    states = {(one["account"], one["calls"]): one["state"] for one in listed}
+    assert states == {
+        ("stripe", None): "closed",
+        ("stripe", "refunds"): "open",
+        ("paypal", None): "closed",
+    }
+    closed = operator.send("POST", f"{GATES}/stripe/close", body, Content_Type=JSON)
+    assert (closed.json()["calls"], closed.json()["state"]) == ("refunds", "closed")
+
+
 def test_a_gate_that_is_closed_may_be_closed(operator: Client) -> None:
     answer = operator.send(
         "POST", f"{GATES}/stripe/close", '{"reason": "sure"}', Content_Type=JSON
@@ -156,6 +175,7 @@ def test_a_merchant_may_not(
         ("/stripe/open", '{"reason": ""}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": 7}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": "r", "for": 5}', 422, "invalid_request"),
+        ("/stripe/open", '{"reason": "r", "calls": "x"}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": "a\\nb"}', 422, "invalid_request"),
         ("/stripe/open", f'{{"reason": "{"r" * 501}"}}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": "4242424242424242"}', 422, "card_number_refused"),

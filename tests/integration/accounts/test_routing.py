@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import requests
 
-from domain.breaker import Why
+from domain.breaker import Call, CallKind, Why
 from domain.states import State, Status
 from persistence.accounts import StoredAccount
 from persistence.breakers import MongoBreakers
@@ -136,8 +136,10 @@ def test_what_the_first_account_may_have_never_goes_on(
     assert unknown.first.state is State.UNKNOWN
     breakers = MongoBreakers(shop.bench.database)
     breakers.open(first.id, why=Why.OPERATOR, reason="an audit", by="a test")
+    asked = Call(CallKind.CHARGES, "of nobody")
     assert processes.wait_until(
-        lambda: shop.bench.tools.gates.admit(first.id, 0).is_open, seconds=5
+        lambda: bool(shop.bench.tools.gates.admit(first.id, [asked]).stopped),
+        seconds=5,
     )
     shop.bench.step(payment_id)
     assert shop.bench.stored(payment_id).first.state is State.UNKNOWN
@@ -160,9 +162,10 @@ def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
     rolled = shop.accounts.change(account.id, lambda one: replace(one, credentials=its))
 
     def probed() -> bool:
-        """As if a minute had passed since the last probe."""
+        """As if a minute had passed since a probe was due."""
+        past = {"$subtract": ["$$NOW", 60_000]}
         shop.bench.database.gates.update_one(
-            {"_id": account.id, "position": "open"}, [{"$set": {"probe_at": "$$NOW"}}]
+            {"_id": account.id, "position": "open"}, [{"$set": {"probe_at": past}}]
         )
         return shop.bench.step(payment_id).captured == 1999
 

@@ -81,6 +81,10 @@ def said(status: int, body: object, **headers: str) -> dict[str, Any]:
     }
 
 
+#: What somebody between us and a provider says, in a 401 or a 403 of their own.
+EDGE: Final = "<html><title>403 Forbidden</title></html>"
+
+
 def resting(fault: Mapping[str, Any]) -> dict[str, Any]:
     """A fault: that answer, with a ``Retry-After`` of REST."""
     return {**fault, "headers": {**fault["headers"], "Retry-After": str(REST)}}

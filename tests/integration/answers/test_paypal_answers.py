@@ -12,6 +12,7 @@ from tests.integration.answers.paypal_words import HELD, PAID, TO_THE_PAGE, refu
 from tests.integration.answers.saying import (
     AGAIN,
     BY_A_LOOK,
+    EDGE,
     FAILED,
     LATER,
     QUOTED,
@@ -92,6 +93,21 @@ ANSWERS: Final[dict[str, Row]] = {
         },
         shows=PAID,
         moved=(("charge", 1999),),
+    ),
+    "401 by OAuth": Row(
+        State.RETRYING,
+        fault={**said(401, {"error": "invalid_token"}), "times": 2},
+        error="misconfigured",
+        **AGAIN,
+    ),
+    "a 401 that is a page": Row(
+        State.UNKNOWN,
+        fault={**said(401, EDGE), "times": 2},
+        error="malformed_answer",
+        **AGAIN,
+    ),
+    "a 403 that is a page": Row(
+        State.UNKNOWN, fault=said(403, EDGE), error="malformed_answer", **AGAIN
     ),
     "403": Row(
         State.RETRYING,

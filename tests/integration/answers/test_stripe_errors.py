@@ -12,12 +12,14 @@ from tests.integration.answers.saying import (
     AGAIN,
     ASKS,
     BY_A_LOOK,
+    EDGE,
     FAILED,
     LATER,
     REST,
     Row,
     holds,
     resting,
+    said,
 )
 from tests.integration.answers.stripe_words import failed, intent, refusal
 from tests.integration.traps.workbench import Workbench
@@ -154,6 +156,15 @@ ERRORS: Final[dict[str, Row]] = {
         fault=refusal(403, code="account_invalid"),
         error="account_invalid",
         **AGAIN,
+    ),
+    "PermissionError, no code": Row(
+        State.RETRYING, fault=refusal(403), error="not_authorized", **AGAIN
+    ),
+    "a 401 that is a page": Row(
+        State.UNKNOWN, fault=said(401, EDGE), error="malformed_answer", **AGAIN
+    ),
+    "a 403 that is a page": Row(
+        State.UNKNOWN, fault=said(403, EDGE), error="malformed_answer", **AGAIN
     ),
     **{
         code: Row(

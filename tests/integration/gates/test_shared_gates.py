@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from application.gate import PARKED, SharedGates
+from application.gate import SOONEST, SharedGates
 from domain.answer import Answer, Verdict
-from domain.breaker import ENOUGH, MISCONFIGURED_REST, PROBE, Why
+from domain.breaker import ENOUGH, FIRST_REST, MISCONFIGURED_REST, PROBE, Why
 from domain.errors import Misconfigured, NotSent
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
@@ -24,7 +24,7 @@ from runtime import container
 from runtime.broker import connect_redis
 from runtime.settings import Settings
 from runtime.stack import embedded, processes
-from tests.fake_gates import Counts
+from tests.fake_gates import Charges, Counts
 
 STRIPE = ProviderName.STRIPE
 WELL = Answer(Verdict.SUCCEEDED)
@@ -41,12 +41,12 @@ class Fleet:
         self.counts = Counts()
         self._clients = [self.database]
 
-    def gates(self) -> SharedGates:
+    def gates(self) -> Charges:
         """Those of one more process, which reads the breakers whenever it is asked."""
         database = container.open_database(self.settings)
         self._clients.append(database)
         seconds = iter(range(10**9))
-        return SharedGates(
+        shared = SharedGates(
             breakers=MongoBreakers(database),
             limiter=RedisLimiter(
                 connect_redis(self.settings),
@@ -58,6 +58,7 @@ class Fleet:
             jitter=random.random,
             clock=lambda: float(next(seconds)),
         )
+        return Charges(shared)
 
     def pass_time(self, by: timedelta) -> None:
         """Brings the next probe nearer."""
@@ -85,14 +86,14 @@ def fleet(settings: Settings) -> Iterator[Fleet]:
         yield running
 
 
-def admitted_at_once(gates: list[SharedGates], wanted: int = 8) -> list[int]:
+def admitted_at_once(gates: list[Charges], wanted: int = 8) -> list[int]:
     """What each process is granted when all ask at the same moment."""
     with ThreadPoolExecutor(len(gates)) as pool:
         asked = pool.map(lambda one: one.admit(STRIPE, wanted).granted, gates)
         return list(asked)
 
 
-def fail(gates: SharedGates) -> None:
+def fail(gates: Charges) -> None:
     """Has the process meet a provider that is away."""
     gates.admit(STRIPE, ENOUGH)
     gates.tell(STRIPE, [NotSent()] * ENOUGH)
@@ -139,7 +140,7 @@ def test_refused_credentials_park_the_account_until_a_probe_a_minute_works(
     admissions = [one.admit(STRIPE, 8) for one in gates]
     assert {one.granted for one in admissions} == {0}
     for one in admissions:
-        assert PARKED <= one.again_in <= 2 * PARKED
+        assert SOONEST <= one.again_in <= 2 * FIRST_REST
     fleet.pass_time(MISCONFIGURED_REST)
     assert sum(admitted_at_once(gates)) == 1
     assert fleet.stored()["why"] == "misconfigured"

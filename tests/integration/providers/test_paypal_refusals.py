@@ -14,7 +14,7 @@ from tests.suites.accounts import a_payment, written_down
 from domain.answer import NextAction, Verdict
 from domain.errors import (
     LookNeeded,
-    Misconfigured,
+    NotAuthorized,
     NeedsReview,
     NotExecuted,
     NotPermitted,
@@ -104,9 +104,11 @@ def test_a_422_says_why_in_a_sentence_and_whether_it_may_work_later(
         (
             403,
             refusal("PAYEE_ACCOUNT_NOT_VERIFIED", name="NOT_AUTHORIZED"),
-            Misconfigured,
+            NotAuthorized,
             "payee_account_not_verified",
         ),
+        (403, {"error": "insufficient_scope"}, NotAuthorized, "not_authorized"),
+        (403, {"message": "Denied"}, OutcomeUnknown, "malformed_answer"),
         (429, refusal(name="RATE_LIMIT_REACHED"), NotExecuted, "rate_limited"),
         (503, refusal(name="SERVICE_UNAVAILABLE"), OutcomeUnknown, "http_503"),
         (408, refusal(name="REQUEST_TIMEOUT"), OutcomeUnknown, "http_408"),

@@ -143,6 +143,18 @@ def test_wrong_credentials_are_misconfigured_and_nothing_is_sent(
     assert paths(paypal_wire) == [TOKEN]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_page_in_the_place_of_a_token_says_nothing_of_the_credentials(
+    ours: PayPal, paypal_wire: Wire, status: int
+) -> None:
+    paypal_wire.canned[TOKEN] = [Canned(status, "<html>", {})]
+    with pytest.raises(ProviderError) as caught:
+        send(ours)
+    assert type(caught.value) is NotExecuted
+    assert caught.value.detail == "token_unavailable"
+    assert paths(paypal_wire) == [TOKEN]
+
+
 @pytest.mark.parametrize("status", [400, 404, 408, 429, 500, 503])
 def test_where_no_token_is_to_be_had_nothing_was_done(
     ours: PayPal, paypal_wire: Wire, status: int

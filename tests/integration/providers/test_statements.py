@@ -15,6 +15,7 @@ from domain.errors import (
     ListTooLong,
     MalformedAnswer,
     Misconfigured,
+    NotAuthorized,
     NotExecuted,
     NotSent,
     OutcomeUnknown,
@@ -112,7 +113,7 @@ def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None
         ({"do": "malformed"}, MalformedAnswer),
         ({"do": "answer", "status": 500}, OutcomeUnknown),
         ({"do": "answer", "status": 200, "body": {"data": [7]}}, MalformedAnswer),
-        ({"do": "answer", "status": 403}, Misconfigured),
+        ({"do": "answer", "status": 403}, NotAuthorized),
         ({"do": "rate_limit"}, NotExecuted),
     ],
 )

@@ -15,6 +15,7 @@ from domain.answer import Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
+    NotAuthorized,
     NeedsReview,
     NotExecuted,
     NotPermitted,
@@ -55,7 +56,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
         (503, FAILED, {}, OutcomeUnknown, "http_503"),
         (418, FAILED, {}, OutcomeUnknown, "http_418"),
         (401, refusal(), {}, Misconfigured, "misconfigured"),
-        (403, refusal(), {}, Misconfigured, "misconfigured"),
+        (403, refusal(), {}, NotAuthorized, "not_authorized"),
         (
             403,
             refusal(code="payment_method_unactivated"),

@@ -11,7 +11,7 @@ from domain.breaker import ENOUGH, Gate
 from domain.errors import NotSent, ProviderError
 from domain.submission import ProviderName
 from providers.limiter import LocalLimiter
-from tests.fake_gates import Counts, MemoryBreakers
+from tests.fake_gates import Charges, Counts, MemoryBreakers
 from tests.suites.samples import NOW
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
@@ -36,7 +36,11 @@ class Account:
     def pass_time(self, by: timedelta) -> None:
         self.passed += by.total_seconds()
 
-    def gates(self, *, jitter: Callable[[], float] = lambda: 0.0) -> SharedGates:
+    def gates(self, *, jitter: Callable[[], float] = lambda: 0.0) -> Charges:
+        """Those of one more process, asked for charges."""
+        return Charges(self.shared(jitter=jitter))
+
+    def shared(self, *, jitter: Callable[[], float] = lambda: 0.0) -> SharedGates:
         """Those of one more process."""
         return SharedGates(
             breakers=self.breakers,
@@ -53,7 +57,7 @@ class Account:
         return self.breakers.gates()[STRIPE]
 
 
-def tried(gates: SharedGates, *outcomes: Answer | ProviderError) -> int:
+def tried(gates: Charges, *outcomes: Answer | ProviderError) -> int:
     """Asks for as many calls as ``outcomes`` and tells those; how many were granted."""
     granted = gates.admit(STRIPE, len(outcomes)).granted
     if granted:

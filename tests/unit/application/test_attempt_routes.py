@@ -10,6 +10,7 @@ import pytest
 from application.ports import Provider
 from domain.account import Account
 from domain.answer import Answer, Verdict
+from domain.breaker import CallKind, gate_name
 from domain.errors import Misconfigured, NotSent, OutcomeUnknown, ProviderError
 from domain.operation import Operation
 from domain.payment import Payment
@@ -204,6 +205,18 @@ def test_a_lost_answer_is_found_at_the_account_that_had_it(shop: Shop) -> None:
     left = shop.world.stored(one)
     assert (left.account, left.first.state) == (ONE, State.UNKNOWN)
     assert shop.charges() == []
+
+
+def test_a_gate_before_refunds_alone_leaves_charges_where_they_are(shop: Shop) -> None:
+    shop.world.gates.open = {gate_name(ONE.id, CallKind.REFUNDS)}
+    shop.world.attempt(shop.pay())
+    assert shop.charges() == [ONE.id]
+
+
+def test_a_gate_before_charges_sends_them_on(shop: Shop) -> None:
+    shop.world.gates.open = {gate_name(ONE.id, CallKind.CHARGES)}
+    shop.world.attempt(shop.pay())
+    assert shop.charges() == [TWO.id]
 
 
 def test_what_came_of_a_call_is_told_to_the_gate_of_its_account(shop: Shop) -> None:

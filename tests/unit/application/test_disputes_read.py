@@ -17,6 +17,7 @@ from domain.dispute import (
 )
 from domain.errors import (
     Misconfigured,
+    NotAuthorized,
     NotExecuted,
     OutcomeUnknown,
     PaymentNotFound,
@@ -98,7 +99,8 @@ def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("error", "sign"),
     [
-        (Misconfigured("no_right"), Sign.NONE),
+        (Misconfigured("bad_key"), Sign.NONE),
+        (NotAuthorized("no_right"), Sign.KIND_REFUSED),
         (OutcomeUnknown("no_answer"), Sign.NONE),
         (NotExecuted("rate_limited"), Sign.BUSY),
     ],

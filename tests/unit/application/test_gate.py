@@ -161,7 +161,7 @@ def test_refused_credentials_open_the_gate_at_once_until_a_probe_a_minute_works(
     tried(gates, DECLINE, Misconfigured("token_refused"), DECLINE)
     assert account.gate.why is Why.MISCONFIGURED
     assert "token_refused" in account.gate.reason
-    assert gates.admit(STRIPE, 5).again_in == PARKED
+    assert gates.admit(STRIPE, 5).again_in == FIRST_REST
     account.pass_time(MISCONFIGURED_REST)
     tried(gates, Misconfigured("token_refused"))
     assert gates.admit(STRIPE, 5).granted == 0

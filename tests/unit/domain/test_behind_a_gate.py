@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from domain.breaker import Gate, Position, behind
+from domain.breaker import CallKind, Gate, Position, behind, gate_name
 from domain.errors import NotSent, OutcomeUnknown
 from domain.payment import Payment
 from domain.settling import settle
 from tests.suites.samples import NOW, captured, payment, sending, stored
+from tests.unit.domain.asking import refund
 
 OPEN = Gate("stripe", Position.OPEN)
 WORDS = "the gate before stripe to close"
@@ -21,23 +22,23 @@ LATER = NOW + timedelta(days=1)
 
 def test_what_is_due_waits_for_the_gate() -> None:
     new = payment()
-    [operation] = behind(new, OPEN, now=LATER).operations
+    [operation] = behind(new, {"stripe": OPEN}, now=LATER).operations
     assert operation == replace(new.first, waiting_for=WORDS)
 
 
 def test_behind_a_closed_gate_nothing_is_said() -> None:
     new = payment()
-    assert behind(new, Gate("stripe"), now=LATER) == new
+    assert behind(new, {"stripe": Gate("stripe")}, now=LATER) == new
 
 
 def test_what_is_due_later_waits_for_its_time() -> None:
     new = payment()
-    assert behind(new, OPEN, now=NOW) == new
+    assert behind(new, {"stripe": OPEN}, now=NOW) == new
 
 
 @pytest.mark.parametrize("one", [stored(sending(payment())), captured()])
 def test_what_is_under_way_or_done_waits_for_no_gate(one: Payment) -> None:
-    assert behind(one, OPEN, now=LATER) == one
+    assert behind(one, {"stripe": OPEN}, now=LATER) == one
 
 
 @pytest.mark.parametrize("error", [NotSent(), OutcomeUnknown("no_answer")])
@@ -46,4 +47,23 @@ def test_what_says_already_what_it_waits_for_goes_on_saying_so(
 ) -> None:
     one = settle(stored(sending(payment())), error, now=NOW, jitter=0.5)
     assert one.first.waiting_for
-    assert behind(one, OPEN, now=LATER) == one
+    assert behind(one, {"stripe": OPEN}, now=LATER) == one
+
+
+@pytest.mark.parametrize("kind", CallKind)
+def test_a_gate_before_one_kind_of_calls_stops_that_kind_alone(kind: CallKind) -> None:
+    gate = Gate(gate_name("stripe", kind), Position.OPEN)
+    asked = refund(captured(), 500)
+    shown = behind(asked, {gate.name: gate}, now=LATER)
+    words = "the gate before refunds at stripe to close"
+    stopped = kind is CallKind.REFUNDS
+    assert shown.operations[-1].waiting_for == (words if stopped else None)
+    assert shown.first.waiting_for is None
+
+
+def test_a_look_waits_for_the_gate_before_reads() -> None:
+    gate = Gate(gate_name("stripe", CallKind.READS), Position.OPEN)
+    new = payment()
+    looks = replace(new, operations=(replace(new.first, look_since=NOW),))
+    [shown] = behind(looks, {gate.name: gate}, now=LATER).operations
+    assert shown.waiting_for == "the gate before reads at stripe to close"

@@ -28,6 +28,7 @@ from domain.errors import (
     LookNeeded,
     Misconfigured,
     NeedsReview,
+    NotAuthorized,
     NotExecuted,
     NotPermitted,
     NotSent,
@@ -56,6 +57,7 @@ def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
         (NotExecuted("token_unavailable"), Sign.FAILED),
         (NotExecuted("token_malformed"), Sign.FAILED),
         (Misconfigured("token_refused"), Sign.REFUSED),
+        (NotAuthorized("not_authorized"), Sign.KIND_REFUSED),
         (NotPermitted("permission_denied"), Sign.WELL),
         (OutcomeUnknown("look_refused"), Sign.WELL),
         (NotExecuted("rate_limited"), Sign.BUSY),
@@ -121,8 +123,9 @@ def test_a_rest_grows_up_to_the_longest(failed: int) -> None:
     assert later in (2 * now, LONGEST_REST)
 
 
-def test_credentials_are_tried_once_a_minute_and_an_operators_gate_never() -> None:
-    assert {rest(Why.MISCONFIGURED, failed) for failed in range(9)} == {
+def test_refusals_are_tried_once_a_minute_in_the_end_and_an_operators_never() -> None:
+    assert rest(Why.MISCONFIGURED, 0) == FIRST_REST
+    assert {rest(Why.MISCONFIGURED, failed) for failed in range(5, 20)} == {
         MISCONFIGURED_REST
     }
     assert rest(Why.OPERATOR, 0) is None

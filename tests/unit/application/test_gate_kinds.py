@@ -1,0 +1,262 @@
+"""What refusals of one kind of calls, or of one operation, stop, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from application.gate import KNOWN, SharedGates
+from application.ports import Admission
+from domain.answer import Answer
+from domain.breaker import (
+    ACCOUNT_AGAIN,
+    FIRST_REST,
+    KIND_AGAIN,
+    MISCONFIGURED_REST,
+    PROBE,
+    Call,
+    CallKind,
+    Gate,
+    Why,
+    gate_name,
+)
+from domain.errors import (
+    Misconfigured,
+    NotAuthorized,
+    NotSent,
+    OutcomeUnknown,
+    ProviderError,
+)
+from tests.suites.samples import DECLINE
+from tests.unit.application.account import AWAY, STRIPE, Account, tried
+
+REFUNDS = gate_name(STRIPE, CallKind.REFUNDS)
+REFUSED = NotAuthorized("not_authorized")
+BAD_KEY = Misconfigured("invalid_api_key")
+CHARGE = Call(CallKind.CHARGES, "op_charge")
+
+
+def refund(name: str = "op_1") -> Call:
+    return Call(CallKind.REFUNDS, name)
+
+
+@pytest.fixture
+def account() -> Account:
+    """An account without a limit, its gates closed."""
+    return Account()
+
+
+@pytest.fixture
+def gates(account: Account) -> SharedGates:
+    """Those of one process."""
+    return account.shared()
+
+
+def gate(account: Account, name: str = REFUNDS) -> Gate:
+    """A gate as it is kept."""
+    return account.breakers.gates().get(name, Gate(name))
+
+
+def ask(gates: SharedGates, *calls: Call) -> Admission:
+    return gates.admit(STRIPE, calls)
+
+
+def try_call(
+    gates: SharedGates, call: Call, outcome: Answer | ProviderError
+) -> Sequence[Call]:
+    """Asks for one call and tells what came of it; those that were granted."""
+    granted = ask(gates, call).granted
+    if granted:
+        gates.tell(STRIPE, [(call, outcome)])
+    return granted
+
+
+def test_a_refusal_of_one_kind_stops_that_kind_alone(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    assert gate(account).why is Why.MISCONFIGURED
+    assert gate(account).reason == (
+        "the provider refuses refunds to us (not_authorized)"
+    )
+    assert not account.gate.is_open
+    assert account.counts.opens == {(REFUNDS, Why.MISCONFIGURED): 1}
+    other = refund("op_2")
+    admission = ask(gates, refund(), CHARGE, other)
+    assert list(admission.granted) == [CHARGE]
+    assert list(admission.stopped) == [refund(), other]
+    assert admission.again_in == FIRST_REST
+
+
+@pytest.mark.parametrize("kind", CallKind)
+def test_every_kind_has_a_gate_of_its_own(
+    account: Account, gates: SharedGates, kind: CallKind
+) -> None:
+    call = Call(kind, "op_1")
+    try_call(gates, call, REFUSED)
+    stopped = {one for one in CallKind if ask(gates, Call(one, "op_2")).stopped}
+    assert stopped == {kind}
+
+
+def test_many_refused_calls_of_one_kind_never_stop_the_others(
+    account: Account, gates: SharedGates
+) -> None:
+    for number in range(50):
+        gates.tell(STRIPE, [(refund(f"op_{number}"), REFUSED)])
+    assert not account.gate.is_open
+    assert ask(gates, CHARGE).granted == [CHARGE]
+
+
+def test_another_operation_than_the_one_that_was_refused_is_the_probe(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.pass_time(FIRST_REST)
+    assert not ask(gates, refund()).granted
+    other = refund("op_2")
+    assert list(ask(gates, refund(), other).granted) == [other]
+    gates.tell(STRIPE, [(other, DECLINE)])
+    assert not gate(account).is_open
+
+
+def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.pass_time(FIRST_REST)
+    try_call(gates, refund("op_2"), DECLINE)
+    for _ in range(5):
+        account.pass_time(MISCONFIGURED_REST)
+        assert try_call(gates, refund(), REFUSED)
+        assert not gate(account).is_open
+    try_call(gates, refund("op_3"), REFUSED)
+    assert gate(account).is_open
+
+
+def test_the_refused_operation_is_a_probe_only_where_no_other_comes_for_long(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.pass_time(FIRST_REST + KIND_AGAIN - timedelta(seconds=1))
+    assert not ask(gates, refund()).granted
+    account.pass_time(timedelta(seconds=1 + KNOWN))
+    assert try_call(gates, refund(), REFUSED)
+    assert gate(account).failed == 1
+    account.pass_time(KIND_AGAIN + 2 * FIRST_REST)
+    assert try_call(gates, refund(), DECLINE)
+    assert not gate(account).is_open
+
+
+def test_each_probe_of_a_refused_kind_is_another_operation(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund("op_0"), REFUSED)
+    names = [f"op_{number}" for number in range(6)]
+    probes = []
+    for _ in names[1:]:
+        account.pass_time(MISCONFIGURED_REST)
+        [probe] = ask(gates, *map(refund, names)).granted
+        gates.tell(STRIPE, [(probe, REFUSED)])
+        probes.append(probe.operation)
+    assert probes == names[1:]
+
+
+def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.breakers.close(REFUNDS, reason="new rights", by="ann")
+    account.pass_time(timedelta(seconds=KNOWN))
+    assert try_call(gates, refund(), REFUSED)
+    assert gate(account).is_open
+
+
+def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
+    account: Account, gates: SharedGates
+) -> None:
+    tried(account.gates(), *AWAY)
+    account.pass_time(FIRST_REST)
+    page = OutcomeUnknown("malformed_answer")
+    assert try_call(gates, CHARGE, page)
+    account.pass_time(2 * FIRST_REST + timedelta(seconds=KNOWN))
+    assert not ask(gates, CHARGE).granted
+    other = Call(CallKind.CHARGES, "op_other")
+    assert list(ask(gates, CHARGE, other).granted) == [other]
+    gates.tell(STRIPE, [(other, DECLINE)])
+    assert not account.gate.is_open
+
+
+def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
+    account: Account, gates: SharedGates
+) -> None:
+    tried(account.gates(), *AWAY)
+    account.pass_time(FIRST_REST)
+    try_call(gates, CHARGE, NotSent())
+    account.pass_time(2 * FIRST_REST + ACCOUNT_AGAIN)
+    assert try_call(gates, CHARGE, DECLINE)
+    assert not account.gate.is_open
+
+
+def test_refused_credentials_stop_every_kind(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), BAD_KEY)
+    assert account.gate.why is Why.MISCONFIGURED
+    calls = [Call(kind, f"op_{kind}") for kind in CallKind]
+    assert list(ask(gates, *calls).stopped) == calls
+
+
+def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, CHARGE, BAD_KEY)
+    account.pass_time(FIRST_REST)
+    assert try_call(gates, refund(), REFUSED)
+    assert not account.gate.is_open and gate(account).is_open
+
+
+def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.pass_time(FIRST_REST)
+    assert try_call(gates, refund("op_2"), BAD_KEY)
+    assert account.gate.is_open and gate(account).is_open
+    assert gate(account).failed == 0
+
+
+def test_a_probe_of_one_kind_that_meets_an_outage_says_nothing_of_the_kind(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.pass_time(FIRST_REST)
+    assert try_call(gates, refund("op_2"), NotSent())
+    assert gate(account).is_open and gate(account).failed == 0
+    account.pass_time(PROBE)
+    assert try_call(gates, refund("op_3"), DECLINE)
+    assert not gate(account).is_open
+
+
+def test_an_operation_behind_two_gates_is_a_probe_of_the_accounts(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    try_call(gates, CHARGE, BAD_KEY)
+    account.pass_time(FIRST_REST)
+    assert try_call(gates, refund("op_2"), DECLINE)
+    assert not account.gate.is_open
+
+
+def test_a_probe_that_was_never_heard_of_is_forgotten(
+    account: Account, gates: SharedGates
+) -> None:
+    try_call(gates, refund(), REFUSED)
+    account.pass_time(FIRST_REST)
+    lost = refund("op_2")
+    assert ask(gates, lost).granted
+    account.pass_time(PROBE)
+    assert try_call(gates, refund("op_3"), DECLINE)
+    gates.tell(STRIPE, [(lost, REFUSED)])
+    assert gate(account).tried == ("op_1", "op_2"), "as any other call"
