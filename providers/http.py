@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from providers.words import clean_json
 
@@ -24,12 +24,15 @@ Timeout = tuple[float, float]
 #: A provider that wants a longer rest than this is asked again all the same.
 _LONGEST_REST: Final = timedelta(hours=1)
 
-#: Raised before a request is written: no address, no connection, no trust.
+#: Raised before a request is written: no address, no connection, no trust, no proxy.
 _NOT_CONNECTED: Final = (
     NewConnectionError,
     ConnectTimeoutError,
     SSLCertVerificationError,
+    ProxyError,
 )
+#: How the standard library begins where a proxy makes no connection for us.
+_NO_TUNNEL: Final = "Tunnel connection failed"
 
 #: Told of each call: what was called, ``2xx`` or the like, seconds.
 Observe = Callable[[str, str, float], None]
@@ -40,13 +43,20 @@ class PooledSession(requests.Session):
 
     The environment (proxies, .netrc) is not read: reading it costs as much as the
     rest of a call, and a proxy between us and a provider is not to be had by accident.
+    ``proxy`` is the URL of one that is wanted, credentials included.
     """
 
     def __init__(
-        self, *, connections: int, observe: Observe, timeout: Timeout = TIMEOUT
+        self,
+        *,
+        connections: int,
+        observe: Observe,
+        timeout: Timeout = TIMEOUT,
+        proxy: str = "",
     ) -> None:
         super().__init__()
         self.trust_env = False
+        self.proxies = {"http": proxy, "https": proxy} if proxy else {}
         # Accounts share it; nothing that one is given shall come with another's calls.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._observe = observe
@@ -87,7 +97,11 @@ def retry_after(text: str | None) -> timedelta | None:
 
 def was_not_sent(error: BaseException) -> bool:
     """Whether no connection came about, so that no byte of ours can have arrived."""
-    return any(isinstance(cause, _NOT_CONNECTED) for cause in _causes(error))
+    return any(
+        isinstance(cause, _NOT_CONNECTED)
+        or (isinstance(cause, OSError) and str(cause).startswith(_NO_TUNNEL))
+        for cause in _causes(error)
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -69,7 +69,7 @@ class Certificates:
     """``hosts`` are those that certificates may come from, by https.
 
     ``loopback`` is a simulator's address, which speaks http, or None; ``roots`` is a
-    PEM file of whom we trust, or None for the public authorities.
+    PEM file of whom we trust, or None for the public authorities; ``proxy`` is a URL.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Certificates:
         loopback: str | None,
         roots: Path | None,
         observe: Observe,
+        proxy: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = x509.DNSName(_NAMES[mode])
@@ -87,7 +88,7 @@ class Certificates:
         self._loopback = loopback
         self._roots = roots or Path(certifi.where())
         self._session = PooledSession(
-            connections=_FETCHES, observe=observe, timeout=_TIMEOUT
+            connections=_FETCHES, observe=observe, timeout=_TIMEOUT, proxy=proxy
         )
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows

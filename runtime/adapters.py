@@ -39,7 +39,11 @@ class AdapterMaker:
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._settings = settings
         self._sessions = {
-            name: PooledSession(connections=connections, observe=metrics.observer(name))
+            name: PooledSession(
+                connections=connections,
+                observe=metrics.observer(name),
+                proxy=settings.provider_proxy,
+            )
             for name in ProviderName
         }
 

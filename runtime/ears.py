@@ -32,6 +32,7 @@ class Ears:
             hosts=checks.listed(settings.paypal_certificate_hosts),
             loopback=base if simulated else None,
             roots=settings.paypal_roots,
+            proxy=settings.provider_proxy,
             # Not a call of a worker's; that it failed is counted where it matters.
             observe=lambda call, status_class, seconds: None,
         )

@@ -174,6 +174,14 @@ class Settings:
         " publishes no limit",
         read=checks.number(0, 10_000),
     )
+    provider_proxy: str = setting(
+        "PROVIDER_PROXY",
+        "",
+        "Forward proxy of every call to a provider, http://… or https://…, with its"
+        " user name and password if it has any; unset: none, whatever HTTPS_PROXY says",
+        read=checks.proxy,
+        secret=True,
+    )
     web_threads: int = setting(
         "WEB_THREADS",
         64,

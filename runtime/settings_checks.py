@@ -100,6 +100,14 @@ def url(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def proxy(text: str) -> str:
+    """Reads a forward proxy's URL. It may hold a password, so it is never repeated."""
+    parts = urlsplit(url("http", "https")(text))
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("must be a proxy's URL, with nothing after its host and port")
+    return text
+
+
 def database(text: str) -> str:
     """Reads a name for a database of ours."""
     if not _DATABASE.fullmatch(text) or text in ("admin", "config", "local"):

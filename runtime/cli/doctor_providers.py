@@ -12,6 +12,7 @@ from runtime.adapters import AdapterMaker
 from runtime.cli import account_rights
 from runtime.cli.findings import FAIL, OK, TIMEOUT, Finding, unset
 from runtime.settings import Settings
+from runtime.settings_checks import place_of
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
@@ -25,7 +26,11 @@ def providers(settings: Settings) -> Iterator[Finding]:
         if not url:
             yield unset(name, variable)
             continue
-        parts = urlsplit(url)
+        first, place = url, url
+        if settings.provider_proxy:
+            first, variable = settings.provider_proxy, "PAYMENTS_PROVIDER_PROXY"
+            place = f"the proxy {place_of(first)} before {url}"
+        parts = urlsplit(first)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             socket.create_connection((parts.hostname, port), TIMEOUT).close()
@@ -33,10 +38,10 @@ def providers(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 name,
                 FAIL,
-                f"{url} cannot be reached ({error.strerror or error})",
+                f"{place} cannot be reached ({error.strerror or error})",
                 f"Check the network and {variable}; payments wait and are retried",
             )
         else:
-            yield Finding(name, OK, f"{url} can be reached")
+            yield Finding(name, OK, f"{place} can be reached")
             own = partial(maker.own, ProviderName(name))
             yield from account_rights.findings(name, own)

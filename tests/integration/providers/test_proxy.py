@@ -1,0 +1,271 @@
+"""Every call to a provider goes through the proxy that is set, and through no other."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from cryptography.hazmat.primitives import serialization
+
+from domain.answer import Verdict
+from domain.errors import CertificateUnavailable, NotSent, ProviderError
+from domain.submission import ProviderName
+from providers.http import PooledSession, was_not_sent
+from providers.paypal_certificates import Certificates
+from providers.rights import Right
+from runtime.adapters import AdapterMaker
+from runtime.cli import doctor_providers
+from runtime.settings import Settings, SettingsError
+from runtime.stack.processes import free_port
+from tests.forward_proxy import ForwardProxy, forward_proxy
+from tests.integration.webhooks.signers import PATH, Authority, serving
+from tests.suites.samples import payment, sending, submission
+
+METHODS: Final = {"stripe": "pm_card_visa", "paypal": "vault_ada"}
+
+
+@pytest.fixture
+def proxy() -> Iterator[ForwardProxy]:
+    """A proxy that asks for credentials."""
+    with forward_proxy() as made:
+        yield made
+
+
+@pytest.fixture
+def settings(stripe_url: str, paypal_url: str) -> Settings:
+    """Of a deployment at the simulators."""
+    return Settings(stripe_api_base=stripe_url, paypal_api_base=paypal_url)
+
+
+def use_everything(settings: Settings, provider: ProviderName) -> None:
+    """A charge, a look at it, and reads of payments, disputes and books."""
+    adapters = AdapterMaker(settings, connections=2).own(provider)
+    asked = submission(provider=provider, payment_method=METHODS[provider])
+    new = payment(asked=asked)
+    body = adapters.provider.prepare(new, new.first)
+    answer = adapters.provider.send(sending(new, body=body))
+    assert answer.verdict is Verdict.SUCCEEDED
+    for right in Right:
+        adapters.rights[right]()
+    now = datetime.now(timezone.utc)
+    adapters.statement.page(now - timedelta(minutes=1), now, None)
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+def test_every_call_goes_through_the_proxy_that_is_set(
+    settings: Settings, proxy: ForwardProxy, provider: ProviderName
+) -> None:
+    base = {"stripe": settings.stripe_api_base, "paypal": settings.paypal_api_base}
+    answered = _answered(base[provider])
+    use_everything(replace(settings, provider_proxy=proxy.url), provider)
+    assert len(proxy.asked) == _answered(base[provider]) - answered >= 5
+    assert all(f" {base[provider]}/" in one for one in proxy.asked)
+    paths = {urlsplit(one.partition(" ")[2]).path for one in proxy.asked}
+    wanted = {
+        "stripe": {"/v1/payment_intents", "/v1/disputes", "/v1/balance_transactions"},
+        "paypal": {
+            "/v1/oauth2/token",
+            "/v2/checkout/orders",
+            "/v1/customer/disputes",
+            "/v1/reporting/transactions",
+        },
+    }
+    assert wanted[provider] <= {path.rstrip("/") for path in paths}
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+def test_a_proxy_of_the_environment_is_ignored(
+    settings: Settings,
+    proxy: ForwardProxy,
+    provider: ProviderName,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv(name.lower(), proxy.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    use_everything(settings, provider)
+    assert proxy.asked == [] and proxy.refused == 0
+
+
+def test_no_proxy_of_the_environment_takes_nothing_off_the_one_that_is_set(
+    settings: Settings, proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    use_everything(replace(settings, provider_proxy=proxy.url), ProviderName.STRIPE)
+    assert proxy.asked
+
+
+def test_certificates_are_fetched_through_the_proxy(
+    settings: Settings, proxy: ForwardProxy, tmp_path: Path
+) -> None:
+    authority, roots = Authority.new(), tmp_path / "roots.pem"
+    roots.write_bytes(authority.pem())
+    with serving(authority.vouches()[1]) as base:
+        certificates = Certificates(
+            mode=settings.mode,
+            hosts=(),
+            loopback=base,
+            roots=roots,
+            observe=lambda call, status_class, seconds: None,
+            proxy=proxy.url,
+        )
+        certificates.key_at(base + PATH, now=datetime.now(timezone.utc))
+        assert proxy.asked == [f"GET {base}{PATH}"]
+        with pytest.raises(CertificateUnavailable):
+            replaced = Certificates(
+                mode=settings.mode,
+                hosts=(),
+                loopback=base,
+                roots=roots,
+                observe=lambda call, status_class, seconds: None,
+                proxy=f"http://127.0.0.1:{free_port()}",
+            )
+            replaced.key_at(base + PATH, now=datetime.now(timezone.utc))
+
+
+def test_a_provider_that_is_spoken_to_by_https_is_reached_by_a_tunnel(
+    proxy: ForwardProxy, tmp_path: Path
+) -> None:
+    with _tls_server(tmp_path) as (port, roots):
+        session = _session(proxy.url, roots)
+        for _ in range(3):
+            answer = session.request("POST", f"https://localhost:{port}/v1/refunds")
+            assert answer.text == "POST /v1/refunds"
+        assert proxy.asked == [f"CONNECT localhost:{port}"], "and it is kept"
+
+
+@pytest.mark.parametrize(
+    "proxied",
+    [
+        lambda proxy: proxy.url.replace("p%40ss", "wrong"),
+        lambda proxy: f"http://127.0.0.1:{free_port()}",
+    ],
+    ids=["refuses us", "is away"],
+)
+def test_a_proxy_that_makes_no_tunnel_proves_that_nothing_was_sent(
+    proxy: ForwardProxy, tmp_path: Path, proxied: Callable[[ForwardProxy], str]
+) -> None:
+    with _tls_server(tmp_path) as (port, roots):
+        session = _session(proxied(proxy), roots)
+        with pytest.raises(requests.RequestException) as caught:
+            session.request("POST", f"https://localhost:{port}/v1/refunds")
+        assert was_not_sent(caught.value)
+        assert proxy.asked == []
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+def test_behind_a_proxy_that_is_away_nothing_is_sent(
+    settings: Settings, provider: ProviderName
+) -> None:
+    away = replace(settings, provider_proxy=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ProviderError) as caught:
+        use_everything(away, provider)
+    assert type(caught.value) is NotSent
+
+
+def test_the_doctor_names_the_proxy_without_its_credentials(
+    settings: Settings, proxy: ForwardProxy
+) -> None:
+    well = replace(settings, provider_proxy=proxy.url)
+    found = list(doctor_providers.providers(well))
+    place = f"the proxy 127.0.0.1:{proxy.port} before {settings.stripe_api_base}"
+    assert found[0].words == f"{place} can be reached"
+    assert {one.verdict for one in found} == {"ok"} and len(proxy.asked) >= 6
+    gone = f"http://egress:p%40ss@127.0.0.1:{free_port()}"
+    ill = list(doctor_providers.providers(replace(settings, provider_proxy=gone)))
+    assert {one.verdict for one in ill} == {"fail"}
+    assert "PAYMENTS_PROVIDER_PROXY" in (ill[0].advice or "")
+    assert "p%40ss" not in f"{found} {ill} {well!r}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "proxy.example:3128",
+        "socks5://proxy.example:1080",
+        "http://",
+        "http://proxy.example:port",
+        "http://user:secret@proxy.example:3128/path",
+        "http://proxy.example:3128?user=secret",
+    ],
+)
+def test_a_url_that_is_no_proxys_stops_the_process_and_is_not_repeated(
+    text: str,
+) -> None:
+    with pytest.raises(SettingsError, match="PAYMENTS_PROVIDER_PROXY must") as caught:
+        Settings.read({"PAYMENTS_PROVIDER_PROXY": text})
+    assert "secret" not in str(caught.value)
+
+
+def _answered(base: str) -> int:
+    """API calls that a simulator has answered, tokens included."""
+    text = requests.get(f"{base}/metrics", timeout=10).text
+    rows = (
+        line
+        for line in text.splitlines()
+        if line.startswith("simulator_requests_total{")
+    )
+    return sum(int(float(line.rpartition(" ")[2])) for line in rows)
+
+
+def _session(proxy: str, roots: Path) -> PooledSession:
+    session = PooledSession(
+        connections=1, observe=lambda call, status_class, seconds: None, proxy=proxy
+    )
+    session.verify = str(roots)
+    return session
+
+
+@contextmanager
+def _tls_server(folder: Path) -> Iterator[tuple[int, Path]]:
+    """The port of a server by https that repeats the request, and whom to trust."""
+    authority = Authority.new()
+    key, chain = authority.vouches("localhost")
+    roots, certificate = folder / "roots.pem", folder / "server.pem"
+    roots.write_bytes(authority.pem())
+    certificate.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + chain
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            said = f"POST {self.path}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the test output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server.server_port, roots
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
