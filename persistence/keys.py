@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import json
+import logging
 import secrets
 import threading
 import time
@@ -22,6 +24,8 @@ from domain.submission import Mode
 from persistence.codec import Document
 from persistence.mongo import answering
 from persistence.vault import Pepper
+
+log = logging.getLogger(__name__)
 
 #: Seconds a key is trusted without asking again: how long a revoked one may live on.
 CACHE_SECONDS: Final = 10.0
@@ -44,6 +48,12 @@ class KeyNotFound(PaymentsError):
     """There is no such API key."""
 
     code = "key_not_found"
+
+
+class KeyChanged(PaymentsError):
+    """Somebody changed whose the API key is, in the database."""
+
+    code = "key_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +100,13 @@ class ApiKeys:
         name = secrets.token_hex(_ID_BYTES)
         secret = f"sk_{mode}_{name}{secrets.token_hex(_SECRET_BYTES)}"
         key = ApiKey(f"key_{name}", merchant, mode, role, self._clock())
+        digest = self._pepper.hash(secret)
         with answering():
             self._keys.insert_one(
                 {
                     "_id": key.id,
-                    "hash": self._pepper.hash(secret),
+                    "hash": digest,
+                    "binding": self._binding(key, digest),
                     "merchant": key.merchant,
                     "mode": key.mode.value,
                     "role": key.role.value,
@@ -127,6 +139,8 @@ class ApiKeys:
         if found is None or not _key(found).live_at(self._clock()):
             raise KeyNotFound(f"there is no living key {key_id}")
         old = _key(found)
+        if not self._is_bound(found):
+            raise KeyChanged(f"whose {key_id} is was changed in the database.")
         # Only once there is a successor may the old one end.
         made = self.create(merchant=old.merchant, role=old.role, mode=old.mode)
         self._end(key_id, self._clock() + overlap)
@@ -138,6 +152,32 @@ class ApiKeys:
         Raises KeyNotFound.
         """
         return self._end(key_id, self._clock())
+
+    def bind_all(self) -> int:
+        """Binds the keys that an earlier release made; returns how many there were."""
+        with answering():
+            found = list(self._keys.find({"binding": None}))
+            for document in found:
+                bound = self._binding(_key(document), document["hash"])
+                self._keys.update_one(
+                    {"_id": document["_id"], "binding": None},
+                    {"$set": {"binding": bound}},
+                )
+        return len(found)
+
+    def _binding(self, key: ApiKey, digest: str) -> str:
+        """Keyed, so that who writes to the database cannot make a key somebody
+        else's."""
+        its = (digest, key.id, key.merchant, key.mode.value, key.role.value)
+        return self._pepper.hash(json.dumps(["api key", *its]))
+
+    def _is_bound(self, document: Mapping[str, Any]) -> bool:
+        """Whether the key is whose it was made for; reports one that is not."""
+        bound = self._binding(_key(document), document["hash"])
+        if hmac.compare_digest(str(document.get("binding")), bound):
+            return True
+        log.error("api_key_changed", extra={"key_id": document["_id"]})
+        return False
 
     def _end(self, key_id: str, at: datetime) -> ApiKey:
         """The key, which ends at ``at`` or had an earlier end."""
@@ -163,6 +203,8 @@ class ApiKeys:
         with answering():
             found = self._keys.find_one({"_id": f"key_{name}"})
         if found is None or not hmac.compare_digest(found["hash"], digest):
+            return None
+        if not self._is_bound(found):
             return None
         key = _key(found)
         with self._lock:

@@ -61,9 +61,10 @@ class AccountAdapters:
             return self._rates[ProviderName.STRIPE]
         return self._rates[stored.provider] if stored.rate is None else stored.rate
 
-    def of(self, account: Account) -> Adapters:
+    def of(self, account: Account, payment: Payment | None = None) -> Adapters:
         """By credentials that are KNOWN seconds old at most, or the last that could be
-        read. Raises NotExecuted: without them no call is made."""
+        read. Raises NotExecuted: without them no call is made, nor is one for a
+        ``payment`` that somebody put at another merchant's account."""
         if account.is_own:
             return self._own[account.provider]
         try:
@@ -74,6 +75,15 @@ class AccountAdapters:
             why = {"account": account.id, "error": error.code}
             log.error("credentials_unavailable", extra=why)
             raise NotExecuted("credentials_unavailable") from None
+        if payment is not None and (stored.merchant, stored.mode) != (
+            payment.merchant,
+            payment.mode,
+        ):
+            log.error(
+                "account_of_another_merchant",
+                extra={"account": account.id, "payment": payment.id},
+            )
+            raise NotExecuted("account_of_another_merchant")
         return self._adapters(stored)
 
     def _adapters(self, stored: StoredAccount) -> Adapters:
@@ -112,8 +122,8 @@ class _OfAccount:
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.adapters.of(self.account).provider.send(payment)
+        return self.adapters.of(self.account, payment).provider.send(payment)
 
     def look(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.adapters.of(self.account).provider.look(payment)
+        return self.adapters.of(self.account, payment).provider.look(payment)

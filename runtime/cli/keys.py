@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: A pass leaves only payments that moved in its midst; two are usual.
 RESEAL_PASSES: Final = 10
+#: Seconds between two words on a pass: over millions of documents it takes minutes.
+TOLD_EVERY: Final = 5.0
 #: Documents that a message names.
 NAMED: Final = 10
 #: What a merchant may be called: it stands in logs, tables and queries.
@@ -177,6 +179,9 @@ def rotate_keys(drop_old: bool, from_fernet: bool) -> None:
             # Whoever sealed with an old key just before has written by then.
             sleep(2 * RELOAD)
         _reseal_all(database, vaults, from_fernet)
+        if from_fernet:
+            bound = container.open_keys(settings, database).bind_all()
+            click.echo(f"{bound} API keys were bound to whose they are.")
         if drop_old:
             for source in sources:
                 source.keep_newest()
@@ -253,9 +258,14 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
     for number in range(1, RESEAL_PASSES + 1):
         with Progress(console=console, transient=True, disable=not shown) as bar:
             task = bar.add_task("documents", total=total)
-            done = reseal(
-                database, of, old=old, progress=lambda count: bar.advance(task, count)
-            )
+            lines = _Lines(total)
+
+            def progress(count: int) -> None:
+                bar.advance(task, count)
+                if not shown:
+                    lines.add(count)
+
+            done = reseal(database, of, old=old, progress=progress)
         resealed += done.resealed
         if done.is_last:
             break
@@ -277,6 +287,22 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
         )
     for vault in vaults.values():
         reseal_check(database, vault)
+
+
+class _Lines:
+    """How far a pass is, a line every TOLD_EVERY seconds: for what is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._read = 0
+        self._due = monotonic() + TOLD_EVERY
+
+    def add(self, count: int) -> None:
+        """So many documents more were read."""
+        self._read += count
+        if monotonic() >= self._due:
+            self._due = monotonic() + TOLD_EVERY
+            click.echo(f"{self._read:,} of {self._total:,} documents read", err=True)
 
 
 def _resealed(sealed: Counter[str], *, passes: int) -> str:

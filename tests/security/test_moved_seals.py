@@ -110,6 +110,24 @@ def test_another_merchants_personal_data_is_never_shown(
     assert "canary" not in shown(merchant, theirs["_id"])
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("merchant", "victim"), ("role", "admin"), ("mode", "live")]
+)
+def test_an_api_key_that_was_made_somebody_elses_is_refused(
+    web: RunningWeb, database: Database[Document], field: str, value: str
+) -> None:
+    mine, changed = web.client(), web.client()
+    assert mine.get("/v1/payments").status_code == 200
+    one = {"_id": changed.key.id}
+    database.api_keys.update_one(one, {"$set": {field: value}})
+    assert changed.get("/v1/payments").status_code == 401
+    # Nor does the hash of another key, with what it is bound by.
+    taken = database.api_keys.find_one({"_id": mine.key.id}) or {}
+    moved = {name: taken[name] for name in ("hash", "binding")}
+    database.api_keys.update_one(one, {"$set": moved})
+    assert changed.get("/v1/payments").status_code == 401
+
+
 def test_a_payment_whose_seal_was_moved_is_seen_in_the_log(
     web: RunningWeb, merchant: Client, database: Database[Document]
 ) -> None:

@@ -107,6 +107,20 @@ def test_who_asks_again_after_an_account_was_retired_hears_of_the_first_payment(
     assert changed.json()["code"] == "idempotency_key_reused"
 
 
+def test_a_payment_that_was_put_at_another_merchants_account_is_not_carried_out(
+    shop: AccountsShop,
+) -> None:
+    """By somebody who writes to the database; no credentials are theirs for that."""
+    theirs = shop.add(merchant="victim")
+    payment_id = shop.pay("stripe")
+    moved = {"$set": {"account": theirs.id}}
+    shop.bench.database.payments.update_one({"_id": payment_id}, moved)
+    payment = shop.done(payment_id)
+    assert (payment.account.id, payment.captured) == (theirs.id, 0)
+    assert payment.first.error == "account_of_another_merchant"
+    assert shop.charges(payment_id) == []
+
+
 def test_a_connected_account_is_reached_by_the_deployments_key(
     shop: AccountsShop,
 ) -> None:

@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from domain.submission import Mode
 from persistence.codec import Document
-from persistence.keys import ApiKeys, KeyNotFound, Role
+from persistence.keys import ApiKeys, KeyChanged, KeyNotFound, Role
 from persistence.vault import KeySource, Pepper
 from tests.suites.samples import NOW
 
@@ -162,3 +162,28 @@ def test_keys_are_listed_oldest_first_for_one_merchant_or_all(
     assert keys.list() == made
     assert keys.list("b") == [made[0], made[2]]
     assert keys.list("nobody") == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"merchant": "rival"}, {"role": "admin"}, {"mode": "live"}, {"binding": None}],
+)
+def test_a_key_that_was_made_somebody_elses_in_the_database_opens_nothing(
+    keys: ApiKeys, payments_db: Database[Document], changed: Document
+) -> None:
+    key, secret = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+    payments_db.api_keys.update_one({"_id": key.id}, {"$set": changed})
+    assert keys.find(secret) is None
+    with pytest.raises(KeyChanged):
+        keys.roll(key.id, overlap=DAY)
+    assert payments_db.api_keys.count_documents({}) == 1
+
+
+def test_a_key_of_an_earlier_release_is_bound_once_by_an_upgrade(
+    keys: ApiKeys, payments_db: Database[Document]
+) -> None:
+    key, secret = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+    payments_db.api_keys.update_one({}, {"$unset": {"binding": ""}})
+    assert keys.find(secret) is None
+    assert (keys.bind_all(), keys.bind_all()) == (1, 0)
+    assert keys.find(secret) == key
