@@ -42,12 +42,19 @@ class Failure:
     provider_request_id: str | None = None  #: to quote to the provider's support
 
 
+class NextActionType(StrEnum):
+    """What the payer does at the page."""
+
+    REDIRECT = "redirect"  #: they act there, and come back to the return_url
+    INSTRUCTIONS = "instructions"  #: it says how to pay elsewhere: a voucher, a QR code
+
+
 @dataclass(frozen=True, slots=True)
 class NextAction:
     """Where the payer must go."""
 
     url: str
-    type: str = "redirect"
+    type: NextActionType = NextActionType.REDIRECT
 
 
 @dataclass(frozen=True, slots=True)

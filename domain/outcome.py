@@ -107,13 +107,17 @@ def applied(
         now=now,
         data={**said(answer), **(more or {})},
     )
-    acts = moved.first.state is State.REQUIRES_ACTION
-    if acts and operation.kind is Kind.VOID and answer.verdict is Verdict.SUCCEEDED:
-        moved = called_off(moved, now=now)
+    next_action = answer.next_action
+    if operation.kind is Kind.VOID:
+        if answer.verdict is not Verdict.SUCCEEDED:
+            moved = _with_first_lookup(moved, now=now)
+        elif moved.first.state is State.REQUIRES_ACTION:
+            moved = called_off(moved, now=now)
+        next_action = moved.next_action
     return replace(
         moved,
         hold=hold_after(moved, operation, answer),
-        next_action=answer.next_action,
+        next_action=next_action,
         last_error=answer.failure,
         saved_method=answer.saved or moved.saved_method,
     )
@@ -124,6 +128,19 @@ def called_off(payment: Payment, *, now: datetime) -> Payment:
     first = replace(payment.first, due_at=None, waiting_for=None)
     ended = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
     return replace(ended, next_action=None)
+
+
+def _with_first_lookup(payment: Payment, *, now: datetime) -> Payment:
+    """The payment with a status lookup of its first operation due now, where that waits
+    for the payer.
+
+    A void that the provider refuses met another state there: the payer has acted.
+    """
+    first = payment.first
+    if first.state is not State.REQUIRES_ACTION:
+        return payment
+    looked_up = first.to_look(now=now)
+    return replace(payment, operations=(looked_up, *payment.operations[1:]))
 
 
 def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Operation:
@@ -184,7 +201,8 @@ def escalate(
     data: dict[str, str | int] = {"why": why}
     if request_id is not None:
         data["provider_request_id"] = request_id
-    return payment.moved(after, Trigger.ESCALATED, ESCALATION, now=now, data=data)
+    moved = payment.moved(after, Trigger.ESCALATED, ESCALATION, now=now, data=data)
+    return _with_first_lookup(moved, now=now) if after.kind is Kind.VOID else moved
 
 
 def is_escalation(step: Payment) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from domain.answer import Failure, NextAction, SavedMethod
+from domain.answer import Failure, NextAction, NextActionType, SavedMethod
 from domain.money import Money
 from domain.operation import Act, Claim, Kind
 from domain.payment import Event, Payment
@@ -278,7 +278,8 @@ def decode(document: Mapping[str, Any], vault: Vault | None) -> Payment:
         updated_at=document["updated_at"],
         hold=hold and read_hold(hold),
         claim=claim and Claim(**{**claim, "act": Act(claim["act"])}),
-        next_action=action and NextAction(**{**action, "url": of(_ACTION_URL)}),
+        next_action=action
+        and NextAction(url=of(_ACTION_URL), type=NextActionType(action["type"])),
         last_error=error and Failure(**{**error, "message": of(_MESSAGE)}),
         disputes=tuple(read_dispute(one) for one in document.get("disputes", ())),
         saved_method=(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from stripe import PaymentIntent, Refund
 
-from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.answer import Answer, Failure, NextAction, NextActionType, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import from_stripe
 from domain.operation import Kind
@@ -27,6 +28,13 @@ _RETRYABLE: Final = frozenset(
     "approve_with_id authentication_required insufficient_funds issuer_not_available"
     " processing_error reenter_transaction try_again_later withdrawal_count_limit"
     "_exceeded card_velocity_exceeded".split()
+)
+
+#: Addresses of pages for the payer, the best first (docs.stripe.com/api/payment_intents
+#: /object, next_action); each type has one of the first three, or only pictures.
+_INSTRUCTIONS: Final = (
+    *("hosted_voucher_url", "hosted_instructions_url", "hosted_verification_url"),
+    *("mobile_auth_url", "image_url_svg", "image_url_png"),
 )
 
 
@@ -66,7 +74,7 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
                 request_id=request_id,
             )
         case "requires_action":
-            return _to_confirm(_next_action(intent), refs, request_id)
+            return _to_confirm(intent, refs, request_id)
         case "requires_payment_method" if intent.last_payment_error:
             return declined_of(intent.last_payment_error, refs, request_id)
         case "canceled" if intent.amount_received:
@@ -163,19 +171,35 @@ def let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
 
 
 def _next_action(intent: PaymentIntent) -> NextAction | None:
-    """Stripe shows of an action only what belongs to its kind."""
-    redirect = getattr(intent.next_action, "redirect_to_url", None)
-    url = optional(page_url, getattr(redirect, "url", None))
-    return None if url is None else NextAction(url)
+    """The page of an action: Stripe shows of it only what belongs to its type.
+
+    A redirect has a ``url``. Vouchers, QR codes and bank transfers, and types that are
+    new, have other addresses, of which the first in ``_INSTRUCTIONS`` is taken.
+    """
+    action: Any = getattr(intent, "next_action", None)
+    details = getattr(action, str(getattr(action, "type", "")), None)
+    redirect = optional(page_url, getattr(details, "url", None))
+    if redirect is not None:
+        return NextAction(redirect)
+    shown: Mapping[str, Any] = getattr(details, "to_dict", dict)()
+    named = [shown.get(name) for name in _INSTRUCTIONS]
+    others = [one for name, one in shown.items() if name != "return_url"]
+    pages = (optional(page_url, one) for one in (*named, *others))
+    secure = (one for one in pages if one is not None and one.startswith("https:"))
+    page = next(secure, None)
+    return None if page is None else NextAction(page, NextActionType.INSTRUCTIONS)
 
 
 def _to_confirm(
-    action: NextAction | None, refs: dict[str, str], request_id: str | None
+    intent: PaymentIntent, refs: dict[str, str], request_id: str | None
 ) -> Answer:
-    """The payer must confirm; Stripe has a page for it only where it may send them
-    back from there."""
+    """The payer must confirm or pay; to confirm, Stripe has a page only where it may
+    send them back from there."""
+    action = _next_action(intent)
     failure, waits = None, "the payer to confirm the payment"
-    if action is None:
+    if action is not None and action.type is NextActionType.INSTRUCTIONS:
+        waits = "the payer to pay as their page says"
+    elif action is None:
         waits = "a void: the payer has no page to confirm it on"
         failure = Failure(
             code="return_url_missing",

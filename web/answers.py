@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.answer import NextActionType
 from domain.breaker import CallKind, Position, Why
 from domain.dispute import DisputeState
 from domain.operation import HoldEnd, Kind
@@ -28,7 +29,11 @@ class Answer(BaseModel):
 class NextAction(Answer):
     """Where the payer must go."""
 
-    type: Literal["redirect"]
+    type: NextActionType = Field(
+        description="redirect: the payer acts there and comes back to the return_url."
+        " instructions: the page says how to pay elsewhere, as a voucher or a QR code"
+        " does; nobody comes back from it."
+    )
     url: str
 
 

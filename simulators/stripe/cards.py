@@ -37,6 +37,8 @@ class TestMethod:
     authenticate_once: bool = False
     #: Whether the outcome comes days later; the payment is processing until then.
     slow: bool = False
+    #: Whether the payer pays elsewhere, by a voucher that Stripe has a page for.
+    voucher: bool = False
     #: instant; pending: succeeds later; failing: looks done and fails later.
     refund: str = "instant"
     #: Reason and status of the dispute that follows the charge; None: no dispute.
@@ -145,6 +147,7 @@ METHODS: Final[dict[str, TestMethod]] = {
     "pm_card_createDisputeInquiry": replace(
         _VISA, last4="1976", dispute=("general", "warning_needs_response")
     ),
+    "pm_oxxo": TestMethod(type="oxxo", voucher=True),
     "pm_usBankAccount": _BANK,
     "pm_usBankAccount_success": _BANK,
     "pm_usBankAccount_insufficientFunds": replace(

@@ -83,7 +83,7 @@ def show_method(method: PaymentMethod) -> Json:
             "wallet": None,
         }
     else:
-        shown[kind.type] = {"last4": kind.last4}
+        shown[kind.type] = {} if kind.voucher else {"last4": kind.last4}
     return shown
 
 

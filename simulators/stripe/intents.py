@@ -39,6 +39,9 @@ CONFIRMABLE: Final = (
     "requires_confirmation",
     "requires_action",
 )
+#: Seconds that a voucher can be paid for, as long as Stripe's default for OXXO.
+VOUCHER_SECONDS: Final = 3 * 86_400
+VOUCHER_NUMBER: Final = "12345678901234657890123456789012"
 CANCELABLE: Final = (*CONFIRMABLE, "requires_capture")
 
 
@@ -178,9 +181,11 @@ class Intents:
         intent.key = call.key
         if authentication and params.off_session:
             return self._decline(intent, AUTHENTICATION_REQUIRED, call)
-        if authentication:
+        if authentication or method.voucher:
             intent.status = "requires_action"
-            intent.next_action = _next_action(intent, call.base)
+            intent.next_action = (
+                _voucher(intent) if method.voucher else _next_action(intent, call.base)
+            )
             self._charging.tell(intent, "payment_intent.requires_action", call)
             return answer(call, show_intent(intent))
         if method.slow:
@@ -246,6 +251,17 @@ def _check_type(method: PaymentMethod, types: list[str]) -> None:
             "payment_method",
             code="payment_intent_incompatible_payment_method",
         )
+
+
+def _voucher(intent: Intent) -> Json:
+    """The payer pays by it in a shop; ``/_stripe/authorize`` says whether they did."""
+    page = f"https://payments.stripe.com/oxxo/voucher/{intent.id}"
+    details = {
+        "expires_after": int(intent.created) + VOUCHER_SECONDS,
+        "hosted_voucher_url": page,
+        "number": VOUCHER_NUMBER,
+    }
+    return {"type": "oxxo_display_details", "oxxo_display_details": details}
 
 
 def _next_action(intent: Intent, base: str) -> Json:

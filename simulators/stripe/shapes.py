@@ -207,6 +207,8 @@ def _outcome(charge: Charge) -> Json | None:
 
 def _method_details(charge: Charge) -> Json:
     method = charge.method
+    if method.voucher:
+        return {method.type: {"number": None}, "type": method.type}
     if method.type != "card":
         return {
             method.type: {"last4": method.last4, "bank_name": "STRIPE TEST BANK"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -24,6 +24,24 @@ _PAGE: Final = {
     "type": "redirect_to_url",
     "redirect_to_url": {"url": "https://stripe.test/confirm", "return_url": None},
 }
+
+_PAY_AT: Final = "https://stripe.test/pay"
+
+
+def instructions(action: dict[str, Any]) -> Row:
+    """A payment whose payer has a page that says how to pay."""
+    return Row(
+        State.REQUIRES_ACTION,
+        fault=intent("requires_action", next_action=action),
+        shows={
+            "status": "requires_action",
+            "next_action": {"type": "instructions", "url": _PAY_AT},
+            "last_error": None,
+        },
+        waits="the payer to pay as their page says",
+        next="look",
+    )
+
 
 STATUSES: Final[dict[str, Row]] = {
     "requires_payment_method, no error": Row(
@@ -60,6 +78,33 @@ STATUSES: Final[dict[str, Row]] = {
             "next_action": {"type": "redirect", "url": "https://stripe.test/confirm"},
         },
         next="look",
+    ),
+    "requires_action, voucher": instructions(
+        {
+            "type": "oxxo_display_details",
+            "oxxo_display_details": {"number": "1", "hosted_voucher_url": _PAY_AT},
+        }
+    ),
+    "requires_action, QR code": instructions(
+        {
+            "type": "pix_display_qr_code",
+            "pix_display_qr_code": {
+                "data": "00020126",
+                "image_url_png": "https://stripe.test/qr.png",
+                "hosted_instructions_url": _PAY_AT,
+            },
+        }
+    ),
+    "requires_action, a new type": instructions(
+        {
+            "type": "telepathy_display_details",
+            "telepathy_display_details": {
+                "plain_url": "http://stripe.test/pay",
+                "return_url": "https://shop.example/back",
+                "number": 5,
+                "some_url": _PAY_AT,
+            },
+        }
     ),
     "requires_action, no page": Row(
         State.REQUIRES_ACTION,

@@ -141,6 +141,33 @@ def test_3d_secure_without_a_way_back_says_what_to_do_and_is_called_off(
     assert bench.moved(payment_id) == []
 
 
+@pytest.mark.parametrize(
+    ("outcome", "status"), [("succeed", Status.CAPTURED), ("fail", Status.FAILED)]
+)
+def test_a_voucher_shows_its_page_and_is_paid_days_later(
+    bench: Workbench, outcome: str, status: Status
+) -> None:
+    """Without a return_url: nobody comes back from a shop's till."""
+    payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
+    waiting = bench.work(payment_id)
+    assert waiting.status is Status.REQUIRES_ACTION
+    shown = bench.shown(payment_id)
+    intent = waiting.refs["payment_intent"]
+    assert shown["next_action"] == {
+        "type": "instructions",
+        "url": f"https://payments.stripe.com/oxxo/voucher/{intent}",
+    }
+    assert shown["last_error"] is None
+    bench.pass_time(2 * DAY)
+    paying = f"{bench.stripe.url}/_stripe/authorize/{intent}"
+    assert requests.post(paying, json={"outcome": outcome}, timeout=10).ok
+    bench.pass_time(DAY)
+    assert bench.work(payment_id).status is status
+    assert bench.shown(payment_id)["next_action"] is None
+    moved = [("charge", 1999)] if status is Status.CAPTURED else []
+    assert bench.moved(payment_id) == moved
+
+
 def test_a_payer_who_never_comes_back_is_called_off(bench: Workbench) -> None:
     payment_id = bench.pay(
         payment_method="pm_card_authenticationRequired",
@@ -164,10 +191,47 @@ def test_a_payer_who_agrees_before_the_void_has_paid(bench: Workbench) -> None:
     assert page is not None
     assert bench.ask(payment_id, "void").status_code == 202
     assert requests.post(page.url, json={"outcome": "succeed"}, timeout=10).ok
-    assert bench.work(payment_id).operations[-1].state is State.DECLINED
-    bench.pass_time(POLLED)
-    assert bench.work(payment_id).status is Status.CAPTURED
+    ended = bench.work(payment_id)
+    assert ended.operations[-1].state is State.DECLINED
+    assert ended.status is Status.CAPTURED, "its charge is looked up at once"
     assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_payer_whose_bank_is_at_it_when_the_void_comes_is_looked_up_at_once(
+    bench: Workbench,
+) -> None:
+    """The void is a person's: the intent is neither paid nor to be canceled."""
+    payment_id = bench.pay(
+        payment_method="pm_card_authenticationRequired",
+        return_url="https://shop.example/back",
+    )
+    intent = bench.work(payment_id).refs["payment_intent"]
+    assert bench.ask(payment_id, "void").status_code == 202
+    fields = {"status": "processing", "next_action": None}
+    wanted = {"do": "overwrite", "id": intent, "fields": fields}
+    assert bench.stripe.post("/_drift", wanted).status_code == 201
+    ended = bench.work(payment_id)
+    assert ended.operations[-1].state is State.REVIEW
+    assert (ended.first.state, ended.next_action) == (State.PENDING, None)
+
+
+def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) -> None:
+    payment_id = bench.pay(
+        payment_method="pm_card_authenticationRequired",
+        return_url="https://shop.example/back",
+    )
+    page = bench.work(payment_id).next_action
+    assert bench.ask(payment_id, "void").status_code == 202
+    refusal = {"error": {"type": "invalid_request_error", "message": "No."}}
+    bench.stripe.arm(
+        do="answer",
+        status=400,
+        body=refusal,
+        match={"method": "POST", "path": "/v1/payment_intents"},
+    )
+    ended = bench.work(payment_id)
+    assert ended.operations[-1].state is State.REJECTED
+    assert (ended.status, ended.next_action) == (Status.REQUIRES_ACTION, page)
 
 
 @pytest.mark.parametrize("agrees", [False, True])

@@ -23,6 +23,7 @@ from domain.errors import (
 from domain.money import Money
 from domain.operation import Kind
 from domain.payment import Payment
+from domain.requests import void
 from domain.retry import MISCONFIGURED, TRANSIENT
 from domain.sending import window_of
 from domain.settling import settle
@@ -32,6 +33,7 @@ from tests.suites.samples import (
     DECLINE,
     NOW,
     PRICE,
+    origin,
     payment,
     sending,
     stored,
@@ -280,3 +282,37 @@ def test_an_object_of_paypals_own_resend_says_nothing_of_the_send_before(
     known = replace(resent.first, refs={"order": "another"})
     heard = replace(resent, operations=(known,))
     assert settle(heard, answer, now=NOW, jitter=0).first.state is not State.UNKNOWN
+
+
+def _voiding() -> Payment:
+    """A payment that waits for its payer, whose void is being sent."""
+    acts = Answer(
+        Verdict.ACTION_REQUIRED,
+        refs={"payment_intent": "pi_1"},
+        next_action=NextAction("https://bank.example"),
+    )
+    waiting = stored(settle(_running(), acts, now=NOW, jitter=0))
+    return sending(void(waiting, id="op_void", origin=origin("void"), now=NOW))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Answer(Verdict.DECLINED, failure=Failure("already_captured", "It was.")),
+        Answer(Verdict.REJECTED, failure=Failure("no", "No.")),
+        NeedsReview("status_processing"),
+    ],
+)
+def test_a_void_that_is_refused_has_the_waiting_charge_looked_up_at_once(
+    outcome: Answer | ProviderError,
+) -> None:
+    done = settle(_voiding(), outcome, now=NOW, jitter=0)
+    assert (done.first.state, done.first.due_at) == (State.REQUIRES_ACTION, NOW)
+    assert done.first.look_since == NOW and done.next == done.first
+    assert done.next_action == NextAction("https://bank.example")
+
+
+def test_a_void_that_succeeds_ends_the_waiting_charge() -> None:
+    done = settle(_voiding(), Answer(Verdict.SUCCEEDED), now=NOW, jitter=0)
+    assert (done.first.state, done.due_at) == (State.CANCELED, None)
+    assert done.next_action is None
