@@ -64,7 +64,8 @@ class Dispute:
     state: DisputeState
     opened_at: datetime  #: by the provider's clock
     inquiry: bool = False  #: the payer's bank only asks; nothing is withdrawn for it
-    withdrawn: int = 0  #: minor units that the provider took, and has not given back
+    #: Minor units of ``money`` that the provider took, and has not given back.
+    withdrawn: int = 0
     respond_by: datetime | None = None  #: until when an answer is taken
     outcome: str | None = None  #: the provider's word for how it ended
     operation: str | None = None  #: ours: the charge or capture that it is of

@@ -158,7 +158,7 @@ class Payment:
         left = self._kept(target)
         lost = [one for one in self.disputes if one.state is DisputeState.LOST]
         for ref in {one.ref for one in lost}:
-            cost = sum(one.withdrawn for one in lost if one.ref == ref)
+            cost = sum(self._cost(one) for one in lost if one.ref == ref)
             named = {one.operation for one in lost if one.ref == ref}
             of = [
                 one
@@ -282,6 +282,12 @@ class Payment:
         back = [one for one in self.operations if one.target == target.id]
         taken = sum(one.moved or one.reserved for one in back)
         return target.moved - taken
+
+    def _cost(self, lost: Dispute) -> int:
+        """What a lost dispute took. One in another currency may have taken all."""
+        if lost.money.currency == self.submission.amount.currency:
+            return lost.withdrawn
+        return self.captured if lost.withdrawn else 0
 
     def _moved(self, *kinds: Kind) -> int:
         return sum(one.moved for one in self.operations if one.kind in kinds)

@@ -209,7 +209,9 @@ def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
         theirs.way is Way.REFUNDED
         and theirs.operation not in asked
         and any(
-            one.ref == theirs.of and one.withdrawn == theirs.money.minor
+            one.ref == theirs.of
+            and one.money.currency == theirs.money.currency
+            and one.withdrawn == theirs.money.minor
             for one in payment.disputes
         )
     )

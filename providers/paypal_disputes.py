@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
+from domain.money import Money
 from providers.paypal_api import PayPalApi, Reply
 from providers.paypal_objects import CAPTURES, REFUNDS, above, money_of
 from providers.paypal_refusals import reading
@@ -33,6 +34,11 @@ _OUTCOMES: Final = {
     "CANCELED_BY_BUYER": DisputeState.CLOSED,
     "NONE": DisputeState.CLOSED,
 }
+
+#: Whose money a movement is of, and for what: the others are fees
+#: (developer.paypal.com/docs/api/customer-disputes/v1, fund_movement_list).
+_SELLER: Final = "SELLER"
+_SETTLEMENT: Final = "DISPUTE_SETTLEMENT"
 
 
 class PayPalDisputes:
@@ -98,10 +104,6 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
     if state is None:
         raise OutcomeUnknown("unrecognised_status")
     money = money_of(found["dispute_amount"])
-    withdrawn = 0
-    if state is DisputeState.LOST:
-        refunded = outcome.get("amount_refunded")
-        withdrawn = (money_of(refunded) if refunded else money).minor
     asked = state is DisputeState.NEEDS_RESPONSE
     due = found.get("seller_response_due_date") if asked else None
     ended = status == "RESOLVED"
@@ -113,10 +115,37 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
         state=state,
         opened_at=text_time(found["create_time"]),
         inquiry=found.get("dispute_life_cycle_stage") == "INQUIRY",
-        withdrawn=withdrawn,
+        withdrawn=_withdrawn(found, money, state),
         respond_by=optional(text_time, due),
         outcome=code.lower() if ended else None,
     )
+
+
+def _withdrawn(found: Mapping[str, Any], money: Money, state: DisputeState) -> int:
+    """What was taken of ``money`` and has not come back, in its minor units.
+
+    PayPal may list what it moved; else the outcome says it. Fees are not of it, and a
+    movement in another currency moved all of it.
+    """
+    listed = found.get("fund_movements") or found.get("money_movements") or ()
+    moved = [
+        _size(one["amount"], money) * (1 if one["type"] == "DEBIT" else -1)
+        for one in listed
+        if _SELLER in (one.get("party"), one.get("affected_party"))
+        and one.get("reason") == _SETTLEMENT
+    ]
+    if moved:
+        return min(max(sum(moved), 0), money.minor)
+    if state is not DisputeState.LOST:
+        return 0
+    refunded = (found.get("dispute_outcome") or {}).get("amount_refunded")
+    return min(_size(refunded, money), money.minor) if refunded else money.minor
+
+
+def _size(amount: Mapping[str, Any], money: Money) -> int:
+    if amount["currency_code"] != money.currency:
+        return money.minor
+    return money_of(amount).minor
 
 
 def _named(operation: object) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from stripe import StripeClient
 
 from domain.dispute import Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
-from domain.money import from_stripe
+from domain.money import Money, from_stripe
 from providers.stripe_answers import metadata_of
 from providers.stripe_refusals import reading
 from providers.words import name_of, optional, stripe_code, unix_time
@@ -60,8 +60,7 @@ def _dispute(found: Any) -> Dispute:
         raise OutcomeUnknown("unrecognised_status")
     state, inquiry = _STATES[found.status]
     money = from_stripe(found.amount, found.currency)
-    # Its lines may be in the account's currency, and are rid of their fees.
-    balance = sum(line.amount for line in found.balance_transactions)
+    taken = -sum(_moved(line, money) for line in found.balance_transactions)
     due = found.evidence_details.due_by
     asked = state is DisputeState.NEEDS_RESPONSE
     return Dispute(
@@ -72,7 +71,20 @@ def _dispute(found: Any) -> Dispute:
         state=state,
         opened_at=unix_time(found.created),
         inquiry=inquiry,
-        withdrawn=money.minor if balance < 0 else 0,
+        withdrawn=min(max(taken, 0), money.minor),
         respond_by=optional(unix_time, due) if asked else None,
         outcome=found.status if found.status in _ENDS else None,
     )
+
+
+def _moved(line: Any, disputed: Money) -> int:
+    """What a line of the balance moved, in minor units of ``disputed``; debits are
+    negative. Fees are beside its amount.
+
+    A line in the account's currency moved all of it, at the rate of its day: the sum of
+    such lines is seldom 0 where all came back.
+    """
+    amount = line.amount
+    whole = line.currency.upper() != disputed.currency
+    size = disputed if whole and amount else from_stripe(abs(amount), line.currency)
+    return size.minor if amount > 0 else -size.minor

@@ -198,11 +198,16 @@ def _refund(refund: Any, at: int) -> Movement:
 
 
 def _taken(dispute: Any, line: BalanceTransaction) -> Movement:
-    """What a dispute took, or gave back. It has none of our metadata, but a charge."""
+    """What a dispute took, or gave back. It has none of our metadata, but a charge.
+
+    Where the line is in the account's currency, the dispute's amount counts.
+    """
+    same = line.currency == dispute.currency
+    amount = abs(line.amount) if same else dispute.amount
     return Movement(
         way=Way.WITHDRAWN if line.amount < 0 else Way.REINSTATED,
         standing=Standing.MOVED,
-        money=from_stripe(dispute.amount, dispute.currency),
+        money=from_stripe(amount, dispute.currency),
         at=unix_time(line.created),
         ref=name_of(dispute.id),
         payment=None,

@@ -60,7 +60,7 @@ class Outcome:
 
     line: int
     reference: str | None
-    provider: str | None
+    provider: str | None  #: that carries it out; where it was not accepted, the job's
     amount: int | None  #: minor units
     currency: str | None
     id: str | None
@@ -231,6 +231,7 @@ def _outcome(
     waited: bool = False,
 ) -> Outcome:
     status = payment.get("status") if payment else None
+    routed = payment.get("provider") if payment else None
     last = payment.get("last_error") if payment else None
     if job.expect is None:
         as_expected = status not in _CAME_TO_NOTHING
@@ -239,7 +240,7 @@ def _outcome(
     return Outcome(
         line=job.line,
         reference=job.body.get("reference"),
-        provider=job.body.get("provider"),
+        provider=routed or job.body.get("provider"),
         amount=job.body.get("amount"),
         currency=job.body.get("currency"),
         id=payment.get("id") if payment else None,

@@ -15,6 +15,7 @@ from persistence.payments import MongoPayments
 from runtime import container
 from tests.running_web import Client, RunningWeb, stripe_payment
 from tests.fakes import MemoryQueue
+from tests.running_stack import payments
 
 ODD = NeedsReview("odd")
 FOUND = "/v1/operations/payments"
@@ -72,6 +73,36 @@ def test_an_operator_finds_what_is_stuck_of_all_merchants(
     assert (found["error"], found["replay"]) == ("odd", "resends")
     assert (found["merchant"], found["amount"]) == (name, 1999)
     assert operator.get(f"{FOUND}?merchant={name}&state=dead").json()["data"] == []
+
+
+def test_a_payment_that_was_submitted_without_a_provider_has_that_it_was_routed_to(
+    web: RunningWeb, merchant: Client, operator: Client
+) -> None:
+    """In the list of operations, in a frozen set, and in both tables."""
+    payment_id = stuck(web, merchant, provider=None)
+    name = merchant.key.merchant
+    for asked in ("", "&provider=stripe"):
+        [found] = operator.get(f"{FOUND}?merchant={name}{asked}").json()["data"]
+        assert (found["payment"], found["provider"]) == (payment_id, "stripe")
+    assert not operator.get(f"{FOUND}?merchant={name}&provider=paypal").json()["data"]
+    [item] = post(operator, SETS, {"merchant": name}).json()["items"]["data"]
+    assert item["provider"] == "stripe"
+    environment = {"PAYMENTS_URL": web.base, "PAYMENTS_API_KEY": operator.secret}
+    for command in ("dead", "replay"):
+        shown = payments(command, "--merchant", name, environment=environment)
+        assert shown.returncode == 0, shown.stderr
+        assert payment_id in shown.stdout and "stripe" in shown.stdout
+
+
+def test_a_job_without_a_provider_is_shown_with_that_it_was_routed_to(
+    web: RunningWeb, merchant: Client
+) -> None:
+    environment = {"PAYMENTS_URL": web.base, "PAYMENTS_API_KEY": merchant.secret}
+    job = json.dumps(stripe_payment(provider=None, reference="routed-1"))
+    shown = payments("submit", "-", environment=environment, stdin=job)
+    assert shown.returncode == 0, shown.stderr
+    [line] = [one for one in shown.stdout.splitlines() if "routed-1" in one]
+    assert "stripe" in line
 
 
 @pytest.mark.parametrize("role", [Role.MERCHANT, Role.OPERATOR, Role.ADMIN])

@@ -142,6 +142,28 @@ def test_stripe_has_taken_what_its_lines_say(stripe: _Stripe) -> None:
     assert stripe.read(balance_transactions=[]).withdrawn == 0
 
 
+@pytest.mark.parametrize(
+    ("lines", "withdrawn"),
+    [
+        ([("usd", -1999), ("usd", 1991)], 8),
+        ([("eur", -3870), ("eur", 3862)], 0),
+        ([("usd", -1999), ("eur", 1721)], 0),
+        ([("eur", -1721)], 1999),
+        ([("eur", -1721), ("eur", 0)], 1999),
+        ([("usdc", -1721), ("usdc", 1700)], 0),
+        ([("usd", 5)], 0),
+        ([("usd", -1999), ("usd", -1999)], 1999),
+    ],
+)
+def test_a_dispute_with_lines_in_two_currencies_has_taken_their_sum_in_the_payments(
+    stripe: _Stripe, lines: list[tuple[str, int]], withdrawn: int
+) -> None:
+    [line] = stripe.shown["balance_transactions"]
+    shown = [{**line, "currency": one, "amount": amount} for one, amount in lines]
+    read = stripe.read(status="won", balance_transactions=shown)
+    assert (read.state, read.withdrawn) == (WON, withdrawn)
+
+
 def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -> None:
     hint = Hint(Account.own(ProviderName.STRIPE), stripe.shown["id"])
     reading = stripe.disputes.read(hint)
@@ -186,6 +208,40 @@ def test_paypal_may_take_less_than_what_was_disputed(paypal: _PayPal) -> None:
     outcome = {"outcome_code": "RESOLVED_BUYER_FAVOUR", "amount_refunded": part}
     read = paypal.read(status="RESOLVED", dispute_outcome=outcome)
     assert (read.money.minor, read.withdrawn) == (1999, 500)
+
+
+def _movement(type: str, value: str, currency: str = "USD", **more: str) -> Any:
+    amount = {"currency_code": currency, "value": value}
+    plain = {"party": "SELLER", "reason": "DISPUTE_SETTLEMENT"}
+    return {**plain, "type": type, "amount": amount, **more}
+
+
+@pytest.mark.parametrize(
+    ("movements", "withdrawn"),
+    [
+        ([_movement("DEBIT", "19.99"), _movement("CREDIT", "19.91")], 8),
+        ([_movement("DEBIT", "38.70", "EUR"), _movement("CREDIT", "38.62", "EUR")], 0),
+        ([_movement("DEBIT", "19.99"), _movement("CREDIT", "17.21", "EUR")], 0),
+        ([_movement("DEBIT", "17.21", "EUR")], 1999),
+        ([_movement("DEBIT", "15.00", reason="CHARGEBACK_FEE")], 0),
+        ([_movement("DEBIT", "19.99", party="BUYER")], 0),
+    ],
+)
+@pytest.mark.parametrize("name", ["fund_movements", "money_movements"])
+def test_a_dispute_at_paypal_has_taken_what_its_movements_come_to(
+    paypal: _PayPal, movements: list[Any], withdrawn: int, name: str
+) -> None:
+    ended = {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "DENIED"}}
+    read = paypal.read(**ended, **{name: movements})
+    assert (read.state, read.withdrawn) == (WON, withdrawn)
+
+
+def test_what_paypal_gave_back_in_another_currency_is_all_of_it(
+    paypal: _PayPal,
+) -> None:
+    euros = {"currency_code": "EUR", "value": "17.21"}
+    outcome = {"outcome_code": "RESOLVED_BUYER_FAVOUR", "amount_refunded": euros}
+    assert paypal.read(status="RESOLVED", dispute_outcome=outcome).withdrawn == 1999
 
 
 def test_what_paypals_dispute_does_not_name_its_capture_does(paypal: _PayPal) -> None:

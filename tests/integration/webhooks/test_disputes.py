@@ -206,3 +206,39 @@ def _counted() -> Counter[tuple[str, str]]:
             if sample.name.endswith("_total")
         }
     )
+
+
+@ALL
+def test_a_dispute_that_was_exchanged_twice_shows_what_really_stayed_away(
+    bench: HearingBench, provider: str, end: str
+) -> None:
+    """It was taken and given back in the account's currency, at two rates."""
+    work = bench.work
+    payment_id = work.paid(provider)
+    dispute_id = disputing.open_dispute(bench, payment_id)
+    disputing.move(bench, provider, dispute_id, end)
+    back = end == "won"
+    amounts = [("DEBIT", 3870), ("CREDIT", 3862)] if back else [("DEBIT", 3870)]
+    lines = [
+        {
+            **{"id": f"txn_{size}", "object": "balance_transaction", "fee": 0},
+            **{"amount": -size if type == "DEBIT" else size, "currency": "eur"},
+        }
+        for type, size in amounts
+    ]
+    movements = [
+        {
+            **{"party": "SELLER", "type": type, "reason": "DISPUTE_SETTLEMENT"},
+            "amount": {"currency_code": "EUR", "value": f"{size / 100:.2f}"},
+        }
+        for type, size in amounts
+    ]
+    stripe = {"balance_transactions": lines}
+    fields = stripe if provider == "stripe" else {"fund_movements": movements}
+    wanted = {"do": "overwrite", "id": dispute_id, "fields": fields}
+    assert work.at(provider).post("/_drift", wanted).status_code == 201
+    disputing.hear_all(bench, provider)
+    [ended] = work.stored(payment_id).disputes
+    assert (ended.state, ended.withdrawn) == (DisputeState(end), 0 if back else 1999)
+    [shown] = work.shown(payment_id)["disputes"]
+    assert shown["amount_withdrawn"] == ended.withdrawn

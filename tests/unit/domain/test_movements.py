@@ -105,6 +105,7 @@ def test_a_refund_that_took_what_a_known_dispute_is_about_is_its_withdrawal() ->
         replace(taken, operation="op_back"),
         replace(taken, of="cap_2"),
         replace(taken, money=Money(1998, "USD")),
+        replace(taken, money=Money(1999, "EUR")),
         replace(taken, way=Way.COLLECTED),
     ):
         assert not is_withdrawal(disputed, other)

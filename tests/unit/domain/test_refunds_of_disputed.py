@@ -8,6 +8,7 @@ import pytest
 
 from domain import requests
 from domain.errors import Conflict
+from domain.money import Money
 from domain.operation import Kind
 from domain.payment import Payment
 from tests.suites.samples import NOW, PRICE, captured, origin
@@ -56,3 +57,11 @@ def test_two_lost_disputes_of_one_charge_count_together() -> None:
 def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
     disputed = lay(captured(), dispute())
     assert disputed.refundable(disputed.first) == PRICE.minor
+
+
+def test_a_lost_dispute_in_another_currency_leaves_nothing_to_refund() -> None:
+    euros = replace(LOST, money=Money(1721, "EUR"), withdrawn=1721)
+    lost = lay(captured(), euros)
+    assert lost.refundable(lost.first) == 0
+    kept = lay(captured(), replace(euros, withdrawn=0))
+    assert kept.refundable(kept.first) == PRICE.minor
