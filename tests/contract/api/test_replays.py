@@ -35,6 +35,17 @@ def stuck(web: RunningWeb, merchant: Client, **fields: object) -> str:
     return payment_id
 
 
+def routed(web: RunningWeb, merchant: Client) -> dict[str, object]:
+    """Fields of a payment without a provider, which a merchant with an account of its
+    own may leave out."""
+    secret = {"PAYMENTS_ACCOUNT_SECRET": "sk_test_routed"}
+    environment = {**web.settings.environment(), **secret}
+    asked = ("--merchant", merchant.key.merchant, "--provider", "stripe")
+    added = payments("accounts", "add", *asked, environment=environment)
+    assert added.returncode == 0, added.stderr
+    return {"provider": None}
+
+
 def post(client: Client, path: str, body: Any) -> requests.Response:
     return client.send("POST", path, json.dumps(body), Content_Type="application/json")
 
@@ -79,7 +90,7 @@ def test_a_payment_that_was_submitted_without_a_provider_has_that_it_was_routed_
     web: RunningWeb, merchant: Client, operator: Client
 ) -> None:
     """In the list of operations, in a frozen set, and in both tables."""
-    payment_id = stuck(web, merchant, provider=None)
+    payment_id = stuck(web, merchant, **routed(web, merchant))
     name = merchant.key.merchant
     for asked in ("", "&provider=stripe"):
         [found] = operator.get(f"{FOUND}?merchant={name}{asked}").json()["data"]
@@ -98,7 +109,8 @@ def test_a_job_without_a_provider_is_shown_with_that_it_was_routed_to(
     web: RunningWeb, merchant: Client
 ) -> None:
     environment = {"PAYMENTS_URL": web.base, "PAYMENTS_API_KEY": merchant.secret}
-    job = json.dumps(stripe_payment(provider=None, reference="routed-1"))
+    fields = {**routed(web, merchant), "reference": "routed-1"}
+    job = json.dumps(stripe_payment(**fields))
     shown = payments("submit", "-", environment=environment, stdin=job)
     assert shown.returncode == 0, shown.stderr
     [line] = [one for one in shown.stdout.splitlines() if "routed-1" in one]
