@@ -229,9 +229,12 @@ def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) ->
         body=refusal,
         match={"method": "POST", "path": "/v1/payment_intents"},
     )
-    ended = bench.work(payment_id)
-    assert ended.operations[-1].state is State.REJECTED
-    assert (ended.status, ended.next_action) == (Status.REQUIRES_ACTION, page)
+    refused = bench.step(payment_id)
+    assert refused.operations[-1].state is State.REJECTED
+    looked_up = bench.step(payment_id)
+    assert bench.told(payment_id)[-1] == "look.answered"
+    for one in (refused, looked_up):
+        assert (one.status, one.next_action) == (Status.REQUIRES_ACTION, page)
 
 
 @pytest.mark.parametrize("agrees", [False, True])
