@@ -176,6 +176,8 @@ def _next_action(intent: PaymentIntent) -> NextAction | None:
     A redirect has a ``url``. Vouchers, QR codes and bank transfers, and types that are
     new, have other addresses, of which the first in ``_INSTRUCTIONS`` is taken.
     """
+    if _needs_script(intent):
+        return None
     action: Any = getattr(intent, "next_action", None)
     details = getattr(action, str(getattr(action, "type", "")), None)
     redirect = optional(page_url, getattr(details, "url", None))
@@ -190,6 +192,13 @@ def _next_action(intent: PaymentIntent) -> NextAction | None:
     return None if page is None else NextAction(page, NextActionType.INSTRUCTIONS)
 
 
+def _needs_script(intent: PaymentIntent) -> bool:
+    """Whether only Stripe's script on the shop's page could go on: what Stripe asks for
+    where it has no way back to the shop. Its addresses are no pages for people."""
+    action: Any = getattr(intent, "next_action", None)
+    return getattr(action, "type", None) in (None, "use_stripe_sdk")
+
+
 def _to_confirm(
     intent: PaymentIntent, refs: dict[str, str], request_id: str | None
 ) -> Answer:
@@ -199,6 +208,8 @@ def _to_confirm(
     failure, waits = None, "the payer to confirm the payment"
     if action is not None and action.type is NextActionType.INSTRUCTIONS:
         waits = "the payer to pay as their page says"
+    elif action is None and not _needs_script(intent):
+        waits = "the payer to confirm by their payment method, which has no page"
     elif action is None:
         waits = "a void: the payer has no page to confirm it on"
         failure = Failure(

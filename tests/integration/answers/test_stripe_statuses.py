@@ -25,6 +25,7 @@ _PAGE: Final = {
     "redirect_to_url": {"url": "https://stripe.test/confirm", "return_url": None},
 }
 
+_SCRIPT: Final = {"stripe_js": "https://hooks.stripe.test/redirect"}
 _PAY_AT: Final = "https://stripe.test/pay"
 
 
@@ -105,6 +106,29 @@ STATUSES: Final[dict[str, Row]] = {
                 "some_url": _PAY_AT,
             },
         }
+    ),
+    "requires_action, in the payer's app": Row(
+        State.REQUIRES_ACTION,
+        fault=intent(
+            "requires_action",
+            next_action={"type": "blik_authorize", "blik_authorize": {}},
+        ),
+        shows={"status": "requires_action", "next_action": None, "last_error": None},
+        waits="the payer to confirm by their payment method",
+        next="look",
+    ),
+    "requires_action, for a script": Row(
+        State.REQUIRES_ACTION,
+        fault=intent(
+            "requires_action",
+            next_action={
+                "type": "use_stripe_sdk",
+                "use_stripe_sdk": {"type": "three_d_secure_redirect", **_SCRIPT},
+            },
+        ),
+        error="return_url_missing",
+        shows={"status": "requires_action", "next_action": None},
+        next="look",
     ),
     "requires_action, no page": Row(
         State.REQUIRES_ACTION,
