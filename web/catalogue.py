@@ -82,7 +82,7 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     "head_too_large": (
         431,
         "Headers too large",
-        "The address and the headers have at most 16 KiB together.",
+        "The address and at most 100 headers have 16 KiB together.",
     ),
     "content_type_not_supported": (
         415,

@@ -132,6 +132,8 @@ class Connection(asyncio.BufferedProtocol):
         assert self._request is not None
         if self._head_is_read:
             return  # a trailer, which must not pass for a header
+        if len(self._request.headers) >= self._limits.headers:
+            raise Refused("head_too_large")
         self._head_bytes += len(name) + len(value)
         self._request.headers.append((name, value))
 
@@ -158,6 +160,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_message_complete(self) -> None:
         assert self._request is not None
+        if len(self._due) >= self._limits.pipelined:
+            raise Refused("overloaded")
         self._due.append(self._request)
         self._request = None
         self._stop_waiting()

@@ -57,6 +57,9 @@ class Limits:
     #: Longer than a request that waits (30 s) and the store's timeouts after it.
     stuck_seconds: float = 45.0
     head_bytes: int = 16 * 1024
+    headers: int = 100  #: of one request; each takes memory however short it is
+    #: Requests of one connection that wait for the answer to an earlier one.
+    pipelined: int = 32
     #: Of all bodies that are not answered. With the buffers of all connections it
     #: stays far below the 512 MiB that a container has.
     held_bytes: int = 64 * 1024 * 1024
