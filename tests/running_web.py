@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -161,8 +161,14 @@ class SayingProvider:
         return self.send(payment)
 
 
+#: The command that the product itself runs; it reads its port from settings.
+SERVE = (sys.executable, "-m", "web")
+
+
 @contextmanager
-def running_web(settings: Settings) -> Iterator[RunningWeb]:
+def running_web(
+    settings: Settings, command: Sequence[str] = SERVE
+) -> Iterator[RunningWeb]:
     """A web process on ``settings`` but for the ports, once it is alive."""
     settings = replace(
         settings,
@@ -180,7 +186,7 @@ def running_web(settings: Settings) -> Iterator[RunningWeb]:
 
     with processes.running(
         "web",
-        [sys.executable, "-m", "web"],
+        list(command),
         environment={**os.environ, **settings.environment()},
         log=log,
         ready=alive,
@@ -194,6 +200,8 @@ def prepared_web(
     home: Path,
     mongo_url: str,
     redis_url: str,
+    *,
+    command: Sequence[str] = SERVE,
     **changed: Any,
 ) -> Iterator[RunningWeb]:
     """A web process on a new database with its indexes, dropped at the end."""
@@ -207,7 +215,7 @@ def prepared_web(
     )
     initialise(settings)
     try:
-        with running_web(replace(settings, **changed)) as running:
+        with running_web(replace(settings, **changed), command) as running:
             yield running
     finally:
         database = container.open_database(settings)

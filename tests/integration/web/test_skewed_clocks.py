@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 from ulid import ULID
 
@@ -33,7 +34,7 @@ SLACK = timedelta(seconds=10)
 PAID = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 
-def at_another_time(seconds: float) -> Callable[[int], list[str]]:
+def at_another_time(seconds: float) -> list[str]:
     """The command of a web process whose clock is ``seconds`` ahead."""
     code = (
         "import runpy, time\n"
@@ -42,7 +43,7 @@ def at_another_time(seconds: float) -> Callable[[int], list[str]]:
         f"time.time_ns = lambda: time_ns() + int({seconds} * 1e9)\n"
         "runpy.run_module('web', run_name='__main__')\n"
     )
-    return lambda port: [sys.executable, "-c", code]
+    return [sys.executable, "-c", code]
 
 
 @pytest.fixture(scope="module", params=SKEWS)
@@ -57,7 +58,7 @@ def skewed(
         tmp_path_factory.mktemp("skewed"),
         mongo_url,
         redis_url,
-        serve=at_another_time(request.param),
+        command=at_another_time(request.param),
         stripe_webhook_secrets=SECRET,
     ) as running:
         yield running
@@ -154,7 +155,7 @@ def test_ids_sort_by_the_time_that_the_database_has(skewed: RunningWeb) -> None:
 
 
 def test_the_skew_is_a_metric(skewed: RunningWeb) -> None:
-    text = skewed.client().get("/metrics").text
+    text = requests.get(f"{skewed.health}/metrics", timeout=10).text
     [skew] = [
         sample.value
         for family in text_string_to_metric_families(text)
