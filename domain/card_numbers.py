@@ -53,8 +53,8 @@ _SEPARATOR: Final = r"[ ]?[-./_+~|*][ ]?|[ ]{1,3}|\t|\r?\n"
 #: Digits after a decimal point are a fraction.
 _NUMBERS: Final = re.compile(
     r"(?<![0-9])(?<![0-9]\.)(?:"
-    # in one piece
-    rf"(?<!{NOT_A_CARD})(?P<whole>[0-9]{{14,19}})(?![0-9])"
+    # in one piece, with the zeros that fill a field of a fixed width
+    rf"(?<!{NOT_A_CARD})(?P<whole>0{{0,8}}[1-9][0-9]{{13,18}})(?![0-9])"
     # in groups, wherever one begins: 4-4-4-4, 4-4-4-4-3, and shorter ones typed so
     rf"|(?=(?P<fours>[0-9]{{4}}(?P<s>{_SEPARATOR})[0-9]{{4}}(?P=s)[0-9]{{4}}(?P=s)"
     r"[0-9]{2,4})(?![0-9])(?P<rest>(?P=s)[0-9]{1,3}(?![0-9]))?)"
@@ -72,6 +72,13 @@ _LONGER: Final = re.compile(
 #: What digits in one piece follow in a phone number and in an IBAN.
 _HEAD: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:\+|[A-Z]{2}(?:[0-9]{2}[0-9A-Z]{1,16})?)\Z"
+)
+#: Times that order numbers begin with, in Mastercard's or Diners Club's ranges for some
+#: years or days: yymmddHHMMSS from 2024 to 2030, ddmmyyyy from 2020 to 2039.
+_TIMES: Final = re.compile(
+    r"(?:2[4-9]|30)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
+    r"|[0-3]\d(?:0[1-9]|1[0-2])20[23]\d"
 )
 #: Digits of a phone number with its calling code (ITU-T E.164).
 _LONGEST_PHONE: Final = 15
@@ -200,8 +207,8 @@ def _candidates(text: str, match: re.Match[str]) -> Iterator[str]:
     before = text[max(0, match.start() - 64) : match.start()]
     whole = match["whole"]
     if whole is not None:
-        if not _is_phone_iban_or_article(before, whole):
-            yield whole
+        if not _is_other_number(before, whole):
+            yield whole.lstrip("0")
         return
     separator = match["s"] or match["t"]
     longer = _LONGER.search(before)
@@ -213,8 +220,10 @@ def _candidates(text: str, match: re.Match[str]) -> Iterator[str]:
         yield (groups + match["rest"]).replace(separator, "")
 
 
-def _is_phone_iban_or_article(before: str, digits: str) -> bool:
-    """Whether digits in one piece are another kind of number by what it begins with."""
+def _is_other_number(before: str, digits: str) -> bool:
+    """Whether digits in one piece are a time, an article, a phone number or an IBAN."""
+    if _TIMES.match(digits):
+        return True
     if _RETIRED.fullmatch(digits) and _is_article(digits):
         return True
     head = _HEAD.search(before)

@@ -153,6 +153,21 @@ def _reference(source: Random) -> str:
     return source.choice(layouts)
 
 
+def _time_and_counter(source: Random) -> str:
+    """Digits in one piece, as shops and tills number their orders."""
+    at = _moment(source)
+    layouts = (
+        f"{at:%y%m%d%H%M%S}{_digits(source, 4)}",
+        f"{at:%y%m%d%H%M%S}{_digits(source, 2)}",
+        f"{at:%d%m%Y}{_digits(source, 8)}",
+        f"{at:%d%m%Y%H%M%S}",
+        f"{at:%Y%m%d}{_digits(source, 8)}",
+        f"{at:%Y%m%d%H%M%S}{_digits(source, 5)}",
+        f"{int(at.timestamp())}{_digits(source, 6)}",
+    )
+    return source.choice(layouts)
+
+
 def _order(source: Random) -> str:
     """Of shops and marketplaces."""
     layouts = (
@@ -318,6 +333,7 @@ SHAPES: Final[Mapping[str, Callable[[Random], str]]] = {
     "snowflake": _snowflake,
     "order number": _order,
     "invoice or reference with a date": _reference,
+    "time and counter in one piece": _time_and_counter,
     "time in seconds": _unix(1),
     "time in milliseconds": _unix(1_000),
     "time in microseconds": _unix(1_000_000),

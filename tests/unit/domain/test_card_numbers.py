@@ -87,6 +87,8 @@ def card_numbers(draw: st.DrawFn) -> str:
     prefix, length = draw(st.sampled_from(RANGES))
     free = length - len(prefix) - 1
     number = prefix + draw(st.text("0123456789", min_size=free, max_size=free))
+    # A time with its counter is taken for one.
+    assume(not re.match(r"(2[4-9]|30)(0[1-9]|1[0-2])|..(0[1-9]|1[0-2])20", number))
     return number + _check_digit(number)
 
 
@@ -148,6 +150,8 @@ def test_each_published_test_number_is_seen_in_each_layout(number: str) -> None:
         "4242&nbsp;4242&nbsp;4242&nbsp;4242",
         "4242 4242 4242 4242 123",
         "4242-4242-4242-4242-1228",
+        "0004242424242424242",
+        "00000378282246310005",
         "exp 2028 4242 4242 4242 4242",
         "Room 12 4242 4242 4242 4242",
         "DK4242424242424242",
@@ -226,6 +230,8 @@ def test_what_only_looks_like_a_card_number_is_left_alone(shape: str) -> None:
         "30000000000000",
         "9405 5116 9900 0000 0000 00",
         "52.4242424242424242",
+        "2611301245560049",
+        "3011202612450000",
         "4242, 4242, 4242, 4242",
         "4242 4242-4242 4242",
         "4242 4242 4242",
