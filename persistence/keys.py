@@ -122,6 +122,10 @@ class ApiKeys:
         key = self._remembered(digest) or self._look_up(secret, digest)
         return key if key is not None and key.live_at(self._clock()) else None
 
+    def remembers(self, secret: str) -> bool:
+        """Whether ``secret`` opened a key lately; asks no database."""
+        return self._pepper.hash(secret) in self._cache
+
     def list(self, merchant: str | None = None) -> list[ApiKey]:
         """All keys, or one merchant's, oldest first; at most 1,000."""
         wanted = {} if merchant is None else {"merchant": merchant}

@@ -50,10 +50,13 @@ class ServerClock:
 
     def __call__(self) -> datetime:
         """The time now."""
-        ahead = self.skew()
-        seconds = self._wall() - (ahead if abs(ahead) > TOLERANCE else 0.0)
-        at = datetime.fromtimestamp(seconds, timezone.utc)
+        at = datetime.fromtimestamp(self.seconds(), timezone.utc)
         return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+    def seconds(self) -> float:
+        """The Unix time now."""
+        ahead = self.skew()
+        return self._wall() - (ahead if abs(ahead) > TOLERANCE else 0.0)
 
     def skew(self) -> float:
         """Seconds by which this machine's clock is ahead of the server's."""

@@ -46,6 +46,7 @@ from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
 from runtime.celery_app import make_app
 from runtime.disputing import dispute_desk
 from runtime.ears import Ears
+from runtime.quotas import Quotas
 from runtime.settings import Settings
 
 #: Workers that share an account where neither server says how many there are: more
@@ -73,6 +74,7 @@ class WebServices:
     inbox: Inbox
     ears: Ears
     webhook_bell: JobQueue
+    quotas: Quotas
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,16 @@ def web_services(settings: Settings) -> WebServices:
         inbox=open_inbox(settings, database, clock=clock),
         ears=Ears(settings, accounts),
         webhook_bell=Bell(app, redis, to=WEBHOOKS),
+        quotas=Quotas(
+            {
+                "key": settings.rate_key,
+                "merchant": settings.rate_merchant,
+                "address": settings.rate_address,
+                "webhooks": settings.rate_webhooks,
+            },
+            redis,
+            clock=clock.seconds,
+        ),
     )
 
 
@@ -317,7 +329,7 @@ def new_id(kind: str) -> str:
     return f"{kind}_{ULID()}"
 
 
-def ids_by(clock: Callable[[], datetime]) -> Callable[[str], str]:
+def ids_by(clock: ServerClock) -> Callable[[str], str]:
     """Makes ids as ``new_id`` does, of the time that ``clock`` gives."""
-    generator = ULIDGenerator(lambda: round(clock().timestamp() * 1000))
+    generator = ULIDGenerator(lambda: int(clock.seconds() * 1000))
     return lambda kind: f"{kind}_{generator.generate()}"

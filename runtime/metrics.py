@@ -218,6 +218,12 @@ BUSY: Final = Gauge(
     "Payments this worker holds a lease on",
     registry=None,
 )
+REQUESTS_LIMITED: Final = Counter(
+    "payments_requests_limited_total",
+    "Requests refused because a key, a merchant or an address had its quota",
+    ["quota"],
+    registry=REGISTRY,
+)
 CLOCK_SKEW: Final = Gauge(
     "payments_clock_skew_seconds",
     "How far this process's clock is ahead of MongoDB's",

@@ -188,6 +188,37 @@ class Settings:
         "Requests one web process handles at once",
         read=checks.number(1, 1000),
     )
+    rate_key: str = setting(
+        "RATE_KEY",
+        "100000/10 seconds",
+        "Requests that an API key may make, or off",
+        read=checks.quota,
+    )
+    rate_merchant: str = setting(
+        "RATE_MERCHANT",
+        "100000/10 seconds",
+        "Requests that all keys of a merchant may make together, or off",
+        read=checks.quota,
+    )
+    rate_address: str = setting(
+        "RATE_ADDRESS",
+        "10000/10 seconds",
+        "Requests without a valid API key that an address may make, or off",
+        read=checks.quota,
+    )
+    rate_webhooks: str = setting(
+        "RATE_WEBHOOKS",
+        "20000/10 seconds",
+        "Webhooks that an address may send, or off",
+        read=checks.quota,
+    )
+    trusted_proxies: str = setting(
+        "TRUSTED_PROXIES",
+        "",
+        "Networks of the proxies in front, comma between, whose X-Forwarded-For names"
+        " the client; unset: it is ignored",
+        read=checks.networks,
+    )
     worker_slots: int = setting(
         "WORKER_SLOTS",
         100,

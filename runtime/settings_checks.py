@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,6 +29,9 @@ _SERVICE_LINK: Final = re.compile(
 _ENCRYPTION_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
 #: What every platform and MongoDB's limit of 63 bytes allow.
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+#: Of a quota: requests, and seconds of its window.
+_MOST_REQUESTS: Final = 100_000_000
+_LONGEST_WINDOW: Final = 3600
 #: Characters; fewer can be guessed by whoever stole the hashes.
 _SHORTEST_PEPPER: Final = 16
 
@@ -166,6 +169,45 @@ def file(text: str) -> Path:
     if not Path(text).is_file():
         raise ValueError(f"must be a file, not {text!r}")
     return Path(text)
+
+
+def parse_quota(text: str) -> tuple[int, int] | None:
+    """Requests and the seconds in which they may be made; None: off.
+
+    Raises ValueError.
+    """
+    if text.lower() == "off":
+        return None
+    # A process that is not told of a quota need not load the library.
+    from limits import parse_many
+
+    wrong = f"must be off or as 1000/10 seconds or 5000/minute, not {text!r}"
+    try:
+        [found] = parse_many(text)
+    except ValueError:
+        raise ValueError(wrong) from None
+    seconds = found.get_expiry()
+    if not (0 < found.amount <= _MOST_REQUESTS and 0 < seconds <= _LONGEST_WINDOW):
+        raise ValueError(f"{wrong}; at most {_MOST_REQUESTS:,} in at most an hour")
+    return found.amount, seconds
+
+
+def quota(text: str) -> str:
+    """Reads a quota of requests."""
+    parse_quota(text)
+    return text
+
+
+def networks(text: str) -> str:
+    """Reads networks with commas between."""
+    for part in listed(text):
+        try:
+            ip_network(part)
+        except ValueError:
+            raise ValueError(
+                f"must be networks such as 10.0.0.0/8, comma between, not {part!r}"
+            ) from None
+    return text
 
 
 def unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:

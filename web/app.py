@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from runtime import logs
 from runtime.container import WebServices, web_services
 from runtime.settings import Settings
-from web import answers, around, docs, problems, webhooks
+from web import answers, around, docs, problems, quotas, webhooks
 from web import replay_models as models
 from web.followups import FollowUps
 from web.gates import Gates
@@ -41,6 +41,7 @@ _KEYED = (
     "api_key_required",
     "api_key_invalid",
     "mode_not_served",
+    "too_many_requests",
     "store_unavailable",
 )
 #: What every call that makes a job may answer besides.
@@ -96,6 +97,7 @@ def build(services: WebServices) -> Web:
     app.url_map.redirect_defaults = False
     app.register_blueprint(docs.pages(document))
     around.register(app, services.new_id)
+    quotas.register(app, services)
     problems.register(app)
     return Web(app, waiting)
 

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from flask import Request
 from structlog.contextvars import bind_contextvars
 
 from application.ports import Scope
 from persistence.keys import ApiKey, Role
 from runtime.container import WebServices
+from web import parsing, quotas
 from web.problems import Problem
-
-#: RFC 6750's b64token; ours have 67 characters, so a longer one is not looked up.
-_BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]{1,200}=*)", re.IGNORECASE)
 
 
 def may_read(request: Request, services: WebServices) -> ApiKey:
     """Whose payments the request may see; an operator any by its id.
 
     Which key fits is decided by ``ApiKeys.find``, in constant time. Raises Problem
-    where the key is missing, unknown, ended or of another mode, and StoreUnavailable
-    where keys cannot be looked up.
+    where the key is missing, unknown, ended, of another mode or used too often, and
+    StoreUnavailable where keys cannot be looked up.
     """
     given = request.headers.get("Authorization", "")
     if not given:
         challenge = {"WWW-Authenticate": "Bearer"}
         raise Problem("api_key_required", headers=challenge)
-    bearer = _BEARER.fullmatch(given)
-    key = services.keys.find(bearer[1]) if bearer else None
+    secret = parsing.bearer(request)
+    key = services.keys.find(secret) if secret else None
     if key is None:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         raise Problem("api_key_invalid", headers=challenge)
     if key.mode is not services.settings.mode:
         raise Problem("mode_not_served")
     bind_contextvars(merchant=key.merchant, key_id=key.id)
+    quotas.count_key(key, services)
     return key
 
 

@@ -126,6 +126,12 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         " outcome is not known, or it is paid where paid ones are guarded too. Look at"
         " it (payment), wait for it, or say allow_duplicate_reference.",
     ),
+    "too_many_requests": (
+        429,
+        "Too many requests",
+        "The key, its merchant or the address made more requests than its quota allows."
+        " Wait as long as Retry-After says.",
+    ),
     "internal_error": (
         500,
         "Internal error",

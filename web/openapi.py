@@ -35,6 +35,8 @@ _ABOUT: Final = (
 #: What every call may answer besides.
 _ANY: Final = ("bad_request", "request_timeout", "overloaded", "internal_error")
 _STATUSES: Final = {200: "OK", 201: "Made", 202: "Durable", 304: "Still the same"}
+#: What every answer may have.
+_EVERY: Final = ("Request-Id", "RateLimit", "RateLimit-Policy")
 #: Headers of answers, by name.
 _HEADERS: Final = {
     "Request-Id": "Names this request in our logs; your own, where you sent a sane one",
@@ -43,6 +45,9 @@ _HEADERS: Final = {
     "Idempotent-Replayed": "`true` where an earlier request made the payment",
     "ETag": "Changes with the payment",
     "WWW-Authenticate": "Bearer",
+    "RateLimit": "Left of each quota: requests (r), and seconds until its window"
+    " ends (t)",
+    "RateLimit-Policy": "Each quota: requests (q) in a window of seconds (w)",
 }
 
 
@@ -169,7 +174,7 @@ def _problem(status: int) -> dict[str, Any]:
 def _headers(*names: str) -> dict[str, Any]:
     return {
         name: {"description": _HEADERS[name], "schema": {"type": "string"}}
-        for name in ("Request-Id", *names)
+        for name in (*_EVERY, *names)
     }
 
 

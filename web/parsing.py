@@ -36,6 +36,14 @@ _TRACEPARENT: Final = re.compile(
     r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+#: RFC 6750's b64token; ours have 67 characters, so a longer one is not looked up.
+_BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]{1,200}=*)", re.IGNORECASE)
+
+
+def bearer(request: Request) -> str | None:
+    """The API key that a request gives, where it has the form of one."""
+    found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+    return found[1] if found else None
 
 
 def json_object(request: Request, *, optional: bool = False) -> Any:

@@ -78,7 +78,7 @@ class Payments:
         scope = self._scope(key, payment_id)
         found = self.services.store.get(scope, payment_id)
         if found is not None and asked.wait and not found.settled:
-            self.waiting.until_settled(payment_id, asked.wait)
+            self.waiting.until_settled(payment_id, key.merchant, asked.wait)
             found = self.services.store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import Gauge
@@ -21,28 +23,38 @@ WAITING: Final = Gauge(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    payment_id: str
+    merchant: str
+
+
 class Waiting:
-    """Safe to use from threads; the poller starts with the first who waits."""
+    """Safe to use from threads; the poller starts with the first who waits.
+
+    At most ``capacity`` requests wait, so that they never take all the threads from
+    those who submit. Merchants share the places: see ``_make_room``.
+    """
 
     def __init__(self, store: PaymentStore, *, capacity: int) -> None:
         self._store = store
         self._capacity = capacity
-        self._waiters: dict[threading.Event, str] = {}
+        self._waiters: dict[threading.Event, _Waiter] = {}  # oldest first
         self._news = threading.Condition()
         self._poller: threading.Thread | None = None
         self._stopped = False
 
-    def until_settled(self, payment_id: str, seconds: float) -> None:
+    def until_settled(self, payment_id: str, merchant: str, seconds: float) -> None:
         """Returns once the payment is settled, and after ``seconds`` at the latest.
 
-        Returns at once where ``capacity`` requests wait already, so that they never
-        take all the threads from those who submit; and when the process stops.
+        Returns sooner where another merchant needs the place, at once where there is
+        none for this ``merchant``, and when the process stops.
         """
         settled = threading.Event()
         with self._news:
-            if self._stopped or len(self._waiters) >= self._capacity:
+            if self._stopped or not self._make_room(merchant):
                 return
-            self._waiters[settled] = payment_id
+            self._waiters[settled] = _Waiter(payment_id, merchant)
             WAITING.set(len(self._waiters))
             self._start()
             self._news.notify()
@@ -50,8 +62,27 @@ class Waiting:
             settled.wait(seconds)
         finally:
             with self._news:
-                del self._waiters[settled]
+                self._waiters.pop(settled, None)
                 WAITING.set(len(self._waiters))
+
+    def _make_room(self, merchant: str) -> bool:
+        """Whether there is a place for ``merchant``.
+
+        Where all are taken, the oldest waiter of the merchant with the most places is
+        answered, if that merchant still has as many as the newcomer afterwards.
+        """
+        if len(self._waiters) < self._capacity:
+            return True
+        places = Counter(one.merchant for one in self._waiters.values())
+        [(most, count)] = places.most_common(1)
+        if count <= places[merchant] + 1:
+            return False
+        oldest = next(
+            event for event, one in self._waiters.items() if one.merchant == most
+        )
+        del self._waiters[oldest]
+        oldest.set()
+        return True
 
     def stop(self) -> None:
         """Lets everyone go."""
@@ -81,12 +112,13 @@ class Waiting:
             with self._news:
                 self._news.wait_for(lambda: self._stopped, INTERVAL)
 
-    def _settled(self, waiters: dict[threading.Event, str]) -> list[threading.Event]:
+    def _settled(
+        self, waiters: dict[threading.Event, _Waiter]
+    ) -> list[threading.Event]:
         """Those whose payment is settled, or gone; none while the store is away."""
+        wanted = {one.payment_id for one in waiters.values()}
         try:
-            settled = self._store.settled(list(set(waiters.values())))
+            settled = self._store.settled(list(wanted))
         except StoreUnavailable:
             return []
-        return [
-            waiter for waiter, payment_id in waiters.items() if payment_id in settled
-        ]
+        return [event for event, one in waiters.items() if one.payment_id in settled]

@@ -161,6 +161,7 @@ def calls(webhooks: Webhooks) -> list[Call]:
             problems=(
                 *("webhook_refused", "webhook_not_trusted"),
                 *("certificate_unavailable", "store_unavailable"),
+                "too_many_requests",
                 *(("account_not_found",) if "<" in path else ()),
             ),
             takes={

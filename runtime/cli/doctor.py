@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -35,6 +37,8 @@ CLOCK_LIMIT: Final = 1.0
 MEMORY_LIMIT: Final = 0.7
 #: A worker tells of itself every 5 seconds; three missed words and a bit mean it died.
 HEARTBEAT_LIMIT: Final = timedelta(seconds=20)
+#: What a process says of its clock on its metrics page.
+_SKEW: Final = re.compile(r"^payments_clock_skew_seconds (\S+)$", re.MULTILINE)
 #: Older releases lack the durable defaults that we are tested with.
 OLDEST_MONGODB: Final = (6, 0)
 
@@ -45,6 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
         _http_port,
         _redis,
         _mongodb,
+        _process_clocks,
         providers,
         secret_files,
         encryption,
@@ -208,6 +213,30 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     yield from _indexes(indexes)
     yield _workers(workers, theirs)
     yield from (_open_gate(one) for one in gates if one.is_open)
+
+
+def _process_clocks(settings: Settings) -> Iterator[Finding]:
+    """The clocks of the processes of the home's own stack, as each measures its own."""
+    state = read_state(settings.home)
+    for row in state.processes if state else ():
+        try:
+            page = probe.fetched(row.metrics_url).decode() if row.metrics_url else ""
+        except (OSError, HTTPException):
+            continue
+        if skew := _SKEW.search(page):
+            yield skew_finding(f"{row.name} clock", float(skew[1]))
+
+
+def skew_finding(name: str, skew: float) -> Finding:
+    """How many seconds a process's clock is ahead of MongoDB's."""
+    if abs(skew) < CLOCK_LIMIT:
+        return Finding(name, OK, f"within {CLOCK_LIMIT:g} s of MongoDB's")
+    return Finding(
+        name,
+        WARN,
+        f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} MongoDB's",
+        "Synchronise it by NTP; until then the process goes by MongoDB's clock",
+    )
 
 
 def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Finding]:

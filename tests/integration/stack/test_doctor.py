@@ -37,6 +37,18 @@ def test_a_running_stack_is_well(stack: RunningStack) -> None:
     assert examined.returncode == 0
     assert urlsplit(stack.urls["api"]).netloc in found["http"]["words"]
     assert found["workers"]["words"].startswith("1 seen in the last 20 s, ")
+    for name in ("web", "worker", "beat", "exporter"):
+        assert found[f"{name} clock"]["words"] == "within 1 s of MongoDB's"
+
+
+@pytest.mark.parametrize(
+    ("skew", "words"),
+    [(120.04, "120.0 s ahead of MongoDB's"), (-1.5, "1.5 s behind MongoDB's")],
+)
+def test_a_process_with_a_wrong_clock_is_named(skew: float, words: str) -> None:
+    found = doctor.skew_finding("web clock", skew)
+    assert (found.verdict, found.words) == (WARN, words)
+    assert "NTP" in found.advice
 
 
 def test_the_homes_own_stack_is_looked_at_whatever_port_the_settings_name(

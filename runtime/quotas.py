@@ -1,0 +1,215 @@
+"""How many requests a key, a merchant or an address may make in a while.
+
+Each process counts for itself, so that no request waits for Redis. What one process
+counts beyond a tenth of a quota is told to the others from a thread, twice a second. So
+a quota is exceeded by what each process lets through before it hears of the others: a
+tenth of the quota, and what arrives in half a second. While Redis is away each process
+holds to the quota alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from redis import Redis
+
+from domain.errors import PaymentsError
+from runtime import settings_checks as checks
+
+if TYPE_CHECKING:
+    from limits.storage import RedisStorage
+
+log = logging.getLogger(__name__)
+
+#: Names that are counted in one window; what comes beyond is not counted. A name has
+#: some hundred bytes.
+MAX_NAMES: Final = 20_000
+#: The part of a quota, one of so many, that a process counts before it shares. Nothing
+#: in Redis, forged or true, makes a process refuse a request within that part.
+UNSHARED: Final = 10
+#: Seconds between two times that a process shares its counts, and names at a time.
+SHARE_PERIOD: Final = 0.5
+MAX_SHARED: Final = 1_000
+
+
+class QuotaExceeded(PaymentsError):
+    """Too many requests were made of one key, merchant or address."""
+
+    code = "too_many_requests"
+
+    def __init__(self, usage: Usage) -> None:
+        super().__init__()
+        self.usage = usage
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """``amount`` requests in each window of ``seconds``."""
+
+    name: str
+    amount: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Quota | None:
+        """What a setting says; None: off. Raises ValueError."""
+        found = checks.parse_quota(text)
+        return None if found is None else cls(name, *found)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of a quota is left in the current window."""
+
+    quota: Quota
+    used: int
+    reset_in: int  #: seconds until the window ends, at least one
+
+    @property
+    def remaining(self) -> int:
+        """Requests that may still be made."""
+        return max(0, self.quota.amount - self.used)
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the last one was too much."""
+        return self.used > self.quota.amount
+
+
+@dataclass(slots=True)
+class _Count:
+    own: int = 0  #: of this process
+    told: int = 0  #: of these, what Redis knows
+    others: int = 0  #: of all other processes, as Redis said last
+
+
+class QuotaCounter:
+    """Counts names against one quota; safe to use from threads."""
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
+        self._lock = threading.Lock()
+        self._window = -1
+        self._counts: dict[str, _Count] = {}
+
+    def hit(self, name: str, now: float, *, requests: int = 1) -> Usage:
+        """Counts ``requests`` of ``name``; 0 only looks. ``now`` is Unix time."""
+        window = int(now // self.quota.seconds)
+        reset_in = max(1, round((window + 1) * self.quota.seconds - now))
+        with self._lock:
+            if window != self._window:
+                self._window, self._counts = window, {}
+            count = self._counts.get(name)
+            if count is None:
+                count = _Count()
+                if requests and len(self._counts) < MAX_NAMES:
+                    self._counts[name] = count
+            count.own += requests
+            return Usage(self.quota, count.own + count.others, reset_in)
+
+    def untold(self) -> tuple[int, Mapping[str, int]]:
+        """The window, and what was counted in it that others do not know, by name."""
+        least = self.quota.amount // UNSHARED
+        with self._lock:
+            found = (
+                (name, count.own - count.told)
+                for name, count in self._counts.items()
+                if count.own > least and count.own > count.told
+            )
+            return self._window, dict(islice(found, MAX_SHARED))
+
+    def told(self, window: int, name: str, requests: int, total: int) -> None:
+        """Redis took ``requests`` of ``name``, and has counted ``total`` of all."""
+        with self._lock:
+            count = self._counts.get(name)
+            if window == self._window and count is not None:
+                count.told += requests
+                count.others = max(0, total - count.told)
+
+
+class Quotas:
+    """The quotas of a deployment, and the thread that shares what is counted.
+
+    ``texts`` are the settings by the quota's name; ``clock`` gives Unix time.
+    """
+
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        redis: Redis,
+        *,
+        clock: Callable[[], float],
+        share_period: float = SHARE_PERIOD,
+    ) -> None:
+        parsed = {name: Quota.parse(name, text) for name, text in texts.items()}
+        self._counters = {
+            name: QuotaCounter(quota) for name, quota in parsed.items() if quota
+        }
+        self._redis = redis
+        self._clock = clock
+        self._share_period = share_period
+        self._starting = threading.Lock()
+        self._sharer: threading.Thread | None = None
+
+    def hit(self, quota: str, name: str) -> Usage | None:
+        """Counts a request of ``name``; None where the quota is off."""
+        return self._count(quota, name, 1)
+
+    def peek(self, quota: str, name: str) -> Usage | None:
+        """What ``name`` has used; None where the quota is off."""
+        return self._count(quota, name, 0)
+
+    def _count(self, quota: str, name: str, requests: int) -> Usage | None:
+        counter = self._counters.get(quota)
+        if counter is None:
+            return None
+        usage = counter.hit(name, self._clock(), requests=requests)
+        if usage.used > counter.quota.amount // UNSHARED and self._sharer is None:
+            self._start()
+        return usage
+
+    def _start(self) -> None:
+        """On first use, for a thread does not survive a fork."""
+        with self._starting:
+            if self._sharer is None:
+                self._sharer = threading.Thread(
+                    target=self._share, name="quotas", daemon=True
+                )
+                self._sharer.start()
+
+    def _share(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self._share_period):
+            try:
+                self.share_once()
+            # Whatever Redis answers, this process counts on alone.
+            except Exception as error:
+                log.warning("quotas_not_shared", extra={"error": type(error).__name__})
+
+    def share_once(self) -> None:
+        """Tells what was counted, and learns what others did; raises as Redis does."""
+        storage = self._storage
+        for counter in self._counters.values():
+            window, counted = counter.untold()
+            for name, requests in counted.items():
+                key = f"{counter.quota.name}:{name}:{window}"
+                expiry = 2 * counter.quota.seconds
+                total = storage.incr(key, expiry, amount=requests)
+                counter.told(window, name, requests, total)
+
+    @cached_property
+    def _storage(self) -> RedisStorage:
+        # Only a process that counts much needs the library, which is slow to import.
+        from limits.storage import RedisStorage
+
+        return RedisStorage(
+            "redis://",
+            connection_pool=self._redis.connection_pool,
+            key_prefix="payments:quota",
+        )
