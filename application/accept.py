@@ -113,7 +113,8 @@ def accept_request(
 
 def _replayed(stored: Payment, origin: Origin) -> Accepted:
     made = stored.made_by(origin.idempotency_key)
-    if made is None or made.origin.fingerprint != origin.fingerprint:
+    earlier = made.origin if made is not None else None
+    if made is None or earlier is None or earlier.fingerprint != origin.fingerprint:
         raise IdempotencyMismatch
     return Accepted(stored, made, replayed=True)
 

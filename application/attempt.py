@@ -21,6 +21,7 @@ from application.ports import Gates, PaymentStore, Provider
 from domain.account import Account
 from domain.answer import Answer
 from domain.breaker import Call, CallKind
+from domain.external import reject_overtaken
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.operation import Act, Operation
 from domain.outcome import ESCALATION, code_of, escalate, is_escalation
@@ -177,6 +178,9 @@ def _next_step(payment: Payment, tools: Tools) -> Payment:
         operation = payment.next
     if operation is None:
         return payment
+    fitting = reject_overtaken(payment, now=now)
+    if fitting is not payment:
+        return fitting
     if operation.must_look(now=now):
         return looking(payment, operation, now=now)
     try:

@@ -43,6 +43,9 @@ class Comparison:
     #: Payments in this slice, with the provider's ids that a read of each has shown.
     #: None: there was nothing to read it by, or it moves.
     judged: dict[str, frozenset[str | None] | None] = field(default_factory=dict)
+    #: Payments of ours, by the provider's id of a charge whose refund names none. None:
+    #: it is nobody's of ours.
+    traced: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.remembered = (self.since, self.since)

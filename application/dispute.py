@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from application.inbox import Disputes
 from application.operator_ports import OperatorView
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Writes of one payment that a dispute may meet before it is tried again later.
 _ROUNDS: Final = 5
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +71,32 @@ def follow(hint: Hint, desk: Desk) -> Payment | None:
 
 
 def _read(hint: Hint, desk: Desk) -> Reading:
-    """Reads by the account's gates, of which a read is one call. All that it opens is
-    the one before disputes: an account may have no right to them, and take payments."""
-    account, call = hint.account, Call(CallKind.DISPUTES, hint.ref)
+    call = Call(CallKind.DISPUTES, hint.ref)
+    return asked(
+        hint.account, call, desk, lambda: desk.disputes(hint.account).read(hint)
+    )
+
+
+def asked(account: Account, call: Call, desk: Desk, read: Callable[[], _T]) -> _T:
+    """What ``read`` returns, by the account's gates, of which a read is one call.
+
+    All that it opens is the gate before disputes: an account may have no right to such
+    reads, and take payments all the same. Raises ProviderError.
+    """
     admission = desk.gates.admit(account.id, [call], urgent=False)
     if not admission.granted:
         raise NotExecuted("not_admitted", retry_after=admission.again_in)
     desk.sleep(admission.after)
     try:
-        reading = desk.disputes(account).read(hint)
+        found = read()
     except ProviderError as error:
-        tells = sign_of(error) in (Sign.BUSY, Sign.KIND_REFUSED)
+        sign, of_disputes = sign_of(error), call.kind is CallKind.DISPUTES
+        tells = sign is Sign.BUSY or (of_disputes and sign is Sign.KIND_REFUSED)
         told = error if tells else ProviderError(error.detail)
         desk.gates.tell(account.id, [(call, told)])
         raise
     desk.gates.tell(account.id, [(call, Answer(Verdict.SUCCEEDED))])
-    return reading
+    return found
 
 
 def _tell(step: Payment, reading: Reading, desk: Desk) -> None:

@@ -12,7 +12,10 @@ from application import dispute
 from application.inbox import Inbox
 from application.operator_ports import OperatorView
 from application.ports import JobQueue, PaymentStore
+from application.statement import Statement
+from domain.account import Account
 from domain import retry
+from domain.breaker import Call, CallKind
 from domain.dispute import Hint
 from domain.errors import (
     PaymentNotFound,
@@ -20,7 +23,16 @@ from domain.errors import (
     StoreUnavailable,
     UnreadableWebhook,
 )
-from domain.notice import Fate, Notice, Webhook, about, is_held, noticed
+from domain.notice import (
+    Fate,
+    Notice,
+    Webhook,
+    about,
+    is_held,
+    is_of_others,
+    noticed,
+    noticed_of_others,
+)
 from domain.payment import BELL_GRACE, Payment
 from domain.submission import ProviderName
 
@@ -31,6 +43,10 @@ _ROUNDS: Final = 5
 #: What reading a dispute takes at most, but for a payment that moves on meanwhile: so
 #: long nobody else is rung for it, and a dead worker's waits.
 _FOLLOWING: Final = timedelta(minutes=1)
+
+#: A webhook, and what it says; or what is to be asked for it.
+_Told = tuple[Webhook, Notice | Fate]
+_Asked = tuple[Webhook, Notice | Hint]
 
 #: None: it is of a type that tells us nothing.
 Read = Callable[[Webhook], Notice | Hint | None]
@@ -46,6 +62,8 @@ class Hearing:
     queue: JobQueue  #: of the payments that a look is due on
     readers: Mapping[ProviderName, Read]  #: each raises UnreadableWebhook
     disputes: dispute.Desk
+    #: Shows whose a refund is that has none of our ids.
+    statements: Callable[[Account], Statement]
     clock: Callable[[], datetime]
 
 
@@ -95,15 +113,22 @@ def _handle_group(webhooks: Sequence[Webhook], hearing: Hearing) -> list[Webhook
 
 def _handle_together(webhooks: Sequence[Webhook], hearing: Hearing) -> list[Webhook]:
     loaded = [(one, _read(one, hearing)) for one in webhooks]
-    notices = [(one, told) for one, told in loaded if not isinstance(told, Hint)]
-    hints = [(one, told) for one, told in loaded if isinstance(told, Hint)]
+    notices, asked = list[_Told](), list[_Asked]()
+    for one, told in loaded:
+        if isinstance(told, Hint) or (isinstance(told, Notice) and _is_nameless(told)):
+            asked.append((one, told))
+        else:
+            notices.append((one, told))
     done = _all_noticed(notices, hearing) if notices else []
-    return done + _all_followed(hints, hearing) if hints else done
+    return done + _all_followed(asked, hearing) if asked else done
 
 
-def _all_noticed(
-    notices: Sequence[tuple[Webhook, Notice | Fate]], hearing: Hearing
-) -> list[Webhook]:
+def _is_nameless(notice: Notice) -> bool:
+    """Whether only the provider can say whose payment a refund is of."""
+    return notice.payment is None and notice.of is not None
+
+
+def _all_noticed(notices: Sequence[_Told], hearing: Hearing) -> list[Webhook]:
     """What became of each, which is stored; looks are rung for."""
     read = [told for _, told in notices if isinstance(told, Notice)]
     named = {told.payment for told in read if told.payment is not None}
@@ -153,48 +178,52 @@ def _handled(
     there.
     """
     payment = payments.get(notice.payment or "")
-    operation = about(payment, notice) if payment is not None else None
-    if payment is None or operation is None:
+    if payment is None:
         return None
     for _ in range(_ROUNDS):
         if payment.account != webhook.account:
             return _ended(webhook, Fate.UNMATCHED)
-        if is_held(payment, operation):
+        operation, now = about(payment, notice), hearing.clock()
+        if operation is None and not is_of_others(notice):
             return None
-        step = noticed(payment, operation, notice, now=hearing.clock())
+        if is_held(payment, operation or payment.first):
+            return None
+        if operation is None:
+            step = noticed_of_others(payment, notice, now=now)
+        else:
+            step = noticed(payment, operation, notice, now=now)
         stored = payment if step is payment else hearing.store.amend(step)
         if stored is not None:
             payments[payment.id] = stored
             return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
         [payment] = hearing.view.known([payment.id])
-        operation = payment.operation(operation.id)
     return None
 
 
-def _all_followed(
-    hints: Sequence[tuple[Webhook, Hint]], hearing: Hearing
-) -> list[Webhook]:
-    """What became of each, which is stored.
+def _all_followed(asked: Sequence[_Asked], hearing: Hearing) -> list[Webhook]:
+    """What became of each, which is stored: each costs calls to its provider.
 
     They are put off first: beat would have them read again each second while the
     provider is slow to show them, until no worker had a thread left.
     """
-    until = hearing.clock() + len(hints) * _FOLLOWING
-    hearing.inbox.mark([replace(webhook, due_at=until) for webhook, _ in hints])
-    done = [_followed(webhook, hint, hearing) for webhook, hint in hints]
+    until = hearing.clock() + len(asked) * _FOLLOWING
+    hearing.inbox.mark([replace(webhook, due_at=until) for webhook, _ in asked])
+    done = [_followed(webhook, told, hearing) for webhook, told in asked]
     hearing.inbox.mark(done)
     return done
 
 
-def _followed(webhook: Webhook, hint: Hint, hearing: Hearing) -> Webhook:
+def _followed(webhook: Webhook, told: Notice | Hint, hearing: Hearing) -> Webhook:
     """The webhook, done, or to be tried again: a dispute has no other way to us."""
     try:
-        payment = dispute.follow(hint, hearing.disputes)
+        if isinstance(told, Notice):
+            return _traced(webhook, told, hearing)
+        payment = dispute.follow(told, hearing.disputes)
     except PaymentNotFound:
         return _ended(webhook, Fate.UNMATCHED)
     except ProviderError as error:
-        told = {"provider": webhook.provider.value, "why": error.detail}
-        log.warning("dispute_not_read", extra=told)
+        logged = {"provider": webhook.provider.value, "why": error.detail}
+        log.warning("webhook_object_not_read", extra=logged)
         return _failed(webhook, hearing, retry.DISPUTE, error.retry_after)
     except Exception:  # whatever it is, the others in the group go on
         log.exception("webhook_failed", extra={"provider": webhook.provider})
@@ -202,6 +231,30 @@ def _followed(webhook: Webhook, hint: Hint, hearing: Hearing) -> Webhook:
     if payment is None:
         return _later(webhook, hearing, retry.WEBHOOK)
     return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
+
+
+def _traced(webhook: Webhook, notice: Notice, hearing: Hearing) -> Webhook:
+    """The webhook of a refund without our ids, whose payment the provider names.
+
+    Raises PaymentNotFound where it is none of ours, and ProviderError.
+    """
+    account, of = webhook.account, notice.of or ""
+    named = dispute.asked(
+        account,
+        Call(CallKind.READS, of),
+        hearing.disputes,
+        lambda: hearing.statements(account).payment_of(of),
+    )
+    if named is None:
+        raise PaymentNotFound
+    found = replace(notice, payment=named)
+    payments = {one.id: one for one in hearing.view.known([named])}
+    done = _handled(webhook, found, payments, hearing)
+    if done is None:
+        return _later(webhook, hearing, retry.WEBHOOK)
+    if done.payment is not None and _is_due(payments[named]):
+        hearing.queue.ring([named])
+    return done
 
 
 def _ended(webhook: Webhook, fate: Fate) -> Webhook:

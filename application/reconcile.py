@@ -31,6 +31,7 @@ from domain.reconciling import (
     Pair,
     Report,
     Unread,
+    Way,
     difference,
     differences,
     is_withdrawal,
@@ -140,7 +141,7 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
         for unread in page.unread:
             run.so_far.take_unread(unread)
         _compare_taken(run, [one for one in page.movements if one.way in TAKEN])
-        asked = [one for one in page.movements if one.way not in TAKEN]
+        asked = [_named(run, one) for one in page.movements if one.way not in TAKEN]
         named = {one.payment for one in asked if one.payment is not None}
         ours = {one.id: one for one in _known(run, named)}
         listed: dict[str, list[Movement]] = {}
@@ -154,6 +155,23 @@ def _compare_pages(run: _Run, begin: datetime, end: datetime) -> None:
         cursor = page.next
         if cursor is None:
             return
+
+
+def _named(run: _Run, movement: Movement) -> Movement:
+    """A listed movement with our payment. A refund that others made has none of our
+    ids, but the charge that it is of does."""
+    traced, of = run.so_far.traced, movement.of
+    if movement.payment is not None or movement.way is not Way.REFUNDED or of is None:
+        return movement
+    if of not in traced and len(traced) < _MOST:
+        statement = run.auditor.statements(run.account)
+        traced[of] = called(
+            run.account,
+            lambda: statement.payment_of(of),
+            calls=1,
+            auditor=run.auditor,
+        )
+    return replace(movement, payment=traced.get(of))
 
 
 def _compare_taken(run: _Run, taken: Sequence[Movement]) -> None:
@@ -262,9 +280,12 @@ def _elsewhere(
 
 
 def _count(run: _Run, pair: Pair, payment: Payment | None = None) -> None:
-    """Takes a pair into the report; a payment of ours that differs is looked into."""
+    """Takes a pair into the report; a payment of ours that differs is looked into.
+
+    What others did with it is thereby taken over, and agrees in the next comparison.
+    """
     found = run.so_far.take(pair)
-    if found is not None and payment is not None and found.operation is not None:
+    if found is not None and payment is not None:
         _ask_for_look(run, payment.id, found)
 
 
@@ -277,7 +298,7 @@ def _ask_for_look(run: _Run, payment_id: str, found: Difference) -> None:
     who = Intervention("reconciliation", reason)
     for payment in _known(run, {payment_id}):
         try:
-            operation = payment.operation(found.operation or "")
+            operation = payment.operation(found.operation or payment.first.id)
             step = looked_into(payment, operation, who, now=auditor.clock())
         except (Conflict, PaymentNotFound):
             return

@@ -39,3 +39,9 @@ class Statement(Protocol):
 
         A read by id does not lag. None where we know no id to read it by.
         """
+
+    def payment_of(self, ref: str) -> str | None:
+        """Our payment, as we wrote it on the charge or capture ``ref``, by one call.
+
+        None where nothing of ours is written there. Raises ProviderError.
+        """

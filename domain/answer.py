@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.money import Fee, Money
+from domain.operation import Kind
 from domain.states import Trigger
 
 
@@ -66,6 +67,28 @@ class SavedMethod:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalMovement:
+    """A capture or a refund of the payment's that no operation of ours has made.
+
+    Stripe names no single capture of a charge, so captures with the same ``refs`` are
+    one movement, of their sum.
+    """
+
+    kind: Kind  #: CAPTURE or REFUND
+    verdict: Verdict
+    money: Money
+    refs: Mapping[str, str]  #: provider object ids
+    of: str | None = None  #: of a refund: the provider's id of its charge or capture
+    final: bool = False  #: of a capture: nothing is on hold any more
+    fee: Fee | None = None
+
+    @property
+    def ref(self) -> str:
+        """The provider's id of it, for people."""
+        return list(self.refs.values())[-1]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One provider answer, in our terms."""
 
@@ -82,3 +105,5 @@ class Answer:
     fee: Fee | None = None  #: None where it was not said, or not yet
     saved: SavedMethod | None = None  #: where this payment saved one
     saving: bool = False  #: one is still being saved: a later look finds it
+    #: What others moved, as far as a look that reads it all has seen it.
+    external: tuple[ExternalMovement, ...] = ()

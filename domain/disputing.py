@@ -17,6 +17,7 @@ from domain.dispute import (
     Dispute,
     Reading,
 )
+from domain.external import without_disputed
 from domain.operation import Kind
 from domain.payment import Event, Payment
 from domain.times import rfc3339
@@ -50,12 +51,13 @@ def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
         return payment
     found = replace(found, updated_at=now)
     disputes = tuple(found if one is known else one for one in kept)
-    return replace(
+    laid = replace(
         payment,
         disputes=disputes if known is not None else (*disputes, found),
         updated_at=now,
         news=(*payment.news, *_told(payment, found, _facts(known, found, before), now)),
     )
+    return without_disputed(laid, now=now)
 
 
 def _facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]:

@@ -18,7 +18,9 @@ from domain.outcome import (
     is_approved_again,
     is_odd,
     is_one_of_twins,
+    is_too_much,
     may_be_overtaken,
+    recheck_refunds,
     said,
 )
 from domain.payment import Payment
@@ -78,6 +80,12 @@ def looked(
         return _gone(payment, operation, outcome, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
         return hold_seen(payment, operation, outcome, now)
+    if operation.state is not State.SUCCEEDED and is_too_much(
+        payment, operation, outcome
+    ):
+        target = payment.operation(operation.target or "")
+        payment = recheck_refunds(payment, target, now=now)
+        return _still(payment, operation, outcome, now, jitter)
     if operation.ended:
         return seen_again(payment, operation, outcome, now)
     if is_odd(payment, operation, outcome):

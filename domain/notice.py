@@ -82,6 +82,9 @@ class Notice:
     operations: tuple[str, ...] = ()  #: ours, as the object names them; nearest first
     refs: Mapping[str, str] = field(default_factory=dict)  #: of that operation
     says: Verdict | None = None  #: what it was when it was told; None: it is there
+    of: str | None = None  #: the provider's id of what a refund without ours is of
+    #: Minor units that were captured of the whole payment, where it says so.
+    captured: int | None = None
 
 
 def about(payment: Payment, notice: Notice) -> Operation | None:
@@ -91,13 +94,29 @@ def about(payment: Payment, notice: Notice) -> Operation | None:
     found = next((known[one] for one in notice.operations if one in known), None)
     if found is None:
         shared = (
-            one for one in fitting if notice.refs.items() & dict(one.refs).items()
+            one
+            for one in fitting
+            if notice.refs.items() & dict(one.refs).items()
+            and not _is_of_another_object(one, notice)
         )
         found = next(shared, None)
     if found is not None and found.kind is Kind.AUTHORIZE:
         if notice.says in _NOTHING_LEFT:
             return _open_void(payment) or found
     return found
+
+
+def is_of_others(notice: Notice) -> bool:
+    """Whether an object is made by others if none of our operations has made it."""
+    return not notice.kinds.isdisjoint({Kind.CAPTURE, Kind.REFUND})
+
+
+def noticed_of_others(payment: Payment, notice: Notice, *, now: datetime) -> Payment:
+    """The payment with a look due that shows what others did, unless one is."""
+    first = payment.first
+    if _look_is_due(first, now):
+        return payment
+    return _told(payment, first.to_look(now=now), notice, now, why="made_by_others")
 
 
 def is_held(payment: Payment, operation: Operation) -> bool:
@@ -161,6 +180,8 @@ def _look_is_due(operation: Operation, now: datetime) -> bool:
 
 def _is_known(payment: Payment, operation: Operation, notice: Notice) -> bool:
     """Whether it tells what we heard already, or what came before that."""
+    if notice.captured is not None and notice.captured > payment.captured:
+        return False
     says, state = notice.says, operation.state
     heard = notice.refs.items() <= dict(operation.refs).items()
     if says is None:

@@ -60,7 +60,7 @@ class Operation:
     id: str
     kind: Kind
     amount: int  #: minor units of the payment's currency
-    origin: Origin
+    origin: Origin | None  #: None: others made it at the provider, see ``external``
     owed_from: datetime  #: when it was asked for, or was to begin
     state: State = State.QUEUED
     due_at: datetime | None = None  #: work is owed from then on; None: none is
@@ -81,6 +81,11 @@ class Operation:
     looks: int = 0  #: looks in a row that ended nothing
     waiting_for: str | None = None  #: whom or what it waits for, in words
     error: str | None = None  #: the code of what went wrong last
+
+    @property
+    def external(self) -> bool:
+        """Others made it at the provider, in its dashboard say; we never send it."""
+        return self.origin is None
 
     @property
     def key(self) -> str:

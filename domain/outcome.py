@@ -51,6 +51,34 @@ def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
     return answer.moved != (asked if moves else None)
 
 
+def is_too_much(payment: Payment, operation: Operation, answer: Answer) -> bool:
+    """Whether a refund that was made is more than our books have left for it.
+
+    The provider allows none, so a refund that others made there has failed meanwhile.
+    """
+    if operation.target is None or answer.verdict is not Verdict.SUCCEEDED:
+        return False
+    target = payment.operation(operation.target)
+    names = {one.id for one in payment.sharing(target)}
+    others = any(one.external and one.target in names for one in payment.operations)
+    left = payment.unrefunded(target) + operation.moved
+    return others and operation.amount > left
+
+
+def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Payment:
+    """The payment with a look due at each refund of the charge ``target`` is of."""
+    names = {one.id for one in payment.sharing(target)}
+    return replace(
+        payment,
+        operations=tuple(
+            one.to_look(now=now)
+            if one.target in names and one.state is State.SUCCEEDED
+            else one
+            for one in payment.operations
+        ),
+    )
+
+
 def makes_order(payment: Payment, operation: Operation) -> bool:
     """Whether its sends make an order at PayPal; later ones carry one out."""
     first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)

@@ -92,7 +92,7 @@ class Payment:
     def made_by(self, idempotency_key: str) -> Operation | None:
         """The operation that a request of this key made."""
         for one in self.operations:
-            if one.origin.idempotency_key == idempotency_key:
+            if one.origin and one.origin.idempotency_key == idempotency_key:
                 return one
         return None
 
@@ -127,8 +127,9 @@ class Payment:
 
     @property
     def capture_reserved(self) -> int:
-        """What captures under way may yet take."""
-        return self._reserved(Kind.CAPTURE)
+        """What captures under way may yet take: no more than is left for them."""
+        left = max(0, self.authorized - self.captured)
+        return min(left, self._reserved(Kind.CAPTURE))
 
     @property
     def capturable(self) -> int:
@@ -144,18 +145,21 @@ class Payment:
 
     @property
     def refund_reserved(self) -> int:
-        """What refunds under way may yet give back."""
-        return self._reserved(Kind.REFUND)
+        """What refunds under way may yet give back: no more than is left for them."""
+        left = max(0, self.captured - self.refunded)
+        return min(left, self._reserved(Kind.REFUND))
 
     def refundable(self, target: Operation) -> int:
         """What may still be asked back of one charge or capture.
 
         What a dispute has cost for good is with the payer already. At Stripe it is of a
-        whole charge, which several captures may share: none can give that back.
+        whole charge, which several captures may share: none can give that back. A
+        refund that others made there is of the whole charge, too.
         """
         if target.kind not in _COLLECTS:
             return 0
-        left = self._kept(target)
+        shared = sum(self._kept(one) for one in self.sharing(target))
+        left = min(self._kept(target), shared)
         lost = [one for one in self.disputes if one.state is DisputeState.LOST]
         for ref in {one.ref for one in lost}:
             cost = sum(self._cost(one) for one in lost if one.ref == ref)
@@ -169,6 +173,22 @@ class Payment:
             if target in of:
                 left = min(left, sum(self._kept(one) for one in of) - cost)
         return max(0, left)
+
+    def sharing(self, target: Operation) -> list[Operation]:
+        """The charges and captures that took by the same object of the provider's."""
+        name = _taken_by(target)
+        return [
+            one
+            for one in self.operations
+            if one.kind in _COLLECTS and _taken_by(one) == name
+        ]
+
+    def unrefunded(self, target: Operation) -> int:
+        """What has not gone back of the charge that ``target`` took money by."""
+        group = self.sharing(target)
+        names = {one.id for one in group}
+        back = (one.moved for one in self.operations if one.target in names)
+        return sum(one.moved for one in group) - sum(back)
 
     @property
     def disputed(self) -> int:
@@ -294,6 +314,12 @@ class Payment:
 
     def _reserved(self, kind: Kind) -> int:
         return sum(one.reserved for one in self.operations if one.kind is kind)
+
+
+def _taken_by(operation: Operation) -> str:
+    """Stripe's captures share a charge; PayPal's have an id each."""
+    refs = operation.refs
+    return refs.get("charge") or refs.get("capture") or operation.id
 
 
 _COLLECTS: Final = frozenset({Kind.CHARGE, Kind.CAPTURE})

@@ -17,6 +17,7 @@ from domain.errors import (
     NotPermitted,
     ProviderError,
 )
+from domain.external import take_over
 from domain.looking import looked
 from domain.operation import Act, Operation
 from domain.outcome import (
@@ -27,6 +28,8 @@ from domain.outcome import (
     is_approved_again,
     is_odd,
     is_one_of_twins,
+    is_too_much,
+    recheck_refunds,
     said,
 )
 from domain.payment import Payment
@@ -42,6 +45,15 @@ def settle(
 
     Raises PaymentNotFound where nobody has claimed it.
     """
+    after = _settled(payment, outcome, now, jitter)
+    if isinstance(outcome, ProviderError):
+        return after
+    return take_over(payment, after, outcome, now=now)
+
+
+def _settled(
+    payment: Payment, outcome: Answer | ProviderError, now: datetime, jitter: float
+) -> Payment:
     operation, claim = payment.working, payment.claim
     free = replace(payment, claim=None)
     if claim is not None and claim.act is Act.LOOK:
@@ -76,6 +88,11 @@ def settle(
         return escalate(
             free, operation, ANOTHER_ORDER, now=now, request_id=outcome.request_id
         )
+    if is_too_much(free, operation, outcome):
+        target = free.operation(operation.target or "")
+        known = replace(operation, refs={**operation.refs, **outcome.refs})
+        free = recheck_refunds(free, target, now=now)
+        return _look_next(free, known, "exceeds_captured", said(outcome), now)
     return applied(free, operation, outcome, "attempt.answered", now=now)
 
 

@@ -34,7 +34,7 @@ class Trigger(StrEnum):
     LEASE_EXPIRED = "lease_expired"  #: its worker went silent in mid-call
     SUCCEEDED = "succeeded"  #: the provider answered: done
     DECLINED = "declined"  #: the provider answered: no
-    REJECTED = "rejected"  #: the provider answered: not like this
+    REJECTED = "rejected"  #: the provider answered, or would answer: not like this
     ACTION_REQUIRED = "action_required"  #: the provider answered: ask the payer
     APPROVED = "approved"  #: the provider answered: the payer agreed, go on
     PENDED = "pended"  #: the provider answered: later
@@ -68,6 +68,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.QUEUED, Trigger.CANCELED): State.CANCELED,
     (State.QUEUED, Trigger.ESCALATED): State.REVIEW,
     (State.QUEUED, Trigger.ROUTED): State.QUEUED,
+    # Others have refunded or captured at the provider what it was to move.
+    (State.QUEUED, Trigger.REJECTED): State.REJECTED,
     # A look at what an earlier key did: the provider told us of it late.
     (State.QUEUED, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.QUEUED, Trigger.PENDED): State.PENDING,
@@ -90,6 +92,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.RETRYING, Trigger.CANCELED): State.CANCELED,
     (State.RETRYING, Trigger.ESCALATED): State.REVIEW,
     (State.RETRYING, Trigger.ROUTED): State.QUEUED,
+    (State.RETRYING, Trigger.REJECTED): State.REJECTED,
     (State.RETRYING, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.RETRYING, Trigger.PENDED): State.PENDING,
     (State.RETRYING, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
@@ -133,6 +136,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.REVIEW, Trigger.REPLAYED): State.QUEUED,
     (State.DEAD, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.DEAD, Trigger.CANCELED): State.CANCELED,
+    (State.DEAD, Trigger.REJECTED): State.REJECTED,
     (State.DEAD, Trigger.REPLAYED): State.QUEUED,
 }
 

@@ -38,13 +38,14 @@ def write_operation(operation: Operation) -> dict[str, Any]:
         **{name: getattr(operation, name) for name in _PLAIN},
         "fee": operation.fee and flat(operation.fee),
         "send": send,
+        # Without one, others made it at the provider.
+        "origin": operation.origin and flat(operation.origin),
     }
     return {
         "id": operation.id,
         "kind": operation.kind.value,
         # 0 where a void calls a payment off that was not sent yet.
         "amount": operation.amount,
-        "origin": flat(operation.origin),
         "owed_from": operation.owed_from,
         "state": operation.state.value,
         "generation": operation.generation,
@@ -58,11 +59,12 @@ def read_operation(
 ) -> Operation:
     """What ``write_operation`` wrote, now or earlier; ``body_of`` the send's key."""
     send, fee = document.get("send"), document.get("fee")
+    origin = document.get("origin")
     return Operation(
         id=document["id"],
         kind=Kind(document["kind"]),
         amount=document["amount"],
-        origin=Origin(**document["origin"]),
+        origin=origin and Origin(**origin),
         owed_from=document["owed_from"],
         state=State(document["state"]),
         generation=document["generation"],

@@ -177,7 +177,8 @@ class MongoPayments(MongoReads):
         or another payment that guards the reference."""
         scope = Scope(payment.merchant, payment.mode)
         try:
-            found = self.made_by(scope, payment.first.origin.idempotency_key)
+            key = payment.first.origin and payment.first.origin.idempotency_key
+            found = self.made_by(scope, key) if key else None
             if found is not None:
                 return found
             reference = payment.submission.reference

@@ -36,7 +36,7 @@ def stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
             return None
         return _fee_in(line)
 
-    return _read("fee", ProviderName.STRIPE, read)
+    return read_aside("fee", ProviderName.STRIPE, read)
 
 
 def stripe_part_fee(
@@ -49,7 +49,7 @@ def stripe_part_fee(
         of = (line for line in lines() if _is_of(line, part, currency))
         return next((_fee_in(line) for line in of), None)
 
-    return _read("fee", ProviderName.STRIPE, read)
+    return read_aside("fee", ProviderName.STRIPE, read)
 
 
 def stripe_saved(intent: Any) -> SavedMethod | None:
@@ -64,7 +64,7 @@ def stripe_saved(intent: Any) -> SavedMethod | None:
             name_of(_id(method)), None if customer is None else name_of(_id(customer))
         )
 
-    return _read("saved_method", ProviderName.STRIPE, read)
+    return read_aside("saved_method", ProviderName.STRIPE, read)
 
 
 def paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
@@ -79,7 +79,7 @@ def paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
         money = money_of(fee)
         return Fee(money.minor if kept else -money.minor, money.currency)
 
-    return _read("fee", ProviderName.PAYPAL, read)
+    return read_aside("fee", ProviderName.PAYPAL, read)
 
 
 def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
@@ -94,7 +94,7 @@ def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
             name_of(vault["id"]), None if customer is None else name_of(customer)
         )
 
-    return _read("saved_method", ProviderName.PAYPAL, read)
+    return read_aside("saved_method", ProviderName.PAYPAL, read)
 
 
 def paypal_saving(order: Mapping[str, Any]) -> bool:
@@ -105,7 +105,7 @@ def paypal_saving(order: Mapping[str, Any]) -> bool:
         vault = _vault(order)
         return "id" not in vault and vault.get("status") == "APPROVED"
 
-    return _read("saving", ProviderName.PAYPAL, read) or False
+    return read_aside("saving", ProviderName.PAYPAL, read) or False
 
 
 def _vault(order: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -131,7 +131,8 @@ def _id(named: Any) -> object:
     return named if isinstance(named, str) else named.id
 
 
-def _read(what: str, provider: ProviderName, read: Callable[[], _T]) -> _T | None:
+def read_aside(what: str, provider: ProviderName, read: Callable[[], _T]) -> _T | None:
+    """What ``read`` finds beside an outcome; None where it cannot be read."""
     try:
         return read()
     except Exception:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import requests
@@ -23,6 +24,7 @@ from domain.submission import ProviderName, Submission
 from providers.paypal_answers import (
     answer_of,
     capture_of,
+    captured_elsewhere,
     let_go,
     payments_of,
     refund_of,
@@ -30,6 +32,7 @@ from providers.paypal_answers import (
     void_of,
 )
 from providers.paypal_api import PayPalApi, Reply, debug_id
+from providers.paypal_external import external_movements
 from providers.paypal_objects import AUTHORIZATIONS, CAPTURES, ORDERS
 from providers.paypal_refusals import is_gone, refusal_of, unheard
 from providers.words import cut, unquoted
@@ -138,7 +141,8 @@ class PayPal:
             raise OutcomeUnknown("look_refused", request_id=debug_id(error))
         except requests.RequestException as error:
             raise unheard(error)
-        return _seen(order, operation)
+        external = external_movements(payment, order)
+        return replace(_seen(order, operation), external=external)
 
 
 def _forgotten(operation: Operation) -> bool:
@@ -158,7 +162,12 @@ def _seen(order: Reply, operation: Operation) -> Answer:
     payments = payments_of(order)
     name = "captures" if operation.kind is Kind.CAPTURE else "refunds"
     made = payments.get(name, ())
-    ours = [one for one in made if one.get("invoice_id") == operation.id]
+    known = operation.refs.get(operation.kind)
+    ours = [
+        one
+        for one in made
+        if one.get("invoice_id") == operation.id or one["id"] == known
+    ]
     if ours:
         one = the_one(ours, order.debug_id)
         if operation.kind is Kind.CAPTURE:
@@ -168,7 +177,8 @@ def _seen(order: Reply, operation: Operation) -> Answer:
         if operation.kind is Kind.CAPTURE and one["status"] == "VOIDED":
             return let_go(one, Verdict.CANCELED, {}, order.debug_id)
         if operation.kind is Kind.CAPTURE and one["status"] == "CAPTURED":
-            raise NeedsReview("captured_elsewhere", request_id=order.debug_id)
+            # It never came: others have made the last capture.
+            return captured_elsewhere(order.debug_id)
     return Answer(Verdict.ABSENT, request_id=order.debug_id)
 
 

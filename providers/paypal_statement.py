@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from paypalrestsdk.exceptions import ResourceNotFound
 
@@ -80,6 +80,12 @@ class PayPalStatement:
             return None
         with reading():
             return self._of(order_id)
+
+    def payment_of(self, ref: str) -> str | None:
+        """See Statement."""
+        with reading():
+            capture = self._api.get(f"{CAPTURES}/{quote(ref, safe='')}")
+            return our_id(capture.get("custom_id"))
 
     def _page(self, query: str, number: int, since: datetime) -> Page:
         found = self._api.get(f"v1/reporting/transactions?{query}")

@@ -24,7 +24,7 @@ from domain.errors import (
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from providers.paypal_certificates import Certificates
-from providers.paypal_objects import ORDERS, above
+from providers.paypal_objects import CAPTURES, ORDERS, above
 from providers.words import name_of, our_id, parse_json
 
 #: By how much the time of a transmission may differ from ours: as for Stripe.
@@ -153,6 +153,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
             our_id, (unit.get("custom_id"), unit.get("invoice_id"))
         )
         says = _SAYS.get((what, found["status"]))
+        of = above(found, CAPTURES) if what == "refund" else None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
     return Notice(
@@ -163,6 +164,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         operations=() if operation is None else (operation,),
         refs=refs,
         says=says,
+        of=of,
     )
 
 

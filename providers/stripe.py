@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, NoReturn
 from urllib.parse import quote
 
-from stripe import PaymentIntent, StripeClient, StripeError
+from stripe import ListObject, PaymentIntent, Refund, StripeClient, StripeError
 
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
@@ -30,6 +30,12 @@ from providers.stripe_captures import (
     rest_of,
 )
 from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
+from providers.stripe_external import (
+    external_capture_of,
+    external_captures,
+    external_refunds,
+    has_other_refunds,
+)
 from providers.stripe_client import post
 from providers.stripe_intents import asks_the_payer, confirmation, new_intent
 from providers.stripe_refusals import refusal_of
@@ -111,11 +117,21 @@ class Stripe:
             if operation.kind is Kind.REFUND:
                 return self._look_for_refund(payment, operation)
             intent = self._intent(payment)
+            if intent is None:
+                return Answer(Verdict.ABSENT)
+            external = external_captures(payment, intent)
+            if has_other_refunds(payment, intent):
+                external += external_refunds(payment, self._refunds(intent.id).data)
         except StripeError as error:
             _raise_unread(error)
-        if intent is None:
-            return Answer(Verdict.ABSENT)
+        return replace(self._seen(payment, intent), external=external)
+
+    def _seen(self, payment: Payment, intent: PaymentIntent) -> Answer:
+        """What an intent tells of the operation that is looked at."""
+        operation = payment.working
         match operation.kind:
+            case Kind.CAPTURE if operation.external:
+                return external_capture_of(payment, intent, operation)
             case Kind.CAPTURE:
                 captured = capture_of(intent, operation)
                 fee = captured.fee or self._fee_of_part(intent, operation)
@@ -171,23 +187,28 @@ class Stripe:
         raise NeedsReview("list_too_long")
 
     def _look_for_refund(self, payment: Payment, operation: Operation) -> Answer:
-        refunds = self._client.v1.refunds
         if "refund" in operation.refs:
             refund_id = operation.refs["refund"]
+            refunds = self._client.v1.refunds
             return refund_of(refunds.retrieve(refund_id, {"expand": EXPAND_REFUND}))
-        page = refunds.list(
+        page = self._refunds(payment.refs["payment_intent"])
+        external = external_refunds(payment, page.data)
+        for refund in page.data:
+            if metadata_of(refund, "operation") == operation.id:
+                return replace(refund_of(refund), external=external)
+        if page.has_more:
+            raise NeedsReview("too_many_refunds")
+        return Answer(Verdict.ABSENT, external=external)
+
+    def _refunds(self, intent_id: str) -> ListObject[Refund]:
+        """The newest refunds of an intent, others' as well; a page has them all."""
+        return self._client.v1.refunds.list(
             {
-                "payment_intent": payment.refs["payment_intent"],
+                "payment_intent": intent_id,
                 "limit": 100,
                 "expand": [f"data.{name}" for name in EXPAND_REFUND],
             }
         )
-        for refund in page.data:
-            if metadata_of(refund, "operation") == operation.id:
-                return refund_of(refund)
-        if page.has_more:
-            raise NeedsReview("too_many_refunds")
-        return Answer(Verdict.ABSENT)
 
 
 def _of_intent(payment: Payment, act: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stripe import PaymentIntent, Refund
+from stripe import Charge, PaymentIntent, Refund
 
 from domain.answer import Answer, Failure, NextAction, NextActionType, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
@@ -152,7 +152,7 @@ def refund_of(refund: Refund) -> Answer:
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
-def metadata_of(found: PaymentIntent | Refund, name: str) -> str | None:
+def metadata_of(found: PaymentIntent | Refund | Charge, name: str) -> str | None:
     """The id of ours on Stripe's object under ``name``; None of any other text."""
     return our_id(getattr(getattr(found, "metadata", None), name, None))
 
@@ -168,6 +168,16 @@ def let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
     verdict = Verdict.EXPIRED if late else by_us
     refs = refs_of(intent.id, None)
     return Answer(verdict, refs=refs, request_id=request_id_of(intent))
+
+
+def captured_elsewhere(refs: dict[str, str], request_id: str | None) -> Answer:
+    """A capture that cannot be made any more: others have made the last one."""
+    failure = Failure(
+        "captured_at_provider",
+        "Others have captured at the provider what it was to take.",
+        provider_request_id=request_id,
+    )
+    return Answer(Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id)
 
 
 def _next_action(intent: PaymentIntent) -> NextAction | None:

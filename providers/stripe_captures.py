@@ -19,7 +19,7 @@ from domain.money import from_stripe
 from domain.operation import Operation
 from domain.payment import Payment
 from providers.asides import stripe_fee
-from providers.stripe_answers import let_go, metadata_of, request_id_of
+from providers.stripe_answers import captured_elsewhere, let_go, metadata_of, request_id_of
 from providers.stripe_charges import EXPAND_CHARGE, refs_of
 from providers.words import our_id
 
@@ -88,7 +88,8 @@ def capture_of(intent: PaymentIntent, operation: Operation) -> Answer:
             # It never came, and there is nothing left that it could take.
             return rest_of(intent)
         case "succeeded":
-            raise NeedsReview("captured_elsewhere", request_id=request_id)
+            # It never came: others have captured, and an intent is captured once.
+            return captured_elsewhere(refs_of(intent.id, None), request_id)
         case "requires_capture":
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "canceled":

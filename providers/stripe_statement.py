@@ -67,6 +67,11 @@ class StripeStatement:
         with reading():
             return self._of(intent_id)
 
+    def payment_of(self, ref: str) -> str | None:
+        """See Statement. A charge has what we wrote on its intent."""
+        with reading():
+            return metadata_of(self._client.v1.charges.retrieve(ref), "payment")
+
     def _page(self, params: Any, since: datetime) -> Page:
         page = self._client.v1.balance_transactions.list(params)
         movements, unread = read_each(
@@ -194,6 +199,7 @@ def _refund(refund: Any, at: int) -> Movement:
         ref=name_of(refund.id),
         payment=metadata_of(refund, "payment"),
         operation=metadata_of(refund, "operation"),
+        of=refund.charge,
     )
 
 

@@ -12,11 +12,13 @@ from domain.account import Account
 from domain.answer import Verdict
 from domain.dispute import Hint
 from domain.errors import (
+    InvalidPayment,
     UnreadableWebhook,
     WebhookDropped,
     WebhookNotTrusted,
     WebhookRefused,
 )
+from domain.money import from_stripe
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from domain.submission import Mode
@@ -126,14 +128,16 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
             return Hint(webhook.account, name_of(found["id"]))
         metadata = found.get("metadata")
         ours = metadata if isinstance(metadata, dict) else {}
-        says = _SAYS[webhook.type]
+        says, of, captured = _SAYS[webhook.type], None, None
         if found["object"] == "refund":
             kinds, names = _REFUNDS, [ours.get("operation")]
             refs = {"refund": name_of(found["id"])}
             says = _REFUND.get(found["status"])
+            of = found.get("charge")
         else:
             kinds, names = _INTENTS, [ours.get("capture"), ours.get("operation")]
             refs = {"payment_intent": name_of(found["id"])}
+            captured = _captured(found)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
     return Notice(
@@ -144,7 +148,19 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         operations=tuple(one for one in map(our_id, names) if one is not None),
         refs=refs,
         says=says,
+        of=of if isinstance(of, str) else None,
+        captured=captured,
     )
+
+
+def _captured(intent: Mapping[str, Any]) -> int | None:
+    """What was captured of an intent, which is one to be captured by a call."""
+    if intent.get("capture_method") != "manual":
+        return None
+    try:
+        return from_stripe(intent["amount_received"], intent["currency"]).minor
+    except (InvalidPayment, LookupError, TypeError, AttributeError):
+        return None
 
 
 def _signed(header: str | None) -> tuple[str, list[str]]:

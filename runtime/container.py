@@ -247,6 +247,7 @@ def hearing(
             ProviderName.PAYPAL: paypal_webhooks.notice_of,
         },
         disputes=dispute_desk(view, tools, adapters),
+        statements=adapters.statement,
         clock=tools.clock,
     )
 

@@ -25,6 +25,7 @@ class MemoryStatement:
         self.unread: list[Unread] = []  #: on the first page of its time
         self.held: dict[str, Sequence[Movement] | None] = {}
         self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
+        self.owners: dict[str, str] = {}  #: our payments, by charge or capture
         self.pages = 0  #: calls for a page
         self.reads: list[str] = []  #: the payments that were read
         self.reading: Callable[[Payment], None] = lambda payment: None
@@ -54,6 +55,11 @@ class MemoryStatement:
         if payment.id in self.held:
             return self.held[payment.id]
         return [one for one in self.listed if one.payment == payment.id]
+
+    def payment_of(self, ref: str) -> str | None:
+        """See Statement."""
+        self._fail()
+        return self.owners.get(ref)
 
     def _fail(self) -> None:
         if self.fails:

@@ -78,8 +78,9 @@ class MemoryStore:
             row = rows.get(payment.id)
             if row is None or row.payment.version != payment.version:
                 return None
-            for one in payment.operations:
-                key = _key(payment, one.origin.idempotency_key)
+            origins = (one.origin for one in payment.operations)
+            for one in filter(None, origins):
+                key = _key(payment, one.idempotency_key)
                 if self._table.keys.setdefault(key, payment.id) != payment.id:
                     raise IdempotencyMismatch
             return self._store(row, payment, held=row.holder is not None)
@@ -191,7 +192,9 @@ class MemoryStore:
         return set(ids) - working
 
     def _insert(self, payment: Payment, rows: dict[str, _Row]) -> Payment:
-        key = _key(payment, payment.first.origin.idempotency_key)
+        first = payment.first.origin
+        assert first is not None
+        key = _key(payment, first.idempotency_key)
         if key in self._table.keys:
             return rows[self._table.keys[key]].payment
         if payment.guarding:

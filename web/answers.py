@@ -59,7 +59,8 @@ class SavedMethod(Answer):
 
 
 class Operation(Answer):
-    """One movement of money that was asked for."""
+    """One movement of money: one that was asked for, or that others made at the
+    provider."""
 
     id: str
     kind: Kind
@@ -73,6 +74,10 @@ class Operation(Answer):
     waiting_for: str | None = Field(
         description="Whom or what it waits for, in words: the payer, the provider, an"
         " operator, an open gate before the account"
+    )
+    source: Literal["api", "provider"] = Field(
+        description="`provider`: others made it there, in its dashboard say; it counts"
+        " in all totals, and is never sent"
     )
     target: str | None = Field(description="The operation that a refund is of")
     final: bool = Field(description="A capture after which the rest is released")

@@ -96,6 +96,7 @@ def operation(one: Operation) -> dict[str, Any]:
         "due_at": rfc3339(one.due_at) if one.due_at else None,
         "safe_retry_until": rfc3339(unknown.window_ends_at) if unknown else None,
         "waiting_for": one.waiting_for,
+        "source": "provider" if one.external else "api",
         "target": one.target,
         "final": one.final,
         "fee": one.fee.minor if one.fee else None,

@@ -92,13 +92,14 @@ def _tell(settled: Settled, services: WorkerServices) -> None:
     disagrees = settled.code in metrics.DISAGREES
     if disagrees:
         metrics.DISAGREEMENTS.labels(provider, settled.code).inc()
+    origin = operation.origin
     wrong = settled.corrected or disagrees or operation.state in STUCK
     (log.error if wrong else log.info)(
         "operation_corrected" if settled.corrected else "attempt_settled",
         payment=payment.id,
         merchant=payment.merchant,
-        request_id=operation.origin.request_id,
-        traceparent=operation.origin.traceparent,
+        request_id=origin and origin.request_id,
+        traceparent=origin and origin.traceparent,
         operation=operation.id,
         provider=provider.value,
         state=operation.state.value,

@@ -72,7 +72,8 @@ MUTANTS: Final = (
     Mutant(
         "a key's second request not compared with its first",
         "application/accept.py",
-        "    if made is None or made.origin.fingerprint != origin.fingerprint:",
+        "    if made is None or earlier is None or earlier.fingerprint"
+        " != origin.fingerprint:",
         "    if made is None:",
     ),
     Mutant(

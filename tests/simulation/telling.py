@@ -13,6 +13,7 @@ from domain.answer import Verdict
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from domain.submission import ProviderName
+from tests.fake_statement import MemoryStatement
 from tests.fakes import MemoryQueue
 from tests.memory_disputes import MemoryDisputes, dispute_desk
 from tests.memory_inbox import MemoryInbox
@@ -78,6 +79,7 @@ class Telling:
             queue=bell,
             readers=dict.fromkeys(ProviderName, _read),
             disputes=dispute_desk(store, MemoryDisputes(), world.clock, view=view),
+            statements=lambda account: MemoryStatement(),
             clock=world.clock,
         )
         if not receive(webhook, known=_TYPES, inbox=self._inbox, queue=MemoryQueue()):

@@ -16,6 +16,7 @@ from domain.dispute import (
 from domain.notice import Fate, Webhook
 from domain.payment import Payment
 from domain.submission import ProviderName
+from tests.fake_statement import MemoryStatement
 from tests.fakes import MemoryQueue, Ungated
 from tests.memory_disputes import MemoryDisputes, Told, dispute_desk
 from tests.memory_inbox import MemoryInbox
@@ -54,6 +55,7 @@ class Bench:
             queue=self.looks,
             readers={STRIPE: lambda webhook: Hint(webhook.account, webhook.body)},
             disputes=self.desk,
+            statements=lambda account: MemoryStatement(),
             clock=self.clock,
         )
         [self.payment] = self.store.insert_many([payment()])

@@ -18,7 +18,8 @@ from domain.operation import Kind
 from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName
-from tests.fakes import MemoryQueue
+from tests.fake_statement import MemoryStatement
+from tests.fakes import MemoryQueue, Ungated
 from tests.memory_disputes import MemoryDisputes, dispute_desk
 from tests.memory_inbox import MemoryInbox
 from tests.memory_store import MemoryStore
@@ -38,6 +39,7 @@ class _Desk:
         self.store = MemoryStore(self.clock)
         self.inbox = MemoryInbox(self.clock)
         self.rung, self.looks = MemoryQueue(), MemoryQueue()
+        self.statement, self.gates = MemoryStatement(), Ungated()
         view = MemoryView(self.store)
         self.hearing = Hearing(
             inbox=self.inbox,
@@ -45,7 +47,10 @@ class _Desk:
             store=self.store,
             queue=self.looks,
             readers={ProviderName.STRIPE: _read},
-            disputes=dispute_desk(self.store, MemoryDisputes(), self.clock, view=view),
+            disputes=dispute_desk(
+                self.store, MemoryDisputes(), self.clock, view=view, gates=self.gates
+            ),
+            statements=lambda account: self.statement,
             clock=self.clock,
         )
 
@@ -297,10 +302,10 @@ def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
 def test_a_notice_of_no_operation_that_there_is_waits(desk: _Desk) -> None:
     unknown = desk.unknown()
 
-    def of_a_refund(webhook: Webhook) -> Notice:
-        return replace(_notice(webhook), kinds=frozenset({Kind.REFUND}))
+    def of_a_hold(webhook: Webhook) -> Notice:
+        return replace(_notice(webhook), kinds=frozenset({Kind.AUTHORIZE}))
 
-    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: of_a_refund})
+    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: of_a_hold})
     [waits] = handle([desk.told(unknown)], hearing)
     assert (waits.fate, desk.stored()) == (Fate.WAITING, unknown)
 

@@ -63,6 +63,7 @@ def test_a_reversal_among_a_payments_refunds_is_a_known_disputes() -> None:
     reversal = replace(theirs(paid, ref="re_1"), way=Way.REFUNDED, of="ch_1")
     books.statement.held[paid.id] = [theirs(paid), reversal]
     assert kinds(books.report()) == [Differs.THEIRS_ALONE]
+    [paid] = books.auditor.view.known([paid.id])
     step = laid_over(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
     assert books.store.amend(step) is not None
     assert kinds(books.report()) == []

@@ -1,0 +1,134 @@
+"""What others moved of a payment at Stripe: in the dashboard, or by another program.
+
+All that we make there carries the id of its operation. The rest is not ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final
+
+from stripe import PaymentIntent, Refund
+
+from domain.answer import Answer, ExternalMovement, Verdict
+from domain.errors import NeedsReview
+from domain.money import Money, from_stripe, to_stripe
+from domain.operation import Kind, Operation
+from domain.payment import Payment
+from domain.states import State
+from domain.submission import ProviderName
+from providers.asides import read_aside, stripe_fee
+from providers.stripe_answers import metadata_of, request_id_of
+from providers.stripe_captures import parts_of
+from providers.stripe_charges import refs_of
+
+_STATUSES: Final = {
+    "succeeded": Verdict.SUCCEEDED,
+    "pending": Verdict.PENDING,
+    "requires_action": Verdict.PENDING,
+    "failed": Verdict.DECLINED,
+    "canceled": Verdict.CANCELED,
+}
+
+
+def external_captures(
+    payment: Payment, intent: PaymentIntent
+) -> tuple[ExternalMovement, ...]:
+    """What was captured beyond our captures: Stripe names no single one."""
+
+    def read() -> tuple[ExternalMovement, ...]:
+        if payment.first.kind is not Kind.AUTHORIZE:
+            return ()
+        rest = intent.amount_received - _captured_by_us(payment, intent)
+        if rest <= 0:
+            return ()
+        found = ExternalMovement(
+            kind=Kind.CAPTURE,
+            verdict=Verdict.SUCCEEDED,
+            money=from_stripe(rest, intent.currency),
+            refs=refs_of(intent.id, intent.latest_charge),
+            final=intent.status != "requires_capture",
+        )
+        return (found,)
+
+    return read_aside("external", ProviderName.STRIPE, read) or ()
+
+
+def external_refunds(
+    payment: Payment, refunds: Iterable[Refund]
+) -> tuple[ExternalMovement, ...]:
+    """Those of an intent's ``refunds`` that are not ours."""
+    asked = [one for one in payment.operations if one.kind is Kind.REFUND]
+    ids = {one.id for one in asked if not one.external}
+    refs = {one.refs.get("refund") for one in asked if not one.external}
+
+    def read(refund: Any) -> ExternalMovement | None:
+        if metadata_of(refund, "operation") in ids or refund.id in refs:
+            return None
+        verdict = _STATUSES.get(refund.status)
+        if verdict is None:
+            return None
+        return ExternalMovement(
+            kind=Kind.REFUND,
+            verdict=verdict,
+            money=from_stripe(refund.amount, refund.currency),
+            refs={"refund": refund.id},
+            of=refund.charge,
+            fee=stripe_fee(refund),
+        )
+
+    found = [
+        read_aside("external", ProviderName.STRIPE, partial(read, one))
+        for one in refunds
+    ]
+    return tuple(one for one in found if one is not None)
+
+
+def has_other_refunds(payment: Payment, intent: PaymentIntent) -> bool:
+    """Whether the charge says that more, or less, went back than we know of."""
+
+    def read() -> bool:
+        charge: Any = intent.latest_charge
+        if not charge or isinstance(charge, str):
+            return False
+        back = Money(payment.refunded, payment.submission.amount.currency)
+        differs: bool = charge.amount_refunded != to_stripe(back)
+        return differs
+
+    return read_aside("external", ProviderName.STRIPE, read) or False
+
+
+def external_capture_of(
+    payment: Payment, intent: PaymentIntent, operation: Operation
+) -> Answer:
+    """What an intent says of a capture that others have made."""
+    known = sum(
+        to_stripe(Money(one.amount, payment.submission.amount.currency))
+        for one in payment.operations
+        if one.kind is Kind.CAPTURE and one.external
+    )
+    if intent.amount_received - _captured_by_us(payment, intent) < known:
+        raise NeedsReview("less_was_captured", request_id=request_id_of(intent))
+    return Answer(
+        Verdict.SUCCEEDED,
+        Money(operation.amount, payment.submission.amount.currency),
+        operation.refs,
+        request_id=request_id_of(intent),
+    )
+
+
+def _captured_by_us(payment: Payment, intent: PaymentIntent) -> int:
+    """Stripe's units; a capture that a person resolved may have left no mark."""
+    parts, latest, taken = parts_of(intent), metadata_of(intent, "capture"), 0
+    for one in payment.operations:
+        if one.kind is not Kind.CAPTURE or one.external:
+            continue
+        if one.id in parts:
+            taken += parts[one.id]
+        elif one.id == latest and not parts:
+            taken += intent.amount_received
+        elif one.state is State.SUCCEEDED:
+            money = Money(one.moved, payment.submission.amount.currency)
+            taken += to_stripe(money)
+    return taken

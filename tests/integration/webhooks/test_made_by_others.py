@@ -1,0 +1,371 @@
+"""What others did with a payment at its provider, in the dashboard say, is a fact."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from application import notice
+from domain.notice import Fate
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.states import State, Status
+from tests.contract.simulators.simulator_process import eventually
+from tests.integration.dashboard import Dashboard
+from tests.integration.webhooks.hearing import HearingBench, Told
+
+REFUNDED = {"stripe": "refund.created", "paypal": "PAYMENT.CAPTURE.REFUNDED"}
+CAPTURED = {
+    "stripe": "payment_intent.succeeded",
+    "paypal": "PAYMENT.CAPTURE.COMPLETED",
+}
+VOIDED = {
+    "stripe": "payment_intent.canceled",
+    "paypal": "PAYMENT.AUTHORIZATION.VOIDED",
+}
+
+
+@pytest.fixture(params=["stripe", "paypal"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def dashboard(bench: HearingBench) -> Dashboard:
+    """Somebody at the providers of the shop."""
+    return Dashboard(bench.work)
+
+
+def test_a_refund_made_at_the_provider_counts_as_ours_does(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    work, payment_id = bench.work, bench.work.paid(provider)
+    ref = dashboard.refund(payment_id, 500)
+    bench.hear(*_told(bench, provider, REFUNDED, 1))
+    shown = work.shown(payment_id)
+    assert (shown["amount_refunded"], shown["status"]) == (500, "partially_refunded")
+    [made] = [one for one in shown["operations"] if one["source"] == "provider"]
+    assert made["provider_refs"]["refund"] == ref
+    assert (made["kind"], made["amount"], made["state"]) == ("refund", 500, "succeeded")
+    assert (made["target"], made["attempts"]) == (shown["operations"][0]["id"], 0)
+    [event] = _discovered(bench, payment_id)
+    assert (event["source"], event["ref"], event["amount"]) == ("provider", ref, 500)
+    # Our own refund of the rest is of what is left.
+    assert work.ask(payment_id, "refunds", amount=1500).status_code == 409
+    assert work.ask(payment_id, "refunds").status_code == 202
+    assert work.work(payment_id).refunded == 1999
+    assert work.shown(payment_id)["status"] == "refunded"
+
+
+def test_a_refund_of_ours_that_no_longer_fits_is_rejected_and_frees_its_money(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    """It is queued, and not sent: nothing of it can have happened."""
+    work, payment_id = bench.work, bench.work.paid(provider)
+    assert work.ask(payment_id, "refunds", amount=1600).status_code == 202
+    dashboard.refund(payment_id, 500)
+    posts = work.calls(provider, "POST")
+    _hear_without_work(bench, _told(bench, provider, REFUNDED, 1))
+    _look_first(bench, payment_id)
+    after = work.work(payment_id)
+    own = after.operations[1]
+    assert (own.state, own.error) == (State.REJECTED, "refunded_at_provider")
+    assert (after.refunded, after.refund_reserved) == (500, 0)
+    assert after.refundable(after.first) == 1499
+    assert after.last_error is not None
+    assert after.last_error.code == "refunded_at_provider"
+    assert "operation.overtaken" in work.told(payment_id)
+    assert work.calls(provider, "POST") == posts, "ours was not sent"
+
+
+def test_a_refund_of_ours_whose_answer_was_lost_is_not_taken_for_anothers(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    """The provider shows both, of one amount: ours carries our id."""
+    work, payment_id = bench.work, bench.work.paid(provider)
+    work.lose_answer(provider, _refunds(work.stored(payment_id)))
+    assert work.ask(payment_id, "refunds", amount=600).status_code == 202
+    assert work.step(payment_id).operations[1].state is State.UNKNOWN
+    dashboard.refund(payment_id, 600)
+    bench.hear(*_told(bench, provider, REFUNDED, 2))
+    after = work.work(payment_id)
+    assert [one.external for one in after.operations] == [False, False, True]
+    assert [one.state for one in after.operations] == [State.SUCCEEDED] * 3
+    assert (after.refunded, after.refund_reserved) == (1200, 0)
+
+
+def test_a_refund_of_ours_that_never_arrived_ends_once_that_is_proven(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    """All of it went back in the dashboard meanwhile: it is not resent for hours."""
+    work, payment_id = bench.work, bench.work.paid(provider)
+    match = {"method": "POST", "path": _refunds(work.stored(payment_id))}
+    work.at(provider).arm(do="drop", match=match)
+    assert work.ask(payment_id, "refunds").status_code == 202
+    assert work.step(payment_id).operations[1].state is State.UNKNOWN
+    dashboard.refund(payment_id, 1999)
+    bench.hear(*_told(bench, provider, REFUNDED, 1))
+    between = work.stored(payment_id)
+    assert (between.refunded, between.refund_reserved) == (1999, 0)
+    for _ in range(12):
+        work.pass_time(timedelta(minutes=2))
+        work.work(payment_id)
+    after = work.stored(payment_id)
+    assert (after.operations[1].state, after.due_at) == (State.REJECTED, None)
+    assert (after.status, after.refunded) == (Status.REFUNDED, 1999)
+    assert [amount for kind, amount in _refunds_made(bench, provider)] == [1999]
+
+
+def test_a_refund_of_others_that_fails_later_is_taken_back(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    method = {"stripe": "pm_card_refundFail", "paypal": "vault_refund_failed"}
+    work = bench.work
+    payment_id = work.paid(provider, payment_method=method[provider])
+    dashboard.refund(payment_id, 1999)
+    first = {"stripe": "refund.created", "paypal": "PAYMENT.REFUND.PENDING"}
+    bench.hear(*_told(bench, provider, first, 1))
+    before = work.stored(payment_id)
+    assert before.operations[1].external
+    assert before.operations[1].state in (State.SUCCEEDED, State.PENDING)
+    assert work.ask(payment_id, "refunds", amount=1).status_code == 409
+    work.at(provider).advance(4 * 86400)
+    last = {"stripe": "refund.failed", "paypal": "PAYMENT.REFUND.FAILED"}
+    bench.hear(*_told(bench, provider, last, 1))
+    after = work.stored(payment_id)
+    assert (after.refunded, after.refund_reserved) == (0, 0)
+    assert after.operations[1].state is State.DECLINED
+    assert after.refundable(after.first) == 1999
+
+
+def test_a_full_capture_made_at_the_provider_ends_the_hold(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    work, payment_id = bench.work, bench.work.paid(provider, capture="manual")
+    ref = dashboard.capture(payment_id, 1999, final=True)
+    bench.hear(*_told(bench, provider, CAPTURED, 1))
+    shown = work.shown(payment_id)
+    assert (shown["status"], shown["amount_captured"]) == ("captured", 1999)
+    assert (shown["amount_capturable"], shown["authorization"]["ended"]) == (
+        0,
+        "captured",
+    )
+    assert _discovered(bench, payment_id)[0]["ref"] == ref
+    # It can be refunded as a capture of ours can.
+    assert work.ask(payment_id, "refunds", amount=700).status_code == 202
+    assert work.work(payment_id).refunded == 700
+
+
+def test_a_part_captured_at_stripe_releases_the_rest(
+    bench: HearingBench, dashboard: Dashboard
+) -> None:
+    work, payment_id = bench.work, bench.work.paid(capture="manual")
+    assert work.ask(payment_id, "captures").status_code == 202
+    dashboard.capture(payment_id, 500, final=True)
+    _hear_without_work(bench, _told(bench, "stripe", CAPTURED, 1))
+    _look_first(bench, payment_id)
+    after = work.work(payment_id)
+    assert (after.captured, after.capturable, after.capture_reserved) == (500, 0, 0)
+    own = after.operations[1]
+    assert (own.state, own.error) == (State.REJECTED, "captured_at_provider")
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_a_part_captured_at_paypal_leaves_the_rest_unless_it_is_the_last(
+    bench: HearingBench, dashboard: Dashboard, final: bool
+) -> None:
+    work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
+    dashboard.capture(payment_id, 500, final=final)
+    bench.hear(*_told(bench, "paypal", CAPTURED, 1))
+    after = work.stored(payment_id)
+    left = 0 if final else 1499
+    assert (after.captured, after.capturable) == (500, left)
+    if not final:
+        assert work.ask(payment_id, "captures").status_code == 202
+        assert work.work(payment_id).captured == 1999
+
+
+def test_parts_captured_at_stripe_between_ours_are_told_apart_from_ours(
+    bench: HearingBench, dashboard: Dashboard
+) -> None:
+    """Stripe names no single capture of a charge; ours write their amounts down."""
+    work = bench.work
+    payment_id = work.paid(capture="manual", multicapture=True)
+    assert work.ask(payment_id, "captures", amount=500, final=False).ok
+    work.work(payment_id)
+    part = "payment_intent.amount_capturable_updated"
+    for count, amount in ((3, 300), (4, 200)):
+        dashboard.capture(payment_id, amount, final=False)
+        bench.hear(*_told(bench, "stripe", {"stripe": part}, count))
+    middle = work.stored(payment_id)
+    assert (middle.captured, middle.capturable) == (1000, 999)
+    assert work.ask(payment_id, "captures", amount=400, final=True).ok
+    after = work.work(payment_id)
+    parts = [(one.external, one.moved) for one in after.operations[1:]]
+    assert parts == [(False, 500), (True, 300), (True, 200), (False, 400)]
+    assert (after.captured, after.capturable) == (1400, 0)
+    # A refund of others' is of the charge that all of them share.
+    dashboard.refund(payment_id, 600)
+    bench.hear(*_told(bench, "stripe", REFUNDED, 1))
+    assert work.stored(payment_id).refunded == 600
+    assert work.ask(payment_id, "refunds", amount=900).status_code == 409
+
+
+def test_a_void_made_at_the_provider_ends_the_hold(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    work, payment_id = bench.work, bench.work.paid(provider, capture="manual")
+    ref = dashboard.void(payment_id)
+    bench.hear(*_told(bench, provider, VOIDED, 1))
+    after = work.stored(payment_id)
+    assert (after.status, after.capturable) == (Status.VOIDED, 0)
+    [void] = [one for one in after.operations if one.kind is Kind.VOID]
+    assert (void.external, void.amount) == (True, 1999)
+    [event] = _discovered(bench, payment_id)
+    assert (event["kind"], event["ref"]) == ("void", ref)
+
+
+def test_a_void_of_the_rest_of_a_partly_captured_hold(
+    bench: HearingBench, dashboard: Dashboard
+) -> None:
+    work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
+    dashboard.capture(payment_id, 500, final=False)
+    dashboard.void(payment_id)
+    told = _told(bench, "paypal", VOIDED, 1) + _told(bench, "paypal", CAPTURED, 1)
+    bench.hear(*told)
+    after = work.stored(payment_id)
+    assert (after.captured, after.capturable, after.status) == (500, 0, Status.CAPTURED)
+
+
+def test_webhooks_of_what_others_did_in_every_order_twice(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    """Two refunds of others beside one of ours whose answer was lost."""
+    work, payment_id = bench.work, bench.work.paid(provider)
+    work.lose_answer(provider, _refunds(work.stored(payment_id)))
+    assert work.ask(payment_id, "refunds", amount=300).status_code == 202
+    assert work.step(payment_id).operations[1].state is State.UNKNOWN
+    dashboard.refund(payment_id, 300)
+    dashboard.refund(payment_id, 400)
+    # Nothing but what is told may find ours out.
+    late = work.now() + timedelta(hours=1)
+    work.database.payments.update_one(
+        {"_id": payment_id},
+        {"$set": {"operations.1.due_at": late, "due_at": late}},
+    )
+    told = _told(bench, provider, REFUNDED, 3)
+    before = work.database.payments.find_one({"_id": payment_id})
+    assert before is not None
+    posts, ends = work.calls(provider, "POST"), set[Any]()
+    for order in itertools.permutations(told):
+        work.database.payments.replace_one({"_id": payment_id}, before)
+        work.database.webhooks.delete_many({})
+        for one in order:
+            bench.hear(one)
+            bench.hear(one)
+        after = work.stored(payment_id)
+        facts = sorted(bench.facts(after))
+        assert len(set(facts)) == len(facts), "each fact once"
+        refs = sorted(one.refs["refund"] for one in after.operations[1:])
+        ends.add((after.status, after.refunded, tuple(refs), len(after.operations)))
+    assert [(end[1], end[3]) for end in ends] == [(1000, 4)]
+    assert work.calls(provider, "POST") == posts
+
+
+def test_a_webhook_that_comes_again_changes_nothing(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    payment_id = bench.work.paid(provider)
+    dashboard.refund(payment_id, 500)
+    told = _told(bench, provider, REFUNDED, 1)
+    bench.hear(*told)
+    before = bench.work.stored(payment_id)
+    bench.inbox.replay([one.id for one in told], now=bench.work.now())
+    bench.handle([one.id for one in told])
+    assert bench.work.stored(payment_id) == before
+
+
+def test_a_refund_of_a_charge_that_is_not_ours_is_nobodys(bench: HearingBench) -> None:
+    work = bench.work
+    key = work.settings.stripe_secret_key or ""
+    form = {
+        "amount": "700",
+        "currency": "usd",
+        "confirm": "true",
+        "payment_method": "pm_card_visa",
+        "off_session": "true",
+    }
+    made = work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=key)
+    back = {"payment_intent": made.json()["id"]}
+    assert work.stripe.stripe("POST", "/v1/refunds", back, merchant=key).ok
+    [told] = _told(bench, "stripe", REFUNDED, 1)
+    bench.hear(told)
+    assert bench.fate(told) is Fate.UNMATCHED
+
+
+def test_a_reversal_that_was_seen_as_a_refund_first_is_a_dispute_in_the_end(
+    bench: HearingBench,
+) -> None:
+    """PayPal shows it among an order's refunds, and may tell of it late."""
+    work, payment_id = bench.work, bench.work.paid("paypal")
+    capture = work.stored(payment_id).refs["capture"]
+    answer = work.paypal.post("/_reversals", {"capture": capture})
+    assert answer.status_code == 201, answer.text
+    _look_first(bench, payment_id)
+    assert work.work(payment_id).refunded == 1999
+    reversed_ = {"paypal": "PAYMENT.CAPTURE.REVERSED"}
+    bench.hear(*_told(bench, "paypal", reversed_, 1))
+    after = work.work(payment_id)
+    assert (after.refunded, after.disputed) == (0, 1999)
+    _look_first(bench, payment_id)
+    again = work.work(payment_id)
+    assert (again.refunded, again.disputed) == (0, 1999)
+
+
+def _told(
+    bench: HearingBench, provider: str, types: dict[str, str], count: int
+) -> list[Told]:
+    """What the provider has told of this type, once it is so many."""
+    wanted = types[provider]
+    heard = bench.receivers[provider]
+    eventually(lambda: heard.types().count(wanted) >= count, f"{count} {wanted}")
+    return [one for one in bench.told(provider) if one.type == wanted]
+
+
+def _hear_without_work(bench: HearingBench, told: list[Told]) -> None:
+    """Has the webhooks handled, and no step taken."""
+    for one in told:
+        assert bench.give(one).status_code == 200
+    notice.handle([one.id for one in told], bench.hearing)
+
+
+def _look_first(bench: HearingBench, payment_id: str) -> None:
+    """Lets the look at the payment be the next step, before all that is queued."""
+    now = bench.work.now()
+    set_ = {"operations.0.due_at": now, "operations.0.look_since": now}
+    for number, one in enumerate(bench.work.stored(payment_id).operations):
+        if number and one.due_at is not None:
+            set_[f"operations.{number}.due_at"] = now + timedelta(minutes=1)
+    bench.work.database.payments.update_one({"_id": payment_id}, {"$set": set_})
+    bench.work.step(payment_id)
+
+
+def _refunds(payment: Payment) -> str:
+    if payment.provider == "stripe":
+        return "/v1/refunds"
+    return f"/v2/payments/captures/{payment.refs['capture']}/refund"
+
+
+def _refunds_made(bench: HearingBench, provider: str) -> list[tuple[str, int]]:
+    rows = bench.work.at(provider).movements(kind="refund")
+    return [(row["kind"], row["amount"]) for row in rows]
+
+
+def _discovered(bench: HearingBench, payment_id: str) -> list[dict[str, Any]]:
+    path = f"/v1/payments/{payment_id}/events"
+    events = bench.work.shop.get(path).json()["data"]
+    return [one["data"] for one in events if one["type"] == "operation.discovered"]

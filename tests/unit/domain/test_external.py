@@ -1,0 +1,468 @@
+"""What others did at the provider: taken over as facts, whatever of ours is under way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.answer import Answer, ExternalMovement, Verdict
+from domain.dispute import REVERSED, DisputeState
+from domain.disputing import laid_over
+from domain.errors import Conflict, OutcomeUnknown
+from domain.external import MAX_KEPT, reject_overtaken
+from domain.money import Fee, Money
+from domain.operation import HoldEnd, Kind, Operation
+from domain.payment import Payment
+from domain.requests import capture, refund
+from domain.sending import looking
+from domain.settling import settle
+from domain.states import State, Status
+from domain.submission import CaptureMethod, ProviderName
+from tests.suites.samples import (
+    NOW,
+    PRICE,
+    origin,
+    payment,
+    sending,
+    stored,
+    submission,
+)
+from tests.unit.domain.disputes import dispute, reading
+
+REFS: Final = {"payment_intent": "pi_1", "charge": "ch_1"}
+MINUTE: Final = timedelta(minutes=1)
+
+
+def paid(provider: ProviderName = ProviderName.STRIPE) -> Payment:
+    """A charge that succeeded."""
+    made = sending(payment(asked=submission(provider=provider)))
+    done = Answer(Verdict.SUCCEEDED, PRICE, REFS)
+    return stored(settle(made, done, now=NOW, jitter=0))
+
+
+def held(**fields: Any) -> Payment:
+    """An authorization that succeeded."""
+    asked = replace(submission(), capture=CaptureMethod.MANUAL)
+    done = Answer(
+        Verdict.SUCCEEDED,
+        PRICE,
+        {"payment_intent": "pi_1"},
+        expires_at=NOW + timedelta(days=7),
+        **fields,
+    )
+    return stored(settle(sending(payment(asked=asked)), done, now=NOW, jitter=0))
+
+
+def refunded(
+    amount: int = 500,
+    ref: str = "re_1",
+    verdict: Verdict = Verdict.SUCCEEDED,
+    **fields: Any,
+) -> ExternalMovement:
+    """A refund that somebody made in the dashboard."""
+    whole = ExternalMovement(
+        Kind.REFUND, verdict, Money(amount, "USD"), {"refund": ref}, of="ch_1"
+    )
+    return replace(whole, **fields)
+
+
+def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovement:
+    """A capture that somebody made there."""
+    refs = REFS if ref is None else {"capture": ref}
+    whole = ExternalMovement(Kind.CAPTURE, Verdict.SUCCEEDED, Money(amount, "USD"), refs)
+    return replace(whole, **fields)
+
+
+def seen(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
+    """The payment after a look at it that has seen what others did."""
+    answer = Answer(Verdict.SUCCEEDED, PRICE, external=external, **fields)
+    first = replace(of.first, look_since=of.first.look_since or NOW)
+    asked = replace(of, operations=(first, *of.operations[1:]))
+    return stored(settle(looking(asked, first, now=NOW), answer, now=NOW, jitter=0))
+
+
+def asking_refund(of: Payment, amount: int | None, name: str = "op_r") -> Payment:
+    """The payment with a refund of ours asked for."""
+    return stored(
+        refund(of, amount=amount, target=None, id=name, origin=origin(name), now=NOW)
+    )
+
+
+def asking_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
+    """The payment with a capture of ours asked for."""
+    name = f"op_{len(of.operations)}"
+    return stored(
+        capture(of, amount=amount, final=final, id=name, origin=origin(name), now=NOW)
+    )
+
+
+def others(of: Payment) -> list[Operation]:
+    """The operations that others made."""
+    return [one for one in of.operations if one.external]
+
+
+def test_a_refund_of_others_is_an_operation_that_needs_no_work() -> None:
+    before = paid()
+    first = replace(before.first, look_since=NOW)
+    asked = looking(before, first, now=NOW)
+    found = Answer(
+        Verdict.SUCCEEDED, PRICE, external=(refunded(fee=Fee(-20, "USD")),)
+    )
+    after = settle(asked, found, now=NOW, jitter=0)
+    [made] = others(after)
+    assert (made.kind, made.amount, made.moved) == (Kind.REFUND, 500, 500)
+    assert (made.state, made.due_at, made.owed) == (State.SUCCEEDED, None, False)
+    assert (made.target, made.moved_at, made.fee) == (
+        before.first.id,
+        NOW,
+        Fee(-20, "USD"),
+    )
+    assert (after.refunded, after.status) == (500, Status.PARTIALLY_REFUNDED)
+    event = after.news[-1]
+    assert (event.type, dict(event.data)) == (
+        "operation.discovered",
+        {
+            "operation": made.id,
+            "to": "succeeded",
+            "kind": "refund",
+            "amount": 500,
+            "source": "provider",
+            "ref": "re_1",
+        },
+    )
+    again = seen(after, refunded())
+    assert again.operations[1:] == after.operations[1:]
+
+
+def test_the_same_refund_has_the_same_id_whoever_finds_it() -> None:
+    [one] = others(seen(paid(), refunded()))
+    [same] = others(seen(seen(paid()), refunded()))
+    [_, other] = others(seen(paid(), refunded(), refunded(ref="re_2")))
+    assert one.id == same.id != other.id
+    assert len(one.id) == len("op_") + 26
+
+
+def test_a_pending_refund_of_others_reserves_and_is_asked_after() -> None:
+    after = seen(paid(), refunded(verdict=Verdict.PENDING))
+    [made] = others(after)
+    assert (made.state, made.due_at) == (State.PENDING, NOW + MINUTE)
+    assert (after.refunded, after.refund_reserved) == (0, 500)
+    assert after.refundable(after.first) == 1499
+    done = seen(after, refunded())
+    assert (others(done)[0].state, done.refunded) == (State.SUCCEEDED, 500)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
+def test_a_refund_of_others_that_failed_is_taken_back(verdict: Verdict) -> None:
+    after = seen(seen(paid(), refunded()), refunded(verdict=verdict))
+    assert (after.refunded, others(after)[0].state.value) == (0, verdict.value)
+    assert after.refundable(after.first) == 1999
+    assert seen(after, refunded(verdict=verdict)).refunded == 0
+    assert seen(after, refunded()).refunded == 500
+    never = seen(paid(), refunded(verdict=verdict))
+    assert others(never) == [], "what came to nothing before we knew is no fact"
+
+
+def test_ours_that_wait_for_a_send_end_where_they_no_longer_fit() -> None:
+    """The newest first: the older one is what a person would keep."""
+    asked = asking_refund(asking_refund(paid(), 600, "op_a"), 900, "op_b")
+    after = seen(asked, refunded(1000))
+    kept, gone = after.operation("op_a"), after.operation("op_b")
+    assert (kept.state, gone.state) == (State.QUEUED, State.REJECTED)
+    assert (gone.error, gone.due_at, gone.waiting_for) == (
+        "refunded_at_provider",
+        None,
+        None,
+    )
+    assert (after.refunded, after.refund_reserved) == (1000, 600)
+    assert after.last_error is not None and not after.last_error.retryable
+
+
+def test_a_refund_of_ours_that_is_on_its_way_stays_whatever_others_did() -> None:
+    asked = sending(asking_refund(paid(), None))
+    lost = stored(settle(asked, OutcomeUnknown(), now=NOW, jitter=0))
+    after = seen(lost, refunded(1999))
+    assert after.operation("op_r").state is State.UNKNOWN
+    assert (after.refunded, after.refund_reserved) == (1999, 0)
+    # Proven never executed it waits for a send, and is not sent any more.
+    absent = looking(after, after.operation("op_r").to_look(now=NOW), now=NOW)
+    late = NOW + timedelta(hours=1)
+    assert absent.claim is not None
+    absent = replace(absent, claim=replace(absent.claim, at=late))
+    again = settle(absent, Answer(Verdict.ABSENT), now=late, jitter=0)
+    assert again.operation("op_r").state is State.RETRYING
+    ended = reject_overtaken(again, now=late)
+    assert ended.operation("op_r").state is State.REJECTED
+    assert reject_overtaken(ended, now=late) is ended
+
+
+def test_what_a_look_goes_before_is_not_rejected_by_itself() -> None:
+    asked = asking_refund(paid(), None)
+    told = replace(asked.operation("op_r"), look_since=NOW)
+    after = seen(replace(asked, operations=(asked.first, told)), refunded())
+    assert after.operation("op_r").state is State.QUEUED
+
+
+def test_a_refund_of_ours_is_believed_once_that_of_others_has_failed() -> None:
+    """The provider allows no more than there is, so what we know is older."""
+    asked = asking_refund(paid(), None)
+    sent = sending(asked)
+    between = replace(seen(asked, refunded(1999)), claim=None)
+    assert between.operation("op_r").state is State.REJECTED
+    lost = settle(sent, OutcomeUnknown(), now=NOW, jitter=0)
+    both = seen(stored(lost), refunded(1999))
+    resent = sending(both, now=NOW + MINUTE)
+    done = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_2"})
+    doubted = stored(settle(resent, done, now=NOW + MINUTE, jitter=0))
+    assert (doubted.refunded, doubted.operation("op_r").state) == (1999, State.UNKNOWN)
+    [of_others] = others(doubted)
+    assert of_others.due_at == NOW + MINUTE, "both are asked after"
+    looked = looking(doubted, doubted.operation("op_r"), now=NOW + MINUTE)
+    still = stored(settle(looked, done, now=NOW + MINUTE, jitter=0))
+    assert (still.refunded, still.operation("op_r").state) == (1999, State.UNKNOWN)
+    failed = settle(
+        looking(still, others(still)[0], now=NOW + MINUTE),
+        Answer(Verdict.DECLINED),
+        now=NOW + MINUTE,
+        jitter=0,
+    )
+    last = looking(stored(failed), failed.operation("op_r"), now=NOW + MINUTE)
+    ended = settle(last, done, now=NOW + MINUTE, jitter=0)
+    assert (ended.refunded, ended.operation("op_r").state) == (1999, State.SUCCEEDED)
+
+
+def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
+    """What we know is older than what is seen: another refund has failed meanwhile."""
+    before = seen(paid(), refunded(1999))
+    after = seen(before, refunded(1500, "re_2"))
+    assert (after.refunded, len(others(after))) == (1999, 1)
+    assert after.first.due_at == NOW + timedelta(seconds=30)
+    assert others(after)[0].due_at == NOW, "the one that we know is asked after"
+    late = replace(
+        after,
+        operations=(
+            replace(after.first, look_since=NOW - timedelta(hours=2), looks=9),
+            *after.operations[1:],
+        ),
+    )
+    assert seen(late, refunded(1500, "re_2")).first.due_at is None, "not for ever"
+    right = seen(after, refunded(1999, verdict=Verdict.DECLINED), refunded(1500, "re_2"))
+    assert right.refunded == 1500
+
+
+def test_a_refund_of_what_we_do_not_know_yet_is_asked_for_again() -> None:
+    after = seen(paid(), refunded(of="ch_2"))
+    assert (others(after), after.refunded) == ([], 0)
+    assert after.first.due_at is not None
+    # While the charge itself is asked after, nothing more has to be.
+    lost = stored(settle(sending(payment()), OutcomeUnknown(), now=NOW, jitter=0))
+    looked = looking(lost, lost.first.to_look(now=NOW), now=NOW)
+    answer = Answer(Verdict.PENDING, external=(refunded(),))
+    assert others(settle(looked, answer, now=NOW, jitter=0)) == []
+
+
+def test_what_is_of_another_currency_stays_a_difference() -> None:
+    after = seen(paid(), refunded(money=Money(500, "EUR")))
+    assert (others(after), after.first.due_at) == ([], None)
+
+
+def test_only_so_many_operations_are_kept() -> None:
+    full = replace(
+        paid(),
+        operations=(
+            paid().first,
+            *(
+                replace(paid().first, id=f"op_{one}", kind=Kind.VOID, moved=0)
+                for one in range(MAX_KEPT)
+            ),
+        ),
+    )
+    assert others(seen(full, refunded())) == []
+
+
+def test_a_refund_that_a_person_resolved_is_the_one_that_is_seen() -> None:
+    asked = asking_refund(paid(), 500)
+    mine = asked.operation("op_r")
+    done = replace(mine, state=State.SUCCEEDED, moved=500, due_at=None)
+    unnamed = replace(asked, operations=(asked.first, done))
+    named = seen(unnamed, refunded())
+    assert (others(named), named.refunded) == ([], 500)
+    assert named.operation("op_r").refs == {"refund": "re_1"}
+    assert others(seen(named, refunded())) == []
+    both = seen(named, refunded(), refunded(ref="re_2"))
+    assert (len(others(both)), both.refunded) == (1, 1000)
+
+
+def test_a_capture_of_all_ends_the_hold_and_what_waits_for_it() -> None:
+    asked = asking_capture(held(), 700, final=True)
+    after = seen(asked, taken(1999, final=True))
+    assert (after.captured, after.status) == (1999, Status.CAPTURED)
+    assert after.hold is not None and after.hold.ended is HoldEnd.CAPTURED
+    own = after.operations[1]
+    assert (own.state, own.error) == (State.REJECTED, "captured_at_provider")
+    assert after.capture_reserved == 0
+    again = seen(after, taken(1999, final=True))
+    assert (again.captured, len(again.operations)) == (1999, 3)
+
+
+def test_a_capture_of_a_part_leaves_what_the_provider_leaves() -> None:
+    released = seen(held(), taken(500, final=True))
+    assert (released.captured, released.capturable) == (500, 0)
+    kept = seen(held(multicapture=True), taken(500))
+    assert (kept.captured, kept.capturable) == (500, 1499)
+    # Stripe tells the sum of what others took of a charge.
+    more = seen(kept, taken(800))
+    assert [one.amount for one in others(more)] == [500, 300]
+    assert len({one.id for one in others(more)}) == 2
+    assert (more.captured, more.capturable) == (800, 1199)
+    ended = seen(more, taken(800, final=True))
+    assert (ended.captured, ended.capturable) == (800, 0)
+
+
+def test_a_capture_that_no_longer_fits_ends_and_one_that_does_stays() -> None:
+    asked = asking_capture(held(multicapture=True), 1000, final=False)
+    assert seen(asked, taken(999)).operations[1].state is State.QUEUED
+    gone = seen(asked, taken(1000))
+    assert gone.operations[1].state is State.REJECTED
+    assert (gone.captured, gone.capturable) == (1000, 999)
+
+
+def test_more_than_is_on_hold_is_not_believed() -> None:
+    after = seen(held(), taken(2500, final=True))
+    assert (after.captured, others(after)) == (0, [])
+    assert after.hold is not None and after.hold.ended is None
+    assert after.first.due_at is not None
+
+
+def test_a_capture_of_others_that_is_pending_ends_no_hold_yet() -> None:
+    pending = taken(500, "CAP1", verdict=Verdict.PENDING, final=True)
+    before = seen(held(), pending)
+    assert (before.captured, before.capture_reserved, before.capturable) == (0, 500, 0)
+    after = seen(before, taken(500, "CAP1", final=True))
+    assert (after.captured, after.capturable) == (500, 0)
+
+
+def test_a_refund_of_a_capture_of_others_in_one_look() -> None:
+    back = refunded(300)
+    after = seen(held(), back, taken(1999, final=True))
+    assert (after.captured, after.refunded) == (1999, 300)
+
+
+def test_a_refund_of_a_charge_that_several_captures_share() -> None:
+    """It is of the whole charge: no capture alone has to have enough."""
+    parts = seen(held(multicapture=True), taken(900))
+    parts = seen(parts, taken(1500))
+    after = seen(parts, refunded(1200))
+    assert after.refunded == 1200
+    left = [after.refundable(one) for one in others(after)[:2]]
+    assert max(left) == 300
+    with pytest.raises(Conflict):
+        asking_refund(after, 301)
+    assert asking_refund(after, 300).refund_reserved == 300
+
+
+def test_a_void_of_others_is_told_with_what_it_released() -> None:
+    asked = looking(held(), replace(held().first, look_since=NOW), now=NOW)
+    after = settle(asked, Answer(Verdict.CANCELED), now=NOW, jitter=0)
+    [made] = others(after)
+    assert (made.kind, made.amount, made.refs) == (
+        Kind.VOID,
+        1999,
+        {"payment_intent": "pi_1"},
+    )
+    assert (after.status, after.capturable) == (Status.VOIDED, 0)
+    assert [one.type for one in after.news[-2:]] == [
+        "authorization.ended",
+        "operation.discovered",
+    ]
+
+
+def test_a_reversal_or_lost_dispute_is_no_refund_of_others() -> None:
+    lost = dispute(state=DisputeState.LOST)
+    known = stored(laid_over(paid(), reading(paid(), lost), now=NOW))
+    assert others(seen(known, refunded(1999))) == []
+    # Seen before the dispute is known, it is taken back.
+    early = seen(paid(), refunded(1999))
+    later = laid_over(early, reading(early, lost), now=NOW)
+    assert (later.refunded, later.disputed) == (0, 1999)
+    assert others(later)[0].state is State.CANCELED
+    assert seen(later, refunded(1999)).refunded == 0
+    reversal = dispute("re_1", reason=REVERSED, state=DisputeState.LOST)
+    reversed_ = laid_over(early, reading(early, reversal), now=NOW)
+    assert (reversed_.refunded, reversed_.disputed) == (0, 1999)
+    other = seen(paid(), refunded(500))
+    kept = laid_over(other, reading(other, lost), now=NOW)
+    assert kept.refunded == 500, "of another amount it is another"
+
+
+def test_a_dispute_seen_after_the_refund_it_explains_takes_it_back_in_a_look() -> None:
+    early = seen(paid(), refunded(1999))
+    known = replace(early, disputes=(dispute(state=DisputeState.LOST),))
+    assert seen(known, refunded(1999)).refunded == 0
+
+
+moves: Final = st.one_of(
+    st.tuples(st.just("ask"), st.integers(1, 1999)),
+    st.tuples(st.just("lose"), st.just(0)),
+    st.tuples(st.just("done"), st.just(0)),
+    st.tuples(st.just("others"), st.integers(1, 1999)),
+    st.tuples(st.just("fails"), st.integers(0, 5)),
+)
+
+
+@given(st.lists(moves, max_size=20))
+def test_no_more_goes_back_than_came_whoever_refunds(
+    history: list[tuple[str, int]],
+) -> None:
+    """Ours asked for, lost and done, and those of others, which may fail later."""
+    now, of_others = paid(), dict[str, ExternalMovement]()
+    for what, value in history:
+        if what == "ask":
+            try:
+                now = asking_refund(now, value, f"op_r{len(now.operations)}")
+            except Conflict:
+                continue
+        elif what == "others":
+            made = refunded(value, f"re_{len(of_others)}")
+            of_others[made.ref] = made
+            now = seen(now, *of_others.values())
+        elif what == "fails" and of_others:
+            name = sorted(of_others)[value % len(of_others)]
+            of_others[name] = replace(of_others[name], verdict=Verdict.DECLINED)
+            now = seen(now, *of_others.values())
+        elif now.next is not None and not now.next.must_look(now=NOW):
+            sent = sending(now)
+            done = Answer(Verdict.SUCCEEDED, Money(sent.working.amount, "USD"))
+            outcome = done if what == "done" else OutcomeUnknown()
+            now = stored(settle(sent, outcome, now=NOW, jitter=0))
+        assert 0 <= now.refunded <= now.captured <= now.authorized
+        assert now.refunded + now.refund_reserved <= now.captured
+        assert now.refundable(now.first) <= now.captured - now.refunded
+        assert now.refundable(now.first) >= 0
+        told = [one.id for one in now.operations]
+        assert len(set(told)) == len(told)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 1999)), max_size=12))
+def test_no_more_is_captured_than_was_held_whoever_captures(
+    history: list[tuple[bool, int]],
+) -> None:
+    now, taken_there = held(multicapture=True), 0
+    for ours, amount in history:
+        if ours:
+            try:
+                now = asking_capture(now, amount, final=False)
+            except Conflict:
+                continue
+        else:
+            taken_there = min(taken_there + amount, 1999)
+            now = seen(now, taken(taken_there, final=taken_there == 1999))
+        assert now.captured <= now.authorized
+        assert now.captured + now.capture_reserved <= now.authorized
+        assert 0 <= now.capturable <= now.authorized - now.captured
