@@ -252,7 +252,7 @@ def _traced(webhook: Webhook, notice: Notice, hearing: Hearing) -> Webhook:
     done = _handled(webhook, found, payments, hearing)
     if done is None:
         return _later(webhook, hearing, retry.WEBHOOK)
-    if done.payment is not None and _is_due(payments[named]):
+    if _is_due(payments[named]):
         hearing.queue.ring([named])
     return done
 

@@ -258,7 +258,9 @@ def _judge(run: _Run, payment: Payment, listed: Sequence[Movement]) -> None:
         refs = frozenset(one.ref for one in theirs)
         judged[payment.id] = refs
         shown = [*theirs, *_elsewhere(listed, refs)]
-    asked = [one for one in shown if not is_withdrawal(payment, one)]
+    # What others made has none of our ids, and is the payment's all the same.
+    named = (replace(one, payment=one.payment or payment.id) for one in shown)
+    asked = [one for one in named if not is_withdrawal(payment, one)]
     for pair in paired(movements_of(payment), asked):
         if not run.so_far.is_counted(pair):
             _count(run, pair, payment)

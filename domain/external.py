@@ -94,7 +94,7 @@ def without_disputed(payment: Payment, *, now: datetime) -> Payment:
 
 
 def _is_overtaken(payment: Payment, operation: Operation) -> bool:
-    """Whether what is moved and wanted, ``operation`` included, is more than there is."""
+    """Whether what is moved and wanted, with ``operation``, is more than there is."""
     if operation.kind is Kind.CAPTURE:
         taken = payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
         captures = (one for one in payment.operations if one.kind is Kind.CAPTURE)

@@ -71,9 +71,11 @@ def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Pa
     return replace(
         payment,
         operations=tuple(
-            one.to_look(now=now)
-            if one.target in names and one.state is State.SUCCEEDED
-            else one
+            (
+                one.to_look(now=now)
+                if one.target in names and one.state is State.SUCCEEDED
+                else one
+            )
             for one in payment.operations
         ),
     )

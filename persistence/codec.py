@@ -103,7 +103,9 @@ def progress(payment: Payment, vault: Vault) -> Document:
         "status": payment.status.value,
         "open": _open(payment),
         "operations": [write_operation(one) for one in payment.operations],
-        "keys": [one.origin.idempotency_key for one in payment.operations if one.origin],
+        "keys": [
+            one.origin.idempotency_key for one in payment.operations if one.origin
+        ],
         "hold": payment.hold and write_hold(payment.hold),
         "claim": payment.claim and flat(payment.claim),
         "authorized": payment.authorized,

@@ -68,7 +68,8 @@ def _movement(
             money=money_of(found["amount"]),
             refs={kind.value: name},
             of=above(found, CAPTURES) if kind is Kind.REFUND else None,
-            final=kind is Kind.CAPTURE and (ended or found.get("final_capture") is True),
+            final=kind is Kind.CAPTURE
+            and (ended or found.get("final_capture") is True),
             fee=paypal_fee(found),
         )
 

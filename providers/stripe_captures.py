@@ -19,7 +19,12 @@ from domain.money import from_stripe
 from domain.operation import Operation
 from domain.payment import Payment
 from providers.asides import stripe_fee
-from providers.stripe_answers import captured_elsewhere, let_go, metadata_of, request_id_of
+from providers.stripe_answers import (
+    captured_elsewhere,
+    let_go,
+    metadata_of,
+    request_id_of,
+)
 from providers.stripe_charges import EXPAND_CHARGE, refs_of
 from providers.words import our_id
 

@@ -36,6 +36,7 @@ from tests.suites.samples import (
     DECLINE,
     NOW,
     SHOP,
+    captured,
     origin,
     payment,
     submission,
@@ -245,3 +246,26 @@ def _refund(world: World, payment_id: str, amount: int, name: str) -> None:
 
 def _raising(error: Exception) -> Act:
     return Act(raises=lambda: error)
+
+
+def test_what_others_left_no_money_for_is_not_sent(world: World) -> None:
+    """Proven not executed it waits for its next try, and they refund meanwhile."""
+    [paid] = world.store.insert_many([captured()])
+    asked = refund(
+        paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
+    )
+    of_others = replace(
+        paid.first,
+        id="op_others",
+        kind=Kind.REFUND,
+        origin=None,
+        target=paid.first.id,
+        refs={"refund": "re_1"},
+    )
+    step = replace(asked, operations=(*asked.operations, of_others))
+    world.store.amend(step)
+    world.now += timedelta(seconds=5)
+    assert world.attempt(paid.id) == {}
+    after = world.stored(paid.id)
+    assert after.operation("op_back").state is State.REJECTED
+    assert (after.due_at, after.refunded, world.provider.sends) == (None, 1999, [])

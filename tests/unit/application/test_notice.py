@@ -12,7 +12,8 @@ import pytest
 from application.notice import Hearing, handle, receive
 from domain import retry
 from domain.account import Account
-from domain.errors import StoreUnavailable, UnreadableWebhook
+from domain.answer import Verdict
+from domain.errors import OutcomeUnknown, StoreUnavailable, UnreadableWebhook
 from domain.notice import Fate, Notice, Webhook
 from domain.operation import Kind
 from domain.payment import Payment
@@ -24,7 +25,7 @@ from tests.memory_disputes import MemoryDisputes, dispute_desk
 from tests.memory_inbox import MemoryInbox
 from tests.memory_store import MemoryStore
 from tests.operator_fakes import MemoryView
-from tests.suites.samples import NOW, payment, sending
+from tests.suites.samples import NOW, captured, payment, sending
 from domain.errors import LookNeeded
 from domain.settling import settle
 
@@ -338,3 +339,86 @@ def test_what_one_account_tells_never_touches_a_payment_of_another(
     assert (ended.fate, ended.payment) == (Fate.UNMATCHED, None)
     assert desk.store.everything() == [unknown]
     assert desk.looks.waiting == []
+
+
+def _of_others(webhook: Webhook) -> Notice:
+    """A refund that none of our operations has made; of no payment where unnamed."""
+    payment_id, operation = webhook.body.split()
+    return Notice(
+        webhook.event,
+        webhook.type,
+        frozenset({Kind.REFUND}),
+        payment_id if operation == "named" else None,
+        refs={"refund": "re_1"},
+        says=Verdict.SUCCEEDED,
+        of="ch_1",
+    )
+
+
+def _told_by_others(desk: _Desk, of: Payment, *, named: bool) -> tuple[str, Hearing]:
+    body = f"{of.id} {'named' if named else 'unnamed'}"
+    own = Account.own(ProviderName.STRIPE)
+    webhook = Webhook(own, "evt_1", "it.happened", body, desk.now)
+    receive(webhook, known=TYPES, inbox=desk.inbox, queue=desk.rung)
+    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: _of_others})
+    return webhook.id, hearing
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_refund_of_others_has_the_payment_looked_at(desk: _Desk, named: bool) -> None:
+    """One that names no payment is traced by the charge that it is of."""
+    paid = _paid(desk)
+    desk.statement.owners["ch_1"] = paid.id
+    webhook, hearing = _told_by_others(desk, paid, named=named)
+    [handled] = handle([webhook], hearing)
+    assert (handled.fate, handled.payment) == (Fate.HANDLED, paid.id)
+    assert (desk.stored().due_at, desk.stored().refunded) == (desk.now, 0)
+    assert desk.looks.waiting == [paid.id]
+    version = desk.stored().version
+    desk.inbox.replay([webhook], now=desk.now)
+    [again] = handle([webhook], hearing)
+    assert again.fate is Fate.HANDLED
+    assert desk.stored().version == version, "a look is due already"
+
+
+def test_a_refund_of_others_that_we_know_needs_no_look(desk: _Desk) -> None:
+    paid = _paid(desk)
+    desk.statement.owners["ch_1"] = paid.id
+    known = replace(
+        paid.first,
+        id="op_others",
+        kind=Kind.REFUND,
+        origin=None,
+        refs={"refund": "re_1"},
+    )
+    desk.store.amend(replace(paid, operations=(paid.first, known)))
+    webhook, hearing = _told_by_others(desk, paid, named=False)
+    [handled] = handle([webhook], hearing)
+    assert (handled.fate, desk.looks.waiting) == (Fate.HANDLED, [])
+
+
+def test_a_refund_of_nobodys_charge_is_unmatched_at_once(desk: _Desk) -> None:
+    webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
+    [handled] = handle([webhook], hearing)
+    assert handled.fate is Fate.UNMATCHED
+
+
+def test_a_refund_whose_charge_cannot_be_read_is_tried_again(desk: _Desk) -> None:
+    webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
+    desk.statement.fails.append(OutcomeUnknown("http_500"))
+    [handled] = handle([webhook], hearing)
+    assert (handled.fate, handled.tries) == (Fate.WAITING, 1)
+
+
+def test_a_refund_of_a_payment_that_is_not_there_yet_waits(desk: _Desk) -> None:
+    paid = _paid(desk)
+    desk.statement.owners["ch_1"] = "pay_unknown"
+    webhook, hearing = _told_by_others(desk, paid, named=False)
+    [handled] = handle([webhook], hearing)
+    assert handled.fate is Fate.WAITING
+    assert desk.looks.waiting == []
+
+
+def _paid(desk: _Desk) -> Payment:
+    [new] = desk.store.insert_many([captured(now=desk.now)])
+    return new

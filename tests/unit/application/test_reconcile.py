@@ -8,10 +8,14 @@ from datetime import timedelta
 import pytest
 
 from application.comparison import MAX_DIFFERENCES
+from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import MalformedAnswer, NeedsReview, OutcomeUnknown, ProviderError
 from domain.money import Money
+from domain.operation import Kind
 from domain.payment import Payment
 from domain.reconciling import Differs, Standing, Sum, Unread, Way
+from domain.sending import looking
+from domain.settling import settle
 from domain.states import State
 from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
 from tests.unit.application.account import PAYPAL
@@ -213,3 +217,46 @@ def test_a_payment_that_cannot_be_read_at_the_provider_is_named_and_others_go_on
     assert (found.ref, found.operation) == ("ch_1", None)
     assert books.stored(odd) == odd
     assert report.compared == 1 and fine.id not in books.statement.reads
+
+
+def test_a_refund_of_others_has_its_payment_looked_at_and_then_agrees() -> None:
+    """It names no payment; the charge that it is of does, and is asked once."""
+    books = Books()
+    paid = books.paid()
+    back = replace(
+        theirs(paid, ref="re_1"),
+        way=Way.REFUNDED,
+        money=Money(500, "USD"),
+        payment=None,
+        operation=None,
+        of="ch_1",
+    )
+    books.statement.listed += [back, replace(back, ref="re_2")]
+    books.statement.owners["ch_1"] = paid.id
+    books.statement.held[paid.id] = list(books.statement.listed)
+    report = books.report()
+    assert kinds(report) == [Differs.THEIRS_ALONE] * 2
+    assert {one.payment for one in report.differences} == {paid.id}
+    asked = books.stored(paid)
+    assert asked.first.due_at == asked.first.look_since is not None
+    found = ExternalMovement(
+        Kind.REFUND, Verdict.SUCCEEDED, Money(500, "USD"), {"refund": "re_1"}, of="ch_1"
+    )
+    answer = Answer(
+        Verdict.SUCCEEDED,
+        PRICE,
+        external=(found, replace(found, refs={"refund": "re_2"})),
+    )
+    [won] = books.store.claim_many([looking(asked, asked.first, now=NOW)])
+    books.store.settle_many([settle(won, answer, now=NOW, jitter=0)])
+    assert kinds(books.report()) == []
+    assert books.stored(paid).refunded == 1000
+
+
+def test_a_refund_of_nobodys_charge_stays_a_difference() -> None:
+    books = Books()
+    paid = books.paid()
+    back = replace(theirs(paid, ref="re_1"), way=Way.REFUNDED, payment=None, of="ch_9")
+    books.statement.listed += [back]
+    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
+    assert books.stored(paid).due_at is None

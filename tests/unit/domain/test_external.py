@@ -1,5 +1,4 @@
-"""What others did at the provider: taken over as facts, whatever of ours is under way.
-"""
+"""What others did at the provider is a fact, whatever of ours is under way."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from domain.external import MAX_KEPT, reject_overtaken
 from domain.money import Fee, Money
 from domain.operation import HoldEnd, Kind, Operation
 from domain.payment import Payment
-from domain.requests import capture, refund
+from domain.requests import capture, refund, void
 from domain.sending import looking
 from domain.settling import settle
 from domain.states import State, Status
@@ -75,7 +74,9 @@ def refunded(
 def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovement:
     """A capture that somebody made there."""
     refs = REFS if ref is None else {"capture": ref}
-    whole = ExternalMovement(Kind.CAPTURE, Verdict.SUCCEEDED, Money(amount, "USD"), refs)
+    whole = ExternalMovement(
+        Kind.CAPTURE, Verdict.SUCCEEDED, Money(amount, "USD"), refs
+    )
     return replace(whole, **fields)
 
 
@@ -111,9 +112,7 @@ def test_a_refund_of_others_is_an_operation_that_needs_no_work() -> None:
     before = paid()
     first = replace(before.first, look_since=NOW)
     asked = looking(before, first, now=NOW)
-    found = Answer(
-        Verdict.SUCCEEDED, PRICE, external=(refunded(fee=Fee(-20, "USD")),)
-    )
+    found = Answer(Verdict.SUCCEEDED, PRICE, external=(refunded(fee=Fee(-20, "USD")),))
     after = settle(asked, found, now=NOW, jitter=0)
     [made] = others(after)
     assert (made.kind, made.amount, made.moved) == (Kind.REFUND, 500, 500)
@@ -252,7 +251,9 @@ def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
         ),
     )
     assert seen(late, refunded(1500, "re_2")).first.due_at is None, "not for ever"
-    right = seen(after, refunded(1999, verdict=Verdict.DECLINED), refunded(1500, "re_2"))
+    right = seen(
+        after, refunded(1999, verdict=Verdict.DECLINED), refunded(1500, "re_2")
+    )
     assert right.refunded == 1500
 
 
@@ -331,6 +332,14 @@ def test_a_capture_that_no_longer_fits_ends_and_one_that_does_stays() -> None:
     gone = seen(asked, taken(1000))
     assert gone.operations[1].state is State.REJECTED
     assert (gone.captured, gone.capturable) == (1000, 999)
+
+
+def test_a_void_of_ours_that_waits_is_left_to_the_provider() -> None:
+    held_there = held(multicapture=True)
+    asked = stored(void(held_there, id="op_v", origin=origin("op_v"), now=NOW))
+    after = seen(asked, taken(500))
+    assert after.operation("op_v").state is State.QUEUED
+    assert after.captured == 500
 
 
 def test_more_than_is_on_hold_is_not_believed() -> None:

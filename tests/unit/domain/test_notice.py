@@ -293,3 +293,13 @@ def test_what_may_have_moved_money_late_is_not_called_off_before_the_look() -> N
     assert told.next is not None and told.first.look_since == LATER
     with pytest.raises(Conflict):
         void(told, id="op_v", origin=origin(), now=LATER)
+
+
+def test_what_was_captured_beyond_what_we_know_is_news() -> None:
+    """Others captured it: the authorization, which the event is of, has no news."""
+    held = authorized()
+    told = replace(_notice(held.first), refs=REFS)
+    assert noticed(held, held.first, told, now=NOW) is held
+    assert noticed(held, held.first, replace(told, captured=0), now=NOW) is held
+    asked = noticed(held, held.first, replace(told, captured=500), now=NOW)
+    assert asked.first.due_at == asked.first.look_since == NOW
