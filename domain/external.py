@@ -18,7 +18,7 @@ from domain import retry
 from domain.answer import Answer, ExternalMovement, Failure, Verdict
 from domain.looking import looked
 from domain.operation import HoldEnd, Kind, Operation
-from domain.outcome import recheck_refunds
+from domain.outcome import HOLD_ENDS, recheck_refunds
 from domain.payment import Payment
 from domain.states import UNSENT, State, Trigger
 
@@ -62,6 +62,29 @@ def take_over(
     for one in sorted(answer.external, key=lambda one: one.kind is Kind.REFUND):
         payment = _with_movement(before, payment, one, now)
     return reject_overtaken(payment, now=now) if answer.external else payment
+
+
+def with_hold_told(payment: Payment, answer: Answer) -> Answer:
+    """``answer``, or that a hold was there which others have captured a part of.
+
+    A look that finds it ended says only that; of what was captured it has to have been.
+    """
+    operation = payment.working
+    done = operation.state is State.SUCCEEDED
+    captured = any(
+        one.kind is Kind.CAPTURE and one.verdict is Verdict.SUCCEEDED
+        for one in answer.external
+    )
+    if operation.kind is not Kind.AUTHORIZE or done or not captured:
+        return answer
+    if answer.verdict not in HOLD_ENDS:
+        return answer
+    return replace(
+        answer,
+        verdict=Verdict.SUCCEEDED,
+        moved=replace(payment.submission.amount, minor=operation.amount),
+        external=tuple(replace(one, final=True) for one in answer.external),
+    )
 
 
 def reject_overtaken(payment: Payment, *, now: datetime) -> Payment:

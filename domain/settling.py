@@ -17,7 +17,7 @@ from domain.errors import (
     NotPermitted,
     ProviderError,
 )
-from domain.external import take_over
+from domain.external import take_over, with_hold_told
 from domain.looking import looked
 from domain.operation import Act, Operation
 from domain.outcome import (
@@ -45,9 +45,10 @@ def settle(
 
     Raises PaymentNotFound where nobody has claimed it.
     """
-    after = _settled(payment, outcome, now, jitter)
     if isinstance(outcome, ProviderError):
-        return after
+        return _settled(payment, outcome, now, jitter)
+    outcome = with_hold_told(payment, outcome)
+    after = _settled(payment, outcome, now, jitter)
     return take_over(payment, after, outcome, now=now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.answer import Answer, Verdict
 from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
@@ -13,6 +13,8 @@ from domain.submission import ProviderName
 from tests.simulation.books import (
     DECLINED,
     TOO_MUCH,
+    left_of,
+    others_seen,
     part_seen,
     told,
     told_part,
@@ -69,6 +71,9 @@ class Bank(Payments):
             if carried_out or operation.state is State.REQUIRES_ACTION:
                 return Answer(Verdict.EXPIRED)
             raise OutcomeUnknown("look_refused")
+        return replace(self._seen(first, operation), external=others_seen(first))
+
+    def _seen(self, first: Entry, operation: Operation) -> Answer:
         match operation.kind:
             case Kind.CHARGE | Kind.AUTHORIZE:
                 return told(first)
@@ -109,7 +114,7 @@ class Bank(Payments):
         if entry.stage is not Stage.HELD:
             raise LookNeeded("previously_captured_or_voided")
         if entry.captured + call.amount > entry.amount:
-            return self._too_much(f"{call.key} would capture more than is held")
+            return self._too_much(entry, f"{call.key} would capture more than is held")
         if self.strict and not (call.final or entry.several):
             raise Violation(f"{call.key} would lose what it leaves")
         part = Entry(
@@ -142,12 +147,14 @@ class Bank(Payments):
 
     def _refund(self, call: Call, payer: Payer) -> Answer:
         entry = self.entries[call.refs["intent"]]
-        back = [one for one in entry.parts if one.kind is Kind.REFUND]
-        taken = sum(one.amount for one in back if one.stage is not Stage.DECLINED)
-        if taken + call.amount > entry.captured:
-            if taken == entry.captured and not self.strict:
+        of = call.refs.get("capture", entry.id)
+        left = left_of(entry, of)
+        if call.amount > left:
+            others = any(one.by_others for one in entry.parts)
+            if left == 0 and (others or not self.strict):
                 raise LookNeeded("already_refunded")
-            return self._too_much(f"{call.key} would refund more than was captured")
+            words = f"{call.key} would refund more than was captured"
+            return self._too_much(entry, words)
         stages = {Payer.PENDS: Stage.PENDING, Payer.DECLINES: Stage.DECLINED}
         part = Entry(
             id=f"{entry.id}_r{len(entry.parts) + 1}",
@@ -156,6 +163,7 @@ class Bank(Payments):
             amount=self._amount(call),
             currency=call.currency,
             stage=stages.get(payer, Stage.DONE),
+            of=of,
         )
         entry.parts.append(part)
         if part.stage is Stage.PENDING:
@@ -165,8 +173,9 @@ class Bank(Payments):
             self._move(part, part.amount)
         return told_part(part)
 
-    def _too_much(self, words: str) -> Answer:
-        if self.strict:
+    def _too_much(self, entry: Entry, words: str) -> Answer:
+        """We know what we asked for ourselves, and not what others have done."""
+        if self.strict and not any(one.by_others for one in entry.parts):
             raise Violation(words)
         return Answer(Verdict.REJECTED, failure=TOO_MUCH)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.answer import Answer, Failure, NextAction, Verdict
-from domain.errors import NeedsReview
+from domain.answer import Answer, ExternalMovement, Failure, NextAction, Verdict
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.submission import ProviderName
@@ -15,6 +14,12 @@ DECLINED: Final = Failure("declined", "Declined.")
 LATE: Final = Failure("expired", "Too late.")
 TOO_MUCH: Final = Failure("too_much", "Too much.")
 _VOIDED: Final = Failure("voided", "Voided.")
+_CAPTURED: Final = Failure("captured_at_provider", "Captured by others.")
+_OTHERS: Final = {
+    Stage.DONE: Verdict.SUCCEEDED,
+    Stage.PENDING: Verdict.PENDING,
+    Stage.DECLINED: Verdict.DECLINED,
+}
 CONFIRM: Final = NextAction("https://bank.example/confirm")
 
 
@@ -63,15 +68,36 @@ def told_part(part: Entry) -> Answer:
 
 def part_seen(entry: Entry, operation: Operation) -> Answer:
     """What a look finds of a capture or a refund of ``entry``."""
+    known = operation.refs.get(operation.kind)
     for part in reversed(entry.parts):
-        if part.operation == operation.id:
+        if operation.id == part.operation or part.id == known:
             return told_part(part)
     if operation.kind is Kind.CAPTURE and entry.stage is Stage.LET_GO:
         late = Verdict.EXPIRED if entry.expired else Verdict.CANCELED
         return Answer(late, refs={"intent": entry.id})
     if operation.kind is Kind.CAPTURE and entry.stage is not Stage.HELD:
-        raise NeedsReview("captured_elsewhere")
+        return Answer(Verdict.DECLINED, failure=_CAPTURED)
     return Answer(Verdict.ABSENT)
+
+
+def others_seen(entry: Entry) -> tuple[ExternalMovement, ...]:
+    """What a look finds beside what we made: all that was done in the dashboard."""
+    return tuple(
+        ExternalMovement(
+            kind=part.kind,
+            verdict=_OTHERS[part.stage],
+            money=Money(part.amount, part.currency),
+            refs=(
+                {"intent": entry.id, part.kind.value: part.id}
+                if part.kind is Kind.CAPTURE
+                else {part.kind.value: part.id}
+            ),
+            of=part.of,
+            final=entry.stage is not Stage.HELD,
+        )
+        for part in entry.parts
+        if part.by_others
+    )
 
 
 def void_seen(name: ProviderName, entry: Entry) -> Answer:
@@ -91,3 +117,14 @@ def too_late(entry: Entry) -> Answer:
     if entry.expired:
         return Answer(Verdict.EXPIRED, failure=LATE)
     return Answer(Verdict.CANCELED, failure=_VOIDED)
+
+
+def left_of(entry: Entry, of: str) -> int:
+    """What can go back of a charge or a capture, which ``of`` names."""
+    taken = entry.captured if of == entry.id else 0
+    for part in entry.parts:
+        if part.kind is Kind.CAPTURE and part.id == of:
+            taken += part.amount
+        elif part.of == of and part.stage is not Stage.DECLINED:
+            taken -= part.amount
+    return taken

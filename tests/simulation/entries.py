@@ -61,3 +61,6 @@ class Entry:
     captured: int = 0
     refunded: int = 0
     parts: list[Entry] = field(default_factory=list)  #: captures and refunds
+    of: str | None = None  #: of a refund: the charge or capture
+    by_others: bool = False  #: somebody made it in the dashboard
+    fails_at: datetime | None = None  #: a refund that was made comes back then

@@ -16,6 +16,7 @@ from domain.replaying import Search
 from domain.states import STUCK, State
 from domain.submission import ProviderName, Submission
 from tests.simulation.chance import Lucky
+from tests.simulation.dashboard import Dashboard
 from tests.simulation.people import (
     Asking,
     capture,
@@ -87,6 +88,9 @@ class History:
             worker.skew = random.choice((0, 0, 0, 1.0, -1.0))
         #: In every other history nobody has given the provider our address.
         self.telling = Telling(self.world, random) if random.random() < 0.5 else None
+        #: In one of three somebody has the dashboard open.
+        if random.random() < 0.33:
+            self.world.dashboard = Dashboard(random)
         self.manual = random.random() < 0.5
         self.several = self.manual and random.random() < 0.5
         self.reference = "order" if random.random() < 0.25 else None
@@ -139,6 +143,8 @@ class History:
             world.recover()
         elif luck < 0.94 and self.telling is not None:
             self.telling.tell()
+        elif luck < 0.945:
+            world.others_act()
         elif luck < 0.96:
             world.advance(random.choices(_JUMP_SIZES, cum_weights=_JUMP_WEIGHTS)[0])
         elif luck < 0.97:

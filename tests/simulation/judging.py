@@ -26,7 +26,7 @@ _COPIED: Final = (
 _FILES: Final = [
     f"tests/{name}.py"
     for name in (
-        *("__init__", "fakes", "operator_fakes"),
+        *("__init__", "fake_statement", "fakes", "operator_fakes"),
         *("memory_disputes", "memory_inbox", "memory_store"),
         "unit/__init__",
     )

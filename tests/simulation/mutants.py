@@ -255,6 +255,32 @@ MUTANTS: Final = (
         "    operation, running = replace(operation, state=State.RUNNING), True\n",
     ),
     Mutant(
+        "what others did not taken over",
+        "domain/external.py",
+        "        payment = _with_movement(before, payment, one, now)",
+        "        assert now",
+    ),
+    Mutant(
+        "a refund of others believed beyond what was captured",
+        "domain/external.py",
+        "        if target is None or payment.unrefunded(target) < amount:",
+        "        if target is None:",
+        test="tests/unit/domain/test_external.py",
+    ),
+    Mutant(
+        "a refund believed beyond what was captured",
+        "domain/outcome.py",
+        "    return others and operation.amount > left",
+        "    return False",
+        test="tests/unit/domain/test_external.py",
+    ),
+    Mutant(
+        "a capture of others counted again by each look",
+        "domain/external.py",
+        "    amount = found.money.minor - sum(one.amount for one in known)",
+        "    amount = found.money.minor",
+    ),
+    Mutant(
         "a review replayed with a new key",
         "domain/intervening.py",
         "    again = replace(operation, due_at=now, ",

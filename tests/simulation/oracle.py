@@ -8,8 +8,9 @@ from typing import Final
 
 from domain.operation import Kind, Operation
 from domain.payment import Event, Payment
-from domain.states import CORRECTIONS, FINAL, State
+from domain.states import CORRECTIONS, FINAL, STUCK, State
 from domain.submission import Guard
+from tests.simulation.dashboard import OTHERS
 from tests.simulation.entries import Call
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Actor, Violation
@@ -20,9 +21,10 @@ _OPEN: Final = frozenset({State.RUNNING, State.UNKNOWN})
 _TAKES: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
 #: Where money may have moved though our books do not say so.
 _MAY_HAVE_MOVED: Final = frozenset({State.REVIEW, State.REQUIRES_ACTION})
-#: Before and after a look that proved that the provider never had it.
+#: Before and after a look that proved that the provider never had it; what others left
+#: no money for is rejected with it.
 _UNPROVEN: Final = frozenset({State.UNKNOWN, State.REVIEW})
-_PROVEN: Final = frozenset({State.RETRYING, State.DEAD})
+_PROVEN: Final = frozenset({State.RETRYING, State.DEAD, State.REJECTED})
 #: From here a payment may go on to another account.
 _FREE: Final = frozenset({State.QUEUED, State.RETRYING, State.RUNNING})
 _CORRECTED: Final = {(before, after) for (before, _), after in CORRECTIONS.items()}
@@ -124,12 +126,25 @@ class Oracle:
         for key, (_, operation) in self.promised.items():
             if operation not in operations:
                 raise Violation(f"{key} was promised, and {operation} is lost")
+        known = {_moved_by(one) for one in operations.values()}
         for moved in self.moved:
-            if moved not in operations:
-                raise Violation(f"{moved} moved money, and nobody asked for it")
+            if moved not in known and self._should_know(moved):
+                raise Violation(f"{moved} moved money, and nobody knows of it")
+
+    def _should_know(self, moved: str) -> bool:
+        """Of what others did at the provider not, while the payment waits for a person,
+        or is of another object."""
+        if not moved.startswith(OTHERS):
+            return True
+        intent = moved.removeprefix(OTHERS).rpartition("_")[0]
+        return any(
+            payment.first.refs.get("intent") == intent
+            and not any(one.state in STUCK for one in payment.operations)
+            for payment in self.known.values()
+        )
 
     def _ended(self, payment: Payment, one: Operation) -> None:
-        moved = self.moved.get(one.id)
+        moved = self.moved.get(_moved_by(one))
         if one.owed or one.state is State.PENDING:
             raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
         if one.state not in FINAL and not one.waiting_for:
@@ -175,11 +190,20 @@ class Oracle:
 
     def _moved(self, payment: Payment, *kinds: Kind) -> int:
         return sum(
-            self.moved.get(one.id, 0) for one in payment.operations if one.kind in kinds
+            self.moved.get(_moved_by(one), 0)
+            for one in payment.operations
+            if one.kind in kinds
         )
 
     def _let_go(self, payment: Payment, operation: Operation) -> bool:
         return self.providers[payment.account.id].bank.let_go(operation.id)
+
+
+def _moved_by(operation: Operation) -> str:
+    """The name that money moved by, in the providers' books."""
+    if not operation.external:
+        return operation.id
+    return f"{OTHERS}{operation.refs.get(operation.kind)}"
 
 
 def _within_bounds(payment: Payment) -> None:

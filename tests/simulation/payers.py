@@ -77,14 +77,22 @@ class Payments:
             for part in entry.parts:
                 if part.decided_at is not None and part.decided_at <= now:
                     part.decided_at = None
-                    part.stage = Stage.DONE
-                    self._move(part, part.amount)
+                    part.stage = Stage.DECLINED if part.refuses else Stage.DONE
+                    if part.stage is Stage.DONE:
+                        self._move(part, part.amount)
+                if part.fails_at is not None and part.fails_at <= now:
+                    part.fails_at, part.stage = None, Stage.DECLINED
+                    del self.moved[part.operation]
             if (
                 entry.stage is Stage.HELD
                 and entry.expires_at is not None
                 and entry.expires_at <= now
             ):
                 entry.stage, entry.expired = Stage.LET_GO, True
+
+    def move(self, part: Entry) -> None:
+        """All of ``part`` moves, which somebody made without us."""
+        self._move(part, part.amount)
 
     def _begin(self, call: Call, payer: Payer) -> Answer:
         entry = Entry(

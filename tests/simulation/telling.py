@@ -58,8 +58,15 @@ class Telling:
             for payment in world.oracle.known.values()
             for operation in payment.operations
         }
-        for account, entry in _objects(world):
-            told = account, _event(entry, payments.get(entry.operation))
+        statement = MemoryStatement()
+        for account, entry, whole in _objects(world):
+            payment = payments.get(whole.operation)
+            if payment is not None:
+                # Stripe's charge, or PayPal's capture, has what we wrote.
+                statement.owners[whole.id] = statement.owners[entry.id] = payment
+            # The dashboard writes nothing of ours on a refund.
+            nameless = entry.by_others and entry.kind is Kind.REFUND
+            told = account, _event(entry, None if nameless else payment)
             if told not in self._events:
                 self._events.append(told)
         if not self._events:
@@ -79,7 +86,7 @@ class Telling:
             queue=bell,
             readers=dict.fromkeys(ProviderName, _read),
             disputes=dispute_desk(store, MemoryDisputes(), world.clock, view=view),
-            statements=lambda account: MemoryStatement(),
+            statements=lambda account: statement,
             clock=world.clock,
         )
         if not receive(webhook, known=_TYPES, inbox=self._inbox, queue=MemoryQueue()):
@@ -88,25 +95,26 @@ class Telling:
         return world.start(process, lambda: handle([webhook.id, *waiting], hearing))
 
 
-def _objects(world: World) -> Iterator[tuple[Account, Entry]]:
+def _objects(world: World) -> Iterator[tuple[Account, Entry, Entry]]:
+    """Whose each is, and of which payment's object it is a part."""
     for provider in world.providers.values():
         provider.settle()
         provider.bank.pass_time()
         for entry in provider.bank.entries.values():
-            yield provider.account, entry
+            yield provider.account, entry, entry
             for part in entry.parts:
-                yield provider.account, part
+                yield provider.account, part, entry
 
 
 def _event(entry: Entry, payment: str | None) -> str:
     first = entry.kind in (Kind.CHARGE, Kind.AUTHORIZE)
     refs = {"intent" if first else entry.kind.value: entry.id}
     says = _SAYS[entry.stage]
-    return json.dumps([entry.kind, payment, entry.operation, refs, says])
+    return json.dumps([entry.kind, payment, entry.operation, refs, says, entry.of])
 
 
 def _read(webhook: Webhook) -> Notice:
-    kind, payment, operation, refs, says = json.loads(webhook.body)
+    kind, payment, operation, refs, says, of = json.loads(webhook.body)
     return Notice(
         webhook.event,
         webhook.type,
@@ -115,4 +123,5 @@ def _read(webhook: Webhook) -> Notice:
         (operation,),
         refs,
         Verdict(says),
+        of,
     )

@@ -48,6 +48,7 @@ def test_histories_come_to_what_they_are_about() -> None:
     """A simulation in which little happens proves little."""
     seen = {state: 0 for state in State}
     renewed = looked_at = followed_up = asked_payers = approved = went_on = 0
+    of_others = overtaken = 0
     for seed in range(600):
         history = History(seed)
         history.run()
@@ -57,6 +58,8 @@ def test_histories_come_to_what_they_are_about() -> None:
                 seen[one.state] += 1
                 renewed += one.generation > 1
                 approved += one.approved
+                of_others += one.external
+                overtaken += (one.error or "").endswith("_at_provider")
             told = history.world.table.timeline(SHOP, payment.id) or []
             went_on += any(event.type == ROUTED for event in told)
             asked_payers += any(
@@ -65,7 +68,8 @@ def test_histories_come_to_what_they_are_about() -> None:
         looked_at += any("looks at" in step[1] for step in history.log)
     assert min(seen[State.SUCCEEDED], seen[State.DECLINED]) > 20
     assert min(seen[State.REVIEW], asked_payers, approved) > 5
-    assert min(renewed, looked_at, followed_up, went_on) > 20
+    assert min(renewed, looked_at, followed_up, went_on, of_others) > 20
+    assert overtaken > 2
 
 
 def test_the_product_as_it_is_passes_from_a_copy_as_well(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Final
 from application.attempt import Tools, run
 from application.recover import dispatch_due
 from domain.account import Account
-from domain.errors import QueueUnavailable, StoreUnavailable
+from domain.errors import Conflict, QueueUnavailable, StoreUnavailable
+from domain.intervening import Intervention, looked_into
 from domain.routing import Candidate, Routes
 from domain.submission import ProviderName
 from tests.fakes import MemoryQueue, Ungated
 from tests.memory_store import MemoryStore
 from tests.simulation.chance import Chance, Healthy
+from tests.simulation.dashboard import Dashboard
 from tests.operator_fakes import MemoryReplays
 from tests.simulation.oracle import Oracle
 from tests.simulation.ports import Inline, LossyQueue, WatchedStore
@@ -27,6 +29,8 @@ _BEAT: Final = timedelta(seconds=1)
 #: Rounds in which all must be quiet once nothing goes wrong any more.
 _ROUNDS: Final = 2_000
 _INLINE: Final = Inline()
+#: What was refunded in a dashboard has come back by then, if it does.
+_LATER: Final = timedelta(days=1)
 
 
 class World:
@@ -66,6 +70,7 @@ class World:
         self.oracle = Oracle(self.providers, moved)
         self.gates = Ungated()
         self.replays = MemoryReplays(self.clock)
+        self.dashboard: Dashboard | None = None  #: in which a person acts without us
         self.workers = [Process(f"worker{one}") for one in range(1, workers + 1)]
         self._spawned = workers
         self._ids = 0
@@ -166,16 +171,50 @@ class World:
         for one in self.providers.values():
             one.bank.decide()
         self.finish()
+        compared = self.dashboard is None
         for _ in range(_ROUNDS):
             due = self.table.next_due()
             if due is None:
                 for provider in self.providers.values():
                     provider.settle()
-                return
+                if compared:
+                    return
+                compared = True
+                self.finish(self.compare())
+                continue
             self.now = max(self.now + _BEAT, due)
             self.finish(self.recover())
             self.finish(self.work(0, self.queue.take(1000)))
         raise Violation("it never comes to rest")
+
+    def others_act(self) -> None:
+        """Somebody does something in the dashboard of an account."""
+        if self.dashboard is not None:
+            for account, provider in self.providers.items():
+                done = self.dashboard.act(provider.bank)
+                if done is not None:
+                    self.scheduler.log.append((f"dashboard of {account}", done))
+
+    def compare(self) -> Actor:
+        """A comparison finds what others did, and has each payment looked at.
+
+        What comes back later than it has come back by then.
+        """
+        self.now += _LATER
+        for provider in self.providers.values():
+            provider.bank.pass_time()
+        process = Process("comparison")
+        store, who = self.store_of(process), Intervention("reconciliation", "differs")
+
+        def ask_for_looks() -> None:
+            for payment in list(self.oracle.known.values()):
+                try:
+                    step = looked_into(payment, payment.first, who, now=self.now)
+                except Conflict:
+                    continue
+                store.amend(step)
+
+        return self.start(process, ask_for_looks)
 
     def judge(self) -> None:
         """Raises Violation where a promise was broken."""
