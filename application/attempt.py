@@ -21,9 +21,9 @@ from application.ports import Gates, PaymentStore, Provider
 from domain.account import Account
 from domain.answer import Answer
 from domain.breaker import Call, CallKind
-from domain.external import reject_overtaken
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
-from domain.operation import Act, Operation
+from domain.external import discoveries, reject_overtaken
+from domain.operation import Act, Kind, Operation
 from domain.outcome import ESCALATION, code_of, escalate, is_escalation
 from domain.payment import Payment
 from domain.rechecking import is_correction
@@ -56,6 +56,7 @@ class Settled:
     answer: str  #: the verdict, or the code of the error that stood in its place
     corrected: bool = False  #: a later fact moved what was final
     escalated: bool = False  #: it became a person's
+    discovered: Sequence[Kind] = ()  #: what others did, that this attempt has found
     code: str | None = None  #: what the provider said went wrong
 
 
@@ -230,6 +231,7 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
     worked_on = {payment.id: payment.working.id for payment, _ in group}
     left, done = [payment for payment, _ in group], list[Payment]()
     corrected, escalated = set[str](), set[str]()
+    discovered = dict[str, Sequence[Kind]]()
     for _ in range(_SETTLES):
         now = tools.clock()
         steps = [
@@ -240,6 +242,7 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
         done += stored
         corrected.update(one.id for one in steps if is_correction(one))
         escalated.update(one.id for one in steps if is_escalation(one))
+        discovered.update((one.id, discoveries(one)) for one in steps)
         written = {payment.id for payment in stored}
         missed = [payment for payment in left if payment.id not in written]
         left = tools.store.held(missed) if missed else []
@@ -256,6 +259,7 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
             answer=_named(outcomes[one.id]),
             corrected=one.id in corrected,
             escalated=one.id in escalated,
+            discovered=discovered[one.id],
             code=code_of(outcomes[one.id]),
         )
         for one in done

@@ -12,7 +12,6 @@ from typing import Final
 
 from application.operator_ports import OperatorView, Replays
 from application.ports import JobQueue, PaymentStore, Scope
-from domain.answer import Verdict
 from domain.errors import (
     Conflict,
     PaymentNotFound,
@@ -20,7 +19,14 @@ from domain.errors import (
     ReplayNotFound,
     StoreUnavailable,
 )
-from domain.intervening import Intervention, Replay, replay_of, replayed, resolved
+from domain.intervening import (
+    Evidence,
+    Intervention,
+    Replay,
+    replay_of,
+    replayed,
+    resolved,
+)
 from domain.payment import Payment
 from domain.replaying import (
     MAX_ITEMS,
@@ -130,14 +136,14 @@ def cancel(replay_id: str, *, by: str, desk: Desk) -> ReplaySet:
 def resolve(
     payment_id: str,
     operation_id: str,
-    verdict: Verdict,
+    evidence: Evidence,
     who: Intervention,
     *,
     desk: Desk,
 ) -> Payment:
     """Writes down what a person found out about an operation, or gave up on.
 
-    Raises PaymentNotFound, Conflict and StoreUnavailable.
+    Raises PaymentNotFound, Conflict, InvalidPayment and StoreUnavailable.
     """
     for _ in range(_ROUNDS):
         found = desk.view.known([payment_id])
@@ -145,7 +151,7 @@ def resolve(
             raise PaymentNotFound
         [payment] = found
         operation = payment.operation(operation_id)
-        step = resolved(payment, operation, verdict, who, now=desk.clock())
+        step = resolved(payment, operation, evidence, who, now=desk.clock())
         stored = desk.store.amend(step)
         if stored is not None:
             return stored

@@ -24,6 +24,8 @@ from domain.states import UNSENT, State, Trigger
 
 #: The event of an operation that others made at the provider, once it is known.
 DISCOVERED: Final = "operation.discovered"
+#: The event of a refund that a person resolved, once its object is known.
+NAMED: Final = "operation.named"
 #: The event of an operation of ours that others' operations left no money for.
 OVERTAKEN: Final = "operation.overtaken"
 
@@ -62,6 +64,12 @@ def take_over(
     for one in sorted(answer.external, key=lambda one: one.kind is Kind.REFUND):
         payment = _with_movement(before, payment, one, now)
     return reject_overtaken(payment, now=now) if answer.external else payment
+
+
+def discoveries(step: Payment) -> list[Kind]:
+    """The kinds of the operations of others' that a step has found."""
+    found = (one.data for one in step.news if one.type == DISCOVERED)
+    return [Kind(str(data["kind"])) for data in found]
 
 
 def with_hold_told(payment: Payment, answer: Answer) -> Answer:
@@ -194,7 +202,7 @@ def _with_new(
         if ours is not None:
             named = replace(ours, refs={**ours.refs, **found.refs})
             told = {"source": "provider", "ref": found.ref}
-            return payment.told_of(named, DISCOVERED, now=now, data=told)
+            return payment.told_of(named, NAMED, now=now, data=told)
         target = _target(payment, found)
         if target is None or payment.unrefunded(target) < amount:
             if target is not None:

@@ -8,14 +8,15 @@ from enum import StrEnum
 from typing import Final
 
 from domain.answer import Answer, Failure, Verdict
-from domain.errors import Conflict
+from domain.errors import Conflict, InvalidPayment
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.outcome import applied, as_answered, hold_after, said
 from domain.payment import Payment
+from domain.provider_ids import refs_of
 from domain.rechecking import CORRECTION
 from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
-from domain.submission import ProviderName
+from domain.submission import RULES, ProviderName
 
 #: What a person may say of an operation, by its state.
 _BY_HAND: Final = {
@@ -104,10 +105,19 @@ def looked_into(
     return payment.told_of(asked, "operation.replayed", now=now, data=data)
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a person found out about an operation at the provider."""
+
+    verdict: Verdict  #: SUCCEEDED, DECLINED or CANCELED
+    ref: str | None = None  #: the provider's id of what was done
+    amount: int | None = None  #: minor units that moved; None: all that was asked for
+
+
 def resolved(
     payment: Payment,
     operation: Operation,
-    verdict: Verdict,
+    found: Evidence,
     who: Intervention,
     *,
     now: datetime,
@@ -116,15 +126,19 @@ def resolved(
 
     Of a review it is what a person saw at the provider (SUCCEEDED, DECLINED,
     CANCELED); a dead letter can only be discarded (CANCELED). A no that a person said
-    of a review may be taken back (SUCCEEDED). Raises Conflict.
+    of a review may be taken back (SUCCEEDED). Raises Conflict, and InvalidPayment where
+    the evidence cannot be of this operation.
     """
+    verdict = found.verdict
     if operation.by_hand and verdict is Verdict.SUCCEEDED:
-        return _taken_back(payment, operation, who, now)
+        return _taken_back(payment, operation, found, who, now)
     if verdict not in _BY_HAND.get(operation.state, ()):
         words = f"an operation that is {operation.state} cannot be set so by hand"
         raise Conflict("not_for_a_person", words)
-    answer, event = _found(payment, operation, verdict, who), "operation.resolved"
-    done = applied(payment, operation, answer, event, now=now, more=who.told)
+    answer, event = _found(payment, operation, found, who), "operation.resolved"
+    _check_room(payment, operation, answer)
+    more = {**who.told, **_told(found)}
+    done = applied(payment, operation, answer, event, now=now, more=more)
     if verdict is Verdict.SUCCEEDED:
         return done
     ended = replace(
@@ -136,33 +150,78 @@ def resolved(
 
 
 def _found(
-    payment: Payment, operation: Operation, verdict: Verdict, who: Intervention
+    payment: Payment, operation: Operation, found: Evidence, who: Intervention
 ) -> Answer:
     """What a person saw, as if the provider had said it; of a no, that it is theirs."""
+    verdict = found.verdict
     if verdict is not Verdict.SUCCEEDED:
+        if found.ref is not None or found.amount is not None:
+            words = "a reference and an amount are of what has succeeded"
+            raise InvalidPayment(words, field="as")
         words = f"An operator ({who.by}) has set it so; the timeline has the reason."
         return Answer(verdict, failure=Failure(f"{verdict}_by_operator", words))
-    moves = operation.kind is not Kind.VOID
-    currency = payment.submission.amount.currency
-    return Answer(verdict, Money(operation.amount, currency) if moves else None)
+    refs = (
+        refs_of(payment.provider, operation.kind, found.ref)
+        if found.ref is not None
+        else {}
+    )
+    if operation.kind is Kind.VOID:
+        if found.amount is not None:
+            raise InvalidPayment("a void moves no amount", field="amount")
+        return Answer(verdict, refs=refs)
+    amount = operation.amount if found.amount is None else found.amount
+    money = Money(amount, payment.submission.amount.currency)
+    if amount > operation.amount:
+        asked = replace(money, minor=operation.amount)
+        raise InvalidPayment(f"no more than {asked} was asked for", field="amount")
+    RULES[payment.provider].to_units(money)
+    return Answer(verdict, money, refs)
+
+
+def _told(found: Evidence) -> dict[str, str | int]:
+    """What an event says of the evidence, where it was given."""
+    given = {"ref": found.ref, "amount": found.amount}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _check_room(payment: Payment, operation: Operation, answer: Answer) -> None:
+    """Raises Conflict where others took at the provider what ``answer`` says moved."""
+    if answer.moved is None:
+        return
+    room = answer.moved.minor
+    if operation.kind is Kind.CAPTURE:
+        room = payment.authorized - payment.captured
+    elif operation.target is not None:
+        room = payment.unrefunded(payment.operation(operation.target))
+    if answer.moved.minor > room:
+        raise _too_much()
+
+
+def _too_much() -> Conflict:
+    words = "what it had reserved was captured or refunded by another operation"
+    return Conflict("not_enough_left", words)
 
 
 def _taken_back(
-    payment: Payment, operation: Operation, who: Intervention, now: datetime
+    payment: Payment,
+    operation: Operation,
+    found: Evidence,
+    who: Intervention,
+    now: datetime,
 ) -> Payment:
     """A no that a person said was a yes; what it let go may be in use by now."""
-    room = operation.amount
+    answer = _found(payment, operation, found, who)
+    wanted = operation.amount if answer.moved is None else answer.moved.minor
+    room = wanted
     if operation.kind in (Kind.CAPTURE, Kind.VOID):
         room = payment.authorized - payment.captured - payment.capture_reserved
     if operation.target is not None:
         room = payment.refundable(payment.operation(operation.target))
-    if operation.amount > room:
-        words = "what it had reserved was captured or refunded by another operation"
-        raise Conflict("not_enough_left", words)
-    answer = _found(payment, operation, Verdict.SUCCEEDED, who)
+    if wanted > room:
+        raise _too_much()
     state = CORRECTIONS[operation.state, Trigger.SUCCEEDED]
     done = replace(as_answered(operation, answer, now=now), state=state)
-    data = {**said(answer), **who.told}
+    data = {**said(answer), **who.told, **_told(found)}
     told = payment.told_of(done, CORRECTION, now=now, was=operation.state, data=data)
     return replace(told, hold=hold_after(told, done, answer), last_error=None)
 

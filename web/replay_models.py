@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from domain.answer import Verdict
-from domain.intervening import Replay
+from domain.intervening import Evidence, Replay
 from domain.replaying import MAX_RATE, RATE, Came, Search, Stage
 from domain.states import State
 from domain.submission import ProviderName
@@ -122,11 +122,22 @@ class ResolveRequest(Strict):
         description="Of a review: what the provider shows. Of a dead letter: canceled",
     )
     reason: Reason = Field(description="It stands on the payment's timeline")
+    provider_reference: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None,
+        description="Of what succeeded: the provider's id of it. At Stripe a payment"
+        " intent (`pi_`), or a refund (`re_`); at PayPal the capture, authorization or"
+        " refund, 17 capital letters and digits",
+    )
+    amount: Amount | None = Field(
+        default=None,
+        description="Of what succeeded: the minor units that moved. Absent: all that"
+        " was asked for; more never is",
+    )
 
     @property
-    def found(self) -> Verdict:
-        """The verdict in our terms."""
-        return Verdict(self.verdict)
+    def found(self) -> Evidence:
+        """What was found out, in our terms."""
+        return Evidence(Verdict(self.verdict), self.provider_reference, self.amount)
 
 
 class ReplayPath(Strict):

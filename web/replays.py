@@ -129,8 +129,10 @@ class Replays:
         """Say what became of an operation that waits for a person.
 
         Of one in review it is what the provider shows; a dead letter can be discarded.
-        A no is the payment's `last_error`, with the key that said it. Of a review it
-        can be taken back, by `succeeded`.
+        With the provider's reference, what succeeded can be refunded, captured or
+        looked up as if its answer had been heard; the amount says how much moved, where
+        that is less than was asked for. A no is the payment's `last_error`, with the
+        key that said it. Of a review it can be taken back, by `succeeded`.
         """
         key = auth.may_operate(request, self.services)
         asked = parsing.body(request, ResolveRequest)

@@ -89,6 +89,9 @@ def _tell(settled: Settled, services: WorkerServices) -> None:
         metrics.CORRECTIONS.labels(provider, operation.kind).inc()
     if settled.escalated:
         metrics.ESCALATED.labels(provider, metrics.reason_of(operation.error)).inc()
+    for kind in settled.discovered:
+        metrics.EXTERNAL.labels(provider, kind).inc()
+        log.info("operation_discovered", payment=payment.id, provider=provider.value)
     disagrees = settled.code in metrics.DISAGREES
     if disagrees:
         metrics.DISAGREEMENTS.labels(provider, settled.code).inc()

@@ -189,9 +189,28 @@ def replay(
     " called it off. A dead letter can only be discarded: canceled.",
 )
 @click.option("--reason", required=True, help="How you know.")
+@click.option(
+    "--provider-reference",
+    metavar="ID",
+    help="Of what succeeded: the provider's id of it. Stripe's payment intent (pi_) or"
+    " refund (re_); PayPal's capture, authorization or refund. Without it nothing can"
+    " be refunded or captured of an operation whose id was never heard.",
+)
+@click.option(
+    "--amount",
+    type=click.IntRange(1),
+    metavar="MINOR",
+    help="Of what succeeded: how much moved, where that is less than was asked for.",
+)
 @_as_json
 def resolve(
-    payment_id: str, operation_id: str, verdict: str, reason: str, as_json: bool
+    payment_id: str,
+    operation_id: str,
+    verdict: str,
+    reason: str,
+    provider_reference: str | None,
+    amount: int | None,
+    as_json: bool,
 ) -> None:
     """Say what became of an operation in review, or discard a dead letter.
 
@@ -201,7 +220,13 @@ def resolve(
         raise StackError("this is no payment's id (pay_ and 26 letters and digits)")
     if not _OPERATION_ID.fullmatch(operation_id):
         raise StackError("this is no operation's id (op_ and 26 letters and digits)")
-    body = {"operation": operation_id, "as": verdict, "reason": reason}
+    body: dict[str, Any] = {
+        "operation": operation_id,
+        "as": verdict,
+        "reason": reason,
+    }
+    seen = {"provider_reference": provider_reference, "amount": amount}
+    body |= {name: one for name, one in seen.items() if one is not None}
     with connected(demo=demo_key.OPERATOR) as api:
         done = api.act(f"{_FOUND}/{payment_id}/resolve", body)
     said = f"{done['id']} is {done['status']}"

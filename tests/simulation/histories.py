@@ -11,6 +11,7 @@ from typing import Final
 
 from domain.answer import Verdict
 from domain.breaker import CallKind, gate_name
+from domain.intervening import Evidence
 from domain.operation import Kind, Operation
 from domain.replaying import Search
 from domain.states import STUCK, State
@@ -227,12 +228,12 @@ class History:
         world, moved = self.world, self.world.oracle.moved
         for payment in world.oracle.known.values():
             for one in payment.operations:
-                # What became of another amount no answer of a person's can say.
-                odd = moved.get(one.id, one.amount) != one.amount
-                if one.state in STUCK and not odd:
+                if one.state in STUCK:
                     done = one.id in moved
                     verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
-                    resolves(world, payment.id, one.id, verdict)
+                    found = Evidence(verdict, amount=moved.get(one.id))
+                    # A dead letter's verdict has no amount, nor a void's.
+                    resolves(world, payment.id, one.id, found)
         world.finish()
 
     def _operations(self) -> list[Operation]:

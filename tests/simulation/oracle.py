@@ -118,9 +118,17 @@ class Oracle:
         operations: dict[str, Operation] = {}
         for payment in self.known.values():
             _explained(payment, timelines[payment.id])
+            said = {
+                str(event.data["operation"])
+                for event in timelines[payment.id]
+                if event.data.get("by") and "amount" in event.data
+            }
             for one in payment.operations:
                 operations[one.id] = one
                 self._ended(payment, one)
+                less = one.moved != one.amount and one.kind is not Kind.VOID
+                if one.state is State.SUCCEEDED and less and one.id not in said:
+                    raise Violation(f"{one.id} succeeded with {one.moved}")
             self._sums(payment)
             self._hold(payment)
         for key, (_, operation) in self.promised.items():
@@ -158,7 +166,7 @@ class Oracle:
                     raise Violation(f"{one.id} voided what is still on hold")
             return
         if one.state is State.SUCCEEDED:
-            if moved != one.amount or one.moved != one.amount:
+            if moved is None or one.moved != moved or moved > one.amount:
                 raise Violation(f"{one.id} succeeded, and the provider moved {moved}")
         elif moved is None or one.state in _MAY_HAVE_MOVED:
             if one.moved:

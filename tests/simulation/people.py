@@ -9,7 +9,6 @@ from application import operate
 from application.accept import Accepted, accept_payment, accept_request
 from application.operate import Desk
 from domain import requests
-from domain.answer import Verdict
 from domain.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -17,7 +16,7 @@ from domain.errors import (
     ReferenceInProgress,
     StoreUnavailable,
 )
-from domain.intervening import Intervention
+from domain.intervening import Evidence, Intervention
 from domain.money import Money
 from domain.operation import Origin
 from domain.payment import Payment
@@ -189,7 +188,7 @@ def carries_out_replays(world: World) -> Actor:
 
 
 def resolves(
-    world: World, payment_id: str, operation_id: str, verdict: Verdict
+    world: World, payment_id: str, operation_id: str, found: Evidence
 ) -> Actor:
     """An operator writes down what the provider's books say of an operation."""
     process = Process("operator")
@@ -197,7 +196,7 @@ def resolves(
 
     def resolve() -> None:
         try:
-            operate.resolve(payment_id, operation_id, verdict, _WHO, desk=desk)
+            operate.resolve(payment_id, operation_id, found, _WHO, desk=desk)
         except Conflict:
             pass  # it has moved on
 

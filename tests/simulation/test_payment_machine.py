@@ -30,7 +30,7 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.intervening import Intervention, replayed, resolved
+from domain.intervening import Evidence, Intervention, replayed, resolved
 from domain.money import Money
 from domain.operation import Act, Kind, Operation
 from domain.payment import Event, Payment
@@ -164,7 +164,9 @@ class PaymentMachine(RuleBasedStateMachine):
             verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
             try:
                 if resolve:
-                    step = resolved(self.payment, one, verdict, WHO, now=self.now)
+                    step = resolved(
+                        self.payment, one, Evidence(verdict), WHO, now=self.now
+                    )
                 else:
                     step = replayed(self.payment, one, WHO, now=self.now)
             except Conflict:

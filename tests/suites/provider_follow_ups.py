@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from domain.answer import Verdict
-from domain.errors import LookNeeded, NeedsReview
+from domain.errors import LookNeeded
 from domain.money import Money
 from domain.operation import HoldEnd, Kind
 from domain.payment import Payment
@@ -100,7 +100,9 @@ class FollowUpSuite:
         account.done(void(payment))
         late = capture(payment)
         assert _said(account, late) in (LookNeeded, Verdict.CANCELED)
-        assert account.look(account.done(late)).verdict is Verdict.CANCELED
+        done = account.done(late)
+        asked = done.operation(late.operations[-1].id)
+        assert account.look(done, asked).verdict is Verdict.CANCELED
         assert account.moved(late) == []
 
     def test_a_void_after_a_capture_is_declined(self, account: Account) -> None:
@@ -120,9 +122,12 @@ class FollowUpSuite:
         account.done(capture(payment))
         ours = capture(payment)
         assert _said(account, ours) is LookNeeded
-        with pytest.raises(NeedsReview) as caught:
-            account.look(account.done(ours))
-        assert caught.value.detail == "captured_elsewhere"
+        seen = account.look(account.done(ours))
+        assert seen.verdict is Verdict.DECLINED
+        assert seen.failure is not None
+        assert seen.failure.code == "captured_at_provider"
+        [theirs] = seen.external
+        assert (theirs.kind, theirs.money, theirs.final) == (Kind.CAPTURE, PRICE, True)
         assert account.moved(ours) == []
 
     def test_a_refund_of_what_somebody_else_gave_back_is_absent(
@@ -132,7 +137,11 @@ class FollowUpSuite:
         account.done(refund(payment))
         ours = refund(payment)
         assert _said(account, ours) is LookNeeded
-        assert account.look(account.done(ours)).verdict is Verdict.ABSENT
+        seen = account.look(account.done(ours))
+        assert seen.verdict is Verdict.ABSENT
+        [theirs] = seen.external
+        assert (theirs.kind, theirs.money) == (Kind.REFUND, PRICE)
+        assert theirs.of in ours.first.refs.values()
         assert account.moved(ours) == []
 
     def test_a_refund_of_more_than_is_left_is_a_definite_no(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from domain.operation import Kind
+from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.states import FINAL, State
 from tests.integration.traps.workbench import Workbench
@@ -97,7 +97,7 @@ def holds(bench: Workbench, provider: str, row: Row) -> str:
     before, began = _events(bench, payment_id), bench.now()
     payment = bench.step(payment_id)
     told = _events(bench, payment_id)[len(before) :]
-    operation = payment.operations[-1]
+    operation = _last(payment)
     assert (operation.state, operation.error) == (row.state, row.error), told
     _is_shown(bench.shown(payment_id), row)
     assert QUOTED not in str(told)
@@ -184,7 +184,7 @@ def asked(bench: Workbench, provider: str, row: Row) -> str:
 
 def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
     """The next step, if one follows by itself, is the one that the row names."""
-    operation = payment.operations[-1]
+    operation = _last(payment)
     assert (operation.due_at is not None) is (row.next is not None)
     if row.next is None:
         return
@@ -192,7 +192,7 @@ def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
         match = {"method": "POST", "path": row.path}
         bench.at(payment.provider).arm(match=match, **said(500, {}))
     before = _events(bench, payment.id)
-    after = bench.step(payment.id).operations[-1]
+    after = _last(bench.step(payment.id))
     assert row.path is None or after.error == "http_500", "it went elsewhere"
     first = _events(bench, payment.id)[len(before)]
     assert first["type"] == ("look.sent" if row.next == "look" else "attempt.sent")
@@ -205,3 +205,8 @@ def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
 def _events(bench: Workbench, payment_id: str) -> list[dict[str, Any]]:
     found = bench.shop.get(f"/v1/payments/{payment_id}/events").json()["data"]
     return [dict(event) for event in found]
+
+
+def _last(payment: Payment) -> Operation:
+    """What was asked for last; others may have done something at the provider since."""
+    return [one for one in payment.operations if not one.external][-1]

@@ -180,9 +180,9 @@ def test_a_part_that_somebody_else_captured_is_not_taken_for_ours(
     ours = capture(part, 700)
     with pytest.raises(LookNeeded):
         at_stripe.provider.send(at_stripe.written_down(ours))
-    with pytest.raises(NeedsReview) as caught:
-        at_stripe.look(at_stripe.done(ours))
-    assert caught.value.detail == "captured_elsewhere"
+    seen = at_stripe.look(at_stripe.done(ours))
+    assert seen.verdict is Verdict.DECLINED
+    assert [(one.money.minor, one.final) for one in seen.external] == [(1499, True)]
     assert at_stripe.look(part).moved == Money(500, "USD")
 
 

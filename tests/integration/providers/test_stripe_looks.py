@@ -171,7 +171,6 @@ def test_an_intents_status_is_read_by_what_was_wanted_of_it(
 @pytest.mark.parametrize(
     ("kind", "fields", "raised", "detail"),
     [
-        (Kind.CAPTURE, CAPTURED, NeedsReview, "captured_elsewhere"),
         (Kind.CAPTURE, {"status": "processing"}, NeedsReview, "status_processing"),
         (Kind.VOID, {"status": "processing"}, NeedsReview, "status_processing"),
         (Kind.AUTHORIZE, {"status": "new"}, OutcomeUnknown, "unrecognised_status"),

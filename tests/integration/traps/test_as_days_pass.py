@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 import requests
 
 from domain.answer import Verdict
-from domain.intervening import Intervention, resolved
+from domain.intervening import Evidence, Intervention, resolved
 from domain.operation import PROOF_AFTER
 from domain.retry import LOOK
 from domain.states import State, Status
+from persistence.keys import Role
 from tests.integration.traps.workbench import CHARGES, Workbench
+from tests.running_web import RunningWeb
 
 DAY = timedelta(days=1)
 #: Longer than the longest wait between two polls.
@@ -272,13 +275,56 @@ def test_a_refund_of_what_a_person_resolved_is_for_a_person_too(
     review = bench.work(payment_id)
     assert review.first.state is State.REVIEW
     who = Intervention(by="key_1", reason="seen at PayPal")
-    paid = resolved(review, review.first, Verdict.SUCCEEDED, who, now=bench.now())
+    paid = resolved(
+        review, review.first, Evidence(Verdict.SUCCEEDED), who, now=bench.now()
+    )
     assert bench.tools.store.amend(paid) is not None
     assert bench.ask(payment_id, "refunds").status_code == 202
     sent = bench.calls("paypal", "POST")
     back = bench.work(payment_id).operations[-1]
     assert (back.state, back.error) == (State.REVIEW, "cannot_prepare")
     assert bench.calls("paypal", "POST") == sent
+
+
+def test_what_a_person_resolved_by_its_reference_can_be_refunded(
+    bench: Workbench, web: RunningWeb
+) -> None:
+    """PayPal took the money by an order whose id was never heard."""
+    payment_id = bench.pay("paypal")
+    path = {"path": "/v2/checkout/orders"}
+    bench.paypal.arm(do="replay_500", when="after", match=path)
+    review = bench.work(payment_id)
+    assert review.first.state is State.REVIEW
+    [row] = bench.paypal.movements(kind="charge")
+    operator = web.client(Role.OPERATOR)
+
+    def resolve(**found: object) -> requests.Response:
+        body = {"operation": review.first.id, "as": "succeeded", "reason": "seen there"}
+        where = f"/v1/operations/payments/{payment_id}/resolve"
+        text = json.dumps({**body, **found})
+        return operator.send("POST", where, text, Content_Type="application/json")
+
+    for wrong in (
+        {"provider_reference": "pi_3NirD82eZvKYlo2C"},
+        {"provider_reference": row["id"].lower()},
+        {"amount": 2000},
+        {"amount": 0},
+        {"as": "declined", "provider_reference": row["id"]},
+    ):
+        refused = resolve(**wrong)
+        assert refused.status_code == 422, refused.text
+    assert bench.stored(payment_id) == review
+    done = resolve(provider_reference=row["id"], amount=1999)
+    assert done.status_code == 200, done.text
+    assert done.json()["provider_refs"] == {"capture": row["id"]}
+    events = bench.shop.get(f"/v1/payments/{payment_id}/events").json()["data"]
+    told = events[-1]["data"]
+    assert (told["ref"], told["amount"]) == (row["id"], 1999)
+    assert (told["by"], told["reason"]) == (operator.key.id, "seen there")
+    assert bench.ask(payment_id, "refunds", amount=700).status_code == 202
+    after = bench.work(payment_id)
+    assert (after.refunded, after.operations[1].state) == (700, State.SUCCEEDED)
+    assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [700]
 
 
 def test_a_demand_for_the_payer_while_unknown_is_no_new_beginning(

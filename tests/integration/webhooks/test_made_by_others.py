@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from application import notice
+from application.reconcile import reconcile
+from domain.account import Account
 from domain.notice import Fate
 from domain.operation import Kind
 from domain.payment import Payment
+from domain.reconciling import Differs, Report
 from domain.states import State, Status
+from domain.submission import ProviderName
+from runtime import auditing
 from tests.contract.simulators.simulator_process import eventually
 from tests.integration.dashboard import Dashboard
 from tests.integration.webhooks.hearing import HearingBench, Told
@@ -324,6 +329,39 @@ def test_a_reversal_that_was_seen_as_a_refund_first_is_a_dispute_in_the_end(
     _look_first(bench, payment_id)
     again = work.work(payment_id)
     assert (again.refunded, again.disputed) == (0, 1999)
+
+
+def test_a_comparison_takes_over_what_no_webhook_has_told(
+    bench: HearingBench, dashboard: Dashboard, provider: str
+) -> None:
+    """The refund names no payment of ours; the charge or capture that it is of does."""
+    work = bench.work
+    refunded = work.paid(provider)
+    captured = work.paid(provider, capture="manual")
+    dashboard.refund(refunded, 500)
+    dashboard.capture(captured, 1999, final=True)
+    found = {
+        (one.payment, one.differs) for one in _compared(bench, provider).differences
+    }
+    theirs = {(one, Differs.THEIRS_ALONE) for one in (refunded, captured)}
+    assert theirs <= found
+    assert work.work(refunded).refunded == 500
+    assert work.work(captured).status is Status.CAPTURED
+    again = _compared(bench, provider).differences
+    assert not {refunded, captured} & {one.payment for one in again}
+
+
+def _compared(bench: HearingBench, provider: str) -> Report:
+    """A comparison of the last hour with the provider's own account."""
+    auditor = auditing.auditor(bench.work.settings, bench.work.database)
+    until = auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
+    return reconcile(
+        Account.own(ProviderName(provider)),
+        until - timedelta(hours=1),
+        until,
+        auditor=auditor,
+        told=lambda progress: None,
+    )
 
 
 def _told(

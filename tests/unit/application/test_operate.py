@@ -17,7 +17,7 @@ from domain.errors import (
     ReplayNotFound,
     StoreUnavailable,
 )
-from domain.intervening import Replay
+from domain.intervening import Evidence, Replay
 from domain.payment import Payment
 from domain.replaying import MAX_ITEMS, Search, Stage, Sum
 from domain.states import State
@@ -74,7 +74,7 @@ def test_what_is_not_there_is_told(desk: Desk) -> None:
     with pytest.raises(ReplayNotFound):
         operate.cancel("rpl_9", by="key_1", desk=desk)
     with pytest.raises(PaymentNotFound):
-        operate.resolve("pay_9", "op_9", Verdict.SUCCEEDED, WHO, desk=desk)
+        operate.resolve("pay_9", "op_9", Evidence(Verdict.SUCCEEDED), WHO, desk=desk)
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
@@ -91,10 +91,10 @@ def test_a_verdict_meets_other_writes(
     )
     operation = world.stored(one).first.id
     if done:
-        operate.resolve(one, operation, Verdict.SUCCEEDED, WHO, desk=busy)
+        operate.resolve(one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy)
     else:
         with pytest.raises(StoreUnavailable):
-            operate.resolve(one, operation, Verdict.SUCCEEDED, WHO, desk=busy)
+            operate.resolve(one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy)
     assert (world.stored(one).first.state is State.SUCCEEDED) is done
 
 

@@ -13,7 +13,7 @@ from application import operate
 from application.operate import Desk
 from domain.answer import Verdict
 from domain.errors import Conflict, NeedsReview, NotSent, StoreUnavailable
-from domain.intervening import Intervention, Replay
+from domain.intervening import Evidence, Intervention, Replay
 from domain.payment import Payment
 from domain.replaying import Came, ReplaySet, Search, Stage
 from domain.requests import refund
@@ -122,7 +122,7 @@ def test_a_payment_that_moved_on_is_left_alone(world: World, desk: Desk) -> None
     replay = run(desk, previewed(desk))
     found = world.stored(one)
     who = Intervention("key_9", "seen at the provider")
-    operate.resolve(one, found.first.id, Verdict.SUCCEEDED, who, desk=desk)
+    operate.resolve(one, found.first.id, Evidence(Verdict.SUCCEEDED), who, desk=desk)
     operate.run_replays(desk)
     assert verdicts(desk, replay) == [Came.MOVED_ON]
     assert world.stored(one).first.state is State.SUCCEEDED

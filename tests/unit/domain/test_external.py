@@ -376,6 +376,26 @@ def test_a_refund_of_a_charge_that_several_captures_share() -> None:
     assert asking_refund(after, 300).refund_reserved == 300
 
 
+@pytest.mark.parametrize("ended", [Verdict.CANCELED, Verdict.EXPIRED])
+def test_a_hold_that_others_have_captured_of_and_that_ended_unheard_was_there(
+    ended: Verdict,
+) -> None:
+    """We know neither that it was granted nor that it has ended."""
+    asked = replace(submission(), capture=CaptureMethod.MANUAL)
+    lost = sending(payment(asked=asked))
+    unknown = stored(settle(lost, OutcomeUnknown(), now=NOW, jitter=0))
+    looked = looking(unknown, unknown.first.to_look(now=NOW), now=NOW)
+    answer = Answer(ended, refs=REFS, external=(taken(500),))
+    after = settle(looked, answer, now=NOW, jitter=0)
+    assert (after.authorized, after.captured, after.capturable) == (1999, 500, 0)
+    assert after.status is Status.CAPTURED
+    pending = replace(answer, verdict=Verdict.PENDING)
+    waits = settle(looked, pending, now=NOW, jitter=0)
+    assert (waits.first.state, waits.captured) == (State.PENDING, 0)
+    none = settle(looked, replace(answer, external=()), now=NOW, jitter=0)
+    assert (none.captured, none.first.moved) == (0, 0)
+
+
 def test_a_void_of_others_is_told_with_what_it_released() -> None:
     asked = looking(held(), replace(held().first, look_since=NOW), now=NOW)
     after = settle(asked, Answer(Verdict.CANCELED), now=NOW, jitter=0)

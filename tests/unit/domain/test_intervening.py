@@ -11,8 +11,15 @@ from typing import Final
 import pytest
 
 from domain.answer import Answer, Verdict
-from domain.errors import Conflict, LookNeeded, NeedsReview, NotSent
+from domain.errors import (
+    Conflict,
+    InvalidPayment,
+    LookNeeded,
+    NeedsReview,
+    NotSent,
+)
 from domain.intervening import (
+    Evidence,
     Intervention,
     Replay,
     looked_into,
@@ -20,10 +27,11 @@ from domain.intervening import (
     replayed,
     resolved,
 )
+from domain.money import Money
 from domain.operation import PROOF_AFTER
 from domain.outcome import escalate
 from domain.payment import Payment
-from domain.requests import capture, void
+from domain.requests import capture, refund, void
 from domain.retry import TRANSIENT
 from domain.sending import looking
 from domain.settling import settle
@@ -157,7 +165,7 @@ def test_what_is_only_looked_at_keeps_its_state() -> None:
 def test_a_person_says_what_became_of_a_review(
     verdict: Verdict, status: Status, taken: int
 ) -> None:
-    done = resolved(REVIEW, REVIEW.first, verdict, WHO, now=NOW)
+    done = resolved(REVIEW, REVIEW.first, Evidence(verdict), WHO, now=NOW)
     assert (done.status, done.captured) == (status, taken)
     [told] = done.news
     assert (told.type, told.data["by"]) == ("operation.resolved", "key_1")
@@ -166,7 +174,7 @@ def test_a_person_says_what_became_of_a_review(
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
 def test_a_no_that_a_person_said_says_whose_it_is(verdict: Verdict) -> None:
-    done = resolved(REVIEW, REVIEW.first, verdict, WHO, now=NOW)
+    done = resolved(REVIEW, REVIEW.first, Evidence(verdict), WHO, now=NOW)
     error = done.last_error
     assert error is not None and not error.retryable
     assert error.code == done.first.error == f"{verdict}_by_operator"
@@ -175,14 +183,16 @@ def test_a_no_that_a_person_said_says_whose_it_is(verdict: Verdict) -> None:
 
 
 def test_a_yes_that_a_person_said_leaves_no_error() -> None:
-    done = resolved(REVIEW, REVIEW.first, Verdict.SUCCEEDED, WHO, now=NOW)
+    done = resolved(REVIEW, REVIEW.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
     assert (done.last_error, done.first.error) == (None, None)
 
 
 def test_a_void_that_a_person_saw_moves_no_money() -> None:
     asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
-    done = resolved(review, review.operations[-1], Verdict.SUCCEEDED, WHO, now=NOW)
+    done = resolved(
+        review, review.operations[-1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+    )
     assert (done.status, done.operations[-1].moved) == (Status.VOIDED, 0)
 
 
@@ -197,7 +207,9 @@ def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
     late = NOW + TRANSIENT.within
     dead = stored(settle(sending(asked), NotSent(), now=late, jitter=1))
     assert (dead.operations[-1].state, dead.capturable) == (State.DEAD, 0)
-    done = resolved(dead, dead.operations[-1], Verdict.CANCELED, WHO, now=late)
+    done = resolved(
+        dead, dead.operations[-1], Evidence(Verdict.CANCELED), WHO, now=late
+    )
     assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
 
 
@@ -215,18 +227,18 @@ def test_what_went_wrong_last_is_on_the_operation() -> None:
 
 def test_a_dead_letter_can_only_be_discarded() -> None:
     dead = _dead()
-    assert resolved(dead, dead.first, Verdict.CANCELED, WHO, now=NOW).status is (
-        Status.CANCELED
-    )
+    assert resolved(
+        dead, dead.first, Evidence(Verdict.CANCELED), WHO, now=NOW
+    ).status is (Status.CANCELED)
     with pytest.raises(Conflict):
-        resolved(dead, dead.first, Verdict.SUCCEEDED, WHO, now=NOW)
+        resolved(dead, dead.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
 
 
 def test_what_a_provider_decides_is_not_for_a_person() -> None:
     unknown = _ended(LookNeeded())
     before = replace(unknown)
     with pytest.raises(Conflict):
-        resolved(unknown, unknown.first, Verdict.SUCCEEDED, WHO, now=NOW)
+        resolved(unknown, unknown.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
     assert unknown == before
 
 
@@ -249,3 +261,95 @@ def test_what_is_worked_on_or_waits_for_a_person_is_not_looked_into(
 ) -> None:
     with pytest.raises(Conflict):
         looked_into(given, given.first, WHO, now=MUCH_LATER)
+
+
+@pytest.mark.parametrize(
+    ("provider", "ref", "refs"),
+    [
+        (ProviderName.STRIPE, "pi_3NirD82eZvKYlo2C", "payment_intent"),
+        (ProviderName.PAYPAL, "2GG279541U471931P", "capture"),
+    ],
+)
+def test_what_a_person_names_can_be_refunded_by_its_reference(
+    provider: ProviderName, ref: str, refs: str
+) -> None:
+    asked = payment(asked=submission(provider=provider))
+    review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
+    found = Evidence(Verdict.SUCCEEDED, ref, 1500)
+    done = resolved(review, review.first, found, WHO, now=NOW)
+    assert (done.first.refs, done.captured) == ({refs: ref}, 1500)
+    [told] = done.news
+    assert (told.data["ref"], told.data["amount"]) == (ref, 1500)
+    assert refund(
+        stored(done), amount=None, target=None, id="op_r", origin=origin(), now=NOW
+    ).operations[-1].amount == (1500)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "field"),
+    [
+        (Evidence(Verdict.SUCCEEDED, "ch_3NirD82eZvKYlo2C"), "provider_reference"),
+        (Evidence(Verdict.SUCCEEDED, "pi_1; DROP"), "provider_reference"),
+        (Evidence(Verdict.SUCCEEDED, amount=2000), "amount"),
+        (Evidence(Verdict.DECLINED, "pi_3NirD82eZvKYlo2C"), "as"),
+        (Evidence(Verdict.CANCELED, amount=1999), "as"),
+    ],
+)
+def test_evidence_that_cannot_be_of_the_operation_is_refused(
+    evidence: Evidence, field: str
+) -> None:
+    with pytest.raises(InvalidPayment) as refused:
+        resolved(REVIEW, REVIEW.first, evidence, WHO, now=NOW)
+    assert refused.value.field == field
+
+
+def test_an_amount_that_a_provider_has_no_units_for_is_refused() -> None:
+    forints = submission(provider=ProviderName.PAYPAL, amount=Money(150_000, "HUF"))
+    asked = sending(payment(asked=forints))
+    review = stored(settle(asked, NeedsReview("odd"), now=NOW, jitter=0))
+    for amount, ref in ((50_50, None), (50_00, "re_1")):
+        with pytest.raises(InvalidPayment):
+            evidence = Evidence(Verdict.SUCCEEDED, ref, amount)
+            resolved(review, review.first, evidence, WHO, now=NOW)
+    done = resolved(
+        review, review.first, Evidence(Verdict.SUCCEEDED, amount=50_00), WHO, now=NOW
+    )
+    assert done.captured == 50_00
+
+
+def test_a_void_that_a_person_saw_has_a_reference_and_no_amount() -> None:
+    asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
+    review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
+    with pytest.raises(InvalidPayment):
+        evidence = Evidence(Verdict.SUCCEEDED, amount=1)
+        resolved(review, review.operations[-1], evidence, WHO, now=NOW)
+    named = Evidence(Verdict.SUCCEEDED, "pi_3NirD82eZvKYlo2C")
+    done = resolved(review, review.operations[-1], named, WHO, now=NOW)
+    assert done.operations[-1].refs == {"payment_intent": "pi_3NirD82eZvKYlo2C"}
+
+
+@pytest.mark.parametrize("kind", ["capture", "refund"])
+def test_what_others_took_meanwhile_cannot_be_resolved_as_ours(kind: str) -> None:
+    """The provider allows no more than there is, so one of both is not so."""
+    asks: dict[str, Callable[..., Payment]] = {
+        "capture": partial(capture, amount=1500, final=None),
+        "refund": partial(refund, amount=1500, target=None),
+    }
+    begun = authorized() if kind == "capture" else captured()
+    asked = stored(asks[kind](begun, id="op_2", origin=origin(), now=NOW))
+    review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
+    of_others = replace(
+        review.operations[-1],
+        id="op_others",
+        state=State.SUCCEEDED,
+        origin=None,
+        amount=1000,
+        moved=1000,
+    )
+    both = replace(review, operations=(*review.operations, of_others))
+    with pytest.raises(Conflict) as refused:
+        yes = Evidence(Verdict.SUCCEEDED)
+        resolved(both, both.operation("op_2"), yes, WHO, now=NOW)
+    assert refused.value.why == "not_enough_left"
+    less = Evidence(Verdict.SUCCEEDED, amount=999)
+    assert resolved(both, both.operation("op_2"), less, WHO, now=NOW)

@@ -11,7 +11,7 @@ import pytest
 
 from domain.answer import Answer, Verdict
 from domain.errors import Conflict, NeedsReview
-from domain.intervening import Intervention, resolved
+from domain.intervening import Evidence, Intervention, resolved
 from domain.operation import HoldEnd
 from domain.payment import Payment
 from domain.requests import capture, refund, void
@@ -37,12 +37,14 @@ NO: Final = (Verdict.DECLINED, Verdict.CANCELED)
 def _said_no(given: Payment, verdict: Verdict = Verdict.CANCELED) -> Payment:
     """Its last operation went to a person, who said ``verdict``."""
     review = stored(settle(sending(given), NeedsReview("odd"), now=NOW, jitter=0))
-    return stored(resolved(review, review.operations[-1], verdict, WHO, now=NOW))
+    return stored(
+        resolved(review, review.operations[-1], Evidence(verdict), WHO, now=NOW)
+    )
 
 
 def _said_yes(given: Payment) -> Payment:
     last = given.operations[-1]
-    return stored(resolved(given, last, Verdict.SUCCEEDED, WHO, now=NOW))
+    return stored(resolved(given, last, Evidence(Verdict.SUCCEEDED), WHO, now=NOW))
 
 
 def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Payment:
@@ -53,7 +55,7 @@ def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Pay
 def test_a_charge_that_was_made_after_all_is_captured(verdict: Verdict) -> None:
     given = _said_no(payment(), verdict)
     assert given.first.by_hand and given.captured == 0
-    done = resolved(given, given.first, Verdict.SUCCEEDED, WHO, now=NOW)
+    done = resolved(given, given.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
     assert (done.status, done.captured, done.last_error) == (
         *(Status.CAPTURED, 1999, None),
     )
@@ -67,17 +69,17 @@ def test_a_yes_and_what_a_provider_said_cannot_be_taken_back() -> None:
     done = _said_yes(_said_no(payment()))
     for verdict in NO:
         with pytest.raises(Conflict):
-            resolved(done, done.first, verdict, WHO, now=NOW)
+            resolved(done, done.first, Evidence(verdict), WHO, now=NOW)
     no = Answer(Verdict.CANCELED)
     theirs = stored(settle(sending(payment()), no, now=NOW, jitter=0))
     with pytest.raises(Conflict):
-        resolved(theirs, theirs.first, Verdict.SUCCEEDED, WHO, now=NOW)
+        resolved(theirs, theirs.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
 
 
 def test_a_no_stays_a_no_where_it_is_said_again() -> None:
     given = _said_no(payment())
     with pytest.raises(Conflict):
-        resolved(given, given.first, Verdict.DECLINED, WHO, now=NOW)
+        resolved(given, given.first, Evidence(Verdict.DECLINED), WHO, now=NOW)
 
 
 def test_money_that_is_on_hold_after_all_can_be_captured() -> None:
@@ -96,7 +98,7 @@ def test_a_void_is_not_taken_back_once_a_capture_has_what_it_would_release() -> 
     given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), void))
     other = _asked(given, partial(capture, amount=1200, final=False), "op_3")
     with pytest.raises(Conflict) as caught:
-        resolved(other, other.operations[1], Verdict.SUCCEEDED, WHO, now=NOW)
+        resolved(other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
     assert caught.value.why == "not_enough_left"
 
 
@@ -106,7 +108,7 @@ def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
     assert _said_yes(given).captured == 1200
     other = _asked(given, part, "op_3")
     with pytest.raises(Conflict) as caught:
-        resolved(other, other.operations[1], Verdict.SUCCEEDED, WHO, now=NOW)
+        resolved(other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
     assert caught.value.why == "not_enough_left"
 
 
@@ -116,7 +118,7 @@ def test_a_refund_is_taken_back_while_there_is_room_for_it() -> None:
     assert _said_yes(given).refunded == 1200
     other = _asked(given, part, "op_3")
     with pytest.raises(Conflict):
-        resolved(other, other.operations[1], Verdict.SUCCEEDED, WHO, now=NOW)
+        resolved(other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
 
 
 def test_what_the_provider_says_later_is_no_persons_word_any_more() -> None:
