@@ -165,12 +165,15 @@ def _named(run: _Run, movement: Movement) -> Movement:
         return movement
     if of not in traced and len(traced) < _MOST:
         statement = run.auditor.statements(run.account)
-        traced[of] = called(
-            run.account,
-            lambda: statement.payment_of(of),
-            calls=1,
-            auditor=run.auditor,
-        )
+        try:
+            traced[of] = called(
+                run.account,
+                lambda: statement.payment_of(of),
+                calls=1,
+                auditor=run.auditor,
+            )
+        except MalformedAnswer:
+            traced[of] = None
     return replace(movement, payment=traced.get(of))
 
 

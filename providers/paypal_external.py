@@ -16,7 +16,7 @@ from domain.submission import ProviderName
 from providers.asides import paypal_fee, read_aside
 from providers.paypal_answers import payments_of
 from providers.paypal_objects import CAPTURES, above, money_of
-from providers.words import name_of
+from providers.words import name_of, optional
 
 _STATUSES: Final = {
     "COMPLETED": Verdict.SUCCEEDED,
@@ -67,7 +67,7 @@ def _movement(
             verdict=verdict,
             money=money_of(found["amount"]),
             refs={kind.value: name},
-            of=above(found, CAPTURES) if kind is Kind.REFUND else None,
+            of=optional(name_of, above(found, CAPTURES)),
             final=kind is Kind.CAPTURE
             and (ended or found.get("final_capture") is True),
             fee=paypal_fee(found),

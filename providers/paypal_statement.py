@@ -84,7 +84,10 @@ class PayPalStatement:
     def payment_of(self, ref: str) -> str | None:
         """See Statement."""
         with reading():
-            capture = self._api.get(f"{CAPTURES}/{quote(ref, safe='')}")
+            try:
+                capture = self._api.get(f"{CAPTURES}/{quote(ref, safe='')}")
+            except ResourceNotFound:
+                return None
             return our_id(capture.get("custom_id"))
 
     def _page(self, query: str, number: int, since: datetime) -> Page:

@@ -25,7 +25,7 @@ from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from providers.paypal_certificates import Certificates
 from providers.paypal_objects import CAPTURES, ORDERS, above
-from providers.words import name_of, our_id, parse_json
+from providers.words import name_of, optional, our_id, parse_json
 
 #: By how much the time of a transmission may differ from ours: as for Stripe.
 TOLERANCE: Final = timedelta(seconds=300)
@@ -164,7 +164,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         operations=() if operation is None else (operation,),
         refs=refs,
         says=says,
-        of=of,
+        of=optional(name_of, of),
     )
 
 

@@ -22,6 +22,7 @@ from providers.asides import read_aside, stripe_fee
 from providers.stripe_answers import metadata_of, request_id_of
 from providers.stripe_captures import parts_of
 from providers.stripe_charges import refs_of
+from providers.words import name_of, optional
 
 _STATUSES: Final = {
     "succeeded": Verdict.SUCCEEDED,
@@ -73,8 +74,8 @@ def external_refunds(
             kind=Kind.REFUND,
             verdict=verdict,
             money=from_stripe(refund.amount, refund.currency),
-            refs={"refund": refund.id},
-            of=refund.charge,
+            refs={"refund": name_of(refund.id)},
+            of=optional(name_of, refund.charge),
             fee=stripe_fee(refund),
         )
 

@@ -70,7 +70,12 @@ class StripeStatement:
     def payment_of(self, ref: str) -> str | None:
         """See Statement. A charge has what we wrote on its intent."""
         with reading():
-            return metadata_of(self._client.v1.charges.retrieve(ref), "payment")
+            try:
+                return metadata_of(self._client.v1.charges.retrieve(ref), "payment")
+            except StripeError as error:
+                if error.http_status == 404:
+                    return None
+                raise
 
     def _page(self, params: Any, since: datetime) -> Page:
         page = self._client.v1.balance_transactions.list(params)
@@ -199,7 +204,7 @@ def _refund(refund: Any, at: int) -> Movement:
         ref=name_of(refund.id),
         payment=metadata_of(refund, "payment"),
         operation=metadata_of(refund, "operation"),
-        of=refund.charge,
+        of=optional(name_of, refund.charge),
     )
 
 

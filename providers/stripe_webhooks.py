@@ -22,7 +22,7 @@ from domain.money import from_stripe
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from domain.submission import Mode
-from providers.words import name_of, our_id, parse_json
+from providers.words import name_of, optional, our_id, parse_json
 
 #: Seconds by which the time of a signature may differ from ours: what Stripe's own
 #: libraries allow (docs.stripe.com/webhooks#replay-attacks).
@@ -148,7 +148,7 @@ def notice_of(webhook: Webhook) -> Notice | Hint | None:
         operations=tuple(one for one in map(our_id, names) if one is not None),
         refs=refs,
         says=says,
-        of=of if isinstance(of, str) else None,
+        of=optional(name_of, of),
         captured=captured,
     )
 
@@ -159,7 +159,7 @@ def _captured(intent: Mapping[str, Any]) -> int | None:
         return None
     try:
         return from_stripe(intent["amount_received"], intent["currency"]).minor
-    except (InvalidPayment, LookupError, TypeError, AttributeError):
+    except (InvalidPayment, LookupError, TypeError, ValueError, AttributeError):
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from application.statement import Page
-from domain.errors import ListTooLong, ProviderError
+from domain.errors import ListTooLong, MalformedAnswer, ProviderError
 from domain.payment import Payment
 from domain.reconciling import Movement, Unread
 
@@ -26,6 +26,7 @@ class MemoryStatement:
         self.held: dict[str, Sequence[Movement] | None] = {}
         self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
         self.owners: dict[str, str] = {}  #: our payments, by charge or capture
+        self.unreadable: set[str] = set()  #: charges that raise MalformedAnswer
         self.pages = 0  #: calls for a page
         self.reads: list[str] = []  #: the payments that were read
         self.reading: Callable[[Payment], None] = lambda payment: None
@@ -59,6 +60,8 @@ class MemoryStatement:
     def payment_of(self, ref: str) -> str | None:
         """See Statement."""
         self._fail()
+        if ref in self.unreadable:
+            raise MalformedAnswer
         return self.owners.get(ref)
 
     def _fail(self) -> None:

@@ -253,10 +253,13 @@ def test_a_refund_of_others_has_its_payment_looked_at_and_then_agrees() -> None:
     assert books.stored(paid).refunded == 1000
 
 
-def test_a_refund_of_nobodys_charge_stays_a_difference() -> None:
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_refund_of_nobodys_charge_stays_a_difference(readable: bool) -> None:
     books = Books()
     paid = books.paid()
     back = replace(theirs(paid, ref="re_1"), way=Way.REFUNDED, payment=None, of="ch_9")
     books.statement.listed += [back]
+    if not readable:
+        books.statement.unreadable.add("ch_9")
     assert kinds(books.report()) == [Differs.THEIRS_ALONE]
     assert books.stored(paid).due_at is None
