@@ -103,7 +103,8 @@ def holds(bench: Workbench, provider: str, row: Row) -> str:
     assert QUOTED not in str(told)
     canned = row.fault is not None and row.fault.get("headers")
     if canned and row.error != "malformed_answer":
-        assert told[-1]["data"]["provider_request_id"] == CALL
+        [*_, last] = [one for one in told if one["data"]["operation"] == operation.id]
+        assert last["data"]["provider_request_id"] == CALL
     if row.after:
         assert operation.due_at is not None
         assert operation.due_at >= began + timedelta(seconds=row.after)
