@@ -245,7 +245,11 @@ def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Set
         discovered.update((one.id, discoveries(one)) for one in steps)
         written = {payment.id for payment in stored}
         missed = [payment for payment in left if payment.id not in written]
-        left = tools.store.held(missed) if missed else []
+        # Where it has not moved, the write was refused: the lease runs out, and the
+        # next attempt finds out at the provider what became of it.
+        tried = {payment.id: payment.version for payment in missed}
+        held = tools.store.held(missed) if missed else []
+        left = [one for one in held if one.version != tried[one.id]]
         if not left:
             break
     tools.held.difference_update(outcomes)

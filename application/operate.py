@@ -18,6 +18,7 @@ from domain.errors import (
     PaymentsError,
     ReplayNotFound,
     StoreUnavailable,
+    WriteRefused,
 )
 from domain.intervening import (
     Evidence,
@@ -233,7 +234,12 @@ def _carried_out(
             verdicts[item.number] = Came.REFUSED
     if step is payment:
         return verdicts
-    if desk.store.amend(step) is None:
+    try:
+        stored = desk.store.amend(step)
+    except WriteRefused:
+        log.error("replay_refused", extra={"payment": payment.id})
+        return {item.number: Came.REFUSED for item in items}
+    if stored is None:
         return _late(items, payment, who, desk)
     desk.queue.ring([payment.id])
     return verdicts

@@ -6,6 +6,7 @@ read slice by slice of time, so that a month costs no more memory than an hour.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from domain.errors import (
     NotReconciled,
     PaymentNotFound,
     ProviderError,
+    WriteRefused,
 )
 from domain.intervening import Intervention, looked_into
 from domain.payment import Payment
@@ -38,6 +40,8 @@ from domain.reconciling import (
     movements_of,
     paired,
 )
+
+log = logging.getLogger(__name__)
 
 #: Payments of ours that are read at once; each is some kilobytes.
 _MOST: Final = 1_000
@@ -308,4 +312,7 @@ def _ask_for_look(run: _Run, payment_id: str, found: Difference) -> None:
         except (Conflict, PaymentNotFound):
             return
         # Where it has moved on meanwhile, the next run sees how it is then.
-        auditor.store.amend(step)
+        try:
+            auditor.store.amend(step)
+        except WriteRefused:
+            log.error("look_refused", extra={"payment": payment_id})

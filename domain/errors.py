@@ -90,6 +90,21 @@ class StoreUnavailable(PaymentsError):
     code = "store_unavailable"
 
 
+class WriteRefused(StoreUnavailable):
+    """The database refuses to write this; nothing of it was stored.
+
+    Trying again cannot help until an operator has seen to it.
+    """
+
+    code = "write_refused"
+
+
+class DocumentUnreadable(StoreUnavailable):
+    """What is stored here cannot be read; an operator has to see to it."""
+
+    code = "document_unreadable"
+
+
 class WebhookRefused(PaymentsError):
     """The webhook has no valid head, is too large or too old.
 

@@ -15,10 +15,11 @@ from pymongo.errors import DuplicateKeyError
 
 from application.ports import Scope
 from domain.account import Account
-from domain.errors import PaymentsError, StoreUnavailable
+from domain.errors import DocumentUnreadable, PaymentsError, StoreUnavailable
 from domain.routing import MAX_ACCOUNTS, Candidate
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document, written
+from persistence.faults import read_one
 from persistence.mongo import answering
 from persistence.nested import flat
 from persistence.vault import FieldUnreadable, Vault
@@ -112,7 +113,7 @@ class Accounts:
             found = self._accounts.find_one({"_id": account_id})
         if found is None:
             raise AccountNotFound
-        return self._decoded(found)
+        return read_one(found, self._decoded, self._accounts)
 
     def connected(self, name: str, mode: Mode) -> StoredAccount:
         """The account that is Stripe's ``name``. Raises AccountNotFound."""
@@ -120,7 +121,7 @@ class Accounts:
             found = self._accounts.find_one({"connected": name, "mode": mode.value})
         if found is None:
             raise AccountNotFound
-        return self._decoded(found)
+        return read_one(found, self._decoded, self._accounts)
 
     def retired(self, mode: Mode) -> dict[Account, datetime | None]:
         """All accounts of a mode, the oldest first, and since when each is retired.
@@ -165,8 +166,8 @@ class Accounts:
         accounts, others = [], []
         for document in documents:
             try:
-                accounts.append(self._decoded(document))
-            except FieldUnreadable:
+                accounts.append(read_one(document, self._decoded, self._accounts))
+            except DocumentUnreadable:
                 others.append(document["_id"])
         return accounts, others
 

@@ -24,6 +24,8 @@ from domain.reconciling import (
 )
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
+from persistence import faults
+from persistence.faults import update_each, write_each
 from persistence.mongo import answering
 
 #: Open ones that are shown at once, the oldest first.
@@ -57,13 +59,16 @@ class Differences:
         found = {self._id(report, one): one for one in report.differences}
         with answering():
             if found:
-                self._differences.bulk_write(
+                written = write_each(
+                    self._differences,
                     [
                         UpdateOne({"_id": id}, self._opened(report, one), upsert=True)
                         for id, one in found.items()
                     ],
-                    ordered=False,
                 )
+                ids = list(found)
+                refused = {ids[place]: code for place, code in written.refused.items()}
+                faults.report(self._differences, faults.Fault.REFUSED, refused)
             if report.differing == len(report.differences):
                 time = {"$gte": report.since, "$lt": report.until}
                 self._differences.delete_many(
@@ -79,7 +84,7 @@ class Differences:
         """The oldest first, MOST at most."""
         with answering():
             found = self._differences.find(self._open()).sort("first_at", ASCENDING)
-            return [_decode(one) for one in found.limit(MOST)]
+            return faults.read_each(found.limit(MOST), _decode, self._differences)
 
     def close(
         self, ids: Sequence[str], *, by: str, reason: str, now: datetime
@@ -89,11 +94,13 @@ class Differences:
         done = []
         with answering():
             for id in ids:
-                result = self._differences.update_one(
-                    {"_id": id, **self._open()},
+                count = update_each(
+                    self._differences,
+                    [id],
+                    self._open(),
                     {"$set": {"closed": closed}, "$unset": {"open": 1}},
                 )
-                done += [id] * result.modified_count
+                done += [id] * count
         return done
 
     def counts(self) -> dict[tuple[str, Differs], int]:
@@ -109,6 +116,7 @@ class Differences:
             return {
                 (one["_id"]["account"], Differs(one["_id"]["differs"])): one["count"]
                 for one in found
+                if one["_id"]["differs"] in set(Differs)
             }
 
     def _open(self) -> Document:

@@ -171,6 +171,14 @@ WEBHOOK_INDEXES: Final = [
         [("received_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400
     ),
 ]
+FAULT_INDEXES: Final = [
+    IndexModel(
+        [("collection", ASCENDING), ("until", DESCENDING)],
+        name="waiting",
+        partialFilterExpression={"until": {"$exists": True}},
+    ),
+    IndexModel([("forget_at", ASCENDING)], name="old", expireAfterSeconds=0),
+]
 #: The indexes of each collection.
 INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     "payments": PAYMENT_INDEXES,
@@ -182,6 +190,7 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
     "webhooks": WEBHOOK_INDEXES,
     "reconciliations": RECONCILIATION_INDEXES,
     "reconciliation_differences": DIFFERENCE_INDEXES,
+    "document_faults": FAULT_INDEXES,
 }
 
 

@@ -22,6 +22,7 @@ from pymongo.database import Database
 from domain.errors import PaymentsError
 from domain.submission import Mode
 from persistence.codec import Document
+from persistence.faults import read_each, read_one
 from persistence.mongo import answering
 from persistence.vault import Pepper
 
@@ -131,7 +132,7 @@ class ApiKeys:
         wanted = {} if merchant is None else {"merchant": merchant}
         with answering():
             found = self._keys.find(wanted).sort("created_at").limit(1000)
-            return [_key(document) for document in found]
+            return read_each(found, _key, self._keys)
 
     def roll(self, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
         """A successor of a living key, which itself lives on for ``overlap``.
@@ -210,7 +211,7 @@ class ApiKeys:
             return None
         if not self._is_bound(found):
             return None
-        key = _key(found)
+        key = read_one(found, _key, self._keys)
         with self._lock:
             self._cache[digest] = (time.monotonic() + self._cache_seconds, key)
             self._cache.move_to_end(digest)

@@ -12,6 +12,7 @@ from pymongo.database import Database
 from domain.submission import Mode, ProviderName
 from domain.turns import in_turns
 from persistence.codec import Document
+from persistence.faults import out_of_turn
 from persistence.indexes import LINES
 from persistence.mongo import answering, by_index
 
@@ -30,13 +31,20 @@ class Lines:
 
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
-        lines = []
+        lines, waiting = [], self._waiting()
         for line in self._lines():
+            line |= waiting
             longest = self._due_ids(line, ASCENDING, limit)
             lines.append(longest)
             if len(longest) == limit:
                 lines.append(self._due_ids(line, DESCENDING, limit))
         return in_turns(lines, limit)
+
+    def _waiting(self) -> Document:
+        """Leaves out what MongoDB refused to write, until its wait is over."""
+        with answering():
+            refused = out_of_turn(self._payments)
+        return {"_id": {"$nin": refused}} if refused else {}
 
     def _lines(self) -> Iterator[Document]:
         """The accounts that work is owed on, as filters: the deployment's own, and of

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import pymongo
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from domain.errors import StoreUnavailable
+from domain.errors import StoreUnavailable, WriteRefused
 from persistence.codec import Document
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,15 @@ PING_TIMEOUT: Final = 1.0
 POOL: Final = 100
 
 #: MongoDB's error codes.
-_DUPLICATE_KEY: Final = 11000
+DUPLICATE_KEY: Final = 11000
 _BAD_VALUE: Final = 2
+#: Those that a document meets alone, by MongoDB's names.
+_OF_ONE_DOCUMENT: Final[Mapping[int | None, str]] = {
+    121: "DocumentValidationFailure",
+    14: "TypeMismatch",
+    **dict.fromkeys((10334, 17419, 17420), "BSONObjectTooLarge"),
+    **dict.fromkeys((16554, 16555, 28664), "TypeMismatch"),  # $add, $concatArrays
+}
 #: Of errors that are the server's own and pass: elections, shutdowns, limits of time.
 TRANSIENT: Final = frozenset(
     {
@@ -40,6 +47,8 @@ TRANSIENT: Final = frozenset(
         *(63, 133, 134, 150, 234, 13388),  # of sharding and of read concerns
     }
 )
+#: Those, and what no write gets past before somebody acts: rights, a full disk.
+OF_THE_SERVER: Final = TRANSIENT | {13, 18, 64, 79, 100, 14031}
 
 Answer = TypeVar("Answer")
 
@@ -53,6 +62,8 @@ def connect(url: str, database: str) -> Database[Document]:
     client: MongoClient[Document] = MongoClient(
         url,
         tz_aware=True,
+        # A date beyond Python's calendar is of another type, and its document's fault.
+        datetime_conversion="DATETIME_AUTO",
         appname="payments",
         maxPoolSize=POOL,
         connectTimeoutMS=1000,
@@ -86,20 +97,28 @@ def by_index(ask: Callable[[Document], Answer], name: str) -> Answer:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turns what the driver raises into StoreUnavailable, and logs what it was."""
+    """Turns what the driver raises into StoreUnavailable, and logs what it was.
+
+    A write that MongoDB refused for what is in the document is WriteRefused.
+    """
     try:
         yield
     except PyMongoError as error:
+        if _is_refusal(error):
+            log.error("write_refused", extra={"code": name_of(error)})
+            raise WriteRefused from error
         log.warning("store_unavailable", extra={"error": type(error).__name__})
         raise StoreUnavailable from error
 
 
-def duplicates(error: BulkWriteError) -> set[int]:
-    """The places whose key was taken. Raises the error where it is about more."""
-    details = error.details
-    if details.get("writeConcernErrors"):
-        raise error
-    failed = details["writeErrors"]
-    if any(one["code"] != _DUPLICATE_KEY for one in failed):
-        raise error
-    return {one["index"] for one in failed}
+def name_of(error: Exception | int) -> str:
+    """A word for logs: MongoDB's name of the error, its code, or the error's class."""
+    code = error if isinstance(error, int) else getattr(error, "code", None)
+    known = _OF_ONE_DOCUMENT.get(code)
+    return known or (type(error).__name__ if code is None else str(code))
+
+
+def _is_refusal(error: PyMongoError) -> bool:
+    if isinstance(error, WriteError):
+        return error.code not in OF_THE_SERVER | {DUPLICATE_KEY}
+    return isinstance(error, OperationFailure) and error.code in _OF_ONE_DOCUMENT

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Final
 
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 
 from application.ports import Scope
 from domain.errors import (
@@ -19,13 +19,15 @@ from domain.errors import (
     PaymentsError,
     ReferenceInProgress,
     StoreUnavailable,
+    WriteRefused,
 )
 from domain.payment import BELL_GRACE, LEASE, Payment
 from domain.submission import Mode
 from persistence.codec import Document, encode, news, progress
+from persistence.faults import Fault, read_each, report, update_each, write_each
 from persistence.lines import Lines
-from persistence.mongo import answering, duplicates
-from persistence.reads import MongoReads, of, readable
+from persistence.mongo import OF_THE_SERVER, answering, name_of
+from persistence.reads import MongoReads, of
 from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -86,14 +88,23 @@ class MongoPayments(MongoReads):
         """
         if not payments:
             return []
-        taken: set[int] = set()
         with answering():
-            try:
-                self._payments.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                taken = duplicates(error)
+            written = write_each(
+                self._payments, [InsertOne(document) for document in documents]
+            )
+        if not written.duplicates and not written.refused:
+            return [_told(payment) for payment in payments]
+        report(
+            self._payments,
+            Fault.REFUSED,
+            {payments[place].id: code for place, code in written.refused.items()},
+        )
         return [
-            self._earlier(payment) if place in taken else _told(payment)
+            (
+                self._earlier(payment)
+                if place in written.duplicates
+                else WriteRefused() if place in written.refused else _told(payment)
+            )
             for place, payment in enumerate(payments)
         ]
 
@@ -112,6 +123,10 @@ class MongoPayments(MongoReads):
                 )
             except DuplicateKeyError:
                 raise IdempotencyMismatch from None
+            except WriteError as error:
+                if error.code not in OF_THE_SERVER:
+                    report(self._payments, Fault.REFUSED, {payment.id: name_of(error)})
+                raise
         return _written(payment) if result.matched_count else None
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
@@ -122,8 +137,11 @@ class MongoPayments(MongoReads):
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
         }
-        payments, unreadable = readable(self._find(due), self._vault)
-        if unreadable:
+        documents = self._find(due)
+        payments = read_each(documents, self._decode, self._payments, waits=True)
+        if len(payments) < len(documents):
+            found = {payment.id for payment in payments}
+            unreadable = [one["_id"] for one in documents if one["_id"] not in found]
             self._put_off(unreadable, _LEASE_ENDS)
         return payments
 
@@ -151,11 +169,9 @@ class MongoPayments(MongoReads):
 
     def renew(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""
+        ours = {"holder": self._holder}
         with answering():
-            self._payments.update_many(
-                {"_id": {"$in": list(ids)}, "holder": self._holder},
-                [{"$set": {"due_at": _LEASE_ENDS}}],
-            )
+            update_each(self._payments, ids, ours, [{"$set": {"due_at": _LEASE_ENDS}}])
 
     def due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
@@ -164,11 +180,13 @@ class MongoPayments(MongoReads):
     def _put_off(self, ids: Sequence[str], until: Document) -> None:
         """Work is still owed, but it shall not stand in the way of others'; what was
         settled meanwhile may be owed later still."""
-        free = {"_id": {"$in": list(ids)}, "due_at": {"$type": "date"}}
+        owed = {"due_at": {"$type": "date"}}
         in_time = {"$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]}
         with answering():
-            self._payments.update_many(
-                {**free, **in_time},
+            update_each(
+                self._payments,
+                ids,
+                {**owed, **in_time},
                 [{"$set": {"due_at": {"$max": ["$due_at", until]}}}],
             )
 
@@ -201,7 +219,8 @@ class MongoPayments(MongoReads):
         """Those of ``payments`` whose write met the version it was made for.
 
         The mark tells our write from any other of the same version, our own process's
-        included; it is looked for only where some write met nothing.
+        included; it is looked for only where some write met nothing. One that MongoDB
+        refuses is reported, and waits for its next turn.
         """
         mark, updates = ObjectId(), {}
         for payment in payments:
@@ -211,11 +230,13 @@ class MongoPayments(MongoReads):
                 log.exception("step_not_encoded", extra={"payment": payment.id})
         if not updates:
             return []
+        ids = list(updates)
         with answering():
-            result = self._payments.bulk_write(list(updates.values()), ordered=False)
-            ids = list(updates)
-            if result.matched_count == len(payments):
+            written = write_each(self._payments, list(updates.values()))
+            if written.matched == len(payments):
                 return [_written(payment) for payment in payments]
+            refused = {ids[place]: code for place, code in written.refused.items()}
+            report(self._payments, Fault.REFUSED, refused, waits=True)
             marked = self._payments.find(
                 {"_id": {"$in": ids}, "mark": mark}, {"_id": 1}
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,14 +9,12 @@ from pymongo import DESCENDING
 from pymongo.database import Database
 
 from application.ports import Query, Scope
-from domain.errors import PaymentsError
 from domain.payment import Event, Payment
 from domain.states import OWED
 from persistence.codec import Document, decode, decode_event
+from persistence.faults import read_each, read_one, read_page
 from persistence.mongo import answering
-from persistence.vault import FieldUnreadable, Vault
-
-log = logging.getLogger(__name__)
+from persistence.vault import Vault
 
 _OWED: Final = [state.value for state in OWED]
 
@@ -31,13 +28,11 @@ class MongoReads:
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """See PaymentStore."""
-        found = self._read({"_id": payment_id, **of(scope)})
-        return found[0] if found else None
+        return self._read_one({"_id": payment_id, **of(scope)})
 
     def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
         """See PaymentStore."""
-        found = self._read({**of(scope), "keys": idempotency_key})
-        return found[0] if found else None
+        return self._read_one({**of(scope), "keys": idempotency_key})
 
     def page(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
@@ -55,7 +50,7 @@ class MongoReads:
             wanted["created_at"] = {op: at for op, at in created.items() if at}
         if query.before is not None:
             wanted["_id"] = {"$lt": query.before}
-        return self._read(wanted, limit=query.limit)
+        return self._page(wanted, query.limit)
 
     def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """See PaymentStore."""
@@ -65,7 +60,7 @@ class MongoReads:
             )
         if found is None:
             return None
-        return [decode_event(event) for event in found["timeline"]]
+        return read_one(found, _decode_timeline, self._payments)
 
     def settled(self, ids: Sequence[str]) -> set[str]:
         """See PaymentStore."""
@@ -74,16 +69,27 @@ class MongoReads:
             found = self._payments.find(working, {"_id": 1})
             return set(ids) - {document["_id"] for document in found}
 
-    def _read(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Payment]:
-        return [self._decoded(document) for document in self._find(wanted, limit)]
+    def _page(self, wanted: Document, limit: int) -> list[Payment]:
+        def find(behind: Document) -> list[Document]:
+            return self._find({"$and": [wanted, behind]} if behind else wanted, limit)
 
-    def _decoded(self, document: Document) -> Payment:
-        """Raises FieldUnreadable, and reports the payment."""
-        try:
-            return decode(document, self._vault)
-        except FieldUnreadable as error:
-            _report(document, error)
-            raise
+        with answering():
+            return read_page(find, self._decode, self._payments, limit=limit)
+
+    def _read(self, wanted: Mapping[str, Any]) -> list[Payment]:
+        return self._readable(self._find(wanted))
+
+    def _read_one(self, wanted: Mapping[str, Any]) -> Payment | None:
+        """Raises DocumentUnreadable."""
+        for document in self._find(wanted):
+            return read_one(document, self._decode, self._payments)
+        return None
+
+    def _readable(self, documents: Iterable[Document]) -> list[Payment]:
+        return read_each(documents, self._decode, self._payments)
+
+    def _decode(self, document: Document) -> Payment:
+        return decode(document, self._vault)
 
     def _find(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Document]:
         with answering():
@@ -91,23 +97,8 @@ class MongoReads:
             return list(found.sort("_id", DESCENDING) if limit else found)
 
 
-def readable(
-    documents: Iterable[Document], vault: Vault
-) -> tuple[list[Payment], list[str]]:
-    """The payments that can be read, and the ids of the others, which are reported."""
-    payments, others = [], []
-    for document in documents:
-        try:
-            payments.append(decode(document, vault))
-        except (PaymentsError, LookupError, TypeError, ValueError) as error:
-            others.append(document["_id"])
-            _report(document, error)
-    return payments, others
-
-
-def _report(document: Document, error: Exception) -> None:
-    why = {"payment": document["_id"], "error": type(error).__name__}
-    log.error("payment_unreadable", extra=why)
+def _decode_timeline(document: Document) -> list[Event]:
+    return [decode_event(event) for event in document["timeline"]]
 
 
 def of(scope: Scope) -> Document:

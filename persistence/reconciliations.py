@@ -15,6 +15,7 @@ from domain.reconciling import Differs, Report, Sum, Way
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
 from persistence.differences import read_difference, write_difference
+from persistence.faults import read_each
 from persistence.mongo import answering
 from persistence.nested import read_whose, write_whose
 
@@ -88,7 +89,7 @@ class Reconciliations:
                 {"_id": {"$in": list(last.values())}},
                 None if listed else {"differences": 0},
             )
-            return sorted(map(_decode, reports), key=_place)
+            return sorted(read_each(reports, _decode, self._reports), key=_place)
 
     def _last_unnamed(self, own: Account) -> str | None:
         """The id of its last report, of before turns had that."""

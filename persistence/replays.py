@@ -11,15 +11,24 @@ from pymongo import ASCENDING, DESCENDING, InsertOne, UpdateOne
 from pymongo.database import Database
 
 from domain.account import Account
+from domain.errors import WriteRefused
 from domain.intervening import Replay
 from domain.payment import Payment
 from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage, Sum
 from domain.states import STUCK, State
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document, decode
+from persistence.faults import (
+    Fault,
+    out_of_turn,
+    read_each,
+    read_one,
+    read_page,
+    report,
+    write_each,
+)
 from persistence.mongo import answering, by_index
 from persistence.nested import write_whose
-from persistence.reads import readable
 from persistence.vault import Vault
 
 #: Items in one insert: some hundred kilobytes.
@@ -60,13 +69,17 @@ class MongoOperatorView:
         hint = "stuck" if "open" in wanted else "newest" if search.merchant else None
         hint = None if search.ids else hint
 
-        def ask(hint: Document) -> list[Document]:
-            found = self._payments.find(wanted, {"timeline": 0}, **hint)
-            return list(found.sort("_id", DESCENDING).limit(limit))
+        def find(behind: Document) -> list[Document]:
+            its = {"$and": [wanted, behind]} if behind else wanted
+
+            def ask(hint: Document) -> list[Document]:
+                found = self._payments.find(its, {"timeline": 0}, **hint)
+                return list(found.sort("_id", DESCENDING).limit(limit))
+
+            return ask({}) if hint is None else by_index(ask, hint)
 
         with answering():
-            newest = ask({}) if hint is None else by_index(ask, hint)
-        return [decode(document, None) for document in newest]
+            return read_page(find, _unopened, self._payments, limit=limit)
 
     def moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
@@ -89,7 +102,10 @@ class MongoOperatorView:
         with answering():
             found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
             documents = list(found)
-        return readable(documents, self._vault)[0]
+        return read_each(documents, self._decode, self._payments)
+
+    def _decode(self, document: Document) -> Payment:
+        return decode(document, self._vault)
 
 
 class MongoReplays:
@@ -106,14 +122,16 @@ class MongoReplays:
             for start in range(0, len(items), _CHUNK):
                 chunk = items[start : start + _CHUNK]
                 documents = [_encode_item(replay, item) for item in chunk]
-                self._items.bulk_write([InsertOne(one) for one in documents])
+                written = write_each(self._items, [InsertOne(one) for one in documents])
+                if written.refused or written.duplicates:
+                    raise WriteRefused  # a set without one of its items is another set
             self._replays.insert_one(_encode(replay))
 
     def get(self, replay_id: str) -> ReplaySet | None:
         """See Replays."""
         with answering():
             found = self._replays.find_one({"_id": replay_id, "mode": self._mode})
-        return None if found is None else _decode(found)
+        return None if found is None else read_one(found, _decode, self._replays)
 
     def move(self, replay: ReplaySet, *, was: Stage) -> bool:
         """See Replays."""
@@ -144,18 +162,30 @@ class MongoReplays:
                 [{"$set": {"next_at": _TURN}}],
                 sort=[("next_at", ASCENDING)],
             )
-        return None if found is None else _decode(found)
+        taken = [] if found is None else [found]
+        return next(iter(read_each(taken, _decode, self._replays)), None)
 
     def items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
     ) -> list[Item]:
         """See Replays."""
         wanted: Document = {"replay": replay_id, "number": {"$gt": after}}
-        if left:
-            wanted["came"] = None
+
+        def find(behind: Document) -> list[Document]:
+            found = self._items.find({**wanted, **behind})
+            return list(found.sort("number", ASCENDING).limit(limit))
+
         with answering():
-            found = self._items.find(wanted).sort("number", ASCENDING).limit(limit)
-            return [_decode_item(document) for document in found]
+            if left:
+                # One whose verdict cannot be written keeps none from its turn.
+                wanted |= {"came": None, "_id": {"$nin": out_of_turn(self._items)}}
+            return read_page(
+                find,
+                _decode_item,
+                self._items,
+                limit=limit,
+                order=("number", "$gt"),
+            )
 
     def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
         """See Replays."""
@@ -168,7 +198,10 @@ class MongoReplays:
         ]
         if updates:
             with answering():
-                self._items.bulk_write(updates, ordered=False)
+                written = write_each(self._items, updates)
+            ids = [_item_id(replay_id, number) for number in verdicts]
+            refused = {ids[place]: code for place, code in written.refused.items()}
+            report(self._items, Fault.REFUSED, refused, waits=True)
 
     def progress(self, replay_id: str) -> Mapping[Came, int]:
         """See Replays. Counted by index alone."""
@@ -179,6 +212,10 @@ class MongoReplays:
         with answering():
             rows = list(self._items.aggregate(counted))
         return {Came(row["_id"]): row["count"] for row in rows}
+
+
+def _unopened(document: Document) -> Payment:
+    return decode(document, None)
 
 
 def _of(account: Account) -> Document:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from domain.errors import PaymentsError
+from domain.errors import DocumentUnreadable, PaymentsError
 
 #: Seconds until every process that runs seals with a key that was added.
 RELOAD: Final = 5.0
@@ -39,7 +39,7 @@ _TAG_BYTES: Final = 16
 _HEAD: Final = len(_FORMAT) + _ID_BYTES + _SALT_BYTES + _NONCE_BYTES
 
 
-class FieldUnreadable(PaymentsError):
+class FieldUnreadable(DocumentUnreadable):
     """A sealed field cannot be opened."""
 
     code = "field_unreadable"

@@ -11,11 +11,19 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from domain.errors import PaymentsError, StoreUnavailable
+from domain.errors import StoreUnavailable
 from domain.notice import Fate, Webhook
 from domain.payment import BELL_GRACE
 from domain.submission import Mode
 from persistence.codec import Document
+from persistence.faults import (
+    Fault,
+    out_of_turn,
+    read_each,
+    report,
+    update_each,
+    write_each,
+)
 from persistence.mongo import answering
 from persistence.nested import read_whose, write_whose
 from persistence.vault import Vault
@@ -68,20 +76,20 @@ class MongoWebhooks:
         wanted = {"_id": {"$in": list(ids)}, "mode": self._mode}
         with answering():
             found = list(self._webhooks.find({**wanted, "due_at": {"$lte": soon}}))
-        webhooks = []
-        for document in found:
-            try:
-                body = self._vault.open(document.get("body"), *place(document))
-            except PaymentsError as error:
-                log.error("webhook_sealed", extra={"error": type(error).__name__})
-                continue
-            webhooks.append(_decode(document, body))
-        return webhooks
+        return read_each(found, self._opened, self._webhooks, waits=True)
+
+    def _opened(self, document: Document) -> Webhook:
+        return _decode(
+            document, self._vault.open(document.get("body"), *place(document))
+        )
 
     def due_ids(self, limit: int) -> list[str]:
         """See Inbox."""
-        due = {"mode": self._mode, "due_at": {"$lte": self._clock()}}
+        due: Document = {"mode": self._mode, "due_at": {"$lte": self._clock()}}
         with answering():
+            waiting = out_of_turn(self._webhooks)
+            if waiting:
+                due["_id"] = {"$nin": waiting}
             found = self._webhooks.find(due, {"_id": 1}, sort=[("due_at", ASCENDING)])
             return [document["_id"] for document in found.limit(limit)]
 
@@ -101,7 +109,11 @@ class MongoWebhooks:
             )
         if updates:
             with answering():
-                self._webhooks.bulk_write(updates, ordered=False)
+                written = write_each(self._webhooks, updates)
+            refused = {
+                webhooks[place].id: code for place, code in written.refused.items()
+            }
+            report(self._webhooks, Fault.REFUSED, refused, waits=True)
 
     def found(
         self, *, fate: Fate | None, since: datetime | None, limit: int
@@ -114,7 +126,7 @@ class MongoWebhooks:
         with answering():
             found = self._webhooks.find(wanted, {"body": 0})
             newest = list(found.sort("received_at", DESCENDING).limit(limit))
-        return [_decode(document, "") for document in newest]
+        return read_each(newest, _unopened, self._webhooks)
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
         """See Inbox."""
@@ -125,11 +137,16 @@ class MongoWebhooks:
             "tries": 0,
         }
         with answering():
-            result = self._webhooks.update_many(
-                {"_id": {"$in": list(ids)}, "mode": self._mode},
+            return update_each(
+                self._webhooks,
+                ids,
+                {"mode": self._mode},
                 {"$set": again, "$push": {"replayed_at": now}},
             )
-        return result.matched_count
+
+
+def _unopened(document: Document) -> Webhook:
+    return _decode(document, "")
 
 
 def place(document: Document) -> tuple[str, ...]:

@@ -12,9 +12,11 @@ from domain.errors import StoreUnavailable
 from domain.reconciling import Differs, Report
 from domain.states import FINAL, OWED, State
 from domain.submission import ProviderName
+from persistence import faults
 from persistence.breakers import MongoBreakers
 from persistence.differences import Differences
-from persistence.indexes import Standing, standing, wanted
+from persistence.faults import Fault
+from persistence.indexes import INDEXES, Standing, standing, wanted
 from persistence.reconciliations import Reconciliations
 from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
@@ -52,6 +54,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         lambda: metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database)),
         lambda: show_reports(reconciliations.last(listed=False), differences.counts()),
         lambda: show_indexes(standing(database)),
+        lambda: show_faults(faults.counts(database)),
     )
     while not stop.is_set():
         for question in questions:
@@ -96,6 +99,14 @@ def show_indexes(found: Standing) -> None:
     for index in wanted():
         is_missing = index in found.missing
         metrics.INDEX_MISSING.labels(index.collection, index.name).set(is_missing)
+
+
+def show_faults(found: Mapping[tuple[str, Fault], int]) -> None:
+    """Sets the gauges of every collection, so that one without a fault shows 0."""
+    for collection in INDEXES:
+        for fault in Fault:
+            count = found.get((collection, fault), 0)
+            metrics.FAULTY_DOCUMENTS.labels(collection, fault).set(count)
 
 
 def show_reports(

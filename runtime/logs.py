@@ -19,12 +19,12 @@ from runtime.settings import Settings
 
 #: The fields that may be logged. None of them ever holds what a payer entered.
 ALLOWED: Final = frozenset(
-    "account address advice answer attempt attempts calls code count due_at error"
-    " event exception exit_code group held index key_id level logger merchant method"
-    " milliseconds mode name operation payment pid port ports process process_name"
-    " provider provider_request_id queue reason ref replay replayed request_id role"
-    " route seconds slots state status timestamp trace_id traceparent url version wait"
-    " why workers".split()
+    "account address advice answer attempt attempts calls code collection count"
+    " document due_at error event exception exit_code group held index key_id level"
+    " logger merchant method milliseconds mode name operation payment pid port ports"
+    " process process_name provider provider_request_id queue reason ref replay"
+    " replayed request_id role route seconds slots state status timestamp trace_id"
+    " traceparent url version wait why workers".split()
 )
 #: Libraries whose routine lines say nothing that ours do not.
 _QUIET: Final = ("celery", "kombu", "pymongo", "urllib3", "stripe", "paypalrestsdk")

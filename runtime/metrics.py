@@ -209,10 +209,17 @@ INDEX_MISSING: Final = Gauge(
     ["collection", "index"],
     registry=None,
 )
+FAULTY_DOCUMENTS: Final = Gauge(
+    "payments_faulty_documents",
+    "Documents that MongoDB lately refused to write, or that could not be read",
+    ["collection", "fault"],
+    registry=None,
+)
 #: What one process alone asks the database for; elsewhere they would stand empty.
 OF_THE_DATABASE: Final = (
     *(DUE, OLDEST_DUE, UNKNOWN, OPEN, GATE_STATE, WEBHOOKS_WAITING),
-    *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS, INDEX_MISSING),
+    *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS),
+    *(INDEX_MISSING, FAULTY_DOCUMENTS),
 )
 SLOTS: Final = Gauge(
     "payments_worker_slots",

@@ -43,6 +43,7 @@ _KEYED = (
     "mode_not_served",
     "too_many_requests",
     "store_unavailable",
+    "document_unreadable",
 )
 #: What every call that makes a job may answer besides.
 _JOB = (
@@ -54,6 +55,7 @@ _JOB = (
     "content_type_not_supported",
     "card_number_refused",
     "idempotency_key_reused",
+    "write_refused",
 )
 _ACCEPTED = ("Location", "Retry-After", "Idempotent-Replayed")
 
@@ -182,7 +184,7 @@ _OPERATOR = (*_KEYED, "role_not_allowed", "card_number_refused")
 _ACTS = (
     *_OPERATOR,
     *("malformed_json", "body_too_large", "content_type_not_supported"),
-    *("invalid_request", "conflict"),
+    *("invalid_request", "conflict", "write_refused"),
 )
 
 

@@ -137,6 +137,18 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
         "Internal error",
         "Something went wrong on our side. Try again with the same Idempotency-Key.",
     ),
+    "write_refused": (
+        500,
+        "Write refused",
+        "The database refuses to store this, and nothing of it is stored. The operators"
+        " are told; trying again helps once they have seen to it.",
+    ),
+    "document_unreadable": (
+        500,
+        "Document unreadable",
+        "What is stored under this id cannot be read. The operators are told, and"
+        " nothing of it is lost.",
+    ),
     "store_unavailable": (
         503,
         "Temporarily unavailable",

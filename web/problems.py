@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from domain.errors import (
     Conflict,
+    DocumentUnreadable,
     InvalidPayment,
     PaymentsError,
     ReferenceInProgress,
@@ -133,6 +134,8 @@ def _of_ours(error: PaymentsError) -> Response:
         return Problem(error.code, more=more).response()
     if isinstance(error, ReferenceInProgress):
         return Problem(error.code, more={"payment": error.payment}).response()
+    if isinstance(error, DocumentUnreadable):
+        return Problem(DocumentUnreadable.code).response()
     if error.code not in CATALOGUE:
         return _unforeseen(error)
     return Problem(error.code).response()

@@ -162,6 +162,7 @@ def calls(webhooks: Webhooks) -> list[Call]:
                 *("webhook_refused", "webhook_not_trusted"),
                 *("certificate_unavailable", "store_unavailable"),
                 "too_many_requests",
+                *("write_refused", "document_unreadable"),
                 *(("account_not_found",) if "<" in path else ()),
             ),
             takes={

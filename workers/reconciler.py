@@ -76,9 +76,9 @@ def run_all(
                 reports=reports,
                 differences=differences,
             )
-        except StoreUnavailable:
-            raise
-        except Exception:  # whatever it is, the next one is tried
+        except Exception as error:  # whatever it is, the next one is tried
+            if type(error) is StoreUnavailable:
+                raise
             log.exception("reconciliation_failed", account=account.id)
             continue
         if report is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from http.client import HTTPException
 from typing import Any, Final
@@ -20,7 +20,9 @@ from domain.breaker import Gate
 from domain.errors import StoreUnavailable
 from domain.submission import Mode
 from domain.times import rfc3339
+from persistence import faults
 from persistence.breakers import MongoBreakers
+from persistence.faults import FaultyDocument
 from persistence.indexes import Standing, standing
 from runtime.cli.doctor_providers import providers
 from runtime.cli.doctor_secrets import encryption, secret_files
@@ -39,6 +41,8 @@ MEMORY_LIMIT: Final = 0.7
 HEARTBEAT_LIMIT: Final = timedelta(seconds=20)
 #: What a process says of its clock on its metrics page.
 _SKEW: Final = re.compile(r"^payments_clock_skew_seconds (\S+)$", re.MULTILINE)
+#: Faulty documents that are named.
+FAULTS: Final = 5
 #: Older releases lack the durable defaults that we are tested with.
 OLDEST_MONGODB: Final = (6, 0)
 
@@ -196,6 +200,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             workers = list(client[settings.database].workers.find())
             gates = MongoBreakers(client[settings.database]).gates().values()
             indexes = standing(client[settings.database])
+            faulty = faults.latest(client[settings.database], FAULTS)
         except (PyMongoError, StoreUnavailable) as error:
             yield Finding(
                 "mongodb",
@@ -211,6 +216,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
     yield clock_finding("mongodb clock", theirs, before, after)
     yield from _indexes(indexes)
+    yield _documents(faulty)
     yield _workers(workers, theirs)
     yield from (_open_gate(one) for one in gates if one.is_open)
 
@@ -290,6 +296,23 @@ def _indexes(found: Standing) -> Iterator[Finding]:
         yield Finding("unused indexes", WARN, words, f"Drop what is nobody's: {advice}")
     if not found.missing:
         yield Finding("indexes", OK, "all in place")
+
+
+def _documents(faulty: Sequence[FaultyDocument]) -> Finding:
+    if not faulty:
+        return Finding("documents", OK, "none was refused or unreadable lately")
+    told = [
+        f"{one.id} of {one.collection} {one.fault} ({one.code},"
+        f" {one.count} times, last {rfc3339(one.last_at)})"
+        for one in faulty
+    ]
+    return Finding(
+        "documents",
+        FAIL,
+        "; ".join(told),
+        "Look at each in MongoDB: a validator that it does not pass, a field of"
+        " another type, its size, or a key that is missing. Its work then goes on",
+    )
 
 
 def _open_gate(gate: Gate) -> Finding:

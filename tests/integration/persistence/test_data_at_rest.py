@@ -10,6 +10,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from domain.errors import DocumentUnreadable
 from domain.answer import Answer, Failure, NextAction, SavedMethod, Verdict
 from domain.money import Money
 from tests.suites.samples import sending
@@ -19,7 +20,7 @@ from domain.submission import Mode, ProviderName, Submission
 from persistence.codec import Document
 from persistence.keys import ApiKeys, Role
 from persistence.payments import MongoPayments
-from persistence.vault import KeyMissing, KeySource, Pepper, Vault
+from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
 from tests.suites.samples import SHOP, payment
 
@@ -100,7 +101,7 @@ def test_without_its_key_a_payment_cannot_be_read(
 ) -> None:
     stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))
     other = MongoPayments(payments_db, stranger, holder="two")
-    with pytest.raises(KeyMissing):
+    with pytest.raises(DocumentUnreadable):
         other.get(SHOP, payment().id)
 
 

@@ -11,14 +11,14 @@ from pymongo.database import Database
 
 from application.ports import Query
 from domain.answer import Answer, Failure, Verdict
-from domain.errors import StoreUnavailable
+from domain.errors import DocumentUnreadable, StoreUnavailable
 from tests.suites.samples import sending
 from domain.settling import settle
 from domain.payment import Payment
 from domain.submission import Mode
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
-from persistence.vault import SealBroken, Vault
+from persistence.vault import Vault
 from runtime.container import clock
 from tests.suites.samples import NOW, SHOP, payment, submission
 
@@ -113,7 +113,7 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
         for one in [repeat, *(payment(number) for number in range(2, 30))]
     ]
     errors = [one.exception() for one in asked]
-    assert isinstance(errors[0], SealBroken)
+    assert isinstance(errors[0], DocumentUnreadable)
     assert errors[1:] == [None] * 28
 
 

@@ -355,13 +355,13 @@ def test_a_web_process_is_not_ready_without_the_index_that_keeps_keys_apart(
 ) -> None:
     with prepared_web(tmp_path, mongo_url, redis_database) as web:
         database = web.database()
-        database.payments.drop_index("keys")
-        answer = requests.get(f"{web.health}/readyz", timeout=TIMEOUT)
-        assert answer.status_code == 503
-        assert "a unique index is missing" in answer.text
-        found = verdict(database, "indexes")
-        assert found.verdict == FAIL
-        assert found.words.startswith("payments.keys missing")
-        initialise(web.settings)
-        assert requests.get(f"{web.health}/readyz", timeout=TIMEOUT).ok
-        database.client.close()
+        with database.client:
+            database.payments.drop_index("keys")
+            answer = requests.get(f"{web.health}/readyz", timeout=TIMEOUT)
+            assert answer.status_code == 503
+            assert "a unique index is missing" in answer.text
+            found = verdict(database, "indexes")
+            assert found.verdict == FAIL
+            assert found.words.startswith("payments.keys missing")
+            initialise(web.settings)
+            assert requests.get(f"{web.health}/readyz", timeout=TIMEOUT).ok

@@ -26,7 +26,22 @@ class _Crowded(MemoryStore):
     """A store in which somebody else always writes first."""
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        return []
+        ids = {payment.id for payment in payments}
+        for now in self.everything():
+            if now.id in ids:
+                self.amend(now.told_of(now.working, "meanwhile", now=NOW))
+        return super().settle_many(payments)
+
+
+class _Refusing(MemoryStore):
+    """A store that never writes the settle of ``refused``."""
+
+    refused = ""
+    settles = 0
+
+    def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
+        self.settles += 1
+        return super().settle_many([one for one in payments if one.id != self.refused])
 
 
 def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -> None:
@@ -36,6 +51,23 @@ def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -
     assert world.attempt(one) == {}
     assert world.stored(one).first.state is State.RUNNING
     assert world.tools.held == set()
+
+
+def test_a_refused_settle_is_left_to_recovery_and_keeps_no_other_from_its_own(
+    world: World,
+) -> None:
+    refused, other = world.insert(payment(1), payment(2))
+    store = _Refusing(world.clock, table=world.store.table)
+    store.refused = refused
+    world.tools = replace(world.tools, store=store)
+    assert set(world.attempt(refused, other)) == {other}
+    assert store.settles <= 2, "a write that was refused is not tried again at once"
+    assert world.stored(refused).first.state is State.RUNNING
+    assert world.tools.held == set()
+    world.tools = replace(world.tools, store=world.store)
+    world.now += LEASE
+    assert world.attempt(refused)[refused].answer == Verdict.SUCCEEDED
+    assert len(world.provider.ledger) == 2
 
 
 class _Broken(ScriptedProvider):

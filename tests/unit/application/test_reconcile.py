@@ -9,7 +9,13 @@ import pytest
 
 from application.comparison import MAX_DIFFERENCES
 from domain.answer import Answer, ExternalMovement, Verdict
-from domain.errors import MalformedAnswer, NeedsReview, OutcomeUnknown, ProviderError
+from domain.errors import (
+    MalformedAnswer,
+    NeedsReview,
+    OutcomeUnknown,
+    ProviderError,
+    WriteRefused,
+)
 from domain.money import Money
 from domain.operation import Kind
 from domain.payment import Payment
@@ -17,6 +23,7 @@ from domain.reconciling import Differs, Standing, Sum, Unread, Way
 from domain.sending import looking
 from domain.settling import settle
 from domain.states import State
+from tests.memory_store import MemoryStore
 from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
 from tests.unit.application.account import PAYPAL
 from tests.unit.application.books import NO, SPAN, Books, kinds, sums, theirs
@@ -142,6 +149,20 @@ def test_a_payment_that_moves_while_it_is_read_is_read_again() -> None:
     books.statement.reading = move
     assert kinds(books.report()) == [Differs.OURS_ALONE]
     assert books.statement.reads == [paid.id] * 2
+
+
+def test_a_refused_write_ends_no_comparison() -> None:
+    books = Books()
+    paid = books.paid(known=False)
+
+    class Refusing(MemoryStore):
+        def amend(self, payment: Payment) -> Payment | None:
+            raise WriteRefused
+
+    store = Refusing(books.account.now, table=books.store.table)
+    books.auditor = replace(books.auditor, store=store)
+    assert kinds(books.report()) == [Differs.OURS_ALONE]
+    assert books.stored(paid).first.look_since is None
 
 
 def test_a_payment_that_never_rests_is_left_to_the_next_run() -> None:

@@ -12,7 +12,13 @@ import pytest
 from application import operate
 from application.operate import Desk
 from domain.answer import Verdict
-from domain.errors import Conflict, NeedsReview, NotSent, StoreUnavailable
+from domain.errors import (
+    Conflict,
+    NeedsReview,
+    NotSent,
+    StoreUnavailable,
+    WriteRefused,
+)
 from domain.intervening import Evidence, Intervention, Replay
 from domain.payment import Payment
 from domain.replaying import Came, ReplaySet, Search, Stage
@@ -20,6 +26,7 @@ from domain.requests import refund
 from domain.settling import settle
 from domain.states import State
 from tests.fakes import LOSE_REQUEST
+from tests.memory_store import MemoryStore
 from tests.operator_fakes import MemoryReplays
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE, NOW, SHOP, origin, payment, sending
@@ -139,6 +146,33 @@ def test_a_payment_that_moves_on_at_the_last_moment_is_left_alone(
     operate.run_replays(late)
     assert verdicts(desk, replay) == [Came.MOVED_ON]
     assert world.queue.waiting == []
+
+
+class _Refusing(MemoryStore):
+    """A store that takes no step of one payment."""
+
+    refused = ""
+
+    def amend(self, payment: Payment) -> Payment | None:
+        if payment.id == self.refused:
+            raise WriteRefused
+        return super().amend(payment)
+
+
+def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
+    world: World, desk: Desk
+) -> None:
+    refused, other = reviews(world, [1, 2])
+    store = _Refusing(world.clock, table=world.store.table)
+    store.refused = refused
+    desk = replace(desk, store=store)
+    replay = run(desk, previewed(desk))
+    assert operate.run_replays(desk) == 2
+    came = {
+        item.payment: item.came
+        for item in desk.replays.items(replay.id, after=0, limit=9)
+    }
+    assert came == {refused: Came.REFUSED, other: Came.REPLAYED}
 
 
 def test_a_beat_that_stopped_before_it_gave_the_verdict_is_not_repeated(

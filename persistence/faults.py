@@ -1,0 +1,326 @@
+"""Documents that MongoDB refuses to write, and stored ones that cannot be read.
+
+Either concerns that document alone: what it was written or read with goes on. Each is
+logged, and kept for a while in ``document_faults``, one document a fault, where metrics
+and operators find it. Work on what was refused waits, longer with every refusal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import pymongo
+from bson.errors import BSONError
+from pymongo import DESCENDING, DeleteOne, InsertOne, UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, OperationFailure, WriteError
+
+from domain.errors import DocumentUnreadable, StoreUnavailable
+from persistence.codec import Document
+from persistence.mongo import (
+    DUPLICATE_KEY,
+    OF_THE_SERVER,
+    OPERATION_TIMEOUT,
+    answering,
+    name_of,
+)
+from persistence.shapes import checked
+
+log = logging.getLogger(__name__)
+
+#: The first wait of what was refused, and the longest: an operator has to act.
+FIRST_WAIT: Final = timedelta(seconds=10)
+LONGEST_WAIT: Final = timedelta(hours=1)
+#: A fault that was not met again for so long, after its wait, is forgotten.
+REMEMBERED: Final = timedelta(minutes=30)
+#: Waiting documents that are kept out of turn at once; more mean that all are refused.
+MOST: Final = 1_000
+#: Seconds until a document that is read again and again is reported again.
+REPORTED_EVERY: Final = 60.0
+
+Write = InsertOne[Document] | UpdateOne | DeleteOne
+Read = TypeVar("Read")
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class Fault(StrEnum):
+    """What is wrong with a document."""
+
+    REFUSED = "refused"  #: MongoDB did not write it: a validator, its size, a type
+    UNREADABLE = "unreadable"  #: it is stored, and is not of the form that we write
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyDocument:
+    """A document with a fault that was met lately."""
+
+    collection: str
+    id: str
+    fault: Fault
+    code: str  #: MongoDB's name of its error, or the class of ours
+    count: int  #: times in a row
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of writes, by their places."""
+
+    matched: int  #: documents that an update met
+    duplicates: frozenset[int]  #: inserts whose unique key was taken
+    refused: Mapping[int, str]  #: the code of those that MongoDB refused
+
+
+def write_each(collection: Collection[Document], writes: Sequence[Write]) -> Written:
+    """Writes all at once, in no order; one that is refused keeps no other from it.
+
+    Raises PyMongoError where the trouble is the server's and no single write's.
+    """
+    try:
+        result = collection.bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        return _of_each(error)
+    except (OperationFailure, BSONError, OverflowError, UnicodeError) as error:
+        if isinstance(error, OperationFailure) and error.code in OF_THE_SERVER:
+            raise
+        if len(writes) > 1:  # one of them spoils the request for all
+            return _joined([write_each(collection, [one]) for one in writes])
+        return Written(0, frozenset(), {0: name_of(error)})
+    return Written(result.matched_count, frozenset(), {})
+
+
+def update_each(
+    collection: Collection[Document],
+    ids: Sequence[str],
+    which: Document,
+    update: Document | list[Document],
+) -> int:
+    """Updates those of ``ids`` that are ``which``; how many there were.
+
+    One that MongoDB refuses is reported. Raises PyMongoError as ``write_each`` does.
+    """
+    try:
+        named = {**which, "_id": {"$in": list(ids)}}
+        return collection.update_many(named, update).matched_count
+    except WriteError as error:
+        if error.code in OF_THE_SERVER:
+            raise
+    writes = [UpdateOne({**which, "_id": one}, update) for one in ids]
+    written = write_each(collection, writes)
+    refused = {ids[place]: code for place, code in written.refused.items()}
+    report(collection, Fault.REFUSED, refused)
+    return written.matched
+
+
+def read_each(
+    documents: Iterable[Document],
+    decode: Callable[[Document], Read],
+    collection: Collection[Document],
+    *,
+    waits: bool = False,
+) -> list[Read]:
+    """The documents that can be read; the others are left out, and reported.
+
+    Work on them ``waits``, where they were read for it.
+    """
+    found = []
+    for document in documents:
+        try:
+            found.append(read_one(document, decode, collection, waits=waits))
+        except DocumentUnreadable:
+            continue
+    return found
+
+
+def read_page(
+    find: Callable[[Document], Sequence[Document]],
+    decode: Callable[[Document], Read],
+    collection: Collection[Document],
+    *,
+    limit: int,
+    order: tuple[str, str] = ("_id", "$lt"),
+) -> list[Read]:
+    """The first ``limit`` documents that can be read, past those that cannot.
+
+    ``find`` gives ``limit`` documents of a filter, sorted by the field of ``order``,
+    whose operator leads on behind the last one. All within the time of one operation:
+    raises PyMongoError where hardly any can be read.
+    """
+    field, further = order
+    found, behind = list[Read](), dict[str, Any]()
+    with pymongo.timeout(OPERATION_TIMEOUT):
+        while True:
+            documents = find(behind)
+            found += read_each(documents, decode, collection)
+            if len(documents) < limit or len(found) >= limit:
+                return found[:limit]
+            behind = {field: {further: documents[-1][field]}}
+
+
+def read_one(
+    document: Document,
+    decode: Callable[[Document], Read],
+    collection: Collection[Document],
+    *,
+    waits: bool = False,
+) -> Read:
+    """The document. Raises DocumentUnreadable, and reports it."""
+    try:
+        return checked(decode(document))
+    except Exception as error:  # whatever is in it, it is this document's
+        name = str(document.get("_id"))
+        if waits or _is_news(collection, name):
+            codes = {name: type(error).__name__}
+            report(collection, Fault.UNREADABLE, codes, waits=waits)
+        if isinstance(error, DocumentUnreadable):
+            raise
+        raise DocumentUnreadable from error
+
+
+def report(
+    collection: Collection[Document],
+    fault: Fault,
+    codes: Mapping[str, str],
+    *,
+    waits: bool = False,
+) -> None:
+    """Logs and keeps the faults of documents, by id. Those that ``waits`` are out of
+    turn until their wait is over. Never raises for what the database does."""
+    if not codes:
+        return
+    for name, code in codes.items():
+        told = {"collection": collection.name, "document": name, "code": code}
+        log.error(f"document_{fault.value}", extra=told)
+    steps = [
+        UpdateOne(
+            {"_id": f"{collection.name}:{name}:{fault.value}"},
+            _step(collection.name, name, fault, code, waits=waits),
+            upsert=True,
+        )
+        for name, code in codes.items()
+    ]
+    try:
+        with answering():
+            collection.database.document_faults.bulk_write(steps, ordered=False)
+    except StoreUnavailable:
+        log.warning("faults_not_kept", extra={"count": len(codes)})
+
+
+def out_of_turn(collection: Collection[Document]) -> list[str]:
+    """The ids whose wait is not over, MOST at most. Raises PyMongoError."""
+    waiting = {"collection": collection.name, "until": {"$exists": True}}
+    found = collection.database.document_faults.find(
+        {**waiting, "$expr": {"$gt": ["$until", "$$NOW"]}}, {"document": 1}
+    )
+    return [one["document"] for one in found.sort("until", DESCENDING).limit(MOST)]
+
+
+def counts(database: Database[Document]) -> dict[tuple[str, Fault], int]:
+    """How many documents have a fault, by collection. Raises StoreUnavailable."""
+    by = {"collection": "$collection", "fault": "$fault"}
+    with answering():
+        rows = list(
+            database.document_faults.aggregate(
+                [{"$group": {"_id": by, "count": {"$sum": 1}}}]
+            )
+        )
+    return {
+        (row["_id"]["collection"], Fault(row["_id"]["fault"])): row["count"]
+        for row in rows
+    }
+
+
+def latest(database: Database[Document], limit: int) -> list[FaultyDocument]:
+    """At most ``limit``, the latest first. Raises StoreUnavailable."""
+    with answering():
+        found = database.document_faults.find().sort("last_at", DESCENDING)
+        rows = list(found.limit(limit))
+    return [
+        FaultyDocument(
+            collection=row["collection"],
+            id=row["document"],
+            fault=Fault(row["fault"]),
+            code=row["code"],
+            count=row["count"],
+            first_at=row["first_at"],
+            last_at=row["last_at"],
+        )
+        for row in rows
+    ]
+
+
+def _of_each(error: BulkWriteError) -> Written:
+    details = error.details
+    faults = {one["index"]: one["code"] for one in details["writeErrors"]}
+    if details.get("writeConcernErrors") or not OF_THE_SERVER.isdisjoint(
+        faults.values()
+    ):
+        raise error
+    return Written(
+        details["nMatched"],
+        frozenset(n for n, code in faults.items() if code == DUPLICATE_KEY),
+        {n: name_of(code) for n, code in faults.items() if code != DUPLICATE_KEY},
+    )
+
+
+def _joined(single: Sequence[Written]) -> Written:
+    return Written(
+        sum(one.matched for one in single),
+        frozenset(place for place, one in enumerate(single) if one.duplicates),
+        {place: one.refused[0] for place, one in enumerate(single) if one.refused},
+    )
+
+
+def _step(
+    collection: str, name: str, fault: Fault, code: str, *, waits: bool
+) -> list[Document]:
+    """The server's clock counts, and its count doubles the wait."""
+    count = {"$add": [{"$ifNull": ["$count", 0]}, 1]}
+    first, longest = FIRST_WAIT // _MILLISECOND, LONGEST_WAIT // _MILLISECOND
+    doubled = {"$multiply": [first, {"$pow": [2, {"$min": ["$count", 20]}]}]}
+    wait = {"$min": [longest, {"$divide": [doubled, 2]}]}
+    until = {"$add": ["$$NOW", {"$toLong": wait}]}
+    known: Document = {
+        "collection": collection,
+        "document": {"$literal": name},
+        "fault": fault.value,
+        "code": {"$literal": code},
+        "count": count,
+        "first_at": {"$ifNull": ["$first_at", "$$NOW"]},
+        "last_at": "$$NOW",
+    }
+    after = {"$ifNull": ["$until", "$$NOW"]}
+    forget_at = {"$add": [after, REMEMBERED // _MILLISECOND]}
+    return [
+        {"$set": known},
+        *([{"$set": {"until": until}}] if waits else []),
+        {"$set": {"forget_at": forget_at}},
+    ]
+
+
+_reported: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _is_news(collection: Collection[Document], name: str) -> bool:
+    """Whether this process has not just reported it: lists are read every second."""
+    key, now = (collection.database.name, collection.name, name), time.monotonic()
+    with _lock:
+        if now < _reported.get(key, 0.0):
+            return False
+        _reported[key] = now + REPORTED_EVERY
+        _reported.move_to_end(key)
+        if len(_reported) > MOST:
+            _reported.popitem(last=False)
+        return True

@@ -1,0 +1,187 @@
+"""A stored document that cannot be read is left out of every list, and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from bson.datetime_ms import DatetimeMS
+from pymongo.database import Database
+
+from application.ports import Query
+from domain.errors import DocumentUnreadable
+from domain.replaying import Search
+from domain.submission import Mode
+from persistence import faults
+from persistence.codec import Document
+from persistence.differences import Differences
+from persistence.faults import Fault
+from persistence.keys import ApiKeys, Role
+from persistence.payments import MongoPayments
+from persistence.reconciliations import Reconciliations
+from persistence.replays import MongoOperatorView, MongoReplays
+from persistence.vault import KeySource, Pepper, Vault
+from persistence.webhooks import MongoWebhooks
+from runtime.container import clock
+from tests.integration.persistence.test_differences import ALONE, ODD, report
+from tests.running_web import prepared_web, stripe_payment
+from tests.suites.inbox import webhook
+from tests.suites.replays import ODD as ODD_ANSWER, brought
+from tests.suites.samples import NOW, SHOP, payment
+
+#: What somebody, or a fault, may have made of a payment.
+BROKEN: Final[dict[str, Document]] = {
+    "a sealed field that does not open": {"$set": {"email": b"sealed by nobody"}},
+    "an unknown member of an enum": {"$set": {"status": "?", "guard": "?"}},
+    "an unknown state": {"$set": {"operations.0.state": "?"}},
+    "a missing field": {"$unset": {"operations": 1}},
+    "an amount that is a text": {"$set": {"amount": "a lot"}},
+    "a time that is a text": {"$set": {"created_at": "yesterday"}},
+    "a time that is missing": {"$set": {"updated_at": None}},
+    "a time beyond Python's calendar": {
+        "$set": {"created_at": DatetimeMS(400_000_000_000_000)}
+    },
+    "an operation that is a number": {"$set": {"operations": [7]}},
+    "a due time that is a text": {"$set": {"operations.0.owed_from": "soon"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def always_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests share their database and the names in it."""
+    monkeypatch.setattr(faults, "REPORTED_EVERY", 0.0)
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=list(BROKEN))
+def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
+    payments_db: Database[Document], vault: Vault, broken: Document
+) -> None:
+    store = MongoPayments(payments_db, vault, holder="one")
+    now = clock()
+    store.insert_many([payment(n, now=now) for n in range(1, 6)])
+    bad = payment(4).id
+    payments_db.payments.update_one({"_id": bad}, broken)
+    assert [one.id for one in store.page(SHOP, Query(limit=2))] == [
+        payment(5).id,
+        payment(3).id,
+    ], "a page is full where there is more behind"
+    behind = Query(before=payment(5).id, limit=10)
+    assert [one.id for one in store.page(SHOP, behind)] == [
+        payment(number).id for number in (3, 2, 1)
+    ]
+    with pytest.raises(DocumentUnreadable):
+        store.get(SHOP, bad)
+    with pytest.raises(DocumentUnreadable):
+        store.made_by(SHOP, "key-4")
+    view = MongoOperatorView(payments_db, vault, Mode.TEST)
+    assert len(view.known([payment(3).id, bad])) == 1
+    [found] = faults.latest(payments_db, 10)
+    assert (found.collection, found.id, found.fault) == (
+        "payments",
+        bad,
+        Fault.UNREADABLE,
+    )
+    assert faults.counts(payments_db) == {("payments", Fault.UNREADABLE): 1}
+
+
+def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
+    payments_db: Database[Document], vault: Vault
+) -> None:
+    store = MongoPayments(payments_db, vault, holder="one")
+    store.insert_many([payment(n, now=clock()) for n in range(1, 301)])
+    broken = {"_id": {"$gt": payment(1).id}}
+    payments_db.payments.update_many(broken, {"$unset": {"version": 1}})
+    assert [one.id for one in store.page(SHOP, Query(limit=20))] == [payment(1).id]
+
+
+def test_a_search_of_operators_goes_on_behind_it(
+    payments_db: Database[Document], vault: Vault
+) -> None:
+    store = MongoPayments(payments_db, vault, holder="one")
+    found = [brought(store, number, ODD_ANSWER) for number in range(1, 5)]
+    payments_db.payments.update_one(
+        {"_id": found[3].id}, {"$set": {"operations.0.kind": "?"}}
+    )
+    view = MongoOperatorView(payments_db, vault, Mode.TEST)
+    page = view.found(Search(), before=None, limit=2)
+    assert [one.id for one in page] == [found[2].id, found[1].id]
+
+
+def test_no_other_list_is_ended_by_it(
+    payments_db: Database[Document], vault: Vault, key_source: KeySource
+) -> None:
+    now = clock()
+    inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=lambda: now)
+    for number in (1, 2):
+        inbox.keep(replace(webhook(number), received_at=now, due_at=now))
+    differences = Differences(payments_db, Mode.TEST)
+    differences.take(report(ALONE, ODD))
+    reports = Reconciliations(payments_db, Mode.TEST)
+    reports.keep(report())
+    keys = ApiKeys(payments_db, Pepper(key_source), clock=clock)
+    for _ in (1, 2):
+        keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+    lists: dict[str, Callable[[], Any]] = {
+        "webhooks": lambda: inbox.found(fate=None, since=None, limit=9),
+        "reconciliation_differences": differences.open,
+        "reconciliations": reports.last,
+        "api_keys": keys.list,
+    }
+    before = {name: len(ask()) for name, ask in lists.items()}
+    broken = {"$set": {"account": 7, "provider": "?", "type": 7, "role": "?"}}
+    for name, ask in lists.items():
+        payments_db[name].update_one({}, broken)
+        assert len(ask()) == before[name] - 1, name
+    assert inbox.load([webhook(1).id, webhook(2).id])
+    assert len(inbox.due_ids(9)) == 1, "it waits for its next turn"
+    counted = {collection for collection, _ in faults.counts(payments_db)}
+    assert counted == set(lists)
+
+
+def test_an_unreadable_replay_stops_no_other(
+    payments_db: Database[Document],
+) -> None:
+    replays = MongoReplays(payments_db, Mode.TEST)
+    payments_db.replays.insert_one(
+        {"_id": "rpl_1", "mode": "test", "stage": "running", "next_at": NOW}
+    )
+    assert replays.turn() is None
+    with pytest.raises(DocumentUnreadable):
+        replays.get("rpl_1")
+
+
+def test_a_merchants_list_is_read_past_it_over_http(
+    tmp_path: Path, mongo_url: str, redis_database: str
+) -> None:
+    with prepared_web(tmp_path, mongo_url, redis_database) as web:
+        client = web.client()
+        made = [client.submit(stripe_payment()).json()["id"] for _ in range(5)]
+        bad = made[2]
+        database = web.database()
+        with database.client:
+            broken = {"$set": {"updated_at": "yesterday", "amount": "much"}}
+            database.payments.update_one({"_id": bad}, broken)
+            seen, cursor = list[str](), ""
+            while True:
+                answer = client.get(f"/v1/payments?limit=2{cursor}")
+                assert answer.status_code == 200
+                seen += [one["id"] for one in answer.json()["data"]]
+                if not answer.json()["next_cursor"]:
+                    break
+                cursor = f"&cursor={answer.json()['next_cursor']}"
+            assert seen == [one for one in reversed(made) if one != bad]
+            operator = web.client(Role.OPERATOR)
+            for who in (client, operator):
+                alone = who.get(f"/v1/payments/{bad}")
+                assert (alone.status_code, alone.json()["code"]) == (
+                    500,
+                    "document_unreadable",
+                )
+                assert who.get(f"/v1/payments/{made[0]}").ok
+            [named] = faults.latest(database, 9)
+            assert named.id == bad
+            assert named.last_at > clock() - timedelta(minutes=1)
