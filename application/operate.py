@@ -147,10 +147,9 @@ def resolve(
     Raises PaymentNotFound, Conflict, InvalidPayment and StoreUnavailable.
     """
     for _ in range(_ROUNDS):
-        found = desk.view.known([payment_id])
-        if not found:
+        payment = desk.view.get(payment_id)
+        if payment is None:
             raise PaymentNotFound
-        [payment] = found
         operation = payment.operation(operation_id)
         step = resolved(payment, operation, evidence, who, now=desk.clock())
         stored = desk.store.amend(step)

@@ -28,6 +28,9 @@ class OperatorView(Protocol):
         before ``until`` (UTC) that money had moved, in any order.
         """
 
+    def get(self, payment_id: str) -> Payment | None:
+        """One payment, or None where there is none. Raises DocumentUnreadable."""
+
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` that are there, as they are stored now, in any order."""
 

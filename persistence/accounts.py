@@ -246,18 +246,20 @@ def place(document: Mapping[str, Any]) -> tuple[str, ...]:
 def candidates(database: Database[Document], scope: Scope) -> tuple[Candidate, ...]:
     """What a merchant's payments may be carried out with; no secret is opened.
 
-    Raises StoreUnavailable.
+    Raises StoreUnavailable, and DocumentUnreadable where one cannot be read.
     """
     wanted = {"merchant": scope.merchant, "mode": scope.mode.value}
     shown = dict.fromkeys(("provider", "currencies", "weight", "retired_at"), 1)
     with answering():
         found = list(database.accounts.find(wanted, shown).limit(MAX_ACCOUNTS))
-    return tuple(
-        Candidate(
-            Account(one["_id"], ProviderName(one["provider"])),
-            frozenset(one.get("currencies", ())),
-            one["weight"],
-            retired="retired_at" in one,
-        )
-        for one in found
+    # None is left out: a payment would go to an account that was not chosen.
+    return tuple(read_one(one, _candidate, database.accounts) for one in found)
+
+
+def _candidate(document: Document) -> Candidate:
+    return Candidate(
+        Account(document["_id"], ProviderName(document["provider"])),
+        frozenset(document.get("currencies", ())),
+        document["weight"],
+        retired="retired_at" in document,
     )

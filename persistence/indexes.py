@@ -93,13 +93,16 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"reference": {"$exists": True}},
     ),
     IndexModel(
+        # For lists of one provider, of one status, or of both: a list of one of them
+        # names each of the other, and MongoDB merges them in the order of the ids.
         [
             ("merchant", ASCENDING),
             ("mode", ASCENDING),
+            ("provider", ASCENDING),
             ("status", ASCENDING),
             ("_id", DESCENDING),
         ],
-        name="status",
+        name="listed",
     ),
     # The two of disputes have entries of those payments alone.
     IndexModel([("disputes.ref", ASCENDING)], name="disputes", sparse=True),

@@ -16,6 +16,7 @@ from domain.routing import Routes
 from domain.submission import Guard
 from persistence.accounts import candidates
 from persistence.codec import Document
+from persistence.faults import read_one
 from persistence.mongo import answering
 
 #: Seconds that a web process goes by what it read: a change is felt this late.
@@ -53,7 +54,7 @@ class Merchants:
         with answering():
             found = self._merchants.find_one({"_id": scope.merchant}) or {}
         known = Chosen(
-            Guard(found.get("guard", Guard.UNFINISHED)),
+            read_one(found, _guard, self._merchants),
             Routes(
                 candidates(self._database, scope), tuple(found.get("routes_on", ()))
             ),
@@ -83,3 +84,7 @@ class Merchants:
             self._merchants.update_one({"_id": merchant}, {"$set": given}, upsert=True)
         with self._lock:
             self._cache.clear()
+
+
+def _guard(document: Document) -> Guard:
+    return Guard(document.get("guard", Guard.UNFINISHED))

@@ -137,7 +137,8 @@ class MongoPayments(MongoReads):
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
         }
-        documents = self._find(due)
+        with answering():
+            documents = self._find(due)
         payments = read_each(documents, self._decode, self._payments, waits=True)
         if len(payments) < len(documents):
             found = {payment.id for payment in payments}

@@ -10,10 +10,12 @@ from pymongo.database import Database
 
 from application.ports import Query, Scope
 from domain.payment import Event, Payment
-from domain.states import OWED
+from domain.states import OWED, Status
+from domain.submission import ProviderName
 from persistence.codec import Document, decode, decode_event
 from persistence.faults import read_each, read_one, read_page
-from persistence.mongo import answering
+from persistence.ids import made_between
+from persistence.mongo import answering, by_index
 from persistence.vault import Vault
 
 _OWED: Final = [state.value for state in OWED]
@@ -37,20 +39,27 @@ class MongoReads:
     def page(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
         wanted: Document = of(scope)
-        if query.status is not None:
-            wanted["status"] = query.status.value
-        if query.provider is not None:
-            wanted["provider"] = query.provider.value
         if query.reference is not None:
             wanted["reference"] = query.reference
         if query.disputed is not None:
             wanted["disputes"] = {"$exists": query.disputed}
+        if query.provider is not None:
+            wanted["provider"] = query.provider.value
+        if query.status is not None:
+            wanted["status"] = query.status.value
         created = {"$gte": query.created_from, "$lt": query.created_before}
         if any(created.values()):
             wanted["created_at"] = {op: at for op, at in created.items() if at}
+        made = made_between(query.created_from, query.created_before)
         if query.before is not None:
-            wanted["_id"] = {"$lt": query.before}
-        return self._page(wanted, query.limit)
+            made["$lt"] = min(query.before, made.get("$lt", query.before))
+        if made:
+            wanted["_id"] = made
+        index = _index(query)
+        if index == "listed":  # every one of its fields is given, and the ids sorted
+            wanted.setdefault("provider", {"$in": sorted(ProviderName)})
+            wanted.setdefault("status", {"$in": sorted(Status)})
+        return self._page(wanted, query.limit, index)
 
     def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """See PaymentStore."""
@@ -69,21 +78,23 @@ class MongoReads:
             found = self._payments.find(working, {"_id": 1})
             return set(ids) - {document["_id"] for document in found}
 
-    def _page(self, wanted: Document, limit: int) -> list[Payment]:
+    def _page(self, wanted: Document, limit: int, index: str) -> list[Payment]:
         def find(behind: Document) -> list[Document]:
-            return self._find({"$and": [wanted, behind]} if behind else wanted, limit)
+            its = {"$and": [wanted, behind]} if behind else wanted
+            return by_index(lambda hint: self._find(its, limit, **hint), index)
 
         with answering():
             return read_page(find, self._decode, self._payments, limit=limit)
 
     def _read(self, wanted: Mapping[str, Any]) -> list[Payment]:
-        return self._readable(self._find(wanted))
+        with answering():
+            return self._readable(self._find(wanted))
 
     def _read_one(self, wanted: Mapping[str, Any]) -> Payment | None:
         """Raises DocumentUnreadable."""
-        for document in self._find(wanted):
-            return read_one(document, self._decode, self._payments)
-        return None
+        with answering():
+            found = self._find(wanted)
+        return read_one(found[0], self._decode, self._payments) if found else None
 
     def _readable(self, documents: Iterable[Document]) -> list[Payment]:
         return read_each(documents, self._decode, self._payments)
@@ -91,10 +102,21 @@ class MongoReads:
     def _decode(self, document: Document) -> Payment:
         return decode(document, self._vault)
 
-    def _find(self, wanted: Mapping[str, Any], limit: int = 0) -> list[Document]:
-        with answering():
-            found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
-            return list(found.sort("_id", DESCENDING) if limit else found)
+    def _find(
+        self, wanted: Mapping[str, Any], limit: int = 0, **hint: str
+    ) -> list[Document]:
+        found = self._payments.find(wanted, {"timeline": 0}, **hint).limit(limit)
+        return list(found.sort("_id", DESCENDING) if limit else found)
+
+
+def _index(query: Query) -> str:
+    """The index that leads to little else than what is asked for, in its order."""
+    if query.reference is not None:
+        return "reference"
+    if query.disputed:
+        return "disputed"
+    by_kind = query.provider is not None or query.status is not None
+    return "listed" if by_kind else "newest"
 
 
 def _decode_timeline(document: Document) -> list[Event]:

@@ -27,6 +27,7 @@ from persistence.faults import (
     report,
     write_each,
 )
+from persistence.ids import made_between
 from persistence.mongo import answering, by_index
 from persistence.nested import write_whose
 from persistence.vault import Vault
@@ -62,9 +63,11 @@ class MongoOperatorView:
         if created:
             wanted["created_at"] = created
         named = {"$in": list(search.ids)} if search.ids else {}
-        older = {"$lt": before} if before is not None else {}
-        if named or older:
-            wanted["_id"] = {**named, **older}
+        made = made_between(search.created_from, search.created_before)
+        if before is not None:
+            made["$lt"] = min(before, made.get("$lt", before))
+        if named or made:
+            wanted["_id"] = {**named, **made}
         # One that gives them in order; the planner may find another one shorter today.
         hint = "stuck" if "open" in wanted else "newest" if search.merchant else None
         hint = None if search.ids else hint
@@ -87,6 +90,13 @@ class MongoOperatorView:
         """See OperatorView. One that cannot be read is left out, and reported."""
         between = {"$elemMatch": {"$gte": since, "$lt": until}}
         return self._readable({"moved_at": between, **_of(account)}, limit)
+
+    def get(self, payment_id: str) -> Payment | None:
+        """See OperatorView."""
+        wanted = {"_id": payment_id, "mode": self._mode}
+        with answering():
+            found = self._payments.find_one(wanted, {"timeline": 0})
+        return None if found is None else read_one(found, self._decode, self._payments)
 
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""

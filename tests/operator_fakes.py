@@ -50,6 +50,10 @@ class MemoryView:
         ]
         return found[:limit]
 
+    def get(self, payment_id: str) -> Payment | None:
+        """See OperatorView."""
+        return next(iter(self.known([payment_id])), None)
+
     def known(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView."""
         return [one for one in self._all() if one.id in ids]

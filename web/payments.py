@@ -130,10 +130,10 @@ class Payments:
         check_id(payment_id)
         if key.role is Role.MERCHANT:
             return Scope(key.merchant, key.mode)
-        known = self.services.desk.view.known([payment_id])
-        if not known:
+        known = self.services.desk.view.get(payment_id)
+        if known is None:
             raise PaymentNotFound
-        return Scope(known[0].merchant, key.mode)
+        return Scope(known.merchant, key.mode)
 
 
 def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Origin:

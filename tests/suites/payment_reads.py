@@ -18,7 +18,7 @@ from domain.settling import settle
 from domain.outcome import escalate
 from tests.suites.samples import sending
 from tests.fakes import pay
-from tests.suites.samples import DECLINE, SHOP, disputed, payment, submission
+from tests.suites.samples import DECLINE, NOW, SHOP, disputed, payment, submission
 from tests.suites.setup import Setup, claimed, ids_of
 
 
@@ -76,7 +76,7 @@ class PaymentReadsSuite:
     def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        now = setup.now()
+        now = NOW  # as the ids have it
         _six_payments(store, now)
         three, five = now + timedelta(hours=3), now + timedelta(hours=5)
         for query, numbers in (

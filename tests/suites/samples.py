@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
+from ulid import ULID
+
 from application.ports import Scope
 from domain.account import Account
 from domain.answer import Answer, Failure, Verdict
@@ -83,8 +85,10 @@ def payment(
         due_at=max(now + BELL_GRACE, asked.execute_at or now),
     )
     told = {"operation": operation.id, "to": operation.state.value}
+    time = ULID.from_timestamp((NOW + timedelta(hours=number)).timestamp())
     return Payment(
-        id=f"pay_{number:026d}",
+        # As if it was made ``number`` hours after NOW.
+        id=f"pay_{str(time)[:10]}{number:016d}",
         merchant=scope.merchant,
         mode=scope.mode,
         submission=asked,

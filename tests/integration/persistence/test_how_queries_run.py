@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import combinations
 from typing import Any, Final
 
 import pytest
@@ -13,7 +14,8 @@ from pymongo.database import Database
 from application.ports import Query, Scope
 from domain.disputing import laid_over
 from domain.account import Account
-from domain.states import Status
+from domain.replaying import Search
+from domain.states import State, Status
 from domain.submission import Mode, ProviderName
 from persistence import indexes, mongo, watch
 from persistence.codec import Document
@@ -25,12 +27,14 @@ from runtime.container import clock
 from domain.settling import settle
 from tests.suites.samples import sending
 from tests.fakes import pay
-from tests.suites.samples import SHOP, disputed, payment, submission
+from tests.suites.samples import NOW, SHOP, disputed, payment, submission
 
 #: Enough that the planner sees a difference between an index and all documents.
 MANY: Final = 300
 #: A page of 20, as many again of the other provider, and one to know the end by.
 FEW: Final = 41
+#: Disputed payments of the shop, which a list without them passes over.
+DISPUTED: Final = 4
 WRITES: Final = {"insert", "update", "findAndModify"}
 RIVAL: Final = Scope("rival", Mode.TEST)
 
@@ -48,7 +52,7 @@ def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
                 provider=list(ProviderName)[number % 2], reference=f"r{number}"
             ),
             scope=SHOP if number % 3 == 1 else RIVAL,
-            now=now - timedelta(minutes=number),
+            now=NOW + timedelta(hours=number),  # as its id has it
         )
         for number in range(1, MANY + 1)
     ]
@@ -125,14 +129,73 @@ def test_a_hot_query_reads_by_index_and_only_what_it_needs(
         assert one["docsExamined"] <= FEW, one
 
 
-def test_the_page_of_a_stretch_of_time_reads_by_index(
-    filled: MongoPayments, profiled: Callable[[], list[Any]]
+#: The filters of a list; every combination is asked for.
+FILTERS: Final[tuple[Document, ...]] = (
+    {"provider": ProviderName.PAYPAL},
+    {"status": Status.CAPTURED},
+    {"reference": "r154"},
+    {"disputed": True},
+    {"disputed": False},
+    {"created_from": NOW + timedelta(hours=150)},
+    {"created_before": NOW + timedelta(hours=160)},
+)
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        filters
+        for count in range(len(FILTERS) + 1)
+        for filters in combinations(FILTERS, count)
+        if len({name for one in filters for name in one}) == count
+    ],
+    ids=lambda filters: " ".join(name for one in filters for name in one) or "none",
+)
+def test_a_list_examines_about_what_it_returns(
+    filled: MongoPayments,
+    profiled: Callable[[], list[Any]],
+    filters: tuple[Document, ...],
 ) -> None:
-    day = clock() - timedelta(days=1)
-    assert filled.page(SHOP, Query(created_from=day))
-    [asked] = profiled()
-    assert asked["planSummary"].startswith("IXSCAN { merchant")
-    assert not asked.get("hasSortStage")
+    for number in (151, 154, 157, 250):
+        found = filled.get(SHOP, payment(number).id)
+        assert found is not None
+        assert filled.amend(laid_over(found, disputed(found), now=clock()))
+    before = len(profiled())
+    query = Query(limit=5, **{name: one[name] for one in filters for name in one})
+    found_now = filled.page(SHOP, query)
+    asked = profiled()[before:]
+    assert sum(one["docsExamined"] for one in asked) <= len(found_now) + DISPUTED
+    assert not any(one.get("hasSortStage") for one in asked)
+    assert all("IXSCAN" in one["planSummary"] for one in asked)
+
+
+def test_a_list_of_one_provider_is_as_short_among_many_of_another(
+    payments_db: Database[Document],
+    vault: Vault,
+    profiled: Callable[[], list[Any]],
+) -> None:
+    """One of PayPal's, made first, below MANY of Stripe's."""
+    store = MongoPayments(payments_db, vault, holder="one")
+    paypal = submission(provider=ProviderName.PAYPAL)
+    store.insert_many([payment(1, asked=paypal)])
+    store.insert_many([payment(number) for number in range(2, MANY + 1)])
+    before = len(profiled())
+    queries = [
+        Query(provider=ProviderName.PAYPAL),
+        Query(provider=ProviderName.PAYPAL, status=Status.PROCESSING),
+        Query(created_before=NOW + timedelta(hours=1, minutes=1)),
+    ]
+    for query in queries:
+        assert [one.id for one in store.page(SHOP, query)] == [payment(1).id]
+    view = MongoOperatorView(payments_db, vault, Mode.TEST)
+    search = Search(
+        merchant="shop",
+        state=State.QUEUED,
+        created_before=NOW + timedelta(hours=1, minutes=1),
+    )
+    assert len(view.found(search, before=None, limit=20)) == 1
+    asked = profiled()[before:]
+    assert [one["docsExamined"] for one in asked] == [1] * 4
 
 
 def test_what_moved_in_a_minute_reads_that_and_nothing_else(

@@ -87,7 +87,8 @@ def test_what_is_due_and_whom_it_is_about_are_found_by_index(
     post.now = kept.received_at
     assert post.inbox.due_ids(9) == [webhook(1).id, webhook(2).id]
     payments_db.command("profile", 0)
-    asked = list(payments_db["system.profile"].find({"op": "query"}))
+    queries = {"op": "query", "ns": payments_db.webhooks.full_name}
+    asked = list(payments_db["system.profile"].find(queries))
     payments_db["system.profile"].drop()
     assert waiting_webhooks(payments_db) == 2
     [one] = asked

@@ -35,7 +35,7 @@ from tests.suites.samples import NOW, SHOP, payment
 
 #: What somebody, or a fault, may have made of a payment.
 BROKEN: Final[dict[str, Document]] = {
-    "a sealed field that does not open": {"$set": {"email": b"sealed by nobody"}},
+    "a seal that does not open": {"$set": {"personal_data": b"sealed by nobody"}},
     "an unknown member of an enum": {"$set": {"status": "?", "guard": "?"}},
     "an unknown state": {"$set": {"operations.0.state": "?"}},
     "a missing field": {"$unset": {"operations": 1}},

@@ -137,7 +137,7 @@ def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Move
         standing=Standing.MOVED,
         money=PRICE,
         at=at,
-        ref=ref or f"ch_{int(ours.id[4:])}",
+        ref=ref or f"ch_{int(ours.id[14:])}",
         payment=ours.id,
         operation=ours.first.id,
     )
