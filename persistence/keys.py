@@ -209,9 +209,9 @@ class ApiKeys:
             found = self._keys.find_one({"_id": f"key_{name}"})
         if found is None or not hmac.compare_digest(found["hash"], digest):
             return None
+        key = read_one(found, _key, self._keys)
         if not self._is_bound(found):
             return None
-        key = read_one(found, _key, self._keys)
         with self._lock:
             self._cache[digest] = (time.monotonic() + self._cache_seconds, key)
             self._cache.move_to_end(digest)

@@ -237,6 +237,7 @@ class MongoPayments(MongoReads):
             if written.matched == len(payments):
                 return [_written(payment) for payment in payments]
             refused = {ids[place]: code for place, code in written.refused.items()}
+            refused |= {ids[place]: "DuplicateKey" for place in written.duplicates}
             report(self._payments, Fault.REFUSED, refused, waits=True)
             marked = self._payments.find(
                 {"_id": {"$in": ids}, "mark": mark}, {"_id": 1}
