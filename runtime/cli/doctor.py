@@ -317,7 +317,7 @@ def _documents(faulty: Sequence[FaultyDocument]) -> Finding:
 
 def _open_gate(gate: Gate) -> Finding:
     return Finding(
-        f"{gate.account} {gate.calls or ''} gate".replace("  ", " "),
+        f"{gate.account} {gate.calls} gate" if gate.calls else f"{gate.account} gate",
         WARN,
         f"open, so its {gate.calls or 'payments'} wait: {gate.reason}",
         "See `payments gates`; it closes by itself unless an operator opened it",

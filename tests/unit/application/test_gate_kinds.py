@@ -208,6 +208,16 @@ def test_refused_credentials_stop_every_kind(
     assert list(ask(gates, *calls).stopped) == calls
 
 
+@pytest.mark.parametrize("refused", [BAD_KEY, REFUSED])
+def test_what_one_connected_account_is_refused_stops_no_other(
+    gates: SharedGates, refused: ProviderError
+) -> None:
+    gates.tell("acct_connected", [(CHARGE, refused)])
+    assert gates.admit("acct_connected", [CHARGE]).stopped
+    for other in (STRIPE, "acct_other"):
+        assert gates.admit(other, [CHARGE]).granted == [CHARGE]
+
+
 def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
     account: Account, gates: SharedGates
 ) -> None:
