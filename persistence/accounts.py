@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,9 +21,7 @@ from persistence.codec import Document, written
 from persistence.faults import read_one
 from persistence.mongo import answering
 from persistence.nested import flat
-from persistence.vault import FieldUnreadable, Vault
-
-log = logging.getLogger(__name__)
+from persistence.vault import Vault
 
 #: The sealed field.
 CREDENTIALS: Final = "credentials"
@@ -89,7 +86,7 @@ class StoredAccount:
 
 class Accounts:
     """Every method raises StoreUnavailable where the database cannot answer, and those
-    that read FieldUnreadable where credentials cannot be opened. ``vault`` is one for
+    that read DocumentUnreadable where credentials cannot be opened. ``vault`` is for
     accounts: its keys open nothing of payments, nor theirs anything here."""
 
     def __init__(self, database: Database[Document], vault: Vault) -> None:
@@ -211,13 +208,8 @@ class Accounts:
         return {name: value for name, value in document.items() if value is not None}
 
     def _decoded(self, document: Mapping[str, Any]) -> StoredAccount:
-        try:
-            sealed = self._vault.open(document.get(CREDENTIALS), *place(document))
-        except FieldUnreadable as error:
-            why = {"account": document["_id"], "error": error.code}
-            log.error("account_unreadable", extra=why)
-            raise
-        opens = json.loads(sealed)
+        sealed = document.get(CREDENTIALS)
+        opens = json.loads(self._vault.open(sealed, *place(document)))
         return StoredAccount(
             id=document["_id"],
             merchant=document["merchant"],

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 
 from application.ports import Scope
+from domain.errors import DocumentUnreadable
 from domain.answer import Answer, SavedMethod, Verdict
-from domain.errors import StoreUnavailable
 from domain.settling import settle
 from domain.submission import Mode
 from persistence.accounts import Accounts
@@ -25,8 +25,6 @@ from tests.integration.persistence.test_accounts import account
 from tests.suites.inbox import webhook
 from tests.suites.samples import PRICE, SHOP, payment, sending, submission
 
-#: What a store says of a document that does not open.
-UNREADABLE = (FieldUnreadable, StoreUnavailable)
 RIVAL = Scope("rival", SHOP.mode)
 SAVED = Answer(
     Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saved=SavedMethod("pm_saved", "cus_1")
@@ -76,7 +74,7 @@ def test_a_field_of_another_payment_does_not_open(
 ) -> None:
     mine, other = paid(store, 1), paid(store, 2, scope)
     put(payments_db, mine, **{field: other[field]})
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DocumentUnreadable):
         store.get(SHOP, mine["_id"])
 
 
@@ -89,7 +87,7 @@ def test_fields_that_were_swapped_within_a_payment_do_not_open(
         "provider_data": mine["personal_data"],
     }
     put(payments_db, mine, **swapped)
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DocumentUnreadable):
         store.get(SHOP, mine["_id"])
 
 
@@ -119,7 +117,7 @@ def test_a_body_of_an_earlier_send_does_not_go_with_a_later_key(
     """What a provider was told is bound to the key that it was told it by."""
     mine = paid(store, 1)
     put(payments_db, mine, **{"operations.0.send.key": "op_1:2"})
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DocumentUnreadable):
         store.get(SHOP, mine["_id"])
 
 
@@ -132,7 +130,7 @@ def test_an_accounts_credentials_do_not_open_in_a_payment(
     mine = paid(store, 1, RIVAL)
     for field in ("provider_data", "personal_data"):
         put(payments_db, mine, **{field: secret["credentials"]})
-        with pytest.raises(UNREADABLE):
+        with pytest.raises(DocumentUnreadable):
             store.get(RIVAL, mine["_id"])
         put(payments_db, mine, **{field: mine[field]})
 
@@ -153,7 +151,7 @@ def test_an_account_that_was_given_to_somebody_else_does_not_open(
     stored = payments_db.accounts.find_one_and_delete({})
     assert stored is not None
     payments_db.accounts.insert_one({**stored, field: value})
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DocumentUnreadable):
         accounts.get(value if field == "_id" else account().id)
     assert accounts.list() == []
     assert accounts.unreadable() == [value if field == "_id" else account().id]
@@ -169,7 +167,7 @@ def test_another_accounts_credentials_do_not_open_and_hide_no_other(
     payments_db.accounts.update_one(
         {"_id": mine.id}, {"$set": {"credentials": taken["credentials"]}}
     )
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DocumentUnreadable):
         accounts.get(mine.id)
     assert accounts.list() == [theirs]
     assert accounts.unreadable() == [mine.id]

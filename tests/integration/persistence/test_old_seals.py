@@ -10,7 +10,7 @@ import pytest
 from cryptography.fernet import Fernet
 from pymongo.database import Database
 
-from domain.errors import StoreUnavailable
+from domain.errors import DocumentUnreadable
 from domain.submission import Mode
 from persistence.accounts import Accounts
 from persistence.codec import Document, decode, encode
@@ -165,7 +165,7 @@ def test_a_worker_and_the_api_open_nothing_that_an_earlier_release_sealed(
     store = MongoPayments(payments_db, vault, holder="one")
     payments_db.payments.update_one({}, {"$set": {"due_at": clock()}})
     assert store.load_due([earlier["_id"]]) == []
-    with pytest.raises((SealBroken, StoreUnavailable)):
+    with pytest.raises(DocumentUnreadable):
         Accounts(payments_db, vault).get(account().id)
 
 
