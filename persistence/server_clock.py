@@ -17,7 +17,9 @@ from persistence.codec import Document
 #: Seconds between two readings of the server's clock, and after one that failed before
 #: any succeeded.
 PERIOD: Final = 10.0
-RETRY: Final = 0.1
+RETRY: Final = 0.5
+#: Seconds that a process waits for the first reading; less than a probe has.
+FIRST: Final = 0.5
 #: Seconds by which this machine's clock may differ from the server's and is used all
 #: the same: far below a lease, and above what a slow answer adds to a reading.
 TOLERANCE: Final = 0.25
@@ -29,8 +31,8 @@ class ServerClock:
     Work that is due at once is then due by the clock that decides what is due. The
     machine's own clock is used while it is within TOLERANCE of the server's; otherwise
     the last reading and the time that passed since. Before the first reading succeeds
-    it is the machine's. Safe to use from threads; a call reads the server's clock once
-    a PERIOD, which takes a round trip.
+    it is the machine's. Safe to use from threads. One thread reads the server's clock
+    once a PERIOD, while somebody asks for the time.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class ServerClock:
         self._database = database
         self._wall = wall or time.time
         self._monotonic = monotonic
-        self._reading = threading.Lock()
+        self._reading = threading.Lock()  # held while a thread reads
+        self._tried = threading.Event()
         #: The server's Unix time at a moment of the monotonic clock.
         self._read: tuple[float, float] | None = None
         self._stale_at = monotonic()
@@ -68,21 +71,28 @@ class ServerClock:
         return self._wall() - (server + self._monotonic() - at)
 
     def _refresh(self) -> None:
-        """One thread reads; others go on with the last reading where there is one."""
-        if not self._reading.acquire(blocking=self._read is None):
-            return
-        try:
-            if self._monotonic() >= self._stale_at:
-                self._ask()
-        finally:
-            self._reading.release()
+        """Has a thread read the server's clock; only the first reading is waited for,
+        so that no probe waits for a server that is away."""
+        if self._reading.acquire(blocking=False):
+            threading.Thread(target=self._ask, name="clock", daemon=True).start()
+        if not self._tried.is_set():
+            self._tried.wait(FIRST)
 
     def _ask(self) -> None:
+        try:
+            self._measure()
+        finally:
+            self._tried.set()
+            self._reading.release()
+
+    def _measure(self) -> None:
         before = self._monotonic()
         try:
             theirs = mongo.ping(self._database)["localTime"]
         except StoreUnavailable:
-            self._stale_at = before + (RETRY if self._read is None else PERIOD)
+            self._stale_at = self._monotonic() + (
+                RETRY if self._read is None else PERIOD
+            )
             return
         after = self._monotonic()
         self._stale_at = after + PERIOD
