@@ -23,7 +23,9 @@ _MEANS: Final = {
 
 _account = click.argument("account", callback=account_id)
 _calls = click.option(
-    "--calls", type=click.Choice(list(CallKind)), help="Of one kind alone."
+    "--calls",
+    type=click.Choice([one.value for one in CallKind]),
+    help="Of one kind alone.",
 )
 _reason = click.option("--reason", required=True, help="For whoever looks at it next.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

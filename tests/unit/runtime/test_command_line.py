@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from runtime.cli.gates import gates
 from runtime.cli.main import OneLine, main
 from runtime.stack import processes
 
@@ -177,3 +178,9 @@ def test_a_command_that_is_interrupted_says_so_as_shells_do() -> None:
     group = OneLine(commands=[click.Command("stops", callback=stops)])
     stopped = CliRunner().invoke(group, ["stops"])
     assert (stopped.exit_code, stopped.output) == (130, "")
+
+
+@pytest.mark.parametrize("move", ["open", "close"])
+def test_a_kind_of_calls_is_named_as_the_api_names_it(move: str) -> None:
+    told = CliRunner().invoke(gates, [move, "--help"], terminal_width=200)
+    assert "[charges|captures|voids|refunds|reads|disputes]" in told.output
