@@ -50,6 +50,14 @@ class Shop:
         assert time.monotonic() - started < 1.0
         return str(answer.json()["id"])
 
+    def refund(self, payment_id: str) -> requests.Response:
+        """Asks for the whole of a payment back."""
+        return requests.post(
+            f"{self.stack.urls['api']}/v1/payments/{payment_id}/refunds",
+            headers={**self._headers, "Idempotency-Key": secrets.token_hex(16)},
+            timeout=10,
+        )
+
     def get(self, payment_id: str, *, wait: int = 0) -> dict[str, Any]:
         """The payment now, or once it is settled, ``wait`` seconds later at most."""
         answer = requests.get(

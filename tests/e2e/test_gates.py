@@ -114,11 +114,51 @@ def test_several_worker_processes_stay_below_an_accounts_limit(
     assert put_off > 0, "the limit is one that they had to keep to"
 
 
+def test_refunds_are_stopped_and_let_through_while_charges_go_on(
+    stack: RunningStack,
+) -> None:
+    shop = Shop(stack)
+    paid = shop.accepted()
+    assert shop.settled(paid, seconds=RETURN)["status"] == "captured"
+    moved = ("--calls", "refunds", "--reason", "an audit")
+    opened = stack.payments("gates", "open", "stripe", *moved)
+    assert opened.returncode == 0, opened.stderr
+    exported = stack.processes()["exporter"]["metrics_url"]
+    line = 'payments_gate_state{account="stripe",calls="refunds",state="open"} 1.0'
+    assert processes.wait_until(
+        lambda: line in requests.get(exported, timeout=10).text, seconds=15
+    )
+    asked = shop.refund(paid)
+    assert asked.status_code == 202, asked.text
+    assert shop.settled(shop.accepted(), seconds=RETURN)["status"] == "captured"
+
+    def waits_for() -> str:
+        return str(shop.get(paid)["operations"][-1]["waiting_for"])
+
+    words = "the gate before refunds at stripe"
+    assert processes.wait_until(lambda: words in waits_for(), seconds=15)
+    shown = stack.payments("show", paid).stdout
+    assert f"waits behind {words}" in shown and "an audit" in shown
+    listed = json.loads(stack.payments("gates", "--json").stdout)
+    states = {(one["account"], one["calls"]): one["state"] for one in listed}
+    assert states["stripe", "refunds"] == "open"
+    assert states["stripe", None] == "closed"
+    examined = json.loads(stack.payments("doctor", "--json").stdout)
+    [found] = [one for one in examined if one["name"] == "stripe refunds gate"]
+    assert found["verdict"] == "warn" and "its refunds wait" in found["words"]
+    closed = stack.payments("gates", "close", "stripe", *moved)
+    assert closed.returncode == 0, closed.stderr
+    assert processes.wait_until(
+        lambda: shop.get(paid)["status"] == "refunded", seconds=RETURN
+    )
+
+
 def test_a_wrong_command_is_told_in_one_line(stack: RunningStack) -> None:
     for arguments in (
         ("gates", "open", "adyen", "--reason", "r"),
         ("gates", "open", "stripe"),
         ("gates", "open", "stripe", "--reason", "a\nb"),
+        ("gates", "open", "stripe", "--calls", "payouts", "--reason", "r"),
     ):
         ended = stack.payments(*arguments)
         assert ended.returncode != 0
