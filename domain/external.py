@@ -16,6 +16,7 @@ from typing import Final
 
 from domain import retry
 from domain.answer import Answer, ExternalMovement, Failure, Verdict
+from domain.errors import NeedsReview
 from domain.looking import looked
 from domain.operation import HoldEnd, Kind, Operation
 from domain.outcome import HOLD_ENDS, recheck_refunds
@@ -64,6 +65,25 @@ def take_over(
     for one in sorted(answer.external, key=lambda one: one.kind is Kind.REFUND):
         payment = _with_movement(before, payment, one, now)
     return reject_overtaken(payment, now=now) if answer.external else payment
+
+
+def captured_by_others(
+    external: Sequence[ExternalMovement],
+    *,
+    request_id: str | None,
+    refs: Mapping[str, str] | None = None,
+) -> Answer:
+    """A capture that never came, of a hold that was captured whole: it is declined.
+
+    Raises NeedsReview where no capture of others' could be read: the money may be ours.
+    """
+    taken = (Verdict.SUCCEEDED, Verdict.PENDING)
+    if not any(one.kind is Kind.CAPTURE and one.verdict in taken for one in external):
+        raise NeedsReview("captured_elsewhere", request_id=request_id)
+    failure = replace(_WHY[Kind.CAPTURE], provider_request_id=request_id)
+    return Answer(
+        Verdict.DECLINED, refs=refs or {}, failure=failure, request_id=request_id
+    )
 
 
 def discoveries(step: Payment) -> list[Kind]:

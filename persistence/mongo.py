@@ -44,11 +44,13 @@ TRANSIENT: Final = frozenset(
         *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, Socket…
         *(91, 189, 10058, 10107, 11600, 11602, 13435, 13436),  # NotPrimary and so on
         *(24, 46, 50, 112, 202, 262),  # LockTimeout, MaxTimeMSExpired, WriteConflict …
-        *(63, 133, 134, 150, 234, 13388),  # of sharding and of read concerns
+        *(63, 133, 134, 150, 234, 391, 13388),  # of sharding and of read concerns
+        *(365, 11601),  # TemporarilyUnavailable, Interrupted
     }
 )
-#: Those, and what no write gets past before somebody acts: rights, a full disk.
-OF_THE_SERVER: Final = TRANSIENT | {13, 18, 64, 79, 100, 14031}
+#: Those, and what no write gets past before somebody acts: rights, a full disk, a quota
+#: of a hosted database (8000, AtlasError), an error without a kind (1, 8).
+OF_THE_SERVER: Final = TRANSIENT | {1, 8, 13, 18, 64, 79, 100, 146, 8000, 14031}
 
 Answer = TypeVar("Answer")
 

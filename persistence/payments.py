@@ -227,8 +227,11 @@ class MongoPayments(MongoReads):
         for payment in payments:
             try:
                 updates[payment.id] = update(payment, mark)
-            except (PaymentsError, TypeError, ValueError):  # it alone cannot be sealed
+            except (PaymentsError, TypeError, ValueError) as error:
+                # It alone cannot be sealed.
                 log.exception("step_not_encoded", extra={"payment": payment.id})
+                codes = {payment.id: type(error).__name__}
+                report(self._payments, Fault.REFUSED, codes, waits=True)
         if not updates:
             return []
         ids = list(updates)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from typing import Final
 
 from pymongo.database import Database
@@ -23,6 +24,8 @@ FIRST: Final = 0.5
 #: Seconds by which this machine's clock may differ from the server's and is used all
 #: the same: far below a lease, and above what a slow answer adds to a reading.
 TOLERANCE: Final = 0.25
+#: It counts the time that a machine sleeps, as the server's clock does.
+_SINCE_BOOT: Final = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
 class ServerClock:
@@ -40,7 +43,7 @@ class ServerClock:
         database: Database[Document],
         *,
         wall: Callable[[], float] | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = _SINCE_BOOT,
     ) -> None:
         self._database = database
         self._wall = wall or time.time
@@ -74,7 +77,10 @@ class ServerClock:
         """Has a thread read the server's clock; only the first reading is waited for,
         so that no probe waits for a server that is away."""
         if self._reading.acquire(blocking=False):
-            threading.Thread(target=self._ask, name="clock", daemon=True).start()
+            try:
+                threading.Thread(target=self._ask, name="clock", daemon=True).start()
+            except RuntimeError:  # no thread is to be had; the next caller tries again
+                self._reading.release()
         if not self._tried.is_set():
             self._tried.wait(FIRST)
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from providers.words import clean_json
 
@@ -24,12 +24,13 @@ Timeout = tuple[float, float]
 #: A provider that wants a longer rest than this is asked again all the same.
 _LONGEST_REST: Final = timedelta(hours=1)
 
-#: Raised before a request is written: no address, no connection, no trust, no proxy.
+#: Raised before a request is written: no address, no connection, no trust. urllib3's
+#: ProxyError says nothing of that: it is raised for a proxy that took a whole request
+#: and went away as well.
 _NOT_CONNECTED: Final = (
     NewConnectionError,
     ConnectTimeoutError,
     SSLCertVerificationError,
-    ProxyError,
 )
 #: How the standard library begins where a proxy makes no connection for us.
 _NO_TUNNEL: Final = "Tunnel connection failed"

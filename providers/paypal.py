@@ -7,15 +7,16 @@ a second call then carries it out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
-from domain.answer import Answer, Verdict
+from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import InvalidPayment, NeedsReview, OutcomeUnknown
+from domain.external import captured_by_others
 from domain.money import Money, to_paypal
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
@@ -24,7 +25,6 @@ from domain.submission import ProviderName, Submission
 from providers.paypal_answers import (
     answer_of,
     capture_of,
-    captured_elsewhere,
     let_go,
     payments_of,
     refund_of,
@@ -142,7 +142,7 @@ class PayPal:
         except requests.RequestException as error:
             raise unheard(error)
         external = external_movements(payment, order)
-        return replace(_seen(order, operation), external=external)
+        return replace(_seen(order, operation, external), external=external)
 
 
 def _forgotten(operation: Operation) -> bool:
@@ -155,7 +155,9 @@ def _forgotten(operation: Operation) -> bool:
     return operation.state is State.REQUIRES_ACTION or carried_out
 
 
-def _seen(order: Reply, operation: Operation) -> Answer:
+def _seen(
+    order: Reply, operation: Operation, external: Sequence[ExternalMovement]
+) -> Answer:
     """What a whole order tells of one of its operations."""
     if operation.kind not in (Kind.CAPTURE, Kind.REFUND):
         return answer_of(order)
@@ -178,7 +180,7 @@ def _seen(order: Reply, operation: Operation) -> Answer:
             return let_go(one, Verdict.CANCELED, {}, order.debug_id)
         if operation.kind is Kind.CAPTURE and one["status"] == "CAPTURED":
             # It never came: others have made the last capture.
-            return captured_elsewhere(order.debug_id)
+            return captured_by_others(external, request_id=order.debug_id)
     return Answer(Verdict.ABSENT, request_id=order.debug_id)
 
 

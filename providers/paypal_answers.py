@@ -117,16 +117,6 @@ def capture_of(
             raise OutcomeUnknown("unrecognised_status", request_id=request_id)
 
 
-def captured_elsewhere(request_id: str | None) -> Answer:
-    """A capture that cannot be made any more: others have made the last one."""
-    failure = Failure(
-        "captured_at_provider",
-        "Others have captured at the provider what it was to take.",
-        provider_request_id=request_id,
-    )
-    return Answer(Verdict.DECLINED, failure=failure, request_id=request_id)
-
-
 def authorization_of(
     authorization: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
 ) -> Answer:

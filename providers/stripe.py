@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from stripe import ListObject, PaymentIntent, Refund, StripeClient, StripeError
 
-from domain.answer import Answer, Verdict
+from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Fee, Money, to_stripe
 from domain.operation import Kind, Operation, Send
@@ -124,16 +125,21 @@ class Stripe:
                 external += external_refunds(payment, self._refunds(intent.id).data)
         except StripeError as error:
             _raise_unread(error)
-        return replace(self._seen(payment, intent), external=external)
+        return replace(self._seen(payment, intent, external), external=external)
 
-    def _seen(self, payment: Payment, intent: PaymentIntent) -> Answer:
+    def _seen(
+        self,
+        payment: Payment,
+        intent: PaymentIntent,
+        external: Sequence[ExternalMovement],
+    ) -> Answer:
         """What an intent tells of the operation that is looked at."""
         operation = payment.working
         match operation.kind:
             case Kind.CAPTURE if operation.external:
                 return external_capture_of(payment, intent, operation)
             case Kind.CAPTURE:
-                captured = capture_of(intent, operation)
+                captured = capture_of(intent, operation, external)
                 fee = captured.fee or self._fee_of_part(intent, operation)
                 return replace(captured, fee=fee)
             case Kind.VOID:

@@ -170,16 +170,6 @@ def let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
     return Answer(verdict, refs=refs, request_id=request_id_of(intent))
 
 
-def captured_elsewhere(refs: dict[str, str], request_id: str | None) -> Answer:
-    """A capture that cannot be made any more: others have made the last one."""
-    failure = Failure(
-        "captured_at_provider",
-        "Others have captured at the provider what it was to take.",
-        provider_request_id=request_id,
-    )
-    return Answer(Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id)
-
-
 def _next_action(intent: PaymentIntent) -> NextAction | None:
     """The page of an action: Stripe shows of it only what belongs to its type.
 

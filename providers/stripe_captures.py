@@ -8,19 +8,19 @@ written no other overwrites, and together they say what ours have taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from stripe import PaymentIntent
 
-from domain.answer import Answer, Verdict
+from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
+from domain.external import captured_by_others
 from domain.money import from_stripe
 from domain.operation import Operation
 from domain.payment import Payment
 from providers.asides import stripe_fee
 from providers.stripe_answers import (
-    captured_elsewhere,
     let_go,
     metadata_of,
     request_id_of,
@@ -79,8 +79,12 @@ def rest_of(intent: PaymentIntent) -> Answer:
     return Answer(Verdict.EXPIRED, refs=refs, request_id=request_id_of(intent))
 
 
-def capture_of(intent: PaymentIntent, operation: Operation) -> Answer:
-    """What an intent says of one of its captures."""
+def capture_of(
+    intent: PaymentIntent,
+    operation: Operation,
+    external: Sequence[ExternalMovement] = (),
+) -> Answer:
+    """What an intent says of one of its captures; ``external`` are those of others."""
     request_id, parts = request_id_of(intent), parts_of(intent)
     if operation.id in parts:
         if sum(parts.values()) > intent.amount_received:
@@ -94,7 +98,8 @@ def capture_of(intent: PaymentIntent, operation: Operation) -> Answer:
             return rest_of(intent)
         case "succeeded":
             # It never came: others have captured, and an intent is captured once.
-            return captured_elsewhere(refs_of(intent.id, None), request_id)
+            refs = refs_of(intent.id, None)
+            return captured_by_others(external, request_id=request_id, refs=refs)
         case "requires_capture":
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "canceled":

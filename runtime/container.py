@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
 
+import pymongo
 from pymongo.database import Database
 from redis.exceptions import RedisError
 from ulid import ULID, ULIDGenerator
@@ -100,12 +101,14 @@ def web_services(settings: Settings) -> WebServices:
     def check() -> dict[str, str]:
         found = {"mongodb": "ok", "redis": "ok", "encryption": "ok"}
         try:
-            if not mongo.ping(database).get("isWritablePrimary"):
-                found["mongodb"] = "no primary"
-            elif not indexes.are_safe():
-                found["mongodb"] = "a unique index is missing: run payments init"
-            elif not (keys_fit(database, vault) and keys_fit(database, for_accounts)):
-                found["encryption"] = "the keys do not open what is stored"
+            # All of it within the time of one ping: probes share few threads.
+            with pymongo.timeout(mongo.PING_TIMEOUT):
+                if not mongo.ping(database).get("isWritablePrimary"):
+                    found["mongodb"] = "no primary"
+                elif not indexes.are_safe():
+                    found["mongodb"] = "a unique index is missing: run payments init"
+                elif not all(keys_fit(database, one) for one in (vault, for_accounts)):
+                    found["encryption"] = "the keys do not open what is stored"
         except StoreUnavailable:
             found["mongodb"] = "unreachable"
         try:

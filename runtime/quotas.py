@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 
-from domain.errors import PaymentsError
 from runtime import settings_checks as checks
 
 if TYPE_CHECKING:
@@ -36,16 +35,6 @@ UNSHARED: Final = 10
 #: Seconds between two times that a process shares its counts, and names at a time.
 SHARE_PERIOD: Final = 0.5
 MAX_SHARED: Final = 1_000
-
-
-class QuotaExceeded(PaymentsError):
-    """Too many requests were made of one key, merchant or address."""
-
-    code = "too_many_requests"
-
-    def __init__(self, usage: Usage) -> None:
-        super().__init__()
-        self.usage = usage
 
 
 @dataclass(frozen=True, slots=True)

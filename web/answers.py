@@ -237,13 +237,6 @@ class Received(Answer):
     received: Literal[True]
 
 
-class Health(Answer):
-    """How this process is."""
-
-    status: Literal["ok", "ready", "degraded"]
-    checks: dict[str, str] = Field(default_factory=dict)
-
-
 class Fault(Answer):
     """One thing that is wrong."""
 

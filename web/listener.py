@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -192,6 +192,8 @@ class Listener:
 
     def _give(self, request: Request, connection: Connection, answer: Answer) -> None:
         self.hold(-len(request.body))
+        if request.method == "HEAD":  # its answer ends with the head
+            answer = replace(answer, body=b"")
         connection.answer(answer)
 
 

@@ -71,7 +71,9 @@ class Bank(Payments):
             if carried_out or operation.state is State.REQUIRES_ACTION:
                 return Answer(Verdict.EXPIRED)
             raise OutcomeUnknown("look_refused")
-        return replace(self._seen(first, operation), external=others_seen(first))
+        return replace(
+            self._seen(first, operation), external=others_seen(first, payment)
+        )
 
     def _seen(self, first: Entry, operation: Operation) -> Answer:
         match operation.kind:

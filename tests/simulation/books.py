@@ -7,6 +7,7 @@ from typing import Final
 from domain.answer import Answer, ExternalMovement, Failure, NextAction, Verdict
 from domain.money import Money
 from domain.operation import Kind, Operation
+from domain.payment import Payment
 from domain.submission import ProviderName
 from tests.simulation.entries import Entry, Stage
 
@@ -80,8 +81,9 @@ def part_seen(entry: Entry, operation: Operation) -> Answer:
     return Answer(Verdict.ABSENT)
 
 
-def others_seen(entry: Entry) -> tuple[ExternalMovement, ...]:
-    """What a look finds beside what we made: all that was done in the dashboard."""
+def others_seen(entry: Entry, payment: Payment) -> tuple[ExternalMovement, ...]:
+    """The parts that no operation of ``payment`` made, as a lookup finds them."""
+    ours = {one.id for one in payment.operations if not one.external}
     return tuple(
         ExternalMovement(
             kind=part.kind,
@@ -96,7 +98,7 @@ def others_seen(entry: Entry) -> tuple[ExternalMovement, ...]:
             final=entry.stage is not Stage.HELD,
         )
         for part in entry.parts
-        if part.by_others
+        if part.operation not in ours
     )
 
 

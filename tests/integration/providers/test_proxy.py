@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -163,6 +164,31 @@ def test_a_proxy_that_makes_no_tunnel_proves_that_nothing_was_sent(
             session.request("POST", f"https://localhost:{port}/v1/refunds")
         assert was_not_sent(caught.value)
         assert proxy.asked == []
+
+
+def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing() -> None:
+    read = list[bytes]()
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def take_one() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                while not b"".join(read).endswith(b"amount=100"):
+                    read.append(connection.recv(65536))
+
+        thread = threading.Thread(target=take_one)
+        thread.start()
+        port = proxy.getsockname()[1]
+        session = PooledSession(
+            connections=1,
+            observe=lambda call, status_class, seconds: None,
+            proxy=f"http://127.0.0.1:{port}",
+        )
+        with pytest.raises(requests.RequestException) as caught:
+            session.request("POST", "http://stripe.test/v1/refunds", data="amount=100")
+        thread.join()
+    assert b"".join(read).startswith(b"POST http://stripe.test/v1/refunds")
+    assert not was_not_sent(caught.value)
 
 
 @pytest.mark.parametrize("provider", ProviderName)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from domain.answer import Answer, ExternalMovement, Verdict
 from domain.dispute import REVERSED, DisputeState
 from domain.disputing import laid_over
-from domain.errors import Conflict, OutcomeUnknown
-from domain.external import MAX_KEPT, reject_overtaken
+from domain.errors import Conflict, NeedsReview, OutcomeUnknown
+from domain.external import MAX_KEPT, captured_by_others, reject_overtaken
 from domain.money import Fee, Money
 from domain.operation import HoldEnd, Kind, Operation
 from domain.payment import Payment
@@ -495,3 +495,29 @@ def test_no_more_is_captured_than_was_held_whoever_captures(
         assert now.captured <= now.authorized
         assert now.captured + now.capture_reserved <= now.authorized
         assert 0 <= now.capturable <= now.authorized - now.captured
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SUCCEEDED, Verdict.PENDING])
+def test_a_capture_that_others_made_instead_declines_ours(verdict: Verdict) -> None:
+    theirs = ExternalMovement(Kind.CAPTURE, verdict, PRICE, {"capture": "cap_1"})
+    answer = captured_by_others((theirs,), request_id="req_1")
+    assert answer.verdict is Verdict.DECLINED and answer.failure is not None
+    assert answer.failure.code == "captured_at_provider"
+    assert answer.failure.provider_request_id == answer.request_id == "req_1"
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        (),
+        (ExternalMovement(Kind.REFUND, Verdict.SUCCEEDED, PRICE, {"refund": "re_1"}),),
+        (ExternalMovement(Kind.CAPTURE, Verdict.DECLINED, PRICE, {"capture": "c_1"}),),
+    ],
+    ids=["nothing", "a refund", "a capture that was declined"],
+)
+def test_a_captured_hold_without_anybodys_capture_is_for_a_person(
+    theirs: tuple[ExternalMovement, ...],
+) -> None:
+    with pytest.raises(NeedsReview) as caught:
+        captured_by_others(theirs, request_id="req_1")
+    assert caught.value.detail == "captured_elsewhere"
