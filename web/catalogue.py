@@ -32,7 +32,7 @@ CATALOGUE: Final[Mapping[str, tuple[int, str, str]]] = {
     "webhook_refused": (
         400,
         "Webhook refused",
-        "The webhook is not well formed, too large or old, or another account's.",
+        "The webhook is not well formed, or too old.",
     ),
     "webhook_not_trusted": (
         401,

@@ -159,7 +159,7 @@ def calls(webhooks: Webhooks) -> list[Call]:
             view,
             answers={200: answers.Received},
             problems=(
-                *("webhook_refused", "webhook_not_trusted"),
+                *("webhook_refused", "webhook_not_trusted", "body_too_large"),
                 *("certificate_unavailable", "store_unavailable"),
                 "too_many_requests",
                 *("write_refused", "document_unreadable"),

@@ -49,7 +49,7 @@ class Api:
         patience: float = PATIENCE,
     ) -> None:
         self._base = base.rstrip("/")
-        self._absence = _Absence(f"waiting for {self._base}", notify, patience)
+        self._absence = _Absence(notify, patience)
         self._patience = patience
         self._session = requests.Session()
         # A proxy or a .netrc of this machine is not meant for this.
@@ -105,7 +105,7 @@ class Api:
 
     def _ask(self, method: str, path: str, **parts: Any) -> requests.Response:
         deadline = time.monotonic() + self._patience
-        problem = f"{self._base} does not answer"
+        problem, waited = f"{self._base} does not answer", f"waiting for {self._base}"
         while not self._absence.too_long:
             try:
                 answer = self._session.request(
@@ -113,6 +113,7 @@ class Api:
                 )
             except (requests.ConnectionError, requests.Timeout):
                 problem, pause = f"{self._base} does not answer", PAUSE
+                waited = f"waiting for {self._base}"
             except requests.RequestException as error:
                 raise StackError(f"{self._base} cannot be asked: {error}") from None
             else:
@@ -120,7 +121,8 @@ class Api:
                     self._absence.end()
                     return answer
                 problem, pause = words(answer), _pause(answer)
-            self._absence.go_on()
+                waited = f"waiting for {self._base}: {problem}"
+            self._absence.go_on(waited)
             if time.monotonic() + pause > deadline:
                 break
             time.sleep(pause)
@@ -130,10 +132,7 @@ class Api:
 class _Absence:
     """How long the service has been away, for all threads together."""
 
-    def __init__(
-        self, words: str, notify: Callable[[str], None], patience: float
-    ) -> None:
-        self._words = words
+    def __init__(self, notify: Callable[[str], None], patience: float) -> None:
         self._notify = notify
         self._patience = patience
         self._lock = threading.Lock()
@@ -146,8 +145,8 @@ class _Absence:
         with self._lock:
             self._since, self._told = None, False
 
-    def go_on(self) -> None:
-        """It did not answer."""
+    def go_on(self, words: str) -> None:
+        """It did not answer, or was too busy; ``words`` say what is waited for."""
         with self._lock:
             now = time.monotonic()
             if self._since is None:
@@ -155,7 +154,7 @@ class _Absence:
             away = now - self._since
             if away >= NOTICE and not self._told:
                 self._told = True
-                self._notify(self._words)
+                self._notify(words)
             self.too_long = self.too_long or away >= self._patience
 
 

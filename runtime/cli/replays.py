@@ -231,6 +231,10 @@ def resolve(
         done = api.act(f"{_FOUND}/{payment_id}/resolve", body)
     said = f"{done['id']} is {done['status']}"
     click.echo(json.dumps(done, indent=2) if as_json else said)
+    [resolved] = (one for one in done["operations"] if one["id"] == operation_id)
+    if verdict == "succeeded" and not resolved["provider_refs"]:
+        words = "without --provider-reference nothing of it can be refunded or captured"
+        click.echo(f"Note: {words} here", err=True)
 
 
 def _asked(filters: Mapping[str, Any]) -> dict[str, Any]:
