@@ -11,6 +11,7 @@ from typing import Final
 from domain.answer import Answer
 from domain.errors import (
     LookNeeded,
+    MalformedObject,
     Misconfigured,
     NotAuthorized,
     NotExecuted,
@@ -58,7 +59,7 @@ _BUSY: Final = frozenset({"rate_limited", "lock_timeout", "rate_limit"})
 #: No call could be made, for there was no token to make it with.
 _NO_TOKEN: Final = frozenset({"token_unavailable", "token_malformed"})
 #: A look found nothing to read: an answer, though it tells nothing of the payment.
-_ANSWERED: Final = frozenset({"look_refused"})
+_ANSWERED: Final = frozenset({"look_refused", "unrecognised_status"})
 #: Ours, not the provider's: a worker gives calls back unmade, when it stops or wakes.
 _OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
 
@@ -137,7 +138,7 @@ def sign_of(outcome: Answer | ProviderError) -> Sign:
             return Sign.FAILED
         case NotExecuted() if outcome.detail in _NO_TOKEN:
             return Sign.FAILED
-        case LookNeeded():
+        case LookNeeded() | MalformedObject():
             return Sign.NONE
         case OutcomeUnknown():
             return Sign.FAILED

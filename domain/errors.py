@@ -221,6 +221,12 @@ class MalformedAnswer(OutcomeUnknown):
     code = "malformed_answer"
 
 
+class MalformedObject(MalformedAnswer):
+    """The provider answered, and what it says of this one object cannot be read."""
+
+    code = "malformed_object"
+
+
 class LookNeeded(OutcomeUnknown):
     """Sending it again would tell nothing; only a look at the provider does."""
 

@@ -237,8 +237,10 @@ def decode(document: Mapping[str, Any], vault: Vault | None) -> Payment:
 
     Without a vault, for those who read many payments and want nothing that is sealed,
     what is there has an empty text, and the rest of it is left out. Raises KeyMissing
-    and SealBroken.
+    and SealBroken, and ValueError where it has no operation.
     """
+    if not document["operations"]:
+        raise ValueError("a payment has an operation")
     personal = _opened(document, PERSONAL, vault)
     account = read_whose(document)
     action, error = document.get("next_action"), document.get("last_error")

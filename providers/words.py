@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
 from domain.card_numbers import has_card_data
-from domain.errors import MalformedAnswer, ProviderError
+from domain.errors import MalformedAnswer, MalformedObject, ProviderError
 
 _T = TypeVar("_T")
 _Line = TypeVar("_Line")
@@ -124,8 +124,9 @@ def _is_joined(before: str, after: str) -> bool:
 
 @contextmanager
 def unquoted() -> Iterator[None]:
-    """Lets a ProviderError out, and any other error as MalformedAnswer: whatever could
-    not be read, the provider may have acted.
+    """Lets a ProviderError out, and any other error as MalformedAnswer where it is no
+    JSON, else as MalformedObject: whatever could not be read, the provider may have
+    acted.
 
     Both go without their causes: these quote what it said, tokens included.
     """
@@ -133,8 +134,11 @@ def unquoted() -> Iterator[None]:
         yield
     except ProviderError as error:
         raise error from None
-    except Exception:
+    except json.JSONDecodeError:
         raise MalformedAnswer from None
+    except Exception:
+        # Only the breaker tells the two apart.
+        raise MalformedObject(MalformedAnswer.code) from None
 
 
 def name_of(given: object) -> str:

@@ -262,7 +262,7 @@ for _provider in ProviderName:
 #: Why an operation becomes a person's, as ``payments_escalated_total`` has it.
 REASONS: Final = frozenset(
     "absent_again absent_in_answer amount_differs another_order approved_again"
-    " canceled_after_capture cannot_prepare compliance_violation"
+    " canceled_after_capture cannot_prepare captured_elsewhere compliance_violation"
     " declined_yet_charged duplicate_request_id idempotency_mismatch less_was_captured"
     " list_too_long made_twice nothing_found nothing_to_look_at"
     " refund_failed_insufficient_funds send_not_written_down too_many_refunds"

@@ -47,7 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         self._request: Request | None = None  #: of which a part is missing
         self._head_is_read = False
         self._head_bytes = 0
-        self._unparsed_bytes = 0  #: read since the last complete head
+        self._read_bytes = 0  #: since this request began
         self._max_body = 0
         self._due: deque[Request | Refused] = deque()  #: what is to be answered
         self._is_answering = False
@@ -79,7 +79,7 @@ class Connection(asyncio.BufferedProtocol):
             return  # a refused client may still send the rest
         try:
             self._parser.feed_data(memoryview(self._listener.buffer)[:nbytes])
-            self._check_unparsed(nbytes)
+            self._check_framing(nbytes)
         except HttpParserUpgrade:
             # The request is complete; what follows it is another protocol's.
             self._reads = False
@@ -107,6 +107,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._has_unsent = False
         self._listener.remove_unsent(self)
+        self._stop_waiting()
         self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -121,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         self._request = Request(self._server, self._client)
         self._head_is_read = False
         self._head_bytes = 0
+        self._read_bytes = 0
         self._wait(self._limits.head_seconds, self._time_out)
 
     def on_url(self, url: bytes) -> None:
@@ -140,7 +142,6 @@ class Connection(asyncio.BufferedProtocol):
     def on_headers_complete(self) -> None:
         assert self._request is not None and self._parser is not None
         self._head_is_read = True
-        self._unparsed_bytes = 0
         if self._head_bytes > self._limits.head_bytes:
             raise Refused("head_too_large")
         request, parser = self._request, self._parser
@@ -180,6 +181,11 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_waiting()
         self._transport.abort()
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of bodies that are not answered."""
+        return sum(map(_body_length, (self._request, *self._due)))
+
     def drain(self) -> None:
         """Ends the connection after the answers that it owes."""
         self._closes = True
@@ -204,26 +210,35 @@ class Connection(asyncio.BufferedProtocol):
             # The parser has seen to it that it is a number.
             if name == b"content-length" and int(value) > self._max_body:
                 raise Refused("body_too_large")
-            if (name, value.lower()) == (b"expect", b"100-continue"):
-                if not self._is_answering and not self._due:
-                    self._transport.write(_CONTINUE)
+            # Of a body that is compressed as well, nobody here undoes that.
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise _malformed()
+        expects = (b"expect", b"100-continue")
+        if any((name, value.lower()) == expects for name, value in given):
+            if request.version == "1.1" and not self._is_answering and not self._due:
+                self._transport.write(_CONTINUE)
 
-    def _check_unparsed(self, count: int) -> None:
-        """Raises Refused where a head that has no end takes too much.
+    def _check_framing(self, count: int) -> None:
+        """Raises Refused where all that is no body takes too much: a head that has no
+        end, the sizes and extensions of chunks, trailers.
 
-        The first part of a head may have come with the end of something else.
+        The first part of a request may have come with the end of something else.
         """
-        if self._request is not None and not self._head_is_read:
-            self._unparsed_bytes += count
-            most = self._limits.head_bytes + len(self._listener.buffer)
-            if self._unparsed_bytes > most:
-                raise Refused("head_too_large")
+        if self._request is None:
+            return
+        self._read_bytes += count
+        body = len(self._request.body)
+        # The smallest chunk has five bytes of framing for one of the body.
+        if self._read_bytes - body > self._limits.head_bytes + count + 5 * body:
+            raise Refused("head_too_large")
 
     def _answer_next(self) -> None:
         """Begins with the next answer, where one is due and none is on its way."""
-        if self._is_answering or self._has_unsent or not self._due:
-            return
         if self._transport.is_closing():
+            return
+        if self._has_unsent and self._timer is None:
+            self._wait(self._limits.answer_seconds, self.abort)
+        if self._is_answering or self._has_unsent or not self._due:
             return
         due = self._due.popleft()
         if isinstance(due, Refused):

@@ -152,10 +152,15 @@ class Listener:
         self._unsent.pop(connection, None)
 
     def hold(self, count: int) -> None:
-        """Counts bytes of bodies; ends connections where they are too many."""
+        """Counts bytes of bodies; where they are too many, ends the connections that
+        have most of them."""
         self._held += count
         while count > 0 and self._held > self.limits.held_bytes and self.waiting:
-            self._end_longest_waiting()
+            largest = max(self.waiting, key=lambda one: one.held_bytes)
+            if not largest.held_bytes:
+                return  # all of it is being answered
+            self.count_refusal("too_many_bodies")
+            largest.abort()
 
     def handle(self, request: Request, connection: Connection) -> None:
         """Has a thread answer ``request``, or says that too many wait for one."""

@@ -46,6 +46,8 @@ BROKEN: Final[dict[str, Document]] = {
         "$set": {"created_at": DatetimeMS(400_000_000_000_000)}
     },
     "an operation that is a number": {"$set": {"operations": [7]}},
+    "no operation": {"$set": {"operations": []}},
+    "operations of no list": {"$set": {"operations": {}}},
     "a due time that is a text": {"$set": {"operations.0.owed_from": "soon"}},
 }
 

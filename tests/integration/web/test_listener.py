@@ -162,6 +162,7 @@ def test_a_target_that_names_the_server_is_its_path(echoing: Running) -> None:
         b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         b"Content-Length: +3\r\n\r\nabc",
         b"Transfer-Encoding: gzip\r\n\r\nabc",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"X: a\x00b\r\n\r\n",
         b" folded: x\r\n\r\n",
     ],
@@ -251,6 +252,36 @@ def test_headers_are_bounded_in_number_and_in_size(echoing: Running) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [
+        [b"0\r\nX: ", b"a" * 1000],
+        [b"0\r\n", b"X: y\r\n" * 100],
+        [b"1;", b"a" * 1000],
+    ],
+    ids=["a trailer", "trailers", "a chunk's extension"],
+)
+def test_the_framing_of_a_body_is_bounded(
+    echoing: Running, endless: list[bytes]
+) -> None:
+    begin, part = endless
+    with echoing.connect() as client:
+        client.sendall(request(b"Transfer-Encoding: chunked\r\n\r\n" + begin))
+        sent = 0
+        try:
+            while sent < 1_000_000:
+                sent += client.send(part)
+        except ConnectionError:
+            pass
+        assert b"HTTP/1.1 431 " in read_all(client) or sent < 1_000_000
+
+
+def test_a_body_in_chunks_of_one_byte_is_read(echoing: Running) -> None:
+    body = b"1\r\na\r\n" * 1000 + b"0\r\n\r\n"
+    found = echoing.told(request(b"Transfer-Encoding: chunked\r\n\r\n" + body))
+    assert found["body"] == "a" * 1000
+
+
 def test_a_client_that_stops_sending_is_still_answered(echoing: Running) -> None:
     with echoing.connect() as client:
         client.sendall(GET)
@@ -274,6 +305,26 @@ def test_a_body_that_waits_for_it_is_asked_for(echoing: Running) -> None:
     assert echoing.ask(request(too_long)).startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_client_of_http_1_0_is_asked_for_nothing(echoing: Running) -> None:
+    head = b"POST / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    assert echoing.ask(head + b"abc").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_that_reads_no_interim_answer_is_let_go() -> None:
+    expecting = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+    expecting += b"Expect: 100-continue\r\n\r\na"
+    with running(echo, answer_seconds=0.3, idle_seconds=60) as started:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            client.settimeout(SOON)
+            client.connect(("127.0.0.1", started.port))
+            began = time.monotonic()
+            with pytest.raises(OSError):
+                while time.monotonic() < began + SOON:
+                    client.send(expecting)
+            assert time.monotonic() < began + SOON
+
+
 def test_no_other_protocol_is_switched_to(echoing: Running) -> None:
     head = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
     answer = echoing.ask(head + b"Upgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n" + GET)
@@ -291,6 +342,10 @@ def test_an_error_of_the_application_is_500_and_the_connection_stays() -> None:
         answer = started.ask(GET + LAST)
         assert answer.startswith(b"HTTP/1.1 500 ") and b"HTTP/1.1 200 OK" in answer
         assert b"secret" not in answer
+        head, _, rest = started.ask(GET.replace(b"GET", b"HEAD") + LAST).partition(
+            b"\r\n\r\n"
+        )
+        assert head.startswith(b"HTTP/1.1 500 ") and rest.startswith(b"HTTP/1.1 200 ")
 
 
 def test_an_idle_connection_ends_and_one_in_use_stays() -> None:
@@ -325,6 +380,24 @@ def test_bodies_together_are_bounded() -> None:
         assert read_all(clients[0]) == b""
         clients[2].sendall(b"a")
         assert read_all(clients[2]).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_with_much_of_a_body_gives_way_and_one_with_none_stays() -> None:
+    with running(echo, held_bytes=1500) as started, ExitStack() as opened:
+        idle = opened.enter_context(closing(started.connect()))
+        idle.sendall(GET)
+        assert idle.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        small, large, last = (
+            opened.enter_context(closing(started.connect())) for _ in range(3)
+        )
+        for client, count in ((small, 100), (large, 899), (last, 600)):
+            upload = b"Content-Length: 900\r\n\r\n" + b"a" * count
+            client.sendall(request(upload))
+        assert read_all(large) == b""
+        small.sendall(b"a" * 800)
+        assert read_all(small).startswith(b"HTTP/1.1 200 OK")
+        idle.sendall(LAST)
+        assert read_all(idle).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:

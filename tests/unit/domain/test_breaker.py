@@ -26,6 +26,8 @@ from domain.breaker import (
 )
 from domain.errors import (
     LookNeeded,
+    MalformedAnswer,
+    MalformedObject,
     Misconfigured,
     NeedsReview,
     NotAuthorized,
@@ -60,6 +62,9 @@ def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
         (NotAuthorized("not_authorized"), Sign.KIND_REFUSED),
         (NotPermitted("permission_denied"), Sign.WELL),
         (OutcomeUnknown("look_refused"), Sign.WELL),
+        (OutcomeUnknown("unrecognised_status"), Sign.WELL),
+        (MalformedAnswer(), Sign.FAILED),
+        (MalformedObject(), Sign.NONE),
         (NotExecuted("rate_limited"), Sign.BUSY),
         (NotExecuted("rate_limit"), Sign.BUSY),
         (NotExecuted("lock_timeout"), Sign.BUSY),
