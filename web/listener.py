@@ -12,6 +12,7 @@ import queue
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -93,6 +94,9 @@ class Listener:
         self._app = app
         self._threads = threads
         self._jobs: queue.SimpleQueue[tuple[Request, Connection]] = queue.SimpleQueue()
+        #: Answers that the event loop has not taken yet, and whether it was woken.
+        self._answers: deque[tuple[Request, Connection, Answer]] = deque()
+        self._is_woken = False
         self._outstanding = 0
         self._progressed = time.monotonic()
 
@@ -188,12 +192,20 @@ class Listener:
         while True:
             request, connection = self._jobs.get()
             answer = wsgi.call(self._app, request)
-            self._loop.call_soon_threadsafe(self._done, request, connection, answer)
+            self._answers.append((request, connection, answer))
+            # Requests that are stored together are answered together: waking the loop
+            # for each of them costs as much as the answer.
+            if not self._is_woken:
+                self._is_woken = True
+                self._loop.call_soon_threadsafe(self._take_answers)
 
-    def _done(self, request: Request, connection: Connection, answer: Answer) -> None:
-        self._outstanding -= 1
-        self._progressed = time.monotonic()
-        self._give(request, connection, answer)
+    def _take_answers(self) -> None:
+        """Before it looks, it lets itself be woken again, so that none is left."""
+        self._is_woken = False
+        while self._answers:
+            self._outstanding -= 1
+            self._progressed = time.monotonic()
+            self._give(*self._answers.popleft())
 
     def _give(self, request: Request, connection: Connection, answer: Answer) -> None:
         self.hold(-len(request.body))

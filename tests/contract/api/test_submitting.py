@@ -85,6 +85,7 @@ def test_a_new_payment_is_shown_as_documented(merchant: Client) -> None:
         "fee_currency": None,
         "provider_refs": {},
         "waiting_for": None,
+        "source": "api",
     }
     assert operation["due_at"] > created_at
 
