@@ -91,9 +91,9 @@ _TRACKS: Final = re.compile(
     r"|;[0-9]{12,21}[=Dd][0-9=?]"
     r"|[0-9]{12}[=Dd][0-9]{2}(?:0[1-9]|1[0-2])[0-9]{3}"
 )
-#: A security code beside its name, as in a query or in JSON within a text.
+#: A security code beside its name, as in a query, in JSON within a text, or in a note.
 _CODES: Final = re.compile(
-    r"[Cc][Vv][VvCcNn]2?[\"'\]]{0,2}\s?[:=]\s?[\"']?[0-9]{3,4}(?![0-9])"
+    r"[Cc][Vv][VvCcNn]2?(?:[\"'\]]{0,2}\s?[:=]\s?[\"']?|\s)[0-9]{3,4}(?![0-9])"
 )
 #: A text without it has no number. Most texts end here.
 _MAYBE: Final = re.compile(r"[0-9]{4}(?:[0-9]{8}|[^0-9A-Za-z]{1,3}[0-9]{4})")
@@ -190,7 +190,7 @@ def _form_of(name: str) -> re.Pattern[str] | None:
 def _reads_as_card_data(plain: str) -> bool:
     if _MAYBE.search(plain) and _has_number(plain):
         return True
-    return ("=" in plain or ":" in plain) and _CODES.search(plain) is not None
+    return ("v" in plain or "V" in plain) and _CODES.search(plain) is not None
 
 
 def _has_number(text: str) -> bool:
