@@ -100,11 +100,14 @@ _MAYBE: Final = re.compile(r"[0-9]{4}(?:[0-9]{8}|[^0-9A-Za-z]{1,3}[0-9]{4})")
 
 #: Digests and random ids in hexadecimal. One SHA-256 in 5,000 has digits that pass for
 #: a card number. Three letters keep a number with a few letters beside it out; D and F
-#: are in the magnetic stripe as chips write it.
+#: are in the magnetic stripe as chips write it. One letter is enough where the digits
+#: of a UUID's version and variant are in their places (RFC 9562): most keys are UUIDs.
 _DIGESTS: Final = re.compile(
-    r"(?<![0-9A-Za-z])(?=[0-9A-Fa-f]{8})(?=(?:[0-9DFdf-]{0,126}+[A-CEa-ce]){3})"
-    r"(?:[0-9A-Fa-f]{24,128}"
-    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z])(?=[0-9A-Fa-f]{8})"
+    r"(?:(?=(?:[0-9DFdf-]{0,126}+[A-CEa-ce]){3})"
+    r"(?:[0-9A-Fa-f]{24,128}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})"
+    r"|(?=[0-9DFdf-]{0,35}+[A-CEa-ce])[0-9A-Fa-f]{8}(-?)[0-9A-Fa-f]{4}\1"
+    r"[1-8][0-9A-Fa-f]{3}\1[89ABab][0-9A-Fa-f]{3}\1[0-9A-Fa-f]{12})(?![0-9A-Za-z])"
 )
 
 #: Names of fields, in small letters and without what stands between words, whose values

@@ -239,6 +239,8 @@ def test_what_only_looks_like_a_card_number_is_left_alone(shape: str) -> None:
         "0000000000000000",
         "4111111111111111aaaaaaaaaaaaaaaa",
         "61502dee-3518-4376-8241-0ad1f6da7a63",
+        "1b2d5029-3411-4403-8647-7f070954683f",
+        "f5627861a6534987988074340a273880",
         "5d8f6cce532a7aeb57196be62344095936793400b3aeb3580d248b17d5518a86",
         "pm_card_visa",
         "50% off, 100% & more &amp; &nbsp;",
