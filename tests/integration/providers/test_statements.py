@@ -14,6 +14,7 @@ from application.statement import Statement
 from domain.errors import (
     ListTooLong,
     MalformedAnswer,
+    MalformedObject,
     Misconfigured,
     NotAuthorized,
     NotExecuted,
@@ -112,7 +113,7 @@ def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None
         ({"do": "drop"}, OutcomeUnknown),
         ({"do": "malformed"}, MalformedAnswer),
         ({"do": "answer", "status": 500}, OutcomeUnknown),
-        ({"do": "answer", "status": 200, "body": {"data": [7]}}, MalformedAnswer),
+        ({"do": "answer", "status": 200, "body": {"data": [7]}}, MalformedObject),
         ({"do": "answer", "status": 403}, NotAuthorized),
         ({"do": "rate_limit"}, NotExecuted),
     ],
