@@ -45,12 +45,15 @@ TRANSIENT: Final = frozenset(
         *(91, 189, 10058, 10107, 11600, 11602, 13435, 13436),  # NotPrimary and so on
         *(24, 46, 50, 112, 202, 262),  # LockTimeout, MaxTimeMSExpired, WriteConflict …
         *(63, 133, 134, 150, 234, 391, 13388),  # of sharding and of read concerns
-        *(365, 11601),  # TemporarilyUnavailable, Interrupted
+        365,  # TemporarilyUnavailable
     }
 )
 #: Those, and what no write gets past before somebody acts: rights, a full disk, a quota
-#: of a hosted database (8000, AtlasError), an error without a kind (1, 8).
-OF_THE_SERVER: Final = TRANSIENT | {1, 8, 13, 18, 64, 79, 100, 146, 8000, 14031}
+#: of a hosted database (8000, AtlasError), an error without a kind (1, 8), an operation
+#: that somebody ended (11601).
+OF_THE_SERVER: Final = TRANSIENT | {
+    *(1, 8, 13, 18, 64, 79, 100, 146, 8000, 11601, 14031),
+}
 
 Answer = TypeVar("Answer")
 
