@@ -43,8 +43,14 @@ def redis_url(servers_home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mongo_url(servers_home: Path) -> Iterator[str]:
-    """A running MongoDB: the primary of a replica set of one."""
+    """A running MongoDB: the primary of a replica set of one.
+
+    It deletes nothing by age: tests write documents of fixed dates, which the indexes
+    that expire them would take away in the middle of a test.
+    """
     with embedded.running(embedded.mongo(servers_home, processes.free_port())) as url:
+        with MongoClient[dict[str, object]](url) as client:
+            client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
         yield url
 
 
