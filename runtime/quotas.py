@@ -174,12 +174,20 @@ class Quotas:
 
     def _share(self) -> None:
         pause = threading.Event()
+        failing = False
         while not pause.wait(self._share_period):
             try:
                 self.share_once()
             # Whatever Redis answers, this process counts on alone.
             except Exception as error:
-                log.warning("quotas_not_shared", extra={"error": type(error).__name__})
+                if not failing:  # an outage is one line, not two lines a second
+                    name = type(error).__name__
+                    log.warning("quotas_not_shared", extra={"error": name})
+                failing = True
+            else:
+                if failing:
+                    log.info("quotas_shared_again")
+                failing = False
 
     def share_once(self) -> None:
         """Tells what was counted, and learns what others did; raises as Redis does."""

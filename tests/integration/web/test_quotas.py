@@ -219,7 +219,9 @@ def opened(settings: Settings) -> Quotas:
 
 
 @pytest.mark.parametrize("state", ["hanging", "absent"])
-def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(state: str) -> None:
+def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(
+    state: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with ExitStack() as stack:
         listener = stack.enter_context(closing(socket.socket()))
         listener.bind(("127.0.0.1", 0))
@@ -237,6 +239,11 @@ def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(state: str) -> N
         usage = quotas.hit("key", "a")
         assert usage is not None and usage.is_exceeded, "it counts on alone"
         assert slowest < 0.1
+        if state == "absent":  # some fifty times by now
+            said = [
+                one.message for one in caplog.records if one.name == "runtime.quotas"
+            ]
+            assert said == ["quotas_not_shared"], "an outage is one line"
 
 
 def test_a_quota_that_is_off_counts_nothing() -> None:
