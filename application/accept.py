@@ -15,6 +15,7 @@ from domain.errors import (
     PaymentNotFound,
     StoreUnavailable,
 )
+from domain.event_types import EventType
 from domain.operation import Kind, Operation, Origin
 from domain.payment import BELL_GRACE, Event, Payment
 from domain.routing import Routes, chosen
@@ -152,5 +153,5 @@ def _new_payment(
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        news=(Event(1, "payment.accepted", now, told),),
+        news=(Event(1, EventType.PAYMENT_ACCEPTED, now, told),),
     )

@@ -22,9 +22,10 @@ from domain.account import Account
 from domain.answer import Answer
 from domain.breaker import Call, CallKind
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from domain.event_types import EventType
 from domain.external import discoveries, reject_overtaken
 from domain.operation import Act, Kind, Operation
-from domain.outcome import ESCALATION, code_of, escalate, is_escalation
+from domain.outcome import code_of, escalate, is_escalation
 from domain.payment import Payment
 from domain.rechecking import is_correction
 from domain.routing import onward
@@ -283,7 +284,9 @@ def _handed_over(step: Payment) -> str | None:
     if step.claim is not None or not step.news:
         return None
     last = step.news[-1]
-    return str(last.data["operation"]) if last.type == ESCALATION else None
+    if last.type != EventType.OPERATION_ESCALATED:
+        return None
+    return str(last.data["operation"])
 
 
 def _named(outcome: Outcome) -> str:

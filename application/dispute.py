@@ -15,9 +15,10 @@ from application.ports import Gates, PaymentStore
 from domain.account import Account
 from domain.answer import Answer, Verdict
 from domain.breaker import Call, CallKind, Sign, sign_of
-from domain.dispute import MAX_DISPUTES, OPENED, Hint, Reading
+from domain.dispute import MAX_DISPUTES, Hint, Reading
 from domain.disputing import laid_over
 from domain.errors import NotExecuted, PaymentNotFound, ProviderError
+from domain.event_types import EventType
 from domain.payment import Payment
 from domain.submission import ProviderName
 
@@ -110,7 +111,7 @@ def _tell(step: Payment, reading: Reading, desk: Desk) -> None:
     }
     for event in step.news:
         desk.told(provider, event.type)
-        if event.type == OPENED:
+        if event.type == EventType.DISPUTE_OPENED:
             log.warning("dispute_opened", extra=logged)
     known = any(one.id == dispute.id for one in step.disputes)
     if not known and len(step.disputes) >= MAX_DISPUTES:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.account import Account
+from domain.event_types import EventType
 from domain.money import Money
 
 #: Disputes that a payment keeps. A charge is disputed once, seldom twice.
@@ -33,21 +34,26 @@ class DisputeState(StrEnum):
 OPEN: Final = frozenset({DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW})
 ENDED: Final = frozenset({DisputeState.WON, DisputeState.LOST, DisputeState.CLOSED})
 
-OPENED: Final = "dispute.opened"
-UPDATED: Final = "dispute.updated"
-REOPENED: Final = "dispute.reopened"
-WITHDRAWN: Final = "dispute.funds_withdrawn"
-REINSTATED: Final = "dispute.funds_reinstated"
-
+#: The event of each end.
+_ENDED: Final = {
+    DisputeState.WON: EventType.DISPUTE_WON,
+    DisputeState.LOST: EventType.DISPUTE_LOST,
+    DisputeState.CLOSED: EventType.DISPUTE_CLOSED,
+}
 #: What is told where a dispute comes from one state to another; None: not heard of
 #: before. The provider decides, and may do so again (an appeal), so every way exists.
-MOVES: Final[Mapping[tuple[DisputeState | None, DisputeState], str]] = {
-    **{(was, now): UPDATED for was in OPEN for now in OPEN if was is not now},
-    **{(was, now): REOPENED for was in ENDED for now in OPEN},
+MOVES: Final[Mapping[tuple[DisputeState | None, DisputeState], EventType]] = {
     **{
-        (was, now): f"dispute.{now}"
+        (was, now): EventType.DISPUTE_UPDATED
+        for was in OPEN
+        for now in OPEN
+        if was is not now
+    },
+    **{(was, now): EventType.DISPUTE_REOPENED for was in ENDED for now in OPEN},
+    **{
+        (was, now): event
         for was in (None, *DisputeState)
-        for now in ENDED
+        for now, event in _ENDED.items()
         if was is not now
     },
 }

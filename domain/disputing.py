@@ -9,21 +9,18 @@ from datetime import datetime
 from domain.dispute import (
     MAX_DISPUTES,
     MOVES,
-    OPENED,
-    REINSTATED,
     REVERSED,
-    UPDATED,
-    WITHDRAWN,
     Dispute,
     Reading,
 )
+from domain.event_types import EventType
 from domain.external import without_disputed
 from domain.operation import Kind
 from domain.payment import Event, Payment
 from domain.times import rfc3339
 
 #: An event's type, and the minor units that it is of.
-Fact = tuple[str, int]
+Fact = tuple[EventType, int]
 
 
 def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
@@ -63,18 +60,18 @@ def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
 def _facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]:
     """What is new of ``found``; ``before`` was withdrawn of it by what was known."""
     if known is None:
-        yield OPENED, found.money.minor
+        yield EventType.DISPUTE_OPENED, found.money.minor
     if found.withdrawn > before:
-        yield WITHDRAWN, found.withdrawn - before
+        yield EventType.DISPUTE_FUNDS_WITHDRAWN, found.withdrawn - before
     elif found.withdrawn < before:
-        yield REINSTATED, before - found.withdrawn
+        yield EventType.DISPUTE_FUNDS_REINSTATED, before - found.withdrawn
     moved = MOVES.get((known.state if known is not None else None, found.state))
     if moved is not None:
         yield moved, found.money.minor
     elif known is not None and known != replace(
         found, withdrawn=known.withdrawn, updated_at=known.updated_at
     ):
-        yield UPDATED, found.money.minor
+        yield EventType.DISPUTE_UPDATED, found.money.minor
 
 
 def _told(

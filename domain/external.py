@@ -17,18 +17,12 @@ from typing import Final
 from domain import retry
 from domain.answer import Answer, ExternalMovement, Failure, Verdict
 from domain.errors import NeedsReview
+from domain.event_types import EventType
 from domain.looking import looked
 from domain.operation import HoldEnd, Kind, Operation
 from domain.outcome import HOLD_ENDS, recheck_refunds
 from domain.payment import Payment
 from domain.states import UNSENT, State, Trigger
-
-#: The event of an operation that others made at the provider, once it is known.
-DISCOVERED: Final = "operation.discovered"
-#: The event of a refund that a person resolved, once its object is known.
-NAMED: Final = "operation.named"
-#: The event of an operation of ours that others' operations left no money for.
-OVERTAKEN: Final = "operation.overtaken"
 
 #: A payment with so many operations keeps no more of others': its document would
 #: outgrow its use.
@@ -88,7 +82,9 @@ def captured_by_others(
 
 def discoveries(step: Payment) -> list[Kind]:
     """The kinds of the operations of others' that a step has found."""
-    found = (one.data for one in step.news if one.type == DISCOVERED)
+    found = (
+        one.data for one in step.news if one.type == EventType.OPERATION_DISCOVERED
+    )
     return [Kind(str(data["kind"])) for data in found]
 
 
@@ -128,7 +124,11 @@ def reject_overtaken(payment: Payment, *, now: datetime) -> Payment:
             failure = _WHY[one.kind]
             ended = replace(one, due_at=None, waiting_for=None, error=failure.code)
             rejected = payment.moved(
-                ended, Trigger.REJECTED, OVERTAKEN, now=now, data={"why": failure.code}
+                ended,
+                Trigger.REJECTED,
+                EventType.OPERATION_OVERTAKEN,
+                now=now,
+                data={"why": failure.code},
             )
             payment = replace(rejected, last_error=failure)
     return payment
@@ -222,7 +222,7 @@ def _with_new(
         if ours is not None:
             named = replace(ours, refs={**ours.refs, **found.refs})
             told = {"source": "provider", "ref": found.ref}
-            return payment.told_of(named, NAMED, now=now, data=told)
+            return payment.told_of(named, EventType.OPERATION_NAMED, now=now, data=told)
         target = _target(payment, found)
         if target is None or payment.unrefunded(target) < amount:
             if target is not None:
@@ -283,7 +283,7 @@ def _discovered(payment: Payment, made: Operation, ref: str, now: datetime) -> P
         "source": "provider",
         "ref": ref,
     }
-    return payment.told_of(made, DISCOVERED, now=now, data=data)
+    return payment.told_of(made, EventType.OPERATION_DISCOVERED, now=now, data=data)
 
 
 def _without(payment: Payment, operation: Operation, now: datetime) -> Payment:

@@ -9,12 +9,12 @@ from typing import Final
 
 from domain.answer import Answer, Failure, Verdict
 from domain.errors import Conflict, InvalidPayment
+from domain.event_types import EventType
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.outcome import applied, as_answered, hold_after, said
 from domain.payment import Payment
 from domain.provider_ids import refs_of
-from domain.rechecking import CORRECTION
 from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
 from domain.submission import RULES, ProviderName
 
@@ -78,7 +78,7 @@ def replayed(
         raise Conflict("work_is_owed", "it is being worked on already")
     if what is Replay.REFUSED:
         raise Conflict("would_move_money_again", "it might move money a second time")
-    event, data = "operation.replayed", {**who.told, "replay": what.value}
+    event, data = EventType.OPERATION_REPLAYED, {**who.told, "replay": what.value}
     if what is Replay.LOOKS:
         return payment.told_of(operation.to_look(now=now), event, now=now, data=data)
     again = replace(operation, due_at=now, look_since=None, looks=0, waiting_for=None)
@@ -102,7 +102,7 @@ def looked_into(
         raise Conflict("not_to_be_looked_into", words)
     data = {**who.told, "replay": Replay.LOOKS.value}
     asked = operation.to_look(now=now)
-    return payment.told_of(asked, "operation.replayed", now=now, data=data)
+    return payment.told_of(asked, EventType.OPERATION_REPLAYED, now=now, data=data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def resolved(
     if verdict not in _BY_HAND.get(operation.state, ()):
         words = f"an operation that is {operation.state} cannot be set so by hand"
         raise Conflict("not_for_a_person", words)
-    answer, event = _found(payment, operation, found, who), "operation.resolved"
+    answer, event = _found(payment, operation, found, who), EventType.OPERATION_RESOLVED
     _check_room(payment, operation, answer)
     more = {**who.told, **_told(found)}
     done = applied(payment, operation, answer, event, now=now, more=more)
@@ -222,7 +222,9 @@ def _taken_back(
     state = CORRECTIONS[operation.state, Trigger.SUCCEEDED]
     done = replace(as_answered(operation, answer, now=now), state=state)
     data = {**said(answer), **who.told, **_told(found)}
-    told = payment.told_of(done, CORRECTION, now=now, was=operation.state, data=data)
+    told = payment.told_of(
+        done, EventType.OPERATION_CORRECTED, now=now, was=operation.state, data=data
+    )
     return replace(told, hold=hold_after(told, done, answer), last_error=None)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from domain import retry
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, ProviderError
+from domain.event_types import EventType
 from domain.operation import PROOF_AFTER, Kind, Operation
 from domain.outcome import (
     ANOTHER_ORDER,
@@ -98,7 +99,7 @@ def looked(
         return _still(payment, operation, outcome, now, jitter)
     if outcome.verdict is Verdict.APPROVED and operation.generation >= _GENERATIONS:
         return escalate(payment, operation, "approved_again", now=now)
-    return applied(payment, operation, outcome, "look.answered", now=now)
+    return applied(payment, operation, outcome, EventType.LOOKUP_ANSWERED, now=now)
 
 
 def _of_twins(
@@ -117,7 +118,7 @@ def _resumed(
 ) -> Payment:
     """Nothing that an earlier key did stands in the way: the send is owed as before."""
     owed = replace(operation, due_at=now, look_since=None, looks=0)
-    return payment.told_of(owed, "look.answered", now=now, data=said(answer))
+    return payment.told_of(owed, EventType.LOOKUP_ANSWERED, now=now, data=said(answer))
 
 
 def _saw_nothing(
@@ -153,7 +154,9 @@ def _still(
     if due_at is None:
         return _puzzled(payment, operation, "nothing_found", outcome, now)
     after = replace(operation, due_at=due_at)
-    return payment.told_of(after, "look.answered", now=now, data=said(outcome))
+    return payment.told_of(
+        after, EventType.LOOKUP_ANSWERED, now=now, data=said(outcome)
+    )
 
 
 def _absent(
@@ -199,7 +202,7 @@ def _absent(
         ),
     )
     return payment.moved(
-        after, Trigger.ABSENT, "look.answered", now=now, data=said(answer)
+        after, Trigger.ABSENT, EventType.LOOKUP_ANSWERED, now=now, data=said(answer)
     )
 
 
@@ -222,7 +225,7 @@ def _gone(
     """
     if operation.error != TOO_LATE:
         return _still(payment, operation, answer, now, jitter)
-    return applied(payment, operation, answer, "look.answered", now=now)
+    return applied(payment, operation, answer, EventType.LOOKUP_ANSWERED, now=now)
 
 
 def _too_early(
@@ -237,7 +240,7 @@ def _too_early(
     if send is None or asked_at >= send.last_at + PROOF_AFTER:
         return None
     after = replace(operation, due_at=send.last_at + PROOF_AFTER)
-    return payment.told_of(after, "look.answered", now=now, data=said(answer))
+    return payment.told_of(after, EventType.LOOKUP_ANSWERED, now=now, data=said(answer))
 
 
 def _puzzled(
@@ -264,4 +267,4 @@ def _puzzled(
         waiting_for=waits or operation.waiting_for,
     )
     data = {**said(outcome), "why": why}
-    return payment.told_of(after, "look.answered", now=now, data=data)
+    return payment.told_of(after, EventType.LOOKUP_ANSWERED, now=now, data=data)

@@ -10,13 +10,11 @@ from typing import Final
 
 from domain.account import Account
 from domain.answer import Verdict
+from domain.event_types import EventType
 from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.states import FINAL, UNSENT, State
 from domain.submission import ProviderName
-
-#: The event of a payment that a notice was about and had news for.
-HEARD: Final = "notice.heard"
 
 #: What says that money has moved, or is about to.
 _MOVES: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING})
@@ -159,7 +157,9 @@ def _told(
     data: dict[str, str | int] = {"event": notice.event, "type": notice.type}
     if why is not None:
         data["why"] = why
-    return payment.told_of(operation, HEARD, now=now, data=data)
+    return payment.told_of(
+        operation, EventType.OBJECT_UPDATE_RECEIVED, now=now, data=data
+    )
 
 
 def _open_void(payment: Payment) -> Operation | None:

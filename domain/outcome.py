@@ -10,14 +10,12 @@ from typing import Final
 from domain import retry
 from domain.answer import Answer, Verdict
 from domain.errors import ProviderError
+from domain.event_types import EventType
 from domain.money import Money
 from domain.operation import Hold, HoldEnd, Kind, Operation
 from domain.payment import Payment
 from domain.states import State, Trigger
 from domain.submission import ProviderName
-
-#: The event of an operation that became a person's.
-ESCALATION: Final = "operation.escalated"
 
 #: The error of an operation whose resend was refused as too late, while nobody knows
 #: what became of the first send.
@@ -120,7 +118,7 @@ def applied(
     payment: Payment,
     operation: Operation,
     answer: Answer,
-    event: str,
+    event: EventType,
     *,
     now: datetime,
     more: Mapping[str, str | int] | None = None,
@@ -156,7 +154,9 @@ def applied(
 def called_off(payment: Payment, *, now: datetime) -> Payment:
     """The first operation ends, which moved nothing and cannot any more."""
     first = replace(payment.first, due_at=None, waiting_for=None)
-    ended = payment.moved(first, Trigger.CANCELED, "operation.canceled", now=now)
+    ended = payment.moved(
+        first, Trigger.CANCELED, EventType.OPERATION_CANCELED, now=now
+    )
     return replace(ended, next_action=None)
 
 
@@ -231,13 +231,15 @@ def escalate(
     data: dict[str, str | int] = {"why": why}
     if request_id is not None:
         data["provider_request_id"] = request_id
-    moved = payment.moved(after, Trigger.ESCALATED, ESCALATION, now=now, data=data)
+    moved = payment.moved(
+        after, Trigger.ESCALATED, EventType.OPERATION_ESCALATED, now=now, data=data
+    )
     return _with_first_lookup(moved, now=now) if after.kind is Kind.VOID else moved
 
 
 def is_escalation(step: Payment) -> bool:
     """Whether a step made an operation a person's."""
-    return any(event.type == ESCALATION for event in step.news)
+    return any(event.type == EventType.OPERATION_ESCALATED for event in step.news)
 
 
 def said(outcome: Answer | ProviderError) -> dict[str, str | int]:

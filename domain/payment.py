@@ -16,6 +16,7 @@ from domain.account import Account
 from domain.answer import Failure, NextAction, SavedMethod
 from domain.dispute import Dispute, DisputeState
 from domain.errors import PaymentNotFound
+from domain.event_types import EventType
 from domain.money import Fee
 from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
 from domain.states import State, Status, Trigger, move
@@ -35,7 +36,7 @@ class Event:
     """One line of the timeline; ``seq`` counts from 1 without a gap."""
 
     seq: int
-    type: str
+    type: str  #: an EventType; one that was read may be of a later version
     at: datetime
     data: Mapping[str, str | int]
 
@@ -247,7 +248,7 @@ class Payment:
         self,
         operation: Operation,
         trigger: Trigger,
-        event: str,
+        event: EventType,
         *,
         now: datetime,
         data: Mapping[str, str | int] | None = None,
@@ -263,7 +264,7 @@ class Payment:
     def told_of(
         self,
         operation: Operation,
-        event: str,
+        event: EventType,
         *,
         now: datetime,
         was: State | None = None,

@@ -8,13 +8,11 @@ from typing import Final
 
 from domain import retry
 from domain.answer import Answer
+from domain.event_types import EventType
 from domain.operation import Kind, Operation
 from domain.outcome import HOLD_ENDS, as_answered, hold_after, is_odd, said
 from domain.payment import Payment
 from domain.states import CORRECTIONS
-
-#: The event of a final operation that a later fact has moved.
-CORRECTION: Final = "operation.corrected"
 
 #: An authorization that should have ended and has not is asked of this often.
 _STILL_HELD: Final = timedelta(hours=1)
@@ -24,7 +22,7 @@ _HELD_FOR: Final = timedelta(days=3)
 
 def is_correction(step: Payment) -> bool:
     """Whether a step moved what was final."""
-    return any(event.type == CORRECTION for event in step.news)
+    return any(event.type == EventType.OPERATION_CORRECTED for event in step.news)
 
 
 def hold_seen(
@@ -37,9 +35,14 @@ def hold_seen(
     if hold is None or hold.ended is not None or end is None:
         if hold is not None and hold.ended is None and hold.asked:
             after = _still_held(operation, now)
-        return payment.told_of(after, "look.answered", now=now, data=said(answer))
+        return payment.told_of(
+            after, EventType.LOOKUP_ANSWERED, now=now, data=said(answer)
+        )
     told = payment.told_of(
-        after, "authorization.ended", now=now, data={"why": end.value, **said(answer)}
+        after,
+        EventType.AUTHORIZATION_ENDED,
+        now=now,
+        data={"why": end.value, **said(answer)},
     )
     return replace(told, hold=replace(hold, ended=end))
 
@@ -84,11 +87,13 @@ def seen_again(
     if after is None or is_odd(payment, operation, answer):
         rested = _rested(operation, answer, now)
         quiet = replace(rested, fee=answer.fee or operation.fee)
-        return payment.told_of(quiet, "look.answered", now=now, data=said(answer))
+        return payment.told_of(
+            quiet, EventType.LOOKUP_ANSWERED, now=now, data=said(answer)
+        )
     corrected = replace(as_answered(operation, answer, now=now), state=after)
     told = payment.told_of(
         corrected,
-        CORRECTION,
+        EventType.OPERATION_CORRECTED,
         now=now,
         was=operation.state,
         data=said(answer),

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.errors import Conflict
+from domain.event_types import EventType
 from domain.money import Money
 from domain.operation import HoldEnd, Kind, Operation, Origin
 from domain.outcome import ANOTHER_ORDER, called_off
@@ -169,7 +170,7 @@ def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
         "kind": operation.kind.value,
         "amount": operation.amount,
     }
-    return payment.told_of(operation, "operation.accepted", now=now, data=data)
+    return payment.told_of(operation, EventType.OPERATION_ACCEPTED, now=now, data=data)
 
 
 def _check_units(payment: Payment, minor: int) -> None:

@@ -18,13 +18,12 @@ from typing import Final
 from domain.account import Account
 from domain.answer import Answer, Verdict
 from domain.errors import InvalidPayment, Misconfigured, NotSent, ProviderError
+from domain.event_types import EventType
 from domain.operation import Operation
 from domain.payment import Payment
 from domain.states import UNSENT, State, Trigger
 from domain.submission import Submission
 
-#: The event of a payment that went on to another account.
-ROUTED: Final = "payment.routed"
 #: Why it did, where no call was made: nothing goes through to the account before it.
 GATE_OPEN: Final = "gate_open"
 
@@ -119,7 +118,7 @@ def rerouted(
     spent = 0 if isinstance(outcome, Misconfigured) else 1
     asked = replace(operation, attempts=operation.attempts - 1 + spent, error=why)
     answered = payment.moved(
-        asked, Trigger.ROUTED, "attempt.answered", now=now, data=told
+        asked, Trigger.ROUTED, EventType.ATTEMPT_ANSWERED, now=now, data=told
     )
     return _routed(answered, answered.first, why, now)
 
@@ -198,5 +197,7 @@ def _routed(payment: Payment, operation: Operation, why: str, now: datetime) -> 
         "to_account": to.id,
         "why": why,
     }
-    moved = payment.moved(fresh, Trigger.ROUTED, ROUTED, now=now, data=data)
+    moved = payment.moved(
+        fresh, Trigger.ROUTED, EventType.PAYMENT_ROUTED, now=now, data=data
+    )
     return replace(moved, account=to, route=tuple(rest), last_error=None)

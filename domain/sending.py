@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.errors import IllegalTransition
+from domain.event_types import EventType
 from domain.operation import Act, Claim, Kind, Operation, Send
 from domain.outcome import asks_first, makes_order
 from domain.payment import Payment
@@ -45,7 +46,9 @@ def released(payment: Payment, *, now: datetime) -> Payment:
     operation, free = payment.working, replace(payment, claim=None)
     if claim.act is Act.LOOK:
         return free
-    return free.moved(operation, Trigger.LEASE_EXPIRED, "lease.expired", now=now)
+    return free.moved(
+        operation, Trigger.LEASE_EXPIRED, EventType.LEASE_EXPIRED, now=now
+    )
 
 
 def sent(
@@ -85,7 +88,7 @@ def sent(
         payment.moved(
             after,
             Trigger.SENT,
-            "attempt.sent",
+            EventType.ATTEMPT_SENT,
             now=now,
             data={"attempt": attempt, "provider_key": send.key},
         ),
@@ -109,7 +112,9 @@ def looking(payment: Payment, operation: Operation, *, now: datetime) -> Payment
         operation, look_since=operation.look_since or now, looks=operation.looks + 1
     )
     return replace(
-        payment.told_of(asked, "look.sent", now=now, data={"look": asked.looks}),
+        payment.told_of(
+            asked, EventType.LOOKUP_SENT, now=now, data={"look": asked.looks}
+        ),
         claim=Claim(operation.id, Act.LOOK, payment.version + 1, now),
     )
 
@@ -124,7 +129,7 @@ def hold_reached(payment: Payment, *, now: datetime) -> Payment:
         raise IllegalTransition("the hold needs nothing")
     if hold.expires_at is not None and now >= hold.expires_at:
         asked = replace(first, due_at=now, look_since=now)
-        ending = payment.told_of(asked, "authorization.ending", now=now)
+        ending = payment.told_of(asked, EventType.AUTHORIZATION_ENDING, now=now)
         return replace(ending, hold=replace(hold, asked=True))
     data: dict[str, str | int] = {}
     for name, at in (
@@ -133,5 +138,7 @@ def hold_reached(payment: Payment, *, now: datetime) -> Payment:
     ):
         if at is not None:
             data[name] = rfc3339(at)
-    warned = payment.told_of(first, "authorization.expiring", now=now, data=data)
+    warned = payment.told_of(
+        first, EventType.AUTHORIZATION_EXPIRING, now=now, data=data
+    )
     return replace(warned, hold=replace(hold, warned=hold.warned + 1))

@@ -17,6 +17,7 @@ from domain.errors import (
     NotPermitted,
     ProviderError,
 )
+from domain.event_types import EventType
 from domain.external import take_over, with_hold_told
 from domain.looking import looked
 from domain.operation import Act, Operation
@@ -94,7 +95,7 @@ def _settled(
         known = replace(operation, refs={**operation.refs, **outcome.refs})
         free = recheck_refunds(free, target, now=now)
         return _look_next(free, known, "exceeds_captured", said(outcome), now)
-    return applied(free, operation, outcome, "attempt.answered", now=now)
+    return applied(free, operation, outcome, EventType.ATTEMPT_ANSWERED, now=now)
 
 
 def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) -> bool:
@@ -134,7 +135,7 @@ def _look_next(
         error=why,
     )
     return payment.moved(
-        after, Trigger.OUTCOME_UNKNOWN, "attempt.answered", now=now, data=data
+        after, Trigger.OUTCOME_UNKNOWN, EventType.ATTEMPT_ANSWERED, now=now, data=data
     )
 
 
@@ -172,7 +173,9 @@ def _unsettled(
         waiting_for=words.format(payment.provider),
         error=error.detail,
     )
-    return payment.moved(after, trigger, "attempt.answered", now=now, data=said(error))
+    return payment.moved(
+        after, trigger, EventType.ATTEMPT_ANSWERED, now=now, data=said(error)
+    )
 
 
 #: What each kind of retry waits for, in words.

@@ -175,7 +175,8 @@ MUTANTS: Final = (
         "domain/looking.py",
         '        return _puzzled(payment, operation, "nothing_found", outcome, now)',
         "        no = Answer(Verdict.DECLINED)\n"
-        '        return applied(payment, operation, no, "look.answered", now=now)',
+        "        event = EventType.LOOKUP_ANSWERED\n"
+        "        return applied(payment, operation, no, event, now=now)",
         test="tests/unit/domain/test_looking.py",
     ),
     Mutant(

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from domain.routing import ROUTED
+from domain.event_types import EventType
 from domain.states import State
 from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
@@ -61,7 +61,7 @@ def test_histories_come_to_what_they_are_about() -> None:
                 of_others += one.external
                 overtaken += (one.error or "").endswith("_at_provider")
             told = history.world.table.timeline(SHOP, payment.id) or []
-            went_on += any(event.type == ROUTED for event in told)
+            went_on += any(event.type == EventType.PAYMENT_ROUTED for event in told)
             asked_payers += any(
                 event.data.get("to") == State.REQUIRES_ACTION for event in told
             )

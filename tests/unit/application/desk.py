@@ -8,6 +8,7 @@ from typing import Final
 from application import operate
 from application.operate import Desk
 from domain.errors import NeedsReview
+from domain.event_types import EventType
 from domain.intervening import Intervention
 from domain.payment import Payment
 from domain.replaying import Came, ReplaySet, Run, Search
@@ -33,7 +34,7 @@ class Interrupted(MemoryStore):
         if self._times:
             self._times -= 1
             [now] = [one for one in self.everything() if one.id == payment.id]
-            super().amend(now.told_of(now.first, "meanwhile", now=NOW))
+            super().amend(now.told_of(now.first, EventType.OPERATION_ACCEPTED, now=NOW))
         return super().amend(payment)
 
 

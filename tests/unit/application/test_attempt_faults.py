@@ -12,6 +12,7 @@ from application.attempt import ESCALATED, run
 from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, NotSent, OutcomeUnknown, StoreUnavailable
 from tests.suites.samples import sending
+from domain.event_types import EventType
 from domain.sending import released
 from domain.operation import Operation
 from domain.payment import LEASE, Payment
@@ -29,7 +30,8 @@ class _Crowded(MemoryStore):
         ids = {payment.id for payment in payments}
         for now in self.everything():
             if now.id in ids:
-                self.amend(now.told_of(now.working, "meanwhile", now=NOW))
+                event = EventType.OPERATION_ACCEPTED
+                self.amend(now.told_of(now.working, event, now=NOW))
         return super().settle_many(payments)
 
 

@@ -13,19 +13,13 @@ from application import dispute as use_case
 from application.notice import handle, receive
 from domain import retry
 from domain.account import Account
-from domain.dispute import (
-    MAX_DISPUTES,
-    OPENED,
-    WITHDRAWN,
-    DisputeState,
-    Hint,
-    Reading,
-)
+from domain.dispute import MAX_DISPUTES, DisputeState, Hint, Reading
 from domain.errors import (
     PaymentNotFound,
     StoreUnavailable,
     UnreadableWebhook,
 )
+from domain.event_types import EventType
 from domain.money import Money
 from domain.notice import Fate, Webhook
 from domain.payment import Payment
@@ -35,6 +29,8 @@ from tests.operator_fakes import MemoryView
 from tests.suites.samples import sending
 
 from tests.unit.application.disputing import HINT, OWN, STRIPE, Bench
+
+OPENED, WITHDRAWN = EventType.DISPUTE_OPENED, EventType.DISPUTE_FUNDS_WITHDRAWN
 
 
 @pytest.fixture

@@ -17,22 +17,24 @@ from domain.dispute import (
     MAX_DISPUTES,
     MOVES,
     OPEN,
-    OPENED,
-    REINSTATED,
-    REOPENED,
     REVERSED,
-    UPDATED,
-    WITHDRAWN,
     Dispute,
     DisputeState,
     Reading,
 )
 from domain.disputing import laid_over
+from domain.event_types import EventType
 from domain.money import Money
 from domain.payment import Event, Payment
 from domain.states import Status
 from tests.unit.domain.disputes import CHARGE, LOST, dispute, lay, reading
 from tests.suites.samples import NOW, PRICE, authorized, captured, origin, stored
+
+OPENED: Final = EventType.DISPUTE_OPENED
+UPDATED: Final = EventType.DISPUTE_UPDATED
+REOPENED: Final = EventType.DISPUTE_REOPENED
+WITHDRAWN: Final = EventType.DISPUTE_FUNDS_WITHDRAWN
+REINSTATED: Final = EventType.DISPUTE_FUNDS_REINSTATED
 
 LATER: Final = NOW + timedelta(days=1)
 
