@@ -15,8 +15,8 @@ from domain.operation import Kind, Operation
 from domain.outcome import applied, as_answered, hold_after, said
 from domain.payment import Payment
 from domain.provider_ids import refs_of
+from domain.provider_rules import RULES
 from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
-from domain.submission import RULES, ProviderName
 
 #: What a person may say of an operation, by its state.
 _BY_HAND: Final = {
@@ -229,14 +229,14 @@ def _taken_back(
 
 
 def _of_review(payment: Payment, operation: Operation, now: datetime) -> Replay:
-    """Within the window the same key is safe; after it PayPal has no list to look
-    an order up in whose id was never heard."""
+    """Within the window the same key is safe. After it a lookup needs the provider's
+    id, unless the provider finds the object by ours."""
     if operation.send is None:
         return _of_unsent(operation)
     if now < operation.send.window_ends_at:
         return Replay.RESENDS
-    paypal = payment.provider is ProviderName.PAYPAL
-    lost = paypal and operation is payment.first and not operation.refs
+    lists = RULES[payment.provider].finds_by_our_ids
+    lost = not lists and operation is payment.first and not operation.refs
     return Replay.REFUSED if lost else Replay.LOOKS
 
 

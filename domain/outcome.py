@@ -14,8 +14,8 @@ from domain.event_types import EventType
 from domain.money import Money
 from domain.operation import Hold, HoldEnd, Kind, Operation
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.states import State, Trigger
-from domain.submission import ProviderName
 
 #: The error of an operation whose resend was refused as too late, while nobody knows
 #: what became of the first send.
@@ -80,19 +80,28 @@ def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Pa
 
 
 def makes_order(payment: Payment, operation: Operation) -> bool:
-    """Whether its sends make an order at PayPal; later ones carry one out."""
-    first = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
-    return payment.provider is ProviderName.PAYPAL and first and not operation.approved
+    """Whether each of its sends may make an order of its own at the provider.
+
+    A provider that keeps failed keys makes one; a send after the payer's approval
+    carries out the order that is there.
+    """
+    return RULES[payment.provider].forgets_failed_keys and _begins(operation)
 
 
 def asks_first(payment: Payment, operation: Operation) -> bool:
     """Whether nothing that was sent can have moved money: the payer is asked first.
 
-    An order at PayPal without a saved wallet waits for its payer to approve it, and
-    then for our word; one that we never heard of has a link that nobody knows.
+    Such an order waits for the payer's approval, and then for another request of ours.
+    An order of a lost answer has a link that nobody knows.
     """
-    wallet = payment.submission.method_at(ProviderName.PAYPAL)
-    return makes_order(payment, operation) and wallet is None
+    asks = RULES[payment.provider].needs_payer_approval
+    token = payment.submission.method_at(payment.provider)
+    return asks and token is None and _begins(operation)
+
+
+def _begins(operation: Operation) -> bool:
+    """Whether its sends begin the payment; one after an approval carries it on."""
+    return operation.kind in (Kind.CHARGE, Kind.AUTHORIZE) and not operation.approved
 
 
 def is_one_of_twins(operation: Operation, answer: Answer) -> bool:
@@ -103,7 +112,7 @@ def is_one_of_twins(operation: Operation, answer: Answer) -> bool:
 def may_be_overtaken(operation: Operation, answer: Answer) -> bool:
     """Whether the no is of one object, and a resend may be about to make another.
 
-    PayPal forgets a key that ended in an error, and shows what that one left behind.
+    A provider that forgets a failed key still shows the object of the failed send.
     """
     send = operation.send
     return send is not None and send.again and answer.verdict in _NOES

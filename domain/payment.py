@@ -19,6 +19,7 @@ from domain.errors import PaymentNotFound
 from domain.event_types import EventType
 from domain.money import Fee
 from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
+from domain.provider_rules import RULES
 from domain.states import State, Status, Trigger, move
 from domain.submission import Guard, Mode, ProviderName, Submission
 
@@ -153,9 +154,9 @@ class Payment:
     def refundable(self, target: Operation) -> int:
         """What may still be asked back of one charge or capture.
 
-        What a dispute has cost for good is with the payer already. At Stripe it is of a
-        whole charge, which several captures may share: none can give that back. A
-        refund that others made there is of the whole charge, too.
+        The cost of a lost dispute is with the payer already. Captures may share one
+        charge of the provider's: a dispute, and a refund that others made, is of the
+        whole charge, and none of the captures can give that back.
         """
         if target.kind not in _COLLECTS:
             return 0
@@ -177,11 +178,11 @@ class Payment:
 
     def sharing(self, target: Operation) -> list[Operation]:
         """The charges and captures that took by the same object of the provider's."""
-        name = _taken_by(target)
+        name = self._charge_of(target)
         return [
             one
             for one in self.operations
-            if one.kind in _COLLECTS and _taken_by(one) == name
+            if one.kind in _COLLECTS and self._charge_of(one) == name
         ]
 
     def unrefunded(self, target: Operation) -> int:
@@ -202,9 +203,10 @@ class Payment:
 
     @property
     def takes_parts(self) -> bool:
-        """Whether a capture may leave the rest on hold: PayPal's always may."""
-        paypal = self.provider is ProviderName.PAYPAL
-        return paypal or (self.hold is not None and self.hold.multicapture)
+        """Whether a capture may leave the rest on hold."""
+        if RULES[self.provider].captures_in_parts:
+            return True
+        return self.hold is not None and self.hold.multicapture
 
     @property
     def fee(self) -> Fee | None:
@@ -298,6 +300,11 @@ class Payment:
             for one in self.operations
         )
 
+    def _charge_of(self, operation: Operation) -> str:
+        """The id of the provider's object that took the money, else our own."""
+        charge_ref = RULES[self.provider].charge_ref
+        return operation.refs.get(charge_ref, operation.id)
+
     def _kept(self, target: Operation) -> int:
         """What a charge or capture took, without its refunds, wanted ones included."""
         back = [one for one in self.operations if one.target == target.id]
@@ -315,12 +322,6 @@ class Payment:
 
     def _reserved(self, kind: Kind) -> int:
         return sum(one.reserved for one in self.operations if one.kind is kind)
-
-
-def _taken_by(operation: Operation) -> str:
-    """Stripe's captures share a charge; PayPal's have an id each."""
-    refs = operation.refs
-    return refs.get("charge") or refs.get("capture") or operation.id
 
 
 _COLLECTS: Final = frozenset({Kind.CHARGE, Kind.CAPTURE})

@@ -13,8 +13,9 @@ from domain.account import Account
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.states import OWED, State
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 
 
 class Way(StrEnum):
@@ -176,13 +177,6 @@ class Tally:
         )
 
 
-#: What a provider calls the object of a movement, among an operation's refs.
-_REFS: Final = {
-    (ProviderName.STRIPE, Way.COLLECTED): "charge",
-    (ProviderName.STRIPE, Way.REFUNDED): "refund",
-    (ProviderName.PAYPAL, Way.COLLECTED): "capture",
-    (ProviderName.PAYPAL, Way.REFUNDED): "refund",
-}
 _WAYS: Final = {
     Kind.CHARGE: Way.COLLECTED,
     Kind.CAPTURE: Way.COLLECTED,
@@ -202,7 +196,7 @@ def movements_of(payment: Payment) -> list[Movement]:
 def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
     """Whether ``theirs`` is what a dispute that we know took back by a refund.
 
-    PayPal shows it among an order's refunds, and names no operation of ours on it.
+    A provider may show it among the refunds, and names no operation of ours on it.
     """
     asked = {one.id for one in payment.operations if one.kind is Kind.REFUND}
     return (
@@ -220,10 +214,10 @@ def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
 def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
     """Each movement of either side once, with its counterpart where it has one.
 
-    By the provider's id, which several captures at Stripe share: of those by the
-    operation that theirs names, or by the amount. Where ours has no id yet, by the
-    operation; and then any that goes the same way and may be it, for at Stripe a
-    captured charge names the authorization.
+    By the provider's id, which several captures may share: of those by the operation
+    that theirs names, or by the amount. Where ours has no id yet, by the operation; and
+    then any that goes the same way and may be it, for a captured charge may name the
+    authorization.
     """
     left, alone, pairs = list(ours), list(theirs), list[Pair]()
     for is_same in _RULES:
@@ -288,10 +282,15 @@ def _movement(payment: Payment, operation: Operation, way: Way) -> Movement:
         standing=standing,
         money=Money(minor, payment.submission.amount.currency),
         at=operation.moved_at if moved else None,
-        ref=operation.refs.get(_REFS[payment.provider, way]),
+        ref=operation.refs.get(_ref_of(payment, way)),
         payment=payment.id,
         operation=operation.id,
     )
+
+
+def _ref_of(payment: Payment, way: Way) -> str:
+    """The name of the object of a movement, among an operation's refs."""
+    return "refund" if way is Way.REFUNDED else RULES[payment.provider].charge_ref
 
 
 def _standing(state: State) -> Standing:

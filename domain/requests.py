@@ -16,14 +16,11 @@ from domain.money import Money
 from domain.operation import HoldEnd, Kind, Operation, Origin
 from domain.outcome import ANOTHER_ORDER, called_off
 from domain.payment import BELL_GRACE, Payment
+from domain.provider_rules import RULES
 from domain.states import UNSENT, State
-from domain.submission import RULES, ProviderName
 
 #: Operations of one payment; its document would outgrow its use.
 MAX_OPERATIONS: Final = 100
-#: Captures that leave the rest on hold at Stripe. It allows 50, and as many metadata
-#: keys: one a capture, some for the payment, and some tries of the final one.
-MAX_PARTS: Final = 40
 
 
 def capture(
@@ -37,10 +34,10 @@ def capture(
 ) -> Payment:
     """Takes ``amount`` (minor units) of the hold; None takes what is left.
 
-    ``final`` releases the rest. Stripe does so unless it is False, which only a hold of
-    several captures allows. Raises InvalidPayment where the provider has no such
-    amount, and Conflict, also where the rest is what another capture under way may
-    still take: it may be done after this.
+    ``final`` releases the rest. None is True at a provider that does not capture in
+    parts; there only a hold of several captures allows False. Raises InvalidPayment
+    where the provider has no such amount, and Conflict, also where another capture
+    under way may still take the rest: it may be done after this.
     """
     left = payment.capturable
     wanted = left if amount is None else amount
@@ -50,16 +47,19 @@ def capture(
         words = f"{_shown(payment, left)} can be captured"
         raise Conflict("amount_exceeds_hold", words)
     alone = not payment.capture_reserved
-    stripe = payment.provider is ProviderName.STRIPE
-    wants_release = stripe if final is None else final
+    rules = RULES[payment.provider]
+    wants_release = not rules.captures_in_parts if final is None else final
     releases = wants_release or not payment.takes_parts
     if releases and not alone:
         words = "a capture that releases the rest waits until the others are finished"
         raise Conflict("capture_under_way", words)
     if releases and final is False and wanted < left:
         raise Conflict("releases_the_rest", _why_released(payment))
-    if stripe and not releases and _parts(payment) >= MAX_PARTS:
-        words = f"Stripe leaves the rest on hold {MAX_PARTS} times: make this one final"
+    most = rules.max_partial_captures
+    if most is not None and not releases and _parts(payment) >= most:
+        words = (
+            f"{rules.name} leaves the rest on hold {most} times: make this one final"
+        )
         raise Conflict("too_many_captures", words)
     _check_units(payment, wanted)
     operation = Operation(
@@ -136,11 +136,12 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
         words = "it may have been paid by an order that was not heard of"
         raise Conflict(ANOTHER_ORDER, words)
     acts = first.state is State.REQUIRES_ACTION
-    if acts and payment.provider is ProviderName.STRIPE:
+    approves = RULES[payment.provider].needs_payer_approval
+    if acts and not approves:
         return _asked(payment, operation, now)
     # Of what the provider told of money meanwhile, a look must come first.
     unsent = first.state in UNSENT and first.look_since is None
-    # An order of PayPal's moves nothing without our word.
+    # An order that the payer approves moves nothing without another request of ours.
     if (unsent or acts) and payment.claim is None:
         return _called_off(payment, operation, now)
     if payment.hold is None or payment.hold.ended is not None:
@@ -189,13 +190,14 @@ def _parts(payment: Payment) -> int:
 
 
 def _why_released(payment: Payment) -> str:
+    name = RULES[payment.provider].name
     if payment.submission.multicapture:
         return (
-            "Stripe does not take several captures of this card and releases what a"
+            f"{name} does not take several captures of this card and releases what a"
             " capture leaves: leave final out, or say true"
         )
     return (
-        "Stripe releases what a capture leaves: leave final out, or say true; for"
+        f"{name} releases what a capture leaves: leave final out, or say true; for"
         " several captures the payment has to say multicapture"
     )
 

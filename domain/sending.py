@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from domain.errors import IllegalTransition
 from domain.event_types import EventType
-from domain.operation import Act, Claim, Kind, Operation, Send
+from domain.operation import Act, Claim, Operation, Send
 from domain.outcome import asks_first, makes_order
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.states import State, Trigger
-from domain.submission import ProviderName
 from domain.times import rfc3339
-
-#: How long a resend with the same key is safe, by provider: Stripe keeps keys for
-#: 24 h, PayPal's Orders for 6 h and Payments v2 for 45 days. An hour of each is left
-#: for clocks and slow calls (docs.stripe.com/api/idempotent_requests,
-#: developer.paypal.com/api/rest/reference/idempotency).
-_STRIPE: Final = timedelta(hours=23)
-_PAYPAL_ORDERS: Final = timedelta(hours=5)
-_PAYPAL_PAYMENTS: Final = timedelta(days=45) - timedelta(hours=1)
-
-
-def window_of(provider: ProviderName, kind: Kind) -> timedelta:
-    """How long ``provider`` takes the same key for the same request.
-
-    A void at PayPal takes no key: it changes nothing the second time.
-    """
-    if provider is ProviderName.STRIPE:
-        return _STRIPE
-    first = kind in (Kind.CHARGE, Kind.AUTHORIZE)
-    return _PAYPAL_ORDERS if first else _PAYPAL_PAYMENTS
 
 
 def released(payment: Payment, *, now: datetime) -> Payment:
@@ -67,7 +47,7 @@ def sent(
         send = replace(send, last_at=now)
         operation = replace(operation, twins=_makes_twins(payment, operation))
     else:
-        window = window_of(payment.provider, operation.kind)
+        window = RULES[payment.provider].key_windows[operation.kind]
         send = Send(
             key=operation.key,
             body=send.body if send else body,
@@ -99,7 +79,7 @@ def sent(
 def _makes_twins(payment: Payment, operation: Operation) -> bool:
     """Whether a resend may make an order that takes the money beside an earlier one.
 
-    PayPal forgets a key that ended in an error, and a saved wallet pays at once.
+    Where the payer approves first, no order takes money by itself.
     """
     if not makes_order(payment, operation):
         return operation.twins

@@ -34,9 +34,9 @@ from domain.outcome import (
     said,
 )
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.routing import rerouted
 from domain.states import State, Trigger, move
-from domain.submission import ProviderName
 
 
 def settle(
@@ -102,17 +102,17 @@ def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) ->
     """Whether the answer to a resend says what became of the send before it.
 
     A bare no speaks of this call: it may have been refused just because the earlier one
-    took the money. Stripe gives the object that the key made. PayPal forgets a key that
-    ended in an error, so its resend may be a new request, with an object of its own:
-    only that money moved, which it does once for an invoice, or an object that we know,
-    says what we want to hear. That the payer has to act is true where they are asked
-    first: none of the sends can have moved money.
+    took the money. A provider that keeps failed keys answers with the object that the
+    key made. Where it forgets them, the resend may be a new request, with an object of
+    its own: only moved money, which moves once for an invoice, or an object that we
+    know, answers for the earlier send. That the payer has to act is true where the
+    payer is asked first: none of the sends can have moved money.
     """
     if answer.verdict is Verdict.ACTION_REQUIRED and asks_first(payment, operation):
         return True
     if not answer.refs or answer.verdict is Verdict.REJECTED:
         return False
-    if payment.provider is ProviderName.STRIPE:
+    if not RULES[payment.provider].forgets_failed_keys:
         return True
     moved = answer.verdict in (Verdict.SUCCEEDED, Verdict.PENDING)
     return moved or not operation.refs.items().isdisjoint(answer.refs.items())

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Final
 
 from domain.errors import InvalidPayment
-from domain.money import PAYPAL_RULES, STRIPE_RULES, Money, ProviderRules
+from domain.money import Money
+from domain.provider_rules import RULES, TOKEN_PROVIDER
+from domain.provider_rules import ProviderName as ProviderName  # of a submission
 
 #: Farther ahead a schedule is more likely a mistake than a plan.
 MAX_SCHEDULE: Final = timedelta(days=90)
@@ -20,19 +22,6 @@ class Mode(StrEnum):
 
     TEST = "test"
     LIVE = "live"
-
-
-class ProviderName(StrEnum):
-    """Who carries the payment out."""
-
-    STRIPE = "stripe"
-    PAYPAL = "paypal"
-
-
-RULES: Final[Mapping[ProviderName, ProviderRules]] = {
-    ProviderName.STRIPE: STRIPE_RULES,
-    ProviderName.PAYPAL: PAYPAL_RULES,
-}
 
 
 class CaptureMethod(StrEnum):
@@ -51,7 +40,7 @@ class Guard(StrEnum):
 
 
 class FutureUsage(StrEnum):
-    """For which later payments a method is saved; the names are Stripe's."""
+    """The later payments that a method is saved for."""
 
     ON_SESSION = "on_session"  #: those that the payer is there for
     OFF_SESSION = "off_session"  #: also those that the merchant makes alone
@@ -95,47 +84,46 @@ class Submission:
     def check_for(self, provider: ProviderName) -> None:
         """Raises InvalidPayment where ``provider`` could never carry this out."""
         RULES[provider].check_payment(self.amount)
-        if provider is ProviderName.PAYPAL:
-            self._check_wallet()
-            return
-        if self.payment_method is None:
-            raise InvalidPayment("Stripe needs one", field="payment_method")
-        saved = self.off_session or self.setup_future_usage is not None
-        if saved and self.customer_at(provider) is None:
-            raise InvalidPayment(
-                "Stripe saves methods for a customer: name its id", field="customer/id"
-            )
+        self._check_method(provider)
 
     def method_at(self, provider: ProviderName) -> str | None:
-        """The payer's token at ``provider``, if any.
-
-        Where none was named it is Stripe's: PayPal goes without one.
-        """
+        """The payer's token at ``provider``, if any."""
         return self.payment_method if self._names_of is provider else None
 
     def customer_at(self, provider: ProviderName) -> str | None:
-        """The id that ``provider`` knows the payer by, if any; see ``method_at``."""
+        """The id that ``provider`` knows the payer by, if any."""
         return self.customer if self._names_of is provider else None
 
     @property
     def _names_of(self) -> ProviderName:
-        """Whose the tokens and ids are that were named."""
-        return self.provider or ProviderName.STRIPE
+        """The provider that the named token and customer belong to."""
+        return self.provider or TOKEN_PROVIDER
 
-    def _check_wallet(self) -> None:
-        """Whether PayPal can pay by a saved wallet, or save one, as it is asked to."""
-        token = self.method_at(ProviderName.PAYPAL)
-        if self.off_session and token is None:
+    def _check_method(self, provider: ProviderName) -> None:
+        """Raises InvalidPayment where ``provider`` cannot pay by the method that is
+        named, or save one, as it is asked to."""
+        rules, token = RULES[provider], self.method_at(provider)
+        saves = self.setup_future_usage is not None
+        if rules.needs_payment_method and token is None:
+            raise InvalidPayment(f"{rules.name} needs one", field="payment_method")
+        if rules.saves_for_customer and self.customer_at(provider) is None:
+            if self.off_session or saves:
+                raise InvalidPayment(
+                    f"{rules.name} saves methods for a customer: name its id",
+                    field="customer/id",
+                )
+        if rules.needs_payer_approval and self.off_session and token is None:
             raise InvalidPayment(
-                "off_session needs a saved one: without it PayPal asks the payer",
+                "off_session needs a saved one: without it"
+                f" {rules.name} asks the payer",
                 field="payment_method",
             )
-        if self.setup_future_usage is None:
+        if not saves:
             return
-        if token is not None:
+        if rules.methods_are_saved and token is not None:
             raise InvalidPayment("it is saved already", field="setup_future_usage")
-        if self.return_url is None:
+        if rules.needs_payer_approval and self.return_url is None:
             raise InvalidPayment(
-                "PayPal saves nothing unless the payer can come back",
+                f"{rules.name} saves nothing unless the payer can come back",
                 field="return_url",
             )

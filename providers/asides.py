@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from domain.answer import SavedMethod
-from domain.money import Fee, from_stripe
+from domain.money import Fee
 from domain.submission import ProviderName
+from providers.amounts import from_stripe
 from providers.paypal_objects import money_of
 from providers.words import name_of
 

@@ -17,11 +17,12 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import InvalidPayment, NeedsReview, OutcomeUnknown
 from domain.external import captured_by_others
-from domain.money import Money, to_paypal
+from domain.money import Money
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName, Submission
+from providers.amounts import to_paypal
 from providers.paypal_answers import (
     answer_of,
     capture_of,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.money import Money, from_paypal
+from domain.money import Money
+from providers.amounts import from_paypal
 
 ORDERS: Final = "v2/checkout/orders"
 AUTHORIZATIONS: Final = "v2/payments/authorizations"

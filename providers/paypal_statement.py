@@ -10,9 +10,10 @@ from urllib.parse import quote, urlencode
 from paypalrestsdk.exceptions import ResourceNotFound
 
 from application.statement import Page
-from domain.money import Money, from_paypal
+from domain.money import Money
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Unread, Way
+from providers.amounts import from_paypal
 from providers.paypal_answers import payments_of
 from providers.paypal_api import PayPalApi
 from providers.paypal_objects import CAPTURES, ORDERS, above

@@ -13,9 +13,10 @@ from stripe import ListObject, PaymentIntent, Refund, StripeClient, StripeError
 
 from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.money import Fee, Money, to_stripe
+from domain.money import Fee, Money
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
+from providers.amounts import to_stripe
 from providers.asides import stripe_part_fee
 from providers.stripe_answers import (
     answer_of,

@@ -9,8 +9,8 @@ from stripe import Charge, PaymentIntent, Refund
 
 from domain.answer import Answer, Failure, NextAction, NextActionType, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.money import from_stripe
 from domain.operation import Kind
+from providers.amounts import from_stripe
 from providers.asides import stripe_fee, stripe_saved
 from providers.stripe_charges import capture_before, refs_of, takes_several
 from providers.words import (

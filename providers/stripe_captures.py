@@ -16,9 +16,9 @@ from stripe import PaymentIntent
 from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.external import captured_by_others
-from domain.money import from_stripe
 from domain.operation import Operation
 from domain.payment import Payment
+from providers.amounts import from_stripe
 from providers.asides import stripe_fee
 from providers.stripe_answers import (
     let_go,

@@ -8,7 +8,8 @@ from stripe import StripeClient
 
 from domain.dispute import Dispute, DisputeState, Hint, Reading
 from domain.errors import OutcomeUnknown
-from domain.money import Money, from_stripe
+from domain.money import Money
+from providers.amounts import from_stripe
 from providers.stripe_answers import metadata_of
 from providers.stripe_refusals import reading
 from providers.words import name_of, optional, stripe_code, unix_time

@@ -13,11 +13,12 @@ from stripe import PaymentIntent, Refund
 
 from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import NeedsReview
-from domain.money import Money, from_stripe, to_stripe
+from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.states import State
 from domain.submission import ProviderName
+from providers.amounts import from_stripe, to_stripe
 from providers.asides import read_aside, stripe_fee
 from providers.stripe_answers import metadata_of, request_id_of
 from providers.stripe_captures import parts_of

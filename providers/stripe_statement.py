@@ -12,9 +12,10 @@ from stripe import BalanceTransaction, StripeClient, StripeError
 
 from application.statement import Page
 from domain.errors import InvalidPayment, NeedsReview
-from domain.money import Money, from_stripe, to_stripe
+from domain.money import Money
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Unread, Way
+from providers.amounts import from_stripe, to_stripe
 from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
 from providers.stripe_charges import EXPAND_CHARGE

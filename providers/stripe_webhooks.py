@@ -18,10 +18,10 @@ from domain.errors import (
     WebhookNotTrusted,
     WebhookRefused,
 )
-from domain.money import from_stripe
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from domain.submission import Mode
+from providers.amounts import from_stripe
 from providers.words import name_of, optional, our_id, parse_json
 
 #: Seconds by which the time of a signature may differ from ours: what Stripe's own

@@ -6,9 +6,10 @@ from typing import Any
 
 import requests
 
-from domain.money import Money, to_paypal, to_stripe
+from domain.money import Money
 from domain.payment import Payment
 from domain.submission import ProviderName
+from providers.amounts import to_paypal, to_stripe
 from tests.contract.simulators.simulator_process import PATIENCE
 from tests.integration.traps.workbench import Workbench
 

@@ -21,9 +21,10 @@ from domain.errors import (
     NotSent,
     OutcomeUnknown,
 )
-from domain.money import Money, to_paypal, to_stripe
+from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.submission import ProviderName
 from tests.simulation.bank import Bank
 from tests.simulation.chance import Chance, Fault, Payer
@@ -91,7 +92,7 @@ class SimulatedProvider:
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         money = Money(operation.amount, payment.submission.amount.currency)
-        to_stripe(money) if self.name is ProviderName.STRIPE else to_paypal(money)
+        RULES[self.name].to_units(money)
         return json.dumps(
             [
                 operation.kind,

@@ -62,7 +62,9 @@ class PaymentMachine(RuleBasedStateMachine):
         self.asked = 0
 
     @initialize(
-        provider=st.sampled_from(ProviderName), manual=st.booleans(), paid=st.booleans()
+        provider=st.sampled_from([*ProviderName]),
+        manual=st.booleans(),
+        paid=st.booleans(),
     )
     def begins(self, provider: ProviderName, manual: bool, paid: bool) -> None:
         how = CaptureMethod.MANUAL if manual else CaptureMethod.AUTOMATIC

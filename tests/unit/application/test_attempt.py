@@ -19,9 +19,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.sending import window_of
 from domain.operation import Kind
 from domain.payment import LEASE, Payment
+from domain.provider_rules import RULES
 from domain.requests import refund
 from domain.states import State, Status
 from domain.submission import ProviderName
@@ -43,7 +43,7 @@ from tests.suites.samples import (
 )
 from tests.unit.application.conftest import World, die_after_the_call
 
-WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
 #: Past the grace, the first retries and any lease.
 DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=1)

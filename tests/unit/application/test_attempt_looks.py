@@ -8,10 +8,11 @@ from typing import Final
 
 
 from domain.answer import Answer, Verdict
-from domain.sending import looking, window_of
+from domain.sending import looking
 from domain.operation import Kind
 from domain.intervening import Intervention, replayed
 from domain.payment import LEASE
+from domain.provider_rules import RULES
 from domain.states import State, Status
 from domain.submission import CaptureMethod, ProviderName
 from tests.fakes import (
@@ -29,7 +30,7 @@ from tests.suites.samples import (
 )
 from tests.unit.application.conftest import World, die_after_the_call
 
-WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
 #: Past the grace, the first retries and any lease.
 DAY: Final = timedelta(days=1)
 LATER: Final = timedelta(minutes=1)

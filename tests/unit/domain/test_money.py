@@ -7,17 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidPayment
-from domain.money import (
-    CURRENCIES,
-    PAYPAL_RULES,
-    STRIPE_RULES,
-    Money,
-    ProviderRules,
-    from_paypal,
-    from_stripe,
-    to_paypal,
-    to_stripe,
-)
+from domain.money import CURRENCIES, Money
+from domain.provider_rules import PAYPAL_RULES, STRIPE_RULES, ProviderRules
+from providers.amounts import from_paypal, from_stripe, to_paypal, to_stripe
 
 #: Well beyond any provider's largest amount (Stripe: eight digits in most currencies).
 minors = st.integers(min_value=0, max_value=10**15)

@@ -113,7 +113,7 @@ pauses: Final = st.timedeltas(timedelta(), timedelta(hours=8))
 histories: Final = st.lists(st.tuples(steps, pauses), max_size=25)
 
 
-@given(st.sampled_from(CaptureMethod), st.sampled_from(ProviderName), histories)
+@given(st.sampled_from(CaptureMethod), st.sampled_from([*ProviderName]), histories)
 def test_no_history_breaks_what_a_payment_promises(
     method: CaptureMethod,
     provider: ProviderName,

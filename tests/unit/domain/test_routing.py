@@ -25,7 +25,7 @@ candidates = st.lists(
         st.builds(
             Account,
             st.integers(1, 30).map(lambda number: f"acct_{number}"),
-            st.sampled_from(ProviderName),
+            st.sampled_from([*ProviderName]),
         ),
         st.frozensets(st.sampled_from(["USD", "EUR", "JPY"])),
         st.integers(0, 100),

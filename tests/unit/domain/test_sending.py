@@ -16,13 +16,14 @@ from domain.errors import (
 from domain.operation import Kind
 from domain.outcome import escalate
 from domain.payment import Payment
-from domain.sending import released, sent, window_of
+from domain.provider_rules import RULES
+from domain.sending import released, sent
 from domain.settling import settle
 from domain.states import State
 from domain.submission import ProviderName
 from tests.suites.samples import DECLINE, NOW, PRICE, payment, sending
 
-WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
 
 
 def _running() -> Payment:
@@ -108,5 +109,5 @@ def test_a_lease_that_nobody_holds_is_released_without_a_word() -> None:
 def test_paypal_remembers_orders_for_hours_and_payments_for_weeks(
     kind: Kind, window: timedelta
 ) -> None:
-    assert window_of(ProviderName.PAYPAL, kind) == window
-    assert window_of(ProviderName.STRIPE, kind) == timedelta(hours=23)
+    assert RULES[ProviderName.PAYPAL].key_windows[kind] == window
+    assert RULES[ProviderName.STRIPE].key_windows[kind] == timedelta(hours=23)

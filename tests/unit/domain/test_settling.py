@@ -23,9 +23,9 @@ from domain.errors import (
 from domain.money import Money
 from domain.operation import Kind
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.requests import void
 from domain.retry import MISCONFIGURED, TRANSIENT
-from domain.sending import window_of
 from domain.settling import settle
 from domain.states import State, Status
 from domain.submission import ProviderName
@@ -52,7 +52,7 @@ def _unknown() -> Payment:
 
 
 #: An answer of a provider that takes all of the charge.
-WINDOW: Final = window_of(ProviderName.STRIPE, Kind.CHARGE)
+WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
 PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"})
 
 

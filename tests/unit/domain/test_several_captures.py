@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from domain.errors import Conflict
 from domain.money import Money
 from domain.operation import HoldEnd
 from domain.payment import Payment
-from domain.requests import MAX_PARTS, capture, void
+from domain.provider_rules import STRIPE_RULES
+from domain.requests import capture, void
 from domain.sending import looking
 from domain.settling import settle
 from domain.states import State, Status
@@ -29,6 +31,8 @@ from tests.suites.samples import (
     stored,
     submission,
 )
+
+MOST_PARTS: Final = STRIPE_RULES.max_partial_captures or 0
 
 
 def held(*, allowed: bool = True, asked: bool = True) -> Payment:
@@ -100,19 +104,19 @@ def test_where_the_card_takes_one_capture_the_refusal_says_why(
 
 def test_the_rest_stays_on_hold_a_bounded_number_of_times() -> None:
     here = held()
-    for _ in range(MAX_PARTS):
+    for _ in range(MOST_PARTS):
         here = taken(here, 1, final=False)
     with pytest.raises(Conflict) as caught:
         taken(here, 1, final=False)
     assert caught.value.why == "too_many_captures"
-    for _ in range(MAX_PARTS):
+    for _ in range(MOST_PARTS):
         here = done(here)
     assert taken(here, 1, final=True).operations[-1].final
 
 
 def test_paypal_bounds_only_the_operations_of_a_payment() -> None:
     here = authorized(provider=ProviderName.PAYPAL)
-    for _ in range(MAX_PARTS + 1):
+    for _ in range(MOST_PARTS + 1):
         here = taken(here, 1, final=False)
     assert here.takes_parts
 

@@ -1,0 +1,64 @@
+"""Amounts as providers write them, to and from ISO 4217's minor units."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from domain.errors import InvalidPayment
+from domain.money import Money
+from domain.provider_rules import PAYPAL_RULES, STRIPE_RULES
+
+#: Neither sign nor exponent, and few enough digits that Decimal (28) never rounds.
+_DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+#: Minor units that a provider may name at once: more than any takes in one payment, and
+#: little enough that MongoDB stores the sum of ninety such amounts (2**63).
+_MOST: Final = 10**17
+
+
+def to_stripe(money: Money) -> int:
+    """The integer Stripe wants. Raises InvalidPayment where it takes no such amount."""
+    return STRIPE_RULES.to_units(money)
+
+
+def from_stripe(amount: object, currency: object) -> Money:
+    """What Stripe's integer is in ISO 4217 units.
+
+    Raises InvalidPayment where it is no whole amount of a currency that we know, or a
+    fraction that ISO 4217 does not have.
+    """
+    if type(amount) is not int or not isinstance(currency, str):
+        raise InvalidPayment("not a whole amount", field="amount")
+    money = STRIPE_RULES.from_units(amount, currency.upper())
+    return _bounded(money.minor, money.currency)
+
+
+def to_paypal(money: Money) -> str:
+    """The decimal string PayPal wants. Raises InvalidPayment where it takes none."""
+    units = PAYPAL_RULES.to_units(money)
+    digits = PAYPAL_RULES.decimals.get(money.currency, money.exponent)
+    return f"{Decimal(units).scaleb(-digits):.{digits}f}"
+
+
+def from_paypal(value: object, currency: object) -> Money:
+    """What PayPal's decimal string is in minor units.
+
+    Raises InvalidPayment where the string is no amount of that currency.
+    """
+    if not isinstance(value, str) or not isinstance(currency, str):
+        raise InvalidPayment("not a decimal amount", field="amount")
+    zero = Money(0, currency.upper())
+    if not _DECIMAL.fullmatch(value):
+        raise InvalidPayment("not a decimal amount", field="amount")
+    minor = Decimal(value).scaleb(zero.exponent)
+    if minor != minor.to_integral_value():
+        raise InvalidPayment("a fraction of the minor unit", field="amount")
+    return _bounded(int(minor), zero.currency)
+
+
+def _bounded(minor: int, currency: str) -> Money:
+    """An amount that a provider named; ``Money`` checks the rest."""
+    if minor > _MOST:
+        raise InvalidPayment("more than any payment", field="amount")
+    return Money(minor, currency)
