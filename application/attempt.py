@@ -21,6 +21,7 @@ from application.ports import Gates, PaymentStore, Provider
 from domain.account import Account
 from domain.answer import Answer
 from domain.breaker import Call, CallKind
+from domain.error_details import ErrorDetail
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.event_types import EventType
 from domain.external import discoveries, reject_overtaken
@@ -28,6 +29,7 @@ from domain.operation import Act, Kind, Operation
 from domain.outcome import code_of, escalate, is_escalation
 from domain.payment import Payment
 from domain.rechecking import is_correction
+from domain.review_reasons import ReviewReason
 from domain.routing import onward
 from domain.sending import hold_reached, looking, released, sent
 from domain.settling import settle
@@ -191,7 +193,7 @@ def _next_step(payment: Payment, tools: Tools) -> Payment:
         return sent(payment, operation, body, now=now)
     except Exception:  # whatever it is, the others in the group go on
         log.exception("prepare_failed", extra={"payment": payment.id})
-        return escalate(payment, operation, "cannot_prepare", now=now)
+        return escalate(payment, operation, ReviewReason.CANNOT_PREPARE, now=now)
 
 
 def _called(
@@ -211,10 +213,10 @@ def _called(
 def _call(payment: Payment, tools: Tools) -> Outcome:
     """One provider call; an error that nobody foresaw leaves the outcome unknown."""
     if tools.stopping.is_set():
-        return NotSent("worker_stopping")
+        return NotSent(ErrorDetail.WORKER_STOPPING)
     claim = payment.claim
     if claim is None or tools.clock() > claim.at + _CALL_WITHIN:
-        return NotSent("claim_too_old")
+        return NotSent(ErrorDetail.CLAIM_TOO_OLD)
     try:
         provider = tools.providers(payment.account)
         looks = claim.act is Act.LOOK
@@ -223,7 +225,7 @@ def _call(payment: Payment, tools: Tools) -> Outcome:
         return error
     except Exception:
         log.exception("provider_adapter_failed", extra={"payment": payment.id})
-        return OutcomeUnknown("adapter_failed")
+        return OutcomeUnknown(ErrorDetail.ADAPTER_FAILED)
 
 
 def _settled(group: Sequence[tuple[Payment, Outcome]], tools: Tools) -> list[Settled]:

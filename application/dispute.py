@@ -17,6 +17,7 @@ from domain.answer import Answer, Verdict
 from domain.breaker import Call, CallKind, Sign, sign_of
 from domain.dispute import MAX_DISPUTES, Hint, Reading
 from domain.disputing import laid_over
+from domain.error_details import ErrorDetail
 from domain.errors import NotExecuted, PaymentNotFound, ProviderError
 from domain.event_types import EventType
 from domain.payment import Payment
@@ -68,7 +69,7 @@ def follow(hint: Hint, desk: Desk) -> Payment | None:
         if stored is not None:
             _tell(step, reading, desk)
             return stored
-    raise NotExecuted("payment_moves_on")
+    raise NotExecuted(ErrorDetail.PAYMENT_MOVES_ON)
 
 
 def _read(hint: Hint, desk: Desk) -> Reading:
@@ -86,7 +87,7 @@ def asked(account: Account, call: Call, desk: Desk, read: Callable[[], _T]) -> _
     """
     admission = desk.gates.admit(account.id, [call], urgent=False)
     if not admission.granted:
-        raise NotExecuted("not_admitted", retry_after=admission.again_in)
+        raise NotExecuted(ErrorDetail.NOT_ADMITTED, retry_after=admission.again_in)
     desk.sleep(admission.after)
     try:
         found = read()

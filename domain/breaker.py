@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.answer import Answer
+from domain.error_details import ErrorDetail
 from domain.errors import (
     LookNeeded,
     MalformedObject,
@@ -53,15 +54,6 @@ CHANGES: Final = 20
 
 #: What an operation waits for that does not pass a gate; its subject comes in between.
 WAITS_FOR_GATE: Final = "the gate before {} to close"
-
-#: The provider is well, and has too much of us.
-_BUSY: Final = frozenset({"rate_limited", "lock_timeout", "rate_limit"})
-#: No call could be made, for there was no token to make it with.
-_NO_TOKEN: Final = frozenset({"token_unavailable", "token_malformed"})
-#: A look found nothing to read: an answer, though it tells nothing of the payment.
-_ANSWERED: Final = frozenset({"look_refused", "unrecognised_status"})
-#: Ours, not the provider's: a worker gives calls back unmade, when it stops or wakes.
-_OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
 
 
 class CallKind(StrEnum):
@@ -117,31 +109,88 @@ class Sign(StrEnum):
     NONE = "none"  #: it says nothing of the provider as a whole
 
 
+#: The health that each detail shows, unless the class of its error says it already.
+SIGNS: Final[Mapping[Sign, frozenset[ErrorDetail]]] = {
+    Sign.WELL: frozenset(
+        {
+            ErrorDetail.NOT_PERMITTED,
+            # A lookup found nothing to read: an answer, though it settles nothing.
+            ErrorDetail.LOOKUP_REFUSED,
+            ErrorDetail.UNRECOGNIZED_STATUS,
+        }
+    ),
+    Sign.FAILED: frozenset(
+        {
+            ErrorDetail.NOT_SENT,
+            ErrorDetail.OUTCOME_UNKNOWN,
+            ErrorDetail.MALFORMED_ANSWER,
+            ErrorDetail.NO_ANSWER,
+            ErrorDetail.ADAPTER_FAILED,
+            ErrorDetail.IN_FLIGHT,
+            ErrorDetail.IDEMPOTENCY_KEY_IN_USE,
+            ErrorDetail.READ_REFUSED,
+            # There was no token to make the call with.
+            ErrorDetail.TOKEN_UNAVAILABLE,
+            ErrorDetail.TOKEN_MALFORMED,
+        }
+    ),
+    Sign.REFUSED: frozenset(
+        {
+            ErrorDetail.MISCONFIGURED,
+            ErrorDetail.ACCOUNT_MISSING,
+            ErrorDetail.TOKEN_REFUSED,
+        }
+    ),
+    Sign.KIND_REFUSED: frozenset({ErrorDetail.NOT_AUTHORIZED}),
+    Sign.BUSY: frozenset(
+        {ErrorDetail.RATE_LIMITED, ErrorDetail.RATE_LIMIT, ErrorDetail.LOCK_TIMEOUT}
+    ),
+    Sign.NONE: frozenset(
+        {
+            ErrorDetail.PROVIDER_ERROR,
+            ErrorDetail.NOT_EXECUTED,
+            ErrorDetail.MALFORMED_OBJECT,
+            ErrorDetail.LOOKUP_REQUIRED,
+            ErrorDetail.LIST_TOO_LONG,
+            ErrorDetail.NEEDS_REVIEW,
+            ErrorDetail.REPLAYED_500,
+            ErrorDetail.RESEND_REFUSED,
+            # Ours, not the provider's.
+            ErrorDetail.WORKER_STOPPING,
+            ErrorDetail.CLAIM_TOO_OLD,
+            ErrorDetail.NOT_ADMITTED,
+            ErrorDetail.PAYMENT_MOVES_ON,
+            ErrorDetail.ACCOUNT_OF_ANOTHER_MERCHANT,
+            ErrorDetail.CREDENTIALS_UNAVAILABLE,
+        }
+    ),
+}
+_SIGN: Final[Mapping[str, Sign]] = {
+    detail: sign for sign, details in SIGNS.items() for detail in details
+}
+
+
 def sign_of(outcome: Answer | ProviderError) -> Sign:
-    """How ``outcome`` counts; what we do not recognise counts for nothing."""
+    """The health that ``outcome`` shows.
+
+    The class of an error comes first, where it says enough; then the table of details.
+    A provider's own code counts as its class does.
+    """
     match outcome:
-        case Answer():
-            return Sign.WELL
-        case NotPermitted():
-            return Sign.WELL
-        case OutcomeUnknown() if outcome.detail in _ANSWERED:
+        case Answer() | NotPermitted():
             return Sign.WELL
         case NotAuthorized():
             return Sign.KIND_REFUSED
         case Misconfigured():
             return Sign.REFUSED
-        case NotExecuted() if (
-            outcome.detail in _BUSY or outcome.retry_after is not None
-        ):
-            return Sign.BUSY
-        case NotSent() if outcome.detail not in _OURS:
-            return Sign.FAILED
-        case NotExecuted() if outcome.detail in _NO_TOKEN:
-            return Sign.FAILED
         case LookNeeded() | MalformedObject():
             return Sign.NONE
-        case OutcomeUnknown():
-            return Sign.FAILED
+        case NotExecuted() if outcome.retry_after is not None:
+            return Sign.BUSY
+        case NotSent() | OutcomeUnknown():
+            return _SIGN.get(outcome.detail, Sign.FAILED)
+        case NotExecuted():
+            return _SIGN.get(outcome.detail, Sign.NONE)
         case _:
             return Sign.NONE
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from domain.error_details import ErrorDetail
+
 
 class PaymentsError(Exception):
     """Something went wrong in the payment service."""
@@ -159,12 +161,12 @@ class QueueUnavailable(PaymentsError):
 class ProviderError(PaymentsError):
     """A provider call ended without an answer; the class says what is safe next.
 
-    ``detail`` is a short code for the timeline, never a provider's raw text;
+    ``detail`` is an ErrorDetail or a provider's code, never a provider's raw text;
     ``request_id`` is the provider's own name of the call, where it gave one;
     ``retry_after`` is how long it asked us to wait.
     """
 
-    code = "provider_error"
+    code = ErrorDetail.PROVIDER_ERROR
 
     def __init__(
         self,
@@ -182,64 +184,64 @@ class ProviderError(PaymentsError):
 class NotExecuted(ProviderError):
     """The provider proved that it did nothing; trying again is safe."""
 
-    code = "not_executed"
+    code = ErrorDetail.NOT_EXECUTED
 
 
 class NotSent(NotExecuted):
     """The request never reached the provider; trying again is safe."""
 
-    code = "not_sent"
+    code = ErrorDetail.NOT_SENT
 
 
 class Misconfigured(NotExecuted):
     """Credentials or rights are wrong; trying again cannot help until they change."""
 
-    code = "misconfigured"
+    code = ErrorDetail.MISCONFIGURED
 
 
 class NotAuthorized(Misconfigured):
     """The credentials may not make calls of this kind; other kinds of calls go on."""
 
-    code = "not_authorized"
+    code = ErrorDetail.NOT_AUTHORIZED
 
 
 class NotPermitted(Misconfigured):
     """The account has no right to this one thing; what else it does goes on."""
 
-    code = "not_permitted"
+    code = ErrorDetail.NOT_PERMITTED
 
 
 class OutcomeUnknown(ProviderError):
     """The provider may have acted; ask it before acting again."""
 
-    code = "outcome_unknown"
+    code = ErrorDetail.OUTCOME_UNKNOWN
 
 
 class MalformedAnswer(OutcomeUnknown):
     """The provider's answer cannot be read."""
 
-    code = "malformed_answer"
+    code = ErrorDetail.MALFORMED_ANSWER
 
 
 class MalformedObject(MalformedAnswer):
     """The provider answered, and what it says of this one object cannot be read."""
 
-    code = "malformed_object"
+    code = ErrorDetail.MALFORMED_OBJECT
 
 
 class LookNeeded(OutcomeUnknown):
     """Sending it again would tell nothing; only a look at the provider does."""
 
-    code = "look_needed"
+    code = ErrorDetail.LOOKUP_REQUIRED
 
 
 class ListTooLong(ProviderError):
     """The provider lists no more than a part of this; ask for a shorter time."""
 
-    code = "list_too_long"
+    code = ErrorDetail.LIST_TOO_LONG
 
 
 class NeedsReview(ProviderError):
     """The provider's answer is one that only a person can judge."""
 
-    code = "needs_review"
+    code = ErrorDetail.NEEDS_REVIEW

@@ -18,10 +18,12 @@ from domain import retry
 from domain.answer import Answer, ExternalMovement, Failure, Verdict
 from domain.errors import NeedsReview
 from domain.event_types import EventType
+from domain.failure_codes import FailureCode
 from domain.looking import looked
 from domain.operation import HoldEnd, Kind, Operation
 from domain.outcome import HOLD_ENDS, recheck_refunds
 from domain.payment import Payment
+from domain.review_reasons import ReviewReason
 from domain.states import UNSENT, State, Trigger
 
 #: A payment with so many operations keeps no more of others': its document would
@@ -34,11 +36,11 @@ _FOUND: Final = {Verdict.SUCCEEDED: State.SUCCEEDED, Verdict.PENDING: State.PEND
 _NOT_EXECUTED: Final = UNSENT | {State.DEAD}
 _WHY: Final = {
     Kind.REFUND: Failure(
-        "refunded_at_provider",
+        FailureCode.REFUNDED_AT_PROVIDER,
         "Others have refunded at the provider what it was to give back.",
     ),
     Kind.CAPTURE: Failure(
-        "captured_at_provider",
+        FailureCode.CAPTURED_AT_PROVIDER,
         "Others have captured at the provider what it was to take.",
     ),
 }
@@ -73,7 +75,7 @@ def captured_by_others(
     """
     taken = (Verdict.SUCCEEDED, Verdict.PENDING)
     if not any(one.kind is Kind.CAPTURE and one.verdict in taken for one in external):
-        raise NeedsReview("captured_elsewhere", request_id=request_id)
+        raise NeedsReview(ReviewReason.CAPTURED_ELSEWHERE, request_id=request_id)
     failure = replace(_WHY[Kind.CAPTURE], provider_request_id=request_id)
     return Answer(
         Verdict.DECLINED, refs=refs or {}, failure=failure, request_id=request_id

@@ -10,6 +10,7 @@ from typing import Final
 from domain.answer import Answer, Failure, Verdict
 from domain.errors import Conflict, InvalidPayment
 from domain.event_types import EventType
+from domain.failure_codes import FailureCode
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.outcome import applied, as_answered, hold_after, said
@@ -22,6 +23,11 @@ from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
 _BY_HAND: Final = {
     State.REVIEW: (Verdict.SUCCEEDED, Verdict.DECLINED, Verdict.CANCELED),
     State.DEAD: (Verdict.CANCELED,),
+}
+#: The code of a refusal that an operator found out about.
+_BY_OPERATOR: Final = {
+    Verdict.DECLINED: FailureCode.DECLINED_BY_OPERATOR,
+    Verdict.CANCELED: FailureCode.CANCELED_BY_OPERATOR,
 }
 
 
@@ -159,7 +165,7 @@ def _found(
             words = "a reference and an amount are of what has succeeded"
             raise InvalidPayment(words, field="as")
         words = f"An operator ({who.by}) has set it so; the timeline has the reason."
-        return Answer(verdict, failure=Failure(f"{verdict}_by_operator", words))
+        return Answer(verdict, failure=Failure(_BY_OPERATOR[verdict], words))
     refs = (
         refs_of(payment.provider, operation.kind, found.ref)
         if found.ref is not None

@@ -12,7 +12,6 @@ from domain.errors import NeedsReview, ProviderError
 from domain.event_types import EventType
 from domain.operation import PROOF_AFTER, Kind, Operation
 from domain.outcome import (
-    ANOTHER_ORDER,
     TOO_LATE,
     applied,
     escalate,
@@ -26,6 +25,7 @@ from domain.outcome import (
 )
 from domain.payment import Payment
 from domain.rechecking import hold_seen, seen_again
+from domain.review_reasons import ReviewReason, out_of_turn
 from domain.states import TRANSITIONS, UNSENT, State, Trigger
 
 #: What a look must find for a send that is owed not to be made. A look goes before it
@@ -91,14 +91,14 @@ def looked(
         return seen_again(payment, operation, outcome, now)
     if is_odd(payment, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
-        return _puzzled(payment, known, "amount_differs", outcome, now)
+        return _puzzled(payment, known, ReviewReason.AMOUNT_DIFFERS, outcome, now)
     if (operation.state, outcome.verdict.trigger) not in TRANSITIONS:
-        why = f"{outcome.verdict}_while_{operation.state}"
+        why = out_of_turn(outcome.verdict, operation.state)
         return _puzzled(payment, operation, why, outcome, now)
     if (operation.state, outcome.verdict) in _NO_NEWS:
         return _still(payment, operation, outcome, now, jitter)
     if outcome.verdict is Verdict.APPROVED and operation.generation >= _GENERATIONS:
-        return escalate(payment, operation, "approved_again", now=now)
+        return escalate(payment, operation, ReviewReason.APPROVED_AGAIN, now=now)
     return applied(payment, operation, outcome, EventType.LOOKUP_ANSWERED, now=now)
 
 
@@ -107,9 +107,13 @@ def _of_twins(
 ) -> Payment:
     """No look finds the other one: a person does, or the webhook of its money."""
     if operation.state is State.REVIEW:
-        return _puzzled(payment, operation, ANOTHER_ORDER, answer, now)
+        return _puzzled(payment, operation, ReviewReason.ANOTHER_ORDER, answer, now)
     return escalate(
-        payment, operation, ANOTHER_ORDER, now=now, request_id=answer.request_id
+        payment,
+        operation,
+        ReviewReason.ANOTHER_ORDER,
+        now=now,
+        request_id=answer.request_id,
     )
 
 
@@ -152,7 +156,7 @@ def _still(
         retry_after=wait,
     )
     if due_at is None:
-        return _puzzled(payment, operation, "nothing_found", outcome, now)
+        return _puzzled(payment, operation, ReviewReason.NOTHING_FOUND, outcome, now)
     after = replace(operation, due_at=due_at)
     return payment.told_of(
         after, EventType.LOOKUP_ANSWERED, now=now, data=said(outcome)
@@ -173,13 +177,13 @@ def _absent(
     sent and absent for days is refused in a way that we do not understand.
     """
     if operation.state not in (State.UNKNOWN, State.REVIEW) or operation.send is None:
-        return _puzzled(payment, operation, "vanished", answer, now)
+        return _puzzled(payment, operation, ReviewReason.VANISHED, answer, now)
     early = _too_early(payment, operation, answer, asked_at, now)
     if early is not None:
         return early
     retrying = operation.state is State.UNKNOWN
     if operation.twins and not retrying:
-        return _puzzled(payment, operation, ANOTHER_ORDER, answer, now)
+        return _puzzled(payment, operation, ReviewReason.ANOTHER_ORDER, answer, now)
     again_at = retry.TRANSIENT.next_at(
         tries=operation.generation,
         since=operation.started_at or now,
@@ -187,7 +191,7 @@ def _absent(
         jitter=jitter,
     )
     if retrying and (again_at is None or operation.generation >= _GENERATIONS):
-        return _puzzled(payment, operation, "absent_again", answer, now)
+        return _puzzled(payment, operation, ReviewReason.ABSENT_AGAIN, answer, now)
     after = replace(
         operation,
         generation=operation.generation + 1,

@@ -13,6 +13,7 @@ from domain.answer import Verdict
 from domain.event_types import EventType
 from domain.operation import Kind, Operation
 from domain.payment import Payment
+from domain.review_reasons import LookupReason
 from domain.states import FINAL, UNSENT, State
 from domain.submission import ProviderName
 
@@ -114,7 +115,9 @@ def noticed_of_others(payment: Payment, notice: Notice, *, now: datetime) -> Pay
     first = payment.first
     if _look_is_due(first, now):
         return payment
-    return _told(payment, first.to_look(now=now), notice, now, why="made_by_others")
+    return _told(
+        payment, first.to_look(now=now), notice, now, why=LookupReason.MADE_BY_OTHERS
+    )
 
 
 def is_held(payment: Payment, operation: Operation) -> bool:
@@ -137,7 +140,9 @@ def noticed(
         if notice.says not in _MOVES:
             return payment  # what an earlier key left behind has come to nothing
         if operation.state is State.SUCCEEDED:
-            return _told(payment, operation, notice, now, why="another_object")
+            return _told(
+                payment, operation, notice, now, why=LookupReason.ANOTHER_OBJECT
+            )
     elif _is_known(payment, operation, notice):
         return payment
     if operation.state in UNSENT and notice.says in _NOTHING_LEFT:
@@ -152,7 +157,7 @@ def _told(
     operation: Operation,
     notice: Notice,
     now: datetime,
-    why: str | None = None,
+    why: LookupReason | None = None,
 ) -> Payment:
     data: dict[str, str | int] = {"event": notice.event, "type": notice.type}
     if why is not None:

@@ -15,11 +15,12 @@ from domain.money import Money
 from domain.operation import Hold, HoldEnd, Kind, Operation
 from domain.payment import Payment
 from domain.provider_rules import RULES
+from domain.review_reasons import out_of_turn
 from domain.states import State, Trigger
 
 #: The error of an operation whose resend was refused as too late, while nobody knows
 #: what became of the first send.
-TOO_LATE: Final = f"{Verdict.EXPIRED}_while_{State.UNKNOWN}"
+TOO_LATE: Final = out_of_turn(Verdict.EXPIRED, State.UNKNOWN)
 
 #: Whom an answer waits for where it does not say it better.
 _WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
@@ -34,9 +35,6 @@ _POLLS: Final = {
 _NOES: Final = frozenset(
     {Verdict.DECLINED, Verdict.REJECTED, Verdict.CANCELED, Verdict.EXPIRED}
 )
-
-#: Why a no is not believed: see ``is_one_of_twins``.
-ANOTHER_ORDER: Final = "another_order"
 
 #: What an end that an answer tells of means for the hold.
 HOLD_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
@@ -230,7 +228,7 @@ def escalate(
     now: datetime,
     request_id: str | None = None,
 ) -> Payment:
-    """Only a person can go on with ``operation``; ``why`` is a short code.
+    """The payment with ``operation`` in review; ``why`` stands for a ReviewReason.
 
     ``request_id`` is the provider's name of the call that led there.
     """

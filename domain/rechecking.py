@@ -12,6 +12,7 @@ from domain.event_types import EventType
 from domain.operation import Kind, Operation
 from domain.outcome import HOLD_ENDS, as_answered, hold_after, is_odd, said
 from domain.payment import Payment
+from domain.review_reasons import ReviewReason
 from domain.states import CORRECTIONS
 
 #: An authorization that should have ended and has not is asked of this often.
@@ -71,7 +72,7 @@ def _still_held(operation: Operation, now: datetime) -> Operation:
         due_at=None,
         look_since=None,
         looks=0,
-        waiting_for="an operator: still_held",
+        waiting_for=f"an operator: {ReviewReason.STILL_HELD}",
     )
 
 

@@ -14,7 +14,7 @@ from domain.errors import Conflict
 from domain.event_types import EventType
 from domain.money import Money
 from domain.operation import HoldEnd, Kind, Operation, Origin
-from domain.outcome import ANOTHER_ORDER, called_off
+from domain.outcome import called_off
 from domain.payment import BELL_GRACE, Payment
 from domain.provider_rules import RULES
 from domain.states import UNSENT, State
@@ -134,7 +134,7 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
         raise Conflict("void_under_way", "a void is not finished yet")
     if first.twins and not first.ended:
         words = "it may have been paid by an order that was not heard of"
-        raise Conflict(ANOTHER_ORDER, words)
+        raise Conflict("another_order", words)
     acts = first.state is State.REQUIRES_ACTION
     approves = RULES[payment.provider].needs_payer_approval
     if acts and not approves:

@@ -17,6 +17,7 @@ from typing import Final
 
 from domain.account import Account
 from domain.answer import Answer, Verdict
+from domain.error_details import CALL_NOT_MADE
 from domain.errors import InvalidPayment, Misconfigured, NotSent, ProviderError
 from domain.event_types import EventType
 from domain.operation import Operation
@@ -36,9 +37,6 @@ MAX_ACCOUNTS: Final = 20
 MAX_WEIGHT: Final = 1000
 #: Decline codes that a merchant may list: Stripe has about fifty.
 MAX_CODES: Final = 100
-
-#: A worker gave the call back unmade: that says nothing of the account.
-_OURS: Final = frozenset({"worker_stopping", "claim_too_old"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def _drawn(fitting: Sequence[Candidate], draw: float) -> list[Account]:
 def _refusal(payment: Payment, outcome: Answer | ProviderError) -> str | None:
     """Why the account did not take it, in a code; None where it may have."""
     if isinstance(outcome, (NotSent, Misconfigured)):
-        return None if outcome.detail in _OURS else outcome.detail
+        return None if outcome.detail in CALL_NOT_MADE else outcome.detail
     if not isinstance(outcome, Answer) or outcome.verdict is not Verdict.DECLINED:
         return None
     failure = outcome.failure

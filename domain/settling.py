@@ -22,7 +22,6 @@ from domain.external import take_over, with_hold_told
 from domain.looking import looked
 from domain.operation import Act, Operation
 from domain.outcome import (
-    ANOTHER_ORDER,
     applied,
     asks_first,
     escalate,
@@ -35,6 +34,7 @@ from domain.outcome import (
 )
 from domain.payment import Payment
 from domain.provider_rules import RULES
+from domain.review_reasons import LookupReason, ReviewReason, out_of_turn
 from domain.routing import rerouted
 from domain.states import State, Trigger, move
 
@@ -76,25 +76,35 @@ def _settled(
     if is_odd(free, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
         return escalate(
-            free, known, "amount_differs", now=now, request_id=outcome.request_id
+            free,
+            known,
+            ReviewReason.AMOUNT_DIFFERS,
+            now=now,
+            request_id=outcome.request_id,
         )
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         # Only a look can prove that; from a send it is nothing we understand.
-        return escalate(free, operation, "absent_in_answer", now=now)
+        return escalate(free, operation, ReviewReason.ABSENT_IN_ANSWER, now=now)
     if operation.state is State.UNKNOWN and not _tells_of_earlier(
         free, operation, outcome
     ):
-        why = f"{outcome.verdict}_while_unknown"
+        why = out_of_turn(outcome.verdict, State.UNKNOWN)
         return _look_next(free, operation, why, said(outcome), now)
     if is_one_of_twins(operation, outcome):
         return escalate(
-            free, operation, ANOTHER_ORDER, now=now, request_id=outcome.request_id
+            free,
+            operation,
+            ReviewReason.ANOTHER_ORDER,
+            now=now,
+            request_id=outcome.request_id,
         )
     if is_too_much(free, operation, outcome):
         target = free.operation(operation.target or "")
         known = replace(operation, refs={**operation.refs, **outcome.refs})
         free = recheck_refunds(free, target, now=now)
-        return _look_next(free, known, "exceeds_captured", said(outcome), now)
+        return _look_next(
+            free, known, LookupReason.EXCEEDS_CAPTURED, said(outcome), now
+        )
     return applied(free, operation, outcome, EventType.ATTEMPT_ANSWERED, now=now)
 
 
@@ -161,7 +171,11 @@ def _unsettled(
     )
     if due_at is None and operation.twins:
         return escalate(
-            payment, operation, ANOTHER_ORDER, now=now, request_id=error.request_id
+            payment,
+            operation,
+            ReviewReason.ANOTHER_ORDER,
+            now=now,
+            request_id=error.request_id,
         )
     if due_at is None:
         trigger, words = Trigger.GAVE_UP, "an operator's replay"

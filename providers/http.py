@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from domain.error_details import ErrorDetail
 from providers.words import clean_json
 
 #: Seconds to connect, and between two bytes of an answer. Stripe and PayPal answer
@@ -94,6 +95,11 @@ def retry_after(text: str | None) -> timedelta | None:
     if text is None or not text.isascii() or not text.isdigit():
         return None
     return min(timedelta(seconds=int(text[:9])), _LONGEST_REST)
+
+
+def detail_of_status(status: int) -> str:
+    """The detail of an error with an HTTP status that says nothing of the call."""
+    return ErrorDetail.IN_FLIGHT if status == 409 else f"http_{status}"
 
 
 def was_not_sent(error: BaseException) -> bool:

@@ -15,11 +15,13 @@ import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.answer import Answer, ExternalMovement, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import InvalidPayment, NeedsReview, OutcomeUnknown
 from domain.external import captured_by_others
 from domain.money import Money
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
+from domain.review_reasons import ReviewReason
 from domain.states import State
 from domain.submission import ProviderName, Submission
 from providers.amounts import to_paypal
@@ -82,7 +84,7 @@ class PayPal:
         operation = payment.working
         send = operation.send
         if send is None:
-            raise NeedsReview("send_not_written_down")
+            raise NeedsReview(ReviewReason.SEND_NOT_WRITTEN_DOWN)
         try:
             match operation.kind:
                 case Kind.CAPTURE:
@@ -128,7 +130,7 @@ class PayPal:
         operation = payment.working
         if "order" not in payment.refs:
             # PayPal lists no orders, and its search of transactions lags for hours.
-            raise NeedsReview("nothing_to_look_at")
+            raise NeedsReview(ReviewReason.NOTHING_TO_LOOK_UP)
         try:
             if operation.kind is Kind.VOID:
                 path = f"{AUTHORIZATIONS}/{payment.refs['authorization']}"
@@ -139,7 +141,7 @@ class PayPal:
             if is_gone(error) and _forgotten(operation):
                 return Answer(Verdict.EXPIRED, request_id=debug_id(error))
             refusal_of(error)
-            raise OutcomeUnknown("look_refused", request_id=debug_id(error))
+            raise OutcomeUnknown(ErrorDetail.LOOKUP_REFUSED, request_id=debug_id(error))
         except requests.RequestException as error:
             raise unheard(error)
         external = external_movements(payment, order)

@@ -9,7 +9,10 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
+from domain.failure_codes import FailureCode
+from domain.review_reasons import ReviewReason
 from providers.asides import paypal_fee, paypal_saved, paypal_saving
 from providers.paypal_api import Reply
 from providers.paypal_objects import money_of
@@ -46,7 +49,7 @@ def answer_of(order: Reply) -> Answer:
         case "APPROVED":
             return Answer(Verdict.APPROVED, refs=refs, request_id=request_id)
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def _captured(order: Reply, refs: dict[str, str]) -> Answer:
@@ -79,7 +82,7 @@ def the_one(
     """
     standing = [one for one in made if one["status"] not in _REFUSED]
     if len(standing) > 1:
-        raise NeedsReview("made_twice", request_id=request_id)
+        raise NeedsReview(ReviewReason.MADE_TWICE, request_id=request_id)
     return standing[0] if standing else made[-1]
 
 
@@ -114,7 +117,7 @@ def capture_of(
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def authorization_of(
@@ -143,7 +146,7 @@ def authorization_of(
             )
         case "DENIED":
             failure = Failure(
-                code="authorization_denied",
+                code=FailureCode.AUTHORIZATION_DENIED,
                 message="PayPal denied the authorization.",
                 provider_request_id=request_id,
             )
@@ -153,7 +156,7 @@ def authorization_of(
         case "VOIDED":
             return let_go(authorization, Verdict.CANCELED, refs, request_id)
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def let_go(
@@ -188,7 +191,7 @@ def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
@@ -220,7 +223,7 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
             verdict = Verdict.DECLINED if status == "FAILED" else Verdict.CANCELED
             return Answer(verdict, refs=refs, failure=failure, request_id=request_id)
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:

@@ -20,6 +20,7 @@ import requests
 from paypalrestsdk import exceptions
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
+from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, NotSent
 from domain.submission import Mode
 from providers.http import PooledSession, retry_after, was_not_sent
@@ -148,19 +149,19 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
             )
             if refused and is_paypals(error_body(error)):
                 raise Misconfigured(
-                    "token_refused", request_id=debug_id(error)
+                    ErrorDetail.TOKEN_REFUSED, request_id=debug_id(error)
                 ) from None
             raise NotExecuted(
-                "token_unavailable",
+                ErrorDetail.TOKEN_UNAVAILABLE,
                 request_id=debug_id(error),
                 retry_after=retry_after(error.response.headers.get("Retry-After")),
             ) from None
         except requests.RequestException as error:
             # Only what failed fast may be tried again at once, as NotSent is.
             failure = NotSent if was_not_sent(error) else NotExecuted
-            raise failure("token_unavailable") from None
+            raise failure(ErrorDetail.TOKEN_UNAVAILABLE) from None
         except (KeyError, TypeError, ValueError):
-            raise NotExecuted("token_malformed") from None
+            raise NotExecuted(ErrorDetail.TOKEN_MALFORMED) from None
         return token, seconds
 
 

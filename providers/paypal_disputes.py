@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
+from domain.error_details import ErrorDetail
 from domain.errors import OutcomeUnknown
 from domain.money import Money
 from providers.paypal_api import PayPalApi, Reply
@@ -69,7 +70,9 @@ class PayPalDisputes:
         refund = self._get(REFUNDS, refund_id)
         capture_id = above(refund, CAPTURES)
         if capture_id is None or refund["status"] != "COMPLETED":
-            raise OutcomeUnknown("unrecognised_status", request_id=refund.debug_id)
+            raise OutcomeUnknown(
+                ErrorDetail.UNRECOGNIZED_STATUS, request_id=refund.debug_id
+            )
         query = urlencode({"disputed_transaction_id": capture_id})
         disputes = self._api.get(f"{DISPUTES}?{query}").get("items") or ()
         if disputes:
@@ -102,7 +105,7 @@ def _read(found: Mapping[str, Any], capture_id: str) -> Dispute:
     code = outcome.get("outcome_code", "NONE")
     state = _OUTCOMES.get(code) if status == "RESOLVED" else _OPEN.get(status)
     if state is None:
-        raise OutcomeUnknown("unrecognised_status")
+        raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS)
     money = money_of(found["dispute_amount"])
     asked = state is DisputeState.NEEDS_RESPONSE
     due = found.get("seller_response_due_date") if asked else None

@@ -10,6 +10,7 @@ import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.answer import Answer, Failure, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import (
     ListTooLong,
     LookNeeded,
@@ -22,7 +23,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from providers.http import retry_after, was_not_sent
+from domain.failure_codes import FailureCode
+from domain.review_reasons import ReviewReason
+from providers.http import detail_of_status, retry_after, was_not_sent
 from providers.paypal_answers import approval_of, order_of
 from providers.paypal_api import debug_id, error_body, is_paypals
 from providers.words import paypal_code, sentence_of, unquoted
@@ -46,21 +49,22 @@ _CANCELED: Final = frozenset({"AUTHORIZATION_VOIDED"})
 _EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
 #: DUPLICATE_REQUEST_ID: our key came with another body before, so something is wrong
 #: with us, and what the first body did is not known.
-_REVIEW: Final = frozenset(
-    "REFUND_FAILED_INSUFFICIENT_FUNDS COMPLIANCE_VIOLATION DUPLICATE_REQUEST_ID".split()
-)
+_REVIEW: Final = {
+    "REFUND_FAILED_INSUFFICIENT_FUNDS": ReviewReason.REFUND_FAILED_INSUFFICIENT_FUNDS,
+    "COMPLIANCE_VIOLATION": ReviewReason.COMPLIANCE_VIOLATION,
+    "DUPLICATE_REQUEST_ID": ReviewReason.DUPLICATE_REQUEST_ID,
+}
 #: No refund while the payer disputes the capture; Stripe's word for the same.
 _DISPUTED: Final = frozenset(
     "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK TRANSACTION_DISPUTED".split()
 )
-_DISPUTED_CODE: Final = "charge_disputed"
 #: A 403 for what this request is about; any other is taken to be about all calls of its
 #: kind, a feature that the app was not given.
 _NOT_PERMITTED: Final = frozenset(
     "NOT_ELIGIBLE_FOR_TOKEN_PROCESSING NOT_ENABLED_FOR_CARD_PROCESSING"
     " PERMISSION_DENIED PERMISSION_DENIED_FOR_DONATION_ITEMS".split()
 )
-_REVIEW_PREFIX: Final = "PAYEE_ACCOUNT_"
+_PAYEE_ACCOUNT: Final = "PAYEE_ACCOUNT_"
 #: A search finds 10,000 transactions at most; the issue, in small letters.
 _TOO_MUCH: Final = "resultset_too_large"
 
@@ -82,14 +86,16 @@ def refusal_of(error: ApiError) -> Answer:
         refused = Misconfigured if status == 401 else NotAuthorized
         raise refused(issue and issue.lower(), request_id=request_id)
     if status == 429:
-        raise NotExecuted("rate_limited", request_id=request_id, retry_after=wait)
+        raise NotExecuted(
+            ErrorDetail.RATE_LIMITED, request_id=request_id, retry_after=wait
+        )
     if status in (400, 401, 403, 404, 422):
         if issue is None:
             # Not PayPal's words: somebody between us, who can not speak for it.
-            raise OutcomeUnknown("malformed_answer", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.MALFORMED_ANSWER, request_id=request_id)
         return _refused(body, issue, request_id)
     raise OutcomeUnknown(
-        "in_flight" if status == 409 else f"http_{status}",
+        detail_of_status(status),
         request_id=request_id,
         retry_after=wait,
     )
@@ -97,7 +103,7 @@ def refusal_of(error: ApiError) -> Answer:
 
 def unheard(error: requests.RequestException) -> ProviderError:
     """What it means that no answer came."""
-    return NotSent() if was_not_sent(error) else OutcomeUnknown("no_answer")
+    return NotSent() if was_not_sent(error) else OutcomeUnknown(ErrorDetail.NO_ANSWER)
 
 
 @contextmanager
@@ -110,7 +116,7 @@ def reading() -> Iterator[None]:
             no = refusal_of(error).failure
             if no is not None and no.code == _TOO_MUCH:
                 raise ListTooLong(request_id=debug_id(error))
-            raise OutcomeUnknown("read_refused", request_id=debug_id(error))
+            raise OutcomeUnknown(ErrorDetail.READ_REFUSED, request_id=debug_id(error))
         except requests.RequestException as error:
             raise unheard(error)
 
@@ -129,8 +135,12 @@ def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Ans
         raise LookNeeded(issue.lower(), request_id=request_id)
     if issue in _LATER:
         raise NotExecuted(issue.lower(), request_id=request_id)
-    if issue in _REVIEW or issue.startswith(_REVIEW_PREFIX):
-        raise NeedsReview(issue.lower(), request_id=request_id)
+    if issue in _REVIEW:
+        raise NeedsReview(_REVIEW[issue], request_id=request_id)
+    if issue.startswith(_PAYEE_ACCOUNT):
+        restriction = issue.removeprefix(_PAYEE_ACCOUNT).lower()
+        reason = ReviewReason.PAYEE_ACCOUNT.with_detail(restriction)
+        raise NeedsReview(reason, request_id=request_id)
     failure = _failure(body, issue, request_id)
     if issue in _DECLINED:
         verdict = Verdict.DECLINED
@@ -161,7 +171,7 @@ def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Fai
     sentences = [detail.get("description") for detail in _details(body)]
     disputed = issue in _DISPUTED
     return Failure(
-        code=_DISPUTED_CODE if disputed else issue.lower(),
+        code=FailureCode.CHARGE_DISPUTED if disputed else issue.lower(),
         message=sentence_of(
             next(iter(sentences), None) or body.get("message"),
             otherwise="PayPal refused the payment.",

@@ -12,10 +12,12 @@ from urllib.parse import quote
 from stripe import ListObject, PaymentIntent, Refund, StripeClient, StripeError
 
 from domain.answer import Answer, ExternalMovement, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Fee, Money
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
+from domain.review_reasons import ReviewReason
 from providers.amounts import to_stripe
 from providers.asides import stripe_part_fee
 from providers.stripe_answers import (
@@ -92,7 +94,7 @@ class Stripe:
         operation = payment.working
         send = operation.send
         if send is None:
-            raise NeedsReview("send_not_written_down")
+            raise NeedsReview(ReviewReason.SEND_NOT_WRITTEN_DOWN)
         try:
             match operation.kind:
                 case Kind.REFUND:
@@ -174,7 +176,7 @@ class Stripe:
             return intents.retrieve(intent_id, {"expand": EXPAND_CHARGE})
         send = payment.first.send
         if send is None:
-            raise NeedsReview("send_not_written_down")
+            raise NeedsReview(ReviewReason.SEND_NOT_WRITTEN_DOWN)
         params: Any = {
             "created": {
                 "gte": int((send.first_at - _CLOCKS).timestamp()),
@@ -191,7 +193,7 @@ class Stripe:
                 return None
             params["starting_after"] = page.data[-1].id
         # The next look would meet the same list.
-        raise NeedsReview("list_too_long")
+        raise NeedsReview(ReviewReason.LIST_TOO_LONG)
 
     def _look_for_refund(self, payment: Payment, operation: Operation) -> Answer:
         if "refund" in operation.refs:
@@ -204,7 +206,7 @@ class Stripe:
             if metadata_of(refund, "operation") == operation.id:
                 return replace(refund_of(refund), external=external)
         if page.has_more:
-            raise NeedsReview("too_many_refunds")
+            raise NeedsReview(ReviewReason.TOO_MANY_REFUNDS)
         return Answer(Verdict.ABSENT, external=external)
 
     def _refunds(self, intent_id: str) -> ListObject[Refund]:
@@ -238,4 +240,4 @@ def _voided(intent: PaymentIntent) -> Answer:
 def _raise_unread(error: StripeError) -> NoReturn:
     """A look that was refused says nothing of what was looked for."""
     refusal_of(error)
-    raise OutcomeUnknown("look_refused", request_id=error.request_id)
+    raise OutcomeUnknown(ErrorDetail.LOOKUP_REFUSED, request_id=error.request_id)

@@ -8,8 +8,11 @@ from typing import Any, Final
 from stripe import Charge, PaymentIntent, Refund
 
 from domain.answer import Answer, Failure, NextAction, NextActionType, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
+from domain.failure_codes import FailureCode
 from domain.operation import Kind
+from domain.review_reasons import ReviewReason
 from providers.amounts import from_stripe
 from providers.asides import stripe_fee, stripe_saved
 from providers.stripe_charges import capture_before, refs_of, takes_several
@@ -78,15 +81,19 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
         case "requires_payment_method" if intent.last_payment_error:
             return declined_of(intent.last_payment_error, refs, request_id)
         case "canceled" if intent.amount_received:
-            raise NeedsReview("canceled_after_capture", request_id=request_id)
+            raise NeedsReview(
+                ReviewReason.CANCELED_AFTER_CAPTURE, request_id=request_id
+            )
         case "canceled":
             return let_go(intent, Verdict.CANCELED)
         case "requires_confirmation":
             return Answer(Verdict.APPROVED, refs=refs, request_id=request_id)
         case "requires_payment_method" | "requires_capture" as status:
-            raise NeedsReview(f"status_{status}", request_id=request_id)
+            raise NeedsReview(
+                ReviewReason.STATUS.with_detail(status), request_id=request_id
+            )
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def void_of(intent: PaymentIntent) -> Answer:
@@ -97,7 +104,7 @@ def void_of(intent: PaymentIntent) -> Answer:
             return let_go(intent, Verdict.SUCCEEDED)
         case "succeeded":
             failure = Failure(
-                "already_captured",
+                FailureCode.ALREADY_CAPTURED,
                 "The payment was captured before.",
                 provider_request_id=request_id,
             )
@@ -113,9 +120,11 @@ def void_of(intent: PaymentIntent) -> Answer:
         ):
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "processing" as status:
-            raise NeedsReview(f"status_{status}", request_id=request_id)
+            raise NeedsReview(
+                ReviewReason.STATUS.with_detail(status), request_id=request_id
+            )
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def refund_of(refund: Refund) -> Answer:
@@ -149,7 +158,7 @@ def refund_of(refund: Refund) -> Answer:
             verdict = Verdict.DECLINED if status == "failed" else Verdict.CANCELED
             return Answer(verdict, refs=refs, failure=failure, request_id=request_id)
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def metadata_of(found: PaymentIntent | Refund | Charge, name: str) -> str | None:
@@ -213,7 +222,7 @@ def _to_confirm(
     elif action is None:
         waits = "a void: the payer has no page to confirm it on"
         failure = Failure(
-            code="return_url_missing",
+            code=FailureCode.RETURN_URL_MISSING,
             message="The payer must confirm this payment, and can do so only where it"
             " has a return_url. Void it, and submit it again with one.",
             provider_request_id=request_id,
@@ -230,7 +239,7 @@ def _to_confirm(
 
 def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
     """``error`` is Stripe's error object, from an exception or from an intent."""
-    code = stripe_code(error.code) or "card_error"
+    code = stripe_code(error.code) or FailureCode.CARD_ERROR
     decline_code = stripe_code(getattr(error, "decline_code", None))
     failure = Failure(
         code=code,

@@ -14,10 +14,12 @@ from typing import Any, Final
 from stripe import PaymentIntent
 
 from domain.answer import Answer, ExternalMovement, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.external import captured_by_others
 from domain.operation import Operation
 from domain.payment import Payment
+from domain.review_reasons import ReviewReason
 from providers.amounts import from_stripe
 from providers.asides import stripe_fee
 from providers.stripe_answers import (
@@ -88,7 +90,7 @@ def capture_of(
     request_id, parts = request_id_of(intent), parts_of(intent)
     if operation.id in parts:
         if sum(parts.values()) > intent.amount_received:
-            raise NeedsReview("less_was_captured", request_id=request_id)
+            raise NeedsReview(ReviewReason.LESS_WAS_CAPTURED, request_id=request_id)
         return _captured(intent, parts[operation.id], part=parts[operation.id])
     match intent.status:
         case "succeeded" if metadata_of(intent, "capture") == operation.id:
@@ -110,9 +112,11 @@ def capture_of(
             | "requires_action"
             | "processing" as status
         ):
-            raise NeedsReview(f"status_{status}", request_id=request_id)
+            raise NeedsReview(
+                ReviewReason.STATUS.with_detail(status), request_id=request_id
+            )
         case _:
-            raise OutcomeUnknown("unrecognised_status", request_id=request_id)
+            raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
 def _captured(intent: PaymentIntent, amount: int, *, part: int | None = None) -> Answer:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from stripe import StripeClient
 
 from domain.dispute import Dispute, DisputeState, Hint, Reading
+from domain.error_details import ErrorDetail
 from domain.errors import OutcomeUnknown
 from domain.money import Money
 from providers.amounts import from_stripe
@@ -58,7 +59,7 @@ class StripeDisputes:
 
 def _dispute(found: Any) -> Dispute:
     if found.status not in _STATES:
-        raise OutcomeUnknown("unrecognised_status")
+        raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS)
     state, inquiry = _STATES[found.status]
     money = from_stripe(found.amount, found.currency)
     taken = -sum(_moved(line, money) for line in found.balance_transactions)

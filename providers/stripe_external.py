@@ -16,6 +16,7 @@ from domain.errors import NeedsReview
 from domain.money import Money
 from domain.operation import Kind, Operation
 from domain.payment import Payment
+from domain.review_reasons import ReviewReason
 from domain.states import State
 from domain.submission import ProviderName
 from providers.amounts import from_stripe, to_stripe
@@ -111,7 +112,9 @@ def external_capture_of(
         if one.kind is Kind.CAPTURE and one.external
     )
     if intent.amount_received - _captured_by_us(payment, intent) < known:
-        raise NeedsReview("less_was_captured", request_id=request_id_of(intent))
+        raise NeedsReview(
+            ReviewReason.LESS_WAS_CAPTURED, request_id=request_id_of(intent)
+        )
     return Answer(
         Verdict.SUCCEEDED,
         Money(operation.amount, payment.submission.amount.currency),

@@ -10,6 +10,7 @@ import stripe
 from stripe import StripeError
 
 from domain.answer import Answer, Failure, Verdict
+from domain.error_details import ErrorDetail
 from domain.errors import (
     LookNeeded,
     MalformedAnswer,
@@ -21,7 +22,9 @@ from domain.errors import (
     NotSent,
     OutcomeUnknown,
 )
-from providers.http import retry_after, was_not_sent
+from domain.failure_codes import FailureCode
+from domain.review_reasons import ReviewReason
+from providers.http import detail_of_status, retry_after, was_not_sent
 from providers.stripe_answers import declined_of
 from providers.stripe_charges import refs_of
 from providers.words import sentence_of, stripe_code, unquoted
@@ -52,9 +55,9 @@ def refusal_of(error: StripeError) -> Answer:
     request_id, status = error.request_id, error.http_status
     if isinstance(error, stripe.CardError):
         return _card_refused(error, request_id)
-    if isinstance(error, stripe.RateLimitError) or code == "lock_timeout":
+    if isinstance(error, stripe.RateLimitError) or code == ErrorDetail.LOCK_TIMEOUT:
         raise NotExecuted(
-            code or "rate_limited",
+            code or ErrorDetail.RATE_LIMITED,
             request_id=request_id,
             retry_after=retry_after(_header(error, "Retry-After")),
         )
@@ -65,7 +68,7 @@ def refusal_of(error: StripeError) -> Answer:
     if isinstance(error, stripe.AuthenticationError):
         raise Misconfigured(code, request_id=request_id)
     if isinstance(error, stripe.IdempotencyError):
-        raise NeedsReview("idempotency_mismatch", request_id=request_id)
+        raise NeedsReview(ReviewReason.IDEMPOTENCY_MISMATCH, request_id=request_id)
     if isinstance(error, stripe.InvalidRequestError) and status in (400, 404):
         return _rejected(error, code, request_id)
     _raise_unknown(error, code, request_id)
@@ -79,7 +82,7 @@ def reading() -> Iterator[None]:
             yield
         except StripeError as error:
             refusal_of(error)
-            raise OutcomeUnknown("read_refused", request_id=error.request_id)
+            raise OutcomeUnknown(ErrorDetail.READ_REFUSED, request_id=error.request_id)
 
 
 def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
@@ -88,7 +91,7 @@ def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
     if intent is None:
         return declined_of(error.error, {}, request_id)
     if intent.status in _NOT_DECLINED:
-        raise NeedsReview("declined_yet_charged", request_id=request_id)
+        raise NeedsReview(ReviewReason.DECLINED_YET_CHARGED, request_id=request_id)
     charge = getattr(error.error, "charge", None)
     return declined_of(error.error, refs_of(intent.id, charge), request_id)
 
@@ -96,10 +99,10 @@ def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
 def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
     if code in _DONE_EARLIER:
         raise LookNeeded(code, request_id=request_id)
-    if code == "idempotency_key_in_use":
-        raise OutcomeUnknown(code, request_id=request_id)
+    if code == ErrorDetail.IDEMPOTENCY_KEY_IN_USE:
+        raise OutcomeUnknown(ErrorDetail.IDEMPOTENCY_KEY_IN_USE, request_id=request_id)
     failure = Failure(
-        code=code or "invalid_request",
+        code=code or FailureCode.INVALID_REQUEST,
         message=sentence_of(error.user_message, otherwise="Stripe rejects it."),
         provider_request_id=request_id,
     )
@@ -114,21 +117,21 @@ def _raise_unknown(
     if isinstance(error, stripe.APIConnectionError):
         if was_not_sent(error):
             raise NotSent
-        raise OutcomeUnknown("no_answer")
+        raise OutcomeUnknown(ErrorDetail.NO_ANSWER)
     status = error.http_status or 0
     if status >= 500:
         # Stripe would say the same again: only a look can tell.
         if _header(error, "Idempotent-Replayed") == "true":
-            raise LookNeeded("replayed_500", request_id=request_id)
+            raise LookNeeded(ErrorDetail.REPLAYED_500, request_id=request_id)
         if _header(error, "Stripe-Should-Retry") == "false":
-            raise LookNeeded("resend_refused", request_id=request_id)
+            raise LookNeeded(ErrorDetail.RESEND_REFUSED, request_id=request_id)
     if 200 <= status < 300:
         raise MalformedAnswer(request_id=request_id)
     if status in (401, 403):
         # Not Stripe's words: somebody between us, who can not speak for it.
-        code = "malformed_answer"
+        code = ErrorDetail.MALFORMED_ANSWER
     raise OutcomeUnknown(
-        code or ("in_flight" if status == 409 else f"http_{status}"),
+        code or detail_of_status(status),
         request_id=request_id,
         retry_after=retry_after(_header(error, "Retry-After")),
     )

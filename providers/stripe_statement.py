@@ -15,6 +15,7 @@ from domain.errors import InvalidPayment, NeedsReview
 from domain.money import Money
 from domain.payment import Payment
 from domain.reconciling import Movement, Standing, Unread, Way
+from domain.review_reasons import ReviewReason
 from providers.amounts import from_stripe, to_stripe
 from providers.stripe_answers import metadata_of
 from providers.stripe_captures import parts_of
@@ -105,7 +106,7 @@ class StripeStatement:
             found.append(_charge(charge, at, line))
         page = api.refunds.list({"payment_intent": intent_id, "limit": _PAGE})
         if page.has_more:
-            raise NeedsReview("too_many_refunds")
+            raise NeedsReview(ReviewReason.TOO_MANY_REFUNDS)
         return found + [_refund(refund, refund.created) for refund in page.data]
 
     def _parts(self, charge: Any, parts: Mapping[str, int]) -> list[Movement]:

@@ -12,6 +12,7 @@ from application.ports import Provider
 from application.statement import Statement
 from domain.account import Account
 from domain.answer import Answer
+from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
 from domain.operation import Operation
 from domain.payment import Payment
@@ -70,11 +71,11 @@ class AccountAdapters:
         try:
             stored = self._accounts.get(account.id)
         except AccountNotFound:
-            raise Misconfigured("account_missing") from None
+            raise Misconfigured(ErrorDetail.ACCOUNT_MISSING) from None
         except (FieldUnreadable, StoreUnavailable) as error:
             why = {"account": account.id, "error": error.code}
             log.error("credentials_unavailable", extra=why)
-            raise NotExecuted("credentials_unavailable") from None
+            raise NotExecuted(ErrorDetail.CREDENTIALS_UNAVAILABLE) from None
         if payment is not None and (stored.merchant, stored.mode) != (
             payment.merchant,
             payment.mode,
@@ -83,7 +84,7 @@ class AccountAdapters:
                 "account_of_another_merchant",
                 extra={"account": account.id, "payment": payment.id},
             )
-            raise NotExecuted("account_of_another_merchant")
+            raise NotExecuted(ErrorDetail.ACCOUNT_OF_ANOTHER_MERCHANT)
         return self._adapters(stored)
 
     def _adapters(self, stored: StoredAccount) -> Adapters:

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from domain.breaker import Gate, Why
+from domain.failure_codes import DISAGREEING_CODES
 from domain.submission import ProviderName
 from providers.http import Observe
 from runtime import __version__
@@ -250,34 +251,10 @@ Gauge(
 ).labels(__version__).set(1)
 
 
-#: What a provider says only where our totals are not its own, or in a word that is new.
-DISAGREES: Final = frozenset(
-    "refund_amount_exceeded max_capture_amount_exceeded unrecognised_status".split()
-)
 # An alert sees a count rise from 0, and not one that begins with 1.
 for _provider in ProviderName:
-    for _why in DISAGREES:
+    for _why in DISAGREEING_CODES:
         DISAGREEMENTS.labels(_provider, _why)
-
-#: Why an operation becomes a person's, as ``payments_escalated_total`` has it.
-REASONS: Final = frozenset(
-    "absent_again absent_in_answer amount_differs another_order approved_again"
-    " canceled_after_capture cannot_prepare captured_elsewhere compliance_violation"
-    " declined_yet_charged duplicate_request_id idempotency_mismatch less_was_captured"
-    " list_too_long made_twice nothing_found nothing_to_look_at"
-    " refund_failed_insufficient_funds send_not_written_down too_many_refunds"
-    " vanished".split()
-)
-
-
-def reason_of(error: str | None) -> str:
-    """The label of what an operation in review has for its error: one of a few."""
-    if error is None or error in REASONS:
-        return error or "other"
-    if "_while_" in error:
-        return "out_of_turn"
-    families = ("payee_account", "status")
-    return next((one for one in families if error.startswith(f"{one}_")), "other")
 
 
 def observer(provider: ProviderName) -> Observe:

@@ -15,7 +15,9 @@ from application import attempt as use_case
 from application import notice
 from application.attempt import Settled
 from domain.errors import StoreUnavailable
+from domain.failure_codes import DISAGREEING_CODES
 from domain.notice import Fate
+from domain.review_reasons import ReviewReason
 from domain.states import STUCK
 from runtime import logs, metrics
 from runtime.broker import DUE, FRESH, WEBHOOKS
@@ -88,11 +90,11 @@ def _tell(settled: Settled, services: WorkerServices) -> None:
     if settled.corrected:
         metrics.CORRECTIONS.labels(provider, operation.kind).inc()
     if settled.escalated:
-        metrics.ESCALATED.labels(provider, metrics.reason_of(operation.error)).inc()
+        metrics.ESCALATED.labels(provider, ReviewReason.of(operation.error)).inc()
     for kind in settled.discovered:
         metrics.EXTERNAL.labels(provider, kind).inc()
         log.info("operation_discovered", payment=payment.id, provider=provider.value)
-    disagrees = settled.code in metrics.DISAGREES
+    disagrees = settled.code in DISAGREEING_CODES
     if disagrees:
         metrics.DISAGREEMENTS.labels(provider, settled.code).inc()
     origin = operation.origin

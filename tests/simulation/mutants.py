@@ -173,7 +173,9 @@ MUTANTS: Final = (
     Mutant(
         "an unknown failed by a timer",
         "domain/looking.py",
-        '        return _puzzled(payment, operation, "nothing_found", outcome, now)',
+        "        return _puzzled(\n"
+        "            payment, operation, ReviewReason.NOTHING_FOUND, outcome, now\n"
+        "        )",
         "        no = Answer(Verdict.DECLINED)\n"
         "        event = EventType.LOOKUP_ANSWERED\n"
         "        return applied(payment, operation, no, event, now=now)",

@@ -16,6 +16,7 @@ from domain.breaker import (
     MISCONFIGURED_REST,
     PROBE,
     SHARE,
+    SIGNS,
     WINDOW,
     Gate,
     Sign,
@@ -24,6 +25,7 @@ from domain.breaker import (
     rest,
     sign_of,
 )
+from domain.error_details import ErrorDetail
 from domain.errors import (
     LookNeeded,
     MalformedAnswer,
@@ -38,6 +40,18 @@ from domain.errors import (
     ProviderError,
 )
 from domain.submission import ProviderName
+
+
+def provider_errors(
+    kind: type[ProviderError] = ProviderError,
+) -> list[type[ProviderError]]:
+    """``kind`` and all that derive from it in the product."""
+    found = [kind]
+    for child in kind.__subclasses__():
+        if child.__module__ == ProviderError.__module__:
+            found += provider_errors(child)
+    return found
+
 
 #: Seconds since the last, well, failed.
 news = st.lists(
@@ -80,6 +94,37 @@ def test_an_error_says_of_the_provider_only_what_it_means(
     error: ProviderError, sign: Sign
 ) -> None:
     assert sign_of(error) is sign
+
+
+def test_each_error_detail_shows_one_health() -> None:
+    assert set(SIGNS) == set(Sign)
+    sorted_details = [detail for details in SIGNS.values() for detail in details]
+    assert sorted(sorted_details) == sorted(ErrorDetail)
+
+
+@pytest.mark.parametrize("detail", ErrorDetail)
+def test_an_error_whose_class_says_nothing_shows_the_health_of_its_detail(
+    detail: ErrorDetail,
+) -> None:
+    [sign] = [sign for sign, details in SIGNS.items() if detail in details]
+    assert sign_of(OutcomeUnknown(detail)) is sign
+    assert sign_of(NotExecuted(detail)) is sign
+    assert sign_of(ProviderError(detail)) is Sign.NONE
+
+
+@pytest.mark.parametrize("kind", provider_errors())
+def test_an_error_shows_the_health_of_its_default_detail(
+    kind: type[ProviderError],
+) -> None:
+    assert isinstance(kind.code, ErrorDetail)
+    assert kind.code in SIGNS[sign_of(kind())]
+
+
+@pytest.mark.parametrize("kind", [NotExecuted, NotSent, OutcomeUnknown])
+def test_a_providers_own_code_counts_as_the_class_of_its_error(
+    kind: type[ProviderError],
+) -> None:
+    assert sign_of(kind("a_code_of_theirs")) is sign_of(kind())
 
 
 @given(news)

@@ -60,33 +60,3 @@ def test_an_alert_asks_for_what_is_measured_and_says_what_to_do(
     assert threshold == _SECONDS.get(rule["alert"], 0), "of anything else one is enough"
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert set(rule["annotations"]) == {"summary", "runbook"}
-
-
-def test_every_reason_that_makes_an_operation_a_persons_is_a_label() -> None:
-    found = set[str]()
-    for folder in ("application", "domain", "providers"):
-        for file in (ROOT / folder).glob("*.py"):
-            found |= set(_GIVEN.findall(file.read_text()))
-    assert len(found) > 10
-    assert found <= metrics.REASONS
-
-
-#: A reason that is written out where somebody is called.
-_GIVEN: Final = re.compile(
-    r"(?:NeedsReview\(|escalate\([^()\"]*|_puzzled\([^()\"]*)\"([a-z_]+)\""
-)
-
-
-@pytest.mark.parametrize(
-    ("error", "why"),
-    [
-        ("made_twice", "made_twice"),
-        ("status_processing", "status"),
-        ("declined_while_succeeded", "out_of_turn"),
-        ("payee_account_restricted", "payee_account"),
-        ("whatever_is_new", "other"),
-        (None, "other"),
-    ],
-)
-def test_a_reason_is_one_of_a_few_words(error: str | None, why: str) -> None:
-    assert metrics.reason_of(error) == why

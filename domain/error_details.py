@@ -1,0 +1,64 @@
+"""The details of provider errors that this service gives or decides by.
+
+Any other detail is a provider's own code, which is stored and shown, and decides
+nothing. ``breaker`` has what each of these says of the provider's health.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class ErrorDetail(StrEnum):
+    """Why a provider call ended without an answer. Stored and shown by its value."""
+
+    # The defaults, one for each class of ``errors``.
+    PROVIDER_ERROR = "provider_error"
+    NOT_EXECUTED = "not_executed"
+    NOT_SENT = "not_sent"
+    MISCONFIGURED = "misconfigured"
+    NOT_AUTHORIZED = "not_authorized"
+    NOT_PERMITTED = "not_permitted"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    MALFORMED_ANSWER = "malformed_answer"
+    MALFORMED_OBJECT = "malformed_object"
+    LOOKUP_REQUIRED = "look_needed"
+    LIST_TOO_LONG = "list_too_long"
+    NEEDS_REVIEW = "needs_review"
+
+    # The call was not made.
+    WORKER_STOPPING = "worker_stopping"  #: the worker gave it back before it stopped
+    CLAIM_TOO_OLD = "claim_too_old"  #: the worker was suspended after its claim
+    NOT_ADMITTED = "not_admitted"  #: by the account's breaker or its limiter
+    PAYMENT_MOVES_ON = "payment_moves_on"  #: others write to the payment each time
+    ACCOUNT_MISSING = "account_missing"  #: nobody knows the payment's account
+    ACCOUNT_OF_ANOTHER_MERCHANT = "account_of_another_merchant"
+    CREDENTIALS_UNAVAILABLE = "credentials_unavailable"  #: they could not be read
+    TOKEN_REFUSED = "token_refused"  #: by PayPal, to these credentials
+    TOKEN_UNAVAILABLE = "token_unavailable"  #: PayPal gave none
+    TOKEN_MALFORMED = "token_malformed"  #: PayPal gave something else
+
+    # The provider wants fewer calls.
+    RATE_LIMITED = "rate_limited"
+    RATE_LIMIT = "rate_limit"  #: Stripe's code for the same
+    LOCK_TIMEOUT = "lock_timeout"  #: Stripe works on another call for the object
+
+    # The provider did not say what became of the call.
+    NO_ANSWER = "no_answer"
+    ADAPTER_FAILED = "adapter_failed"  #: by an error of ours that nobody foresaw
+    IN_FLIGHT = "in_flight"  #: an earlier call with the key is not finished
+    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"  #: Stripe's code for the same
+    REPLAYED_500 = "replayed_500"  #: Stripe will repeat this error to the same key
+    RESEND_REFUSED = "resend_refused"  #: Stripe asks for no other try
+
+    # A read told nothing of the payment.
+    LOOKUP_REFUSED = "look_refused"
+    READ_REFUSED = "read_refused"
+    UNRECOGNIZED_STATUS = "unrecognised_status"  #: a status that is new to us
+
+
+#: The worker gave the call back unmade, which says nothing of the account.
+CALL_NOT_MADE: Final = frozenset(
+    {ErrorDetail.WORKER_STOPPING, ErrorDetail.CLAIM_TOO_OLD}
+)
