@@ -132,19 +132,25 @@ def resolved(
 
     Of a review it is what a person saw at the provider (SUCCEEDED, DECLINED,
     CANCELED); a dead letter can only be discarded (CANCELED). A no that a person said
-    of a review may be taken back (SUCCEEDED). Raises Conflict, and InvalidPayment where
-    the evidence cannot be of this operation.
+    of a review may be taken back (SUCCEEDED), and a success without the provider's
+    reference may be given one. Raises Conflict, and InvalidPayment where the evidence
+    cannot be of this operation.
     """
     verdict = found.verdict
+    if operation.state is State.SUCCEEDED and verdict is Verdict.SUCCEEDED:
+        return _with_reference(payment, operation, found, who, now)
     if operation.by_hand and verdict is Verdict.SUCCEEDED:
         return _taken_back(payment, operation, found, who, now)
     if verdict not in _BY_HAND.get(operation.state, ()):
         words = f"an operation that is {operation.state} cannot be set so by hand"
         raise Conflict("not_for_a_person", words)
-    answer, event = _found(payment, operation, found, who), EventType.OPERATION_RESOLVED
+    answer = _found(payment, operation, found, who)
     _check_room(payment, operation, answer)
-    more = {**who.told, **_told(found)}
-    done = applied(payment, operation, answer, event, now=now, more=more)
+    more = {**who.told, **_told(operation, found)}
+    actual = _with_amount(operation, answer)
+    done = applied(
+        payment, actual, answer, EventType.OPERATION_RESOLVED, now=now, more=more
+    )
     if verdict is Verdict.SUCCEEDED:
         return done
     ended = replace(
@@ -184,10 +190,41 @@ def _found(
     return Answer(verdict, money, refs)
 
 
-def _told(found: Evidence) -> dict[str, str | int]:
+def _told(operation: Operation, found: Evidence) -> dict[str, str | int]:
     """What an event says of the evidence, where it was given."""
     given = {"ref": found.ref, "amount": found.amount}
-    return {name: value for name, value in given.items() if value is not None}
+    told = {name: value for name, value in given.items() if value is not None}
+    if found.amount not in (None, operation.amount):
+        told["amount_asked"] = operation.amount
+    return told
+
+
+def _with_amount(operation: Operation, answer: Answer) -> Operation:
+    """``operation`` of the amount that moved; the timeline has the one asked for."""
+    moved = answer.moved
+    return operation if moved is None else replace(operation, amount=moved.minor)
+
+
+def _with_reference(
+    payment: Payment,
+    operation: Operation,
+    found: Evidence,
+    who: Intervention,
+    now: datetime,
+) -> Payment:
+    """A success that gets the provider's reference, which it did not have."""
+    if found.ref is None:
+        words = "it has succeeded: only a reference that is missing can be added"
+        raise Conflict("not_for_a_person", words)
+    refs = refs_of(payment.provider, operation.kind, found.ref)
+    if not operation.refs.keys().isdisjoint(refs):
+        raise Conflict("not_for_a_person", "its reference is known already")
+    if found.amount not in (None, operation.moved):
+        moved = Money(operation.moved, payment.submission.amount.currency)
+        raise InvalidPayment(f"{moved} is what moved", field="amount")
+    named = replace(operation, refs={**operation.refs, **refs})
+    data = {**who.told, **_told(operation, found)}
+    return payment.told_of(named, EventType.OPERATION_RESOLVED, now=now, data=data)
 
 
 def _check_room(payment: Payment, operation: Operation, answer: Answer) -> None:
@@ -226,8 +263,9 @@ def _taken_back(
     if wanted > room:
         raise _too_much()
     state = CORRECTIONS[operation.state, Trigger.SUCCEEDED]
-    done = replace(as_answered(operation, answer, now=now), state=state)
-    data = {**said(answer), **who.told, **_told(found)}
+    actual = _with_amount(operation, answer)
+    done = replace(as_answered(actual, answer, now=now), state=state)
+    data = {**said(answer), **who.told, **_told(operation, found)}
     told = payment.told_of(
         done, EventType.OPERATION_CORRECTED, now=now, was=operation.state, data=data
     )

@@ -62,6 +62,7 @@ def capture(
         )
         raise Conflict("too_many_captures", words)
     _check_units(payment, wanted)
+    _check_reference(payment, payment.first)
     operation = Operation(
         id=id,
         kind=Kind.CAPTURE,
@@ -102,6 +103,7 @@ def refund(
     for one, most in left:
         if wanted <= most:
             _check_units(payment, wanted)
+            _check_reference(payment, one)
             operation = Operation(
                 id=id,
                 kind=Kind.REFUND,
@@ -148,6 +150,7 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
         raise Conflict("nothing_to_void", _why_not_capturable(payment))
     if payment.capture_reserved or not payment.capturable:
         raise Conflict("capture_under_way", "a capture is not finished yet")
+    _check_reference(payment, first)
     return _asked(payment, operation, now)
 
 
@@ -181,6 +184,20 @@ def _check_units(payment: Payment, minor: int) -> None:
     """
     money = Money(minor, payment.submission.amount.currency)
     RULES[payment.provider].to_units(money)
+
+
+def _check_reference(payment: Payment, of: Operation) -> None:
+    """Raises Conflict where the reference of what a follow-up acts on is not known.
+
+    That is so of an operation that an operator resolved without a reference.
+    """
+    name = RULES[payment.provider].object_ids[of.kind].ref
+    if name not in payment.first.refs and name not in of.refs:
+        words = (
+            f"the provider's reference of {of.id} is not known: an operator has to"
+            " resolve that operation once more, as succeeded, with the reference"
+        )
+        raise Conflict("provider_reference_unknown", words)
 
 
 def _parts(payment: Payment) -> int:

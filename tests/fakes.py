@@ -25,6 +25,7 @@ from domain.errors import (
 from domain.money import Money
 from domain.operation import Kind, Operation, Send
 from domain.payment import Payment
+from domain.provider_rules import ProviderName
 
 
 class MemoryQueue:
@@ -71,13 +72,22 @@ class Movement:
 def pay(payment: Payment) -> Answer:
     """Moves all that was asked for."""
     operation, currency = payment.working, payment.submission.amount.currency
-    refs = {_REFS.get(operation.kind, "intent"): f"pi_{operation.key}"}
+    own = _OWN[payment.provider, operation.kind]
+    refs = {own: f"pi_{operation.key}"}
     moved = None if operation.kind is Kind.VOID else Money(operation.amount, currency)
     return Answer(Verdict.SUCCEEDED, moved, refs)
 
 
-#: What an operation's object is called, where it is not the payment's own.
-_REFS: Final = {Kind.CAPTURE: "capture", Kind.REFUND: "refund"}
+#: What an operation's object is called among its refs.
+_OWN: Final = {
+    (ProviderName.STRIPE, Kind.CHARGE): "payment_intent",
+    (ProviderName.STRIPE, Kind.AUTHORIZE): "payment_intent",
+    (ProviderName.PAYPAL, Kind.CHARGE): "capture",
+    (ProviderName.PAYPAL, Kind.AUTHORIZE): "authorization",
+    **{(one, Kind.CAPTURE): "capture" for one in ProviderName},
+    **{(one, Kind.VOID): "void" for one in ProviderName},
+    **{(one, Kind.REFUND): "refund" for one in ProviderName},
+}
 PAY: Final = Act(pay)
 LOSE_REQUEST: Final = Act(raises=lambda: OutcomeUnknown("request_lost"))
 LOSE_ANSWER: Final = Act(pay, lambda: OutcomeUnknown("answer_lost"))

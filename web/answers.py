@@ -64,7 +64,10 @@ class Operation(Answer):
 
     id: str
     kind: Kind
-    amount: int
+    amount: int = Field(
+        description="What was asked for; of an operation that an operator resolved,"
+        " what moved"
+    )
     state: State
     attempts: int
     due_at: datetime | None = Field(description="When we try next, or look again")

@@ -233,8 +233,8 @@ def resolve(
     click.echo(json.dumps(done, indent=2) if as_json else said)
     [resolved] = (one for one in done["operations"] if one["id"] == operation_id)
     if verdict == "succeeded" and not resolved["provider_refs"]:
-        words = "without --provider-reference nothing of it can be refunded or captured"
-        click.echo(f"Note: {words} here", err=True)
+        words = "nothing of it can be refunded or captured here until it is resolved"
+        click.echo(f"Note: {words} again with --provider-reference", err=True)
 
 
 def _asked(filters: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,9 @@ CONFIRM: Final = NextAction("https://bank.example/confirm")
 
 def told(entry: Entry) -> Answer:
     """A charge or an authorization."""
-    refs = {"intent": entry.id}
+    own = "capture" if entry.kind is Kind.CHARGE else "authorization"
+    # What Stripe calls it, and PayPal.
+    refs = dict.fromkeys(("intent", "payment_intent", own), entry.id)
     money = Money(entry.amount, entry.currency)
     match entry.stage:
         case Stage.DECLINED:

@@ -42,7 +42,7 @@ from domain.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, origin, payment, stored, submission
 
 WHO: Final = Intervention("operator", "a reason")
-REFS: Final = {"intent": "pi_1"}
+REFS: Final = {"payment_intent": "pi_1", "authorization": "a_1"}
 amounts: Final = st.none() | st.sampled_from([1, 600, 1000, 1999])
 errors: Final = st.sampled_from(
     [NotSent(), NotExecuted("busy"), Misconfigured(), OutcomeUnknown(), LookNeeded()]
@@ -249,7 +249,9 @@ class PaymentMachine(RuleBasedStateMachine):
     def _yes(self, one: Operation) -> Answer:
         money = None if one.kind is Kind.VOID else Money(one.amount, PRICE.currency)
         held = self.now + timedelta(days=7) if one.kind is Kind.AUTHORIZE else None
-        return Answer(Verdict.SUCCEEDED, money, REFS, expires_at=held)
+        own = {"capture": one.id} if one.takes else {}
+        refs = {**REFS, **own}
+        return Answer(Verdict.SUCCEEDED, money, refs, expires_at=held)
 
     def _settle(self, outcome: Answer | ProviderError) -> None:
         self._store(settle(self.payment, outcome, now=self.now, jitter=0.5))

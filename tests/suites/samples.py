@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -31,6 +32,14 @@ PRICE: Final = Money(1999, "USD")
 KINDS: Final = {
     CaptureMethod.AUTOMATIC: Kind.CHARGE,
     CaptureMethod.MANUAL: Kind.AUTHORIZE,
+}
+_INTENT: Final = {"payment_intent": "pi_1"}
+#: The provider's objects of a first operation that has succeeded.
+_REFS: Final[Mapping[tuple[ProviderName | None, Kind], Mapping[str, str]]] = {
+    (ProviderName.STRIPE, Kind.CHARGE): _INTENT,
+    (ProviderName.STRIPE, Kind.AUTHORIZE): _INTENT,
+    (ProviderName.PAYPAL, Kind.CHARGE): {"order": "O1", "capture": "C1"},
+    (ProviderName.PAYPAL, Kind.AUTHORIZE): {"order": "O1", "authorization": "A1"},
 }
 DECLINE: Final = Answer(
     Verdict.DECLINED,
@@ -114,7 +123,7 @@ def authorized(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Paymen
     held = Answer(
         Verdict.SUCCEEDED,
         asked.amount,
-        {"intent": "pi_1"},
+        _REFS[asked.provider, Kind.AUTHORIZE],
         expires_at=now + timedelta(days=7),
     )
     return stored(
@@ -125,7 +134,7 @@ def authorized(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Paymen
 def captured(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
     """A payment whose charge has succeeded, as it is stored."""
     asked = submission(**fields)
-    paid = Answer(Verdict.SUCCEEDED, asked.amount, {"intent": "pi_1"})
+    paid = Answer(Verdict.SUCCEEDED, asked.amount, _REFS[asked.provider, Kind.CHARGE])
     return stored(
         settle(sending(payment(number, asked=asked, now=now)), paid, now=now, jitter=0)
     )

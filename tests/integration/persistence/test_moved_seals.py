@@ -27,7 +27,10 @@ from tests.suites.samples import PRICE, SHOP, payment, sending, submission
 
 RIVAL = Scope("rival", SHOP.mode)
 SAVED = Answer(
-    Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saved=SavedMethod("pm_saved", "cus_1")
+    Verdict.SUCCEEDED,
+    PRICE,
+    {"payment_intent": "pi_1"},
+    saved=SavedMethod("pm_saved", "cus_1"),
 )
 
 

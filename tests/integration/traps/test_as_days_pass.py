@@ -8,8 +8,6 @@ from datetime import timedelta
 import pytest
 import requests
 
-from domain.answer import Verdict
-from domain.intervening import Evidence, Intervention, resolved
 from domain.operation import PROOF_AFTER
 from domain.retry import LOOK
 from domain.states import State, Status
@@ -266,24 +264,41 @@ def test_a_bank_debit_that_takes_days(bench: Workbench) -> None:
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_a_refund_of_what_a_person_resolved_is_for_a_person_too(
-    bench: Workbench,
+def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
+    bench: Workbench, web: RunningWeb
 ) -> None:
     payment_id = bench.pay("paypal")
     path = {"path": "/v2/checkout/orders"}
     bench.paypal.arm(do="replay_500", when="after", match=path)
     review = bench.work(payment_id)
     assert review.first.state is State.REVIEW
-    who = Intervention(by="key_1", reason="seen at PayPal")
-    paid = resolved(
-        review, review.first, Evidence(Verdict.SUCCEEDED), who, now=bench.now()
-    )
-    assert bench.tools.store.amend(paid) is not None
+    [row] = bench.paypal.movements(kind="charge")
+    operator = web.client(Role.OPERATOR)
+
+    def resolve(**found: object) -> requests.Response:
+        body = {"operation": review.first.id, "as": "succeeded", "reason": "seen there"}
+        where = f"/v1/operations/payments/{payment_id}/resolve"
+        text = json.dumps({**body, **found})
+        return operator.send("POST", where, text, Content_Type="application/json")
+
+    done = resolve(amount=1500)
+    assert done.status_code == 200, done.text
+    [shown] = done.json()["operations"]
+    assert (shown["amount"], done.json()["amount_captured"]) == (1500, 1500)
+    before = bench.stored(payment_id)
+    refused = bench.ask(payment_id, "refunds")
+    assert refused.status_code == 409
+    problem = refused.json()
+    assert problem["reason"] == "provider_reference_unknown"
+    assert review.first.id in problem["detail"]
+    assert bench.stored(payment_id) == before
+    assert resolve(provider_reference=row["id"], amount=1499).status_code == 422
+    named = resolve(provider_reference=row["id"])
+    assert named.status_code == 200, named.text
     assert bench.ask(payment_id, "refunds").status_code == 202
-    sent = bench.calls("paypal", "POST")
-    back = bench.work(payment_id).operations[-1]
-    assert (back.state, back.error) == (State.REVIEW, "cannot_prepare")
-    assert bench.calls("paypal", "POST") == sent
+    after = bench.work(payment_id)
+    assert (after.status, after.refunded) == (Status.REFUNDED, 1500)
+    assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [1500]
 
 
 def test_what_a_person_resolved_by_its_reference_can_be_refunded(

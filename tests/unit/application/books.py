@@ -89,7 +89,7 @@ class Books:
         at = NOW + after
         [new] = self.store.insert_many([payment(number, now=NOW)])
         [won] = self.store.claim_many([sending(new, now=NOW)])
-        paid = Answer(Verdict.SUCCEEDED, PRICE, {"charge": f"ch_{number}"})
+        paid = Answer(Verdict.SUCCEEDED, PRICE, _refs(number))
         step = settle(won, outcome or paid, now=at, jitter=0)
         [done] = self.store.settle_many([step])
         if known:
@@ -151,3 +151,7 @@ def kinds(report: Report) -> list[Differs]:
 def sums(report: Report) -> Sequence[tuple[int, int]]:
     """Ours and theirs."""
     return [(one.ours, one.theirs) for one in report.sums]
+
+
+def _refs(number: int) -> dict[str, str]:
+    return {"payment_intent": f"pi_{number}", "charge": f"ch_{number}"}

@@ -105,7 +105,7 @@ def _notice(webhook: Webhook) -> Notice:
         frozenset({Kind.CHARGE}),
         payment_id,
         (operation,),
-        {"intent": "pi_1"},
+        {"payment_intent": "pi_1"},
     )
 
 

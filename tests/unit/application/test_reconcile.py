@@ -235,7 +235,7 @@ def test_a_payment_that_cannot_be_read_at_the_provider_is_named_and_others_go_on
     report = books.report()
     [found] = report.differences
     assert (found.differs, found.payment) == (Differs.UNREADABLE, odd.id)
-    assert (found.ref, found.operation) == ("ch_1", None)
+    assert (found.ref, found.operation) == ("pi_1", None)
     assert books.stored(odd) == odd
     assert report.compared == 1 and fine.id not in books.statement.reads
 

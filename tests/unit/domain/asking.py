@@ -17,7 +17,9 @@ from tests.suites.samples import NOW, PRICE, origin, sending, stored
 
 #: When a look proves an absence.
 LATER: Final = NOW + PROOF_AFTER
-FOUND: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, request_id="r1")
+FOUND: Final = Answer(
+    Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, request_id="r1"
+)
 
 
 def capture(
@@ -51,7 +53,9 @@ def succeeded(asked: Payment) -> Payment:
     """The operation asked for last has succeeded."""
     operation = asked.operations[-1]
     money = Money(operation.amount, asked.submission.amount.currency)
-    answer = Answer(Verdict.SUCCEEDED, None if operation.kind is Kind.VOID else money)
+    refs = {"capture": operation.id} if operation.kind is Kind.CAPTURE else {}
+    moved = None if operation.kind is Kind.VOID else money
+    answer = Answer(Verdict.SUCCEEDED, moved, refs)
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))
 
 
@@ -59,7 +63,8 @@ def next_succeeded(asked: Payment) -> Payment:
     """The operation that is due first has succeeded."""
     assert asked.next is not None
     money = Money(asked.next.amount, asked.submission.amount.currency)
-    answer = Answer(Verdict.SUCCEEDED, money)
+    refs = {"capture": asked.next.id} if asked.next.kind is Kind.CAPTURE else {}
+    answer = Answer(Verdict.SUCCEEDED, money, refs)
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))
 
 

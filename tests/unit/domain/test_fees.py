@@ -27,7 +27,7 @@ from tests.suites.samples import (
 )
 
 FEE: Final = Fee(88, "USD")
-PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, fee=FEE)
+PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, fee=FEE)
 
 
 def _looked(paid: Payment, answer: Answer) -> Payment:

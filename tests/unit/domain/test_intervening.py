@@ -353,3 +353,79 @@ def test_what_others_took_meanwhile_cannot_be_resolved_as_ours(kind: str) -> Non
     assert refused.value.why == "not_enough_left"
     less = Evidence(Verdict.SUCCEEDED, amount=999)
     assert resolved(both, both.operation("op_2"), less, WHO, now=NOW)
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+def test_a_follow_up_of_an_object_without_a_reference_is_refused(
+    provider: ProviderName,
+) -> None:
+    at_refund = replace(captured(provider=provider).first, refs={"order": "O1"})
+    paid = replace(captured(provider=provider), operations=(at_refund,))
+    at_hold = replace(authorized(provider=provider).first, refs={})
+    held = replace(authorized(provider=provider), operations=(at_hold,))
+    asks: list[tuple[Payment, Callable[..., Payment]]] = [
+        (paid, partial(refund, amount=700, target=None)),
+        (paid, partial(refund, amount=None, target=at_refund.id)),
+        (held, partial(capture, amount=None, final=None)),
+        (held, void),
+    ]
+    for of, ask in asks:
+        with pytest.raises(Conflict, match="resolve that operation") as refused:
+            ask(of, id="op_2", origin=origin(), now=NOW)
+        assert refused.value.why == "provider_reference_unknown"
+
+
+@pytest.mark.parametrize(
+    ("provider", "ref"),
+    [
+        (ProviderName.STRIPE, "pi_3NirD82eZvKYlo2C"),
+        (ProviderName.PAYPAL, "2GG279541U471931P"),
+    ],
+)
+def test_a_success_without_a_reference_is_given_one(
+    provider: ProviderName, ref: str
+) -> None:
+    asked = payment(asked=submission(provider=provider))
+    review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
+    yes = Evidence(Verdict.SUCCEEDED, amount=1500)
+    paid = stored(resolved(review, review.first, yes, WHO, now=NOW))
+    for wrong in (Evidence(Verdict.SUCCEEDED), Evidence(Verdict.SUCCEEDED, amount=5)):
+        with pytest.raises(Conflict):
+            resolved(paid, paid.first, wrong, WHO, now=NOW)
+    with pytest.raises(InvalidPayment, match="15.00 USD is what moved"):
+        wrong = Evidence(Verdict.SUCCEEDED, ref, 1499)
+        resolved(paid, paid.first, wrong, WHO, now=NOW)
+    named = Evidence(Verdict.SUCCEEDED, ref, 1500)
+    done = resolved(paid, paid.first, named, WHO, now=NOW)
+    assert (done.captured, done.first.state) == (1500, State.SUCCEEDED)
+    assert list(done.first.refs.values()) == [ref]
+    [told] = done.news
+    assert (told.type, told.data["ref"]) == ("operation.resolved", ref)
+    done = stored(done)
+    with pytest.raises(Conflict, match="known already"):
+        resolved(done, done.first, named, WHO, now=NOW)
+    assert refund(
+        done, amount=None, target=None, id="op_r", origin=origin(), now=NOW
+    ).refund_reserved == (1500)
+
+
+def test_a_resolved_operation_is_of_the_amount_that_moved() -> None:
+    part = Evidence(Verdict.SUCCEEDED, "pi_3NirD82eZvKYlo2C", 1500)
+    done = stored(resolved(REVIEW, REVIEW.first, part, WHO, now=NOW))
+    assert (done.first.amount, done.first.moved, done.captured) == (1500, 1500, 1500)
+    again = stored(looked_into(done, done.first, WHO, now=NOW))
+    seen = Answer(Verdict.SUCCEEDED, Money(1500, "USD"), done.first.refs)
+    claimed = stored(looking(again, again.first, now=NOW))
+    after = settle(claimed, seen, now=NOW, jitter=0)
+    assert (after.first.state, after.captured) == (State.SUCCEEDED, 1500)
+    told = resolved(REVIEW, REVIEW.first, part, WHO, now=NOW).news[0].data
+    assert (told["amount"], told["amount_asked"]) == (1500, 1999)
+
+
+def test_a_no_taken_back_is_of_the_amount_that_moved() -> None:
+    no = Evidence(Verdict.CANCELED)
+    given = stored(resolved(REVIEW, REVIEW.first, no, WHO, now=NOW))
+    done = resolved(
+        given, given.first, Evidence(Verdict.SUCCEEDED, amount=700), WHO, now=NOW
+    )
+    assert (done.first.amount, done.captured) == (700, 700)

@@ -35,7 +35,7 @@ from tests.unit.domain.asking import FOUND, LATER, looked
 
 DAY: Final = timedelta(days=1)
 GONE: Final = Answer(Verdict.ABSENT)
-PENDING: Final = Answer(Verdict.PENDING, refs={"intent": "pi_1"})
+PENDING: Final = Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"})
 
 
 def _unknown() -> Payment:
@@ -145,10 +145,10 @@ def test_where_there_is_nothing_to_look_at_a_person_decides() -> None:
 
 
 def test_another_amount_than_was_asked_for_is_for_a_person() -> None:
-    odd = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"intent": "pi_1"})
+    odd = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"payment_intent": "pi_1"})
     review = looked(_unknown(), odd)
     assert (review.first.state, review.captured) == (State.REVIEW, 0)
-    assert review.refs == {"intent": "pi_1"}
+    assert review.refs == {"payment_intent": "pi_1"}
 
 
 def test_what_the_table_does_not_have_is_for_a_person() -> None:

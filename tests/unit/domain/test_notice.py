@@ -32,7 +32,7 @@ from tests.suites.samples import (
 
 LATER: Final = NOW + PROOF_AFTER
 FIRSTS: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE})
-REFS: Final = {"intent": "pi_1"}
+REFS: Final = {"payment_intent": "pi_1"}
 
 
 def _notice(
@@ -48,7 +48,7 @@ def _notice(
         kinds,
         "pay_1",
         (operation.id,),
-        {"intent": ref},
+        {"payment_intent": ref},
         says,
     )
 
@@ -204,7 +204,7 @@ def test_that_an_earlier_key_came_to_nothing_does_not_hold_up_the_next() -> None
 
 def test_an_older_object_that_came_to_nothing_is_no_news() -> None:
     given = _in(State.REQUIRES_ACTION)
-    newer = replace(given.first, refs={"intent": "pi_2"})
+    newer = replace(given.first, refs={"payment_intent": "pi_2"})
     given = replace(given, operations=(newer,))
     assert _noticed(given, _notice(newer, Verdict.CANCELED)) is given
     moved = _noticed(given, _notice(newer))

@@ -36,7 +36,8 @@ def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
 
 def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
     """Stripe's disputes are of the charge, and each capture took a part of it."""
-    first = replace(captured().first, moved=1200, refs={"charge": "ch_1"})
+    refs = {"payment_intent": "pi_1", "charge": "ch_1"}
+    first = replace(captured().first, moved=1200, refs=refs)
     second = replace(first, id="op_2", kind=Kind.CAPTURE, moved=799)
     other = replace(second, id="op_3", moved=10, refs={"charge": "ch_2"})
     paid = replace(captured(), operations=(first, second, other))

@@ -103,7 +103,7 @@ def test_refused_credentials_spend_no_attempt() -> None:
         Answer(Verdict.DECLINED),
         Answer(Verdict.DECLINED, failure=Failure("expired_card", "No.")),
         Answer(Verdict.REJECTED, failure=Failure("do_not_honor", "No.")),
-        Answer(Verdict.PENDING, refs={"intent": "pi_1"}),
+        Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"}),
         Answer(Verdict.ACTION_REQUIRED, next_action=NextAction("https://bank.test")),
         Answer(Verdict.SUCCEEDED, Money(1999, "USD")),
     ],
@@ -158,10 +158,10 @@ def test_before_an_open_gate_what_was_proven_not_executed_goes_on() -> None:
     [
         OutcomeUnknown("no_answer"),
         LookNeeded("replayed_500"),
-        Answer(Verdict.PENDING, refs={"intent": "pi_1"}),
+        Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"}),
         Answer(Verdict.ACTION_REQUIRED, next_action=NextAction("https://bank.test")),
         Answer(Verdict.APPROVED, refs={"order": "5O1"}),
-        Answer(Verdict.SUCCEEDED, Money(1999, "USD"), {"intent": "pi_1"}),
+        Answer(Verdict.SUCCEEDED, Money(1999, "USD"), {"payment_intent": "pi_1"}),
         NeedsReview("odd"),
     ],
 )
@@ -179,7 +179,7 @@ def test_what_a_provider_told_of_meanwhile_is_looked_at_first() -> None:
     here = routed_payment()
     told = replace(here.first, look_since=NOW)
     assert onward(replace(here, operations=(told,)), now=LATER) is None
-    seen = replace(here.first, refs={"intent": "pi_1"})
+    seen = replace(here.first, refs={"payment_intent": "pi_1"})
     assert onward(replace(here, operations=(seen,)), now=LATER) is None
 
 

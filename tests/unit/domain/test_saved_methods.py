@@ -118,7 +118,7 @@ def test_what_passes_uses_a_saved_method_or_saves_one_where_that_can_be(
 
 
 def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
-    answer = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saved=SAVED)
+    answer = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved=SAVED)
     paid = settle(sending(payment()), answer, now=NOW, jitter=0)
     assert paid.saved_method == SAVED
     assert "pm_saved" not in repr(paid) and "cus_ann" not in repr(paid)
@@ -128,7 +128,7 @@ def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
 def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
     before = captured() if made is captured else authorized()
     claimed = looking(before, before.first, now=NOW)
-    said = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saved=SAVED)
+    said = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved=SAVED)
     after = stored(settle(claimed, said, now=NOW, jitter=0))
     assert after.saved_method == SAVED
     again = settle(
@@ -144,7 +144,7 @@ def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
 def test_what_is_still_being_saved_is_asked_after_for_an_hour(made: object) -> None:
     before = captured() if made is captured else authorized()
     kind = before.first.kind
-    saving = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saving=True)
+    saving = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saving=True)
     new = payment(asked=before.submission)
     assert new.first.kind is kind
     paid, looks = stored(settle(sending(new), saving, now=NOW, jitter=0)), list[int]()
@@ -159,7 +159,7 @@ def test_what_is_still_being_saved_is_asked_after_for_an_hour(made: object) -> N
 
 
 def test_what_was_saved_at_last_is_asked_after_no_more() -> None:
-    saving = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"}, saving=True)
+    saving = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saving=True)
     paid = stored(settle(sending(payment()), saving, now=NOW, jitter=0))
     assert paid.first.due_at == NOW + SAVING.base
     claimed = stored(looking(paid, paid.first, now=NOW + SAVING.base))

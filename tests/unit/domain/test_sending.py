@@ -34,7 +34,7 @@ def _unknown() -> Payment:
     return settle(_running(), OutcomeUnknown("timeout"), now=NOW, jitter=1.0)
 
 
-PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"})
+PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 
 def test_a_send_is_written_down_with_its_key_body_and_window() -> None:

@@ -53,30 +53,32 @@ def _unknown() -> Payment:
 
 #: An answer of a provider that takes all of the charge.
 WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]
-PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"intent": "pi_1"})
+PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 
 def test_money_that_moved_is_the_merchants() -> None:
     done = settle(_running(), PAID, now=NOW, jitter=0)
     assert (done.authorized, done.captured, done.refunded) == (1999, 1999, 0)
     assert (done.status, done.due_at, done.settled) == (Status.CAPTURED, None, True)
-    assert done.refs == {"intent": "pi_1"}
+    assert done.refs == {"payment_intent": "pi_1"}
 
 
 def test_what_the_provider_named_before_is_still_known_after() -> None:
     known = _running()
-    first = replace(known.first, refs={"order": "o_1", "intent": "old"})
+    first = replace(known.first, refs={"order": "o_1", "payment_intent": "old"})
     done = settle(replace(known, operations=(first,)), PAID, now=NOW, jitter=0)
-    assert done.refs == {"order": "o_1", "intent": "pi_1"}
+    assert done.refs == {"order": "o_1", "payment_intent": "pi_1"}
 
 
 @pytest.mark.parametrize("moved", [Money(1998, "USD"), Money(1999, "EUR"), None])
 def test_another_amount_than_was_asked_for_is_for_a_person(moved: Money | None) -> None:
-    answer = Answer(Verdict.SUCCEEDED, moved, {"intent": "pi_1"}, request_id="req_1")
+    answer = Answer(
+        Verdict.SUCCEEDED, moved, {"payment_intent": "pi_1"}, request_id="req_1"
+    )
     odd = settle(_running(), answer, now=NOW, jitter=0)
     assert (odd.first.state, odd.captured, odd.due_at) == (State.REVIEW, 0, None)
     assert odd.news[-1].data["why"] == "amount_differs"
-    assert odd.refs == {"intent": "pi_1"}, "what the person has to look at"
+    assert odd.refs == {"payment_intent": "pi_1"}, "what the person has to look at"
     assert odd.news[-1].data["provider_request_id"] == "req_1"
 
 
@@ -205,7 +207,9 @@ def test_absence_in_the_answer_to_a_send_is_for_a_person() -> None:
     assert odd.first.state is State.REVIEW
 
 
-@pytest.mark.parametrize("answer", [PAID, replace(DECLINE, refs={"intent": "pi_1"})])
+@pytest.mark.parametrize(
+    "answer", [PAID, replace(DECLINE, refs={"payment_intent": "pi_1"})]
+)
 def test_evidence_settles_what_was_unknown(answer: Answer) -> None:
     settled = settle(sending(_unknown(), now=NOW), answer, now=NOW, jitter=0)
     assert settled.settled
@@ -249,7 +253,7 @@ def test_an_answer_that_names_the_providers_object_settles_what_was_unknown(
 
 
 def test_what_is_pending_is_asked_of_again() -> None:
-    pending = Answer(Verdict.PENDING, refs={"intent": "pi_1"})
+    pending = Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"})
     waiting = settle(_running(), pending, now=NOW, jitter=0)
     assert (waiting.first.state, waiting.due_at) == (
         State.PENDING,

@@ -33,6 +33,7 @@ from tests.suites.samples import (
 )
 
 MOST_PARTS: Final = STRIPE_RULES.max_partial_captures or 0
+_REFS: Final = {"payment_intent": "pi_1"}
 
 
 def held(*, allowed: bool = True, asked: bool = True) -> Payment:
@@ -40,7 +41,7 @@ def held(*, allowed: bool = True, asked: bool = True) -> Payment:
     wanted = replace(submission(), capture=CaptureMethod.MANUAL, multicapture=asked)
     until = NOW + timedelta(days=7)
     answer = Answer(
-        Verdict.SUCCEEDED, PRICE, {"i": "pi_1"}, expires_at=until, multicapture=allowed
+        Verdict.SUCCEEDED, PRICE, _REFS, expires_at=until, multicapture=allowed
     )
     made = sending(payment(asked=wanted))
     return stored(settle(made, answer, now=NOW, jitter=0))
@@ -132,7 +133,7 @@ def test_a_void_after_a_part_leaves_that_part() -> None:
 
 def test_a_rest_that_ran_out_is_seen_by_a_look_at_the_authorization() -> None:
     part = done(taken(held(), 500, final=False))
-    gone = Answer(Verdict.EXPIRED, refs={"i": "pi_1"})
+    gone = Answer(Verdict.EXPIRED, refs=_REFS)
     claimed = looking(part, part.first, now=NOW)
     over = stored(settle(claimed, gone, now=NOW, jitter=0))
     assert over.hold is not None and over.hold.ended is HoldEnd.EXPIRED

@@ -117,5 +117,7 @@ def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
     of = samples.captured if refunds else samples.authorized
     more = {"amount": 7, "target": None} if refunds else {}
     payment = job(of(provider=ProviderName.PAYPAL), **more, **asked_for())
+    unnamed = replace(payment.first, refs={})
+    payment = replace(payment, operations=(unnamed, payment.operations[-1]))
     with pytest.raises(InvalidPayment):
         prepared_next(PAYPAL, payment)
