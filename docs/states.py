@@ -15,10 +15,10 @@ from domain.states import State, Status, Trigger
 PAGE: Final = Path(__file__).with_name("states.md")
 
 _KINDS: Final = {
-    "final": (states.FINAL, "nothing of ours moves it any more"),
-    "owed": (states.OWED, "a worker has something to do now or when it is due"),
-    "waiting": (states.WAITING, "the provider or the payer moves next"),
-    "stuck": (states.STUCK, "nothing moves until a person does"),
+    "final": (states.FINAL, "only a later fact from the provider changes it"),
+    "owed": (states.OWED, "a worker has work now or when it is due"),
+    "waiting": (states.WAITING, "the next step is the provider's or the payer's"),
+    "stuck": (states.STUCK, "it waits for an operator"),
 }
 
 
@@ -28,12 +28,12 @@ def page() -> str:
         [
             "# States",
             "",
-            "Written from `domain/states.py` by `make docs`; a test sees that it is"
+            "Written from `domain/states.py` by `make docs`; a test checks that it is"
             " current.",
             "",
-            "## Of an operation",
+            "## States of an operation",
             "",
-            "Charge, authorize, capture, void and refund share one machine.",
+            "Charge, authorize, capture, void and refund share one state machine.",
             "",
             *_table(("state", "kind", "meaning"), _states()),
             "",
@@ -41,26 +41,27 @@ def page() -> str:
             "",
             "## Transitions",
             "",
-            "What is not here raises `IllegalTransition` and changes nothing.",
+            "Any other change raises `IllegalTransition` and changes nothing.",
             "",
-            *_table(("from", "what happened", "to"), _moves(states.TRANSITIONS)),
+            *_table(("from", "trigger", "to"), _moves(states.TRANSITIONS)),
             "",
             "## Corrections",
             "",
-            "A later fact from the provider on a final state: applied, told on the"
-            " timeline, logged as an error.",
+            "A later fact from the provider changes a final state. It is applied,"
+            " recorded on the timeline and logged as an error.",
             "",
             *_table(
-                ("from", "the provider now says", "to"), _moves(states.CORRECTIONS)
+                ("from", "the provider now reports", "to"), _moves(states.CORRECTIONS)
             ),
             "",
-            "## What happened",
+            "## Triggers",
             "",
             *_table(("trigger", "meaning"), _meanings(Trigger)),
             "",
-            "## Of a payment",
+            "## Status of a payment",
             "",
-            "Derived from its operations and its hold, never stored by itself.",
+            "The status follows from the operations and the hold. Nothing sets it"
+            " directly.",
             "",
             *_table(("status", "meaning"), _meanings(Status)),
             "",

@@ -10,44 +10,44 @@ from domain.errors import IllegalTransition
 
 
 class State(StrEnum):
-    """Where an operation stands."""
+    """The state of an operation."""
 
-    QUEUED = "queued"  #: durable, work owed
-    RUNNING = "running"  #: leased; its send was written down before it happens
-    RETRYING = "retrying"  #: proven not executed; waits for ``due_at``
-    UNKNOWN = "unknown"  #: sent, never heard; only evidence moves it on
-    PENDING = "pending"  #: the provider has it and is not done
+    QUEUED = "queued"  #: stored durably; a send is due
+    RUNNING = "running"  #: claimed by a worker; its send is recorded before it happens
+    RETRYING = "retrying"  #: proven not executed; tried again at ``due_at``
+    UNKNOWN = "unknown"  #: sent, without a conclusive answer; only evidence changes it
+    PENDING = "pending"  #: in progress at the provider
     REQUIRES_ACTION = "requires_action"  #: the payer must act
-    REVIEW = "review"  #: only a person can decide
-    DEAD = "dead"  #: gave up, proven not executed; a replay queues it again
-    SUCCEEDED = "succeeded"  #: the provider did it
-    DECLINED = "declined"  #: the provider, or the payer's bank, said no
-    REJECTED = "rejected"  #: the provider will never take this request
-    CANCELED = "canceled"  #: called off before it was done
-    EXPIRED = "expired"  #: its time ran out before it was done
+    REVIEW = "review"  #: needs manual review
+    DEAD = "dead"  #: given up, proven not executed; a replay queues it again
+    SUCCEEDED = "succeeded"  #: the provider carried it out
+    DECLINED = "declined"  #: the provider or the payer's bank refused the payment
+    REJECTED = "rejected"  #: the provider refuses this request from any payer
+    CANCELED = "canceled"  #: canceled before it was carried out
+    EXPIRED = "expired"  #: its time ended before it was carried out
 
 
 class Trigger(StrEnum):
-    """What happened to an operation."""
+    """An event that changes an operation's state."""
 
-    SENT = "sent"  #: a worker took the lease and wrote the send down
-    LEASE_EXPIRED = "lease_expired"  #: its worker went silent in mid-call
-    SUCCEEDED = "succeeded"  #: the provider answered: done
-    DECLINED = "declined"  #: the provider answered: no
-    REJECTED = "rejected"  #: the provider answered, or would answer: not like this
-    ACTION_REQUIRED = "action_required"  #: the provider answered: ask the payer
-    APPROVED = "approved"  #: the provider answered: the payer agreed, go on
-    PENDED = "pended"  #: the provider answered: later
-    NOT_EXECUTED = "not_executed"  #: this send did nothing, and we will try again
+    SENT = "sent"  #: a worker took the lease and recorded the send
+    LEASE_EXPIRED = "lease_expired"  #: its lease ended in the middle of the call
+    SUCCEEDED = "succeeded"  #: the provider answered: carried out
+    DECLINED = "declined"  #: the provider answered: declined
+    REJECTED = "rejected"  #: the provider refuses the request, or certainly would
+    ACTION_REQUIRED = "action_required"  #: the provider answered: the payer must act
+    APPROVED = "approved"  #: the payer agreed at the provider; the next send is due
+    PENDED = "pended"  #: the provider answered: still in progress
+    NOT_EXECUTED = "not_executed"  #: this send did nothing, and another try is due
     OUTCOME_UNKNOWN = "outcome_unknown"  #: no answer, or one that proves nothing
-    ABSENT = "absent"  #: a look proved that the provider never had it
-    ESCALATED = "escalated"  #: handed to a person
+    ABSENT = "absent"  #: a status lookup proved that the provider never had it
+    ESCALATED = "escalated"  #: needs manual review from now on
     GAVE_UP = "gave_up"  #: the budget of tries is spent, nothing was executed
-    CANCELED = "canceled"  #: called off by the merchant or the provider
-    EXPIRED = "expired"  #: the provider's or the payer's time ran out
+    CANCELED = "canceled"  #: canceled by the merchant or the provider
+    EXPIRED = "expired"  #: the provider's or the payer's time ended
     REPLAYED = "replayed"  #: an operator queued it again, proven not executed
-    ROUTED = "routed"  #: this account did not take it, the next one is asked
-    RESUMED = "resumed"  #: an operator had us ask again, the outcome still unknown
+    ROUTED = "routed"  #: this account did not take it, the next one is tried
+    RESUMED = "resumed"  #: an operator requested another lookup; still unknown
 
 
 FINAL: Final = frozenset(
@@ -57,20 +57,20 @@ FINAL: Final = frozenset(
 OWED: Final = frozenset({State.QUEUED, State.RUNNING, State.RETRYING, State.UNKNOWN})
 #: A send is owed: the provider should have nothing that could move money.
 UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
-#: The provider or the payer moves next; we only listen.
+#: The next step is the provider's or the payer's.
 WAITING: Final = frozenset({State.PENDING, State.REQUIRES_ACTION})
-#: Nothing moves until a person does.
+#: It waits for an operator.
 STUCK: Final = frozenset({State.REVIEW, State.DEAD})
 
-#: How operations move. What is not here raises IllegalTransition and changes nothing.
+#: The allowed changes. Any other raises IllegalTransition and changes nothing.
 TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.QUEUED, Trigger.SENT): State.RUNNING,
     (State.QUEUED, Trigger.CANCELED): State.CANCELED,
     (State.QUEUED, Trigger.ESCALATED): State.REVIEW,
     (State.QUEUED, Trigger.ROUTED): State.QUEUED,
-    # Others have refunded or captured at the provider what it was to move.
+    # A refund or capture made at the provider left no money for it.
     (State.QUEUED, Trigger.REJECTED): State.REJECTED,
-    # A look at what an earlier key did: the provider told us of it late.
+    # A lookup found the effect of an earlier key after a late webhook.
     (State.QUEUED, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.QUEUED, Trigger.PENDED): State.PENDING,
     (State.QUEUED, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
@@ -96,8 +96,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.RETRYING, Trigger.SUCCEEDED): State.SUCCEEDED,
     (State.RETRYING, Trigger.PENDED): State.PENDING,
     (State.RETRYING, Trigger.ACTION_REQUIRED): State.REQUIRES_ACTION,
-    # Asked again it stays unknown until evidence comes: a resend that was refused
-    # says nothing of the send before it.
+    # A resend leaves it unknown until evidence comes: a refused resend
+    # proves nothing about the send before it.
     (State.UNKNOWN, Trigger.SENT): State.UNKNOWN,
     (State.UNKNOWN, Trigger.LEASE_EXPIRED): State.UNKNOWN,
     (State.UNKNOWN, Trigger.NOT_EXECUTED): State.UNKNOWN,
@@ -161,16 +161,16 @@ def move(state: State, trigger: Trigger) -> State:
 
 
 class Status(StrEnum):
-    """What a payment is to its merchant, derived from its operations and its hold."""
+    """A payment's state for its merchant, derived from its operations and its hold."""
 
-    PROCESSING = "processing"  #: not settled yet, or waiting for a person of ours
+    PROCESSING = "processing"  #: not settled yet, or in manual review
     REQUIRES_ACTION = "requires_action"  #: the payer must act, see ``next_action``
     AUTHORIZED = "authorized"  #: the money is on hold and can be captured
     PARTIALLY_CAPTURED = "partially_captured"  #: the rest is still on hold
-    CAPTURED = "captured"  #: the money is the merchant's
-    PARTIALLY_REFUNDED = "partially_refunded"  #: some of it went back
-    REFUNDED = "refunded"  #: all of it went back
+    CAPTURED = "captured"  #: the money was collected for the merchant
+    PARTIALLY_REFUNDED = "partially_refunded"  #: a part of it was refunded
+    REFUNDED = "refunded"  #: all of it was refunded
     VOIDED = "voided"  #: the hold was released, nothing was captured
-    EXPIRED = "expired"  #: its time ran out before money moved
-    CANCELED = "canceled"  #: called off before money moved
-    FAILED = "failed"  #: ended without money moved, see ``last_error``
+    EXPIRED = "expired"  #: its time ended before money moved
+    CANCELED = "canceled"  #: canceled before money moved
+    FAILED = "failed"  #: ended without a movement of money, see ``last_error``
