@@ -16,11 +16,11 @@ from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
 from domain.operation import Operation
 from domain.payment import Payment
-from domain.submission import ProviderName
 from persistence.accounts import AccountNotFound, Accounts, Credentials, StoredAccount
 from persistence.vault import FieldUnreadable
-from runtime.adapters import AdapterMaker, Adapters
+from runtime.adapters import AdapterMaker
 from runtime.known_accounts import REMEMBERED, KnownAccounts
+from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,11 @@ class AccountAdapters:
         self, settings: Settings, accounts: Accounts, *, connections: int
     ) -> None:
         self._rates = settings.rates()
+        # The lowest limit of any provider, for an account that cannot be read.
+        self._unknown_rate = min(filter(None, self._rates.values()), default=0)
         self._accounts = KnownAccounts(accounts.get)
         self._maker = AdapterMaker(settings, connections=connections)
-        self._own = {name: self._maker.own(name) for name in ProviderName}
+        self._own = {name: self._maker.own(name) for name in PROVIDERS}
         self._lock = threading.Lock()
         self._made: OrderedDict[str, tuple[_Opens, Adapters]] = OrderedDict()
 
@@ -59,7 +61,7 @@ class AccountAdapters:
         try:
             stored = self._accounts.get(account_id)
         except (AccountNotFound, FieldUnreadable, StoreUnavailable):
-            return self._rates[ProviderName.STRIPE]
+            return self._unknown_rate
         return self._rates[stored.provider] if stored.rate is None else stored.rate
 
     def of(self, account: Account, payment: Payment | None = None) -> Adapters:
@@ -89,16 +91,11 @@ class AccountAdapters:
 
     def _adapters(self, stored: StoredAccount) -> Adapters:
         """Made anew where what opens the account has changed."""
-        its = stored.credentials
-        opens = its, stored.connected
+        opens = stored.credentials, stored.connected
         with self._lock:
             known = self._made.get(stored.id)
             if known is None or known[0] != opens:
-                if stored.provider is ProviderName.STRIPE:
-                    made = self._maker.stripe(its.secret, stored.connected)
-                else:
-                    made = self._maker.paypal(its.client_id or "", its.secret or "")
-                known = self._made[stored.id] = opens, made
+                known = self._made[stored.id] = opens, self._maker.of(stored)
             self._made.move_to_end(stored.id)
             if len(self._made) > REMEMBERED:
                 self._made.popitem(last=False)

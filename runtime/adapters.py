@@ -1,36 +1,13 @@
-"""What speaks with one account, made from the credentials that open it."""
+"""The adapters that speak with one account, made by its provider's row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from application.inbox import Disputes
-from application.ports import Provider
-from application.statement import Statement
-from domain.submission import ProviderName
+from domain.provider_rules import ProviderName
+from persistence.accounts import StoredAccount
 from providers.http import PooledSession
-from providers.paypal import PayPal
-from providers.paypal_api import PayPalApi
-from providers.paypal_disputes import PayPalDisputes
-from providers.paypal_statement import PayPalStatement
-from providers.resilience import Patient
-from providers.rights import Rights, paypal_rights, stripe_rights
-from providers.stripe import Stripe
-from providers.stripe_client import client_of
-from providers.stripe_disputes import StripeDisputes
-from providers.stripe_statement import StripeStatement
 from runtime import metrics
+from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """All by the same credentials."""
-
-    provider: Provider
-    disputes: Disputes
-    statement: Statement
-    rights: Rights
 
 
 class AdapterMaker:
@@ -44,43 +21,17 @@ class AdapterMaker:
                 observe=metrics.observer(name),
                 proxy=settings.provider_proxy,
             )
-            for name in ProviderName
+            for name in PROVIDERS
         }
 
     def own(self, provider: ProviderName) -> Adapters:
         """Of the account that the settings describe."""
-        its = self._settings
-        if provider is ProviderName.STRIPE:
-            return self.stripe(None, None)
-        return self.paypal(its.paypal_client_id, its.paypal_client_secret)
+        return self._make(provider, None)
 
-    def stripe(self, secret_key: str | None, connected: str | None) -> Adapters:
-        """By the deployment's own key where there is none."""
-        client = client_of(
-            api_base=self._settings.stripe_api_base,
-            secret_key=secret_key or self._settings.stripe_secret_key,
-            session=self._sessions[ProviderName.STRIPE],
-            connected=connected,
-        )
-        return Adapters(
-            Patient(Stripe(client)),
-            StripeDisputes(client),
-            StripeStatement(client),
-            stripe_rights(client),
-        )
+    def of(self, stored: StoredAccount) -> Adapters:
+        """Of a merchant's account."""
+        return self._make(stored.provider, stored)
 
-    def paypal(self, client_id: str, client_secret: str) -> Adapters:
-        """By an app's credentials."""
-        api = PayPalApi(
-            endpoint=self._settings.paypal_api_base,
-            client_id=client_id,
-            client_secret=client_secret,
-            mode=self._settings.mode,
-            session=self._sessions[ProviderName.PAYPAL],
-        )
-        return Adapters(
-            Patient(PayPal(api)),
-            PayPalDisputes(api),
-            PayPalStatement(api),
-            paypal_rights(api),
-        )
+    def _make(self, provider: ProviderName, stored: StoredAccount | None) -> Adapters:
+        session = self._sessions[provider]
+        return PROVIDERS[provider].adapters(self._settings, session, stored)

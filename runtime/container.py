@@ -24,7 +24,6 @@ from application.notice import Hearing
 from application.operate import Desk
 from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
 from domain.errors import StoreUnavailable
-from domain.submission import ProviderName
 from persistence import mongo, watch
 from persistence.accounts import Accounts
 from persistence.breakers import MongoBreakers
@@ -39,7 +38,6 @@ from persistence.replays import MongoOperatorView, MongoReplays
 from persistence.server_clock import ServerClock
 from persistence.vault import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
 from persistence.webhooks import MongoWebhooks
-from providers import paypal_webhooks, stripe_webhooks
 from providers.limiter import RedisLimiter
 from runtime import metrics
 from runtime.accounts import AccountAdapters
@@ -47,8 +45,9 @@ from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
 from runtime.celery_app import make_app
 from runtime.disputing import dispute_desk
 from runtime.ears import Ears
+from runtime.provider_table import PROVIDERS
 from runtime.quotas import Quotas
-from runtime.settings import Settings
+from runtime.settings import API_BASES, Settings
 
 #: Workers that share an account where neither server says how many there are: more
 #: than most deployments have, for too slow is better than refused.
@@ -152,7 +151,7 @@ def web_services(settings: Settings) -> WebServices:
 
 def worker_services(settings: Settings) -> WorkerServices:
     """The parts of a worker process; nothing connects before it is used."""
-    settings.require("mongo_url", "redis_url", "stripe_api_base", "paypal_api_base")
+    settings.require("mongo_url", "redis_url", *API_BASES)
     database, vault = open_database(settings), open_vault(settings)
     adapters = open_adapters(settings, database, connections=settings.worker_slots)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -161,8 +160,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         providers=adapters.provider,
         gates=open_gates(settings, database, holder, rates=adapters.rate),
         calls={
-            name: ThreadPoolExecutor(settings.worker_slots, name)
-            for name in ProviderName
+            name: ThreadPoolExecutor(settings.worker_slots, name) for name in PROVIDERS
         },
         clock=open_clock(database),
         jitter=random.SystemRandom().random,
@@ -245,10 +243,7 @@ def hearing(
         view=view,
         store=tools.store,
         queue=Bell(make_app(settings), connect_redis(settings), to=DUE),
-        readers={
-            ProviderName.STRIPE: stripe_webhooks.notice_of,
-            ProviderName.PAYPAL: paypal_webhooks.notice_of,
-        },
+        readers={name: parts.read_webhook for name, parts in PROVIDERS.items()},
         disputes=dispute_desk(view, tools, adapters),
         statements=adapters.statement,
         clock=tools.clock,

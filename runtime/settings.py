@@ -289,11 +289,7 @@ class Settings:
 
     def rates(self) -> Mapping[str, float]:
         """Calls a second that each of our own accounts takes; 0: any number."""
-        stripe = self.stripe_rate
-        if stripe is None:
-            real = self.stripe_api_base.rstrip("/") == STRIPE_LIVE
-            stripe = STRIPE_RATE if real else 0
-        return {ProviderName.STRIPE: stripe, ProviderName.PAYPAL: self.paypal_rate}
+        return {name: row.rate(self) for name, row in PROVIDER_SETTINGS.items()}
 
     def require(self, *names: str) -> None:
         """Raises SettingsError where a field of ``names`` is not set."""
@@ -308,30 +304,8 @@ class Settings:
         """Real money goes to real addresses only, and play money never does; accounts
         have keys of their own."""
         self._check_keys()
-        live = self.stripe_secret_key.startswith(LIVE_KEYS)
-        if self.mode is Mode.LIVE:
-            self._check_live(live)
-        elif live:
-            raise SettingsError(
-                "PAYMENTS_STRIPE_SECRET_KEY is a live key, but PAYMENTS_MODE is test"
-            )
-        elif self.paypal_api_base.rstrip("/") == PAYPAL_LIVE:
-            raise SettingsError(
-                "PAYMENTS_PAYPAL_API_BASE is the live one, but PAYMENTS_MODE is test"
-            )
-        elif (
-            self.stripe_api_base.rstrip("/") == STRIPE_LIVE
-            and self.stripe_secret_key == SIMULATOR_SECRET
-        ):
-            raise SettingsError("Stripe needs a key: set PAYMENTS_STRIPE_SECRET_KEY")
-        elif (
-            self.paypal_api_base.rstrip("/") == PAYPAL_SANDBOX
-            and self.paypal_client_secret == SIMULATOR_CLIENT
-        ):
-            raise SettingsError(
-                "PayPal needs credentials: set PAYMENTS_PAYPAL_CLIENT_ID and"
-                " PAYMENTS_PAYPAL_CLIENT_SECRET"
-            )
+        for row in PROVIDER_SETTINGS.values():
+            row.check(self)
 
     def _check_keys(self) -> None:
         """A process that makes a key for itself could not read what others sealed."""
@@ -351,20 +325,76 @@ class Settings:
                 " PAYMENTS_ENCRYPTION_KEYS"
             )
 
-    def _check_live(self, live_key: bool) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """One provider's row: its settings, which are fields of ``Settings``."""
+
+    api_base: str  #: the field of the provider's address
+    rate: Callable[[Settings], float]  #: calls a second of our own account; 0: any
+    #: Raises SettingsError where mode, address and credentials do not fit together.
+    check: Callable[[Settings], None]
+
+
+def _stripe_rate(settings: Settings) -> float:
+    if settings.stripe_rate is not None:
+        return settings.stripe_rate
+    return STRIPE_RATE if settings.stripe_api_base.rstrip("/") == STRIPE_LIVE else 0
+
+
+def _check_stripe(settings: Settings) -> None:
+    live_key = settings.stripe_secret_key.startswith(LIVE_KEYS)
+    live_base = settings.stripe_api_base.rstrip("/") == STRIPE_LIVE
+    if settings.mode is Mode.LIVE:
         if not live_key:
             raise SettingsError(
                 "PAYMENTS_MODE is live, but PAYMENTS_STRIPE_SECRET_KEY is no live key"
             )
-        if self.stripe_api_base.rstrip("/") != STRIPE_LIVE:
+        if not live_base:
             raise SettingsError(
                 f"a live key goes to {STRIPE_LIVE} only: set PAYMENTS_STRIPE_API_BASE"
             )
-        if self.paypal_api_base.rstrip("/") != PAYPAL_LIVE:
+    elif live_key:
+        raise SettingsError(
+            "PAYMENTS_STRIPE_SECRET_KEY is a live key, but PAYMENTS_MODE is test"
+        )
+    elif live_base and settings.stripe_secret_key == SIMULATOR_SECRET:
+        raise SettingsError("Stripe needs a key: set PAYMENTS_STRIPE_SECRET_KEY")
+
+
+def _check_paypal(settings: Settings) -> None:
+    base = settings.paypal_api_base.rstrip("/")
+    unset = settings.paypal_client_secret == SIMULATOR_CLIENT
+    if settings.mode is Mode.LIVE:
+        if base != PAYPAL_LIVE:
             raise SettingsError(
                 f"live payments go to {PAYPAL_LIVE} only: set PAYMENTS_PAYPAL_API_BASE"
             )
-        if self.paypal_client_secret == SIMULATOR_CLIENT:
+        if unset:
             raise SettingsError(
                 "live PayPal needs credentials: set PAYMENTS_PAYPAL_CLIENT_SECRET"
             )
+    elif base == PAYPAL_LIVE:
+        raise SettingsError(
+            "PAYMENTS_PAYPAL_API_BASE is the live one, but PAYMENTS_MODE is test"
+        )
+    elif base == PAYPAL_SANDBOX and unset:
+        raise SettingsError(
+            "PayPal needs credentials: set PAYMENTS_PAYPAL_CLIENT_ID and"
+            " PAYMENTS_PAYPAL_CLIENT_SECRET"
+        )
+
+
+#: The registry: each provider's settings, by its name.
+PROVIDER_SETTINGS: Final[dict[ProviderName, ProviderSettings]] = {
+    ProviderName.STRIPE: ProviderSettings(
+        api_base="stripe_api_base", rate=_stripe_rate, check=_check_stripe
+    ),
+    ProviderName.PAYPAL: ProviderSettings(
+        api_base="paypal_api_base",
+        rate=lambda settings: settings.paypal_rate,
+        check=_check_paypal,
+    ),
+}
+#: The fields without which no provider can be called.
+API_BASES: Final = tuple(row.api_base for row in PROVIDER_SETTINGS.values())

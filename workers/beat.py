@@ -24,7 +24,7 @@ from runtime.container import (
     open_inbox,
     open_vault,
 )
-from runtime.settings import Settings
+from runtime.settings import API_BASES, Settings
 from workers import reconciler
 
 #: Seconds between two looks. A lost message costs a payment this much, and a second
@@ -36,9 +36,7 @@ log = logs.get_logger()
 
 def main() -> None:
     """Beats until TERM."""
-    settings = Settings.of_process(
-        "mongo_url", "redis_url", "stripe_api_base", "paypal_api_base"
-    )
+    settings = Settings.of_process("mongo_url", "redis_url", *API_BASES)
     logs.configure(settings, "beat")
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

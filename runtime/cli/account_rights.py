@@ -8,8 +8,8 @@ from typing import Final
 from domain.errors import Misconfigured, NotPermitted, ProviderError
 from domain.submission import ProviderName
 from providers.rights import Right
-from runtime.adapters import Adapters
 from runtime.cli.findings import FAIL, OK, WARN, Finding
+from runtime.provider_table import Adapters
 
 #: What is not to be had without the right, and who gives it.
 _LACKING: Final = {

@@ -7,22 +7,19 @@ from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
-from domain.submission import ProviderName
 from runtime.adapters import AdapterMaker
 from runtime.cli import account_rights
 from runtime.cli.findings import FAIL, OK, TIMEOUT, Finding, unset
-from runtime.settings import Settings
+from runtime.settings import PROVIDER_SETTINGS, Settings
 from runtime.settings_checks import place_of
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
     """Of the deployment's own accounts."""
     maker = AdapterMaker(settings, connections=1)
-    for name, url in {
-        "stripe": settings.stripe_api_base,
-        "paypal": settings.paypal_api_base,
-    }.items():
-        variable = f"PAYMENTS_{name.upper()}_API_BASE"
+    for name, row in PROVIDER_SETTINGS.items():
+        url: str = getattr(settings, row.api_base)
+        variable = f"PAYMENTS_{row.api_base.upper()}"
         if not url:
             yield unset(name, variable)
             continue
@@ -43,5 +40,5 @@ def providers(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(name, OK, f"{place} can be reached")
-            own = partial(maker.own, ProviderName(name))
+            own = partial(maker.own, name)
             yield from account_rights.findings(name, own)

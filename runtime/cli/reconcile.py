@@ -21,6 +21,7 @@ from runtime.cli.account_options import account_id
 from runtime.cli.database import opened
 from runtime.cli.payments import money
 from runtime.cli.replays import aged
+from runtime.settings import API_BASES
 from runtime.stack.state import StackError
 
 #: Of the bar, which counts no whole things.
@@ -136,7 +137,7 @@ def _compared(
     console = Console(stderr=True)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with opened() as (settings, database), shown as bar:
-        settings.require("redis_url", "stripe_api_base", "paypal_api_base")
+        settings.require("redis_url", *API_BASES)
         tools = auditor(settings, database)
         kept = Differences(database, settings.mode)
         which = [one for one in all_accounts(settings, database) if wanted(one)]

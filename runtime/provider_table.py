@@ -1,0 +1,182 @@
+"""A row for each provider: the parts of a process that differ between them.
+
+Its rules are in ``domain.provider_rules``, its settings in ``runtime.settings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from application.inbox import Disputes, Ear
+from application.notice import Read
+from application.ports import Provider
+from application.statement import Statement
+from domain.account import Account
+from domain.errors import WebhookDropped
+from domain.provider_rules import ProviderName
+from domain.submission import Mode
+from persistence.accounts import AccountNotFound, StoredAccount
+from providers import paypal_webhooks, stripe_webhooks
+from providers.http import PooledSession
+from providers.paypal import PayPal
+from providers.paypal_api import PayPalApi
+from providers.paypal_certificates import Certificates
+from providers.paypal_disputes import PayPalDisputes
+from providers.paypal_statement import PayPalStatement
+from providers.paypal_webhooks import PayPalWebhooks
+from providers.resilience import Patient
+from providers.rights import Rights, paypal_rights, stripe_rights
+from providers.stripe import Stripe
+from providers.stripe_client import client_of
+from providers.stripe_disputes import StripeDisputes
+from providers.stripe_statement import StripeStatement
+from providers.stripe_webhooks import StripeWebhooks
+from runtime import settings_checks as checks
+from runtime.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The adapters of one account, all by the same credentials."""
+
+    provider: Provider
+    disputes: Disputes
+    statement: Statement
+    rights: Rights
+
+
+#: Finds a connected account by the provider's id of it. Raises AccountNotFound.
+FindConnected = Callable[[str], StoredAccount]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderParts:
+    """One provider's row. An account is None where it is the deployment's own."""
+
+    #: Makes the adapters of an account; all of a provider share its connections.
+    adapters: Callable[[Settings, PooledSession, StoredAccount | None], Adapters]
+    #: Gives the verifier of an account's webhooks.
+    verifiers: Callable[
+        [Settings, FindConnected], Callable[[StoredAccount | None], Ear]
+    ]
+    #: Reads a verified webhook. Raises UnreadableWebhook.
+    read_webhook: Read
+
+
+def _stripe_adapters(
+    settings: Settings, session: PooledSession, stored: StoredAccount | None
+) -> Adapters:
+    """By the deployment's own key where the account has none."""
+    client = client_of(
+        api_base=settings.stripe_api_base,
+        secret_key=(stored and stored.credentials.secret) or settings.stripe_secret_key,
+        session=session,
+        connected=stored.connected if stored else None,
+    )
+    return Adapters(
+        Patient(Stripe(client)),
+        StripeDisputes(client),
+        StripeStatement(client),
+        stripe_rights(client),
+    )
+
+
+def _paypal_adapters(
+    settings: Settings, session: PooledSession, stored: StoredAccount | None
+) -> Adapters:
+    """By the credentials of an app."""
+    client_id, secret = settings.paypal_client_id, settings.paypal_client_secret
+    if stored is not None:
+        its = stored.credentials
+        client_id, secret = its.client_id or "", its.secret or ""
+    api = PayPalApi(
+        endpoint=settings.paypal_api_base,
+        client_id=client_id,
+        client_secret=secret,
+        mode=settings.mode,
+        session=session,
+    )
+    return Adapters(
+        Patient(PayPal(api)),
+        PayPalDisputes(api),
+        PayPalStatement(api),
+        paypal_rights(api),
+    )
+
+
+def _stripe_verifiers(
+    settings: Settings, find_connected: FindConnected
+) -> Callable[[StoredAccount | None], Ear]:
+    """Events of all connected accounts come to the deployment's own address, and name
+    their account."""
+
+    def find(name: str | None) -> Account:
+        if name is None:
+            return Account.own(ProviderName.STRIPE)
+        try:
+            return find_connected(name).account
+        except AccountNotFound:
+            raise WebhookDropped("another_account") from None
+
+    def verifier(stored: StoredAccount | None) -> Ear:
+        if stored is None:
+            secrets = checks.listed(settings.stripe_webhook_secrets)
+            return StripeWebhooks(find, secrets=secrets, mode=settings.mode)
+        return StripeWebhooks(
+            lambda name: _check_same(stored, name),
+            secrets=stored.credentials.webhook_secrets,
+            mode=settings.mode,
+        )
+
+    return verifier
+
+
+def _check_same(stored: StoredAccount, name: str | None) -> Account:
+    if name != stored.connected:
+        raise WebhookDropped("another_account")
+    return stored.account
+
+
+def _paypal_verifiers(
+    settings: Settings, find_connected: FindConnected
+) -> Callable[[StoredAccount | None], Ear]:
+    """PayPal signs with its own certificate, which all accounts share."""
+    base = settings.paypal_api_base.rstrip("/")
+    simulated = settings.mode is Mode.TEST and checks.is_loopback(base)
+    certificates = Certificates(
+        mode=settings.mode,
+        hosts=checks.listed(settings.paypal_certificate_hosts),
+        loopback=base if simulated else None,
+        roots=settings.paypal_roots,
+        proxy=settings.provider_proxy,
+        # No worker waits for this call; the refused webhook counts its failure.
+        observe=lambda call, status_class, seconds: None,
+    )
+
+    def verifier(stored: StoredAccount | None) -> Ear:
+        account, webhook_id = (
+            Account.own(ProviderName.PAYPAL),
+            settings.paypal_webhook_id,
+        )
+        if stored is not None:
+            account, webhook_id = stored.account, stored.credentials.webhook_id or ""
+        return PayPalWebhooks(account, webhook_id=webhook_id, certificates=certificates)
+
+    return verifier
+
+
+#: The registry: each provider's parts, by its name.
+PROVIDERS: Final[dict[ProviderName, ProviderParts]] = {
+    ProviderName.STRIPE: ProviderParts(
+        adapters=_stripe_adapters,
+        verifiers=_stripe_verifiers,
+        read_webhook=stripe_webhooks.notice_of,
+    ),
+    ProviderName.PAYPAL: ProviderParts(
+        adapters=_paypal_adapters,
+        verifiers=_paypal_verifiers,
+        read_webhook=paypal_webhooks.notice_of,
+    ),
+}

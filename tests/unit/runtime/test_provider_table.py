@@ -1,0 +1,16 @@
+"""Every provider has a row in each table of the composition root."""
+
+from __future__ import annotations
+
+from domain.provider_rules import RULES
+from runtime.provider_table import PROVIDERS
+from runtime.settings import PROVIDER_SETTINGS, Settings
+
+
+def test_every_provider_with_rules_has_parts_and_settings() -> None:
+    assert list(RULES) == list(PROVIDERS) == list(PROVIDER_SETTINGS)
+
+
+def test_the_address_of_every_provider_is_a_field_of_the_settings() -> None:
+    fields = Settings()
+    assert all(hasattr(fields, row.api_base) for row in PROVIDER_SETTINGS.values())
