@@ -18,6 +18,7 @@ from domain.errors import ProviderError
 from domain.money import Money
 from domain.operation import Kind, Operation, Origin
 from domain.payment import Payment
+from domain.provider_rules import RULES
 from domain.sending import looking, sent
 from domain.settling import settle
 from domain.submission import CaptureMethod, Mode, ProviderName, Submission
@@ -65,13 +66,13 @@ class Account(ABC):
 
     @property
     def finds_unheard(self) -> bool:
-        """Whether a look finds a first call of which no id was heard: PayPal lists no
-        orders."""
-        return self.name is ProviderName.STRIPE
+        """Whether a look finds a first call of which no id was heard."""
+        return RULES[self.name].finds_by_our_ids
 
     def new(self, does: str = "pays", amount: Money = PRICE, **fields: Any) -> Payment:
         """A charge, or with ``capture`` an authorization, that is to be sent."""
-        return a_payment(amount, self.methods[does], **fields)
+        method = self.methods[does]
+        return a_payment(amount, method, provider=self.name, **fields)
 
     def charged(self, does: str = "pays", amount: Money = PRICE) -> Payment:
         """A payment whose money has moved."""
@@ -130,11 +131,16 @@ class Account(ABC):
 
 
 def a_payment(
-    amount: Money = PRICE, method: str | None = "pm_card_visa", **fields: Any
+    amount: Money = PRICE,
+    method: str | None = "pm_card_visa",
+    *,
+    provider: ProviderName | None = None,
+    **fields: Any,
 ) -> Payment:
-    """A new payment; its provider follows from the method's name."""
-    stripe = method is not None and method.startswith("pm_")
-    provider = ProviderName.STRIPE if stripe else ProviderName.PAYPAL
+    """A new payment; unless a provider is named, it follows from the method's name."""
+    if provider is None:
+        stripe = method is not None and method.startswith("pm_")
+        provider = ProviderName.STRIPE if stripe else ProviderName.PAYPAL
     name, now = _id(), datetime.now(UTC)
     submission = Submission(
         amount=amount,

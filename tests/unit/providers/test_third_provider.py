@@ -1,0 +1,108 @@
+"""A third provider passes the suites of all providers, by an adapter and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from application.ports import Provider
+from domain.answer import Verdict
+from domain.errors import Conflict, InvalidPayment
+from domain.money import Money
+from domain.operation import Kind
+from domain.payment import Payment
+from domain.provider_ids import refs_of
+from domain.provider_rules import ProviderName
+from domain.submission import FutureUsage
+from tests.suites import accounts
+from tests.suites.accounts import Trouble, capture
+from tests.suites.provider import ProviderSuite
+from tests.suites.provider_follow_ups import FollowUpSuite
+from tests.support.acme import ACME_RULES, Acme, acme_registered
+
+
+@dataclass(frozen=True)
+class Account(accounts.Account):
+    """An account at Acme."""
+
+    acme: Acme
+    acme_name: ProviderName
+
+    units = {"EUR": 10}
+
+    @property
+    def name(self) -> ProviderName:
+        """Acme's."""
+        return self.acme_name
+
+    def arm(self, trouble: Trouble) -> None:
+        """See Account."""
+        self.acme.troubles.append(trouble)
+
+    def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
+        """See Account."""
+        return [
+            (one.key, one.kind.value, ACME_RULES.to_units(one.money))
+            for one in self.acme.service.of(payment.id)
+            if one.verdict is Verdict.SUCCEEDED
+        ]
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    """A new account."""
+    acme = Acme()
+    methods = {does: f"acme_{does}" for does in ("pays", "declines", "asks", "waits")}
+    with acme_registered(acme) as name:
+        yield Account(acme, methods, acme, name)
+
+
+@pytest.fixture
+def away() -> Provider:
+    """One to which no connection is made."""
+    return Acme(away=True)
+
+
+class TestThirdProvider(ProviderSuite):
+    """The suite of all implementers."""
+
+
+class TestFollowUps(FollowUpSuite):
+    """The suite of all implementers."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"amount": Money(1999, "CHF")}, "Acme takes no CHF"),
+        ({"amount": Money(10_000_001, "USD")}, "more than Acme takes"),
+        ({"payment_method": None}, "Acme needs one"),
+        ({"setup_future_usage": FutureUsage.OFF_SESSION}, "it is saved already"),
+    ],
+)
+def test_a_payment_that_the_row_does_not_allow_is_refused(
+    account: Account, changes: dict[str, Any], words: str
+) -> None:
+    asked = replace(account.new().submission, **changes)
+    with pytest.raises(InvalidPayment, match=words):
+        asked.check_for(account.name)
+
+
+def test_captures_leave_the_rest_on_hold_as_often_as_the_row_allows(
+    account: Account,
+) -> None:
+    payment = account.held()
+    for _ in range(3):
+        payment = account.done(capture(payment, 100))
+    assert payment.capturable == 1699
+    with pytest.raises(Conflict, match="Acme leaves the rest on hold 3 times"):
+        capture(payment, 100)
+
+
+def test_a_reference_has_the_form_that_the_row_gives(account: Account) -> None:
+    assert refs_of(account.name, Kind.CHARGE, "D17") == {"debit": "D17"}
+    with pytest.raises(InvalidPayment, match="a charge at acme is known by its debit"):
+        refs_of(account.name, Kind.CHARGE, "R17")
