@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -71,10 +72,10 @@ def check(
 
     ``secret`` is None where the deployment's own key is used, which was checked.
     """
-    if provider is ProviderName.PAYPAL:
-        if mode is Mode.LIVE and secret == SIMULATOR_CLIENT:
-            raise StackError("a live PayPal account needs the client secret of its app")
-        return
+    _CHECKS[provider](mode, secret, settings)
+
+
+def _check_stripe(mode: Mode, secret: str | None, settings: Settings) -> None:
     if secret is None:
         live = settings.stripe_secret_key.startswith(LIVE_KEYS)
     elif _STRIPE_KEY.fullmatch(secret):
@@ -89,3 +90,14 @@ def check(
         )
     if not live and mode is Mode.LIVE:
         raise StackError("the account is a live one, but this is no live key")
+
+
+def _check_paypal(mode: Mode, secret: str | None, settings: Settings) -> None:
+    if mode is Mode.LIVE and secret == SIMULATOR_CLIENT:
+        raise StackError("a live PayPal account needs the client secret of its app")
+
+
+_CHECKS: Final[dict[ProviderName, Callable[[Mode, str | None, Settings], None]]] = {
+    ProviderName.STRIPE: _check_stripe,
+    ProviderName.PAYPAL: _check_paypal,
+}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from domain.provider_rules import RULES
+from runtime.cli import account_options as options
+from runtime.cli import secrets
 from runtime.provider_table import PROVIDERS
 from runtime.settings import PROVIDER_SETTINGS, Settings
 
 
-def test_every_provider_with_rules_has_parts_and_settings() -> None:
-    assert list(RULES) == list(PROVIDERS) == list(PROVIDER_SETTINGS)
+def test_every_provider_with_rules_has_a_row_in_each_table() -> None:
+    for table in (PROVIDERS, PROVIDER_SETTINGS, options.ASKS, secrets._CHECKS):
+        assert list(table) == list(RULES)
 
 
 def test_the_address_of_every_provider_is_a_field_of_the_settings() -> None:
