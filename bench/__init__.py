@@ -1,5 +1,5 @@
-"""Throughput and CPU per payment, beside a service that takes an afternoon to write.
+"""Throughput and CPU per payment, beside a service written in an afternoon.
 
 Run it by ``make bench`` or ``python -m bench --help``. It imports nothing of the
-product: it starts it by its command line and talks to it over HTTP, as anybody would.
+product, starts it by its command line and calls it over HTTP.
 """

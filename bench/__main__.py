@@ -1,4 +1,4 @@
-"""Measures both sides in turn, and prints, keeps and judges what came of it."""
+"""Measures both sides in turn, and prints, stores and checks the results."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from bench.report import Report, reading, refreshed, told
 from bench.rounds import Plan, play
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
-#: Fewer than these say too little to be kept in the page.
+#: Fewer than these are too few for the page.
 PAYMENTS: Final = 1500
 ROUNDS: Final = 3
 #: CPU time is counted in hundredths of a second; fewer payments would take none.
 FEWEST: Final = 100
 CONNECTIONS: Final = 64
-#: Seconds; what Stripe takes for a card payment is rather more.
+#: Seconds; Stripe takes rather more for a card payment.
 LATENCY: Final = 0.1
-#: Exit code of a program that was interrupted, as shells have it.
+#: Exit code of an interrupted program, as in shells.
 INTERRUPTED: Final = 130
 
 SIDES: Final = (OURS, PEER)
 
 
 def main() -> int:
-    """0 where every payment of every round settled, 1 where one did not."""
+    """0 if every payment of every round settled, 1 otherwise."""
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -53,7 +53,7 @@ def main() -> int:
         _say(f"The benchmark failed: {error}. The logs are in {home}")
         return 1
     except KeyboardInterrupt:
-        _say("Interrupted; everything that was started has stopped")
+        _say("Interrupted; every started process has stopped")
         shutil.rmtree(home, ignore_errors=True)
         return INTERRUPTED
     if options.json:
@@ -90,9 +90,9 @@ def _run(options: argparse.Namespace, home: Path) -> Report:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     for name, default, help in (
-        ("--payments", PAYMENTS, "measured in a round (%(default)s)"),
-        ("--rounds", ROUNDS, "of each side, in turn (%(default)s)"),
-        ("--connections", CONNECTIONS, "of the load (%(default)s)"),
+        ("--payments", PAYMENTS, "payments measured in a round (%(default)s)"),
+        ("--rounds", ROUNDS, "rounds of each side, in turn (%(default)s)"),
+        ("--connections", CONNECTIONS, "connections of the load (%(default)s)"),
     ):
         parser.add_argument(name, type=int, default=default, metavar="N", help=help)
     parser.add_argument(
@@ -100,7 +100,7 @@ def _options() -> argparse.Namespace:
         type=float,
         default=LATENCY,
         metavar="SECONDS",
-        help="that Stripe takes for a call (%(default)s)",
+        help="seconds of a call to Stripe (%(default)s)",
     )
     parser.add_argument(
         "--only", choices=[side.name for side in SIDES], help="measure one side"
@@ -132,14 +132,14 @@ def _say(what: str) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first signal stops everything in order; others must not disturb that."""
+    """The first signal stops everything in order; further ones are ignored."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, _already_stopping)
     raise KeyboardInterrupt
 
 
 def _already_stopping(number: int, frame: FrameType | None) -> None:
-    _say("Stopping what was started; a moment")
+    _say("Stopping the started processes; a moment")
 
 
 if __name__ == "__main__":

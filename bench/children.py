@@ -23,7 +23,7 @@ PORTS: Final = range(10_000, 32_000)
 #: Seconds to become ready, or to stop, on a busy machine.
 START_WAIT: Final = 60.0
 STOP_WAIT: Final = 15.0
-#: Seconds between two looks at a condition.
+#: Seconds between two checks of a condition.
 POLL: Final = 0.05
 #: From <linux/prctl.h>: the signal a process gets when its parent dies.
 PR_SET_PDEATHSIG: Final = 1
@@ -39,10 +39,10 @@ def running(
     ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """The pid of ``command``, which is ready and runs until the block ends.
+    """The pid of a ready ``command`` that runs until the block ends.
 
-    It prints to ``log``, Ctrl-C does not reach it, and the kernel ends it should the
-    benchmark be killed. Raises BenchError where it does not become ready.
+    It prints to ``log``, Ctrl-C does not reach it, and the kernel ends it if the
+    benchmark is killed. Raises BenchError if it does not become ready.
     """
     with open(log, "ab") as file:
         process = subprocess.Popen(
@@ -68,7 +68,7 @@ def running(
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """INT and TERM wait until the block ends, so that no stop stays half done."""
+    """INT and TERM wait until the block ends, so that every stop completes."""
     signals = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -78,7 +78,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Look at ``condition`` until it holds; False where it never did in time."""
+    """Check ``condition`` until it holds; False if it did not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:
@@ -88,13 +88,13 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Whether a process accepts connections there."""
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def free_port() -> int:
-    """A port nobody listens on. Raises BenchError where none is found."""
+    """A free port. Raises BenchError if none is found."""
     for port in random.sample(PORTS, 200):
         with socket.socket() as probe:
             try:
@@ -110,11 +110,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_WAIT)
     except subprocess.TimeoutExpired:
-        pass  # it had its time
+        pass  # its time is over
     try:
-        os.killpg(process.pid, signal.SIGKILL)  # with whatever it left behind
+        os.killpg(process.pid, signal.SIGKILL)  # with its remaining children
     except ProcessLookupError:
-        pass  # nobody is left
+        pass  # no process is left
     process.wait(STOP_WAIT)
 
 

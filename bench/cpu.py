@@ -24,14 +24,14 @@ class Reading:
 
     processes: dict[str, float]  #: of each root, its descendants included
     all_told: float  #: of all roots together; one below another counts once
-    machine: float  #: of everything on the machine, and what its host took away
+    machine: float  #: of the whole machine, including time that its host took away
 
 
 def read(roots: Mapping[str, int]) -> Reading:
-    """What the root processes (name to pid) have used.
+    """CPU times of the root processes (name to pid).
 
-    Descendants count whether they live or were waited for. Raises BenchError where a
-    root does not run: its times are gone, and a new one's would mislead.
+    Descendants count, both living and waited for. Raises BenchError if a
+    root does not run: its times are gone, and a new process's would mislead.
     """
     times: dict[int, int] = {}
     children: defaultdict[int, list[int]] = defaultdict(list)
@@ -70,7 +70,7 @@ def _processes() -> Iterator[tuple[int, list[str]]]:
             text = (folder / "stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
-        # The name stands in parentheses, and may hold spaces and parentheses.
+        # The name is in parentheses, and may hold spaces and parentheses.
         yield int(folder.name), text.rpartition(")")[2].split()
 
 

@@ -1,7 +1,7 @@
-"""What can go wrong with a benchmark."""
+"""Errors of the benchmark."""
 
 from __future__ import annotations
 
 
 class BenchError(Exception):
-    """The benchmark cannot go on; the message says why and where the logs are."""
+    """The benchmark cannot continue; the message has the reason and the logs' place."""

@@ -1,4 +1,4 @@
-"""What a round measured, and what it comes to. Pure."""
+"""The measurements of a round, and the figures from them. Pure."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One side, measured once; it fails where ``faults`` names any."""
+    """One side, measured once; any entry in ``faults`` is a failure."""
 
     side: str
     number: int
     payments: int
     seconds: float  #: from the first request to the last settled payment
     cpu: Mapping[str, float]  #: CPU seconds by process, children included
-    #: CPU seconds of the simulator, whose work is the same for both sides.
+    #: CPU seconds of the simulator, with the same work for both sides.
     yardstick: float
-    others: float  #: cores that programs apart from the benchmark kept busy
+    others: float  #: cores that other programs kept busy
     accepted: Percentiles  #: from the request to its 202
     charged: Percentiles  #: from the request to the charge in Stripe's ledger
     captured: Percentiles | None  #: from the request to the stored outcome
     faults: tuple[str, ...]
 
     def figures(self) -> dict[str, float]:
-        """What is reported, by FIGURES."""
+        """The reported figures, by FIGURES."""
         servers = sum(self.cpu[name] for name in self.cpu.keys() & SERVERS)
         each = MILLISECONDS / self.payments
         found = {
@@ -61,7 +61,7 @@ class Round:
         return found
 
 
-#: Figures in the order of the report, and how each is called.
+#: Figures in the order of the report, and their labels.
 FIGURES: Final[Mapping[str, str]] = {
     "throughput": "settled payments/s",
     "cpu": "CPU ms/payment",

@@ -1,4 +1,4 @@
-"""What came of a round: its figures, and whatever is not as it must be. Pure."""
+"""The result of a round: its figures and its faults. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.figures import Round, percentiles
 from bench.load import Submission
 from bench.sides import Stored
 
-#: Where a payment of ours must end.
+#: The required final status of our payments.
 CAPTURED: Final = "captured"
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was seen from the first request to the last charge."""
+    """The observations from the first request to the last charge."""
 
     start: float  #: seconds since the epoch
     submissions: Sequence[Submission]
-    charges: Sequence[tuple[str, float]]  #: as stripe.charges gives them
+    charges: Sequence[tuple[str, float]]  #: from stripe.charges
     cpu: Mapping[str, float]  #: seconds by process
     yardstick: float  #: CPU seconds of the simulator
     others: float  #: cores that other programs kept busy
@@ -31,9 +31,9 @@ class Window:
 def judge(
     side: str, number: int, window: Window, stored: Mapping[str, Stored] | None
 ) -> Round:
-    """The round's figures and faults; ``stored`` is what the side shows, if it can.
+    """The round's figures and faults; ``stored``: the side's own outcomes, if any.
 
-    Raises BenchError where nothing was charged at all.
+    Raises BenchError if nothing was charged at all.
     """
     sent = {one.reference: one.at for one in window.submissions}
     charged = {name: at for name, at in window.charges if name in sent}
@@ -69,7 +69,7 @@ def _faults(
     charged: Mapping[str, float],
     stored: Mapping[str, Stored] | None,
 ) -> tuple[str, ...]:
-    """Whatever did not come out as it must, a sentence each."""
+    """The faults of the round, a sentence each."""
     statuses = Counter(str(one.status or "no answer") for one in window.submissions)
     refused = {status: count for status, count in statuses.items() if status != "202"}
     found = [f"{count} requests got {status}" for status, count in refused.items()]

@@ -15,7 +15,7 @@ from bench.sides import Running
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One request. ``status`` is HTTP's, or 0 where no answer came."""
+    """One request. ``status`` is HTTP's, or 0 without an answer."""
 
     reference: str
     at: float  #: when it was sent, in seconds since the epoch
@@ -40,7 +40,7 @@ async def submit(
 async def _lane(
     session: aiohttp.ClientSession, side: Running, waiting: Iterator[str]
 ) -> list[Submission]:
-    """One request after another; all lanes draw from the same ``waiting``."""
+    """One request after another; all connections draw from the same ``waiting``."""
     done = []
     for reference in waiting:
         headers = {

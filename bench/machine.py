@@ -1,4 +1,4 @@
-"""On what the figures were measured."""
+"""The machine and software of a measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
-#: What the figures depend on most, by its name on PyPI.
+#: The packages with the most influence on the figures, by PyPI name.
 PACKAGES: Final = (
     "celery",
     "flask",
@@ -41,7 +41,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The machine that this runs on; the cores are those we may use."""
+    """This machine; the cores are those available to us."""
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Machine(
         date=datetime.now(UTC).date().isoformat(),

@@ -19,7 +19,7 @@ from bench.children import ROOT, undisturbed
 from bench.errors import BenchError
 from bench.sides import Running, Side, Stored
 
-#: What belongs to the product; the simulators among its processes do not.
+#: The product's processes; the simulators are not among them.
 PROCESSES: Final = ("web", "worker", "beat", "exporter", "redis", "mongo")
 #: Seconds a command may take: longer than `payments up` gives itself.
 COMMAND_WAIT: Final = 180.0
@@ -32,7 +32,7 @@ TIMEOUT: Final = 10.0
 @contextmanager
 def running(home: Path, stripe_url: str) -> Iterator[Running]:
     """A whole stack in ``home`` that calls Stripe at ``stripe_url``."""
-    # Settings of whoever runs this are meant for another stack.
+    # Settings in the environment are for another stack.
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -57,7 +57,7 @@ def running(home: Path, stripe_url: str) -> Iterator[Running]:
             stored=lambda: _stored(url, headers),
         )
     except BaseException:
-        # What went wrong first is what must be told.
+        # The first failure is the one to report.
         with undisturbed(), suppress(BenchError):
             _payments(environment, "down")
         raise
@@ -66,7 +66,7 @@ def running(home: Path, stripe_url: str) -> Iterator[Running]:
 
 
 def _payments(environment: Mapping[str, str], *arguments: str) -> str:
-    """What the command printed. Raises BenchError where it failed."""
+    """The command's output. Raises BenchError if it failed."""
     process = subprocess.Popen(
         [Path(sys.executable).with_name("payments"), *arguments],
         cwd=ROOT,
@@ -80,7 +80,7 @@ def _payments(environment: Mapping[str, str], *arguments: str) -> str:
     try:
         printed, said = process.communicate(timeout=COMMAND_WAIT)
     except BaseException:
-        # Interrupted, it stops what it has begun to start.
+        # Interrupted, it stops the processes that it has started.
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=COMMAND_WAIT)
         raise

@@ -18,14 +18,14 @@ from bench.errors import BenchError
 from bench.sides import Running, Side
 
 PACKAGE: Final = "bench.peers.plain_celery"
-#: Two processes use two cores; together they have a thread for each connection.
+#: Two processes for two cores; together they have a thread per connection.
 WEB_PROCESSES: Final = 2
 WEB_THREADS: Final = 32
 #: Calls to Stripe at once, as many as the product's worker has.
 WORKER_THREADS: Final = 100
 #: Seconds a connection stays open between requests.
 KEEP_ALIVE: Final = 75
-#: Seconds for one look whether the web side serves.
+#: Seconds for one check of the web side.
 TIMEOUT: Final = 1.0
 
 
@@ -64,7 +64,7 @@ def serving(home: Path, stripe_url: str) -> Iterator[Running]:
 
 
 def environment(redis_url: str, stripe_url: str) -> dict[str, str]:
-    """What its processes are told."""
+    """The environment of its processes."""
     return {
         "PEER_REDIS_URL": redis_url,
         "PEER_STRIPE_API_BASE": stripe_url,

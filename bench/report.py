@@ -31,7 +31,7 @@ class Report:
 
     @property
     def faults(self) -> list[str]:
-        """What went wrong, each with its round."""
+        """The faults, each with its round."""
         return [
             f"{one.side}, round {one.number}: {fault}"
             for one in self.rounds
@@ -43,7 +43,7 @@ class Report:
         return [one for one in self.rounds if one.side == side]
 
     def medians(self) -> dict[str, dict[str, float]]:
-        """By side, each figure's median; sides that did not run are left out."""
+        """By side, each figure's median, without sides that did not run."""
         return {
             side.name: medians(self.of(side.name))
             for side in SIDES
@@ -60,7 +60,7 @@ class Report:
         return ["", *(side.title for side in SIDES), "ratio", "ratio by round"]
 
     def rows(self) -> list[list[str]]:
-        """A row for each figure; a dash where a side cannot say."""
+        """A row for each figure; a dash for a side without it."""
         found, by_round = self.medians(), self.ratios()
         return [
             [
@@ -72,7 +72,7 @@ class Report:
         ]
 
     def as_json(self) -> str:
-        """All that was measured."""
+        """All measurements."""
         by_round = self.ratios()
         document = {
             "command": self.command,
@@ -92,7 +92,7 @@ class Report:
 def refreshed(page: str, report: Report) -> str:
     """``page`` with the report between its markers.
 
-    Raises ValueError where the page has not both of them.
+    Raises ValueError if a marker is missing.
     """
     head, begin, rest = page.partition(BEGIN)
     _, end, foot = rest.partition(END)
@@ -102,7 +102,7 @@ def refreshed(page: str, report: Report) -> str:
 
 
 def reading(report: Report) -> str:
-    """What the ratios of a run of both sides say, beside what they should."""
+    """The ratios of a run of both sides, beside the targets."""
     faster = median(report.ratios()["throughput"])
     cheaper = median(report.ratios()["cpu"])
     slower = "slower than the plain side" if faster < 1 else "no slower"
@@ -135,7 +135,7 @@ def _ratios_shown(found: Sequence[float] | None) -> tuple[str, str]:
 
 
 def told(found: Mapping[str, float]) -> str:
-    """One round's main figures, for those who wait."""
+    """One round's main figures, for the terminal."""
     return (
         f"{found['throughput']:.0f} payments/s, {found['cpu']:.2f} ms CPU each,"
         f" 202 after {found['accepted_p50']:.0f} ms;"

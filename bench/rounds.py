@@ -25,7 +25,7 @@ REQUEST_WAIT: Final = 30.0
 WARM_UP_WAIT: Final = 60.0
 #: Payments per second below which a round is given up, on top of a minute.
 SLOWEST: Final = 25
-#: Seconds between two looks at the ledger; each costs the simulator half a
+#: Seconds between two reads of the ledger; each costs the simulator half a
 #: millisecond. The rows have their own times, so it costs no precision.
 LOOK: Final = 0.1
 #: Seconds after the last charge in which its outcome is still being stored.
@@ -33,25 +33,25 @@ TAIL: Final = 0.25
 #: The simulator; and the load generator, with the simulator below it.
 STRIPE: Final = "stripe"
 BENCH: Final = "bench"
-#: Seconds that the last outcomes may take to be stored, once all is charged.
+#: Seconds for storing the last outcomes, after all charges.
 OUTCOME_WAIT: Final = 10.0
-#: What a side says of a payment that has no outcome yet.
+#: A side's status of a payment without an outcome.
 PROCESSING: Final = "processing"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every round has in common."""
+    """The common settings of all rounds."""
 
     payments: int
     connections: int
-    latency: float  #: seconds that Stripe takes
+    latency: float  #: seconds of a call to Stripe
 
 
 def play(side: Side, number: int, plan: Plan, home: Path) -> Round:
-    """Measures ``side`` once, in ``home``; nothing runs afterwards.
+    """Measures ``side`` once, in ``home``; no process runs afterwards.
 
-    Raises BenchError where it cannot be measured at all.
+    Raises BenchError if it cannot be measured at all.
     """
     home.mkdir(parents=True)
     with stripe.serving(home / "stripe.log", plan.latency) as (stripe_url, pid):
@@ -73,7 +73,7 @@ async def _measure(
             raise BenchError(f"the warm-up was not charged in {WARM_UP_WAIT:g} s")
         await asyncio.sleep(TAIL)
         references = [f"order-{place}" for place in range(plan.payments)]
-        # Ours as well, for what is left over is other programs' work.
+        # Our own as well; the rest is the work of other programs.
         roots = {**running.processes, STRIPE: stripe_pid, BENCH: os.getpid()}
         before, start = cpu.read(roots), time.time()
         submissions = await submit(
@@ -106,7 +106,7 @@ async def _charged(
 
 
 def _outcomes(running: Running) -> dict[str, Stored] | None:
-    """What the side stored of each payment, once that is an outcome."""
+    """The side's stored payments, once each has an outcome."""
     if running.stored is None:
         return None
     deadline = time.monotonic() + OUTCOME_WAIT

@@ -1,4 +1,4 @@
-"""The two services that are compared: what a round needs to know of each."""
+"""The interface of the two compared services to a round."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ SERVERS: Final = frozenset({"redis", "mongo"})
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A payment as its service shows it."""
+    """A payment in its service's view."""
 
     status: str
-    at: float  #: when it got there, in seconds since the epoch
+    at: float  #: the time of that status, in seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """A side that serves."""
 
-    url: str  #: takes a payment by POST
+    url: str  #: accepts payments by POST
     headers: Mapping[str, str]
-    processes: Mapping[str, int]  #: name to pid: all that it costs
-    #: What it says of each payment, by reference; None where it cannot say.
+    processes: Mapping[str, int]  #: name to pid of all its processes
+    #: Its payments, by reference; None for a service that stores none.
     stored: Callable[[], dict[str, Stored]] | None = field(default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """``start`` takes a folder of the side's own and Stripe's base URL."""
+    """``start`` takes the side's folder and Stripe's base URL."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""The Stripe that both sides call: a simulator, and what its ledger shows."""
+"""The Stripe of both sides: a simulator, and its ledger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def charges(
 ) -> list[tuple[str, float]]:
     """The ledger without its first ``after`` rows.
 
-    The reference of each charge, and when it was made in seconds since the epoch.
+    The reference of each charge, and its time in seconds since the epoch.
     """
     address = f"{stripe_url}/_ledger"
     async with session.get(address, params={"after": after}) as answer:

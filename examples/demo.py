@@ -1,7 +1,7 @@
 """What `make demo` runs: a whole stack, payments, two faults, scenes, a verdict.
 
-Everything happens in a folder of its own, which is made anew each time, and over the
-same interfaces that anybody has: the command line, HTTP, and the simulators' controls.
+Everything happens in its own folder, which is made anew each time, and over the
+public interfaces: the command line, HTTP, and the simulators' controls.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from scenes import Shop, play, tell
 HOME: Final = Path(".payments/demo")
 STOP: Final = f"PAYMENTS_HOME={HOME} .venv/bin/payments down"
 PAYMENTS: Final = Path(__file__).with_name("payments.ndjson")
-#: The payment whose timeline is shown in the end.
+#: The payment whose timeline is shown at the end.
 TOLD: Final = "order-1026"
-#: What is moved for somebody who asked for it; a dispute takes money unasked.
+#: Movements of requested operations; a dispute's are not requested.
 KINDS: Final = frozenset({"charge", "authorize", "capture", "void", "refund"})
 #: Seconds for all payments to end, the outage included; they usually need five.
 WAIT: Final = 60
 
-#: Stripe refuses connections for a while; PayPal carries orders out and then says
-#: nothing, which is the fault that tempts others to charge twice. They are among the
-#: first: PayPal's declined one comes late in the file, for a person would have to say
-#: what became of a send whose resend is declined.
+#: Stripe refuses connections for a while; PayPal carries orders out and sends no
+#: answer, which is the classic cause of double charges. They are among the
+#: first: PayPal's declined order comes late in the file, because a send whose
+#: resend is declined needs manual review.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "stripe": {"do": "refuse", "seconds": 3},
     "paypal": {
@@ -44,7 +44,7 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
 
 
 def main() -> int:
-    """0 where every payment came out as expected, and each charge once."""
+    """0 if every payment ended as expected, with each charge once."""
     if payments("status", "--json", stdout=subprocess.PIPE, check=False):
         print(f"A demo runs already; {STOP} ends it.", file=sys.stderr)
         return 1
@@ -69,13 +69,13 @@ def main() -> int:
         tell(shop, shop.named(TOLD))
         return 0 if judge(shop) and played else 1
     finally:
-        # First of all, for nobody may be left who reads what we say.
+        # First of all, because the output may have no reader any more.
         payments("down", stdout=subprocess.DEVNULL)
         say("The stack is stopped")
 
 
 def judge(shop: Shop) -> bool:
-    """Whether the providers moved money once for each operation that succeeded."""
+    """Whether the providers moved money once for each succeeded operation."""
     moved: Counter[str] = Counter()
     for provider in FAULTS:
         ledger = requests.get(f"{shop.urls[provider]}/_ledger", timeout=5).json()
@@ -95,7 +95,7 @@ def judge(shop: Shop) -> bool:
 
 
 def payments(*arguments: str, stdout: int | None = None, check: bool = True) -> str:
-    """Runs the command line on the demo's stack; what it printed, where piped."""
+    """Runs the command line on the demo's stack and returns its piped output."""
     environment = {"PAYMENTS_HOME": str(HOME), "PAYMENTS_HTTP_PORT": "0"}
     command = Path(sys.executable).with_name("payments")
     done = subprocess.run(
@@ -110,12 +110,12 @@ def payments(*arguments: str, stdout: int | None = None, check: bool = True) -> 
 
 
 def stop(*_: object) -> None:
-    """TERM ends the demo as Ctrl-C does: with its stack stopped."""
+    """TERM ends the demo like Ctrl-C: with a stopped stack."""
     raise KeyboardInterrupt
 
 
 def say(what: str) -> None:
-    """One line of the story."""
+    """Prints one line of progress."""
     print(f"· {what}", flush=True)
 
 
@@ -127,7 +127,7 @@ if __name__ == "__main__":
         print("The demo was interrupted.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read this has read enough, `| head` say; nothing is left to flush.
+        # The reader has closed the pipe (`| head`); nothing is left to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (subprocess.CalledProcessError, requests.RequestException) as error:

@@ -1,9 +1,9 @@
-"""What happens to some of the demo's payments after they were submitted.
+"""Events of some of the demo's payments after their submission.
 
-``scenes.ndjson`` has a scene a line: whose payment it is about, and its steps. A step
-is what a payer does on the page that the payment names (``payer``: the button), what
-the shop asks for (``job`` and ``body``), or what happens at the provider (``control``:
-an address of its simulator, and ``body``); ``until`` is what the payment shows then.
+``scenes.ndjson`` has a scene per line: its payment, and its steps. A step is
+an act of the payer on the payment's page (``payer``: the button), a request
+of the shop (``job`` and ``body``), or an event at the provider (``control``:
+an address of its simulator, and ``body``). ``until`` has the payment's later fields.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import requests
 from domain.money import Money
 
 SCENES: Final = Path(__file__).with_name("scenes.ndjson")
-#: Seconds for a step to show; by a webhook it takes one.
+#: Seconds until a step shows; by a webhook it takes one.
 WAIT: Final = 30
-#: Seconds that one request may take.
+#: Seconds of one request at most.
 TIMEOUT: Final = 10
 
 _EVENT: Final = "  {}  {:<20}  {:<24}  {}"
@@ -38,25 +38,25 @@ class Shop:
     key: str
 
     def named(self, reference: str) -> dict[str, Any]:
-        """The payment of that reference."""
+        """Returns the payment of that reference."""
         query = {"reference": reference}
         [found] = self._read("/v1/payments", query)["data"]
         return dict(found)
 
     def payments(self) -> list[dict[str, Any]]:
-        """All of them; the demo has fewer than a page."""
+        """Returns all payments; the demo has fewer than a page."""
         return list(self._read("/v1/payments", {"limit": "100"})["data"])
 
     def read(self, payment_id: str) -> dict[str, Any]:
-        """The payment as it is now."""
+        """Returns the current payment."""
         return self._read(f"/v1/payments/{payment_id}")
 
     def events(self, payment_id: str) -> list[dict[str, Any]]:
-        """The payment's timeline."""
+        """Returns the payment's timeline."""
         return list(self._read(f"/v1/payments/{payment_id}/events")["data"])
 
     def ask(self, payment_id: str, job: str, body: Mapping[str, Any]) -> None:
-        """A capture, a refund or a void."""
+        """Requests a capture, a refund or a void."""
         requests.post(
             f"{self.urls['api']}/v1/payments/{payment_id}/{job}",
             json=body,
@@ -82,7 +82,7 @@ class Shop:
 
 
 def play(shop: Shop) -> bool:
-    """Plays every scene and prints a row of each; whether all came out as expected."""
+    """Plays every scene and prints a row of each; True if all ended as expected."""
     columns = ("scene", "reference", "came to", "expected", "ok", "payment")
     print(_ROW.format(*columns), flush=True)
     print(f"  {'─' * 164}", flush=True)
@@ -90,7 +90,7 @@ def play(shop: Shop) -> bool:
 
 
 def tell(shop: Shop, payment: Mapping[str, Any]) -> None:
-    """Prints the payment's timeline: when, what, of which operation, and its state."""
+    """Prints the payment's timeline: time, event, operation and state."""
     named = {
         one["id"]: f"{one['kind']} of {Money(one['amount'], payment['currency'])}"
         for one in payment["operations"]
@@ -103,7 +103,7 @@ def tell(shop: Shop, payment: Mapping[str, Any]) -> None:
 
 
 def scenes() -> Iterator[dict[str, Any]]:
-    """The lines of ``scenes.ndjson``."""
+    """Returns the lines of ``scenes.ndjson``."""
     for line in SCENES.read_text().splitlines():
         yield json.loads(line)
 
@@ -141,9 +141,9 @@ def _act(shop: Shop, payment: dict[str, Any], step: Mapping[str, Any]) -> None:
 
 
 def _visit(page: str, button: str) -> None:
-    """Opens the page and presses a button, as the payer's browser does.
+    """Opens the page and presses a button, like the payer's browser.
 
-    The way back, to a shop that does not exist, is not taken.
+    It does not follow the redirect, because the shop does not exist.
     """
     requests.get(page, timeout=TIMEOUT).raise_for_status()
     pressed = {"outcome": button}
@@ -153,7 +153,7 @@ def _visit(page: str, button: str) -> None:
 
 
 def _shown(shop: Shop, payment_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The payment once it shows ``wanted``, or as it is when we stop waiting."""
+    """Returns the payment once it shows ``wanted``, or its state at the timeout."""
     deadline = time.monotonic() + WAIT
     payment = shop.read(payment_id)
     while not _has(payment, wanted) and time.monotonic() < deadline:
@@ -163,7 +163,7 @@ def _shown(shop: Shop, payment_id: str, wanted: Mapping[str, Any]) -> dict[str, 
 
 
 def _has(shown: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is there; of an object, there may be more."""
+    """Whether all wanted values are present; objects may have more fields."""
     if isinstance(wanted, dict):
         return isinstance(shown, dict) and all(
             _has(shown.get(name), value) for name, value in wanted.items()
@@ -178,7 +178,7 @@ def _has(shown: Any, wanted: Any) -> bool:
 
 
 def _told(shown: Mapping[str, Any], currency: str) -> str:
-    """``captured 33.00 EUR``: the fields that a scene is about, in few words."""
+    """``captured 33.00 EUR``: the fields of a scene, in few words."""
     words = []
     for name, value in shown.items():
         if name.startswith("amount") and isinstance(value, int):

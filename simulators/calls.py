@@ -1,4 +1,4 @@
-"""What passes between the HTTP server and a simulated provider."""
+"""Requests and answers between the HTTP server and a simulated provider."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def _table(alphabet: bytes) -> bytes:
 
 
 def to_json(value: object) -> bytes:
-    """Encode without spaces; the bytes are what webhook signatures cover."""
+    """Encode without spaces; webhook signatures cover these bytes."""
     return _ENCODER.encode(value).encode()
 
 
 def length(text: str) -> int:
     """Characters by the strictest count: bytes of UTF-8.
 
-    Where a provider counts code points or units of UTF-16, it counts fewer.
+    A provider that counts code points or units of UTF-16 counts fewer.
     """
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def json_object(body: bytes) -> Json:
-    """Return the JSON object of a control call. Raises ``ValueError`` if it is none."""
+    """Return the JSON object of a control call. Raises ``ValueError``."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -88,7 +88,7 @@ class Call:
     ids: Mapping[str, str]
     #: The provider's name for the merchant that called.
     account: str
-    #: Idempotency key, or None where the client sent none.
+    #: Idempotency key, or None without one.
     key: str | None
     #: Digest of method, path and parameters; equal for equal requests.
     fingerprint: str
@@ -98,13 +98,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer, and how it is given again for the same idempotency key."""
+    """One HTTP answer, and its repetition for the same idempotency key."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
-    #: False where the provider stores nothing under the key: nothing was executed.
+    #: False if nothing was executed: the provider then stores nothing under the key.
     stored: bool = True
     #: Makes the answer to a repeated request; None repeats this one as it is.
     again: Callable[[Call], Answer] | None = None
@@ -125,7 +125,7 @@ class Route:
     method: str
     path: str
     handler: Callable[[Call], Answer]
-    #: Seconds an idempotency key is kept; None where the operation takes no key.
+    #: Seconds an idempotency key is kept; None for an operation without keys.
     window: float | None = None
-    #: Whether it may move money, so that it must be refused when the ledger is full.
+    #: Whether it may move money; a full ledger then refuses it.
     moves_money: bool = False

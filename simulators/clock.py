@@ -14,7 +14,7 @@ MAX_ADVANCE: Final = 10 * 365 * 86400.0
 
 
 class Clock:
-    """Real time plus an offset, and the work that falls due as time passes.
+    """Real time plus an offset, and scheduled work.
 
     Due work runs before each API call and at each advance, never by a timer, so
     state changes only while a request is handled.
@@ -26,11 +26,11 @@ class Clock:
         self._order = count()
 
     def now(self) -> float:
-        """Return seconds since the Unix epoch, by the simulator's reckoning."""
+        """Return seconds since the Unix epoch, by the simulator's clock."""
         return time.time() + self.offset
 
     def advance(self, seconds: float) -> None:
-        """Move forward, then run what has fallen due.
+        """Move forward, then run the due actions.
 
         Raises ``ValueError`` for a negative step or one over ``MAX_ADVANCE``.
         """

@@ -1,6 +1,6 @@
-"""The control endpoints: what tests, demos and operators do to a simulator.
+"""The control endpoints of a simulator, for tests, demos and operators.
 
-They need no authentication, never misbehave and are not delayed.
+They need no authentication, have no faults and are not delayed.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def install(server: Server) -> None:
 
 
 class _Movements(Collector):
-    """Counts the ledger's rows when it is scraped, and costs nothing before."""
+    """Counts the ledger's rows only during a scrape."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -1,4 +1,4 @@
-"""The control calls by which a test opens a dispute and moves it on."""
+"""The control calls that open a dispute and change its status."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from simulators.provider import Page
 
 
 class Desk(Protocol):
-    """Where a provider's payers dispute; each provider has its own statuses."""
+    """A provider's disputes; each provider has its own statuses."""
 
     def open(self, wanted: Json) -> Json:
-        """Open a dispute and return it. Raises ``ValueError`` with what is wrong."""
+        """Open a dispute and return it. Raises ``ValueError`` with the fault."""
 
     def move(self, id: str, status: object) -> Json:
-        """Move a dispute on and return it.
+        """Change a dispute's status and return the dispute.
 
-        ``won`` and ``lost``, as the merchant sees it, end it at every provider. Raises
-        ``ValueError`` with what is wrong.
+        ``won`` and ``lost``, from the merchant's view, end it at every provider. Raises
+        ``ValueError`` with the fault.
         """
 
 
@@ -42,7 +42,7 @@ def pages(desk: Desk) -> Sequence[Page]:
 
 
 def reversals(reverse: Callable[[Json], Json]) -> Page:
-    """Return ``POST /_reversals``, for a provider that takes back without a dispute."""
+    """Return ``POST /_reversals``, for a provider that reverses without a dispute."""
 
     def reverse_one(request: Request) -> Answer:
         return _answer(201, lambda: reverse(json_object(request.body)))

@@ -1,7 +1,7 @@
-"""``POST /_drift``: makes a provider's books differ from what its callers were told.
+"""``POST /_drift``: makes a provider's books differ from its earlier answers.
 
-For tests and demonstrations of a reconciliation. The ledger keeps what really
-happened; what the API shows drifts.
+For tests and demonstrations of reconciliation. The ledger keeps the real
+movements; the API's data drifts.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from simulators.stripe.charging import Charging
 from simulators.stripe.objects import Charge, Intent
 from simulators.stripe.store import Store as StripeStore
 
-#: The largest amount, and the longest lag in seconds, that can be asked for.
+#: The largest amount, and the longest lag in seconds, of a request.
 MOST: Final = 99_999_999
 
 T = TypeVar("T")
 
 
 class Drift(Protocol):
-    """What can drift. Amounts are in the provider's smallest unit of the currency.
+    """A provider's books. Amounts are in its smallest unit of the currency.
 
-    Each returns the id of what has drifted, and raises ``ValueError`` where there is
-    no such thing; no id stands for the newest.
+    Each method returns the id of the changed object, and raises ``ValueError`` without
+    one; without an id it changes the newest.
     """
 
     def unknown_charge(self, amount: int) -> str:
-        """Somebody else charges the account of the newest payment."""
+        """Make a foreign charge on the account of the newest payment."""
 
     def change_amount(self, id: str | None, amount: int) -> str:
-        """A charge or capture shows another amount."""
+        """Show another amount of a charge or capture."""
 
     def lose_refund(self, id: str | None) -> str:
-        """A refund is gone, as if it had never been made."""
+        """Remove a refund."""
 
     def report_late(self, seconds: int) -> str:
-        """Reports lack what is younger."""
+        """Leave younger movements out of reports."""
 
 
 def install(server: Server) -> None:
@@ -62,7 +62,7 @@ def install(server: Server) -> None:
     elif isinstance(provider, PayPal):
         drift = PayPalDrift(provider)
     else:
-        raise TypeError("a provider of which nothing drifts")
+        raise TypeError("a provider without drift")
 
     async def plant(request: web.Request) -> web.Response:
         try:
@@ -82,7 +82,7 @@ def install(server: Server) -> None:
 
 
 def _planted(drift: Drift, wanted: Json, overwrites: Overwrites) -> str:
-    """Do what is asked and return its id. Raises ``ValueError``."""
+    """Carry out a request and return the object's id. Raises ``ValueError``."""
     id = wanted.get("id")
     if id is not None and not isinstance(id, str):
         raise ValueError("id must be a text")
@@ -247,7 +247,7 @@ class PayPalDrift:
 
 
 def _newest(found: Iterable[T], what: str) -> T:
-    """Return the last one. Raises ``ValueError`` where there is none."""
+    """Return the last one. Raises ``ValueError`` without one."""
     for one in reversed(list(found)):
         return one
     raise ValueError(f"there is no such {what}")

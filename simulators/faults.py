@@ -1,4 +1,4 @@
-"""Misbehaviour that is armed for the next matching calls."""
+"""Faults that are armed for the next matching calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from simulators.calls import Json
 
-#: What a fault can do, and what that means.
+#: The kinds of faults and their effects.
 KINDS: Final = {
     "refuse": "close the listening socket and reset connections for `seconds`",
     "drop": "reset the connection before anything is done",
@@ -17,7 +17,7 @@ KINDS: Final = {
     "answer": "give `status`, `body` and `headers` without doing anything",
     "malformed": "carry the call out, then answer 200 with a body that is not JSON",
     "rate_limit": "429 in the provider's shape, Retry-After of `seconds`",
-    "replay_500": "500, remembered under the idempotency key where the provider does",
+    "replay_500": "500, stored under the idempotency key if the provider stores errors",
     "webhooks": "deliver the next webhooks `how`: double, delay, reorder or drop",
 }
 HOW: Final = ("double", "delay", "reorder", "drop")
@@ -26,7 +26,7 @@ FIELDS: Final = frozenset(
     ("do", "times", "match", "seconds", "status", "body", "headers", "how", "when")
 )
 
-#: Faults listed at once, spent ones included; a chaos run arms some dozens.
+#: Faults listed at once, including spent ones; a chaos run arms some dozens.
 MAX_FAULTS: Final = 100
 #: Matching calls one fault may last for.
 MAX_TIMES: Final = 1_000_000
@@ -35,9 +35,9 @@ MAX_SECONDS: Final = 3600.0
 #: Calls held at once: each keeps a connection open, and 1,024 is the usual limit of
 #: open files.
 MAX_HELD: Final = 900
-#: Seconds where a fault names none: longer than a connect timeout, short in a test.
+#: Default seconds of a fault: longer than a connect timeout, short in a test.
 DEFAULT_SECONDS: Final = 3.0
-#: Seconds a client is told to wait after a 429 where the fault names none.
+#: Default seconds of ``Retry-After`` in a 429.
 DEFAULT_RETRY_AFTER: Final = 1.0
 
 
@@ -60,14 +60,14 @@ class Fault:
     path: str = ""
     seconds: float = DEFAULT_SECONDS
     status: int = 500
-    #: Text is sent as it is, anything else as JSON; None is the provider's own error.
+    #: A text is sent unchanged, any other value as JSON; None is the provider's error.
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     how: str | None = None
     when: str = "before"
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether it applies to this call."""
+        """Whether the fault applies to this call."""
         return (
             self.left > 0
             and self.do not in ("refuse", "webhooks")
@@ -202,7 +202,7 @@ class Faults:
         return fault
 
     async def hold(self, seconds: float) -> None:
-        """Wait ``seconds``, or until healed; not at all past ``MAX_HELD`` calls."""
+        """Wait ``seconds``, or until healing; not at all past ``MAX_HELD`` calls."""
         if self.held >= MAX_HELD:
             return
         self.held += 1

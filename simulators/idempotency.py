@@ -1,4 +1,4 @@
-"""Which idempotency keys were used, and what was answered to them."""
+"""The used idempotency keys and their answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from simulators.calls import Answer, Call
 from simulators.clock import Clock
 
-#: Keys kept, as many as the ledger has rows. Past it keyed calls are refused:
+#: Keys kept, as many as the ledger has rows. Further keyed calls are refused:
 #: forgetting a key early would execute a repeated request twice.
 MAX_KEYS: Final = 1_000_000
 
@@ -21,18 +21,18 @@ class KeysFull(Exception):
 
 @dataclass(slots=True)
 class KeyRecord:
-    """The first request that came with a key."""
+    """The first request with a key."""
 
     fingerprint: str
     path: str
     #: Seconds since the epoch on the simulator's clock; from then on the key is new.
     expires_at: float
-    #: Gives the answer again; None while the first request runs.
+    #: Repeats the answer; None while the first request runs.
     replay: Callable[[Call], Answer] | None = None
 
 
 class IdempotencyKeys:
-    """Keys by scope: the tuple by which a provider keeps them apart."""
+    """Keys by scope: the tuple that separates them at a provider."""
 
     def __init__(self, clock: Clock, *, most: int = MAX_KEYS) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class IdempotencyKeys:
         return None
 
     def finish(self, scope: tuple[str, ...], answer: Answer) -> None:
-        """Remember how to answer the same request again."""
+        """Store the answer for repeated requests."""
         record = self._records.get(scope)
         if record is not None:
             record.replay = answer.again or _packed(answer)

@@ -14,13 +14,13 @@ Kind = Literal[
     "charge", "authorize", "capture", "void", "refund", "withdraw", "reinstate"
 ]
 
-#: Rows kept, some 300 MB. Past it payments are refused: forgetting one would hide
+#: Rows kept, some 300 MB. Further payments are refused: forgetting one would hide
 #: a double charge.
 MAX_MOVEMENTS: Final = 1_000_000
 
 
 class Ledger:
-    """Append-only; a row is written when money really moves, and only then."""
+    """Append-only: one row for each real movement of money."""
 
     def __init__(self, clock: Clock, *, most: int = MAX_MOVEMENTS) -> None:
         self._clock = clock

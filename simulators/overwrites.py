@@ -1,4 +1,4 @@
-"""What people and other applications wrote on objects, whatever it is.
+"""Arbitrary values that other applications wrote on objects.
 
 For tests of readers: a real provider's object can hold texts, numbers and shapes in
 fields that no call of ours would put there.
@@ -11,29 +11,29 @@ from typing import Any, Final
 
 from simulators.calls import Json, to_json
 
-#: Objects that are overwritten at once.
+#: Objects that can be overwritten at once.
 MAX_OVERWRITTEN: Final = 1_000
-#: Fields that an object's id stands in.
+#: Fields that hold an object's id.
 _IDS: Final = ("id", "transaction_id", "dispute_id")
 
 
 class Overwrites:
-    """Fields by the id of their object, shown instead of its own wherever it is shown.
+    """Fields by the id of their object; answers and events show them instead.
 
-    The state of the simulator stays as it is.
+    The state of the simulator does not change.
     """
 
     def __init__(self) -> None:
         self._fields: dict[str, Json] = {}
 
     def set(self, id: str, fields: Json) -> None:
-        """Raises ``ValueError`` where too many objects are overwritten."""
+        """Raises ``ValueError`` if too many objects are overwritten."""
         if len(self._fields) >= MAX_OVERWRITTEN and id not in self._fields:
             raise ValueError(f"at most {MAX_OVERWRITTEN} objects can be overwritten")
         self._fields[id] = fields
 
     def in_body(self, body: bytes) -> bytes:
-        """Return the body of an answer or an event as it is shown."""
+        """Return the body of an answer or an event with the overwritten fields."""
         if not self._fields:
             return body
         try:

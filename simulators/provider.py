@@ -1,4 +1,4 @@
-"""What the HTTP server needs of a simulated provider."""
+"""The interface of a simulated provider to the HTTP server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simulators.webhooks import Webhooks
 
 @dataclass(slots=True)
 class World:
-    """State that every provider has, and that the control endpoints reach."""
+    """The state that every provider shares with the control endpoints."""
 
     clock: Clock
     ledger: Ledger
@@ -29,13 +29,13 @@ class World:
 
     @property
     def overwrites(self) -> Overwrites:
-        """Return what others wrote on objects, in answers and in events alike."""
+        """Return the overwritten fields of objects, for answers and events."""
         return self.webhooks.overwrites
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a payer or a test opens: no authentication, no faults, no latency."""
+    """A page for payers or tests: no authentication, no faults, no latency."""
 
     method: str
     path: str
@@ -53,28 +53,28 @@ class Provider(Protocol):
 
     @property
     def pages(self) -> Sequence[Page]:
-        """Return what payers and tests open beside the API."""
+        """Return the pages for payers and tests beside the API."""
 
     def open(self, request: Request, route: Route) -> Call:
         """Authenticate and parse. Raises ``Refused`` with the provider's own error."""
 
     def scope(self, call: Call, route: Route) -> tuple[str, ...]:
-        """Return what the provider keeps this call's idempotency key apart by."""
+        """Return the scope of this call's idempotency key."""
 
     def in_progress(self, call: Call) -> Answer:
-        """Answer a key whose first request is still running."""
+        """Answer a repeated key whose first request still runs."""
 
     def mismatch(self, call: Call, first_path: str) -> Answer:
-        """Answer a key that came with another request before."""
+        """Answer a key that an earlier, different request used."""
 
     def replayed(self, answer: Answer, call: Call) -> Answer:
-        """Mark an answer as given again."""
+        """Mark an answer as repeated."""
 
     def rate_limited(self, retry_after: float) -> Answer:
         """Answer 429; ``retry_after`` is in seconds."""
 
     def failed(self, message: str, *, replayable: bool) -> Answer:
-        """Answer 500; ``replayable``: kept under the key, where the provider does."""
+        """Answer 500; ``replayable``: stored under the key, as at Stripe."""
 
     def unknown_path(self, method: str, path: str) -> Answer:
         """Answer 404 for an operation that does not exist."""

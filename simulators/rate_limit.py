@@ -1,4 +1,4 @@
-"""How many API calls an account may make, as the providers limit them."""
+"""The rate limit of an account's API calls."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-#: Calls a second that may be set; no client of a simulator is as fast.
+#: Largest rate, in calls a second; no client of a simulator is as fast.
 MAX_RATE: Final = 100_000
-#: Accounts whose calls are counted; the one that was quiet for longest is forgotten.
+#: Accounts with a count; the longest idle one is forgotten.
 MAX_ACCOUNTS: Final = 10_000
 
 
 class RateLimit:
-    """A bucket of tokens an account, by real time: it holds a second's calls.
+    """A token bucket per account, by real time: it holds a second's calls.
 
-    So does Stripe's (https://stripe.com/blog/rate-limiters).
+    Stripe's has the same size (https://stripe.com/blog/rate-limiters).
     """
 
     def __init__(self, per_second: float = 0.0) -> None:
@@ -36,7 +36,7 @@ class RateLimit:
         self._buckets.clear()
 
     def take(self, account: str) -> float | None:
-        """Take a token; or return how many seconds it takes until there is one."""
+        """Take a token, or return the seconds until the next one."""
         if not self._per_second:
             return None
         now, most = time.monotonic(), max(1.0, self._per_second)

@@ -1,10 +1,10 @@
-"""The HTTP server: one way for every API call, faults and idempotency included.
+"""The HTTP server: one path for every API call, with faults and idempotency.
 
 A call is read, matched against the faults, authenticated, parsed, and counted against
 its account's rate limit; its idempotency key is reserved; then it is held for the
 latency and any ``delay``; then it is carried out, at once and without interruption,
-answered and remembered. So money moves at arrival plus latency, the same key is in
-progress meanwhile, and a client that hangs up early has charged all the same.
+answered and stored. Money thus moves at arrival plus latency, the same key is in
+progress meanwhile, and an early disconnect does not prevent the charge.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from simulators.provider import Page, Provider
 MAX_BODY: Final = 1024 * 1024
 #: Seconds a stopping server gives calls in flight: none, a simulator stops at once.
 SHUTDOWN: Final = 0.05
-#: Seconds between tries to take the port back after a refusal.
+#: Seconds between tries to listen again after a refusal.
 REOPEN_WAIT: Final = 0.1
-#: SO_LINGER switched on with no time: closing sends a reset instead of an end.
+#: SO_LINGER with no time: closing sends a reset instead of an end.
 RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -68,7 +68,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The base URL, with the port that was really taken."""
+        """The base URL, with the actual port."""
         return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
@@ -81,7 +81,7 @@ class Server:
         await self.provider.world.webhooks.start(self.url)
 
     async def stop(self) -> None:
-        """Stop at once: connections are reset, held calls are given up."""
+        """Stop at once: connections are reset, held calls are dropped."""
         if self._reopening is not None:
             self._reopening.cancel()
         await self.provider.world.webhooks.stop()
@@ -91,7 +91,7 @@ class Server:
     async def refuse(
         self, seconds: float, keep: asyncio.BaseTransport | None = None
     ) -> None:
-        """Close the listening socket for a while and reset connections but ``keep``."""
+        """Close the listening socket for a while; reset connections except ``keep``."""
         if self._reopening is not None:
             self._reopening.cancel()
         if self._site is not None:
@@ -107,7 +107,7 @@ class Server:
                 await self._listen()
                 return
             except OSError:
-                # Someone else holds the port for the moment; it is ours again soon.
+                # Another process holds the port for the moment; try again soon.
                 await asyncio.sleep(REOPEN_WAIT)
 
     async def _listen(self) -> None:
@@ -216,7 +216,7 @@ class Server:
         except Refused:
             raise
         except Exception:
-            # A defect of the simulator; the client sees what it sees of a real one.
+            # A defect of the simulator; the client gets a real provider's 500.
             traceback.print_exc(file=sys.stderr)
             return self.provider.failed("The simulator failed.", replayable=False)
 

@@ -1,4 +1,4 @@
-"""Deliver webhooks to the registered targets, well or badly as the faults say."""
+"""Deliver webhooks to the registered targets, subject to the armed faults."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from simulators.overwrites import Overwrites
 MAX_TARGETS: Final = 10
 #: Deliveries remembered for ``GET /_webhooks``; the oldest are forgotten.
 MAX_DELIVERIES: Final = 1_000
-#: Deliveries waiting to be sent; further ones are given up at once.
+#: Deliveries waiting to be sent; further ones are dropped at once.
 MAX_QUEUED: Final = 10_000
-#: Requests on their way at once: a slow receiver must not hold up the others.
+#: Concurrent requests: a slow receiver must not delay the others.
 SENDERS: Final = 4
 #: Tries of one delivery. With the waits below they span half a minute, which is
 #: long enough for a receiver to be restarted.
@@ -31,7 +31,7 @@ FIRST_WAIT: Final = 0.25
 #: Seconds a receiver has to answer.
 TIMEOUT: Final = 10.0
 
-#: Events kept to be sent again, some 50 MB; the oldest are forgotten.
+#: Events kept for repetition, some 50 MB; the oldest are forgotten.
 MAX_KEPT: Final = 10_000
 
 #: Makes the headers for a body: ``sign(secrets, event id, body, base URL)``.
@@ -44,9 +44,9 @@ class BadTarget(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where webhooks go, and the secrets (PayPal: the webhook id) they are signed by.
+    """A target of webhooks, and the signing secrets (PayPal: the webhook id).
 
-    There are two secrets while one is rolled: the new one, and the old one.
+    During a roll there are two secrets: the new one and the old one.
     """
 
     url: str
@@ -64,7 +64,7 @@ class Delivery:
     #: queued, delivered, failed, or dropped by a fault.
     state: str = "queued"
     tries: int = 0
-    #: Status of the last answer; None where there was none.
+    #: Status of the last answer; None without one.
     status: int | None = None
 
     def listed(self) -> Json:
@@ -93,7 +93,7 @@ class Webhooks:
     ) -> None:
         """``rolls``: whether a target may have an old secret beside the new one.
 
-        ``most`` events are kept to be sent again.
+        ``most`` events are kept for repetition.
         """
         self._most = most
         self._sign = sign
@@ -117,18 +117,18 @@ class Webhooks:
     ) -> Target:
         """Add a target, or replace the one with the same URL.
 
-        Raises ``BadTarget`` for a URL that is not http(s), a target too many, or an old
-        secret where the provider has none.
+        Raises ``BadTarget`` for a URL that is not http(s), for too many targets, or
+        for an old secret at a provider without them.
         """
         if not isinstance(url, str) or not _is_http(url):
             raise BadTarget("url must be an absolute http or https URL")
         secrets = [secret or self.default_secret]
         if old_secret is not None:
             if not self._rolls:
-                raise BadTarget("this provider signs by one secret: no old_secret")
+                raise BadTarget("this provider takes no old_secret")
             secrets.append(old_secret)
         if not all(isinstance(each, str) and each for each in secrets):
-            raise BadTarget("a secret must be a string that is not empty")
+            raise BadTarget("a secret must be a non-empty string")
         target = Target(url, tuple(map(str, secrets)))
         self.targets = [known for known in self.targets if known.url != url]
         if len(self.targets) >= MAX_TARGETS:
@@ -137,19 +137,19 @@ class Webhooks:
         return target
 
     def publish(self, event_id: str, event_type: str, event: Json) -> None:
-        """Send one event to every target, and keep it so that it can be sent again."""
+        """Send one event to every target, and keep it for repetition."""
         self._kept[event_id] = event_type, event
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
         self._send_to_all(event_id)
 
     def resend(self, event_id: object) -> int:
-        """Send a kept event again and return to how many targets it goes.
+        """Send a kept event again and return the number of targets.
 
-        Raises ``ValueError`` for one that is not kept.
+        Raises ``ValueError`` for an event that is not kept.
         """
         if not isinstance(event_id, str) or event_id not in self._kept:
-            raise ValueError("event_id must name an event that is kept")
+            raise ValueError("event_id must name a kept event")
         return self._send_to_all(event_id)
 
     def listed(self) -> list[Json]:
@@ -167,7 +167,7 @@ class Webhooks:
         ]
 
     async def stop(self) -> None:
-        """Stop at once; what is queued is lost, as the whole state is."""
+        """Stop at once; queued deliveries are lost, like the whole state."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -204,7 +204,7 @@ class Webhooks:
             self._enqueue(twin)
 
     def _hold_back(self, delivery: Delivery, fault: Fault) -> None:
-        """Send the webhooks of this fault last first, once it is spent or times out."""
+        """Send this fault's webhooks in reverse order once it is spent or times out."""
         self._reordered.append(delivery)
         if fault.left == 0:
             self._release()

@@ -1,1 +1,1 @@
-"""Services to compare with. None of them is part of the product."""
+"""Services for comparison. None of them is part of the product."""

@@ -44,12 +44,12 @@ ORDER_WINDOW: Final = 6 * 3600.0
 PAYMENT_WINDOW: Final = 45 * 86400.0
 #: Seconds a token is valid: nine hours, as PayPal's are.
 TOKEN_LIFE: Final = 32_400
-#: Tokens kept; the oldest are forgotten and their holders must ask again.
+#: Tokens kept; the oldest are forgotten and their holders need new ones.
 MAX_TOKENS: Final = 10_000
 #: The client secret that is refused, for tests of misconfiguration.
 WRONG_SECRET: Final = "wrong"
 TOKEN_PATH: Final = "/v1/oauth2/token"
-#: Characters of a client id that name the merchant.
+#: Characters of a client id that identify the merchant.
 MAX_ACCOUNT: Final = 128
 
 
@@ -144,7 +144,7 @@ class PayPal:
         return error(422, "DUPLICATE_REQUEST_ID")
 
     def replayed(self, answer: Answer, call: Call) -> Answer:
-        """Give it as it is: PayPal does not mark a repeated answer."""
+        """Repeat it unchanged: PayPal does not mark a repeated answer."""
         return answer
 
     def rate_limited(self, retry_after: float) -> Answer:
@@ -242,7 +242,7 @@ def _json_body(request: Request) -> Json:
     if isinstance(body, list):
         return {"patch": body}
     if body is None:
-        # The paypalrestsdk package sends null where there is nothing to say.
+        # The paypalrestsdk package sends null in place of an empty body.
         return {}
     if not isinstance(body, dict):
         raise Refused(error(400, "MALFORMED_REQUEST_JSON"))

@@ -1,4 +1,4 @@
-"""Where a payer approves or cancels an order."""
+"""The page on which a payer approves or cancels an order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from simulators.provider import Page
 
 #: Identifier of the one payer there is, as the redirect back carries it.
 PAYER_ID: Final = "QYR5Z8XDVJNXQ"
-#: Seconds until a wallet is saved that is not saved at once: PayPal answers a capture
+#: Seconds until a wallet is saved later: PayPal answers a capture
 #: as soon as it is paid (developer.paypal.com, save payment methods with the JS SDK).
 SAVED_AFTER: Final = 60.0
-#: The buttons: what they are called, and what the payment will then do.
+#: The buttons: the label and the effect on the payment.
 CHOICES: Final = {
     "approve": ("Approve", Outcome()),
     "approve_declined": (
@@ -44,7 +44,7 @@ class CheckoutPage:
 
     @property
     def pages(self) -> Sequence[Page]:
-        """The page and what its buttons send."""
+        """The page and the forms of its buttons."""
         path = "/checkoutnow"
         return [Page("GET", path, self._show), Page("POST", path, self._decide)]
 
@@ -86,7 +86,7 @@ class CheckoutPage:
         return _back(order.return_url, {"token": order.id, "PayerID": PAYER_ID})
 
     def _order(self, query: str) -> Order | None:
-        """Return the order that the page is about, if it can still be approved."""
+        """Return the page's order, if it can still be approved."""
         token = parse_qs(query).get("token", [""])[0]
         order = self._store.orders.get(token)
         if order is None or order.status == "COMPLETED" or self._orders.expired(order):
@@ -95,7 +95,7 @@ class CheckoutPage:
 
 
 def _back(url: str | None, query: dict[str, str]) -> Answer:
-    """Send the payer back to the shop, or say thanks where it named no address."""
+    """Send the payer back to the shop; without an address, say thanks."""
     if url is None or urlsplit(url).scheme not in ("http", "https"):
         return _page(200, "<h1>Done. You can close this page.</h1>")
     joiner = "&" if urlsplit(url).query else "?"

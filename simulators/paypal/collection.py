@@ -1,4 +1,4 @@
-"""How money is taken or held for an order, now or after a review."""
+"""Collection or holding of an order's money, at once or after a review."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Collection:
         self._tokens = PaymentTokens(store)
 
     def check(self, order: Order, outcome: Outcome) -> None:
-        """Raise ``Refused`` where this token, or another order, forbids the payment."""
+        """Raise ``Refused`` if this token, or another order, forbids the payment."""
         if outcome.issue == "PAYER_ACTION_REQUIRED":
             links = [payer_link(order)]
             raise Refused(error(422, outcome.issue, links=links, stored=True))
@@ -169,7 +169,7 @@ class Collection:
         self._hold(authorization)
 
     def _expire(self, authorization: Authorization) -> None:
-        """What nobody captured is let go: PayPal voids it, and says so."""
+        """Void an uncaptured authorization at its end, with an event."""
         if authorization.status in ("CREATED", "PARTIALLY_CAPTURED"):
             authorization.status = "VOIDED"
             authorization.updated = authorization.expires

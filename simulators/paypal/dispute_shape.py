@@ -1,4 +1,4 @@
-"""How PayPal shows a dispute; shapes follow its OpenAPI file of Disputes v1."""
+"""PayPal's JSON of a dispute, after its OpenAPI file of Disputes v1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INQUIRY_RESPONSE: Final = 20 * 86400.0
 CLAIM_RESPONSE: Final = 10 * 86400.0
 #: Path of the Disputes API.
 PATH: Final = "/v1/customer/disputes"
-#: Who must act, by status.
+#: The party that must act, by status.
 STATES: Final = {
     "OPEN": "OPEN_INQUIRIES",
     "WAITING_FOR_SELLER_RESPONSE": "REQUIRED_ACTION",
@@ -24,7 +24,7 @@ STATES: Final = {
 
 
 def show_page(page: list[Dispute], next_token: str | None, call: Call) -> Json:
-    """Return one page of summaries, with a link to the next where there is one."""
+    """Return one page of summaries, with a link to the next page if there is one."""
     url = f"{call.base}{PATH}"
     links = [{"href": url, "rel": "self", "method": "GET"}]
     if next_token is not None:
@@ -34,7 +34,7 @@ def show_page(page: list[Dispute], next_token: str | None, call: Call) -> Json:
 
 
 def show_dispute(dispute: Dispute) -> Json:
-    """Return the dispute as the merchant sees it."""
+    """Return the merchant's view of the dispute."""
     capture = dispute.capture
     transaction: Json = {
         "seller_transaction_id": capture.id,
@@ -65,7 +65,7 @@ def show_dispute(dispute: Dispute) -> Json:
 
 
 def _summary(dispute: Dispute) -> Json:
-    """Return what a list shows of each dispute."""
+    """Return the summary of a dispute for lists."""
     url = f"{dispute.capture.order.base}{PATH}/{dispute.id}"
     return {
         "dispute_id": dispute.id,

@@ -1,4 +1,4 @@
-"""Disputes at PayPal: inquiries and claims, listed, read, and moved on.
+"""Disputes at PayPal, inquiries and claims: list, read, change of status.
 
 Source: https://developer.paypal.com/docs/api/customer-disputes/v1/
 """
@@ -16,7 +16,7 @@ from simulators.paypal.objects import Capture, Dispute, Refund
 from simulators.paypal.shapes import show_refund
 from simulators.paypal.store import Store, answer, new_paypal_id
 
-#: Disputes kept; past it none is opened.
+#: Disputes kept; no more are opened.
 MAX_DISPUTES: Final = 100_000
 REASONS: Final = (
     "MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
@@ -30,7 +30,7 @@ REASONS: Final = (
     "PROBLEM_WITH_REMITTANCE",
     "OTHER",
 )
-#: Status to what may follow it; a dispute begins as one of the first two: an inquiry
+#: Status to its successors. A dispute begins as one of the first two: an inquiry
 #: between payer and merchant, or a claim that PayPal decides.
 NEXT: Final = {
     "OPEN": ("WAITING_FOR_SELLER_RESPONSE", "won", "lost", "canceled"),
@@ -39,7 +39,7 @@ NEXT: Final = {
     "RESOLVED": (),
 }
 FIRST: Final = ("OPEN", "WAITING_FOR_SELLER_RESPONSE")
-#: What ends it; ``canceled`` is the payer's doing.
+#: The final outcomes; ``canceled`` is the payer's choice.
 OUTCOMES: Final = {
     "won": "RESOLVED_SELLER_FAVOUR",
     "lost": "RESOLVED_BUYER_FAVOUR",
@@ -51,7 +51,7 @@ MAX_SIZE: Final = 50
 
 
 class Disputes:
-    """What payers dispute, and what becomes of it."""
+    """The disputes of payers and their outcomes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -106,7 +106,7 @@ class Disputes:
         return show_dispute(dispute)
 
     def move(self, id: str, status: object) -> Json:
-        """Move one on, as ``NEXT`` allows."""
+        """Change a dispute's status, as ``NEXT`` allows."""
         dispute = self._store.disputes.get(id)
         if dispute is None:
             raise ValueError(f"there is no dispute {id!r}")
@@ -125,8 +125,7 @@ class Disputes:
         return show_dispute(dispute)
 
     def reverse(self, wanted: Json) -> Json:
-        """Take what is left of ``{"capture"}`` back, without a dispute: a payer's bank
-        has not paid after all, say."""
+        """Take the rest of ``{"capture"}`` back without a dispute."""
         capture = self._paid(wanted)
         left = Money(capture.money.units - capture.refunded, capture.money.currency)
         return show_refund(self._reverse(capture, left, None))
@@ -150,7 +149,7 @@ class Disputes:
     def _reverse(self, capture: Capture, money: Money, id: str | None) -> Refund:
         """Give the payer the money: PayPal reverses the capture by a refund.
 
-        ``id`` is the dispute's, where there is one.
+        ``id`` is the dispute's, if there is one.
         """
         store = self._store
         reversal = Refund(
@@ -192,7 +191,7 @@ def _size(value: str) -> int:
 
 
 def _time(query: Json, name: str) -> float:
-    """Return seconds since the epoch; 0 where no time is named."""
+    """Return seconds since the epoch; 0 without a time."""
     value = query.get(name)
     if value is None:
         return 0.0

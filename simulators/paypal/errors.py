@@ -40,18 +40,18 @@ ERRORS: Final = {
     500: ("INTERNAL_SERVER_ERROR", "An internal server error occurred."),
 }
 
-#: What each issue says, in our words: PayPal lets its descriptions change.
+#: The text of each issue, in our words: PayPal's descriptions may change.
 ISSUES: Final = {
     "ACTION_DOES_NOT_MATCH_INTENT": "The order was created with the other intent.",
-    "AUTHORIZATION_ALREADY_CAPTURED": "Nothing of the authorization is left.",
+    "AUTHORIZATION_ALREADY_CAPTURED": "The authorization has no money left.",
     "AUTHORIZATION_DENIED": "The authorization was denied.",
     "AUTHORIZATION_EXPIRED": "The authorization is too old to be captured.",
     "AUTHORIZATION_VOIDED": "The authorization was voided.",
     "AUTH_CAPTURE_CURRENCY_MISMATCH": "The authorization has another currency.",
     "AUTH_CURRENCY_MISMATCH": "The first authorization has another currency.",
-    "CANCEL_URL_REQUIRED": "Saving a wallet needs a way back for who cancels.",
+    "CANCEL_URL_REQUIRED": "Saving a wallet needs a cancel_url.",
     "CANNOT_BE_ZERO_OR_NEGATIVE": "The amount must be above zero.",
-    "CAPTURE_FULLY_REFUNDED": "Nothing of the capture is left to refund.",
+    "CAPTURE_FULLY_REFUNDED": "The capture has no money left to refund.",
     "COMPLIANCE_VIOLATION": "Compliance rules forbid the payment.",
     "DECIMALS_NOT_SUPPORTED": "Amounts in this currency have no decimals.",
     "DECIMAL_PRECISION": "Amounts have at most two decimals.",
@@ -64,18 +64,18 @@ ISSUES: Final = {
     "INVALID_PARAMETER_SYNTAX": "The value has the wrong form.",
     "INVALID_PARAMETER_VALUE": "The value is not one of those allowed.",
     "INVALID_PATCH_OPERATION": "The patch operation is not possible.",
-    "INVALID_RESOURCE_ID": "There is no such resource.",
+    "INVALID_RESOURCE_ID": "The resource does not exist.",
     "INVALID_STRING_LENGTH": "The text is too short or too long.",
     "MALFORMED_REQUEST_JSON": "The body is not a JSON object.",
     "MAX_CAPTURE_AMOUNT_EXCEEDED": "Captures may reach 115% of the authorization.",
     "MAX_VALUE_EXCEEDED": "The amount is above 999999999999999.99.",
-    "MISSING_REQUIRED_PARAMETER": "The field must be there.",
+    "MISSING_REQUIRED_PARAMETER": "The field is required.",
     "MULTI_CURRENCY_ORDER": "All amounts of an order have one currency.",
     "NOT_ENABLED_FOR_CARD_PROCESSING": "Card numbers are not taken here.",
     "NOT_PATCHABLE": "The field cannot be patched.",
     "ORDER_ALREADY_AUTHORIZED": "The order was authorized before.",
     "ORDER_ALREADY_CAPTURED": "The order was captured before.",
-    "ORDER_ALREADY_COMPLETED": "The order is completed and stays as it is.",
+    "ORDER_ALREADY_COMPLETED": "The order is completed and cannot change.",
     "ORDER_EXPIRED": "The order is too old to be carried out.",
     "ORDER_NOT_APPROVED": "The payer has not approved the order yet.",
     "PAYEE_ACCOUNT_RESTRICTED": "The merchant's account is restricted.",
@@ -88,14 +88,14 @@ ISSUES: Final = {
     "PREVIOUS_REQUEST_IN_PROGRESS": "An earlier request still runs; try later.",
     "REAUTHORIZATION_NOT_SUPPORTED": "This authorization cannot be renewed now.",
     "RESULTSET_TOO_LARGE": "The search finds more than 10,000 transactions.",
-    "REFUND_AMOUNT_EXCEEDED": "The refund is more than what is left.",
+    "REFUND_AMOUNT_EXCEEDED": "The refund exceeds the remaining amount.",
     "REFUND_CAPTURE_CURRENCY_MISMATCH": "The capture has another currency.",
     "REFUND_FAILED_INSUFFICIENT_FUNDS": "The merchant's balance is too low.",
     "REFUND_NOT_ALLOWED": "The capture cannot be refunded.",
     "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK": "The payer disputes the capture.",
     "REFUND_TIME_LIMIT_EXCEEDED": "The capture is too old to be refunded.",
-    "RETURN_URL_REQUIRED": "Saving a wallet needs a way back for who agrees.",
-    "TOKEN_ID_NOT_FOUND": "There is no such token.",
+    "RETURN_URL_REQUIRED": "Saving a wallet needs a return_url.",
+    "TOKEN_ID_NOT_FOUND": "The token does not exist.",
     "TRANSACTION_REFUSED": "The payment was refused.",
     "UNSUPPORTED_INTENT": "Only one purchase unit can be authorized.",
 }
@@ -112,7 +112,7 @@ def error(
 ) -> Answer:
     """Return PayPal's error shape with at most one issue.
 
-    ``field`` is a JSON pointer; ``value`` is what was sent there.
+    ``field`` is a JSON pointer; ``value`` is the value sent there.
     """
     name, message = ERRORS[status]
     debug_id = new_debug_id()
@@ -135,7 +135,7 @@ def error(
 
 
 def new_debug_id() -> str:
-    """Return an identifier as PayPal puts on every answer."""
+    """Return an identifier of an answer, in PayPal's form."""
     return new_id("f", 12, b"0123456789abcdef")
 
 
@@ -152,5 +152,5 @@ def unprocessable(
 
 
 def not_found() -> Refused:
-    """Return the 404 refusal of an id that names nothing."""
+    """Return the 404 refusal of an unknown id."""
     return Refused(error(404, "INVALID_RESOURCE_ID"))

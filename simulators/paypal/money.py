@@ -16,7 +16,7 @@ ISO_EXPONENT: Final = {
     "GBP": 2, "HKD": 2, "HUF": 2, "ILS": 2, "JPY": 0, "MXN": 2, "MYR": 2, "NOK": 2,
     "NZD": 2, "PHP": 2, "PLN": 2, "SEK": 2, "SGD": 2, "THB": 2, "TWD": 2, "USD": 2,
 }  # fmt: skip
-#: Currencies PayPal takes without decimals, whatever ISO 4217 says.
+#: Currencies that PayPal takes without decimals, independent of ISO 4217.
 NO_DECIMALS: Final = frozenset(("HUF", "JPY", "TWD"))
 #: The form and the length of an amount, by the published schema of money.
 _VALUE: Final = re.compile(r"(?=.{1,32}\Z)-?[0-9]+(?:\.([0-9]+))?\Z")
@@ -25,7 +25,7 @@ _MOST: Final = 999_999_999_999_999
 #: PayPal's list price of a checkout in the United States, in basis points.
 #: Source: https://www.paypal.com/us/business/paypal-business-fees
 FEE_PERCENTAGE: Final = 349
-#: And for each payment, in PayPal's smallest unit of the currency, from the same page.
+#: The fixed part per payment, in PayPal's smallest unit, from the same page.
 FEE_FIXED: Final = {
     "AUD": 59, "BRL": 290, "CAD": 59, "CHF": 49, "CZK": 900, "DKK": 290, "EUR": 39,
     "GBP": 39, "HKD": 379, "HUF": 149, "ILS": 160, "JPY": 49, "MXN": 900, "MYR": 200,
@@ -49,13 +49,13 @@ class Money:
 
     @property
     def fee(self) -> Money:
-        """What PayPal keeps of a capture, rounded half up, at most all of it."""
+        """PayPal's fee of a capture, rounded half up, at most the whole amount."""
         share = (self.units * FEE_PERCENTAGE + 5_000) // 10_000
         fee = share + FEE_FIXED.get(self.currency, 0)
         return Money(min(fee, self.units), self.currency)
 
     def less(self, other: Money) -> Money:
-        """Return what is left when ``other``, in the same currency, is taken away."""
+        """Return the difference to ``other``, in the same currency."""
         return Money(self.units - other.units, self.currency)
 
     def shown(self) -> Json:

@@ -1,4 +1,4 @@
-"""What PayPal keeps of an order; times are in seconds since the Unix epoch."""
+"""The stored objects of an order; times are in seconds since the Unix epoch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Order:
     units: list[Unit]
     status: str = "CREATED"
     updated: float = 0.0
-    #: Kind of payment source shown: paypal or card; None before there is one.
+    #: Kind of payment source: paypal or card; None until there is one.
     source: str | None = None
     #: Chosen by the vault token or on the approval page; None before either.
     outcome: Outcome | None = None
@@ -33,7 +33,7 @@ class Order:
     keep: bool = False
     keep_after: float = 0.0
     customer: str | None = None
-    #: What it was saved as.
+    #: The saved wallet.
     token: PaymentToken | None = None
 
 
@@ -86,7 +86,7 @@ class Authorization:
 
 @dataclass(slots=True)
 class Capture:
-    """Money taken."""
+    """Collected money."""
 
     id: str
     order: Order
@@ -106,7 +106,7 @@ class Capture:
     dispute: Dispute | None = None
 
     def count_refund(self, units: int, at: float) -> None:
-        """Count what goes back on it; what fails to go back counts negative."""
+        """Count a refund of it; a failed refund counts negative."""
         self.refunded += units
         self.updated = at
         if self.refunded == 0:
@@ -131,7 +131,7 @@ class Refund:
     invoice_id: str | None
     note: str | None
     updated: float = 0.0
-    #: Whether PayPal took the money back by itself.
+    #: Whether PayPal itself took the money back.
     reversal: bool = False
 
 
@@ -148,5 +148,5 @@ class Dispute:
     updated: float
     #: Whether PayPal decides it; before that, payer and merchant talk.
     claim: bool
-    #: None until it is resolved; then for whom.
+    #: None until it is resolved; then the winner.
     outcome: str | None = None

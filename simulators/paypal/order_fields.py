@@ -1,4 +1,4 @@
-"""Read what an order is created, patched and paid with, as PayPal checks it."""
+"""Read the fields of an order and of its payment, with PayPal's checks."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _text(raw: Json, name: str, most: int, pointer: str) -> str | None:
 
 
 def set_urls(order: Order, context: object) -> None:
-    """Note where the payer is sent back to."""
+    """Store the URLs of the payer's return."""
     if not isinstance(context, dict):
         return
     for name in ("return_url", "cancel_url"):
@@ -88,9 +88,9 @@ def set_urls(order: Order, context: object) -> None:
 
 
 def set_vault(order: Order, attributes: object) -> None:
-    """Note whether the wallet is to be saved. Raises ``Refused`` for another wish.
+    """Store whether the wallet is saved. Raises ``Refused`` for another request.
 
-    The payer has to find the way back from there, so ``set_urls`` comes first.
+    Saving needs the payer's return, so ``set_urls`` comes first.
     """
     attributes = attributes if isinstance(attributes, dict) else {}
     vault, customer = attributes.get("vault"), attributes.get("customer")

@@ -23,7 +23,7 @@ from simulators.paypal.vault import Outcome
 #: Seconds a payer has to approve, and then the merchant to capture: three hours each.
 #: Source: the description of an order's links in PayPal's OpenAPI file.
 APPROVAL: Final = 3 * 3600.0
-#: Orders kept, as many as the ledger has rows; past it none is made.
+#: Orders kept, as many as the ledger has rows; no more are made.
 MAX_ORDERS: Final = 1_000_000
 
 
@@ -66,7 +66,7 @@ class Orders:
         return self._shown(order, call, 201)
 
     def get(self, call: Call) -> Answer:
-        """``GET /v2/checkout/orders/{id}``; one whose time is over is forgotten."""
+        """``GET /v2/checkout/orders/{id}``; an order past its time is unknown."""
         order = self._store.order(call)
         if self.expired(order):
             raise not_found()
@@ -118,7 +118,7 @@ class Orders:
         self._store.world.clock.schedule(APPROVAL, lambda: self._reverse(order, now))
 
     def _reverse(self, order: Order, approved: float) -> None:
-        """Nobody carried out what was approved at that time: PayPal takes it back."""
+        """Withdraw an approval of that time that was not carried out."""
         if order.status == "APPROVED" and order.approved == approved:
             shown = show_reversed_approval(order)
             self._store.tell("CHECKOUT.PAYMENT-APPROVAL.REVERSED", None, shown)
@@ -156,7 +156,7 @@ class Orders:
             self._collection.authorize_order(order, outcome, call)
 
     def _shown(self, order: Order, call: Call, status: int) -> Answer:
-        """Answer with the order, and a repeated request with its state by then."""
+        """Answer with the order; a repeated request gets its current state."""
         fresh = answer(show_order(order, wants_all(call)), status)
         return Answer(
             fresh.status,
@@ -166,7 +166,7 @@ class Orders:
         )
 
     def _set_source(self, order: Order, source: object) -> str | None:
-        """Note how the order is paid and return the vault token, if there is one."""
+        """Store the payment source and return the vault token, if there is one."""
         if source is None:
             return None
         if not isinstance(source, dict) or len(source) != 1:

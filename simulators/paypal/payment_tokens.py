@@ -1,4 +1,4 @@
-"""Payers' wallets that are saved while they pay, and then pay by themselves.
+"""Payers' wallets that are saved during a payment and pay again without the payer.
 
 Source: https://developer.paypal.com/docs/checkout/save-payment-methods/
 """
@@ -13,20 +13,20 @@ from simulators.paypal.vault import Outcome, outcome_of
 
 
 class PaymentTokens:
-    """The vault: what orders saved, beside the tokens whose names choose an outcome."""
+    """The vault: saved wallets, and the tokens whose names choose an outcome."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def outcome(self, account: str, id: str) -> Outcome:
-        """Return what a payment with a token does."""
+        """Return the outcome of payments with a token."""
         token = self._store.tokens.get(id)
         if token is not None and token.account == account:
             return token.outcome
         return outcome_of(id)
 
     def save(self, order: Order) -> None:
-        """Keep the wallet of an order that was paid, where the order asked for it."""
+        """Save the wallet of a paid order, if the order requested it."""
         outcome = order.outcome
         if not order.keep or outcome is None or outcome.status != "COMPLETED":
             return
@@ -52,7 +52,7 @@ class PaymentTokens:
         return answer(_show(self._store.token(call)))
 
     def delete(self, call: Call) -> Answer:
-        """``DELETE /v3/vault/payment-tokens/{id}``; it pays nothing from then on."""
+        """``DELETE /v3/vault/payment-tokens/{id}``; it can no longer pay."""
         token = self._store.token(call)
         del self._store.tokens[token.id]
         self._tell(token, "DELETED")

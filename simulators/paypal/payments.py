@@ -33,7 +33,7 @@ TEXTS: Final = {"invoice_id": 127, "custom_id": 127, "note_to_payer": 255}
 
 
 class Payments:
-    """What can be done after an order is carried out."""
+    """The operations on a paid order."""
 
     def __init__(self, store: Store, collection: Collection) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Payments:
         return _created(call, lambda full: show_capture(capture, full))
 
     def void(self, call: Call) -> Answer:
-        """``POST /v2/payments/authorizations/{id}/void``: release what is left."""
+        """``POST /v2/payments/authorizations/{id}/void``: release the rest."""
         authorization = self._store.authorization(call)
         if authorization.status == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
@@ -148,8 +148,8 @@ class Payments:
     def refund(self, call: Call) -> Answer:
         """``POST /v2/payments/captures/{id}/refund``, in part or whole.
 
-        The ledger gets its row when the money has gone back; a refund that is pending
-        has none yet, and one that fails never has.
+        The ledger gets its row when the money has gone back. A pending refund has none
+        yet, and a failed one never gets one.
         """
         capture = self._store.capture(call)
         texts = _texts(call.body)
@@ -248,7 +248,7 @@ class Payments:
 
 
 def _created(call: Call, show: Callable[[bool], Json]) -> Answer:
-    """Answer 201; a repeated request gets the object's state by then, also as 201."""
+    """Answer 201; a repeated request gets the object's current state, also as 201."""
     fresh = answer(show(wants_all(call)), 201)
     return Answer(
         fresh.status,

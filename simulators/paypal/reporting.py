@@ -1,4 +1,4 @@
-"""The search of transactions, which shows what moved some hours later.
+"""The search of transactions, which shows movements some hours later.
 
 Shapes follow https://developer.paypal.com/docs/api/transaction-search/v1/.
 """
@@ -16,17 +16,17 @@ from simulators.paypal.money import Money
 from simulators.paypal.objects import Authorization, Capture, Refund
 from simulators.paypal.store import Store, answer
 
-#: Seconds that one call may ask for: 31 days.
+#: Longest period of one call, in seconds: 31 days.
 MAX_RANGE: Final = 31 * 86400.0
 #: Transactions that all pages of one call may have together.
 MAX_ITEMS: Final = 10_000
 #: Transactions on one page.
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 500
-#: What the letter of each status stands for. A refund leaves its capture done.
+#: The letter of each status. A refund does not change its capture's status.
 STATUSES: Final = {"PENDING": "P", "DECLINED": "D", "DENIED": "D", "FAILED": "D"}
-#: Codes of the events: a checkout payment, its refund by the merchant, what PayPal
-#: took back, an authorization.
+#: Codes of the events: a checkout payment, its refund by the merchant, a reversal
+#: by PayPal, an authorization.
 RECEIVED: Final = "T0006"
 REFUNDED: Final = "T1107"
 REVERSED: Final = "T1106"
@@ -34,11 +34,11 @@ AUTHORIZED: Final = "T1300"
 
 
 class Reporting:
-    """Lists what an account's balance was moved by."""
+    """Lists the movements of an account's balance."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        #: Seconds that a transaction needs to appear; PayPal says up to three hours.
+        #: Seconds until a transaction appears; at PayPal up to three hours.
         self.lag = 0.0
 
     def transactions(self, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""How PayPal shows what it keeps.
+"""PayPal's JSON of its objects.
 
 Shapes follow PayPal's OpenAPI files of Orders v2 and Payments v2.
 """
@@ -26,8 +26,8 @@ PAYMENTS: Final = "/v2/payments"
 def show_order(order: Order, full: bool) -> Json:
     """Return the order: all of it, or PayPal's minimal view.
 
-    The minimal view has the identifier, status, source, links and, once there are
-    any, the payments.
+    The minimal view has the identifier, status, source, links and the payments,
+    if there are any.
     """
     shown: Json = {"id": order.id}
     if full:
@@ -44,7 +44,7 @@ def show_order(order: Order, full: bool) -> Json:
 
 
 def order_links(order: Order) -> list[Json]:
-    """Return what can be done with the order now."""
+    """Return the links to the order's possible operations."""
     url = f"{order.base}/v2/checkout/orders/{order.id}"
     links = [_link(url, "self", "GET")]
     if order.status in ("CREATED", "PAYER_ACTION_REQUIRED"):
@@ -57,7 +57,7 @@ def order_links(order: Order) -> list[Json]:
 
 
 def payer_link(order: Order) -> Json:
-    """Return where the payer approves."""
+    """Return the address of the payer's approval."""
     rel = "approve" if order.source is None else "payer-action"
     return _link(f"{order.base}/checkoutnow?token={order.id}", rel, "GET")
 
@@ -148,13 +148,13 @@ def show_refund(refund: Refund, full: bool = True) -> Json:
 
 
 def authorization_in_full(authorization: Authorization) -> Json:
-    """Return what a read and an event show: the related objects and the payee too."""
+    """Return the view of reads and events, with related objects and the payee."""
     related = {"order_id": authorization.order.id}
     return {**show_authorization(authorization), **_context(related)}
 
 
 def capture_in_full(capture: Capture) -> Json:
-    """Return what a read and an event show: the related objects and the payee too."""
+    """Return the view of reads and events, with related objects and the payee."""
     related = {"order_id": capture.order.id}
     if capture.authorization is not None:
         related["authorization_id"] = capture.authorization.id
@@ -167,7 +167,7 @@ def _context(related: Json) -> Json:
 
 
 def show_reversed_approval(order: Order) -> Json:
-    """Return what an event says of an approved order that was not carried out.
+    """Return the event's resource for an approved order that was not carried out.
 
     Source: https://developer.paypal.com/payment-methods/uncaptured-payments
     """
@@ -185,7 +185,7 @@ def show_reversed_approval(order: Order) -> Json:
 
 
 def payment_token_links(token: PaymentToken) -> list[Json]:
-    """Return what can be done with a saved wallet."""
+    """Return the links to a saved wallet's operations."""
     url = f"{token.base}/v3/vault/payment-tokens/{token.id}"
     return [_link(url, "self", "GET"), _link(url, "delete", "DELETE")]
 

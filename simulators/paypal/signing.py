@@ -24,10 +24,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from simulators.calls import Json, to_json
 
-#: Webhook id that signatures cover where no other is given.
+#: Default webhook id of signatures.
 DEFAULT_WEBHOOK_ID: Final = "WH-SIMULATOR"
 ALGORITHM: Final = "SHA256withRSA"
-#: Names in PayPal's own certificates, and those the simulator is reached by.
+#: Names in PayPal's own certificates, and the simulator's host names.
 HOSTS: Final = (
     "messageverificationcerts.paypal.com",
     "messageverificationcerts.sandbox.paypal.com",
@@ -40,7 +40,7 @@ LEEWAY: Final = timedelta(days=1)
 
 
 class Signer:
-    """Keys and certificates made at start, and what is signed with them."""
+    """Keys and certificates made at start, and the signatures by them."""
 
     def __init__(self, kept: Path | None = None) -> None:
         """With ``kept``, a file, a later run has the same keys and the same root."""
@@ -75,7 +75,7 @@ class Signer:
         }
 
     def verify(self, sent: Json) -> bool:
-        """Whether a body of ``verify-webhook-signature`` is one that was signed here.
+        """Whether a body of ``verify-webhook-signature`` was signed here.
 
         The event is encoded again as this simulator encodes it, so a caller must keep
         the order of its fields.
@@ -105,7 +105,7 @@ class Signer:
         return sent.get("auth_algo") == ALGORITHM
 
 
-#: The key that signs, its certificate, the issuer's and the root.
+#: The signing key, its certificate, the issuer's and the root.
 _Chain = tuple[rsa.RSAPrivateKey, x509.Certificate, x509.Certificate, x509.Certificate]
 
 
@@ -120,7 +120,7 @@ def _made() -> _Chain:
 
 
 def _kept(file: Path | None) -> _Chain | None:
-    """What an earlier run kept; None where it kept nothing, or nothing of use."""
+    """The keys of an earlier run; None without usable ones."""
     if file is None or not file.exists():
         return None
     pem = file.read_bytes()

@@ -1,4 +1,4 @@
-"""Everything the simulated PayPal keeps, and the webhooks it sends."""
+"""The state of the simulated PayPal, and its webhooks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Store:
         self.refunds: dict[str, Refund] = {}
         self.disputes: dict[str, Dispute] = {}
         self.tokens: dict[str, PaymentToken] = {}
-        #: Which order paid an invoice, by merchant and invoice id.
+        #: The order that paid an invoice, by merchant and invoice id.
         self._invoices: dict[tuple[str, str], str] = {}
         self._refund_invoices: set[tuple[str, str]] = set()
 
@@ -52,7 +52,7 @@ class Store:
         return self.world.clock.now()
 
     def order(self, call: Call) -> Order:
-        """Return the order of the path. Raises ``Refused`` where there is none."""
+        """Return the order of the path. Raises ``Refused`` without one."""
         order = self.orders.get(call.ids["id"])
         if order is None or order.account != call.account:
             raise not_found()
@@ -80,7 +80,7 @@ class Store:
         return refund
 
     def dispute(self, call: Call) -> Dispute:
-        """Return the dispute of the path. Raises ``Refused`` where there is none."""
+        """Return the dispute of the path. Raises ``Refused`` without one."""
         dispute = self.disputes.get(call.ids["id"])
         if dispute is None or dispute.capture.order.account != call.account:
             raise not_found()
@@ -94,7 +94,7 @@ class Store:
         return token
 
     def claim_invoice(self, order: Order, invoice_id: str | None) -> None:
-        """Note that an order pays an invoice. Raises ``Refused`` if another did."""
+        """Store that an order pays an invoice. Raises ``Refused`` if another did."""
         if invoice_id is None:
             return
         owner = self._invoices.setdefault((order.account, invoice_id), order.id)
@@ -102,13 +102,13 @@ class Store:
             raise Refused(error(422, "DUPLICATE_INVOICE_ID"))
 
     def check_invoice(self, order: Order, invoice_id: str | None) -> None:
-        """Raise ``Refused`` where another order paid this invoice."""
+        """Raise ``Refused`` if another order paid this invoice."""
         owner = self._invoices.get((order.account, invoice_id or ""))
         if owner not in (None, order.id):
             raise Refused(error(422, "DUPLICATE_INVOICE_ID"))
 
     def claim_refund_invoice(self, account: str, invoice_id: str | None) -> None:
-        """Note the invoice id of a refund. Raises ``Refused`` if it was used."""
+        """Store the invoice id of a refund. Raises ``Refused`` if it was used."""
         if invoice_id is None:
             return
         if (account, invoice_id) in self._refund_invoices:
@@ -137,7 +137,7 @@ class Store:
         )
 
     def tell(self, type: str, resource_type: str | None, resource: Json) -> None:
-        """Send an event to the webhook targets; not all name their type of resource."""
+        """Send an event to the webhook targets; some have no type of resource."""
         event: Json = {
             "id": new_id("WH-", 17, ALPHABET) + new_id("-", 17, ALPHABET),
             "event_version": "1.0",
@@ -160,7 +160,7 @@ def new_paypal_id() -> str:
 
 
 def wants_all(call: Call) -> bool:
-    """Whether the caller asked for the whole object."""
+    """Whether the caller requested the whole object."""
     return "return=representation" in call.headers.get("Prefer", "")
 
 

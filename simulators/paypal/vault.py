@@ -8,13 +8,13 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of a payment with a token."""
+    """The outcome of a payment with a token."""
 
-    #: Issue of a 422; None where the payment is taken.
+    #: Issue of a 422; None for an accepted payment.
     issue: str | None = None
-    #: Status the capture or authorization gets: COMPLETED stands for success.
+    #: Status of the capture or authorization: COMPLETED means success.
     status: str = "COMPLETED"
-    #: Whether the review of a PENDING one ends with a no.
+    #: Whether the review of a PENDING one ends with a denial.
     denied: bool = False
     #: instant; pending: completes later; failing: pending and fails later;
     #: refused: 422 REFUND_FAILED_INSUFFICIENT_FUNDS.
@@ -38,10 +38,10 @@ _OUTCOMES: Final = {
 
 
 def outcome_of(token: str) -> Outcome:
-    """Return what a token does. One that PayPal would not know is not found.
+    """Return a token's outcome. A token that PayPal would not know is not found.
 
-    Tokens begin with ``vault_``; those beginning with ``vault_missing`` do not exist,
-    and those not in the table simply work.
+    Tokens begin with ``vault_``. Those with ``vault_missing`` do not exist, and those
+    outside the table succeed.
     """
     if not token.startswith("vault_") or token.startswith("vault_missing"):
         return Outcome("TOKEN_ID_NOT_FOUND")

@@ -30,7 +30,7 @@ from simulators.stripe.pages import AuthenticationPage
 from simulators.stripe.refunds import Refunds
 from simulators.stripe.store import Bounds, Store
 
-#: Signs webhooks where no other secret is given.
+#: Default signing secret of webhooks.
 DEFAULT_SECRET: Final = "whsec_simulator"
 #: Seconds Stripe keeps a key of API v1: a day.
 KEY_WINDOW: Final = 86400.0
@@ -112,7 +112,7 @@ class Stripe:
 
     @property
     def pages(self) -> Sequence[Page]:
-        """Where a payer authenticates, and the control of disputes and of keys."""
+        """The payer's page, and the control of disputes and keys."""
         return self._pages
 
     def open(self, request: Request, route: Route) -> Call:
@@ -143,7 +143,7 @@ class Stripe:
             raise Refused(error(400, f"Invalid request body: {bad}")) from None
 
     def scope(self, call: Call, route: Route) -> tuple[str, ...]:
-        """A key belongs to its account, whatever the operation."""
+        """A key belongs to its account, for every operation."""
         return (call.account, call.key or "")
 
     def in_progress(self, call: Call) -> Answer:
@@ -173,7 +173,7 @@ class Stripe:
         )
 
     def replayed(self, answer: Answer, call: Call) -> Answer:
-        """Mark a stored answer; a stored 500 asks not to be tried again."""
+        """Mark a repeated answer; a stored 500 forbids a retry."""
         headers = {
             **answer.headers,
             "Request-Id": call.request_id,
@@ -211,7 +211,7 @@ class Stripe:
         return error(413, "The request body is too large.")
 
     def _with_expand(self, route: Route, call: Call) -> Answer:
-        """Carry out a POST, and expand its answer where asked."""
+        """Carry out a POST, and expand its answer on request."""
         paths = call.body.get("expand")
         try:
             result = route.handler(call)

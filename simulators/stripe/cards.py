@@ -1,4 +1,4 @@
-"""Stripe's published test payment methods and what becomes of a payment with each.
+"""Stripe's published test payment methods and the outcome of payments with each.
 
 Source: https://docs.stripe.com/testing. The tokens are public and stand for no card.
 """
@@ -11,12 +11,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """Why an issuer says no, in Stripe's words."""
+    """An issuer's reason for a decline, in Stripe's words."""
 
     code: str
     decline_code: str
     message: str
-    #: What Stripe advises: try_again_later, do_not_try_again, confirm_card_data.
+    #: Stripe's advice: try_again_later, do_not_try_again, confirm_card_data.
     advice_code: str
     param: str | None = None
 
@@ -33,11 +33,11 @@ class TestMethod:
     decline: Decline | None = None
     #: Whether the payer must authenticate (3-D Secure) before the issuer decides.
     authentication: bool = False
-    #: Whether a payment that saves it for use off session spares it from then on.
+    #: Whether saving it for use off session exempts later payments.
     authenticate_once: bool = False
     #: Whether the outcome comes days later; the payment is processing until then.
     slow: bool = False
-    #: Whether the payer pays elsewhere, by a voucher that Stripe has a page for.
+    #: Whether the payer pays elsewhere, by a voucher with a page of Stripe's.
     voucher: bool = False
     #: instant; pending: succeeds later; failing: looks done and fails later.
     refund: str = "instant"
@@ -79,7 +79,7 @@ PROCESSING_ERROR: Final = Decline(
     "An error occurred while processing your card. Try again in a little bit.",
     "try_again_later",
 )
-#: What an issuer answers off session where it insists on authentication.
+#: The issuer's answer off session if it requires authentication.
 AUTHENTICATION_REQUIRED: Final = Decline(
     "authentication_required",
     "authentication_required",
@@ -98,7 +98,7 @@ _VISA: Final = TestMethod()
 _SECURE: Final = TestMethod(last4="3184", authentication=True)
 _BANK: Final = TestMethod(type="us_bank_account", last4="6789", slow=True)
 
-#: Declining tokens, by what follows ``pm_card_``; Stripe also has most of them with
+#: Declining tokens, by the part after ``pm_card_``; Stripe also has most of them with
 #: ``visa_`` in between.
 _DECLINES: Final = {
     "chargeDeclined": (GENERIC, "0002"),
@@ -168,7 +168,7 @@ MINIMUM: Final = {
     "myr": 200, "nok": 300, "nzd": 50, "php": 50, "pln": 200, "ron": 200, "rub": 50,
     "sek": 300, "sgd": 50, "thb": 1000, "zar": 50,
 }  # fmt: skip
-#: Currencies taken without a minimum of their own here.
+#: Accepted currencies without a minimum here.
 OTHER_CURRENCIES: Final = frozenset(
     "afn all amd ang aoa awg azn bam bbd bdt bgn bhd bif bmd bnd bob bsd bwp byn bzd "
     "cdf clp cny crc cve djf dop dzd egp etb fjd fkp gel gip gmd gnf gtq gyd hnl "

@@ -1,4 +1,4 @@
-"""What issuers and banks do with a confirmed PaymentIntent, now or days later."""
+"""Issuers' and banks' processing of a confirmed PaymentIntent, now or days later."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from simulators.stripe.store import Store
 AUTHORIZATION: Final = 7 * 86400
 #: Seconds a bank debit takes to settle: four days, as Stripe says for ACH.
 SETTLEMENT: Final = 4 * 86400
-#: Cards that can be captured several times, and how often the rest may stay on hold.
+#: Cards that allow several captures, and the number of captures before the final one.
 #: Source: https://docs.stripe.com/payments/multicapture
 MULTICAPTURE_BRANDS: Final = ("amex", "discover", "jcb", "mastercard", "visa")
 MAX_PARTS: Final = 50
 
 
 class Charging:
-    """Makes charges, moves money and tells of it."""
+    """Makes charges, moves money and sends the events."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -43,7 +43,7 @@ class Charging:
             self.fail(intent, decline, call)
 
     def _approve(self, intent: Intent, call: Call | None) -> None:
-        """The issuer says yes: take the money, or put it on hold."""
+        """Take the approved money, or put it on hold."""
         charge = self._new_charge(intent)
         if intent.capture_method == "manual":
             self._hold(intent, charge, intent.amount)
@@ -87,7 +87,7 @@ class Charging:
         self._disputes.follow(charge)
 
     def capture(self, intent: Intent, amount: int, final: bool, call: Call) -> None:
-        """Take what was on hold; the rest is released by the final capture."""
+        """Take money on hold; the final capture releases the rest."""
         charge = charge_of(intent)
         left = intent.amount_capturable - amount
         self._collect(intent, charge, amount)
@@ -149,16 +149,16 @@ class Charging:
         return details
 
     def _expire(self, intent: Intent) -> None:
-        """An authorization lapses; what nobody captured is released."""
+        """End an authorization and release its uncaptured money."""
         if intent.status == "requires_capture":
             if not intent.amount_received:
                 self.tell_charge(charge_of(intent), "charge.expired", None)
             self.close(intent, "automatic", None)
 
     def close(self, intent: Intent, reason: str | None, call: Call | None) -> None:
-        """Cancel an intent; what was held is released.
+        """Cancel an intent and release its hold.
 
-        One that was captured in part has succeeded with that part.
+        A partly captured intent has succeeded with that part.
         """
         if intent.amount_received:
             charge = charge_of(intent)
@@ -190,7 +190,7 @@ class Charging:
         return charge
 
     def method_object(self, id: str | None) -> Json | None:
-        """Return the payment method, as errors carry it."""
+        """Return the payment method's JSON in errors."""
         return None if id is None else show_method(self._store.methods[id])
 
     def tell(self, intent: Intent, type: str, call: Call | None) -> None:
@@ -210,7 +210,7 @@ def charge_of(intent: Intent) -> Charge:
 
 
 def check_parts(charge: Charge) -> None:
-    """Raise ``Refused`` where the rest cannot stay on hold after a capture."""
+    """Raise ``Refused`` if the rest cannot stay on hold after a capture."""
     if charge.parts is None:
         raise invalid(
             "This PaymentIntent does not support multiple captures: `final_capture` "

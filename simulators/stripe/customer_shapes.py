@@ -1,4 +1,4 @@
-"""How Stripe shows customers and their payment methods.
+"""Stripe's JSON of customers and their payment methods.
 
 Fields follow the example objects of Stripe's OpenAPI repository.
 """
@@ -88,7 +88,7 @@ def show_method(method: PaymentMethod) -> Json:
 
 
 def billing_details() -> Json:
-    """Return the details of a payer who gave none."""
+    """Return the details of a payer without any."""
     return {
         "address": dict.fromkeys(ADDRESS),
         "email": None,

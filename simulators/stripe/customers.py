@@ -99,7 +99,7 @@ class Customers:
         self._store.tell(customer.account, "payment_method.attached", shown, call)
 
     def paid(self, intent: Intent, call: Call | None) -> None:
-        """Note that an intent was paid: its method is used, or saved if so wanted."""
+        """Mark the method of a paid intent as used, or save it on request."""
         method = self._store.methods[intent.payment_method or ""]
         method.used = True
         if intent.setup_future_usage is not None:
@@ -109,7 +109,7 @@ class Customers:
 
 
 def check_usable(method: PaymentMethod, customer: str | None) -> None:
-    """Raise ``Refused`` where a payment of ``customer`` may not use the method."""
+    """Raise ``Refused`` if a payment of ``customer`` may not use the method."""
     if method.customer is None and method.used:
         raise _spent()
     if method.customer is not None and customer is None:

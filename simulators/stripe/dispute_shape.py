@@ -1,4 +1,4 @@
-"""How Stripe shows a dispute; fields follow Stripe's published example."""
+"""Stripe's JSON of a dispute, after Stripe's published example."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulators.stripe.shapes import show_balance_transaction
 
 #: Seconds a merchant has to answer: networks give 7 to 21 days.
 RESPONSE: Final = 10 * 86400
-#: Evidence that a merchant may send; here nobody does.
+#: Evidence of a merchant; always empty here.
 EVIDENCE: Final = (
     "access_activity_log", "billing_address", "cancellation_policy",
     "cancellation_policy_disclosure", "cancellation_rebuttal",

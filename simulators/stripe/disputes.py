@@ -41,7 +41,7 @@ CLOSED: Final = ("won", "lost", "warning_closed")
 
 
 class Disputes:
-    """Opens disputes and moves them on, with the money and the events of each step."""
+    """Opens disputes and changes their status, with each step's money and events."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -58,7 +58,7 @@ class Disputes:
         return show_dispute(self._open(charge, reason, status))
 
     def move(self, id: str, status: object) -> Json:
-        """Move one on, as ``NEXT`` allows."""
+        """Change a dispute's status, as ``NEXT`` allows."""
         dispute = self._store.disputes.get(id)
         if dispute is None:
             raise ValueError(f"there is no dispute {id!r}")
@@ -78,9 +78,9 @@ class Disputes:
         return show_dispute(dispute)
 
     def follow(self, charge: Charge) -> None:
-        """Open the dispute that a test payment method brings with it, if any.
+        """Open the dispute of a test payment method, if it has one.
 
-        None is opened where ``Bounds.disputes`` are kept: the payment is not to blame.
+        At ``Bounds.disputes`` it opens none, because the payment is not at fault.
         """
         wanted, full = charge.method.dispute, self._full()
         if wanted is not None and charge.dispute is None and not full:
@@ -140,7 +140,7 @@ class Disputes:
         self._tell(dispute, "funds_withdrawn")
 
     def _close(self, dispute: Dispute) -> None:
-        """End it; a chargeback that was won gives the money back, but not the fee."""
+        """End it; a won chargeback returns the money, but not the fee."""
         if dispute.status == "won":
             line = self._store.settle(
                 dispute.charge.intent,

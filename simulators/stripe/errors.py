@@ -28,7 +28,7 @@ def error(
 ) -> Answer:
     """Return Stripe's error shape; ``fields`` are added to the error object.
 
-    ``stored`` says whether Stripe keeps it under the idempotency key, which it does
+    ``stored``: whether Stripe stores it under the idempotency key, which it does
     only once it has begun to execute the request.
     """
     body: Json = {"error": {"message": message, "type": type, **fields}}
@@ -50,7 +50,7 @@ def invalid(message: str, param: str | None = None, **fields: Any) -> Refused:
 
 
 def missing(kind: str, id: str, param: str, status: int = 404) -> Refused:
-    """Return the refusal of an id that names nothing."""
+    """Return the refusal of an unknown id."""
     return Refused(
         error(status, f"No such {kind}: '{id}'", code="resource_missing", param=param)
     )

@@ -1,4 +1,4 @@
-"""What Stripe keeps: a percentage and a fixed part; a refund gives none of it back.
+"""Stripe's fee: a percentage and a fixed part. A refund returns none of it.
 
 The percentage is that of cards in the United States, the fixed part that of the country
 of the currency. Source: https://stripe.com/pricing
@@ -12,13 +12,13 @@ from simulators.stripe.cards import WHOLE_UNITS
 
 #: Of each payment, in basis points.
 PERCENTAGE: Final = 290
-#: And for each payment, in minor units; other currencies have no fixed part here.
+#: The fixed part per payment, in minor units; other currencies have none here.
 FIXED: Final = {
     "usd": 30, "aud": 30, "brl": 39, "cad": 30, "chf": 30, "czk": 650, "dkk": 180,
     "eur": 25, "gbp": 20, "hkd": 235, "huf": 8500, "mxn": 300, "nok": 200, "nzd": 30,
     "pln": 100, "ron": 100, "sek": 180, "sgd": 50,
 }  # fmt: skip
-#: For each dispute, in minor units; it is not given back when the dispute is won.
+#: The fee per dispute, in minor units; a won dispute does not return it.
 DISPUTE: Final = {"usd": 1500, "eur": 2000, "gbp": 2000, "jpy": 1300}
 OTHER_DISPUTE: Final = 1500
 

@@ -25,7 +25,7 @@ from simulators.stripe.params import (
 from simulators.stripe.shapes import show_intent
 from simulators.stripe.store import Store
 
-#: Intents kept, as many as the ledger has rows; past it none is made.
+#: Intents kept, as many as the ledger has rows; no more are made.
 MAX_INTENTS: Final = 1_000_000
 #: Reasons a caller may give for a cancellation.
 CANCELLATIONS: Final = (
@@ -53,7 +53,7 @@ class Intents:
         self._charging = charging
 
     def create(self, call: Call) -> Answer:
-        """``POST /v1/payment_intents``, confirmed at once where asked."""
+        """``POST /v1/payment_intents``, confirmed at once on request."""
         params = read_intent(call.body, CREATE)
         store = self._store
         if len(store.intents) >= MAX_INTENTS:
@@ -110,7 +110,7 @@ class Intents:
         return self._confirm(intent, params, call)
 
     def authenticate(self, intent: Intent, succeeded: bool) -> None:
-        """The payer passes or fails 3-D Secure. Raises ``Refused`` if not asked to."""
+        """Pass or fail 3-D Secure. Raises ``Refused`` if none is required."""
         self._expect(intent, ("requires_action",), "authenticate")
         intent.next_action = None
         if succeeded:
@@ -129,9 +129,9 @@ class Intents:
         self._charging.tell(intent, "payment_intent.payment_failed", None)
 
     def capture(self, call: Call) -> Answer:
-        """``POST /v1/payment_intents/{id}/capture``; what is left over is released.
+        """``POST /v1/payment_intents/{id}/capture``; releases the rest.
 
-        With ``final_capture=false``, where the card allows several captures, it stays
+        With ``final_capture=false``, and a card that allows several captures, it stays
         on hold.
         """
         intent = self._store.intent(call.account, call.ids["id"])
@@ -254,7 +254,7 @@ def _check_type(method: PaymentMethod, types: list[str]) -> None:
 
 
 def _voucher(intent: Intent) -> Json:
-    """The payer pays by it in a shop; ``/_stripe/authorize`` says whether they did."""
+    """Require payment by voucher; ``/_stripe/authorize`` reports its outcome."""
     page = f"https://payments.stripe.com/oxxo/voucher/{intent.id}"
     details = {
         "expires_after": int(intent.created) + VOUCHER_SECONDS,

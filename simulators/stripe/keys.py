@@ -1,4 +1,4 @@
-"""Secret keys: the account that each opens, and how one is rolled."""
+"""Secret keys: their accounts, and the rolling of a key."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from simulators.provider import Page, World
 from simulators.stripe.errors import error
 from simulators.stripe.store import connected_account
 
-#: What a connected account is called, and how the names begin that no key may use.
+#: Prefixes of connected accounts, and of accounts that no key may use.
 _CONNECTED: Final = re.compile(r"acct_[A-Za-z0-9_]{1,64}\Z")
 _MISSING: Final = "acct_missing"
-#: How keys of test mode begin; Stripe's restricted and live ones open nothing here.
+#: Prefix of test keys; Stripe's restricted and live ones open nothing here.
 _SECRET: Final = "sk_test_"
 #: Characters of a key, and keys that were rolled, at most.
 _LONGEST: Final = 255
@@ -25,7 +25,7 @@ _MOST: Final = 1_000
 
 
 class Keys:
-    """Every key opens an account of its own, but for one that another was rolled to."""
+    """Each key opens its own account; a key from a roll opens the old key's account."""
 
     def __init__(self, world: World) -> None:
         self._clock = world.clock
@@ -38,7 +38,7 @@ class Keys:
         return Page("POST", "/_keys/roll", self._roll)
 
     def account(self, headers: Mapping[str, str]) -> str:
-        """The account of a call's key, or the connected one that it names. Raises
+        """Return the account of a call's key, or the named connected one. Raises
         ``Refused``."""
         key = _secret_key(headers.get("Authorization", ""))
         if not key:
@@ -67,7 +67,7 @@ class Keys:
             return Answer(400, to_json({"error": str(bad)}))
 
     def _rolled(self, wanted: Json) -> Json:
-        """As at Stripe: ``new`` opens what ``old`` does, which ends after a while."""
+        """As at Stripe: ``new`` opens the account of ``old``, which ends later."""
         old, new, after = wanted.get("old"), wanted.get("new"), wanted.get("ends_in", 0)
         if not _is_secret(old) or not _is_secret(new) or old == new:
             raise ValueError(f"old and new must be two keys that begin {_SECRET}")

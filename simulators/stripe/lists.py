@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """Retrieves and lists what the store holds."""
+    """Retrieves and lists the store's objects."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class Reader:
         """``GET /v1/events/{id}``."""
         for event in self._store.account(call.account).events:
             if event["id"] == call.ids["id"]:
-                # A copy, for an expansion writes into what it is given.
+                # A copy, because an expansion changes its argument.
                 return self._one(call, deepcopy(event))
         raise missing("event", call.ids["id"], "id")
 

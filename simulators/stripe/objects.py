@@ -1,4 +1,4 @@
-"""What Stripe keeps of a payment; amounts are in Stripe's minor units."""
+"""The stored objects of a payment; amounts are in Stripe's minor units."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from simulators.stripe.cards import Decline, TestMethod
 
 @dataclass(slots=True)
 class PaymentMethod:
-    """How a payer pays; each use of a test token makes one."""
+    """A payer's means of payment; each use of a test token makes one."""
 
     id: str
     account: str
     created: int
-    #: What becomes of payments with it.
+    #: The outcome of payments with it.
     kind: TestMethod
-    #: Whom it is saved for; it can be used once where it is nobody's.
+    #: The customer it is saved for; without one it can be used once.
     customer: str | None = None
-    #: Whether somebody has paid with it.
+    #: Whether it has paid.
     used: bool = False
     #: The ``setup_future_usage`` of that payment: on_session or off_session.
     future: str | None = None
@@ -27,7 +27,7 @@ class PaymentMethod:
 
 @dataclass(slots=True)
 class Customer:
-    """Whom payment methods are saved for."""
+    """A customer with saved payment methods."""
 
     id: str
     account: str
@@ -67,7 +67,7 @@ class Intent:
     receipt_email: str | None = None
     return_url: str | None = None
     setup_future_usage: str | None = None
-    #: Whether several captures were asked for.
+    #: Whether several captures were requested.
     multicapture: bool = False
     shipping: Json | None = None
     statement_descriptor: str | None = None
@@ -86,7 +86,7 @@ class Intent:
 
 @dataclass(slots=True)
 class Charge:
-    """One try to collect an intent's money."""
+    """One attempt to collect an intent's money."""
 
     id: str
     intent: Intent
@@ -96,7 +96,7 @@ class Charge:
     method: TestMethod
     status: str = "succeeded"
     captured: bool = False
-    #: Captures that left the rest on hold; None where the card allows none.
+    #: Captures that left the rest on hold; None if the card allows none.
     parts: int | None = None
     amount_captured: int = 0
     amount_refunded: int = 0
@@ -137,10 +137,10 @@ class BalanceTransaction:
     currency: str
     type: str
     source: str
-    #: What Stripe's reports count it as.
+    #: Its category in Stripe's reports.
     category: str
     description: str | None
-    #: What the fee is for.
+    #: The fee's description.
     fee_description: str
 
 
@@ -154,7 +154,7 @@ class Dispute:
     amount: int
     reason: str
     status: str
-    #: Whether the bank only asks so far; nothing has been withdrawn then.
+    #: Whether it is still an inquiry, without a withdrawal.
     inquiry: bool
-    #: What was withdrawn and what was given back, in that order.
+    #: The withdrawal and the return, in that order.
     lines: list[BalanceTransaction] = field(default_factory=list)

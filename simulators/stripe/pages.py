@@ -1,4 +1,4 @@
-"""Where a payer passes or fails 3-D Secure."""
+"""The page on which a payer passes or fails 3-D Secure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class AuthenticationPage:
 
     @property
     def pages(self) -> Sequence[Page]:
-        """The page and what its buttons send."""
+        """The page and the forms of its buttons."""
         path = "/_stripe/authorize/{id}"
         return [Page("GET", path, self._show), Page("POST", path, self._decide)]
 

@@ -28,7 +28,7 @@ def page_of(
 ) -> Json:
     """Return one page of ``items``, which are in order of creation.
 
-    ``filters`` are the parameters that ``wanted`` reads. Raises ``Refused`` for others.
+    ``filters`` are the parameters of ``wanted``. Raises ``Refused`` for others.
     """
     known = ("limit", "created", "starting_after", "ending_before", "expand")
     check_query(call, (*known, *filters))
@@ -69,7 +69,7 @@ def _limit(value: object) -> int:
 
 
 def _window(call: Call, items: Sequence[Any]) -> tuple[int, int]:
-    """Return the first index and the one past the last that the query allows."""
+    """Return the first index and the end index of the query's range."""
     low, high = 0, len(items)
     for operator, at in _created(call.query.get("created")):
         first = bisect_left(items, at + (operator in ("gt", "lte")), key=_created_of)
@@ -105,7 +105,7 @@ def _created_of(item: Any) -> int:
 
 
 def _index(items: Sequence[Any], id: object) -> int:
-    """Return where an object is in its list; newest first, since pages begin there."""
+    """Return an object's index in its list, newest first."""
     for index in range(len(items) - 1, -1, -1):
         item = items[index]
         if (item["id"] if isinstance(item, dict) else item.id) == id:

@@ -40,7 +40,7 @@ REFUND: Final = frozenset(
     "payment_intent reason refund_application_fee reverse_transfer".split()
 )
 METHOD_TYPES: Final = frozenset(("card", "us_bank_account", "link", "paypal"))
-#: Text fields that an intent shows as it got them, and the most characters of each.
+#: Text fields that an intent shows unchanged, and the most characters of each.
 TEXTS: Final = {
     "customer": 5000,
     "description": 1000,
@@ -65,14 +65,14 @@ class IntentParams:
     method: str | None
     off_session: bool
     return_url: str | None
-    #: Whether an authorization should allow several captures, where the card can.
+    #: Whether an authorization should allow several captures, if the card can.
     multicapture: bool
-    #: What the method is saved for: on_session, off_session, or None.
+    #: The later use of the saved method: on_session, off_session, or None.
     future: str | None
     types: list[str]
-    #: The ``automatic_payment_methods`` object as shown; None where types were given.
+    #: The ``automatic_payment_methods`` object in answers; None with given types.
     automatic: Json | None
-    #: Fields that go into the intent as they are.
+    #: Fields that the intent shows unchanged.
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -167,7 +167,7 @@ def text(body: Json, name: str, most: int) -> str | None:
 
 
 def flag(body: Json, name: str, default: bool = False) -> bool:
-    """Return a boolean, ``default`` where it is missing. Raises ``Refused``."""
+    """Return a boolean, ``default`` if it is missing. Raises ``Refused``."""
     value = body.get(name, "true" if default else "false")
     if value not in ("true", "false"):
         raise invalid(f"Invalid boolean: {value}", name)
@@ -175,7 +175,7 @@ def flag(body: Json, name: str, default: bool = False) -> bool:
 
 
 def metadata_of(body: Json) -> dict[str, str]:
-    """Return the metadata. Raises ``Refused`` where Stripe's limits are passed."""
+    """Return the metadata. Raises ``Refused`` over Stripe's limits."""
     value = body.get("metadata")
     if value is None or value == "":
         return {}
@@ -248,7 +248,7 @@ def _check_amount(amount: int, currency: str) -> None:
 
 
 def check_step(amount: int, currency: str, name: str) -> None:
-    """Refuse a payment, a capture or a refund of a fraction that nobody settles."""
+    """Refuse amounts with a fraction that cannot be settled."""
     step = 10 if currency in THREE_DECIMAL else 100 if currency in WHOLE_UNITS else 1
     if amount % step:
         raise invalid(

@@ -1,4 +1,4 @@
-"""Refunds: at once, later, or failing after all."""
+"""Refunds: at once, later, or failing later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 
 class Refunds:
-    """Gives money back, never more than was captured."""
+    """Refunds money, at most the captured amount."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -34,7 +34,7 @@ class Refunds:
         """``POST /v1/refunds``.
 
         The ledger gets its row when the money has really gone back: at once, or when
-        a pending refund succeeds. A refund that fails later never has one.
+        a pending refund succeeds. A refund that fails later never gets one.
         """
         check_known(call.body, REFUND)
         charge = self._charge(call)
@@ -73,7 +73,7 @@ class Refunds:
         return answer(call, show_refund(self._give_back(charge, amount, call)))
 
     def _charge(self, call: Call) -> Charge:
-        """Return the charge that the call names, itself or by its intent."""
+        """Return the charge that the call names, directly or by its intent."""
         charge_id = text(call.body, "charge", 5000)
         intent_id = text(call.body, "payment_intent", 5000)
         if charge_id is not None:

@@ -1,4 +1,4 @@
-"""How Stripe shows what it keeps.
+"""Stripe's JSON of its objects.
 
 Fields follow the example objects of Stripe's OpenAPI repository.
 """

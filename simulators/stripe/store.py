@@ -1,4 +1,4 @@
-"""Everything the simulated Stripe keeps, by account, and the events it tells."""
+"""The state of the simulated Stripe, by account, and its events."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ MAX_EVENTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many of each are kept; past it no more are made, and none is forgotten."""
+    """The most objects of each kind; no more are made, and none is forgotten."""
 
     customers: int = 100_000
     disputes: int = 100_000
     #: Each payment makes one, some 300 MB in all.
     methods: int = 2_000_000
-    #: Those with objects, far more than any test has.
+    #: Accounts with objects, far more than any test has.
     accounts: int = 100_000
 
 
 def connected_account(platform: str, name: str) -> str:
-    """Return what an account that is connected to a platform is kept under."""
+    """Return the key of a platform's connected account."""
     return f"{platform}/{name}"
 
 
@@ -80,7 +80,7 @@ class Store:
         return int(self.world.clock.now())
 
     def account(self, name: str) -> Account:
-        """Return an account's objects; an account exists once it is named."""
+        """Return an account's objects; the first use creates an account."""
         known = self.accounts.get(name)
         if known is None:
             if len(self.accounts) >= self.bounds.accounts:
@@ -89,28 +89,28 @@ class Store:
         return known
 
     def intent(self, account: str, id: str, param: str = "intent") -> Intent:
-        """Return an intent. Raises ``Refused`` where the account has none such."""
+        """Return an intent. Raises ``Refused`` if the account has none."""
         intent = self.intents.get(id)
         if intent is None or intent.account != account:
             raise missing("payment_intent", id, param)
         return intent
 
     def charge(self, account: str, id: str, param: str = "id") -> Charge:
-        """Return a charge. Raises ``Refused`` where the account has none such."""
+        """Return a charge. Raises ``Refused`` if the account has none."""
         charge = self.charges.get(id)
         if charge is None or charge.intent.account != account:
             raise missing("charge", id, param)
         return charge
 
     def refund(self, account: str, id: str) -> Refund:
-        """Return a refund. Raises ``Refused`` where the account has none such."""
+        """Return a refund. Raises ``Refused`` if the account has none."""
         refund = self.refunds.get(id)
         if refund is None or refund.charge.intent.account != account:
             raise missing("refund", id, "id")
         return refund
 
     def dispute(self, account: str, id: str) -> Dispute:
-        """Return a dispute. Raises ``Refused`` where the account has none such."""
+        """Return a dispute. Raises ``Refused`` if the account has none."""
         dispute = self.disputes.get(id)
         if dispute is None or dispute.charge.intent.account != account:
             raise missing("dispute", id, "dispute")
@@ -119,7 +119,7 @@ class Store:
     def customer(
         self, account: str, id: str, param: str = "id", status: int = 404
     ) -> Customer:
-        """Return a customer. Raises ``Refused`` where the account has none such."""
+        """Return a customer. Raises ``Refused`` if the account has none."""
         customer = self.customers.get(id)
         if customer is None or customer.account != account:
             raise missing("customer", id, param, status)
@@ -133,7 +133,7 @@ class Store:
         return method
 
     def adopt_method(self, account: str, token: str) -> PaymentMethod:
-        """Return the payment method that an id names, or make one of a test token.
+        """Return the payment method of an id, or make one of a test token.
 
         Raises ``Refused`` (400, ``resource_missing``) for an unknown one.
         """
@@ -180,7 +180,7 @@ class Store:
         category: str | None = None,
         description: str | None = None,
     ) -> BalanceTransaction:
-        """Add a line to the balance; an amount that leaves it is negative."""
+        """Add a line to the balance; an outgoing amount is negative."""
         line = BalanceTransaction(
             id=new_id("txn_3", 23),
             created=self.now(),
@@ -200,7 +200,7 @@ class Store:
     def tell(self, account: str, type: str, snapshot: Json, call: Call | None) -> None:
         """Record an event and send it to the webhook targets.
 
-        ``call`` is the request that caused it; None where time did.
+        ``call`` is the causing request; None for a change by time.
         """
         event: Json = {
             "id": new_id("evt_3", 23),

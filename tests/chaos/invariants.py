@@ -214,19 +214,19 @@ def nothing_leaks(evidence: Evidence) -> Iterator[str]:
 INVARIANTS: Final = (
     Invariant(
         "I1",
-        "one effect for what succeeded, none for what failed, one operation a key",
+        "one effect per success, none per failure, one operation per key",
         one_effect,
         lambda found: len(list(_operations(found))),
     ),
     Invariant(
         "I2",
-        "providers' money is ours, per currency",
+        "the providers' sums equal ours, per currency",
         money_agrees,
         lambda found: len({one.currency for one in found.payments}),
     ),
     Invariant(
         "I3",
-        "everything accepted or stored has ended or is a person's",
+        "every accepted or stored operation is final or in manual review",
         everything_ends,
         lambda found: len(list(_operations(found))),
     ),
@@ -238,19 +238,19 @@ INVARIANTS: Final = (
     ),
     Invariant(
         "I5",
-        "each end is told by one event",
+        "each final state has exactly one event",
         ends_are_told_once,
         lambda found: len(list(_operations(found))),
     ),
     Invariant(
         "I6",
-        "timelines have no gap and explain the state",
+        "timelines have no gap and lead to the stored state",
         timeline_explains,
         lambda found: sum(len(one.timeline) for one in found.payments),
     ),
     Invariant(
         "I7",
-        "every movement's send was written down before it",
+        "each movement's send was recorded before it",
         written_before_sent,
         lambda found: len(found.movements),
     ),

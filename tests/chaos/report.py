@@ -115,22 +115,22 @@ class Report:
             ("attempts", _counts(self.attempts)),
             ("operations in the end", _counts(self.states)),
             (
-                "operations owed work at healing",
+                "operations owed work when the faults ended",
                 f"{settling.open:,}: {settling.soon:,} settled within 30 s"
                 f" ({settling.share:.1%}), the last after {settling.last:.0f} s,"
                 f" {settling.left} never",
             ),
-            ("what the late ones waited for", _counts(settling.late) or "-"),
+            ("reasons of the later ones", _counts(settling.late) or "-"),
             (
-                "with a person in the end",
-                f"{self.undecided.moved} for which money moved once,"
-                f" {self.undecided.not_moved} for which none did",
+                "in manual review in the end",
+                f"{self.undecided.moved} whose money moved once,"
+                f" {self.undecided.not_moved} whose money did not move",
             ),
-            ("accepted, and the provider takes it", _told(self.outcome)),
+            ("accepted payments with a valid method", _told(self.outcome)),
             (
                 "operations that break a promise",
                 (
-                    "some did"
+                    "there were violations"
                     if self.bound is None
                     else f"at most {self.bound:.3%}, with 95 % confidence"
                 ),
@@ -150,9 +150,9 @@ class Report:
     def as_markdown(self) -> str:
         """Tables for a page."""
         lines = [f"`{self.command}`, {self.machine.told()}.", ""]
-        lines += _table(("what was done", ""), self.did())
+        lines += _table(("the run", ""), self.did())
         lines += ["", *_table(("", "invariant", "checked", "violations"), self.found())]
-        lines += ["", *_table(("how it ended", ""), self.ends())]
+        lines += ["", *_table(("the result", ""), self.ends())]
         return "\n".join(lines) + "\n"
 
 
@@ -177,7 +177,7 @@ def _told(outcome: Outcome) -> str:
     ends = {
         "charged once": outcome.once,
         "twice": outcome.doubled,
-        "called off or with a person": outcome.as_said,
+        "canceled or in manual review": outcome.as_said,
         "back after an hour": outcome.late,
         "lost": outcome.lost,
     }

@@ -1,8 +1,8 @@
-"""A peer: the payment service that a good engineer writes in an afternoon.
+"""A peer: a payment service that a good engineer writes in an afternoon.
 
 Flask takes the payment and answers 202 once the task is in Redis; a Celery worker
 calls Stripe's SDK with an idempotency key. It is written and tuned as well as its
 design allows, to be measured beside the product, and is no part of it. There is no
-database, so it promises less: what Redis loses is lost, nobody can ask how a payment
-ended, and the same key sent twice is charged once only because Stripe remembers it.
+database, so it promises less: a loss of Redis is final, no client can read an
+outcome, and a repeated key is charged once only because Stripe remembers it.
 """

@@ -19,16 +19,16 @@ PASSING: Final = (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIEr
 app = Celery("plain_celery", broker=os.environ["PEER_REDIS_URL"])
 app.conf.update(
     task_ignore_result=True,
-    # A worker that dies must not take its payments along.
+    # A dying worker must not lose its payments.
     task_acks_late=True,
-    # Tasks wait for Stripe; four a thread keep the threads busy between them.
+    # Tasks wait for Stripe; four per thread keep the threads busy.
     worker_prefetch_multiplier=4,
-    # As many as the web side has threads, so that none waits to publish.
+    # As many as the web side's threads, so that none waits to publish.
     broker_pool_limit=64,
     broker_connection_retry_on_startup=True,
 )
 
-# The SDK keeps one connection a thread alive, and repeats what failed on the way.
+# The SDK keeps one connection per thread, and repeats failed connections.
 client = stripe.StripeClient(
     os.environ["PEER_STRIPE_KEY"],
     base_addresses={"api": os.environ["PEER_STRIPE_API_BASE"]},

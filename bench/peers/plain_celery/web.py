@@ -8,7 +8,7 @@ from flask import Flask, request
 
 from bench.peers.plain_celery.tasks import charge
 
-#: What Stripe cannot do without.
+#: The fields that Stripe requires.
 REQUIRED: Final = ("amount", "currency", "payment_method")
 
 app = Flask(__name__)
@@ -16,7 +16,7 @@ app = Flask(__name__)
 
 @app.post("/payments")
 def submit() -> tuple[dict[str, Any], int]:
-    """Queues the payment under its Idempotency-Key; 400 where something is missing."""
+    """Queues the payment under its Idempotency-Key; 400 if a field is missing."""
     operation_id = request.headers.get("Idempotency-Key")
     payment = request.get_json()
     if not operation_id or not all(payment.get(name) for name in REQUIRED):
