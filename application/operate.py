@@ -12,6 +12,7 @@ from typing import Final
 
 from application.operator_ports import OperatorView, Replays
 from application.ports import JobQueue, PaymentStore, Scope
+from domain.conflict_reasons import ConflictReason
 from domain.errors import (
     Conflict,
     PaymentNotFound,
@@ -74,7 +75,7 @@ def find(
     """
     if search.state not in (None, *STUCK) and not (search.merchant or search.ids):
         words = "say whose payments, or which; only stuck ones are found without it"
-        raise Conflict("too_wide", words)
+        raise Conflict(ConflictReason.TOO_WIDE, words)
     return desk.view.found(search, before=before, limit=limit)
 
 
@@ -96,7 +97,7 @@ def preview(
     items = frozen(payments, search, now=now)
     if len(items) > MAX_ITEMS:
         words = f"more than {MAX_ITEMS} operations match; search for less"
-        raise Conflict("too_many", words)
+        raise Conflict(ConflictReason.TOO_MANY, words)
     replay = ReplaySet(
         id=new_id("rpl"),
         mode=mode,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from domain.conflict_reasons import ConflictReason
 from domain.error_details import ErrorDetail
+from domain.webhook_refusals import WebhookRefusal
 
 
 class PaymentsError(Exception):
@@ -43,14 +45,11 @@ class IdempotencyMismatch(PaymentsError):
 
 
 class Conflict(PaymentsError):
-    """The payment is in no state for this.
-
-    ``why`` is a short code that says which rule forbids it.
-    """
+    """The payment is in no state for this."""
 
     code = "conflict"
 
-    def __init__(self, why: str, message: str) -> None:
+    def __init__(self, why: ConflictReason, message: str) -> None:
         super().__init__(message)
         self.why = why
 
@@ -110,14 +109,14 @@ class DocumentUnreadable(StoreUnavailable):
 class WebhookRefused(PaymentsError):
     """The webhook has no valid head, is too large or too old.
 
-    ``why`` is a short code for metrics, logs and whoever sent it.
+    ``why`` is for metrics, logs and the sender.
     """
 
     code = "webhook_refused"
 
-    def __init__(self, why: str | None = None) -> None:
+    def __init__(self, why: WebhookRefusal) -> None:
         super().__init__()
-        self.why = why or self.code
+        self.why = why
 
 
 class WebhookNotTrusted(WebhookRefused):
@@ -129,15 +128,15 @@ class WebhookNotTrusted(WebhookRefused):
 class WebhookDropped(PaymentsError):
     """The provider has signed the webhook, and it is not for us.
 
-    ``why`` is a short code for metrics and logs. The provider must not be told of an
+    ``why`` is for metrics and logs. The provider must not be told of an
     error: one that hears too many stops sending, ours included.
     """
 
     code = "webhook_dropped"
 
-    def __init__(self, why: str | None = None) -> None:
+    def __init__(self, why: WebhookRefusal) -> None:
         super().__init__()
-        self.why = why or self.code
+        self.why = why
 
 
 class CertificateUnavailable(PaymentsError):

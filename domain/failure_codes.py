@@ -14,14 +14,21 @@ from domain.error_details import ErrorDetail
 class FailureCode(StrEnum):
     """Why the answer was a refusal. Stored and shown by its value."""
 
-    ALREADY_CAPTURED = "already_captured"  #: before it could be voided
+    # Of a void: what became of the authorization before.
+    ALREADY_CAPTURED = "already_captured"
+    ALREADY_DENIED = "already_denied"
     AUTHORIZATION_DENIED = "authorization_denied"
+    CAPTURE_DECLINED = "capture_declined"
+    CAPTURE_FAILED = "capture_failed"
     CAPTURED_AT_PROVIDER = "captured_at_provider"  #: by others, so nothing is left
     CANCELED_BY_OPERATOR = "canceled_by_operator"
     CARD_ERROR = "card_error"  #: a decline that Stripe gives no code of
     CHARGE_DISPUTED = "charge_disputed"  #: Stripe's code; PayPal has two for it
     DECLINED_BY_OPERATOR = "declined_by_operator"
     INVALID_REQUEST = "invalid_request"  #: a refusal that Stripe gives no code of
+    REFUND_CANCELED = "refund_canceled"  #: at Stripe
+    REFUND_CANCELLED = "refund_cancelled"  #: at PayPal, as it is spelled there
+    REFUND_FAILED = "refund_failed"
     REFUNDED_AT_PROVIDER = "refunded_at_provider"  #: by others, so nothing is left
     RETURN_URL_MISSING = "return_url_missing"  #: so the payer has no page to act on
     # PayPal's codes that our totals are not its own.

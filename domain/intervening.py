@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.answer import Answer, Failure, Verdict
+from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict, InvalidPayment
 from domain.event_types import EventType
 from domain.failure_codes import FailureCode
@@ -81,9 +82,11 @@ def replayed(
     """
     what = replay_of(payment, operation, now=now)
     if what is Replay.NOTHING:
-        raise Conflict("work_is_owed", "it is being worked on already")
+        raise Conflict(ConflictReason.WORK_IS_OWED, "it is being worked on already")
     if what is Replay.REFUSED:
-        raise Conflict("would_move_money_again", "it might move money a second time")
+        raise Conflict(
+            ConflictReason.WOULD_MOVE_MONEY_AGAIN, "it might move money a second time"
+        )
     event, data = EventType.OPERATION_REPLAYED, {**who.told, "replay": what.value}
     if what is Replay.LOOKS:
         return payment.told_of(operation.to_look(now=now), event, now=now, data=data)
@@ -105,7 +108,7 @@ def looked_into(
     """
     if operation.state in OWED | STUCK:
         words = f"an operation that is {operation.state} is not looked into"
-        raise Conflict("not_to_be_looked_into", words)
+        raise Conflict(ConflictReason.LOOKUP_NOT_POSSIBLE, words)
     data = {**who.told, "replay": Replay.LOOKS.value}
     asked = operation.to_look(now=now)
     return payment.told_of(asked, EventType.OPERATION_REPLAYED, now=now, data=data)
@@ -143,7 +146,7 @@ def resolved(
         return _taken_back(payment, operation, found, who, now)
     if verdict not in _BY_HAND.get(operation.state, ()):
         words = f"an operation that is {operation.state} cannot be set so by hand"
-        raise Conflict("not_for_a_person", words)
+        raise Conflict(ConflictReason.RESOLUTION_NOT_POSSIBLE, words)
     answer = _found(payment, operation, found, who)
     _check_room(payment, operation, answer)
     more = {**who.told, **_told(operation, found)}
@@ -215,10 +218,12 @@ def _with_reference(
     """A success that gets the provider's reference, which it did not have."""
     if found.ref is None:
         words = "it has succeeded: only a reference that is missing can be added"
-        raise Conflict("not_for_a_person", words)
+        raise Conflict(ConflictReason.RESOLUTION_NOT_POSSIBLE, words)
     refs = refs_of(payment.provider, operation.kind, found.ref)
     if not operation.refs.keys().isdisjoint(refs):
-        raise Conflict("not_for_a_person", "its reference is known already")
+        raise Conflict(
+            ConflictReason.RESOLUTION_NOT_POSSIBLE, "its reference is known already"
+        )
     if found.amount not in (None, operation.moved):
         moved = Money(operation.moved, payment.submission.amount.currency)
         raise InvalidPayment(f"{moved} is what moved", field="amount")
@@ -242,7 +247,7 @@ def _check_room(payment: Payment, operation: Operation, answer: Answer) -> None:
 
 def _too_much() -> Conflict:
     words = "what it had reserved was captured or refunded by another operation"
-    return Conflict("not_enough_left", words)
+    return Conflict(ConflictReason.NOT_ENOUGH_LEFT, words)
 
 
 def _taken_back(

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict
 from domain.intervening import Replay, replay_of
 from domain.operation import Operation
@@ -150,7 +151,9 @@ class ReplaySet:
     def started(self, run: Run) -> ReplaySet:
         """The set under way. Raises Conflict where it has been carried out."""
         if self.stage is Stage.DONE:
-            raise Conflict("already_done", "every item of it has been carried out")
+            raise Conflict(
+                ConflictReason.ALREADY_DONE, "every item of it has been carried out"
+            )
         return replace(
             self, stage=Stage.RUNNING, run=run, canceled_by=None, ended_at=None
         )
@@ -158,7 +161,9 @@ class ReplaySet:
     def canceled(self, by: str, *, now: datetime) -> ReplaySet:
         """The set, of which nothing more is carried out. Raises Conflict."""
         if self.stage is Stage.DONE:
-            raise Conflict("already_done", "every item of it has been carried out")
+            raise Conflict(
+                ConflictReason.ALREADY_DONE, "every item of it has been carried out"
+            )
         return replace(self, stage=Stage.CANCELED, canceled_by=by, ended_at=now)
 
     def done(self, *, now: datetime) -> ReplaySet:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict
 from domain.event_types import EventType
 from domain.money import Money
@@ -42,25 +43,25 @@ def capture(
     left = payment.capturable
     wanted = left if amount is None else amount
     if payment.hold is None or payment.hold.ended is not None or not left:
-        raise Conflict("nothing_to_capture", _why_not_capturable(payment))
+        raise Conflict(ConflictReason.NOTHING_TO_CAPTURE, _why_not_capturable(payment))
     if wanted > left:
         words = f"{_shown(payment, left)} can be captured"
-        raise Conflict("amount_exceeds_hold", words)
+        raise Conflict(ConflictReason.AMOUNT_EXCEEDS_HOLD, words)
     alone = not payment.capture_reserved
     rules = RULES[payment.provider]
     wants_release = not rules.captures_in_parts if final is None else final
     releases = wants_release or not payment.takes_parts
     if releases and not alone:
         words = "a capture that releases the rest waits until the others are finished"
-        raise Conflict("capture_under_way", words)
+        raise Conflict(ConflictReason.CAPTURE_UNDER_WAY, words)
     if releases and final is False and wanted < left:
-        raise Conflict("releases_the_rest", _why_released(payment))
+        raise Conflict(ConflictReason.RELEASES_THE_REST, _why_released(payment))
     most = rules.max_partial_captures
     if most is not None and not releases and _parts(payment) >= most:
         words = (
             f"{rules.name} leaves the rest on hold {most} times: make this one final"
         )
-        raise Conflict("too_many_captures", words)
+        raise Conflict(ConflictReason.TOO_MANY_CAPTURES, words)
     _check_units(payment, wanted)
     _check_reference(payment, payment.first)
     operation = Operation(
@@ -94,10 +95,12 @@ def refund(
     left = [(one, payment.refundable(one)) for one in of]
     left = [(one, most) for one, most in left if most]
     if not left:
-        raise Conflict("nothing_to_refund", "nothing that was captured is left")
+        raise Conflict(
+            ConflictReason.NOTHING_TO_REFUND, "nothing that was captured is left"
+        )
     if amount is None and len(left) > 1:
         words = f"{len(left)} captures have money left: name one of them as operation"
-        raise Conflict("several_captures", words)
+        raise Conflict(ConflictReason.SEVERAL_CAPTURES, words)
     largest = max(most for _, most in left)
     wanted = left[0][1] if amount is None else amount
     for one, most in left:
@@ -116,7 +119,7 @@ def refund(
     words = f"{_shown(payment, largest)} can be refunded"
     if len(left) > 1:
         words += " of one capture: ask for each by itself, and name it as operation"
-    raise Conflict("amount_exceeds_captured", words)
+    raise Conflict(ConflictReason.AMOUNT_EXCEEDS_CAPTURED, words)
 
 
 def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment:
@@ -133,10 +136,10 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
     )
     first = payment.first
     if any(one.kind is Kind.VOID and not one.ended for one in payment.operations):
-        raise Conflict("void_under_way", "a void is not finished yet")
+        raise Conflict(ConflictReason.VOID_UNDER_WAY, "a void is not finished yet")
     if first.twins and not first.ended:
         words = "it may have been paid by an order that was not heard of"
-        raise Conflict("another_order", words)
+        raise Conflict(ConflictReason.ANOTHER_ORDER, words)
     acts = first.state is State.REQUIRES_ACTION
     approves = RULES[payment.provider].needs_payer_approval
     if acts and not approves:
@@ -147,9 +150,11 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
     if (unsent or acts) and payment.claim is None:
         return _called_off(payment, operation, now)
     if payment.hold is None or payment.hold.ended is not None:
-        raise Conflict("nothing_to_void", _why_not_capturable(payment))
+        raise Conflict(ConflictReason.NOTHING_TO_VOID, _why_not_capturable(payment))
     if payment.capture_reserved or not payment.capturable:
-        raise Conflict("capture_under_way", "a capture is not finished yet")
+        raise Conflict(
+            ConflictReason.CAPTURE_UNDER_WAY, "a capture is not finished yet"
+        )
     _check_reference(payment, first)
     return _asked(payment, operation, now)
 
@@ -167,7 +172,7 @@ def _asked(payment: Payment, operation: Operation, now: datetime) -> Payment:
 def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
     if len(payment.operations) >= MAX_OPERATIONS:
         raise Conflict(
-            "too_many_operations",
+            ConflictReason.TOO_MANY_OPERATIONS,
             f"a payment has at most {MAX_OPERATIONS} operations",
         )
     data: dict[str, str | int] = {
@@ -197,7 +202,7 @@ def _check_reference(payment: Payment, of: Operation) -> None:
             f"the provider's reference of {of.id} is not known: an operator has to"
             " resolve that operation once more, as succeeded, with the reference"
         )
-        raise Conflict("provider_reference_unknown", words)
+        raise Conflict(ConflictReason.PROVIDER_REFERENCE_UNKNOWN, words)
 
 
 def _parts(payment: Payment) -> int:

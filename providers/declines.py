@@ -6,6 +6,8 @@ from collections.abc import Set
 from difflib import get_close_matches
 from typing import Final
 
+from domain.failure_codes import FailureCode
+
 #: Stripe's (docs.stripe.com/declines/codes), and the error codes they come under.
 _STRIPE: Final = frozenset(
     "approve_with_id authentication_required call_issuer card_decline_rate_limit"
@@ -23,16 +25,24 @@ _STRIPE: Final = frozenset(
     " service_not_allowed stolen_card stop_payment_order testmode_decline"
     " transaction_not_allowed try_again_later withdrawal_count_limit_exceeded".split()
 )
-#: PayPal's issues of a decline, the reasons of a capture that it declines (Orders v2
-#: and Payments v2 specifications), and ours for one without a reason.
+#: PayPal's issues of a decline, and the reasons of a capture that it declines (Orders
+#: v2 and Payments v2 specifications).
 _PAYPAL: Final = frozenset(
-    "authorization_denied buyer_complaint capture_declined capture_failed chargeback"
-    " echeck instrument_declined international_withdrawal other payer_cannot_pay"
-    " pending_review receiving_preference_mandates_manual_action refunded"
+    "buyer_complaint chargeback echeck instrument_declined international_withdrawal"
+    " other payer_cannot_pay pending_review"
+    " receiving_preference_mandates_manual_action refunded"
     " transaction_approved_awaiting_funding transaction_refused unilateral"
     " verification_required".split()
 )
-KNOWN: Final[Set[str]] = _STRIPE | _PAYPAL
+#: Ours, for a decline of PayPal's without a reason.
+_OURS: Final = frozenset(
+    {
+        FailureCode.AUTHORIZATION_DENIED,
+        FailureCode.CAPTURE_DECLINED,
+        FailureCode.CAPTURE_FAILED,
+    }
+)
+KNOWN: Final[Set[str]] = _STRIPE | _PAYPAL | _OURS
 #: From 0 to 1, how alike a word and a code are where the one is the other, mistyped: a
 #: letter or two are wrong. A new code of a provider's is hardly ever so near to one.
 _ALIKE: Final = 0.85

@@ -24,6 +24,20 @@ _HONORED: Final = timedelta(days=3)
 #: What has moved nothing and never will, be it a capture, a hold or a refund.
 _REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED", "CANCELLED"})
 
+# The codes of what came to nothing, by its status.
+_CAPTURE_CODES: Final = {
+    "DECLINED": FailureCode.CAPTURE_DECLINED,
+    "FAILED": FailureCode.CAPTURE_FAILED,
+}
+_VOID_CODES: Final = {
+    "CAPTURED": FailureCode.ALREADY_CAPTURED,
+    "DENIED": FailureCode.ALREADY_DENIED,
+}
+_REFUND_CODES: Final = {
+    "CANCELLED": FailureCode.REFUND_CANCELLED,
+    "FAILED": FailureCode.REFUND_FAILED,
+}
+
 
 def answer_of(order: Reply) -> Answer:
     """What an order's status says of its charge, or of its authorization.
@@ -108,7 +122,7 @@ def capture_of(
             )
         case "DECLINED" | "FAILED" as status:
             failure = Failure(
-                code=f"capture_{status.lower()}",
+                code=_CAPTURE_CODES[status],
                 message="PayPal declined the capture.",
                 decline_code=reason and reason.lower(),
                 provider_request_id=request_id,
@@ -183,7 +197,7 @@ def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "CAPTURED" | "DENIED" as status:
             failure = Failure(
-                code=f"already_{status.lower()}",
+                code=_VOID_CODES[status],
                 message="The authorization is not on hold any more.",
                 provider_request_id=request_id,
             )
@@ -214,7 +228,7 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
             )
         case "FAILED" | "CANCELLED" as status:
             failure = Failure(
-                code=f"refund_{status.lower()}",
+                code=_REFUND_CODES[status],
                 message="The refund did not arrive.",
                 decline_code=reason and reason.lower(),
                 retryable=True,

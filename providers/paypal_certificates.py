@@ -27,6 +27,7 @@ from domain.errors import (
     WebhookRefused,
 )
 from domain.submission import Mode
+from domain.webhook_refusals import WebhookRefusal
 from providers.http import Observe, PooledSession
 
 #: Where PayPal keeps them, and the name in them, by mode.
@@ -188,15 +189,15 @@ class Certificates:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise WebhookRefused("certificate_address") from None
+            raise WebhookRefused(WebhookRefusal.CERTIFICATE_ADDRESS) from None
         base = f"{parts.scheme}://{parts.netloc}"
         ours = parts.scheme == "https" and parts.hostname in self._hosts
         plain = parts.username is None and port in (None, 443)
         if not (ours and plain) and base != self._loopback:
-            raise WebhookRefused("certificate_host")
+            raise WebhookRefused(WebhookRefusal.CERTIFICATE_HOST)
         # ``urlsplit`` leaves out what stands in no address, as tabs; a fetch does not.
         if not _PATH.fullmatch(parts.path) or url != base + parts.path:
-            raise WebhookRefused("certificate_address")
+            raise WebhookRefused(WebhookRefusal.CERTIFICATE_ADDRESS)
 
     def _fetch(self, url: str) -> bytes:
         """A PEM chain, leaf first. No redirect is followed."""
@@ -229,8 +230,8 @@ class Certificates:
             )
             path = verifier.verify(leaf, between)
         except (ValueError, VerificationError):
-            raise WebhookNotTrusted("certificate") from None
+            raise WebhookNotTrusted(WebhookRefusal.CERTIFICATE) from None
         key = leaf.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _SHORTEST:
-            raise WebhookNotTrusted("certificate")
+            raise WebhookNotTrusted(WebhookRefusal.CERTIFICATE)
         return key, min(now + KEPT, *(one.not_valid_after_utc for one in path))

@@ -23,6 +23,7 @@ from domain.errors import (
 )
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
+from domain.webhook_refusals import WebhookRefusal
 from providers.paypal_certificates import Certificates
 from providers.paypal_objects import CAPTURES, ORDERS, above
 from providers.words import name_of, optional, our_id, parse_json
@@ -103,29 +104,29 @@ class PayPalWebhooks:
     ) -> Webhook:
         """See Ear; developer.paypal.com/api/rest/webhooks/rest has the scheme."""
         if not self._webhook_id:
-            raise WebhookNotTrusted("not_set_up")
+            raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
         transmission, at = _header(headers, "id"), _header(headers, "time")
         if _header(headers, "auth-algo", "paypal") != _ALGORITHM:
-            raise WebhookRefused("malformed")
+            raise WebhookRefused(WebhookRefusal.MALFORMED)
         try:
             signature = b64decode(_header(headers, "sig"), validate=True)
             sent_at = datetime.fromisoformat(at)
         except ValueError:
-            raise WebhookRefused("malformed") from None
+            raise WebhookRefused(WebhookRefusal.MALFORMED) from None
         if abs(now - _utc(sent_at)) > TOLERANCE:
-            raise WebhookRefused("stale")
+            raise WebhookRefused(WebhookRefusal.STALE)
         url = _header(headers, "cert-url", "paypal")
         key = self._certificates.key_at(url, now=now)
         signed = f"{transmission}|{at}|{self._webhook_id}|{zlib.crc32(body)}"
         try:
             key.verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         except InvalidSignature:
-            raise WebhookNotTrusted("signature") from None
+            raise WebhookNotTrusted(WebhookRefusal.SIGNATURE) from None
         try:
             event = parse_json(body)
             name, kind = name_of(event["id"]), name_of(event["event_type"])
         except (ValueError, LookupError, TypeError, RecursionError):
-            raise WebhookDropped("malformed") from None
+            raise WebhookDropped(WebhookRefusal.MALFORMED) from None
         text = body.decode(errors="replace")
         return Webhook(self._account, name, kind, text, received_at=now)
 
@@ -182,7 +183,7 @@ def _header(
     """One of the five headers. Raises WebhookRefused."""
     given = headers.get(f"{of}-{name}", "")
     if not given or len(given) > _MAX_HEADER or not given.isascii():
-        raise WebhookRefused("malformed")
+        raise WebhookRefused(WebhookRefusal.MALFORMED)
     return given
 
 

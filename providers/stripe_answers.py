@@ -40,6 +40,12 @@ _INSTRUCTIONS: Final = (
     *("mobile_auth_url", "image_url_svg", "image_url_png"),
 )
 
+#: The codes of refunds that came to nothing, by their status.
+_REFUND_CODES: Final = {
+    "canceled": FailureCode.REFUND_CANCELED,
+    "failed": FailureCode.REFUND_FAILED,
+}
+
 
 def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
     """A PaymentIntent's status, as the answer to a charge or an authorize.
@@ -149,7 +155,7 @@ def refund_of(refund: Refund) -> Answer:
         case "failed" | "canceled" as status:
             reason = stripe_code(getattr(refund, "failure_reason", None))
             failure = Failure(
-                code=f"refund_{status}",
+                code=_REFUND_CODES[status],
                 message="The refund did not arrive.",
                 decline_code=reason,
                 retryable=True,

@@ -21,6 +21,7 @@ from domain.errors import (
 from domain.notice import Notice, Webhook
 from domain.operation import Kind
 from domain.submission import Mode
+from domain.webhook_refusals import WebhookRefusal
 from providers.amounts import from_stripe
 from providers.words import name_of, optional, our_id, parse_json
 
@@ -87,21 +88,21 @@ class StripeWebhooks:
     ) -> Webhook:
         """See Ear."""
         if not self._secrets:
-            raise WebhookNotTrusted("not_set_up")
+            raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
         at, signatures = _signed(headers.get("stripe-signature"))
         if not any(_is_one_of(self._expected(at, body), signatures)):
-            raise WebhookNotTrusted("signature")
+            raise WebhookNotTrusted(WebhookRefusal.SIGNATURE)
         if abs(now.timestamp() - int(at)) > TOLERANCE:
-            raise WebhookRefused("stale")
+            raise WebhookRefused(WebhookRefusal.STALE)
         try:
             event = parse_json(body)
             name, kind = name_of(event["id"]), name_of(event["type"])
             live, account = event["livemode"], event.get("account")
             named = None if account is None else name_of(account)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise WebhookDropped("malformed") from None
+            raise WebhookDropped(WebhookRefusal.MALFORMED) from None
         if live is not self._live:
-            raise WebhookDropped("another_mode")
+            raise WebhookDropped(WebhookRefusal.ANOTHER_MODE)
         account = self._whose(named)
         text = body.decode(errors="replace")
         return Webhook(account, name, kind, text, received_at=now)
@@ -170,9 +171,9 @@ def _signed(header: str | None) -> tuple[str, list[str]]:
     signatures = [value for name, _, value in parts if name.strip() == "v1"]
     # Twelve digits are the year 33658.
     if len(times) != 1 or not signatures or not times[0].isascii():
-        raise WebhookRefused("malformed")
+        raise WebhookRefused(WebhookRefusal.MALFORMED)
     if not times[0].isdigit() or len(times[0]) > 12:
-        raise WebhookRefused("malformed")
+        raise WebhookRefused(WebhookRefusal.MALFORMED)
     return times[0], signatures
 
 

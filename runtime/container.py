@@ -46,7 +46,7 @@ from runtime.celery_app import make_app
 from runtime.disputing import dispute_desk
 from runtime.ears import Ears
 from runtime.provider_table import PROVIDERS
-from runtime.quotas import Quotas
+from runtime.quotas import QuotaName, Quotas
 from runtime.settings import API_BASES, Settings
 
 #: Workers that share an account where neither server says how many there are: more
@@ -138,10 +138,10 @@ def web_services(settings: Settings) -> WebServices:
         webhook_bell=Bell(app, redis, to=WEBHOOKS),
         quotas=Quotas(
             {
-                "key": settings.rate_key,
-                "merchant": settings.rate_merchant,
-                "address": settings.rate_address,
-                "webhooks": settings.rate_webhooks,
+                QuotaName.KEY: settings.rate_key,
+                QuotaName.MERCHANT: settings.rate_merchant,
+                QuotaName.ADDRESS: settings.rate_address,
+                QuotaName.WEBHOOKS: settings.rate_webhooks,
             },
             redis,
             clock=clock.seconds,

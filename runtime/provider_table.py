@@ -17,6 +17,7 @@ from domain.account import Account
 from domain.errors import WebhookDropped
 from domain.provider_rules import ProviderName
 from domain.submission import Mode
+from domain.webhook_refusals import WebhookRefusal
 from persistence.accounts import AccountNotFound, StoredAccount
 from providers import paypal_webhooks, stripe_webhooks
 from providers.http import PooledSession
@@ -118,7 +119,7 @@ def _stripe_verifiers(
         try:
             return find_connected(name).account
         except AccountNotFound:
-            raise WebhookDropped("another_account") from None
+            raise WebhookDropped(WebhookRefusal.ANOTHER_ACCOUNT) from None
 
     def verifier(stored: StoredAccount | None) -> Ear:
         if stored is None:
@@ -135,7 +136,7 @@ def _stripe_verifiers(
 
 def _check_same(stored: StoredAccount, name: str | None) -> Account:
     if name != stored.connected:
-        raise WebhookDropped("another_account")
+        raise WebhookDropped(WebhookRefusal.ANOTHER_ACCOUNT)
     return stored.account
 
 

@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,15 @@ UNSHARED: Final = 10
 #: Seconds between two times that a process shares its counts, and names at a time.
 SHARE_PERIOD: Final = 0.5
 MAX_SHARED: Final = 1_000
+
+
+class QuotaName(StrEnum):
+    """Whose requests a quota counts."""
+
+    KEY = "key"  #: an API key's
+    MERCHANT = "merchant"  #: all keys of a merchant
+    ADDRESS = "address"  #: without a valid key, of one network address
+    WEBHOOKS = "webhooks"  #: webhooks, of one network address
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,7 @@ class Quotas:
 
     def __init__(
         self,
-        texts: Mapping[str, str],
+        texts: Mapping[QuotaName, str],
         redis: Redis,
         *,
         clock: Callable[[], float],
@@ -146,15 +156,15 @@ class Quotas:
         self._starting = threading.Lock()
         self._sharer: threading.Thread | None = None
 
-    def hit(self, quota: str, name: str) -> Usage | None:
+    def hit(self, quota: QuotaName, name: str) -> Usage | None:
         """Counts a request of ``name``; None where the quota is off."""
         return self._count(quota, name, 1)
 
-    def peek(self, quota: str, name: str) -> Usage | None:
+    def peek(self, quota: QuotaName, name: str) -> Usage | None:
         """What ``name`` has used; None where the quota is off."""
         return self._count(quota, name, 0)
 
-    def _count(self, quota: str, name: str, requests: int) -> Usage | None:
+    def _count(self, quota: QuotaName, name: str, requests: int) -> Usage | None:
         counter = self._counters.get(quota)
         if counter is None:
             return None

@@ -20,6 +20,7 @@ from web.openapi import Call, application
 from web.parsing import MAX_BODY
 from web.open_gates import OpenGates
 from web.payments import Payments
+from web.problem_codes import ProblemCode
 from web.replays import Replays
 from web.schemas import (
     CaptureRequest,
@@ -38,24 +39,24 @@ from web.waiting import Waiting
 
 #: What every call that needs a key may answer.
 _KEYED = (
-    "api_key_required",
-    "api_key_invalid",
-    "mode_not_served",
-    "too_many_requests",
-    "store_unavailable",
-    "document_unreadable",
+    ProblemCode.API_KEY_REQUIRED,
+    ProblemCode.API_KEY_INVALID,
+    ProblemCode.MODE_NOT_SERVED,
+    ProblemCode.TOO_MANY_REQUESTS,
+    ProblemCode.STORE_UNAVAILABLE,
+    ProblemCode.DOCUMENT_UNREADABLE,
 )
 #: What every call that makes a job may answer besides.
 _JOB = (
-    "malformed_json",
-    "idempotency_key_required",
-    "idempotency_key_malformed",
-    "role_not_allowed",
-    "body_too_large",
-    "content_type_not_supported",
-    "card_number_refused",
-    "idempotency_key_reused",
-    "write_refused",
+    ProblemCode.MALFORMED_JSON,
+    ProblemCode.IDEMPOTENCY_KEY_REQUIRED,
+    ProblemCode.IDEMPOTENCY_KEY_MALFORMED,
+    ProblemCode.ROLE_NOT_ALLOWED,
+    ProblemCode.BODY_TOO_LARGE,
+    ProblemCode.CONTENT_TYPE_NOT_SUPPORTED,
+    ProblemCode.CARD_NUMBER_REFUSED,
+    ProblemCode.IDEMPOTENCY_KEY_REUSED,
+    ProblemCode.WRITE_REFUSED,
 )
 _ACCEPTED = ("Location", "Retry-After", "Idempotent-Replayed")
 
@@ -112,7 +113,12 @@ def _payment_calls(payments: Payments, follow_ups: FollowUps) -> list[Call]:
             "/v1/payments",
             payments.submit,
             answers={202: answers.Payment},
-            problems=(*_KEYED, *_JOB, "invalid_payment", "reference_in_progress"),
+            problems=(
+                *_KEYED,
+                *_JOB,
+                ProblemCode.INVALID_PAYMENT,
+                ProblemCode.REFERENCE_IN_PROGRESS,
+            ),
             takes={"header": SubmitHeaders, "body": PaymentRequest},
             headers={202: _ACCEPTED},
         ),
@@ -121,7 +127,11 @@ def _payment_calls(payments: Payments, follow_ups: FollowUps) -> list[Call]:
             "/v1/payments",
             payments.list,
             answers={200: answers.PaymentList},
-            problems=(*_KEYED, "invalid_query", "card_number_refused"),
+            problems=(
+                *_KEYED,
+                ProblemCode.INVALID_QUERY,
+                ProblemCode.CARD_NUMBER_REFUSED,
+            ),
             takes={"query": ListQuery},
         ),
         Call(
@@ -131,9 +141,9 @@ def _payment_calls(payments: Payments, follow_ups: FollowUps) -> list[Call]:
             answers={200: answers.Payment, 304: None},
             problems=(
                 *_KEYED,
-                "payment_not_found",
-                "invalid_query",
-                "card_number_refused",
+                ProblemCode.PAYMENT_NOT_FOUND,
+                ProblemCode.INVALID_QUERY,
+                ProblemCode.CARD_NUMBER_REFUSED,
             ),
             takes={"path": PaymentPath, "query": ReadQuery, "header": ReadHeaders},
             headers={200: ("ETag",), 304: ("ETag",)},
@@ -146,9 +156,9 @@ def _payment_calls(payments: Payments, follow_ups: FollowUps) -> list[Call]:
             answers={200: answers.EventList},
             problems=(
                 *_KEYED,
-                "payment_not_found",
-                "invalid_query",
-                "card_number_refused",
+                ProblemCode.PAYMENT_NOT_FOUND,
+                ProblemCode.INVALID_QUERY,
+                ProblemCode.CARD_NUMBER_REFUSED,
             ),
             takes={"path": PaymentPath},
         ),
@@ -169,8 +179,8 @@ def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
             answers={202: answers.Payment},
             problems=(
                 *(*_KEYED, *_JOB),
-                *("invalid_request", "invalid_payment"),
-                *("payment_not_found", "conflict"),
+                *(ProblemCode.INVALID_REQUEST, ProblemCode.INVALID_PAYMENT),
+                *(ProblemCode.PAYMENT_NOT_FOUND, ProblemCode.CONFLICT),
             ),
             takes={"path": PaymentPath, "header": SubmitHeaders, "body": model},
             headers={202: _ACCEPTED},
@@ -180,11 +190,15 @@ def _follow_up_calls(one: str, follow_ups: FollowUps) -> list[Call]:
 
 
 #: What every operator's call may answer, and those that act besides.
-_OPERATOR = (*_KEYED, "role_not_allowed", "card_number_refused")
+_OPERATOR = (*_KEYED, ProblemCode.ROLE_NOT_ALLOWED, ProblemCode.CARD_NUMBER_REFUSED)
 _ACTS = (
     *_OPERATOR,
-    *("malformed_json", "body_too_large", "content_type_not_supported"),
-    *("invalid_request", "conflict", "write_refused"),
+    *(
+        ProblemCode.MALFORMED_JSON,
+        ProblemCode.BODY_TOO_LARGE,
+        ProblemCode.CONTENT_TYPE_NOT_SUPPORTED,
+    ),
+    *(ProblemCode.INVALID_REQUEST, ProblemCode.CONFLICT, ProblemCode.WRITE_REFUSED),
 )
 
 
@@ -196,7 +210,7 @@ def _gate_calls(gates: Gates) -> list[Call]:
             "/v1/operations/gates",
             gates.list_gates,
             answers={200: answers.GateList},
-            problems=(*_OPERATOR, "invalid_query"),
+            problems=(*_OPERATOR, ProblemCode.INVALID_QUERY),
             tag="operations",
         ),
         *(
@@ -205,7 +219,7 @@ def _gate_calls(gates: Gates) -> list[Call]:
                 f"{one}/{name}",
                 view,
                 answers={200: answers.Gate},
-                problems=(*_ACTS, "gate_not_found"),
+                problems=(*_ACTS, ProblemCode.GATE_NOT_FOUND),
                 takes={"path": GatePath, "body": GateRequest},
                 tag="operations",
             )
@@ -223,7 +237,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             "/v1/operations/payments",
             replays.find,
             answers={200: models.FoundList},
-            problems=(*_OPERATOR, "invalid_query", "conflict"),
+            problems=(*_OPERATOR, ProblemCode.INVALID_QUERY, ProblemCode.CONFLICT),
             takes={"query": models.FoundQuery},
             tag="operations",
         ),
@@ -232,7 +246,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             "/v1/operations/payments/<payment_id>/resolve",
             replays.resolve,
             answers={200: answers.Payment},
-            problems=(*_ACTS, "payment_not_found"),
+            problems=(*_ACTS, ProblemCode.PAYMENT_NOT_FOUND),
             takes={"path": PaymentPath, "body": models.ResolveRequest},
             tag="operations",
         ),
@@ -251,7 +265,11 @@ def _replay_calls(replays: Replays) -> list[Call]:
             one,
             replays.read,
             answers={200: models.ReplaySet},
-            problems=(*_OPERATOR, "replay_not_found", "invalid_query"),
+            problems=(
+                *_OPERATOR,
+                ProblemCode.REPLAY_NOT_FOUND,
+                ProblemCode.INVALID_QUERY,
+            ),
             takes={"path": models.ReplayPath, "query": models.ReplayQuery},
             tag="operations",
         ),
@@ -260,7 +278,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             f"{one}/run",
             replays.run,
             answers={202: models.ReplaySet},
-            problems=(*_ACTS, "replay_not_found"),
+            problems=(*_ACTS, ProblemCode.REPLAY_NOT_FOUND),
             takes={"path": models.ReplayPath, "body": models.RunRequest},
             tag="operations",
         ),
@@ -269,7 +287,7 @@ def _replay_calls(replays: Replays) -> list[Call]:
             f"{one}/cancel",
             replays.cancel,
             answers={200: models.ReplaySet},
-            problems=(*_ACTS, "replay_not_found"),
+            problems=(*_ACTS, ProblemCode.REPLAY_NOT_FOUND),
             takes={"path": models.ReplayPath, "body": models.CancelRequest},
             tag="operations",
         ),

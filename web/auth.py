@@ -9,6 +9,7 @@ from application.ports import Scope
 from persistence.keys import ApiKey, Role
 from runtime.container import WebServices
 from web import parsing, quotas
+from web.problem_codes import ProblemCode
 from web.problems import Problem
 
 
@@ -22,14 +23,14 @@ def may_read(request: Request, services: WebServices) -> ApiKey:
     given = request.headers.get("Authorization", "")
     if not given:
         challenge = {"WWW-Authenticate": "Bearer"}
-        raise Problem("api_key_required", headers=challenge)
+        raise Problem(ProblemCode.API_KEY_REQUIRED, headers=challenge)
     secret = parsing.bearer(request)
     key = services.keys.find(secret) if secret else None
     if key is None:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        raise Problem("api_key_invalid", headers=challenge)
+        raise Problem(ProblemCode.API_KEY_INVALID, headers=challenge)
     if key.mode is not services.settings.mode:
-        raise Problem("mode_not_served")
+        raise Problem(ProblemCode.MODE_NOT_SERVED)
     bind_contextvars(merchant=key.merchant, key_id=key.id)
     quotas.count_key(key, services)
     return key
@@ -42,7 +43,7 @@ def may_submit(request: Request, services: WebServices) -> Scope:
     """
     key = may_read(request, services)
     if key.role is not Role.MERCHANT:
-        raise Problem("role_not_allowed")
+        raise Problem(ProblemCode.ROLE_NOT_ALLOWED)
     return Scope(key.merchant, key.mode)
 
 
@@ -53,5 +54,5 @@ def may_operate(request: Request, services: WebServices) -> ApiKey:
     """
     key = may_read(request, services)
     if key.role not in (Role.OPERATOR, Role.ADMIN):
-        raise Problem("role_not_allowed")
+        raise Problem(ProblemCode.ROLE_NOT_ALLOWED)
     return key

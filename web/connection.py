@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from web.problem_codes import ProblemCode
 from web.wsgi import Answer, Request, refusal
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _WHOLE: Final = re.compile(rb"https?://[^/?#]+/?", re.IGNORECASE)
 class Refused(Exception):
     """The request ends here, with the problem ``code`` as its answer."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: ProblemCode) -> None:
         super().__init__(code)
         self.code = code
 
@@ -135,7 +136,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._head_is_read:
             return  # a trailer, which must not pass for a header
         if len(self._request.headers) >= self._limits.headers:
-            raise Refused("head_too_large")
+            raise Refused(ProblemCode.HEAD_TOO_LARGE)
         self._head_bytes += len(name) + len(value)
         self._request.headers.append((name, value))
 
@@ -143,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
         assert self._request is not None and self._parser is not None
         self._head_is_read = True
         if self._head_bytes > self._limits.head_bytes:
-            raise Refused("head_too_large")
+            raise Refused(ProblemCode.HEAD_TOO_LARGE)
         request, parser = self._request, self._parser
         request.method = parser.get_method().decode()
         request.version = parser.get_http_version()
@@ -155,14 +156,14 @@ class Connection(asyncio.BufferedProtocol):
     def on_body(self, body: bytes) -> None:
         assert self._request is not None
         if len(self._request.body) + len(body) > self._max_body:
-            raise Refused("body_too_large")
+            raise Refused(ProblemCode.BODY_TOO_LARGE)
         self._request.body += body
         self._listener.hold(len(body))
 
     def on_message_complete(self) -> None:
         assert self._request is not None
         if len(self._due) >= self._limits.pipelined:
-            raise Refused("overloaded")
+            raise Refused(ProblemCode.OVERLOADED)
         self._due.append(self._request)
         self._request = None
         self._stop_waiting()
@@ -209,7 +210,7 @@ class Connection(asyncio.BufferedProtocol):
         for name, value in given:
             # The parser has seen to it that it is a number.
             if name == b"content-length" and int(value) > self._max_body:
-                raise Refused("body_too_large")
+                raise Refused(ProblemCode.BODY_TOO_LARGE)
             # Of a body that is compressed as well, nobody here undoes that.
             if name == b"transfer-encoding" and value.lower() != b"chunked":
                 raise _malformed()
@@ -230,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         body = len(self._request.body)
         # The smallest chunk has five bytes of framing for one of the body.
         if self._read_bytes - body > self._limits.head_bytes + count + 5 * body:
-            raise Refused("head_too_large")
+            raise Refused(ProblemCode.HEAD_TOO_LARGE)
 
     def _answer_next(self) -> None:
         """Begins with the next answer, where one is due and none is on its way."""
@@ -282,7 +283,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _time_out(self) -> None:
         """The client was too slow with a request."""
-        self._refuse(Refused("request_timeout"))
+        self._refuse(Refused(ProblemCode.REQUEST_TIMEOUT))
         self._answer_next()
 
     def _linger(self) -> None:
@@ -329,4 +330,4 @@ def _body_length(due: Request | Refused | None) -> int:
 
 
 def _malformed() -> Refused:
-    return Refused("bad_request")
+    return Refused(ProblemCode.BAD_REQUEST)

@@ -8,6 +8,7 @@ from typing import Final
 from flask import Blueprint, Response
 
 from web.catalogue import CATALOGUE
+from web.problem_codes import ProblemCode
 from web.problems import Problem
 
 #: Everything from this host; Swagger UI sets styles in place and draws from data URLs.
@@ -68,8 +69,8 @@ def pages(document: bytes) -> Blueprint:
     @blueprint.get("/problems/<code>")
     def problem(code: str) -> Response:
         if code not in CATALOGUE:
-            raise Problem("not_found")
-        status, title, detail = CATALOGUE[code]
+            raise Problem(ProblemCode.NOT_FOUND)
+        status, title, detail = CATALOGUE[ProblemCode(code)]
         text = f"{title} ({code}, HTTP {status})\n\n{detail}\n"
         return _kept(Response(text, mimetype="text/plain"))
 

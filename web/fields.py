@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from domain.money import CURRENCIES
 from domain.provider_rules import ProviderName
 from web import forms
+from web.problem_codes import FaultCode
 
 #: Minor units: the largest integer that every reader of JSON keeps to the digit (RFC
 #: 8259, section 6). What a provider takes at most depends on it and on the currency.
@@ -32,21 +33,23 @@ def _time(value: object) -> datetime:
             return datetime.fromisoformat(value.upper()).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         pass  # a thirteenth month, or a year that UTC does not have
-    raise PydanticCustomError("form", "{words}", {"words": forms.FORMS[forms.TIME]})
+    raise PydanticCustomError(
+        FaultCode.FORM.value, "{words}", {"words": forms.FORMS[forms.TIME]}
+    )
 
 
 def _whole(value: object) -> int:
     """A whole number as a query writes it."""
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value)
-    raise PydanticCustomError("whole_number", "must be a whole number")
+    raise PydanticCustomError(FaultCode.WHOLE_NUMBER.value, "must be a whole number")
 
 
 def _flag(value: object) -> bool:
     """``true`` or ``false``, as a query writes it."""
     if value in ("true", "false"):
         return value == "true"
-    raise PydanticCustomError("flag", "must be true or false")
+    raise PydanticCustomError(FaultCode.FLAG.value, "must be true or false")
 
 
 def list_currencies(schema: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from persistence.accounts import StoredAccount
 from runtime import logs
 from runtime.container import WebServices
 from web import auth, parsing, rendering
+from web.problem_codes import ProblemCode
 from web.problems import Problem
 from web.schemas import GateRequest, NoQuery
 
@@ -70,7 +71,7 @@ class Gates:
         asked = parsing.body(request, GateRequest)
         stored = self._stored(account).get(account)
         if stored is None and account not in set(ProviderName):
-            raise Problem("gate_not_found")
+            raise Problem(ProblemCode.GATE_NOT_FOUND)
         calls = CallKind(asked.calls) if asked.calls else None
         by = f"{key.merchant} {key.id}"
         return by, stored, asked.reason, gate_name(account, calls)

@@ -12,6 +12,7 @@ from flask import Flask, Response
 
 from runtime import metrics
 from web import around, problems, rendering
+from web.problem_codes import ProblemCode
 from web.problems import Problem
 
 
@@ -33,7 +34,7 @@ def build(
     def alive() -> Response:
         """Whether the API is served. Looks at no server: a restart mends none."""
         if is_stuck():
-            raise Problem("stuck")
+            raise Problem(ProblemCode.STUCK)
         return rendering.answer({"status": "ok", "checks": {}})
 
     @app.get("/readyz")
@@ -45,10 +46,10 @@ def build(
         later.
         """
         if is_stuck():
-            raise Problem("stuck")
+            raise Problem(ProblemCode.STUCK)
         checks = check()
         if checks["mongodb"] != "ok" or checks["encryption"] != "ok":
-            raise Problem("not_ready", more={"checks": checks})
+            raise Problem(ProblemCode.NOT_READY, more={"checks": checks})
         well = all(found == "ok" for found in checks.values())
         status = "ready" if well else "degraded"
         return rendering.answer({"status": status, "checks": checks})

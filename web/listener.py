@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge
@@ -24,6 +25,7 @@ from prometheus_client import Counter, Gauge
 from runtime.metrics import REGISTRY
 from web import wsgi
 from web.connection import Connection
+from web.problem_codes import ProblemCode
 from web.wsgi import Answer, Request
 
 if TYPE_CHECKING:
@@ -43,6 +45,14 @@ REFUSED: Final = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+
+
+class DropReason(StrEnum):
+    """Why a connection ended without an answer."""
+
+    UNREAD = "unread"  #: too many clients do not read their answers
+    TOO_MANY_BODIES = "too_many_bodies"  #: bodies under way need too much memory
+    TOO_MANY_CONNECTIONS = "too_many_connections"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +156,7 @@ class Listener:
         """Notes an answer that its client does not read; ends the oldest of many."""
         self._unsent[connection] = None
         if len(self._unsent) > self.limits.unsent:
-            self.count_refusal("unread")
+            self.count_refusal(DropReason.UNREAD)
             oldest = next(iter(self._unsent))
             self.remove_unsent(oldest)
             oldest.abort()
@@ -163,14 +173,14 @@ class Listener:
             largest = max(self.waiting, key=lambda one: one.held_bytes)
             if not largest.held_bytes:
                 return  # all of it is being answered
-            self.count_refusal("too_many_bodies")
+            self.count_refusal(DropReason.TOO_MANY_BODIES)
             largest.abort()
 
     def handle(self, request: Request, connection: Connection) -> None:
         """Has a thread answer ``request``, or says that too many wait for one."""
         if self._outstanding >= self._threads + self.limits.queue:
-            self.count_refusal("overloaded")
-            answer = wsgi.refusal("overloaded")
+            self.count_refusal(ProblemCode.OVERLOADED)
+            answer = wsgi.refusal(ProblemCode.OVERLOADED)
             self._loop.call_soon(self._give, request, connection, answer)
             return
         if self._outstanding < self._threads:
@@ -178,13 +188,13 @@ class Listener:
         self._outstanding += 1
         self._jobs.put((request, connection))
 
-    def count_refusal(self, reason: str) -> None:
+    def count_refusal(self, reason: ProblemCode | DropReason) -> None:
         """Tells of a request or connection that the application never saw."""
         REFUSED.labels(reason).inc()
 
     def _end_longest_waiting(self) -> None:
         if self.waiting:
-            self.count_refusal("too_many_connections")
+            self.count_refusal(DropReason.TOO_MANY_CONNECTIONS)
             next(iter(self.waiting)).abort()
 
     def _work(self) -> None:

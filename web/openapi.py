@@ -23,6 +23,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from runtime import __version__
 from web import answers
 from web.catalogue import CATALOGUE
+from web.problem_codes import ProblemCode
 
 _SCHEMAS: Final = "#/components/schemas/"
 _KEY: Final = "api_key"
@@ -33,7 +34,12 @@ _ABOUT: Final = (
     "Every error is a problem by RFC 9457. Its `code` is one of:\n\n"
 )
 #: What every call may answer besides.
-_ANY: Final = ("bad_request", "request_timeout", "overloaded", "internal_error")
+_ANY: Final = (
+    ProblemCode.BAD_REQUEST,
+    ProblemCode.REQUEST_TIMEOUT,
+    ProblemCode.OVERLOADED,
+    ProblemCode.INTERNAL_ERROR,
+)
 _STATUSES: Final = {200: "OK", 201: "Made", 202: "Durable", 304: "Still the same"}
 #: What every answer may have.
 _EVERY: Final = ("Request-Id", "RateLimit", "RateLimit-Policy")
@@ -60,7 +66,7 @@ class Call:
     view: Callable[..., Response]
     #: The model of a JSON answer, a media type, or None for no body; by status.
     answers: Mapping[int, type[BaseModel] | str | None]
-    problems: tuple[str, ...] = ()  #: codes of CATALOGUE
+    problems: tuple[ProblemCode, ...] = ()  #: codes of CATALOGUE
     takes: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     tag: str = "payments"

@@ -16,6 +16,7 @@ from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
 from web import forms
 from web.problems import Fault, Problem, invalid, pointer_to
 from web.fields import Query
+from web.problem_codes import FaultCode, ProblemCode
 from web.screening import find_card_data, is_within_bounds
 
 Asked = TypeVar("Asked", bound=Query)
@@ -57,15 +58,15 @@ def json_object(request: Request, *, optional: bool = False) -> Any:
     if optional and not body:
         return {}
     if request.mimetype != "application/json" or "Content-Encoding" in request.headers:
-        raise Problem("content_type_not_supported")
+        raise Problem(ProblemCode.CONTENT_TYPE_NOT_SUPPORTED)
     if len(body) > MAX_BODY:
-        raise Problem("body_too_large")
+        raise Problem(ProblemCode.BODY_TOO_LARGE)
     try:
         document = _DECODER.decode(body.decode())
     except (ValueError, RecursionError, DecimalException):
-        raise Problem("malformed_json") from None
+        raise Problem(ProblemCode.MALFORMED_JSON) from None
     if not is_within_bounds(document):
-        raise Problem("body_too_large")
+        raise Problem(ProblemCode.BODY_TOO_LARGE)
     steps = find_card_data(document)
     if steps is not None:
         raise _card_refused(pointer=pointer_to(steps))
@@ -78,27 +79,27 @@ def body(request: Request, model: type[Model], *, optional: bool = False) -> Mod
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise invalid(error, "invalid_request") from None
+        raise invalid(error, ProblemCode.INVALID_REQUEST) from None
 
 
 def query(request: Request, model: type[Asked]) -> Asked:
     """The query as ``model``, screened. Raises Problem where it does not fit."""
     given = dict(request.args.lists())
     if len(given) > _MAX_PARAMETERS:
-        fault = Fault("too_long", f"must have at most {_MAX_PARAMETERS} names")
-        raise Problem("invalid_query", errors=[fault])
+        fault = Fault(FaultCode.TOO_LONG, f"must have at most {_MAX_PARAMETERS} names")
+        raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     known = _names(model)
     for name, values in given.items():
         sensitive = any(is_sensitive(name, value) for value in values)
         if sensitive or has_card_data(name) or any(map(has_card_data, values)):
             raise _card_refused(parameter=name if name in known else "")
         if len(values) > 1 and name in known:
-            fault = Fault("repeated", "must be given once", parameter=name)
-            raise Problem("invalid_query", errors=[fault])
+            fault = Fault(FaultCode.REPEATED, "must be given once", parameter=name)
+            raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     try:
         return model.model_validate({name: texts[0] for name, texts in given.items()})
     except ValidationError as error:
-        raise invalid(error, "invalid_query") from None
+        raise invalid(error, ProblemCode.INVALID_QUERY) from None
 
 
 def cursor_of(last: str) -> str:
@@ -113,8 +114,8 @@ def last_of(cursor: str, form: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         found = ""
     if not re.fullmatch(form, found):
-        fault = Fault("form", forms.FORMS[forms.CURSOR], parameter="cursor")
-        raise Problem("invalid_query", errors=[fault])
+        fault = Fault(FaultCode.FORM, forms.FORMS[forms.CURSOR], parameter="cursor")
+        raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     return found
 
 
@@ -122,16 +123,16 @@ def idempotency_key(request: Request) -> str:
     """The key, without its quotes. Raises Problem where it is missing or no key."""
     given = request.headers.get("Idempotency-Key", "").strip(" \t")
     if not given:
-        raise Problem("idempotency_key_required")
+        raise Problem(ProblemCode.IDEMPOTENCY_KEY_REQUIRED)
     quoted = _QUOTED.fullmatch(given)
     if quoted:
         key = re.sub(r"\\(.)", r"\1", quoted[1])
     elif _BARE.fullmatch(given):
         key = given
     else:
-        raise Problem("idempotency_key_malformed")
+        raise Problem(ProblemCode.IDEMPOTENCY_KEY_MALFORMED)
     if not 1 <= len(key) <= _MAX_KEY:
-        raise Problem("idempotency_key_malformed")
+        raise Problem(ProblemCode.IDEMPOTENCY_KEY_MALFORMED)
     if has_card_data(key):
         raise _card_refused(parameter="Idempotency-Key")
     return key
@@ -161,8 +162,8 @@ def _card_refused(
         " security code or PIN. Send the provider's token instead. An identifier that"
         f" only looks like a card number is taken with {NOT_A_CARD} before its digits"
     )
-    fault = Fault("card_number_refused", detail, pointer, parameter)
-    return Problem("card_number_refused", errors=[fault])
+    fault = Fault(FaultCode.CARD_NUMBER_REFUSED, detail, pointer, parameter)
+    return Problem(ProblemCode.CARD_NUMBER_REFUSED, errors=[fault])
 
 
 def _names(model: type[Query]) -> set[str]:

@@ -22,6 +22,7 @@ from runtime import logs, metrics
 from runtime.container import WebServices
 from web import auth, forms, parsing, rendering
 from web.open_gates import OpenGates
+from web.problem_codes import ProblemCode
 from web.problems import invalid
 from web.schemas import ListQuery, NoQuery, PaymentRequest, ReadQuery
 from web.waiting import Waiting
@@ -52,7 +53,7 @@ class Payments:
         try:
             asked = PaymentRequest.model_validate(body)
         except ValidationError as error:
-            raise invalid(error, "invalid_payment") from None
+            raise invalid(error, ProblemCode.INVALID_PAYMENT) from None
         chosen = self.services.merchants.chosen(scope)
         accepted = accept.accept_payment(
             asked.submission(_guard(chosen, asked)),

@@ -13,17 +13,27 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
+from domain.card_numbers import has_card_data
 from domain.errors import (
+    CertificateUnavailable,
     Conflict,
     DocumentUnreadable,
+    IdempotencyMismatch,
     InvalidPayment,
+    PaymentNotFound,
     PaymentsError,
     ReferenceInProgress,
+    ReplayNotFound,
+    StoreUnavailable,
+    WebhookNotTrusted,
+    WebhookRefused,
+    WriteRefused,
 )
-from domain.card_numbers import has_card_data
+from persistence.accounts import AccountNotFound
 from runtime import logs
 from web.catalogue import CATALOGUE
 from web.forms import FORMS
+from web.problem_codes import FaultCode, ProblemCode
 
 #: Seconds a client should wait before it asks again.
 RETRY_AFTER: Final = 1
@@ -34,11 +44,27 @@ _MAX_STEP: Final = 64
 
 #: How pydantic begins: "Input should be …", "String should have …".
 _SUBJECT: Final = re.compile(r"^\w+ should")
+#: The problem of each error, and of those that derive from it; see ``code_of``.
+PROBLEMS: Final[Mapping[type, ProblemCode]] = {
+    InvalidPayment: ProblemCode.INVALID_PAYMENT,
+    IdempotencyMismatch: ProblemCode.IDEMPOTENCY_KEY_REUSED,
+    Conflict: ProblemCode.CONFLICT,
+    ReferenceInProgress: ProblemCode.REFERENCE_IN_PROGRESS,
+    PaymentNotFound: ProblemCode.PAYMENT_NOT_FOUND,
+    AccountNotFound: ProblemCode.ACCOUNT_NOT_FOUND,
+    ReplayNotFound: ProblemCode.REPLAY_NOT_FOUND,
+    StoreUnavailable: ProblemCode.STORE_UNAVAILABLE,
+    WriteRefused: ProblemCode.WRITE_REFUSED,
+    DocumentUnreadable: ProblemCode.DOCUMENT_UNREADABLE,
+    WebhookRefused: ProblemCode.WEBHOOK_REFUSED,
+    WebhookNotTrusted: ProblemCode.WEBHOOK_NOT_TRUSTED,
+    CertificateUnavailable: ProblemCode.CERTIFICATE_UNAVAILABLE,
+}
 _OF_STATUS: Final = {
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "body_too_large",
-    415: "content_type_not_supported",
+    404: ProblemCode.NOT_FOUND,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+    413: ProblemCode.BODY_TOO_LARGE,
+    415: ProblemCode.CONTENT_TYPE_NOT_SUPPORTED,
 }
 
 
@@ -67,7 +93,7 @@ class Problem(Exception):
 
     def __init__(
         self,
-        code: str,
+        code: ProblemCode,
         *,
         errors: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
@@ -95,7 +121,7 @@ class Problem(Exception):
         return response
 
 
-def document(code: str, request_id: str | None) -> dict[str, Any]:
+def document(code: ProblemCode, request_id: str | None) -> dict[str, Any]:
     """What every problem of ``code`` says."""
     status, title, detail = CATALOGUE[code]
     return {
@@ -108,12 +134,12 @@ def document(code: str, request_id: str | None) -> dict[str, Any]:
     }
 
 
-def invalid(error: ValidationError, code: str) -> Problem:
+def invalid(error: ValidationError, code: ProblemCode) -> Problem:
     """What a pydantic model found, as a problem of ``code``."""
     told = error.errors(include_url=False, include_input=False, include_context=True)
     # Of what may be left out, pydantic says as well that it is not left out.
     found = [one for one in told if one["type"] != "none_required"]
-    of = _query_fault if code == "invalid_query" else _body_fault
+    of = _query_fault if code is ProblemCode.INVALID_QUERY else _body_fault
     return Problem(code, errors=[of(one) for one in found[:_MAX_FAULTS]])
 
 
@@ -127,18 +153,22 @@ def register(app: Flask) -> None:
 
 def _of_ours(error: PaymentsError) -> Response:
     if isinstance(error, InvalidPayment):
-        fault = Fault("not_possible", str(error), pointer=f"/{error.field}")
-        return Problem(error.code, errors=[fault]).response()
+        fault = Fault(FaultCode.NOT_POSSIBLE, str(error), pointer=f"/{error.field}")
+        return Problem(ProblemCode.INVALID_PAYMENT, errors=[fault]).response()
     if isinstance(error, Conflict):
         more = {"reason": error.why, "detail": f"It cannot be done: {error}."}
-        return Problem(error.code, more=more).response()
+        return Problem(ProblemCode.CONFLICT, more=more).response()
     if isinstance(error, ReferenceInProgress):
-        return Problem(error.code, more={"payment": error.payment}).response()
-    if isinstance(error, DocumentUnreadable):
-        return Problem(DocumentUnreadable.code).response()
-    if error.code not in CATALOGUE:
-        return _unforeseen(error)
-    return Problem(error.code).response()
+        more = {"payment": error.payment}
+        return Problem(ProblemCode.REFERENCE_IN_PROGRESS, more=more).response()
+    code = code_of(error)
+    return _unforeseen(error) if code is None else Problem(code).response()
+
+
+def code_of(error: PaymentsError) -> ProblemCode | None:
+    """The problem that an error of this class is; None: a fault of ours."""
+    kinds = type(error).__mro__
+    return next((PROBLEMS[kind] for kind in kinds if kind in PROBLEMS), None)
 
 
 def _of_http(error: HTTPException) -> Response:
@@ -146,7 +176,7 @@ def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
         return _unforeseen(error)
-    code = _OF_STATUS.get(status, "bad_request")
+    code = _OF_STATUS.get(status, ProblemCode.BAD_REQUEST)
     allow = {
         name: value for name, value in error.get_headers() if name.lower() == "allow"
     }
@@ -155,7 +185,7 @@ def _of_http(error: HTTPException) -> Response:
 
 def _unforeseen(error: Exception) -> Response:
     logs.get_logger().error("request_failed", exc_info=(type(error), error, None))
-    return Problem("internal_error").response()
+    return Problem(ProblemCode.INTERNAL_ERROR).response()
 
 
 def _body_fault(error: ErrorDetails) -> Fault:
@@ -173,11 +203,11 @@ def _said(error: ErrorDetails) -> tuple[str, str]:
     """A stable code, and words that repeat nothing of the input."""
     kind = error["type"]
     if kind == "missing":
-        return "required", "is required"
+        return FaultCode.REQUIRED, "is required"
     if kind == "extra_forbidden":
-        return "additional", "is not a field of this request"
+        return FaultCode.ADDITIONAL, "is not a field of this request"
     if kind == "string_pattern_mismatch":
-        return "form", FORMS[error["ctx"]["pattern"]]
+        return FaultCode.FORM, FORMS[error["ctx"]["pattern"]]
     return kind, _SUBJECT.sub("must", error["msg"], count=1)
 
 

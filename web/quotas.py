@@ -20,8 +20,9 @@ from persistence.keys import ApiKey
 from runtime import metrics
 from runtime import settings_checks as checks
 from runtime.container import WebServices
-from runtime.quotas import Usage
+from runtime.quotas import QuotaName, Usage
 from web import parsing
+from web.problem_codes import ProblemCode
 from web.problems import Problem
 
 #: Hops of ``X-Forwarded-For`` that are looked at, from ours outwards.
@@ -49,9 +50,9 @@ def register(app: Flask, services: WebServices) -> None:
 def count_key(key: ApiKey, services: WebServices) -> None:
     """Counts a request of a valid key, and not by its address. Raises Problem."""
     g.address = None
-    _check(services.quotas.hit("key", key.id))
+    _check(services.quotas.hit(QuotaName.KEY, key.id))
     # A key that is refused takes nothing from the merchant's other keys.
-    _check(services.quotas.hit("merchant", key.merchant))
+    _check(services.quotas.hit(QuotaName.MERCHANT, key.merchant))
 
 
 def _begin(request: Request, services: WebServices) -> None:
@@ -70,9 +71,9 @@ def _begin(request: Request, services: WebServices) -> None:
     if address is None:
         return
     if (request.endpoint or "").startswith("webhooks_"):
-        _check(services.quotas.hit("webhooks", address))
+        _check(services.quotas.hit(QuotaName.WEBHOOKS, address))
         return
-    usage = services.quotas.peek("address", address)
+    usage = services.quotas.peek(QuotaName.ADDRESS, address)
     if usage is not None and not usage.remaining and not _is_known(request, services):
         g.usages.append(usage)
         raise _problem(usage)
@@ -82,7 +83,7 @@ def _begin(request: Request, services: WebServices) -> None:
 def _end(response: Response, services: WebServices) -> None:
     """Counts a request that had no valid key; tells what is left of the quotas."""
     if g.address is not None:
-        usage = services.quotas.hit("address", g.address)
+        usage = services.quotas.hit(QuotaName.ADDRESS, g.address)
         if usage is not None:
             g.usages.append(usage)
     if usages := g.usages:
@@ -102,7 +103,7 @@ def _problem(usage: Usage) -> Problem:
     name = usage.quota.name
     metrics.REQUESTS_LIMITED.labels(name).inc()
     return Problem(
-        "too_many_requests",
+        ProblemCode.TOO_MANY_REQUESTS,
         headers={"Retry-After": str(usage.reset_in)},
         more={"quota": name},
     )

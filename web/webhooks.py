@@ -20,12 +20,14 @@ from domain.errors import (
     WebhookRefused,
 )
 from domain.submission import ProviderName
+from domain.webhook_refusals import WebhookRefusal
 from persistence.accounts import AccountNotFound
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web import answers, forms, rendering
 from web.openapi import Call
-from web.problems import Problem
+from web.problem_codes import ProblemCode
+from web.problems import PROBLEMS, Problem
 from web.webhook_models import (
     AccountPath,
     PayPalHeaders,
@@ -108,8 +110,8 @@ class Webhooks:
                 return self.services.ears.of(provider, account)
         except AccountNotFound:
             pass
-        _count(provider, account, "account_unknown")
-        raise Problem("account_not_found")
+        _count(provider, account, WebhookRefusal.ACCOUNT_UNKNOWN)
+        raise Problem(ProblemCode.ACCOUNT_NOT_FOUND)
 
 
 def _body() -> bytes:
@@ -118,9 +120,9 @@ def _body() -> bytes:
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise WebhookRefused("too_large") from None
+        raise WebhookRefused(WebhookRefusal.TOO_LARGE) from None
     if len(body) > MAX_BODY:
-        raise WebhookRefused("too_large")
+        raise WebhookRefused(WebhookRefusal.TOO_LARGE)
     return body
 
 
@@ -129,18 +131,27 @@ def _refused(
     account: str | None,
     error: WebhookRefused | CertificateUnavailable,
 ) -> Problem:
-    why = error.why if isinstance(error, WebhookRefused) else error.code
+    why = (
+        error.why
+        if isinstance(error, WebhookRefused)
+        else WebhookRefusal.CERTIFICATE_UNAVAILABLE
+    )
     _count(provider, account, why)
     trusted = not isinstance(error, WebhookNotTrusted)
     challenge = {} if trusted else {"WWW-Authenticate": "Signature"}
-    return Problem(error.code, more={"reason": why}, headers=challenge)
+    code = PROBLEMS[type(error)]
+    return Problem(code, more={"reason": why}, headers=challenge)
 
 
-def _count(provider: ProviderName, account: str | None, why: str) -> None:
+def _count(provider: ProviderName, account: str | None, why: WebhookRefusal) -> None:
     """Tells of a webhook that is refused. An account that is unknown is not repeated:
     anybody may have made it up."""
     metrics.WEBHOOKS_REFUSED.labels(provider, why).inc()
-    known = {} if why == "account_unknown" else {"account": account or provider.value}
+    known = (
+        {}
+        if why is WebhookRefusal.ACCOUNT_UNKNOWN
+        else {"account": account or provider.value}
+    )
     log.warning("webhook_refused", provider=provider.value, why=why, **known)
 
 
@@ -159,11 +170,15 @@ def calls(webhooks: Webhooks) -> list[Call]:
             view,
             answers={200: answers.Received},
             problems=(
-                *("webhook_refused", "webhook_not_trusted", "body_too_large"),
-                *("certificate_unavailable", "store_unavailable"),
-                "too_many_requests",
-                *("write_refused", "document_unreadable"),
-                *(("account_not_found",) if "<" in path else ()),
+                *(
+                    ProblemCode.WEBHOOK_REFUSED,
+                    ProblemCode.WEBHOOK_NOT_TRUSTED,
+                    ProblemCode.BODY_TOO_LARGE,
+                ),
+                *(ProblemCode.CERTIFICATE_UNAVAILABLE, ProblemCode.STORE_UNAVAILABLE),
+                ProblemCode.TOO_MANY_REQUESTS,
+                *(ProblemCode.WRITE_REFUSED, ProblemCode.DOCUMENT_UNREADABLE),
+                *((ProblemCode.ACCOUNT_NOT_FOUND,) if "<" in path else ()),
             ),
             takes={
                 "header": headers,

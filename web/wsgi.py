@@ -16,6 +16,7 @@ from runtime import logs
 from runtime.container import new_id
 from web import around, problems
 from web.catalogue import CATALOGUE
+from web.problem_codes import ProblemCode
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -64,10 +65,10 @@ def call(app: WSGIApplication, request: Request) -> Answer:
         return _call(app, _environ(request))
     except Exception as error:
         log.error("request_failed", exc_info=(type(error), error, None))
-        return refusal("internal_error")
+        return refusal(ProblemCode.INTERNAL_ERROR)
 
 
-def refusal(code: str) -> Answer:
+def refusal(code: ProblemCode) -> Answer:
     """The answer to a request that no application saw: a problem of CATALOGUE."""
     request_id = new_id("req")
     body = json.dumps(problems.document(code, request_id)).encode()

@@ -34,6 +34,7 @@ from domain.notice import Webhook
 from domain.operation import Kind, Operation
 from domain.payment import Payment
 from domain.provider_rules import RULES, ObjectId, ProviderName, ProviderRules
+from domain.webhook_refusals import WebhookRefusal
 from runtime.provider_table import PROVIDERS, Adapters, ProviderParts
 from runtime.settings import PROVIDER_SETTINGS, ProviderSettings
 from tests.fake_statement import MemoryStatement
@@ -300,7 +301,7 @@ class NoWebhooks:
         self, headers: Mapping[str, str], body: bytes, *, now: datetime
     ) -> Webhook:
         """See Ear."""
-        raise WebhookNotTrusted
+        raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
 
 
 def _read(webhook: Webhook) -> None:

@@ -20,7 +20,7 @@ from redis import Redis
 
 from runtime import container
 from runtime.broker import connect_redis
-from runtime.quotas import UNSHARED, Quotas
+from runtime.quotas import UNSHARED, QuotaName, Quotas
 from runtime.settings import Settings
 from runtime.stack import processes
 from tests.running_web import (
@@ -202,16 +202,16 @@ def test_what_is_no_count_is_left_alone(redis_database: str, forged: str) -> Non
         else:
             redis.set(key, "x")
     for _ in range(100):
-        usage = quotas.hit("key", "a")
+        usage = quotas.hit(QuotaName.KEY, "a")
         assert usage is not None and not usage.is_exceeded
-    usage = quotas.hit("key", "a")
+    usage = quotas.hit(QuotaName.KEY, "a")
     assert usage is not None and usage.is_exceeded
 
 
 def opened(settings: Settings) -> Quotas:
     """Quotas of 100 an hour."""
     return Quotas(
-        {"key": "100/hour", "merchant": "off"},
+        {QuotaName.KEY: "100/hour", QuotaName.MERCHANT: "off"},
         connect_redis(settings),
         clock=time.time,
         share_period=0.01,
@@ -232,11 +232,11 @@ def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(
         slowest = 0.0
         for _ in range(100):
             began = time.perf_counter()
-            usage = quotas.hit("key", "a")
+            usage = quotas.hit(QuotaName.KEY, "a")
             slowest = max(slowest, time.perf_counter() - began)
             assert usage is not None and not usage.is_exceeded
             time.sleep(0.005)  # the thread that shares meets Redis meanwhile
-        usage = quotas.hit("key", "a")
+        usage = quotas.hit(QuotaName.KEY, "a")
         assert usage is not None and usage.is_exceeded, "it counts on alone"
         assert slowest < 0.1
         if state == "absent":  # some fifty times by now
@@ -248,8 +248,8 @@ def test_a_redis_that_does_not_answer_neither_slows_nor_refuses(
 
 def test_a_quota_that_is_off_counts_nothing() -> None:
     quotas = opened(Settings(redis_url="redis://127.0.0.1:1/0"))
-    assert quotas.hit("merchant", "a") is None
-    assert quotas.peek("merchant", "a") is None
+    assert quotas.hit(QuotaName.MERCHANT, "a") is None
+    assert quotas.peek(QuotaName.MERCHANT, "a") is None
 
 
 def waiting(web: RunningWeb) -> int:

@@ -9,6 +9,7 @@ import pytest
 
 from domain import errors
 from domain.errors import PaymentsError, ProviderError
+from domain.webhook_refusals import WebhookRefusal
 
 
 def _all(kind: type[PaymentsError]) -> Iterator[type[PaymentsError]]:
@@ -23,6 +24,8 @@ def test_an_errors_docstring_is_its_message(kind: type[PaymentsError]) -> None:
     first = (kind.__doc__ or "").split("\n")[0]
     if kind is errors.ReferenceInProgress:
         assert str(errors.ReferenceInProgress("pay_1")) == first
+    elif issubclass(kind, errors.WebhookRefused | errors.WebhookDropped):
+        assert str(kind(WebhookRefusal.STALE)) == first
     elif kind not in (errors.InvalidPayment, errors.Conflict):
         assert str(kind()) == first
     assert first.endswith(".")
