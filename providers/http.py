@@ -87,7 +87,7 @@ class PooledSession(requests.Session):
             return response
         finally:
             seconds = time.perf_counter() - start
-            self._observe(_route(method, url), status_class, seconds)
+            self._observe(route_of(method, url), status_class, seconds)
 
 
 def retry_after(text: str | None) -> timedelta | None:
@@ -132,7 +132,7 @@ def _is_error(value: object) -> bool:
     return isinstance(value, BaseException)
 
 
-def _route(method: str, url: str) -> str:
+def route_of(method: str, url: str) -> str:
     """``POST /v1/payment_intents``: a label without ids."""
     parts = urlsplit(url).path.split("/")
     named = [

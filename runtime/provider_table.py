@@ -30,10 +30,11 @@ from providers.paypal_webhooks import PayPalWebhooks
 from providers.resilience import Patient
 from providers.rights import Rights, paypal_rights, stripe_rights
 from providers.stripe import Stripe
-from providers.stripe_client import client_of
+from providers.stripe_client import PooledClient, client_of, connection_pools
 from providers.stripe_disputes import StripeDisputes
 from providers.stripe_statement import StripeStatement
 from providers.stripe_webhooks import StripeWebhooks
+from runtime import metrics
 from runtime import settings_checks as checks
 from runtime.settings import Settings
 
@@ -56,8 +57,9 @@ FindConnected = Callable[[str], StoredAccount]
 class ProviderParts:
     """One provider's row. An account is None where it is the deployment's own."""
 
-    #: Makes the adapters of an account; all of a provider share its connections.
-    adapters: Callable[[Settings, PooledSession, StoredAccount | None], Adapters]
+    #: Gives the adapters of an account. All accounts of a provider share its
+    #: connections, of which it keeps as many as the number says.
+    adapters: Callable[[Settings, int], Callable[[StoredAccount | None], Adapters]]
     #: Gives the verifier of an account's webhooks.
     verifiers: Callable[
         [Settings, FindConnected], Callable[[StoredAccount | None], Ear]
@@ -67,44 +69,62 @@ class ProviderParts:
 
 
 def _stripe_adapters(
-    settings: Settings, session: PooledSession, stored: StoredAccount | None
-) -> Adapters:
-    """By the deployment's own key where the account has none."""
-    client = client_of(
-        api_base=settings.stripe_api_base,
-        secret_key=(stored and stored.credentials.secret) or settings.stripe_secret_key,
-        session=session,
-        connected=stored.connected if stored else None,
+    settings: Settings, connections: int
+) -> Callable[[StoredAccount | None], Adapters]:
+    """By the deployment's own key where an account has none."""
+    transport = PooledClient(
+        connection_pools(connections=connections, proxy=settings.provider_proxy),
+        observe=metrics.observer(ProviderName.STRIPE),
     )
-    return Adapters(
-        Patient(Stripe(client)),
-        StripeDisputes(client),
-        StripeStatement(client),
-        stripe_rights(client),
-    )
+
+    def adapters(stored: StoredAccount | None) -> Adapters:
+        secret = stored and stored.credentials.secret
+        client = client_of(
+            api_base=settings.stripe_api_base,
+            secret_key=secret or settings.stripe_secret_key,
+            transport=transport,
+            connected=stored.connected if stored else None,
+        )
+        return Adapters(
+            Patient(Stripe(client)),
+            StripeDisputes(client),
+            StripeStatement(client),
+            stripe_rights(client),
+        )
+
+    return adapters
 
 
 def _paypal_adapters(
-    settings: Settings, session: PooledSession, stored: StoredAccount | None
-) -> Adapters:
+    settings: Settings, connections: int
+) -> Callable[[StoredAccount | None], Adapters]:
     """By the credentials of an app."""
-    client_id, secret = settings.paypal_client_id, settings.paypal_client_secret
-    if stored is not None:
-        its = stored.credentials
-        client_id, secret = its.client_id or "", its.secret or ""
-    api = PayPalApi(
-        endpoint=settings.paypal_api_base,
-        client_id=client_id,
-        client_secret=secret,
-        mode=settings.mode,
-        session=session,
+    session = PooledSession(
+        connections=connections,
+        observe=metrics.observer(ProviderName.PAYPAL),
+        proxy=settings.provider_proxy,
     )
-    return Adapters(
-        Patient(PayPal(api)),
-        PayPalDisputes(api),
-        PayPalStatement(api),
-        paypal_rights(api),
-    )
+
+    def adapters(stored: StoredAccount | None) -> Adapters:
+        client_id, secret = settings.paypal_client_id, settings.paypal_client_secret
+        if stored is not None:
+            its = stored.credentials
+            client_id, secret = its.client_id or "", its.secret or ""
+        api = PayPalApi(
+            endpoint=settings.paypal_api_base,
+            client_id=client_id,
+            client_secret=secret,
+            mode=settings.mode,
+            session=session,
+        )
+        return Adapters(
+            Patient(PayPal(api)),
+            PayPalDisputes(api),
+            PayPalStatement(api),
+            paypal_rights(api),
+        )
+
+    return adapters
 
 
 def _stripe_verifiers(

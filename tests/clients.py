@@ -10,7 +10,7 @@ from stripe import StripeClient
 from domain.submission import Mode
 from providers.http import TIMEOUT, Observe, PooledSession, Timeout
 from providers.paypal_api import PayPalApi
-from providers.stripe_client import client_of
+from providers.stripe_client import PooledClient, client_of, connection_pools
 
 #: Connections: what the tests' threads call with at once.
 _CONNECTIONS: Final = 16
@@ -23,7 +23,10 @@ def stripe_client(
     return client_of(
         api_base=url,
         secret_key=secret or f"sk_test_{uuid.uuid4().hex}",
-        session=_session(observe, timeout),
+        transport=PooledClient(
+            connection_pools(connections=_CONNECTIONS, timeout=timeout),
+            observe=observe,
+        ),
     )
 
 
@@ -41,9 +44,7 @@ def paypal_api(
         client_id=client or f"client-{uuid.uuid4().hex}",
         client_secret=secret,
         mode=Mode.TEST,
-        session=_session(observe, timeout),
+        session=PooledSession(
+            connections=_CONNECTIONS, observe=observe, timeout=timeout
+        ),
     )
-
-
-def _session(observe: Observe, timeout: Timeout) -> PooledSession:
-    return PooledSession(connections=_CONNECTIONS, observe=observe, timeout=timeout)

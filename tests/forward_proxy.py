@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from base64 import b64encode
@@ -42,7 +43,7 @@ def forward_proxy() -> Iterator[ForwardProxy]:
                     return
                 head += line
             method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-            if _AUTHORIZATION not in head:
+            if not _AUTHORIZATION.search(head):
                 made.refused += 1
                 self.wfile.write(
                     b"HTTP/1.1 407 Proxy Authentication Required\r\n"
@@ -90,8 +91,9 @@ def forward_proxy() -> Iterator[ForwardProxy]:
         thread.join()
 
 
-_AUTHORIZATION = b"Proxy-Authorization: Basic " + b64encode(
-    f"{USER}:{PASSWORD}".encode()
+_CREDENTIALS = b64encode(f"{USER}:{PASSWORD}".encode())
+_AUTHORIZATION = re.compile(
+    rb"\r\n(?i:Proxy-Authorization: Basic) " + re.escape(_CREDENTIALS) + rb"\r\n"
 )
 
 

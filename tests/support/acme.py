@@ -316,7 +316,7 @@ def acme_registered(provider: Acme) -> Iterator[ProviderName]:
     statement: Statement = MemoryStatement()
     name = provider_rules.register("acme", ACME_RULES)
     PROVIDERS[name] = ProviderParts(
-        adapters=lambda settings, session, stored: Adapters(
+        adapters=lambda settings, connections: lambda stored: Adapters(
             provider, disputes, statement, {}
         ),
         verifiers=lambda settings, find_connected: lambda stored: verifier,

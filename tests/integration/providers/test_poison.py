@@ -22,6 +22,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, HTTPResponse, PoolManager
 
 from application.inbox import Disputes
 from application.ports import Provider
@@ -40,13 +41,13 @@ from domain.submission import Mode
 from persistence.codec import news, progress
 from persistence.differences import write_difference
 from persistence.vault import KeySource, Vault
-from providers.http import PooledSession
+from providers.http import TIMEOUT, PooledSession
 from providers.paypal import PayPal
 from providers.paypal_api import PayPalApi
 from providers.paypal_disputes import PayPalDisputes
 from providers.paypal_statement import PayPalStatement
 from providers.stripe import Stripe
-from providers.stripe_client import client_of
+from providers.stripe_client import PooledClient, client_of
 from providers.stripe_disputes import StripeDisputes
 from providers.stripe_statement import StripeStatement
 from runtime.cli.differences import as_json_of, row
@@ -74,31 +75,26 @@ PLACES: Final = settings(
 Scene = tuple[Callable[[], object], Callable[[object], None]]
 
 
-class Recorder(HTTPAdapter):
+Kept = tuple[int, dict[str, str], Any]
+
+
+class Recorder:
     """Keeps the answers of real calls, and gives them again, one of them changed."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[tuple[int, dict[str, str], Any]] = []
-        self.played: Iterator[tuple[int, dict[str, str], Any]] | None = None
+        self.kept: list[Kept] = []
+        self.played: Iterator[Kept] | None = None
 
-    def send(  # type: ignore[override]  # requests passes all options by name
-        self, request: requests.PreparedRequest, **options: Any
-    ) -> requests.Response:
-        """Ask the simulator, or answer as it has."""
-        if self.played is None or "oauth2" in (request.url or ""):
-            answer = super().send(request, **options)
-            if "oauth2" not in (request.url or "") and answer.content:
-                kept = (answer.status_code, dict(answer.headers), answer.json())
-                self.kept.append(kept)
-            return answer
-        status, headers, body = next(self.played)
-        response = requests.Response()
-        response.status_code, response.request = status, request
-        response.url = request.url or ""
-        response.headers.update(headers)
-        response._content = json.dumps(body).encode()
-        return response
+    def next_answer(self, url: str) -> Kept | None:
+        """The answer to give to a call; None when the simulator is to be asked."""
+        if self.played is None or "oauth2" in url:
+            return None
+        return next(self.played)
+
+    def keep(self, url: str, status: int, headers: Any, body: bytes) -> None:
+        """Keep an answer of the simulator's."""
+        if "oauth2" not in url and body:
+            self.kept.append((status, dict(headers), json.loads(body)))
 
     def play(self, place: tuple[int, tuple[str | int, ...]], value: Any) -> None:
         """Answer the next calls as before, with ``value`` in that place."""
@@ -116,6 +112,51 @@ class Recorder(HTTPAdapter):
             for number, (_, _, body) in enumerate(self.kept)
             for path in _paths(body)
         ]
+
+
+class RecordingAdapter(HTTPAdapter):
+    """Between the calls of requests and a simulator."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def send(  # type: ignore[override]  # requests passes all options by name
+        self, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        """Ask the simulator, or answer as it has."""
+        url = request.url or ""
+        answer = self._recorder.next_answer(url)
+        if answer is None:
+            sent = super().send(request, **options)
+            self._recorder.keep(url, sent.status_code, sent.headers, sent.content)
+            return sent
+        status, headers, body = answer
+        response = requests.Response()
+        response.status_code, response.request, response.url = status, request, url
+        response.headers.update(headers)
+        response._content = json.dumps(body).encode()
+        return response
+
+
+class RecordingPools(PoolManager):
+    """Between the calls of urllib3 and a simulator."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(timeout=TIMEOUT[1], retries=False)
+        self._recorder = recorder
+
+    def urlopen(  # type: ignore[override]  # its options are passed by name
+        self, method: str, url: str, **options: Any
+    ) -> BaseHTTPResponse:
+        """Ask the simulator, or answer as it has."""
+        answer = self._recorder.next_answer(url)
+        if answer is None:
+            sent = super().urlopen(method, url, **options)
+            self._recorder.keep(url, sent.status, sent.headers, sent.data)
+            return sent
+        status, headers, body = answer
+        return HTTPResponse(json.dumps(body).encode(), headers, status)
 
 
 def _paths(value: Any) -> Iterator[tuple[str | int, ...]]:
@@ -145,21 +186,23 @@ class At:
     def __init__(self, name: str, simulator: Simulator, vault: Vault) -> None:
         self.vault = vault
         self.recorder = Recorder()
-        session = PooledSession(connections=1, observe=Calls())
-        session.mount("http://", self.recorder)
         secret = f"sk_test_{uuid.uuid4().hex}"
         provider: Provider
         self.statement: Statement
         self.disputes: Disputes
         if name == "stripe":
             client = client_of(
-                api_base=simulator.url, secret_key=secret, session=session
+                api_base=simulator.url,
+                secret_key=secret,
+                transport=PooledClient(RecordingPools(self.recorder), observe=Calls()),
             )
             provider = Stripe(client)
             self.statement = StripeStatement(client)
             self.disputes = StripeDisputes(client)
             self.account = Account(provider, STRIPE_METHODS, simulator)
         else:
+            session = PooledSession(connections=1, observe=Calls())
+            session.mount("http://", RecordingAdapter(self.recorder))
             api = PayPalApi(
                 endpoint=simulator.url,
                 client_id=secret,

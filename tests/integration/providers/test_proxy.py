@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import stripe
 from cryptography.hazmat.primitives import serialization
 
 from domain.answer import Verdict
@@ -24,6 +25,7 @@ from domain.submission import ProviderName
 from providers.http import PooledSession, was_not_sent
 from providers.paypal_certificates import Certificates
 from providers.rights import Right
+from providers.stripe_client import PooledClient, connection_pools
 from runtime.adapters import AdapterMaker
 from runtime.cli import doctor_providers
 from runtime.settings import Settings, SettingsError
@@ -32,6 +34,8 @@ from tests.forward_proxy import ForwardProxy, forward_proxy
 from tests.integration.webhooks.signers import PATH, Authority, serving
 from tests.suites.samples import payment, sending, submission
 
+#: How each transport says that no answer came.
+NO_ANSWER: Final = (requests.RequestException, stripe.APIConnectionError)
 METHODS: Final = {"stripe": "pm_card_visa", "paypal": "vault_ada"}
 
 
@@ -136,14 +140,14 @@ def test_certificates_are_fetched_through_the_proxy(
             replaced.key_at(base + PATH, now=datetime.now(timezone.utc))
 
 
+@pytest.mark.parametrize("provider", ProviderName)
 def test_a_provider_that_is_spoken_to_by_https_is_reached_by_a_tunnel(
-    proxy: ForwardProxy, tmp_path: Path
+    proxy: ForwardProxy, tmp_path: Path, provider: ProviderName
 ) -> None:
     with _tls_server(tmp_path) as (port, roots):
-        session = _session(proxy.url, roots)
+        post = poster(provider, proxy.url, roots)
         for _ in range(3):
-            answer = session.request("POST", f"https://localhost:{port}/v1/refunds")
-            assert answer.text == "POST /v1/refunds"
+            assert post(f"https://localhost:{port}/v1/refunds") == "POST /v1/refunds"
         assert proxy.asked == [f"CONNECT localhost:{port}"], "and it is kept"
 
 
@@ -155,18 +159,36 @@ def test_a_provider_that_is_spoken_to_by_https_is_reached_by_a_tunnel(
     ],
     ids=["refuses us", "is away"],
 )
+@pytest.mark.parametrize("provider", ProviderName)
 def test_a_proxy_that_makes_no_tunnel_proves_that_nothing_was_sent(
-    proxy: ForwardProxy, tmp_path: Path, proxied: Callable[[ForwardProxy], str]
+    proxy: ForwardProxy,
+    tmp_path: Path,
+    proxied: Callable[[ForwardProxy], str],
+    provider: ProviderName,
 ) -> None:
     with _tls_server(tmp_path) as (port, roots):
-        session = _session(proxied(proxy), roots)
-        with pytest.raises(requests.RequestException) as caught:
-            session.request("POST", f"https://localhost:{port}/v1/refunds")
+        post = poster(provider, proxied(proxy), roots)
+        with pytest.raises(NO_ANSWER) as caught:
+            post(f"https://localhost:{port}/v1/refunds")
         assert was_not_sent(caught.value)
         assert proxy.asked == []
 
 
-def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing() -> None:
+@pytest.mark.parametrize("provider", ProviderName)
+def test_a_server_of_another_name_is_told_nothing(
+    proxy: ForwardProxy, tmp_path: Path, provider: ProviderName
+) -> None:
+    with _tls_server(tmp_path) as (port, roots):
+        post = poster(provider, proxy.url, roots)
+        with pytest.raises(NO_ANSWER) as caught:
+            post(f"https://127.0.0.1:{port}/v1/refunds")
+        assert was_not_sent(caught.value)
+
+
+@pytest.mark.parametrize("provider", ProviderName)
+def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing(
+    provider: ProviderName,
+) -> None:
     read = list[bytes]()
     with socket.create_server(("127.0.0.1", 0)) as proxy:
 
@@ -179,13 +201,9 @@ def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing() -> None:
         thread = threading.Thread(target=take_one)
         thread.start()
         port = proxy.getsockname()[1]
-        session = PooledSession(
-            connections=1,
-            observe=lambda call, status_class, seconds: None,
-            proxy=f"http://127.0.0.1:{port}",
-        )
-        with pytest.raises(requests.RequestException) as caught:
-            session.request("POST", "http://stripe.test/v1/refunds", data="amount=100")
+        post = poster(provider, f"http://127.0.0.1:{port}")
+        with pytest.raises(NO_ANSWER) as caught:
+            post("http://stripe.test/v1/refunds")
         thread.join()
     assert b"".join(read).startswith(b"POST http://stripe.test/v1/refunds")
     assert not was_not_sent(caught.value)
@@ -246,12 +264,22 @@ def _answered(base: str) -> int:
     return sum(int(float(line.rpartition(" ")[2])) for line in rows)
 
 
-def _session(proxy: str, roots: Path) -> PooledSession:
-    session = PooledSession(
-        connections=1, observe=lambda call, status_class, seconds: None, proxy=proxy
-    )
-    session.verify = str(roots)
-    return session
+def poster(
+    provider: ProviderName, proxy: str, roots: Path | None = None
+) -> Callable[[str], str]:
+    """Posts to a URL over a provider's transport, and returns the answer's text."""
+    trusted = str(roots) if roots else stripe.ca_bundle_path
+    if provider is ProviderName.STRIPE:
+        pools = connection_pools(connections=1, proxy=proxy, roots=trusted)
+        client = PooledClient(pools, observe=_ignore)
+        return lambda url: client.request("post", url, {}, "amount=100")[0]
+    session = PooledSession(connections=1, observe=_ignore, proxy=proxy)
+    session.verify = trusted
+    return lambda url: session.request("POST", url, data="amount=100").text
+
+
+def _ignore(call: str, status_class: str, seconds: float) -> None:
+    """Observes nothing."""
 
 
 @contextmanager
@@ -274,6 +302,7 @@ def _tls_server(folder: Path) -> Iterator[tuple[int, Path]]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
             said = f"POST {self.path}".encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(said)))

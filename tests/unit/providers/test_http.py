@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ssl
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
 import requests
+import stripe
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPConnectionPool,
+    HTTPResponse,
+    HTTPSConnectionPool,
+    PoolManager,
+    Timeout,
+)
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -20,6 +29,7 @@ from urllib3.exceptions import (
 )
 
 from providers.http import TIMEOUT, PooledSession, retry_after, was_not_sent
+from providers.stripe_client import PooledClient, connection_pools
 from providers.words import paypal_code, sentence_of, stripe_code
 
 POOL = HTTPConnectionPool("127.0.0.1", 9)
@@ -88,6 +98,47 @@ def test_a_session_has_room_for_all_connections_and_never_retries() -> None:
     pool = adapter.poolmanager.connection_from_url("https://provider.test/").pool
     assert pool is not None
     assert pool.maxsize == 3
+
+
+class PoolWitness(PoolManager):
+    """Answers every request of urllib3's itself, and keeps how it was to be sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: list[dict[str, Any]] = []
+
+    def urlopen(  # type: ignore[override]  # its options are passed by name
+        self, method: str, url: str, **options: Any
+    ) -> BaseHTTPResponse:
+        """Answer 302 to wherever it goes."""
+        self.options.append(options)
+        return HTTPResponse(BytesIO(), {"Location": "http://elsewhere.test/"}, 302)
+
+
+def test_the_pools_of_stripe_have_timeouts_and_room_and_never_retry() -> None:
+    pools = connection_pools(connections=3)
+    pool = pools.connection_from_url("https://provider.test/")
+    assert isinstance(pool, HTTPSConnectionPool) and pool.timeout is not None
+    assert str(pool.timeout) == str(Timeout(*TIMEOUT))
+    assert pool.retries is False
+    assert pool.pool is not None and pool.pool.maxsize == 3
+    assert (pool.ca_certs, pool.cert_reqs) == (stripe.ca_bundle_path, "CERT_REQUIRED")
+
+
+def test_a_redirect_of_stripe_is_an_answer_and_no_call_has_options_of_its_own() -> None:
+    seen: list[tuple[str, str]] = []
+    witness = PoolWitness()
+    client = PooledClient(
+        witness, observe=lambda call, status_class, _: seen.append((call, status_class))
+    )
+    _, status, headers = client.request(
+        "post", "http://stripe.test/v1/refunds/re_3MtwBwLkdIwHu7ix", {"a": "b"}, "x=1"
+    )
+    assert (status, headers["Location"]) == (302, "http://elsewhere.test/")
+    assert seen == [("POST /v1/refunds/{id}", "3xx")]
+    assert witness.options == [
+        {"redirect": False, "body": b"x=1", "headers": {"a": "b"}}
+    ]
 
 
 @pytest.mark.parametrize(
