@@ -17,6 +17,7 @@ from urllib3 import (
     HTTPResponse,
     HTTPSConnectionPool,
     PoolManager,
+    Retry,
     Timeout,
 )
 from urllib3.connection import HTTPConnection
@@ -120,7 +121,7 @@ def test_the_pools_of_stripe_have_timeouts_and_room_and_never_retry() -> None:
     pool = pools.connection_from_url("https://provider.test/")
     assert isinstance(pool, HTTPSConnectionPool) and pool.timeout is not None
     assert str(pool.timeout) == str(Timeout(*TIMEOUT))
-    assert pool.retries is False
+    assert isinstance(pool.retries, Retry) and pool.retries.total is False
     assert pool.pool is not None and pool.pool.maxsize == 3
     assert (pool.ca_certs, pool.cert_reqs) == (stripe.ca_bundle_path, "CERT_REQUIRED")
 
