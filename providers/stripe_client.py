@@ -37,6 +37,7 @@ def connection_pools(
         "maxsize": connections,
         "timeout": Timeout(*timeout),
         "retries": False,
+        "cert_reqs": "CERT_REQUIRED",
         "ca_certs": roots,
     }
     if not proxy:
