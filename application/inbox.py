@@ -43,10 +43,16 @@ class Ear(Protocol):
     types: frozenset[str]  #: of events that tell us something
 
     def heard(
-        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        sender: str | None = None,
     ) -> Webhook:
         """The event in a request of the provider's; names of headers in small letters.
 
+        ``sender`` is the client address, which bounds what one of them may cost.
         Raises WebhookRefused or WebhookNotTrusted where it is not the provider's,
         CertificateUnavailable where that cannot be told now, and WebhookDropped where
         the provider has signed it and it is not for us.

@@ -78,13 +78,24 @@ def waiting_webhooks(database: Database[Document]) -> int:
 
 
 def report_alive(
-    database: Database[Document], holder: str, *, slots: int, busy: int
+    database: Database[Document],
+    holder: str,
+    *,
+    slots: int,
+    busy: int,
+    proxy: str = "",
 ) -> None:
-    """Says that a worker lives. Raises StoreUnavailable."""
+    """Says that a worker lives, and where it sends provider calls.
+
+    ``proxy`` is the host and port of its forward proxy, "" where it has none. Raises
+    StoreUnavailable.
+    """
+    # A value, so that MongoDB takes no text of it for a field's name.
+    said = {"slots": slots, "busy": busy, "proxy": {"$literal": proxy}}
     with answering():
         database.workers.update_one(
             {"_id": holder},
-            [{"$set": {"at": "$$NOW", "slots": slots, "busy": busy}}],
+            [{"$set": {"at": "$$NOW", **said}}],
             upsert=True,
         )
 

@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -54,16 +55,33 @@ MAX_CHAIN: Final = 64 * 1024
 #: webhook waits meanwhile.
 _TIMEOUT: Final = (2.0, 3.0)
 _PATIENCE: Final = 5.0
-#: Fetches at once, webhooks that wait for one, and fetches in a minute. Anybody can
-#: make up addresses at PayPal; they must not hold the threads of a web process, nor
-#: have it ask PayPal without end. An address whose certificate was good is free.
+#: Fetches at once, webhooks that wait for one, and fetches in a minute: of all senders
+#: together, and of one. Anybody can make up addresses at PayPal; they must not hold the
+#: threads of a web process, nor have it ask PayPal without end, and no sender may use
+#: up the bounds of all. An address whose certificate was good is free.
 _FETCHES: Final = 4
-_WAITING: Final = 16
-FETCHES_A_MINUTE: Final = 30
+_FETCHES_EACH: Final = 2
+_WAITING: Final = 24
+_WAITING_EACH: Final = 12
+FETCHES_A_MINUTE: Final = 60
+FETCHES_A_MINUTE_EACH: Final = 5
+#: Senders whose fetches are counted, the latest ones.
+_SENDERS: Final = 1_024
 #: Seconds until an address without a good certificate is asked again.
 FAILED: Final = 30.0
 #: Bits; a shorter key can be broken.
 _SHORTEST: Final = 2048
+
+
+@dataclass(slots=True)
+class _Sender:
+    """What the webhooks of one client address take of the bounds."""
+
+    fetching: int = 0
+    waiting: int = 0
+    fetched_at: deque[float] = field(
+        default_factory=lambda: deque(maxlen=FETCHES_A_MINUTE_EACH)
+    )
 
 
 class Certificates:
@@ -98,9 +116,14 @@ class Certificates:
         self._fetching: dict[str, Future[rsa.RSAPublicKey]] = {}
         self._waiting = 0
         self._fetched_at: deque[float] = deque(maxlen=FETCHES_A_MINUTE)
+        self._senders: OrderedDict[str | None, _Sender] = OrderedDict()
 
-    def key_at(self, url: str, *, now: datetime) -> rsa.RSAPublicKey:
+    def key_at(
+        self, url: str, *, now: datetime, sender: str | None = None
+    ) -> rsa.RSAPublicKey:
         """The key of the certificate at ``url``.
+
+        ``sender`` is the client address that asks for it, None where it is not known.
 
         Raises WebhookRefused where PayPal has no certificates there, WebhookNotTrusted
         where it is not PayPal's, CertificateUnavailable where it cannot be fetched.
@@ -109,20 +132,25 @@ class Certificates:
         if kept is not None and now < kept[1]:
             return kept[0]
         self._check(url)
-        fetch, is_first = self._join(url)
-        if is_first:
-            self._carry_out(fetch, url, now)
-            return fetch.result()
+        fetch, is_first, of = self._join(url, sender)
         try:
+            if is_first:
+                self._carry_out(fetch, url, now)
             return fetch.result(_PATIENCE)
         except FutureTimeout:
             raise CertificateUnavailable from None
         finally:
             with self._lock:
-                self._waiting -= 1
+                if is_first:
+                    of.fetching -= 1
+                else:
+                    self._waiting -= 1
+                    of.waiting -= 1
 
-    def _join(self, url: str) -> tuple[Future[rsa.RSAPublicKey], bool]:
-        """The fetch of ``url``, and whether it is the caller's to carry out.
+    def _join(
+        self, url: str, sender: str | None
+    ) -> tuple[Future[rsa.RSAPublicKey], bool, _Sender]:
+        """The fetch of ``url``, whether the caller is to carry it out, and the sender.
 
         Raises the error of a fetch that failed lately, and CertificateUnavailable
         where there are too many.
@@ -132,21 +160,33 @@ class Certificates:
             error, until = self._failed.get(url, (None, 0.0))
             if error is not None and now < until:
                 raise error.with_traceback(None)
+            of = self._counted(sender)
             fetch = self._fetching.get(url)
             if fetch is not None:
-                if self._waiting >= _WAITING:
+                if self._waiting >= _WAITING or of.waiting >= _WAITING_EACH:
                     raise CertificateUnavailable
                 self._waiting += 1
-                return fetch, False
+                of.waiting += 1
+                return fetch, False, of
             if not was_good:
-                times = self._fetched_at
-                if len(times) == FETCHES_A_MINUTE and now < times[0] + 60:
+                if len(self._fetching) >= _FETCHES or of.fetching >= _FETCHES_EACH:
                     raise CertificateUnavailable
-                if len(self._fetching) >= _FETCHES:
-                    raise CertificateUnavailable
-                times.append(now)
+                for times in (self._fetched_at, of.fetched_at):
+                    if len(times) == times.maxlen and now < times[0] + 60:
+                        raise CertificateUnavailable
+                self._fetched_at.append(now)
+                of.fetched_at.append(now)
+            of.fetching += 1
             self._fetching[url] = fetch = Future()
-            return fetch, True
+            return fetch, True, of
+
+    def _counted(self, sender: str | None) -> _Sender:
+        """The counts of ``sender``; those of the sender heard of longest ago go."""
+        of = self._senders.setdefault(sender, _Sender())
+        self._senders.move_to_end(sender)
+        if len(self._senders) > _SENDERS:
+            self._senders.popitem(last=False)
+        return of
 
     def _carry_out(
         self, fetch: Future[rsa.RSAPublicKey], url: str, now: datetime

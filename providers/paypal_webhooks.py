@@ -100,7 +100,12 @@ class PayPalWebhooks:
         self._certificates = certificates
 
     def heard(
-        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        sender: str | None = None,
     ) -> Webhook:
         """See Ear; developer.paypal.com/api/rest/webhooks/rest has the scheme."""
         if not self._webhook_id:
@@ -116,7 +121,7 @@ class PayPalWebhooks:
         if abs(now - _utc(sent_at)) > TOLERANCE:
             raise WebhookRefused(WebhookRefusal.STALE)
         url = _header(headers, "cert-url", "paypal")
-        key = self._certificates.key_at(url, now=now)
+        key = self._certificates.key_at(url, now=now, sender=sender)
         signed = f"{transmission}|{at}|{self._webhook_id}|{zlib.crc32(body)}"
         try:
             key.verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())

@@ -84,7 +84,12 @@ class StripeWebhooks:
         self._live = mode is Mode.LIVE
 
     def heard(
-        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        sender: str | None = None,
     ) -> Webhook:
         """See Ear."""
         if not self._secrets:

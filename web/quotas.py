@@ -71,6 +71,7 @@ def _begin(request: Request, services: WebServices) -> None:
     if address is None:
         return
     if (request.endpoint or "").startswith("webhooks_"):
+        g.sender = address
         _check(services.quotas.hit(QuotaName.WEBHOOKS, address))
         return
     usage = services.quotas.peek(QuotaName.ADDRESS, address)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Response, request
+from flask import Response, g, request
 from pydantic import BaseModel
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -85,7 +85,9 @@ class Webhooks:
         try:
             body = _body()
             headers = {name.lower(): value for name, value in request.headers}
-            webhook = ear.heard(headers, body, now=self.services.clock())
+            webhook = ear.heard(
+                headers, body, now=self.services.clock(), sender=g.get("sender")
+            )
         except (WebhookRefused, CertificateUnavailable) as error:
             raise _refused(provider, account, error) from None
         except WebhookDropped as error:

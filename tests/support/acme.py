@@ -298,7 +298,12 @@ class NoWebhooks:
     types: frozenset[str] = frozenset()
 
     def heard(
-        self, headers: Mapping[str, str], body: bytes, *, now: datetime
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        now: datetime,
+        sender: str | None = None,
     ) -> Webhook:
         """See Ear."""
         raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)

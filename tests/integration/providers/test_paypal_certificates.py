@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
 from domain.submission import Mode
 from providers.paypal_certificates import (
     FAILED,
     FETCHES_A_MINUTE,
+    FETCHES_A_MINUTE_EACH,
     KEPT,
     MAX_CHAIN,
     Certificates,
 )
+from runtime.stack.processes import wait_until
 from tests.integration.webhooks.signers import NAME, PATH, Authority, serving
 
 DAY = timedelta(days=1)
@@ -187,24 +190,75 @@ def test_one_that_is_not_believed_is_not_fetched_again_at_once(
         assert len(seen.calls) == 1
 
 
+def _forge(made: Certificates, url: str, count: int, sender: str) -> None:
+    """Asks for certificates that ``sender`` has made up."""
+    for number in range(count):
+        with pytest.raises((WebhookNotTrusted, CertificateUnavailable)):
+            address = f"{url}{sender}{number}"
+            made.key_at(address, now=_now() - 2 * DAY * 100, sender=sender)
+
+
 def test_made_up_addresses_are_fetched_at_a_bounded_rate(
     authority: Authority, tmp_path: Path
 ) -> None:
     key, chain = authority.vouches()
     with _certificates(authority, tmp_path, chain) as (made, url, seen):
-        made.key_at(url, now=_now())
-        for number in range(2 * FETCHES_A_MINUTE):
-            try:
-                made.key_at(f"{url}{number}", now=_now() - 2 * DAY * 100)
-            except (WebhookNotTrusted, CertificateUnavailable):
-                pass
+        made.key_at(url, now=_now(), sender="paypal")
+        for sender in range(2 * FETCHES_A_MINUTE // FETCHES_A_MINUTE_EACH):
+            _forge(made, url, 2 * FETCHES_A_MINUTE_EACH, f"x{sender}")
         assert len(seen.calls) == FETCHES_A_MINUTE
         for at in (timedelta(), 1.01 * KEPT):
-            found = made.key_at(url, now=_now() + at)
+            found = made.key_at(url, now=_now() + at, sender="paypal")
             assert found == key.public_key(), "what was good is fetched again all along"
         assert len(seen.calls) == FETCHES_A_MINUTE + 1
         seen.pass_time(60)
         assert made.key_at(f"{url}x", now=_now()) == key.public_key()
+
+
+def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
+    authority: Authority, tmp_path: Path
+) -> None:
+    """Nothing is known yet, so the provider's first webhook needs a fetch."""
+    key, chain = authority.vouches()
+    with _certificates(authority, tmp_path, chain) as (made, url, seen):
+        _forge(made, url, 2 * FETCHES_A_MINUTE, "forger")
+        assert len(seen.calls) == FETCHES_A_MINUTE_EACH
+        with pytest.raises(CertificateUnavailable):
+            made.key_at(url, now=_now(), sender="forger")
+        found = made.key_at(url, now=_now(), sender="paypal")
+        assert found == key.public_key()
+
+
+def test_a_sender_cannot_hold_all_fetches_and_waits_at_once(
+    authority: Authority, tmp_path: Path
+) -> None:
+    key, chain = authority.vouches()
+    with (
+        _certificates(authority, tmp_path, chain, wait=1.0) as (made, url, seen),
+        ThreadPoolExecutor(32) as pool,
+    ):
+
+        def ask(address: str, sender: str) -> Future[rsa.RSAPublicKey]:
+            return pool.submit(made.key_at, address, now=_now(), sender=sender)
+
+        forged = [ask(f"{url}{number % 3}", "forger") for number in range(30)]
+        assert wait_until(lambda: sum(one.done() for one in forged) >= 16, seconds=0.8)
+        assert ask(f"{url}0", "paypal").result() == key.public_key()
+        assert ask(url, "paypal").result() == key.public_key()
+        held = [one for one in forged if one.exception() is None]
+        assert len(held) <= 2 + 12, "the others were refused at once"
+
+
+def test_the_senders_that_are_counted_are_bounded(
+    authority: Authority, tmp_path: Path
+) -> None:
+    _, chain = authority.vouches()
+    with _certificates(authority, tmp_path, chain) as (made, url, _):
+        for number in range(3_000):
+            with suppress(CertificateUnavailable):
+                made.key_at(f"{url}x", now=_now(), sender=f"10.0.{number}")
+                made.key_at(f"{url}y{number}", now=_now(), sender=f"10.1.{number}")
+        assert len(made._senders) <= 1_024
 
 
 def test_one_address_is_fetched_once_for_all_who_want_it_at_once(

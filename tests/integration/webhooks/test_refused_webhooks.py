@@ -231,6 +231,24 @@ def test_a_signed_webhook_is_taken_during_a_flood_of_forged_ones(
     assert 0 < _fetches(bench.work.paypal) - before <= FETCHES_A_MINUTE
 
 
+def test_a_first_webhook_is_taken_during_a_flood_of_another_sender(
+    bench: HearingBench,
+) -> None:
+    """No certificate is known yet, and the forger comes before the provider."""
+    told = _told(bench, "paypal")
+    address = told.headers["PAYPAL-CERT-URL"]
+    settings = replace(bench.work.settings, trusted_proxies="127.0.0.0/8")
+    with served(settings, bench.clock) as base:
+        flooded = replace(bench, base=base)
+        for number in range(2 * FETCHES_A_MINUTE):
+            forged = {**told.headers, "PAYPAL-CERT-URL": f"{address}{number}"}
+            spoof = {"X-Forwarded-For": f"9.9.9.{number}, 203.0.113.7"}
+            answer = flooded.give(replace(told, headers=forged), **spoof)
+            assert answer.status_code == 503, answer.text
+        theirs = {"X-Forwarded-For": "173.0.84.10"}
+        assert flooded.give(told, **theirs).status_code == 200
+
+
 def _fetches(simulated: Simulator) -> float:
     """How often the simulator, whom nobody told who asks, had no certificate."""
     text = requests.get(f"{simulated.url}/metrics", timeout=10).text
