@@ -87,8 +87,8 @@ def report_alive(
 ) -> None:
     """Says that a worker lives, and where it sends provider calls.
 
-    ``proxy`` is the host and port of its forward proxy, "" where it has none. Raises
-    StoreUnavailable.
+    ``proxy`` is the URL of its forward proxy without credentials, "" where it has none.
+    Raises StoreUnavailable.
     """
     # A value, so that MongoDB takes no text of it for a field's name.
     said = {"slots": slots, "busy": busy, "proxy": {"$literal": proxy}}

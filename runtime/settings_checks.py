@@ -84,6 +84,12 @@ def place_of(url: str) -> str:
     return "" if "@" in parts.path else parts.netloc.rpartition("@")[2]
 
 
+def without_credentials(url: str) -> str:
+    """The scheme and the hosts of a URL; "" of none."""
+    place = place_of(url)
+    return f"{urlsplit(url).scheme}://{place}" if place else ""
+
+
 def url(*schemes: str) -> Callable[[str], str]:
     """Reads a URL with a host. It may hold a password, so it is never repeated."""
 

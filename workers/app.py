@@ -21,7 +21,7 @@ from runtime.broker import DUE, FRESH, WEBHOOKS
 from runtime.celery_app import make_app
 from runtime.container import WorkerServices, worker_services
 from runtime.settings import Settings
-from runtime.settings_checks import place_of
+from runtime.settings_checks import without_credentials
 from workers import tasks
 
 #: Seconds between two renewals: one of them may fail before a lease runs out.
@@ -108,7 +108,7 @@ def _keep_leases(services: WorkerServices) -> None:
                 services.holder,
                 slots=services.settings.worker_slots,
                 busy=len(held),
-                proxy=place_of(services.settings.provider_proxy),
+                proxy=without_credentials(services.settings.provider_proxy),
             )
         except StoreUnavailable:
             log.warning("leases_not_renewed", held=len(held))

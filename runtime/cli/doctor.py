@@ -24,7 +24,7 @@ from persistence import faults
 from persistence.breakers import MongoBreakers
 from persistence.faults import FaultyDocument
 from persistence.indexes import Standing, standing
-from runtime.cli.doctor_providers import providers
+from runtime.cli.doctor_providers import providers, worker_proxies
 from runtime.cli.doctor_secrets import encryption, secret_files
 from runtime.cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
 from runtime.stack import probe, processes
@@ -212,12 +212,14 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             )
             return
     yield from _replica_set(hello, version, settings.mode)
-    # Commands answer in UTC without saying so.
+    # Commands answer in UTC without saying so. Heartbeats are of the same clock.
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
     yield clock_finding("mongodb clock", theirs, before, after)
     yield from _indexes(indexes)
     yield _documents(faulty)
-    yield _workers(workers, theirs)
+    live = [one for one in workers if theirs - one["at"] <= HEARTBEAT_LIMIT]
+    yield _workers(workers, live)
+    yield from worker_proxies(live, settings)
     yield from (_open_gate(one) for one in gates if one.is_open)
 
 
@@ -324,9 +326,8 @@ def _open_gate(gate: Gate) -> Finding:
     )
 
 
-def _workers(found: list[dict[str, Any]], now: datetime) -> Finding:
-    """By the database's clock, which the heartbeats are written with or near to."""
-    live = [one for one in found if now - one["at"] <= HEARTBEAT_LIMIT]
+def _workers(found: list[dict[str, Any]], live: list[dict[str, Any]]) -> Finding:
+    """``live`` are those of ``found`` whose heartbeats are recent."""
     if live:
         slots = sum(int(one["slots"]) for one in live)
         busy = sum(int(one["busy"]) for one in live)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
+from persistence.codec import Document
 from runtime.adapters import AdapterMaker
 from runtime.cli import account_rights
-from runtime.cli.findings import FAIL, OK, TIMEOUT, Finding, unset
+from runtime.cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
 from runtime.settings import PROVIDER_SETTINGS, Settings
-from runtime.settings_checks import place_of
+from runtime.settings_checks import place_of, without_credentials
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
@@ -27,10 +28,8 @@ def providers(settings: Settings) -> Iterator[Finding]:
         if settings.provider_proxy:
             first, variable = settings.provider_proxy, "PAYMENTS_PROVIDER_PROXY"
             place = f"the proxy {place_of(first)} before {url}"
-        parts = urlsplit(first)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            socket.create_connection((parts.hostname, port), TIMEOUT).close()
+            _connect(first)
         except OSError as error:
             yield Finding(
                 name,
@@ -42,3 +41,40 @@ def providers(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, OK, f"{place} can be reached")
             own = partial(maker.own, name)
             yield from account_rights.findings(name, own)
+
+
+def worker_proxies(
+    workers: Iterable[Document], settings: Settings
+) -> Iterator[Finding]:
+    """The proxies of live workers, as these report them, where ours is another.
+
+    Its own credentials are not known here, so the proxy is only connected to.
+    """
+    ours = without_credentials(settings.provider_proxy)
+    theirs = {one["proxy"] for one in workers if "proxy" in one}
+    for proxy in sorted(theirs - {ours}):
+        shown = f"the proxy {proxy}" if proxy else "no proxy"
+        words = f"workers call providers by {shown}, and this command does not"
+        verdict = WARN
+        advice = "Set PAYMENTS_PROVIDER_PROXY here as it is set for the service"
+        if proxy:
+            try:
+                _connect(proxy)
+            except OSError as error:
+                verdict = FAIL
+                words = (
+                    f"workers call providers by {shown}, which cannot be reached"
+                    f" ({error.strerror or error})"
+                )
+                advice = (
+                    "Start the proxy, or correct PAYMENTS_PROVIDER_PROXY of the"
+                    " service; payments wait and are retried"
+                )
+        yield Finding("worker proxy", verdict, words, advice)
+
+
+def _connect(url: str) -> None:
+    """Raises OSError where nothing listens at the host and port of ``url``."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    socket.create_connection((parts.hostname, port), TIMEOUT).close()

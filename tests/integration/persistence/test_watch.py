@@ -67,7 +67,7 @@ def test_a_worker_says_again_and_again_that_it_lives(
     payments_db: Database[Document],
 ) -> None:
     watch.report_alive(payments_db, "one", slots=8, busy=1)
-    watch.report_alive(payments_db, "one", slots=8, busy=3, proxy="$proxy:3128")
+    watch.report_alive(payments_db, "one", slots=8, busy=3, proxy="$http://p:3128")
     [worker] = payments_db.workers.find()
     assert abs(worker.pop("at") - clock()) < timedelta(seconds=5)
-    assert worker == {"_id": "one", "slots": 8, "busy": 3, "proxy": "$proxy:3128"}
+    assert worker == {"_id": "one", "slots": 8, "busy": 3, "proxy": "$http://p:3128"}

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from redis import Redis
 
 from domain.breaker import Why
+from persistence import watch
 from persistence.breakers import MongoBreakers
 from runtime.cli import doctor
 from runtime.cli.findings import FAIL, OK, WARN, Finding
@@ -23,6 +24,7 @@ from runtime.stack import processes
 from runtime.stack.initialise import initialise
 from runtime.stack.state import StackError
 from runtime.settings import Settings
+from runtime.settings_checks import without_credentials
 from tests.running_stack import RunningStack
 
 
@@ -153,6 +155,32 @@ def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) ->
     assert alive == Finding(
         "workers", OK, "1 seen in the last 20 s, 7 of 100 slots busy"
     )
+
+
+def test_the_proxy_of_a_running_worker_is_examined_without_the_services_settings(
+    settings: Settings,
+) -> None:
+    """The worker's heartbeat names it; this command has another setting."""
+    assert settings.provider_proxy == ""
+    gone = f"http://egress:p%40ss@127.0.0.1:{processes.free_port()}"
+    with MongoClient[dict[str, Any]](settings.mongo_url) as client:
+        database = client[settings.database]
+        shown = without_credentials(gone)
+        watch.report_alive(database, "w1", slots=8, busy=0, proxy=shown)
+        dead = verdicts(settings)["worker proxy"]
+        told = list(database.workers.find())
+        same = verdicts(replace(settings, provider_proxy=gone))
+        place = urlsplit(settings.stripe_api_base).netloc
+        watch.report_alive(database, "w1", slots=8, busy=0, proxy=f"http://{place}")
+        other = verdicts(settings)["worker proxy"]
+        watch.report_alive(database, "w1", slots=8, busy=0)
+        none = verdicts(settings)
+    assert (dead.verdict, "cannot be reached" in dead.words) == (FAIL, True)
+    assert shown in dead.words and "p%40ss" not in f"{dead} {told}"
+    assert "worker proxy" not in same and same["stripe"].verdict == FAIL
+    assert (other.verdict, place in other.words) == (WARN, True)
+    assert "PAYMENTS_PROVIDER_PROXY" in other.advice
+    assert "worker proxy" not in none
 
 
 def test_a_key_file_that_others_can_read_fails(settings: Settings) -> None:
