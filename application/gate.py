@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import Final
 
 from application.ports import Admission, Breakers, GateWatch, Limiter
@@ -147,8 +148,12 @@ class SharedGates:
         return wait + min(wait, PARKED) * self._jitter()
 
     def _probes(self, gate: Gate, calls: Sequence[Call]) -> list[Call]:
-        """The one call that may pass an open gate now, where it is ours; or none."""
-        call = next((one for one in calls if gate.may_probe(one.operation)), None)
+        """The one call that may pass an open gate now, where it is ours; or none.
+
+        An operation that failed before comes last: it may fail for a cause of its own.
+        """
+        candidates = (one for one in calls if gate.may_probe(one.operation))
+        call = min(candidates, key=attrgetter("has_failed"), default=None)
         if call is None:
             return []
         try:

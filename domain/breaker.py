@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -82,13 +82,16 @@ class Call:
 
     kind: CallKind
     operation: str  #: the id of what it is for
+    #: The last try of the operation failed, so it is a poor probe. Not its identity.
+    has_failed: bool = field(default=False, compare=False)
 
     @classmethod
     def due(cls, payment: Payment, *, now: datetime) -> Call:
         """The call that work on ``payment`` begins with, its claim being released."""
         operation = payment.next or payment.first
         reads = payment.next is None or operation.must_look(now=now)
-        return cls(CallKind.READS if reads else _KIND[operation.kind], operation.id)
+        kind = CallKind.READS if reads else _KIND[operation.kind]
+        return cls(kind, operation.id, has_failed=operation.error is not None)
 
     @classmethod
     def made(cls, payment: Payment) -> Call:

@@ -188,6 +188,19 @@ def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
     assert not account.gate.is_open
 
 
+def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
+    account: Account, gates: SharedGates
+) -> None:
+    tried(account.gates(), *AWAY)
+    account.pass_time(FIRST_REST)
+    failed = [Call(CallKind.CHARGES, f"op_{n}", has_failed=True) for n in range(3)]
+    fresh = Call(CallKind.CHARGES, "op_fresh")
+    assert list(ask(gates, *failed, fresh).granted) == [fresh]
+    gates.tell(STRIPE, [(fresh, NotSent())])
+    account.pass_time(2 * FIRST_REST)
+    assert list(ask(gates, *failed).granted) == failed[:1], "none other is there"
+
+
 def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
     account: Account, gates: SharedGates
 ) -> None:

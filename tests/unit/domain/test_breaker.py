@@ -18,6 +18,7 @@ from domain.breaker import (
     SHARE,
     SIGNS,
     WINDOW,
+    Call,
     Gate,
     Sign,
     Why,
@@ -39,7 +40,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
+from domain.settling import settle
 from domain.submission import ProviderName
+from tests.suites.samples import NOW, payment, sending
 
 
 def provider_errors(
@@ -189,3 +192,11 @@ def test_a_probe_lives_longer_than_the_slowest_call_with_its_token() -> None:
 def test_a_gate_that_never_moved_is_closed_and_wants_no_probe() -> None:
     gate = Gate(ProviderName.STRIPE)
     assert (gate.is_open, gate.probe_due) == (False, False)
+
+
+def test_a_call_says_whether_its_operation_failed_before() -> None:
+    new = payment()
+    failed = settle(sending(new), NotSent(), now=NOW, jitter=0)
+    calls = [Call.due(one, now=NOW) for one in (new, failed)]
+    assert [one.has_failed for one in calls] == [False, True]
+    assert calls[0] == calls[1], "it is the same call all the same"
