@@ -25,6 +25,9 @@ class FailureCode(StrEnum):
     CARD_ERROR = "card_error"  #: a decline that Stripe gives no code of
     CHARGE_DISPUTED = "charge_disputed"  #: Stripe's code; PayPal has two for it
     DECLINED_BY_OPERATOR = "declined_by_operator"
+    INSTRUCTIONS_EXPIRED = (
+        "instructions_expired"  #: a voucher, a code: not paid in time
+    )
     INVALID_REQUEST = "invalid_request"  #: a refusal that Stripe gives no code of
     REFUND_CANCELED = "refund_canceled"  #: at Stripe
     REFUND_CANCELLED = "refund_cancelled"  #: at PayPal, as it is spelled there

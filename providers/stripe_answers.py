@@ -33,6 +33,10 @@ _RETRYABLE: Final = frozenset(
     "_exceeded card_velocity_exceeded".split()
 )
 
+#: The code of an attempt that the payer did not pay in time: a voucher, a QR code or a
+#: bank transfer (docs.stripe.com/error-codes).
+_RAN_OUT: Final = "payment_intent_payment_attempt_expired"
+
 #: Addresses of pages for the payer, the best first (docs.stripe.com/api/payment_intents
 #: /object, next_action); each type has one of the first three, or only pictures.
 _INSTRUCTIONS: Final = (
@@ -255,6 +259,16 @@ def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Ans
         retryable=(decline_code or code) in _RETRYABLE,
         provider_request_id=request_id,
     )
+    if code == _RAN_OUT:
+        ran_out = Failure(
+            FailureCode.INSTRUCTIONS_EXPIRED,
+            "The payer did not pay before the voucher or code ran out.",
+            retryable=True,
+            provider_request_id=request_id,
+        )
+        return Answer(
+            Verdict.EXPIRED, refs=refs, failure=ran_out, request_id=request_id
+        )
     if "authentication_required" in (code, decline_code):
         return Answer(
             Verdict.ACTION_REQUIRED,

@@ -118,11 +118,16 @@ class Intents:
             return
         intent.status = "requires_payment_method"
         method_id, intent.payment_method = intent.payment_method, None
+        kind = self._store.methods[method_id].kind if method_id else None
+        code = "payment_intent_authentication_failure"
+        message = "The provided PaymentMethod has failed authentication."
+        if kind is not None and kind.voucher:
+            code = "payment_intent_payment_attempt_expired"
+            message = "The latest attempt of this PaymentIntent has expired."
         intent.last_error = {
-            "code": "payment_intent_authentication_failure",
-            "doc_url": "https://stripe.com/docs/error-codes/"
-            "payment-intent-authentication-failure",
-            "message": "The provided PaymentMethod has failed authentication.",
+            "code": code,
+            "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",
+            "message": message,
             "payment_method": self._charging.method_object(method_id),
             "type": "invalid_request_error",
         }

@@ -65,6 +65,19 @@ STATUSES: Final[dict[str, Row]] = {
         error="authentication_required",
         **ASKS,
     ),
+    "requires_payment_method, payment_intent_payment_attempt_expired": Row(
+        State.EXPIRED,
+        fault=intent(
+            "requires_payment_method",
+            last_payment_error={
+                "type": "invalid_request_error",
+                "code": "payment_intent_payment_attempt_expired",
+                "message": "The latest attempt has expired.",
+            },
+        ),
+        error="instructions_expired",
+        shows={"status": "expired", "last_error": {"code": "instructions_expired"}},
+    ),
     "requires_confirmation": Row(
         State.QUEUED,
         fault=intent("requires_confirmation"),

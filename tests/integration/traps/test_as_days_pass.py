@@ -142,12 +142,7 @@ def test_3d_secure_without_a_way_back_says_what_to_do_and_is_called_off(
     assert bench.moved(payment_id) == []
 
 
-@pytest.mark.parametrize(
-    ("outcome", "status"), [("succeed", Status.CAPTURED), ("fail", Status.FAILED)]
-)
-def test_a_voucher_shows_its_page_and_is_paid_days_later(
-    bench: Workbench, outcome: str, status: Status
-) -> None:
+def test_a_voucher_shows_its_page_and_is_paid_days_later(bench: Workbench) -> None:
     """Without a return_url: nobody comes back from a shop's till."""
     payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
     waiting = bench.work(payment_id)
@@ -159,14 +154,32 @@ def test_a_voucher_shows_its_page_and_is_paid_days_later(
         "url": f"https://payments.stripe.com/oxxo/voucher/{intent}",
     }
     assert shown["last_error"] is None
+    _end_voucher(bench, payment_id, "succeed")
+    assert bench.stored(payment_id).status is Status.CAPTURED
+    assert bench.shown(payment_id)["next_action"] is None
+    assert bench.moved(payment_id) == [("charge", 1999)]
+
+
+def test_a_voucher_that_ran_out_is_expired(bench: Workbench) -> None:
+    payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
+    bench.work(payment_id)
+    _end_voucher(bench, payment_id, "fail")
+    shown = bench.shown(payment_id)
+    assert (shown["status"], shown["next_action"]) == ("expired", None)
+    error = shown["last_error"]
+    assert (error["code"], error["retryable"]) == ("instructions_expired", True)
+    assert shown["operations"][0]["state"] == "expired"
+    assert bench.moved(payment_id) == []
+
+
+def _end_voucher(bench: Workbench, payment_id: str, outcome: str) -> None:
+    """Two days later the payer has paid, or the voucher has run out."""
     bench.pass_time(2 * DAY)
+    intent = bench.stored(payment_id).refs["payment_intent"]
     paying = f"{bench.stripe.url}/_stripe/authorize/{intent}"
     assert requests.post(paying, json={"outcome": outcome}, timeout=10).ok
     bench.pass_time(DAY)
-    assert bench.work(payment_id).status is status
-    assert bench.shown(payment_id)["next_action"] is None
-    moved = [("charge", 1999)] if status is Status.CAPTURED else []
-    assert bench.moved(payment_id) == moved
+    bench.work(payment_id)
 
 
 def test_a_payer_who_never_comes_back_is_called_off(bench: Workbench) -> None:
