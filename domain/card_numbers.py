@@ -49,7 +49,9 @@ _RANGES: Final = re.compile(
 _RETIRED: Final = re.compile(r"3(?:0[0-5]\d|095|[89]\d\d)\d{10}")
 
 #: One kind of separator stands between all groups.
-_SEPARATOR: Final = r"[ ]?[-./_+~|*][ ]?|[ ]{1,3}|\t|\r?\n"
+_SEPARATOR: Final = (
+    r"[ ]?[-./_+~|*]{1,2}[ ]?|[ ]{1,3}|\t|\r?\n|<[Bb][Rr][ ]?/?>(?:\r?\n)?"
+)
 #: Digits after a decimal point are a fraction.
 _NUMBERS: Final = re.compile(
     r"(?<![0-9])(?<![0-9]\.)(?:"
@@ -96,7 +98,9 @@ _CODES: Final = re.compile(
     r"[Cc][Vv][VvCcNn]2?(?:[\"'\]]{0,2}\s?[:=]\s?[\"']?|\s)[0-9]{3,4}(?![0-9])"
 )
 #: A text without it has no number. Most texts end here.
-_MAYBE: Final = re.compile(r"[0-9]{4}(?:[0-9]{8}|[^0-9A-Za-z]{1,3}[0-9]{4})")
+_MAYBE: Final = re.compile(
+    r"[0-9]{4}(?:[0-9]{8}|(?:[^0-9A-Za-z]{1,4}|<[Bb][Rr][^0-9A-Za-z]{1,5})[0-9]{4})"
+)
 
 #: Digests and random ids in hexadecimal. One SHA-256 in 5,000 has digits that pass for
 #: a card number. Three letters keep a number with a few letters beside it out; D and F
