@@ -53,8 +53,8 @@ def worker_proxies(
     ours = without_credentials(settings.provider_proxy)
     theirs = {one["proxy"] for one in workers if "proxy" in one}
     for proxy in sorted(theirs - {ours}):
-        shown = f"the proxy {proxy}" if proxy else "no proxy"
-        words = f"workers call providers by {shown}, and this command does not"
+        shown = f"by the proxy {proxy}" if proxy else "without a proxy"
+        words = f"workers call providers {shown}, and this command does not"
         verdict = WARN
         advice = "Set PAYMENTS_PROVIDER_PROXY here as it is set for the service"
         if proxy:
@@ -63,7 +63,7 @@ def worker_proxies(
             except OSError as error:
                 verdict = FAIL
                 words = (
-                    f"workers call providers by {shown}, which cannot be reached"
+                    f"workers call providers {shown}, which cannot be reached"
                     f" ({error.strerror or error})"
                 )
                 advice = (
