@@ -52,6 +52,8 @@ def external_captures(
             money=from_stripe(rest, intent.currency),
             refs=refs_of(intent.id, intent.latest_charge),
             final=intent.status != "requires_capture",
+            # The balance line of the charge; of another amount it is none of this.
+            fee=stripe_fee(intent.latest_charge, rest),
         )
         return (found,)
 

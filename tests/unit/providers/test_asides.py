@@ -17,6 +17,8 @@ from providers.asides import (
     stripe_part_fee,
     stripe_saved,
 )
+from providers.stripe_external import external_captures
+from tests.suites.samples import authorized
 
 
 def line(fee: object, currency: object = "usd", amount: int = 1999) -> Any:
@@ -157,3 +159,21 @@ def test_what_cannot_be_read_is_left_out_and_logged(
     [record] = caplog.records
     assert record.message == "aside_unreadable"
     assert record.exc_info is None
+
+
+@pytest.mark.parametrize(("amount", "fee"), [(700, Fee(88, "USD")), (500, None)])
+def test_a_capture_of_others_has_its_fee_from_the_intent_that_shows_it(
+    amount: int, fee: Fee | None
+) -> None:
+    charge = line(88, amount=amount)
+    charge.id = "ch_1"
+    intent: Any = SimpleNamespace(
+        id="pi_1",
+        amount_received=700,
+        currency="usd",
+        status="succeeded",
+        latest_charge=charge,
+        metadata=None,
+    )
+    [found] = external_captures(authorized(), intent)
+    assert (found.money.minor, found.fee) == (700, fee)
