@@ -173,9 +173,8 @@ MUTANTS: Final = (
     Mutant(
         "an unknown failed by a timer",
         "domain/looking.py",
-        "        return _puzzled(\n"
-        "            payment, operation, ReviewReason.NOTHING_FOUND, outcome, now\n"
-        "        )",
+        "        return _puzzled("
+        "payment, operation, ReviewReason.NOTHING_FOUND, outcome, now)",
         "        no = Answer(Verdict.DECLINED)\n"
         "        event = EventType.LOOKUP_ANSWERED\n"
         "        return applied(payment, operation, no, event, now=now)",
