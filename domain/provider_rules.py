@@ -116,6 +116,8 @@ class ProviderRules:
     #: The name, among an operation's refs, of the object that took the money. Refunds
     #: and disputes refer to its id, and captures that share one share what is left.
     charge_ref: str
+    #: How late a movement may appear in the provider's list of movements; 0: at once.
+    list_lag: timedelta
     #: The id that an operator copies from the provider's dashboard.
     object_ids: Mapping[Kind, ObjectId]
 
@@ -213,6 +215,7 @@ STRIPE_RULES: Final = ProviderRules(
     captures_in_parts=False,
     max_partial_captures=40,
     charge_ref="charge",
+    list_lag=timedelta(0),
     object_ids={
         **dict.fromkeys(Kind, _INTENT),
         Kind.REFUND: ObjectId(
@@ -256,6 +259,8 @@ PAYPAL_RULES: Final = ProviderRules(
     captures_in_parts=True,  # Payments v2: ``final_capture`` is false by default
     max_partial_captures=None,
     charge_ref="capture",
+    # developer.paypal.com/docs/api/transaction-search/v1: up to three hours.
+    list_lag=timedelta(hours=3),
     object_ids={
         Kind.CHARGE: _paypal_id("capture"),
         Kind.AUTHORIZE: _paypal_id("authorization"),

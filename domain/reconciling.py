@@ -143,6 +143,13 @@ class Report:
     sums: tuple[Sum, ...]
 
     @property
+    def may_lack_after(self) -> datetime | None:
+        """The time from which the provider's list may not be whole yet, if any."""
+        lag = RULES[self.account.provider].list_lag
+        after = max(self.since, self.began_at - lag)
+        return after if lag and after < self.until else None
+
+    @property
     def differing(self) -> int:
         """How many movements differ, those that are not listed included."""
         return sum(self.counts.values())

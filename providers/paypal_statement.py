@@ -20,8 +20,6 @@ from providers.paypal_objects import CAPTURES, ORDERS, above
 from providers.paypal_refusals import reading
 from providers.words import name_of, optional, our_id, read_each, text_time
 
-#: How late PayPal may list what moved, by its documentation of the transaction search.
-LAG: Final = timedelta(hours=3)
 #: Transactions on a page, PayPal's most.
 _PAGE: Final = 500
 #: Whole seconds are the resolution of the search, and both of its ends belong to it.
@@ -60,7 +58,7 @@ class PayPalStatement:
         self._api = api
 
     def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
-        """See Statement. It may lack what is younger than LAG."""
+        """See Statement. It may lack what is younger than ``list_lag``."""
         number = int(cursor or "1")
         query = urlencode(
             {

@@ -13,6 +13,7 @@ import click
 
 from domain.account import Account
 from domain.errors import NotReconciled
+from domain.provider_rules import RULES
 from domain.reconciling import Report
 from domain.submission import ProviderName
 from domain.times import rfc3339
@@ -194,26 +195,23 @@ def _show(reports: Sequence[Report]) -> None:
         )
     for report in reports:
         more = report.differing - len(report.differences)
-        late = may_lack_after(report)
+        late = report.may_lack_after
+        name = RULES[report.account.provider].name
         click.echo(
             f"{report.account.id}: {report.compared} compared"
             f" from {rfc3339(report.since)} until {rfc3339(report.until)},"
             f" {report.differing} differ"
             + (f", {more} of them not listed" if more else "")
-            + (f"; PayPal may yet list what moved after {late}" if late else "")
+            + (
+                f"; {name} may yet list what moved after {rfc3339(late)}"
+                if late
+                else ""
+            )
         )
 
 
-def may_lack_after(report: Report) -> str | None:
-    """From when on a charge that only the provider knows may not be listed yet."""
-    from providers.paypal_statement import LAG
-
-    after = max(report.since, report.began_at - LAG)
-    lags = report.account.provider is ProviderName.PAYPAL and after < report.until
-    return rfc3339(after) if lags else None
-
-
 def _as_json(report: Report) -> dict[str, Any]:
+    late = report.may_lack_after
     return {
         "id": report.id,
         "account": report.account.id,
@@ -222,7 +220,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "until": rfc3339(report.until),
         "began_at": rfc3339(report.began_at),
         "ended_at": rfc3339(report.ended_at),
-        "may_lack_after": may_lack_after(report),
+        "may_lack_after": late and rfc3339(late),
         "compared": report.compared,
         "differing": report.differing,
         "counts": {kind.value: count for kind, count in report.counts.items()},

@@ -58,6 +58,7 @@ ACME_RULES: Final = ProviderRules(
     captures_in_parts=True,
     max_partial_captures=3,
     charge_ref="debit",
+    list_lag=timedelta(hours=1),
     object_ids={
         Kind.CHARGE: ObjectId("debit", re.compile(r"D[0-9]+"), "D…"),
         Kind.AUTHORIZE: ObjectId("block", re.compile(r"B[0-9]+"), "B…"),

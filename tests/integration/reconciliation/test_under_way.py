@@ -9,10 +9,8 @@ from datetime import timedelta
 
 import pytest
 
+from domain.provider_rules import PAYPAL_RULES
 from domain.reconciling import Report
-from domain.times import rfc3339
-from providers.paypal_statement import LAG
-from runtime.cli.reconcile import may_lack_after
 from runtime.settings import Settings
 from tests.contract.simulators.simulator_process import simulator
 from tests.integration.reconciliation.shop import (
@@ -42,11 +40,11 @@ def shop(settings: Settings) -> Iterator[Day]:
 
 
 def test_what_a_list_may_lack_counts_from_when_reading_began(shop: Day) -> None:
-    span = 2 * LAG
+    span = 2 * PAYPAL_RULES.list_lag
     report = shop.report(PAYPAL, span=span)
     assert report.ended_at - report.began_at >= timedelta(seconds=0.1)
-    assert may_lack_after(report) == rfc3339(report.began_at - LAG)
-    assert may_lack_after(shop.report(STRIPE, span=span)) is None
+    assert report.may_lack_after == report.began_at - PAYPAL_RULES.list_lag
+    assert shop.report(STRIPE, span=span).may_lack_after is None
 
 
 def test_books_that_are_compared_while_payments_move_always_agree(shop: Day) -> None:

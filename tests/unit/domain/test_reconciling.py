@@ -222,3 +222,32 @@ def test_fees_are_summed_in_their_own_currency() -> None:
     tally.add((MINE, replace(THEIRS, fee=Money(58, "EUR"))))
     told = {(one.currency, one.theirs, one.fees) for one in tally.sums}
     assert told == {("USD", 1999, 0), ("EUR", 0, 58)}
+
+
+@pytest.mark.parametrize(
+    ("provider", "since", "until", "after"),
+    [
+        (ProviderName.STRIPE, -48, 0, None),
+        (ProviderName.PAYPAL, -48, 0, -3),
+        (ProviderName.PAYPAL, -2, 0, -2),
+        (ProviderName.PAYPAL, -48, -3, None),
+    ],
+)
+def test_a_list_that_lags_may_lack_the_last_hours_of_a_report(
+    provider: ProviderName, since: int, until: int, after: int | None
+) -> None:
+    report = Report(
+        id="rec_1",
+        mode=Mode.TEST,
+        account=Account.own(provider),
+        since=NOW + timedelta(hours=since),
+        until=NOW + timedelta(hours=until),
+        began_at=NOW,
+        ended_at=NOW,
+        compared=0,
+        counts={},
+        differences=(),
+        sums=(),
+    )
+    expected = None if after is None else NOW + timedelta(hours=after)
+    assert report.may_lack_after == expected
