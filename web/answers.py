@@ -1,29 +1,37 @@
-"""What the API answers, for its documentation.
-
-``rendering`` writes the same shapes without these models, since a payment needs no
-second check on its way out; the contract tests hold the two together.
-"""
+"""Response models: the API's answers and their documentation."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from domain.answer import NextActionType
 from domain.breaker import CallKind, Position, Why
 from domain.dispute import DisputeState
 from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
+from domain.submission import ProviderName
+from domain.times import rfc3339
 from web.forms import PAYMENT_ID
-from web.fields import Provider
+
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 
 class Answer(BaseModel):
-    """Every field is always there; /v1 only grows, so expect more."""
+    """An answer, or a part of one.
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    Every field is always present. Later releases of /v1 may add fields.
+    """
+
+    model_config = ConfigDict(
+        json_schema_serialization_defaults_required=True, hide_input_in_errors=True
+    )
 
 
 class NextAction(Answer):
@@ -70,8 +78,8 @@ class Operation(Answer):
     )
     state: State
     attempts: int
-    due_at: datetime | None = Field(description="When we try next, or look again")
-    safe_retry_until: datetime | None = Field(
+    due_at: Timestamp | None = Field(description="When we try next, or look again")
+    safe_retry_until: Timestamp | None = Field(
         description="Until then we find an unknown outcome out by ourselves"
     )
     waiting_for: str | None = Field(
@@ -95,8 +103,8 @@ class Operation(Answer):
 class Authorization(Answer):
     """Money on hold."""
 
-    expires_at: datetime | None = Field(description="The provider lets go of it then")
-    honored_until: datetime | None = Field(
+    expires_at: Timestamp | None = Field(description="The provider lets go of it then")
+    honored_until: Timestamp | None = Field(
         description="Until then the provider vouches for the whole amount"
     )
     ended: HoldEnd | None
@@ -119,16 +127,16 @@ class Dispute(Answer):
         description="What the provider took of it and has not given back"
     )
     currency: str
-    respond_by: datetime | None = Field(description="Until when an answer is taken")
-    opened_at: datetime
-    updated_at: datetime
+    respond_by: Timestamp | None = Field(description="Until when an answer is taken")
+    opened_at: Timestamp
+    updated_at: Timestamp
     outcome: str | None = Field(description="The provider's word for how it ended")
 
 
 class Payment(Answer):
     """A payment as its merchant sees it."""
 
-    id: str = Field(pattern=PAYMENT_ID)
+    id: str = Field(json_schema_extra={"pattern": PAYMENT_ID})
     object: Literal["payment"]
     livemode: bool
     status: Status
@@ -148,7 +156,7 @@ class Payment(Answer):
     )
     fee_currency: str | None
     authorization: Authorization | None
-    provider: Provider = Field(description="Whose account carries it out")
+    provider: ProviderName = Field(description="Whose account carries it out")
     account: str = Field(
         description="Its id; the deployment's own account has its provider's name"
     )
@@ -162,8 +170,8 @@ class Payment(Answer):
     disputes: list[Dispute]
     reference: str | None
     metadata: dict[str, str]
-    created_at: datetime
-    updated_at: datetime
+    created_at: Timestamp
+    updated_at: Timestamp
 
 
 class Event(Answer):
@@ -172,7 +180,7 @@ class Event(Answer):
     object: Literal["event"]
     seq: int = Field(description="Counts from 1 without a gap")
     type: str
-    at: datetime
+    at: Timestamp
     data: dict[str, str | int]
 
 
@@ -201,7 +209,7 @@ class GateChange(Answer):
     why: Why | None
     reason: str
     by: str
-    at: datetime
+    at: Timestamp
 
 
 class Gate(Answer):
@@ -212,14 +220,14 @@ class Gate(Answer):
     calls: CallKind | None = Field(
         description="The kind of calls that it stops; null: all"
     )
-    provider: Provider
+    provider: ProviderName
     merchant: str | None = Field(description="null: the deployment's own account")
     state: Position
     why: Why | None = Field(description="What opened it")
     reason: str | None
     by: str | None = Field(description="The worker, or the operator's merchant and key")
-    since: datetime | None = Field(description="null where it never moved")
-    next_probe_at: datetime | None = Field(
+    since: Timestamp | None = Field(description="null where it never moved")
+    next_probe_at: Timestamp | None = Field(
         description="When one payment goes through to try; null: an operator decides"
     )
     changes: list[GateChange] = Field(description="The last 20, oldest first")
@@ -232,6 +240,13 @@ class GateList(Answer):
     data: list[Gate]
     has_more: Literal[False]
     next_cursor: None
+
+
+class Health(Answer):
+    """The state of the process, and of each server that it needs."""
+
+    status: Literal["ok", "ready", "degraded"]
+    checks: dict[str, str]
 
 
 class Received(Answer):
@@ -265,8 +280,9 @@ class Problem(Answer):
     code: str
     request_id: str
     errors: list[Fault] = Field(default_factory=list)
-    checks: dict[str, Any] = Field(default_factory=dict)
+    checks: dict[str, str] = Field(default_factory=dict)
     reason: str | None = Field(default=None, description="Which rule forbids it")
     payment: str | None = Field(
         default=None, description="The payment that stands in the way"
     )
+    quota: str | None = Field(default=None, description="The quota that is used up")

@@ -17,9 +17,17 @@ from domain import requests
 from domain.operation import Kind, Origin
 from domain.payment import Payment
 from runtime.container import WebServices
-from web import auth, parsing
-from web.payments import accepted_answer, check_id, origin_of
-from web.schemas import CaptureRequest, RefundRequest, VoidRequest
+from web.problem_codes import ProblemCode
+from web import answers, auth, openapi, parsing
+from web.openapi import Route
+from web.payments import ONE, accepted_answer, check_id, origin_of
+from web.schemas import (
+    CaptureRequest,
+    PaymentPath,
+    RefundRequest,
+    SubmitHeaders,
+    VoidRequest,
+)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -32,12 +40,30 @@ class _Job:
     origin: Origin
 
 
+def _follow_up(path: str, body: type[BaseModel]) -> Route:
+    return Route(
+        "POST",
+        f"{ONE}/{path}",
+        answers={202: answers.Payment},
+        problems=(
+            *openapi.SUBMITS,
+            ProblemCode.INVALID_REQUEST,
+            ProblemCode.INVALID_PAYMENT,
+            ProblemCode.PAYMENT_NOT_FOUND,
+            ProblemCode.CONFLICT,
+        ),
+        takes={"path": PaymentPath, "header": SubmitHeaders, "body": body},
+        headers={202: openapi.ACCEPTED},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class FollowUps:
     """The calls, with what they need."""
 
     services: WebServices
 
+    @_follow_up("captures", CaptureRequest)
     def capture(self, payment_id: str) -> Response:
         """Capture money that is on hold.
 
@@ -48,6 +74,7 @@ class FollowUps:
         request = partial(requests.capture, amount=asked.amount, final=asked.final)
         return self._accepted(payment_id, request, job)
 
+    @_follow_up("refunds", RefundRequest)
     def refund(self, payment_id: str) -> Response:
         """Refund captured money.
 
@@ -59,6 +86,7 @@ class FollowUps:
         request = partial(requests.refund, amount=asked.amount, target=asked.operation)
         return self._accepted(payment_id, request, job)
 
+    @_follow_up("void", VoidRequest)
     def void(self, payment_id: str) -> Response:
         """Release what is on hold, or call off what has not begun."""
         _, job = self._job(VoidRequest, payment_id, Kind.VOID)

@@ -11,12 +11,24 @@ from domain.submission import ProviderName
 from persistence.accounts import StoredAccount
 from runtime import logs
 from runtime.container import WebServices
-from web import auth, parsing, rendering
 from web.problem_codes import ProblemCode
+from web import answers, auth, openapi, parsing, rendering
+from web.openapi import Route
 from web.problems import Problem
-from web.schemas import GateRequest, NoQuery
+from web.schemas import GatePath, GateRequest, NoQuery
 
 log = logs.get_logger()
+
+
+def _move(path: str) -> Route:
+    return Route(
+        "POST",
+        f"/v1/operations/gates/<account>/{path}",
+        answers={200: answers.Gate},
+        problems=(*openapi.ACTS, ProblemCode.GATE_NOT_FOUND),
+        takes={"path": GatePath, "body": GateRequest},
+        tag="operations",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,13 @@ class Gates:
 
     services: WebServices
 
+    @Route(
+        "GET",
+        "/v1/operations/gates",
+        answers={200: answers.GateList},
+        problems=(*openapi.OPERATES, ProblemCode.INVALID_QUERY),
+        tag="operations",
+    )
     def list_gates(self) -> Response:
         """List the gates before the providers' accounts.
 
@@ -42,8 +61,11 @@ class Gates:
             for gate in found
             if gate.account in stored or gate.account in set(ProviderName)
         ]
-        return rendering.answer(rendering.page(data))
+        return rendering.answer(
+            answers.GateList(object="list", data=data, has_more=False, next_cursor=None)
+        )
 
+    @_move("open")
     def open_gate(self, account: str) -> Response:
         """Stop all calls to an account, or one kind of them.
 
@@ -56,6 +78,7 @@ class Gates:
         gate = breakers.open(name, why=Why.OPERATOR, reason=reason, by=by)
         return self._moved(name, stored, gate)
 
+    @_move("close")
     def close_gate(self, account: str) -> Response:
         """Let calls to an account through again, whatever had stopped them.
 

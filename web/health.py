@@ -7,12 +7,13 @@ attacked or out of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from flask import Flask, Response
 
 from runtime import metrics
-from web import around, problems, rendering
 from web.problem_codes import ProblemCode
+from web import answers, around, problems, rendering
 from web.problems import Problem
 
 
@@ -35,7 +36,7 @@ def build(
         """Whether the API is served. Looks at no server: a restart mends none."""
         if is_stuck():
             raise Problem(ProblemCode.STUCK)
-        return rendering.answer({"status": "ok", "checks": {}})
+        return rendering.answer(answers.Health(status="ok", checks={}))
 
     @app.get("/readyz")
     def ready() -> Response:
@@ -49,10 +50,10 @@ def build(
             raise Problem(ProblemCode.STUCK)
         checks = check()
         if checks["mongodb"] != "ok" or checks["encryption"] != "ok":
-            raise Problem(ProblemCode.NOT_READY, more={"checks": checks})
+            raise Problem(ProblemCode.NOT_READY, checks=checks)
         well = all(found == "ok" for found in checks.values())
-        status = "ready" if well else "degraded"
-        return rendering.answer({"status": status, "checks": checks})
+        status: Literal["ready", "degraded"] = "ready" if well else "degraded"
+        return rendering.answer(answers.Health(status=status, checks=checks))
 
     @app.get("/metrics")
     def exposition() -> Response:

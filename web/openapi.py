@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from flask import Response
 from flask_openapi3.models.info import Info
@@ -21,9 +21,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from runtime import __version__
+from web.problem_codes import ProblemCode
 from web import answers
 from web.catalogue import CATALOGUE
-from web.problem_codes import ProblemCode
 
 _SCHEMAS: Final = "#/components/schemas/"
 _KEY: Final = "api_key"
@@ -57,13 +57,58 @@ _HEADERS: Final = {
 }
 
 
+#: Problems of every call that needs a key.
+KEYED: Final = (
+    ProblemCode.API_KEY_REQUIRED,
+    ProblemCode.API_KEY_INVALID,
+    ProblemCode.MODE_NOT_SERVED,
+    ProblemCode.TOO_MANY_REQUESTS,
+    ProblemCode.STORE_UNAVAILABLE,
+    ProblemCode.DOCUMENT_UNREADABLE,
+)
+#: Problems of every call that makes a job.
+SUBMITS: Final = (
+    *KEYED,
+    ProblemCode.MALFORMED_JSON,
+    ProblemCode.IDEMPOTENCY_KEY_REQUIRED,
+    ProblemCode.IDEMPOTENCY_KEY_MALFORMED,
+    ProblemCode.ROLE_NOT_ALLOWED,
+    ProblemCode.BODY_TOO_LARGE,
+    ProblemCode.CONTENT_TYPE_NOT_SUPPORTED,
+    ProblemCode.CARD_NUMBER_REFUSED,
+    ProblemCode.IDEMPOTENCY_KEY_REUSED,
+    ProblemCode.WRITE_REFUSED,
+)
+#: Problems of every call of an operator.
+OPERATES: Final = (
+    *KEYED,
+    ProblemCode.ROLE_NOT_ALLOWED,
+    ProblemCode.CARD_NUMBER_REFUSED,
+)
+#: Problems of every call of an operator that changes something.
+ACTS: Final = (
+    *OPERATES,
+    ProblemCode.MALFORMED_JSON,
+    ProblemCode.BODY_TOO_LARGE,
+    ProblemCode.CONTENT_TYPE_NOT_SUPPORTED,
+    ProblemCode.INVALID_REQUEST,
+    ProblemCode.CONFLICT,
+    ProblemCode.WRITE_REFUSED,
+)
+#: Headers of the answer to every new job.
+ACCEPTED: Final = ("Location", "Retry-After", "Idempotent-Replayed")
+
+#: The attribute of a view that holds its Route.
+_ROUTE: Final = "__route__"
+_View = TypeVar("_View", bound=Callable[..., Response])
+
+
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call of the API: where it is, what it takes, what it may answer."""
+class Route:
+    """Documents a view, which it decorates: its address, its request, its answers."""
 
     method: str
     rule: str
-    view: Callable[..., Response]
     #: The model of a JSON answer, a media type, or None for no body; by status.
     answers: Mapping[int, type[BaseModel] | str | None]
     problems: tuple[ProblemCode, ...] = ()  #: codes of CATALOGUE
@@ -71,6 +116,28 @@ class Call:
     headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     tag: str = "payments"
     open: bool = False  #: needs no API key
+
+    def __call__(self, view: _View) -> _View:
+        setattr(view, _ROUTE, self)
+        return view
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A route and the view that serves it."""
+
+    route: Route
+    view: Callable[..., Response]
+
+
+def find_calls(*owners: object) -> list[Call]:
+    """The methods of ``owners`` that have a Route, in their order."""
+    return [
+        Call(route, getattr(owner, name))
+        for owner in owners
+        for name, member in vars(type(owner)).items()
+        if (route := getattr(member, _ROUTE, None)) is not None
+    ]
 
 
 def application(calls: list[Call]) -> tuple[OpenAPI, bytes]:
@@ -92,25 +159,27 @@ def application(calls: list[Call]) -> tuple[OpenAPI, bytes]:
 
 
 def _add(app: OpenAPI, call: Call) -> None:
+    route = call.route
+
     @wraps(call.view)
     def described(**path: str) -> Response:
         return call.view(**path)
 
     # flask-openapi3 reads the models from the annotations of what it is given, and
     # leaves validation to a view that has this mark.
-    described.__annotations__ = dict(call.takes)
+    described.__annotations__ = dict(route.takes)
     setattr(described, "__delay_validate_request__", True)
     summary, _, description = (inspect.getdoc(call.view) or "").partition("\n\n")
-    register = {"GET": app.get, "POST": app.post}[call.method]
-    name = f"{call.tag}_{call.view.__name__}"
+    register = {"GET": app.get, "POST": app.post}[route.method]
+    name = f"{route.tag}_{call.view.__name__}"
     register(
-        call.rule,
+        route.rule,
         endpoint=name,
-        tags=[Tag(name=call.tag)],
+        tags=[Tag(name=route.tag)],
         summary=summary,
         description=description.replace("\n", " "),
         operation_id=name,
-        security=None if call.open else [{_KEY: []}],
+        security=None if route.open else [{_KEY: []}],
     )(described)
 
 
@@ -124,16 +193,16 @@ def _document(app: OpenAPI, calls: list[Call]) -> dict[str, Any]:
     models: set[tuple[type[BaseModel], JsonSchemaMode]] = {
         (answers.Problem, "serialization")
     }
-    for call in calls:
-        path = call.rule.replace("<", "{").replace(">", "}")
-        document["paths"][path][call.method.lower()]["responses"] = _responses(call)
+    for route in (call.route for call in calls):
+        path = route.rule.replace("<", "{").replace(">", "}")
+        document["paths"][path][route.method.lower()]["responses"] = _responses(route)
         models |= {
             (model, "serialization")
-            for model in call.answers.values()
+            for model in route.answers.values()
             if isinstance(model, type)
         }
-        if "body" in call.takes:
-            models.add((call.takes["body"], "validation"))
+        if "body" in route.takes:
+            models.add((route.takes["body"], "validation"))
     _, schemas = models_json_schema(
         sorted(models, key=lambda one: one[0].__name__),
         ref_template=_SCHEMAS + "{model}",
@@ -143,12 +212,12 @@ def _document(app: OpenAPI, calls: list[Call]) -> dict[str, Any]:
     return tidy
 
 
-def _responses(call: Call) -> dict[str, Any]:
+def _responses(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for status, content in call.answers.items():
+    for status, content in route.answers.items():
         found[str(status)] = {
             "description": _STATUSES[status],
-            "headers": _headers(*call.headers.get(status, ())),
+            "headers": _headers(*route.headers.get(status, ())),
         }
         if isinstance(content, str):
             schema: dict[str, Any] = {"type": "string"}
@@ -156,7 +225,7 @@ def _responses(call: Call) -> dict[str, Any]:
         elif content is not None:
             schema = {"$ref": _SCHEMAS + content.__name__}
             found[str(status)]["content"] = {"application/json": {"schema": schema}}
-    for code in (*call.problems, *_ANY):
+    for code in (*route.problems, *_ANY):
         status, title, _ = CATALOGUE[code]
         known = found.setdefault(str(status), _problem(status))
         known["description"] = "; ".join(filter(None, [known["description"], title]))

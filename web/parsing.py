@@ -13,10 +13,11 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 
 from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
-from web import forms
-from web.problems import Fault, Problem, invalid, pointer_to
-from web.fields import Query
 from web.problem_codes import FaultCode, ProblemCode
+from web import forms
+from web.answers import Fault
+from web.problems import Problem, invalid, pointer_to
+from web.fields import Query
 from web.screening import find_card_data, is_within_bounds
 
 Asked = TypeVar("Asked", bound=Query)
@@ -86,7 +87,8 @@ def query(request: Request, model: type[Asked]) -> Asked:
     """The query as ``model``, screened. Raises Problem where it does not fit."""
     given = dict(request.args.lists())
     if len(given) > _MAX_PARAMETERS:
-        fault = Fault(FaultCode.TOO_LONG, f"must have at most {_MAX_PARAMETERS} names")
+        detail = f"must have at most {_MAX_PARAMETERS} names"
+        fault = Fault(code=FaultCode.TOO_LONG, detail=detail)
         raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     known = _names(model)
     for name, values in given.items():
@@ -94,7 +96,8 @@ def query(request: Request, model: type[Asked]) -> Asked:
         if sensitive or has_card_data(name) or any(map(has_card_data, values)):
             raise _card_refused(parameter=name if name in known else "")
         if len(values) > 1 and name in known:
-            fault = Fault(FaultCode.REPEATED, "must be given once", parameter=name)
+            detail = "must be given once"
+            fault = Fault(code=FaultCode.REPEATED, detail=detail, parameter=name)
             raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     try:
         return model.model_validate({name: texts[0] for name, texts in given.items()})
@@ -114,7 +117,8 @@ def last_of(cursor: str, form: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         found = ""
     if not re.fullmatch(form, found):
-        fault = Fault(FaultCode.FORM, forms.FORMS[forms.CURSOR], parameter="cursor")
+        detail = forms.FORMS[forms.CURSOR]
+        fault = Fault(code=FaultCode.FORM, detail=detail, parameter="cursor")
         raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     return found
 
@@ -162,7 +166,12 @@ def _card_refused(
         " security code or PIN. Send the provider's token instead. An identifier that"
         f" only looks like a card number is taken with {NOT_A_CARD} before its digits"
     )
-    fault = Fault(FaultCode.CARD_NUMBER_REFUSED, detail, pointer, parameter)
+    fault = Fault(
+        code=FaultCode.CARD_NUMBER_REFUSED,
+        detail=detail,
+        pointer=pointer,
+        parameter=parameter,
+    )
     return Problem(ProblemCode.CARD_NUMBER_REFUSED, errors=[fault])
 
 

@@ -20,16 +20,35 @@ from persistence.keys import ApiKey, Role
 from persistence.merchants import Chosen
 from runtime import logs, metrics
 from runtime.container import WebServices
-from web import auth, forms, parsing, rendering
-from web.open_gates import OpenGates
 from web.problem_codes import ProblemCode
+from web import answers, auth, forms, openapi, parsing, rendering
+from web.open_gates import OpenGates
+from web.openapi import Route
 from web.problems import invalid
-from web.schemas import ListQuery, NoQuery, PaymentRequest, ReadQuery
+from web.schemas import (
+    ListQuery,
+    NoQuery,
+    PaymentPath,
+    PaymentRequest,
+    ReadHeaders,
+    ReadQuery,
+    SubmitHeaders,
+)
 from web.waiting import Waiting
 
 log = logs.get_logger()
 
+#: The address of one payment.
+ONE: Final = "/v1/payments/<payment_id>"
+
 _PAYMENT_ID: Final = re.compile(forms.PAYMENT_ID)
+#: Problems of reading one payment.
+_READS: Final = (
+    *openapi.KEYED,
+    ProblemCode.PAYMENT_NOT_FOUND,
+    ProblemCode.INVALID_QUERY,
+    ProblemCode.CARD_NUMBER_REFUSED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +59,18 @@ class Payments:
     waiting: Waiting
     gates: OpenGates
 
+    @Route(
+        "POST",
+        "/v1/payments",
+        answers={202: answers.Payment},
+        problems=(
+            *openapi.SUBMITS,
+            ProblemCode.INVALID_PAYMENT,
+            ProblemCode.REFERENCE_IN_PROGRESS,
+        ),
+        takes={"header": SubmitHeaders, "body": PaymentRequest},
+        headers={202: openapi.ACCEPTED},
+    )
     def submit(self) -> Response:
         """Submit a payment.
 
@@ -68,6 +99,14 @@ class Payments:
         )
         return accepted_answer(accepted)
 
+    @Route(
+        "GET",
+        ONE,
+        answers={200: answers.Payment, 304: None},
+        problems=_READS,
+        takes={"path": PaymentPath, "query": ReadQuery, "header": ReadHeaders},
+        headers={200: ("ETag",), 304: ("ETag",)},
+    )
     def read(self, payment_id: str) -> Response:
         """Read a payment; an operator reads any merchant's.
 
@@ -90,6 +129,17 @@ class Payments:
             return Response(status=304, headers={"ETag": f'"{tag}"'})
         return rendering.answer(rendering.payment(shown), headers={"ETag": f'"{tag}"'})
 
+    @Route(
+        "GET",
+        "/v1/payments",
+        answers={200: answers.PaymentList},
+        problems=(
+            *openapi.KEYED,
+            ProblemCode.INVALID_QUERY,
+            ProblemCode.CARD_NUMBER_REFUSED,
+        ),
+        takes={"query": ListQuery},
+    )
     def list(self) -> Response:
         """List payments, newest first."""
         key = auth.may_read(request, self.services)
@@ -113,8 +163,19 @@ class Payments:
         more = len(found) > len(shown)
         cursor = parsing.cursor_of(shown[-1].id) if more else None
         data = [rendering.payment(self.gates.tell(one)) for one in shown]
-        return rendering.answer(rendering.page(data, cursor))
+        return rendering.answer(
+            answers.PaymentList(
+                object="list", data=data, has_more=more, next_cursor=cursor
+            )
+        )
 
+    @Route(
+        "GET",
+        f"{ONE}/events",
+        answers={200: answers.EventList},
+        problems=_READS,
+        takes={"path": PaymentPath},
+    )
     def events(self, payment_id: str) -> Response:
         """Read a payment's timeline, oldest event first; an operator any merchant's."""
         key = auth.may_read(request, self.services)
@@ -124,7 +185,11 @@ class Payments:
         if told is None:
             raise PaymentNotFound
         data = [rendering.event(event) for event in told]
-        return rendering.answer(rendering.page(data))
+        return rendering.answer(
+            answers.EventList(
+                object="list", data=data, has_more=False, next_cursor=None
+            )
+        )
 
     def _scope(self, key: ApiKey, payment_id: str) -> Scope:
         """Among whose payments it is looked for: an operator's key sees all."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from flask import Flask, Response, g
 from pydantic import ValidationError
@@ -31,9 +29,11 @@ from domain.errors import (
 )
 from persistence.accounts import AccountNotFound
 from runtime import logs
+from web.problem_codes import FaultCode, ProblemCode
+from web import answers
+from web.answers import Fault
 from web.catalogue import CATALOGUE
 from web.forms import FORMS
-from web.problem_codes import FaultCode, ProblemCode
 
 #: Seconds a client should wait before it asks again.
 RETRY_AFTER: Final = 1
@@ -68,26 +68,6 @@ _OF_STATUS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong. ``detail`` never repeats what was sent."""
-
-    code: str
-    detail: str
-    pointer: str | None = None  #: JSON pointer into the body
-    parameter: str | None = None  #: name of a query parameter or header
-
-    def shown(self) -> dict[str, str]:
-        """The fault without what it does not have."""
-        found = {
-            "pointer": self.pointer,
-            "parameter": self.parameter,
-            "detail": self.detail,
-            "code": self.code,
-        }
-        return {name: value for name, value in found.items() if value is not None}
-
-
 class Problem(Exception):
     """A request that ends here, with an answer of its ``code`` in CATALOGUE."""
 
@@ -97,22 +77,31 @@ class Problem(Exception):
         *,
         errors: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
-        more: Mapping[str, Any] | None = None,
+        detail: str | None = None,
+        reason: str | None = None,
+        payment: str | None = None,
+        quota: str | None = None,
+        checks: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(code)
         self.code = code
-        self.errors = errors
         self.headers = headers or {}
-        self.more = more or {}
+        self.document = document(
+            code,
+            errors=list(errors),
+            detail=detail,
+            reason=reason,
+            payment=payment,
+            quota=quota,
+            checks=dict(checks or {}),
+        )
 
     def response(self) -> Response:
         """The problem as ``application/problem+json``."""
-        found = {**document(self.code, g.get("request_id")), **self.more}
-        if self.errors:
-            found["errors"] = [fault.shown() for fault in self.errors]
-        status = CATALOGUE[self.code][0]
+        self.document.request_id = g.get("request_id", "")
+        status = self.document.status
         response = Response(
-            json.dumps(found), status, mimetype="application/problem+json"
+            encode(self.document), status, mimetype="application/problem+json"
         )
         if status in (429, 503):
             response.headers["Retry-After"] = str(RETRY_AFTER)
@@ -121,17 +110,37 @@ class Problem(Exception):
         return response
 
 
-def document(code: ProblemCode, request_id: str | None) -> dict[str, Any]:
-    """What every problem of ``code`` says."""
-    status, title, detail = CATALOGUE[code]
-    return {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-    }
+def document(
+    code: ProblemCode,
+    *,
+    request_id: str = "",
+    detail: str | None = None,
+    errors: list[Fault] | None = None,
+    checks: dict[str, str] | None = None,
+    reason: str | None = None,
+    payment: str | None = None,
+    quota: str | None = None,
+) -> answers.Problem:
+    """The response model of a problem; ``detail`` is the catalogue's by default."""
+    status, title, text = CATALOGUE[code]
+    return answers.Problem(
+        type=f"/problems/{code}",
+        title=title,
+        status=status,
+        detail=detail or text,
+        code=code,
+        request_id=request_id,
+        errors=errors or [],
+        checks=checks or {},
+        reason=reason,
+        payment=payment,
+        quota=quota,
+    )
+
+
+def encode(problem: answers.Problem) -> bytes:
+    """JSON without the fields that the problem does not have."""
+    return problem.__pydantic_serializer__.to_json(problem, exclude_defaults=True)
 
 
 def invalid(error: ValidationError, code: ProblemCode) -> Problem:
@@ -153,16 +162,18 @@ def register(app: Flask) -> None:
 
 def _of_ours(error: PaymentsError) -> Response:
     if isinstance(error, InvalidPayment):
-        fault = Fault(FaultCode.NOT_POSSIBLE, str(error), pointer=f"/{error.field}")
+        fault = Fault(
+            code=FaultCode.NOT_POSSIBLE, detail=str(error), pointer=f"/{error.field}"
+        )
         return Problem(ProblemCode.INVALID_PAYMENT, errors=[fault]).response()
     if isinstance(error, Conflict):
-        more = {"reason": error.why, "detail": f"It cannot be done: {error}."}
-        return Problem(ProblemCode.CONFLICT, more=more).response()
+        detail = f"It cannot be done: {error}."
+        return Problem(ProblemCode.CONFLICT, reason=error.why, detail=detail).response()
     if isinstance(error, ReferenceInProgress):
-        more = {"payment": error.payment}
-        return Problem(ProblemCode.REFERENCE_IN_PROGRESS, more=more).response()
-    code = code_of(error)
-    return _unforeseen(error) if code is None else Problem(code).response()
+        code = ProblemCode.REFERENCE_IN_PROGRESS
+        return Problem(code, payment=error.payment).response()
+    kind = code_of(error)
+    return _unforeseen(error) if kind is None else Problem(kind).response()
 
 
 def code_of(error: PaymentsError) -> ProblemCode | None:
@@ -190,13 +201,13 @@ def _unforeseen(error: Exception) -> Response:
 
 def _body_fault(error: ErrorDetails) -> Fault:
     code, detail = _said(error)
-    return Fault(code, detail, pointer=pointer_to(error["loc"]))
+    return Fault(code=code, detail=detail, pointer=pointer_to(error["loc"]))
 
 
 def _query_fault(error: ErrorDetails) -> Fault:
     code, detail = _said(error)
     name = str(error["loc"][0]) if error["loc"] else ""
-    return Fault(code, detail, parameter=name if _tellable(name) else "")
+    return Fault(code=code, detail=detail, parameter=name if _tellable(name) else "")
 
 
 def _said(error: ErrorDetails) -> tuple[str, str]:

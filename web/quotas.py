@@ -21,8 +21,8 @@ from runtime import metrics
 from runtime import settings_checks as checks
 from runtime.container import WebServices
 from runtime.quotas import QuotaName, Usage
-from web import parsing
 from web.problem_codes import ProblemCode
+from web import parsing
 from web.problems import Problem
 
 #: Hops of ``X-Forwarded-For`` that are looked at, from ours outwards.
@@ -106,7 +106,7 @@ def _problem(usage: Usage) -> Problem:
     return Problem(
         ProblemCode.TOO_MANY_REQUESTS,
         headers={"Retry-After": str(usage.reset_in)},
-        more={"quota": name},
+        quota=name,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
@@ -15,7 +14,7 @@ from domain.replaying import MAX_RATE, RATE, Came, Search, Stage
 from domain.states import State
 from domain.submission import ProviderName
 from web import forms
-from web.answers import Answer, Operation
+from web.answers import Answer, Operation, Timestamp
 from web.fields import (
     MAX_AMOUNT,
     Amount,
@@ -161,12 +160,12 @@ class FoundOperation(Operation):
     object: Literal["operation"]
     payment: str
     merchant: str
-    provider: Provider
+    provider: ProviderName
     currency: str
     reference: str | None
     error: str | None = Field(description="The code of what went wrong last")
     replay: Replay = Field(description="What a replay would do now")
-    created_at: datetime
+    created_at: Timestamp
     version: int
 
 
@@ -201,7 +200,7 @@ class ReplayItem(Answer):
     amount: int
     currency: str
     merchant: str
-    provider: Provider
+    provider: ProviderName
     came: Came | None = Field(description="What came of it; null: not reached yet")
 
 
@@ -217,7 +216,7 @@ class ReplayItems(Answer):
 class ReplaySet(Answer):
     """A frozen set, what would happen to it, and how far its run has come."""
 
-    id: str = Field(pattern=forms.REPLAY_ID)
+    id: str = Field(json_schema_extra={"pattern": forms.REPLAY_ID})
     object: Literal["replay"]
     livemode: bool
     stage: Stage
@@ -227,13 +226,13 @@ class ReplaySet(Answer):
     came: dict[str, int] = Field(description="How many items have which verdict")
     items: ReplayItems
     by: str = Field(description="The API key that froze it")
-    created_at: datetime
+    created_at: Timestamp
     run_by: str | None
     reason: str | None
     rate: int | None
-    run_at: datetime | None
+    run_at: Timestamp | None
     canceled_by: str | None
-    ended_at: datetime | None
+    ended_at: Timestamp | None
 
 
 def _search(asked: FoundQuery | PreviewRequest) -> Search:

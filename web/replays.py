@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from flask import Response, request
 
@@ -15,22 +15,28 @@ from domain.operation import Operation
 from domain.payment import Payment
 from domain.replaying import Item, ReplaySet, Run
 from domain.submission import Mode
-from domain.times import rfc3339
 from runtime import logs
 from runtime.container import WebServices
-from web import auth, forms, parsing, rendering
+from web.problem_codes import ProblemCode
+from web import answers, auth, forms, openapi, parsing, rendering
+from web import replay_models as models
+from web.openapi import Route
 from web.payments import check_id
 from web.replay_models import (
     CancelRequest,
     FoundQuery,
     PreviewRequest,
+    ReplayPath,
     ReplayQuery,
     ResolveRequest,
     RunRequest,
 )
+from web.schemas import PaymentPath
 
 log = logs.get_logger()
 
+_SETS: Final = "/v1/operations/replays"
+_ONE: Final = f"{_SETS}/<replay_id>"
 _REPLAY_ID: Final = re.compile(forms.REPLAY_ID)
 #: An item's number, as a cursor hides it.
 _NUMBER: Final = r"^[0-9]{1,6}$"
@@ -44,6 +50,14 @@ class Replays:
 
     services: WebServices
 
+    @Route(
+        "GET",
+        "/v1/operations/payments",
+        answers={200: models.FoundList},
+        problems=(*openapi.OPERATES, ProblemCode.INVALID_QUERY, ProblemCode.CONFLICT),
+        takes={"query": FoundQuery},
+        tag="operations",
+    )
     def find(self) -> Response:
         """Find operations of all merchants.
 
@@ -68,8 +82,21 @@ class Replays:
             for one in shown
             for operation in search.picked(one)
         ]
-        return rendering.answer(rendering.page(data, cursor))
+        return rendering.answer(
+            models.FoundList(
+                object="list", data=data, has_more=more, next_cursor=cursor
+            )
+        )
 
+    @Route(
+        "POST",
+        _SETS,
+        answers={201: models.ReplaySet},
+        problems=openapi.ACTS,
+        takes={"body": PreviewRequest},
+        headers={201: ("Location",)},
+        tag="operations",
+    )
     def preview(self) -> Response:
         """Freeze a set of operations for a replay.
 
@@ -89,6 +116,18 @@ class Replays:
         where = {"Location": f"/v1/operations/replays/{replay.id}"}
         return self._answer(replay, 201, headers=where)
 
+    @Route(
+        "GET",
+        _ONE,
+        answers={200: models.ReplaySet},
+        problems=(
+            *openapi.OPERATES,
+            ProblemCode.REPLAY_NOT_FOUND,
+            ProblemCode.INVALID_QUERY,
+        ),
+        takes={"path": ReplayPath, "query": ReplayQuery},
+        tag="operations",
+    )
     def read(self, replay_id: str) -> Response:
         """Read a set, its items page by page, and how far its run has come."""
         auth.may_operate(request, self.services)
@@ -100,6 +139,14 @@ class Replays:
             raise ReplayNotFound
         return self._answer(found, after=int(last), limit=asked.limit)
 
+    @Route(
+        "POST",
+        f"{_ONE}/run",
+        answers={202: models.ReplaySet},
+        problems=(*openapi.ACTS, ProblemCode.REPLAY_NOT_FOUND),
+        takes={"path": ReplayPath, "body": RunRequest},
+        tag="operations",
+    )
     def run(self, replay_id: str) -> Response:
         """Have a set carried out.
 
@@ -116,6 +163,14 @@ class Replays:
         log.info("replay_started", replay=replay.id, count=replay.count)
         return self._answer(replay, 202)
 
+    @Route(
+        "POST",
+        f"{_ONE}/cancel",
+        answers={200: models.ReplaySet},
+        problems=(*openapi.ACTS, ProblemCode.REPLAY_NOT_FOUND),
+        takes={"path": ReplayPath, "body": CancelRequest},
+        tag="operations",
+    )
     def cancel(self, replay_id: str) -> Response:
         """Stop a set; up to a second's items are still carried out."""
         key = auth.may_operate(request, self.services)
@@ -125,6 +180,14 @@ class Replays:
         log.info("replay_canceled", replay=replay.id)
         return self._answer(replay)
 
+    @Route(
+        "POST",
+        "/v1/operations/payments/<payment_id>/resolve",
+        answers={200: answers.Payment},
+        problems=(*openapi.ACTS, ProblemCode.PAYMENT_NOT_FOUND),
+        takes={"path": PaymentPath, "body": ResolveRequest},
+        tag="operations",
+    )
     def resolve(self, payment_id: str) -> Response:
         """Say what became of an operation that waits for a person.
 
@@ -144,21 +207,21 @@ class Replays:
         log.info("operation_resolved", payment=done.id, operation=asked.operation)
         return rendering.answer(rendering.payment(done))
 
-    def _found(self, payment: Payment, operation: Operation) -> dict[str, Any]:
+    def _found(self, payment: Payment, operation: Operation) -> models.FoundOperation:
         asked = payment.submission
-        return {
-            "object": "operation",
-            **rendering.operation(operation),
-            "payment": payment.id,
-            "merchant": payment.merchant,
-            "provider": payment.provider,
-            "currency": asked.amount.currency,
-            "reference": asked.reference,
-            "error": operation.error,
-            "replay": replay_of(payment, operation, now=self.services.clock()),
-            "created_at": rfc3339(payment.created_at),
-            "version": payment.version,
-        }
+        return models.FoundOperation(
+            object="operation",
+            **dict(rendering.operation(operation)),
+            payment=payment.id,
+            merchant=payment.merchant,
+            provider=payment.provider,
+            currency=asked.amount.currency,
+            reference=asked.reference,
+            error=operation.error,
+            replay=replay_of(payment, operation, now=self.services.clock()),
+            created_at=payment.created_at,
+            version=payment.version,
+        )
 
     def _answer(
         self,
@@ -174,51 +237,56 @@ class Replays:
         shown = found[:limit]
         more = len(found) > len(shown)
         cursor = parsing.cursor_of(str(shown[-1].number)) if more else None
-        document = {
-            "id": replay.id,
-            "object": "replay",
-            "livemode": replay.mode is Mode.LIVE,
-            "stage": replay.stage,
-            "search": dict(replay.search),
-            "count": replay.count,
-            "sums": [
-                {
-                    "what": one.what,
-                    "currency": one.currency,
-                    "count": one.count,
-                    "amount": one.amount,
-                }
+        document = models.ReplaySet(
+            id=replay.id,
+            object="replay",
+            livemode=replay.mode is Mode.LIVE,
+            stage=replay.stage,
+            search=dict(replay.search),
+            count=replay.count,
+            sums=[
+                models.ReplaySum(
+                    what=one.what,
+                    currency=one.currency,
+                    count=one.count,
+                    amount=one.amount,
+                )
                 for one in replay.sums
             ],
-            "came": dict(replays.progress(replay.id)),
-            "items": rendering.page([_item(one) for one in shown], cursor),
-            "by": replay.by,
-            "created_at": rfc3339(replay.created_at),
-            "run_by": run.by if run else None,
-            "reason": run.reason if run else None,
-            "rate": run.rate if run else None,
-            "run_at": rfc3339(run.at) if run else None,
-            "canceled_by": replay.canceled_by,
-            "ended_at": rfc3339(replay.ended_at) if replay.ended_at else None,
-        }
+            came={came.value: n for came, n in replays.progress(replay.id).items()},
+            items=models.ReplayItems(
+                object="list",
+                data=[_item(one) for one in shown],
+                has_more=more,
+                next_cursor=cursor,
+            ),
+            by=replay.by,
+            created_at=replay.created_at,
+            run_by=run.by if run else None,
+            reason=run.reason if run else None,
+            rate=run.rate if run else None,
+            run_at=run.at if run else None,
+            canceled_by=replay.canceled_by,
+            ended_at=replay.ended_at,
+        )
         return rendering.answer(document, status, headers)
 
 
-def _item(item: Item) -> dict[str, Any]:
-    return {
-        "object": "replay_item",
-        "number": item.number,
-        "payment": item.payment,
-        "operation": item.operation,
-        "version": item.version,
-        "state": item.state,
-        "what": item.what,
-        "amount": item.amount,
-        "currency": item.currency,
-        "merchant": item.merchant,
-        "provider": item.provider,
-        "came": item.came,
-    }
+def _item(item: Item) -> models.ReplayItem:
+    return models.ReplayItem(
+        object="replay_item",
+        number=item.number,
+        payment=item.payment,
+        operation=item.operation,
+        version=item.version,
+        state=item.state,
+        what=item.what,
+        amount=item.amount,
+        currency=item.currency,
+        merchant=item.merchant,
+        provider=item.provider,
+        came=item.came,
+    )
 
 
 def _check_id(replay_id: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,9 +23,9 @@ from domain.webhook_refusals import WebhookRefusal
 from persistence.accounts import AccountNotFound
 from runtime import logs, metrics
 from runtime.container import WebServices
-from web import answers, forms, rendering
-from web.openapi import Call
 from web.problem_codes import ProblemCode
+from web import answers, forms, rendering
+from web.openapi import Route
 from web.problems import PROBLEMS, Problem
 from web.webhook_models import (
     AccountPath,
@@ -44,12 +43,40 @@ _ACCOUNT: Final = re.compile(forms.STORED_ACCOUNT_ID)
 log = logs.get_logger()
 
 
+def _webhook(path: str, headers: type[BaseModel]) -> Route:
+    of_account = "<" in path
+    return Route(
+        "POST",
+        f"/v1/webhooks/{path}",
+        answers={200: answers.Received},
+        problems=(
+            ProblemCode.WEBHOOK_REFUSED,
+            ProblemCode.WEBHOOK_NOT_TRUSTED,
+            ProblemCode.BODY_TOO_LARGE,
+            ProblemCode.CERTIFICATE_UNAVAILABLE,
+            ProblemCode.STORE_UNAVAILABLE,
+            ProblemCode.TOO_MANY_REQUESTS,
+            ProblemCode.WRITE_REFUSED,
+            ProblemCode.DOCUMENT_UNREADABLE,
+            *((ProblemCode.ACCOUNT_NOT_FOUND,) if of_account else ()),
+        ),
+        takes={
+            "header": headers,
+            "body": ProviderEvent,
+            **({"path": AccountPath} if of_account else {}),
+        },
+        tag="webhooks",
+        open=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Webhooks:
     """The calls, with what they need."""
 
     services: WebServices
 
+    @_webhook("stripe", StripeHeaders)
     def stripe(self) -> Response:
         """Take an event of Stripe's.
 
@@ -58,6 +85,7 @@ class Webhooks:
         """
         return self._heard(ProviderName.STRIPE)
 
+    @_webhook("stripe/<account>", StripeHeaders)
     def stripe_account(self, account: str) -> Response:
         """Take an event of Stripe's for a merchant's account.
 
@@ -65,6 +93,7 @@ class Webhooks:
         """
         return self._heard(ProviderName.STRIPE, account)
 
+    @_webhook("paypal", PayPalHeaders)
     def paypal(self) -> Response:
         """Take an event of PayPal's.
 
@@ -73,6 +102,7 @@ class Webhooks:
         """
         return self._heard(ProviderName.PAYPAL)
 
+    @_webhook("paypal/<account>", PayPalHeaders)
     def paypal_account(self, account: str) -> Response:
         """Take an event of PayPal's for a merchant's account.
 
@@ -93,7 +123,7 @@ class Webhooks:
         except WebhookDropped as error:
             metrics.WEBHOOKS_DROPPED.labels(provider, error.why).inc()
             log.info("webhook_dropped", provider=provider.value, why=error.why)
-            return rendering.answer({"received": True})
+            return rendering.answer(answers.Received(received=True))
         new = notice.receive(
             webhook,
             known=ear.types,
@@ -103,7 +133,7 @@ class Webhooks:
         if new:
             kind = webhook.type if webhook.type in ear.types else "other"
             metrics.WEBHOOKS.labels(provider, kind).inc()
-        return rendering.answer({"received": True})
+        return rendering.answer(answers.Received(received=True))
 
     def _ear(self, provider: ProviderName, account: str | None) -> Ear:
         """What is no id of ours does not reach the database."""
@@ -141,8 +171,7 @@ def _refused(
     _count(provider, account, why)
     trusted = not isinstance(error, WebhookNotTrusted)
     challenge = {} if trusted else {"WWW-Authenticate": "Signature"}
-    code = PROBLEMS[type(error)]
-    return Problem(code, more={"reason": why}, headers=challenge)
+    return Problem(PROBLEMS[type(error)], reason=why, headers=challenge)
 
 
 def _count(provider: ProviderName, account: str | None, why: WebhookRefusal) -> None:
@@ -155,40 +184,3 @@ def _count(provider: ProviderName, account: str | None, why: WebhookRefusal) -> 
         else {"account": account or provider.value}
     )
     log.warning("webhook_refused", provider=provider.value, why=why, **known)
-
-
-def calls(webhooks: Webhooks) -> list[Call]:
-    """What is served, for each provider."""
-    views: dict[str, tuple[Callable[..., Response], type[BaseModel]]] = {
-        "stripe": (webhooks.stripe, StripeHeaders),
-        "stripe/<account>": (webhooks.stripe_account, StripeHeaders),
-        "paypal": (webhooks.paypal, PayPalHeaders),
-        "paypal/<account>": (webhooks.paypal_account, PayPalHeaders),
-    }
-    return [
-        Call(
-            "POST",
-            f"/v1/webhooks/{path}",
-            view,
-            answers={200: answers.Received},
-            problems=(
-                *(
-                    ProblemCode.WEBHOOK_REFUSED,
-                    ProblemCode.WEBHOOK_NOT_TRUSTED,
-                    ProblemCode.BODY_TOO_LARGE,
-                ),
-                *(ProblemCode.CERTIFICATE_UNAVAILABLE, ProblemCode.STORE_UNAVAILABLE),
-                ProblemCode.TOO_MANY_REQUESTS,
-                *(ProblemCode.WRITE_REFUSED, ProblemCode.DOCUMENT_UNREADABLE),
-                *((ProblemCode.ACCOUNT_NOT_FOUND,) if "<" in path else ()),
-            ),
-            takes={
-                "header": headers,
-                "body": ProviderEvent,
-                **({"path": AccountPath} if "<" in path else {}),
-            },
-            tag="webhooks",
-            open=True,
-        )
-        for path, (view, headers) in views.items()
-    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -71,7 +70,7 @@ def call(app: WSGIApplication, request: Request) -> Answer:
 def refusal(code: ProblemCode) -> Answer:
     """The answer to a request that no application saw: a problem of CATALOGUE."""
     request_id = new_id("req")
-    body = json.dumps(problems.document(code, request_id)).encode()
+    body = problems.encode(problems.document(code, request_id=request_id))
     headers = [
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),

@@ -1,0 +1,45 @@
+"""The response models, as they are written."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+from domain.answer import NextActionType
+from web import answers, problems
+
+
+def test_a_time_of_an_answer_has_three_digits_below_the_second() -> None:
+    at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    event = answers.Event(
+        object="event", seq=1, type="t", at=at, data={"by": "key", "count": 2}
+    )
+    assert json.loads(event.model_dump_json()) == {
+        "object": "event",
+        "seq": 1,
+        "type": "t",
+        "at": "2026-01-31T12:00:00.000Z",
+        "data": {"by": "key", "count": 2},
+    }
+
+
+def test_an_answer_has_its_empty_fields() -> None:
+    saved = answers.SavedMethod(id="pm_1", customer=None)
+    assert json.loads(saved.model_dump_json()) == {"id": "pm_1", "customer": None}
+
+
+def test_text_of_an_answer_is_not_escaped_to_ascii() -> None:
+    page = answers.NextAction(type=NextActionType.REDIRECT, url="https://é.example")
+    assert "https://é.example" in page.model_dump_json()
+
+
+def test_a_problem_leaves_out_the_fields_that_it_does_not_have() -> None:
+    faults = [answers.Fault(code="form", detail="must be a time", pointer="/at")]
+    problem = problems.document("invalid_payment", request_id="req_1", errors=faults)
+    written = json.loads(problems.encode(problem))
+    assert written["errors"] == [
+        {"pointer": "/at", "detail": "must be a time", "code": "form"}
+    ]
+    assert set(written) == {
+        *("type", "title", "status", "detail", "code", "request_id", "errors"),
+    }
