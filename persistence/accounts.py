@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,8 +12,14 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from application.ports import Scope
-from domain.account import Account
-from domain.errors import DocumentUnreadable, PaymentsError, StoreUnavailable
+from domain.account import (
+    Account,
+    AccountNotFound,
+    AlreadyConnected,
+    Credentials,
+    StoredAccount,
+)
+from domain.errors import DocumentUnreadable
 from domain.routing import MAX_ACCOUNTS, Candidate
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document, written
@@ -25,63 +30,6 @@ from persistence.vault import Vault
 
 #: The sealed field.
 CREDENTIALS: Final = "credentials"
-#: Rounds in which a change may meet another one, or keys that rotate.
-_ROUNDS: Final = 5
-
-
-class AccountNotFound(PaymentsError):
-    """There is no such account."""
-
-    code = "account_not_found"
-
-
-class AlreadyConnected(PaymentsError):
-    """Another account of this mode is the same connected account of Stripe's."""
-
-    code = "already_connected"
-
-
-class TooManyAccounts(PaymentsError):
-    """The merchant has as many accounts in this mode as can be chosen between."""
-
-    code = "too_many_accounts"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What opens an account. Nothing here is ever shown."""
-
-    #: Stripe's secret key, or PayPal's client secret; None: the deployment's own, for
-    #: a connected account.
-    secret: str | None = field(default=None, repr=False)
-    client_id: str | None = field(default=None, repr=False)  #: PayPal's
-    #: What Stripe signs its webhooks with; several while one rolls.
-    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
-    webhook_id: str | None = field(default=None, repr=False)  #: PayPal's
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAccount:
-    """One account of a merchant in one mode."""
-
-    id: str  #: ``acct_01J…``, ours
-    merchant: str
-    mode: Mode
-    provider: ProviderName
-    created_at: datetime
-    credentials: Credentials
-    currencies: tuple[str, ...] = ()  #: ISO 4217; none: any
-    weight: int = 1  #: its share beside the merchant's others
-    rate: int | None = None  #: calls a second, 0 for any number; None: as the setting
-    connected: str | None = None  #: Stripe's id of it, below the key's account
-    rolled_at: datetime | None = None
-    retired_at: datetime | None = None  #: no new payments from then on
-    version: int = 1
-
-    @property
-    def account(self) -> Account:
-        """As payments name it."""
-        return Account(self.id, self.provider)
 
 
 class Accounts:
@@ -93,12 +41,16 @@ class Accounts:
         self._accounts = database.accounts
         self._vault = vault
 
-    def add(self, account: StoredAccount) -> None:
-        """Stores a new account. Raises TooManyAccounts and AlreadyConnected."""
-        its = {"merchant": account.merchant, "mode": account.mode.value}
+    def count(self, merchant: str, mode: Mode) -> int:
+        """See AccountStore."""
         with answering():
-            if self._accounts.count_documents(its) >= MAX_ACCOUNTS:
-                raise TooManyAccounts
+            return self._accounts.count_documents(
+                {"merchant": merchant, "mode": mode.value}
+            )
+
+    def add(self, account: StoredAccount) -> None:
+        """See AccountStore."""
+        with answering():
             try:
                 self._accounts.insert_one(self._encoded(account))
             except DuplicateKeyError:  # ids are new
@@ -168,22 +120,14 @@ class Accounts:
                 others.append(document["_id"])
         return accounts, others
 
-    def change(
-        self, account_id: str, step: Callable[[StoredAccount], StoredAccount]
-    ) -> StoredAccount:
-        """Writes ``step`` of the account, whoever else writes. Raises AccountNotFound
-        and whatever ``step`` does."""
-        for _ in range(_ROUNDS):
-            before = self.get(account_id)
-            after = replace(step(before), version=before.version + 1)
-            with answering():
-                result = self._accounts.replace_one(
-                    {"_id": account_id, "version": before.version},
-                    self._encoded(after),
-                )
-            if result.matched_count:
-                return after
-        raise StoreUnavailable("too many write to this account at once")
+    def replace(self, account: StoredAccount) -> bool:
+        """See AccountStore."""
+        with answering():
+            result = self._accounts.replace_one(
+                {"_id": account.id, "version": account.version - 1},
+                self._encoded(account),
+            )
+        return bool(result.matched_count)
 
     def _encoded(self, account: StoredAccount) -> Document:
         whose = {

@@ -5,21 +5,17 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
-
-from collections.abc import Callable, Mapping
 
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from domain.errors import PaymentsError
+from domain.api_keys import ApiKey, KeyChanged, KeyNotFound, Role, find_key_id
 from domain.submission import Mode
 from persistence.codec import Document
 from persistence.faults import read_each, read_one
@@ -32,45 +28,6 @@ log = logging.getLogger(__name__)
 CACHE_SECONDS: Final = 10.0
 #: Keys remembered at once; the one asked for longest ago makes room.
 CACHE_SIZE: Final = 10_000
-#: Hex digits: 64 bits tell the keys apart, 192 bits keep one secret.
-_ID_BYTES: Final = 8
-_SECRET_BYTES: Final = 24
-
-
-class Role(StrEnum):
-    """What a key may do."""
-
-    MERCHANT = "merchant"  #: submit and read its own payments
-    OPERATOR = "operator"  #: read, and later operate
-    ADMIN = "admin"  #: all that an operator may, and the keys
-
-
-class KeyNotFound(PaymentsError):
-    """There is no such API key."""
-
-    code = "key_not_found"
-
-
-class KeyChanged(PaymentsError):
-    """Somebody changed whose the API key is, in the database."""
-
-    code = "key_changed"
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key without its secret."""
-
-    id: str
-    merchant: str
-    mode: Mode
-    role: Role
-    created_at: datetime
-    expires_at: datetime | None = None  #: revoked or rolled: refused from then on
-
-    def live_at(self, now: datetime) -> bool:
-        """Whether the key is accepted at ``now``."""
-        return self.expires_at is None or now < self.expires_at
 
 
 class ApiKeys:
@@ -84,7 +41,6 @@ class ApiKeys:
         database: Database[Document],
         pepper: Pepper,
         *,
-        clock: Callable[[], datetime],
         cached: int = CACHE_SIZE,
         cache_seconds: float = CACHE_SECONDS,
     ) -> None:
@@ -92,15 +48,11 @@ class ApiKeys:
         self._cached = cached
         self._cache_seconds = cache_seconds
         self._pepper = pepper
-        self._clock = clock
         self._cache: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def create(self, *, merchant: str, role: Role, mode: Mode) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is never shown again."""
-        name = secrets.token_hex(_ID_BYTES)
-        secret = f"sk_{mode}_{name}{secrets.token_hex(_SECRET_BYTES)}"
-        key = ApiKey(f"key_{name}", merchant, mode, role, self._clock())
+    def add(self, key: ApiKey, secret: str) -> None:
+        """See ApiKeyStore."""
         digest = self._pepper.hash(secret)
         with answering():
             self._keys.insert_one(
@@ -112,51 +64,49 @@ class ApiKeys:
                     "mode": key.mode.value,
                     "role": key.role.value,
                     "created_at": key.created_at,
-                    "expires_at": None,
+                    "expires_at": key.expires_at,
                 }
             )
-        return key, secret
 
     def find(self, secret: str) -> ApiKey | None:
-        """The key that ``secret`` opens now, or None."""
+        """See ApiKeyStore. The hash is compared in constant time."""
         digest = self._pepper.hash(secret)
-        key = self._remembered(digest) or self._look_up(secret, digest)
-        return key if key is not None and key.live_at(self._clock()) else None
+        return self._remembered(digest) or self._look_up(secret, digest)
 
     def remembers(self, secret: str) -> bool:
-        """Whether ``secret`` opened a key lately; asks no database."""
+        """See ApiKeyStore."""
         return self._pepper.hash(secret) in self._cache
 
     def list(self, merchant: str | None = None) -> list[ApiKey]:
-        """All keys, or one merchant's, oldest first; at most 1,000."""
+        """See ApiKeyStore."""
         wanted = {} if merchant is None else {"merchant": merchant}
         with answering():
             found = self._keys.find(wanted).sort("created_at").limit(1000)
             return read_each(found, _key, self._keys)
 
-    def roll(self, key_id: str, *, overlap: timedelta) -> tuple[ApiKey, str]:
-        """A successor of a living key, which itself lives on for ``overlap``.
-
-        Raises KeyNotFound.
-        """
+    def get(self, key_id: str) -> ApiKey:
+        """See ApiKeyStore."""
         with answering():
             found = self._keys.find_one({"_id": key_id})
-        if found is None or not _key(found).live_at(self._clock()):
+        if found is None:
             raise KeyNotFound(f"there is no living key {key_id}")
-        old = _key(found)
+        key = read_one(found, _key, self._keys)
         if not self._is_bound(found):
             raise KeyChanged(f"whose {key_id} is was changed in the database.")
-        # Only once there is a successor may the old one end.
-        made = self.create(merchant=old.merchant, role=old.role, mode=old.mode)
-        self._end(key_id, self._clock() + overlap)
-        return made
+        return key
 
-    def revoke(self, key_id: str) -> ApiKey:
-        """Ends the key now; running processes follow within CACHE_SECONDS.
-
-        Raises KeyNotFound.
-        """
-        return self._end(key_id, self._clock())
+    def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
+        """See ApiKeyStore."""
+        alive = [{"expires_at": None}, {"expires_at": {"$gt": now}}]
+        with answering():
+            found = self._keys.find_one_and_update(
+                {"_id": key_id, "$or": alive},
+                [{"$set": {"expires_at": {"$min": ["$expires_at", at]}}}],
+                return_document=ReturnDocument.AFTER,
+            )
+        if found is None:
+            raise KeyNotFound(f"there is no living key {key_id}")
+        return _key(found)
 
     def bind_all(self) -> int:
         """Binds the keys that an earlier release made; returns how many there were."""
@@ -184,19 +134,6 @@ class ApiKeys:
         log.error("api_key_changed", extra={"key_id": document["_id"]})
         return False
 
-    def _end(self, key_id: str, at: datetime) -> ApiKey:
-        """The key, which ends at ``at`` or had an earlier end."""
-        alive = [{"expires_at": None}, {"expires_at": {"$gt": self._clock()}}]
-        with answering():
-            found = self._keys.find_one_and_update(
-                {"_id": key_id, "$or": alive},
-                [{"$set": {"expires_at": {"$min": ["$expires_at", at]}}}],
-                return_document=ReturnDocument.AFTER,
-            )
-        if found is None:
-            raise KeyNotFound(f"there is no living key {key_id}")
-        return _key(found)
-
     def _remembered(self, digest: str) -> ApiKey | None:
         with self._lock:
             until, key = self._cache.get(digest, (0.0, None))
@@ -204,9 +141,8 @@ class ApiKeys:
 
     def _look_up(self, secret: str, digest: str) -> ApiKey | None:
         """By the public part of the secret; the hash is compared in constant time."""
-        name = secret.rpartition("_")[2][: 2 * _ID_BYTES]
         with answering():
-            found = self._keys.find_one({"_id": f"key_{name}"})
+            found = self._keys.find_one({"_id": find_key_id(secret)})
         if found is None or not hmac.compare_digest(found["hash"], digest):
             return None
         key = read_one(found, _key, self._keys)

@@ -6,12 +6,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from pymongo.database import Database
 
 from application.ports import Scope
+from domain.merchants import MerchantSettings
 from domain.routing import Routes
 from domain.submission import Guard
 from persistence.accounts import candidates
@@ -25,35 +25,24 @@ CACHE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a merchant has chosen, in one mode."""
-
-    guard: Guard = Guard.UNFINISHED  #: while which payment of a reference waits
-    routes: Routes = Routes()
-
-
 class Merchants:
     """Every method raises StoreUnavailable where the database cannot answer."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
         self._merchants = database.merchants
-        self._cache: OrderedDict[Scope, tuple[float, Chosen]] = OrderedDict()
+        self._cache: OrderedDict[Scope, tuple[float, MerchantSettings]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def chosen(self, scope: Scope) -> Chosen:
-        """What a merchant has chosen.
-
-        Remembered for CACHE_SECONDS, so that it costs a payment nothing.
-        """
+    def chosen(self, scope: Scope) -> MerchantSettings:
+        """See MerchantStore. A payment mostly costs no read: see CACHE_SECONDS."""
         with self._lock:
-            until, known = self._cache.get(scope, (0.0, Chosen()))
+            until, known = self._cache.get(scope, (0.0, MerchantSettings()))
             if time.monotonic() < until:
                 return known
         with answering():
             found = self._merchants.find_one({"_id": scope.merchant}) or {}
-        known = Chosen(
+        known = MerchantSettings(
             read_one(found, _guard, self._merchants),
             Routes(
                 candidates(self._database, scope), tuple(found.get("routes_on", ()))
@@ -73,8 +62,7 @@ class Merchants:
         guard: Guard | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
-        """Changes what is given, for payments from now on; those that are stored keep
-        theirs."""
+        """See MerchantStore."""
         given: Document = {}
         if guard is not None:
             given["guard"] = guard.value

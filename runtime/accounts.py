@@ -7,16 +7,16 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from application.account_ports import AccountStore
 from application.inbox import Disputes
 from application.ports import Provider
 from application.statement import Statement
-from domain.account import Account
+from domain.account import Account, AccountNotFound, Credentials, StoredAccount
 from domain.answer import Answer
 from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
 from domain.operation import Operation
 from domain.payment import Payment
-from persistence.accounts import AccountNotFound, Accounts, Credentials, StoredAccount
 from persistence.vault import FieldUnreadable
 from runtime.adapters import AdapterMaker
 from runtime.known_accounts import REMEMBERED, KnownAccounts
@@ -30,7 +30,7 @@ class AccountAdapters:
     """Gives each account its adapters. All of one provider share its connections."""
 
     def __init__(
-        self, settings: Settings, accounts: Accounts, *, connections: int
+        self, settings: Settings, accounts: AccountStore, *, connections: int
     ) -> None:
         self._rates = settings.rates()
         # The lowest limit of any provider, for an account that cannot be read.

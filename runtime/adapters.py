@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.provider_rules import ProviderName
-from persistence.accounts import StoredAccount
+from domain.account import StoredAccount
 from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
 

@@ -11,7 +11,6 @@ from pymongo.database import Database
 from application.auditor import Auditor
 from domain.account import Account
 from domain.submission import ProviderName
-from persistence.accounts import Accounts
 from persistence.breakers import MongoBreakers
 from persistence.codec import Document
 from persistence.payments import MongoPayments
@@ -19,7 +18,7 @@ from persistence.replays import MongoOperatorView
 from persistence.server_clock import ServerClock
 from runtime.container import (
     ids_by,
-    open_account_vault,
+    open_accounts,
     open_adapters,
     open_limiter,
     open_vault,
@@ -63,5 +62,5 @@ def all_accounts(
 
     Raises StoreUnavailable.
     """
-    stored = Accounts(database, open_account_vault(settings)).retired(settings.mode)
+    stored = open_accounts(settings, database).retired(settings.mode)
     return {**dict.fromkeys(map(Account.own, ProviderName)), **stored}

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from ulid import ULID, ULIDGenerator
 
 from application import attempt
+from application.account_ports import AccountStore, ApiKeyStore, MerchantStore
 from application.gate import SharedGates
 from application.inbox import Inbox
 from application.notice import Hearing
@@ -61,9 +62,9 @@ class WebServices:
     settings: Settings
     store: PaymentStore
     queue: JobQueue
-    keys: ApiKeys
-    merchants: Merchants
-    accounts: Accounts
+    keys: ApiKeyStore
+    merchants: MerchantStore
+    accounts: AccountStore
     clock: Callable[[], datetime]
     draw: Callable[[], float]  #: uniform in [0, 1)
     new_id: Callable[[str], str]
@@ -174,7 +175,7 @@ def open_adapters(
     settings: Settings, database: Database[Document], *, connections: int
 ) -> AccountAdapters:
     """What speaks with all accounts, by so many connections to each provider."""
-    accounts = Accounts(database, open_account_vault(settings))
+    accounts = open_accounts(settings, database)
     return AccountAdapters(settings, accounts, connections=connections)
 
 
@@ -309,7 +310,12 @@ def open_clock(database: Database[Document]) -> ServerClock:
 
 def open_keys(settings: Settings, database: Database[Document]) -> ApiKeys:
     """The API keys of the deployment."""
-    return ApiKeys(database, open_pepper(settings), clock=ServerClock(database))
+    return ApiKeys(database, open_pepper(settings))
+
+
+def open_accounts(settings: Settings, database: Database[Document]) -> Accounts:
+    """The provider accounts of the deployment's merchants."""
+    return Accounts(database, open_account_vault(settings))
 
 
 def open_pepper(settings: Settings) -> Pepper:

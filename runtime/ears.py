@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from application.account_ports import AccountStore
 from application.inbox import Ear
+from domain.account import AccountNotFound
 from domain.provider_rules import ProviderName
-from persistence.accounts import AccountNotFound, Accounts
 from runtime.known_accounts import KnownAccounts
 from runtime.provider_table import PROVIDERS
 from runtime.settings import Settings
@@ -14,7 +15,7 @@ class Ears:
     """One of each account: the deployment's own by its settings, a merchant's by what
     is stored of it."""
 
-    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+    def __init__(self, settings: Settings, accounts: AccountStore) -> None:
         self._mode = settings.mode
         self._stored = KnownAccounts(accounts.get)
         connected = KnownAccounts(lambda name: accounts.connected(name, settings.mode))

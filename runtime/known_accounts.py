@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from domain.errors import StoreUnavailable
-from persistence.accounts import AccountNotFound, StoredAccount
+from domain.account import AccountNotFound, StoredAccount
 from persistence.vault import FieldUnreadable
 
 #: Seconds until a process goes by what was changed of an account.

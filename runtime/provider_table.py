@@ -13,12 +13,11 @@ from application.inbox import Disputes, Ear
 from application.notice import Read
 from application.ports import Provider
 from application.statement import Statement
-from domain.account import Account
+from domain.account import Account, AccountNotFound, StoredAccount
 from domain.errors import WebhookDropped
 from domain.provider_rules import ProviderName
 from domain.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
-from persistence.accounts import AccountNotFound, StoredAccount
 from providers import paypal_webhooks, stripe_webhooks
 from providers.http import PooledSession
 from providers.paypal import PayPal

@@ -17,13 +17,14 @@ import requests
 from pymongo.database import Database
 
 from application import attempt
+from application.api_keys import create_key
 from domain.answer import Answer
 from domain.errors import ProviderError
 from domain.operation import Operation
 from domain.payment import Payment
 from domain.submission import Mode, ProviderName
 from persistence.codec import Document
-from persistence.keys import ApiKey, Role
+from domain.api_keys import ApiKey, Role
 from persistence.payments import MongoPayments
 from runtime import container
 from tests.fakes import Ungated
@@ -104,7 +105,13 @@ class RunningWeb:
         database = self.database()
         try:
             keys = container.open_keys(self.settings, database)
-            key, secret = keys.create(merchant=merchant, role=role, mode=mode)
+            key, secret = create_key(
+                merchant=merchant,
+                role=role,
+                mode=mode,
+                store=keys,
+                now=container.clock(),
+            )
         finally:
             database.client.close()
         return Client(self.base, key, secret)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Request
 from structlog.contextvars import bind_contextvars
 
+from application.api_keys import authenticate
 from application.ports import Scope
-from persistence.keys import ApiKey, Role
+from domain.api_keys import ApiKey, Role
 from runtime.container import WebServices
 from web import parsing, quotas
 from web.problem_codes import ProblemCode
@@ -16,7 +17,7 @@ from web.problems import Problem
 def may_read(request: Request, services: WebServices) -> ApiKey:
     """Whose payments the request may see; an operator any by its id.
 
-    Which key fits is decided by ``ApiKeys.find``, in constant time. Raises Problem
+    Which key fits is decided by ``ApiKeyStore.find``, in constant time. Raises Problem
     where the key is missing, unknown, ended, of another mode or used too often, and
     StoreUnavailable where keys cannot be looked up.
     """
@@ -25,7 +26,11 @@ def may_read(request: Request, services: WebServices) -> ApiKey:
         challenge = {"WWW-Authenticate": "Bearer"}
         raise Problem(ProblemCode.API_KEY_REQUIRED, headers=challenge)
     secret = parsing.bearer(request)
-    key = services.keys.find(secret) if secret else None
+    key = (
+        authenticate(secret, store=services.keys, clock=services.clock)
+        if secret
+        else None
+    )
     if key is None:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         raise Problem(ProblemCode.API_KEY_INVALID, headers=challenge)

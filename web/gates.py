@@ -8,7 +8,7 @@ from flask import Response, request
 
 from domain.breaker import CallKind, Gate, Why, gate_name
 from domain.submission import ProviderName
-from persistence.accounts import StoredAccount
+from domain.account import StoredAccount
 from runtime import logs
 from runtime.container import WebServices
 from web.problem_codes import ProblemCode

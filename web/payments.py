@@ -16,8 +16,8 @@ from domain.errors import PaymentNotFound
 from domain.idempotency import fingerprint
 from domain.operation import Origin
 from domain.submission import Guard, ProviderName
-from persistence.keys import ApiKey, Role
-from persistence.merchants import Chosen
+from domain.api_keys import ApiKey, Role
+from domain.merchants import MerchantSettings
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web.problem_codes import ProblemCode
@@ -232,7 +232,7 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
     return rendering.answer(rendering.payment(payment), 202, headers)
 
 
-def _guard(chosen: Chosen, asked: PaymentRequest) -> Guard:
+def _guard(chosen: MerchantSettings, asked: PaymentRequest) -> Guard:
     """The merchant's, where there is something to guard."""
     if asked.reference is None or asked.allow_duplicate_reference:
         return Guard.NONE

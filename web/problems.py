@@ -27,7 +27,7 @@ from domain.errors import (
     WebhookRefused,
     WriteRefused,
 )
-from persistence.accounts import AccountNotFound
+from domain.account import AccountNotFound
 from runtime import logs
 from web.problem_codes import FaultCode, ProblemCode
 from web import answers

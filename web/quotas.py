@@ -16,7 +16,7 @@ from typing import Final
 
 from flask import Flask, Request, Response, g, request
 
-from persistence.keys import ApiKey
+from domain.api_keys import ApiKey
 from runtime import metrics
 from runtime import settings_checks as checks
 from runtime.container import WebServices

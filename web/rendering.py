@@ -13,7 +13,7 @@ from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.states import State
 from domain.submission import Mode, ProviderName
-from persistence.accounts import StoredAccount
+from domain.account import StoredAccount
 from web import answers
 
 

@@ -19,8 +19,8 @@ from domain.errors import (
     WebhookRefused,
 )
 from domain.submission import ProviderName
+from domain.account import AccountNotFound
 from domain.webhook_refusals import WebhookRefusal
-from persistence.accounts import AccountNotFound
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web.problem_codes import ProblemCode

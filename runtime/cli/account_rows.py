@@ -13,7 +13,7 @@ from domain.times import rfc3339
 from runtime.cli.told import table
 
 if TYPE_CHECKING:
-    from persistence.accounts import StoredAccount
+    from domain.account import StoredAccount
     from runtime.settings import Settings
 
 

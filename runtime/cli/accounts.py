@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from application import accounts as use_cases
+from domain.account import (
+    AccountNotFound,
+    AlreadyConnected,
+    Credentials,
+    StoredAccount,
+    TooManyAccounts,
+)
 from domain.routing import MAX_ACCOUNTS
 from domain.submission import Mode, ProviderName
 from runtime.cli import account_options as options
@@ -25,7 +32,7 @@ from runtime.settings import Settings
 from runtime.stack.state import StackError
 
 if TYPE_CHECKING:
-    from persistence.accounts import Accounts, StoredAccount
+    from application.account_ports import AccountStore
 
 
 @click.group()
@@ -82,13 +89,7 @@ def add(
     """
     name = ProviderName(provider)
     options.check(name, client_id, webhook_id, connected)
-    with _accounts() as (settings, found):
-        from persistence.accounts import (
-            AlreadyConnected,
-            Credentials,
-            StoredAccount,
-            TooManyAccounts,
-        )
+    with _accounts() as (settings, store):
         from runtime import container
 
         if name is ProviderName.PAYPAL and not client_id:
@@ -109,7 +110,7 @@ def add(
             connected=connected,
         )
         try:
-            found.add(fresh)
+            use_cases.add_account(fresh, store=store)
         except TooManyAccounts:
             raise StackError(
                 f"{merchant} has {MAX_ACCOUNTS} accounts in {mode} mode, which is all"
@@ -135,9 +136,9 @@ def add(
 @as_json
 def list_accounts(merchant: str | None, as_json: bool) -> None:
     """List merchants' accounts, without their secrets."""
-    with _accounts() as (settings, found):
-        listed = found.list(merchant=merchant)
-        unreadable = found.unreadable(merchant=merchant)
+    with _accounts() as (settings, store):
+        listed = store.list(merchant=merchant)
+        unreadable = store.unreadable(merchant=merchant)
     rows.tell_all(listed, settings, as_json)
     if unreadable:
         click.echo(
@@ -152,8 +153,8 @@ def list_accounts(merchant: str | None, as_json: bool) -> None:
 @as_json
 def show(account: str, as_json: bool) -> None:
     """Show an account, without its secrets, and where its webhooks go."""
-    with _accounts(account) as (settings, found):
-        rows.tell(found.get(account), settings, as_json)
+    with _accounts(account) as (settings, store):
+        rows.tell(store.get(account), settings, as_json)
 
 
 @accounts.command("set")
@@ -177,19 +178,17 @@ def change(
             "say what to change: --currency, --weight, --rate or --webhook-id"
         )
 
-    def step(before: StoredAccount) -> StoredAccount:
-        options.check(before.provider, None, webhook_id, None)
-        its = before.credentials
-        return replace(
-            before,
-            currencies=before.currencies if currencies is None else currencies,
-            weight=before.weight if weight is None else weight,
-            rate=before.rate if rate is None else rate,
-            credentials=replace(its, webhook_id=webhook_id or its.webhook_id),
+    with _accounts(account) as (settings, store):
+        options.check(store.get(account).provider, None, webhook_id, None)
+        changed = use_cases.configure_account(
+            account,
+            currencies=currencies,
+            weight=weight,
+            rate=rate,
+            webhook_id=webhook_id,
+            store=store,
         )
-
-    with _accounts(account) as (settings, found):
-        rows.tell(found.change(account, step), settings, as_json)
+        rows.tell(changed, settings, as_json)
 
 
 @accounts.command()
@@ -208,27 +207,27 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
     It is read as with `add`. Keep the old one valid at the provider until then: calls
     under way still use it.
     """
-    with _accounts(account) as (settings, found):
+    with _accounts(account) as (settings, store):
         from runtime import container
 
-        before = found.get(account)
+        before = store.get(account)
         options.check(before.provider, client_id, None, None)
         if of_webhooks:
             signs = secrets.read_webhook_secrets(before.provider)
+            rolled = use_cases.roll_webhook_secrets(
+                account, signs, store=store, now=container.clock()
+            )
         else:
             secret = secrets.read(options.ASKS[before.provider])
             secrets.check(before.provider, before.mode, secret, settings)
-
-        def step(stored: StoredAccount) -> StoredAccount:
-            its = stored.credentials
-            if of_webhooks:
-                its = replace(its, webhook_secrets=signs)
-            else:
-                client = client_id or its.client_id
-                its = replace(its, secret=secret, client_id=client)
-            return replace(stored, credentials=its, rolled_at=container.clock())
-
-        rows.tell(found.change(account, step), settings, as_json)
+            rolled = use_cases.roll_secret(
+                account,
+                secret,
+                client_id=client_id,
+                store=store,
+                now=container.clock(),
+            )
+        rows.tell(rolled, settings, as_json)
     if not of_webhooks:
         click.echo(
             "Workers use it in 5 seconds. Where the account's gate is open because the"
@@ -247,18 +246,20 @@ def retire(account: str, undo: bool, as_json: bool) -> None:
 
     Payments that were accepted for it before, scheduled ones included, are carried out.
     """
-    with _accounts(account) as (settings, found):
+    with _accounts(account) as (settings, store):
         from runtime import container
 
-        def step(before: StoredAccount) -> StoredAccount:
-            at = before.retired_at or container.clock()
-            return replace(before, retired_at=None if undo else at)
-
-        rows.tell(found.change(account, step), settings, as_json)
+        if undo:
+            changed = use_cases.restore_account(account, store=store)
+        else:
+            changed = use_cases.retire_account(
+                account, store=store, now=container.clock()
+            )
+        rows.tell(changed, settings, as_json)
 
 
 @contextmanager
-def _accounts(account: str = "") -> Iterator[tuple[Settings, Accounts]]:
+def _accounts(account: str = "") -> Iterator[tuple[Settings, AccountStore]]:
     """The accounts; says so in its own words where there is no ``account``."""
     if account in set(ProviderName):
         raise StackError(
@@ -267,11 +268,10 @@ def _accounts(account: str = "") -> Iterator[tuple[Settings, Accounts]]:
             " again"
         )
     with opened() as (settings, database):
-        from persistence.accounts import AccountNotFound, Accounts
         from runtime import container
 
         try:
-            yield settings, Accounts(database, container.open_account_vault(settings))
+            yield settings, container.open_accounts(settings, database)
         except AccountNotFound:
             raise StackError(
                 f"there is no account {account}. `payments accounts list` shows all"

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,8 @@ from runtime.cli.database import opened, settings_with_database
 from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
-    from persistence.keys import ApiKey, ApiKeys
+    from domain.api_keys import ApiKey
+    from application.account_ports import ApiKeyStore
     from persistence.vault import KeySource, Vault
 
 #: A pass leaves only payments that moved in its midst; two are usual.
@@ -70,10 +71,13 @@ def keys() -> None:
 @as_json
 def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
     """Make a key; it is shown this once."""
-    from persistence.keys import Role
+    from application import api_keys
+    from domain.api_keys import Role
 
-    with _api_keys() as found:
-        key, secret = found.create(merchant=merchant, role=Role(role), mode=Mode(mode))
+    with _api_keys() as (store, now):
+        key, secret = api_keys.create_key(
+            merchant=merchant, role=Role(role), mode=Mode(mode), store=store, now=now
+        )
     _tell_new(key, secret, as_json)
     served = settings_of(os.environ).mode
     if key.mode is not served:
@@ -89,8 +93,8 @@ def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
 @as_json
 def list_keys(merchant: str | None, as_json: bool) -> None:
     """List keys, without their secrets."""
-    with _api_keys() as found:
-        listed = found.list(merchant)
+    with _api_keys() as (store, _):
+        listed = store.list(merchant)
     if as_json:
         click.echo(json.dumps([_row(key) for key in listed], indent=2))
         return
@@ -124,8 +128,12 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
 @as_json
 def roll(key_id: str, overlap: float, as_json: bool) -> None:
     """Make a key's successor; the old one lives on for a while."""
-    with _api_keys(key_id) as found:
-        key, secret = found.roll(key_id, overlap=timedelta(hours=overlap))
+    from application import api_keys
+
+    with _api_keys(key_id) as (store, now):
+        key, secret = api_keys.roll_key(
+            key_id, overlap=timedelta(hours=overlap), store=store, now=now
+        )
     _tell_new(key, secret, as_json)
 
 
@@ -134,8 +142,10 @@ def roll(key_id: str, overlap: float, as_json: bool) -> None:
 @as_json
 def revoke(key_id: str, as_json: bool) -> None:
     """End a key: it stops working within seconds."""
-    with _api_keys(key_id) as found:
-        key = found.revoke(key_id)
+    from application import api_keys
+
+    with _api_keys(key_id) as (store, now):
+        key = api_keys.revoke_key(key_id, store=store, now=now)
     text = f"{key.id} of {key.merchant} is revoked; it stops working within seconds."
     click.echo(json.dumps(_row(key)) if as_json else text)
 
@@ -324,14 +334,18 @@ def _counted(documents: Counter[str]) -> str:
 
 
 @contextmanager
-def _api_keys(key_id: str = "") -> Iterator[ApiKeys]:
-    """The keys; says so in its own words where there is no ``key_id`` among them."""
+def _api_keys(key_id: str = "") -> Iterator[tuple[ApiKeyStore, datetime]]:
+    """The keys, and the time by the database's clock.
+
+    Raises StackError where there is no ``key_id``.
+    """
     with opened() as (settings, database):
-        from persistence.keys import KeyNotFound
+        from domain.api_keys import KeyNotFound
         from runtime import container
 
         try:
-            yield container.open_keys(settings, database)
+            now = container.open_clock(database)()
+            yield container.open_keys(settings, database), now
         except KeyNotFound:
             raise StackError(
                 f"there is no key {key_id}, or it has ended."

@@ -16,7 +16,8 @@ from runtime.cli.keys import as_json, merchant_name
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from persistence.merchants import Chosen, Merchants
+    from application.account_ports import MerchantStore
+    from domain.merchants import MerchantSettings
 
 #: What each choice refuses, in words.
 _MEANS = {
@@ -112,11 +113,11 @@ def choose(
 
 
 def _tell(
-    merchant: str, settings: Settings, merchants: Merchants, as_json: bool
+    merchant: str, settings: Settings, merchants: MerchantStore, as_json: bool
 ) -> None:
     from application.ports import Scope
 
-    chosen: Chosen = merchants.chosen(Scope(merchant, settings.mode))
+    chosen: MerchantSettings = merchants.chosen(Scope(merchant, settings.mode))
     guard, codes = chosen.guard, list(chosen.routes.codes)
     if as_json:
         told = {"merchant": merchant, "guard": guard.value, "route_on": codes}
@@ -128,7 +129,7 @@ def _tell(
 
 
 @contextmanager
-def _merchants() -> Iterator[tuple[Settings, Merchants]]:
+def _merchants() -> Iterator[tuple[Settings, MerchantStore]]:
     with opened() as (settings, database):
         from persistence.merchants import Merchants
 

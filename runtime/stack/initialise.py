@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from application.account_ports import ApiKeyStore
+from application.api_keys import authenticate, create_key
+from domain.api_keys import Role
 from domain.errors import PaymentsError
 from domain.submission import Mode
 from persistence.indexes import Index, Progress, create_indexes, standing
 from persistence.keyring import keys_fit
-from persistence.keys import ApiKeys, Role
 from persistence.vault import Vault
 from runtime import container
 from runtime.logs import get_logger
@@ -111,18 +114,27 @@ def ensure_demo_keys(settings: Settings) -> str | None:
     database = container.open_database(settings)
     try:
         keys = container.open_keys(settings, database)
-        _ensure(keys, settings.home, demo_key.OPERATOR, Role.OPERATOR)
-        return _ensure(keys, settings.home, demo_key.SHOP, Role.MERCHANT)
+        clock = container.open_clock(database)
+        _ensure(keys, clock, settings.home, demo_key.OPERATOR, Role.OPERATOR)
+        return _ensure(keys, clock, settings.home, demo_key.SHOP, Role.MERCHANT)
     finally:
         database.client.close()
 
 
-def _ensure(keys: ApiKeys, home: Path, name: str, role: Role) -> str:
+def _ensure(
+    keys: ApiKeyStore,
+    clock: Callable[[], datetime],
+    home: Path,
+    name: str,
+    role: Role,
+) -> str:
     """The secret in the file ``name``, made anew where it opens nothing."""
     secret = demo_key.read(home, name)
     # Kept for another database, or revoked: it opens nothing.
-    if secret is None or keys.find(secret) is None:
+    if secret is None or authenticate(secret, store=keys, clock=clock) is None:
         merchant = demo_key.MERCHANT
-        _, secret = keys.create(merchant=merchant, role=role, mode=Mode.TEST)
+        _, secret = create_key(
+            merchant=merchant, role=role, mode=Mode.TEST, store=keys, now=clock()
+        )
         demo_key.write(home, secret, name)
     return secret

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 import requests
 
+from application.api_keys import revoke_key, roll_key
 from domain.submission import Mode
-from persistence.keys import Role
+from domain.api_keys import Role
 from runtime import container
 from tests.running_web import Client, RunningWeb, stripe_payment
 
@@ -62,7 +63,8 @@ def test_a_revoked_key_ends_within_the_cache(web: RunningWeb) -> None:
     """A key that this process never saw ends at once; the cache holds it 10 s."""
     client = web.client()
     database = web.database()
-    container.open_keys(web.settings, database).revoke(client.key.id)
+    keys = container.open_keys(web.settings, database)
+    revoke_key(client.key.id, store=keys, now=container.clock())
     database.client.close()
     answer = client.get("/v1/payments")
     assert (answer.status_code, answer.json()["code"]) == (401, "api_key_invalid")
@@ -72,7 +74,9 @@ def test_a_rolled_key_lives_through_its_overlap(web: RunningWeb) -> None:
     old = web.client()
     database = web.database()
     keys = container.open_keys(web.settings, database)
-    key, secret = keys.roll(old.key.id, overlap=timedelta(hours=1))
+    key, secret = roll_key(
+        old.key.id, overlap=timedelta(hours=1), store=keys, now=container.clock()
+    )
     database.client.close()
     new = replace(old, key=key, secret=secret)
     payment_id = old.submit(stripe_payment()).json()["id"]

@@ -12,7 +12,8 @@ from pymongo.database import Database
 from domain.answer import Answer, SavedMethod, Verdict
 from domain.money import Money
 from domain.submission import Mode, ProviderName
-from persistence.accounts import Accounts, Credentials, StoredAccount
+from domain.account import Credentials, StoredAccount
+from persistence.accounts import Accounts
 from persistence.codec import Document
 from runtime import container
 from tests.running_web import Client, RunningWeb, stripe_payment

@@ -13,6 +13,8 @@ pytest.register_assert_rewrite(
     "tests.suites.limiter",
     "tests.suites.statements",
     "tests.suites.accounts",
+    "tests.suites.api_keys",
+    "tests.suites.merchant_accounts",
     "tests.suites.provider",
     "tests.suites.provider_follow_ups",
 )

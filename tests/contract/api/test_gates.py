@@ -9,9 +9,10 @@ import pytest
 
 from domain.breaker import Why
 from domain.submission import Mode, ProviderName
-from persistence.accounts import Accounts, Credentials, StoredAccount
+from domain.account import Credentials, StoredAccount
+from persistence.accounts import Accounts
 from persistence.breakers import MongoBreakers
-from persistence.keys import Role
+from domain.api_keys import Role
 from runtime import container
 from runtime.stack.processes import wait_until
 from tests.running_web import Client, RunningWeb, stripe_payment

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from persistence.keys import Role
+from domain.api_keys import Role
 from tests.running_web import Client, RunningWeb, stripe_payment
 
 #: Requests an operation and mode: enough to meet every field, in about 15 seconds.

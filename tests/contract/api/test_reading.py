@@ -14,7 +14,7 @@ from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import NotSent, OutcomeUnknown
 from domain.money import Money
 from domain.submission import Mode
-from persistence.keys import Role
+from domain.api_keys import Role
 from tests.running_web import Client, RunningWeb, now, stripe_payment
 
 CAPTURED = Answer(

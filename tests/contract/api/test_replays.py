@@ -10,7 +10,7 @@ import requests
 
 from application import operate
 from domain.errors import NeedsReview
-from persistence.keys import Role
+from domain.api_keys import Role
 from persistence.payments import MongoPayments
 from runtime import container
 from tests.running_web import Client, RunningWeb, stripe_payment

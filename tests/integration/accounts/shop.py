@@ -9,7 +9,8 @@ from typing import Any
 
 from domain.payment import Payment
 from domain.submission import ProviderName
-from persistence.accounts import Accounts, Credentials, StoredAccount
+from domain.account import Credentials, StoredAccount
+from persistence.accounts import Accounts
 from persistence.merchants import Merchants
 from runtime import container
 from tests.integration.traps.workbench import Workbench

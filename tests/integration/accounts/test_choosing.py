@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from persistence.accounts import StoredAccount
+from application.accounts import retire_account
 from runtime.stack import processes
 from tests.integration.accounts.shop import AccountsShop, in_ledger
 
@@ -75,7 +74,7 @@ def test_a_retired_account_takes_nothing_new_and_gives_money_back(
     account = shop.add()
     payment_id = shop.pay(key="first")
     shop.done(payment_id)
-    shop.accounts.change(account.id, lambda one: _retired(one, shop))
+    retire_account(account.id, store=shop.accounts, now=shop.bench.now())
 
     def is_refused() -> bool:
         return shop.bench.submit(None, payment_method="pm_card_visa").status_code == 422
@@ -92,7 +91,7 @@ def test_who_asks_again_after_an_account_was_retired_hears_of_the_first_payment(
     account = shop.add()
     fields = {"payment_method": "pm_card_visa", "reference": "order-7", "key": "same"}
     first = shop.bench.submit(None, **fields)
-    shop.accounts.change(account.id, lambda one: _retired(one, shop))
+    retire_account(account.id, store=shop.accounts, now=shop.bench.now())
 
     def is_retired() -> bool:
         return shop.bench.submit(None, payment_method="pm_card_visa").status_code == 422
@@ -151,7 +150,3 @@ def test_follow_ups_go_to_the_account_of_the_payment(
     rows = [row for row in shop.bench.stripe.movements() if row["key"] in keys]
     assert {row["account"] for row in rows} == {used}
     assert len(rows) == len(payment.operations)
-
-
-def _retired(account: StoredAccount, shop: AccountsShop) -> StoredAccount:
-    return replace(account, retired_at=shop.bench.now())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import pytest
 
+from application.accounts import roll_secret
 from domain.payment import Payment
 from domain.states import State
-from persistence.accounts import StoredAccount
+from domain.account import StoredAccount
 from persistence.breakers import MongoBreakers
+from runtime import container
 from runtime.known_accounts import KNOWN
 from runtime.stack import processes
 from simulators.paypal.api import WRONG_SECRET
@@ -22,8 +23,7 @@ PAYS: Final = {"payment_method": "vault_ada"}
 
 def give(shop: AccountsShop, account: StoredAccount, secret: str) -> None:
     """As `payments accounts roll` does."""
-    its = replace(account.credentials, secret=secret)
-    shop.accounts.change(account.id, lambda one: replace(one, credentials=its))
+    roll_secret(account.id, secret, store=shop.accounts, now=container.clock())
 
 
 def probed(shop: AccountsShop, account: StoredAccount, payment_id: str) -> Payment:

@@ -3,15 +3,16 @@ nowhere else: one charge in all ledgers, whatever happens."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import pytest
 import requests
 
+from application.accounts import roll_secret
 from domain.breaker import Call, CallKind, Why
 from domain.states import State, Status
-from persistence.accounts import StoredAccount
+from domain.account import StoredAccount
 from persistence.breakers import MongoBreakers
+from runtime import container
 from runtime.known_accounts import KNOWN
 from runtime.stack import processes
 from tests.integration.accounts.shop import REFUSED, AccountsShop, in_ledger
@@ -158,8 +159,9 @@ def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
     payment_id = shop.pay()
     parked = shop.bench.step(payment_id)
     assert (parked.first.state, parked.first.attempts) == (State.RETRYING, 0)
-    its = replace(account.credentials, secret=f"sk_test_{account.id}")
-    rolled = shop.accounts.change(account.id, lambda one: replace(one, credentials=its))
+    rolled = roll_secret(
+        account.id, f"sk_test_{account.id}", store=shop.accounts, now=container.clock()
+    )
 
     def probed() -> bool:
         """As if a minute had passed since a probe was due."""

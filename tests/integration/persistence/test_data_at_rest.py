@@ -13,12 +13,13 @@ from pymongo.database import Database
 from domain.errors import DocumentUnreadable
 from domain.answer import Answer, Failure, NextAction, SavedMethod, Verdict
 from domain.money import Money
+from tests.suites.api_keys import created
 from tests.suites.samples import sending
 from domain.settling import settle
 from domain.payment import LEASE
-from domain.submission import Mode, ProviderName, Submission
+from domain.submission import ProviderName, Submission
 from persistence.codec import Document
-from persistence.keys import ApiKeys, Role
+from persistence.keys import ApiKeys
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
@@ -139,8 +140,8 @@ def test_a_step_after_a_rotation_keeps_the_payment_readable(
 def test_an_api_key_is_stored_as_a_hash_alone(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    keys = ApiKeys(payments_db, Pepper(key_source), clock=clock)
-    key, secret = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+    keys = ApiKeys(payments_db, Pepper(key_source))
+    key, secret = created(keys)
     [document] = payments_db.api_keys.find()
     private = secret.removeprefix("sk_test_" + key.id.removeprefix("key_"))
     assert len(private) == 48

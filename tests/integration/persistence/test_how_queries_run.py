@@ -11,6 +11,7 @@ import pytest
 from pymongo import monitoring
 from pymongo.database import Database
 
+from application.api_keys import revoke_key
 from application.ports import Query, Scope
 from domain.disputing import laid_over
 from domain.account import Account
@@ -19,12 +20,13 @@ from domain.states import State, Status
 from domain.submission import Mode, ProviderName
 from persistence import indexes, mongo, watch
 from persistence.codec import Document
-from persistence.keys import ApiKeys, Role
+from persistence.keys import ApiKeys
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView
 from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
 from domain.settling import settle
+from tests.suites.api_keys import created
 from tests.suites.samples import sending
 from tests.fakes import pay
 from tests.suites.samples import NOW, SHOP, disputed, payment, submission
@@ -282,7 +284,7 @@ def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority
     opened = mongo.connect(mongo_url, database)
     _touch_everything(
         MongoPayments(opened, vault, holder="one"),
-        ApiKeys(opened, Pepper(key_source), clock=clock),
+        ApiKeys(opened, Pepper(key_source)),
     )
     opened.client.close()
     writes = [one for one in recorder.commands if one["name"] in WRITES]
@@ -299,8 +301,8 @@ def _touch_everything(store: MongoPayments, keys: ApiKeys) -> None:
     store.renew([won.id])
     store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
     store.get(SHOP, new.id)
-    key, _ = keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
-    keys.revoke(key.id)
+    key, _ = created(keys, now=clock())
+    revoke_key(key.id, store=keys, now=clock())
 
 
 def test_indexes_may_be_made_again(payments_db: Database[Document]) -> None:

@@ -1,40 +1,42 @@
-"""What a merchant has chosen is remembered, and changed for all."""
+"""Settings of merchants in MongoDB: the suite, and the memory of a process."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from pymongo.database import Database
 
-from application.ports import Scope
-from domain.routing import Routes
+from application.account_ports import AccountStore, MerchantStore
 from domain.submission import Guard
+from persistence.accounts import Accounts
 from persistence.codec import Document
-from persistence.merchants import Chosen, Merchants
+from persistence.merchants import Merchants
+from persistence.vault import ACCOUNTS, KeySource, Vault
+from tests.suites.merchant_accounts import MerchantSuite
 from tests.suites.samples import SHOP
 
 
-def test_a_merchant_who_chose_nothing_is_guarded_while_unfinished_and_routes_nothing(
-    payments_db: Database[Document],
-) -> None:
-    assert Merchants(payments_db).chosen(SHOP) == Chosen(Guard.UNFINISHED, Routes())
+@pytest.fixture
+def accounts(payments_db: Database[Document], key_source: KeySource) -> AccountStore:
+    """The accounts that merchants choose from."""
+    return Accounts(payments_db, Vault(key_source, ACCOUNTS))
 
 
-def test_a_choice_is_felt_here_at_once_and_by_others_when_they_read_again(
-    payments_db: Database[Document],
+@pytest.fixture
+def merchants(payments_db: Database[Document]) -> Callable[[], MerchantStore]:
+    """Makes the store of a process that remembers nothing yet."""
+    return lambda: Merchants(payments_db)
+
+
+class TestMongoMerchants(MerchantSuite):
+    """The suite of all implementers."""
+
+
+def test_a_changed_setting_is_seen_by_other_processes_some_seconds_later(
+    merchants: Callable[[], MerchantStore],
 ) -> None:
-    ours, theirs = Merchants(payments_db), Merchants(payments_db)
+    ours, theirs = merchants(), merchants()
     assert theirs.chosen(SHOP).guard is Guard.UNFINISHED
     ours.choose(SHOP.merchant, guard=Guard.PAID)
-    assert ours.chosen(SHOP).guard is Guard.PAID
-    assert theirs.chosen(SHOP).guard is Guard.UNFINISHED, "for some seconds"
-    assert Merchants(payments_db).chosen(SHOP).guard is Guard.PAID
-    rival = Merchants(payments_db).chosen(Scope("rival", SHOP.mode))
-    assert rival.guard is Guard.UNFINISHED
-
-
-def test_one_choice_leaves_the_others_alone(payments_db: Database[Document]) -> None:
-    ours = Merchants(payments_db)
-    ours.choose(SHOP.merchant, guard=Guard.PAID)
-    ours.choose(SHOP.merchant, routes_on=["do_not_honor"])
-    assert ours.chosen(SHOP) == Chosen(Guard.PAID, Routes(codes=("do_not_honor",)))
-    ours.choose(SHOP.merchant, routes_on=[])
-    assert ours.chosen(SHOP) == Chosen(Guard.PAID, Routes())
+    assert theirs.chosen(SHOP).guard is Guard.UNFINISHED

@@ -21,7 +21,7 @@ from persistence.payments import MongoPayments
 from persistence.vault import ACCOUNTS, FieldUnreadable, KeySource, SealBroken, Vault
 from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
-from tests.integration.persistence.test_accounts import account
+from tests.suites.merchant_accounts import account
 from tests.suites.inbox import webhook
 from tests.suites.samples import PRICE, SHOP, payment, sending, submission
 

@@ -28,7 +28,7 @@ from persistence.vault import ACCOUNTS, KeySource, SealBroken, Vault
 from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
 from tests.integration.persistence.conftest import vaults_of
-from tests.integration.persistence.test_accounts import account
+from tests.suites.merchant_accounts import account
 from tests.integration.persistence.test_rotation import _payment
 from tests.suites.inbox import webhook
 

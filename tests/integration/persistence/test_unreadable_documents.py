@@ -13,6 +13,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
 from application.ports import Query
+from domain.api_keys import Role
 from domain.errors import DocumentUnreadable
 from domain.replaying import Search
 from domain.submission import Mode
@@ -20,7 +21,7 @@ from persistence import faults
 from persistence.codec import Document
 from persistence.differences import Differences
 from persistence.faults import Fault
-from persistence.keys import ApiKeys, Role
+from persistence.keys import ApiKeys
 from persistence.payments import MongoPayments
 from persistence.reconciliations import Reconciliations
 from persistence.replays import MongoOperatorView, MongoReplays
@@ -29,6 +30,7 @@ from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
 from tests.integration.persistence.test_differences import ALONE, ODD, report
 from tests.running_web import prepared_web, stripe_payment
+from tests.suites.api_keys import created
 from tests.suites.inbox import webhook
 from tests.suites.replays import ODD as ODD_ANSWER, brought
 from tests.suites.samples import NOW, SHOP, payment
@@ -124,9 +126,9 @@ def test_no_other_list_is_ended_by_it(
     differences.take(report(ALONE, ODD))
     reports = Reconciliations(payments_db, Mode.TEST)
     reports.keep(report())
-    keys = ApiKeys(payments_db, Pepper(key_source), clock=clock)
+    keys = ApiKeys(payments_db, Pepper(key_source))
     for _ in (1, 2):
-        keys.create(merchant="shop", role=Role.MERCHANT, mode=Mode.TEST)
+        created(keys)
     lists: dict[str, Callable[[], Any]] = {
         "webhooks": lambda: inbox.found(fate=None, since=None, limit=9),
         "reconciliation_differences": differences.open,

@@ -15,14 +15,14 @@ from pymongo.database import Database
 
 from application.ports import Query
 from domain.errors import StoreUnavailable
-from domain.submission import Mode
 from persistence import indexes, mongo, watch
 from persistence.codec import Document
 from persistence.grouped import GroupedPayments
-from persistence.keys import ApiKeys, Role
+from persistence.keys import ApiKeys
 from persistence.payments import MongoPayments
 from persistence.vault import KeySource, Pepper, Vault
 from runtime.stack.processes import free_port
+from tests.suites.api_keys import created
 from tests.suites.samples import sending
 from tests.suites.samples import NOW, SHOP, payment
 
@@ -50,9 +50,7 @@ def test_everything_says_so_within_its_time(
 ) -> None:
     store = MongoPayments(unreachable, vault, holder="one")
     grouped = GroupedPayments(unreachable, vault, holder="two")
-    keys = ApiKeys(
-        unreachable, Pepper(KeySource("p", tmp_path / "p")), clock=lambda: NOW
-    )
+    keys = ApiKeys(unreachable, Pepper(KeySource("p", tmp_path / "p")))
     new = payment()
     claim = sending(new, now=NOW)
     asked: list[Callable[[], object]] = [
@@ -71,9 +69,10 @@ def test_everything_says_so_within_its_time(
         lambda: store.held([claim]),
         lambda: store.put_off([new.id], timedelta(seconds=1)),
         lambda: keys.find("sk_test_1"),
-        lambda: keys.create(merchant="shop", role=Role.ADMIN, mode=Mode.TEST),
+        lambda: created(keys),
         lambda: keys.list(),
-        lambda: keys.revoke("key_1"),
+        lambda: keys.get("key_1"),
+        lambda: keys.end("key_1", NOW, now=NOW),
         lambda: watch.backlog(unreachable),
         lambda: watch.report_alive(unreachable, "one", slots=1, busy=0),
         lambda: mongo.ping(unreachable),

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import structlog
 
-from domain.account import Account
+from domain.account import Account, Credentials, StoredAccount
 from domain.payment import BELL_GRACE
 from domain.reconciling import Differs, Report
 from domain.submission import ProviderName
-from persistence.accounts import Accounts, Credentials, StoredAccount
+from persistence.accounts import Accounts
 from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
 from runtime import container, exporter, metrics

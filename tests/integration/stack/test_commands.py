@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from application.api_keys import authenticate
 from runtime import container
 from runtime.settings import Settings
 from tests.running_stack import RunningStack, payments
@@ -60,8 +61,9 @@ def test_a_key_is_made_listed_rolled_and_revoked(settings: Settings) -> None:
     database = container.open_database(settings)
     try:
         keys = container.open_keys(settings, database)
-        assert keys.find(made["key"]) is None
-        found = keys.find(rolled["key"])
+        clock = container.open_clock(database)
+        assert authenticate(made["key"], store=keys, clock=clock) is None
+        found = authenticate(rolled["key"], store=keys, clock=clock)
         assert found is not None and found.id == rolled["id"]
     finally:
         database.client.close()

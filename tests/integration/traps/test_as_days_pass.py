@@ -11,7 +11,7 @@ import requests
 from domain.operation import PROOF_AFTER
 from domain.retry import LOOK
 from domain.states import State, Status
-from persistence.keys import Role
+from domain.api_keys import Role
 from tests.integration.traps.workbench import CHARGES, Workbench
 from tests.running_web import RunningWeb
 

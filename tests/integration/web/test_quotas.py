@@ -18,6 +18,7 @@ import pytest
 import requests
 from redis import Redis
 
+from application.api_keys import create_key
 from runtime import container
 from runtime.broker import connect_redis
 from runtime.quotas import UNSHARED, QuotaName, Quotas
@@ -67,8 +68,12 @@ def sibling(web: RunningWeb, client: Client) -> Client:
     """Another key of the same merchant."""
     with closing(web.database().client) as connected:
         keys = container.open_keys(web.settings, connected[web.settings.database])
-        key, secret = keys.create(
-            merchant=client.key.merchant, role=client.key.role, mode=client.key.mode
+        key, secret = create_key(
+            merchant=client.key.merchant,
+            role=client.key.role,
+            mode=client.key.mode,
+            store=keys,
+            now=container.clock(),
         )
     return replace(client, key=key, secret=secret)
 

@@ -20,7 +20,7 @@ from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview
 from domain.payment import BELL_GRACE
 from domain.states import Status
-from persistence.keys import Role
+from domain.api_keys import Role
 from persistence.webhooks import MongoWebhooks
 from runtime import container
 from tests.suites.samples import PRICE

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import pytest
 import requests
 
+from application.accounts import roll_webhook_secrets
 from domain.dispute import DisputeState
 from domain.notice import Fate
 from domain.states import State, Status
-from persistence.accounts import Credentials, StoredAccount
+from domain.account import Credentials, StoredAccount
 from runtime import container
 from tests.contract.simulators.simulator_process import Receiver, eventually
 from tests.integration.accounts.shop import AccountsShop
@@ -276,8 +277,5 @@ def _secret(account: StoredAccount) -> str:
 
 
 def _sign_with(shop: Shop, account: StoredAccount, *secrets: str) -> None:
-    def step(before: StoredAccount) -> StoredAccount:
-        its = replace(before.credentials, webhook_secrets=secrets)
-        return replace(before, credentials=its)
-
-    shop.accounts.accounts.change(account.id, step)
+    store = shop.accounts.accounts
+    roll_webhook_secrets(account.id, secrets, store=store, now=container.clock())

@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import StoreUnavailable
 from domain.submission import Mode, ProviderName
-from persistence.accounts import AccountNotFound, Credentials, StoredAccount
+from domain.account import AccountNotFound, Credentials, StoredAccount
 from persistence.vault import KeyMissing, SealBroken
 from runtime.known_accounts import (
     KNOWN,

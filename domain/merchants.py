@@ -1,0 +1,17 @@
+"""The settings of a merchant in one mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.routing import Routes
+from domain.submission import Guard
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantSettings:
+    """The choices that a merchant's new payments are made by."""
+
+    #: When a payment refuses another one of the same reference.
+    guard: Guard = Guard.UNFINISHED
+    routes: Routes = Routes()

@@ -1,0 +1,155 @@
+"""API keys, merchants' settings and provider accounts in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from application.ports import Scope
+from domain.account import Account, AccountNotFound, AlreadyConnected, StoredAccount
+from domain.api_keys import ApiKey, KeyNotFound
+from domain.merchants import MerchantSettings
+from domain.routing import Candidate, Routes
+from domain.submission import Guard, Mode
+
+
+class MemoryApiKeys:
+    """An ApiKeyStore; ``keys`` may be shared with another process's."""
+
+    def __init__(self, keys: dict[str, tuple[str, ApiKey]] | None = None) -> None:
+        self.keys = {} if keys is None else keys
+        self._opened: set[str] = set()
+
+    def add(self, key: ApiKey, secret: str) -> None:
+        """See ApiKeyStore."""
+        self.keys[key.id] = (secret, key)
+
+    def find(self, secret: str) -> ApiKey | None:
+        """See ApiKeyStore."""
+        for known, key in self.keys.values():
+            if known == secret:
+                self._opened.add(secret)
+                return key
+        return None
+
+    def remembers(self, secret: str) -> bool:
+        """See ApiKeyStore."""
+        return secret in self._opened
+
+    def get(self, key_id: str) -> ApiKey:
+        """See ApiKeyStore."""
+        if key_id not in self.keys:
+            raise KeyNotFound(f"there is no living key {key_id}")
+        return self.keys[key_id][1]
+
+    def list(self, merchant: str | None = None) -> list[ApiKey]:
+        """See ApiKeyStore."""
+        found = [
+            key for _, key in self.keys.values() if merchant in (None, key.merchant)
+        ]
+        return sorted(found, key=lambda key: key.created_at)[:1000]
+
+    def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
+        """See ApiKeyStore."""
+        key = self.get(key_id)
+        if not key.is_live_at(now):
+            raise KeyNotFound(f"there is no living key {key_id}")
+        ended = replace(key, expires_at=min(key.expires_at or at, at))
+        self.keys[key_id] = (self.keys[key_id][0], ended)
+        return ended
+
+
+class MemoryAccounts:
+    """An AccountStore; all its credentials can be opened."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, StoredAccount] = {}
+
+    def add(self, account: StoredAccount) -> None:
+        """See AccountStore."""
+        connected = (account.connected, account.mode)
+        if account.connected and any(
+            (one.connected, one.mode) == connected for one in self.accounts.values()
+        ):
+            raise AlreadyConnected
+        self.accounts[account.id] = account
+
+    def count(self, merchant: str, mode: Mode) -> int:
+        """See AccountStore."""
+        return sum(one.mode is mode for one in self.list(merchant=merchant))
+
+    def get(self, account_id: str) -> StoredAccount:
+        """See AccountStore."""
+        if account_id not in self.accounts:
+            raise AccountNotFound
+        return self.accounts[account_id]
+
+    def connected(self, name: str, mode: Mode) -> StoredAccount:
+        """See AccountStore."""
+        for one in self.accounts.values():
+            if (one.connected, one.mode) == (name, mode):
+                return one
+        raise AccountNotFound
+
+    def retired(self, mode: Mode) -> Mapping[Account, datetime | None]:
+        """See AccountStore."""
+        return {one.account: one.retired_at for one in self.list() if one.mode is mode}
+
+    def list(
+        self, *, merchant: str | None = None, ids: Sequence[str] | None = None
+    ) -> Sequence[StoredAccount]:
+        """See AccountStore."""
+        return [
+            one
+            for _, one in sorted(self.accounts.items())
+            if merchant in (None, one.merchant) and (ids is None or one.id in ids)
+        ]
+
+    def unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
+        """See AccountStore."""
+        return []
+
+    def replace(self, account: StoredAccount) -> bool:
+        """See AccountStore."""
+        before = self.accounts.get(account.id)
+        if before is None or before.version != account.version - 1:
+            return False
+        self.accounts[account.id] = account
+        return True
+
+
+class MemoryMerchants:
+    """A MerchantStore over ``accounts``; it remembers nothing."""
+
+    def __init__(self, accounts: MemoryAccounts) -> None:
+        self._accounts = accounts
+        self._chosen: dict[str, MerchantSettings] = {}
+
+    def chosen(self, scope: Scope) -> MerchantSettings:
+        """See MerchantStore."""
+        its = self._chosen.get(scope.merchant, MerchantSettings())
+        candidates = tuple(
+            Candidate(
+                one.account,
+                frozenset(one.currencies),
+                one.weight,
+                retired=one.retired_at is not None,
+            )
+            for one in self._accounts.list(merchant=scope.merchant)
+            if one.mode is scope.mode
+        )
+        return replace(its, routes=Routes(candidates, its.routes.codes))
+
+    def choose(
+        self,
+        merchant: str,
+        *,
+        guard: Guard | None = None,
+        routes_on: Sequence[str] | None = None,
+    ) -> None:
+        """See MerchantStore."""
+        its = self._chosen.get(merchant, MerchantSettings())
+        codes = its.routes.codes if routes_on is None else tuple(routes_on)
+        guard = its.guard if guard is None else guard
+        self._chosen[merchant] = MerchantSettings(guard, Routes(codes=codes))
