@@ -8,7 +8,7 @@ from datetime import datetime
 
 from application.ports import Scope
 from domain.account import Account, AccountNotFound, AlreadyConnected, StoredAccount
-from domain.api_keys import ApiKey, KeyNotFound
+from domain.api_keys import ApiKey, KeyNotFound, find_key_id
 from domain.merchants import MerchantSettings
 from domain.routing import Candidate, Routes
 from domain.submission import Guard, Mode
@@ -27,11 +27,11 @@ class MemoryApiKeys:
 
     def find(self, secret: str) -> ApiKey | None:
         """See ApiKeyStore."""
-        for known, key in self.keys.values():
-            if known == secret:
-                self._opened.add(secret)
-                return key
-        return None
+        known, key = self.keys.get(find_key_id(secret), (None, None))
+        if known != secret:
+            return None
+        self._opened.add(secret)
+        return key
 
     def remembers(self, secret: str) -> bool:
         """See ApiKeyStore."""
