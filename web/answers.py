@@ -12,8 +12,8 @@ from domain.breaker import CallKind, Position, Why
 from domain.dispute import DisputeState
 from domain.operation import HoldEnd, Kind
 from domain.states import State, Status
-from domain.submission import ProviderName
 from domain.times import rfc3339
+from web.fields import Provider
 from web.forms import PAYMENT_ID
 
 Timestamp = Annotated[
@@ -156,7 +156,7 @@ class Payment(Answer):
     )
     fee_currency: str | None
     authorization: Authorization | None
-    provider: ProviderName = Field(description="Whose account carries it out")
+    provider: Provider = Field(description="Whose account carries it out")
     account: str = Field(
         description="Its id; the deployment's own account has its provider's name"
     )
@@ -220,7 +220,7 @@ class Gate(Answer):
     calls: CallKind | None = Field(
         description="The kind of calls that it stops; null: all"
     )
-    provider: ProviderName
+    provider: Provider
     merchant: str | None = Field(description="null: the deployment's own account")
     state: Position
     why: Why | None = Field(description="What opened it")

@@ -12,7 +12,7 @@ from domain.dispute import Dispute
 from domain.operation import Operation
 from domain.payment import Event, Payment
 from domain.states import State
-from domain.submission import Mode, ProviderName
+from domain.submission import Mode
 from domain.account import StoredAccount
 from web import answers
 
@@ -115,7 +115,7 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> answers.Gate:
         object="gate",
         account=found.account,
         calls=found.calls,
-        provider=stored.provider if stored else ProviderName(found.account),
+        provider=stored.provider if stored else found.account,
         merchant=stored.merchant if stored else None,
         state=found.position,
         why=found.why,

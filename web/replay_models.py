@@ -160,7 +160,7 @@ class FoundOperation(Operation):
     object: Literal["operation"]
     payment: str
     merchant: str
-    provider: ProviderName
+    provider: Provider
     currency: str
     reference: str | None
     error: str | None = Field(description="The code of what went wrong last")
@@ -200,7 +200,7 @@ class ReplayItem(Answer):
     amount: int
     currency: str
     merchant: str
-    provider: ProviderName
+    provider: Provider
     came: Came | None = Field(description="What came of it; null: not reached yet")
 
 
