@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from application.conflicts import retry_on_conflict
 from application.ports import JobQueue, PaymentStore, Scope
 from domain.account import Account
 from domain.errors import (
@@ -97,19 +98,23 @@ def accept_request(
     Raises PaymentNotFound, InvalidPayment, Conflict, IdempotencyMismatch and
     StoreUnavailable; after any of them nothing of this request is promised.
     """
-    for _ in range(_ROUNDS):
+
+    def write() -> Accepted | None:
         found = store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound
         if found.made_by(origin.idempotency_key) is not None:
             return _replayed(found, origin)
         stored = store.amend(request(found))
-        if stored is not None:
-            asked = stored.operations[-1]
-            if asked.due_at is not None:
-                queue.ring([stored.id])
-            return Accepted(stored, asked, replayed=False)
-    raise StoreUnavailable("too many write to this payment at once")
+        if stored is None:
+            return None
+        return Accepted(stored, stored.operations[-1], replayed=False)
+
+    error = StoreUnavailable("too many write to this payment at once")
+    accepted = retry_on_conflict(write, rounds=_ROUNDS, error=error)
+    if not accepted.replayed and accepted.operation.due_at is not None:
+        queue.ring([payment_id])
+    return accepted
 
 
 def _replayed(stored: Payment, origin: Origin) -> Accepted:

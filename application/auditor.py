@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from application.gate import PATIENCE
 from application.operator_ports import OperatorView
@@ -20,6 +20,7 @@ from domain.errors import (
     NotReconciled,
     ProviderError,
 )
+from domain.reconciling import Report
 from domain.submission import Mode
 
 #: Seconds before a call that was not answered is made again: a restart at the
@@ -31,6 +32,13 @@ _LONGEST_WAIT: Final = 60.0
 _T = TypeVar("_T")
 
 
+class DifferenceStore(Protocol):
+    """The differences that are open. Raises StoreUnavailable."""
+
+    def take(self, report: Report) -> None:
+        """Opens the differences of ``report``, and closes those that agree by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Auditor:
     """What every reconciliation of a process shares."""
@@ -38,6 +46,7 @@ class Auditor:
     statements: Callable[[Account], Statement]
     view: OperatorView
     store: PaymentStore
+    differences: DifferenceStore
     limiter: Limiter
     breakers: Breakers
     #: Seconds between two calls, so that most of an account's are left for payments.

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from application.conflicts import retry_on_conflict
 from application.operator_ports import OperatorView, Replays
 from application.ports import JobQueue, PaymentStore, Scope
 from domain.conflict_reasons import ConflictReason
@@ -147,16 +148,17 @@ def resolve(
 
     Raises PaymentNotFound, Conflict, InvalidPayment and StoreUnavailable.
     """
-    for _ in range(_ROUNDS):
+
+    def write() -> Payment | None:
         payment = desk.view.get(payment_id)
         if payment is None:
             raise PaymentNotFound
         operation = payment.operation(operation_id)
         step = resolved(payment, operation, evidence, who, now=desk.clock())
-        stored = desk.store.amend(step)
-        if stored is not None:
-            return stored
-    raise StoreUnavailable("too many write to this payment at once")
+        return desk.store.amend(step)
+
+    error = StoreUnavailable("too many write to this payment at once")
+    return retry_on_conflict(write, rounds=_ROUNDS, error=error)
 
 
 def run_replays(desk: Desk) -> int:
@@ -192,14 +194,17 @@ def run_replays(desk: Desk) -> int:
 def _moved(
     replay_id: str, step: Callable[[ReplaySet], ReplaySet], desk: Desk
 ) -> ReplaySet:
-    for _ in range(_ROUNDS):
+    def write() -> ReplaySet | None:
         found = desk.replays.get(replay_id)
         if found is None:
             raise ReplayNotFound
         after = step(found)
         if after is found or desk.replays.move(after, was=found.stage):
             return after
-    raise StoreUnavailable("too many write to this replay at once")
+        return None
+
+    error = StoreUnavailable("too many write to this replay at once")
+    return retry_on_conflict(write, rounds=_ROUNDS, error=error)
 
 
 def _whole(left: Sequence[Item], rate: int) -> Sequence[Item]:

@@ -79,8 +79,9 @@ def reconcile(
 ) -> Report:
     """Compares what moved from ``since`` until before ``until`` (UTC).
 
-    Both are whole seconds. Where a payment of ours differs, a look at that operation
-    is asked for; nothing else is written. Raises NotReconciled and StoreUnavailable.
+    Both are whole seconds. Stores the differences as open ones. Where a payment of
+    ours differs, a look at that operation is asked for; nothing else is written.
+    Raises NotReconciled and StoreUnavailable.
     """
     began_at, so_far = auditor.clock(), Comparison(since, until)
     run = _Run(account, auditor, so_far)
@@ -96,7 +97,7 @@ def reconcile(
             f"{account.id} could not be read to the end ({error.detail}): no report."
         )
         raise NotReconciled(words) from None
-    return Report(
+    report = Report(
         id=auditor.new_id("rec"),
         mode=auditor.mode,
         account=account,
@@ -109,6 +110,8 @@ def reconcile(
         differences=tuple(so_far.found.values()),
         sums=so_far.tally.sums,
     )
+    auditor.differences.take(report)
+    return report
 
 
 def slices(

@@ -13,6 +13,7 @@ from domain.account import Account
 from domain.submission import ProviderName
 from persistence.breakers import MongoBreakers
 from persistence.codec import Document
+from persistence.differences import Differences
 from persistence.payments import MongoPayments
 from persistence.replays import MongoOperatorView
 from persistence.server_clock import ServerClock
@@ -45,6 +46,7 @@ def auditor(settings: Settings, database: Database[Document]) -> Auditor:
         statements=adapters.statement,
         view=MongoOperatorView(database, vault, settings.mode),
         store=MongoPayments(database, vault, holder="auditor", mode=settings.mode),
+        differences=Differences(database, settings.mode),
         limiter=open_limiter(settings, database, rates=adapters.rate),
         breakers=MongoBreakers(database),
         pace=pace,

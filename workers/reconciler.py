@@ -17,7 +17,6 @@ from domain.account import Account
 from domain.errors import NotReconciled, StoreUnavailable
 from domain.reconciling import Report
 from persistence.codec import Document
-from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
 from runtime import logs
 from runtime.auditing import all_accounts, auditor
@@ -63,7 +62,6 @@ def run_all(
 ) -> list[Report]:
     """The reports of all accounts that are due. Raises StoreUnavailable."""
     reports = Reconciliations(database, settings.mode)
-    differences = Differences(database, settings.mode)
     retired, made = all_accounts(settings, database), list[Report]()
     for account in reports.due(retired):
         if stop.is_set():
@@ -74,7 +72,6 @@ def run_all(
                 retired[account],
                 auditor=auditor,
                 reports=reports,
-                differences=differences,
             )
         except Exception as error:  # whatever it is, the next one is tried
             if type(error) is StoreUnavailable:
@@ -92,7 +89,6 @@ def run_once(
     *,
     auditor: Auditor,
     reports: Reconciliations,
-    differences: Differences,
 ) -> Report | None:
     """Makes a report of the last 48 hours and stores it, where it is our turn; what
     differs is open until a person closes it, or the books agree.
@@ -116,7 +112,6 @@ def run_once(
     except NotReconciled as error:
         log.error("reconciliation_failed", account=account.id, reason=str(error))
         return None
-    differences.take(report)
     reports.keep(report)
     _tell(report)
     return report

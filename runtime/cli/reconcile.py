@@ -131,7 +131,6 @@ def _compared(
     from rich.progress import Progress
 
     from application import reconcile as use_case
-    from persistence.differences import Differences
     from runtime.auditing import all_accounts, auditor
 
     reports, failed = list[Report](), dict[Account, str]()
@@ -140,7 +139,6 @@ def _compared(
     with opened() as (settings, database), shown as bar:
         settings.require("redis_url", *API_BASES)
         tools = auditor(settings, database)
-        kept = Differences(database, settings.mode)
         which = [one for one in all_accounts(settings, database) if wanted(one)]
         if not which:
             raise StackError(
@@ -159,7 +157,6 @@ def _compared(
                 report = use_case.reconcile(
                     account, since, until, auditor=tools, told=told
                 )
-                kept.take(report)
                 reports.append(report)
             except NotReconciled as error:
                 failed[account] = str(error)

@@ -47,7 +47,6 @@ def made(shop: Day, provider: ProviderName) -> list[Report]:
             None,
             auditor=shop.auditor,
             reports=reports,
-            differences=Differences(shop.database, Mode.TEST),
         )
 
     with ThreadPoolExecutor(BEATS) as beats:

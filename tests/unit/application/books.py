@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -58,6 +58,7 @@ class Books:
         self.account = Account(rate=rate)
         self.store = MemoryStore(clock=self.account.now)
         self.statement = MemoryStatement(size=size, most=most)
+        self.differences = MemoryDifferences()
         self.heard: list[Progress] = []
         self.slept: list[float] = []
         statements = {STRIPE: self.statement, PAYPAL: MemoryStatement()}
@@ -65,6 +66,7 @@ class Books:
             statements=lambda account: statements[account.provider],
             view=MemoryView(self.store),
             store=self.store,
+            differences=self.differences,
             limiter=self.account.limiter,
             breakers=self.account.breakers,
             pace=lambda account: pace,
@@ -128,6 +130,17 @@ class Books:
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.account.passed += seconds
+
+
+@dataclass
+class MemoryDifferences:
+    """A DifferenceStore that keeps every report."""
+
+    taken: list[Report] = field(default_factory=list)
+
+    def take(self, report: Report) -> None:
+        """See DifferenceStore."""
+        self.taken.append(report)
 
 
 def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Movement:

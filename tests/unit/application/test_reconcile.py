@@ -45,6 +45,14 @@ def test_books_that_agree_need_no_payment_read() -> None:
     assert books.heard[-1].compared == 7
 
 
+def test_the_differences_of_a_report_are_stored_once_it_is_whole() -> None:
+    books = Books()
+    books.statement.listed = [theirs(payment())]
+    report = books.report()
+    assert report.differing == 1
+    assert books.differences.taken == [report]
+
+
 def test_what_the_list_does_not_show_is_believed_from_a_read_by_id() -> None:
     books = Books()
     paid = books.paid(known=False)
