@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from domain.answer import NextActionType
 from web import answers, problems
+from web.problem_codes import ProblemCode
 
 
 def test_a_time_of_an_answer_has_three_digits_below_the_second() -> None:
@@ -35,7 +36,9 @@ def test_text_of_an_answer_is_not_escaped_to_ascii() -> None:
 
 def test_a_problem_leaves_out_the_fields_that_it_does_not_have() -> None:
     faults = [answers.Fault(code="form", detail="must be a time", pointer="/at")]
-    problem = problems.document("invalid_payment", request_id="req_1", errors=faults)
+    problem = problems.document(
+        ProblemCode.INVALID_PAYMENT, request_id="req_1", errors=faults
+    )
     written = json.loads(problems.encode(problem))
     assert written["errors"] == [
         {"pointer": "/at", "detail": "must be a time", "code": "form"}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from domain.api_keys import KeyNotFound
 from domain.errors import PaymentsError
 from persistence import accounts, indexes, keys, vault
 from web.catalogue import CATALOGUE
@@ -45,4 +46,4 @@ def test_an_error_without_a_problem_of_its_own_is_the_problem_of_its_base() -> N
 
 
 def test_an_error_that_no_client_causes_is_no_problem_of_the_catalogue() -> None:
-    assert code_of(keys.KeyNotFound()) is None
+    assert code_of(KeyNotFound()) is None
