@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runtime.container import new_id
+from runtime.metrics import REGISTRY
 from runtime.stack import processes
 from web import health
 from web.listener import Limits, Listener
@@ -58,6 +60,11 @@ class Running:
         """What ``echo`` was given, of the only request on a connection."""
         found: dict[str, Any] = json.loads(self.ask(request).partition(b"\r\n\r\n")[2])
         return found
+
+
+def no_connection_is_open() -> bool:
+    """As the metric of all listeners in this process has it."""
+    return REGISTRY.get_sample_value("payments_http_connections") == 0
 
 
 def read_all(client: socket.socket) -> bytes:
@@ -218,20 +225,31 @@ def test_a_body_that_was_cut_off_never_reaches_the_application(rest: bytes) -> N
 
 
 def test_requests_on_one_connection_are_answered_in_their_order() -> None:
+    free = threading.Event()
+
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/slow":
-            time.sleep(0.2)
+            free.wait(SOON)
         start("200 OK", [])
         return [environ["PATH_INFO"].encode()]
 
+    def ask_behind_slow(requests: bytes) -> bytes:
+        """All answers, where the first one comes after another connection's."""
+        free.clear()
+        with started.connect() as client:
+            client.sendall(GET.replace(b"/ ", b"/slow ") + requests)
+            # A request that overtakes the slow one has the other thread before this.
+            assert started.ask(LAST).endswith(b"/last")
+            free.set()
+            return read_all(client)
+
     with running(app) as started:
-        slow = GET.replace(b"/ ", b"/slow ")
-        answer = started.ask(slow + GET * 20 + LAST)
+        answer = ask_behind_slow(GET * 20 + LAST)
         assert answer.count(b"HTTP/1.1 200 OK") == 22
         assert answer.index(b"/slow") < 300 and answer.endswith(b"/last")
         # What follows the last one is not answered, and what is malformed waits.
         assert started.ask(LAST + GET).count(b"HTTP/1.1 ") == 1
-        refused = started.ask(slow + b"what?\r\n\r\n")
+        refused = ask_behind_slow(b"what?\r\n\r\n")
         assert refused.index(b"200 OK") < refused.index(b"400 Bad request")
 
 
@@ -351,10 +369,11 @@ def test_an_error_of_the_application_is_500_and_the_connection_stays() -> None:
 def test_an_idle_connection_ends_and_one_in_use_stays() -> None:
     with running(echo, idle_seconds=0.5, head_seconds=0.5) as started:
         with started.connect() as fresh, started.connect() as used:
-            for _ in range(5):
+            ended = False
+            while not ended:
+                ended = bool(select.select([fresh], [], [], 0.1)[0])
                 used.sendall(GET)
                 assert used.recv(65536).startswith(b"HTTP/1.1 200 OK")
-                time.sleep(0.2)
             assert read_all(fresh) == b""
             assert read_all(used) == b""
 
@@ -372,14 +391,23 @@ def test_the_longest_waiting_connection_gives_way_to_a_new_one() -> None:
 
 def test_bodies_together_are_bounded() -> None:
     with running(echo, held_bytes=1500) as started, ExitStack() as opened:
-        clients = []
-        for _ in range(3):
-            clients.append(opened.enter_context(closing(started.connect())))
-            clients[-1].sendall(request(b"Content-Length: 900\r\n\r\n" + b"a" * 899))
-            time.sleep(0.1)  # in this order
-        assert read_all(clients[0]) == b""
-        clients[2].sendall(b"a")
-        assert read_all(clients[2]).startswith(b"HTTP/1.1 200 OK")
+
+        def upload() -> socket.socket:
+            client = opened.enter_context(closing(started.connect()))
+            client.sendall(request(b"Content-Length: 900\r\n\r\n" + b"a" * 899))
+            return client
+
+        def is_read() -> bool:
+            return 899 in [one.held_bytes for one in list(started.listener.waiting)]
+
+        first = upload()
+        assert processes.wait_until(is_read, seconds=SOON)
+        second = upload()
+        assert read_all(first) == b""
+        third = upload()
+        assert read_all(second) == b""
+        third.sendall(b"a")
+        assert read_all(third).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_client_with_much_of_a_body_gives_way_and_one_with_none_stays() -> None:
@@ -407,7 +435,8 @@ def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
 
     with running(app, answer_seconds=0.3) as started, started.connect() as client:
         client.sendall(GET)
-        time.sleep(1)
+        assert client.recv(1)
+        assert processes.wait_until(no_connection_is_open, seconds=SOON)
         assert len(read_all(client)) < 20_000_000
 
 
@@ -427,10 +456,11 @@ def test_answers_that_are_not_read_are_bounded() -> None:
 
 
 def test_threads_that_are_stuck_make_the_process_unhealthy() -> None:
-    free = threading.Event()
+    busy, free = threading.Semaphore(0), threading.Event()
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        free.wait(SOON)
+        busy.release()
+        free.wait(2 * SOON)
         return echo(environ, start)
 
     with running(app, threads=2, queue=1, stuck_seconds=0.3) as started:
@@ -444,37 +474,48 @@ def test_threads_that_are_stuck_make_the_process_unhealthy() -> None:
                 opened.enter_context(closing(started.connect())) for _ in range(4)
             ]
             clients[0].sendall(LAST)
-            time.sleep(0.5)
-            assert probes.get("/healthz").status_code == 200  # one thread is left
-            for client in clients[1:]:
+            assert busy.acquire(timeout=SOON)
+            # One thread is left.
+            assert not processes.wait_until(started.listener.is_stuck, seconds=0.5)
+            assert probes.get("/healthz").status_code == 200
+            clients[1].sendall(LAST)
+            assert busy.acquire(timeout=SOON)
+            # One of the others waits for a thread, and one is too many.
+            for client in clients[2:]:
                 client.sendall(LAST)
-                time.sleep(0.1)
+            [refused], _, _ = select.select(clients[2:], [], [], SOON)
+            clients.remove(refused)
             assert processes.wait_until(started.listener.is_stuck, seconds=SOON)
             for path in ("/healthz", "/readyz"):
                 answer = probes.get(path)
                 assert answer.status_code == 503
                 assert answer.get_json()["code"] == "stuck"
-            overloaded = read_all(clients[3])
+            overloaded = read_all(refused)
             assert overloaded.startswith(b"HTTP/1.1 503 ")
             assert b"Retry-After: 1" in overloaded and b'"overloaded"' in overloaded
             free.set()
-            for client in clients[:3]:
+            for client in clients:
                 assert read_all(client).startswith(b"HTTP/1.1 200 OK")
         assert not started.listener.is_stuck()
         assert probes.get("/healthz").status_code == 200
 
 
 def test_a_drained_listener_answers_what_it_has_and_takes_no_more() -> None:
+    is_busy = threading.Event()
+    read_by_idle: list[bytes] = []
+
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        time.sleep(0.5)
+        """Answers once the listener drains, which ends the idle connection."""
+        is_busy.set()
+        read_by_idle.append(read_all(idle))
         return echo(environ, start)
 
     with running(app) as started:
         idle, busy = started.connect(), started.connect()
         busy.sendall(GET)
-        time.sleep(0.2)
+        assert is_busy.wait(SOON)
     with idle, busy:
-        assert read_all(idle) == b""
+        assert read_by_idle == [b""]
         answer = read_all(busy)
         assert answer.startswith(b"HTTP/1.1 200 OK")
         assert b"\r\nConnection: close\r\n" in answer
