@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from enum import StrEnum
@@ -95,6 +95,7 @@ class Listener:
     ) -> None:
         self.limits = limits
         self.max_body = max_body
+        #: Connections share it: each parses at once what it has read.
         self.buffer = bytearray(limits.head_bytes)
         #: Connections whose client has the next step, the longest waiting one first.
         self.waiting: dict[Connection, None] = {}
@@ -105,7 +106,7 @@ class Listener:
         self._threads = threads
         self._jobs: queue.SimpleQueue[tuple[Request, Connection]] = queue.SimpleQueue()
         #: Answers that the event loop has not taken yet, and whether it was woken.
-        self._answers: deque[tuple[Request, Connection, Answer]] = deque()
+        self._answers: deque[tuple[Connection, Answer]] = deque()
         self._is_woken = False
         self._outstanding = 0
         self._progressed = time.monotonic()
@@ -143,8 +144,9 @@ class Listener:
         """Notes a new connection; ends another one where there are too many."""
         self._connections.add(connection)
         CONNECTIONS.inc()
-        if len(self._connections) > self.limits.connections:
-            self._end_longest_waiting()
+        if len(self._connections) > self.limits.connections and self.waiting:
+            self.count_refusal(DropReason.TOO_MANY_CONNECTIONS)
+            next(iter(self.waiting)).abort()
 
     def remove(self, connection: Connection) -> None:
         """Forgets a connection that has ended."""
@@ -181,7 +183,7 @@ class Listener:
         if self._outstanding >= self._threads + self.limits.queue:
             self.count_refusal(ProblemCode.OVERLOADED)
             answer = wsgi.refusal(ProblemCode.OVERLOADED)
-            self._loop.call_soon(self._give, request, connection, answer)
+            self._loop.call_soon(connection.answer, answer)
             return
         if self._outstanding < self._threads:
             self._progressed = time.monotonic()
@@ -192,17 +194,11 @@ class Listener:
         """Tells of a request or connection that the application never saw."""
         REFUSED.labels(reason).inc()
 
-    def _end_longest_waiting(self) -> None:
-        if self.waiting:
-            self.count_refusal(DropReason.TOO_MANY_CONNECTIONS)
-            next(iter(self.waiting)).abort()
-
     def _work(self) -> None:
         """One thread, for as long as the process lives."""
         while True:
             request, connection = self._jobs.get()
-            answer = wsgi.call(self._app, request)
-            self._answers.append((request, connection, answer))
+            self._answers.append((connection, wsgi.call(self._app, request)))
             # Requests that are stored together are answered together: waking the loop
             # for each of them costs as much as the answer.
             if not self._is_woken:
@@ -215,13 +211,8 @@ class Listener:
         while self._answers:
             self._outstanding -= 1
             self._progressed = time.monotonic()
-            self._give(*self._answers.popleft())
-
-    def _give(self, request: Request, connection: Connection, answer: Answer) -> None:
-        self.hold(-len(request.body))
-        if request.method == "HEAD":  # its answer ends with the head
-            answer = replace(answer, body=b"")
-        connection.answer(answer)
+            connection, answer = self._answers.popleft()
+            connection.answer(answer)
 
 
 def _listening(host: str, port: int) -> socket.socket:

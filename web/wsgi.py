@@ -48,6 +48,7 @@ class Request:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     closes: bool = False  #: the connection ends with the answer
+    refused_as: ProblemCode | None = None  #: where no application may see it
 
 
 @dataclass(frozen=True, slots=True)
