@@ -8,11 +8,14 @@ PRODUCT := application domain persistence providers runtime simulators web worke
 PACKAGES := $(PRODUCT) bench docs examples tests
 export BLACK_CACHE_DIR := $(CURDIR)/build/black
 
-# Each suite keeps its own coverage, subprocesses included, and its files in build.
-SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q --basetemp=build/pytest/$@ tests/$@
+# Each suite keeps its own coverage, subprocesses included, and its files in build. The
+# files of a suite run side by side, each whole in one process; WORKERS=0 runs them in
+# one. Most tests wait for servers, so there may be more processes than cores.
+WORKERS ?= 4
+SUITE = mkdir -p build/pytest; COVERAGE_FILE=$(CURDIR)/build/coverage/$@ $(BIN)/coverage run -m pytest -q --numprocesses=$(WORKERS) --dist=loadfile --durations=20 --durations-min=2 --basetemp=build/pytest/$@ tests/$@
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo up down test gates health lint typecheck unit \
+.PHONY: help setup setup-dev lock demo up down test gates check health lint typecheck unit \
 	integration contract simulation simulate e2e security chaos-short chaos coverage bench docs format clean
 
 help: ## Show this help
@@ -32,8 +35,10 @@ down: setup ## Stop the stack that `make up` or `payments up --detach` started
 
 ##@ Test
 test: gates ## Set up and pass every gate
-gates: setup-dev ## Run the gates of every stage in order and print their table
+gates: setup-dev ## Run the gates of every stage and print their table
 	@$(BIN)/python tests/gates.py
+check: setup-dev ## What to run before each commit: lint, types, unit tests (two minutes)
+	@$(MAKE) --no-print-directory lint typecheck unit
 health: setup-dev ## Stage 1: servers, readiness and metrics of a started stack
 	@$(SUITE)
 lint: setup-dev ## Stage 2: flake8, black, import-linter
@@ -49,7 +54,7 @@ integration: setup-dev ## Stage 4: real Redis and MongoDB, HTTP to the simulator
 contract: setup-dev ## Stages 4 and 5: simulators by official clients, our API by its OpenAPI
 	@$(SUITE)
 simulation: setup-dev ## Stage 3: crash points, random histories, mutants of the product
-	@$(BIN)/python -m pytest -q --basetemp=build/pytest/$@ tests/simulation
+	@$(BIN)/python -m pytest -q --numprocesses=2 --dist=worksteal --basetemp=build/pytest/$@ tests/simulation
 simulate: setup-dev ## The same for as long as asked: HISTORIES=1000000, FOR=600 (s), SEED=7
 	@$(BIN)/python -m tests.simulation $(if $(HISTORIES),--histories $(HISTORIES)) \
 	  $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED)) \

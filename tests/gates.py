@@ -1,7 +1,9 @@
-"""Runs the gates of every stage in order, and prints one row for each.
+"""Runs the gates of every stage and prints one row for each.
 
-Each gate is a Make target, so that what passes here passes by hand too. All of them
-run, whichever fail; the exit code is 1 where one did.
+Each gate is a Make target, so a gate that passes here passes by hand too. Two lanes run
+beside each other: suites that wait for servers, and checks that compute. The chaos run
+measures time and has the machine to itself. All gates run, whichever fail; the exit
+code is 1 when one failed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,16 +35,20 @@ class Gate:
 
 TESTS: Final = r"^\d+ (?:passed|failed|error).* in [\d.]+s.*"
 
-GATES: Final = (
+SUITES: Final = (
+    Gate("4 adapters", "integration", "all pass", TESTS),
+    Gate("7 end to end", "e2e", "all pass", TESTS),
+    Gate("4-5 simulators, API", "contract", "all pass", TESTS),
+    Gate("6 security", "security", "no high or medium, all pass", TESTS),
     Gate("1 infrastructure", "health", "all pass", TESTS),
+)
+CHECKS: Final = (
     Gate("2 domain", "lint", "0 errors", r"^Contracts: .*"),
     Gate("2 domain", "typecheck", "strict, 0 errors", r"^(?:Success|Found).*"),
     Gate("2-3 domain, application", "unit", "all pass", TESTS),
     Gate("3 application", "simulation", "0 violations, all mutants", TESTS),
-    Gate("4 adapters", "integration", "all pass", TESTS),
-    Gate("4-5 simulators, API", "contract", "all pass", TESTS),
-    Gate("6 security", "security", "no high or medium, all pass", TESTS),
-    Gate("7 end to end", "e2e", "all pass", TESTS),
+)
+LAST: Final = (
     Gate("7 end to end", "chaos-short", "all pass", TESTS),
     Gate(
         "2-4 coverage",
@@ -52,41 +59,68 @@ GATES: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A gate's exit code, the lines that it printed, and how long it took."""
+
+    gate: Gate
+    code: int
+    lines: tuple[str, ...]
+    seconds: float
+
+
 def main() -> int:
     """Runs every gate, prints the table, returns the exit code."""
     shutil.rmtree(Path("build/coverage"), ignore_errors=True)
+    started = time.monotonic()
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        checks = lanes.submit(run_all, CHECKS)
+        suites = lanes.submit(run_all, SUITES)
+        results = checks.result() + suites.result()
+    results += run_all(LAST)
+    results.sort(key=lambda result: result.gate.stage)
     table = Table("stage", "gate", "threshold", "measured", "seconds", "verdict")
-    failed = 0
-    for gate in GATES:
-        print(f"\n== {gate.stage}: make {gate.target}", flush=True)
-        started = time.monotonic()
-        code, lines = run(["make", "--no-print-directory", gate.target])
-        failed += code != 0
+    for result in results:
         table.add_row(
-            gate.stage,
-            gate.target,
-            gate.threshold,
-            measured(lines, gate.found),
-            f"{time.monotonic() - started:.0f}",
-            "failed" if code else "passed",
+            result.gate.stage,
+            result.gate.target,
+            result.gate.threshold,
+            measured(result.lines, result.gate.found),
+            f"{result.seconds:.0f}",
+            "failed" if result.code else "passed",
         )
     print()
     Console(width=None if sys.stdout.isatty() else 150).print(table)
-    print(f"{len(GATES) - failed} passed, {failed} failed")
+    failed = [result.gate.target for result in results if result.code]
+    minutes = (time.monotonic() - started) / 60
+    print(f"{len(results) - len(failed)} passed, {len(failed)} failed", end="")
+    print(f" in {minutes:.1f} minutes", end="")
+    print(f": {', '.join(failed)}" if failed else "")
     return 1 if failed else 0
 
 
-def run(command: Sequence[str]) -> tuple[int, list[str]]:
-    """Shows what the command prints while it runs; its exit code and its lines."""
+def run_all(gates: Sequence[Gate]) -> list[Result]:
+    """Runs the gates of one lane in order."""
+    return [run(gate) for gate in gates]
+
+
+def run(gate: Gate) -> Result:
+    """Runs a gate; shows each line that it prints with the gate's name before it."""
+    print(f"{gate.target:<12}| make {gate.target}", flush=True)
+    started = time.monotonic()
     lines = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["make", "--no-print-directory", gate.target],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            print(f"{gate.target:<12}| {line}", end="", flush=True)
             lines.append(line.rstrip("\n"))
-    return process.returncode, lines
+    seconds = time.monotonic() - started
+    return Result(gate, process.returncode, tuple(lines), seconds)
 
 
 def measured(lines: Sequence[str], pattern: str) -> str:
