@@ -248,7 +248,8 @@ def test_a_unique_index_that_cannot_be_is_named_without_a_value(
 
 
 def test_an_index_of_other_options_is_named(large: Database[Document]) -> None:
-    large.payments.create_index([("open", ASCENDING)], name="moved")
+    with pymongo.timeout(WAIT):
+        large.payments.create_index([("open", ASCENDING)], name="moved")
     with pytest.raises(IndexNotBuilt, match=r"payments\.moved \(moved_at\).*dropIndex"):
         indexes.create_indexes(large)
     assert indexes.standing(large).missing == (Index("payments", "moved"),)
