@@ -50,7 +50,7 @@ def connection_pools(
 
 
 class PooledClient(HTTPClient):
-    """The transport of Stripe's client: urllib3, which costs half of what requests does.
+    """The transport of Stripe's client: urllib3, at half of what requests costs.
 
     Each call is observed once. An answer has no text that could not be stored or
     printed.
