@@ -37,5 +37,7 @@ COPY providers providers
 COPY runtime runtime
 COPY workers workers
 COPY web web
+COPY local_stack local_stack
+COPY cli cli
 USER 10001:10001
 CMD ["python", "-m", "web"]

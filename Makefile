@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PRODUCT := application domain persistence providers runtime simulators web workers
+PRODUCT := application cli domain local_stack persistence providers runtime simulators \
+	web workers
 PACKAGES := $(PRODUCT) bench docs examples tests
 export BLACK_CACHE_DIR := $(CURDIR)/build/black
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from application.conflicts import retry_on_conflict
-from application.ports import JobQueue, PaymentStore, Scope
+from application.ports.payments import JobQueue, PaymentStore, Scope
 from domain.account import Account
 from domain.errors import (
     IdempotencyMismatch,
@@ -16,17 +16,18 @@ from domain.errors import (
     PaymentNotFound,
     StoreUnavailable,
 )
-from domain.event_types import EventType
-from domain.operation import Kind, Operation, Origin
-from domain.payment import BELL_GRACE, Event, Payment
-from domain.routing import Routes, chosen
-from domain.submission import CaptureMethod, Submission
+from domain.payments.event_types import EventType
+from domain.payments.operation import Kind, Operation, Origin
+from domain.payments.payment import BELL_GRACE, Event, Payment
+from domain.payments.routing import Routes, chosen
+from domain.payments.submission import CaptureMethod, Submission
 
 #: Rounds in which a request may meet another write of the same payment. Each round
 #: somebody wins, so only a crowd on one payment needs more.
 _ROUNDS: Final = 50
 
-#: Adds an operation to a payment: ``domain.requests``, with all but the payment given.
+#: Adds an operation to a payment: ``domain.payments.follow_ups``, with all but the
+#: payment given.
 Request = Callable[[Payment], Payment]
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.account import Account, StoredAccount
 from domain.api_keys import ApiKey
 from domain.merchants import MerchantSettings
-from domain.submission import Guard, Mode
+from domain.payments.submission import Guard, Mode
 
 
 class ApiKeyStore(Protocol):

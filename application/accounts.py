@@ -11,7 +11,7 @@ from application.account_ports import AccountStore
 from application.conflicts import retry_on_conflict
 from domain.account import StoredAccount, TooManyAccounts
 from domain.errors import StoreUnavailable
-from domain.routing import MAX_ACCOUNTS
+from domain.payments.routing import MAX_ACCOUNTS
 
 #: Rounds in which a change may meet another one, or keys that rotate.
 _ROUNDS: Final = 5

@@ -15,9 +15,8 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import Final
 
-from application.ports import Admission, Breakers, GateWatch, Limiter
-from domain.answer import Answer
-from domain.breaker import (
+from application.ports.admission import Admission, Breakers, GateWatch, Limiter
+from domain.circuit_breaker import (
     PROBE,
     WINDOW,
     Call,
@@ -30,7 +29,8 @@ from domain.breaker import (
     sign_of,
 )
 from domain.errors import ProviderError, StoreUnavailable
-from domain.limit import MAX_PAUSE, Taken
+from domain.payments.answer import Answer
+from domain.rate_limit import MAX_PAUSE, Taken
 
 log = logging.getLogger(__name__)
 

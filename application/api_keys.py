@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from application.account_ports import ApiKeyStore
 from domain.api_keys import NAME_DIGITS, SECRET_DIGITS, ApiKey, KeyNotFound, Role
-from domain.submission import Mode
+from domain.payments.submission import Mode
 
 
 def authenticate(

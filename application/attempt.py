@@ -17,23 +17,25 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
 
-from application.ports import Gates, PaymentStore, Provider
+from application.ports.admission import Gates
+from application.ports.payments import PaymentStore
+from application.ports.provider import Provider
 from domain.account import Account
-from domain.answer import Answer
-from domain.breaker import Call, CallKind
+from domain.circuit_breaker import Call, CallKind
 from domain.error_details import ErrorDetail
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
-from domain.event_types import EventType
-from domain.external import discoveries, reject_overtaken
-from domain.operation import Act, Kind, Operation
-from domain.outcome import code_of, escalate, is_escalation
-from domain.payment import Payment
-from domain.rechecking import is_correction
-from domain.review_reasons import ReviewReason
-from domain.routing import onward
-from domain.sending import hold_reached, looking, released, sent
-from domain.settling import settle
-from domain.submission import ProviderName
+from domain.payments.answer import Answer
+from domain.payments.apply_answer import settle
+from domain.payments.apply_lookup import is_correction
+from domain.payments.event_types import EventType
+from domain.payments.external_changes import discoveries, reject_overtaken
+from domain.payments.operation import Act, Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
+from domain.payments.routing import onward
+from domain.payments.start_attempt import hold_reached, looking, released, sent
+from domain.payments.submission import ProviderName
+from domain.payments.transitions import code_of, escalate, is_escalation
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from application.ports import JobQueue, Owing
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from application.ports.payments import JobQueue, Owing
 
 
 def dispatch_due(*, store: Owing, queue: JobQueue) -> int:
@@ -19,3 +22,9 @@ def dispatch_due(*, store: Owing, queue: JobQueue) -> int:
     if ids:
         queue.ring(ids)
     return len(ids)
+
+
+def in_turns(lines: Sequence[Sequence[str]], most: int) -> list[str]:
+    """At most so many of all lines, each once: one of each line, and again."""
+    turns = (one for turn in zip_longest(*lines) for one in turn if one is not None)
+    return list(dict.fromkeys(turns))[:most]

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from application.inbox import Disputes
-from application.operator_ports import OperatorView
-from application.ports import Gates, PaymentStore
+from application.ports.admission import Gates
+from application.ports.operators import OperatorView
+from application.ports.payments import PaymentStore
+from application.ports.webhooks import Disputes
 from domain.account import Account
-from domain.answer import Answer, Verdict
-from domain.breaker import Call, CallKind, Sign, sign_of
-from domain.dispute import MAX_DISPUTES, Hint, Reading
-from domain.disputing import laid_over
+from domain.circuit_breaker import Call, CallKind, Sign, sign_of
 from domain.error_details import ErrorDetail
 from domain.errors import NotExecuted, PaymentNotFound, ProviderError
-from domain.event_types import EventType
-from domain.payment import Payment
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_dispute import laid_over
+from domain.payments.dispute import MAX_DISPUTES, Hint, Reading
+from domain.payments.event_types import EventType
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import Final
 
 from application.conflicts import retry_on_conflict
-from application.operator_ports import OperatorView, Replays
-from application.ports import JobQueue, PaymentStore, Scope
+from application.ports.operators import OperatorView, Replays
+from application.ports.payments import JobQueue, PaymentStore, Scope
 from domain.conflict_reasons import ConflictReason
 from domain.errors import (
     Conflict,
@@ -22,7 +22,8 @@ from domain.errors import (
     StoreUnavailable,
     WriteRefused,
 )
-from domain.intervening import (
+from domain.payments.follow_ups import MAX_OPERATIONS
+from domain.payments.operator_actions import (
     Evidence,
     Intervention,
     Replay,
@@ -30,8 +31,10 @@ from domain.intervening import (
     replayed,
     resolved,
 )
-from domain.payment import Payment
-from domain.replaying import (
+from domain.payments.payment import Payment
+from domain.payments.states import STUCK
+from domain.payments.submission import Mode
+from domain.replays import (
     MAX_ITEMS,
     Came,
     Item,
@@ -42,9 +45,6 @@ from domain.replaying import (
     frozen,
     summed,
 )
-from domain.requests import MAX_OPERATIONS
-from domain.states import STUCK
-from domain.submission import Mode
 
 log = logging.getLogger(__name__)
 

@@ -8,22 +8,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from application import dispute
-from application.inbox import Inbox
-from application.operator_ports import OperatorView
-from application.ports import JobQueue, PaymentStore
-from application.statement import Statement
-from domain.account import Account
+from application import disputes as dispute
+from application.ports.operators import OperatorView
+from application.ports.payments import JobQueue, PaymentStore
+from application.ports.reconciliation import Statement
+from application.ports.webhooks import Inbox
 from domain import retry
-from domain.breaker import Call, CallKind
-from domain.dispute import Hint
+from domain.account import Account
+from domain.circuit_breaker import Call, CallKind
 from domain.errors import (
     PaymentNotFound,
     ProviderError,
     StoreUnavailable,
     UnreadableWebhook,
 )
-from domain.notice import (
+from domain.payments.dispute import Hint
+from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.submission import ProviderName
+from domain.webhooks import (
     Fate,
     Notice,
     Webhook,
@@ -33,8 +35,6 @@ from domain.notice import (
     noticed,
     noticed_of_others,
 )
-from domain.payment import BELL_GRACE, Payment
-from domain.submission import ProviderName
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
-"""``python -m runtime.cli`` is `payments` where its script is not on the PATH."""
+"""``python -m cli`` is `payments` where its script is not on the PATH."""
 
-from runtime.cli.main import main
+from cli.main import main
 
 main()

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from runtime.stack import demo_key
+from local_stack import demo_keys
+from local_stack.state import StackError, read_state
 from runtime.settings import Settings, SettingsError
-from runtime.stack.state import StackError, read_state
 
 #: Seconds to connect, and to read: above the 30 that a `?wait=` may hold a request.
 TIMEOUT: Final = (3.05, 40)
@@ -163,7 +163,7 @@ def api_of(
     environment: Mapping[str, str],
     *,
     notify: Callable[[str], None],
-    demo: str = demo_key.SHOP,
+    demo: str = demo_keys.SHOP,
 ) -> Api:
     """The API to talk to: named by the environment, or the running stack's.
 
@@ -173,7 +173,7 @@ def api_of(
     """
     base = environment.get("PAYMENTS_URL") or _running(settings)
     _check_url(base)
-    key = environment.get("PAYMENTS_API_KEY") or demo_key.read(settings.home, demo)
+    key = environment.get("PAYMENTS_API_KEY") or demo_keys.read(settings.home, demo)
     if not key:
         raise StackError(
             "no API key is known. Set PAYMENTS_API_KEY (`payments keys create` makes"

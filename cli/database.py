@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from local_stack.state import StackError, settings_of
 from runtime.settings import Settings
-from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
     from pymongo.database import Database

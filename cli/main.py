@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from cli.commands.account_pauses import gates
+from cli.commands.accounts import accounts
+from cli.commands.keys import keys
+from cli.commands.merchants import merchants
+from cli.commands.payments import show, submit
+from cli.commands.reconcile import reconcile
+from cli.commands.replays import dead, replay, resolve
+from cli.commands.rotate_keys import rotate_keys
+from cli.commands.webhooks import webhooks
+from cli.findings import FAIL
 from domain.errors import PaymentsError
+from local_stack.state import StackError, settings_of
 from runtime import __version__
-from runtime.cli.accounts import accounts
-from runtime.cli.findings import FAIL
-from runtime.cli.gates import gates
-from runtime.cli.keys import keys, rotate_keys
-from runtime.cli.merchants import merchants
-from runtime.cli.payments import show, submit
-from runtime.cli.reconcile import reconcile
-from runtime.cli.replays import dead, replay, resolve
-from runtime.cli.webhooks import webhooks
 from runtime.settings import Settings, SettingsError
-from runtime.stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
     from persistence.indexes import Progress
@@ -61,19 +62,19 @@ def main() -> None:
 def up(detach: bool, workers: int) -> None:
     """Start the whole stack; Ctrl-C stops it."""
     settings = Settings.read(os.environ)
+    from cli import output
+    from local_stack import control, lifecycle
     from runtime import logs
-    from runtime.cli import told
-    from runtime.stack import control, lifecycle
 
     logs.configure(settings, "stack")
     if sys.stdout.isatty():
         click.echo("Starting servers, simulators and the service …", err=True)
     if detach:
         ready = control.start(settings, workers=workers)
-        click.echo(told.started(ready, how_to_stop="payments down"))
+        click.echo(output.started(ready, how_to_stop="payments down"))
     else:
         lifecycle.Stack(settings, workers=workers).run(
-            lambda ready: click.echo(told.started(ready, how_to_stop="Ctrl-C"))
+            lambda ready: click.echo(output.started(ready, how_to_stop="Ctrl-C"))
         )
 
 
@@ -81,7 +82,7 @@ def up(detach: bool, workers: int) -> None:
 def down() -> None:
     """Stop the stack that runs in PAYMENTS_HOME."""
     home = Settings.read(os.environ).home.resolve()
-    from runtime.stack import control
+    from local_stack import control
 
     stopped = control.stop(home)
     click.echo(f"The stack in {home} {'has stopped' if stopped else 'does not run'}.")
@@ -92,13 +93,13 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """What runs in PAYMENTS_HOME, and whether it is ready now."""
     home = Settings.read(os.environ).home.resolve()
-    from runtime.cli import told
-    from runtime.stack import control
+    from cli import output
+    from local_stack import control
 
     found = control.status(home)
     if found is None:
         raise StackError(f"no stack runs in {home}. Start one with `payments up`")
-    click.echo(json.dumps(found, indent=2) if as_json else told.status(found))
+    click.echo(json.dumps(found, indent=2) if as_json else output.status(found))
 
 
 @main.command()
@@ -110,7 +111,7 @@ def init(as_json: bool) -> None:
     goes on with it where this command is interrupted, and `payments init` finds it.
     """
     settings = settings_of(os.environ)
-    from runtime.stack import initialise
+    from local_stack import initialise
 
     def say(progress: Progress) -> None:
         if not as_json:
@@ -134,11 +135,11 @@ def init(as_json: bool) -> None:
 def doctor(as_json: bool) -> None:
     """Check all that the service depends on, with advice for what is wrong."""
     settings = settings_of(os.environ)
-    from runtime.cli import doctor as checks
-    from runtime.cli import told
+    from cli import output
+    from cli.commands import doctor as checks
 
     findings = checks.examine(settings)
-    click.echo(told.findings_json(findings) if as_json else told.findings(findings))
+    click.echo(output.findings_json(findings) if as_json else output.findings(findings))
     sys.exit(any(finding.verdict == FAIL for finding in findings))
 
 

@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime.stack import demo_key
+from local_stack import demo_keys
 
 if TYPE_CHECKING:
-    from runtime.cli.findings import Finding
-    from runtime.stack.state import Ready
+    from cli.findings import Finding
+    from local_stack.state import Ready
 
 #: Columns where the output is no terminal that could say how wide it is.
 WIDTH: Final = 160
@@ -41,7 +41,7 @@ Try it:
 def started(ready: Ready, *, how_to_stop: str) -> str:
     """A block with a key to copy on a terminal; elsewhere a line without secrets."""
     if not sys.stdout.isatty():
-        file = str(demo_key.file_of(ready.home)) if ready.key else None
+        file = str(demo_keys.file_of(ready.home)) if ready.key else None
         line = {"event": "ready", "urls": dict(ready.urls), "key_file": file}
         return json.dumps(line)
     key = _KEY.format(api=ready.urls["api"], key=ready.key) if ready.key else ""

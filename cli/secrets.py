@@ -10,10 +10,10 @@ from typing import Final
 
 import click
 
-from domain.submission import Mode, ProviderName
+from domain.payments.submission import Mode, ProviderName
+from local_stack.state import StackError
 from runtime.settings import LIVE_KEYS, SIMULATOR_CLIENT, Settings
 from runtime.settings_checks import ACCOUNT_SECRET, listed
-from runtime.stack.state import StackError
 
 #: More is a file that was meant for somebody else.
 _LONGEST: Final = 1_000

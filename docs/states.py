@@ -9,8 +9,8 @@ from inspect import getsource
 from pathlib import Path
 from typing import Final
 
-from domain import states
-from domain.states import State, Status, Trigger
+from domain.payments import states
+from domain.payments.states import State, Status, Trigger
 
 PAGE: Final = Path(__file__).with_name("states.md")
 
@@ -28,8 +28,8 @@ def page() -> str:
         [
             "# States",
             "",
-            "Written from `domain/states.py` by `make docs`; a test checks that it is"
-            " current.",
+            "Written from `domain/payments/states.py` by `make docs`; a test checks"
+            " that it is current.",
             "",
             "## States of an operation",
             "",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.errors import PaymentsError
-from domain.submission import Mode, ProviderName
+from domain.payments.submission import Mode, ProviderName
 
 
 @dataclass(frozen=True, slots=True)

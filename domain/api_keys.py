@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.errors import PaymentsError
-from domain.submission import Mode
+from domain.payments.submission import Mode
 
 #: Hex digits: 64 bits tell the keys apart, 192 bits keep one secret.
 NAME_DIGITS: Final = 16

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from domain.answer import Answer
 from domain.error_details import ErrorDetail
 from domain.errors import (
     LookNeeded,
@@ -21,8 +20,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.operation import Act, Kind, Operation
-from domain.payment import Payment
+from domain.payments.answer import Answer
+from domain.payments.operation import Act, Kind, Operation
+from domain.payments.payment import Payment
 
 #: Seconds that a process looks back. More than the slowest call takes (13 s, and as
 #: much for a token), so that calls which begin together and hang count together.

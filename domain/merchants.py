@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from domain.routing import Routes
-from domain.submission import Guard
+from domain.payments.routing import Routes
+from domain.payments.submission import Guard
 
 
 @dataclass(frozen=True, slots=True)

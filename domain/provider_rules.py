@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from domain.errors import InvalidPayment
 from domain.money import CURRENCIES, Money
-from domain.operation import Kind
+from domain.payments.operation import Kind
 
 
 class _Registered(type):

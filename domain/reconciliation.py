@@ -11,11 +11,11 @@ from typing import Final
 
 from domain.account import Account
 from domain.money import Money
-from domain.operation import Kind, Operation
-from domain.payment import Payment
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import OWED, State
+from domain.payments.submission import Mode
 from domain.provider_rules import RULES
-from domain.states import OWED, State
-from domain.submission import Mode
 
 
 class Way(StrEnum):

@@ -11,12 +11,12 @@ from typing import Final
 
 from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict
-from domain.intervening import Replay, replay_of
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.states import STUCK, State
-from domain.submission import Mode, ProviderName
-from domain.times import rfc3339
+from domain.payments.operation import Operation
+from domain.payments.operator_actions import Replay, replay_of
+from domain.payments.payment import Payment
+from domain.payments.states import STUCK, State
+from domain.payments.submission import Mode, ProviderName
+from domain.timestamps import rfc3339
 
 #: Operations in one set: a night's outage fits, and a person can still judge the sums.
 MAX_ITEMS: Final = 10_000

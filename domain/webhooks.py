@@ -9,13 +9,13 @@ from enum import StrEnum
 from typing import Final
 
 from domain.account import Account
-from domain.answer import Verdict
-from domain.event_types import EventType
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.review_reasons import LookupReason
-from domain.states import FINAL, UNSENT, State
-from domain.submission import ProviderName
+from domain.payments.answer import Verdict
+from domain.payments.event_types import EventType
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import LookupReason
+from domain.payments.states import FINAL, UNSENT, State
+from domain.payments.submission import ProviderName
 
 #: What says that money has moved, or is about to.
 _MOVES: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from local_stack.state import StackError
+from runtime import processes
 from runtime.settings import Settings
-from runtime.stack import processes
-from runtime.stack.state import StackError
 
 
 class PortBusy(StackError):

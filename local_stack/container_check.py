@@ -1,4 +1,4 @@
-"""``python -m runtime.stack.container_check READY LIVE``: a container's health check.
+"""``python -m local_stack.container_check READY LIVE``: a container's health check.
 
 Exits with 0 where READY (a URL) answers. Docker restarts a container whose program
 ends, and no other. So this ends the program once LIVE did not answer several times in
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from runtime.stack import probe
+from local_stack import probe
 
 #: Checks in a row, of which compose makes one every 5 seconds.
 FAILURES: Final = 6

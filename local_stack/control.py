@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from runtime.stack import api_port, demo_key, homes, probe, processes
-from runtime.settings import Settings
-from runtime.stack.state import (
+from local_stack import api_port, demo_keys, folders, probe
+from local_stack.state import (
     READY,
     Ready,
     StackError,
@@ -22,6 +21,8 @@ from runtime.stack.state import (
     is_taken,
     read_state,
 )
+from runtime import processes
+from runtime.settings import Settings
 
 #: Seconds a stack has to start: two groups of processes and an empty database.
 START_WAIT: Final = 150.0
@@ -39,13 +40,13 @@ def start(settings: Settings, *, workers: int) -> Ready:
     if is_taken(home):
         raise StackTaken(home)
     api_port.check(settings)
-    log = homes.folder(home, "logs") / "stack.log"
+    log = folders.folder(home, "logs") / "stack.log"
     if log.exists():  # its end must not be an older run's
         log.replace(log.with_name(f"{log.name}.1"))
     with _interruptible():
         with open(log, "ab") as file:
             child = subprocess.Popen(
-                [sys.executable, "-m", "runtime.cli", "up", "--workers", str(workers)],
+                [sys.executable, "-m", "cli", "up", "--workers", str(workers)],
                 env={**os.environ, "PAYMENTS_HOME": str(home)},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -59,7 +60,7 @@ def start(settings: Settings, *, workers: int) -> Ready:
             f"the stack did not start. The end of {log}:\n{processes.tail(log)}"
         )
     child.returncode = 0  # it lives on without us, so nobody need wait for it
-    return Ready(state.urls, demo_key.read(home), home)
+    return Ready(state.urls, demo_keys.read(home), home)
 
 
 def stop(home: Path) -> bool:

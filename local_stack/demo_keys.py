@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from runtime.stack import homes
+from local_stack import folders
 
 #: Whose keys they are.
 MERCHANT: Final = "demo"
@@ -30,7 +30,7 @@ def read(home: Path, name: str = SHOP) -> str | None:
 
 def write(home: Path, secret: str, name: str = SHOP) -> None:
     """Keep ``secret`` for its owner's eyes alone."""
-    homes.folder(home, "keys")
+    folders.folder(home, "keys")
     file = file_of(home, name)
     file.unlink(missing_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

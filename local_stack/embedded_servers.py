@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runtime.stack import homes, probe, processes
+from local_stack import folders as homes, probe
+from runtime import processes
 
 HOST: Final = "127.0.0.1"
 REPLICA_SET: Final = "rs0"

@@ -11,14 +11,14 @@ from application.account_ports import ApiKeyStore
 from application.api_keys import authenticate, create_key
 from domain.api_keys import Role
 from domain.errors import PaymentsError
-from domain.submission import Mode
+from domain.payments.submission import Mode
+from local_stack import demo_keys
+from local_stack.state import StackError
+from persistence.encryption import Vault
 from persistence.indexes import Index, Progress, create_indexes, standing
-from persistence.keyring import keys_fit
-from persistence.vault import Vault
+from persistence.key_checks import keys_fit
 from runtime import container
 from runtime.logs import get_logger
-from runtime.stack import demo_key
-from runtime.stack.state import StackError
 from runtime.settings import Settings
 
 #: Seconds between two words on a build: it may take an hour.
@@ -115,8 +115,8 @@ def ensure_demo_keys(settings: Settings) -> str | None:
     try:
         keys = container.open_keys(settings, database)
         clock = container.open_clock(database)
-        _ensure(keys, clock, settings.home, demo_key.OPERATOR, Role.OPERATOR)
-        return _ensure(keys, clock, settings.home, demo_key.SHOP, Role.MERCHANT)
+        _ensure(keys, clock, settings.home, demo_keys.OPERATOR, Role.OPERATOR)
+        return _ensure(keys, clock, settings.home, demo_keys.SHOP, Role.MERCHANT)
     finally:
         database.client.close()
 
@@ -129,12 +129,12 @@ def _ensure(
     role: Role,
 ) -> str:
     """The secret in the file ``name``, made anew where it opens nothing."""
-    secret = demo_key.read(home, name)
+    secret = demo_keys.read(home, name)
     # Kept for another database, or revoked: it opens nothing.
     if secret is None or authenticate(secret, store=keys, clock=clock) is None:
-        merchant = demo_key.MERCHANT
+        merchant = demo_keys.MERCHANT
         _, secret = create_key(
             merchant=merchant, role=role, mode=Mode.TEST, store=keys, now=clock()
         )
-        demo_key.write(home, secret, name)
+        demo_keys.write(home, secret, name)
     return secret

@@ -12,33 +12,27 @@ from http.client import HTTPException
 from typing import Any, Final
 
 from domain.errors import StoreUnavailable
-from persistence.indexes import IndexNotBuilt
-from runtime.stack import (
-    api_port,
-    embedded,
-    homes,
-    initialise,
-    probe,
-    processes,
-)
-from runtime.logs import get_logger
-from runtime.stack.process_table import PROGRAMS, Process, program_process
-from runtime.settings import Settings
-from runtime.settings_checks import place_of
-from runtime.stack.state import (
-    Ports,
+from local_stack import api_port, embedded_servers, folders, initialise, probe
+from local_stack.process_table import PROGRAMS, Process, program_process
+from local_stack.state import (
     READY,
-    Ready,
-    Row,
     STARTING,
     STOPPING,
+    Ports,
+    Ready,
+    Row,
     StackError,
     State,
     forget_state,
     take,
     write_state,
 )
-from runtime.stack.supervisor import Interrupted, Supervisor
+from local_stack.supervisor import Interrupted, Supervisor
+from persistence.indexes import IndexNotBuilt
+from runtime import processes
+from runtime.logs import get_logger
+from runtime.settings import Settings
+from runtime.settings_checks import place_of
 
 log = get_logger()
 
@@ -82,7 +76,7 @@ class Stack:
                 self._supervisor.tend()
             except Interrupted:
                 log.info("stack_stopping")
-            except (processes.ProcessFailed, embedded.EmbeddedError) as error:
+            except (processes.ProcessFailed, embedded_servers.EmbeddedError) as error:
                 raise StackError(str(error)) from error
             except IndexNotBuilt as error:
                 raise StackError(str(error)) from error
@@ -136,10 +130,10 @@ class Stack:
         found = []
         home = self._settings.home
         if not self._settings.redis_url:
-            found.append(embedded.redis(home, ports.get("redis")))
+            found.append(embedded_servers.redis(home, ports.get("redis")))
             self._fill(redis_url=found[-1].url)
         if not self._settings.mongo_url:
-            found.append(embedded.mongo(home, ports.get("mongo")))
+            found.append(embedded_servers.mongo(home, ports.get("mongo")))
             self._fill(mongo_url=found[-1].url)
         return [
             Process(
@@ -169,7 +163,7 @@ class Stack:
             self._fill(**{field: url})
             where = ("--host", LOOPBACK, "--port", str(port))
             told = ("--webhook-url", f"{self._api()}/v1/webhooks/{name}")
-            kept = homes.folder(self._settings.home) / f"{name}_simulator_keys.pem"
+            kept = folders.folder(self._settings.home) / f"{name}_simulator_keys.pem"
             found.append(
                 Process(
                     name=name,
@@ -181,7 +175,7 @@ class Stack:
                     ready_url=f"{url}/_health",
                     live_url=f"{url}/_health",
                     metrics_url=f"{url}/metrics",
-                    log=homes.folder(self._settings.home, "logs") / f"{name}.log",
+                    log=folders.folder(self._settings.home, "logs") / f"{name}.log",
                     stop_seconds=SIMULATOR_STOP,
                 )
             )
@@ -195,7 +189,7 @@ class Stack:
         if "paypal_api_base" in self._filled and not fields.paypal_webhook_id:
             self._fill(paypal_webhook_id=SIMULATOR_WEBHOOKS["paypal"])
         if "paypal_api_base" in self._filled and fields.paypal_roots is None:
-            roots = homes.folder(fields.home) / "paypal_simulator_root.pem"
+            roots = folders.folder(fields.home) / "paypal_simulator_root.pem"
             try:
                 root = probe.fetched(f"{fields.paypal_api_base}/_root.pem")
             except (OSError, HTTPException) as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime.stack import probe
+from local_stack import probe
 
 #: Seconds a program of ours has to stop: longer than the slowest provider call (13 s)
 #: and the settle after it (4 s).
@@ -31,7 +31,7 @@ PROGRAMS: Final = (
     Program("web", ("python", "-m", "web"), "/readyz", "/healthz"),
     Program("worker", ("python", "-m", "workers")),
     Program("beat", ("python", "-m", "workers.beat")),
-    Program("exporter", ("python", "-m", "runtime.exporter")),
+    Program("exporter", ("python", "-m", "workers.exporter")),
 )
 
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runtime.stack import homes, processes
+from local_stack import folders
+from runtime import processes
 from runtime.settings import Settings, SettingsError
 
 #: The phases of a stack, in their order.
@@ -118,7 +119,7 @@ def take(home: Path) -> None:
     finds it unlocked knows that nothing of the process is left. Raises StackTaken
     where another stack has it, and SettingsError where the home cannot be used.
     """
-    file = homes.folder(home) / "stack.lock"
+    file = folders.folder(home) / "stack.lock"
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

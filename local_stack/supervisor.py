@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
-from runtime.stack import probe, processes
+from local_stack import probe
+from local_stack.process_table import Process
+from runtime import processes
 from runtime.logs import get_logger
-from runtime.stack.process_table import Process
 
 log = get_logger()
 

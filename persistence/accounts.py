@@ -11,7 +11,7 @@ from pymongo import ASCENDING
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.account import (
     Account,
     AccountNotFound,
@@ -20,13 +20,12 @@ from domain.account import (
     StoredAccount,
 )
 from domain.errors import DocumentUnreadable
-from domain.routing import MAX_ACCOUNTS, Candidate
-from domain.submission import Mode, ProviderName
-from persistence.codec import Document, written
-from persistence.faults import read_one
+from domain.payments.routing import MAX_ACCOUNTS, Candidate
+from domain.payments.submission import Mode, ProviderName
+from persistence.codec import Document, flat, written
+from persistence.document_faults import read_one
+from persistence.encryption import Vault
 from persistence.mongo import answering
-from persistence.nested import flat
-from persistence.vault import Vault
 
 #: The sealed field.
 CREDENTIALS: Final = "credentials"

@@ -16,11 +16,11 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from domain.api_keys import ApiKey, KeyChanged, KeyNotFound, Role, find_key_id
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from persistence.codec import Document
-from persistence.faults import read_each, read_one
+from persistence.document_faults import read_each, read_one
+from persistence.encryption import Pepper
 from persistence.mongo import answering
-from persistence.vault import Pepper
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from domain.breaker import CHANGES, PROBE, Change, Gate, Position, Why, rest
-from domain.submission import ProviderName
+from domain.circuit_breaker import CHANGES, PROBE, Change, Gate, Position, Why, rest
+from domain.payments.submission import ProviderName
 from persistence.codec import Document
 from persistence.mongo import answering
 

@@ -13,7 +13,8 @@ from pymongo.database import Database
 
 from domain.account import Account
 from domain.money import Money
-from domain.reconciling import (
+from domain.payments.submission import Mode, ProviderName
+from domain.reconciliation import (
     Difference,
     Differs,
     Movement,
@@ -22,10 +23,9 @@ from domain.reconciling import (
     Unread,
     Way,
 )
-from domain.submission import Mode, ProviderName
+from persistence import document_faults
 from persistence.codec import Document
-from persistence import faults
-from persistence.faults import update_each, write_each
+from persistence.document_faults import update_each, write_each
 from persistence.mongo import answering
 
 #: Open ones that are shown at once, the oldest first.
@@ -68,7 +68,9 @@ class Differences:
                 )
                 ids = list(found)
                 refused = {ids[place]: code for place, code in written.refused.items()}
-                faults.report(self._differences, faults.Fault.REFUSED, refused)
+                document_faults.report(
+                    self._differences, document_faults.Fault.REFUSED, refused
+                )
             if report.differing == len(report.differences):
                 time = {"$gte": report.since, "$lt": report.until}
                 self._differences.delete_many(
@@ -84,7 +86,9 @@ class Differences:
         """The oldest first, MOST at most."""
         with answering():
             found = self._differences.find(self._open()).sort("first_at", ASCENDING)
-            return faults.read_each(found.limit(MOST), _decode, self._differences)
+            return document_faults.read_each(
+                found.limit(MOST), _decode, self._differences
+            )
 
     def close(
         self, ids: Sequence[str], *, by: str, reason: str, now: datetime

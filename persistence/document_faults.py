@@ -33,7 +33,7 @@ from persistence.mongo import (
     answering,
     name_of,
 )
-from persistence.shapes import checked
+from persistence.type_checks import checked
 
 log = logging.getLogger(__name__)
 

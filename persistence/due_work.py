@@ -9,10 +9,10 @@ from typing import Final
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
-from domain.submission import Mode, ProviderName
-from domain.turns import in_turns
+from application.dispatch import in_turns
+from domain.payments.submission import Mode, ProviderName
 from persistence.codec import Document
-from persistence.faults import out_of_turn
+from persistence.document_faults import out_of_turn
 from persistence.indexes import LINES
 from persistence.mongo import answering, by_index
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, TimeoutError as FutureTimeout
 from queue import Empty, Full, Queue
 from typing import Final
 
 from domain.errors import PaymentsError, StoreUnavailable
-from domain.payment import Payment
+from domain.payments.payment import Payment
 from persistence.codec import Document
 from persistence.mongo import OPERATION_TIMEOUT
 from persistence.payments import MongoPayments, known

@@ -9,9 +9,9 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from persistence.codec import Document
+from persistence.encryption import ACCOUNTS, PAYMENTS, FieldUnreadable, Vault
+from persistence.legacy_encryption import OldSeals, is_token
 from persistence.mongo import answering
-from persistence.old_seals import OldSeals, is_token
-from persistence.vault import ACCOUNTS, PAYMENTS, FieldUnreadable, Vault
 
 #: One document for each purpose with one sealed word, made by whoever comes first.
 _CHECKS: Final = {PAYMENTS: "encryption", ACCOUNTS: "account_encryption"}

@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from persistence import accounts, codec, webhooks
 from persistence.codec import Document
-from persistence.vault import KeySource, SealBroken, Vault, decoded
+from persistence.encryption import KeySource, SealBroken, Vault, decoded
 
 #: How every Fernet token begins: its version, 0x80, and the high bytes of a time.
 _TOKEN: Final = b"gAAAA"

@@ -10,13 +10,13 @@ from typing import Final
 
 from pymongo.database import Database
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.merchants import MerchantSettings
-from domain.routing import Routes
-from domain.submission import Guard
+from domain.payments.routing import Routes
+from domain.payments.submission import Guard
 from persistence.accounts import candidates
 from persistence.codec import Document
-from persistence.faults import read_one
+from persistence.document_faults import read_one
 from persistence.mongo import answering
 
 #: Seconds that a web process goes by what it read: a change is felt this late.

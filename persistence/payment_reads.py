@@ -8,15 +8,15 @@ from typing import Any, Final
 from pymongo import DESCENDING
 from pymongo.database import Database
 
-from application.ports import Query, Scope
-from domain.payment import Event, Payment
-from domain.states import OWED, Status
-from domain.submission import ProviderName
+from application.ports.payments import Query, Scope
+from domain.payments.payment import Event, Payment
+from domain.payments.states import OWED, Status
+from domain.payments.submission import ProviderName
 from persistence.codec import Document, decode, decode_event
-from persistence.faults import read_each, read_one, read_page
+from persistence.document_faults import read_each, read_one, read_page
+from persistence.encryption import Vault
 from persistence.ids import made_between
 from persistence.mongo import answering, by_index
-from persistence.vault import Vault
 
 _OWED: Final = [state.value for state in OWED]
 

@@ -13,7 +13,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, WriteError
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.errors import (
     IdempotencyMismatch,
     PaymentsError,
@@ -21,14 +21,20 @@ from domain.errors import (
     StoreUnavailable,
     WriteRefused,
 )
-from domain.payment import BELL_GRACE, LEASE, Payment
-from domain.submission import Mode
+from domain.payments.payment import BELL_GRACE, LEASE, Payment
+from domain.payments.submission import Mode
 from persistence.codec import Document, encode, news, progress
-from persistence.faults import Fault, read_each, report, update_each, write_each
-from persistence.lines import Lines
+from persistence.document_faults import (
+    Fault,
+    read_each,
+    report,
+    update_each,
+    write_each,
+)
+from persistence.due_work import Lines
+from persistence.encryption import Vault
 from persistence.mongo import OF_THE_SERVER, answering, name_of
-from persistence.reads import MongoReads, of
-from persistence.vault import Vault
+from persistence.payment_reads import MongoReads, of
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,12 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.account import Account
-from domain.reconciling import Differs, Report, Sum, Way
-from domain.submission import Mode, ProviderName
-from persistence.codec import Document
+from domain.payments.submission import Mode, ProviderName
+from domain.reconciliation import Differs, Report, Sum, Way
+from persistence.codec import Document, read_whose, write_whose
 from persistence.differences import read_difference, write_difference
-from persistence.faults import read_each
+from persistence.document_faults import read_each
 from persistence.mongo import answering
-from persistence.nested import read_whose, write_whose
 
 #: From one report to the next.
 PERIOD: Final = timedelta(days=1)

@@ -13,8 +13,8 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 
-from domain import limit
-from domain.limit import Taken
+from domain import rate_limit
+from domain.rate_limit import Taken
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,11 @@ _MICROSECONDS: Final = 1_000_000
 #: whether it still says so; whoever can write to Redis delays nothing for longer.
 BELIEVED: Final = 5.0
 
-#: ``domain.limit.take`` by Redis's own clock, in microseconds. The first key holds the
-#: moment until which the bucket is full, and ends with it. The second key lives as long
-#: as a pause. A bucket that is fuller than ours ever get (a forged value, a clock that
-#: was set back) is empty, and a pause that is longer than ours is none.
+#: ``domain.rate_limit.take`` by Redis's own clock, in microseconds. The first key
+#: holds the moment until which the bucket is full, and ends with it. The second key
+#: lives as long as a pause. A bucket that is fuller than ours ever get (a forged
+#: value, a clock that was set back) is empty, and a pause that is longer than ours
+#: is none.
 _TAKE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -61,7 +62,7 @@ if later > full then
 end
 return {granted, later - now}
 """
-#: ``domain.limit.pause``, likewise, in milliseconds.
+#: ``domain.rate_limit.pause``, likewise, in milliseconds.
 _PAUSE: Final = """
 if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[2], '', 'PX', ARGV[1])
@@ -94,7 +95,7 @@ class LocalLimiter:
         with self._lock:
             now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
-            taken = limit.take(full_for, wanted=wanted, rate=rate, within=within)
+            taken = rate_limit.take(full_for, wanted=wanted, rate=rate, within=within)
             self._full_until[account] = now + taken.full_for
         return taken
 
@@ -104,7 +105,9 @@ class LocalLimiter:
         with self._lock:
             now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
-            self._full_until[account] = now + limit.pause(full_for, by=by, rate=rate)
+            self._full_until[account] = now + rate_limit.pause(
+                full_for, by=by, rate=rate
+            )
 
 
 class RedisLimiter:
@@ -135,15 +138,15 @@ class RedisLimiter:
     def take(self, account: str, wanted: int, within: float) -> Taken:
         """See Limiter."""
         rate = self._rates(account)
-        burst, within = limit.burst(rate), min(within, limit.AHEAD)
+        burst, within = rate_limit.burst(rate), min(within, rate_limit.AHEAD)
         found = self._ask(
             self._take,
             account,
             wanted,
-            limit.interval(rate) * _MICROSECONDS,
+            rate_limit.interval(rate) * _MICROSECONDS,
             (within + burst) * _MICROSECONDS,
-            (limit.AHEAD + burst) * _MICROSECONDS,
-            (limit.MAX_PAUSE + burst) * _MICROSECONDS,
+            (rate_limit.AHEAD + burst) * _MICROSECONDS,
+            (rate_limit.MAX_PAUSE + burst) * _MICROSECONDS,
         )
         if found is None:
             return self._local.take(account, wanted, within, share=self._our_share())
@@ -153,9 +156,9 @@ class RedisLimiter:
 
     def pause(self, account: str, by: float) -> None:
         """See Limiter; kept here as well, should Redis go away or forget."""
-        by = min(by, limit.MAX_PAUSE)
+        by = min(by, rate_limit.MAX_PAUSE)
         self._local.pause(account, by)
-        full_for = by + limit.burst(self._rates(account))
+        full_for = by + rate_limit.burst(self._rates(account))
         self._ask(self._pause, account, int(full_for * _MILLISECONDS))
 
     def _ask(self, script: Script, account: str, *numbers: float) -> Any:

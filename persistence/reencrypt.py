@@ -15,9 +15,9 @@ from pymongo.errors import BulkWriteError
 from domain.errors import PaymentsError
 from persistence import accounts, codec, webhooks
 from persistence.codec import Document
+from persistence.encryption import Vault
+from persistence.legacy_encryption import OldSeals, is_old, upgraded
 from persistence.mongo import answering
-from persistence.old_seals import OldSeals, is_old, upgraded
-from persistence.vault import Vault
 
 #: Documents read and written at once.
 BATCH: Final = 200

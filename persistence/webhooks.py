@@ -12,11 +12,11 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.errors import StoreUnavailable
-from domain.notice import Fate, Webhook
-from domain.payment import BELL_GRACE
-from domain.submission import Mode
-from persistence.codec import Document
-from persistence.faults import (
+from domain.payments.payment import BELL_GRACE
+from domain.payments.submission import Mode
+from domain.webhooks import Fate, Webhook
+from persistence.codec import Document, read_whose, write_whose
+from persistence.document_faults import (
     Fault,
     out_of_turn,
     read_each,
@@ -24,9 +24,8 @@ from persistence.faults import (
     update_each,
     write_each,
 )
+from persistence.encryption import Vault
 from persistence.mongo import answering
-from persistence.nested import read_whose, write_whose
-from persistence.vault import Vault
 
 log = logging.getLogger(__name__)
 

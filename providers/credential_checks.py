@@ -16,12 +16,12 @@ from typing import Final
 from paypalrestsdk.exceptions import ResourceNotFound
 from stripe import StripeClient
 
-from providers.paypal_api import PayPalApi
-from providers.paypal_disputes import DISPUTES
-from providers.paypal_objects import ORDERS
-from providers.paypal_refusals import reading as reading_paypal
-from providers.paypal_statement import PayPalStatement
-from providers.stripe_refusals import reading as reading_stripe
+from providers.paypal.client import PayPalApi
+from providers.paypal.disputes import DISPUTES
+from providers.paypal.errors import reading as reading_paypal
+from providers.paypal.objects import ORDERS
+from providers.paypal.transactions import PayPalStatement
+from providers.stripe.errors import reading as reading_stripe
 
 
 class Right(StrEnum):

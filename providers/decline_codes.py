@@ -6,7 +6,7 @@ from collections.abc import Set
 from difflib import get_close_matches
 from typing import Final
 
-from domain.failure_codes import FailureCode
+from domain.payments.failure_codes import FailureCode
 
 #: Stripe's (docs.stripe.com/declines/codes), and the error codes they come under.
 _STRIPE: Final = frozenset(

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from domain.error_details import ErrorDetail
-from providers.words import clean_json
+from providers.sanitize import clean_json
 
 #: Seconds to connect, and between two bytes of an answer. Stripe and PayPal answer
 #: within a second or two; at ten a call is lost rather than slow.

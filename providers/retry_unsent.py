@@ -13,11 +13,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from application.ports import Provider
-from domain.answer import Answer
+from application.ports.provider import Provider
 from domain.errors import NotSent
-from domain.operation import Operation
-from domain.payment import Payment
+from domain.payments.answer import Answer
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
 
 #: Sends: enough for a load balancer that swaps a server.
 _SENDS: Final = 3

@@ -8,6 +8,7 @@ print; the readers check the rest.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from domain.card_numbers import has_card_data
 from domain.errors import MalformedAnswer, MalformedObject, ProviderError
+from domain.payments.submission import ProviderName
 
 _T = TypeVar("_T")
 _Line = TypeVar("_Line")
@@ -54,6 +56,7 @@ _ESCAPE: Final = re.compile(
 )
 #: U+FFFD, as JSON escapes it.
 _REPLACEMENT: Final = rb"\ufffd"
+log = logging.getLogger(__name__)
 
 
 def clean_json(body: bytes) -> bytes:
@@ -218,3 +221,13 @@ def _in_range(at: datetime) -> datetime:
     if at.year not in _YEARS:
         raise ValueError("no time")
     return at
+
+
+def read_aside(what: str, provider: ProviderName, read: Callable[[], _T]) -> _T | None:
+    """What ``read`` finds beside an outcome; None where it cannot be read."""
+    try:
+        return read()
+    except Exception:
+        # Without its cause, which may quote a token.
+        log.warning("aside_unreadable", extra={"provider": provider, "why": what})
+        return None

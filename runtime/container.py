@@ -17,36 +17,39 @@ from pymongo.database import Database
 from redis.exceptions import RedisError
 from ulid import ULID, ULIDGenerator
 
-from application import attempt
+from application import attempt, disputes
 from application.account_ports import AccountStore, ApiKeyStore, MerchantStore
-from application.gate import SharedGates
-from application.inbox import Inbox
-from application.notice import Hearing
-from application.operate import Desk
-from application.ports import Breakers, Gates, JobQueue, Limiter, PaymentStore
+from application.admission import SharedGates
+from application.operator_actions import Desk
+from application.ports.admission import Breakers, Gates, Limiter
+from application.ports.operators import OperatorView
+from application.ports.payments import JobQueue, PaymentStore
+from application.ports.webhooks import Inbox
+from application.webhooks import Hearing
 from domain.errors import StoreUnavailable
-from persistence import mongo, watch
+from domain.payments.submission import ProviderName
+from persistence import mongo, monitoring
 from persistence.accounts import Accounts
-from persistence.breakers import MongoBreakers
+from persistence.api_keys import ApiKeys
+from persistence.circuit_breakers import MongoBreakers
 from persistence.codec import Document
+from persistence.encryption import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
+from persistence.group_commit import GroupedPayments
 from persistence.indexes import UniqueIndexes
-from persistence.grouped import GroupedPayments
-from persistence.keyring import keys_fit
-from persistence.keys import ApiKeys
+from persistence.key_checks import keys_fit
 from persistence.merchants import Merchants
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoOperatorView, MongoReplays
+from persistence.redis_limiter import RedisLimiter
+from persistence.replays import MongoReplays
 from persistence.server_clock import ServerClock
-from persistence.vault import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
 from persistence.webhooks import MongoWebhooks
-from providers.limiter import RedisLimiter
 from runtime import metrics
-from runtime.accounts import AccountAdapters
-from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
-from runtime.celery_app import make_app
-from runtime.disputing import dispute_desk
-from runtime.ears import Ears
+from runtime.accounts.registry import AccountAdapters
+from runtime.accounts.webhook_verifiers import Ears
 from runtime.provider_table import PROVIDERS
+from runtime.queue.celery_app import make_app
+from runtime.queue.wakeups import DUE, WEBHOOKS, Bell, connect_redis
 from runtime.quotas import QuotaName, Quotas
 from runtime.settings import API_BASES, Settings
 
@@ -206,7 +209,7 @@ def open_limiter(
 
     def workers() -> int:
         try:
-            return watch.live_workers(database)
+            return monitoring.live_workers(database)
         except StoreUnavailable:
             return WORKERS
 
@@ -338,3 +341,21 @@ def ids_by(clock: ServerClock) -> Callable[[str], str]:
     """Makes ids as ``new_id`` does, of the time that ``clock`` gives."""
     generator = ULIDGenerator(lambda: int(clock.seconds() * 1000))
     return lambda kind: f"{kind}_{generator.generate()}"
+
+
+def dispute_desk(
+    view: OperatorView, tools: attempt.Tools, adapters: AccountAdapters
+) -> disputes.Desk:
+    """By the worker's gates and clock; nothing connects before it is used."""
+    return disputes.Desk(
+        view=view,
+        store=tools.store,
+        disputes=adapters.disputes,
+        gates=tools.gates,
+        clock=tools.clock,
+        told=_count_dispute,
+    )
+
+
+def _count_dispute(provider: ProviderName, event: str) -> None:
+    metrics.DISPUTES.labels(provider, event).inc()

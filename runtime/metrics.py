@@ -14,12 +14,12 @@ from prometheus_client import (
     generate_latest,
     start_http_server,
 )
-from prometheus_client.registry import Collector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
-from domain.breaker import Gate, Why
-from domain.failure_codes import DISAGREEING_CODES
-from domain.submission import ProviderName
+from domain.circuit_breaker import Gate, Why
+from domain.payments.failure_codes import DISAGREEING_CODES
+from domain.payments.submission import ProviderName
 from providers.http import Observe
 from runtime import __version__
 from runtime.settings import Settings

@@ -9,32 +9,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from application.inbox import Disputes, Ear
-from application.notice import Read
-from application.ports import Provider
-from application.statement import Statement
+from application.ports.provider import Provider
+from application.ports.reconciliation import Statement
+from application.ports.webhooks import Disputes, Ear
+from application.webhooks import Read
 from domain.account import Account, AccountNotFound, StoredAccount
 from domain.errors import WebhookDropped
+from domain.payments.submission import Mode
 from domain.provider_rules import ProviderName
-from domain.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
-from providers import paypal_webhooks, stripe_webhooks
+from providers.credential_checks import Rights, paypal_rights, stripe_rights
 from providers.http import PooledSession
-from providers.paypal import PayPal
-from providers.paypal_api import PayPalApi
-from providers.paypal_certificates import Certificates
-from providers.paypal_disputes import PayPalDisputes
-from providers.paypal_statement import PayPalStatement
-from providers.paypal_webhooks import PayPalWebhooks
-from providers.resilience import Patient
-from providers.rights import Rights, paypal_rights, stripe_rights
-from providers.stripe import Stripe
-from providers.stripe_client import PooledClient, client_of, connection_pools
-from providers.stripe_disputes import StripeDisputes
-from providers.stripe_statement import StripeStatement
-from providers.stripe_webhooks import StripeWebhooks
-from runtime import metrics
-from runtime import settings_checks as checks
+from providers.paypal import webhooks as paypal_webhooks
+from providers.paypal.adapter import PayPal
+from providers.paypal.certificates import Certificates
+from providers.paypal.client import PayPalApi
+from providers.paypal.disputes import PayPalDisputes
+from providers.paypal.transactions import PayPalStatement
+from providers.paypal.webhooks import PayPalWebhooks
+from providers.retry_unsent import Patient
+from providers.stripe import webhooks as stripe_webhooks
+from providers.stripe.adapter import Stripe
+from providers.stripe.balance import StripeStatement
+from providers.stripe.client import PooledClient, client_of, connection_pools
+from providers.stripe.disputes import StripeDisputes
+from providers.stripe.webhooks import StripeWebhooks
+from runtime import metrics, settings_checks as checks
 from runtime.settings import Settings
 
 

@@ -8,14 +8,14 @@ from typing import Final
 
 from pymongo.database import Database
 
-from application.auditor import Auditor
+from application.reconciliation.provider_calls import Auditor
 from domain.account import Account
-from domain.submission import ProviderName
-from persistence.breakers import MongoBreakers
+from domain.payments.submission import ProviderName
+from persistence.circuit_breakers import MongoBreakers
 from persistence.codec import Document
 from persistence.differences import Differences
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoOperatorView
 from persistence.server_clock import ServerClock
 from runtime.container import (
     ids_by,

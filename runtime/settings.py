@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from domain.submission import Mode, ProviderName
+from domain.payments.submission import Mode, ProviderName
 from runtime import settings_checks as checks
 
 STRIPE_LIVE: Final = "https://api.stripe.com"

@@ -18,9 +18,10 @@ import requests
 from pymongo import MongoClient
 from redis import Redis
 
-from runtime.stack import embedded, processes
+from local_stack import embedded_servers
+from runtime import processes
 from runtime.settings import Settings
-from tests.running_stack import RunningStack, running_stack
+from tests.support.running_stack import RunningStack, running_stack
 
 #: Seconds a simulator has to open its port; starting Python takes most of it.
 SIMULATOR_WAIT = 20.0
@@ -37,7 +38,9 @@ def servers_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def redis_url(servers_home: Path) -> Iterator[str]:
     """A running Redis; per-test numbers are in ``settings.redis_url``."""
-    with embedded.running(embedded.redis(servers_home, processes.free_port())) as url:
+    with embedded_servers.running(
+        embedded_servers.redis(servers_home, processes.free_port())
+    ) as url:
         yield url
 
 
@@ -48,7 +51,9 @@ def mongo_url(servers_home: Path) -> Iterator[str]:
     It deletes nothing by age: tests write documents of fixed dates, which the indexes
     that expire them would take away in the middle of a test.
     """
-    with embedded.running(embedded.mongo(servers_home, processes.free_port())) as url:
+    with embedded_servers.running(
+        embedded_servers.mongo(servers_home, processes.free_port())
+    ) as url:
         with MongoClient[dict[str, object]](url) as client:
             client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
         yield url

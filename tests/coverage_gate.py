@@ -23,6 +23,8 @@ THRESHOLDS: Final = (
     ("providers", "", 80),
     ("persistence", "", 80),
     ("runtime", "", 80),
+    ("local_stack", "", 80),
+    ("cli", "", 80),
     ("workers", "", 80),
     ("web", "", 80),
     ("simulators", "", 80),

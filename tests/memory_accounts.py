@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.account import Account, AccountNotFound, AlreadyConnected, StoredAccount
 from domain.api_keys import ApiKey, KeyNotFound, find_key_id
 from domain.merchants import MerchantSettings
-from domain.routing import Candidate, Routes
-from domain.submission import Guard, Mode
+from domain.payments.routing import Candidate, Routes
+from domain.payments.submission import Guard, Mode
 
 
 class MemoryApiKeys:

@@ -10,16 +10,16 @@ from flask import Flask
 from runtime import logs
 from runtime.container import WebServices, web_services
 from runtime.settings import Settings
-from web import around, docs, problems, quotas
-from web.followups import FollowUps
-from web.gates import Gates
-from web.open_gates import OpenGates
+from web import docs, middleware, problems, quotas
+from web.long_poll import Waiting
+from web.open_breakers import OpenGates
 from web.openapi import application, find_calls
 from web.parsing import MAX_BODY
-from web.payments import Payments
-from web.replays import Replays
-from web.waiting import Waiting
-from web.webhooks import Webhooks
+from web.routes.accounts import Gates
+from web.routes.follow_ups import FollowUps
+from web.routes.payments import Payments
+from web.routes.replays import Replays
+from web.routes.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def build(services: WebServices) -> Web:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.register_blueprint(docs.pages(document))
-    around.register(app, services.new_id)
+    middleware.register(app, services.new_id)
     quotas.register(app, services)
     problems.register(app)
     return Web(app, waiting)

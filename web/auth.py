@@ -6,7 +6,7 @@ from flask import Request
 from structlog.contextvars import bind_contextvars
 
 from application.api_keys import authenticate
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.api_keys import ApiKey, Role
 from runtime.container import WebServices
 from web import parsing, quotas

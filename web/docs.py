@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from web.catalogue import CATALOGUE
+from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 from web.problems import Problem
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from application.ports import PaymentStore
+from application.ports.payments import PaymentStore
 from domain.errors import StoreUnavailable
 from runtime.metrics import REGISTRY
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from application.ports import Breakers
-from domain.breaker import Gate, behind
+from application.ports.admission import Breakers
+from domain.circuit_breaker import Gate, behind
 from domain.errors import StoreUnavailable
-from domain.payment import Payment
+from domain.payments.payment import Payment
 from runtime import logs
 
 #: Seconds that the gates are known for: workers follow as late.

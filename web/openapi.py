@@ -21,9 +21,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from runtime import __version__
+from web.models import responses as answers
+from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
-from web import answers
-from web.catalogue import CATALOGUE
 
 _SCHEMAS: Final = "#/components/schemas/"
 _KEY: Final = "api_key"

@@ -13,12 +13,12 @@ from flask import Request
 from pydantic import BaseModel, ValidationError
 
 from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
+from web.card_screen import find_card_data, is_within_bounds
+from web.models import patterns
+from web.models.responses import Fault
+from web.models.types import Query
 from web.problem_codes import FaultCode, ProblemCode
-from web import forms
-from web.answers import Fault
 from web.problems import Problem, invalid, pointer_to
-from web.fields import Query
-from web.screening import find_card_data, is_within_bounds
 
 Asked = TypeVar("Asked", bound=Query)
 Model = TypeVar("Model", bound=BaseModel)
@@ -117,7 +117,7 @@ def last_of(cursor: str, form: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         found = ""
     if not re.fullmatch(form, found):
-        detail = forms.FORMS[forms.CURSOR]
+        detail = patterns.FORMS[patterns.CURSOR]
         fault = Fault(code=FaultCode.FORM, detail=detail, parameter="cursor")
         raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     return found

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
+from domain.account import AccountNotFound
 from domain.card_numbers import has_card_data
 from domain.errors import (
     CertificateUnavailable,
@@ -27,13 +28,12 @@ from domain.errors import (
     WebhookRefused,
     WriteRefused,
 )
-from domain.account import AccountNotFound
 from runtime import logs
+from web.models import responses
+from web.models.patterns import FORMS
+from web.models.responses import Fault
+from web.problem_catalogue import CATALOGUE
 from web.problem_codes import FaultCode, ProblemCode
-from web import answers
-from web.answers import Fault
-from web.catalogue import CATALOGUE
-from web.forms import FORMS
 
 #: Seconds a client should wait before it asks again.
 RETRY_AFTER: Final = 1
@@ -120,10 +120,10 @@ def document(
     reason: str | None = None,
     payment: str | None = None,
     quota: str | None = None,
-) -> answers.Problem:
+) -> responses.Problem:
     """The response model of a problem; ``detail`` is the catalogue's by default."""
     status, title, text = CATALOGUE[code]
-    return answers.Problem(
+    return responses.Problem(
         type=f"/problems/{code}",
         title=title,
         status=status,
@@ -138,7 +138,7 @@ def document(
     )
 
 
-def encode(problem: answers.Problem) -> bytes:
+def encode(problem: responses.Problem) -> bytes:
     """JSON without the fields that the problem does not have."""
     return problem.__pydantic_serializer__.to_json(problem, exclude_defaults=True)
 

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 from flask import Response
 
-from domain.answer import Failure, NextAction, SavedMethod
-from domain.breaker import Gate
-from domain.dispute import Dispute
-from domain.operation import Operation
-from domain.payment import Event, Payment
-from domain.states import State
-from domain.submission import Mode
 from domain.account import StoredAccount
-from web import answers
+from domain.circuit_breaker import Gate
+from domain.payments.answer import Failure, NextAction, SavedMethod
+from domain.payments.dispute import Dispute
+from domain.payments.operation import Operation
+from domain.payments.payment import Event, Payment
+from domain.payments.states import State
+from domain.payments.submission import Mode
+from web.models import responses
 
 
 def answer(
-    document: answers.Answer,
+    document: responses.Answer,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
@@ -27,10 +27,10 @@ def answer(
     return Response(body, status, headers, mimetype="application/json")
 
 
-def payment(found: Payment) -> answers.Payment:
+def payment(found: Payment) -> responses.Payment:
     """A payment as its merchant sees it."""
     asked = found.submission
-    return answers.Payment(
+    return responses.Payment(
         id=found.id,
         object="payment",
         livemode=found.mode is Mode.LIVE,
@@ -60,9 +60,9 @@ def payment(found: Payment) -> answers.Payment:
     )
 
 
-def event(told: Event) -> answers.Event:
+def event(told: Event) -> responses.Event:
     """One line of a timeline."""
-    return answers.Event(
+    return responses.Event(
         object="event",
         seq=told.seq,
         type=told.type,
@@ -71,10 +71,10 @@ def event(told: Event) -> answers.Event:
     )
 
 
-def operation(one: Operation) -> answers.Operation:
+def operation(one: Operation) -> responses.Operation:
     """An operation as its merchant sees it."""
     unknown = one.send if one.state is State.UNKNOWN else None
-    return answers.Operation(
+    return responses.Operation(
         id=one.id,
         kind=one.kind,
         amount=one.amount,
@@ -92,8 +92,8 @@ def operation(one: Operation) -> answers.Operation:
     )
 
 
-def _dispute(one: Dispute) -> answers.Dispute:
-    return answers.Dispute(
+def _dispute(one: Dispute) -> responses.Dispute:
+    return responses.Dispute(
         id=one.id,
         operation=one.operation,
         state=one.state,
@@ -109,9 +109,9 @@ def _dispute(one: Dispute) -> answers.Dispute:
     )
 
 
-def gate(found: Gate, stored: StoredAccount | None = None) -> answers.Gate:
+def gate(found: Gate, stored: StoredAccount | None = None) -> responses.Gate:
     """A gate as operators see it; ``stored`` is the account, unless it is our own."""
-    return answers.Gate(
+    return responses.Gate(
         object="gate",
         account=found.account,
         calls=found.calls,
@@ -124,7 +124,7 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> answers.Gate:
         since=found.since,
         next_probe_at=found.probe_at,
         changes=[
-            answers.GateChange(
+            responses.GateChange(
                 state=one.position,
                 why=one.why,
                 reason=one.reason,
@@ -136,11 +136,11 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> answers.Gate:
     )
 
 
-def _hold(found: Payment) -> answers.Authorization | None:
+def _hold(found: Payment) -> responses.Authorization | None:
     hold = found.hold
     if hold is None:
         return None
-    return answers.Authorization(
+    return responses.Authorization(
         expires_at=hold.expires_at,
         honored_until=hold.honored_until,
         ended=hold.ended,
@@ -148,16 +148,16 @@ def _hold(found: Payment) -> answers.Authorization | None:
     )
 
 
-def _saved(saved: SavedMethod) -> answers.SavedMethod:
-    return answers.SavedMethod(id=saved.id, customer=saved.customer)
+def _saved(saved: SavedMethod) -> responses.SavedMethod:
+    return responses.SavedMethod(id=saved.id, customer=saved.customer)
 
 
-def _next_action(action: NextAction) -> answers.NextAction:
-    return answers.NextAction(type=action.type, url=action.url)
+def _next_action(action: NextAction) -> responses.NextAction:
+    return responses.NextAction(type=action.type, url=action.url)
 
 
-def _failure(failure: Failure) -> answers.LastError:
-    return answers.LastError(
+def _failure(failure: Failure) -> responses.LastError:
+    return responses.LastError(
         code=failure.code,
         decline_code=failure.decline_code,
         advice_code=failure.advice_code,

@@ -8,13 +8,13 @@ import signal
 import sys
 from typing import Final
 
-from runtime import logs
+from runtime import logs, processes
 from runtime.container import WebServices, web_services
 from runtime.settings import Settings
-from runtime.stack import processes
-from web import health, parsing, webhooks
+from web import parsing
 from web.app import Web, build
-from web.listener import Limits, Listener
+from web.http.listener import Limits, Listener
+from web.routes import health, webhooks
 
 #: Seconds that requests have to end once the process is told to stop: longer than the
 #: slowest insert, which gives up after two timeouts of the database.

@@ -14,12 +14,12 @@ from celery.signals import setup_logging, worker_ready
 from celery.worker import state
 
 from domain.errors import StoreUnavailable
-from domain.payment import LEASE
-from persistence.watch import report_alive
+from domain.payments.payment import LEASE
+from persistence.monitoring import report_alive
 from runtime import logs, metrics
-from runtime.broker import DUE, FRESH, WEBHOOKS
-from runtime.celery_app import make_app
 from runtime.container import WorkerServices, worker_services
+from runtime.queue.celery_app import make_app
+from runtime.queue.wakeups import DUE, FRESH, WEBHOOKS
 from runtime.settings import Settings
 from runtime.settings_checks import without_credentials
 from workers import tasks

@@ -11,12 +11,10 @@ import signal
 import threading
 from typing import Final
 
-from application import operate, recover
+from application import dispatch, operator_actions
 from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
-from runtime.broker import DUE, WEBHOOKS, Bell, connect_redis
-from runtime.celery_app import make_app
 from runtime.container import (
     desk,
     open_clock,
@@ -24,6 +22,8 @@ from runtime.container import (
     open_inbox,
     open_vault,
 )
+from runtime.queue.celery_app import make_app
+from runtime.queue.wakeups import DUE, WEBHOOKS, Bell, connect_redis
 from runtime.settings import API_BASES, Settings
 from workers import reconciler
 
@@ -60,16 +60,16 @@ def run(settings: Settings, stop: threading.Event) -> None:
     operators = desk(settings, database, store=store, queue=bell, clock=clock)
     while not stop.wait(PERIOD):
         try:
-            count = recover.dispatch_due(store=store, queue=bell)
+            count = dispatch.dispatch_due(store=store, queue=bell)
             if count:
                 log.info("dispatched", count=count)
-            count = recover.dispatch_due(store=inbox, queue=webhook_bell)
+            count = dispatch.dispatch_due(store=inbox, queue=webhook_bell)
             if count:
                 log.info("webhooks_dispatched", count=count)
         except (StoreUnavailable, QueueUnavailable) as error:
             log.warning("dispatch_skipped", why=error.code)
         try:
-            count = operate.run_replays(operators)
+            count = operator_actions.run_replays(operators)
             if count:
                 log.info("replayed", count=count)
         except StoreUnavailable as error:

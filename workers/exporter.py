@@ -7,18 +7,18 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from domain.breaker import Gate, Position
+from domain.circuit_breaker import Gate, Position
 from domain.errors import StoreUnavailable
-from domain.reconciling import Differs, Report
-from domain.states import FINAL, OWED, State
-from domain.submission import ProviderName
-from persistence import faults
-from persistence.breakers import MongoBreakers
+from domain.payments.states import FINAL, OWED, State
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs, Report
+from persistence import document_faults
+from persistence.circuit_breakers import MongoBreakers
 from persistence.differences import Differences
-from persistence.faults import Fault
+from persistence.document_faults import Fault
 from persistence.indexes import INDEXES, Standing, standing, wanted
+from persistence.monitoring import Backlog, backlog, waiting_webhooks
 from persistence.reconciliations import Reconciliations
-from persistence.watch import Backlog, backlog, waiting_webhooks
 from runtime import logs, metrics
 from runtime.container import open_clock, open_database
 from runtime.settings import Settings
@@ -54,7 +54,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         lambda: metrics.WEBHOOKS_WAITING.set(waiting_webhooks(database)),
         lambda: show_reports(reconciliations.last(listed=False), differences.counts()),
         lambda: show_indexes(standing(database)),
-        lambda: show_faults(faults.counts(database)),
+        lambda: show_faults(document_faults.counts(database)),
     )
     while not stop.is_set():
         for question in questions:

@@ -11,16 +11,16 @@ from typing import Final
 
 from pymongo.database import Database
 
-from application.auditor import Auditor
-from application.reconcile import Progress, reconcile
+from application.reconciliation.provider_calls import Auditor
+from application.reconciliation.reconcile import Progress, reconcile
 from domain.account import Account
 from domain.errors import NotReconciled, StoreUnavailable
-from domain.reconciling import Report
+from domain.reconciliation import Report
 from persistence.codec import Document
 from persistence.reconciliations import Reconciliations
 from runtime import logs
-from runtime.auditing import all_accounts, auditor
 from runtime.container import open_database
+from runtime.reconciliation import all_accounts, auditor
 from runtime.settings import Settings
 
 #: Seconds between two looks whether a report is due.

@@ -1,7 +1,7 @@
 """Tasks are addresses: each calls one use case and tells what came of it.
 
-The ids are those that ``runtime.celery_app`` has taken out of a message: a group at
-most, and nothing but texts.
+The ids are those that ``runtime.queue.kombu_transport`` has taken out of a message: a
+group at most, and nothing but texts.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from typing import Any
 
 from celery import Celery
 
-from application import attempt as use_case
-from application import notice
+from application import attempt as use_case, webhooks
 from application.attempt import Settled
 from domain.errors import StoreUnavailable
-from domain.failure_codes import DISAGREEING_CODES
-from domain.notice import Fate
-from domain.review_reasons import ReviewReason
-from domain.states import STUCK
+from domain.payments.failure_codes import DISAGREEING_CODES
+from domain.payments.review_reasons import ReviewReason
+from domain.payments.states import STUCK
+from domain.webhooks import Fate
 from runtime import logs, metrics
-from runtime.broker import DUE, FRESH, WEBHOOKS
 from runtime.container import WorkerServices
+from runtime.queue.wakeups import DUE, FRESH, WEBHOOKS
 
 log = logs.get_logger()
 
@@ -61,7 +60,7 @@ def attempt_payments(
 def handle_webhooks(ids: Sequence[str], services: WorkerServices) -> None:
     """Handles the webhooks that a message names, as far as they are due."""
     try:
-        for webhook in notice.handle(ids, services.hearing):
+        for webhook in webhooks.handle(ids, services.hearing):
             if webhook.fate is not Fate.WAITING:
                 metrics.WEBHOOKS_ENDED.labels(webhook.provider, webhook.fate).inc()
             log.info(

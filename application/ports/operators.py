@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.account import Account
-from domain.payment import Payment
-from domain.replaying import Came, Item, ReplaySet, Search, Stage
+from domain.payments.payment import Payment
+from domain.replays import Came, Item, ReplaySet, Search, Stage
 
 
 class OperatorView(Protocol):

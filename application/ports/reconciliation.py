@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.payment import Payment
-from domain.reconciling import Movement, Unread
+from domain.payments.payment import Payment
+from domain.reconciliation import Movement, Unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from domain.dispute import Hint, Reading
-from domain.notice import Fate, Webhook
+from domain.payments.dispute import Hint, Reading
+from domain.webhooks import Fate, Webhook
 
 
 class Inbox(Protocol):

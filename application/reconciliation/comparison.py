@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.reconciling import (
+from domain.reconciliation import (
     Difference,
     Differs,
     Movement,

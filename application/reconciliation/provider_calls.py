@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
-from application.gate import PATIENCE
-from application.operator_ports import OperatorView
-from application.ports import Breakers, Limiter, PaymentStore
-from application.statement import Statement
+from application.admission import PATIENCE
+from application.ports.admission import Breakers, Limiter
+from application.ports.operators import OperatorView
+from application.ports.payments import PaymentStore
+from application.ports.reconciliation import Statement
 from domain.account import Account
-from domain.breaker import Sign, sign_of
+from domain.circuit_breaker import Sign, sign_of
 from domain.errors import (
     ListTooLong,
     Misconfigured,
@@ -20,8 +21,8 @@ from domain.errors import (
     NotReconciled,
     ProviderError,
 )
-from domain.reconciling import Report
-from domain.submission import Mode
+from domain.payments.submission import Mode
+from domain.reconciliation import Report
 
 #: Seconds before a call that was not answered is made again: a restart at the
 #: provider's may take as long. A call that is refused for its rate waits as well.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from application.auditor import Auditor, called
-from application.comparison import SLICE, Comparison
+from application.reconciliation.comparison import SLICE, Comparison
+from application.reconciliation.provider_calls import Auditor, called
 from domain.account import Account
 from domain.errors import (
     Conflict,
@@ -24,9 +24,9 @@ from domain.errors import (
     ProviderError,
     WriteRefused,
 )
-from domain.intervening import Intervention, looked_into
-from domain.payment import Payment
-from domain.reconciling import (
+from domain.payments.operator_actions import Intervention, looked_into
+from domain.payments.payment import Payment
+from domain.reconciliation import (
     TAKEN,
     Difference,
     Movement,

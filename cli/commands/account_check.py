@@ -7,11 +7,11 @@ from functools import partial
 
 import click
 
-from runtime.cli.account_options import account_id
-from runtime.cli.database import opened
-from runtime.cli.findings import FAIL
-from runtime.cli.keys import as_json
-from runtime.stack.state import StackError
+from cli.commands.account_options import account_id
+from cli.commands.keys import as_json
+from cli.database import opened
+from cli.findings import FAIL
+from local_stack.state import StackError
 
 
 @click.command()
@@ -24,20 +24,23 @@ def check(account: str | None, as_json: bool) -> None:
     beside the limits of the accounts: some calls for each.
     """
     with opened() as (settings, database):
-        from runtime import auditing, container
-        from runtime.cli import account_rights, told
+        from cli import output
+        from cli.commands import account_credentials
+        from runtime import container, reconciliation
 
         adapters = container.open_adapters(settings, database, connections=1)
         found = [
             finding
-            for one in auditing.all_accounts(settings, database)
+            for one in reconciliation.all_accounts(settings, database)
             if account in (None, one.id)
-            for finding in account_rights.findings(one.id, partial(adapters.of, one))
+            for finding in account_credentials.findings(
+                one.id, partial(adapters.of, one)
+            )
         ]
     if not found:
         raise StackError(
             f"there is no account {account} in {settings.mode} mode. `payments accounts"
             " list` shows all"
         )
-    click.echo(told.findings_json(found) if as_json else told.findings(found))
+    click.echo(output.findings_json(found) if as_json else output.findings(found))
     sys.exit(any(one.verdict == FAIL for one in found))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from cli.findings import FAIL, OK, WARN, Finding
 from domain.errors import Misconfigured, NotPermitted, ProviderError
-from domain.submission import ProviderName
-from providers.rights import Right
-from runtime.cli.findings import FAIL, OK, WARN, Finding
+from domain.payments.submission import ProviderName
+from providers.credential_checks import Right
 from runtime.provider_table import Adapters
 
 #: What is not to be had without the right, and who gives it.

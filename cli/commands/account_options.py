@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from domain.money import CURRENCIES
-from domain.routing import MAX_WEIGHT
-from domain.submission import ProviderName
+from domain.payments.routing import MAX_WEIGHT
+from domain.payments.submission import ProviderName
 
 _ID: Final = re.compile(r"acct_[0-9A-HJKMNP-TV-Z]{26}")
 #: Stripe's ids of accounts.

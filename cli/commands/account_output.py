@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from domain.submission import ProviderName
-from domain.times import rfc3339
-from runtime.cli.told import table
+from cli.output import table
+from domain.payments.submission import ProviderName
+from domain.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from domain.account import StoredAccount

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import click
 
-from domain.breaker import CallKind
-from runtime.cli.account_options import account_id
-from runtime.cli.payments import connected
-from runtime.stack import demo_key
+from cli.commands.account_options import account_id
+from cli.commands.payments import connected
+from domain.circuit_breaker import CallKind
+from local_stack import demo_keys
 
 _GATES: Final = "/v1/operations/gates"
 
@@ -41,7 +41,7 @@ def gates(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand:
         return
-    with connected(demo=demo_key.OPERATOR) as api:
+    with connected(demo=demo_keys.OPERATOR) as api:
         _tell(api.read(_GATES, {})["data"], as_json)
 
 
@@ -73,7 +73,7 @@ def _move(
     account: str, how: str, calls: str | None, reason: str, as_json: bool
 ) -> None:
     asked = {"reason": reason, **({"calls": calls} if calls else {})}
-    with connected(demo=demo_key.OPERATOR) as api:
+    with connected(demo=demo_keys.OPERATOR) as api:
         gate = api.act(f"{_GATES}/{account}/{how}", asked)
     if as_json:
         click.echo(json.dumps(gate, indent=2))
@@ -85,7 +85,7 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    from runtime.cli import told
+    from cli import output
 
     columns = [
         "account",
@@ -113,4 +113,4 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         ]
         for gate in found
     ]
-    click.echo(told.table(columns, rows, whole=["account", "by"]))
+    click.echo(output.table(columns, rows, whole=["account", "by"]))

@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING
 import click
 
 from application import accounts as use_cases
+from cli import secrets
+from cli.commands import account_options as options, account_output as rows
+from cli.commands.account_check import check
+from cli.commands.keys import as_json, merchant_name
+from cli.database import opened
 from domain.account import (
     AccountNotFound,
     AlreadyConnected,
@@ -20,16 +25,10 @@ from domain.account import (
     StoredAccount,
     TooManyAccounts,
 )
-from domain.routing import MAX_ACCOUNTS
-from domain.submission import Mode, ProviderName
-from runtime.cli import account_options as options
-from runtime.cli import account_rows as rows
-from runtime.cli import secrets
-from runtime.cli.account_check import check
-from runtime.cli.database import opened
-from runtime.cli.keys import as_json, merchant_name
+from domain.payments.routing import MAX_ACCOUNTS
+from domain.payments.submission import Mode, ProviderName
+from local_stack.state import StackError
 from runtime.settings import Settings
-from runtime.stack.state import StackError
 
 if TYPE_CHECKING:
     from application.account_ports import AccountStore

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cli.database import opened
 from domain.card_numbers import has_card_data
-from domain.reconciling import Difference, Movement
-from domain.times import rfc3339
-from runtime.cli.database import opened
-from runtime.stack.state import StackError
+from domain.reconciliation import Difference, Movement
+from domain.timestamps import rfc3339
+from local_stack.state import StackError
 
 if TYPE_CHECKING:
     from persistence.differences import Differences
@@ -50,7 +50,7 @@ def show_open(as_json: bool) -> None:
     if not found:
         click.echo("nothing is open", err=True)
         return
-    from runtime.cli import told as words
+    from cli import output as words
 
     rows = [
         [one.id, one.account.id, *row(one.difference), rfc3339(one.first_at)]

@@ -16,21 +16,22 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from domain.breaker import Gate
+from cli.commands.doctor_providers import providers, worker_proxies
+from cli.commands.doctor_secrets import encryption, secret_files
+from cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
+from domain.circuit_breaker import Gate
 from domain.errors import StoreUnavailable
-from domain.submission import Mode
-from domain.times import rfc3339
-from persistence import faults
-from persistence.breakers import MongoBreakers
-from persistence.faults import FaultyDocument
+from domain.payments.submission import Mode
+from domain.timestamps import rfc3339
+from local_stack import probe
+from local_stack.state import read_state
+from persistence import document_faults
+from persistence.circuit_breakers import MongoBreakers
+from persistence.document_faults import FaultyDocument
 from persistence.indexes import Standing, standing
-from runtime.cli.doctor_providers import providers, worker_proxies
-from runtime.cli.doctor_secrets import encryption, secret_files
-from runtime.cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
-from runtime.stack import probe, processes
+from runtime import processes
 from runtime.settings import Settings
 from runtime.settings_checks import place_of
-from runtime.stack.state import read_state
 
 #: Seconds by which clocks may differ: far below a lease (15 s), so that no worker
 #: takes another's work over too early.
@@ -200,7 +201,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             workers = list(client[settings.database].workers.find())
             gates = MongoBreakers(client[settings.database]).gates().values()
             indexes = standing(client[settings.database])
-            faulty = faults.latest(client[settings.database], FAULTS)
+            faulty = document_faults.latest(client[settings.database], FAULTS)
         except (PyMongoError, StoreUnavailable) as error:
             yield Finding(
                 "mongodb",

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from urllib.parse import urlsplit
 
+from cli.commands import account_credentials
+from cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
 from persistence.codec import Document
-from runtime.adapters import AdapterMaker
-from runtime.cli import account_rights
-from runtime.cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
+from runtime.accounts.adapters import AdapterMaker
 from runtime.settings import PROVIDER_SETTINGS, Settings
 from runtime.settings_checks import place_of, without_credentials
 
@@ -40,7 +40,7 @@ def providers(settings: Settings) -> Iterator[Finding]:
         else:
             yield Finding(name, OK, f"{place} can be reached")
             own = partial(maker.own, name)
-            yield from account_rights.findings(name, own)
+            yield from account_credentials.findings(name, own)
 
 
 def worker_proxies(

@@ -7,13 +7,13 @@ from typing import Any
 
 from pymongo.database import Database
 
+from cli.findings import FAIL, OK, WARN, Finding
 from domain.errors import StoreUnavailable
-from persistence import keyring
+from persistence import key_checks
 from persistence.accounts import Accounts
-from persistence.keyring import Sealed
-from persistence.vault import ACCOUNTS, Vault
+from persistence.encryption import ACCOUNTS, Vault
+from persistence.key_checks import Sealed
 from runtime import container
-from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime.settings import Settings
 
 #: Accounts that a finding names.
@@ -45,14 +45,14 @@ def encryption(settings: Settings) -> Iterator[Finding]:
             source = keys.source(settings)
             if source.generated and not source.path.exists():
                 # A vault would make the file.
-                if keyring.is_used(database, keys.purpose):
+                if key_checks.is_used(database, keys.purpose):
                     yield _lost(keys.title, f"{source.path} is missing")
                 else:
                     yield Finding(keys.title, OK, "nothing is sealed yet")
             else:
                 where = str(source.path) if source.generated else keys.setting
                 vault = Vault(source, keys.purpose)
-                yield _sealed(keys.title, where, keyring.sealed(database, vault))
+                yield _sealed(keys.title, where, key_checks.sealed(database, vault))
                 if keys.purpose == ACCOUNTS:
                     yield from _accounts(database, vault)
     except StoreUnavailable:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domain.routing import MAX_CODES
-from domain.submission import Guard
-from runtime.cli.database import opened
-from runtime.cli.keys import as_json, merchant_name
+from cli.commands.keys import as_json, merchant_name
+from cli.database import opened
+from domain.payments.routing import MAX_CODES
+from domain.payments.submission import Guard
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def _is_known(code: str) -> bool:
 
     Raises BadParameter where it cannot be, or is a known one mistyped.
     """
-    from providers.declines import KNOWN, likely
-    from providers.words import stripe_code
+    from providers.decline_codes import KNOWN, likely
+    from providers.sanitize import stripe_code
 
     if code in KNOWN:
         return True
@@ -115,7 +115,7 @@ def choose(
 def _tell(
     merchant: str, settings: Settings, merchants: MerchantStore, as_json: bool
 ) -> None:
-    from application.ports import Scope
+    from application.ports.payments import Scope
 
     chosen: MerchantSettings = merchants.chosen(Scope(merchant, settings.mode))
     guard, codes = chosen.guard, list(chosen.routes.codes)

@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from domain.states import Status
-from runtime.cli.api_client import Api, document, settled, words
-from runtime.stack.state import StackError
+from cli.client import Api, document, settled, words
+from domain.payments.states import Status
+from local_stack.state import StackError
 
 #: Submissions in flight: enough to keep a service busy, few enough for its threads.
 IN_FLIGHT: Final = 8

@@ -15,16 +15,16 @@ from urllib.parse import quote
 
 import click
 
-from domain.breaker import WAITS_FOR_GATE, Position
+from domain.circuit_breaker import WAITS_FOR_GATE, Position
 from domain.errors import PaymentsError
 from domain.money import Money
-from domain.states import OWED
-from runtime.stack import demo_key
-from runtime.stack.state import StackError, settings_of
+from domain.payments.states import OWED
+from local_stack import demo_keys
+from local_stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
-    from runtime.cli.api_client import Api
-    from runtime.cli.submit import Job, Outcome
+    from cli.client import Api
+    from cli.commands.payment_file import Job, Outcome
 
 #: The form of a payment's id: a ULID after its prefix.
 PAYMENT_ID: Final = re.compile(r"pay_[0-9A-HJKMNP-TV-Z]{26}")
@@ -54,7 +54,7 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
     expected, have not failed, expired or been canceled as far as was waited for;
     with 1 where one is otherwise; with 2 where the command is wrong.
     """
-    from runtime.cli.submit import read_jobs
+    from cli.commands.payment_file import read_jobs
 
     jobs = read_jobs(file)
     if not jobs:
@@ -86,14 +86,14 @@ def show(payment_id: str, as_json: bool) -> None:
             f" are found with GET /v1/payments?reference={quote(payment_id, safe='')}"
         )
     # An operator reads whatever `payments dead` lists; a merchant's key its own alone.
-    with connected(demo=demo_key.OPERATOR) as api:
+    with connected(demo=demo_keys.OPERATOR) as api:
         payment, events = api.payment(payment_id), api.events(payment_id)
     gate = _open_gate(payment)
     if as_json:
         found = {"payment": payment, "events": events, "gate": gate}
         click.echo(json.dumps(found, indent=2))
         return
-    from runtime.cli import told
+    from cli import output as told
 
     currency = payment.get("currency")
     rows = list(_fields(payment))
@@ -121,7 +121,7 @@ def _open_gate(payment: Mapping[str, Any]) -> dict[str, Any] | None:
     if not any(one.get("state") in OWED for one in payment.get("operations", ())):
         return None
     try:
-        with connected(demo=demo_key.OPERATOR) as api:
+        with connected(demo=demo_keys.OPERATOR) as api:
             gates = api.read("/v1/operations/gates", {})["data"]
     except StackError:
         return None  # a merchant may not ask
@@ -143,10 +143,10 @@ def _subject(gate: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def connected(*, demo: str = demo_key.SHOP) -> Iterator[Api]:
+def connected(*, demo: str = demo_keys.SHOP) -> Iterator[Api]:
     """The API for the length of a command; ``demo`` as in ``api_of``."""
     settings = settings_of(os.environ)
-    from runtime.cli.api_client import api_of
+    from cli.client import api_of
 
     def tell(words: str) -> None:
         click.echo(words, err=True)
@@ -163,7 +163,7 @@ def _with_progress(api: Api, jobs: list[Job], wait: float) -> list[Outcome]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from runtime.cli.submit import submit as submit_jobs
+    from cli.commands.payment_file import submit as submit_jobs
 
     console = Console(stderr=True)
     shown = console.is_terminal
@@ -175,7 +175,7 @@ def _with_progress(api: Api, jobs: list[Job], wait: float) -> list[Outcome]:
 
 
 def _table(outcomes: list[Outcome]) -> str:
-    from runtime.cli import told
+    from cli import output as told
 
     columns = [
         *("reference", "provider", "amount", "status", "error", "expected", "ok"),

@@ -11,19 +11,19 @@ from typing import Any, Final
 
 import click
 
+from cli.commands import differences
+from cli.commands.account_options import account_id
+from cli.commands.payments import money
+from cli.commands.replays import aged
+from cli.database import opened
 from domain.account import Account
 from domain.errors import NotReconciled
+from domain.payments.submission import ProviderName
 from domain.provider_rules import RULES
-from domain.reconciling import Report
-from domain.submission import ProviderName
-from domain.times import rfc3339
-from runtime.cli import differences
-from runtime.cli.account_options import account_id
-from runtime.cli.database import opened
-from runtime.cli.payments import money
-from runtime.cli.replays import aged
+from domain.reconciliation import Report
+from domain.timestamps import rfc3339
+from local_stack.state import StackError
 from runtime.settings import API_BASES
-from runtime.stack.state import StackError
 
 #: Of the bar, which counts no whole things.
 _STEPS: Final = 1000
@@ -130,8 +130,8 @@ def _compared(
     from rich.console import Console
     from rich.progress import Progress
 
-    from application import reconcile as use_case
-    from runtime.auditing import all_accounts, auditor
+    from application.reconciliation import reconcile as use_case
+    from runtime.reconciliation import all_accounts, auditor
 
     reports, failed = list[Report](), dict[Account, str]()
     console = Console(stderr=True)
@@ -164,7 +164,7 @@ def _compared(
 
 
 def _show(reports: Sequence[Report]) -> None:
-    from runtime.cli import told
+    from cli import output as told
 
     rows = [
         [report.account.id, *differences.row(one)]

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from domain.replaying import MAX_RATE, RATE
-from domain.states import STUCK, State
-from domain.submission import ProviderName
-from runtime.cli.payments import PAYMENT_ID, connected, money
-from runtime.stack import demo_key
-from runtime.stack.state import StackError
+from cli.commands.payments import PAYMENT_ID, connected, money
+from domain.payments.states import STUCK, State
+from domain.payments.submission import ProviderName
+from domain.replays import MAX_RATE, RATE
+from local_stack import demo_keys
+from local_stack.state import StackError
 
 if TYPE_CHECKING:
-    from runtime.cli.api_client import Api
+    from cli.client import Api
 
 _SETS: Final = "/v1/operations/replays"
 _FOUND: Final = "/v1/operations/payments"
@@ -98,12 +98,12 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
     }
     query = {names.get(name, name): one for name, one in _asked(filters).items()}
     query |= {"limit": limit, **({"cursor": cursor} if cursor else {})}
-    with connected(demo=demo_key.OPERATOR) as api:
+    with connected(demo=demo_keys.OPERATOR) as api:
         found = api.read(_FOUND, query)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    from runtime.cli import told
+    from cli import output
 
     columns = [
         *("payment", "operation", "kind", "merchant", "provider", "amount", "state"),
@@ -117,7 +117,7 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
         ]
         for one in found["data"]
     ]
-    click.echo(told.table(columns, rows, whole=["payment", "operation", "amount"]))
+    click.echo(output.table(columns, rows, whole=["payment", "operation", "amount"]))
     more = f"; more: --cursor {found['next_cursor']}" if found["has_more"] else ""
     click.echo(f"{len(rows)} found{more}")
 
@@ -157,7 +157,7 @@ def replay(
             raise StackError("name the set (rpl_…) that a preview has shown")
         if not all(PAYMENT_ID.fullmatch(name) for name in ids):
             raise StackError("IDs are payments' (pay_…), or one of a set (rpl_…)")
-        with connected(demo=demo_key.OPERATOR) as api:
+        with connected(demo=demo_keys.OPERATOR) as api:
             found = api.act(_SETS, {**asked, "ids": list(ids)})
         _show(found, as_json)
         if not as_json and found["count"]:
@@ -165,7 +165,7 @@ def replay(
         return
     if asked or (reason is not None and cancel):
         raise StackError("a set is frozen: give its ID with --reason or with --cancel")
-    with connected(demo=demo_key.OPERATOR) as api:
+    with connected(demo=demo_keys.OPERATOR) as api:
         where = f"{_SETS}/{one}"
         if cancel:
             found = api.act(f"{where}/cancel", {})
@@ -227,7 +227,7 @@ def resolve(
     }
     seen = {"provider_reference": provider_reference, "amount": amount}
     body |= {name: one for name, one in seen.items() if one is not None}
-    with connected(demo=demo_key.OPERATOR) as api:
+    with connected(demo=demo_keys.OPERATOR) as api:
         done = api.act(f"{_FOUND}/{payment_id}/resolve", body)
     said = f"{done['id']} is {done['status']}"
     click.echo(json.dumps(done, indent=2) if as_json else said)
@@ -275,7 +275,7 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
             " unless --state names another"
         )
         return
-    from runtime.cli import told
+    from cli import output
 
     columns = ["payment", "operation", "state", "amount", "provider", "would", "came"]
     items = [
@@ -287,7 +287,7 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         for one in found["items"]["data"]
     ]
     if items:
-        click.echo(told.table(columns, items, whole=["payment", "operation"]))
+        click.echo(output.table(columns, items, whole=["payment", "operation"]))
     if found["items"]["has_more"]:
         click.echo(f"… and {found['count'] - len(items)} more")
     sums = [
@@ -295,6 +295,6 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         for one in found["sums"]
     ]
     if sums:
-        click.echo(told.table(["would", "count", "sum"], sums, whole=["sum"]))
+        click.echo(output.table(["would", "count", "sum"], sums, whole=["sum"]))
     came = ", ".join(f"{count} {name}" for name, count in found["came"].items())
     click.echo(f"{found['id']}: {found['stage']}, {came or 'nothing done'}")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from domain.notice import Fate
-from domain.times import rfc3339
-from runtime.cli.database import opened
-from runtime.cli.replays import Age
-from runtime.stack.state import StackError
+from cli.commands.replays import Age
+from cli.database import opened
+from domain.timestamps import rfc3339
+from domain.webhooks import Fate
+from local_stack.state import StackError
 
 if TYPE_CHECKING:
-    from domain.notice import Webhook
+    from domain.webhooks import Webhook
     from persistence.webhooks import MongoWebhooks
 
 #: Webhooks that one replay takes: what a worker handles in a minute.
@@ -51,11 +51,11 @@ def webhooks(
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    from runtime.cli import told
+    from cli import output
 
     columns = ["id", "type", "state", "received", "tries", "due", "payment"]
     cells = [[str(row[name] or "-") for name in columns] for row in rows]
-    click.echo(told.table(columns, cells, whole=["id", "payment"]))
+    click.echo(output.table(columns, cells, whole=["id", "payment"]))
 
 
 @webhooks.command("replay")

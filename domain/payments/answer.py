@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.money import Fee, Money
-from domain.operation import Kind
-from domain.states import Trigger
+from domain.payments.operation import Kind
+from domain.payments.states import Trigger
 
 
 class Verdict(StrEnum):

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final
 
 from domain import retry
-from domain.answer import Answer, Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
@@ -17,11 +16,16 @@ from domain.errors import (
     NotPermitted,
     ProviderError,
 )
-from domain.event_types import EventType
-from domain.external import take_over, with_hold_told
-from domain.looking import looked
-from domain.operation import Act, Operation
-from domain.outcome import (
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_lookup import looked
+from domain.payments.event_types import EventType
+from domain.payments.external_changes import take_over, with_hold_told
+from domain.payments.operation import Act, Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import LookupReason, ReviewReason, out_of_turn
+from domain.payments.routing import rerouted
+from domain.payments.states import State, Trigger, move
+from domain.payments.transitions import (
     applied,
     asks_first,
     escalate,
@@ -32,11 +36,7 @@ from domain.outcome import (
     recheck_refunds,
     said,
 )
-from domain.payment import Payment
 from domain.provider_rules import RULES
-from domain.review_reasons import LookupReason, ReviewReason, out_of_turn
-from domain.routing import rerouted
-from domain.states import State, Trigger, move
 
 
 def settle(

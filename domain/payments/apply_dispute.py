@@ -6,18 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from domain.dispute import (
-    MAX_DISPUTES,
-    MOVES,
-    REVERSED,
-    Dispute,
-    Reading,
-)
-from domain.event_types import EventType
-from domain.external import without_disputed
-from domain.operation import Kind
-from domain.payment import Event, Payment
-from domain.times import rfc3339
+from domain.payments.dispute import MAX_DISPUTES, MOVES, REVERSED, Dispute, Reading
+from domain.payments.event_types import EventType
+from domain.payments.external_changes import without_disputed
+from domain.payments.operation import Kind
+from domain.payments.payment import Event, Payment
+from domain.timestamps import rfc3339
 
 #: An event's type, and the minor units that it is of.
 Fact = tuple[EventType, int]

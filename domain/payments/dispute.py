@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from domain.account import Account
-from domain.event_types import EventType
 from domain.money import Money
+from domain.payments.event_types import EventType
 
 #: Disputes that a payment keeps. A charge is disputed once, seldom twice.
 MAX_DISPUTES: Final = 50

@@ -15,16 +15,16 @@ from hashlib import sha256
 from typing import Final
 
 from domain import retry
-from domain.answer import Answer, ExternalMovement, Failure, Verdict
 from domain.errors import NeedsReview
-from domain.event_types import EventType
-from domain.failure_codes import FailureCode
-from domain.looking import looked
-from domain.operation import HoldEnd, Kind, Operation
-from domain.outcome import HOLD_ENDS, recheck_refunds
-from domain.payment import Payment
-from domain.review_reasons import ReviewReason
-from domain.states import UNSENT, State, Trigger
+from domain.payments.answer import Answer, ExternalMovement, Failure, Verdict
+from domain.payments.apply_lookup import looked
+from domain.payments.event_types import EventType
+from domain.payments.failure_codes import FailureCode
+from domain.payments.operation import HoldEnd, Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
+from domain.payments.states import UNSENT, State, Trigger
+from domain.payments.transitions import HOLD_ENDS, recheck_refunds
 
 #: A payment with so many operations keeps no more of others': its document would
 #: outgrow its use.

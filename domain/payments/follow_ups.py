@@ -12,13 +12,13 @@ from typing import Final
 
 from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict
-from domain.event_types import EventType
 from domain.money import Money
-from domain.operation import HoldEnd, Kind, Operation, Origin
-from domain.outcome import called_off
-from domain.payment import BELL_GRACE, Payment
+from domain.payments.event_types import EventType
+from domain.payments.operation import HoldEnd, Kind, Operation, Origin
+from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.states import UNSENT, State
+from domain.payments.transitions import called_off
 from domain.provider_rules import RULES
-from domain.states import UNSENT, State
 
 #: Operations of one payment; its document would outgrow its use.
 MAX_OPERATIONS: Final = 100

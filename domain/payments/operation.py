@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from domain.idempotency import provider_key
 from domain.money import Fee
-from domain.states import FINAL, OWED, State
+from domain.payments.idempotency import provider_key
+from domain.payments.states import FINAL, OWED, State
 
 #: Seconds of silence after a send before a look may prove that the provider never had
 #: it: many times the longest that a provider works on a call.

@@ -7,18 +7,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from domain.answer import Answer, Failure, Verdict
 from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict, InvalidPayment
-from domain.event_types import EventType
-from domain.failure_codes import FailureCode
 from domain.money import Money
-from domain.operation import Kind, Operation
-from domain.outcome import applied, as_answered, hold_after, said
-from domain.payment import Payment
-from domain.provider_ids import refs_of
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.event_types import EventType
+from domain.payments.failure_codes import FailureCode
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.provider_ids import refs_of
+from domain.payments.states import CORRECTIONS, OWED, STUCK, State, Trigger
+from domain.payments.transitions import applied, as_answered, hold_after, said
 from domain.provider_rules import RULES
-from domain.states import CORRECTIONS, OWED, STUCK, State, Trigger
 
 #: What a person may say of an operation, by its state.
 _BY_HAND: Final = {

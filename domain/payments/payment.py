@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.account import Account
-from domain.answer import Failure, NextAction, SavedMethod
-from domain.dispute import Dispute, DisputeState
 from domain.errors import PaymentNotFound
-from domain.event_types import EventType
 from domain.money import Fee
-from domain.operation import Claim, Hold, HoldEnd, Kind, Operation
+from domain.payments.answer import Failure, NextAction, SavedMethod
+from domain.payments.dispute import Dispute, DisputeState
+from domain.payments.event_types import EventType
+from domain.payments.operation import Claim, Hold, HoldEnd, Kind, Operation
+from domain.payments.states import State, Status, Trigger, move
+from domain.payments.submission import Guard, Mode, ProviderName, Submission
 from domain.provider_rules import RULES
-from domain.states import State, Status, Trigger, move
-from domain.submission import Guard, Mode, ProviderName, Submission
 
 #: How long the message of a new payment has before recovery looks for it; equally
 #: how early a claim may come, so that clocks may differ by as much.
@@ -61,7 +61,7 @@ class Payment:
     claim: Claim | None = None  #: what a worker holds it for
     next_action: NextAction | None = None
     last_error: Failure | None = None
-    disputes: tuple[Dispute, ...] = ()  #: laid over it; see ``disputing``
+    disputes: tuple[Dispute, ...] = ()  #: laid over it; see ``apply_dispute``
     saved_method: SavedMethod | None = None  #: what the payer can pay with again
     version: int = 1  #: raised by every write that moves the payment
     told: int = 0  #: events on the stored timeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from domain.errors import InvalidPayment
-from domain.operation import Kind
+from domain.payments.operation import Kind
 from domain.provider_rules import RULES, ProviderName
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from domain.answer import Verdict
-from domain.states import State
+from domain.payments.answer import Verdict
+from domain.payments.states import State
 
 
 class ReviewReason(StrEnum):

@@ -16,14 +16,14 @@ from itertools import accumulate
 from typing import Final
 
 from domain.account import Account
-from domain.answer import Answer, Verdict
 from domain.error_details import CALL_NOT_MADE
 from domain.errors import InvalidPayment, Misconfigured, NotSent, ProviderError
-from domain.event_types import EventType
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.states import UNSENT, State, Trigger
-from domain.submission import Submission
+from domain.payments.answer import Answer, Verdict
+from domain.payments.event_types import EventType
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.states import UNSENT, State, Trigger
+from domain.payments.submission import Submission
 
 #: Why it did, where no call was made: nothing goes through to the account before it.
 GATE_OPEN: Final = "gate_open"

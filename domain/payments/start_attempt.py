@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.errors import IllegalTransition
-from domain.event_types import EventType
-from domain.operation import Act, Claim, Operation, Send
-from domain.outcome import asks_first, makes_order
-from domain.payment import Payment
+from domain.payments.event_types import EventType
+from domain.payments.operation import Act, Claim, Operation, Send
+from domain.payments.payment import Payment
+from domain.payments.states import State, Trigger
+from domain.payments.transitions import asks_first, makes_order
 from domain.provider_rules import RULES
-from domain.states import State, Trigger
-from domain.times import rfc3339
+from domain.timestamps import rfc3339
 
 
 def released(payment: Payment, *, now: datetime) -> Payment:

@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Final
 
 from domain import retry
-from domain.answer import Answer, Verdict
 from domain.errors import ProviderError
-from domain.event_types import EventType
 from domain.money import Money
-from domain.operation import Hold, HoldEnd, Kind, Operation
-from domain.payment import Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.event_types import EventType
+from domain.payments.operation import Hold, HoldEnd, Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import out_of_turn
+from domain.payments.states import State, Trigger
 from domain.provider_rules import RULES
-from domain.review_reasons import out_of_turn
-from domain.states import State, Trigger
 
 #: The error of an operation whose resend was refused as too late, while nobody knows
 #: what became of the first send.

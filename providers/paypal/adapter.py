@@ -14,18 +14,22 @@ from typing import Any, Final
 import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
-from domain.answer import Answer, ExternalMovement, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import InvalidPayment, NeedsReview, OutcomeUnknown
-from domain.external import captured_by_others
 from domain.money import Money
-from domain.operation import Kind, Operation, Send
-from domain.payment import Payment
-from domain.review_reasons import ReviewReason
-from domain.states import State
-from domain.submission import ProviderName, Submission
+from domain.payments.answer import Answer, ExternalMovement, Verdict
+from domain.payments.external_changes import captured_by_others
+from domain.payments.operation import Kind, Operation, Send
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
+from domain.payments.states import State
+from domain.payments.submission import ProviderName, Submission
 from providers.amounts import to_paypal
-from providers.paypal_answers import (
+from providers.paypal.client import PayPalApi, Reply, debug_id
+from providers.paypal.errors import is_gone, refusal_of, unheard
+from providers.paypal.external_changes import external_movements
+from providers.paypal.objects import AUTHORIZATIONS, CAPTURES, ORDERS
+from providers.paypal.responses import (
     answer_of,
     capture_of,
     let_go,
@@ -34,11 +38,7 @@ from providers.paypal_answers import (
     the_one,
     void_of,
 )
-from providers.paypal_api import PayPalApi, Reply, debug_id
-from providers.paypal_external import external_movements
-from providers.paypal_objects import AUTHORIZATIONS, CAPTURES, ORDERS
-from providers.paypal_refusals import is_gone, refusal_of, unheard
-from providers.words import cut, unquoted
+from providers.sanitize import cut, unquoted
 
 #: Characters that PayPal allows in a description.
 _DESCRIPTION: Final = 127

@@ -7,8 +7,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +26,7 @@ from domain.errors import (
     WebhookNotTrusted,
     WebhookRefused,
 )
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
 from providers.http import Observe, PooledSession
 

@@ -22,7 +22,7 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 
 from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, NotSent
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from providers.http import PooledSession, retry_after, was_not_sent
 
 #: Seconds before its end at which a token is no longer used: longer than any call.

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from domain.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
 from domain.error_details import ErrorDetail
 from domain.errors import OutcomeUnknown
 from domain.money import Money
-from providers.paypal_api import PayPalApi, Reply
-from providers.paypal_objects import CAPTURES, REFUNDS, above, money_of
-from providers.paypal_refusals import reading
-from providers.words import name_of, optional, our_id, paypal_code, text_time
+from domain.payments.dispute import REVERSED, Dispute, DisputeState, Hint, Reading
+from providers.paypal.client import PayPalApi, Reply
+from providers.paypal.errors import reading
+from providers.paypal.objects import CAPTURES, REFUNDS, above, money_of
+from providers.sanitize import name_of, optional, our_id, paypal_code, text_time
 
 #: Where disputes are read and searched for.
 DISPUTES: Final = "v1/customer/disputes"

@@ -9,7 +9,6 @@ from typing import Any, Final
 import requests
 from paypalrestsdk.exceptions import ConnectionError as ApiError
 
-from domain.answer import Answer, Failure, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import (
     ListTooLong,
@@ -23,12 +22,13 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.failure_codes import FailureCode
-from domain.review_reasons import ReviewReason
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.failure_codes import FailureCode
+from domain.payments.review_reasons import ReviewReason
 from providers.http import detail_of_status, retry_after, was_not_sent
-from providers.paypal_answers import approval_of, order_of
-from providers.paypal_api import debug_id, error_body, is_paypals
-from providers.words import paypal_code, sentence_of, unquoted
+from providers.paypal.client import debug_id, error_body, is_paypals
+from providers.paypal.responses import approval_of, order_of
+from providers.sanitize import paypal_code, sentence_of, unquoted
 
 # The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
 _DECLINED: Final = frozenset(

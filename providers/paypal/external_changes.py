@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from domain.answer import ExternalMovement, Verdict
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.submission import ProviderName
-from providers.asides import paypal_fee, read_aside
-from providers.paypal_answers import payments_of
-from providers.paypal_objects import CAPTURES, above, money_of
-from providers.words import name_of, optional
+from domain.payments.answer import ExternalMovement, Verdict
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
+from providers.paypal.answer_details import paypal_fee
+from providers.paypal.objects import CAPTURES, above, money_of
+from providers.paypal.responses import payments_of
+from providers.sanitize import name_of, optional, read_aside
 
 _STATUSES: Final = {
     "COMPLETED": Verdict.SUCCEEDED,

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.failure_codes import FailureCode
-from domain.review_reasons import ReviewReason
-from providers.asides import paypal_fee, paypal_saved, paypal_saving
-from providers.paypal_api import Reply
-from providers.paypal_objects import money_of
-from providers.words import name_of, optional, page_url, paypal_code, text_time
+from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.payments.failure_codes import FailureCode
+from domain.payments.review_reasons import ReviewReason
+from providers.paypal.answer_details import paypal_fee, paypal_saved, paypal_saving
+from providers.paypal.client import Reply
+from providers.paypal.objects import money_of
+from providers.sanitize import name_of, optional, page_url, paypal_code, text_time
 
 #: How long PayPal vouches for the money of an authorization.
 _HONORED: Final = timedelta(days=3)

@@ -9,16 +9,16 @@ from urllib.parse import quote, urlencode
 
 from paypalrestsdk.exceptions import ResourceNotFound
 
-from application.statement import Page
+from application.ports.reconciliation import Page
 from domain.money import Money
-from domain.payment import Payment
-from domain.reconciling import Movement, Standing, Unread, Way
+from domain.payments.payment import Payment
+from domain.reconciliation import Movement, Standing, Unread, Way
 from providers.amounts import from_paypal
-from providers.paypal_answers import payments_of
-from providers.paypal_api import PayPalApi
-from providers.paypal_objects import CAPTURES, ORDERS, above
-from providers.paypal_refusals import reading
-from providers.words import name_of, optional, our_id, read_each, text_time
+from providers.paypal.client import PayPalApi
+from providers.paypal.errors import reading
+from providers.paypal.objects import CAPTURES, ORDERS, above
+from providers.paypal.responses import payments_of
+from providers.sanitize import name_of, optional, our_id, read_each, text_time
 
 #: Transactions on a page, PayPal's most.
 _PAGE: Final = 500

@@ -13,20 +13,20 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from domain.account import Account
-from domain.answer import Verdict
-from domain.dispute import Hint
 from domain.errors import (
     UnreadableWebhook,
     WebhookDropped,
     WebhookNotTrusted,
     WebhookRefused,
 )
-from domain.notice import Notice, Webhook
-from domain.operation import Kind
+from domain.payments.answer import Verdict
+from domain.payments.dispute import Hint
+from domain.payments.operation import Kind
 from domain.webhook_refusals import WebhookRefusal
-from providers.paypal_certificates import Certificates
-from providers.paypal_objects import CAPTURES, ORDERS, above
-from providers.words import name_of, optional, our_id, parse_json
+from domain.webhooks import Notice, Webhook
+from providers.paypal.certificates import Certificates
+from providers.paypal.objects import CAPTURES, ORDERS, above
+from providers.sanitize import name_of, optional, our_id, parse_json
 
 #: By how much the time of a transmission may differ from ours: as for Stripe.
 TOLERANCE: Final = timedelta(seconds=300)

@@ -11,39 +11,40 @@ from urllib.parse import quote
 
 from stripe import ListObject, PaymentIntent, Refund, StripeClient, StripeError
 
-from domain.answer import Answer, ExternalMovement, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Fee, Money
-from domain.operation import Kind, Operation, Send
-from domain.payment import Payment
-from domain.review_reasons import ReviewReason
+from domain.payments.answer import Answer, ExternalMovement, Verdict
+from domain.payments.operation import Kind, Operation, Send
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
 from providers.amounts import to_stripe
-from providers.asides import stripe_part_fee
-from providers.stripe_answers import (
-    answer_of,
-    metadata_of,
-    refund_of,
-    void_of,
-)
-from providers.stripe_captures import (
+from providers.sanitize import unquoted
+from providers.stripe.answer_details import stripe_part_fee
+from providers.stripe.captures import (
     capture_of,
     capture_params,
     is_rest_released,
     parts_of,
     rest_of,
 )
-from providers.stripe_charges import EXPAND_CHARGE, EXPAND_REFUND
-from providers.stripe_external import (
+from providers.stripe.client import post
+from providers.stripe.errors import refusal_of
+from providers.stripe.external_changes import (
     external_capture_of,
     external_captures,
     external_refunds,
     has_other_refunds,
 )
-from providers.stripe_client import post
-from providers.stripe_intents import asks_the_payer, confirmation, new_intent
-from providers.stripe_refusals import refusal_of
-from providers.words import unquoted
+from providers.stripe.requests import asks_the_payer, confirmation, new_intent
+from providers.stripe.responses import (
+    EXPAND_CHARGE,
+    EXPAND_REFUND,
+    answer_of,
+    metadata_of,
+    refund_of,
+    void_of,
+)
 
 _INTENTS: Final = "/v1/payment_intents"
 #: Seconds by which Stripe's clock and ours may differ where a list is asked for.

@@ -1,24 +1,18 @@
-"""What an answer says beside its outcome: fees and saved methods.
+"""Fees and saved methods in Stripe's answers, beside the outcome.
 
 The outcome counts without them, so what cannot be read is left out and logged.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from domain.answer import SavedMethod
 from domain.money import Fee
-from domain.submission import ProviderName
+from domain.payments.answer import SavedMethod
+from domain.payments.submission import ProviderName
 from providers.amounts import from_stripe
-from providers.paypal_objects import money_of
-from providers.words import name_of
-
-log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
+from providers.sanitize import name_of, read_aside
 
 
 def stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
@@ -68,53 +62,6 @@ def stripe_saved(intent: Any) -> SavedMethod | None:
     return read_aside("saved_method", ProviderName.STRIPE, read)
 
 
-def paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
-    """The fee of a capture; below 0 what of it came back with a refund."""
-
-    def read() -> Fee | None:
-        kept = movement.get("seller_receivable_breakdown") or {}
-        back = movement.get("seller_payable_breakdown") or {}
-        fee = kept.get("paypal_fee") or back.get("paypal_fee")
-        if fee is None:
-            return None
-        money = money_of(fee)
-        return Fee(money.minor if kept else -money.minor, money.currency)
-
-    return read_aside("fee", ProviderName.PAYPAL, read)
-
-
-def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
-    """The wallet that an order saved by being paid with it."""
-
-    def read() -> SavedMethod | None:
-        vault = _vault(order)
-        if "id" not in vault:
-            return None
-        customer = (vault.get("customer") or {}).get("id")
-        return SavedMethod(
-            name_of(vault["id"]), None if customer is None else name_of(customer)
-        )
-
-    return read_aside("saved_method", ProviderName.PAYPAL, read)
-
-
-def paypal_saving(order: Mapping[str, Any]) -> bool:
-    """Whether the wallet is still being saved: PayPal answers as soon as it is paid
-    (developer.paypal.com, save payment methods with the JavaScript SDK)."""
-
-    def read() -> bool:
-        vault = _vault(order)
-        return "id" not in vault and vault.get("status") == "APPROVED"
-
-    return read_aside("saving", ProviderName.PAYPAL, read) or False
-
-
-def _vault(order: Mapping[str, Any]) -> Mapping[str, Any]:
-    wallet = (order.get("payment_source") or {}).get("paypal") or {}
-    vault: Mapping[str, Any] = (wallet.get("attributes") or {}).get("vault") or {}
-    return vault
-
-
 def _is_of(line: Any, part: int, currency: str) -> bool:
     """Whether a line of the balance is a capture of ``part``; lines in the account's
     currency tell of no capture."""
@@ -130,13 +77,3 @@ def _fee_in(line: Any) -> Fee:
 def _id(named: Any) -> object:
     """The id of what Stripe names by it, or has expanded."""
     return named if isinstance(named, str) else named.id
-
-
-def read_aside(what: str, provider: ProviderName, read: Callable[[], _T]) -> _T | None:
-    """What ``read`` finds beside an outcome; None where it cannot be read."""
-    try:
-        return read()
-    except Exception:
-        # Without its cause, which may quote a token.
-        log.warning("aside_unreadable", extra={"provider": provider, "why": what})
-        return None

@@ -10,18 +10,17 @@ from typing import Any, Final
 
 from stripe import BalanceTransaction, StripeClient, StripeError
 
-from application.statement import Page
+from application.ports.reconciliation import Page
 from domain.errors import InvalidPayment, NeedsReview
 from domain.money import Money
-from domain.payment import Payment
-from domain.reconciling import Movement, Standing, Unread, Way
-from domain.review_reasons import ReviewReason
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
+from domain.reconciliation import Movement, Standing, Unread, Way
 from providers.amounts import from_stripe, to_stripe
-from providers.stripe_answers import metadata_of
-from providers.stripe_captures import parts_of
-from providers.stripe_charges import EXPAND_CHARGE
-from providers.stripe_refusals import reading
-from providers.words import name_of, optional, read_each, unix_time
+from providers.sanitize import name_of, optional, read_each, unix_time
+from providers.stripe.captures import parts_of
+from providers.stripe.errors import reading
+from providers.stripe.responses import EXPAND_CHARGE, metadata_of
 
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100

@@ -13,22 +13,23 @@ from typing import Any, Final
 
 from stripe import PaymentIntent
 
-from domain.answer import Answer, ExternalMovement, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.external import captured_by_others
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.review_reasons import ReviewReason
+from domain.payments.answer import Answer, ExternalMovement, Verdict
+from domain.payments.external_changes import captured_by_others
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
 from providers.amounts import from_stripe
-from providers.asides import stripe_fee
-from providers.stripe_answers import (
+from providers.sanitize import our_id
+from providers.stripe.answer_details import stripe_fee
+from providers.stripe.responses import (
+    EXPAND_CHARGE,
     let_go,
     metadata_of,
+    refs_of,
     request_id_of,
 )
-from providers.stripe_charges import EXPAND_CHARGE, refs_of
-from providers.words import our_id
 
 #: Before the operation's id, in the name of a metadata key: 37 characters of Stripe's
 #: 40 in all.

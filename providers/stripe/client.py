@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from providers import http
 from providers.http import Observe, route_of
-from providers.words import clean_json
+from providers.sanitize import clean_json
 
 #: The version of Stripe's API that these translations were written for.
 API_VERSION: Final = "2026-10-28.endive"

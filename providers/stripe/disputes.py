@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from stripe import StripeClient
 
-from domain.dispute import Dispute, DisputeState, Hint, Reading
 from domain.error_details import ErrorDetail
 from domain.errors import OutcomeUnknown
 from domain.money import Money
+from domain.payments.dispute import Dispute, DisputeState, Hint, Reading
 from providers.amounts import from_stripe
-from providers.stripe_answers import metadata_of
-from providers.stripe_refusals import reading
-from providers.words import name_of, optional, stripe_code, unix_time
+from providers.sanitize import name_of, optional, stripe_code, unix_time
+from providers.stripe.errors import reading
+from providers.stripe.responses import metadata_of
 
 #: What a status is to us, and whether the payer's bank only asks
 #: (docs.stripe.com/api/disputes/object, status).

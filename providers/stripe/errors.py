@@ -9,7 +9,6 @@ from typing import Final, NoReturn
 import stripe
 from stripe import StripeError
 
-from domain.answer import Answer, Failure, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import (
     LookNeeded,
@@ -22,12 +21,12 @@ from domain.errors import (
     NotSent,
     OutcomeUnknown,
 )
-from domain.failure_codes import FailureCode
-from domain.review_reasons import ReviewReason
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.failure_codes import FailureCode
+from domain.payments.review_reasons import ReviewReason
 from providers.http import detail_of_status, retry_after, was_not_sent
-from providers.stripe_answers import declined_of
-from providers.stripe_charges import refs_of
-from providers.words import sentence_of, stripe_code, unquoted
+from providers.sanitize import sentence_of, stripe_code, unquoted
+from providers.stripe.responses import declined_of, refs_of
 
 #: Codes of a 400 that tell of an earlier call of ours.
 _DONE_EARLIER: Final = frozenset(

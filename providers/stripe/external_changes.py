@@ -11,20 +11,19 @@ from typing import Any, Final
 
 from stripe import PaymentIntent, Refund
 
-from domain.answer import Answer, ExternalMovement, Verdict
 from domain.errors import NeedsReview
 from domain.money import Money
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.review_reasons import ReviewReason
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, ExternalMovement, Verdict
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.review_reasons import ReviewReason
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
 from providers.amounts import from_stripe, to_stripe
-from providers.asides import read_aside, stripe_fee
-from providers.stripe_answers import metadata_of, request_id_of
-from providers.stripe_captures import parts_of
-from providers.stripe_charges import refs_of
-from providers.words import name_of, optional
+from providers.sanitize import name_of, optional, read_aside
+from providers.stripe.answer_details import stripe_fee
+from providers.stripe.captures import parts_of
+from providers.stripe.responses import metadata_of, refs_of, request_id_of
 
 _STATUSES: Final = {
     "succeeded": Verdict.SUCCEEDED,

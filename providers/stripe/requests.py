@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from domain.answer import Answer, Verdict
-from domain.operation import Act, Kind, Operation
-from domain.payment import Payment
-from domain.states import State
-from domain.submission import ProviderName, Submission
-from providers.stripe_charges import EXPAND_CHARGE
-from providers.words import cut
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Act, Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.payments.submission import ProviderName, Submission
+from providers.sanitize import cut
+from providers.stripe.responses import EXPAND_CHARGE
 
 #: Characters that Stripe allows in a description, by its published schema.
 _DESCRIPTION: Final = 1000

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from stripe import Charge, PaymentIntent, Refund
 
-from domain.answer import Answer, Failure, NextAction, NextActionType, Verdict
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.failure_codes import FailureCode
-from domain.operation import Kind
-from domain.review_reasons import ReviewReason
+from domain.payments.answer import Answer, Failure, NextAction, NextActionType, Verdict
+from domain.payments.failure_codes import FailureCode
+from domain.payments.operation import Kind
+from domain.payments.review_reasons import ReviewReason
 from providers.amounts import from_stripe
-from providers.asides import stripe_fee, stripe_saved
-from providers.stripe_charges import capture_before, refs_of, takes_several
-from providers.words import (
+from providers.sanitize import (
     name_of,
     optional,
     our_id,
     page_url,
     sentence_of,
     stripe_code,
+    unix_time,
 )
+from providers.stripe.answer_details import stripe_fee, stripe_saved
 
 #: Decline codes after which the same card may still work later
 #: (docs.stripe.com/declines/codes).
@@ -49,6 +50,10 @@ _REFUND_CODES: Final = {
     "canceled": FailureCode.REFUND_CANCELED,
     "failed": FailureCode.REFUND_FAILED,
 }
+#: Asked for with an intent: its charge, and the line of the balance with its fee.
+EXPAND_CHARGE: Final = ["latest_charge.balance_transaction"]
+#: And with a refund: its own line.
+EXPAND_REFUND: Final = ["balance_transaction"]
 
 
 def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
@@ -278,3 +283,27 @@ def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Ans
             request_id=request_id,
         )
     return Answer(Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id)
+
+
+def refs_of(intent_id: object, charge: Any) -> dict[str, str]:
+    """``charge`` is an id, an expanded object, or None. Raises ValueError."""
+    refs = {"payment_intent": name_of(intent_id)}
+    if charge:
+        refs["charge"] = name_of(getattr(charge, "id", charge))
+    return refs
+
+
+def capture_before(charge: Any) -> datetime | None:
+    """Until when an expanded charge can be captured (UTC), where that can be read."""
+    return optional(unix_time, getattr(_card(charge), "capture_before", None))
+
+
+def takes_several(charge: Any) -> bool:
+    """Whether an expanded charge can be captured in parts, one after the other."""
+    multicapture = getattr(_card(charge), "multicapture", None)
+    return getattr(multicapture, "status", None) == "available"
+
+
+def _card(charge: Any) -> Any:
+    details = getattr(charge, "payment_method_details", None)
+    return getattr(details, "card", None)

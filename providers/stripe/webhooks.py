@@ -9,8 +9,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.account import Account
-from domain.answer import Verdict
-from domain.dispute import Hint
 from domain.errors import (
     InvalidPayment,
     UnreadableWebhook,
@@ -18,12 +16,14 @@ from domain.errors import (
     WebhookNotTrusted,
     WebhookRefused,
 )
-from domain.notice import Notice, Webhook
-from domain.operation import Kind
-from domain.submission import Mode
+from domain.payments.answer import Verdict
+from domain.payments.dispute import Hint
+from domain.payments.operation import Kind
+from domain.payments.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
+from domain.webhooks import Notice, Webhook
 from providers.amounts import from_stripe
-from providers.words import name_of, optional, our_id, parse_json
+from providers.sanitize import name_of, optional, our_id, parse_json
 
 #: Seconds by which the time of a signature may differ from ours: what Stripe's own
 #: libraries allow (docs.stripe.com/webhooks#replay-attacks).

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from domain.errors import StoreUnavailable
 from domain.account import AccountNotFound, StoredAccount
-from persistence.vault import FieldUnreadable
+from domain.errors import StoreUnavailable
+from persistence.encryption import FieldUnreadable
 
 #: Seconds until a process goes by what was changed of an account.
 KNOWN: Final = 5.0

@@ -8,18 +8,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from application.account_ports import AccountStore
-from application.inbox import Disputes
-from application.ports import Provider
-from application.statement import Statement
+from application.ports.provider import Provider
+from application.ports.reconciliation import Statement
+from application.ports.webhooks import Disputes
 from domain.account import Account, AccountNotFound, Credentials, StoredAccount
-from domain.answer import Answer
 from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
-from domain.operation import Operation
-from domain.payment import Payment
-from persistence.vault import FieldUnreadable
-from runtime.adapters import AdapterMaker
-from runtime.known_accounts import REMEMBERED, KnownAccounts
+from domain.payments.answer import Answer
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from persistence.encryption import FieldUnreadable
+from runtime.accounts.adapters import AdapterMaker
+from runtime.accounts.cache import REMEMBERED, KnownAccounts
 from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
 

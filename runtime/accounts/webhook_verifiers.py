@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from application.account_ports import AccountStore
-from application.inbox import Ear
+from application.ports.webhooks import Ear
 from domain.account import AccountNotFound
 from domain.provider_rules import ProviderName
-from runtime.known_accounts import KnownAccounts
+from runtime.accounts.cache import KnownAccounts
 from runtime.provider_table import PROVIDERS
 from runtime.settings import Settings
 

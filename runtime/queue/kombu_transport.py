@@ -1,4 +1,4 @@
-"""Celery by Redis: the application, and what its workers make of what they find there.
+"""The Redis transport of kombu, hardened against foreign messages and outages.
 
 Whoever can write to our Redis can put anything at our keys. A worker takes the name of
 a task and the ids out of a message and leaves the rest: no message of another shape
@@ -14,15 +14,13 @@ import uuid
 from queue import Empty
 from typing import Any, Final
 
-from celery import Celery
 from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.transport import redis, virtual
 from redis.exceptions import RedisError
 
 from runtime import metrics
-from runtime.broker import DUE, FRESH, GROUP, WEBHOOKS, is_wrong_type, mend
-from runtime.settings import Settings
+from runtime.queue.wakeups import DUE, FRESH, GROUP, WEBHOOKS, is_wrong_type, mend
 
 log = logging.getLogger(__name__)
 
@@ -31,44 +29,6 @@ _MAX_BODY: Final = 16 * 1024
 _MAX_ID: Final = 64
 #: The tasks that a message may name, and where a worker that stops puts it back.
 _QUEUES: Final = {one.task: one.queue for one in (FRESH, DUE, WEBHOOKS)}
-
-
-def make_app(settings: Settings) -> Celery:
-    """The Celery application; it connects when it is first used."""
-    app = Celery("payments", broker=settings.redis_url, amqp=SteadyAMQP)
-    app.conf.update(
-        accept_content=["json"],
-        task_serializer="json",
-        task_ignore_result=True,
-        task_default_queue=FRESH.queue,
-        task_create_missing_queues=True,
-        task_acks_late=False,
-        task_publish_retry=False,
-        worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_send_task_events=False,
-        worker_enable_remote_control=False,
-        # Means only tasks that are acknowledged late, of which there are none; left
-        # out, Celery advises of it at length whenever Redis goes away.
-        worker_cancel_long_running_tasks_on_connection_loss=True,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_channel_error_retry=True,
-        broker_pool_limit=4,
-        broker_transport_options={
-            "socket_connect_timeout": 0.5,
-            "socket_timeout": 5,
-            "socket_keepalive": True,
-            "health_check_interval": 10,
-            "max_connections": 32,
-            # A message may be lost, so no second copy of it is kept in Redis while a
-            # worker has it; and there is one list a queue.
-            "ack_emulation": False,
-            "priority_steps": [0],
-        },
-    )
-    return app
 
 
 class Knock(virtual.Message):

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.children import ROOT
-from runtime.stack.processes import ProcessFailed
+from runtime.processes import ProcessFailed
 from tests.chaos import control
 from tests.chaos.plan import LONG, SHORT, Plan
 from tests.chaos.proof import prove

@@ -16,20 +16,20 @@ from typing import Any, Final
 
 from pymongo.database import Database
 
-from domain.submission import ProviderName
+from domain.payments.submission import ProviderName
+from local_stack import demo_keys
 from persistence.payments import MongoPayments
 from runtime import container
+from runtime.processes import wait_until
 from runtime.settings import Settings
-from runtime.stack import demo_key
-from runtime.stack.processes import wait_until
 from tests.chaos import stack, trial
 from tests.chaos.asking import Log, Target
 from tests.chaos.client import Client
 from tests.chaos.stack import Stack
 from tests.chaos.watch import open_database
 from tests.chaos.workload import plain
-from tests.memory import memory
 from tests.suites.samples import payment, submission
+from tests.support.process_usage import memory
 
 #: Payments stored in one go.
 BATCH: Final = 1000
@@ -118,7 +118,7 @@ def _make_due(running: Stack, count: int) -> None:
 
 
 #: The backlog is another merchant's.
-_NEW: Final = {"merchant": demo_key.MERCHANT}
+_NEW: Final = {"merchant": demo_keys.MERCHANT}
 
 
 def _open(database: Database[dict[str, Any]]) -> int:

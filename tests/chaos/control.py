@@ -21,7 +21,8 @@ from typing import Final
 from redis import Redis as RedisClient
 
 from bench import peer
-from runtime.stack import homes, probe, processes
+from local_stack import folders, probe
+from runtime import processes
 from tests.chaos import stack
 from tests.chaos.asking import Log, Target
 from tests.chaos.client import Client
@@ -113,7 +114,7 @@ def _running(home: Path) -> Iterator[Victims]:
         environment = {**os.environ, **peer.environment(redis.url, url)}
         port = processes.free_port()
         base = f"http://{stack.LOOPBACK}:{port}"
-        logs = homes.folder(home, "logs")
+        logs = folders.folder(home, "logs")
         web = Child(
             name="web",
             kind="web",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from runtime.stack import processes
+from runtime import processes
 
 #: Seconds to become ready at the start, on a busy machine.
 START_WAIT: Final = 90.0

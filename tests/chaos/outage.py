@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import requests
 
-from runtime.stack.processes import wait_until
+from runtime.processes import wait_until
 from tests.chaos import evidence, stack, trial
 from tests.chaos.asking import Log, Target
 from tests.chaos.client import Client

@@ -13,10 +13,10 @@ from random import Random
 from typing import Any, Final
 
 from bench.machine import this_machine
-from runtime.stack.processes import wait_until
+from runtime.processes import wait_until
 from tests.chaos import canaries, evidence, stack
-from tests.chaos.canaries import Canaries
 from tests.chaos.asking import Log, Target
+from tests.chaos.canaries import Canaries
 from tests.chaos.client import Client
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import judge

@@ -13,7 +13,8 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from runtime.stack import embedded, processes
+from local_stack import embedded_servers
+from runtime import processes
 from tests.chaos.keeper import Child
 
 #: Gigabytes of cache each: the whole run fits.
@@ -41,20 +42,24 @@ class ReplicaSet:
     @property
     def url(self) -> str:
         """For programs: any member leads to the primary."""
-        hosts = ",".join(f"{embedded.HOST}:{port}" for port in self.ports)
-        return f"mongodb://{hosts}/?replicaSet={embedded.REPLICA_SET}"
+        hosts = ",".join(f"{embedded_servers.HOST}:{port}" for port in self.ports)
+        return f"mongodb://{hosts}/?replicaSet={embedded_servers.REPLICA_SET}"
 
     def initiate(self) -> None:
         """Makes the set, and waits for its primary."""
         members = [
-            {"_id": place, "host": f"{embedded.HOST}:{port}"}
+            {"_id": place, "host": f"{embedded_servers.HOST}:{port}"}
             for place, port in enumerate(self.ports)
         ]
         settings = {
             "electionTimeoutMillis": ELECTION,
             "heartbeatIntervalMillis": HEARTBEAT,
         }
-        config = {"_id": embedded.REPLICA_SET, "members": members, "settings": settings}
+        config = {
+            "_id": embedded_servers.REPLICA_SET,
+            "members": members,
+            "settings": settings,
+        }
         self.clients[0].admin.command("replSetInitiate", config)
         assert processes.wait_until(
             lambda: self.primary() is not None, seconds=INITIATE
@@ -122,7 +127,7 @@ def members(home: Path) -> tuple[ReplicaSet, list[Child]]:
     ports = [processes.free_port() for _ in range(3)]
     clients = [
         MongoClient[dict[str, Any]](
-            embedded.HOST,
+            embedded_servers.HOST,
             port,
             directConnection=True,
             serverSelectionTimeoutMS=ASK,
@@ -133,7 +138,7 @@ def members(home: Path) -> tuple[ReplicaSet, list[Child]]:
     replicas = ReplicaSet(ports, clients)
     children = []
     for place, port in enumerate(ports):
-        server = embedded.mongo(home / f"mongo-{place + 1}", port)
+        server = embedded_servers.mongo(home / f"mongo-{place + 1}", port)
         children.append(
             Child(
                 name=f"mongo-{place + 1}",

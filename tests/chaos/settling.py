@@ -11,7 +11,7 @@ from typing import Any, Final
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from runtime.stack.processes import wait_until
+from runtime.processes import wait_until
 
 #: Work of the service's own is owed on it.
 OWED: Final = ("queued", "running", "retrying", "unknown")

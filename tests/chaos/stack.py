@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from local_stack import embedded_servers, folders, initialise, probe
+from local_stack.process_table import PROGRAMS, program_process
+from runtime import processes
 from runtime.settings import Settings
-from runtime.stack import embedded, homes, initialise, probe, processes
-from runtime.stack.process_table import PROGRAMS, program_process
 from tests.chaos import replica
 from tests.chaos.keeper import Child, Keeper
 from tests.chaos.replica import ReplicaSet
@@ -99,7 +100,7 @@ def running(home: Path) -> Iterator[Stack]:
 
 def redis_server(home: Path) -> tuple[Redis, Child]:
     """A Redis that keeps every command of the run in its file, as it was sent."""
-    server = embedded.redis(home, processes.free_port())
+    server = embedded_servers.redis(home, processes.free_port())
     child = Child(
         name="redis",
         kind="redis",
@@ -121,7 +122,7 @@ def simulator(name: str, home: Path) -> tuple[str, Child]:
         kind="simulator",
         command=(sys.executable, "-m", "simulators", name, *where),
         environment=os.environ,
-        log=homes.folder(home, "logs") / f"{name}.log",
+        log=folders.folder(home, "logs") / f"{name}.log",
         ready=partial(probe.ready, f"{url}/_health"),
     )
     return url, child
@@ -150,7 +151,7 @@ def _programs(settings: Settings) -> tuple[list[Child], list[str]]:
                     kind=program.name,
                     command=process.command,
                     environment=process.environment,
-                    log=homes.folder(settings.home, "logs") / f"{name}.log",
+                    log=folders.folder(settings.home, "logs") / f"{name}.log",
                     ready=process.ready,
                 )
             )

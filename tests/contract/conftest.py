@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract import published_shapes
+from tests.support import published_shapes
 
 
 @pytest.fixture(autouse=True)

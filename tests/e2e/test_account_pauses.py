@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from runtime.stack import processes
-from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack, running_stack
+from runtime import processes
+from tests.support.running_stack import RunningStack, running_stack
+from tests.support.stack_shop import Shop
 
 #: Calls a second that the simulated Stripe takes of the account, and we make of it.
 LIMIT = 40

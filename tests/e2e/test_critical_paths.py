@@ -9,9 +9,9 @@ import signal
 import pytest
 import requests
 
-from runtime.stack.processes import wait_until
-from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack
+from runtime.processes import wait_until
+from tests.support.running_stack import RunningStack
+from tests.support.stack_shop import Shop
 
 ORDERS = {"method": "POST", "path": "/v2/checkout/orders"}
 INTENTS = {"method": "POST", "path": "/v1/payment_intents"}

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.running_stack import payments
+from tests.support.running_stack import payments
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 #: Seconds: it takes twenty on a machine that does nothing else.

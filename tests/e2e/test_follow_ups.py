@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from runtime.container import clock
-from runtime.stack.processes import wait_until
-from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack
+from runtime.processes import wait_until
+from tests.support.running_stack import RunningStack
+from tests.support.stack_shop import Shop
 
 #: Races of two refunds: a few in the suite, a thousand where somebody asks for them.
 ROUNDS: Final = int(os.environ.get("REFUND_ROUNDS", "10"))

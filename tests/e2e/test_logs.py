@@ -8,8 +8,8 @@ from typing import Any
 
 import requests
 
-from runtime.stack.processes import wait_until
-from tests.running_stack import RunningStack
+from runtime.processes import wait_until
+from tests.support.running_stack import RunningStack
 
 
 def lines(stack: RunningStack) -> list[dict[str, Any]]:

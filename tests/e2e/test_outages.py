@@ -15,9 +15,10 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
-from runtime.stack import embedded, processes
-from tests.e2e.shop import Shop
-from tests.running_stack import running_stack
+from local_stack import embedded_servers
+from runtime import processes
+from tests.support.running_stack import running_stack
+from tests.support.stack_shop import Shop
 
 #: Seconds that a captured payment may take once what was missing is back.
 RETURN = 30.0
@@ -26,7 +27,7 @@ RETURN = 30.0
 class Crashable:
     """A server that is killed and started again at the same address."""
 
-    def __init__(self, server: embedded.Server) -> None:
+    def __init__(self, server: embedded_servers.Server) -> None:
         self.server = server
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,14 +56,18 @@ class Crashable:
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashable]:
     home = tmp_path_factory.mktemp("redis")
-    with Crashable(embedded.redis(home, processes.free_port())).running() as server:
+    with Crashable(
+        embedded_servers.redis(home, processes.free_port())
+    ).running() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashable]:
     home = tmp_path_factory.mktemp("mongo")
-    with Crashable(embedded.mongo(home, processes.free_port())).running() as server:
+    with Crashable(
+        embedded_servers.mongo(home, processes.free_port())
+    ).running() as server:
         yield server
 
 

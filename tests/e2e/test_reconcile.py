@@ -11,10 +11,10 @@ import pytest
 import requests
 from pymongo import MongoClient
 
-from runtime.stack.processes import wait_until
-from runtime.stack.state import read_state
-from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack, running_stack
+from local_stack.state import read_state
+from runtime.processes import wait_until
+from tests.support.running_stack import RunningStack, running_stack
+from tests.support.stack_shop import Shop
 
 #: Seconds that anything may take on a machine that runs other tests.
 PATIENCE = 60.0

@@ -13,11 +13,11 @@ import requests
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from local_stack.state import read_state
 from runtime.container import clock
-from runtime.stack.processes import wait_until
-from runtime.stack.state import read_state
-from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack
+from runtime.processes import wait_until
+from tests.support.running_stack import RunningStack
+from tests.support.stack_shop import Shop
 
 INTENTS = {"method": "POST", "path": "/v1/payment_intents"}
 #: More than any test makes.

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from runtime.stack.processes import wait_until
-from tests.e2e.shop import Shop
-from tests.running_stack import RunningStack
+from runtime.processes import wait_until
+from tests.support.running_stack import RunningStack
+from tests.support.stack_shop import Shop
 
 #: Seconds; the first poll after a payer comes after a minute.
 AT_ONCE = 20.0

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymongo import MongoClient, WriteConcern
 from redis import Redis
 
-from runtime.stack.process_table import PROGRAMS
-from tests.running_stack import RunningStack, payments
+from local_stack.process_table import PROGRAMS
+from tests.support.running_stack import RunningStack, payments
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from application.api_keys import revoke_key, roll_key
-from domain.submission import Mode
 from domain.api_keys import Role
+from domain.payments.submission import Mode
 from runtime import container
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 
 def broken(secret: str) -> list[str]:

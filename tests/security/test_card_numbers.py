@@ -17,8 +17,8 @@ import requests
 from redis import Redis
 
 from domain.card_numbers import NOT_A_CARD
-from tests.lookalikes import SHAPES
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.card_number_lookalikes import SHAPES
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 VISA = "4242424242424242"
 MASTERCARD = "5555555555554444"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bson
 
-from domain.answer import Answer, Verdict
 from domain.money import Money
-from tests.running_web import Client, RunningWeb, stripe_payment
+from domain.payments.answer import Answer, Verdict
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 SECRETS = {
     "payment_method": "pm_canary_token",

@@ -18,15 +18,15 @@ import pytest
 from flask import Flask, Request
 from werkzeug.test import EnvironBuilder
 
-from domain.errors import WebhookDropped
-from domain.submission import Mode, ProviderName
 from domain.account import Account
-from providers.stripe_webhooks import StripeWebhooks
-from tests.memory import cpu_seconds, peak_memory
-from tests.running_web import Client, RunningWeb
+from domain.errors import WebhookDropped
+from domain.payments.submission import Mode, ProviderName
+from providers.stripe.webhooks import StripeWebhooks
+from tests.support.process_usage import cpu_seconds, peak_memory
+from tests.support.running_web import Client, RunningWeb
 from web import parsing
+from web.models.requests import PaymentRequest
 from web.problems import Problem, encode
-from web.schemas import PaymentRequest
 
 SIZE: Final = parsing.MAX_BODY
 #: Bytes of a webhook.

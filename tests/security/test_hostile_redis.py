@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 
 from application import attempt
+from local_stack.initialise import initialise
 from runtime import container
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.integration.gates.workers import fleet, submitted, work_off
 from tests.suites.samples import SHOP
+from tests.support.worker_processes import fleet, submitted, work_off
 
 BUCKET = "payments:limit:stripe"
 DAYS = timedelta(days=10)

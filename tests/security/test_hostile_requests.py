@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.memory import memory
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.process_usage import memory
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 
 def raw(web: RunningWeb, request: bytes) -> bytes:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from domain.answer import Answer, SavedMethod, Verdict
-from domain.money import Money
-from domain.submission import Mode, ProviderName
 from domain.account import Credentials, StoredAccount
+from domain.money import Money
+from domain.payments.answer import Answer, SavedMethod, Verdict
+from domain.payments.submission import Mode, ProviderName
 from persistence.accounts import Accounts
 from persistence.codec import Document
 from runtime import container
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 SECRET = "sk_test_canary_of_the_other_merchant"
 PAID = Answer(

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.running_web import Client, RunningWeb, stripe_payment
-from web.listener import Limits
+from tests.support.running_web import Client, RunningWeb, stripe_payment
+from web.http.listener import Limits
 
 #: Seconds between two bytes of a client that trickles.
 TRICKLE = 0.2

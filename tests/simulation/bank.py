@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from domain.answer import Answer, Verdict
 from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
 from tests.simulation.books import (
     DECLINED,
     TOO_MUCH,

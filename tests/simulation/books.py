@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from domain.answer import Answer, ExternalMovement, Failure, NextAction, Verdict
 from domain.money import Money
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.submission import ProviderName
+from domain.payments.answer import (
+    Answer,
+    ExternalMovement,
+    Failure,
+    NextAction,
+    Verdict,
+)
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from tests.simulation.entries import Entry, Stage
 
 DECLINED: Final = Failure("declined", "Declined.")

@@ -6,8 +6,8 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-from domain.operation import Kind
-from domain.submission import ProviderName
+from domain.payments.operation import Kind
+from domain.payments.submission import ProviderName
 from tests.simulation.bank import Bank
 from tests.simulation.books import left_of
 from tests.simulation.entries import Entry, Stage

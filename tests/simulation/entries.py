@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from domain.operation import Kind
+from domain.payments.operation import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from domain.operation import Kind
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
 from tests.simulation.chance import Fault, Payer, Scripted
 from tests.simulation.people import (
     Asking,

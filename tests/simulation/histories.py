@@ -9,13 +9,13 @@ from itertools import accumulate
 from random import Random
 from typing import Final
 
-from domain.answer import Verdict
-from domain.breaker import CallKind, gate_name
-from domain.intervening import Evidence
-from domain.operation import Kind, Operation
-from domain.replaying import Search
-from domain.states import STUCK, State
-from domain.submission import ProviderName, Submission
+from domain.circuit_breaker import CallKind, gate_name
+from domain.payments.answer import Verdict
+from domain.payments.operation import Kind, Operation
+from domain.payments.operator_actions import Evidence
+from domain.payments.states import STUCK, State
+from domain.payments.submission import ProviderName, Submission
+from domain.replays import Search
 from tests.simulation.chance import Lucky
 from tests.simulation.dashboard import Dashboard
 from tests.simulation.people import (

@@ -21,16 +21,9 @@ ROOT: Final = Path(__file__).parents[2]
 #: What a copy is made of.
 _COPIED: Final = (
     *("application", "domain"),
-    *("tests/simulation", "tests/suites", "tests/unit/domain"),
+    *("tests/simulation", "tests/suites", "tests/support", "tests/unit/domain"),
 )
-_FILES: Final = [
-    f"tests/{name}.py"
-    for name in (
-        *("__init__", "fake_statement", "fakes", "operator_fakes"),
-        *("memory_disputes", "memory_inbox", "memory_store"),
-        "unit/__init__",
-    )
-]
+_FILES: Final = ("tests/__init__.py", "tests/unit/__init__.py")
 
 #: Random histories that a mutant may live through before it counts as not caught. Most
 #: die within some hundred, the last within some thousand; seconds only end a hang.

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from domain.operation import Kind, Operation
-from domain.payment import Event, Payment
-from domain.states import CORRECTIONS, FINAL, STUCK, State
-from domain.submission import Guard
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Event, Payment
+from domain.payments.states import CORRECTIONS, FINAL, STUCK, State
+from domain.payments.submission import Guard
 from tests.simulation.dashboard import OTHERS
 from tests.simulation.entries import Call
 from tests.simulation.provider import SimulatedProvider

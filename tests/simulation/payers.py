@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.answer import Answer, Verdict
 from domain.errors import LookNeeded
-from domain.operation import Kind
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Kind
+from domain.payments.submission import ProviderName
 from tests.simulation.books import CONFIRM, DECLINED, LATE, told
 from tests.simulation.chance import Acts, Chance, Payer
 from tests.simulation.entries import Call, Entry, Stage

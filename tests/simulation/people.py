@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from application import operate
+from application import operator_actions
 from application.accept import Accepted, accept_payment, accept_request
-from application.operate import Desk
-from domain import requests
+from application.operator_actions import Desk
 from domain.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -16,22 +15,23 @@ from domain.errors import (
     ReferenceInProgress,
     StoreUnavailable,
 )
-from domain.intervening import Evidence, Intervention
 from domain.money import Money
-from domain.operation import Origin
-from domain.payment import Payment
-from domain.replaying import Came, Item, ReplaySet, Run, Search, Stage
-from domain.submission import (
+from domain.payments import follow_ups
+from domain.payments.operation import Origin
+from domain.payments.operator_actions import Evidence, Intervention
+from domain.payments.payment import Payment
+from domain.payments.submission import (
     CaptureMethod,
     Guard,
     Mode,
     ProviderName,
     Submission,
 )
-from tests.operator_fakes import MemoryReplays, MemoryView
+from domain.replays import Came, Item, ReplaySet, Run, Search, Stage
 from tests.simulation.scheduler import Actor, Process, Scheduler
 from tests.simulation.world import World
 from tests.suites.samples import SHOP
+from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 Asking = Callable[[Payment, Origin], Payment]
 
@@ -70,7 +70,7 @@ def submission(
 
 def capture(world: World, amount: int | None, *, final: bool) -> Asking:
     """Asks for a capture of ``amount``; None: of all."""
-    return lambda payment, origin: requests.capture(
+    return lambda payment, origin: follow_ups.capture(
         payment,
         amount=amount,
         final=final,
@@ -82,7 +82,7 @@ def capture(world: World, amount: int | None, *, final: bool) -> Asking:
 
 def refund(world: World, amount: int | None) -> Asking:
     """Asks for a refund of ``amount``; None: of all."""
-    return lambda payment, origin: requests.refund(
+    return lambda payment, origin: follow_ups.refund(
         payment,
         amount=amount,
         target=None,
@@ -94,7 +94,7 @@ def refund(world: World, amount: int | None) -> Asking:
 
 def void(world: World) -> Asking:
     """Asks for a void."""
-    return lambda payment, origin: requests.void(
+    return lambda payment, origin: follow_ups.void(
         payment, id=world.new_id("op"), origin=origin, now=world.now
     )
 
@@ -172,10 +172,12 @@ def has_replayed(world: World, search: Search) -> Actor:
     desk = _desk(world, process)
 
     def replay() -> None:
-        found = operate.preview(
+        found = operator_actions.preview(
             search, by=_WHO.by, mode=Mode.TEST, new_id=world.new_id, desk=desk
         )
-        operate.start(found.id, Run(_WHO.by, _WHO.reason, 10, world.now), desk=desk)
+        operator_actions.start(
+            found.id, Run(_WHO.by, _WHO.reason, 10, world.now), desk=desk
+        )
 
     return world.start(process, replay)
 
@@ -184,7 +186,7 @@ def carries_out_replays(world: World) -> Actor:
     """The beat goes on with what operators have started."""
     process = Process("beat")
     desk = _desk(world, process)
-    return world.start(process, lambda: operate.run_replays(desk))
+    return world.start(process, lambda: operator_actions.run_replays(desk))
 
 
 def resolves(
@@ -196,7 +198,7 @@ def resolves(
 
     def resolve() -> None:
         try:
-            operate.resolve(payment_id, operation_id, found, _WHO, desk=desk)
+            operator_actions.resolve(payment_id, operation_id, found, _WHO, desk=desk)
         except Conflict:
             pass  # it has moved on
 

@@ -7,14 +7,14 @@ from concurrent.futures import Executor, Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from application.ports import Query, Scope
+from application.ports.payments import Query, Scope
 from domain.errors import StoreUnavailable
-from domain.payment import Event, Payment
-from tests.fakes import MemoryQueue
-from tests.memory_store import MemoryStore
+from domain.payments.payment import Event, Payment
 from tests.simulation.chance import Chance
 from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Scheduler
+from tests.support.fakes import MemoryQueue
+from tests.support.memory_store import MemoryStore
 
 T = TypeVar("T")
 

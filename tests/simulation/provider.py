@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.account import Account
-from domain.answer import Answer, Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
@@ -22,10 +21,11 @@ from domain.errors import (
     OutcomeUnknown,
 )
 from domain.money import Money
-from domain.operation import Kind, Operation
-from domain.payment import Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from domain.provider_rules import RULES
-from domain.submission import ProviderName
 from tests.simulation.bank import Bank
 from tests.simulation.chance import Chance, Fault, Payer
 from tests.simulation.entries import Call

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from application.notice import Hearing, handle, receive
+from application.webhooks import Hearing, handle, receive
 from domain.account import Account
-from domain.answer import Verdict
-from domain.notice import Notice, Webhook
-from domain.operation import Kind
-from domain.submission import ProviderName
-from tests.fake_statement import MemoryStatement
-from tests.fakes import MemoryQueue
-from tests.memory_disputes import MemoryDisputes, dispute_desk
-from tests.memory_inbox import MemoryInbox
-from tests.operator_fakes import MemoryView
+from domain.payments.answer import Verdict
+from domain.payments.operation import Kind
+from domain.payments.submission import ProviderName
+from domain.webhooks import Notice, Webhook
 from tests.simulation.entries import Entry, Stage
 from tests.simulation.scheduler import Actor, Process
 from tests.simulation.world import World
+from tests.support.fake_statement import MemoryStatement
+from tests.support.fakes import MemoryQueue
+from tests.support.memory_disputes import MemoryDisputes, dispute_desk
+from tests.support.memory_inbox import MemoryInbox
+from tests.support.operator_fakes import MemoryView
 
 #: What an event says of its object, by where that is.
 _SAYS: Final = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from application import attempt
-from domain.operation import PROOF_AFTER
-from domain.payment import LEASE
+from domain.payments.operation import PROOF_AFTER
+from domain.payments.payment import LEASE
 from tests.simulation.provider import WIRE, WORKS
 
 

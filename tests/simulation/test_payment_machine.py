@@ -10,8 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -20,7 +19,6 @@ from hypothesis.stateful import (
     rule,
 )
 
-from domain.answer import Answer, Verdict
 from domain.errors import (
     Conflict,
     LookNeeded,
@@ -30,15 +28,16 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.intervening import Evidence, Intervention, replayed, resolved
 from domain.money import Money
-from domain.operation import Act, Kind, Operation
-from domain.payment import Event, Payment
-from domain.requests import capture, refund, void
-from domain.sending import hold_reached, looking, released, sent
-from domain.settling import settle
-from domain.states import FINAL, STUCK, State
-from domain.submission import CaptureMethod, ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import capture, refund, void
+from domain.payments.operation import Act, Kind, Operation
+from domain.payments.operator_actions import Evidence, Intervention, replayed, resolved
+from domain.payments.payment import Event, Payment
+from domain.payments.start_attempt import hold_reached, looking, released, sent
+from domain.payments.states import FINAL, STUCK, State
+from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, origin, payment, stored, submission
 
 WHO: Final = Intervention("operator", "a reason")

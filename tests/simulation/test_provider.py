@@ -9,13 +9,13 @@ from typing import Final
 
 import pytest
 
-from application.ports import Provider
+from application.ports.provider import Provider
 from domain.account import Account as ProviderAccount
-from domain.answer import Answer
 from domain.errors import ProviderError
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.submission import ProviderName
+from domain.payments.answer import Answer
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from tests.simulation.chance import Fault, Payer, Scripted
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Process, Scheduler

@@ -9,14 +9,14 @@ from typing import Final
 
 import pytest
 
-from domain.event_types import EventType
-from domain.states import State
+from domain.payments.event_types import EventType
+from domain.payments.states import State
 from tests.simulation import campaign
 from tests.simulation.campaign import Outcome
 from tests.simulation.histories import History
-from tests.suites.samples import SHOP
 from tests.simulation.judging import copied, judged, mutate, simulated
 from tests.simulation.mutants import MUTANTS, Mutant
+from tests.suites.samples import SHOP
 
 #: Random histories of one run: a quarter of a minute on two cores.
 HISTORIES: Final = 12_000

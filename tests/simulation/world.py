@@ -7,22 +7,22 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from application.attempt import Tools, run
-from application.recover import dispatch_due
+from application.dispatch import dispatch_due
 from domain.account import Account
 from domain.errors import Conflict, QueueUnavailable, StoreUnavailable
-from domain.intervening import Intervention, looked_into
-from domain.routing import Candidate, Routes
-from domain.submission import ProviderName
-from tests.fakes import MemoryQueue, Ungated
-from tests.memory_store import MemoryStore
+from domain.payments.operator_actions import Intervention, looked_into
+from domain.payments.routing import Candidate, Routes
+from domain.payments.submission import ProviderName
 from tests.simulation.chance import Chance, Healthy
 from tests.simulation.dashboard import Dashboard
-from tests.operator_fakes import MemoryReplays
 from tests.simulation.oracle import Oracle
 from tests.simulation.ports import Inline, LossyQueue, WatchedStore
 from tests.simulation.provider import SimulatedProvider
 from tests.simulation.scheduler import Actor, Process, Scheduler, Violation
 from tests.suites.samples import NOW, SHOP
+from tests.support.fakes import MemoryQueue, Ungated
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryReplays
 
 #: Recovery looks that often.
 _BEAT: Final = timedelta(seconds=1)

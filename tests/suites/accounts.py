@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
-from application.ports import Provider
-from domain import requests
+from application.ports.provider import Provider
 from domain.account import Account as ProviderAccount
-from domain.answer import Answer
 from domain.errors import ProviderError
 from domain.money import Money
-from domain.operation import Kind, Operation, Origin
-from domain.payment import Payment
+from domain.payments import follow_ups
+from domain.payments.answer import Answer
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind, Operation, Origin
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking, sent
+from domain.payments.submission import CaptureMethod, Mode, ProviderName, Submission
 from domain.provider_rules import RULES
-from domain.sending import looking, sent
-from domain.settling import settle
-from domain.submission import CaptureMethod, Mode, ProviderName, Submission
 
 PRICE: Final = Money(1999, "USD")
 
@@ -184,19 +184,19 @@ def capture(
     payment: Payment, amount: int | None = None, *, final: bool = False
 ) -> Payment:
     """The payment with a capture asked for."""
-    return requests.capture(payment, amount=amount, final=final, **_asked())
+    return follow_ups.capture(payment, amount=amount, final=final, **_asked())
 
 
 def refund(
     payment: Payment, amount: int | None = None, *, target: str | None = None
 ) -> Payment:
     """The payment with a refund asked for."""
-    return requests.refund(payment, amount=amount, target=target, **_asked())
+    return follow_ups.refund(payment, amount=amount, target=target, **_asked())
 
 
 def void(payment: Payment) -> Payment:
     """The payment with a void asked for."""
-    return requests.void(payment, **_asked())
+    return follow_ups.void(payment, **_asked())
 
 
 def _asked() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from application.account_ports import ApiKeyStore
 from application.api_keys import authenticate, create_key, revoke_key, roll_key
 from domain.api_keys import ApiKey, KeyNotFound, Role
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from tests.suites.samples import NOW
 
 DAY: Final = timedelta(days=1)

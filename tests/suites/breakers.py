@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from application.ports import Breakers
-from domain.breaker import (
+from application.ports.admission import Breakers
+from domain.circuit_breaker import (
     CHANGES,
     FIRST_REST,
     LONGEST_REST,
@@ -21,7 +21,7 @@ from domain.breaker import (
     Why,
     gate_name,
 )
-from domain.submission import ProviderName
+from domain.payments.submission import ProviderName
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 #: More than any test takes.

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import pytest
 
-from application.inbox import Inbox
+from application.ports.webhooks import Inbox
 from domain.account import Account
-from domain.notice import Fate, Webhook
-from domain.payment import BELL_GRACE
-from domain.submission import ProviderName
+from domain.payments.payment import BELL_GRACE
+from domain.payments.submission import ProviderName
+from domain.webhooks import Fate, Webhook
 from tests.suites.samples import NOW, payment
 
 SECOND = timedelta(seconds=1)

@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 import pytest
 
-from application.ports import Limiter
-from domain.submission import ProviderName
+from application.ports.admission import Limiter
+from domain.payments.submission import ProviderName
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 #: Calls a second: Stripe's bucket holds five, PayPal's has no limit.

@@ -19,7 +19,7 @@ from application.accounts import (
     roll_secret,
     roll_webhook_secrets,
 )
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.account import (
     Account,
     AccountNotFound,
@@ -30,8 +30,8 @@ from domain.account import (
 )
 from domain.errors import StoreUnavailable
 from domain.merchants import MerchantSettings
-from domain.routing import MAX_ACCOUNTS, Candidate, Routes
-from domain.submission import Guard, Mode, ProviderName
+from domain.payments.routing import MAX_ACCOUNTS, Candidate, Routes
+from domain.payments.submission import Guard, Mode, ProviderName
 from tests.suites.samples import NOW, SHOP
 
 SECRETS = ("sk_test_one", "client-one", "whsec_old", "whsec_new", "WH-1")

@@ -5,15 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-
-from application.ports import PaymentStore
+from application.ports.payments import PaymentStore
 from domain.errors import NotExecuted
-from domain.settling import settle
-from domain.outcome import escalate
-from domain.sending import released
-from domain.payment import BELL_GRACE, LEASE
-from domain.states import State, Status
-from tests.fakes import pay
+from domain.payments.apply_answer import settle
+from domain.payments.payment import BELL_GRACE, LEASE
+from domain.payments.start_attempt import released
+from domain.payments.states import State, Status
+from domain.payments.transitions import escalate
 from tests.suites.samples import (
     DECLINE,
     PRICE,
@@ -22,6 +20,7 @@ from tests.suites.samples import (
     sending,
 )
 from tests.suites.setup import MOMENT, TICK, Setup, claimed, ids_of
+from tests.support.fakes import pay
 
 
 class PaymentClaimsSuite:

@@ -8,18 +8,25 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from application.ports import PaymentStore, Query
-from domain.disputing import laid_over
-from domain.operation import Origin
-from domain.requests import void
-from domain.states import Status
-from domain.submission import ProviderName
-from domain.settling import settle
-from domain.outcome import escalate
-from tests.suites.samples import sending
-from tests.fakes import pay
-from tests.suites.samples import DECLINE, NOW, SHOP, disputed, payment, submission
+from application.ports.payments import PaymentStore, Query
+from domain.payments.apply_answer import settle
+from domain.payments.apply_dispute import laid_over
+from domain.payments.follow_ups import void
+from domain.payments.operation import Origin
+from domain.payments.states import Status
+from domain.payments.submission import ProviderName
+from domain.payments.transitions import escalate
+from tests.suites.samples import (
+    DECLINE,
+    NOW,
+    SHOP,
+    disputed,
+    payment,
+    sending,
+    submission,
+)
 from tests.suites.setup import Setup, claimed, ids_of
+from tests.support.fakes import pay
 
 
 class PaymentReadsSuite:

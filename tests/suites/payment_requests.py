@@ -6,16 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from application.ports import PaymentStore
-from domain.answer import Answer, Verdict
+from application.ports.payments import PaymentStore
 from domain.errors import IdempotencyMismatch, ReferenceInProgress
 from domain.money import Money
-from domain.settling import settle
-from domain.sending import released
-from domain.payment import LEASE, Payment
-from domain.requests import refund, void
-from domain.submission import Guard
-from tests.fakes import pay
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund, void
+from domain.payments.payment import LEASE, Payment
+from domain.payments.start_attempt import released
+from domain.payments.submission import Guard
 from tests.suites.samples import (
     DECLINE,
     SHOP,
@@ -25,6 +24,7 @@ from tests.suites.samples import (
     submission,
 )
 from tests.suites.setup import TICK, Setup, claimed, ids_of
+from tests.support.fakes import pay
 
 
 class PaymentRequestsSuite:

@@ -8,15 +8,15 @@ from typing import Final
 
 import pytest
 
-from application.ports import PaymentStore, Query, Scope
+from application.ports.payments import PaymentStore, Query, Scope
 from domain.account import Account
-from domain.answer import NextAction, SavedMethod
 from domain.money import Fee
-from domain.operation import Hold, HoldEnd, Origin
-from domain.settling import settle
-from domain.payment import BELL_GRACE
-from domain.routing import onward
-from domain.submission import FutureUsage, Mode, ProviderName
+from domain.payments.answer import NextAction, SavedMethod
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Hold, HoldEnd, Origin
+from domain.payments.payment import BELL_GRACE
+from domain.payments.routing import onward
+from domain.payments.submission import FutureUsage, Mode, ProviderName
 from tests.suites.payment_claims import PaymentClaimsSuite
 from tests.suites.payment_reads import PaymentReadsSuite
 from tests.suites.payment_requests import PaymentRequestsSuite

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from application.ports import PaymentStore
+from application.ports.payments import PaymentStore
 from domain.account import Account
-from domain.payment import BELL_GRACE, Payment
-from domain.submission import ProviderName, Submission
+from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.submission import ProviderName, Submission
 from tests.suites.samples import payment, submission
 from tests.suites.setup import TICK, Setup, ids_of
 

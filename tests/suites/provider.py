@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from application.ports import Provider
-from domain.answer import Verdict
+from application.ports.provider import Provider
 from domain.errors import (
     InvalidPayment,
     LookNeeded,
@@ -20,11 +19,12 @@ from domain.errors import (
     ProviderError,
 )
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.sending import looking
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.answer import Verdict
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
 from tests.suites.accounts import PRICE, Account, Trouble
 
 every_kind = pytest.mark.parametrize("kind", list(Kind))

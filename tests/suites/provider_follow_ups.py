@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.answer import Verdict
 from domain.errors import LookNeeded
 from domain.money import Money
-from domain.operation import HoldEnd, Kind
-from domain.payment import Payment
-from domain.states import State, Status
+from domain.payments.answer import Verdict
+from domain.payments.operation import HoldEnd, Kind
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
 from tests.suites.accounts import PRICE, Account, Trouble, capture, refund, void
 
 

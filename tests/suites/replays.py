@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from application.operator_ports import OperatorView, Replays
-from application.ports import PaymentStore, Scope
+from application.ports.operators import OperatorView, Replays
+from application.ports.payments import PaymentStore, Scope
 from domain.account import Account
-from domain.answer import Answer
-from domain.disputing import laid_over
 from domain.errors import NeedsReview, ProviderError
 from domain.money import Money
-from domain.payment import Payment
-from domain.replaying import Came, ReplaySet, Run, Search, Stage, frozen, summed
-from domain.settling import settle
-from domain.states import State
-from domain.submission import Mode, ProviderName
-from tests.fakes import pay
+from domain.payments.answer import Answer
+from domain.payments.apply_answer import settle
+from domain.payments.apply_dispute import laid_over
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.payments.submission import Mode, ProviderName
+from domain.replays import Came, ReplaySet, Run, Search, Stage, frozen, summed
 from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
+from tests.support.fakes import pay
 
 RIVAL = Scope("rival", Mode.TEST)
 RUN = Run("key_2", "the bank is back", 5, NOW)

@@ -9,16 +9,16 @@ from typing import Any, Final
 
 from ulid import ULID
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.account import Account
-from domain.answer import Answer, Failure, Verdict
-from domain.dispute import Dispute, DisputeState, Reading
 from domain.money import Money
-from domain.operation import Kind, Operation, Origin
-from domain.payment import BELL_GRACE, Event, Payment
-from domain.sending import sent
-from domain.settling import settle
-from domain.submission import (
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.dispute import Dispute, DisputeState, Reading
+from domain.payments.operation import Kind, Operation, Origin
+from domain.payments.payment import BELL_GRACE, Event, Payment
+from domain.payments.start_attempt import sent
+from domain.payments.submission import (
     CaptureMethod,
     Guard,
     Mode,

@@ -8,10 +8,9 @@ from typing import Final, Protocol
 
 import pytest
 
-from application.ports import PaymentStore
-from tests.suites.samples import sending
-from domain.payment import Payment
-from tests.suites.samples import payment
+from application.ports.payments import PaymentStore
+from domain.payments.payment import Payment
+from tests.suites.samples import payment, sending
 
 #: Longer than any test runs, shorter than any lease.
 MOMENT: Final = timedelta(seconds=5)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from application.statement import Statement
-from domain.payment import Payment
-from domain.reconciling import Movement, Standing, Way
+from application.ports.reconciliation import Statement
+from domain.payments.payment import Payment
+from domain.reconciliation import Movement, Standing, Way
 from tests.suites.samples import PRICE
 
 SECOND: Final = timedelta(seconds=1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from application.gate import SharedGates
-from domain.answer import Answer
-from domain.breaker import ENOUGH, Gate
+from application.admission import SharedGates
+from domain.circuit_breaker import ENOUGH, Gate
 from domain.errors import NotSent, ProviderError
-from domain.submission import ProviderName
-from providers.limiter import LocalLimiter
-from tests.fake_gates import Charges, Counts, MemoryBreakers
+from domain.payments.answer import Answer
+from domain.payments.submission import ProviderName
+from persistence.redis_limiter import LocalLimiter
 from tests.suites.samples import NOW
+from tests.support.fake_breakers import Charges, Counts, MemoryBreakers
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 AWAY = [NotSent()] * ENOUGH

@@ -7,13 +7,13 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from domain.payment import Payment
-from domain.submission import ProviderName
 from domain.account import Credentials, StoredAccount
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from persistence.accounts import Accounts
 from persistence.merchants import Merchants
 from runtime import container
-from tests.integration.traps.workbench import Workbench
+from tests.support.workbench import Workbench
 
 #: A key of Stripe's form that the simulator refuses, as it does all restricted ones.
 REFUSED = "rk_test_refused"

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from application.inbox import Disputes, Ear
-from application.statement import Statement
+from application.ports.reconciliation import Statement
+from application.ports.webhooks import Disputes, Ear
 from domain import provider_rules
-from domain.answer import Answer, ExternalMovement, Failure, NextAction, Verdict
-from domain.dispute import Hint, Reading
 from domain.errors import (
     LookNeeded,
     MalformedAnswer,
@@ -30,15 +28,23 @@ from domain.errors import (
     WebhookNotTrusted,
 )
 from domain.money import Money
-from domain.notice import Webhook
-from domain.operation import Kind, Operation
-from domain.payment import Payment
+from domain.payments.answer import (
+    Answer,
+    ExternalMovement,
+    Failure,
+    NextAction,
+    Verdict,
+)
+from domain.payments.dispute import Hint, Reading
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
 from domain.provider_rules import RULES, ObjectId, ProviderName, ProviderRules
 from domain.webhook_refusals import WebhookRefusal
+from domain.webhooks import Webhook
 from runtime.provider_table import PROVIDERS, Adapters, ProviderParts
 from runtime.settings import PROVIDER_SETTINGS, ProviderSettings
-from tests.fake_statement import MemoryStatement
 from tests.suites.accounts import Trouble
+from tests.support.fake_statement import MemoryStatement
 
 #: A row unlike both others: it keeps failed keys, as Stripe does, and captures in
 #: parts, as PayPal does; it counts euros in tenths of a cent.

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.states import FINAL, State
-from tests.integration.traps.workbench import Workbench
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import FINAL, State
+from tests.support.workbench import Workbench
 
 #: Words that must not be kept in the clear: providers quote tokens in sentences.
 QUOTED: Final = "tok_quoted_by_the_provider"

@@ -1,7 +1,8 @@
 """Texts that look like card numbers and are none, by shape; what each is refused at.
 
-``python -m tests.lookalikes`` prints how many of 10,000 random texts of each shape the
-card screen refuses. Another screen is named as ``module:function``.
+``python -m tests.support.card_number_lookalikes`` prints how many of 10,000 random
+texts of each shape the card screen refuses. Another screen is named as
+``module:function``.
 """
 
 from __future__ import annotations

@@ -7,28 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-
-from application import reconcile as use_case
-from application.auditor import Auditor
-from application.comparison import SLICE
-from application.reconcile import Progress
+from application.reconciliation import reconcile as use_case
+from application.reconciliation.comparison import SLICE
+from application.reconciliation.provider_calls import Auditor
+from application.reconciliation.reconcile import Progress
 from domain.account import Account as ProviderAccount
-from domain.answer import Answer, Verdict
 from domain.errors import ProviderError
-from domain import requests
-from domain.payment import Payment
-from domain.reconciling import (
-    Differs,
-    Movement,
-    Report,
-    Standing,
-    Way,
-)
-from domain.settling import settle
-from domain.submission import Mode
-from tests.fake_statement import MemoryStatement
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryView
+from domain.payments import follow_ups
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode
+from domain.reconciliation import Differs, Movement, Report, Standing, Way
 from tests.suites.samples import (
     NOW,
     PRICE,
@@ -37,7 +27,10 @@ from tests.suites.samples import (
     payment,
     sending,
 )
-from tests.unit.application.account import PAYPAL, STRIPE, Account
+from tests.support.account_admission import PAYPAL, STRIPE, Account
+from tests.support.fake_statement import MemoryStatement
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryView
 
 SPAN: Final = 6 * SLICE
 OWN: Final = ProviderAccount.own(STRIPE)
@@ -101,7 +94,7 @@ class Books:
     def refunded(self, paid: Payment, *, after: timedelta) -> Payment:
         """The payment once all of it went back, as Stripe's books have it too."""
         at = NOW + after
-        step = requests.refund(
+        step = follow_ups.refund(
             paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
         )
         asked = self.store.amend(step)

@@ -16,8 +16,8 @@ from paypalserversdk.configuration import Configuration, Environment, Server
 from paypalserversdk.http.auth.o_auth_2 import ClientCredentialsAuthCredentials
 from paypalserversdk.paypal_serversdk_client import PaypalServersdkClient
 
-from tests.contract import published_shapes
-from tests.contract.simulators.simulator_process import Simulator
+from tests.support import published_shapes
+from tests.support.simulator_process import Simulator
 
 STRIPE_BASE: Final = "https://api.stripe.com"
 PAYPAL_BASE: Final = "https://api-m.sandbox.paypal.com"

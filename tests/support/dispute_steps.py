@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from domain.payment import Payment
-from domain.states import State, Status
-from tests.integration.webhooks.hearing import HearingBench, Told
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from tests.support.webhook_workbench import HearingBench, Told
 
 OPENED, WITHDRAWN = "dispute.opened", "dispute.funds_withdrawn"
 REINSTATED, UPDATED = "dispute.funds_reinstated", "dispute.updated"

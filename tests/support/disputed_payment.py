@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-
-from application.notice import Hearing, receive
+from application.webhooks import Hearing, receive
 from domain.account import Account
-from domain.dispute import (
-    Dispute,
-    DisputeState,
-    Hint,
-    Reading,
-)
-from domain.notice import Fate, Webhook
-from domain.payment import Payment
-from domain.submission import ProviderName
-from tests.fake_statement import MemoryStatement
-from tests.fakes import MemoryQueue, Ungated
-from tests.memory_disputes import MemoryDisputes, Told, dispute_desk
-from tests.memory_inbox import MemoryInbox
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryView
+from domain.payments.dispute import Dispute, DisputeState, Hint, Reading
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
+from domain.webhooks import Fate, Webhook
 from tests.suites.samples import NOW, PRICE, payment
+from tests.support.fake_statement import MemoryStatement
+from tests.support.fakes import MemoryQueue, Ungated
+from tests.support.memory_disputes import MemoryDisputes, Told, dispute_desk
+from tests.support.memory_inbox import MemoryInbox
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryView
 
 STRIPE = ProviderName.STRIPE
 OWN = Account.own(STRIPE)

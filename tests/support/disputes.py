@@ -6,10 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-
-from domain.dispute import Dispute, DisputeState, Reading
-from domain.disputing import laid_over
-from domain.payment import Payment
+from domain.payments.apply_dispute import laid_over
+from domain.payments.dispute import Dispute, DisputeState, Reading
+from domain.payments.payment import Payment
 from tests.suites.samples import NOW, PRICE, stored
 
 CHARGE: Final = "ch_1"

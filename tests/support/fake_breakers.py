@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from application.ports import Gates
-from domain.answer import Answer
-from domain.breaker import (
+from application.ports.admission import Gates
+from domain.circuit_breaker import (
     CHANGES,
     PROBE,
     Call,
@@ -24,7 +23,8 @@ from domain.breaker import (
     rest,
 )
 from domain.errors import ProviderError, StoreUnavailable
-from domain.submission import ProviderName
+from domain.payments.answer import Answer
+from domain.payments.submission import ProviderName
 
 
 class MemoryBreakers:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from application.statement import Page
+from application.ports.reconciliation import Page
 from domain.errors import ListTooLong, MalformedAnswer, ProviderError
-from domain.payment import Payment
-from domain.reconciling import Movement, Unread
+from domain.payments.payment import Payment
+from domain.reconciliation import Movement, Unread
 
 
 class MemoryStatement:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from application.ports import Admission
-from domain.answer import Answer, Verdict
-from domain.breaker import Call, gate_name
+from application.ports.admission import Admission
+from domain.circuit_breaker import Call, gate_name
 from domain.errors import (
     InvalidPayment,
     NeedsReview,
@@ -23,8 +22,9 @@ from domain.errors import (
     QueueUnavailable,
 )
 from domain.money import Money
-from domain.operation import Kind, Operation, Send
-from domain.payment import Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Kind, Operation, Send
+from domain.payments.payment import Payment
 from domain.provider_rules import ProviderName
 
 

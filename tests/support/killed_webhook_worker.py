@@ -1,4 +1,4 @@
-"""``python -m tests.integration.webhooks.killed WEBHOOK BOUNDARY``: it dies midway.
+"""``python -m tests.support.killed_webhook_worker WEBHOOK BOUNDARY``: it dies midway.
 
 It handles one webhook, and kills itself at the boundary of that number: before and
 after each write to the database. The exit code is 0 where it lived.
@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Final
 
-from application import notice
-from domain.notice import Webhook
-from domain.payment import Payment
+from application import webhooks as notice
+from domain.payments.payment import Payment
+from domain.webhooks import Webhook
 from persistence.payments import MongoPayments
 from persistence.webhooks import MongoWebhooks
 from runtime import container
 from runtime.settings import Settings
-from tests.integration.traps.killed import Boundaries
-from tests.integration.traps.workbench import worker
+from tests.support.killed_worker import Boundaries
+from tests.support.workbench import worker
 
 #: Boundaries of handling one, in order.
 BOUNDARIES: Final = (

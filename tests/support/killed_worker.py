@@ -1,4 +1,4 @@
-"""``python -m tests.integration.traps.killed PAYMENT BOUNDARY``: a worker that dies.
+"""``python -m tests.support.killed_worker PAYMENT BOUNDARY``: a worker that dies.
 
 It works on one payment, and kills itself at the boundary of that number: before and
 after each write to the database, and each call to the provider. The exit code is 0
@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from application import attempt
-from application.ports import Provider
+from application.ports.provider import Provider
 from domain.account import Account
-from domain.answer import Answer
-from domain.operation import Operation
-from domain.payment import Payment
+from domain.payments.answer import Answer
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
 from persistence.payments import MongoPayments
 from runtime import container
 from runtime.settings import Settings
-from tests.integration.traps.workbench import worker
+from tests.support.workbench import worker
 
 #: Boundaries of one attempt, in order: what is written down, sent, and settled.
 BOUNDARIES: Final = (

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from application.dispute import Desk
-from application.operator_ports import OperatorView
-from application.ports import PaymentStore
-from domain.dispute import Hint, Reading
+from application.disputes import Desk
+from application.ports.operators import OperatorView
+from application.ports.payments import PaymentStore
 from domain.errors import OutcomeUnknown, ProviderError
-from domain.submission import ProviderName
-from tests.fakes import Ungated
+from domain.payments.dispute import Hint, Reading
+from domain.payments.submission import ProviderName
+from tests.support.fakes import Ungated
 
 
 @dataclass

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.errors import StoreUnavailable
-from domain.notice import Fate, Webhook
-from domain.payment import BELL_GRACE
+from domain.payments.payment import BELL_GRACE
+from domain.webhooks import Fate, Webhook
 
 
 class MemoryInbox:

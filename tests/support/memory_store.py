@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from application.ports import Query, Scope
+from application.dispatch import in_turns
+from application.ports.payments import Query, Scope
 from domain.errors import IdempotencyMismatch, ReferenceInProgress, StoreUnavailable
-from domain.payment import BELL_GRACE, LEASE, Event, Payment
-from domain.turns import in_turns
+from domain.payments.payment import BELL_GRACE, LEASE, Event, Payment
 
 
 @dataclass(slots=True)

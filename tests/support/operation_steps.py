@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from domain import requests
-from domain.answer import Answer, Verdict
 from domain.errors import ProviderError
 from domain.money import Money
-from domain.operation import PROOF_AFTER, Kind
-from domain.payment import Payment
-from domain.sending import looking
-from domain.settling import settle
+from domain.payments import follow_ups
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import PROOF_AFTER, Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
 from tests.suites.samples import NOW, PRICE, origin, sending, stored
 
 #: When a look proves an absence.
@@ -27,7 +27,7 @@ def capture(
 ) -> Payment:
     """The payment with a capture asked for, by default of all that is on hold."""
     name = f"op_{len(held.operations)}"
-    asked = requests.capture(
+    asked = follow_ups.capture(
         held, amount=amount, final=final, id=name, origin=origin(name), now=NOW
     )
     return stored(asked)
@@ -38,7 +38,7 @@ def refund(
 ) -> Payment:
     """The payment with a refund asked for, by default of all that is left."""
     name = f"op_{len(paid.operations)}"
-    asked = requests.refund(
+    asked = follow_ups.refund(
         paid, amount=amount, target=of, id=name, origin=origin(name), now=NOW
     )
     return stored(asked)
@@ -46,7 +46,7 @@ def refund(
 
 def void(held: Payment) -> Payment:
     """The payment with a void asked for."""
-    return stored(requests.void(held, id="op_void", origin=origin("void"), now=NOW))
+    return stored(follow_ups.void(held, id="op_void", origin=origin("void"), now=NOW))
 
 
 def succeeded(asked: Payment) -> Payment:

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from domain.account import Account
 from domain.errors import StoreUnavailable
-from domain.payment import Payment
-from domain.reconciling import movements_of
-from domain.replaying import Came, Item, ReplaySet, Search, Stage
-from domain.submission import Mode
-from tests.memory_store import MemoryStore
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode
+from domain.reconciliation import movements_of
+from domain.replays import Came, Item, ReplaySet, Search, Stage
+from tests.support.memory_store import MemoryStore
 
 
 class MemoryView:

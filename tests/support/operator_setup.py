@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from application import operate
-from application.operate import Desk
+from application import operator_actions
+from application.operator_actions import Desk
 from domain.errors import NeedsReview
-from domain.event_types import EventType
-from domain.intervening import Intervention
-from domain.payment import Payment
-from domain.replaying import Came, ReplaySet, Run, Search
-from domain.submission import Mode
+from domain.payments.event_types import EventType
+from domain.payments.operator_actions import Intervention
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode
+from domain.replays import Came, ReplaySet, Run, Search
 from runtime import container
-from tests.memory_store import MemoryStore
 from tests.suites.replays import brought
 from tests.suites.samples import NOW
+from tests.support.memory_store import MemoryStore
 from tests.unit.application.conftest import World
 
 WHO: Final = Intervention("key_2", "the bank is back")
@@ -40,7 +40,7 @@ class Interrupted(MemoryStore):
 
 def previewed(desk: Desk, search: Search | None = None) -> ReplaySet:
     """What ``search`` finds, by default all that is stuck, as a set to be run."""
-    return operate.preview(
+    return operator_actions.preview(
         search or Search(),
         by="key_1",
         mode=Mode.TEST,
@@ -52,7 +52,7 @@ def previewed(desk: Desk, search: Search | None = None) -> ReplaySet:
 def run(desk: Desk, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
     """The set, started by ``WHO``; ``rate`` is of operations in a second."""
     asked = Run(WHO.by, WHO.reason, rate, desk.clock())
-    return operate.start(replay.id, asked, desk=desk)
+    return operator_actions.start(replay.id, asked, desk=desk)
 
 
 def verdicts(desk: Desk, replay: ReplaySet) -> list[Came | None]:

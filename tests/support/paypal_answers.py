@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.integration.answers.saying import QUOTED, said
+from tests.support.answer_rows import QUOTED, said
 
 #: What the shop is shown of what was captured and of what is on hold, in part. Refunds
 #: and captures are operations of their own.

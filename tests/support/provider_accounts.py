@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from tests.integration.providers.simulator_control import Simulator
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from tests.suites import accounts
 from tests.suites.accounts import Trouble
-
-from domain.payment import Payment
-from domain.submission import ProviderName
+from tests.support.simulator_control import Simulator
 
 #: Payment methods, by what becomes of a payment with them.
 STRIPE_METHODS: Final[Mapping[str, str | None]] = {

@@ -7,10 +7,10 @@ from typing import Final
 
 from stripe import StripeClient
 
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from providers.http import TIMEOUT, Observe, PooledSession, Timeout
-from providers.paypal_api import PayPalApi
-from providers.stripe_client import PooledClient, client_of, connection_pools
+from providers.paypal.client import PayPalApi
+from providers.stripe.client import PooledClient, client_of, connection_pools
 
 #: Connections: what the tests' threads call with at once.
 _CONNECTIONS: Final = 16

@@ -7,11 +7,11 @@ from typing import Any
 import requests
 
 from domain.money import Money
-from domain.payment import Payment
-from domain.submission import ProviderName
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from providers.amounts import to_paypal, to_stripe
-from tests.contract.simulators.simulator_process import PATIENCE
-from tests.integration.traps.workbench import Workbench
+from tests.support.simulator_process import PATIENCE
+from tests.support.workbench import Workbench
 
 
 class Dashboard:

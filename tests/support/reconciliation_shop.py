@@ -12,22 +12,22 @@ from typing import Any
 from pymongo.database import Database
 
 from application import attempt
-from application.auditor import Auditor
-from application.reconcile import Progress, reconcile
+from application.reconciliation.provider_calls import Auditor
+from application.reconciliation.reconcile import Progress, reconcile
 from domain.account import Account
 from domain.money import Money
-from domain.payment import BELL_GRACE, Payment
-from domain.reconciling import Report
-from domain.submission import CaptureMethod, ProviderName
+from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.submission import CaptureMethod, ProviderName
+from domain.reconciliation import Report
+from local_stack.initialise import initialise
 from persistence.codec import Document
-from runtime import auditing, container
+from runtime import container, reconciliation
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.contract.simulators.simulator_process import Simulator
-from tests.integration.gates.workers import fleet, work_off
-from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS
-from tests.suites.samples import PRICE, SHOP, payment, submission
 from tests.suites.accounts import capture, refund, void
+from tests.suites.samples import PRICE, SHOP, payment, submission
+from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS
+from tests.support.simulator_process import Simulator
+from tests.support.worker_processes import fleet, work_off
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 METHODS = {STRIPE: STRIPE_METHODS, PAYPAL: PAYPAL_METHODS}
@@ -156,7 +156,7 @@ def open_day(
                 database=database,
                 workers=workers,
                 simulators=simulators,
-                auditor=auditing.auditor(settings, database),
+                auditor=reconciliation.auditor(settings, database),
                 ids=_submitted(workers[0], stories),
             )
         finally:

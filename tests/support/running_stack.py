@@ -40,7 +40,7 @@ def payments(
 ) -> subprocess.CompletedProcess[str]:
     """Runs `payments` to its end and returns what it printed."""
     return subprocess.run(
-        [sys.executable, "-m", "runtime.cli", *arguments],
+        [sys.executable, "-m", "cli", *arguments],
         env={**os.environ, **environment},
         input=stdin,
         capture_output=True,

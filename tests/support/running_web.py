@@ -18,19 +18,19 @@ from pymongo.database import Database
 
 from application import attempt
 from application.api_keys import create_key
-from domain.answer import Answer
-from domain.errors import ProviderError
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.submission import Mode, ProviderName
-from persistence.codec import Document
 from domain.api_keys import ApiKey, Role
+from domain.errors import ProviderError
+from domain.payments.answer import Answer
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode, ProviderName
+from local_stack import probe
+from local_stack.initialise import initialise
+from persistence.codec import Document
 from persistence.payments import MongoPayments
-from runtime import container
-from tests.fakes import Ungated
-from runtime.stack import probe, processes
-from runtime.stack.initialise import initialise
+from runtime import container, processes
 from runtime.settings import Settings
+from tests.support.fakes import Ungated
 
 #: Seconds to start: importing takes most of them, more on a machine that runs tests.
 START = 30.0

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from domain.payment import Payment
-from providers.paypal import PayPal
-from providers.stripe import Stripe
+from domain.payments.payment import Payment
+from providers.paypal.adapter import PayPal
+from providers.stripe.adapter import Stripe
 
 #: Where each provider takes a charge.
 INTENTS = "/v1/payment_intents"

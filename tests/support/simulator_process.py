@@ -19,8 +19,8 @@ import stripe
 from requests.auth import HTTPBasicAuth
 from stripe import RequestsClient, StripeClient
 
-from runtime.stack.processes import wait_until
-from tests.contract import published_shapes
+from runtime.processes import wait_until
+from tests.support import published_shapes
 
 #: Seconds anything awaited may take before a test fails.
 PATIENCE = 10.0

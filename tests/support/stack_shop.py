@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.running_stack import RunningStack
+from tests.support.running_stack import RunningStack
 
 
 class Shop:

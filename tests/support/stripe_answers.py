@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.integration.answers.saying import QUOTED, said
+from tests.support.answer_rows import QUOTED, said
 
 
 def intent(status: str, **fields: Any) -> dict[str, Any]:

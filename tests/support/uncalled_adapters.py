@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from providers.paypal import PayPal
-from providers.stripe import Stripe
-from tests.clients import paypal_api, stripe_client
+from providers.paypal.adapter import PayPal
+from providers.stripe.adapter import Stripe
+from tests.support.provider_clients import paypal_api, stripe_client
 
 #: What Stripe is asked to show of a charge, so that its fee is known.
 FEES = ["latest_charge.balance_transaction"]

@@ -15,23 +15,23 @@ import requests
 from prometheus_client import CollectorRegistry
 from werkzeug.serving import make_server
 
-from application import notice
-from application.notice import Hearing
-from domain.notice import Fate, Webhook
-from domain.payment import Payment
+from application import webhooks
+from application.webhooks import Hearing
+from domain.payments.payment import Payment
+from domain.webhooks import Fate, Webhook
 from persistence.webhooks import MongoWebhooks
 from runtime import container, metrics
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import (
+from tests.support.fakes import MemoryQueue
+from tests.support.running_web import RunningWeb
+from tests.support.simulator_process import (
     PATIENCE,
     Receiver,
     Simulator,
     eventually,
     simulators,
 )
-from tests.fakes import MemoryQueue
-from tests.integration.traps.workbench import Workbench, worker
-from tests.running_web import RunningWeb
+from tests.support.workbench import Workbench, worker
 from web.app import build
 
 #: What the simulators sign with.
@@ -123,7 +123,7 @@ class HearingBench:
 
     def handle(self, ids: Sequence[str]) -> list[Webhook]:
         """Handles webhooks, and takes the steps that they made due."""
-        handled = notice.handle(ids, self.hearing)
+        handled = webhooks.handle(ids, self.hearing)
         for one in handled:
             if one.payment is not None:
                 self.work.work(one.payment)

@@ -14,16 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from pymongo.database import Database
 
 from application import attempt
-from application.ports import Scope
-from domain.operation import Operation
-from domain.payment import BELL_GRACE, Payment
-from domain.submission import Mode
+from application.ports.payments import Scope
+from domain.payments.operation import Operation
+from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.submission import Mode
 from persistence.codec import Document
 from runtime import container
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator, simulators
-from tests.fakes import Ungated
-from tests.running_web import Client, RunningWeb
+from tests.support.fakes import Ungated
+from tests.support.running_web import Client, RunningWeb
+from tests.support.simulator_process import Simulator, simulators
 
 #: Methods that pay, by provider.
 PAYS: Final = {"stripe": "pm_card_visa", "paypal": "vault_ada"}

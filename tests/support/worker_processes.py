@@ -10,14 +10,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from application import attempt
-from application.ports import PaymentStore
-from domain.payment import BELL_GRACE
-from domain.submission import ProviderName
-from runtime import container
+from application.ports.payments import PaymentStore
+from domain.payments.payment import BELL_GRACE
+from domain.payments.submission import ProviderName
+from runtime import container, processes
 from runtime.settings import Settings
-from runtime.stack import processes
-from tests.fakes import Ungated
 from tests.suites.samples import payment, submission
+from tests.support.fakes import Ungated
 
 #: Worker processes' worth of gates.
 WORKERS = 4

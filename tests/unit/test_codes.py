@@ -15,14 +15,14 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Failure
 from domain.conflict_reasons import ConflictReason
 from domain.error_details import ErrorDetail
 from domain.errors import ProviderError
-from domain.event_types import EventType
-from domain.failure_codes import FailureCode
-from domain.outcome import escalate
-from domain.review_reasons import LookupReason, ReviewReason
+from domain.payments.answer import Failure
+from domain.payments.event_types import EventType
+from domain.payments.failure_codes import FailureCode
+from domain.payments.review_reasons import LookupReason, ReviewReason
+from domain.payments.transitions import escalate
 from domain.webhook_refusals import WebhookRefusal
 from web.problem_codes import FaultCode, ProblemCode
 
@@ -46,7 +46,7 @@ COMMON: Final = frozenset[StrEnum](
     {ReviewReason.STATUS, ReviewReason.OTHER, ProblemCode.STUCK}
 )
 #: Codes of a provider's own that happen to have a member's value.
-OF_PROVIDERS: Final = {"providers/declines.py": {"not_permitted"}}
+OF_PROVIDERS: Final = {"providers/decline_codes.py": {"not_permitted"}}
 #: Calls whose texts are names: of fields, or of events of the log.
 NAMING: Final = frozenset({"get", "getattr", "exception", "error", "warning", "info"})
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from web.http.wsgi import Answer, Request, refusal
 from web.problem_codes import ProblemCode
-from web.wsgi import Answer, Request, refusal
 
 if TYPE_CHECKING:
-    from web.listener import Listener
+    from web.http.listener import Listener
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"Connection: close\r\n"

@@ -15,18 +15,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from ipaddress import ip_address
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge
 
 from runtime.metrics import REGISTRY
-from web import wsgi
-from web.connection import Connection
+from web.http import wsgi
+from web.http.connection import Connection
+from web.http.wsgi import Answer, Request
 from web.problem_codes import ProblemCode
-from web.wsgi import Answer, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

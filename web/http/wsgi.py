@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 from runtime import logs
 from runtime.container import new_id
-from web import around, problems
-from web.catalogue import CATALOGUE
+from web import middleware, problems
+from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def refusal(code: ProblemCode) -> Answer:
         ("Content-Type", "application/problem+json"),
         ("Content-Length", str(len(body))),
         ("Request-Id", request_id),
-        *around.HEADERS.items(),
+        *middleware.HEADERS.items(),
     ]
     status, title, _ = CATALOGUE[code]
     if status == 503:

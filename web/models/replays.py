@@ -8,14 +8,14 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
-from domain.answer import Verdict
-from domain.intervening import Evidence, Replay
-from domain.replaying import MAX_RATE, RATE, Came, Search, Stage
-from domain.states import State
-from domain.submission import ProviderName
-from web import forms
-from web.answers import Answer, Operation, Timestamp
-from web.fields import (
+from domain.payments.answer import Verdict
+from domain.payments.operator_actions import Evidence, Replay
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
+from domain.replays import MAX_RATE, RATE, Came, Search, Stage
+from web.models import patterns
+from web.models.responses import Answer, Operation, Timestamp
+from web.models.types import (
     MAX_AMOUNT,
     Amount,
     Provider,
@@ -30,8 +30,8 @@ from web.fields import (
 _MAX_IDS: Final = 1_000
 
 #: Kept in small letters, whatever the provider's are.
-Code = Annotated[str, StringConstraints(pattern=forms.CODE, to_lower=True)]
-Merchant = Annotated[str, Field(pattern=forms.MERCHANT)]
+Code = Annotated[str, StringConstraints(pattern=patterns.CODE, to_lower=True)]
+Merchant = Annotated[str, Field(pattern=patterns.MERCHANT)]
 #: States come as texts.
 AnyState = Annotated[State, Field(strict=False)]
 
@@ -61,8 +61,8 @@ class FoundQuery(Query):
         default=None, alias="amount[lte]", le=MAX_AMOUNT, description="In minor units"
     )
     limit: Whole = Field(default=20, ge=1, le=100, description="Payments on a page")
-    cursor: Annotated[str, Field(pattern=forms.CURSOR)] | SkipJsonSchema[None] = Field(
-        default=None, description="The next_cursor of the page before"
+    cursor: Annotated[str, Field(pattern=patterns.CURSOR)] | SkipJsonSchema[None] = (
+        Field(default=None, description="The next_cursor of the page before")
     )
 
     def search(self) -> Search:
@@ -90,7 +90,7 @@ class PreviewRequest(Strict):
     )
     amount_from: Amount | None = Field(default=None, description="In minor units")
     amount_to: Amount | None = Field(default=None, description="In minor units")
-    ids: list[Annotated[str, Field(pattern=forms.PAYMENT_ID)]] = Field(
+    ids: list[Annotated[str, Field(pattern=patterns.PAYMENT_ID)]] = Field(
         default=[], max_length=_MAX_IDS, description="Payments; none: any"
     )
 
@@ -115,7 +115,7 @@ class CancelRequest(Strict):
 class ResolveRequest(Strict):
     """What a person found out about an operation, or gave up on."""
 
-    operation: Annotated[str, Field(pattern=forms.OPERATION_ID)]
+    operation: Annotated[str, Field(pattern=patterns.OPERATION_ID)]
     verdict: Literal["succeeded", "declined", "canceled"] = Field(
         alias="as",
         description="Of a review: what the provider shows. Of a dead letter: canceled",
@@ -142,15 +142,15 @@ class ResolveRequest(Strict):
 class ReplayPath(Strict):
     """Which replay."""
 
-    replay_id: str = Field(pattern=forms.REPLAY_ID)
+    replay_id: str = Field(pattern=patterns.REPLAY_ID)
 
 
 class ReplayQuery(Query):
     """Which of a set's items to show."""
 
     limit: Whole = Field(default=20, ge=1, le=100)
-    cursor: Annotated[str, Field(pattern=forms.CURSOR)] | SkipJsonSchema[None] = Field(
-        default=None, description="The next_cursor of the page before"
+    cursor: Annotated[str, Field(pattern=patterns.CURSOR)] | SkipJsonSchema[None] = (
+        Field(default=None, description="The next_cursor of the page before")
     )
 
 
@@ -216,7 +216,7 @@ class ReplayItems(Answer):
 class ReplaySet(Answer):
     """A frozen set, what would happen to it, and how far its run has come."""
 
-    id: str = Field(json_schema_extra={"pattern": forms.REPLAY_ID})
+    id: str = Field(json_schema_extra={"pattern": patterns.REPLAY_ID})
     object: Literal["replay"]
     livemode: bool
     stage: Stage

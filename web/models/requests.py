@@ -8,16 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from domain.money import Money
-from domain.states import Status
-from domain.submission import (
+from domain.payments.states import Status
+from domain.payments.submission import (
     CaptureMethod,
     FutureUsage,
     Guard,
     ProviderName,
     Submission,
 )
-from web import forms
-from web.fields import (
+from web.models import patterns
+from web.models.types import (
     MAX_AMOUNT,
     Amount,
     Calls,
@@ -40,8 +40,8 @@ MAX_WAIT: Final = 30
 class CustomerRequest(Strict):
     """The payer."""
 
-    email: Annotated[str, Field(pattern=forms.EMAIL, max_length=254)] | None = None
-    id: Annotated[str, Field(pattern=forms.TOKEN, max_length=255)] | None = Field(
+    email: Annotated[str, Field(pattern=patterns.EMAIL, max_length=254)] | None = None
+    id: Annotated[str, Field(pattern=patterns.TOKEN, max_length=255)] | None = Field(
         default=None,
         description="The provider's id of the customer, whom methods are saved for:"
         " Stripe's cus_…, or the one of PayPal's vault",
@@ -57,7 +57,7 @@ class PaymentRequest(Strict):
         ge=1, le=MAX_AMOUNT, description="In minor units: 1999 is $19.99"
     )
     currency: str = Field(
-        pattern=forms.CURRENCY,
+        pattern=patterns.CURRENCY,
         description="ISO 4217, in capital letters",
         json_schema_extra=list_currencies,
     )
@@ -71,7 +71,7 @@ class PaymentRequest(Strict):
         description="automatic charges at once; manual authorizes now, to be captured",
     )
     payment_method: (
-        Annotated[str, Field(pattern=forms.TOKEN, max_length=255)] | None
+        Annotated[str, Field(pattern=patterns.TOKEN, max_length=255)] | None
     ) = Field(
         default=None,
         description="The provider's token. Stripe needs one; PayPal answers"
@@ -100,7 +100,7 @@ class PaymentRequest(Strict):
         default=False, description="Take it though another one is unfinished"
     )
     description: Annotated[Text, Field(min_length=1, max_length=500)] | None = None
-    return_url: Annotated[str, Field(pattern=forms.URL, max_length=2000)] | None = (
+    return_url: Annotated[str, Field(pattern=patterns.URL, max_length=2000)] | None = (
         Field(default=None, description="Where the payer goes after acting")
     )
     customer: CustomerRequest | None = None
@@ -155,7 +155,7 @@ class RefundRequest(Strict):
         description="In minor units; absent: all that is left of one charge or capture."
         " Where several captures have some left, operation has to say of which",
     )
-    operation: Annotated[str, Field(pattern=forms.OPERATION_ID)] | None = Field(
+    operation: Annotated[str, Field(pattern=patterns.OPERATION_ID)] | None = Field(
         default=None,
         description="The charge or capture that it is of; absent: the only one with"
         " money left, or the first that has amount left",
@@ -181,7 +181,7 @@ class SubmitHeaders(BaseModel):
 class PaymentPath(BaseModel):
     """Which payment."""
 
-    payment_id: str = Field(pattern=forms.PAYMENT_ID)
+    payment_id: str = Field(pattern=patterns.PAYMENT_ID)
 
 
 class ReadHeaders(BaseModel):
@@ -198,7 +198,7 @@ class GatePath(BaseModel):
     """Which gate."""
 
     account: str = Field(
-        pattern=forms.ACCOUNT_ID,
+        pattern=patterns.ACCOUNT_ID,
         description="The account's id; the deployment's own have their provider's name",
     )
 
@@ -241,8 +241,8 @@ class ListQuery(Query):
         default=None, alias="created[lt]", description="Made before this time"
     )
     limit: Whole = Field(default=20, ge=1, le=100)
-    cursor: Annotated[str, Field(pattern=forms.CURSOR)] | SkipJsonSchema[None] = Field(
-        default=None, description="The next_cursor of the page before"
+    cursor: Annotated[str, Field(pattern=patterns.CURSOR)] | SkipJsonSchema[None] = (
+        Field(default=None, description="The next_cursor of the page before")
     )
 
 

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from domain.answer import NextActionType
-from domain.breaker import CallKind, Position, Why
-from domain.dispute import DisputeState
-from domain.operation import HoldEnd, Kind
-from domain.states import State, Status
-from domain.times import rfc3339
-from web.fields import Provider
-from web.forms import PAYMENT_ID
+from domain.circuit_breaker import CallKind, Position, Why
+from domain.payments.answer import NextActionType
+from domain.payments.dispute import DisputeState
+from domain.payments.operation import HoldEnd, Kind
+from domain.payments.states import State, Status
+from domain.timestamps import rfc3339
+from web.models.patterns import PAYMENT_ID
+from web.models.types import Provider
 
 Timestamp = Annotated[
     datetime,

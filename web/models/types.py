@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.money import CURRENCIES
 from domain.provider_rules import ProviderName
-from web import forms
+from web.models import patterns
 from web.problem_codes import FaultCode
 
 #: Minor units: the largest integer that every reader of JSON keeps to the digit (RFC
@@ -22,7 +22,7 @@ _MAX_PAIRS: Final = 50
 _MAX_NAME: Final = 40
 _MAX_VALUE: Final = 500
 
-_TIME: Final = re.compile(forms.TIME)
+_TIME: Final = re.compile(patterns.TIME)
 _WHOLE: Final = re.compile(r"^[0-9]{1,16}$", re.ASCII)
 
 
@@ -34,7 +34,7 @@ def _time(value: object) -> datetime:
     except (ValueError, OverflowError):
         pass  # a thirteenth month, or a year that UTC does not have
     raise PydanticCustomError(
-        FaultCode.FORM.value, "{words}", {"words": forms.FORMS[forms.TIME]}
+        FaultCode.FORM.value, "{words}", {"words": patterns.FORMS[patterns.TIME]}
     )
 
 
@@ -60,11 +60,11 @@ def list_currencies(schema: dict[str, Any]) -> None:
 Time = Annotated[
     datetime,
     BeforeValidator(_time),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": forms.TIME}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": patterns.TIME}),
 ]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Text = Annotated[str, Field(pattern=forms.TEXT)]
+Text = Annotated[str, Field(pattern=patterns.TEXT)]
 Name = Annotated[Text, Field(min_length=1, max_length=_MAX_NAME)]
 #: Why an operator acts.
 Reason = Annotated[Text, Field(min_length=1, max_length=500)]
@@ -80,12 +80,12 @@ Metadata = Annotated[
             "propertyNames": {
                 "minLength": 1,
                 "maxLength": _MAX_NAME,
-                "pattern": forms.TEXT,
+                "pattern": patterns.TEXT,
             },
             "additionalProperties": {
                 "type": "string",
                 "maxLength": _MAX_VALUE,
-                "pattern": forms.TEXT,
+                "pattern": patterns.TEXT,
             },
         }
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from web import forms
+from web.models import patterns
 
 #: Of the documentation alone; what comes is read by whoever checks the signature.
 _SIGNED = r"^t=[0-9]{1,12},v1=[0-9a-f]{64}$"
@@ -21,7 +21,7 @@ class ProviderEvent(BaseModel):
 class AccountPath(BaseModel):
     """Whose events."""
 
-    account: str = Field(pattern=forms.STORED_ACCOUNT_ID)
+    account: str = Field(pattern=patterns.STORED_ACCOUNT_ID)
 
 
 class StripeHeaders(BaseModel):

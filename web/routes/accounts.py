@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
-from domain.breaker import CallKind, Gate, Why, gate_name
-from domain.submission import ProviderName
 from domain.account import StoredAccount
+from domain.circuit_breaker import CallKind, Gate, Why, gate_name
+from domain.payments.submission import ProviderName
 from runtime import logs
 from runtime.container import WebServices
-from web.problem_codes import ProblemCode
-from web import answers, auth, openapi, parsing, rendering
+from web import auth, openapi, parsing, rendering
+from web.models import responses
+from web.models.requests import GatePath, GateRequest, NoQuery
 from web.openapi import Route
+from web.problem_codes import ProblemCode
 from web.problems import Problem
-from web.schemas import GatePath, GateRequest, NoQuery
 
 log = logs.get_logger()
 
@@ -24,7 +25,7 @@ def _move(path: str) -> Route:
     return Route(
         "POST",
         f"/v1/operations/gates/<account>/{path}",
-        answers={200: answers.Gate},
+        answers={200: responses.Gate},
         problems=(*openapi.ACTS, ProblemCode.GATE_NOT_FOUND),
         takes={"path": GatePath, "body": GateRequest},
         tag="operations",
@@ -40,7 +41,7 @@ class Gates:
     @Route(
         "GET",
         "/v1/operations/gates",
-        answers={200: answers.GateList},
+        answers={200: responses.GateList},
         problems=(*openapi.OPERATES, ProblemCode.INVALID_QUERY),
         tag="operations",
     )
@@ -62,7 +63,9 @@ class Gates:
             if gate.account in stored or gate.account in set(ProviderName)
         ]
         return rendering.answer(
-            answers.GateList(object="list", data=data, has_more=False, next_cursor=None)
+            responses.GateList(
+                object="list", data=data, has_more=False, next_cursor=None
+            )
         )
 
     @_move("open")

@@ -12,22 +12,23 @@ from flask import Response
 from pydantic import BaseModel
 
 from application import accept
-from application.ports import Scope
-from domain import requests
-from domain.operation import Kind, Origin
-from domain.payment import Payment
+from application.ports.payments import Scope
+from domain.payments import follow_ups
+from domain.payments.operation import Kind, Origin
+from domain.payments.payment import Payment
 from runtime.container import WebServices
-from web.problem_codes import ProblemCode
-from web import answers, auth, openapi, parsing
-from web.openapi import Route
-from web.payments import ONE, accepted_answer, check_id, origin_of
-from web.schemas import (
+from web import auth, openapi, parsing
+from web.models import responses
+from web.models.requests import (
     CaptureRequest,
     PaymentPath,
     RefundRequest,
     SubmitHeaders,
     VoidRequest,
 )
+from web.openapi import Route
+from web.problem_codes import ProblemCode
+from web.routes.payments import ONE, accepted_answer, check_id, origin_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -44,7 +45,7 @@ def _follow_up(path: str, body: type[BaseModel]) -> Route:
     return Route(
         "POST",
         f"{ONE}/{path}",
-        answers={202: answers.Payment},
+        answers={202: responses.Payment},
         problems=(
             *openapi.SUBMITS,
             ProblemCode.INVALID_REQUEST,
@@ -71,7 +72,7 @@ class FollowUps:
         says what forbids it: more than is left, or an authorization that has ended.
         """
         asked, job = self._job(CaptureRequest, payment_id, Kind.CAPTURE)
-        request = partial(requests.capture, amount=asked.amount, final=asked.final)
+        request = partial(follow_ups.capture, amount=asked.amount, final=asked.final)
         return self._accepted(payment_id, request, job)
 
     @_follow_up("refunds", RefundRequest)
@@ -83,14 +84,16 @@ class FollowUps:
         too much was asked, or that operation has to say which of several captures.
         """
         asked, job = self._job(RefundRequest, payment_id, Kind.REFUND)
-        request = partial(requests.refund, amount=asked.amount, target=asked.operation)
+        request = partial(
+            follow_ups.refund, amount=asked.amount, target=asked.operation
+        )
         return self._accepted(payment_id, request, job)
 
     @_follow_up("void", VoidRequest)
     def void(self, payment_id: str) -> Response:
         """Release what is on hold, or call off what has not begun."""
         _, job = self._job(VoidRequest, payment_id, Kind.VOID)
-        return self._accepted(payment_id, requests.void, job)
+        return self._accepted(payment_id, follow_ups.void, job)
 
     def _job(
         self, model: type[_Model], payment_id: str, kind: Kind

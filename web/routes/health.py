@@ -12,8 +12,9 @@ from typing import Literal
 from flask import Flask, Response
 
 from runtime import metrics
+from web import middleware, problems, rendering
+from web.models import responses
 from web.problem_codes import ProblemCode
-from web import answers, around, problems, rendering
 from web.problems import Problem
 
 
@@ -36,7 +37,7 @@ def build(
         """Whether the API is served. Looks at no server: a restart mends none."""
         if is_stuck():
             raise Problem(ProblemCode.STUCK)
-        return rendering.answer(answers.Health(status="ok", checks={}))
+        return rendering.answer(responses.Health(status="ok", checks={}))
 
     @app.get("/readyz")
     def ready() -> Response:
@@ -53,7 +54,7 @@ def build(
             raise Problem(ProblemCode.NOT_READY, checks=checks)
         well = all(found == "ok" for found in checks.values())
         status: Literal["ready", "degraded"] = "ready" if well else "degraded"
-        return rendering.answer(answers.Health(status=status, checks=checks))
+        return rendering.answer(responses.Health(status=status, checks=checks))
 
     @app.get("/metrics")
     def exposition() -> Response:
@@ -61,6 +62,6 @@ def build(
         body, content_type = metrics.exposition()
         return Response(body, content_type=content_type)
 
-    around.register(app, new_id)
+    middleware.register(app, new_id)
     problems.register(app)
     return app

@@ -11,21 +11,19 @@ from flask import Response, g, request
 from pydantic import ValidationError
 
 from application import accept
-from application.ports import Query, Scope
-from domain.errors import PaymentNotFound
-from domain.idempotency import fingerprint
-from domain.operation import Origin
-from domain.submission import Guard, ProviderName
+from application.ports.payments import Query, Scope
 from domain.api_keys import ApiKey, Role
+from domain.errors import PaymentNotFound
 from domain.merchants import MerchantSettings
+from domain.payments.idempotency import fingerprint
+from domain.payments.operation import Origin
+from domain.payments.submission import Guard, ProviderName
 from runtime import logs, metrics
 from runtime.container import WebServices
-from web.problem_codes import ProblemCode
-from web import answers, auth, forms, openapi, parsing, rendering
-from web.open_gates import OpenGates
-from web.openapi import Route
-from web.problems import invalid
-from web.schemas import (
+from web import auth, openapi, parsing, rendering
+from web.long_poll import Waiting
+from web.models import patterns, responses
+from web.models.requests import (
     ListQuery,
     NoQuery,
     PaymentPath,
@@ -34,14 +32,17 @@ from web.schemas import (
     ReadQuery,
     SubmitHeaders,
 )
-from web.waiting import Waiting
+from web.open_breakers import OpenGates
+from web.openapi import Route
+from web.problem_codes import ProblemCode
+from web.problems import invalid
 
 log = logs.get_logger()
 
 #: The address of one payment.
 ONE: Final = "/v1/payments/<payment_id>"
 
-_PAYMENT_ID: Final = re.compile(forms.PAYMENT_ID)
+_PAYMENT_ID: Final = re.compile(patterns.PAYMENT_ID)
 #: Problems of reading one payment.
 _READS: Final = (
     *openapi.KEYED,
@@ -62,7 +63,7 @@ class Payments:
     @Route(
         "POST",
         "/v1/payments",
-        answers={202: answers.Payment},
+        answers={202: responses.Payment},
         problems=(
             *openapi.SUBMITS,
             ProblemCode.INVALID_PAYMENT,
@@ -102,7 +103,7 @@ class Payments:
     @Route(
         "GET",
         ONE,
-        answers={200: answers.Payment, 304: None},
+        answers={200: responses.Payment, 304: None},
         problems=_READS,
         takes={"path": PaymentPath, "query": ReadQuery, "header": ReadHeaders},
         headers={200: ("ETag",), 304: ("ETag",)},
@@ -132,7 +133,7 @@ class Payments:
     @Route(
         "GET",
         "/v1/payments",
-        answers={200: answers.PaymentList},
+        answers={200: responses.PaymentList},
         problems=(
             *openapi.KEYED,
             ProblemCode.INVALID_QUERY,
@@ -145,7 +146,7 @@ class Payments:
         key = auth.may_read(request, self.services)
         asked = parsing.query(request, ListQuery)
         before = (
-            parsing.last_of(asked.cursor, forms.PAYMENT_ID) if asked.cursor else None
+            parsing.last_of(asked.cursor, patterns.PAYMENT_ID) if asked.cursor else None
         )
         query = Query(
             status=asked.status,
@@ -164,7 +165,7 @@ class Payments:
         cursor = parsing.cursor_of(shown[-1].id) if more else None
         data = [rendering.payment(self.gates.tell(one)) for one in shown]
         return rendering.answer(
-            answers.PaymentList(
+            responses.PaymentList(
                 object="list", data=data, has_more=more, next_cursor=cursor
             )
         )
@@ -172,7 +173,7 @@ class Payments:
     @Route(
         "GET",
         f"{ONE}/events",
-        answers={200: answers.EventList},
+        answers={200: responses.EventList},
         problems=_READS,
         takes={"path": PaymentPath},
     )
@@ -186,7 +187,7 @@ class Payments:
             raise PaymentNotFound
         data = [rendering.event(event) for event in told]
         return rendering.answer(
-            answers.EventList(
+            responses.EventList(
                 object="list", data=data, has_more=False, next_cursor=None
             )
         )

@@ -8,21 +8,18 @@ from typing import Final
 
 from flask import Response, request
 
-from application import operate
+from application import operator_actions
 from domain.errors import ReplayNotFound
-from domain.intervening import Intervention, replay_of
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.replaying import Item, ReplaySet, Run
-from domain.submission import Mode
+from domain.payments.operation import Operation
+from domain.payments.operator_actions import Intervention, replay_of
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode
+from domain.replays import Item, ReplaySet, Run
 from runtime import logs
 from runtime.container import WebServices
-from web.problem_codes import ProblemCode
-from web import answers, auth, forms, openapi, parsing, rendering
-from web import replay_models as models
-from web.openapi import Route
-from web.payments import check_id
-from web.replay_models import (
+from web import auth, openapi, parsing, rendering
+from web.models import patterns, replays as models, responses
+from web.models.replays import (
     CancelRequest,
     FoundQuery,
     PreviewRequest,
@@ -31,13 +28,16 @@ from web.replay_models import (
     ResolveRequest,
     RunRequest,
 )
-from web.schemas import PaymentPath
+from web.models.requests import PaymentPath
+from web.openapi import Route
+from web.problem_codes import ProblemCode
+from web.routes.payments import check_id
 
 log = logs.get_logger()
 
 _SETS: Final = "/v1/operations/replays"
 _ONE: Final = f"{_SETS}/<replay_id>"
-_REPLAY_ID: Final = re.compile(forms.REPLAY_ID)
+_REPLAY_ID: Final = re.compile(patterns.REPLAY_ID)
 #: An item's number, as a cursor hides it.
 _NUMBER: Final = r"^[0-9]{1,6}$"
 #: Items that an act answers with; the rest is read page by page.
@@ -66,9 +66,9 @@ class Replays:
         """
         auth.may_operate(request, self.services)
         asked = parsing.query(request, FoundQuery)
-        last = asked.cursor and parsing.last_of(asked.cursor, forms.PAYMENT_ID)
+        last = asked.cursor and parsing.last_of(asked.cursor, patterns.PAYMENT_ID)
         search = asked.search()
-        found = operate.find(
+        found = operator_actions.find(
             search,
             before=last or None,
             limit=asked.limit + 1,
@@ -105,7 +105,7 @@ class Replays:
         """
         key = auth.may_operate(request, self.services)
         asked = parsing.body(request, PreviewRequest)
-        replay = operate.preview(
+        replay = operator_actions.preview(
             asked.search(),
             by=key.id,
             mode=key.mode,
@@ -159,7 +159,7 @@ class Replays:
         _check_id(replay_id)
         now = self.services.clock()
         run = Run(key.id, asked.reason, asked.rate, now)
-        replay = operate.start(replay_id, run, desk=self.services.desk)
+        replay = operator_actions.start(replay_id, run, desk=self.services.desk)
         log.info("replay_started", replay=replay.id, count=replay.count)
         return self._answer(replay, 202)
 
@@ -176,14 +176,14 @@ class Replays:
         key = auth.may_operate(request, self.services)
         parsing.body(request, CancelRequest, optional=True)
         _check_id(replay_id)
-        replay = operate.cancel(replay_id, by=key.id, desk=self.services.desk)
+        replay = operator_actions.cancel(replay_id, by=key.id, desk=self.services.desk)
         log.info("replay_canceled", replay=replay.id)
         return self._answer(replay)
 
     @Route(
         "POST",
         "/v1/operations/payments/<payment_id>/resolve",
-        answers={200: answers.Payment},
+        answers={200: responses.Payment},
         problems=(*openapi.ACTS, ProblemCode.PAYMENT_NOT_FOUND),
         takes={"path": PaymentPath, "body": ResolveRequest},
         tag="operations",
@@ -201,7 +201,7 @@ class Replays:
         asked = parsing.body(request, ResolveRequest)
         check_id(payment_id)
         who = Intervention(key.id, asked.reason)
-        done = operate.resolve(
+        done = operator_actions.resolve(
             payment_id, asked.operation, asked.found, who, desk=self.services.desk
         )
         log.info("operation_resolved", payment=done.id, operation=asked.operation)

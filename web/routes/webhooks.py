@@ -10,35 +10,31 @@ from flask import Response, g, request
 from pydantic import BaseModel
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from application import notice
-from application.inbox import Ear
+from application import webhooks
+from application.ports.webhooks import Ear
+from domain.account import AccountNotFound
 from domain.errors import (
     CertificateUnavailable,
     WebhookDropped,
     WebhookNotTrusted,
     WebhookRefused,
 )
-from domain.submission import ProviderName
-from domain.account import AccountNotFound
+from domain.payments.submission import ProviderName
 from domain.webhook_refusals import WebhookRefusal
 from runtime import logs, metrics
 from runtime.container import WebServices
-from web.problem_codes import ProblemCode
-from web import answers, forms, rendering
+from web import rendering
+from web.models import patterns, responses
+from web.models.webhooks import AccountPath, PayPalHeaders, ProviderEvent, StripeHeaders
 from web.openapi import Route
+from web.problem_codes import ProblemCode
 from web.problems import PROBLEMS, Problem
-from web.webhook_models import (
-    AccountPath,
-    PayPalHeaders,
-    ProviderEvent,
-    StripeHeaders,
-)
 
 #: Bytes of an event. Evidence of a dispute, 150,000 characters, is the longest thing
 #: in one; an escape may make six bytes of a character.
 MAX_BODY: Final = 1024 * 1024
 
-_ACCOUNT: Final = re.compile(forms.STORED_ACCOUNT_ID)
+_ACCOUNT: Final = re.compile(patterns.STORED_ACCOUNT_ID)
 
 log = logs.get_logger()
 
@@ -48,7 +44,7 @@ def _webhook(path: str, headers: type[BaseModel]) -> Route:
     return Route(
         "POST",
         f"/v1/webhooks/{path}",
-        answers={200: answers.Received},
+        answers={200: responses.Received},
         problems=(
             ProblemCode.WEBHOOK_REFUSED,
             ProblemCode.WEBHOOK_NOT_TRUSTED,
@@ -123,8 +119,8 @@ class Webhooks:
         except WebhookDropped as error:
             metrics.WEBHOOKS_DROPPED.labels(provider, error.why).inc()
             log.info("webhook_dropped", provider=provider.value, why=error.why)
-            return rendering.answer(answers.Received(received=True))
-        new = notice.receive(
+            return rendering.answer(responses.Received(received=True))
+        new = webhooks.receive(
             webhook,
             known=ear.types,
             inbox=self.services.inbox,
@@ -133,7 +129,7 @@ class Webhooks:
         if new:
             kind = webhook.type if webhook.type in ear.types else "other"
             metrics.WEBHOOKS.labels(provider, kind).inc()
-        return rendering.answer(answers.Received(received=True))
+        return rendering.answer(responses.Received(received=True))
 
     def _ear(self, provider: ProviderName, account: str | None) -> Ear:
         """What is no id of ours does not reach the database."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.running_web import Client, RunningWeb, prepared_web
+from tests.support.running_web import Client, RunningWeb, prepared_web
 
 
 @pytest.fixture(scope="session")

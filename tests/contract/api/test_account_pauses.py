@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from domain.breaker import Why
-from domain.submission import Mode, ProviderName
 from domain.account import Credentials, StoredAccount
-from persistence.accounts import Accounts
-from persistence.breakers import MongoBreakers
 from domain.api_keys import Role
+from domain.circuit_breaker import Why
+from domain.payments.submission import Mode, ProviderName
+from persistence.accounts import Accounts
+from persistence.circuit_breakers import MongoBreakers
 from runtime import container
-from runtime.stack.processes import wait_until
-from tests.running_web import Client, RunningWeb, stripe_payment
+from runtime.processes import wait_until
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 GATES = "/v1/operations/gates"
 JSON = "application/json"

@@ -9,11 +9,11 @@ from typing import Any, Final
 import pytest
 import requests
 
-from domain.answer import Answer, Verdict
 from domain.money import Money
-from domain.submission import Guard
+from domain.payments.answer import Answer, Verdict
+from domain.payments.submission import Guard
 from persistence.merchants import Merchants
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 PRICE: Final = Money(1999, "USD")
 HELD: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from domain.api_keys import Role
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 #: Requests an operation and mode: enough to meet every field, in about 15 seconds.
 EXAMPLES = 60

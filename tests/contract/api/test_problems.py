@@ -7,7 +7,7 @@ import json
 import pytest
 import requests
 
-from tests.running_web import Client, RunningWeb, stripe_payment
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 
 def test_a_problem_has_every_member_and_names_the_request(merchant: Client) -> None:

@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 import pytest
 
-from domain.answer import Answer, Failure, NextAction, Verdict
+from domain.api_keys import Role
 from domain.errors import NotSent, OutcomeUnknown
 from domain.money import Money
-from domain.submission import Mode
-from domain.api_keys import Role
-from tests.running_web import Client, RunningWeb, now, stripe_payment
+from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.payments.submission import Mode
+from tests.support.running_web import Client, RunningWeb, now, stripe_payment
 
 CAPTURED = Answer(
     Verdict.SUCCEEDED,

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import requests
 
-from application import operate
-from domain.errors import NeedsReview
+from application import operator_actions
 from domain.api_keys import Role
+from domain.errors import NeedsReview
 from persistence.payments import MongoPayments
 from runtime import container
-from tests.running_web import Client, RunningWeb, stripe_payment
-from tests.fakes import MemoryQueue
-from tests.running_stack import payments
+from tests.support.fakes import MemoryQueue
+from tests.support.running_stack import payments
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 ODD = NeedsReview("odd")
 FOUND = "/v1/operations/payments"
@@ -63,7 +63,7 @@ def beat(web: RunningWeb) -> int:
             queue=MemoryQueue(),
             clock=container.clock,
         )
-        return operate.run_replays(desk)
+        return operator_actions.run_replays(desk)
     finally:
         database.client.close()
 

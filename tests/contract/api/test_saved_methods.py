@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from domain.answer import Answer, SavedMethod, Verdict
 from domain.money import Fee, Money
-from tests.running_web import Client, RunningWeb, stripe_payment
+from domain.payments.answer import Answer, SavedMethod, Verdict
+from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 PRICE: Final = Money(1999, "USD")
 CUSTOMER: Final = {"id": "cus_ada"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.running_web import Client, RunningWeb, now, stripe_payment
+from tests.support.running_web import Client, RunningWeb, now, stripe_payment
 
 FULL = stripe_payment(
     capture="automatic",

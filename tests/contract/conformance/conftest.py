@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contract.conformance.targets import (
+from tests.support.conformance_targets import (
     OnlySimulated,
     PayPalAt,
     StripeAt,
@@ -19,7 +19,7 @@ from tests.contract.conformance.targets import (
     stripe_client,
     stripe_named,
 )
-from tests.contract.simulators.simulator_process import Simulator, simulator
+from tests.support.simulator_process import Simulator, simulator
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import requests
 from apimatic_core.exceptions.auth_validation_exception import AuthValidationException
 from paypalserversdk.exceptions.error_exception import ErrorException
 
-from tests.contract.conformance.targets import OnlySimulated, PayPalAt, paypal_client
-from tests.contract.simulators.simulator_process import PATIENCE, new_key, order_body
+from tests.support.conformance_targets import OnlySimulated, PayPalAt, paypal_client
+from tests.support.simulator_process import PATIENCE, new_key, order_body
 
 WHOLE = "return=representation"
 

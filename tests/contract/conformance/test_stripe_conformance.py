@@ -9,13 +9,8 @@ import pytest
 import requests
 import stripe
 
-from tests.contract.conformance.targets import OnlySimulated, StripeAt, stripe_client
-from tests.contract.simulators.simulator_process import (
-    PATIENCE,
-    eventually,
-    new_key,
-    pay_by_card,
-)
+from tests.support.conformance_targets import OnlySimulated, StripeAt, stripe_client
+from tests.support.simulator_process import PATIENCE, eventually, new_key, pay_by_card
 
 DAY = 86400
 Client = stripe.StripeClient

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.contract.conformance.targets import (
+from tests.support.conformance_targets import (
     PAYPAL_BASE,
     STRIPE_BASE,
     PayPalAt,
@@ -16,7 +16,7 @@ from tests.contract.conformance.targets import (
     paypal_named,
     stripe_named,
 )
-from tests.contract.simulators.simulator_process import simulator
+from tests.support.simulator_process import simulator
 
 MERCHANT = {
     "PAYPAL_SANDBOX_CLIENT_ID": "client",

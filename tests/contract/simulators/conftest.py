@@ -8,12 +8,7 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import (
-    PayPalCaller,
-    Receiver,
-    Simulator,
-    simulator,
-)
+from tests.support.simulator_process import PayPalCaller, Receiver, Simulator, simulator
 
 
 @pytest.fixture(scope="session")

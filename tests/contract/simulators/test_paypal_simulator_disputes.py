@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     PayPalCaller,
     Receiver,
     captures_of,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     PATIENCE,
     PayPalCaller,
     Receiver,

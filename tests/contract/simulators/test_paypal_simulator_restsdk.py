@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import paypalrestsdk
 
-from tests.contract.simulators.simulator_process import Simulator, new_key, order_body
+from tests.support.simulator_process import Simulator, new_key, order_body
 
 
 def test_paypalrestsdk_talks_to_it_unchanged(paypal_simulator: Simulator) -> None:

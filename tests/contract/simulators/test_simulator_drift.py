@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     PayPalCaller,
     Simulator,
     captures_of,

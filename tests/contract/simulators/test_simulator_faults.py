@@ -6,7 +6,8 @@ import time
 
 import pytest
 import requests
-from tests.contract.simulators.simulator_process import (
+
+from tests.support.simulator_process import (
     CHARGE,
     PATIENCE,
     PayPalCaller,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     PayPalCaller,
     Simulator,
     captures_of,

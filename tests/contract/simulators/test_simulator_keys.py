@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import requests
 import stripe
-from tests.contract.simulators.simulator_process import (
+
+from tests.support.simulator_process import (
     CHARGE,
     PayPalCaller,
     Simulator,

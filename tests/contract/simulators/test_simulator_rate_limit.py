@@ -11,7 +11,7 @@ import pytest
 import stripe
 
 from simulators.rate_limit import MAX_ACCOUNTS, RateLimit
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     PayPalCaller,
     Simulator,
     eventually,

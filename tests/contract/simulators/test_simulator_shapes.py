@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.contract import published_shapes
-from tests.contract.published_shapes import (
+from tests.support import published_shapes
+from tests.support.published_shapes import (
     event_problems,
     paypal_problems,
     stripe_problems,
 )
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     CHARGE,
     PayPalCaller,
     Receiver,

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     CHARGE,
     PATIENCE,
     PayPalCaller,

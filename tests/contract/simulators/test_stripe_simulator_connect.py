@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import (
+from tests.support.simulator_process import (
     CHARGE,
     Receiver,
     Simulator,

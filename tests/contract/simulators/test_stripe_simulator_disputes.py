@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import Simulator, pay_by_card
+from tests.support.simulator_process import Simulator, pay_by_card
 
 
 def dispute_events(client: stripe.StripeClient) -> list[str]:

@@ -9,11 +9,7 @@ import pytest
 import requests
 import stripe
 
-from tests.contract.simulators.simulator_process import (
-    PATIENCE,
-    Simulator,
-    pay_by_card,
-)
+from tests.support.simulator_process import PATIENCE, Simulator, pay_by_card
 
 DAY = 86400
 Client = stripe.StripeClient

@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contract.simulators.simulator_process import (
-    CHARGE,
-    Simulator,
-    new_key,
-    simulator,
-)
+from tests.support.simulator_process import CHARGE, Simulator, new_key, simulator
 
 
 def rolled(running: Simulator, old: str, **fields: Any) -> str:

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from runtime import container
-from tests.integration.accounts.shop import AccountsShop
-from tests.integration.traps.workbench import workbench
-from tests.running_web import RunningWeb, prepared_web
+from tests.support.account_shop import AccountsShop
+from tests.support.running_web import RunningWeb, prepared_web
+from tests.support.workbench import workbench
 
 
 @pytest.fixture(scope="package")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from application.accounts import retire_account
-from runtime.stack import processes
-from tests.integration.accounts.shop import AccountsShop, in_ledger
+from runtime import processes
+from tests.support.account_shop import AccountsShop, in_ledger
 
 
 def test_weights_spread_payments_over_accounts(shop: AccountsShop) -> None:

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from local_stack.initialise import initialise
 from persistence.accounts import Accounts
 from runtime import container
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.running_stack import payments
+from tests.support.running_stack import payments
 
 SECRET, NEXT = "sk_test_first", "sk_test_second"
 LIVE = "sk_live_" + "x" * 8

@@ -6,8 +6,8 @@ import json
 import subprocess
 from typing import Any
 
-from tests.integration.accounts.shop import REFUSED, AccountsShop
-from tests.running_stack import payments
+from tests.support.account_shop import REFUSED, AccountsShop
+from tests.support.running_stack import payments
 
 NOT_ALLOWED = {"name": "NOT_AUTHORIZED", "message": "Not this app."}
 WELL = [f"{right}: ok" for right in ("payments", "disputes", "books")]

@@ -7,15 +7,14 @@ from typing import Final
 import pytest
 
 from application.accounts import roll_secret
-from domain.payment import Payment
-from domain.states import State
 from domain.account import StoredAccount
-from persistence.breakers import MongoBreakers
-from runtime import container
-from runtime.known_accounts import KNOWN
-from runtime.stack import processes
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from persistence.circuit_breakers import MongoBreakers
+from runtime import container, processes
+from runtime.accounts.cache import KNOWN
 from simulators.paypal.api import WRONG_SECRET
-from tests.integration.accounts.shop import AccountsShop, in_ledger
+from tests.support.account_shop import AccountsShop, in_ledger
 
 #: Of PayPal's, a wallet that pays without its payer.
 PAYS: Final = {"payment_method": "vault_ada"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.settings import Settings
-from tests.running_stack import payments
+from tests.support.running_stack import payments
 
 
 def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,19 +3,17 @@ nowhere else: one charge in all ledgers, whatever happens."""
 
 from __future__ import annotations
 
-
 import pytest
 import requests
 
 from application.accounts import roll_secret
-from domain.breaker import Call, CallKind, Why
-from domain.states import State, Status
 from domain.account import StoredAccount
-from persistence.breakers import MongoBreakers
-from runtime import container
-from runtime.known_accounts import KNOWN
-from runtime.stack import processes
-from tests.integration.accounts.shop import REFUSED, AccountsShop, in_ledger
+from domain.circuit_breaker import Call, CallKind, Why
+from domain.payments.states import State, Status
+from persistence.circuit_breakers import MongoBreakers
+from runtime import container, processes
+from runtime.accounts.cache import KNOWN
+from tests.support.account_shop import REFUSED, AccountsShop, in_ledger
 
 #: Stripe's answer to a card that its bank declines.
 DECLINED = {

@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 
 from application import attempt
-from domain.breaker import Gate
-from domain.submission import ProviderName
-from domain.states import State, Status
-from persistence.breakers import MongoBreakers
+from domain.circuit_breaker import Gate
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
+from local_stack.initialise import initialise
+from persistence.circuit_breakers import MongoBreakers
 from runtime import container
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.contract.simulators.simulator_process import Simulator, simulator
-from tests.integration.gates.workers import fleet, submitted, work_off
 from tests.suites.samples import SHOP
+from tests.support.simulator_process import Simulator, simulator
+from tests.support.worker_processes import fleet, submitted, work_off
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
 #: More than all workers can have under way when the gate opens.

@@ -10,12 +10,12 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from domain.states import Status
+from domain.payments.states import Status
+from local_stack.initialise import initialise
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.contract.simulators.simulator_process import Simulator, simulator
-from tests.integration.gates.workers import fleet, submitted, work_off
 from tests.suites.samples import SHOP
+from tests.support.simulator_process import Simulator, simulator
+from tests.support.worker_processes import fleet, submitted, work_off
 
 #: Calls a second that the simulated Stripe takes of an account.
 LIMIT = 60

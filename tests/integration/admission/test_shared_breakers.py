@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from application.gate import SOONEST, SharedGates
-from domain.answer import Answer, Verdict
-from domain.breaker import ENOUGH, FIRST_REST, MISCONFIGURED_REST, PROBE, Why
+from application.admission import SOONEST, SharedGates
+from domain.circuit_breaker import ENOUGH, FIRST_REST, MISCONFIGURED_REST, PROBE, Why
 from domain.errors import Misconfigured, NotSent
-from domain.submission import ProviderName
-from persistence.breakers import MongoBreakers
+from domain.payments.answer import Answer, Verdict
+from domain.payments.submission import ProviderName
+from local_stack import embedded_servers
+from persistence.circuit_breakers import MongoBreakers
 from persistence.codec import Document
-from providers.limiter import RedisLimiter
-from runtime import container
-from runtime.broker import connect_redis
+from persistence.redis_limiter import RedisLimiter
+from runtime import container, processes
+from runtime.queue.wakeups import connect_redis
 from runtime.settings import Settings
-from runtime.stack import embedded, processes
-from tests.fake_gates import Charges, Counts
+from tests.support.fake_breakers import Charges, Counts
 
 STRIPE = ProviderName.STRIPE
 WELL = Answer(Verdict.SUCCEEDED)
@@ -170,20 +170,20 @@ def test_an_operators_gate_survives_probes_new_workers_and_an_empty_redis(
 def test_a_gate_goes_on_without_redis_and_stays_as_it_was_without_mongodb(
     settings: Settings, tmp_path: Path
 ) -> None:
-    redis = embedded.redis(tmp_path / "r", processes.free_port())
-    mongo = embedded.mongo(tmp_path / "m", processes.free_port())
+    redis = embedded_servers.redis(tmp_path / "r", processes.free_port())
+    mongo = embedded_servers.mongo(tmp_path / "m", processes.free_port())
     settings = replace(
         settings, redis_url=redis.url, mongo_url=mongo.url, stripe_rate=60
     )
     fleet = Fleet(settings)
     gates = fleet.gates()
-    with embedded.running(mongo):
-        with embedded.running(redis):
+    with embedded_servers.running(mongo):
+        with embedded_servers.running(redis):
             assert gates.admit(STRIPE, 30).granted == 30
         # Without Redis: a sixth of 60 a second, within three quarters of one.
         assert 1 <= gates.admit(STRIPE, 30).granted <= 8
         fail(gates)
     assert gates.admit(STRIPE, 30).granted == 0
-    with embedded.running(mongo):
+    with embedded_servers.running(mongo):
         assert fleet.stored()["why"] == "failing"
         fleet.close()

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.integration.answers.saying")
+pytest.register_assert_rewrite("tests.support.answer_rows")

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from domain.states import State
-from tests.integration.traps.workbench import Workbench
+from domain.payments.states import State
+from tests.support.workbench import Workbench
 
 #: Minor units of ISO 4217, what the provider is sent, and what its ledger counts.
 TAKEN: Final[dict[str, tuple[int, int | str, int]]] = {

@@ -11,13 +11,11 @@ from typing import Final
 import pytest
 from redis import Redis
 
-from domain.breaker import ENOUGH, CallKind, Gate, Why, gate_name
-from domain.states import State
-from persistence.breakers import MongoBreakers
-from providers.limiter import BELIEVED
-from runtime import container
-from runtime.stack import processes
-from tests.integration.answers.saying import EDGE, REST, Row, arm
+from domain.circuit_breaker import ENOUGH, CallKind, Gate, Why, gate_name
+from domain.payments.states import State
+from persistence.circuit_breakers import MongoBreakers
+from persistence.redis_limiter import BELIEVED
+from runtime import container, processes
 from tests.integration.answers.test_paypal_answers import (
     ANSWERS,
     NOT_PERMITTED as NOT_AT_PAYPAL,
@@ -26,7 +24,8 @@ from tests.integration.answers.test_stripe_errors import (
     ERRORS,
     NOT_PERMITTED as NOT_AT_STRIPE,
 )
-from tests.integration.traps.workbench import CHARGES, Workbench
+from tests.support.answer_rows import EDGE, REST, Row, arm
+from tests.support.workbench import CHARGES, Workbench
 
 _ROWS: Final = {"stripe": ERRORS, "paypal": ANSWERS}
 REFUSED: Final = [("stripe", "AuthenticationError"), ("paypal", "401")]

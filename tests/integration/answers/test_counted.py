@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 from prometheus_client import Counter
 
-from domain.states import State
+from domain.payments.states import State
 from runtime import container, metrics
 from runtime.container import WorkerServices
 from tests.integration.answers.test_paypal_answers import ANSWERS
 from tests.integration.answers.test_paypal_statuses import STATUSES as PAYPAL
 from tests.integration.answers.test_stripe_errors import ERRORS
 from tests.integration.answers.test_stripe_statuses import STATUSES as STRIPE
-from tests.integration.answers.saying import Row, arm, asked
-from tests.integration.traps.workbench import Workbench
+from tests.support.answer_rows import Row, arm, asked
+from tests.support.workbench import Workbench
 from workers import tasks
 
 #: What says that our books, or what we know of the provider, are not as theirs.

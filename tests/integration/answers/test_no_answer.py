@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 import requests
 
-from domain.payment import Payment
-from domain.states import State
-from tests.contract.simulators.simulator_process import Simulator, eventually
-from tests.integration.traps.workbench import CHARGES, Workbench
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from tests.support.simulator_process import Simulator, eventually
+from tests.support.workbench import CHARGES, Workbench
 
 PROVIDERS: Final = ["stripe", "paypal"]
 #: What each says of something that it does not have.

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from domain.operation import Kind
-from domain.states import State
-from tests.integration.answers.paypal_words import HELD, PAID, TO_THE_PAGE, refusal
-from tests.integration.answers.saying import (
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from tests.support.answer_rows import (
     AGAIN,
     BY_A_LOOK,
     EDGE,
@@ -23,7 +22,8 @@ from tests.integration.answers.saying import (
     resting,
     said,
 )
-from tests.integration.traps.workbench import Workbench
+from tests.support.paypal_answers import HELD, PAID, TO_THE_PAGE, refusal
+from tests.support.workbench import Workbench
 
 
 def refused(issue: str, state: State, kind: Kind = Kind.CHARGE, **row: Any) -> Row:

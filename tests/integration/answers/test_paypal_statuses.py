@@ -6,9 +6,10 @@ from typing import Final
 
 import pytest
 
-from domain.operation import Kind
-from domain.states import State
-from tests.integration.answers.paypal_words import (
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from tests.support.answer_rows import AGAIN, FAILED, Row, again, holds, said
+from tests.support.paypal_answers import (
     ENDS,
     HELD,
     PAID,
@@ -18,8 +19,7 @@ from tests.integration.answers.paypal_words import (
     order,
     resource,
 )
-from tests.integration.answers.saying import AGAIN, FAILED, Row, again, holds, said
-from tests.integration.traps.workbench import Workbench
+from tests.support.workbench import Workbench
 
 STATUSES: Final[dict[str, Row]] = {
     "order CREATED": Row(

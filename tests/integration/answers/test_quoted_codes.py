@@ -6,12 +6,11 @@ from typing import Final
 
 import pytest
 
-from domain.operation import Kind
-from domain.states import State
-from tests.integration.answers import paypal_words as paypal
-from tests.integration.answers import stripe_words as stripe
-from tests.integration.answers.saying import AGAIN, TOKEN, Row, again, holds
-from tests.integration.traps.workbench import Workbench
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from tests.support import paypal_answers as paypal, stripe_answers as stripe
+from tests.support.answer_rows import AGAIN, TOKEN, Row, again, holds
+from tests.support.workbench import Workbench
 
 #: One character more than a code has.
 TOO_LONG: Final = "n" * 81

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from domain.operation import Kind
-from domain.states import State
-from tests.integration.answers.saying import (
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from tests.support.answer_rows import (
     AGAIN,
     ASKS,
     BY_A_LOOK,
@@ -21,8 +21,8 @@ from tests.integration.answers.saying import (
     resting,
     said,
 )
-from tests.integration.answers.stripe_words import failed, intent, refusal
-from tests.integration.traps.workbench import Workbench
+from tests.support.stripe_answers import failed, intent, refusal
+from tests.support.workbench import Workbench
 
 #: Codes of a 403 that are about one request.
 NOT_PERMITTED: Final = (

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from domain.operation import Kind
-from domain.states import State
-from tests.integration.answers.saying import AGAIN, ASKS, FAILED, Row, again, holds
-from tests.integration.answers.stripe_words import DECLINED, intent, refund
-from tests.integration.traps.workbench import Workbench
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from tests.support.answer_rows import AGAIN, ASKS, FAILED, Row, again, holds
+from tests.support.stripe_answers import DECLINED, intent, refund
+from tests.support.workbench import Workbench
 
 #: Unix seconds: 2030-01-01.
 _CAPTURE_BEFORE: Final = 1_893_456_000

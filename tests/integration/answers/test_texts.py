@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.integration.traps.workbench import Workbench
+from tests.support.workbench import Workbench
 
 #: A field of a payment, its longest value, and what is left of it at the provider.
 TEXTS: Final[dict[str, tuple[str, str, str]]] = {

@@ -15,7 +15,7 @@ import requests
 from application.api_keys import authenticate
 from runtime import container
 from runtime.settings import Settings
-from tests.running_stack import RunningStack, payments
+from tests.support.running_stack import RunningStack, payments
 
 PAID = {
     "amount": 1999,

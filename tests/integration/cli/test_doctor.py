@@ -14,18 +14,17 @@ import pytest
 from pymongo import MongoClient
 from redis import Redis
 
-from domain.breaker import Why
-from persistence import watch
-from persistence.breakers import MongoBreakers
-from runtime.cli import doctor
-from runtime.cli.findings import FAIL, OK, WARN, Finding
-from runtime import container
-from runtime.stack import processes
-from runtime.stack.initialise import initialise
-from runtime.stack.state import StackError
+from cli.commands import doctor
+from cli.findings import FAIL, OK, WARN, Finding
+from domain.circuit_breaker import Why
+from local_stack.initialise import initialise
+from local_stack.state import StackError
+from persistence import monitoring
+from persistence.circuit_breakers import MongoBreakers
+from runtime import container, processes
 from runtime.settings import Settings
 from runtime.settings_checks import without_credentials
-from tests.running_stack import RunningStack
+from tests.support.running_stack import RunningStack
 
 
 def verdicts(settings: Settings) -> dict[str, Finding]:
@@ -166,14 +165,16 @@ def test_the_proxy_of_a_running_worker_is_examined_without_the_services_settings
     with MongoClient[dict[str, Any]](settings.mongo_url) as client:
         database = client[settings.database]
         shown = without_credentials(gone)
-        watch.report_alive(database, "w1", slots=8, busy=0, proxy=shown)
+        monitoring.report_alive(database, "w1", slots=8, busy=0, proxy=shown)
         dead = verdicts(settings)["worker proxy"]
         told = list(database.workers.find())
         same = verdicts(replace(settings, provider_proxy=gone))
         place = urlsplit(settings.stripe_api_base).netloc
-        watch.report_alive(database, "w1", slots=8, busy=0, proxy=f"http://{place}")
+        monitoring.report_alive(
+            database, "w1", slots=8, busy=0, proxy=f"http://{place}"
+        )
         other = verdicts(settings)["worker proxy"]
-        watch.report_alive(database, "w1", slots=8, busy=0)
+        monitoring.report_alive(database, "w1", slots=8, busy=0)
         none = verdicts(settings)
     assert (dead.verdict, "cannot be reached" in dead.words) == (FAIL, True)
     assert shown in dead.words and "p%40ss" not in f"{dead} {told}"

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import pytest
 from pymongo.database import Database
 
-from application.ports import Scope
-from domain.submission import Mode
+from application.ports.payments import Scope
+from cli.commands import doctor
+from cli.findings import FAIL, OK, WARN, Finding
+from domain.payments.submission import Mode
+from local_stack.initialise import initialise
 from persistence.codec import Document
 from persistence.payments import MongoPayments
 from runtime import container
-from runtime.cli import doctor
-from runtime.cli.findings import FAIL, OK, WARN, Finding
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.integration.persistence.test_old_seals import write_earlier
-from tests.integration.persistence.test_rotation import _payment
-from tests.running_stack import payments
+from tests.integration.persistence.test_legacy_encryption import write_earlier
+from tests.integration.persistence.test_reencrypt import _payment
+from tests.support.running_stack import payments
 
 
 @pytest.fixture

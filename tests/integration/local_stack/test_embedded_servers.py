@@ -10,22 +10,25 @@ import pytest
 from pymongo import MongoClient, WriteConcern
 from redis import Redis
 
-from runtime.stack import embedded, processes
+from local_stack import embedded_servers
+from runtime import processes
 
 
 def test_mongodb_keeps_a_journaled_write_through_a_kill_and_a_new_port(
     tmp_path: Path,
 ) -> None:
-    server = embedded.mongo(tmp_path, processes.free_port())
+    server = embedded_servers.mongo(tmp_path, processes.free_port())
     first = processes.start(server.command, environment=os.environ, log=server.log)
     try:
-        assert processes.wait_until(server.ready, seconds=embedded.START_WAIT)
+        assert processes.wait_until(server.ready, seconds=embedded_servers.START_WAIT)
         with MongoClient[dict[str, Any]](server.url) as client:
             _kept(client).insert_one({"_id": "kept"})
     finally:
         processes.kill_session(first)
 
-    with embedded.running(embedded.mongo(tmp_path, processes.free_port())) as url:
+    with embedded_servers.running(
+        embedded_servers.mongo(tmp_path, processes.free_port())
+    ) as url:
         assert url != server.url
         with MongoClient[dict[str, Any]](url) as client:
             assert _kept(client).find_one() == {"_id": "kept"}
@@ -34,14 +37,14 @@ def test_mongodb_keeps_a_journaled_write_through_a_kill_and_a_new_port(
 
 def test_redis_keeps_its_data_and_refuses_rather_than_drops(tmp_path: Path) -> None:
     port = processes.free_port()
-    with embedded.running(embedded.redis(tmp_path, port)) as url:
+    with embedded_servers.running(embedded_servers.redis(tmp_path, port)) as url:
         with Redis.from_url(url, decode_responses=True) as client:
             client.set("kept", "yes")
             assert client.config_get("maxmemory-policy") == {
                 "maxmemory-policy": "noeviction"
             }
             assert client.config_get("bind") == {"bind": "127.0.0.1"}
-    with embedded.running(embedded.redis(tmp_path, port)) as url:
+    with embedded_servers.running(embedded_servers.redis(tmp_path, port)) as url:
         with Redis.from_url(url, decode_responses=True) as client:
             assert client.get("kept") == "yes"
 
@@ -51,7 +54,7 @@ def test_a_server_on_the_path_comes_before_the_wheels(
 ) -> None:
     own = _program(tmp_path / "mongod", "exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert embedded.mongo(tmp_path, 1).command[0] == str(own)
+    assert embedded_servers.mongo(tmp_path, 1).command[0] == str(own)
 
 
 def test_a_server_that_does_not_run_here_is_passed_over(
@@ -59,18 +62,18 @@ def test_a_server_that_does_not_run_here_is_passed_over(
 ) -> None:
     broken = _program(tmp_path / "mongod", "exit 127")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert embedded.mongo(tmp_path, 1).command[0] != str(broken)
+    assert embedded_servers.mongo(tmp_path, 1).command[0] != str(broken)
 
 
 def test_a_server_that_cannot_read_its_data_fails_with_its_own_words(
     tmp_path: Path,
 ) -> None:
-    server = embedded.redis(tmp_path, processes.free_port())
+    server = embedded_servers.redis(tmp_path, processes.free_port())
     manifest = tmp_path / "redis" / "appendonlydir" / "appendonly.aof.manifest"
     manifest.parent.mkdir()
     manifest.write_text("neither file nor sequence\n")
     with pytest.raises(processes.ProcessFailed, match="(?s)code 1.*AOF manifest"):
-        with embedded.running(server):
+        with embedded_servers.running(server):
             pytest.fail("it cannot be ready")
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.stack import processes
-from tests.running_stack import (
+from runtime import processes
+from tests.support.running_stack import (
     RunningStack,
     environment_of,
     payments,
@@ -157,7 +157,7 @@ def test_a_signal_during_start_up_leaves_nothing(
 ) -> None:
     home = tmp_path / "interrupted"
     log = tmp_path / "log"
-    command = [sys.executable, "-m", "runtime.cli", "up", *options]
+    command = [sys.executable, "-m", "cli", "up", *options]
     with open(log, "wb") as output:
         starting = subprocess.Popen(
             command,

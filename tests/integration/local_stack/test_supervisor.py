@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.stack import container_check, processes
-from runtime.stack.process_table import Process
-from runtime.stack.supervisor import Interrupted, Patience, Supervisor
+from local_stack import container_check
+from local_stack.process_table import Process
+from local_stack.supervisor import Interrupted, Patience, Supervisor
+from runtime import processes
 
 #: Seconds until which everything here has happened; most takes a tenth of one.
 SOON = 10.0
@@ -167,7 +168,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_slow_child(tmp_path: Path) -> None:
 def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     script = (
         "import os, time; from pathlib import Path;"
-        "from runtime.stack import processes;"
+        "from local_stack import processes;"
         "child = processes.start(['sleep', '600'], environment=os.environ, log=None);"
         f"Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid)); time.sleep(600)"
     )

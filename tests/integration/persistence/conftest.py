@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from persistence import indexes, mongo
 from persistence.codec import Document
-from persistence.vault import ACCOUNTS, KeySource, Vault
+from persistence.encryption import ACCOUNTS, KeySource, Vault
 
 
 @pytest.fixture(scope="package")

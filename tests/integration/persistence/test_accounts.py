@@ -7,8 +7,8 @@ from pymongo.database import Database
 
 from persistence.accounts import Accounts
 from persistence.codec import Document
-from persistence.rotation import reseal
-from persistence.vault import ACCOUNTS, KeySource, Vault
+from persistence.encryption import ACCOUNTS, KeySource, Vault
+from persistence.reencrypt import reseal
 from tests.integration.persistence.conftest import vaults_of
 from tests.suites.merchant_accounts import SECRETS, AccountSuite, account
 

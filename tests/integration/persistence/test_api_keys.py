@@ -7,9 +7,9 @@ from pymongo.database import Database
 
 from application.api_keys import revoke_key, roll_key
 from domain.api_keys import KeyChanged
+from persistence.api_keys import ApiKeys
 from persistence.codec import Document
-from persistence.keys import ApiKeys
-from persistence.vault import KeySource, Pepper
+from persistence.encryption import KeySource, Pepper
 from tests.suites.api_keys import DAY, ApiKeySuite, created, opened
 from tests.suites.samples import NOW
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from pymongo.database import Database
 
-from domain.breaker import Why
+from domain.circuit_breaker import Why
 from domain.errors import StoreUnavailable
-from domain.submission import ProviderName
+from domain.payments.submission import ProviderName
 from persistence import mongo
-from persistence.breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakers
 from persistence.codec import Document
 from tests.suites.breakers import BreakersSetup, BreakersSuite, breakers
 

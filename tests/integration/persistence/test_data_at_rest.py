@@ -11,19 +11,18 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from domain.errors import DocumentUnreadable
-from domain.answer import Answer, Failure, NextAction, SavedMethod, Verdict
 from domain.money import Money
-from tests.suites.api_keys import created
-from tests.suites.samples import sending
-from domain.settling import settle
-from domain.payment import LEASE
-from domain.submission import ProviderName, Submission
+from domain.payments.answer import Answer, Failure, NextAction, SavedMethod, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.payment import LEASE
+from domain.payments.submission import ProviderName, Submission
+from persistence.api_keys import ApiKeys
 from persistence.codec import Document
-from persistence.keys import ApiKeys
+from persistence.encryption import KeySource, Pepper, Vault
 from persistence.payments import MongoPayments
-from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
-from tests.suites.samples import SHOP, payment
+from tests.suites.api_keys import created
+from tests.suites.samples import SHOP, payment, sending
 
 #: Each in one field that people or providers could be harmed by.
 SECRETS: Final = {

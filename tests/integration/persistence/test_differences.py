@@ -11,15 +11,8 @@ from pymongo.database import Database
 
 from domain.account import Account
 from domain.money import Money
-from domain.reconciling import (
-    Difference,
-    Differs,
-    Movement,
-    Report,
-    Standing,
-    Way,
-)
-from domain.submission import Mode, ProviderName
+from domain.payments.submission import Mode, ProviderName
+from domain.reconciliation import Difference, Differs, Movement, Report, Standing, Way
 from persistence.codec import Document
 from persistence.differences import Differences
 from runtime.container import new_id

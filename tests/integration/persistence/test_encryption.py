@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from persistence.vault import (
+from persistence.encryption import (
     ACCOUNTS,
     FieldUnreadable,
     KeyMissing,

@@ -9,18 +9,17 @@ from dataclasses import replace
 import pytest
 from pymongo.database import Database
 
-from application.ports import Query
-from domain.answer import Answer, Failure, Verdict
+from application.ports.payments import Query
 from domain.errors import DocumentUnreadable, StoreUnavailable
-from tests.suites.samples import sending
-from domain.settling import settle
-from domain.payment import Payment
-from domain.submission import Mode
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode
 from persistence.codec import Document
-from persistence.grouped import GroupedPayments
-from persistence.vault import Vault
+from persistence.encryption import Vault
+from persistence.group_commit import GroupedPayments
 from runtime.container import clock
-from tests.suites.samples import NOW, SHOP, payment, submission
+from tests.suites.samples import NOW, SHOP, payment, sending, submission
 
 
 @pytest.fixture

@@ -12,24 +12,23 @@ from pymongo import monitoring
 from pymongo.database import Database
 
 from application.api_keys import revoke_key
-from application.ports import Query, Scope
-from domain.disputing import laid_over
+from application.ports.payments import Query, Scope
 from domain.account import Account
-from domain.replaying import Search
-from domain.states import State, Status
-from domain.submission import Mode, ProviderName
-from persistence import indexes, mongo, watch
+from domain.payments.apply_answer import settle
+from domain.payments.apply_dispute import laid_over
+from domain.payments.states import State, Status
+from domain.payments.submission import Mode, ProviderName
+from domain.replays import Search
+from persistence import indexes, mongo, monitoring as watch
+from persistence.api_keys import ApiKeys
 from persistence.codec import Document
-from persistence.keys import ApiKeys
+from persistence.encryption import KeySource, Pepper, Vault
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoOperatorView
-from persistence.vault import KeySource, Pepper, Vault
 from runtime.container import clock
-from domain.settling import settle
 from tests.suites.api_keys import created
-from tests.suites.samples import sending
-from tests.fakes import pay
-from tests.suites.samples import NOW, SHOP, disputed, payment, submission
+from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
+from tests.support.fakes import pay
 
 #: Enough that the planner sees a difference between an index and all documents.
 MANY: Final = 300

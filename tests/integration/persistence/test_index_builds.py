@@ -21,27 +21,28 @@ import requests
 from pymongo import ASCENDING, IndexModel, MongoClient
 from pymongo.database import Database
 
-from application.ports import Query
+from application.ports.payments import Query
+from cli.commands import doctor
+from cli.findings import FAIL, OK, WARN, Finding
 from domain.errors import StoreUnavailable
-from domain.settling import settle
-from domain.submission import Mode
-from persistence import indexes, mongo, watch
+from domain.payments.apply_answer import settle
+from domain.payments.submission import Mode
+from domain.replays import Search
+from local_stack import embedded_servers
+from local_stack.initialise import initialise
+from persistence import indexes, mongo, monitoring
 from persistence.codec import Document
+from persistence.encryption import Vault
 from persistence.indexes import Index, IndexNotBuilt, Progress, UniqueIndexes
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoOperatorView
-from persistence.vault import Vault
-from domain.replaying import Search
-from runtime import exporter, metrics
-from runtime.cli import doctor
-from runtime.cli.findings import FAIL, OK, WARN, Finding
+from runtime import metrics, processes
 from runtime.container import clock
 from runtime.settings import Settings
-from runtime.stack import embedded, processes
-from runtime.stack.initialise import initialise
-from tests.fakes import pay
-from tests.running_web import TIMEOUT, prepared_web
 from tests.suites.samples import SHOP, payment, sending
+from tests.support.fakes import pay
+from tests.support.running_web import TIMEOUT, prepared_web
+from workers import exporter
 
 #: Payments that an upgrade finds: a scan of them takes longer than LOWERED.
 MANY: Final = 120_000
@@ -61,9 +62,9 @@ NEWEST: Final = Index("payments", "newest")
 def slow_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A MongoDB whose builds of indexes can be held up."""
     home = tmp_path_factory.mktemp("slow")
-    server = embedded.mongo(home, processes.free_port())
+    server = embedded_servers.mongo(home, processes.free_port())
     held_up = (*server.command, "--setParameter", "enableTestCommands=1")
-    with embedded.running(replace(server, command=held_up)) as url:
+    with embedded_servers.running(replace(server, command=held_up)) as url:
         yield url
 
 
@@ -201,7 +202,7 @@ def test_init_that_was_killed_is_gone_on_with_by_the_next(
         "PAYMENTS_MONGO_URL": _url(large),
         "PAYMENTS_MONGO_DATABASE": large.name,
     }
-    command = [sys.executable, "-m", "runtime.cli", "init"]
+    command = [sys.executable, "-m", "cli", "init"]
     with held_up(large):
         first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         wait_until(lambda: builds(large))
@@ -228,7 +229,7 @@ def test_init_that_was_killed_is_gone_on_with_by_the_next(
 
 def _url(database: Database[Document]) -> str:
     host, port = next(iter(database.client.nodes))
-    return f"mongodb://{host}:{port}/?replicaSet={embedded.REPLICA_SET}"
+    return f"mongodb://{host}:{port}/?replicaSet={embedded_servers.REPLICA_SET}"
 
 
 def test_a_unique_index_that_cannot_be_is_named_without_a_value(
@@ -308,7 +309,7 @@ def test_the_service_runs_while_an_index_is_built(
         assert not view.found(Search(), before=None, limit=10)
         assert store.due_ids(10) == []
         [won] = store.claim_many([sending(new, now=clock())])
-        assert watch.backlog(large).open == {("stripe", "running"): 1}
+        assert monitoring.backlog(large).open == {("stripe", "running"): 1}
         [done] = store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
         assert store.get(SHOP, new.id) == done
         assert UniqueIndexes(large).are_safe()

@@ -7,8 +7,8 @@ from pathlib import Path
 from pymongo.database import Database
 
 from persistence.codec import Document
-from persistence.keyring import Sealed, is_begun, keys_fit, reseal_check, sealed
-from persistence.vault import KeySource, Vault
+from persistence.encryption import KeySource, Vault
+from persistence.key_checks import Sealed, is_begun, keys_fit, reseal_check, sealed
 
 
 def test_other_keys_do_not_fit_and_rotated_ones_do(

@@ -11,26 +11,20 @@ from cryptography.fernet import Fernet
 from pymongo.database import Database
 
 from domain.errors import DocumentUnreadable
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from persistence.accounts import Accounts
 from persistence.codec import Document, decode, encode
-from persistence.keyring import (
-    Sealed,
-    is_begun,
-    keys_fit,
-    reseal_check,
-    sealed,
-)
-from persistence.old_seals import OldSeals
+from persistence.encryption import ACCOUNTS, KeySource, SealBroken, Vault
+from persistence.key_checks import Sealed, is_begun, keys_fit, reseal_check, sealed
+from persistence.legacy_encryption import OldSeals
 from persistence.payments import MongoPayments
-from persistence.rotation import reseal
-from persistence.vault import ACCOUNTS, KeySource, SealBroken, Vault
+from persistence.reencrypt import reseal
 from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
 from tests.integration.persistence.conftest import vaults_of
-from tests.suites.merchant_accounts import account
-from tests.integration.persistence.test_rotation import _payment
+from tests.integration.persistence.test_reencrypt import _payment
 from tests.suites.inbox import webhook
+from tests.suites.merchant_accounts import account
 
 MESSAGE = "The payer must act."
 URL = "https://paypal.example/approve"

@@ -8,11 +8,11 @@ import pytest
 from pymongo.database import Database
 
 from application.account_ports import AccountStore, MerchantStore
-from domain.submission import Guard
+from domain.payments.submission import Guard
 from persistence.accounts import Accounts
 from persistence.codec import Document
+from persistence.encryption import ACCOUNTS, KeySource, Vault
 from persistence.merchants import Merchants
-from persistence.vault import ACCOUNTS, KeySource, Vault
 from tests.suites.merchant_accounts import MerchantSuite
 from tests.suites.samples import SHOP
 

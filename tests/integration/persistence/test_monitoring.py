@@ -8,22 +8,21 @@ from datetime import timedelta
 import pytest
 from pymongo.database import Database
 
-from persistence import watch
+from domain.payments.apply_answer import settle
+from domain.payments.payment import BELL_GRACE
+from domain.payments.submission import ProviderName
+from domain.payments.transitions import escalate
+from persistence import monitoring
 from persistence.codec import Document
+from persistence.encryption import Vault
 from persistence.payments import MongoPayments
-from persistence.vault import Vault
 from runtime.container import clock
-from domain.payment import BELL_GRACE
-from domain.submission import ProviderName
-from domain.settling import settle
-from domain.outcome import escalate
-from tests.suites.samples import sending
-from tests.fakes import pay
-from tests.suites.samples import payment, submission
+from tests.suites.samples import payment, sending, submission
+from tests.support.fakes import pay
 
 
 def test_an_empty_database_has_no_backlog(payments_db: Database[Document]) -> None:
-    assert watch.backlog(payments_db) == watch.Backlog({}, {}, 0)
+    assert monitoring.backlog(payments_db) == monitoring.Backlog({}, {}, 0)
 
 
 def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
@@ -51,7 +50,7 @@ def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
             replace(escalate(review, review.first, "why", now=now), claim=None),
         ]
     )
-    backlog = watch.backlog(payments_db)
+    backlog = monitoring.backlog(payments_db)
     assert backlog.open == {
         ("stripe", "queued"): 2,
         ("paypal", "queued"): 1,
@@ -66,8 +65,8 @@ def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
 def test_a_worker_says_again_and_again_that_it_lives(
     payments_db: Database[Document],
 ) -> None:
-    watch.report_alive(payments_db, "one", slots=8, busy=1)
-    watch.report_alive(payments_db, "one", slots=8, busy=3, proxy="$http://p:3128")
+    monitoring.report_alive(payments_db, "one", slots=8, busy=1)
+    monitoring.report_alive(payments_db, "one", slots=8, busy=3, proxy="$http://p:3128")
     [worker] = payments_db.workers.find()
     assert abs(worker.pop("at") - clock()) < timedelta(seconds=5)
     assert worker == {"_id": "one", "slots": 8, "busy": 3, "proxy": "$http://p:3128"}

@@ -6,23 +6,28 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pymongo.database import Database
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.errors import DocumentUnreadable
-from domain.answer import Answer, SavedMethod, Verdict
-from domain.settling import settle
-from domain.submission import Mode
+from domain.payments.answer import Answer, SavedMethod, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.submission import Mode
 from persistence.accounts import Accounts
 from persistence.codec import Document, decode, encode
+from persistence.encryption import (
+    ACCOUNTS,
+    FieldUnreadable,
+    KeySource,
+    SealBroken,
+    Vault,
+)
 from persistence.payments import MongoPayments
-from persistence.vault import ACCOUNTS, FieldUnreadable, KeySource, SealBroken, Vault
 from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
-from tests.suites.merchant_accounts import account
 from tests.suites.inbox import webhook
+from tests.suites.merchant_accounts import account
 from tests.suites.samples import PRICE, SHOP, payment, sending, submission
 
 RIVAL = Scope("rival", SHOP.mode)

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from pymongo.database import Database
 
-from application.ports import PaymentStore
+from application.ports.payments import PaymentStore
 from persistence.codec import Document
-from persistence.grouped import GroupedPayments
+from persistence.encryption import Vault
+from persistence.group_commit import GroupedPayments
 from persistence.payments import MongoPayments
-from persistence.vault import Vault
 from runtime.container import clock
 from tests.suites.payment_store import PaymentStoreSuite
 from tests.suites.setup import Setup, store

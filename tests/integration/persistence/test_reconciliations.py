@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from domain.errors import StoreUnavailable
 from domain.account import Account
+from domain.errors import StoreUnavailable
 from domain.money import Money
-from domain.reconciling import (
+from domain.payments.submission import Mode, ProviderName
+from domain.reconciliation import (
     Difference,
     Differs,
     Movement,
@@ -22,7 +23,6 @@ from domain.reconciling import (
     Sum,
     Way,
 )
-from domain.submission import Mode, ProviderName
 from persistence import mongo
 from persistence.codec import Document
 from persistence.reconciliations import LEASE, PERIOD, Reconciliations

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from providers import limiter as module
-from providers.limiter import RedisLimiter
-from runtime.broker import connect_redis
+from local_stack import embedded_servers
+from persistence import redis_limiter as module
+from persistence.redis_limiter import RedisLimiter
+from runtime import processes
+from runtime.queue.wakeups import connect_redis
 from runtime.settings import Settings
-from runtime.stack import embedded, processes
 from tests.suites.limiter import (
     BURST,
     RATES,
@@ -65,9 +66,9 @@ class TestRedisLimiter(LimiterSuite):
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[embedded.Server]:
+def own_redis(tmp_path: Path) -> Iterator[embedded_servers.Server]:
     """A Redis of this test's own, described and not started."""
-    yield embedded.redis(tmp_path, processes.free_port())
+    yield embedded_servers.redis(tmp_path, processes.free_port())
 
 
 def redis_now(redis: Redis) -> int:
@@ -169,7 +170,7 @@ def test_a_pause_in_redis_postpones_nothing_for_longer_than_some_seconds(
 
 
 def test_without_redis_each_takes_its_share_and_asks_it_again_later(
-    own_redis: embedded.Server,
+    own_redis: embedded_servers.Server,
 ) -> None:
     settings = replace(Settings(), redis_url=own_redis.url)
     now, counted = [1000.0], threading.Event()
@@ -184,7 +185,7 @@ def test_without_redis_each_takes_its_share_and_asks_it_again_later(
         workers=workers,
         clock=lambda: now[0],
     )
-    with embedded.running(own_redis):
+    with embedded_servers.running(own_redis):
         assert limiter.take(STRIPE, 32, 0.0).granted == BURST
         assert not counted.is_set()
     # A quarter of 20 a second: one at once, for no bucket holds less than one.
@@ -192,7 +193,7 @@ def test_without_redis_each_takes_its_share_and_asks_it_again_later(
     assert counted.is_set()
     now[0] += module.REST / 2
     assert limiter.take(STRIPE, 32, 0.0).granted == 1
-    with embedded.running(own_redis), Redis.from_url(own_redis.url) as redis:
+    with embedded_servers.running(own_redis), Redis.from_url(own_redis.url) as redis:
         redis.flushall()  # what was full when it ended may be so still
         assert limiter.take(STRIPE, 32, 0.0).granted == 0, "it is left alone"
         now[0] += module.REST
@@ -200,7 +201,7 @@ def test_without_redis_each_takes_its_share_and_asks_it_again_later(
 
 
 def test_a_pause_that_redis_did_not_hear_of_is_kept_here(
-    own_redis: embedded.Server,
+    own_redis: embedded_servers.Server,
 ) -> None:
     settings = replace(Settings(), redis_url=own_redis.url)
     limiter = RedisLimiter(

@@ -7,20 +7,20 @@ from typing import Any
 
 from pymongo.database import Database
 
-from application.ports import Scope
+from application.ports.payments import Scope
 from domain.account import Account
-from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.money import Money
-from tests.suites.samples import sending
-from domain.settling import settle
-from domain.operation import Kind, Operation, Origin
-from domain.payment import Payment
-from domain.submission import Mode, ProviderName, Submission
+from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind, Operation, Origin
+from domain.payments.payment import Payment
+from domain.payments.submission import Mode, ProviderName, Submission
 from persistence.codec import Document
+from persistence.encryption import KeySource, Vault
 from persistence.payments import MongoPayments
-from persistence.rotation import reseal
-from persistence.vault import KeySource, Vault
+from persistence.reencrypt import reseal
 from tests.integration.persistence.conftest import vaults_of
+from tests.suites.samples import sending
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -16,32 +16,33 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
 
 from application import attempt
+from application.operator_actions import Desk, preview, run_replays, start
 from domain.errors import WriteRefused
-from domain.notice import Fate
-from domain.payment import LEASE, Payment
-from domain.replaying import Came, Search
-from domain.states import State, Status
-from domain.submission import Mode, ProviderName
-from persistence import faults
+from domain.payments.payment import LEASE, Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import Mode, ProviderName
+from domain.replays import Came, Run, Search
+from domain.webhooks import Fate
+from persistence import document_faults
 from persistence.codec import Document
 from persistence.differences import Differences
-from persistence.faults import Fault, write_each
-from persistence.grouped import GroupedPayments
+from persistence.document_faults import Fault, write_each
+from persistence.encryption import Vault
+from persistence.group_commit import GroupedPayments
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoOperatorView, MongoReplays
-from persistence.vault import Vault
+from persistence.replays import MongoReplays
 from persistence.webhooks import MongoWebhooks
-from runtime import exporter, metrics
+from runtime import metrics
 from runtime.container import clock, new_id
-from runtime.stack.processes import wait_until
-from application.operate import Desk, preview, run_replays, start
-from domain.replaying import Run
-from tests.fakes import MemoryQueue, ScriptedProvider, Ungated
+from runtime.processes import wait_until
 from tests.integration.persistence.test_differences import ALONE, ODD, report
-from tests.running_web import prepared_web, stripe_payment
 from tests.suites.inbox import webhook
 from tests.suites.replays import ODD as ODD_ANSWER, brought
 from tests.suites.samples import NOW, SHOP, payment, sending
+from tests.support.fakes import MemoryQueue, ScriptedProvider, Ungated
+from tests.support.running_web import prepared_web, stripe_payment
+from workers import exporter
 
 #: Payments of a group: as many as a message names under load.
 GROUP: Final = 32
@@ -77,7 +78,7 @@ def group(store: MongoPayments) -> list[Payment]:
 def met(database: Database[Document]) -> list[tuple[str, str, Fault, str]]:
     return [
         (one.collection, one.id, one.fault, one.code)
-        for one in faults.latest(database, 10)
+        for one in document_faults.latest(database, 10)
     ]
 
 
@@ -112,7 +113,9 @@ def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
                 else:
                     assert answer.status_code == 202
             assert database.payments.count_documents({}) == 1 + GROUP - 2
-            codes = {(one.fault, one.code) for one in faults.latest(database, 10)}
+            codes = {
+                (one.fault, one.code) for one in document_faults.latest(database, 10)
+            }
             assert codes == {(Fault.REFUSED, "DocumentValidationFailure")}
             # A follow-up of a payment that MongoDB refuses to change.
             accepted = next(one.json() for one in answers if one.status_code == 202)
@@ -336,7 +339,7 @@ def test_a_faulty_document_is_counted_and_named_to_operators(
     due = group(store)
     with validator(payments_db, "payments", all_but(REFUSED)):
         store.claim_many([sending(one, now=clock()) for one in due])
-    exporter.show_faults(faults.counts(payments_db))
+    exporter.show_faults(document_faults.counts(payments_db))
     gauge = metrics.FAULTY_DOCUMENTS
     assert gauge.labels("payments", Fault.REFUSED)._value.get() == 1
     assert gauge.labels("webhooks", Fault.REFUSED)._value.get() == 0

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from application.operate import Desk, preview, run_replays, start
-from domain.replaying import Came, Run, Search, Stage
-from domain.states import State
-from domain.submission import Mode, ProviderName
+from application.operator_actions import Desk, preview, run_replays, start
+from domain.payments.states import State
+from domain.payments.submission import Mode, ProviderName
+from domain.replays import Came, Run, Search, Stage
 from persistence.codec import Document
+from persistence.encryption import Vault
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoOperatorView, MongoReplays
-from persistence.vault import Vault
+from persistence.replays import MongoReplays
 from runtime.container import clock, new_id
-from runtime.stack.processes import wait_until
-from tests.fakes import MemoryQueue
+from runtime.processes import wait_until
 from tests.suites.replays import ODD, Office, OperatorSuite, brought
 from tests.suites.samples import SHOP
+from tests.support.fakes import MemoryQueue
 
 
 @pytest.fixture

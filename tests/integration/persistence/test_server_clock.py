@@ -12,8 +12,7 @@ from pymongo.database import Database
 from persistence import mongo
 from persistence.codec import Document
 from persistence.server_clock import PERIOD, TOLERANCE, ServerClock
-from runtime import container
-from runtime.stack import processes
+from runtime import container, processes
 
 #: What a busy machine takes for a round trip.
 SLACK = timedelta(seconds=TOLERANCE)

@@ -12,28 +12,29 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
-from application.ports import Query
+from application.ports.payments import Query
 from domain.api_keys import Role
 from domain.errors import DocumentUnreadable
-from domain.replaying import Search
-from domain.submission import Mode
-from persistence import faults
+from domain.payments.submission import Mode
+from domain.replays import Search
+from persistence import document_faults
+from persistence.api_keys import ApiKeys
 from persistence.codec import Document
 from persistence.differences import Differences
-from persistence.faults import Fault
-from persistence.keys import ApiKeys
+from persistence.document_faults import Fault
+from persistence.encryption import KeySource, Pepper, Vault
+from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
 from persistence.reconciliations import Reconciliations
-from persistence.replays import MongoOperatorView, MongoReplays
-from persistence.vault import KeySource, Pepper, Vault
+from persistence.replays import MongoReplays
 from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
 from tests.integration.persistence.test_differences import ALONE, ODD, report
-from tests.running_web import prepared_web, stripe_payment
 from tests.suites.api_keys import created
 from tests.suites.inbox import webhook
 from tests.suites.replays import ODD as ODD_ANSWER, brought
 from tests.suites.samples import NOW, SHOP, payment
+from tests.support.running_web import prepared_web, stripe_payment
 
 #: What somebody, or a fault, may have made of a payment.
 BROKEN: Final[dict[str, Document]] = {
@@ -57,7 +58,7 @@ BROKEN: Final[dict[str, Document]] = {
 @pytest.fixture(autouse=True)
 def always_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests share their database and the names in it."""
-    monkeypatch.setattr(faults, "REPORTED_EVERY", 0.0)
+    monkeypatch.setattr(document_faults, "REPORTED_EVERY", 0.0)
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=list(BROKEN))
@@ -83,13 +84,13 @@ def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
         store.made_by(SHOP, "key-4")
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
     assert len(view.known([payment(3).id, bad])) == 1
-    [found] = faults.latest(payments_db, 10)
+    [found] = document_faults.latest(payments_db, 10)
     assert (found.collection, found.id, found.fault) == (
         "payments",
         bad,
         Fault.UNREADABLE,
     )
-    assert faults.counts(payments_db) == {("payments", Fault.UNREADABLE): 1}
+    assert document_faults.counts(payments_db) == {("payments", Fault.UNREADABLE): 1}
 
 
 def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
@@ -142,7 +143,7 @@ def test_no_other_list_is_ended_by_it(
         assert len(ask()) == before[name] - 1, name
     assert inbox.load([webhook(1).id, webhook(2).id])
     assert len(inbox.due_ids(9)) == 1, "it waits for its next turn"
-    counted = {collection for collection, _ in faults.counts(payments_db)}
+    counted = {collection for collection, _ in document_faults.counts(payments_db)}
     assert counted == set(lists)
 
 
@@ -186,6 +187,6 @@ def test_a_merchants_list_is_read_past_it_over_http(
                     "document_unreadable",
                 )
                 assert who.get(f"/v1/payments/{made[0]}").ok
-            [named] = faults.latest(database, 9)
+            [named] = document_faults.latest(database, 9)
             assert named.id == bad
             assert named.last_at > clock() - timedelta(minutes=1)

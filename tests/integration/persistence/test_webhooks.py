@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 import pytest
 from pymongo.database import Database
 
-from application.inbox import Inbox
-from domain.notice import Fate
-from domain.submission import Mode
+from application.ports.webhooks import Inbox
+from domain.payments.submission import Mode
+from domain.webhooks import Fate
 from persistence.codec import Document
-from persistence.rotation import reseal
-from persistence.vault import KeySource, Vault
-from tests.integration.persistence.conftest import vaults_of
-from persistence.watch import waiting_webhooks
+from persistence.encryption import KeySource, Vault
+from persistence.monitoring import waiting_webhooks
+from persistence.reencrypt import reseal
 from persistence.webhooks import MongoWebhooks
+from tests.integration.persistence.conftest import vaults_of
 from tests.suites.inbox import InboxSuite, Post, webhook
 from tests.suites.samples import NOW
 

@@ -5,26 +5,25 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 from pymongo.database import Database
 
-from application.ports import Query
+from application.ports.payments import Query
 from domain.errors import StoreUnavailable
-from persistence import indexes, mongo, watch
+from persistence import indexes, mongo, monitoring
+from persistence.api_keys import ApiKeys
 from persistence.codec import Document
-from persistence.grouped import GroupedPayments
-from persistence.keys import ApiKeys
+from persistence.encryption import KeySource, Pepper, Vault
+from persistence.group_commit import GroupedPayments
 from persistence.payments import MongoPayments
-from persistence.vault import KeySource, Pepper, Vault
-from runtime.stack.processes import free_port
+from runtime.processes import free_port
 from tests.suites.api_keys import created
-from tests.suites.samples import sending
-from tests.suites.samples import NOW, SHOP, payment
+from tests.suites.samples import NOW, SHOP, payment, sending
 
 #: Seconds; a slow machine gets one more.
 BOUND: Final = mongo.OPERATION_TIMEOUT + 1
@@ -73,8 +72,8 @@ def test_everything_says_so_within_its_time(
         lambda: keys.list(),
         lambda: keys.get("key_1"),
         lambda: keys.end("key_1", NOW, now=NOW),
-        lambda: watch.backlog(unreachable),
-        lambda: watch.report_alive(unreachable, "one", slots=1, busy=0),
+        lambda: monitoring.backlog(unreachable),
+        lambda: monitoring.report_alive(unreachable, "one", slots=1, busy=0),
         lambda: mongo.ping(unreachable),
         lambda: indexes.create_indexes(unreachable),
     ]

@@ -16,13 +16,12 @@ import pytest
 from pymongo.database import Database
 
 import persistence.payments
-from application.ports import PaymentStore
-from domain.requests import refund
-from domain.settling import settle
+from application.ports.payments import PaymentStore
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund
 from persistence.codec import Document
+from persistence.encryption import Vault
 from persistence.payments import MongoPayments
-from persistence.vault import Vault
-from tests.fakes import pay
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -32,6 +31,7 @@ from tests.suites.samples import (
     payment,
     sending,
 )
+from tests.support.fakes import pay
 
 #: Text of the store's source, and what stands there without the fence.
 FENCES: Final = {

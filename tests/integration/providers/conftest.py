@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.clients import paypal_api, stripe_client
-from tests.integration.providers.accounts import (
+
+from providers.http import TIMEOUT, Timeout
+from providers.paypal.adapter import PayPal
+from providers.stripe.adapter import Stripe
+from tests.support.provider_accounts import (
     PAYPAL_METHODS,
     STRIPE_METHODS,
     Account,
     MakeAccount,
 )
-from tests.integration.providers.simulator_control import (
-    Calls,
-    MakePayPal,
-    MakeStripe,
-    Simulator,
-)
-from tests.integration.providers.wire import Wire
-
-from providers.http import TIMEOUT, Timeout
-from providers.paypal import PayPal
-from providers.stripe import Stripe
+from tests.support.provider_clients import paypal_api, stripe_client
+from tests.support.recording_server import Wire
+from tests.support.simulator_control import Calls, MakePayPal, MakeStripe, Simulator
 
 
 @pytest.fixture

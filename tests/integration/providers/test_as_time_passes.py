@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.contract.simulators.simulator_process import simulator
-from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import (
-    MakePayPal,
-    MakeStripe,
-    Simulator,
-)
-from tests.suites.accounts import capture, refund, void
 
-from domain.answer import Verdict
 from domain.errors import LookNeeded
 from domain.money import Money
-from domain.operation import Kind
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.answer import Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
+from tests.suites.accounts import capture, refund, void
+from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.support.simulator_control import MakePayPal, MakeStripe, Simulator
+from tests.support.simulator_process import simulator
 
 #: Seconds until every hold has run out: PayPal's is the longest, 29 days.
 HOLD = 30 * 86400

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.providers.accounts import MakeAccount
-from tests.integration.providers.wire import (
-    unreachable_port,
-    untrusted_server,
-)
 
-from domain.answer import Verdict
 from domain.errors import NotSent, OutcomeUnknown
-from domain.submission import ProviderName
+from domain.payments.answer import Verdict
+from domain.payments.submission import ProviderName
+from tests.support.provider_accounts import MakeAccount
+from tests.support.recording_server import unreachable_port, untrusted_server
+from tests.support.simulator_process import eventually
 
 
 def test_a_connection_that_is_never_made_was_not_sent(

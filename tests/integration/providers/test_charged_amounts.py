@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import ORDERS, MakePayPal, Simulator
-from tests.integration.providers.wire import Wire
-from tests.suites.accounts import a_payment, capture, refund, written_down
 
-from domain.answer import Verdict
 from domain.money import Money
-from providers.stripe import Stripe
+from domain.payments.answer import Verdict
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import a_payment, capture, refund, written_down
+from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.support.recording_server import Wire
+from tests.support.simulator_control import ORDERS, MakePayPal, Simulator
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from domain.account import Account
-from domain.dispute import Dispute, DisputeState, Hint
 from domain.errors import Misconfigured, OutcomeUnknown, ProviderError
-from domain.submission import ProviderName
-from providers.paypal_disputes import PayPalDisputes
-from providers.stripe_disputes import StripeDisputes
-from tests.clients import paypal_api, stripe_client
-from tests.contract.simulators.simulator_process import (
+from domain.payments.dispute import Dispute, DisputeState, Hint
+from domain.payments.submission import ProviderName
+from providers.paypal.disputes import PayPalDisputes
+from providers.stripe.disputes import StripeDisputes
+from tests.support.provider_clients import paypal_api, stripe_client
+from tests.support.simulator_process import (
     PayPalCaller,
     Simulator,
     captures_of,

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.integration.providers.accounts import Account
-from tests.integration.providers.simulator_control import Simulator
-from tests.suites.accounts import a_payment, capture, refund, void, written_down
 
-from domain.answer import Verdict
 from domain.money import Fee, Money
-from domain.states import State
-from domain.submission import CaptureMethod
-from providers.stripe import Stripe
+from domain.payments.answer import Verdict
+from domain.payments.states import State
+from domain.payments.submission import CaptureMethod
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import a_payment, capture, refund, void, written_down
+from tests.support.provider_accounts import Account
+from tests.support.simulator_control import Simulator
 
 
 def test_a_charge_says_its_fee_and_a_look_says_the_same(account: Account) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.providers.simulator_control import Simulator
-from tests.suites.accounts import a_payment, written_down
 
-from domain.answer import NextAction, Verdict
 from domain.errors import OutcomeUnknown
 from domain.money import Money
-from providers.paypal import PayPal
+from domain.payments.answer import NextAction, Verdict
+from providers.paypal.adapter import PayPal
+from tests.suites.accounts import a_payment, written_down
+from tests.support.simulator_control import Simulator
 
 DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
 

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
-from domain.submission import Mode
-from providers.paypal_certificates import (
+from domain.payments.submission import Mode
+from providers.paypal.certificates import (
     FAILED,
     FETCHES_A_MINUTE,
     FETCHES_A_MINUTE_EACH,
@@ -21,8 +21,8 @@ from providers.paypal_certificates import (
     MAX_CHAIN,
     Certificates,
 )
-from runtime.stack.processes import wait_until
-from tests.integration.webhooks.signers import NAME, PATH, Authority, serving
+from runtime.processes import wait_until
+from tests.support.signing_certificates import NAME, PATH, Authority, serving
 
 DAY = timedelta(days=1)
 

@@ -7,21 +7,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.integration.providers.simulator_control import ORDERS, MakePayPal, Simulator
-from tests.integration.providers.wire import Canned, Wire
-from tests.suites.accounts import a_payment, written_down
 
-from domain.answer import NextAction, Verdict
 from domain.errors import (
     LookNeeded,
-    NotAuthorized,
     NeedsReview,
+    NotAuthorized,
     NotExecuted,
     NotPermitted,
     OutcomeUnknown,
     ProviderError,
 )
-from providers.paypal import PayPal
+from domain.payments.answer import NextAction, Verdict
+from providers.paypal.adapter import PayPal
+from tests.suites.accounts import a_payment, written_down
+from tests.support.recording_server import Canned, Wire
+from tests.support.simulator_control import ORDERS, MakePayPal, Simulator
 
 DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
 #: What a quoted token looks like in an error's sentence.

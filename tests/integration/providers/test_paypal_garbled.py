@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.providers.simulator_control import Simulator
-from tests.suites.accounts import a_payment, written_down
 
 from domain.errors import OutcomeUnknown
-from providers.paypal import PayPal
+from providers.paypal.adapter import PayPal
+from tests.suites.accounts import a_payment, written_down
+from tests.support.simulator_control import Simulator
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 500])

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.providers.accounts import PAYPAL_METHODS, Account
-from tests.integration.providers.simulator_control import ORDERS, Simulator
-from tests.suites.accounts import capture, refund, void
 
-from domain.answer import Verdict
 from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
 from domain.money import Money
-from domain.operation import HoldEnd, Kind
-from domain.payment import Payment
-from domain.states import State, Status
-from providers.paypal import PayPal
+from domain.payments.answer import Verdict
+from domain.payments.operation import HoldEnd, Kind
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from providers.paypal.adapter import PayPal
+from tests.suites.accounts import capture, refund, void
+from tests.support.provider_accounts import PAYPAL_METHODS, Account
+from tests.support.simulator_control import ORDERS, Simulator
 
 AUTHORIZATIONS = "/v2/payments/authorizations"
 PRICE = {"currency_code": "USD", "value": "19.99"}

@@ -12,25 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.providers.simulator_control import (
-    ORDERS,
-    TOKEN,
-    MakePayPal,
-    Simulator,
-)
-from tests.integration.providers.wire import (
-    PATIENCE,
-    Canned,
-    Request,
-    Wire,
-    refusing_port,
-)
-from tests.suites.accounts import a_payment, written_down
 
 from domain.account import Account
-from domain.answer import Answer, Verdict
-from domain.dispute import Hint
 from domain.errors import (
     Misconfigured,
     NotExecuted,
@@ -38,10 +21,22 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.submission import ProviderName
-from providers.paypal import PayPal
+from domain.payments.answer import Answer, Verdict
+from domain.payments.dispute import Hint
+from domain.payments.submission import ProviderName
+from providers.paypal.adapter import PayPal
 from runtime import container
 from runtime.settings import Settings
+from tests.suites.accounts import a_payment, written_down
+from tests.support.recording_server import (
+    PATIENCE,
+    Canned,
+    Request,
+    Wire,
+    refusing_port,
+)
+from tests.support.simulator_control import ORDERS, TOKEN, MakePayPal, Simulator
+from tests.support.simulator_process import eventually
 
 #: Callers that want a token at the same moment.
 CALLERS = 12

@@ -7,8 +7,14 @@ import logging
 from pathlib import Path
 
 import pytest
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.providers.simulator_control import (
+
+from domain.errors import NotSent, OutcomeUnknown
+from domain.payments.answer import Verdict
+from domain.payments.payment import Payment
+from providers.paypal.adapter import PayPal
+from tests.suites.accounts import a_payment, written_down
+from tests.support.recording_server import Canned, Wire
+from tests.support.simulator_control import (
     ORDERS,
     TOKEN,
     Calls,
@@ -16,13 +22,7 @@ from tests.integration.providers.simulator_control import (
     Simulator,
     mislead,
 )
-from tests.integration.providers.wire import Canned, Wire
-from tests.suites.accounts import a_payment, written_down
-
-from domain.answer import Verdict
-from domain.errors import NotSent, OutcomeUnknown
-from domain.payment import Payment
-from providers.paypal import PayPal
+from tests.support.simulator_process import eventually
 
 
 def charge_of(paypal: PayPal) -> Payment:

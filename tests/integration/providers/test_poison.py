@@ -19,41 +19,40 @@ from typing import Any, Final
 import bson
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, HTTPResponse, PoolManager
 
-from application.inbox import Disputes
-from application.ports import Provider
-from application.statement import Page, Statement
+from application.ports.provider import Provider
+from application.ports.reconciliation import Page, Statement
+from application.ports.webhooks import Disputes
+from cli.commands.differences import as_json_of, row
 from domain.account import Account as ProviderAccount
-from domain.answer import Answer
-from domain.dispute import Hint
-from domain.disputing import laid_over
 from domain.errors import ProviderError
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.reconciling import Difference, Differs, Movement, Unread
-from domain.sending import looking
-from domain.settling import settle
-from domain.submission import Mode
+from domain.payments.answer import Answer
+from domain.payments.apply_answer import settle
+from domain.payments.apply_dispute import laid_over
+from domain.payments.dispute import Hint
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.submission import Mode
+from domain.reconciliation import Difference, Differs, Movement, Unread
 from persistence.codec import news, progress
 from persistence.differences import write_difference
-from persistence.vault import KeySource, Vault
+from persistence.encryption import KeySource, Vault
 from providers.http import TIMEOUT, PooledSession
-from providers.paypal import PayPal
-from providers.paypal_api import PayPalApi
-from providers.paypal_disputes import PayPalDisputes
-from providers.paypal_statement import PayPalStatement
-from providers.stripe import Stripe
-from providers.stripe_client import PooledClient, client_of
-from providers.stripe_disputes import StripeDisputes
-from providers.stripe_statement import StripeStatement
-from runtime.cli.differences import as_json_of, row
-from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import PATIENCE, Calls, Simulator
+from providers.paypal.adapter import PayPal
+from providers.paypal.client import PayPalApi
+from providers.paypal.disputes import PayPalDisputes
+from providers.paypal.transactions import PayPalStatement
+from providers.stripe.adapter import Stripe
+from providers.stripe.balance import StripeStatement
+from providers.stripe.client import PooledClient, client_of
+from providers.stripe.disputes import StripeDisputes
 from tests.suites.statements import MINUTE
+from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.support.simulator_control import PATIENCE, Calls, Simulator
 
 #: What other applications, people and odd versions of an API put into a field.
 HOSTILE: Final[list[Any]] = [

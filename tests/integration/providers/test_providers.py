@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from application.ports import Provider
+from application.ports.provider import Provider
 from domain.errors import NotExecuted, OutcomeUnknown
-from domain.operation import Kind
-from domain.submission import ProviderName
-from tests.integration.providers.accounts import Account, MakeAccount
-from tests.integration.providers.wire import refusing_port
+from domain.payments.operation import Kind
+from domain.payments.submission import ProviderName
 from tests.suites.provider import ProviderSuite, every_kind
 from tests.suites.provider_follow_ups import FollowUpSuite
+from tests.support.provider_accounts import Account, MakeAccount
+from tests.support.recording_server import refusing_port
 
 
 @pytest.fixture

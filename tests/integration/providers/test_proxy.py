@@ -19,20 +19,20 @@ import requests
 import stripe
 from cryptography.hazmat.primitives import serialization
 
-from domain.answer import Verdict
+from cli.commands import doctor_providers
 from domain.errors import CertificateUnavailable, NotSent, ProviderError
-from domain.submission import ProviderName
+from domain.payments.answer import Verdict
+from domain.payments.submission import ProviderName
+from providers.credential_checks import Right
 from providers.http import PooledSession, was_not_sent
-from providers.paypal_certificates import Certificates
-from providers.rights import Right
-from providers.stripe_client import PooledClient, connection_pools
-from runtime.adapters import AdapterMaker
-from runtime.cli import doctor_providers
+from providers.paypal.certificates import Certificates
+from providers.stripe.client import PooledClient, connection_pools
+from runtime.accounts.adapters import AdapterMaker
+from runtime.processes import free_port
 from runtime.settings import Settings, SettingsError
-from runtime.stack.processes import free_port
-from tests.forward_proxy import ForwardProxy, forward_proxy
-from tests.integration.webhooks.signers import PATH, Authority, serving
 from tests.suites.samples import payment, sending, submission
+from tests.support.forward_proxy import ForwardProxy, forward_proxy
+from tests.support.signing_certificates import PATH, Authority, serving
 
 #: How each transport says that no answer came.
 NO_ANSWER: Final = (requests.RequestException, stripe.APIConnectionError)

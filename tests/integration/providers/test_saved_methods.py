@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 import stripe as sdk
-from tests.clients import stripe_client
-from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import Calls, MakePayPal, Simulator
-from tests.suites.accounts import a_payment
 
-from domain.answer import Verdict
-from domain.payment import Payment
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
-from domain.submission import CaptureMethod, FutureUsage
-from providers.stripe import Stripe
+from domain.payments.answer import Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.payments.submission import CaptureMethod, FutureUsage
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import a_payment
+from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.support.provider_clients import stripe_client
+from tests.support.simulator_control import Calls, MakePayPal, Simulator
 
 BACK = "https://shop.example/back"
 OFF = FutureUsage.OFF_SESSION

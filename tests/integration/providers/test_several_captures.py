@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.contract.simulators.simulator_process import simulator
-from tests.integration.providers.accounts import STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import MakeStripe, Simulator
-from tests.suites.accounts import a_payment, capture, refund, void, written_down
 
-from domain.answer import Answer, Verdict
 from domain.errors import LookNeeded, NeedsReview
 from domain.money import Money
-from domain.operation import HoldEnd, Operation
-from domain.payment import Payment
-from domain.states import State, Status
-from domain.submission import CaptureMethod
-from providers.stripe import Stripe
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import HoldEnd, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import CaptureMethod
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import a_payment, capture, refund, void, written_down
+from tests.support.provider_accounts import STRIPE_METHODS, Account
+from tests.support.simulator_control import MakeStripe, Simulator
+from tests.support.simulator_process import simulator
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from application.ports import Provider
-from application.statement import Statement
+from application.ports.provider import Provider
+from application.ports.reconciliation import Statement
 from domain.errors import (
     ListTooLong,
     MalformedAnswer,
@@ -22,16 +22,16 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.payment import Payment
-from providers.paypal import PayPal
-from providers.paypal_statement import PayPalStatement
-from providers.stripe import Stripe
-from providers.stripe_statement import StripeStatement
-from tests.clients import paypal_api, stripe_client
-from tests.integration.providers.accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import Calls, Simulator
-from tests.suites.statements import MINUTE, Books, StatementSuite
+from domain.payments.payment import Payment
+from providers.paypal.adapter import PayPal
+from providers.paypal.transactions import PayPalStatement
+from providers.stripe.adapter import Stripe
+from providers.stripe.balance import StripeStatement
 from tests.suites.accounts import refund
+from tests.suites.statements import MINUTE, Books, StatementSuite
+from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
+from tests.support.provider_clients import paypal_api, stripe_client
+from tests.support.simulator_control import Calls, Simulator
 
 #: Makes both clients of one new account, for a base URL and with a secret.
 MakeClients = Callable[..., tuple[Provider, Statement]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.providers.simulator_control import Simulator
-from tests.suites.accounts import a_payment, written_down
 
-from domain.answer import NextAction, Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Money
-from providers.stripe import Stripe
+from domain.payments.answer import NextAction, Verdict
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import a_payment, written_down
+from tests.support.simulator_control import Simulator
 
 #: What Stripe advises to do after a decline.
 LATER, NEVER, CONFIRM = "try_again_later", "do_not_try_again", "confirm_card_data"

@@ -7,22 +7,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.integration.providers.simulator_control import MakeStripe, Simulator
-from tests.integration.providers.wire import Canned, Wire
-from tests.suites.accounts import a_payment, written_down
 
-from domain.answer import Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
-    NotAuthorized,
     NeedsReview,
+    NotAuthorized,
     NotExecuted,
     NotPermitted,
     OutcomeUnknown,
     ProviderError,
 )
-from providers.stripe import Stripe
+from domain.payments.answer import Verdict
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import a_payment, written_down
+from tests.support.recording_server import Canned, Wire
+from tests.support.simulator_control import MakeStripe, Simulator
 
 #: What a quoted token looks like in an error's sentence.
 TOKEN = "pm_1QuotedByStripe"

@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.integration.providers.accounts import STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import INTENTS, Simulator
-from tests.suites.accounts import capture, refund, void
 
-from domain.answer import Verdict
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
-from providers.stripe import Stripe
+from domain.payments.answer import Verdict
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from providers.stripe.adapter import Stripe
+from tests.suites.accounts import capture, refund, void
+from tests.support.provider_accounts import STRIPE_METHODS, Account
+from tests.support.simulator_control import INTENTS, Simulator
 
 CAPTURED = {"status": "succeeded", "amount_received": 1999}
 LAPSED = {"status": "canceled", "cancellation_reason": "automatic"}

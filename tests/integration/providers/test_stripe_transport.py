@@ -10,23 +10,23 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.providers.accounts import STRIPE_METHODS, Account
-from tests.integration.providers.simulator_control import (
+
+from domain.errors import NotSent, OutcomeUnknown, ProviderError
+from domain.payments.answer import Verdict
+from providers.retry_unsent import Patient
+from providers.stripe.adapter import Stripe
+from providers.stripe.client import API_VERSION
+from tests.suites.accounts import a_payment, capture, refund, void, written_down
+from tests.support.provider_accounts import STRIPE_METHODS, Account
+from tests.support.recording_server import Canned, Wire, refusing_port
+from tests.support.simulator_control import (
     INTENTS,
     Calls,
     MakeStripe,
     Simulator,
     mislead,
 )
-from tests.integration.providers.wire import Canned, Wire, refusing_port
-from tests.suites.accounts import a_payment, capture, refund, void, written_down
-
-from domain.answer import Verdict
-from domain.errors import NotSent, OutcomeUnknown, ProviderError
-from providers.resilience import Patient
-from providers.stripe import Stripe
-from providers.stripe_client import API_VERSION
+from tests.support.simulator_process import eventually
 
 
 def test_a_patient_adapter_makes_three_tries_at_a_connection_and_then_gives_up(

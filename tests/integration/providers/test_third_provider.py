@@ -10,23 +10,22 @@ import pytest
 
 from application import attempt
 from application.accept import accept_payment, accept_request
-from domain import requests
 from domain.account import Account
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
+from domain.payments import follow_ups
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.routing import Routes
+from domain.payments.states import Status
+from domain.payments.submission import CaptureMethod, Submission
 from domain.provider_rules import ProviderName
-from domain.routing import Routes
-from domain.states import Status
-from domain.submission import CaptureMethod, Submission
-from runtime import container
+from runtime import container, processes
 from runtime.container import WorkerServices
 from runtime.settings import Settings
-from runtime.stack import processes
-from tests.fakes import MemoryQueue
 from tests.suites.accounts import Trouble
 from tests.suites.samples import SHOP, origin
 from tests.support.acme import Acme, acme_registered
+from tests.support.fakes import MemoryQueue
 
 #: Seconds until a lost answer is resolved: some retries, beside other tests.
 PATIENCE = 60.0
@@ -77,10 +76,10 @@ def test_a_payment_is_held_captured_and_refunded_at_a_third_provider(
     acme.troubles.append(Trouble.ANSWER_LOST)
     assert _worked(payment, worker).status is Status.AUTHORIZED
 
-    _follow_up(payment, requests.capture, worker, amount=1500, final=True)
+    _follow_up(payment, follow_ups.capture, worker, amount=1500, final=True)
     assert _worked(payment, worker).status is Status.CAPTURED
 
-    _follow_up(payment, requests.refund, worker, amount=500, target=None)
+    _follow_up(payment, follow_ups.refund, worker, amount=500, target=None)
     assert _worked(payment, worker).status is Status.PARTIALLY_REFUNDED
 
     moved = [(one.kind, one.money.minor) for one in acme.service.of(payment.id)]

@@ -9,10 +9,10 @@ import pytest
 from redis import Redis
 
 from domain.errors import QueueUnavailable
-from runtime.broker import DUE, FRESH, GROUP, MAX_MESSAGES, Bell
-from runtime.celery_app import make_app
+from runtime.processes import free_port, wait_until
+from runtime.queue.celery_app import make_app
+from runtime.queue.wakeups import DUE, FRESH, GROUP, MAX_MESSAGES, Bell
 from runtime.settings import Settings
-from runtime.stack.processes import free_port, wait_until
 
 
 @pytest.fixture

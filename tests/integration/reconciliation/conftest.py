@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.submission import ProviderName
-from tests.contract.simulators.simulator_process import Simulator
-from tests.contract.simulators.simulator_process import simulators as both
-from tests.integration.reconciliation.shop import PAYPAL, STRIPE
+from domain.payments.submission import ProviderName
+from tests.support.reconciliation_shop import PAYPAL, STRIPE
+from tests.support.simulator_process import Simulator, simulators as both
 
 
 @pytest.fixture(scope="module")

@@ -14,27 +14,21 @@ import pytest
 import structlog
 
 from domain.account import Account, Credentials, StoredAccount
-from domain.payment import BELL_GRACE
-from domain.reconciling import Differs, Report
-from domain.submission import ProviderName
+from domain.payments.payment import BELL_GRACE
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs, Report
 from persistence.accounts import Accounts
 from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
-from runtime import container, exporter, metrics
+from runtime import container, metrics
+from runtime.processes import wait_until
 from runtime.settings import Settings
-from runtime.stack.processes import wait_until
-from tests.contract.simulators.simulator_process import simulators
-from tests.integration.gates.workers import work_off
-from tests.integration.reconciliation.shop import (
-    METHODS,
-    PAYPAL,
-    STRIPE,
-    Day,
-    Story,
-    day,
-)
-from tests.running_stack import payments
 from tests.suites.samples import PRICE, SHOP, payment, submission
+from tests.support.reconciliation_shop import METHODS, PAYPAL, STRIPE, Day, Story, day
+from tests.support.running_stack import payments
+from tests.support.simulator_process import simulators
+from tests.support.worker_processes import work_off
+from workers import exporter
 from workers.reconciler import RETIRED, run_all
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])

@@ -10,16 +10,17 @@ import pytest
 import structlog
 
 from domain.account import Account
-from domain.reconciling import Differs, Report
-from domain.submission import Mode, ProviderName
-from persistence.breakers import MongoBreakers
+from domain.payments.submission import Mode, ProviderName
+from domain.reconciliation import Differs, Report
+from persistence.circuit_breakers import MongoBreakers
 from persistence.differences import Differences
 from persistence.reconciliations import Reconciliations
-from runtime import container, exporter, metrics
+from runtime import container, metrics
+from runtime.processes import wait_until
 from runtime.settings import Settings
-from runtime.stack.processes import wait_until
-from tests.contract.simulators.simulator_process import simulators
-from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, day
+from tests.support.reconciliation_shop import PAYPAL, STRIPE, Day, day
+from tests.support.simulator_process import simulators
+from workers import exporter
 from workers.reconciler import SPAN, run_once
 
 #: Whole seconds are compared, so what has just happened is not yet.

@@ -7,16 +7,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from application import dispute
+from application import disputes
 from domain.account import Account
-from domain.dispute import Hint
-from domain.reconciling import Differs, Way
-from domain.submission import ProviderName
+from domain.payments.dispute import Hint
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs, Way
 from runtime import container
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator
-from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, Story, day
 from tests.suites.samples import PRICE
+from tests.support.reconciliation_shop import PAYPAL, STRIPE, Day, Story, day
+from tests.support.simulator_process import Simulator
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 STORIES = {"paid": Story("pays"), "disputed": Story("pays")}
@@ -50,7 +50,7 @@ def _hear(shop: Day, provider: ProviderName, dispute_id: str) -> None:
         adapters = container.open_adapters(shop.settings, database, connections=1)
         hearing = container.hearing(shop.settings, database, shop.workers[0], adapters)
         hint = Hint(Account.own(provider), dispute_id)
-        found = dispute.follow(hint, hearing.disputes)
+        found = disputes.follow(hint, hearing.disputes)
     assert found is not None and len(found.disputes) == 1
 
 

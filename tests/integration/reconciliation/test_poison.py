@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from domain.reconciling import Differs
-from domain.submission import ProviderName
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator
-from tests.integration.reconciliation.shop import PAYPAL, STRIPE, Day, Story, day
-from tests.running_stack import payments
+from tests.support.reconciliation_shop import PAYPAL, STRIPE, Day, Story, day
+from tests.support.running_stack import payments
+from tests.support.simulator_process import Simulator
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 HALF = "half \ud83d"

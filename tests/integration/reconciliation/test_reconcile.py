@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.breaker import Why
+from domain.circuit_breaker import Why
 from domain.errors import NotReconciled
-from domain.reconciling import Differs, Sum, Way
-from domain.states import State
-from domain.submission import ProviderName
-from persistence.breakers import MongoBreakers
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs, Sum, Way
+from persistence.circuit_breakers import MongoBreakers
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator
-from tests.contract.simulators.simulator_process import simulators as others
-from tests.integration.reconciliation.shop import (
+from tests.suites.samples import PRICE
+from tests.support.reconciliation_shop import (
     CURRENCIES,
     FAILS_LATER,
     MONIES,
@@ -24,7 +23,7 @@ from tests.integration.reconciliation.shop import (
     Day,
     day,
 )
-from tests.suites.samples import PRICE
+from tests.support.simulator_process import Simulator, simulators as others
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 #: What STORIES collect and refund of each provider: four payments and a part of a

@@ -6,19 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.reconciling import Differs, Way
-from domain.submission import ProviderName
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs, Way
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import Simulator
-from tests.integration.reconciliation.shop import (
-    MANUAL,
-    PAYPAL,
-    STRIPE,
-    Day,
-    Story,
-    day,
-)
 from tests.suites.accounts import capture, refund
+from tests.support.reconciliation_shop import MANUAL, PAYPAL, STRIPE, Day, Story, day
+from tests.support.simulator_process import Simulator
 
 #: Minor units; two are alike.
 PARTS = (700, 500, 700)

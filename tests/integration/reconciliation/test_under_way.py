@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-
 from datetime import timedelta
 
 import pytest
 
 from domain.provider_rules import PAYPAL_RULES
-from domain.reconciling import Report
+from domain.reconciliation import Report
 from runtime.settings import Settings
-from tests.contract.simulators.simulator_process import simulator
-from tests.integration.reconciliation.shop import (
-    PAYPAL,
-    STORIES,
-    STRIPE,
-    Day,
-    open_day,
-)
+from tests.support.reconciliation_shop import PAYPAL, STORIES, STRIPE, Day, open_day
+from tests.support.simulator_process import simulator
 
 #: Times that each story is told.
 TIMES = 12

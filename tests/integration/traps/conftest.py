@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.traps.workbench import Workbench, workbench
-from tests.running_web import RunningWeb, prepared_web
+from tests.support.running_web import RunningWeb, prepared_web
+from tests.support.workbench import Workbench, workbench
 
 
 @pytest.fixture(scope="package")

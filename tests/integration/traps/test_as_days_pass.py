@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 import requests
 
-from domain.operation import PROOF_AFTER
-from domain.retry import LOOK
-from domain.states import State, Status
 from domain.api_keys import Role
-from tests.integration.traps.workbench import CHARGES, Workbench
-from tests.running_web import RunningWeb
+from domain.payments.operation import PROOF_AFTER
+from domain.payments.states import State, Status
+from domain.retry import LOOK
+from tests.support.running_web import RunningWeb
+from tests.support.workbench import CHARGES, Workbench
 
 DAY = timedelta(days=1)
 #: Longer than the longest wait between two polls.

@@ -14,9 +14,9 @@ from datetime import timedelta
 import pytest
 
 from application import attempt
-from domain.states import State, Status
-from tests.integration.traps.killed import BOUNDARIES
-from tests.integration.traps.workbench import Workbench, worker
+from domain.payments.states import State, Status
+from tests.support.killed_worker import BOUNDARIES
+from tests.support.workbench import Workbench, worker
 
 #: Where a worker has to die so that what it was answered is never written down.
 _UNHEARD = BOUNDARIES.index("before the settle")
@@ -49,7 +49,7 @@ def test_a_worker_that_meets_no_boundary_lives(bench: Workbench) -> None:
 
 
 def _worker_that_dies(bench: Workbench, payment_id: str, boundary: int) -> int:
-    module = "tests.integration.traps.killed"
+    module = "tests.support.killed_worker"
     return subprocess.run(
         [sys.executable, "-m", module, payment_id, str(boundary)],
         env={**os.environ, **bench.settings.environment()},

@@ -7,8 +7,8 @@ from typing import Any
 import requests
 import stripe as sdk
 
-from domain.states import State, Status
-from tests.integration.traps.workbench import CHARGES, Workbench
+from domain.payments.states import State, Status
+from tests.support.workbench import CHARGES, Workbench
 
 #: A card that wants its payer whenever it is charged.
 SECURE = "pm_card_authenticationRequired"

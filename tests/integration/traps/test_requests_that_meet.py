@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from domain.states import State, Status
-from tests.integration.traps.workbench import Workbench
+from domain.payments.states import State, Status
+from tests.support.workbench import Workbench
 
 #: Rounds of what only a meeting at the same moment would show; the refunds of 60 and
 #: 60 on 100 have tests of their own, which run a thousand where they are asked to.

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 import requests
 
+from domain.payments.states import Status
 from domain.retry import PAYER, SAVING
-from domain.states import Status
-from tests.integration.traps.workbench import Workbench
+from tests.support.workbench import Workbench
 
 
 @pytest.mark.parametrize("capture", ["automatic", "manual"])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.states import State, Status
-from tests.integration.traps.workbench import Workbench
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from tests.support.workbench import Workbench
 
 AMOUNTS = (500, 700, 799)
 

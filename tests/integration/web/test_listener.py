@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runtime import processes
 from runtime.container import new_id
 from runtime.metrics import REGISTRY
-from runtime.stack import processes
-from web import health
-from web.listener import Limits, Listener
+from web.http.listener import Limits, Listener
+from web.routes import health
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from domain.breaker import Why
-from tests.fake_gates import MemoryBreakers
+from domain.circuit_breaker import Why
 from tests.suites.samples import NOW, captured, payment
-from web.open_gates import KNOWN, OpenGates
+from tests.support.fake_breakers import MemoryBreakers
+from web.open_breakers import KNOWN, OpenGates
 
 #: Once everything that is owed here is due.
 LATER = NOW + timedelta(days=1)

@@ -19,12 +19,11 @@ import requests
 from redis import Redis
 
 from application.api_keys import create_key
-from runtime import container
-from runtime.broker import connect_redis
+from runtime import container, processes
+from runtime.queue.wakeups import connect_redis
 from runtime.quotas import UNSHARED, QuotaName, Quotas
 from runtime.settings import Settings
-from runtime.stack import processes
-from tests.running_web import (
+from tests.support.running_web import (
     Client,
     RunningWeb,
     now,

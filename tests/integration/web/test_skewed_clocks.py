@@ -16,15 +16,15 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 from ulid import ULID
 
-from domain.answer import Answer, Verdict
-from domain.errors import NeedsReview
-from domain.payment import BELL_GRACE
-from domain.states import Status
 from domain.api_keys import Role
+from domain.errors import NeedsReview
+from domain.payments.answer import Answer, Verdict
+from domain.payments.payment import BELL_GRACE
+from domain.payments.states import Status
 from persistence.webhooks import MongoWebhooks
 from runtime import container
 from tests.suites.samples import PRICE
-from tests.running_web import RunningWeb, now, prepared_web, stripe_payment
+from tests.support.running_web import RunningWeb, now, prepared_web, stripe_payment
 
 #: Seconds.
 SKEWS = (120.0, -120.0)

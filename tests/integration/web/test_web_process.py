@@ -16,8 +16,8 @@ import pytest
 import requests
 from cryptography.fernet import Fernet
 
-from runtime.stack import processes
-from tests.running_web import (
+from runtime import processes
+from tests.support.running_web import (
     RunningWeb,
     prepared_web,
     running_web,

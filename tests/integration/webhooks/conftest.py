@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from local_stack.initialise import initialise
 from runtime import container
 from runtime.settings import Settings
-from runtime.stack.initialise import initialise
-from tests.integration.webhooks.hearing import HearingBench, hearing_bench
+from tests.support.webhook_workbench import HearingBench, hearing_bench
 
 
 @pytest.fixture(scope="package")

@@ -15,21 +15,15 @@ import pytest
 import requests
 
 from application.accounts import roll_webhook_secrets
-from domain.dispute import DisputeState
-from domain.notice import Fate
-from domain.states import State, Status
 from domain.account import Credentials, StoredAccount
+from domain.payments.dispute import DisputeState
+from domain.payments.states import State, Status
+from domain.webhooks import Fate
 from runtime import container
-from tests.contract.simulators.simulator_process import Receiver, eventually
-from tests.integration.accounts.shop import AccountsShop
-from tests.integration.webhooks.disputing import open_dispute
-from tests.integration.webhooks.hearing import (
-    SECRET,
-    HearingBench,
-    Told,
-    drops,
-    refused,
-)
+from tests.support.account_shop import AccountsShop
+from tests.support.dispute_steps import open_dispute
+from tests.support.simulator_process import Receiver, eventually
+from tests.support.webhook_workbench import SECRET, HearingBench, Told, drops, refused
 
 #: What a provider tells of a charge that succeeded, and of a dispute.
 PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}

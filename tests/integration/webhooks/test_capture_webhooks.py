@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from domain.states import State, Status
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.webhooks.hearing import HearingBench
+from domain.payments.states import State, Status
+from tests.support.simulator_process import eventually
+from tests.support.webhook_workbench import HearingBench
 
 #: Told of each capture that leaves the rest on hold, and of the authorization.
 PART = "payment_intent.amount_capturable_updated"

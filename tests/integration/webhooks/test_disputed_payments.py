@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from domain.dispute import DisputeState
-from domain.operation import Kind
-from domain.states import State, Status
-from tests.integration.webhooks import disputing
-from tests.integration.webhooks.disputing import OPENED, UPDATED, WITHDRAWN
-from tests.integration.webhooks.hearing import HearingBench
+from domain.payments.dispute import DisputeState
+from domain.payments.operation import Kind
+from domain.payments.states import State, Status
+from tests.support import dispute_steps
+from tests.support.dispute_steps import OPENED, UPDATED, WITHDRAWN
+from tests.support.webhook_workbench import HearingBench
 
 BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
@@ -17,17 +17,17 @@ BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 def test_an_inquiry_that_escalates_at_stripe(bench: HearingBench) -> None:
     work = bench.work
     payment_id = work.paid()
-    dispute_id = disputing.open_dispute(
+    dispute_id = dispute_steps.open_dispute(
         bench, payment_id, status="warning_needs_response"
     )
-    disputing.hear_all(bench, "stripe")
+    dispute_steps.hear_all(bench, "stripe")
     [asked] = work.stored(payment_id).disputes
     assert (asked.inquiry, asked.withdrawn) == (True, 0)
-    disputing.move(bench, "stripe", dispute_id, "needs_response")
-    disputing.hear_all(bench, "stripe")
+    dispute_steps.move(bench, "stripe", dispute_id, "needs_response")
+    dispute_steps.hear_all(bench, "stripe")
     [taken] = work.stored(payment_id).disputes
     assert (taken.inquiry, taken.withdrawn) == (False, 1999)
-    assert disputing.facts(bench, payment_id) == [OPENED, WITHDRAWN, UPDATED]
+    assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN, UPDATED]
 
 
 @pytest.mark.parametrize(
@@ -41,22 +41,25 @@ def test_one_that_ends_undecided_is_closed_and_costs_nothing(
     bench: HearingBench, provider: str, begin: str, end: str, outcome: str
 ) -> None:
     payment_id = bench.work.paid(provider)
-    disputing.move(
-        bench, provider, disputing.open_dispute(bench, payment_id, status=begin), end
+    dispute_steps.move(
+        bench,
+        provider,
+        dispute_steps.open_dispute(bench, payment_id, status=begin),
+        end,
     )
-    disputing.hear_all(bench, provider)
+    dispute_steps.hear_all(bench, provider)
     after = bench.work.stored(payment_id)
     [closed] = after.disputes
     assert (closed.state, closed.outcome) == (DisputeState.CLOSED, outcome)
     assert (after.disputed, closed.withdrawn) == (0, 0)
-    assert disputing.facts(bench, payment_id) == [OPENED, "dispute.closed"]
+    assert dispute_steps.facts(bench, payment_id) == [OPENED, "dispute.closed"]
 
 
 def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -> None:
     work = bench.work
     payment_id = work.paid("paypal")
-    reversal = disputing.reverse(bench, payment_id)
-    [told] = disputing.told_of(bench, "paypal", ("CAPTURE.REVERSED",))
+    reversal = dispute_steps.reverse(bench, payment_id)
+    [told] = dispute_steps.told_of(bench, "paypal", ("CAPTURE.REVERSED",))
     bench.hear(told)
     bench.hear(told)
     after = work.stored(payment_id)
@@ -64,18 +67,20 @@ def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -
     assert (taken.id, taken.reason) == (reversal, "reversed")
     assert (taken.state, taken.withdrawn) == (DisputeState.LOST, 1999)
     assert taken.operation == after.first.id
-    assert disputing.facts(bench, payment_id) == [OPENED, WITHDRAWN, "dispute.lost"]
-    disputing.is_untouched(after)
+    assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN, "dispute.lost"]
+    dispute_steps.is_untouched(after)
 
 
 def test_a_reversal_after_a_dispute_that_was_won_is_one_of_its_own(
     bench: HearingBench,
 ) -> None:
     payment_id = bench.work.paid("paypal")
-    disputing.move(bench, "paypal", disputing.open_dispute(bench, payment_id), "won")
-    disputing.hear_all(bench, "paypal")
-    reversal = disputing.reverse(bench, payment_id)
-    disputing.hear_all(bench, "paypal", "CAPTURE.REVERSED")
+    dispute_steps.move(
+        bench, "paypal", dispute_steps.open_dispute(bench, payment_id), "won"
+    )
+    dispute_steps.hear_all(bench, "paypal")
+    reversal = dispute_steps.reverse(bench, payment_id)
+    dispute_steps.hear_all(bench, "paypal", "CAPTURE.REVERSED")
     won, taken = bench.work.stored(payment_id).disputes
     assert (won.state, won.reason) == (DisputeState.WON, "unauthorised")
     assert (taken.id, taken.reason) == (reversal, "reversed")
@@ -88,8 +93,8 @@ def test_a_dispute_of_one_of_two_captures_names_that_one(bench: HearingBench) ->
         assert work.ask(payment_id, "captures", amount=amount).status_code == 202
         work.work(payment_id)
     second = work.stored(payment_id).operations[-1]
-    disputing.open_dispute(bench, payment_id, capture=second.refs["capture"])
-    disputing.hear_all(bench, "paypal")
+    dispute_steps.open_dispute(bench, payment_id, capture=second.refs["capture"])
+    dispute_steps.hear_all(bench, "paypal")
     after = work.stored(payment_id)
     assert [one.operation for one in after.disputes] == [second.id]
     assert (after.disputed, after.captured) == (799, 1999)
@@ -104,8 +109,10 @@ def test_what_a_lost_dispute_took_of_several_captures_is_refunded_of_none(
         asked = work.ask(payment_id, "captures", amount=amount, final=False)
         assert asked.status_code == 202
         work.work(payment_id)
-    disputing.move(bench, "stripe", disputing.open_dispute(bench, payment_id), "lost")
-    disputing.hear_all(bench, "stripe")
+    dispute_steps.move(
+        bench, "stripe", dispute_steps.open_dispute(bench, payment_id), "lost"
+    )
+    dispute_steps.hear_all(bench, "stripe")
     assert work.stored(payment_id).disputed == 1700
     refused = work.ask(payment_id, "refunds", amount=500)
     assert (refused.status_code, refused.json()["reason"]) == (409, "nothing_to_refund")
@@ -117,8 +124,8 @@ def test_a_capture_of_stripes_is_disputed(bench: HearingBench) -> None:
     assert work.ask(payment_id, "captures").status_code == 202
     captured = work.work(payment_id).operations[-1]
     assert captured.kind is Kind.CAPTURE
-    disputing.open_dispute(bench, payment_id)
-    disputing.hear_all(bench, "stripe")
+    dispute_steps.open_dispute(bench, payment_id)
+    dispute_steps.hear_all(bench, "stripe")
     assert work.stored(payment_id).disputes[0].operation == captured.id
 
 
@@ -128,17 +135,17 @@ def test_a_refund_while_it_is_disputed_is_refused_by_the_provider_and_said_so(
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
-    dispute_id = disputing.open_dispute(bench, payment_id)
-    disputing.hear_all(bench, provider)
+    dispute_id = dispute_steps.open_dispute(bench, payment_id)
+    dispute_steps.hear_all(bench, provider)
     assert work.ask(payment_id, "refunds").status_code == 202
     refused = work.work(payment_id)
     assert refused.operations[-1].state is State.REJECTED
-    disputing.is_untouched(refused)
+    dispute_steps.is_untouched(refused)
     shown = work.shown(payment_id)
     assert shown["last_error"]["code"] == "charge_disputed"
     assert [one["state"] for one in shown["disputes"]] == ["needs_response"]
-    disputing.move(bench, provider, dispute_id, "won")
-    disputing.hear_all(bench, provider)
+    dispute_steps.move(bench, provider, dispute_id, "won")
+    dispute_steps.hear_all(bench, provider)
     assert work.ask(payment_id, "refunds").status_code == 202
     assert work.work(payment_id).status is Status.REFUNDED
 
@@ -149,8 +156,10 @@ def test_what_a_lost_dispute_took_is_not_refunded_as_well(
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
-    disputing.move(bench, provider, disputing.open_dispute(bench, payment_id), "lost")
-    disputing.hear_all(bench, provider)
+    dispute_steps.move(
+        bench, provider, dispute_steps.open_dispute(bench, payment_id), "lost"
+    )
+    dispute_steps.hear_all(bench, provider)
     refused = work.ask(payment_id, "refunds")
     assert refused.status_code == 409
     assert refused.json()["reason"] == "nothing_to_refund"
@@ -163,8 +172,8 @@ def test_a_shop_sees_its_disputes(bench: HearingBench, provider: str) -> None:
     work = bench.work
     quiet, payment_id = work.paid(provider), work.paid(provider)
     assert work.shown(quiet)["disputes"] == []
-    dispute_id = disputing.open_dispute(bench, payment_id)
-    disputing.hear_all(bench, provider)
+    dispute_id = dispute_steps.open_dispute(bench, payment_id)
+    dispute_steps.hear_all(bench, provider)
     shown = work.shown(payment_id)
     assert (shown["amount_disputed"], shown["amount_captured"]) == (1999, 1999)
     [dispute] = shown["disputes"]

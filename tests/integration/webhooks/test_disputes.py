@@ -15,16 +15,16 @@ from typing import Final
 
 import pytest
 
-from application import notice
-from domain.dispute import DisputeState
-from domain.notice import Fate
-from domain.states import State
+from application import webhooks
+from domain.payments.dispute import DisputeState
+from domain.payments.states import State
+from domain.webhooks import Fate
 from runtime import metrics
-from tests.integration.traps.workbench import CHARGES
-from tests.integration.webhooks import disputing
-from tests.integration.webhooks.disputing import OPENED, REINSTATED, UPDATED, WITHDRAWN
-from tests.integration.webhooks.hearing import HearingBench
-from tests.integration.webhooks.killed import OF_DISPUTES
+from tests.support import dispute_steps
+from tests.support.dispute_steps import OPENED, REINSTATED, UPDATED, WITHDRAWN
+from tests.support.killed_webhook_worker import OF_DISPUTES
+from tests.support.webhook_workbench import HearingBench
+from tests.support.workbench import CHARGES
 
 #: What a provider tells of a dispute that is opened, and then ends so.
 TOLD: Final = {
@@ -51,25 +51,25 @@ def test_a_dispute_is_followed_from_its_opening_to_its_end(
 ) -> None:
     work, before = bench.work, _counted()
     payment_id = work.paid(provider)
-    dispute_id = disputing.open_dispute(bench, payment_id)
-    disputing.hear_all(bench, provider)
+    dispute_id = dispute_steps.open_dispute(bench, payment_id)
+    dispute_steps.hear_all(bench, provider)
     [opened] = work.stored(payment_id).disputes
     assert (opened.id, opened.state) == (dispute_id, DisputeState.NEEDS_RESPONSE)
     assert opened.respond_by is not None and opened.respond_by > work.now()
     assert opened.operation == work.stored(payment_id).first.id
-    disputing.move(bench, provider, dispute_id, REVIEW[provider])
-    disputing.hear_all(bench, provider)
+    dispute_steps.move(bench, provider, dispute_id, REVIEW[provider])
+    dispute_steps.hear_all(bench, provider)
     assert work.stored(payment_id).disputes[0].state is DisputeState.UNDER_REVIEW
-    disputing.move(bench, provider, dispute_id, end)
-    disputing.hear_all(bench, provider)
+    dispute_steps.move(bench, provider, dispute_id, end)
+    dispute_steps.hear_all(bench, provider)
     after = work.stored(payment_id)
     [ended] = after.disputes
     assert (ended.state, ended.respond_by) == (DisputeState(end), None)
     assert ended.outcome is not None
     assert ended.withdrawn == (1999 if end == "lost" else 0)
     assert after.disputed == (1999 if end == "lost" else 0)
-    disputing.is_untouched(after)
-    assert disputing.facts(bench, payment_id) == FACTS[provider, end]
+    dispute_steps.is_untouched(after)
+    assert dispute_steps.facts(bench, payment_id) == FACTS[provider, end]
     new = _counted() - before
     assert new == Counter((provider, one) for one in FACTS[provider, end])
 
@@ -80,8 +80,10 @@ def test_its_events_in_every_order_twice(
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
-    disputing.move(bench, provider, disputing.open_dispute(bench, payment_id), end)
-    told = disputing.told_of(bench, provider, TOLD[provider, end])
+    dispute_steps.move(
+        bench, provider, dispute_steps.open_dispute(bench, payment_id), end
+    )
+    told = dispute_steps.told_of(bench, provider, TOLD[provider, end])
     assert len(told) == len(TOLD[provider, end])
     before = work.database.payments.find_one({"_id": payment_id})
     assert before is not None
@@ -95,13 +97,13 @@ def test_its_events_in_every_order_twice(
         bench.inbox.replay(ids, now=work.now())
         assert {one.fate for one in bench.handle(ids)} == {Fate.HANDLED}
         [dispute] = work.stored(payment_id).disputes
-        facts = tuple(disputing.facts(bench, payment_id))
+        facts = tuple(dispute_steps.facts(bench, payment_id))
         assert len(set(facts)) == len(facts), "each fact once"
         ends.add((replace(dispute, updated_at=None), facts))
     [(dispute, facts)] = ends
     assert (dispute.state, facts[0]) == (DisputeState(end), OPENED)
     assert facts[-1] == f"dispute.{end}"
-    disputing.is_untouched(work.stored(payment_id))
+    dispute_steps.is_untouched(work.stored(payment_id))
 
 
 def test_a_dispute_that_is_told_before_our_own_calls_answer(
@@ -113,19 +115,19 @@ def test_a_dispute_that_is_told_before_our_own_calls_answer(
     work.stripe.arm(do="delay", when="after", seconds=1.5, match=match)
     calling = threading.Thread(target=work.step, args=(payment_id,))
     calling.start()
-    told = disputing.told_of(bench, "stripe", ("created", "funds_withdrawn"))
+    told = dispute_steps.told_of(bench, "stripe", ("created", "funds_withdrawn"))
     for one in told:
         assert bench.give(one).status_code == 200
-    handled = notice.handle([one.id for one in told], bench.hearing)
+    handled = webhooks.handle([one.id for one in told], bench.hearing)
     assert {one.fate for one in handled} == {Fate.HANDLED}
     early = work.stored(payment_id)
     assert (early.first.state, len(early.disputes)) == (State.RUNNING, 1)
     assert early.disputes[0].operation == early.first.id
     calling.join()
     after = work.stored(payment_id)
-    disputing.is_untouched(after)
+    dispute_steps.is_untouched(after)
     assert after.disputes == early.disputes
-    assert disputing.facts(bench, payment_id) == [OPENED, WITHDRAWN]
+    assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN]
     [charge] = [one for one in work.moved(payment_id) if one[0] == "charge"]
     assert charge == ("charge", 1999)
 
@@ -136,11 +138,11 @@ def test_crash_in_the_middle_of_laying_a_dispute_over_its_payment(
 ) -> None:
     work = bench.work
     payment_id = work.paid()
-    disputing.open_dispute(bench, payment_id)
-    [told] = disputing.told_of(bench, "stripe", ("created",))
+    dispute_steps.open_dispute(bench, payment_id)
+    [told] = dispute_steps.told_of(bench, "stripe", ("created",))
     assert bench.give(told).status_code == 200
     dead = subprocess.run(
-        [sys.executable, "-m", "tests.integration.webhooks.killed"]
+        [sys.executable, "-m", "tests.support.killed_webhook_worker"]
         + [told.id, str(boundary)],
         env={**os.environ, **work.settings.environment()},
         timeout=60,
@@ -151,8 +153,8 @@ def test_crash_in_the_middle_of_laying_a_dispute_over_its_payment(
     assert bench.give(told).status_code == 200, "it is sent again"
     bench.handle(bench.inbox.due_ids(9))
     assert bench.fate(told) is Fate.HANDLED
-    assert disputing.facts(bench, payment_id) == [OPENED, WITHDRAWN]
-    disputing.is_untouched(work.stored(payment_id))
+    assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN]
+    dispute_steps.is_untouched(work.stored(payment_id))
 
 
 @BOTH
@@ -170,7 +172,7 @@ def test_a_dispute_of_somebody_elses_charge_is_unmatched(
         foreign = bench.work.paypal.post("/_drift", drifted).json()["id"]
         opened = bench.work.paypal.post("/_disputes", {"capture": foreign})
         assert opened.status_code == 201, opened.text
-    told = disputing.told_of(bench, provider, TOLD[provider, "won"][:1])
+    told = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
     bench.hear(*told)
     assert [bench.fate(one) for one in told] == [Fate.UNMATCHED]
 
@@ -181,8 +183,8 @@ def test_a_provider_that_is_away_is_asked_again_until_it_is_back(
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
-    disputing.open_dispute(bench, payment_id)
-    told = disputing.told_of(bench, provider, TOLD[provider, "won"][:1])
+    dispute_steps.open_dispute(bench, payment_id)
+    told = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
     work.at(provider).arm(do="drop", times=20, match={"method": "GET"})
     bench.hear(*told)
     for _ in range(10):
@@ -193,7 +195,7 @@ def test_a_provider_that_is_away_is_asked_again_until_it_is_back(
     work.pass_time(timedelta(minutes=11))
     bench.handle(bench.inbox.due_ids(9))
     assert [bench.fate(one) for one in told] == [Fate.HANDLED]
-    assert disputing.facts(bench, payment_id)[0] == OPENED
+    assert dispute_steps.facts(bench, payment_id)[0] == OPENED
 
 
 def _counted() -> Counter[tuple[str, str]]:
@@ -215,8 +217,8 @@ def test_a_dispute_that_was_exchanged_twice_shows_what_really_stayed_away(
     """It was taken and given back in the account's currency, at two rates."""
     work = bench.work
     payment_id = work.paid(provider)
-    dispute_id = disputing.open_dispute(bench, payment_id)
-    disputing.move(bench, provider, dispute_id, end)
+    dispute_id = dispute_steps.open_dispute(bench, payment_id)
+    dispute_steps.move(bench, provider, dispute_id, end)
     back = end == "won"
     amounts = [("DEBIT", 3870), ("CREDIT", 3862)] if back else [("DEBIT", 3870)]
     lines = [
@@ -237,7 +239,7 @@ def test_a_dispute_that_was_exchanged_twice_shows_what_really_stayed_away(
     fields = stripe if provider == "stripe" else {"fund_movements": movements}
     wanted = {"do": "overwrite", "id": dispute_id, "fields": fields}
     assert work.at(provider).post("/_drift", wanted).status_code == 201
-    disputing.hear_all(bench, provider)
+    dispute_steps.hear_all(bench, provider)
     [ended] = work.stored(payment_id).disputes
     assert (ended.state, ended.withdrawn) == (DisputeState(end), 0 if back else 1999)
     [shown] = work.shown(payment_id)["disputes"]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.operation import Kind, Operation
-from domain.states import State, Status
+from domain.payments.operation import Kind, Operation
+from domain.payments.states import State, Status
 from persistence.codec import Document
-from providers.stripe_webhooks import StripeWebhooks
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.webhooks.hearing import HearingBench, Told
+from providers.stripe.webhooks import StripeWebhooks
+from tests.support.simulator_process import eventually
+from tests.support.webhook_workbench import HearingBench, Told
 
 
 def test_webhooks_in_every_order_twice(bench: HearingBench) -> None:

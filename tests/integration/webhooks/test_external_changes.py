@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from application import notice
-from application.reconcile import reconcile
+from application import webhooks
+from application.reconciliation.reconcile import reconcile
 from domain.account import Account
-from domain.notice import Fate
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.reconciling import Differs, Report
-from domain.states import State, Status
-from domain.submission import ProviderName
-from runtime import auditing
-from tests.contract.simulators.simulator_process import eventually
-from tests.integration.dashboard import Dashboard
-from tests.integration.webhooks.hearing import HearingBench, Told
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Differs, Report
+from domain.webhooks import Fate
+from runtime import reconciliation
+from tests.support.provider_dashboard import Dashboard
+from tests.support.simulator_process import eventually
+from tests.support.webhook_workbench import HearingBench, Told
 
 REFUNDED = {"stripe": "refund.created", "paypal": "PAYMENT.CAPTURE.REFUNDED"}
 CAPTURED = {
@@ -353,7 +353,7 @@ def test_a_comparison_takes_over_what_no_webhook_has_told(
 
 def _compared(bench: HearingBench, provider: str) -> Report:
     """A comparison of the last hour with the provider's own account."""
-    auditor = auditing.auditor(bench.work.settings, bench.work.database)
+    auditor = reconciliation.auditor(bench.work.settings, bench.work.database)
     until = auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
     return reconcile(
         Account.own(ProviderName(provider)),
@@ -378,7 +378,7 @@ def _hear_without_work(bench: HearingBench, told: list[Told]) -> None:
     """Has the webhooks handled, and no step taken."""
     for one in told:
         assert bench.give(one).status_code == 200
-    notice.handle([one.id for one in told], bench.hearing)
+    webhooks.handle([one.id for one in told], bench.hearing)
 
 
 def _look_first(bench: HearingBench, payment_id: str) -> None:

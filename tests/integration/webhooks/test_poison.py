@@ -8,21 +8,21 @@ from typing import Any, Final
 
 import bson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from application import notice
+from application import webhooks
 from domain.account import Account
-from domain.dispute import Hint
 from domain.errors import UnreadableWebhook
-from domain.notice import Fate, Webhook
-from domain.states import Status
-from domain.submission import ProviderName
-from providers import paypal_webhooks, stripe_webhooks
-from tests.contract.simulators.simulator_process import eventually
+from domain.payments.dispute import Hint
+from domain.payments.states import Status
+from domain.payments.submission import ProviderName
+from domain.webhooks import Fate, Webhook
+from providers.paypal import webhooks as paypal_webhooks
+from providers.stripe import webhooks as stripe_webhooks
 from tests.integration.providers.test_poison import HOSTILE
-from tests.integration.webhooks.disputing import open_dispute
-from tests.integration.webhooks.hearing import HearingBench, Told
+from tests.support.dispute_steps import open_dispute
+from tests.support.simulator_process import eventually
+from tests.support.webhook_workbench import HearingBench, Told
 
 #: What Stripe and PayPal tell of a charge.
 _PAID: Final = {
@@ -156,7 +156,7 @@ def test_an_event_with_anything_in_any_field_is_read_or_unreadable_and_holds_up_
                 bson.encode({"refs": dict(read.refs), "payment": read.payment})
         for one in group:
             assert bench.inbox.keep(one)
-        ended = notice.handle([one.id for one in group], bench.hearing)
+        ended = webhooks.handle([one.id for one in group], bench.hearing)
         assert {one.id for one in ended} == {one.id for one in group}
 
     holds()

@@ -16,10 +16,11 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from prometheus_client.parser import text_string_to_metric_families
 
-from domain.notice import Fate
-from providers.paypal_certificates import FETCHES_A_MINUTE
-from tests.contract.simulators.simulator_process import Simulator
-from tests.integration.webhooks.hearing import (
+from domain.webhooks import Fate
+from providers.paypal.certificates import FETCHES_A_MINUTE
+from tests.support.signing_certificates import PATH, Authority, serving, signed
+from tests.support.simulator_process import Simulator
+from tests.support.webhook_workbench import (
     SECRET,
     WEBHOOK_ID,
     HearingBench,
@@ -28,7 +29,6 @@ from tests.integration.webhooks.hearing import (
     refused,
     served,
 )
-from tests.integration.webhooks.signers import PATH, Authority, serving, signed
 
 #: What Stripe and PayPal tell of a charge.
 _TYPES = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}

@@ -12,12 +12,12 @@ from datetime import timedelta
 import pytest
 import requests
 
-from application import notice
-from domain.notice import Fate
-from domain.states import State, Status
-from tests.integration.traps.workbench import CHARGES
-from tests.integration.webhooks.hearing import HearingBench, Told
-from tests.integration.webhooks.killed import BOUNDARIES
+from application import webhooks
+from domain.payments.states import State, Status
+from domain.webhooks import Fate
+from tests.support.killed_webhook_worker import BOUNDARIES
+from tests.support.webhook_workbench import HearingBench, Told
+from tests.support.workbench import CHARGES
 
 #: Seconds that a provider's answer is late; its webhooks are not.
 _LATE = 1.5
@@ -44,7 +44,7 @@ def test_the_webhook_before_the_answer(bench: HearingBench, provider: str) -> No
     for one in told:
         assert bench.give(one).status_code == 200
     names = [one.id for one in told]
-    handled = notice.handle(names, bench.hearing)
+    handled = webhooks.handle(names, bench.hearing)
     assert {one.fate for one in handled} == {Fate.WAITING}
     assert work.stored(payment_id).version == before.version, "it is not disturbed"
     calling.join()
@@ -139,11 +139,11 @@ def test_an_approval_told_again_before_it_is_carried_out_changes_nothing(
     payment_id = _waits_for_approval(bench)
     [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
     assert bench.give(told).status_code == 200
-    notice.handle([told.id], bench.hearing)
+    webhooks.handle([told.id], bench.hearing)
     queued = work.step(payment_id)
     assert (queued.first.state, queued.first.approved) == (State.QUEUED, True)
     bench.inbox.replay([told.id], now=work.now())
-    notice.handle([told.id], bench.hearing)
+    webhooks.handle([told.id], bench.hearing)
     assert work.stored(payment_id) == queued
     assert work.work(payment_id).status is Status.CAPTURED
 
@@ -217,7 +217,7 @@ def test_a_webhook_of_no_payment_of_ours_is_kept_and_unmatched_at_once(
 
 
 def _handler_that_dies(bench: HearingBench, told: Told, boundary: int) -> int:
-    module = "tests.integration.webhooks.killed"
+    module = "tests.support.killed_webhook_worker"
     return subprocess.run(
         [sys.executable, "-m", module, told.id, str(boundary)],
         env={**os.environ, **bench.work.settings.environment()},

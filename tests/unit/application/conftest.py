@@ -11,15 +11,15 @@ from threading import Event
 import pytest
 
 from application.attempt import Settled, Tools, run
-from application.operate import Desk
-from application.ports import Provider
-from domain.operation import Send
-from domain.payment import Payment
-from domain.submission import ProviderName
-from tests.fakes import Act, MemoryQueue, Ungated, ScriptedProvider
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryReplays, MemoryView
+from application.operator_actions import Desk
+from application.ports.provider import Provider
+from domain.payments.operation import Send
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, SHOP, sending
+from tests.support.fakes import Act, MemoryQueue, ScriptedProvider, Ungated
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 
 class Stopping(Event):

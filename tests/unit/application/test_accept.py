@@ -10,15 +10,15 @@ from itertools import count
 import pytest
 
 from application.accept import Accepted, accept_payment
-from application.ports import Query, Scope
+from application.ports.payments import Query, Scope
 from domain.account import Account
 from domain.errors import IdempotencyMismatch, InvalidPayment, StoreUnavailable
 from domain.money import Money
-from domain.operation import Origin
-from domain.payment import BELL_GRACE
-from domain.routing import Candidate, Routes
-from domain.states import State, Status
-from domain.submission import Mode, ProviderName, Submission
+from domain.payments.operation import Origin
+from domain.payments.payment import BELL_GRACE
+from domain.payments.routing import Candidate, Routes
+from domain.payments.states import State, Status
+from domain.payments.submission import Mode, ProviderName, Submission
 from tests.suites.samples import NOW, SHOP, submission
 from tests.unit.application.conftest import World
 

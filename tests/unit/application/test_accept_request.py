@@ -15,10 +15,10 @@ from domain.errors import (
     PaymentNotFound,
     StoreUnavailable,
 )
-from domain.operation import Kind, Origin
-from domain.payment import Payment
-from domain.requests import refund, void
-from domain.states import Status
+from domain.payments.follow_ups import refund, void
+from domain.payments.operation import Kind, Origin
+from domain.payments.payment import Payment
+from domain.payments.states import Status
 from tests.suites.samples import NOW, SHOP, payment, submission
 from tests.unit.application.conftest import World
 

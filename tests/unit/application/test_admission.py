@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.gate import KNOWN, PARKED
-from domain.answer import Answer, Verdict
-from domain.breaker import (
+from application.admission import KNOWN, PARKED
+from domain.circuit_breaker import (
     ENOUGH,
     FIRST_REST,
     MISCONFIGURED_REST,
@@ -25,8 +24,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
+from domain.payments.answer import Answer, Verdict
 from tests.suites.samples import DECLINE
-from tests.unit.application.account import AWAY, PAYPAL, STRIPE, Account, tried
+from tests.support.account_admission import AWAY, PAYPAL, STRIPE, Account, tried
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from application.gate import KNOWN, SharedGates
-from application.ports import Admission
-from domain.answer import Answer
-from domain.breaker import (
+from application.admission import KNOWN, SharedGates
+from application.ports.admission import Admission
+from domain.circuit_breaker import (
     ACCOUNT_AGAIN,
     FIRST_REST,
     KIND_AGAIN,
@@ -29,8 +28,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
+from domain.payments.answer import Answer
 from tests.suites.samples import DECLINE
-from tests.unit.application.account import AWAY, STRIPE, Account, tried
+from tests.support.account_admission import AWAY, STRIPE, Account, tried
 
 REFUNDS = gate_name(STRIPE, CallKind.REFUNDS)
 REFUSED = NotAuthorized("not_authorized")

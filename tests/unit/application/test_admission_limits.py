@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from application.gate import LONGEST_PAUSE, PATIENCE, SOONEST
-from domain.breaker import ENOUGH
+from application.admission import LONGEST_PAUSE, PATIENCE, SOONEST
+from domain.circuit_breaker import ENOUGH
 from domain.errors import NotExecuted, ProviderError
-from tests.unit.application.account import STRIPE, Account
+from tests.support.account_admission import STRIPE, Account
 
 
 def test_a_limited_account_has_calls_wait_a_little_and_puts_the_others_off() -> None:

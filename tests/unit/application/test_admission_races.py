@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain.breaker import ENOUGH, FIRST_REST, Why
+from domain.circuit_breaker import ENOUGH, FIRST_REST, Why
 from tests.suites.samples import DECLINE
-from tests.unit.application.account import AWAY, STRIPE, Account, tried
+from tests.support.account_admission import AWAY, STRIPE, Account, tried
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any, Final
 import pytest
 
 from application.attempt import ESCALATED
-from domain.answer import Answer, Verdict
 from domain.errors import (
     Misconfigured,
     NeedsReview,
@@ -19,19 +18,13 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.operation import Kind
-from domain.payment import LEASE, Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.follow_ups import refund
+from domain.payments.operation import Kind
+from domain.payments.payment import LEASE, Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
 from domain.provider_rules import RULES
-from domain.requests import refund
-from domain.states import State, Status
-from domain.submission import ProviderName
-from tests.fakes import (
-    LOSE_ANSWER,
-    LOSE_REQUEST,
-    UNPREPARABLE,
-    Act,
-    ScriptedProvider,
-)
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -40,6 +33,13 @@ from tests.suites.samples import (
     origin,
     payment,
     submission,
+)
+from tests.support.fakes import (
+    LOSE_ANSWER,
+    LOSE_REQUEST,
+    UNPREPARABLE,
+    Act,
+    ScriptedProvider,
 )
 from tests.unit.application.conftest import World, die_after_the_call
 

@@ -9,17 +9,16 @@ from dataclasses import replace
 import pytest
 
 from application.attempt import ESCALATED, run
-from domain.answer import Answer, Verdict
 from domain.errors import NeedsReview, NotSent, OutcomeUnknown, StoreUnavailable
-from tests.suites.samples import sending
-from domain.event_types import EventType
-from domain.sending import released
-from domain.operation import Operation
-from domain.payment import LEASE, Payment
-from domain.states import State
-from tests.fakes import Act, ScriptedProvider
-from tests.memory_store import MemoryStore
-from tests.suites.samples import NOW, payment, submission
+from domain.payments.answer import Answer, Verdict
+from domain.payments.event_types import EventType
+from domain.payments.operation import Operation
+from domain.payments.payment import LEASE, Payment
+from domain.payments.start_attempt import released
+from domain.payments.states import State
+from tests.suites.samples import NOW, payment, sending, submission
+from tests.support.fakes import Act, ScriptedProvider
+from tests.support.memory_store import MemoryStore
 from tests.unit.application.conftest import World
 
 

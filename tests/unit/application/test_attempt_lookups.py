@@ -6,21 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-
-from domain.answer import Answer, Verdict
-from domain.sending import looking
-from domain.operation import Kind
-from domain.intervening import Intervention, replayed
-from domain.payment import LEASE
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Kind
+from domain.payments.operator_actions import Intervention, replayed
+from domain.payments.payment import LEASE
+from domain.payments.start_attempt import looking
+from domain.payments.states import State, Status
+from domain.payments.submission import CaptureMethod, ProviderName
 from domain.provider_rules import RULES
-from domain.states import State, Status
-from domain.submission import CaptureMethod, ProviderName
-from tests.fakes import (
-    LOSE_ANSWER,
-    LOSE_REQUEST,
-    Act,
-    pay,
-)
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -28,6 +21,7 @@ from tests.suites.samples import (
     payment,
     submission,
 )
+from tests.support.fakes import LOSE_ANSWER, LOSE_REQUEST, Act, pay
 from tests.unit.application.conftest import World, die_after_the_call
 
 WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]

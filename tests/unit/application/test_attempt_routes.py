@@ -7,17 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from application.ports import Provider
+from application.ports.provider import Provider
 from domain.account import Account
-from domain.answer import Answer, Verdict
-from domain.breaker import CallKind, gate_name
+from domain.circuit_breaker import CallKind, gate_name
 from domain.errors import Misconfigured, NotSent, OutcomeUnknown, ProviderError
-from domain.operation import Operation
-from domain.payment import Payment
-from domain.states import State, Status
-from domain.submission import ProviderName
-from tests.fakes import ScriptedProvider
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
 from tests.suites.samples import DECLINE, SHOP, payment, submission
+from tests.support.fakes import ScriptedProvider
 from tests.unit.application.conftest import World
 
 ONE = Account("acct_1", ProviderName.STRIPE)

@@ -6,12 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from application.recover import dispatch_due
+from application.dispatch import dispatch_due
 from domain.errors import QueueUnavailable, StoreUnavailable
-from tests.suites.samples import sending
-from domain.payment import BELL_GRACE, LEASE
-from tests.fakes import MemoryQueue
-from tests.suites.samples import payment
+from domain.payments.payment import BELL_GRACE, LEASE
+from tests.suites.samples import payment, sending
+from tests.support.fakes import MemoryQueue
 from tests.unit.application.conftest import World
 
 

@@ -9,26 +9,25 @@ from datetime import timedelta
 
 import pytest
 
-from application import dispute as use_case
-from application.notice import handle, receive
+from application import disputes as use_case
+from application.webhooks import handle, receive
 from domain import retry
 from domain.account import Account
-from domain.dispute import MAX_DISPUTES, DisputeState, Hint, Reading
 from domain.errors import (
     PaymentNotFound,
     StoreUnavailable,
     UnreadableWebhook,
 )
-from domain.event_types import EventType
 from domain.money import Money
-from domain.notice import Fate, Webhook
-from domain.payment import Payment
-from domain.submission import ProviderName
-from tests.memory_disputes import MemoryDisputes
-from tests.operator_fakes import MemoryView
+from domain.payments.dispute import MAX_DISPUTES, DisputeState, Hint, Reading
+from domain.payments.event_types import EventType
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
+from domain.webhooks import Fate, Webhook
 from tests.suites.samples import sending
-
-from tests.unit.application.disputing import HINT, OWN, STRIPE, Bench
+from tests.support.disputed_payment import HINT, OWN, STRIPE, Bench
+from tests.support.memory_disputes import MemoryDisputes
+from tests.support.operator_fakes import MemoryView
 
 OPENED, WITHDRAWN = EventType.DISPUTE_OPENED, EventType.DISPUTE_FUNDS_WITHDRAWN
 

@@ -7,14 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from application import dispute as use_case
-from application.notice import handle
+from application import disputes as use_case
+from application.webhooks import handle
 from domain.account import Account
-from domain.breaker import Sign, sign_of
-from domain.dispute import (
-    DisputeState,
-    Hint,
-)
+from domain.circuit_breaker import Sign, sign_of
 from domain.errors import (
     Misconfigured,
     NotAuthorized,
@@ -23,11 +19,11 @@ from domain.errors import (
     PaymentNotFound,
     ProviderError,
 )
-from domain.notice import Fate
-from tests.memory_disputes import MemoryDisputes
+from domain.payments.dispute import DisputeState, Hint
+from domain.webhooks import Fate
 from tests.suites.samples import NOW, payment
-
-from tests.unit.application.disputing import HINT, OWN, STRIPE, Bench
+from tests.support.disputed_payment import HINT, OWN, STRIPE, Bench
+from tests.support.memory_disputes import MemoryDisputes
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from application import operate
-from application.operate import Desk
-from application.ports import Scope
-from domain.answer import Verdict
+from application import operator_actions
+from application.operator_actions import Desk
+from application.ports.payments import Scope
 from domain.errors import (
     Conflict,
     NeedsReview,
@@ -17,16 +16,17 @@ from domain.errors import (
     ReplayNotFound,
     StoreUnavailable,
 )
-from domain.intervening import Evidence, Replay
-from domain.payment import Payment
-from domain.replaying import MAX_ITEMS, Search, Stage, Sum
-from domain.states import State
-from domain.submission import Mode
-from tests.operator_fakes import MemoryView
+from domain.payments.answer import Verdict
+from domain.payments.operator_actions import Evidence, Replay
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.payments.submission import Mode
+from domain.replays import MAX_ITEMS, Search, Stage, Sum
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE
+from tests.support.operator_fakes import MemoryView
+from tests.support.operator_setup import WHO, Interrupted, previewed, reviews
 from tests.unit.application.conftest import World
-from tests.unit.application.desk import WHO, Interrupted, previewed, reviews
 
 
 def test_a_preview_says_what_would_happen_and_changes_nothing(
@@ -39,7 +39,7 @@ def test_a_preview_says_what_would_happen_and_changes_nothing(
     assert replay.sums == (Sum(Replay.RESENDS, "USD", 2, 2 * 1999),)
     assert (replay.count, replay.stage, replay.by) == (2, Stage.PREVIEWED, "key_1")
     assert world.store.everything() == before
-    assert operate.run_replays(desk) == 0
+    assert operator_actions.run_replays(desk) == 0
     declined = previewed(desk, Search(state=State.DECLINED, merchant="shop"))
     assert [one.what for one in declined.sums] == [Replay.REFUSED]
 
@@ -72,9 +72,11 @@ def test_more_than_a_person_can_judge_is_refused(world: World, desk: Desk) -> No
 
 def test_what_is_not_there_is_told(desk: Desk) -> None:
     with pytest.raises(ReplayNotFound):
-        operate.cancel("rpl_9", by="key_1", desk=desk)
+        operator_actions.cancel("rpl_9", by="key_1", desk=desk)
     with pytest.raises(PaymentNotFound):
-        operate.resolve("pay_9", "op_9", Evidence(Verdict.SUCCEEDED), WHO, desk=desk)
+        operator_actions.resolve(
+            "pay_9", "op_9", Evidence(Verdict.SUCCEEDED), WHO, desk=desk
+        )
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
@@ -91,10 +93,14 @@ def test_a_verdict_meets_other_writes(
     )
     operation = world.stored(one).first.id
     if done:
-        operate.resolve(one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy)
+        operator_actions.resolve(
+            one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy
+        )
     else:
         with pytest.raises(StoreUnavailable):
-            operate.resolve(one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy)
+            operator_actions.resolve(
+                one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy
+            )
     assert (world.stored(one).first.state is State.SUCCEEDED) is done
 
 
@@ -102,5 +108,5 @@ def test_all_merchants_payments_are_found(world: World, desk: Desk) -> None:
     reviews(world, [1])
     rival = Scope("rival", Mode.TEST)
     brought(world.store, 2, NeedsReview("odd"), scope=rival)
-    found = operate.find(Search(), before=None, limit=9, desk=desk)
+    found = operator_actions.find(Search(), before=None, limit=9, desk=desk)
     assert [one.merchant for one in found] == ["rival", "shop"]

@@ -9,9 +9,8 @@ from typing import Final
 
 import pytest
 
-from application import operate
-from application.operate import Desk
-from domain.answer import Verdict
+from application import operator_actions
+from application.operator_actions import Desk
 from domain.errors import (
     Conflict,
     NeedsReview,
@@ -19,19 +18,19 @@ from domain.errors import (
     StoreUnavailable,
     WriteRefused,
 )
-from domain.intervening import Evidence, Intervention, Replay
-from domain.payment import Payment
-from domain.replaying import Came, ReplaySet, Search, Stage
-from domain.requests import refund
-from domain.settling import settle
-from domain.states import State
-from tests.fakes import LOSE_REQUEST
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryReplays
+from domain.payments.answer import Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund
+from domain.payments.operator_actions import Evidence, Intervention, Replay
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.replays import Came, ReplaySet, Search, Stage
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE, NOW, SHOP, origin, payment, sending
-from tests.unit.application.conftest import World
-from tests.unit.application.desk import (
+from tests.support.fakes import LOSE_REQUEST
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryReplays
+from tests.support.operator_setup import (
     WHO,
     Interrupted,
     previewed,
@@ -39,6 +38,7 @@ from tests.unit.application.desk import (
     run,
     verdicts,
 )
+from tests.unit.application.conftest import World
 
 SECOND: Final = timedelta(seconds=1)
 
@@ -58,7 +58,7 @@ def test_a_run_brings_all_under_way_again_and_says_who_and_why(
 ) -> None:
     ids = [*reviews(world, [1]), dead(world, 2).id]
     replay = run(desk, previewed(desk))
-    assert operate.run_replays(desk) == 2
+    assert operator_actions.run_replays(desk) == 2
     assert verdicts(desk, replay) == [Came.REPLAYED, Came.REPLAYED]
     assert sorted(world.queue.waiting) == sorted(ids)
     for one in ids:
@@ -76,14 +76,14 @@ def test_a_replayed_set_is_paid_once_and_a_second_run_does_nothing(
     world.script(LOSE_REQUEST)
     ids = [*reviews(world, [1, 2]), dead(world, 3).id]
     replay = run(desk, previewed(desk))
-    operate.run_replays(desk)
+    operator_actions.run_replays(desk)
     for _ in range(3):
         world.attempt(*ids)
         world.now += timedelta(minutes=1)
     assert len(world.provider.ledger) == 3
     with pytest.raises(Conflict):
         run(desk, replay)
-    assert operate.run_replays(desk) == 0
+    assert operator_actions.run_replays(desk) == 0
     assert len(world.provider.ledger) == 3
 
 
@@ -94,7 +94,7 @@ def test_no_more_than_its_rate_is_carried_out_in_a_second(
     replay = run(desk, previewed(desk), rate=3)
     done = []
     for _ in range(4):
-        done += [operate.run_replays(desk), operate.run_replays(desk)]
+        done += [operator_actions.run_replays(desk), operator_actions.run_replays(desk)]
         world.now += SECOND
     assert done == [3, 0, 3, 0, 1, 0, 0, 0]
     assert set(verdicts(desk, replay)) == {Came.REPLAYED}
@@ -105,17 +105,17 @@ def test_a_canceled_run_stops_and_another_goes_on_with_what_is_left(
 ) -> None:
     reviews(world, range(1, 4))
     replay = run(desk, previewed(desk), rate=1)
-    operate.run_replays(desk)
-    stopped = operate.cancel(replay.id, by="key_3", desk=desk)
+    operator_actions.run_replays(desk)
+    stopped = operator_actions.cancel(replay.id, by="key_3", desk=desk)
     assert (stopped.stage, stopped.canceled_by) == (Stage.CANCELED, "key_3")
-    assert operate.cancel(replay.id, by="key_4", desk=desk) == stopped
+    assert operator_actions.cancel(replay.id, by="key_4", desk=desk) == stopped
     world.now += SECOND
-    assert operate.run_replays(desk) == 0
+    assert operator_actions.run_replays(desk) == 0
     run(desk, replay)
-    assert operate.run_replays(desk) == 2
+    assert operator_actions.run_replays(desk) == 2
     assert verdicts(desk, replay) == 3 * [Came.REPLAYED]
     with pytest.raises(Conflict):
-        operate.cancel(replay.id, by="key_3", desk=desk)
+        operator_actions.cancel(replay.id, by="key_3", desk=desk)
 
 
 def test_a_run_that_is_under_way_stays_as_it_is(world: World, desk: Desk) -> None:
@@ -129,8 +129,10 @@ def test_a_payment_that_moved_on_is_left_alone(world: World, desk: Desk) -> None
     replay = run(desk, previewed(desk))
     found = world.stored(one)
     who = Intervention("key_9", "seen at the provider")
-    operate.resolve(one, found.first.id, Evidence(Verdict.SUCCEEDED), who, desk=desk)
-    operate.run_replays(desk)
+    operator_actions.resolve(
+        one, found.first.id, Evidence(Verdict.SUCCEEDED), who, desk=desk
+    )
+    operator_actions.run_replays(desk)
     assert verdicts(desk, replay) == [Came.MOVED_ON]
     assert world.stored(one).first.state is State.SUCCEEDED
 
@@ -143,7 +145,7 @@ def test_a_payment_that_moves_on_at_the_last_moment_is_left_alone(
     late = Desk(
         desk.view, Interrupted(world.store, 1), desk.replays, desk.queue, desk.clock
     )
-    operate.run_replays(late)
+    operator_actions.run_replays(late)
     assert verdicts(desk, replay) == [Came.MOVED_ON]
     assert world.queue.waiting == []
 
@@ -167,7 +169,7 @@ def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
     store.refused = refused
     desk = replace(desk, store=store)
     replay = run(desk, previewed(desk))
-    assert operate.run_replays(desk) == 2
+    assert operator_actions.run_replays(desk) == 2
     came = {
         item.payment: item.came
         for item in desk.replays.items(replay.id, after=0, limit=9)
@@ -184,11 +186,11 @@ def test_a_beat_that_stopped_before_it_gave_the_verdict_is_not_repeated(
     found = desk.replays.get(replay.id)
     assert found is not None
     forgetful.keep(found, desk.replays.items(replay.id, after=0, limit=9))
-    operate.run_replays(desk)
+    operator_actions.run_replays(desk)
     version = world.stored(one).version
     forgetful.move(found, was=Stage.RUNNING)
     other = Desk(desk.view, desk.store, forgetful, desk.queue, desk.clock)
-    operate.run_replays(other)
+    operator_actions.run_replays(other)
     assert verdicts(other, replay) == [Came.REPLAYED]
     assert world.stored(one).version == version
 
@@ -200,7 +202,7 @@ def test_what_may_charge_again_or_is_owed_is_refused(world: World, desk: Desk) -
     queued = previewed(desk, Search(state=State.QUEUED, merchant="shop"))
     assert [one.what for one in queued.sums] == [Replay.NOTHING]
     run(desk, declined)
-    operate.run_replays(desk)
+    operator_actions.run_replays(desk)
     assert verdicts(desk, declined) == [Came.REFUSED]
     assert world.queue.waiting == []
 
@@ -218,7 +220,7 @@ def test_operations_of_one_payment_are_replayed_by_one_write(
         odd = NeedsReview("odd")
         world.store.settle_many([settle(won, odd, now=NOW, jitter=1)])
     replay = run(desk, previewed(desk), rate=1)
-    assert operate.run_replays(desk) == 2
+    assert operator_actions.run_replays(desk) == 2
     assert verdicts(desk, replay) == [Came.REPLAYED, Came.REPLAYED]
 
 
@@ -230,7 +232,7 @@ def test_an_item_that_cannot_be_replayed_does_not_stop_the_others(
     good, bad = desk.replays.items(found.id, after=0, limit=9)
     desk.replays.keep(found, [good, replace(bad, operation="op_gone")])
     run(desk, found)
-    operate.run_replays(desk)
+    operator_actions.run_replays(desk)
     assert verdicts(desk, found) == [Came.REPLAYED, Came.REFUSED]
 
 
@@ -259,6 +261,6 @@ def test_a_run_meets_other_acts_on_its_set(
 
 def test_a_set_that_found_nothing_is_done_at_once(world: World, desk: Desk) -> None:
     replay = run(desk, previewed(desk))
-    assert operate.run_replays(desk) == 0
+    assert operator_actions.run_replays(desk) == 0
     found = desk.replays.get(replay.id)
     assert found is not None and found.stage is Stage.DONE

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.turns import in_turns
+from application.dispatch import in_turns
 
 names = st.text("abcdef", min_size=1, max_size=2)
 

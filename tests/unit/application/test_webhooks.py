@@ -9,25 +9,29 @@ from typing import Final
 
 import pytest
 
-from application.notice import Hearing, handle, receive
+from application.webhooks import Hearing, handle, receive
 from domain import retry
 from domain.account import Account
-from domain.answer import Verdict
-from domain.errors import OutcomeUnknown, StoreUnavailable, UnreadableWebhook
-from domain.notice import Fate, Notice, Webhook
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.states import State
-from domain.submission import ProviderName
-from tests.fake_statement import MemoryStatement
-from tests.fakes import MemoryQueue, Ungated
-from tests.memory_disputes import MemoryDisputes, dispute_desk
-from tests.memory_inbox import MemoryInbox
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryView
+from domain.errors import (
+    LookNeeded,
+    OutcomeUnknown,
+    StoreUnavailable,
+    UnreadableWebhook,
+)
+from domain.payments.answer import Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
+from domain.webhooks import Fate, Notice, Webhook
 from tests.suites.samples import NOW, captured, payment, sending
-from domain.errors import LookNeeded
-from domain.settling import settle
+from tests.support.fake_statement import MemoryStatement
+from tests.support.fakes import MemoryQueue, Ungated
+from tests.support.memory_disputes import MemoryDisputes, dispute_desk
+from tests.support.memory_inbox import MemoryInbox
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryView
 
 TYPES: Final = frozenset({"it.happened", "nonsense"})
 

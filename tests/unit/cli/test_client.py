@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from runtime.cli.api_client import Api
-from runtime.cli.submit import Job, submit
-from runtime.stack import processes
-from runtime.stack.state import StackError
+from cli.client import Api
+from cli.commands.payment_file import Job, submit
+from local_stack.state import StackError
+from runtime import processes
 
 PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 

@@ -10,9 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from runtime.cli.gates import gates
-from runtime.cli.main import OneLine, main
-from runtime.stack import processes
+from cli.commands.account_pauses import gates
+from cli.main import OneLine, main
+from runtime import processes
 
 PAID = json.dumps({"amount": 1999, "currency": "USD", "provider": "stripe"})
 NO_STACK = {"PAYMENTS_MONGO_URL": "", "PAYMENTS_URL": "", "PAYMENTS_API_KEY": ""}

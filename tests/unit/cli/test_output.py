@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runtime.cli import told
-from runtime.cli.payments import _fields, _summary, _table
-from runtime.cli.submit import Outcome
+from cli import output
+from cli.commands.payment_file import Outcome
+from cli.commands.payments import _fields, _summary, _table
 
 ID = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
@@ -23,7 +23,7 @@ def outcome(**given: Any) -> Outcome:
 
 
 def test_ids_and_references_stay_whole_where_the_screen_is_narrow() -> None:
-    table = told.table(
+    table = output.table(
         ["reference", "error", "payment"],
         [["order 1001", "a long story " * 20, ID]],
         whole=["reference", "payment"],
@@ -33,14 +33,14 @@ def test_ids_and_references_stay_whole_where_the_screen_is_narrow() -> None:
 
 
 def test_columns_that_say_nothing_are_left_out() -> None:
-    table = told.table(["a", "b"], [["1", "-"], ["2", "-"]])
+    table = output.table(["a", "b"], [["1", "-"], ["2", "-"]])
     assert table.split()[0] == "a" and "b" not in table
-    assert "b" in told.table(["a", "b"], [["1", "-"], ["2", "3"]])
+    assert "b" in output.table(["a", "b"], [["1", "-"], ["2", "3"]])
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\x1b[2J", "a\rb"])
 def test_what_a_terminal_cannot_print_is_a_question_mark(text: str) -> None:
-    table = told.table(["reference"], [[text]])
+    table = output.table(["reference"], [[text]])
     assert "?" in table and text not in table
     table.encode()
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from runtime.cli.submit import Job, read_jobs
-from runtime.stack.state import StackError
+from cli.commands.payment_file import Job, read_jobs
+from local_stack.state import StackError
 
 BODY = {"amount": 1999, "currency": "USD", "provider": "stripe"}
 

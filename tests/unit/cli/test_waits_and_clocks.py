@@ -6,9 +6,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from runtime.cli import doctor
-from runtime.cli.findings import FAIL, OK
-from runtime.stack import supervisor
+from cli.commands import doctor
+from cli.findings import FAIL, OK
+from local_stack import supervisor
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

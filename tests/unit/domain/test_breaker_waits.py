@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from domain.breaker import CallKind, Gate, Position, behind, gate_name
+from domain.circuit_breaker import CallKind, Gate, Position, behind, gate_name
 from domain.errors import NotSent, OutcomeUnknown
-from domain.payment import Payment
-from domain.settling import settle
+from domain.payments.apply_answer import settle
+from domain.payments.payment import Payment
 from tests.suites.samples import NOW, captured, payment, sending, stored
-from tests.unit.domain.asking import refund
+from tests.support.operation_steps import refund
 
 OPEN = Gate("stripe", Position.OPEN)
 WORDS = "the gate before stripe to close"

@@ -8,11 +8,10 @@ from typing import Final
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
-from tests.lookalikes import COUNT, SHAPES, refused
+from tests.support.card_number_lookalikes import COUNT, SHAPES, refused
 
 #: What card schemes, Stripe, PayPal and Adyen publish for tests.
 PUBLISHED: Final = (

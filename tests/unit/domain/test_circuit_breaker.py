@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Answer, Verdict
-from domain.breaker import (
+from domain.circuit_breaker import (
     ENOUGH,
     FIRST_REST,
     LONGEST_REST,
@@ -40,8 +38,9 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.settling import settle
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, payment, sending
 
 

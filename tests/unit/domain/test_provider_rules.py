@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from domain.operation import Kind
+from domain.payments.operation import Kind
 from domain.provider_rules import RULES, STRIPE_RULES, ProviderName, register
 
 

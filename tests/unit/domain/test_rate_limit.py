@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.limit import burst, interval, pause, take
+from domain.rate_limit import burst, interval, pause, take
 
 rates = st.floats(0.1, 1000)
 #: Seconds since the last, tokens wanted, seconds to wait for them.

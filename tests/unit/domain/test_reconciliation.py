@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from domain.account import Account
 from domain.money import Money
-from domain.reconciling import (
+from domain.payments.submission import Mode, ProviderName
+from domain.reconciliation import (
     Difference,
     Differs,
     Movement,
@@ -25,7 +25,6 @@ from domain.reconciling import (
     differences,
     paired,
 )
-from domain.submission import Mode, ProviderName
 from tests.suites.samples import NOW
 
 moneys: Final = st.builds(

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from domain import requests
 from domain.account import Account
-from domain.dispute import Dispute, DisputeState
 from domain.money import Money
-from domain.operation import Kind
-from domain.reconciling import Movement, Standing, Way, is_withdrawal, movements_of
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments import follow_ups
+from domain.payments.dispute import Dispute, DisputeState
+from domain.payments.operation import Kind
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
+from domain.reconciliation import Movement, Standing, Way, is_withdrawal, movements_of
 from tests.suites.samples import NOW, authorized, captured, origin, payment
 
 
@@ -29,7 +29,7 @@ def test_a_payment_moves_what_its_charges_captures_and_refunds_did() -> None:
         captured().first.id,
     )
     assert movements_of(authorized()) == [], "a hold moves nothing"
-    capturing = requests.capture(
+    capturing = follow_ups.capture(
         authorized(), amount=600, final=None, id="op_2", origin=origin(), now=NOW
     )
     [capture] = movements_of(capturing)
@@ -86,7 +86,7 @@ def test_a_refund_that_took_what_a_known_dispute_is_about_is_its_withdrawal() ->
         withdrawn=1999,
     )
     paid = captured()
-    asked = requests.refund(
+    asked = follow_ups.refund(
         paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
     )
     disputed = replace(asked, disputes=(lost,))

@@ -8,16 +8,16 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, NextAction, Verdict
 from domain.errors import Conflict, LookNeeded, NeedsReview, NotExecuted
 from domain.money import Money
-from domain.notice import Notice, about, is_held, noticed
-from domain.operation import PROOF_AFTER, HoldEnd, Kind, Operation
-from domain.payment import Payment
-from domain.requests import refund, void
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
+from domain.payments.answer import Answer, NextAction, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund, void
+from domain.payments.operation import PROOF_AFTER, HoldEnd, Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.webhooks import Notice, about, is_held, noticed
 from tests.suites.samples import (
     DECLINE,
     NOW,

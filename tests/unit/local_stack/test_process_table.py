@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from runtime.stack import container_check
-from runtime.stack.process_table import DRAIN, PROGRAMS
+from local_stack import container_check
+from local_stack.process_table import DRAIN, PROGRAMS
 from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +31,7 @@ def test_the_procfile_has_the_programs_of_the_table() -> None:
 
 def test_compose_runs_the_programs_of_the_table_and_init() -> None:
     commands = {name: tuple(body["command"]) for name, body in OURS.items()}
-    assert commands.pop("init") == ("python", "-m", "runtime.cli", "init")
+    assert commands.pop("init") == ("python", "-m", "cli", "init")
     assert commands == {one.name: one.command for one in PROGRAMS}
 
 

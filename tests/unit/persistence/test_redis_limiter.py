@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from providers.limiter import LocalLimiter
+from persistence.redis_limiter import LocalLimiter
 from tests.suites.limiter import (
     BURST,
     RATES,

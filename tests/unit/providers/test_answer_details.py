@@ -8,16 +8,11 @@ from typing import Any
 
 import pytest
 
-from domain.answer import SavedMethod
 from domain.money import Fee
-from providers.asides import (
-    paypal_fee,
-    paypal_saved,
-    stripe_fee,
-    stripe_part_fee,
-    stripe_saved,
-)
-from providers.stripe_external import external_captures
+from domain.payments.answer import SavedMethod
+from providers.paypal.answer_details import paypal_fee, paypal_saved
+from providers.stripe.answer_details import stripe_fee, stripe_part_fee, stripe_saved
+from providers.stripe.external_changes import external_captures
 from tests.suites.samples import authorized
 
 

@@ -30,8 +30,8 @@ from urllib3.exceptions import (
 )
 
 from providers.http import TIMEOUT, PooledSession, retry_after, was_not_sent
-from providers.stripe_client import PooledClient, connection_pools
-from providers.words import paypal_code, sentence_of, stripe_code
+from providers.sanitize import paypal_code, sentence_of, stripe_code
+from providers.stripe.client import PooledClient, connection_pools
 
 POOL = HTTPConnectionPool("127.0.0.1", 9)
 REFUSED = NewConnectionError(HTTPConnection("127.0.0.1", 9), "refused")

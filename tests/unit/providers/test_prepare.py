@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from application.ports import Provider
+from application.ports.provider import Provider
 from domain.errors import InvalidPayment
 from domain.money import Money
-from domain.payment import Payment
-from domain.submission import (
+from domain.payments.payment import Payment
+from domain.payments.submission import (
     CaptureMethod,
     FutureUsage,
     ProviderName,
     Submission,
 )
 from tests.suites import samples
-from tests.unit.providers.uncalled import FEES, PAYPAL, STRIPE
+from tests.support.uncalled_adapters import FEES, PAYPAL, STRIPE
 
 
 def a_charge(

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from application.ports import Provider
-from domain import requests
+from application.ports.provider import Provider
 from domain.errors import InvalidPayment
 from domain.money import Money
-from domain.payment import Payment
-from domain.submission import ProviderName
+from domain.payments import follow_ups
+from domain.payments.payment import Payment
+from domain.payments.submission import ProviderName
 from tests.suites import samples
-from tests.unit.providers.uncalled import FEES, PAYPAL, STRIPE
+from tests.support.uncalled_adapters import FEES, PAYPAL, STRIPE
 
 
 def prepared_next(adapter: Provider, payment: Payment) -> Any:
@@ -38,7 +38,7 @@ def known(payment: Payment, name: str) -> Payment:
 
 
 def test_a_stripe_capture_writes_its_id_beside_what_the_intent_has() -> None:
-    payment = requests.capture(
+    payment = follow_ups.capture(
         samples.authorized(), amount=700, final=None, **asked_for()
     )
     assert prepared_next(STRIPE, payment) == {
@@ -55,7 +55,7 @@ def test_one_of_several_stripe_captures_writes_its_amount_under_its_own_name(
     held = samples.authorized(amount=Money(5300, "ISK"))
     assert held.hold is not None
     held = replace(held, hold=replace(held.hold, multicapture=True))
-    payment = requests.capture(held, amount=700, final=final, **asked_for())
+    payment = follow_ups.capture(held, amount=700, final=final, **asked_for())
     assert prepared_next(STRIPE, payment) == {
         "amount_to_capture": 70_000,
         "metadata": {"capture": "OURS", "capture_OURS": "70000"},
@@ -65,7 +65,7 @@ def test_one_of_several_stripe_captures_writes_its_amount_under_its_own_name(
 
 
 def test_a_stripe_void_gives_a_reason() -> None:
-    payment = requests.void(samples.authorized(), **asked_for())
+    payment = follow_ups.void(samples.authorized(), **asked_for())
     body = {"cancellation_reason": "requested_by_customer"}
     assert prepared_next(STRIPE, payment) == body
 
@@ -74,7 +74,7 @@ def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
     payment = samples.captured()
     first = replace(payment.first, refs={"payment_intent": "pi_1"})
     payment = replace(payment, operations=(first,))
-    payment = requests.refund(payment, amount=700, target=None, **asked_for())
+    payment = follow_ups.refund(payment, amount=700, target=None, **asked_for())
     assert prepared_next(STRIPE, payment) == {
         "payment_intent": "pi_1",
         "amount": 700,
@@ -86,7 +86,7 @@ def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
 @pytest.mark.parametrize("final", [True, False])
 def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None:
     held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
-    payment = requests.capture(held, amount=700, final=final, **asked_for())
+    payment = follow_ups.capture(held, amount=700, final=final, **asked_for())
     assert prepared_next(PAYPAL, payment) == {
         "amount": {"currency_code": "USD", "value": "7.00"},
         "invoice_id": "OURS",
@@ -96,12 +96,12 @@ def test_a_paypal_capture_says_whether_the_rest_is_released(final: bool) -> None
 
 def test_a_paypal_void_has_nothing_to_say() -> None:
     held = known(samples.authorized(provider=ProviderName.PAYPAL), "authorization")
-    assert prepared_next(PAYPAL, requests.void(held, **asked_for())) == {}
+    assert prepared_next(PAYPAL, follow_ups.void(held, **asked_for())) == {}
 
 
 def test_a_paypal_refund_names_our_payment_and_operation() -> None:
     payment = known(samples.captured(provider=ProviderName.PAYPAL), "capture")
-    payment = requests.refund(payment, amount=7, target=None, **asked_for())
+    payment = follow_ups.refund(payment, amount=7, target=None, **asked_for())
     assert prepared_next(PAYPAL, payment) == {
         "amount": {"currency_code": "USD", "value": "0.07"},
         "invoice_id": "OURS",
@@ -109,11 +109,11 @@ def test_a_paypal_refund_names_our_payment_and_operation() -> None:
     }
 
 
-@pytest.mark.parametrize("job", [requests.void, requests.refund])
+@pytest.mark.parametrize("job", [follow_ups.void, follow_ups.refund])
 def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
     job: Callable[..., Payment],
 ) -> None:
-    refunds = job is requests.refund
+    refunds = job is follow_ups.refund
     of = samples.captured if refunds else samples.authorized
     more = {"amount": 7, "target": None} if refunds else {}
     payment = job(of(provider=ProviderName.PAYPAL), **more, **asked_for())

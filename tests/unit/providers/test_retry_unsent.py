@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.answer import Answer, Verdict
 from domain.errors import (
     Misconfigured,
     NeedsReview,
@@ -16,9 +15,10 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.operation import Operation
-from domain.payment import Payment
-from providers.resilience import Patient
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from providers.retry_unsent import Patient
 from tests.suites import samples
 
 DONE = Answer(Verdict.SUCCEEDED)

@@ -8,10 +8,9 @@ from typing import Any
 
 import bson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from providers.words import (
+from providers.sanitize import (
     clean_json,
     name_of,
     optional,

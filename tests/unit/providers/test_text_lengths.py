@@ -7,13 +7,12 @@ import unicodedata
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.submission import ProviderName
-from providers.words import cut, sentence_of
+from domain.payments.submission import ProviderName
+from providers.sanitize import cut, sentence_of
+from tests.support.uncalled_adapters import PAYPAL, STRIPE
 from tests.unit.providers.test_prepare import prepared
-from tests.unit.providers.uncalled import PAYPAL, STRIPE
 
 #: Letters, marks, joined pictures, flags, and halves of surrogate pairs.
 PIECES: Final = st.sampled_from(

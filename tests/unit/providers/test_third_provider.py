@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from application.ports import Provider
-from domain.answer import Verdict
+from application.ports.provider import Provider
 from domain.errors import Conflict, InvalidPayment
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.provider_ids import refs_of
+from domain.payments.answer import Verdict
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.provider_ids import refs_of
+from domain.payments.submission import FutureUsage
 from domain.provider_rules import ProviderName
-from domain.submission import FutureUsage
 from tests.suites import accounts
 from tests.suites.accounts import Trouble, capture
 from tests.suites.provider import ProviderSuite

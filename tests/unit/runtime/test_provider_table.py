@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cli import secrets
+from cli.commands import account_options as options
 from domain.provider_rules import RULES
-from runtime.cli import account_options as options
-from runtime.cli import secrets
 from runtime.provider_table import PROVIDERS
 from runtime.settings import PROVIDER_SETTINGS, Settings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.submission import Mode
+from domain.payments.submission import Mode
 from runtime.settings import PAYPAL_LIVE, STRIPE_LIVE, Settings, SettingsError
 
 LIVE = {
@@ -172,7 +172,7 @@ def test_variables_of_clients_and_of_kubernetes_are_let_be() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["web", "workers", "workers.beat", "runtime.exporter"]
+    "module", ["web", "workers", "workers.beat", "workers.exporter"]
 )
 @pytest.mark.parametrize(
     ("variables", "told"),

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.fake_gates import MemoryBreakers
 from tests.suites.breakers import BreakersSetup, BreakersSuite, breakers
 from tests.suites.samples import NOW
+from tests.support.fake_breakers import MemoryBreakers
 
 __all__ = ["breakers"]
 

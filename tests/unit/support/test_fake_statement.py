@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.answer import Answer, Verdict
-from domain.operation import Kind, Operation
-from domain.payment import Payment
-from domain.reconciling import Standing, movements_of
-from domain.settling import settle
-from domain.states import State
-from tests.fake_statement import MemoryStatement
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.states import State
+from domain.reconciliation import Standing, movements_of
 from tests.suites.samples import DECLINE, PRICE, origin, payment, sending
 from tests.suites.statements import Books, StatementSuite
+from tests.support.fake_statement import MemoryStatement
 
 
 class MemoryAccount:

@@ -6,20 +6,25 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.answer import Verdict
 from domain.errors import (
     NeedsReview,
     OutcomeUnknown,
     QueueUnavailable,
     StoreUnavailable,
 )
-from tests.suites.samples import sending
-from domain.payment import Payment
-from tests.fakes import LOSE_ANSWER, LOSE_REQUEST, Act, MemoryQueue, ScriptedProvider
-from tests.memory_store import MemoryStore
+from domain.payments.answer import Verdict
+from domain.payments.payment import Payment
 from tests.suites.payment_store import PaymentStoreSuite
-from tests.suites.samples import DECLINE, NOW, payment
+from tests.suites.samples import DECLINE, NOW, payment, sending
 from tests.suites.setup import Setup, store
+from tests.support.fakes import (
+    LOSE_ANSWER,
+    LOSE_REQUEST,
+    Act,
+    MemoryQueue,
+    ScriptedProvider,
+)
+from tests.support.memory_store import MemoryStore
 
 __all__ = ["store"]
 

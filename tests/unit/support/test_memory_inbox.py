@@ -6,10 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from application.inbox import Inbox
-from tests.memory_inbox import MemoryInbox
+from application.ports.webhooks import Inbox
 from tests.suites.inbox import InboxSuite, Post
 from tests.suites.samples import NOW
+from tests.support.memory_inbox import MemoryInbox
 
 
 class _Post:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.memory_store import MemoryStore
-from tests.operator_fakes import MemoryReplays, MemoryView
 from tests.suites.replays import Office, OperatorSuite
 from tests.suites.samples import NOW
+from tests.support.memory_store import MemoryStore
+from tests.support.operator_fakes import MemoryReplays, MemoryView
 
 
 @pytest.fixture

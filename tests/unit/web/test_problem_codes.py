@@ -8,15 +8,15 @@ import pytest
 
 from domain.api_keys import KeyNotFound
 from domain.errors import PaymentsError
-from persistence import accounts, indexes, keys, vault
-from web.catalogue import CATALOGUE
+from persistence import accounts, api_keys, encryption, indexes
+from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 from web.problems import PROBLEMS, code_of
 
 #: The modules of the product that have errors of their own.
 PACKAGES = ("domain.", "persistence.")
 #: Importing them makes their errors known.
-assert accounts and indexes and keys and vault
+assert accounts and indexes and api_keys and encryption
 
 
 def errors(kind: type[PaymentsError] = PaymentsError) -> Iterator[type[PaymentsError]]:
@@ -42,7 +42,7 @@ def test_each_error_with_a_problems_code_is_that_problem() -> None:
 
 
 def test_an_error_without_a_problem_of_its_own_is_the_problem_of_its_base() -> None:
-    assert code_of(vault.SealBroken()) is ProblemCode.DOCUMENT_UNREADABLE
+    assert code_of(encryption.SealBroken()) is ProblemCode.DOCUMENT_UNREADABLE
 
 
 def test_an_error_that_no_client_causes_is_no_problem_of_the_catalogue() -> None:

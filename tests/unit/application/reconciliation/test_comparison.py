@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from application.comparison import MAX_DIFFERENCES, SLICE, Comparison
+from application.reconciliation.comparison import MAX_DIFFERENCES, SLICE, Comparison
 from domain.money import Money
-from domain.reconciling import Differs, Unread
+from domain.reconciliation import Differs, Unread
 from tests.suites.samples import NOW, payment
-from tests.unit.application.books import theirs
+from tests.support.compared_accounts import theirs
 
 MOVED = theirs(payment())
 

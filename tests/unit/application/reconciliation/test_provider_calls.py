@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.comparison import SLICE
-from domain.breaker import Why
+from application.reconciliation.comparison import SLICE
+from domain.circuit_breaker import Why
 from domain.errors import (
     Misconfigured,
     NeedsReview,
@@ -17,9 +17,8 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from tests.unit.application.account import STRIPE
-
-from tests.unit.application.books import Books, kinds
+from tests.support.account_admission import STRIPE
+from tests.support.compared_accounts import Books, kinds
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.comparison import MAX_DIFFERENCES
-from domain.answer import Answer, ExternalMovement, Verdict
+from application.reconciliation.comparison import MAX_DIFFERENCES
 from domain.errors import (
     MalformedAnswer,
     NeedsReview,
@@ -17,16 +16,17 @@ from domain.errors import (
     WriteRefused,
 )
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
-from domain.reconciling import Differs, Standing, Sum, Unread, Way
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
-from tests.memory_store import MemoryStore
+from domain.payments.answer import Answer, ExternalMovement, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.reconciliation import Differs, Standing, Sum, Unread, Way
 from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
-from tests.unit.application.account import PAYPAL
-from tests.unit.application.books import NO, SPAN, Books, kinds, sums, theirs
+from tests.support.account_admission import PAYPAL
+from tests.support.compared_accounts import NO, SPAN, Books, kinds, sums, theirs
+from tests.support.memory_store import MemoryStore
 
 
 def test_books_that_agree_need_no_payment_read() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.dispute import DisputeState
-from domain.disputing import laid_over
-from domain.reconciling import Differs, Movement, Standing, Way
+from domain.payments.apply_dispute import laid_over
+from domain.payments.dispute import DisputeState
+from domain.reconciliation import Differs, Movement, Standing, Way
 from tests.suites.samples import NOW, PRICE, disputed
-from tests.unit.application.books import Books, kinds, theirs
+from tests.support.compared_accounts import Books, kinds, theirs
 
 
 def _taken(books: Books, ref: str, way: Way = Way.WITHDRAWN) -> None:

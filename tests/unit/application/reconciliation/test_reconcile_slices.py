@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from application.comparison import SLICE
+from application.reconciliation.comparison import SLICE
 from domain.errors import NotReconciled
 from domain.money import Money
-from domain.reconciling import Differs, Way
+from domain.reconciliation import Differs, Way
 from tests.suites.samples import NOW, PRICE, payment
-from tests.unit.application.books import SPAN, Books, kinds, sums, theirs
+from tests.support.compared_accounts import SPAN, Books, kinds, sums, theirs
 
 
 def test_each_further_charge_is_found_on_whatever_page_it_is() -> None:

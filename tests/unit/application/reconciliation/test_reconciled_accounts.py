@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from domain.account import Account
-from domain.breaker import Why
+from domain.circuit_breaker import Why
 from domain.errors import NotReconciled
-from domain.reconciling import Differs
-from tests.unit.application.account import STRIPE
-from tests.unit.application.books import Books, kinds
+from domain.reconciliation import Differs
+from tests.support.account_admission import STRIPE
+from tests.support.compared_accounts import Books, kinds
 
 STORED = Account("acct_1", STRIPE)
 

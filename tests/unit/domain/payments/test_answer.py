@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from domain.answer import Verdict
-from domain.states import Trigger
+from domain.payments.answer import Verdict
+from domain.payments.states import Trigger
 
 
 @pytest.mark.parametrize(

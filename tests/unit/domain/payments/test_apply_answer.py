@@ -9,7 +9,6 @@ from typing import Final
 import pytest
 
 from domain import retry
-from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
@@ -21,14 +20,15 @@ from domain.errors import (
     ProviderError,
 )
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
+from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import void
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
 from domain.provider_rules import RULES
-from domain.requests import void
 from domain.retry import MISCONFIGURED, TRANSIENT
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import ProviderName
 from tests.suites.samples import (
     DECLINE,
     NOW,

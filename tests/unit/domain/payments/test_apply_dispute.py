@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain import requests
-from domain.dispute import (
+from domain.money import Money
+from domain.payments import follow_ups
+from domain.payments.apply_dispute import laid_over
+from domain.payments.dispute import (
     ENDED,
     MAX_DISPUTES,
     MOVES,
@@ -22,13 +23,11 @@ from domain.dispute import (
     DisputeState,
     Reading,
 )
-from domain.disputing import laid_over
-from domain.event_types import EventType
-from domain.money import Money
-from domain.payment import Event, Payment
-from domain.states import Status
-from tests.unit.domain.disputes import CHARGE, LOST, dispute, lay, reading
+from domain.payments.event_types import EventType
+from domain.payments.payment import Event, Payment
+from domain.payments.states import Status
 from tests.suites.samples import NOW, PRICE, authorized, captured, origin, stored
+from tests.support.disputes import CHARGE, LOST, dispute, lay, reading
 
 OPENED: Final = EventType.DISPUTE_OPENED
 UPDATED: Final = EventType.DISPUTE_UPDATED
@@ -170,7 +169,7 @@ def test_an_event_says_what_a_merchant_must_know() -> None:
 
 def test_its_operation_is_found_by_the_providers_id_before_ours() -> None:
     held = authorized()
-    asked = requests.capture(
+    asked = follow_ups.capture(
         held, amount=None, final=None, id="op_2", origin=origin(), now=NOW
     )
     first, capture = asked.operations

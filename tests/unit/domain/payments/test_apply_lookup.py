@@ -9,7 +9,6 @@ from typing import Final
 import pytest
 
 from domain import retry
-from domain.answer import Answer, Verdict
 from domain.errors import (
     LookNeeded,
     NeedsReview,
@@ -17,12 +16,13 @@ from domain.errors import (
     OutcomeUnknown,
 )
 from domain.money import Money
-from domain.operation import PROOF_AFTER, Act
-from domain.payment import Payment
-from domain.requests import refund
-from domain.sending import looking, released
-from domain.settling import settle
-from domain.states import State, Status
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund
+from domain.payments.operation import PROOF_AFTER, Act
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking, released
+from domain.payments.states import State, Status
 from tests.suites.samples import (
     NOW,
     captured,
@@ -31,7 +31,7 @@ from tests.suites.samples import (
     sending,
     stored,
 )
-from tests.unit.domain.asking import FOUND, LATER, looked
+from tests.support.operation_steps import FOUND, LATER, looked
 
 DAY: Final = timedelta(days=1)
 GONE: Final = Answer(Verdict.ABSENT)

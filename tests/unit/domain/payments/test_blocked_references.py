@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from domain.operation import HoldEnd
-from domain.payment import Payment
-from domain.settling import settle
-from domain.submission import Guard, ProviderName
+from domain.payments.apply_answer import settle
+from domain.payments.operation import HoldEnd
+from domain.payments.payment import Payment
+from domain.payments.submission import Guard, ProviderName
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -19,7 +19,7 @@ from tests.suites.samples import (
     sending,
     stored,
 )
-from tests.unit.domain.asking import capture, refund, succeeded, void
+from tests.support.operation_steps import capture, refund, succeeded, void
 
 PAYPAL = ProviderName.PAYPAL
 

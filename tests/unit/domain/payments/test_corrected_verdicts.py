@@ -9,16 +9,16 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, Verdict
 from domain.errors import Conflict, NeedsReview
-from domain.intervening import Evidence, Intervention, resolved
-from domain.operation import HoldEnd
-from domain.payment import Payment
-from domain.requests import capture, refund, void
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import capture, refund, void
+from domain.payments.operation import HoldEnd
+from domain.payments.operator_actions import Evidence, Intervention, resolved
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
 from tests.suites.samples import (
     NOW,
     PRICE,

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from domain import requests
 from domain.errors import Conflict
 from domain.money import Money
-from domain.operation import Kind
-from domain.payment import Payment
+from domain.payments import follow_ups
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
 from tests.suites.samples import NOW, PRICE, captured, origin
-from tests.unit.domain.disputes import LOST, dispute, lay
+from tests.support.disputes import LOST, dispute, lay
 
 
 def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payment:
     """The payment with a refund asked for, of all that is left where it is None."""
-    return requests.refund(
+    return follow_ups.refund(
         paid, amount=amount, target=of, id="op_9", origin=origin(), now=NOW
     )
 

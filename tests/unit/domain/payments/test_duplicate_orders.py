@@ -6,10 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
-from hypothesis import given as drawn
-from hypothesis import strategies as st
+from hypothesis import given as drawn, strategies as st
 
-from domain.answer import Answer, NextAction, Verdict
 from domain.errors import (
     Conflict,
     LookNeeded,
@@ -19,12 +17,13 @@ from domain.errors import (
     OutcomeUnknown,
     ProviderError,
 )
-from domain.payment import Payment
-from domain.requests import void
-from domain.sending import looking, sent
-from domain.settling import settle
-from domain.states import TRANSITIONS, State, Status, Trigger
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, NextAction, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import void
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking, sent
+from domain.payments.states import TRANSITIONS, State, Status, Trigger
+from domain.payments.submission import ProviderName
 from tests.suites.samples import (
     NOW,
     PRICE,

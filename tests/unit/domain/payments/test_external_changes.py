@@ -7,22 +7,25 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Answer, ExternalMovement, Verdict
-from domain.dispute import REVERSED, DisputeState
-from domain.disputing import laid_over
 from domain.errors import Conflict, NeedsReview, OutcomeUnknown
-from domain.external import MAX_KEPT, captured_by_others, reject_overtaken
 from domain.money import Fee, Money
-from domain.operation import HoldEnd, Kind, Operation
-from domain.payment import Payment
-from domain.requests import capture, refund, void
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import CaptureMethod, ProviderName
+from domain.payments.answer import Answer, ExternalMovement, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.apply_dispute import laid_over
+from domain.payments.dispute import REVERSED, DisputeState
+from domain.payments.external_changes import (
+    MAX_KEPT,
+    captured_by_others,
+    reject_overtaken,
+)
+from domain.payments.follow_ups import capture, refund, void
+from domain.payments.operation import HoldEnd, Kind, Operation
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State, Status
+from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import (
     NOW,
     PRICE,
@@ -32,7 +35,7 @@ from tests.suites.samples import (
     stored,
     submission,
 )
-from tests.unit.domain.disputes import dispute, reading
+from tests.support.disputes import dispute, reading
 
 REFS: Final = {"payment_intent": "pi_1", "charge": "ch_1"}
 MINUTE: Final = timedelta(minutes=1)

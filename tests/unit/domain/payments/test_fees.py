@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Answer, Failure, Verdict
 from domain.money import Fee
-from domain.payment import Payment
-from domain.requests import refund
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
 from tests.suites.samples import (
     NOW,
     PRICE,

@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from domain.answer import Verdict
 from domain.errors import Conflict, InvalidPayment
 from domain.money import Money
-from domain.operation import Hold, HoldEnd
-from domain.payment import Payment
-from domain.states import State, Status
-from domain.submission import ProviderName
+from domain.payments.answer import Verdict
+from domain.payments.operation import Hold, HoldEnd
+from domain.payments.payment import Payment
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, authorized, captured, payment, sending, submission
-from tests.unit.domain.asking import (
+from tests.support.operation_steps import (
     capture,
     next_succeeded,
     refund,

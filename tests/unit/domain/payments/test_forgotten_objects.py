@@ -8,16 +8,16 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, Verdict
 from domain.errors import OutcomeUnknown
-from domain.operation import PROOF_AFTER
-from domain.outcome import TOO_LATE
-from domain.payment import Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import PROOF_AFTER
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking, released
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
+from domain.payments.transitions import TOO_LATE
 from domain.retry import LOOK
-from domain.sending import looking, released
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import ProviderName
 from tests.suites.samples import NOW, payment, sending, stored, submission
 
 #: When nothing that was sent can still be on its way.

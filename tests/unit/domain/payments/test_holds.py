@@ -8,14 +8,14 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, Verdict
 from domain.errors import IllegalTransition, NotExecuted
-from domain.operation import HoldEnd
-from domain.payment import Payment
-from domain.sending import hold_reached
-from domain.states import State, Status
+from domain.payments.answer import Answer, Verdict
+from domain.payments.operation import HoldEnd
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import hold_reached
+from domain.payments.states import State, Status
 from tests.suites.samples import NOW, authorized, captured, stored
-from tests.unit.domain.asking import FOUND, looked
+from tests.support.operation_steps import FOUND, looked
 
 DAY: Final = timedelta(days=1)
 

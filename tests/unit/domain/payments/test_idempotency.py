@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.idempotency import fingerprint, provider_key
+from domain.payments.idempotency import fingerprint, provider_key
 
 names = st.text(max_size=3)
 plain = st.none() | st.booleans() | st.integers() | names

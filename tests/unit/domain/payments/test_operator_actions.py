@@ -10,7 +10,6 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, Verdict
 from domain.errors import (
     Conflict,
     InvalidPayment,
@@ -18,7 +17,12 @@ from domain.errors import (
     NeedsReview,
     NotSent,
 )
-from domain.intervening import (
+from domain.money import Money
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import capture, refund, void
+from domain.payments.operation import PROOF_AFTER
+from domain.payments.operator_actions import (
     Evidence,
     Intervention,
     Replay,
@@ -27,16 +31,12 @@ from domain.intervening import (
     replayed,
     resolved,
 )
-from domain.money import Money
-from domain.operation import PROOF_AFTER
-from domain.outcome import escalate
-from domain.payment import Payment
-from domain.requests import capture, refund, void
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
+from domain.payments.transitions import escalate
 from domain.retry import TRANSIENT
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import ProviderName
 from tests.suites.samples import (
     DECLINE,
     NOW,

@@ -9,15 +9,15 @@ from typing import Final
 import pytest
 
 from domain import retry
-from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import Conflict, LookNeeded, NeedsReview, OutcomeUnknown
-from domain.operation import PROOF_AFTER, Kind
-from domain.payment import Payment
-from domain.requests import void
-from domain.sending import looking, sent
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import CaptureMethod, ProviderName
+from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import void
+from domain.payments.operation import PROOF_AFTER, Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking, sent
+from domain.payments.states import State, Status
+from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import (
     NOW,
     PRICE,

@@ -7,10 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Answer, Verdict
 from domain.errors import (
     Conflict,
     IllegalTransition,
@@ -24,13 +22,14 @@ from domain.errors import (
     ProviderError,
 )
 from domain.money import Money
-from domain.operation import Kind, Operation, Origin
-from domain.payment import Event, Payment
-from domain.requests import capture, refund, void
-from domain.sending import looking, released, sent
-from domain.settling import settle
-from domain.states import CORRECTIONS, State
-from domain.submission import CaptureMethod, ProviderName
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import capture, refund, void
+from domain.payments.operation import Kind, Operation, Origin
+from domain.payments.payment import Event, Payment
+from domain.payments.start_attempt import looking, released, sent
+from domain.payments.states import CORRECTIONS, State
+from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, payment, stored, submission
 
 Step = Callable[[Payment, datetime], Payment]

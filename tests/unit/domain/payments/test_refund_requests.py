@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from domain.errors import Conflict, PaymentNotFound
-from domain.requests import MAX_OPERATIONS
-from domain.states import State, Status
-from domain.submission import ProviderName
+from domain.payments.follow_ups import MAX_OPERATIONS
+from domain.payments.states import State, Status
+from domain.payments.submission import ProviderName
 from tests.suites.samples import authorized, captured
-from tests.unit.domain.asking import capture, refund, succeeded, turned_down
+from tests.support.operation_steps import capture, refund, succeeded, turned_down
 
 PAYPAL = ProviderName.PAYPAL
 

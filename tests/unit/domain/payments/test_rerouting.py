@@ -9,7 +9,6 @@ from typing import Final
 import pytest
 
 from domain.account import Account
-from domain.answer import Answer, Failure, NextAction, Verdict
 from domain.errors import (
     LookNeeded,
     Misconfigured,
@@ -20,12 +19,13 @@ from domain.errors import (
     ProviderError,
 )
 from domain.money import Money
-from domain.payment import Payment
-from domain.routing import GATE_OPEN, onward
-from domain.sending import released
-from domain.settling import settle
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.payment import Payment
+from domain.payments.routing import GATE_OPEN, onward
+from domain.payments.start_attempt import released
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
 from tests.suites.samples import DECLINE, NOW, payment, sending, stored, submission
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL

@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.answer import Answer, Failure, Verdict
 from domain.errors import LookNeeded, OutcomeUnknown
-from domain.operation import PROOF_AFTER, Kind
-from domain.payment import Payment
-from domain.requests import refund
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
-from domain.submission import ProviderName
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import refund
+from domain.payments.operation import PROOF_AFTER, Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, captured, origin, sending, stored
 
 #: The second send: hours after the first, as where all workers were down meanwhile.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from domain.answer import Verdict
-from domain.review_reasons import FAMILIES, ReviewReason, out_of_turn
-from domain.states import State
+from domain.payments.answer import Verdict
+from domain.payments.review_reasons import FAMILIES, ReviewReason, out_of_turn
+from domain.payments.states import State
 
 
 @pytest.mark.parametrize("reason", ReviewReason)

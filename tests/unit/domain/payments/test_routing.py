@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from domain.account import Account
 from domain.errors import InvalidPayment
 from domain.money import Money
-from domain.routing import MAX_ROUTE, Candidate, Routes, chosen
-from domain.submission import ProviderName, Submission
+from domain.payments.routing import MAX_ROUTE, Candidate, Routes, chosen
+from domain.payments.submission import ProviderName, Submission
 from tests.suites.samples import submission
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL

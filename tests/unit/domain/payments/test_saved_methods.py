@@ -6,21 +6,20 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Answer, SavedMethod, Verdict
 from domain.errors import InvalidPayment
-from domain.retry import SAVING
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State
-from domain.submission import (
+from domain.payments.answer import Answer, SavedMethod, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from domain.payments.submission import (
     CaptureMethod,
     FutureUsage,
     ProviderName,
     Submission,
 )
+from domain.retry import SAVING
 from tests.suites.samples import (
     NOW,
     PRICE,

@@ -7,20 +7,19 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Answer, Verdict
 from domain.errors import Conflict
 from domain.money import Money
-from domain.operation import HoldEnd
-from domain.payment import Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.follow_ups import capture, void
+from domain.payments.operation import HoldEnd
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State, Status
+from domain.payments.submission import CaptureMethod, ProviderName
 from domain.provider_rules import STRIPE_RULES
-from domain.requests import capture, void
-from domain.sending import looking
-from domain.settling import settle
-from domain.states import State, Status
-from domain.submission import CaptureMethod, ProviderName
 from tests.suites.samples import (
     NOW,
     PRICE,

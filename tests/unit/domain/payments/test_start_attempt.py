@@ -7,20 +7,20 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, Verdict
 from domain.errors import (
     IllegalTransition,
     OutcomeUnknown,
     PaymentNotFound,
 )
-from domain.operation import Kind
-from domain.outcome import escalate
-from domain.payment import Payment
+from domain.payments.answer import Answer, Verdict
+from domain.payments.apply_answer import settle
+from domain.payments.operation import Kind
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import released, sent
+from domain.payments.states import State
+from domain.payments.submission import ProviderName
+from domain.payments.transitions import escalate
 from domain.provider_rules import RULES
-from domain.sending import released, sent
-from domain.settling import settle
-from domain.states import State
-from domain.submission import ProviderName
 from tests.suites.samples import DECLINE, NOW, PRICE, payment, sending
 
 WINDOW: Final = RULES[ProviderName.STRIPE].key_windows[Kind.CHARGE]

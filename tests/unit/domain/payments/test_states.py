@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from domain.answer import Verdict
 from domain.errors import IllegalTransition
-from domain.states import (
+from domain.payments.answer import Verdict
+from domain.payments.states import (
     CORRECTIONS,
     FINAL,
     OWED,

@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 from typing import Final
 
-DOCS: Final = Path(__file__).parents[3] / "docs"
+DOCS: Final = Path(__file__).parents[4] / "docs"
 
 
 def test_the_page_of_the_states_is_current() -> None:

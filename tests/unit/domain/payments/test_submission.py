@@ -9,7 +9,7 @@ import pytest
 
 from domain.errors import InvalidPayment
 from domain.money import Money
-from domain.submission import MAX_SCHEDULE, ProviderName, Submission
+from domain.payments.submission import MAX_SCHEDULE, ProviderName, Submission
 from tests.suites.samples import NOW, submission
 
 PAYPAL = submission(provider=ProviderName.PAYPAL, payment_method=None)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from providers.stripe_captures import parts_of
-from providers.stripe_client import Found
+from providers.stripe.captures import parts_of
+from providers.stripe.client import Found
 
 OURS, OTHER = f"op_{1:026d}", f"op_{2:026d}"
 

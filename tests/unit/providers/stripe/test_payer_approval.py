@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from domain.answer import Answer, Failure, Verdict
-from domain.operation import Act
-from domain.payment import Payment
-from domain.sending import looking
-from domain.states import State
-from providers.stripe_intents import asks_the_payer
+from domain.payments.answer import Answer, Failure, Verdict
+from domain.payments.operation import Act
+from domain.payments.payment import Payment
+from domain.payments.start_attempt import looking
+from domain.payments.states import State
+from providers.stripe.requests import asks_the_payer
 from tests.suites.samples import NOW, payment, sending, submission
 
 REFS: Final = {"payment_intent": "pi_1"}

@@ -6,16 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from domain.errors import StoreUnavailable
-from domain.submission import Mode, ProviderName
 from domain.account import AccountNotFound, Credentials, StoredAccount
-from persistence.vault import KeyMissing, SealBroken
-from runtime.known_accounts import (
-    KNOWN,
-    REMEMBERED,
-    STRANGERS,
-    KnownAccounts,
-)
+from domain.errors import StoreUnavailable
+from domain.payments.submission import Mode, ProviderName
+from persistence.encryption import KeyMissing, SealBroken
+from runtime.accounts.cache import KNOWN, REMEMBERED, STRANGERS, KnownAccounts
 from tests.suites.samples import NOW
 
 ONE = StoredAccount(

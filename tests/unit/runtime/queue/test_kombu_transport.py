@@ -7,11 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from runtime.broker import DUE, FRESH, GROUP, WEBHOOKS
-from runtime.celery_app import knock_of
+from runtime.queue.kombu_transport import knock_of
+from runtime.queue.wakeups import DUE, FRESH, GROUP, WEBHOOKS
 
 TASKS = {one.task: one.queue for one in (FRESH, DUE, WEBHOOKS)}
 

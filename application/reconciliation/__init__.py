@@ -1,0 +1,1 @@
+"""Compares what a provider moved with what is stored."""

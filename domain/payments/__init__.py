@@ -1,0 +1,1 @@
+"""A payment, its operations, and every step that moves them."""

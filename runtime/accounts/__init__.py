@@ -1,0 +1,1 @@
+"""The adapters and webhook verifiers of each account."""

@@ -1,0 +1,1 @@
+"""Tests of the wake-up queue on a real Redis."""

@@ -1,0 +1,1 @@
+"""Tests of `persistence` without servers."""

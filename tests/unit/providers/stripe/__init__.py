@@ -1,0 +1,1 @@
+"""Tests of `providers.stripe.adapter` without servers."""

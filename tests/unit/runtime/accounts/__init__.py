@@ -1,0 +1,1 @@
+"""Tests of `runtime.accounts.registry` without servers."""

@@ -1,0 +1,1 @@
+"""The API's calls: each parses, calls a use case, and renders."""
