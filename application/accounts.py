@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from application.account_ports import AccountStore
+from application.ports.accounts import AccountStore
 from application.conflicts import retry_on_conflict
 from domain.account import StoredAccount, TooManyAccounts
 from domain.errors import StoreUnavailable

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from application.account_ports import ApiKeyStore
+from application.ports.accounts import ApiKeyStore
 from domain.api_keys import NAME_DIGITS, SECRET_DIGITS, ApiKey, KeyNotFound, Role
 from domain.payments.submission import Mode
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from application.account_ports import ApiKeyStore
+from application.ports.accounts import ApiKeyStore
 from application.api_keys import authenticate, create_key
 from domain.api_keys import Role
 from domain.errors import PaymentsError

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from ulid import ULID, ULIDGenerator
 
 from application import attempt, disputes
-from application.account_ports import AccountStore, ApiKeyStore, MerchantStore
+from application.ports.accounts import AccountStore, ApiKeyStore, MerchantStore
 from application.admission import SharedGates
 from application.operator_actions import Desk
 from application.ports.admission import Breakers, Gates, Limiter

@@ -31,7 +31,7 @@ from local_stack.state import StackError
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from application.account_ports import AccountStore
+    from application.ports.accounts import AccountStore
 
 
 @click.group()

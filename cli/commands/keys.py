@@ -18,7 +18,7 @@ from domain.timestamps import rfc3339
 from local_stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
-    from application.account_ports import ApiKeyStore
+    from application.ports.accounts import ApiKeyStore
     from domain.api_keys import ApiKey
 
 #: What a merchant may be called: it stands in logs, tables and queries.

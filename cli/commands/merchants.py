@@ -16,7 +16,7 @@ from domain.payments.submission import Guard
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from application.account_ports import MerchantStore
+    from application.ports.accounts import MerchantStore
     from domain.merchants import MerchantSettings
 
 #: What each choice refuses, in words.

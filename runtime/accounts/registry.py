@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from application.account_ports import AccountStore
+from application.ports.accounts import AccountStore
 from application.ports.provider import Provider
 from application.ports.reconciliation import Statement
 from application.ports.webhooks import Disputes

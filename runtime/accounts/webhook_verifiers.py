@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from application.account_ports import AccountStore
+from application.ports.accounts import AccountStore
 from application.ports.webhooks import Ear
 from domain.account import AccountNotFound
 from domain.provider_rules import ProviderName

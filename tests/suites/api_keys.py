@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from application.account_ports import ApiKeyStore
+from application.ports.accounts import ApiKeyStore
 from application.api_keys import authenticate, create_key, revoke_key, roll_key
 from domain.api_keys import ApiKey, KeyNotFound, Role
 from domain.payments.submission import Mode

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from application.account_ports import AccountStore, MerchantStore
+from application.ports.accounts import AccountStore, MerchantStore
 from application.accounts import (
     add_account,
     change_account,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pymongo.database import Database
 
-from application.account_ports import AccountStore, MerchantStore
+from application.ports.accounts import AccountStore, MerchantStore
 from domain.payments.submission import Guard
 from persistence.accounts import Accounts
 from persistence.codec import Document
