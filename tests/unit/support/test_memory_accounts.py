@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from application.ports.accounts import ApiKeyStore, MerchantStore
-from tests.memory_accounts import MemoryAccounts, MemoryApiKeys, MemoryMerchants
+from tests.support.memory_accounts import MemoryAccounts, MemoryApiKeys, MemoryMerchants
 from tests.suites.api_keys import ApiKeySuite
 from tests.suites.merchant_accounts import AccountSuite, MerchantSuite
 
