@@ -1,4 +1,6 @@
-"""A new payment, or a capture, void or refund of one: durable first, then the bell."""
+"""A new payment, or a capture, void or refund of one: durable first, then the
+wake-up queue.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,17 @@ from domain.errors import (
 )
 from domain.payments.event_types import EventType
 from domain.payments.operation import Kind, Operation, Origin
-from domain.payments.payment import BELL_GRACE, Event, Payment
-from domain.payments.routing import Routes, chosen
+from domain.payments.payment import WAKEUP_GRACE, Event, Payment
+from domain.payments.routing import Routes, choose_accounts
 from domain.payments.submission import CaptureMethod, Submission
 
 #: Rounds in which a request may meet another write of the same payment. Each round
 #: somebody wins, so only a crowd on one payment needs more.
-_ROUNDS: Final = 50
+_MAX_CONFLICTS: Final = 50
 
 #: Adds an operation to a payment: ``domain.payments.follow_ups``, with all but the
 #: payment given.
-Request = Callable[[Payment], Payment]
+PaymentChange = Callable[[Payment], Payment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def accept_payment(
     clock: Callable[[], datetime],
     new_id: Callable[[str], str],
 ) -> Accepted:
-    """Stores the payment once for its key, and rings the bell where work is owed now.
+    """Stores the payment once for its key, and notifies the workers where work is owed
+    now.
 
     ``routes`` are the merchant's, and ``draw`` in [0, 1) decides between them. Raises
     InvalidPayment, IdempotencyMismatch, ReferenceInProgress and StoreUnavailable;
@@ -61,40 +64,40 @@ def accept_payment(
     now = clock()
     submission.check(now=now)
     try:
-        route = chosen(routes, submission, draw=draw)
+        route = choose_accounts(routes, submission, draw=draw)
     except InvalidPayment:
         # Accounts change: who asks again must hear what the first request came to.
-        earlier = store.made_by(scope, origin.idempotency_key)
+        earlier = store.find_by_key(scope, origin.idempotency_key)
         if earlier is None:
             raise
-        return _replayed(earlier, origin)
-    payment = _new_payment(
+        return _accept_again(earlier, origin)
+    payment = _build_payment(
         submission,
         origin,
         scope=scope,
-        route=route,
-        routes_on=routes.codes if route[1:] else (),
+        accounts=route,
+        routes_on=routes.decline_codes if route[1:] else (),
         now=now,
         new_id=new_id,
     )
     [stored] = store.insert_many([payment])
     if stored.id != payment.id:
-        return _replayed(stored, origin)
-    if stored.first.owed_from <= now:
-        queue.ring([stored.id])
-    return Accepted(stored, stored.first, replayed=False)
+        return _accept_again(stored, origin)
+    if stored.first_operation.starts_at <= now:
+        queue.notify([stored.id])
+    return Accepted(stored, stored.first_operation, replayed=False)
 
 
 def accept_request(
     payment_id: str,
-    request: Request,
+    request: PaymentChange,
     origin: Origin,
     *,
     scope: Scope,
     store: PaymentStore,
     queue: JobQueue,
 ) -> Accepted:
-    """Appends what ``request`` asks for once for its key, and rings the bell.
+    """Appends what ``request`` asks for once for its key, and notifies the workers.
 
     Raises PaymentNotFound, InvalidPayment, Conflict, IdempotencyMismatch and
     StoreUnavailable; after any of them nothing of this request is promised.
@@ -104,34 +107,34 @@ def accept_request(
         found = store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound
-        if found.made_by(origin.idempotency_key) is not None:
-            return _replayed(found, origin)
+        if found.find_by_key(origin.idempotency_key) is not None:
+            return _accept_again(found, origin)
         stored = store.amend(request(found))
         if stored is None:
             return None
         return Accepted(stored, stored.operations[-1], replayed=False)
 
     error = StoreUnavailable("too many write to this payment at once")
-    accepted = retry_on_conflict(write, rounds=_ROUNDS, error=error)
+    accepted = retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
     if not accepted.replayed and accepted.operation.due_at is not None:
-        queue.ring([payment_id])
+        queue.notify([payment_id])
     return accepted
 
 
-def _replayed(stored: Payment, origin: Origin) -> Accepted:
-    made = stored.made_by(origin.idempotency_key)
+def _accept_again(stored: Payment, origin: Origin) -> Accepted:
+    made = stored.find_by_key(origin.idempotency_key)
     earlier = made.origin if made is not None else None
     if made is None or earlier is None or earlier.fingerprint != origin.fingerprint:
         raise IdempotencyMismatch
     return Accepted(stored, made, replayed=True)
 
 
-def _new_payment(
+def _build_payment(
     submission: Submission,
     origin: Origin,
     *,
     scope: Scope,
-    route: Sequence[Account],
+    accounts: Sequence[Account],
     routes_on: tuple[str, ...],
     now: datetime,
     new_id: Callable[[str], str],
@@ -143,10 +146,10 @@ def _new_payment(
         kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
         amount=submission.amount.minor,
         origin=origin,
-        owed_from=starts,
-        due_at=max(now + BELL_GRACE, starts),
+        starts_at=starts,
+        due_at=max(now + WAKEUP_GRACE, starts),
     )
-    account, *rest = route
+    account, *rest = accounts
     told = {"operation": operation.id, "to": operation.state.value}
     return Payment(
         id=new_id("pay"),
@@ -159,5 +162,5 @@ def _new_payment(
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        news=(Event(1, EventType.PAYMENT_ACCEPTED, now, told),),
+        pending_events=(Event(1, EventType.PAYMENT_ACCEPTED, now, told),),
     )

@@ -14,7 +14,7 @@ from domain.errors import StoreUnavailable
 from domain.payments.routing import MAX_ACCOUNTS
 
 #: Rounds in which a change may meet another one, or keys that rotate.
-_ROUNDS: Final = 5
+_MAX_CONFLICTS: Final = 5
 
 
 def add_account(account: StoredAccount, *, store: AccountStore) -> None:
@@ -44,7 +44,7 @@ def configure_account(
             before,
             currencies=before.currencies if currencies is None else currencies,
             weight=before.weight if weight is None else weight,
-            rate=before.rate if rate is None else rate,
+            calls_per_second=before.calls_per_second if rate is None else rate,
             credentials=replace(its, webhook_id=webhook_id or its.webhook_id),
         )
 
@@ -128,4 +128,4 @@ def change_account(
         return after if store.replace(after) else None
 
     error = StoreUnavailable("too many write to this account at once")
-    return retry_on_conflict(write, rounds=_ROUNDS, error=error)
+    return retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)

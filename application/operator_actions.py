@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Final
 
 from application.conflicts import retry_on_conflict
-from application.ports.operators import OperatorView, Replays
+from application.ports.operators import OperatorView, ReplayStore
 from application.ports.payments import JobQueue, PaymentStore, Scope
 from domain.conflict_reasons import ConflictReason
 from domain.errors import (
@@ -26,49 +26,52 @@ from domain.payments.follow_ups import MAX_OPERATIONS
 from domain.payments.operator_actions import (
     Evidence,
     Intervention,
-    Replay,
-    replay_of,
-    replayed,
-    resolved,
+    ReplayAction,
+    decide_replay,
+    replay_operation,
+    resolve_operation,
 )
 from domain.payments.payment import Payment
 from domain.payments.states import STUCK
 from domain.payments.submission import Mode
 from domain.replays import (
     MAX_ITEMS,
-    Came,
-    Item,
+    ItemOutcome,
+    ReplayItem,
     ReplaySet,
-    Run,
+    ReplayRun,
     Search,
-    Stage,
-    frozen,
-    summed,
+    ReplayStage,
+    freeze,
+    summarize,
 )
 
 log = logging.getLogger(__name__)
 
 #: Payments that are read at once; each is some kilobytes.
-_PAGE: Final = 500
+_PAGE_SIZE: Final = 500
 #: Rounds in which an act may meet another write of the same payment or set.
-_ROUNDS: Final = 20
+_MAX_CONFLICTS: Final = 20
 
-_LEFT_ALONE: Final = {Replay.REFUSED: Came.REFUSED, Replay.NOTHING: Came.NOTHING}
+_OUTCOMES_WITHOUT_CHANGE: Final = {
+    ReplayAction.REFUSED: ItemOutcome.REFUSED,
+    ReplayAction.NOTHING: ItemOutcome.NOTHING,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class OperatorContext:
     """What the acts of operators share."""
 
     view: OperatorView
     store: PaymentStore
-    replays: Replays
+    replays: ReplayStore
     queue: JobQueue
     clock: Callable[[], datetime]
 
 
-def find(
-    search: Search, *, before: str | None, limit: int, desk: Desk
+def find_payments(
+    search: Search, *, before: str | None, limit: int, context: OperatorContext
 ) -> list[Payment]:
     """At most ``limit`` payments that have such operations, newest first.
 
@@ -77,11 +80,16 @@ def find(
     if search.state not in (None, *STUCK) and not (search.merchant or search.ids):
         words = "say whose payments, or which; only stuck ones are found without it"
         raise Conflict(ConflictReason.TOO_WIDE, words)
-    return desk.view.found(search, before=before, limit=limit)
+    return context.view.find(search, before=before, limit=limit)
 
 
-def preview(
-    search: Search, *, by: str, mode: Mode, new_id: Callable[[str], str], desk: Desk
+def preview_replay(
+    search: Search,
+    *,
+    by: str,
+    mode: Mode,
+    new_id: Callable[[str], str],
+    context: OperatorContext,
 ) -> ReplaySet:
     """Freezes what ``search`` finds now, with what a replay would do to it.
 
@@ -89,13 +97,13 @@ def preview(
     """
     payments, before = list[Payment](), None
     while True:
-        page = find(search, before=before, limit=_PAGE, desk=desk)
+        page = find_payments(search, before=before, limit=_PAGE_SIZE, context=context)
         payments += page
-        if len(page) < _PAGE or len(payments) > MAX_ITEMS:
+        if len(page) < _PAGE_SIZE or len(payments) > MAX_ITEMS:
             break
         before = page[-1].id
-    now = desk.clock()
-    items = frozen(payments, search, now=now)
+    now = context.clock()
+    items = freeze(payments, search, now=now)
     if len(items) > MAX_ITEMS:
         words = f"more than {MAX_ITEMS} operations match; search for less"
         raise Conflict(ConflictReason.TOO_MANY, words)
@@ -104,45 +112,47 @@ def preview(
         mode=mode,
         by=by,
         created_at=now,
-        search=search.told,
-        sums=summed(items),
+        search=search.given_fields,
+        totals=summarize(items),
     )
-    desk.replays.keep(replay, items)
+    context.replays.add(replay, items)
     return replay
 
 
-def start(replay_id: str, run: Run, *, desk: Desk) -> ReplaySet:
+def start_replay(
+    replay_id: str, run: ReplayRun, *, context: OperatorContext
+) -> ReplaySet:
     """Has a set carried out; one that is under way stays as it is.
 
     Raises ReplayNotFound, and Conflict where all of it has been carried out.
     """
 
     def started(found: ReplaySet) -> ReplaySet:
-        return found if found.stage is Stage.RUNNING else found.started(run)
+        return found if found.stage is ReplayStage.RUNNING else found.start(run)
 
-    return _moved(replay_id, started, desk)
+    return _update_set(replay_id, started, context)
 
 
-def cancel(replay_id: str, *, by: str, desk: Desk) -> ReplaySet:
+def cancel_replay(replay_id: str, *, by: str, context: OperatorContext) -> ReplaySet:
     """Stops a set; what a beat has in hand, a second's items, is still carried out.
 
     Raises ReplayNotFound, and Conflict where all of it has been carried out.
     """
 
     def canceled(found: ReplaySet) -> ReplaySet:
-        stopped = found.stage is Stage.CANCELED
-        return found if stopped else found.canceled(by, now=desk.clock())
+        stopped = found.stage is ReplayStage.CANCELED
+        return found if stopped else found.cancel(by, now=context.clock())
 
-    return _moved(replay_id, canceled, desk)
+    return _update_set(replay_id, canceled, context)
 
 
 def resolve(
     payment_id: str,
     operation_id: str,
     evidence: Evidence,
-    who: Intervention,
+    intervention: Intervention,
     *,
-    desk: Desk,
+    context: OperatorContext,
 ) -> Payment:
     """Writes down what a person found out about an operation, or gave up on.
 
@@ -150,64 +160,70 @@ def resolve(
     """
 
     def write() -> Payment | None:
-        payment = desk.view.get(payment_id)
+        payment = context.view.get(payment_id)
         if payment is None:
             raise PaymentNotFound
-        operation = payment.operation(operation_id)
-        step = resolved(payment, operation, evidence, who, now=desk.clock())
-        return desk.store.amend(step)
+        operation = payment.get_operation(operation_id)
+        step = resolve_operation(
+            payment, operation, evidence, intervention, now=context.clock()
+        )
+        return context.store.amend(step)
 
     error = StoreUnavailable("too many write to this payment at once")
-    return retry_on_conflict(write, rounds=_ROUNDS, error=error)
+    return retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
 
 
-def run_replays(desk: Desk) -> int:
+def run_replays(context: OperatorContext) -> int:
     """Carries out what is due of one running set; returns how many items it judged.
 
     Any number of these at once do no harm: a set's turn is taken for a second, and a
     payment is written only in the version that was frozen. Raises StoreUnavailable.
     """
-    replay = desk.replays.turn()
+    replay = context.replays.claim_due()
     if replay is None or replay.run is None:
         return 0
     rate = replay.run.rate
     who = Intervention(replay.run.by, replay.run.reason, replay.id)
-    left = desk.replays.items(
+    left = context.replays.list_items(
         replay.id, after=0, limit=rate + MAX_OPERATIONS, left=True
     )
     if not left:
-        desk.replays.move(replay.done(now=desk.clock()), was=Stage.RUNNING)
+        context.replays.update_stage(
+            replay.finish(now=context.clock()), was=ReplayStage.RUNNING
+        )
         return 0
-    batch = _whole(left, rate)
+    batch = _take_whole_payments(left, rate)
     ids = list(dict.fromkeys(item.payment for item in batch))
-    payments = {one.id: one for one in desk.view.known(ids)}
-    verdicts = dict[int, Came]()
+    payments = {one.id: one for one in context.view.load(ids)}
+    verdicts = dict[int, ItemOutcome]()
     for payment_id, group in groupby(batch, attrgetter("payment")):
         payment = payments.get(payment_id)
-        verdicts |= _carried_out(list(group), payment, who, desk)
-    desk.replays.mark(replay.id, verdicts)
+        verdicts |= _replay_items(list(group), payment, who, context)
+    context.replays.record_outcomes(replay.id, verdicts)
     if len(batch) == len(left):
-        desk.replays.move(replay.done(now=desk.clock()), was=Stage.RUNNING)
+        context.replays.update_stage(
+            replay.finish(now=context.clock()), was=ReplayStage.RUNNING
+        )
     return len(batch)
 
 
-def _moved(
-    replay_id: str, step: Callable[[ReplaySet], ReplaySet], desk: Desk
+def _update_set(
+    replay_id: str, step: Callable[[ReplaySet], ReplaySet], context: OperatorContext
 ) -> ReplaySet:
     def write() -> ReplaySet | None:
-        found = desk.replays.get(replay_id)
+        found = context.replays.get(replay_id)
         if found is None:
             raise ReplayNotFound
         after = step(found)
-        if after is found or desk.replays.move(after, was=found.stage):
+        if after is found or context.replays.update_stage(after, was=found.stage):
             return after
         return None
 
     error = StoreUnavailable("too many write to this replay at once")
-    return retry_on_conflict(write, rounds=_ROUNDS, error=error)
+    return retry_on_conflict(write, rounds=_MAX_CONFLICTS, error=error)
 
 
-def _whole(left: Sequence[Item], rate: int) -> Sequence[Item]:
+def _take_whole_payments(left: Sequence[ReplayItem], rate: int) -> Sequence[ReplayItem]:
     """``rate`` items and the others of the last one's payment.
 
     They share a version, so they are replayed by one write.
@@ -219,55 +235,71 @@ def _whole(left: Sequence[Item], rate: int) -> Sequence[Item]:
     return left[:end]
 
 
-def _carried_out(
-    items: Sequence[Item], payment: Payment | None, who: Intervention, desk: Desk
-) -> dict[int, Came]:
+def _replay_items(
+    items: Sequence[ReplayItem],
+    payment: Payment | None,
+    intervention: Intervention,
+    context: OperatorContext,
+) -> dict[int, ItemOutcome]:
     """Replays the items of one payment by one write, as far as it is as it was."""
-    now = desk.clock()
+    now = context.clock()
     if payment is None or payment.version != items[0].version:
-        return _late(items, payment, who, desk)
-    verdicts, step = dict[int, Came](), payment
+        return _outcomes_after_change(items, payment, intervention, context)
+    verdicts, step = dict[int, ItemOutcome](), payment
     for item in items:
         try:
-            operation = step.operation(item.operation)
-            what = replay_of(step, operation, now=now)
-            verdicts[item.number] = _LEFT_ALONE.get(what, Came.REPLAYED)
-            if what not in _LEFT_ALONE:
-                step = replayed(step, operation, who, now=now)
+            operation = step.get_operation(item.operation)
+            what = decide_replay(step, operation, now=now)
+            verdicts[item.number] = _OUTCOMES_WITHOUT_CHANGE.get(
+                what, ItemOutcome.REPLAYED
+            )
+            if what not in _OUTCOMES_WITHOUT_CHANGE:
+                step = replay_operation(step, operation, intervention, now=now)
         except PaymentsError:
             log.exception("replay_failed", extra={"payment": payment.id})
-            verdicts[item.number] = Came.REFUSED
+            verdicts[item.number] = ItemOutcome.REFUSED
     if step is payment:
         return verdicts
     try:
-        stored = desk.store.amend(step)
+        stored = context.store.amend(step)
     except WriteRefused:
         log.error("replay_refused", extra={"payment": payment.id})
-        return {item.number: Came.REFUSED for item in items}
+        return {item.number: ItemOutcome.REFUSED for item in items}
     if stored is None:
-        return _late(items, payment, who, desk)
-    desk.queue.ring([payment.id])
+        return _outcomes_after_change(items, payment, intervention, context)
+    context.queue.notify([payment.id])
     return verdicts
 
 
-def _late(
-    items: Sequence[Item], payment: Payment | None, who: Intervention, desk: Desk
-) -> dict[int, Came]:
+def _outcomes_after_change(
+    items: Sequence[ReplayItem],
+    payment: Payment | None,
+    intervention: Intervention,
+    context: OperatorContext,
+) -> dict[int, ItemOutcome]:
     """The payment is not as it was frozen: this run did it, or somebody else.
 
     A beat that stopped before it gave the verdict left the event of its write.
     """
-    ours = _replayed_by(who, payment, desk) if payment is not None else set()
+    ours = (
+        _replayed_operations(intervention, payment, context)
+        if payment is not None
+        else set()
+    )
     return {
-        item.number: Came.REPLAYED if item.operation in ours else Came.MOVED_ON
+        item.number: (
+            ItemOutcome.REPLAYED if item.operation in ours else ItemOutcome.MOVED_ON
+        )
         for item in items
     }
 
 
-def _replayed_by(who: Intervention, payment: Payment, desk: Desk) -> set[object]:
+def _replayed_operations(
+    intervention: Intervention, payment: Payment, context: OperatorContext
+) -> set[object]:
     scope = Scope(payment.merchant, payment.mode)
     return {
         event.data["operation"]
-        for event in desk.store.timeline(scope, payment.id) or []
-        if event.data.get("replay_set") == who.replay
+        for event in context.store.load_timeline(scope, payment.id) or []
+        if event.data.get("replay_set") == intervention.replay
     }

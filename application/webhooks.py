@@ -12,7 +12,7 @@ from application import disputes as dispute
 from application.ports.operators import OperatorView
 from application.ports.payments import JobQueue, PaymentStore
 from application.ports.reconciliation import Statement
-from application.ports.webhooks import Inbox
+from application.ports.webhooks import WebhookInbox
 from domain import retry
 from domain.account import Account
 from domain.circuit_breaker import Call, CallKind
@@ -22,154 +22,168 @@ from domain.errors import (
     StoreUnavailable,
     UnreadableWebhook,
 )
-from domain.payments.dispute import Hint
-from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.dispute import DisputeUpdate
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.submission import ProviderName
 from domain.webhooks import (
-    Fate,
-    Notice,
+    WebhookStatus,
+    ObjectUpdate,
     Webhook,
-    about,
+    find_operation,
     is_held,
-    is_of_others,
-    noticed,
-    noticed_of_others,
+    may_be_external,
+    schedule_lookup,
+    schedule_external_lookup,
 )
 
 log = logging.getLogger(__name__)
 
 #: Writes of one payment that a notice may meet before it is tried again later.
-_ROUNDS: Final = 5
+_MAX_CONFLICTS: Final = 5
 #: What reading a dispute takes at most, but for a payment that moves on meanwhile: so
-#: long nobody else is rung for it, and a dead worker's waits.
-_FOLLOWING: Final = timedelta(minutes=1)
+#: long nobody else is announced to the workers it, and a dead worker's waits.
+_DISPUTE_TIME_LIMIT: Final = timedelta(minutes=1)
 
 #: A webhook, and what it says; or what is to be asked for it.
-_Told = tuple[Webhook, Notice | Fate]
-_Asked = tuple[Webhook, Notice | Hint]
+_Parsed = tuple[Webhook, ObjectUpdate | WebhookStatus]
+_Resolvable = tuple[Webhook, ObjectUpdate | DisputeUpdate]
 
 #: None: it is of a type that tells us nothing.
-Read = Callable[[Webhook], Notice | Hint | None]
+ParseWebhook = Callable[[Webhook], ObjectUpdate | DisputeUpdate | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class WebhookContext:
     """What the handling of webhooks shares."""
 
-    inbox: Inbox
+    inbox: WebhookInbox
     view: OperatorView
     store: PaymentStore
     queue: JobQueue  #: of the payments that a look is due on
-    readers: Mapping[ProviderName, Read]  #: each raises UnreadableWebhook
-    disputes: dispute.Desk
+    parsers: Mapping[ProviderName, ParseWebhook]  #: each raises UnreadableWebhook
+    dispute_context: dispute.DisputeContext
     #: Shows whose a refund is that has none of our ids.
     statements: Callable[[Account], Statement]
     clock: Callable[[], datetime]
 
 
 def receive(
-    webhook: Webhook, *, known: frozenset[str], inbox: Inbox, queue: JobQueue
+    webhook: Webhook,
+    *,
+    event_types: frozenset[str],
+    inbox: WebhookInbox,
+    queue: JobQueue,
 ) -> bool:
     """Keeps a webhook and rings for it; whether it was new.
 
     One of a type that is not ``known`` is kept, and that is all. What it returns for
     is durable. Raises StoreUnavailable.
     """
-    if webhook.type not in known:
-        return inbox.keep(replace(webhook, fate=Fate.IGNORED))
+    if webhook.type not in event_types:
+        return inbox.add(replace(webhook, status=WebhookStatus.IGNORED))
     at = webhook.received_at
-    new = inbox.keep(replace(webhook, due_at=at + BELL_GRACE, owed_from=at))
+    new = inbox.add(replace(webhook, due_at=at + WAKEUP_GRACE, starts_at=at))
     if new:
-        queue.ring([webhook.id])
+        queue.notify([webhook.id])
     return new
 
 
-def handle(ids: Sequence[str], hearing: Hearing) -> list[Webhook]:
+def handle(ids: Sequence[str], context: WebhookContext) -> list[Webhook]:
     """Handles those of ``ids`` that are due, and returns what became of each.
 
     Nothing is lost or done twice where it stops in the middle: a look is due before
     the webhook is marked, and asking for one again changes nothing. Raises
     StoreUnavailable.
     """
-    return _handle_group(hearing.inbox.load(ids), hearing)
+    return _handle_group(context.inbox.load(ids), context)
 
 
-def _handle_group(webhooks: Sequence[Webhook], hearing: Hearing) -> list[Webhook]:
+def _handle_group(
+    webhooks: Sequence[Webhook], context: WebhookContext
+) -> list[Webhook]:
     """Handles webhooks together; one by one where that fails, so that none of them
     holds up the others."""
     try:
-        return _handle_together(webhooks, hearing)
+        return _handle_together(webhooks, context)
     except StoreUnavailable:
         raise
     except Exception:
         log.exception("webhooks_failed", extra={"count": len(webhooks)})
     if len(webhooks) > 1:
-        alone = [_handle_group([one], hearing) for one in webhooks]
+        alone = [_handle_group([one], context) for one in webhooks]
         return [done for group in alone for done in group]
-    put_off = [_failed(one, hearing, retry.WEBHOOK) for one in webhooks]
-    hearing.inbox.mark(put_off)
+    put_off = [_retry_unreadable(one, context, retry.WEBHOOK) for one in webhooks]
+    context.inbox.save_results(put_off)
     return put_off
 
 
-def _handle_together(webhooks: Sequence[Webhook], hearing: Hearing) -> list[Webhook]:
-    loaded = [(one, _read(one, hearing)) for one in webhooks]
-    notices, asked = list[_Told](), list[_Asked]()
+def _handle_together(
+    webhooks: Sequence[Webhook], context: WebhookContext
+) -> list[Webhook]:
+    loaded = [(one, _parse(one, context)) for one in webhooks]
+    notices, asked = list[_Parsed](), list[_Resolvable]()
     for one, told in loaded:
-        if isinstance(told, Hint) or (isinstance(told, Notice) and _is_nameless(told)):
+        if isinstance(told, DisputeUpdate) or (
+            isinstance(told, ObjectUpdate) and _needs_payment_lookup(told)
+        ):
             asked.append((one, told))
         else:
             notices.append((one, told))
-    done = _all_noticed(notices, hearing) if notices else []
-    return done + _all_followed(asked, hearing) if asked else done
+    done = _apply_updates(notices, context) if notices else []
+    return done + _resolve_all(asked, context) if asked else done
 
 
-def _is_nameless(notice: Notice) -> bool:
+def _needs_payment_lookup(update: ObjectUpdate) -> bool:
     """Whether only the provider can say whose payment a refund is of."""
-    return notice.payment is None and notice.of is not None
+    return update.payment is None and update.parent_ref is not None
 
 
-def _all_noticed(notices: Sequence[_Told], hearing: Hearing) -> list[Webhook]:
-    """What became of each, which is stored; looks are rung for."""
-    read = [told for _, told in notices if isinstance(told, Notice)]
+def _apply_updates(
+    updates: Sequence[_Parsed], context: WebhookContext
+) -> list[Webhook]:
+    """What became of each, which is stored; looks are announced to the workers."""
+    read = [told for _, told in updates if isinstance(told, ObjectUpdate)]
     named = {told.payment for told in read if told.payment is not None}
-    found = hearing.view.known(sorted(named)) if named else []
+    found = context.view.load(sorted(named)) if named else []
     payments = {payment.id: payment for payment in found}
     rung, done = list[str](), list[Webhook]()
-    for webhook, notice in notices:
-        if isinstance(notice, Fate):
-            done.append(_ended(webhook, notice))
+    for webhook, notice in updates:
+        if isinstance(notice, WebhookStatus):
+            done.append(_finish(webhook, notice))
             continue
         if notice.payment is None:
             # Our ids are on an object from the send on, so this one is never ours.
-            done.append(_ended(webhook, Fate.UNMATCHED))
+            done.append(_finish(webhook, WebhookStatus.UNMATCHED))
             continue
         try:
-            handled = _handled(webhook, notice, payments, hearing)
+            handled = _apply_update(webhook, notice, payments, context)
         except Exception:  # whatever it is, the others in the group go on
             log.exception("webhook_failed", extra={"provider": webhook.provider})
-            handled = _failed(webhook, hearing, retry.WEBHOOK)
+            handled = _retry_unreadable(webhook, context, retry.WEBHOOK)
         if handled is not None and handled.payment is not None:
             rung.append(handled.payment)
-        done.append(handled or _later(webhook, hearing, retry.WEBHOOK))
-    hearing.queue.ring([one for one in dict.fromkeys(rung) if _is_due(payments[one])])
-    hearing.inbox.mark(done)
+        done.append(handled or _retry(webhook, context, retry.WEBHOOK))
+    context.queue.notify([one for one in dict.fromkeys(rung) if _is_due(payments[one])])
+    context.inbox.save_results(done)
     return done
 
 
-def _read(webhook: Webhook, hearing: Hearing) -> Notice | Hint | Fate:
+def _parse(
+    webhook: Webhook, context: WebhookContext
+) -> ObjectUpdate | DisputeUpdate | WebhookStatus:
     """What it says, or why that is nothing."""
     try:
-        return hearing.readers[webhook.provider](webhook) or Fate.IGNORED
+        return context.parsers[webhook.provider](webhook) or WebhookStatus.IGNORED
     except UnreadableWebhook:
         log.error("webhook_unreadable", extra={"provider": webhook.provider.value})
-        return Fate.UNREADABLE
+        return WebhookStatus.UNREADABLE
 
 
-def _handled(
+def _apply_update(
     webhook: Webhook,
-    notice: Notice,
+    update: ObjectUpdate,
     payments: dict[str, Payment],
-    hearing: Hearing,
+    context: WebhookContext,
 ) -> Webhook | None:
     """The webhook, done; None where its payment is not there, or is being worked on.
 
@@ -177,122 +191,128 @@ def _handled(
     tells never touches a payment of another: it has gone on from there, or was never
     there.
     """
-    payment = payments.get(notice.payment or "")
+    payment = payments.get(update.payment or "")
     if payment is None:
         return None
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_CONFLICTS):
         if payment.account != webhook.account:
-            return _ended(webhook, Fate.UNMATCHED)
-        operation, now = about(payment, notice), hearing.clock()
-        if operation is None and not is_of_others(notice):
+            return _finish(webhook, WebhookStatus.UNMATCHED)
+        operation, now = find_operation(payment, update), context.clock()
+        if operation is None and not may_be_external(update):
             return None
-        if is_held(payment, operation or payment.first):
+        if is_held(payment, operation or payment.first_operation):
             return None
         if operation is None:
-            step = noticed_of_others(payment, notice, now=now)
+            step = schedule_external_lookup(payment, update, now=now)
         else:
-            step = noticed(payment, operation, notice, now=now)
-        stored = payment if step is payment else hearing.store.amend(step)
+            step = schedule_lookup(payment, operation, update, now=now)
+        stored = payment if step is payment else context.store.amend(step)
         if stored is not None:
             payments[payment.id] = stored
-            return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
-        [payment] = hearing.view.known([payment.id])
+            return replace(_finish(webhook, WebhookStatus.HANDLED), payment=payment.id)
+        [payment] = context.view.load([payment.id])
     return None
 
 
-def _all_followed(asked: Sequence[_Asked], hearing: Hearing) -> list[Webhook]:
+def _resolve_all(
+    asked: Sequence[_Resolvable], context: WebhookContext
+) -> list[Webhook]:
     """What became of each, which is stored: each costs calls to its provider.
 
     They are put off first: beat would have them read again each second while the
     provider is slow to show them, until no worker had a thread left.
     """
-    until = hearing.clock() + len(asked) * _FOLLOWING
-    hearing.inbox.mark([replace(webhook, due_at=until) for webhook, _ in asked])
-    done = [_followed(webhook, told, hearing) for webhook, told in asked]
-    hearing.inbox.mark(done)
+    until = context.clock() + len(asked) * _DISPUTE_TIME_LIMIT
+    context.inbox.save_results([replace(webhook, due_at=until) for webhook, _ in asked])
+    done = [_resolve(webhook, told, context) for webhook, told in asked]
+    context.inbox.save_results(done)
     return done
 
 
-def _followed(webhook: Webhook, told: Notice | Hint, hearing: Hearing) -> Webhook:
+def _resolve(
+    webhook: Webhook, told: ObjectUpdate | DisputeUpdate, context: WebhookContext
+) -> Webhook:
     """The webhook, done, or to be tried again: a dispute has no other way to us."""
     try:
-        if isinstance(told, Notice):
-            return _traced(webhook, told, hearing)
-        payment = dispute.follow(told, hearing.disputes)
+        if isinstance(told, ObjectUpdate):
+            return _find_refund_payment(webhook, told, context)
+        payment = dispute.sync_dispute(told, context.dispute_context)
     except PaymentNotFound:
-        return _ended(webhook, Fate.UNMATCHED)
+        return _finish(webhook, WebhookStatus.UNMATCHED)
     except ProviderError as error:
-        logged = {"provider": webhook.provider.value, "why": error.detail}
+        logged = {"provider": webhook.provider.value, "reason": error.detail}
         log.warning("webhook_object_not_read", extra=logged)
-        return _failed(webhook, hearing, retry.DISPUTE, error.retry_after)
+        return _retry_unreadable(webhook, context, retry.DISPUTE, error.retry_after)
     except Exception:  # whatever it is, the others in the group go on
         log.exception("webhook_failed", extra={"provider": webhook.provider})
-        return _failed(webhook, hearing, retry.DISPUTE)
+        return _retry_unreadable(webhook, context, retry.DISPUTE)
     if payment is None:
-        return _later(webhook, hearing, retry.WEBHOOK)
-    return replace(_ended(webhook, Fate.HANDLED), payment=payment.id)
+        return _retry(webhook, context, retry.WEBHOOK)
+    return replace(_finish(webhook, WebhookStatus.HANDLED), payment=payment.id)
 
 
-def _traced(webhook: Webhook, notice: Notice, hearing: Hearing) -> Webhook:
+def _find_refund_payment(
+    webhook: Webhook, update: ObjectUpdate, context: WebhookContext
+) -> Webhook:
     """The webhook of a refund without our ids, whose payment the provider names.
 
     Raises PaymentNotFound where it is none of ours, and ProviderError.
     """
-    account, of = webhook.account, notice.of or ""
-    named = dispute.asked(
+    account, of = webhook.account, update.parent_ref or ""
+    named = dispute.read_when_admitted(
         account,
         Call(CallKind.READS, of),
-        hearing.disputes,
-        lambda: hearing.statements(account).payment_of(of),
+        context.dispute_context,
+        lambda: context.statements(account).find_payment_id(of),
     )
     if named is None:
         raise PaymentNotFound
-    found = replace(notice, payment=named)
-    payments = {one.id: one for one in hearing.view.known([named])}
-    done = _handled(webhook, found, payments, hearing)
+    found = replace(update, payment=named)
+    payments = {one.id: one for one in context.view.load([named])}
+    done = _apply_update(webhook, found, payments, context)
     if done is None:
-        return _later(webhook, hearing, retry.WEBHOOK)
+        return _retry(webhook, context, retry.WEBHOOK)
     if _is_due(payments[named]):
-        hearing.queue.ring([named])
+        context.queue.notify([named])
     return done
 
 
-def _ended(webhook: Webhook, fate: Fate) -> Webhook:
-    return replace(webhook, fate=fate, due_at=None)
+def _finish(webhook: Webhook, status: WebhookStatus) -> Webhook:
+    return replace(webhook, status=status, due_at=None)
 
 
-def _later(
+def _retry(
     webhook: Webhook,
-    hearing: Hearing,
+    context: WebhookContext,
     policy: retry.RetryPolicy,
     retry_after: timedelta | None = None,
 ) -> Webhook:
     """Tried again with growing waits, or given up."""
     due_at = policy.next_at(
         tries=webhook.tries + 1,
-        since=webhook.owed_from or webhook.received_at,
-        now=hearing.clock(),
+        since=webhook.starts_at or webhook.received_at,
+        now=context.clock(),
         jitter=1.0,
         retry_after=retry_after,
     )
     if due_at is None:
-        return _ended(webhook, Fate.UNMATCHED)
+        return _finish(webhook, WebhookStatus.UNMATCHED)
     return replace(webhook, due_at=due_at, tries=webhook.tries + 1)
 
 
-def _failed(
+def _retry_unreadable(
     webhook: Webhook,
-    hearing: Hearing,
+    context: WebhookContext,
     policy: retry.RetryPolicy,
     retry_after: timedelta | None = None,
 ) -> Webhook:
     """Tried again with growing waits, or given up as one that cannot be read."""
-    again = _later(webhook, hearing, policy, retry_after)
-    return again if again.due_at else replace(again, fate=Fate.UNREADABLE)
+    again = _retry(webhook, context, policy, retry_after)
+    return again if again.due_at else replace(again, status=WebhookStatus.UNREADABLE)
 
 
 def _is_due(payment: Payment) -> bool:
     """Whether a look was just made due, rather than nothing or something for later."""
     return any(
-        one.due_at and one.look_since == one.due_at for one in payment.operations
+        one.due_at and one.lookups_since == one.due_at for one in payment.operations
     )

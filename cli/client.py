@@ -18,14 +18,14 @@ from runtime.settings import Settings, SettingsError
 #: Seconds to connect, and to read: above the 30 that a `?wait=` may hold a request.
 TIMEOUT: Final = (3.05, 40)
 #: Seconds the service may be out of reach or busy before all requests give up.
-PATIENCE: Final = 60.0
+MAX_ABSENCE: Final = 60.0
 #: Seconds of that before somebody who waits is told; a restart may go unnoticed.
-NOTICE: Final = 2.0
+ABSENCE_NOTICE: Final = 2.0
 #: Seconds between two tries where the answer names none; and the most it may ask for.
-PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 10.0
+FIRST_PAUSE: Final = 0.5
+MAX_PAUSE: Final = 10.0
 #: Seconds the service holds one question for a payment's end.
-HOLD: Final = 20
+LONG_POLL_SECONDS: Final = 20
 
 #: What a header can carry; a newline would begin another one.
 _KEY: Final = re.compile(r"[!-~]+")
@@ -46,7 +46,7 @@ class Api:
         *,
         notify: Callable[[str], None],
         connections: int = 8,
-        patience: float = PATIENCE,
+        patience: float = MAX_ABSENCE,
     ) -> None:
         self._base = base.rstrip("/")
         self._absence = _Absence(notify, patience)
@@ -73,12 +73,12 @@ class Api:
             "POST", "/v1/payments", json=body, headers={"Idempotency-Key": key}
         )
 
-    def payment(self, payment_id: str, *, hold: int = 0) -> dict[str, Any]:
+    def payment(self, payment_id: str, *, wait_seconds: int = 0) -> dict[str, Any]:
         """A payment, ``hold`` seconds later at most where it is not settled yet.
 
         Raises StackError where it cannot be read.
         """
-        query = {"wait": str(hold)} if hold else {}
+        query = {"wait": str(wait_seconds)} if wait_seconds else {}
         return self.read(f"/v1/payments/{payment_id}", query)
 
     def events(self, payment_id: str) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ class Api:
         """What a GET of ``path`` answers. Raises StackError where it is a problem."""
         answer = self._ask("GET", path, params=query)
         if answer.status_code != 200:
-            raise StackError(words(answer))
+            raise StackError(describe_problem(answer))
         return document(answer)
 
     def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Api:
         """
         answer = self._ask("POST", path, json=body)
         if not answer.ok:
-            raise StackError(words(answer))
+            raise StackError(describe_problem(answer))
         return document(answer)
 
     def _ask(self, method: str, path: str, **parts: Any) -> requests.Response:
@@ -112,7 +112,7 @@ class Api:
                     method, self._base + path, timeout=TIMEOUT, **parts
                 )
             except (requests.ConnectionError, requests.Timeout):
-                problem, pause = f"{self._base} does not answer", PAUSE
+                problem, pause = f"{self._base} does not answer", FIRST_PAUSE
                 waited = f"waiting for {self._base}"
             except requests.RequestException as error:
                 raise StackError(f"{self._base} cannot be asked: {error}") from None
@@ -120,9 +120,9 @@ class Api:
                 if answer.status_code not in (429, 503):
                     self._absence.end()
                     return answer
-                problem, pause = words(answer), _pause(answer)
+                problem, pause = describe_problem(answer), _pause(answer)
                 waited = f"waiting for {self._base}: {problem}"
-            self._absence.go_on(waited)
+            self._absence.wait(waited)
             if time.monotonic() + pause > deadline:
                 break
             time.sleep(pause)
@@ -145,20 +145,20 @@ class _Absence:
         with self._lock:
             self._since, self._told = None, False
 
-    def go_on(self, words: str) -> None:
+    def wait(self, message: str) -> None:
         """It did not answer, or was too busy; ``words`` say what is waited for."""
         with self._lock:
             now = time.monotonic()
             if self._since is None:
                 self._since = now
             away = now - self._since
-            if away >= NOTICE and not self._told:
+            if away >= ABSENCE_NOTICE and not self._told:
                 self._told = True
-                self._notify(words)
+                self._notify(message)
             self.too_long = self.too_long or away >= self._patience
 
 
-def api_of(
+def create_api(
     settings: Settings,
     environment: Mapping[str, str],
     *,
@@ -197,7 +197,7 @@ def document(answer: requests.Response) -> dict[str, Any]:
         ) from None
 
 
-def words(answer: requests.Response) -> str:
+def describe_problem(answer: requests.Response) -> str:
     """What a problem says, in one line."""
     try:
         problem = answer.json()
@@ -240,8 +240,8 @@ def _pause(answer: requests.Response) -> float:
     try:
         wanted = float(answer.headers["Retry-After"])
     except (KeyError, ValueError):
-        return PAUSE
-    return min(max(wanted, PAUSE), LONGEST_PAUSE)
+        return FIRST_PAUSE
+    return min(max(wanted, FIRST_PAUSE), MAX_PAUSE)
 
 
 def is_settled(payment: Mapping[str, Any]) -> bool:
@@ -251,11 +251,15 @@ def is_settled(payment: Mapping[str, Any]) -> bool:
     return payment["status"] != "processing" or waits
 
 
-def settled(api: Api, payment: dict[str, Any], *, deadline: float) -> dict[str, Any]:
+def wait_until_settled(
+    api: Api, payment: dict[str, Any], *, deadline: float
+) -> dict[str, Any]:
     """The payment once it is settled, or as it is at ``deadline`` (monotonic)."""
     while not is_settled(payment):
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        payment = api.payment(payment["id"], hold=max(1, min(HOLD, int(left))))
+        payment = api.payment(
+            payment["id"], wait_seconds=max(1, min(LONG_POLL_SECONDS, int(left)))
+        )
     return payment

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from cli.commands.account_pauses import gates
+from cli.commands.account_pauses import breakers
 from cli.commands.accounts import accounts
 from cli.commands.keys import keys
 from cli.commands.merchants import merchants
@@ -25,10 +25,10 @@ from runtime import __version__
 from runtime.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from persistence.indexes import Progress
+    from persistence.indexes import BuildProgress
 
 
-class OneLine(click.Group):
+class ErrorReportingGroup(click.Group):
     """Tells an error of ours in one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -45,7 +45,9 @@ class OneLine(click.Group):
             _fail(f"{error} Run `payments doctor` to see what is wrong.", 1)
 
 
-@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=ErrorReportingGroup, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="payments")
 def main() -> None:
     """Run the payment service and look after it.
@@ -113,11 +115,11 @@ def init(as_json: bool) -> None:
     settings = settings_of(os.environ)
     from local_stack import initialise
 
-    def say(progress: Progress) -> None:
+    def say(progress: BuildProgress) -> None:
         if not as_json:
-            click.echo(progress.words, err=True)
+            click.echo(progress.description, err=True)
 
-    built = initialise.initialise(settings, tell=initialise.at_a_pace(say))
+    built = initialise.initialise(settings, on_progress=initialise.throttle(say))
     unwanted = initialise.unwanted_indexes(settings)
     if as_json:
         found = {"built": list(map(str, built)), "unwanted": list(map(str, unwanted))}
@@ -149,7 +151,7 @@ for command in (
     dead,
     replay,
     resolve,
-    gates,
+    breakers,
     reconcile,
     keys,
     merchants,

@@ -23,7 +23,7 @@ _STRIPE_KEY: Final = re.compile(r"(sk|rk)_(test|live)_[!-~]{1,200}")
 _WEBHOOK_SECRETS: Final = 5
 
 
-def read(what: str, *, optional: bool = False) -> str | None:
+def read(label: str, *, optional: bool = False) -> str | None:
     """The secret, from the environment, a prompt or a line of the standard input.
 
     None where it is empty and ``optional``. Raises StackError where there is none.
@@ -31,7 +31,7 @@ def read(what: str, *, optional: bool = False) -> str | None:
     given = os.environ.get(ACCOUNT_SECRET, "")
     if not given and sys.stdin.isatty():
         given = click.prompt(
-            f"{what} (empty: the deployment's own)" if optional else what,
+            f"{label} (empty: the deployment's own)" if optional else label,
             hide_input=True,
             default="",
             show_default=False,
@@ -45,7 +45,7 @@ def read(what: str, *, optional: bool = False) -> str | None:
     if not found and optional:
         return None
     raise StackError(
-        f"{what} is needed: set {ACCOUNT_SECRET}, or write it to the standard input"
+        f"{label} is needed: set {ACCOUNT_SECRET}, or write it to the standard input"
         " (`payments accounts … < FILE`)"
     )
 

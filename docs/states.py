@@ -16,13 +16,13 @@ PAGE: Final = Path(__file__).with_name("states.md")
 
 _KINDS: Final = {
     "final": (states.FINAL, "only a later fact from the provider changes it"),
-    "owed": (states.OWED, "a worker has work now or when it is due"),
+    "owed": (states.STATES_WITH_WORK, "a worker has work now or when it is due"),
     "waiting": (states.WAITING, "the next step is the provider's or the payer's"),
     "stuck": (states.STUCK, "it waits for an operator"),
 }
 
 
-def page() -> str:
+def render_page() -> str:
     """The whole page, in Markdown."""
     return "\n".join(
         [
@@ -94,4 +94,4 @@ def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(render_page())

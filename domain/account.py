@@ -70,8 +70,10 @@ class StoredAccount:
     credentials: Credentials
     currencies: tuple[str, ...] = ()  #: ISO 4217; none: any
     weight: int = 1  #: its share beside the merchant's others
-    rate: int | None = None  #: calls a second, 0 for any number; None: as the setting
-    connected: str | None = None  #: Stripe's id of it, below the key's account
+    calls_per_second: int | None = (
+        None  #: calls a second, 0 for any number; None: as the setting
+    )
+    connected_account: str | None = None  #: Stripe's id of it, below the key's account
     rolled_at: datetime | None = None
     retired_at: datetime | None = None  #: no new payments from then on
     version: int = 1

@@ -162,8 +162,8 @@ def has_card_data(text: str) -> bool:
     if len(text) < _SHORTEST_TEXT:
         return False
     if text.isascii() and "%" not in text and "&" not in text:
-        return _reads_as_card_data(text)
-    return any(map(_reads_as_card_data, _readings(text)))
+        return _has_plain_card_data(text)
+    return any(map(_has_plain_card_data, _decode_layers(text)))
 
 
 def is_sensitive(name: str, value: object) -> bool:
@@ -172,14 +172,14 @@ def is_sensitive(name: str, value: object) -> bool:
     Names of one meaning only count whatever the value is, null aside; names that mean
     other things too (``pin``, ``pan``, ``cid``) count where the value has the form.
     """
-    form = _form_of(name) if len(name) <= _LONGEST_NAME else None
+    form = _pattern_for(name) if len(name) <= _LONGEST_NAME else None
     if form is None or value is None:
         return False
     return form.search(str(value) if isinstance(value, str | int) else "") is not None
 
 
 @lru_cache(maxsize=1024)
-def _form_of(name: str) -> re.Pattern[str] | None:
+def _pattern_for(name: str) -> re.Pattern[str] | None:
     """What a value of this name looks like where it is card data; None: none is.
 
     ``card[cvc]`` and ``card.cvc`` are what a form makes of the name ``cvc``.
@@ -194,7 +194,7 @@ def _form_of(name: str) -> re.Pattern[str] | None:
     return None
 
 
-def _reads_as_card_data(plain: str) -> bool:
+def _has_plain_card_data(plain: str) -> bool:
     if _MAYBE.search(plain) and _has_number(plain):
         return True
     return ("v" in plain or "V" in plain) and _CODES.search(plain) is not None
@@ -204,12 +204,12 @@ def _has_number(text: str) -> bool:
     """Whether a plain text has a card number or a magnetic stripe."""
     text = _DIGESTS.sub("~", text)
     return _TRACKS.search(text) is not None or any(
-        any(map(_is_issued, _candidates(text, match)))
+        any(map(_is_issued, _find_candidates(text, match)))
         for match in _NUMBERS.finditer(text)
     )
 
 
-def _candidates(text: str, match: re.Match[str]) -> Iterator[str]:
+def _find_candidates(text: str, match: re.Match[str]) -> Iterator[str]:
     """The digits of a match: the number, and the number with its last short group."""
     before = text[max(0, match.start() - 64) : match.start()]
     whole = match["whole"]
@@ -266,9 +266,9 @@ def _is_iban(text: str) -> bool:
     return int("".join(str(int(char, 36)) for char in turned)) % 97 == 1
 
 
-def _readings(text: str) -> Iterator[str]:
+def _decode_layers(text: str) -> Iterator[str]:
     """The plain text, and what it says once each layer of encoding is undone."""
-    yield text if text.isascii() else _plain(text)
+    yield text if text.isascii() else _normalize(text)
     for _ in range(_LAYERS):
         decoded = unquote(text) if "%" in text else text
         if "&" in decoded:
@@ -276,16 +276,16 @@ def _readings(text: str) -> Iterator[str]:
         if decoded == text:
             return
         text = decoded
-        yield text if text.isascii() else _plain(text)
+        yield text if text.isascii() else _normalize(text)
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     """The text with ASCII digits, spaces and hyphens, without what does not show."""
-    return "".join(map(_plain_character, text))
+    return "".join(map(_normalize_character, text))
 
 
 @lru_cache(maxsize=4096)
-def _plain_character(char: str) -> str:
+def _normalize_character(char: str) -> str:
     digit = unicodedata.digit(char, None)
     if digit is not None:
         return str(digit)

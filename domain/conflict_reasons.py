@@ -26,7 +26,7 @@ class ConflictReason(StrEnum):
     # Of an operator's action.
     WORK_IS_OWED = "work_is_owed"  #: it is under way already
     WOULD_MOVE_MONEY_AGAIN = "would_move_money_again"
-    LOOKUP_NOT_POSSIBLE = "not_to_be_looked_into"  #: in the operation's state
+    LOOKUP_NOT_POSSIBLE = "lookup_not_allowed"  #: in the operation's state
     RESOLUTION_NOT_POSSIBLE = "not_for_a_person"  #: in the operation's state
     NOT_ENOUGH_LEFT = "not_enough_left"  #: others took what it had reserved
     ALREADY_DONE = "already_done"  #: the whole set has been carried out

@@ -23,7 +23,7 @@ class ErrorDetail(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     MALFORMED_ANSWER = "malformed_answer"
     MALFORMED_OBJECT = "malformed_object"
-    LOOKUP_REQUIRED = "look_needed"
+    LOOKUP_REQUIRED = "lookup_required"
     LIST_TOO_LONG = "list_too_long"
     NEEDS_REVIEW = "needs_review"
 
@@ -53,7 +53,7 @@ class ErrorDetail(StrEnum):
     RESEND_REFUSED = "resend_refused"  #: Stripe asks for no other try
 
     # A read told nothing of the payment.
-    LOOKUP_REFUSED = "look_refused"
+    LOOKUP_REFUSED = "lookup_refused"
     READ_REFUSED = "read_refused"
     UNRECOGNIZED_STATUS = "unrecognised_status"  #: a status that is new to us
 

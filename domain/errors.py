@@ -228,7 +228,7 @@ class MalformedObject(MalformedAnswer):
     code = ErrorDetail.MALFORMED_OBJECT
 
 
-class LookNeeded(OutcomeUnknown):
+class LookupRequired(OutcomeUnknown):
     """Sending it again would tell nothing; only a look at the provider does."""
 
     code = ErrorDetail.LOOKUP_REQUIRED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from domain.payments.routing import Routes
-from domain.payments.submission import Guard
+from domain.payments.submission import DuplicatePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,5 +13,5 @@ class MerchantSettings:
     """The choices that a merchant's new payments are made by."""
 
     #: When a payment refuses another one of the same reference.
-    guard: Guard = Guard.UNFINISHED
+    duplicate_policy: DuplicatePolicy = DuplicatePolicy.UNFINISHED
     routes: Routes = Routes()

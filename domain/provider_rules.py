@@ -129,7 +129,7 @@ class ProviderRules:
         currency = money.currency
         if currency not in self.currencies:
             raise InvalidPayment(f"{self.name} takes no {currency}", field="currency")
-        units, rest = _scaled(money.minor, self._shift(currency))
+        units, rest = _scale(money.minor, self._shift(currency))
         if rest:
             words = f"{self.name} takes {currency} only in whole units, not {money}"
             raise InvalidPayment(words, field="amount")
@@ -144,7 +144,7 @@ class ProviderRules:
 
         Raises InvalidPayment where the units are a fraction that ISO 4217 lacks.
         """
-        minor, rest = _scaled(units, -self._shift(currency))
+        minor, rest = _scale(units, -self._shift(currency))
         if rest:
             raise InvalidPayment(f"a fraction of {currency}", field="amount")
         return Money(minor, currency)
@@ -154,7 +154,7 @@ class ProviderRules:
         units, currency = self.to_units(money), money.currency
         largest = self.largest_in.get(currency, self.largest)
         if units > largest:
-            most = Money(_scaled(largest, -self._shift(currency))[0], currency)
+            most = Money(_scale(largest, -self._shift(currency))[0], currency)
             words = f"{money} is more than {self.name} takes: {most} at most"
             raise InvalidPayment(words, field="amount")
 
@@ -164,7 +164,7 @@ class ProviderRules:
         return self.decimals.get(currency, exponent) - exponent
 
 
-def _scaled(amount: int, digits: int) -> tuple[int, int]:
+def _scale(amount: int, digits: int) -> tuple[int, int]:
     """``amount`` times ten to the power of ``digits``, and what does not divide."""
     scale = int(10 ** abs(digits))
     return (amount * scale, 0) if digits >= 0 else divmod(amount, scale)

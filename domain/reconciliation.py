@@ -13,12 +13,12 @@ from domain.account import Account
 from domain.money import Money
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
-from domain.payments.states import OWED, State
+from domain.payments.states import STATES_WITH_WORK, State
 from domain.payments.submission import Mode
 from domain.provider_rules import RULES
 
 
-class Way(StrEnum):
+class Direction(StrEnum):
     """Which way money went."""
 
     COLLECTED = "collected"  #: to the merchant: a charge, or a capture
@@ -28,10 +28,10 @@ class Way(StrEnum):
 
 
 #: Which ways the provider moves money by itself, beside all operations.
-TAKEN: Final = frozenset({Way.WITHDRAWN, Way.REINSTATED})
+PROVIDER_INITIATED: Final = frozenset({Direction.WITHDRAWN, Direction.REINSTATED})
 
 
-class Standing(StrEnum):
+class MovementStatus(StrEnum):
     """How far a movement has come."""
 
     MOVED = "moved"  #: the money is there
@@ -44,24 +44,26 @@ class Standing(StrEnum):
 class Movement:
     """Money that moved to or from the merchant, or was to."""
 
-    way: Way
-    standing: Standing
+    direction: Direction
+    status: MovementStatus
     money: Money  #: what moved; where nothing did, what was to
     at: datetime | None  #: when it moved (UTC); None where ours did not
     ref: str | None  #: the provider's id of the charge, capture, refund or dispute
     payment: str | None  #: ours; of a provider's, as we wrote it on its object
     operation: str | None  #: likewise
     fee: Money | None = None  #: what the provider kept of it, where it says so
-    of: str | None = None  #: the provider's id of the charge that it took from, or gave
+    charge_ref: str | None = (
+        None  #: the provider's id of the charge that it took from, or gave
+    )
 
     @property
     def moved(self) -> int:
         """Minor units."""
-        return self.money.minor if self.standing is Standing.MOVED else 0
+        return self.money.minor if self.status is MovementStatus.MOVED else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadableEntry:
     """A line in a provider's books, or all that it has of a payment, that cannot be
     read: an amount that is none, a currency or a shape that we do not know."""
 
@@ -74,7 +76,7 @@ class Unread:
 Pair = tuple[Movement | None, Movement | None]
 
 
-class Differs(StrEnum):
+class DifferenceKind(StrEnum):
     """How the two sides of a movement differ."""
 
     OURS_ALONE = "ours_alone"  #: we say that it moved, the provider has none
@@ -89,10 +91,12 @@ class Differs(StrEnum):
 class Difference:
     """One movement of which the provider says something else than we do."""
 
-    differs: Differs
+    kind: DifferenceKind
     ours: Movement | None
     theirs: Movement | None
-    unread: Unread | None = None  #: what the provider has, where it cannot be read
+    unreadable: UnreadableEntry | None = (
+        None  #: what the provider has, where it cannot be read
+    )
 
     @property
     def payment(self) -> str | None:
@@ -110,16 +114,16 @@ class Difference:
         return next((one.ref for one in reversed(self._sides) if one.ref), None)
 
     @property
-    def _sides(self) -> list[Movement | Unread]:
-        sides = (self.ours, self.theirs, self.unread)
+    def _sides(self) -> list[Movement | UnreadableEntry]:
+        sides = (self.ours, self.theirs, self.unreadable)
         return [one for one in sides if one is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class MovementTotal:
     """What moved one way in one currency, by both sides. Minor units."""
 
-    way: Way
+    direction: Direction
     currency: str
     ours: int
     theirs: int
@@ -127,7 +131,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReconciliationReport:
     """What one comparison with one account came to."""
 
     id: str
@@ -138,9 +142,9 @@ class Report:
     began_at: datetime  #: of the reading; a list that lags lacks what moved just before
     ended_at: datetime
     compared: int  #: movements
-    counts: Mapping[Differs, int]  #: of all differences
+    counts: Mapping[DifferenceKind, int]  #: of all differences
     differences: tuple[Difference, ...]  #: the first of them
-    sums: tuple[Sum, ...]
+    totals: tuple[MovementTotal, ...]
 
     @property
     def may_lack_after(self) -> datetime | None:
@@ -150,53 +154,53 @@ class Report:
         return after if lag and after < self.until else None
 
     @property
-    def differing(self) -> int:
+    def difference_count(self) -> int:
         """How many movements differ, those that are not listed included."""
         return sum(self.counts.values())
 
 
 @dataclass(slots=True)
-class Tally:
+class Totals:
     """Sums of pairs while they are compared."""
 
     count: int = 0
-    ours: Counter[tuple[Way, str]] = field(default_factory=Counter)
-    theirs: Counter[tuple[Way, str]] = field(default_factory=Counter)
-    fees: Counter[tuple[Way, str]] = field(default_factory=Counter)
+    ours: Counter[tuple[Direction, str]] = field(default_factory=Counter)
+    theirs: Counter[tuple[Direction, str]] = field(default_factory=Counter)
+    fees: Counter[tuple[Direction, str]] = field(default_factory=Counter)
 
     def add(self, pair: Pair) -> None:
         """Counts both sides of one movement."""
         self.count += 1
         for one, sums in zip(pair, (self.ours, self.theirs), strict=True):
             if one is not None and one.moved:
-                sums[one.way, one.money.currency] += one.moved
+                sums[one.direction, one.money.currency] += one.moved
         theirs = pair[1]
         if theirs is not None and theirs.fee is not None and theirs.fee.minor:
-            self.fees[theirs.way, theirs.fee.currency] += theirs.fee.minor
+            self.fees[theirs.direction, theirs.fee.currency] += theirs.fee.minor
 
     @property
-    def sums(self) -> tuple[Sum, ...]:
+    def by_direction(self) -> tuple[MovementTotal, ...]:
         """What was counted, by currency and way."""
         keys = {*self.ours, *self.theirs, *self.fees}
         return tuple(
-            Sum(*key, self.ours[key], self.theirs[key], self.fees[key])
+            MovementTotal(*key, self.ours[key], self.theirs[key], self.fees[key])
             for key in sorted(keys, key=lambda key: (key[1], key[0]))
         )
 
 
-_WAYS: Final = {
-    Kind.CHARGE: Way.COLLECTED,
-    Kind.CAPTURE: Way.COLLECTED,
-    Kind.REFUND: Way.REFUNDED,
+_DIRECTIONS: Final = {
+    Kind.CHARGE: Direction.COLLECTED,
+    Kind.CAPTURE: Direction.COLLECTED,
+    Kind.REFUND: Direction.REFUNDED,
 }
 
 
-def movements_of(payment: Payment) -> list[Movement]:
+def list_movements(payment: Payment) -> list[Movement]:
     """What we say that moved, or was to, by ``payment``; a hold moves nothing."""
     return [
-        _movement(payment, one, _WAYS[one.kind])
+        _build_movement(payment, one, _DIRECTIONS[one.kind])
         for one in payment.operations
-        if one.kind in _WAYS
+        if one.kind in _DIRECTIONS
     ]
 
 
@@ -207,10 +211,10 @@ def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
     """
     asked = {one.id for one in payment.operations if one.kind is Kind.REFUND}
     return (
-        theirs.way is Way.REFUNDED
+        theirs.direction is Direction.REFUNDED
         and theirs.operation not in asked
         and any(
-            one.ref == theirs.of
+            one.ref == theirs.charge_ref
             and one.money.currency == theirs.money.currency
             and one.withdrawn == theirs.money.minor
             for one in payment.disputes
@@ -218,7 +222,7 @@ def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
     )
 
 
-def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
+def match_movements(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
     """Each movement of either side once, with its counterpart where it has one.
 
     By the provider's id, which several captures may share: of those by the operation
@@ -230,7 +234,11 @@ def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
     for is_same in _RULES:
         for one in tuple(alone):
             mine = next(
-                (each for each in left if each.way is one.way and is_same(each, one)),
+                (
+                    each
+                    for each in left
+                    if each.direction is one.direction and is_same(each, one)
+                ),
                 None,
             )
             if mine is not None:
@@ -240,7 +248,7 @@ def paired(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
     return [*pairs, *((one, None) for one in left), *((None, one) for one in alone)]
 
 
-def difference(pair: Pair) -> Difference | None:
+def compare_pair(pair: Pair) -> Difference | None:
     """How the sides of a movement differ, or None where they agree.
 
     What we are at is no difference yet, and what never moved needs no counterpart.
@@ -248,67 +256,71 @@ def difference(pair: Pair) -> Difference | None:
     ours, theirs = pair
     differs = None
     if ours is None or theirs is None:
-        if ours is not None and ours.standing is Standing.MOVED:
-            differs = Differs.OURS_ALONE
-        elif theirs is not None and theirs.standing is not Standing.NOT_MOVED:
-            differs = Differs.THEIRS_ALONE
-    elif ours.standing is Standing.OPEN:
+        if ours is not None and ours.status is MovementStatus.MOVED:
+            differs = DifferenceKind.OURS_ALONE
+        elif theirs is not None and theirs.status is not MovementStatus.NOT_MOVED:
+            differs = DifferenceKind.THEIRS_ALONE
+    elif ours.status is MovementStatus.OPEN:
         return None
-    elif ours.standing is not theirs.standing:
-        differs = Differs.STATE
-    elif ours.standing is not Standing.NOT_MOVED and ours.money != theirs.money:
+    elif ours.status is not theirs.status:
+        differs = DifferenceKind.STATE
+    elif ours.status is not MovementStatus.NOT_MOVED and ours.money != theirs.money:
         same = ours.money.currency == theirs.money.currency
-        differs = Differs.AMOUNT if same else Differs.CURRENCY
+        differs = DifferenceKind.AMOUNT if same else DifferenceKind.CURRENCY
     return None if differs is None else Difference(differs, ours, theirs)
 
 
-def differences(pairs: Sequence[Pair]) -> list[Difference]:
+def find_differences(pairs: Sequence[Pair]) -> list[Difference]:
     """Those of ``pairs`` whose sides differ."""
-    return [found for pair in pairs if (found := difference(pair)) is not None]
+    return [found for pair in pairs if (found := compare_pair(pair)) is not None]
 
 
-def _shares(ours: Movement, theirs: Movement) -> bool:
+def _is_same_movement(ours: Movement, theirs: Movement) -> bool:
     return ours.ref is not None and ours.ref == theirs.ref
 
 
 _RULES: Final[Sequence[Callable[[Movement, Movement], bool]]] = (
-    lambda ours, theirs: _shares(ours, theirs) and ours.operation == theirs.operation,
+    lambda ours, theirs: _is_same_movement(ours, theirs)
+    and ours.operation == theirs.operation,
     lambda ours, theirs: ours.ref is None and ours.operation == theirs.operation,
-    lambda ours, theirs: _shares(ours, theirs) and ours.money == theirs.money,
-    lambda ours, theirs: _shares(ours, theirs),
-    lambda ours, theirs: ours.ref is None and ours.standing is not Standing.NOT_MOVED,
+    lambda ours, theirs: _is_same_movement(ours, theirs) and ours.money == theirs.money,
+    lambda ours, theirs: _is_same_movement(ours, theirs),
+    lambda ours, theirs: ours.ref is None
+    and ours.status is not MovementStatus.NOT_MOVED,
 )
 
 
-def _movement(payment: Payment, operation: Operation, way: Way) -> Movement:
-    standing = _standing(operation.state)
-    moved = standing is Standing.MOVED
+def _build_movement(
+    payment: Payment, operation: Operation, direction: Direction
+) -> Movement:
+    standing = _movement_status(operation.state)
+    moved = standing is MovementStatus.MOVED
     minor = operation.moved if moved else operation.amount
     return Movement(
-        way=way,
-        standing=standing,
+        direction=direction,
+        status=standing,
         money=Money(minor, payment.submission.amount.currency),
         at=operation.moved_at if moved else None,
-        ref=operation.refs.get(_ref_of(payment, way)),
+        ref=operation.refs.get(_ref_of(payment, direction)),
         payment=payment.id,
         operation=operation.id,
     )
 
 
-def _ref_of(payment: Payment, way: Way) -> str:
+def _ref_of(payment: Payment, way: Direction) -> str:
     """The name of the object of a movement, among an operation's refs."""
-    return "refund" if way is Way.REFUNDED else RULES[payment.provider].charge_ref
+    return "refund" if way is Direction.REFUNDED else RULES[payment.provider].charge_ref
 
 
-def _standing(state: State) -> Standing:
-    if state in OWED:
-        return Standing.OPEN
-    return _STANDINGS.get(state, Standing.NOT_MOVED)
+def _movement_status(state: State) -> MovementStatus:
+    if state in STATES_WITH_WORK:
+        return MovementStatus.OPEN
+    return _STATUSES.get(state, MovementStatus.NOT_MOVED)
 
 
-_STANDINGS: Final = {
-    State.SUCCEEDED: Standing.MOVED,
-    State.PENDING: Standing.UNDER_WAY,
-    State.REQUIRES_ACTION: Standing.UNDER_WAY,
-    State.REVIEW: Standing.UNDER_WAY,
+_STATUSES: Final = {
+    State.SUCCEEDED: MovementStatus.MOVED,
+    State.PENDING: MovementStatus.UNDER_WAY,
+    State.REQUIRES_ACTION: MovementStatus.UNDER_WAY,
+    State.REVIEW: MovementStatus.UNDER_WAY,
 }

@@ -12,17 +12,17 @@ from typing import Final
 from domain.conflict_reasons import ConflictReason
 from domain.errors import Conflict
 from domain.payments.operation import Operation
-from domain.payments.operator_actions import Replay, replay_of
+from domain.payments.operator_actions import ReplayAction, decide_replay
 from domain.payments.payment import Payment
 from domain.payments.states import STUCK, State
 from domain.payments.submission import Mode, ProviderName
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 
 #: Operations in one set: a night's outage fits, and a person can still judge the sums.
 MAX_ITEMS: Final = 10_000
 #: Items a second: what a provider that has just come back takes beside the day's work;
 #: and the most that a beat carries out without being late for its other work.
-RATE: Final = 10
+DEFAULT_RATE: Final = 10
 MAX_RATE: Final = 50
 
 
@@ -45,7 +45,7 @@ class Search:
         """The states that match."""
         return STUCK if self.state is None else frozenset({self.state})
 
-    def picked(self, payment: Payment) -> list[Operation]:
+    def matching(self, payment: Payment) -> list[Operation]:
         """The operations of ``payment``, which matches, that match as well."""
         return [
             one
@@ -57,15 +57,16 @@ class Search:
         ]
 
     @property
-    def told(self) -> dict[str, str]:
+    def given_fields(self) -> dict[str, str]:
         """The fields that were given, as texts."""
         given: dict[str, object] = {
             "state": self.state,
             "provider": self.provider,
             "error": self.error,
             "merchant": self.merchant,
-            "created_from": self.created_from and rfc3339(self.created_from),
-            "created_before": self.created_before and rfc3339(self.created_before),
+            "created_from": self.created_from and format_rfc3339(self.created_from),
+            "created_before": self.created_before
+            and format_rfc3339(self.created_before),
             "amount_from": self.amount_from,
             "amount_to": self.amount_to,
             "ids": len(self.ids) or None,
@@ -73,7 +74,7 @@ class Search:
         return {name: str(one) for name, one in given.items() if one is not None}
 
 
-class Came(StrEnum):
+class ItemOutcome(StrEnum):
     """What came of one item of a run."""
 
     REPLAYED = "replayed"  #: under way again; the payment's timeline tells the rest
@@ -83,7 +84,7 @@ class Came(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ReplayItem:
     """One operation of a set, as it was when the set was frozen."""
 
     number: int  #: from 1; those of one payment follow each other
@@ -91,25 +92,25 @@ class Item:
     operation: str
     version: int  #: the payment's
     state: State
-    what: Replay  #: what a replay would have done
+    action: ReplayAction  #: what a replay would have done
     amount: int  #: minor units
     currency: str
     merchant: str
     provider: ProviderName
-    came: Came | None = None  #: None: not reached yet
+    outcome: ItemOutcome | None = None  #: None: not reached yet
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class ReplayTotal:
     """Items of which the same would happen, in one currency."""
 
-    what: Replay
+    action: ReplayAction
     currency: str
     count: int
     amount: int  #: minor units
 
 
-class Stage(StrEnum):
+class ReplayStage(StrEnum):
     """How far a set has come."""
 
     PREVIEWED = "previewed"  #: frozen; nothing happens to it
@@ -119,7 +120,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ReplayRun:
     """By whom a set was set going, why and how fast."""
 
     by: str  #: the API key's id
@@ -137,51 +138,53 @@ class ReplaySet:
     by: str  #: who froze it: the API key's id
     created_at: datetime
     search: Mapping[str, str]  #: what was asked for
-    sums: tuple[Sum, ...]
-    stage: Stage = Stage.PREVIEWED
-    run: Run | None = None  #: the last one
+    totals: tuple[ReplayTotal, ...]
+    stage: ReplayStage = ReplayStage.PREVIEWED
+    run: ReplayRun | None = None  #: the last one
     canceled_by: str | None = None  #: the API key's id
     ended_at: datetime | None = None  #: canceled or done
 
     @property
     def count(self) -> int:
         """How many items it has."""
-        return sum(one.count for one in self.sums)
+        return sum(one.count for one in self.totals)
 
-    def started(self, run: Run) -> ReplaySet:
+    def start(self, run: ReplayRun) -> ReplaySet:
         """The set under way. Raises Conflict where it has been carried out."""
-        if self.stage is Stage.DONE:
+        if self.stage is ReplayStage.DONE:
             raise Conflict(
                 ConflictReason.ALREADY_DONE, "every item of it has been carried out"
             )
         return replace(
-            self, stage=Stage.RUNNING, run=run, canceled_by=None, ended_at=None
+            self, stage=ReplayStage.RUNNING, run=run, canceled_by=None, ended_at=None
         )
 
-    def canceled(self, by: str, *, now: datetime) -> ReplaySet:
+    def cancel(self, by: str, *, now: datetime) -> ReplaySet:
         """The set, of which nothing more is carried out. Raises Conflict."""
-        if self.stage is Stage.DONE:
+        if self.stage is ReplayStage.DONE:
             raise Conflict(
                 ConflictReason.ALREADY_DONE, "every item of it has been carried out"
             )
-        return replace(self, stage=Stage.CANCELED, canceled_by=by, ended_at=now)
+        return replace(self, stage=ReplayStage.CANCELED, canceled_by=by, ended_at=now)
 
-    def done(self, *, now: datetime) -> ReplaySet:
+    def finish(self, *, now: datetime) -> ReplaySet:
         """The set, every item of which has its verdict."""
-        return replace(self, stage=Stage.DONE, ended_at=now)
+        return replace(self, stage=ReplayStage.DONE, ended_at=now)
 
 
-def frozen(payments: Iterable[Payment], search: Search, *, now: datetime) -> list[Item]:
+def freeze(
+    payments: Iterable[Payment], search: Search, *, now: datetime
+) -> list[ReplayItem]:
     """What a replay of all that ``search`` picks would do now, one after the other."""
-    picked = [(one, found) for one in payments for found in search.picked(one)]
+    picked = [(one, found) for one in payments for found in search.matching(one)]
     return [
-        Item(
+        ReplayItem(
             number=number,
             payment=payment.id,
             operation=operation.id,
             version=payment.version,
             state=operation.state,
-            what=replay_of(payment, operation, now=now),
+            action=decide_replay(payment, operation, now=now),
             amount=operation.amount,
             currency=payment.submission.amount.currency,
             merchant=payment.merchant,
@@ -191,13 +194,13 @@ def frozen(payments: Iterable[Payment], search: Search, *, now: datetime) -> lis
     ]
 
 
-def summed(items: Sequence[Item]) -> tuple[Sum, ...]:
+def summarize(items: Sequence[ReplayItem]) -> tuple[ReplayTotal, ...]:
     """``items`` by what would happen and by currency."""
     counts, amounts = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for item in items:
-        counts[item.what, item.currency] += 1
-        amounts[item.what, item.currency] += item.amount
+        counts[item.action, item.currency] += 1
+        amounts[item.action, item.currency] += item.amount
     return tuple(
-        Sum(Replay(what), currency, count, amounts[what, currency])
+        ReplayTotal(ReplayAction(what), currency, count, amounts[what, currency])
         for (what, currency), count in sorted(counts.items())
     )

@@ -34,7 +34,7 @@ _SAME: Final[Mapping[State, frozenset[Verdict]]] = {
 }
 
 
-class Fate(StrEnum):
+class WebhookStatus(StrEnum):
     """What became of a webhook."""
 
     WAITING = "waiting"  #: not handled yet, or tried again
@@ -53,9 +53,9 @@ class Webhook:
     type: str
     body: str = field(repr=False)
     received_at: datetime
-    fate: Fate = Fate.WAITING
+    status: WebhookStatus = WebhookStatus.WAITING
     due_at: datetime | None = None  #: it is handled from then on
-    owed_from: datetime | None = None  #: tries count from then: received, or replayed
+    starts_at: datetime | None = None  #: tries count from then: received, or replayed
     tries: int = 0
     payment: str | None = None  #: whom it was about
 
@@ -71,7 +71,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ObjectUpdate:
     """What a webhook means: of which operation something may be new."""
 
     event: str
@@ -80,43 +80,51 @@ class Notice:
     payment: str | None  #: ours, as the object names it
     operations: tuple[str, ...] = ()  #: ours, as the object names them; nearest first
     refs: Mapping[str, str] = field(default_factory=dict)  #: of that operation
-    says: Verdict | None = None  #: what it was when it was told; None: it is there
-    of: str | None = None  #: the provider's id of what a refund without ours is of
+    verdict: Verdict | None = None  #: what it was when it was told; None: it is there
+    parent_ref: str | None = (
+        None  #: the provider's id of what a refund without ours is of
+    )
     #: Minor units that were captured of the whole payment, where it says so.
     captured: int | None = None
 
 
-def about(payment: Payment, notice: Notice) -> Operation | None:
+def find_operation(payment: Payment, update: ObjectUpdate) -> Operation | None:
     """The operation of ``payment`` that ``notice`` may have news of, if any."""
-    fitting = [one for one in payment.operations if one.kind in notice.kinds]
+    fitting = [one for one in payment.operations if one.kind in update.kinds]
     known = {one.id: one for one in fitting}
-    found = next((known[one] for one in notice.operations if one in known), None)
+    found = next((known[one] for one in update.operations if one in known), None)
     if found is None:
         shared = (
             one
             for one in fitting
-            if notice.refs.items() & dict(one.refs).items()
-            and not _is_of_another_object(one, notice)
+            if update.refs.items() & dict(one.refs).items()
+            and not _is_of_another_object(one, update)
         )
         found = next(shared, None)
     if found is not None and found.kind is Kind.AUTHORIZE:
-        if notice.says in _NOTHING_LEFT:
-            return _open_void(payment) or found
+        if update.verdict in _NOTHING_LEFT:
+            return _find_open_void(payment) or found
     return found
 
 
-def is_of_others(notice: Notice) -> bool:
+def may_be_external(update: ObjectUpdate) -> bool:
     """Whether an object is made by others if none of our operations has made it."""
-    return not notice.kinds.isdisjoint({Kind.CAPTURE, Kind.REFUND})
+    return not update.kinds.isdisjoint({Kind.CAPTURE, Kind.REFUND})
 
 
-def noticed_of_others(payment: Payment, notice: Notice, *, now: datetime) -> Payment:
+def schedule_external_lookup(
+    payment: Payment, update: ObjectUpdate, *, now: datetime
+) -> Payment:
     """The payment with a look due that shows what others did, unless one is."""
-    first = payment.first
-    if _look_is_due(first, now):
+    first = payment.first_operation
+    if _is_lookup_due(first, now):
         return payment
-    return _told(
-        payment, first.to_look(now=now), notice, now, why=LookupReason.MADE_BY_OTHERS
+    return _with_lookup_due(
+        payment,
+        first.with_lookup_due(now=now),
+        update,
+        now,
+        reason=LookupReason.MADE_BY_OTHERS,
     )
 
 
@@ -128,67 +136,71 @@ def is_held(payment: Payment, operation: Operation) -> bool:
     return payment.claim is not None and payment.claim.operation == operation.id
 
 
-def noticed(
-    payment: Payment, operation: Operation, notice: Notice, *, now: datetime
+def schedule_lookup(
+    payment: Payment, operation: Operation, update: ObjectUpdate, *, now: datetime
 ) -> Payment:
     """The payment with a look at ``operation`` due, and what to look at written down.
 
     The same payment where the notice has no news: it tells what we know, or a look is
     due already. It never moves an operation.
     """
-    if _is_of_another_object(operation, notice):
-        if notice.says not in _MOVES:
+    if _is_of_another_object(operation, update):
+        if update.verdict not in _MOVES:
             return payment  # what an earlier key left behind has come to nothing
         if operation.state is State.SUCCEEDED:
-            return _told(
-                payment, operation, notice, now, why=LookupReason.ANOTHER_OBJECT
+            return _with_lookup_due(
+                payment, operation, update, now, reason=LookupReason.ANOTHER_OBJECT
             )
-    elif _is_known(payment, operation, notice):
+    elif _is_known(payment, operation, update):
         return payment
-    if operation.state in UNSENT and notice.says in _NOTHING_LEFT:
+    if operation.state in UNSENT and update.verdict in _NOTHING_LEFT:
         return payment
-    asked = operation if _look_is_due(operation, now) else operation.to_look(now=now)
-    asked = replace(asked, refs={**operation.refs, **notice.refs})
-    return payment if asked == operation else _told(payment, asked, notice, now)
+    asked = (
+        operation
+        if _is_lookup_due(operation, now)
+        else operation.with_lookup_due(now=now)
+    )
+    asked = replace(asked, refs={**operation.refs, **update.refs})
+    return (
+        payment if asked == operation else _with_lookup_due(payment, asked, update, now)
+    )
 
 
-def _told(
+def _with_lookup_due(
     payment: Payment,
     operation: Operation,
-    notice: Notice,
+    update: ObjectUpdate,
     now: datetime,
-    why: LookupReason | None = None,
+    reason: LookupReason | None = None,
 ) -> Payment:
-    data: dict[str, str | int] = {"event": notice.event, "type": notice.type}
-    if why is not None:
-        data["why"] = why
-    return payment.told_of(
-        operation, EventType.OBJECT_UPDATE_RECEIVED, now=now, data=data
-    )
+    data: dict[str, str | int] = {"event": update.event, "type": update.type}
+    if reason is not None:
+        data["reason"] = reason
+    return payment.with_event(operation, EventType.WEBHOOK_RECEIVED, now=now, data=data)
 
 
-def _open_void(payment: Payment) -> Operation | None:
+def _find_open_void(payment: Payment) -> Operation | None:
     voids = (one for one in payment.operations if one.kind is Kind.VOID)
-    return next((one for one in voids if not one.ended), None)
+    return next((one for one in voids if not one.has_ended), None)
 
 
-def _is_of_another_object(operation: Operation, notice: Notice) -> bool:
+def _is_of_another_object(operation: Operation, update: ObjectUpdate) -> bool:
     return any(
-        operation.refs.get(name, ref) != ref for name, ref in notice.refs.items()
+        operation.refs.get(name, ref) != ref for name, ref in update.refs.items()
     )
 
 
-def _look_is_due(operation: Operation, now: datetime) -> bool:
-    looking = operation.look_since is not None
+def _is_lookup_due(operation: Operation, now: datetime) -> bool:
+    looking = operation.lookups_since is not None
     return looking and operation.due_at is not None and operation.due_at <= now
 
 
-def _is_known(payment: Payment, operation: Operation, notice: Notice) -> bool:
+def _is_known(payment: Payment, operation: Operation, update: ObjectUpdate) -> bool:
     """Whether it tells what we heard already, or what came before that."""
-    if notice.captured is not None and notice.captured > payment.captured:
+    if update.captured is not None and update.captured > payment.captured:
         return False
-    says, state = notice.says, operation.state
-    heard = notice.refs.items() <= dict(operation.refs).items()
+    says, state = update.verdict, operation.state
+    heard = update.refs.items() <= dict(operation.refs).items()
     if says is None:
         return heard
     if says is Verdict.APPROVED:

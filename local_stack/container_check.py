@@ -33,9 +33,9 @@ def main(
     seconds: float = ANSWER,
 ) -> int:
     """The exit code of the check; ``init`` is the process that started the program."""
-    if probe.ready(live, seconds=seconds):
+    if probe.is_ready(live, seconds=seconds):
         count.unlink(missing_ok=True)
-        return int(not (ready == live or probe.ready(ready, seconds=seconds)))
+        return int(not (ready == live or probe.is_ready(ready, seconds=seconds)))
     failures = int(count.read_text()) + 1 if count.exists() else 1
     count.write_text(str(failures))
     if failures >= FAILURES:

@@ -97,7 +97,7 @@ def status(home: Path) -> dict[str, Any] | None:
             {
                 "name": row.name,
                 "pid": row.pid,
-                "ready": row.pid is not None and probe.ready(row.ready_url),
+                "ready": row.pid is not None and probe.is_ready(row.ready_url),
                 "metrics_url": row.metrics_url,
             }
             for row in state.processes

@@ -73,7 +73,7 @@ def redis(home: Path, port: int) -> Server:
         command=(binary, *map(str, flags)),
         url=url,
         log=log,
-        ready=lambda: probe.ready(url),
+        ready=lambda: probe.is_ready(url),
     )
 
 

@@ -15,14 +15,14 @@ from domain.payments.submission import Mode
 from local_stack import demo_keys
 from local_stack.state import StackError
 from persistence.encryption import Vault
-from persistence.indexes import Index, Progress, create_indexes, standing
-from persistence.key_checks import keys_fit
+from persistence.indexes import Index, BuildProgress, create_indexes, compare_indexes
+from persistence.key_checks import has_matching_keys
 from runtime import container
 from runtime.logs import get_logger
 from runtime.settings import Settings
 
 #: Seconds between two words on a build: it may take an hour.
-TOLD_EVERY: Final = 5.0
+PROGRESS_INTERVAL: Final = 5.0
 
 log = get_logger()
 
@@ -30,7 +30,7 @@ log = get_logger()
 def initialise(
     settings: Settings,
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[BuildProgress], None] = lambda _: None,
     unique: bool | None = None,
 ) -> list[Index]:
     """Makes indexes and secret keys that are not there yet; harmless to repeat.
@@ -43,11 +43,13 @@ def initialise(
     database = container.open_database(settings)
     try:
         for keys in container.ENCRYPTION_KEYS:
-            if not keys_fit(database, Vault(keys.source(settings), keys.purpose)):
+            if not has_matching_keys(
+                database, Vault(keys.source(settings), keys.purpose)
+            ):
                 raise StackError(_other_keys(settings, keys))
         # Hashing anything makes the pepper, before two processes could.
         container.open_keys(settings, database).find("")
-        return create_indexes(database, tell=tell, unique=unique)
+        return create_indexes(database, on_progress=on_progress, unique=unique)
     finally:
         database.client.close()
 
@@ -59,7 +61,9 @@ def build_indexes(settings: Settings) -> None:
     try:
         built = create_indexes(
             database,
-            tell=at_a_pace(lambda one: log.info("index_building", reason=one.words)),
+            on_progress=throttle(
+                lambda one: log.info("index_building", reason=one.description)
+            ),
             unique=False,
         )
         for index in built:
@@ -75,27 +79,29 @@ def unwanted_indexes(settings: Settings) -> tuple[Index, ...]:
     person's. None is dropped here. Raises StoreUnavailable."""
     database = container.open_database(settings)
     try:
-        return standing(database).unwanted
+        return compare_indexes(database).unwanted
     finally:
         database.client.close()
 
 
-def at_a_pace(tell: Callable[[Progress], None]) -> Callable[[Progress], None]:
-    """``tell``, called every TOLD_EVERY seconds at most."""
+def throttle(
+    on_progress: Callable[[BuildProgress], None],
+) -> Callable[[BuildProgress], None]:
+    """``tell``, called every PROGRESS_INTERVAL seconds at most."""
     due = 0.0
 
-    def told(progress: Progress) -> None:
+    def told(progress: BuildProgress) -> None:
         nonlocal due
         if progress.seconds >= due:
-            due = progress.seconds + TOLD_EVERY
-            tell(progress)
+            due = progress.seconds + PROGRESS_INTERVAL
+            on_progress(progress)
 
     return told
 
 
 def _other_keys(settings: Settings, keys: container.EncryptionKeys) -> str:
     source = keys.source(settings)
-    where = str(source.path) if source.generated else keys.setting
+    where = str(source.path) if source.is_generated else keys.setting
     return (
         f"the encryption keys in {where} do not open what is stored in the database"
         f" {settings.database!r}. Put those back that it was used with, or name another"

@@ -32,7 +32,7 @@ from persistence.indexes import IndexNotBuilt
 from runtime import processes
 from runtime.logs import get_logger
 from runtime.settings import Settings
-from runtime.settings_checks import place_of
+from runtime.settings_checks import hosts_of
 
 log = get_logger()
 
@@ -60,7 +60,7 @@ class Stack:
         self._phase = STARTING
         self._supervisor = Supervisor(changed=self._write)
 
-    def run(self, tell: Callable[[Ready], None]) -> None:
+    def run(self, on_ready: Callable[[Ready], None]) -> None:
         """Start everything, ``tell`` once it serves, and keep it up until a signal.
 
         Raises StackError where it cannot start; nothing is left running then.
@@ -72,7 +72,7 @@ class Stack:
                 ready = self._start()
                 self._phase = READY
                 self._write()
-                tell(ready)
+                on_ready(ready)
                 self._supervisor.tend()
             except Interrupted:
                 log.info("stack_stopping")
@@ -81,7 +81,7 @@ class Stack:
             except IndexNotBuilt as error:
                 raise StackError(str(error)) from error
             except StoreUnavailable as error:
-                where = place_of(self._settings.mongo_url)
+                where = hosts_of(self._settings.mongo_url)
                 raise StackError(
                     f"MongoDB at {where} has no primary that answers"
                     " (PAYMENTS_MONGO_URL). `payments doctor` says more"
@@ -100,11 +100,11 @@ class Stack:
         servers = [*self._servers(ports), *self._simulators(ports)]
         if servers:
             self._supervisor.start(servers, seconds=START_WAIT)
-        if not probe.ready(self._settings.redis_url):
+        if not probe.is_ready(self._settings.redis_url):
             # No reason not to start: payments are accepted, and wait.
-            where = place_of(self._settings.redis_url)
+            where = hosts_of(self._settings.redis_url)
             why = "PAYMENTS_REDIS_URL: it does not answer, and payments wait for it"
-            log.warning("redis_unreachable", address=where, why=why)
+            log.warning("redis_unreachable", address=where, reason=why)
         self._trust()
         initialise.initialise(self._settings, unique=True)
         self._build_indexes()
@@ -191,7 +191,7 @@ class Stack:
         if "paypal_api_base" in self._filled and fields.paypal_roots is None:
             roots = folders.folder(fields.home) / "paypal_simulator_root.pem"
             try:
-                root = probe.fetched(f"{fields.paypal_api_base}/_root.pem")
+                root = probe.fetch(f"{fields.paypal_api_base}/_root.pem")
             except (OSError, HTTPException) as error:
                 raise processes.ProcessFailed(f"paypal: {error}") from error
             roots.write_bytes(root)

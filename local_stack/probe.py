@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 TIMEOUT: Final = 1.0
 
 
-def ready(url: str, *, seconds: float = TIMEOUT) -> bool:
+def is_ready(url: str, *, seconds: float = TIMEOUT) -> bool:
     """Whether ``url`` serves: 2xx of HTTP, PONG of Redis, a primary of MongoDB.
 
     The answer has about so many ``seconds``. Never raises.
@@ -20,7 +20,7 @@ def ready(url: str, *, seconds: float = TIMEOUT) -> bool:
     return probes[urlsplit(url).scheme](url, seconds)
 
 
-def fetched(url: str, *, seconds: float = TIMEOUT) -> bytes:
+def fetch(url: str, *, seconds: float = TIMEOUT) -> bytes:
     """What an HTTP server that is ready has there. Raises OSError, HTTPException."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
@@ -36,7 +36,7 @@ def fetched(url: str, *, seconds: float = TIMEOUT) -> bytes:
 
 def _http(url: str, seconds: float) -> bool:
     try:
-        fetched(url, seconds=seconds)
+        fetch(url, seconds=seconds)
     except (OSError, HTTPException):
         return False
     return True

@@ -52,7 +52,7 @@ class Process:
 
     def ready(self) -> bool:
         """Whether it serves now."""
-        return self.prepare() if self.prepare else probe.ready(self.ready_url)
+        return self.prepare() if self.prepare else probe.is_ready(self.ready_url)
 
 
 def program_process(

@@ -32,7 +32,7 @@ TICK: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ProbeLimits:
     """How long a running child may give no answer before it is started again.
 
     A busy machine makes answers slow, and a restart makes it busier.
@@ -74,7 +74,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, changed: Callable[[], None], *, patience: Patience = Patience()
+        self, changed: Callable[[], None], *, patience: ProbeLimits = ProbeLimits()
     ) -> None:
         self._patience = patience
         self._stopping = threading.Event()
@@ -171,7 +171,7 @@ class Supervisor:
             if child.restart_at is not None:
                 continue
             run = child.run
-            answered = probe.ready(url, seconds=patience.answer)
+            answered = probe.is_ready(url, seconds=patience.answer)
             if child.run is not run:
                 continue  # it was another run that was asked
             child.failures = 0 if answered else child.failures + 1

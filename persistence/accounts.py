@@ -22,16 +22,16 @@ from domain.account import (
 from domain.errors import DocumentUnreadable
 from domain.payments.routing import MAX_ACCOUNTS, Candidate
 from domain.payments.submission import Mode, ProviderName
-from persistence.codec import Document, flat, written
-from persistence.document_faults import read_one
+from persistence.codec import Document, to_dict, to_sealed_text
+from persistence.document_faults import decode_or_report
 from persistence.encryption import Vault
-from persistence.mongo import answering
+from persistence.mongo import translating_errors
 
 #: The sealed field.
 CREDENTIALS: Final = "credentials"
 
 
-class Accounts:
+class MongoAccounts:
     """Every method raises StoreUnavailable where the database cannot answer, and those
     that read DocumentUnreadable where credentials cannot be opened. ``vault`` is for
     accounts: its keys open nothing of payments, nor theirs anything here."""
@@ -42,41 +42,41 @@ class Accounts:
 
     def count(self, merchant: str, mode: Mode) -> int:
         """See AccountStore."""
-        with answering():
+        with translating_errors():
             return self._accounts.count_documents(
                 {"merchant": merchant, "mode": mode.value}
             )
 
     def add(self, account: StoredAccount) -> None:
         """See AccountStore."""
-        with answering():
+        with translating_errors():
             try:
-                self._accounts.insert_one(self._encoded(account))
+                self._accounts.insert_one(self._encode(account))
             except DuplicateKeyError:  # ids are new
                 raise AlreadyConnected from None
 
     def get(self, account_id: str) -> StoredAccount:
         """One account. Raises AccountNotFound."""
-        with answering():
+        with translating_errors():
             found = self._accounts.find_one({"_id": account_id})
         if found is None:
             raise AccountNotFound
-        return read_one(found, self._decoded, self._accounts)
+        return decode_or_report(found, self._decode, self._accounts)
 
-    def connected(self, name: str, mode: Mode) -> StoredAccount:
+    def find_connected(self, name: str, mode: Mode) -> StoredAccount:
         """The account that is Stripe's ``name``. Raises AccountNotFound."""
-        with answering():
+        with translating_errors():
             found = self._accounts.find_one({"connected": name, "mode": mode.value})
         if found is None:
             raise AccountNotFound
-        return read_one(found, self._decoded, self._accounts)
+        return decode_or_report(found, self._decode, self._accounts)
 
-    def retired(self, mode: Mode) -> dict[Account, datetime | None]:
+    def retirement_dates(self, mode: Mode) -> dict[Account, datetime | None]:
         """All accounts of a mode, the oldest first, and since when each is retired.
 
         No secret is opened.
         """
-        with answering():
+        with translating_errors():
             found = self._accounts.find(
                 {"mode": mode.value}, {"provider": 1, "retired_at": 1}
             )
@@ -96,53 +96,55 @@ class Accounts:
         wanted: Document = {} if merchant is None else {"merchant": merchant}
         if ids is not None:
             wanted["_id"] = {"$in": list(ids)}
-        with answering():
+        with translating_errors():
             found = list(self._accounts.find(wanted).sort("_id", ASCENDING))
-        return self._readable(found)[0]
+        return self._split_readable(found)[0]
 
-    def unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
+    def list_unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
         """The ids of accounts whose credentials cannot be opened."""
         wanted: Document = {} if merchant is None else {"merchant": merchant}
-        with answering():
+        with translating_errors():
             found = list(self._accounts.find(wanted).sort("_id", ASCENDING))
-        return self._readable(found)[1]
+        return self._split_readable(found)[1]
 
-    def _readable(
+    def _split_readable(
         self, documents: Sequence[Document]
     ) -> tuple[Sequence[StoredAccount], Sequence[str]]:
         """The accounts that can be read, and the ids of the others."""
         accounts, others = [], []
         for document in documents:
             try:
-                accounts.append(read_one(document, self._decoded, self._accounts))
+                accounts.append(
+                    decode_or_report(document, self._decode, self._accounts)
+                )
             except DocumentUnreadable:
                 others.append(document["_id"])
         return accounts, others
 
     def replace(self, account: StoredAccount) -> bool:
         """See AccountStore."""
-        with answering():
+        with translating_errors():
             result = self._accounts.replace_one(
                 {"_id": account.id, "version": account.version - 1},
-                self._encoded(account),
+                self._encode(account),
             )
         return bool(result.matched_count)
 
-    def _encoded(self, account: StoredAccount) -> Document:
+    def _encode(self, account: StoredAccount) -> Document:
         whose = {
             "_id": account.id,
             "merchant": account.merchant,
             "mode": account.mode.value,
             "provider": account.provider.value,
         }
-        opens = written(flat(account.credentials))
+        opens = to_sealed_text(to_dict(account.credentials))
         document: Document = {
             **whose,
             "currencies": list(account.currencies) or None,
             "weight": account.weight,
-            "rate": account.rate,
-            "connected": account.connected,
-            CREDENTIALS: self._vault.seal(opens, *place(whose)),
+            "rate": account.calls_per_second,
+            "connected": account.connected_account,
+            CREDENTIALS: self._vault.seal(opens, *seal_binding(whose)),
             "created_at": account.created_at,
             "rolled_at": account.rolled_at,
             "retired_at": account.retired_at,
@@ -150,9 +152,9 @@ class Accounts:
         }
         return {name: value for name, value in document.items() if value is not None}
 
-    def _decoded(self, document: Mapping[str, Any]) -> StoredAccount:
+    def _decode(self, document: Mapping[str, Any]) -> StoredAccount:
         sealed = document.get(CREDENTIALS)
-        opens = json.loads(self._vault.open(sealed, *place(document)))
+        opens = json.loads(self._vault.open(sealed, *seal_binding(document)))
         return StoredAccount(
             id=document["_id"],
             merchant=document["merchant"],
@@ -164,34 +166,38 @@ class Accounts:
             ),
             currencies=tuple(document.get("currencies", ())),
             weight=document["weight"],
-            rate=document.get("rate"),
-            connected=document.get("connected"),
+            calls_per_second=document.get("rate"),
+            connected_account=document.get("connected"),
             rolled_at=document.get("rolled_at"),
             retired_at=document.get("retired_at"),
             version=document["version"],
         )
 
 
-def place(document: Mapping[str, Any]) -> tuple[str, ...]:
+def seal_binding(document: Mapping[str, Any]) -> tuple[str, ...]:
     """What an account's credentials are bound to."""
     bound = ("_id", "merchant", "mode", "provider")
     return "accounts", CREDENTIALS, *(document[name] for name in bound)
 
 
-def candidates(database: Database[Document], scope: Scope) -> tuple[Candidate, ...]:
+def load_candidates(
+    database: Database[Document], scope: Scope
+) -> tuple[Candidate, ...]:
     """What a merchant's payments may be carried out with; no secret is opened.
 
     Raises StoreUnavailable, and DocumentUnreadable where one cannot be read.
     """
     wanted = {"merchant": scope.merchant, "mode": scope.mode.value}
     shown = dict.fromkeys(("provider", "currencies", "weight", "retired_at"), 1)
-    with answering():
+    with translating_errors():
         found = list(database.accounts.find(wanted, shown).limit(MAX_ACCOUNTS))
     # None is left out: a payment would go to an account that was not chosen.
-    return tuple(read_one(one, _candidate, database.accounts) for one in found)
+    return tuple(
+        decode_or_report(one, _decode_candidate, database.accounts) for one in found
+    )
 
 
-def _candidate(document: Document) -> Candidate:
+def _decode_candidate(document: Document) -> Candidate:
     return Candidate(
         Account(document["_id"], ProviderName(document["provider"])),
         frozenset(document.get("currencies", ())),

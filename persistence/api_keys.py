@@ -18,9 +18,9 @@ from pymongo.database import Database
 from domain.api_keys import ApiKey, KeyChanged, KeyNotFound, Role, find_key_id
 from domain.payments.submission import Mode
 from persistence.codec import Document
-from persistence.document_faults import read_each, read_one
+from persistence.document_faults import decode_readable, decode_or_report
 from persistence.encryption import Pepper
-from persistence.mongo import answering
+from persistence.mongo import translating_errors
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ CACHE_SECONDS: Final = 10.0
 CACHE_SIZE: Final = 10_000
 
 
-class ApiKeys:
+class MongoApiKeys:
     """Every method raises StoreUnavailable where the database cannot answer.
 
     ``cached`` keys are remembered, each for ``cache_seconds``.
@@ -54,7 +54,7 @@ class ApiKeys:
     def add(self, key: ApiKey, secret: str) -> None:
         """See ApiKeyStore."""
         digest = self._pepper.hash(secret)
-        with answering():
+        with translating_errors():
             self._keys.insert_one(
                 {
                     "_id": key.id,
@@ -71,26 +71,26 @@ class ApiKeys:
     def find(self, secret: str) -> ApiKey | None:
         """See ApiKeyStore. The hash is compared in constant time."""
         digest = self._pepper.hash(secret)
-        return self._remembered(digest) or self._look_up(secret, digest)
+        return self._find_cached(digest) or self._look_up(secret, digest)
 
-    def remembers(self, secret: str) -> bool:
+    def is_cached(self, secret: str) -> bool:
         """See ApiKeyStore."""
         return self._pepper.hash(secret) in self._cache
 
     def list(self, merchant: str | None = None) -> list[ApiKey]:
         """See ApiKeyStore."""
         wanted = {} if merchant is None else {"merchant": merchant}
-        with answering():
+        with translating_errors():
             found = self._keys.find(wanted).sort("created_at").limit(1000)
-            return read_each(found, _key, self._keys)
+            return decode_readable(found, _decode, self._keys)
 
     def get(self, key_id: str) -> ApiKey:
         """See ApiKeyStore."""
-        with answering():
+        with translating_errors():
             found = self._keys.find_one({"_id": key_id})
         if found is None:
             raise KeyNotFound(f"there is no living key {key_id}")
-        key = read_one(found, _key, self._keys)
+        key = decode_or_report(found, _decode, self._keys)
         if not self._is_bound(found):
             raise KeyChanged(f"whose {key_id} is was changed in the database.")
         return key
@@ -98,7 +98,7 @@ class ApiKeys:
     def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
         """See ApiKeyStore."""
         alive = [{"expires_at": None}, {"expires_at": {"$gt": now}}]
-        with answering():
+        with translating_errors():
             found = self._keys.find_one_and_update(
                 {"_id": key_id, "$or": alive},
                 [{"$set": {"expires_at": {"$min": ["$expires_at", at]}}}],
@@ -106,14 +106,14 @@ class ApiKeys:
             )
         if found is None:
             raise KeyNotFound(f"there is no living key {key_id}")
-        return _key(found)
+        return _decode(found)
 
     def bind_all(self) -> int:
         """Binds the keys that an earlier release made; returns how many there were."""
-        with answering():
+        with translating_errors():
             found = list(self._keys.find({"binding": None}))
             for document in found:
-                bound = self._binding(_key(document), document["hash"])
+                bound = self._binding(_decode(document), document["hash"])
                 self._keys.update_one(
                     {"_id": document["_id"], "binding": None},
                     {"$set": {"binding": bound}},
@@ -128,24 +128,24 @@ class ApiKeys:
 
     def _is_bound(self, document: Mapping[str, Any]) -> bool:
         """Whether the key is whose it was made for; reports one that is not."""
-        bound = self._binding(_key(document), document["hash"])
+        bound = self._binding(_decode(document), document["hash"])
         if hmac.compare_digest(str(document.get("binding")), bound):
             return True
         log.error("api_key_changed", extra={"key_id": document["_id"]})
         return False
 
-    def _remembered(self, digest: str) -> ApiKey | None:
+    def _find_cached(self, digest: str) -> ApiKey | None:
         with self._lock:
             until, key = self._cache.get(digest, (0.0, None))
             return key if time.monotonic() < until else None
 
     def _look_up(self, secret: str, digest: str) -> ApiKey | None:
         """By the public part of the secret; the hash is compared in constant time."""
-        with answering():
+        with translating_errors():
             found = self._keys.find_one({"_id": find_key_id(secret)})
         if found is None or not hmac.compare_digest(found["hash"], digest):
             return None
-        key = read_one(found, _key, self._keys)
+        key = decode_or_report(found, _decode, self._keys)
         if not self._is_bound(found):
             return None
         with self._lock:
@@ -156,7 +156,7 @@ class ApiKeys:
         return key
 
 
-def _key(document: Mapping[str, Any]) -> ApiKey:
+def _decode(document: Mapping[str, Any]) -> ApiKey:
     return ApiKey(
         id=document["_id"],
         merchant=document["merchant"],

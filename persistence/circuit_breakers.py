@@ -1,4 +1,4 @@
-"""Breakers on MongoDB: one document a gate, moved by conditional writes alone."""
+"""Breakers on MongoDB: one document a breaker, moved by conditional writes alone."""
 
 from __future__ import annotations
 
@@ -11,69 +11,89 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from domain.circuit_breaker import CHANGES, PROBE, Change, Gate, Position, Why, rest
+from domain.circuit_breaker import (
+    MAX_CHANGES,
+    PROBE_TIMEOUT,
+    BreakerChange,
+    CircuitBreaker,
+    BreakerState,
+    TripReason,
+    probe_delay,
+)
 from domain.payments.submission import ProviderName
 from persistence.codec import Document
-from persistence.mongo import answering
+from persistence.mongo import translating_errors
 
-#: Seconds that a worker waits for the gates before it goes on with what it knows.
+#: Seconds that a worker waits for the breakers before it goes on with what it knows.
 READ_TIMEOUT: Final = 1.0
 
-_OPEN: Final = Position.OPEN.value
+_OPEN: Final = BreakerState.OPEN.value
 _FIELDS: Final = (
-    "position why reason by since probe_at probe failed tried changes".split()
+    "state trip_reason reason by since probe_at probe_number failed_probes"
+    " refused_operations changes".split()
 )
 #: What is read, and how long a probe is off by the server's clock, never a worker's.
-_SEEN: Final[Document] = {
+_PROJECTION: Final[Document] = {
     **dict.fromkeys(_FIELDS, 1),
     "probe_in": {"$subtract": ["$probe_at", "$$NOW"]},
 }
 
 
-class MongoBreakers:
-    """See Breakers. A gate that never moved has no document."""
+class MongoBreakerStore:
+    """See BreakerStore. A breaker that never moved has no document."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._gates = database.gates
+        self._breakers = database.circuit_breakers
 
-    def gates(self) -> Mapping[str, Gate]:
-        """See Breakers."""
-        with answering(), pymongo.timeout(READ_TIMEOUT):
-            found = {one["_id"]: _gate(one) for one in self._gates.find({}, _SEEN)}
-        return {name.value: Gate(name.value) for name in ProviderName} | found
+    def load_all(self) -> Mapping[str, CircuitBreaker]:
+        """See BreakerStore."""
+        with translating_errors(), pymongo.timeout(READ_TIMEOUT):
+            found = {
+                one["_id"]: _decode(one) for one in self._breakers.find({}, _PROJECTION)
+            }
+        return {name.value: CircuitBreaker(name.value) for name in ProviderName} | found
 
     def open(
         self,
         name: str,
         *,
-        why: Why,
+        trip_reason: TripReason,
         reason: str,
         by: str,
-        probed: Gate | None = None,
-        tried: Sequence[str] = (),
-    ) -> Gate | None:
-        """See Breakers."""
-        failed = probed.failed + 1 if probed else 0
-        pause = rest(why, failed)
-        again = {"$and": [{"$eq": ["$position", _OPEN]}, {"$eq": ["$why", why.value]}]}
-        is_news = True if why is Why.OPERATOR else {"$not": [again]}
-        was_open = {"$eq": ["$position", _OPEN]}
-        return self._move(
-            _probed(name, probed) if probed else _may_open(name, why),
+        probed: CircuitBreaker | None = None,
+        refused_operations: Sequence[str] = (),
+    ) -> CircuitBreaker | None:
+        """See BreakerStore."""
+        failed = probed.failed_probes + 1 if probed else 0
+        probe_wait = probe_delay(trip_reason, failed)
+        again = {
+            "$and": [
+                {"$eq": ["$state", _OPEN]},
+                {"$eq": ["$trip_reason", trip_reason.value]},
+            ]
+        }
+        is_news = True if trip_reason is TripReason.OPERATOR else {"$not": [again]}
+        was_open = {"$eq": ["$state", _OPEN]}
+        return self._update(
+            (
+                _latest_probe_filter(name, probed)
+                if probed
+                else _openable_filter(name, trip_reason)
+            ),
             {
-                "position": _OPEN,
-                "why": why.value,
+                "state": _OPEN,
+                "trip_reason": trip_reason.value,
                 "reason": {"$literal": reason},
                 "by": {"$literal": by},
                 "since": {"$cond": [was_open, "$since", "$$NOW"]},
-                "probe_at": _after(pause) if pause is not None else None,
-                "probe": {"$ifNull": ["$probe", 0]},
-                "failed": failed,
-                "tried": _with_tried(list(tried)),
+                "probe_at": _after(probe_wait) if probe_wait is not None else None,
+                "probe_number": {"$ifNull": ["$probe_number", 0]},
+                "failed_probes": failed,
+                "refused_operations": _with_refused(list(refused_operations)),
                 "changes": {
                     "$cond": [
                         is_news,
-                        _with_change(Position.OPEN, why, reason, by),
+                        _with_change(BreakerState.OPEN, trip_reason, reason, by),
                         "$changes",
                     ]
                 },
@@ -87,73 +107,83 @@ class MongoBreakers:
         *,
         reason: str,
         by: str,
-        probed: Gate | None = None,
-    ) -> Gate | None:
-        """See Breakers."""
-        is_open = {"_id": name, "position": _OPEN}
-        concerned_them = probed is not None and probed.why is Why.MISCONFIGURED
-        return self._move(
-            _probed(name, probed) if probed else is_open,
+        probed: CircuitBreaker | None = None,
+    ) -> CircuitBreaker | None:
+        """See BreakerStore."""
+        is_open = {"_id": name, "state": _OPEN}
+        concerned_them = (
+            probed is not None and probed.trip_reason is TripReason.MISCONFIGURED
+        )
+        return self._update(
+            _latest_probe_filter(name, probed) if probed else is_open,
             {
-                "position": Position.CLOSED.value,
-                "why": None,
+                "state": BreakerState.CLOSED.value,
+                "trip_reason": None,
                 "reason": {"$literal": reason},
                 "by": {"$literal": by},
                 "since": "$$NOW",
                 "probe_at": None,
-                "failed": 0,
-                "tried": _with_tried([]) if concerned_them else [],
-                "changes": _with_change(Position.CLOSED, None, reason, by),
+                "failed_probes": 0,
+                "refused_operations": _with_refused([]) if concerned_them else [],
+                "changes": _with_change(BreakerState.CLOSED, None, reason, by),
             },
         )
 
-    def take_probe(self, name: str) -> Gate | None:
-        """See Breakers."""
-        return self._move(
+    def claim_probe(self, name: str) -> CircuitBreaker | None:
+        """See BreakerStore."""
+        return self._update(
             {
                 "_id": name,
-                "position": _OPEN,
+                "state": _OPEN,
                 "probe_at": {"$type": "date"},
                 "$expr": {"$lte": ["$probe_at", "$$NOW"]},
             },
-            {"probe_at": _after(PROBE), "probe": {"$add": ["$probe", 1]}},
+            {
+                "probe_at": _after(PROBE_TIMEOUT),
+                "probe_number": {"$add": ["$probe_number", 1]},
+            },
         )
 
-    def _move(
+    def _update(
         self, which: Document, fields: Document, *, upsert: bool = False
-    ) -> Gate | None:
-        """The gate as it is after the write; None where ``which`` met nothing."""
-        with answering():
+    ) -> CircuitBreaker | None:
+        """The breaker as it is after the write; None where ``which`` met nothing."""
+        with translating_errors():
             try:
-                found = self._gates.find_one_and_update(
+                found = self._breakers.find_one_and_update(
                     which,
                     [{"$set": fields}],
-                    projection=_SEEN,
+                    projection=_PROJECTION,
                     upsert=upsert,
                     return_document=ReturnDocument.AFTER,
                 )
             except DuplicateKeyError:  # it is there, and in another position
                 return None
-        return _gate(found) if found else None
+        return _decode(found) if found else None
 
 
-def _may_open(name: str, why: Why) -> Document:
-    """The gate, where ``why`` is enough to open it or weighs more than why it is."""
+def _openable_filter(name: str, trip_reason: TripReason) -> Document:
+    """The breaker, where ``why`` is enough to open it or weighs more than why it is."""
     which: Document = {"_id": name}
-    if why is Why.FAILING:
-        which["position"] = {"$ne": _OPEN}
-    elif why is Why.MISCONFIGURED:
-        which["$or"] = [{"position": {"$ne": _OPEN}}, {"why": Why.FAILING.value}]
+    if trip_reason is TripReason.FAILING:
+        which["state"] = {"$ne": _OPEN}
+    elif trip_reason is TripReason.MISCONFIGURED:
+        which["$or"] = [
+            {"state": {"$ne": _OPEN}},
+            {"trip_reason": TripReason.FAILING.value},
+        ]
     return which
 
 
-def _probed(name: str, probed: Gate) -> Document:
-    """The gate, where the probe is its latest and no operator opened it meanwhile."""
+def _latest_probe_filter(name: str, probed: CircuitBreaker) -> Document:
+    """The breaker, where the probe is its latest and no operator opened it
+    meanwhile.
+    """
     return {
         "_id": name,
-        "position": _OPEN,
-        "probe": probed.probe,
-        "why": {"$ne": Why.OPERATOR.value},
+        "state": _OPEN,
+        "probe_number": probed.probe_number,
+        "trip_reason": {"$ne": TripReason.OPERATOR.value},
     }
 
 
@@ -161,45 +191,47 @@ def _after(wait: timedelta) -> Document:
     return {"$add": ["$$NOW", wait // timedelta(milliseconds=1)]}
 
 
-def _with_change(position: Position, why: Why | None, reason: str, by: str) -> Document:
+def _with_change(
+    state: BreakerState, trip_reason: TripReason | None, reason: str, by: str
+) -> Document:
     change = {
-        "position": position.value,
-        "why": why.value if why else None,
+        "state": state.value,
+        "trip_reason": trip_reason.value if trip_reason else None,
         "reason": {"$literal": reason},
         "by": {"$literal": by},
         "at": "$$NOW",
     }
     known = {"$ifNull": ["$changes", []]}
-    return {"$slice": [{"$concatArrays": [known, [change]]}, -CHANGES]}
+    return {"$slice": [{"$concatArrays": [known, [change]]}, -MAX_CHANGES]}
 
 
-def _with_tried(operations: list[str]) -> Document:
+def _with_refused(operations: list[str]) -> Document:
     """The operations that are known and these, each once."""
-    known = {"$ifNull": ["$tried", []]}
+    known = {"$ifNull": ["$refused_operations", []]}
     these = {"$literal": operations}
     is_new = {"$in": ["$$one", these]}
     others = {"$filter": {"input": known, "as": "one", "cond": {"$not": [is_new]}}}
-    return {"$slice": [{"$concatArrays": [others, these]}, -CHANGES]}
+    return {"$slice": [{"$concatArrays": [others, these]}, -MAX_CHANGES]}
 
 
-def _gate(document: Mapping[str, Any]) -> Gate:
+def _decode(document: Mapping[str, Any]) -> CircuitBreaker:
     probe_in = document.get("probe_in")
-    return Gate(
+    return CircuitBreaker(
         name=document["_id"],
-        position=Position(document["position"]),
-        why=_why(document["why"]),
+        state=BreakerState(document["state"]),
+        trip_reason=_decode_trip_reason(document["trip_reason"]),
         reason=document["reason"],
         by=document["by"],
         since=document["since"],
         probe_at=document["probe_at"],
         probe_in=None if probe_in is None else timedelta(milliseconds=probe_in),
-        probe=document["probe"],
-        failed=document["failed"],
-        tried=tuple(document.get("tried", ())),
+        probe_number=document["probe_number"],
+        failed_probes=document["failed_probes"],
+        refused_operations=tuple(document.get("refused_operations", ())),
         changes=tuple(
-            Change(
-                Position(one["position"]),
-                _why(one["why"]),
+            BreakerChange(
+                BreakerState(one["state"]),
+                _decode_trip_reason(one["trip_reason"]),
                 one["reason"],
                 one["by"],
                 one["at"],
@@ -209,5 +241,5 @@ def _gate(document: Mapping[str, Any]) -> Gate:
     )
 
 
-def _why(word: str | None) -> Why | None:
-    return Why(word) if word else None
+def _decode_trip_reason(word: str | None) -> TripReason | None:
+    return TripReason(word) if word else None

@@ -21,7 +21,7 @@ from domain.money import Fee, Money
 from domain.payments.answer import Failure, NextAction, NextActionType, SavedMethod
 from domain.payments.dispute import Dispute, DisputeState
 from domain.payments.operation import (
-    Act,
+    ClaimAction,
     Claim,
     Hold,
     HoldEnd,
@@ -35,7 +35,7 @@ from domain.payments.states import State
 from domain.payments.submission import (
     CaptureMethod,
     FutureUsage,
-    Guard,
+    DuplicatePolicy,
     Mode,
     ProviderName,
     Submission,
@@ -59,19 +59,19 @@ _SAVED: Final = "saved_method.id"
 _SAVED_FOR: Final = "saved_method.customer"
 _BODY: Final = "body of "  #: and the send's key, so that no body goes with another
 #: Fields of an operation that are stored as they are, and only where they are set.
-_PLAIN: Final = (
+_PLAIN_FIELDS: Final = (
     *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
-    *("look_since", "looks", "waiting_for", "error", "approved"),
-    *("by_hand", "twins"),
+    *("lookups_since", "lookup_count", "waiting_for", "error", "approved"),
+    *("resolved_by_operator", "may_have_duplicate_order"),
 )
 
 #: Fields of a dispute that are stored as they are, and only where they are set.
-_DISPUTE: Final = tuple(
+_DISPUTE_FIELDS: Final = tuple(
     "inquiry withdrawn respond_by outcome operation updated_at".split()
 )
 
 
-def encode(payment: Payment, vault: Vault) -> Document:
+def encode_payment(payment: Payment, vault: Vault) -> Document:
     """The whole document of a new payment."""
     asked = payment.submission
     document: Document = {
@@ -84,74 +84,77 @@ def encode(payment: Payment, vault: Vault) -> Document:
         "amount": asked.amount.minor,
         "currency": asked.amount.currency,
         "reference": asked.reference,
-        "guard": asked.guard.value,
-        "guards": asked.reference if payment.guarding else None,
+        "duplicate_policy": asked.duplicate_policy.value,
+        "blocked_reference": asked.reference if payment.blocks_reference else None,
         "off_session": asked.off_session or None,
         "setup_future_usage": asked.setup_future_usage
         and asked.setup_future_usage.value,
         "multicapture": asked.multicapture or None,
-        PERSONAL: vault.seal(_personal_data(payment), *_place(payment, PERSONAL)),
+        PERSONAL: vault.seal(
+            _personal_data(payment), *_payment_binding(payment, PERSONAL)
+        ),
         "execute_at": asked.execute_at,
         "created_at": payment.created_at,
-        **progress(payment, vault),
+        **encode_progress(payment, vault),
         "due_at": payment.due_at,
         "version": payment.version,
-        "timeline": news(payment),
+        "timeline": encode_events(payment),
         "routes_on": list(payment.routes_on) or None,
     }
     return {name: value for name, value in document.items() if value is not None}
 
 
-def progress(payment: Payment, vault: Vault) -> Document:
+def encode_progress(payment: Payment, vault: Vault) -> Document:
     """The fields that a step changes, those of its lease aside.
 
     None stands for a field that the document shall not have: ``open`` is there only
     while it is, which keeps its index small. Totals are for those who search.
     """
-    told = _provider_data(payment)
+    provider_fields = _provider_data(payment)
     return {
         "status": payment.status.value,
-        "open": _open(payment),
-        "operations": [write_operation(one) for one in payment.operations],
+        "open": _open_state(payment),
+        "operations": [encode_operation(one) for one in payment.operations],
         "keys": [
             one.origin.idempotency_key for one in payment.operations if one.origin
         ],
-        "hold": payment.hold and write_hold(payment.hold),
-        "claim": payment.claim and flat(payment.claim),
+        "hold": payment.hold and encode_hold(payment.hold),
+        "claim": payment.claim and to_dict(payment.claim),
         "authorized": payment.authorized,
         "captured": payment.captured,
         "refunded": payment.refunded,
-        "moved_at": _moved_at(payment) or None,
-        "next_action": _without(payment.next_action, "url"),
-        "last_error": _without(payment.last_error, "message"),
-        PROVIDER: told and vault.seal(told, *_place(payment, PROVIDER)),
-        "disputes": [write_dispute(one) for one in payment.disputes] or None,
+        "moved_at": _movement_times(payment) or None,
+        "next_action": _fields_without(payment.next_action, "url"),
+        "last_error": _fields_without(payment.last_error, "message"),
+        PROVIDER: provider_fields
+        and vault.seal(provider_fields, *_payment_binding(payment, PROVIDER)),
+        "disputes": [encode_dispute(one) for one in payment.disputes] or None,
         "updated_at": payment.updated_at,
-        "told": payment.told + len(payment.news),
-        **_where(payment),
+        "event_count": payment.event_count + len(payment.pending_events),
+        **_account_fields(payment),
     }
 
 
-def place(
+def seal_binding(
     field: str, payment_id: str, merchant: str, mode: str
 ) -> tuple[str, str, str, str, str]:
     """What a payment's sealed ``field`` is bound to."""
     return "payments", field, payment_id, merchant, mode
 
 
-def place_in(document: Mapping[str, Any], field: str) -> tuple[str, ...]:
+def document_binding(document: Mapping[str, Any], field: str) -> tuple[str, ...]:
     """The same, of a document."""
-    return place(field, document["_id"], document["merchant"], document["mode"])
+    return seal_binding(field, document["_id"], document["merchant"], document["mode"])
 
 
-def _place(payment: Payment, field: str) -> tuple[str, ...]:
-    return place(field, payment.id, payment.merchant, payment.mode.value)
+def _payment_binding(payment: Payment, field: str) -> tuple[str, ...]:
+    return seal_binding(field, payment.id, payment.merchant, payment.mode.value)
 
 
 def _personal_data(payment: Payment) -> str:
     asked = payment.submission
     fields = {name: getattr(asked, name) for name in _PERSONAL}
-    return written({**fields, "metadata": dict(asked.metadata) or None})
+    return to_sealed_text({**fields, "metadata": dict(asked.metadata) or None})
 
 
 def _provider_data(payment: Payment) -> str | None:
@@ -185,31 +188,31 @@ def provider_data(
         **{_BODY + key: body for key, body in bodies.items()},
     }
     known = any(value is not None for value in fields.values())
-    return written(fields) if known else None
+    return to_sealed_text(fields) if known else None
 
 
-def written(fields: Document) -> str:
+def to_sealed_text(fields: Document) -> str:
     """The text that is sealed for ``fields``; those that are None are left out."""
     given = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(given, separators=(",", ":"), ensure_ascii=False)
 
 
-def _without(value: Any, name: str) -> Document | None:
+def _fields_without(value: Any, name: str) -> Document | None:
     """A value's fields but for the one that is sealed."""
     if value is None:
         return None
-    fields = flat(value)
+    fields = to_dict(value)
     del fields[name]
     return fields
 
 
-def _where(payment: Payment) -> Document:
+def _account_fields(payment: Payment) -> Document:
     """Nothing where it is the deployment's own account: from there none goes on."""
     if payment.account.is_own:
         return {}
     return {
-        **write_whose(payment.account),
-        "route": [write_account(one) for one in payment.route] or None,
+        **encode_account_fields(payment.account),
+        "route": [encode_account(one) for one in payment.route] or None,
     }
 
 
@@ -220,7 +223,7 @@ _URGENCY: Final = (
 )
 
 
-def _moved_at(payment: Payment) -> list[datetime]:
+def _movement_times(payment: Payment) -> list[datetime]:
     """When money moved between payer and merchant: to be found by in a statement."""
     return [
         one.moved_at
@@ -229,20 +232,20 @@ def _moved_at(payment: Payment) -> list[datetime]:
     ]
 
 
-def _open(payment: Payment) -> str | None:
+def _open_state(payment: Payment) -> str | None:
     states = {one.state for one in payment.operations}
     return next((state.value for state in _URGENCY if state in states), None)
 
 
-def news(payment: Payment) -> list[Document]:
+def encode_events(payment: Payment) -> list[Document]:
     """The events that are not stored yet."""
     return [
         {"seq": event.seq, "type": event.type, "at": event.at, "data": dict(event.data)}
-        for event in payment.news
+        for event in payment.pending_events
     ]
 
 
-def decode(document: Mapping[str, Any], vault: Vault | None) -> Payment:
+def decode_payment(document: Mapping[str, Any], vault: Vault | None) -> Payment:
     """The payment that a document holds; its timeline is not needed.
 
     Without a vault, for those who read many payments and want nothing that is sealed,
@@ -251,19 +254,21 @@ def decode(document: Mapping[str, Any], vault: Vault | None) -> Payment:
     """
     if not document["operations"]:
         raise ValueError("a payment has an operation")
-    personal = _opened(document, PERSONAL, vault)
-    account = read_whose(document)
+    personal = _open_sealed(document, PERSONAL, vault)
+    account = decode_account_fields(document)
     action, error = document.get("next_action"), document.get("last_error")
     hold, claim = document.get("hold"), document.get("claim")
     usage = document.get("setup_future_usage")
-    told = _opened(document, PROVIDER, vault) if PROVIDER in document else {}
+    provider_fields = (
+        _open_sealed(document, PROVIDER, vault) if PROVIDER in document else {}
+    )
 
     def of(name: str) -> str:
         if vault is None:
             return ""
-        if name not in told:
+        if name not in provider_fields:
             raise SealBroken
-        return str(told[name])
+        return str(provider_fields[name])
 
     return Payment(
         id=document["_id"],
@@ -278,37 +283,41 @@ def decode(document: Mapping[str, Any], vault: Vault | None) -> Payment:
             setup_future_usage=usage and FutureUsage(usage),
             multicapture=document.get("multicapture", False),
             execute_at=document.get("execute_at"),
-            guard=Guard(document["guard"]),
+            duplicate_policy=DuplicatePolicy(document["duplicate_policy"]),
             **personal,
         ),
         account=account,
-        route=tuple(map(read_account, document.get("route", ()))),
+        route=tuple(map(decode_account, document.get("route", ()))),
         routes_on=tuple(document.get("routes_on", ())),
         operations=tuple(
-            read_operation(one, lambda key: of(_BODY + key))
+            decode_operation(one, lambda key: of(_BODY + key))
             for one in document["operations"]
         ),
         created_at=document["created_at"],
         updated_at=document["updated_at"],
-        hold=hold and read_hold(hold),
-        claim=claim and Claim(**{**claim, "act": Act(claim["act"])}),
+        hold=hold and decode_hold(hold),
+        claim=claim and Claim(**{**claim, "action": ClaimAction(claim["action"])}),
         next_action=action
         and NextAction(url=of(_ACTION_URL), type=NextActionType(action["type"])),
         last_error=error and Failure(**{**error, "message": of(_MESSAGE)}),
-        disputes=tuple(read_dispute(one) for one in document.get("disputes", ())),
+        disputes=tuple(decode_dispute(one) for one in document.get("disputes", ())),
         saved_method=(
-            SavedMethod(told[_SAVED], told.get(_SAVED_FOR)) if _SAVED in told else None
+            SavedMethod(provider_fields[_SAVED], provider_fields.get(_SAVED_FOR))
+            if _SAVED in provider_fields
+            else None
         ),
         version=document["version"],
-        told=document["told"],
+        event_count=document["event_count"],
     )
 
 
-def _opened(document: Mapping[str, Any], field: str, vault: Vault | None) -> Document:
+def _open_sealed(
+    document: Mapping[str, Any], field: str, vault: Vault | None
+) -> Document:
     """Nothing without a vault."""
     if vault is None:
         return {}
-    text = vault.open(document.get(field), *place_in(document, field))
+    text = vault.open(document.get(field), *document_binding(document, field))
     opened: Document = json.loads(text)
     return opened
 
@@ -323,7 +332,7 @@ def decode_event(document: Mapping[str, Any]) -> Event:
     )
 
 
-def flat(value: Any) -> dict[str, Any]:
+def to_dict(value: Any) -> dict[str, Any]:
     """The fields of a dataclass with slots that has no other in it.
 
     ``asdict`` copies each of them deeply: a twentieth of all that a worker did.
@@ -331,24 +340,24 @@ def flat(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def write_operation(operation: Operation) -> dict[str, Any]:
+def encode_operation(operation: Operation) -> dict[str, Any]:
     """One operation; what is not set is left out, and so is its send's body."""
-    send = operation.send and flat(operation.send)
+    send = operation.send and to_dict(operation.send)
     if send:
         del send["body"]
     if_set: dict[str, Any] = {
-        **{name: getattr(operation, name) for name in _PLAIN},
-        "fee": operation.fee and flat(operation.fee),
+        **{name: getattr(operation, name) for name in _PLAIN_FIELDS},
+        "fee": operation.fee and to_dict(operation.fee),
         "send": send,
         # Without one, others made it at the provider.
-        "origin": operation.origin and flat(operation.origin),
+        "origin": operation.origin and to_dict(operation.origin),
     }
     return {
         "id": operation.id,
         "kind": operation.kind.value,
         # 0 where a void calls a payment off that was not sent yet.
         "amount": operation.amount,
-        "owed_from": operation.owed_from,
+        "starts_at": operation.starts_at,
         "state": operation.state.value,
         "generation": operation.generation,
         "refs": dict(operation.refs),
@@ -356,10 +365,10 @@ def write_operation(operation: Operation) -> dict[str, Any]:
     }
 
 
-def read_operation(
+def decode_operation(
     document: Mapping[str, Any], body_of: Callable[[str], str]
 ) -> Operation:
-    """What ``write_operation`` wrote, now or earlier; ``body_of`` the send's key."""
+    """What ``encode_operation`` wrote, now or earlier; ``body_of`` the send's key."""
     send, fee = document.get("send"), document.get("fee")
     origin = document.get("origin")
     return Operation(
@@ -367,19 +376,19 @@ def read_operation(
         kind=Kind(document["kind"]),
         amount=document["amount"],
         origin=origin and Origin(**origin),
-        owed_from=document["owed_from"],
+        starts_at=document["starts_at"],
         state=State(document["state"]),
         generation=document["generation"],
         fee=fee and Fee(**fee),
         refs=document["refs"],
         send=send and Send(**send, body=body_of(send["key"])),
-        **{name: document[name] for name in _PLAIN if name in document},
+        **{name: document[name] for name in _PLAIN_FIELDS if name in document},
     )
 
 
-def write_dispute(dispute: Dispute) -> dict[str, Any]:
+def encode_dispute(dispute: Dispute) -> dict[str, Any]:
     """One dispute; what is not set is left out."""
-    if_set = {name: getattr(dispute, name) for name in _DISPUTE}
+    if_set = {name: getattr(dispute, name) for name in _DISPUTE_FIELDS}
     return {
         "id": dispute.id,
         "ref": dispute.ref,
@@ -392,8 +401,8 @@ def write_dispute(dispute: Dispute) -> dict[str, Any]:
     }
 
 
-def read_dispute(document: Mapping[str, Any]) -> Dispute:
-    """What ``write_dispute`` wrote."""
+def decode_dispute(document: Mapping[str, Any]) -> Dispute:
+    """What ``encode_dispute`` wrote."""
     return Dispute(
         id=document["id"],
         ref=document["ref"],
@@ -401,41 +410,41 @@ def read_dispute(document: Mapping[str, Any]) -> Dispute:
         reason=document["reason"],
         state=DisputeState(document["state"]),
         opened_at=document["opened_at"],
-        **{name: document[name] for name in _DISPUTE if name in document},
+        **{name: document[name] for name in _DISPUTE_FIELDS if name in document},
     )
 
 
-def write_hold(hold: Hold) -> dict[str, Any]:
+def encode_hold(hold: Hold) -> dict[str, Any]:
     """A hold; one of several captures says so."""
-    document = {**flat(hold), "ended": hold.ended and hold.ended.value}
+    document = {**to_dict(hold), "ended": hold.ended and hold.ended.value}
     if not hold.multicapture:
         del document["multicapture"]
     return document
 
 
-def read_hold(document: Mapping[str, Any]) -> Hold:
-    """What ``write_hold`` wrote."""
+def decode_hold(document: Mapping[str, Any]) -> Hold:
+    """What ``encode_hold`` wrote."""
     ended = document["ended"]
     return Hold(**{**document, "ended": ended and HoldEnd(ended)})
 
 
-def write_account(account: Account) -> dict[str, Any]:
+def encode_account(account: Account) -> dict[str, Any]:
     """An account as a route names it."""
     return {"id": account.id, "provider": account.provider.value}
 
 
-def read_account(document: Mapping[str, Any]) -> Account:
-    """What ``write_account`` wrote."""
+def decode_account(document: Mapping[str, Any]) -> Account:
+    """What ``encode_account`` wrote."""
     return Account(document["id"], ProviderName(document["provider"]))
 
 
-def write_whose(account: Account) -> dict[str, Any]:
+def encode_account_fields(account: Account) -> dict[str, Any]:
     """Whose a document is; the deployment's own account is named by its provider."""
     provider = {"provider": account.provider.value}
     return provider if account.is_own else {**provider, "account": account.id}
 
 
-def read_whose(document: Mapping[str, Any]) -> Account:
-    """What ``write_whose`` wrote."""
+def decode_account_fields(document: Mapping[str, Any]) -> Account:
+    """What ``encode_account_fields`` wrote."""
     provider = ProviderName(document["provider"])
     return Account(document.get("account", provider.value), provider)

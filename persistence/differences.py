@@ -16,20 +16,20 @@ from domain.money import Money
 from domain.payments.submission import Mode, ProviderName
 from domain.reconciliation import (
     Difference,
-    Differs,
+    DifferenceKind,
     Movement,
-    Report,
-    Standing,
-    Unread,
-    Way,
+    ReconciliationReport,
+    MovementStatus,
+    UnreadableEntry,
+    Direction,
 )
 from persistence import document_faults
 from persistence.codec import Document
-from persistence.document_faults import update_each, write_each
-from persistence.mongo import answering
+from persistence.document_faults import update_independently, write_independently
+from persistence.mongo import translating_errors
 
 #: Open ones that are shown at once, the oldest first.
-MOST: Final = 1_000
+MAX_LISTED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,51 +43,55 @@ class OpenDifference:
     last_at: datetime  #: and last
 
 
-class Differences:
+class MongoDifferences:
     """Those of ``mode``. Every method raises StoreUnavailable."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
         self._differences = database.reconciliation_differences
         self._mode = mode.value
 
-    def take(self, report: Report) -> None:
+    def record_report(self, report: ReconciliationReport) -> None:
         """Opens what ``report`` has found, and forgets what agrees by now.
 
         What a person has closed stays so while it is as it was then. A report that
         does not list all that differs tells nothing of what agrees.
         """
-        found = {self._id(report, one): one for one in report.differences}
-        with answering():
+        found = {self._difference_id(report, one): one for one in report.differences}
+        with translating_errors():
             if found:
-                written = write_each(
+                written = write_independently(
                     self._differences,
                     [
-                        UpdateOne({"_id": id}, self._opened(report, one), upsert=True)
+                        UpdateOne(
+                            {"_id": id}, self._encode_new(report, one), upsert=True
+                        )
                         for id, one in found.items()
                     ],
                 )
                 ids = list(found)
                 refused = {ids[place]: code for place, code in written.refused.items()}
-                document_faults.report(
-                    self._differences, document_faults.Fault.REFUSED, refused
+                document_faults.report_faults(
+                    self._differences, document_faults.DocumentFault.REFUSED, refused
                 )
-            if report.differing == len(report.differences):
+            if report.difference_count == len(report.differences):
                 time = {"$gte": report.since, "$lt": report.until}
                 self._differences.delete_many(
                     {
-                        **self._open(),
+                        **self._open_filter(),
                         "account": report.account.id,
                         "at": {"$elemMatch": time},
                         "_id": {"$nin": list(found)},
                     }
                 )
 
-    def open(self) -> list[OpenDifference]:
+    def list_open(self) -> list[OpenDifference]:
         """The oldest first, MOST at most."""
-        with answering():
-            found = self._differences.find(self._open()).sort("first_at", ASCENDING)
-            return document_faults.read_each(
-                found.limit(MOST), _decode, self._differences
+        with translating_errors():
+            found = self._differences.find(self._open_filter()).sort(
+                "first_at", ASCENDING
+            )
+            return document_faults.decode_readable(
+                found.limit(MAX_LISTED), _decode, self._differences
             )
 
     def close(
@@ -96,46 +100,52 @@ class Differences:
         """Says that a person has seen to them; the ids of those that were open."""
         closed = {"by": by, "reason": reason, "at": now}
         done = []
-        with answering():
+        with translating_errors():
             for id in ids:
-                count = update_each(
+                count = update_independently(
                     self._differences,
                     [id],
-                    self._open(),
+                    self._open_filter(),
                     {"$set": {"closed": closed}, "$unset": {"open": 1}},
                 )
                 done += [id] * count
         return done
 
-    def counts(self) -> dict[tuple[str, Differs], int]:
+    def count_open(self) -> dict[tuple[str, DifferenceKind], int]:
         """How many are open, by account and by how they differ."""
-        by = {"account": "$account", "differs": "$difference.differs"}
-        with answering():
+        by = {"account": "$account", "kind": "$difference.kind"}
+        with translating_errors():
             found = self._differences.aggregate(
                 [
-                    {"$match": self._open()},
+                    {"$match": self._open_filter()},
                     {"$group": {"_id": by, "count": {"$sum": 1}}},
                 ]
             )
             return {
-                (one["_id"]["account"], Differs(one["_id"]["differs"])): one["count"]
+                (one["_id"]["account"], DifferenceKind(one["_id"]["kind"])): one[
+                    "count"
+                ]
                 for one in found
-                if one["_id"]["differs"] in set(Differs)
+                if one["_id"]["kind"] in set(DifferenceKind)
             }
 
-    def _open(self) -> Document:
+    def _open_filter(self) -> Document:
         return {"mode": self._mode, "open": True}
 
-    def _id(self, report: Report, found: Difference) -> str:
+    def _difference_id(self, report: ReconciliationReport, found: Difference) -> str:
         """The same of the same movement, whenever it is compared."""
         named = f"{self._mode}:{report.account.id}:{found.operation}:{found.ref}"
         return f"dif_{hashlib.sha256(named.encode()).hexdigest()[:24]}"
 
-    def _opened(self, report: Report, found: Difference) -> list[Document]:
-        written = write_difference(found)
+    def _encode_new(
+        self, report: ReconciliationReport, found: Difference
+    ) -> list[Document]:
+        written = encode_difference(found)
         is_same = {"$eq": ["$difference", {"$literal": written}]}
         sides = [
-            one for one in (found.ours, found.theirs, found.unread) if one is not None
+            one
+            for one in (found.ours, found.theirs, found.unreadable)
+            if one is not None
         ]
         step: Document = {
             "mode": self._mode,
@@ -155,37 +165,39 @@ def _decode(document: Mapping[str, Any]) -> OpenDifference:
     return OpenDifference(
         id=document["_id"],
         account=Account(document["account"], ProviderName(document["provider"])),
-        difference=read_difference(document["difference"]),
+        difference=decode_difference(document["difference"]),
         first_at=document["first_at"],
         last_at=document["last_at"],
     )
 
 
-def write_difference(found: Difference) -> Document:
+def encode_difference(found: Difference) -> Document:
     """A difference, in the clear: ids, amounts and times."""
     return {
-        "differs": found.differs.value,
-        "ours": found.ours and _movement(found.ours),
-        "theirs": found.theirs and _movement(found.theirs),
-        **({"unread": asdict(found.unread)} if found.unread is not None else {}),
+        "kind": found.kind.value,
+        "ours": found.ours and _encode_movement(found.ours),
+        "theirs": found.theirs and _encode_movement(found.theirs),
+        **(
+            {"unread": asdict(found.unreadable)} if found.unreadable is not None else {}
+        ),
     }
 
 
-def read_difference(document: Mapping[str, Any]) -> Difference:
-    """What ``write_difference`` wrote."""
+def decode_difference(document: Mapping[str, Any]) -> Difference:
+    """What ``encode_difference`` wrote."""
     return Difference(
-        Differs(document["differs"]),
-        document["ours"] and _as_movement(document["ours"]),
-        document["theirs"] and _as_movement(document["theirs"]),
-        Unread(**document["unread"]) if "unread" in document else None,
+        DifferenceKind(document["kind"]),
+        document["ours"] and _decode_movement(document["ours"]),
+        document["theirs"] and _decode_movement(document["theirs"]),
+        UnreadableEntry(**document["unread"]) if "unread" in document else None,
     )
 
 
-def _movement(movement: Movement) -> Document:
+def _encode_movement(movement: Movement) -> Document:
     fee = movement.fee
     return {
-        "way": movement.way.value,
-        "standing": movement.standing.value,
+        "direction": movement.direction.value,
+        "status": movement.status.value,
         "amount": movement.money.minor,
         "currency": movement.money.currency,
         "at": movement.at,
@@ -193,17 +205,21 @@ def _movement(movement: Movement) -> Document:
         "payment": movement.payment,
         "operation": movement.operation,
         "fee": fee and {"minor": fee.minor, "currency": fee.currency},
-        **({"of": movement.of} if movement.of is not None else {}),
+        **(
+            {"charge_ref": movement.charge_ref}
+            if movement.charge_ref is not None
+            else {}
+        ),
     }
 
 
-def _as_movement(document: Mapping[str, Any]) -> Movement:
+def _decode_movement(document: Mapping[str, Any]) -> Movement:
     plain = ("at", "ref", "payment", "operation")
     return Movement(
         **{name: document[name] for name in plain},
-        way=Way(document["way"]),
-        standing=Standing(document["standing"]),
+        direction=Direction(document["direction"]),
+        status=MovementStatus(document["status"]),
         money=Money(document["amount"], document["currency"]),
         fee=document["fee"] and Money(**document["fee"]),
-        of=document.get("of"),
+        charge_ref=document.get("charge_ref"),
     )

@@ -30,22 +30,22 @@ from persistence.mongo import (
     DUPLICATE_KEY,
     OF_THE_SERVER,
     OPERATION_TIMEOUT,
-    answering,
-    name_of,
+    translating_errors,
+    error_name,
 )
-from persistence.type_checks import checked
+from persistence.type_checks import check_fields
 
 log = logging.getLogger(__name__)
 
 #: The first wait of what was refused, and the longest: an operator has to act.
-FIRST_WAIT: Final = timedelta(seconds=10)
-LONGEST_WAIT: Final = timedelta(hours=1)
+FIRST_DELAY: Final = timedelta(seconds=10)
+MAX_DELAY: Final = timedelta(hours=1)
 #: A fault that was not met again for so long, after its wait, is forgotten.
-REMEMBERED: Final = timedelta(minutes=30)
+FAULT_TTL: Final = timedelta(minutes=30)
 #: Waiting documents that are kept out of turn at once; more mean that all are refused.
-MOST: Final = 1_000
+MAX_POSTPONED: Final = 1_000
 #: Seconds until a document that is read again and again is reported again.
-REPORTED_EVERY: Final = 60.0
+REPORT_INTERVAL: Final = 60.0
 
 Write = InsertOne[Document] | UpdateOne | DeleteOne
 Read = TypeVar("Read")
@@ -53,7 +53,7 @@ Read = TypeVar("Read")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-class Fault(StrEnum):
+class DocumentFault(StrEnum):
     """What is wrong with a document."""
 
     REFUSED = "refused"  #: MongoDB did not write it: a validator, its size, a type
@@ -66,7 +66,7 @@ class FaultyDocument:
 
     collection: str
     id: str
-    fault: Fault
+    fault: DocumentFault
     code: str  #: MongoDB's name of its error, or the class of ours
     count: int  #: times in a row
     first_at: datetime
@@ -74,7 +74,7 @@ class FaultyDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What came of writes, by their places."""
 
     matched: int  #: documents that an update met
@@ -82,7 +82,9 @@ class Written:
     refused: Mapping[int, str]  #: the code of those that MongoDB refused
 
 
-def write_each(collection: Collection[Document], writes: Sequence[Write]) -> Written:
+def write_independently(
+    collection: Collection[Document], writes: Sequence[Write]
+) -> WriteResult:
     """Writes all at once, in no order; one that is refused keeps no other from it.
 
     Raises PyMongoError where the trouble is the server's and no single write's.
@@ -90,17 +92,19 @@ def write_each(collection: Collection[Document], writes: Sequence[Write]) -> Wri
     try:
         result = collection.bulk_write(writes, ordered=False)
     except BulkWriteError as error:
-        return _of_each(error)
+        return _parse_bulk_error(error)
     except (OperationFailure, BSONError, OverflowError, UnicodeError) as error:
         if isinstance(error, OperationFailure) and error.code in OF_THE_SERVER:
             raise
         if len(writes) > 1:  # one of them spoils the request for all
-            return _joined([write_each(collection, [one]) for one in writes])
-        return Written(0, frozenset(), {0: name_of(error)})
-    return Written(result.matched_count, frozenset(), {})
+            return _merge_results(
+                [write_independently(collection, [one]) for one in writes]
+            )
+        return WriteResult(0, frozenset(), {0: error_name(error)})
+    return WriteResult(result.matched_count, frozenset(), {})
 
 
-def update_each(
+def update_independently(
     collection: Collection[Document],
     ids: Sequence[str],
     which: Document,
@@ -108,7 +112,8 @@ def update_each(
 ) -> int:
     """Updates those of ``ids`` that are ``which``; how many there were.
 
-    One that MongoDB refuses is reported. Raises PyMongoError as ``write_each`` does.
+    One that MongoDB refuses is reported. Raises PyMongoError as ``write_independently``
+    does.
     """
     try:
         named = {**which, "_id": {"$in": list(ids)}}
@@ -117,18 +122,18 @@ def update_each(
         if error.code in OF_THE_SERVER:
             raise
     writes = [UpdateOne({**which, "_id": one}, update) for one in ids]
-    written = write_each(collection, writes)
+    written = write_independently(collection, writes)
     refused = {ids[place]: code for place, code in written.refused.items()}
-    report(collection, Fault.REFUSED, refused)
+    report_faults(collection, DocumentFault.REFUSED, refused)
     return written.matched
 
 
-def read_each(
+def decode_readable(
     documents: Iterable[Document],
     decode: Callable[[Document], Read],
     collection: Collection[Document],
     *,
-    waits: bool = False,
+    postpones: bool = False,
 ) -> list[Read]:
     """The documents that can be read; the others are left out, and reported.
 
@@ -137,13 +142,15 @@ def read_each(
     found = []
     for document in documents:
         try:
-            found.append(read_one(document, decode, collection, waits=waits))
+            found.append(
+                decode_or_report(document, decode, collection, postpones=postpones)
+            )
         except DocumentUnreadable:
             continue
     return found
 
 
-def read_page(
+def read_readable_page(
     find: Callable[[Document], Sequence[Document]],
     decode: Callable[[Document], Read],
     collection: Collection[Document],
@@ -162,38 +169,40 @@ def read_page(
     with pymongo.timeout(OPERATION_TIMEOUT):
         while True:
             documents = find(behind)
-            found += read_each(documents, decode, collection)
+            found += decode_readable(documents, decode, collection)
             if len(documents) < limit or len(found) >= limit:
                 return found[:limit]
             behind = {field: {further: documents[-1][field]}}
 
 
-def read_one(
+def decode_or_report(
     document: Document,
     decode: Callable[[Document], Read],
     collection: Collection[Document],
     *,
-    waits: bool = False,
+    postpones: bool = False,
 ) -> Read:
     """The document. Raises DocumentUnreadable, and reports it."""
     try:
-        return checked(decode(document))
+        return check_fields(decode(document))
     except Exception as error:  # whatever is in it, it is this document's
         name = str(document.get("_id"))
-        if waits or _is_news(collection, name):
+        if postpones or _is_unreported(collection, name):
             codes = {name: type(error).__name__}
-            report(collection, Fault.UNREADABLE, codes, waits=waits)
+            report_faults(
+                collection, DocumentFault.UNREADABLE, codes, postpones=postpones
+            )
         if isinstance(error, DocumentUnreadable):
             raise
         raise DocumentUnreadable from error
 
 
-def report(
+def report_faults(
     collection: Collection[Document],
-    fault: Fault,
+    fault: DocumentFault,
     codes: Mapping[str, str],
     *,
-    waits: bool = False,
+    postpones: bool = False,
 ) -> None:
     """Logs and keeps the faults of documents, by id. Those that ``waits`` are out of
     turn until their wait is over. Never raises for what the database does."""
@@ -205,52 +214,54 @@ def report(
     steps = [
         UpdateOne(
             {"_id": f"{collection.name}:{name}:{fault.value}"},
-            _step(collection.name, name, fault, code, waits=waits),
+            _fault_update(collection.name, name, fault, code, postpones=postpones),
             upsert=True,
         )
         for name, code in codes.items()
     ]
     try:
-        with answering():
+        with translating_errors():
             collection.database.document_faults.bulk_write(steps, ordered=False)
     except StoreUnavailable:
         log.warning("faults_not_kept", extra={"count": len(codes)})
 
 
-def out_of_turn(collection: Collection[Document]) -> list[str]:
+def find_postponed(collection: Collection[Document]) -> list[str]:
     """The ids whose wait is not over, MOST at most. Raises PyMongoError."""
     waiting = {"collection": collection.name, "until": {"$exists": True}}
     found = collection.database.document_faults.find(
         {**waiting, "$expr": {"$gt": ["$until", "$$NOW"]}}, {"document": 1}
     )
-    return [one["document"] for one in found.sort("until", DESCENDING).limit(MOST)]
+    return [
+        one["document"] for one in found.sort("until", DESCENDING).limit(MAX_POSTPONED)
+    ]
 
 
-def counts(database: Database[Document]) -> dict[tuple[str, Fault], int]:
+def count_faults(database: Database[Document]) -> dict[tuple[str, DocumentFault], int]:
     """How many documents have a fault, by collection. Raises StoreUnavailable."""
     by = {"collection": "$collection", "fault": "$fault"}
-    with answering():
+    with translating_errors():
         rows = list(
             database.document_faults.aggregate(
                 [{"$group": {"_id": by, "count": {"$sum": 1}}}]
             )
         )
     return {
-        (row["_id"]["collection"], Fault(row["_id"]["fault"])): row["count"]
+        (row["_id"]["collection"], DocumentFault(row["_id"]["fault"])): row["count"]
         for row in rows
     }
 
 
-def latest(database: Database[Document], limit: int) -> list[FaultyDocument]:
+def list_latest(database: Database[Document], limit: int) -> list[FaultyDocument]:
     """At most ``limit``, the latest first. Raises StoreUnavailable."""
-    with answering():
+    with translating_errors():
         found = database.document_faults.find().sort("last_at", DESCENDING)
         rows = list(found.limit(limit))
     return [
         FaultyDocument(
             collection=row["collection"],
             id=row["document"],
-            fault=Fault(row["fault"]),
+            fault=DocumentFault(row["fault"]),
             code=row["code"],
             count=row["count"],
             first_at=row["first_at"],
@@ -260,34 +271,34 @@ def latest(database: Database[Document], limit: int) -> list[FaultyDocument]:
     ]
 
 
-def _of_each(error: BulkWriteError) -> Written:
+def _parse_bulk_error(error: BulkWriteError) -> WriteResult:
     details = error.details
     faults = {one["index"]: one["code"] for one in details["writeErrors"]}
     if details.get("writeConcernErrors") or not OF_THE_SERVER.isdisjoint(
         faults.values()
     ):
         raise error
-    return Written(
+    return WriteResult(
         details["nMatched"],
         frozenset(n for n, code in faults.items() if code == DUPLICATE_KEY),
-        {n: name_of(code) for n, code in faults.items() if code != DUPLICATE_KEY},
+        {n: error_name(code) for n, code in faults.items() if code != DUPLICATE_KEY},
     )
 
 
-def _joined(single: Sequence[Written]) -> Written:
-    return Written(
+def _merge_results(single: Sequence[WriteResult]) -> WriteResult:
+    return WriteResult(
         sum(one.matched for one in single),
         frozenset(place for place, one in enumerate(single) if one.duplicates),
         {place: one.refused[0] for place, one in enumerate(single) if one.refused},
     )
 
 
-def _step(
-    collection: str, name: str, fault: Fault, code: str, *, waits: bool
+def _fault_update(
+    collection: str, name: str, fault: DocumentFault, code: str, *, postpones: bool
 ) -> list[Document]:
     """The server's clock counts, and its count doubles the wait."""
     count = {"$add": [{"$ifNull": ["$count", 0]}, 1]}
-    first, longest = FIRST_WAIT // _MILLISECOND, LONGEST_WAIT // _MILLISECOND
+    first, longest = FIRST_DELAY // _MILLISECOND, MAX_DELAY // _MILLISECOND
     doubled = {"$multiply": [first, {"$pow": [2, {"$min": ["$count", 20]}]}]}
     wait = {"$min": [longest, {"$divide": [doubled, 2]}]}
     until = {"$add": ["$$NOW", {"$toLong": wait}]}
@@ -301,10 +312,10 @@ def _step(
         "last_at": "$$NOW",
     }
     after = {"$ifNull": ["$until", "$$NOW"]}
-    forget_at = {"$add": [after, REMEMBERED // _MILLISECOND]}
+    forget_at = {"$add": [after, FAULT_TTL // _MILLISECOND]}
     return [
         {"$set": known},
-        *([{"$set": {"until": until}}] if waits else []),
+        *([{"$set": {"until": until}}] if postpones else []),
         {"$set": {"forget_at": forget_at}},
     ]
 
@@ -313,14 +324,14 @@ _reported: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _is_news(collection: Collection[Document], name: str) -> bool:
+def _is_unreported(collection: Collection[Document], name: str) -> bool:
     """Whether this process has not just reported it: lists are read every second."""
     key, now = (collection.database.name, collection.name, name), time.monotonic()
     with _lock:
         if now < _reported.get(key, 0.0):
             return False
-        _reported[key] = now + REPORTED_EVERY
+        _reported[key] = now + REPORT_INTERVAL
         _reported.move_to_end(key)
-        if len(_reported) > MOST:
+        if len(_reported) > MAX_POSTPONED:
             _reported.popitem(last=False)
         return True

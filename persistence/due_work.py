@@ -9,19 +9,19 @@ from typing import Final
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
-from application.dispatch import in_turns
+from application.dispatch import round_robin
 from domain.payments.submission import Mode, ProviderName
 from persistence.codec import Document
-from persistence.document_faults import out_of_turn
-from persistence.indexes import LINES
-from persistence.mongo import answering, by_index
+from persistence.document_faults import find_postponed
+from persistence.indexes import DUE_FIELDS
+from persistence.mongo import translating_errors, with_index_hint
 
 #: Merchants' accounts at one provider whose work is found at once; the others' turn
 #: comes with the next look, a second later.
-AT_ONCE: Final = 16
+ACCOUNTS_PER_SCAN: Final = 16
 
 
-class Lines:
+class DueWork:
     """Those of one mode, as one process goes through them."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
@@ -29,24 +29,24 @@ class Lines:
         self._mode = mode.value
         self._after: dict[ProviderName, str] = {}  # where the last look ended
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
-        lines, waiting = [], self._waiting()
-        for line in self._lines():
+        lines, waiting = [], self._not_postponed()
+        for line in self._account_filters():
             line |= waiting
-            longest = self._due_ids(line, ASCENDING, limit)
+            longest = self._find_due_ids(line, ASCENDING, limit)
             lines.append(longest)
             if len(longest) == limit:
-                lines.append(self._due_ids(line, DESCENDING, limit))
-        return in_turns(lines, limit)
+                lines.append(self._find_due_ids(line, DESCENDING, limit))
+        return round_robin(lines, limit)
 
-    def _waiting(self) -> Document:
+    def _not_postponed(self) -> Document:
         """Leaves out what MongoDB refused to write, until its wait is over."""
-        with answering():
-            refused = out_of_turn(self._payments)
+        with translating_errors():
+            refused = find_postponed(self._payments)
         return {"_id": {"$nin": refused}} if refused else {}
 
-    def _lines(self) -> Iterator[Document]:
+    def _account_filters(self) -> Iterator[Document]:
         """The accounts that work is owed on, as filters: the deployment's own, and of
         merchants' the next AT_ONCE of each provider, from where the last look ended.
 
@@ -56,10 +56,10 @@ class Lines:
             its: Document = {"provider": provider.value}
             yield {**its, "account": None}
             after = self._after.get(provider, "")
-            for _ in range(AT_ONCE):
-                due = {**its, "account": {"$gt": after}, **self._due}
-                with answering():
-                    found = by_index(partial(self._first, due), "lines")
+            for _ in range(ACCOUNTS_PER_SCAN):
+                due = {**its, "account": {"$gt": after}, **self._due_filter}
+                with translating_errors():
+                    found = with_index_hint(partial(self._find_first, due), "lines")
                 if found is None:
                     after = ""
                     break
@@ -67,18 +67,22 @@ class Lines:
                 yield {**its, "account": after}
             self._after[provider] = after
 
-    def _first(self, due: Document, hint: Document) -> Document | None:
-        return self._payments.find_one(due, {"account": 1}, sort=LINES, **hint)
+    def _find_first(self, due: Document, hint: Document) -> Document | None:
+        return self._payments.find_one(due, {"account": 1}, sort=DUE_FIELDS, **hint)
 
-    def _due_ids(self, line: Document, order: int, limit: int) -> list[str]:
-        with answering():
+    def _find_due_ids(
+        self, account_filter: Document, order: int, limit: int
+    ) -> list[str]:
+        with translating_errors():
             found = self._payments.find(
-                {**line, **self._due}, {"_id": 1}, sort=[("due_at", order)]
+                {**account_filter, **self._due_filter},
+                {"_id": 1},
+                sort=[("due_at", order)],
             )
             return [document["_id"] for document in found.limit(limit)]
 
     @property
-    def _due(self) -> Document:
+    def _due_filter(self) -> Document:
         return {
             "mode": self._mode,
             "due_at": {"$exists": True, "$type": "date"},

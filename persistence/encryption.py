@@ -83,7 +83,7 @@ class Vault:
         self._given: Sequence[str] = ()
         self.reload()
 
-    def seal(self, text: str, *place: str) -> bytes:
+    def seal(self, text: str, *binding: str) -> bytes:
         """``text`` under the newest key, for ``place`` alone: the collection, the
         field, the document's id, and what else of the document must stay as it is."""
         if time.monotonic() >= self._stale_at:
@@ -91,38 +91,41 @@ class Vault:
         salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
         newest, keys = self._ring
         cipher = self._cipher(keys[newest], salt)
-        sealed = cipher.encrypt(nonce, text.encode(), _bytes_of(place))
+        sealed = cipher.encrypt(nonce, text.encode(), _encode_binding(binding))
         return b"".join((_FORMAT, newest, salt, nonce, sealed))
 
-    def open(self, sealed: Any, *place: str) -> str:
+    def open(self, sealed: Any, *binding: str) -> str:
         """What ``seal`` was given. ``sealed`` is what the database holds: anything.
 
         Raises KeyMissing where the key is not known, and SealBroken.
         """
         if not _is_seal(sealed):
             raise SealBroken
-        key_id, salt, nonce, rest = _parts(sealed)
+        key_id, salt, nonce, rest = _split_seal(sealed)
         if key_id not in self._ring[1]:
             self.reload()
         key = self._ring[1].get(key_id)
         if key is None:
             raise KeyMissing
         try:
-            text = self._cipher(key, salt).decrypt(nonce, rest, _bytes_of(place))
+            text = self._cipher(key, salt).decrypt(
+                nonce, rest, _encode_binding(binding)
+            )
         except InvalidTag:
             raise SealBroken from None
         return text.decode()
 
     def is_current(self, sealed: Any) -> bool:
         """Whether ``sealed`` says that it was made with the newest key."""
-        return _is_seal(sealed) and _parts(sealed)[0] == self._ring[0]
+        return _is_seal(sealed) and _split_seal(sealed)[0] == self._ring[0]
 
     def reload(self) -> None:
         """Reads the keys again."""
         given = self.source.keys()
         if given != self._given:
             keys = [
-                (self._derived(key, b"id", _ID_BYTES), key) for key in decoded(given)
+                (self._derived(key, b"id", _ID_BYTES), key)
+                for key in decode_keys(given)
             ]
             self._ring = keys[0][0], dict(keys)
             self._given = given
@@ -142,19 +145,19 @@ def _is_seal(sealed: Any) -> bool:
     return isinstance(sealed, bytes) and sealed[:1] == _FORMAT and len(sealed) >= whole
 
 
-def _parts(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+def _split_seal(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """The key's id, the salt, the nonce, and the rest."""
     salt = len(_FORMAT) + _ID_BYTES
     nonce = salt + _SALT_BYTES
     return sealed[1:salt], sealed[salt:nonce], sealed[nonce:_HEAD], sealed[_HEAD:]
 
 
-def _bytes_of(place: tuple[str, ...]) -> bytes:
+def _encode_binding(binding: tuple[str, ...]) -> bytes:
     """The same for no other place, whatever its parts hold."""
-    return json.dumps(place).encode()
+    return json.dumps(binding).encode()
 
 
-def decoded(keys: Sequence[str]) -> list[bytes]:
+def decode_keys(keys: Sequence[str]) -> list[bytes]:
     """The keys' bytes. Raises ValueError where one is no key, or there is none."""
     try:
         found = [base64.b64decode(key, altchars=b"-_", validate=True) for key in keys]
@@ -178,7 +181,7 @@ class KeySource:
         self.path = path
 
     @property
-    def generated(self) -> bool:
+    def is_generated(self) -> bool:
         """Whether the keys are in a file of ours, which we may add to."""
         return not self._given
 
@@ -189,13 +192,13 @@ class KeySource:
         if not self.path.exists():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                _write_new(self.path, _generated() + "\n")
+                _write_new(self.path, _generate_key() + "\n")
             except FileExistsError:
                 pass  # another process was first; its key is the one
         return self.path.read_text().split()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """For the length of a rotation, which a second one would spoil: it would drop
         the key that the first one has just begun to seal with.
 
@@ -213,11 +216,11 @@ class KeySource:
         finally:
             os.close(descriptor)  # and so ends the lock, as the process's end does
 
-    def add(self) -> None:
+    def add_key(self) -> None:
         """Puts a fresh key first; older ones go on opening what they sealed."""
-        self._replace([_generated(), *self.keys()])
+        self._replace([_generate_key(), *self.keys()])
 
-    def keep_newest(self) -> None:
+    def drop_old_keys(self) -> None:
         """Forgets every key but the first."""
         self._replace([self.keys()[0]])
 
@@ -246,7 +249,7 @@ class Pepper:
         return hmac.new(self._key, secret.encode(), hashlib.sha256).hexdigest()
 
 
-def _generated() -> str:
+def _generate_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 

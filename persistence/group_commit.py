@@ -12,23 +12,23 @@ from domain.errors import PaymentsError, StoreUnavailable
 from domain.payments.payment import Payment
 from persistence.codec import Document
 from persistence.mongo import OPERATION_TIMEOUT
-from persistence.payments import MongoPayments, known
+from persistence.payments import MongoPayments, unwrap
 
 #: Payments in one insert; more would make the first of them wait for the last.
-GROUP: Final = 64
+GROUP_SIZE: Final = 64
 #: Payments that may wait for an insert; beyond it a client is told to come later.
-WAITING: Final = 512
+MAX_WAITING: Final = 512
 
-_Asked = tuple[Payment, Document, "Future[Payment | PaymentsError]"]
+_PendingInsert = tuple[Payment, Document, "Future[Payment | PaymentsError]"]
 
 
-class GroupedPayments(MongoPayments):
+class GroupCommitPayments(MongoPayments):
     """A MongoPayments whose single inserts travel together.
 
     A lone request waits for nobody: the writer takes what is there and goes.
     """
 
-    waiting = WAITING
+    max_waiting = MAX_WAITING
     _writer: threading.Thread | None = None
     _starting = threading.Lock()
 
@@ -37,28 +37,28 @@ class GroupedPayments(MongoPayments):
 
         Payments are encoded before they wait, so that one which cannot be stays alone.
         """
-        encoded = [(payment, self._encoded(payment)) for payment in payments]
-        asked = [self._ask(payment, document) for payment, document in encoded]
+        encoded = [(payment, self._encode(payment)) for payment in payments]
+        asked = [self._enqueue(payment, document) for payment, document in encoded]
         try:
-            return [known(one.result(2 * OPERATION_TIMEOUT)) for one in asked]
+            return [unwrap(one.result(2 * OPERATION_TIMEOUT)) for one in asked]
         except FutureTimeout:
             raise StoreUnavailable from None
 
-    def _ask(
+    def _enqueue(
         self, payment: Payment, document: Document
     ) -> Future[Payment | PaymentsError]:
         future: Future[Payment | PaymentsError] = Future()
         try:
-            self._inbox().put_nowait((payment, document, future))
+            self._pending().put_nowait((payment, document, future))
         except Full:
             raise StoreUnavailable("too many payments wait to be stored") from None
         return future
 
-    def _inbox(self) -> Queue[_Asked]:
+    def _pending(self) -> Queue[_PendingInsert]:
         """Made with its writer on first use: a thread does not survive a fork."""
         with self._starting:
             if self._writer is None:
-                self._queue: Queue[_Asked] = Queue(self.waiting)
+                self._queue: Queue[_PendingInsert] = Queue(self.max_waiting)
                 self._writer = threading.Thread(
                     target=self._write_groups, name="inserts", daemon=True
                 )
@@ -69,13 +69,13 @@ class GroupedPayments(MongoPayments):
         while True:
             group = [self._queue.get()]
             try:
-                while len(group) < GROUP:
+                while len(group) < GROUP_SIZE:
                     group.append(self._queue.get_nowait())
             except Empty:
                 pass
             self._write_group(group)
 
-    def _write_group(self, group: list[_Asked]) -> None:
+    def _write_group(self, group: list[_PendingInsert]) -> None:
         try:
             payments = [payment for payment, _, _ in group]
             stored = self._insert(payments, [document for _, document, _ in group])

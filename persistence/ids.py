@@ -17,7 +17,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LAST: Final = 2**48 - 1  #: the last millisecond that an id can have
 
 
-def made_between(since: datetime | None, before: datetime | None) -> Document:
+def id_range_filter(since: datetime | None, before: datetime | None) -> Document:
     """Bounds of the ids of payments made ``since`` and ``before`` these times, for a
     filter of ``_id``; the margin included."""
     bounds: Document = {}

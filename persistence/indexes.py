@@ -22,18 +22,18 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from domain.errors import PaymentsError, StoreUnavailable
 from persistence.codec import Document
-from persistence.mongo import TRANSIENT, answering, ping
+from persistence.mongo import TRANSIENT, translating_errors, ping
 
 #: Longest build that is waited for. MongoDB aborts a build at the time limit of the
 #: request, so this one is no operation's: a terabyte is scanned in hours.
 BUILD_TIMEOUT: Final = timedelta(days=7)
 #: Seconds between two looks at how far a build is.
-LOOK: Final = 0.5
+POLL_SECONDS: Final = 0.5
 #: Seconds without a primary after which building is given up: an election takes a few.
-PATIENCE: Final = 60.0
+PRIMARY_TIMEOUT: Final = 60.0
 
 #: Builds of one index that an election may interrupt before it is given up.
-TRIES: Final = 10
+MAX_TRIES: Final = 10
 
 #: MongoDB's error codes.
 _NAMESPACE_NOT_FOUND: Final = 26
@@ -45,7 +45,11 @@ _UNAUTHORIZED: Final = 13
 _OPTIONS: Final = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds")
 
 #: The deployment's own accounts are told apart by their provider alone.
-LINES: Final = [("provider", ASCENDING), ("account", ASCENDING), ("due_at", ASCENDING)]
+DUE_FIELDS: Final = [
+    ("provider", ASCENDING),
+    ("account", ASCENDING),
+    ("due_at", ASCENDING),
+]
 PAYMENT_INDEXES: Final = [
     IndexModel(
         # Of the payment and of all that was asked of it since.
@@ -54,14 +58,18 @@ PAYMENT_INDEXES: Final = [
         unique=True,
     ),
     IndexModel(
-        [("merchant", ASCENDING), ("mode", ASCENDING), ("guards", ASCENDING)],
-        name="guards",
+        [
+            ("merchant", ASCENDING),
+            ("mode", ASCENDING),
+            ("blocked_reference", ASCENDING),
+        ],
+        name="blocked_reference",
         unique=True,
-        partialFilterExpression={"guards": {"$exists": True}},
+        partialFilterExpression={"blocked_reference": {"$exists": True}},
     ),
     IndexModel(
         # A line for each account: a backlog of one stands before nobody of another.
-        LINES,
+        DUE_FIELDS,
         name="lines",
         partialFilterExpression={"due_at": {"$exists": True}},
     ),
@@ -153,7 +161,7 @@ DIFFERENCE_INDEXES: Final = [
 ITEM_INDEXES: Final = [
     IndexModel([("replay", ASCENDING), ("number", ASCENDING)], name="items"),
     IndexModel(
-        [("replay", ASCENDING), ("came", ASCENDING), ("number", ASCENDING)],
+        [("replay", ASCENDING), ("outcome", ASCENDING), ("number", ASCENDING)],
         name="left",
     ),
     # The payments' timelines and the set's sums stay; the single items need not.
@@ -166,8 +174,8 @@ WEBHOOK_INDEXES: Final = [
         partialFilterExpression={"due_at": {"$exists": True}},
     ),
     IndexModel(
-        [("mode", ASCENDING), ("fate", ASCENDING), ("received_at", DESCENDING)],
-        name="fate",
+        [("mode", ASCENDING), ("status", ASCENDING), ("received_at", DESCENDING)],
+        name="status",
     ),
     # Longer than providers let an event be asked for again.
     IndexModel(
@@ -221,7 +229,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class IndexComparison:
     """The indexes of a database beside those that this version wants."""
 
     missing: tuple[Index, ...]  #: or under construction, or of other fields
@@ -230,34 +238,38 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BuildProgress:
     """How far the build of a collection's indexes is."""
 
     indexes: tuple[Index, ...]
-    done: int  #: documents, or keys, of this phase
+    done_count: int  #: documents, or keys, of this phase
     total: int  #: 0 where the server does not say
     seconds: float  #: since this process waits for it
 
     @property
-    def words(self) -> str:
-        """``payments.keys, payments.guards: 41 %, 52,000 documents a second``."""
+    def description(self) -> str:
+        """``payments.keys, payments.blocked_reference: 41 %, 52,000 documents a
+        second``.
+        """
         names = ", ".join(map(str, self.indexes))
         if not self.total:
             return f"{names}: under construction for {self.seconds:.0f} s"
-        rate = self.done / self.seconds
-        return f"{names}: {self.done / self.total:.0%}, {rate:,.0f} entries a second"
+        rate = self.done_count / self.seconds
+        return (
+            f"{names}: {self.done_count / self.total:.0%}, {rate:,.0f} entries a second"
+        )
 
 
-def wanted() -> list[Index]:
+def list_wanted() -> list[Index]:
     """Every index of INDEXES."""
     return [_index(name, model) for name, models in INDEXES.items() for model in models]
 
 
-def standing(database: Database[Document]) -> Standing:
+def compare_indexes(database: Database[Document]) -> IndexComparison:
     """Compares the database's indexes with INDEXES. Raises StoreUnavailable."""
     missing, building, unwanted = list[Index](), list[Index](), list[Index]()
     for collection, models in INDEXES.items():
-        found = _found(database, collection)
+        found = _read_indexes(database, collection)
         for model in models:
             index = _index(collection, model)
             known = found.pop(index.name, None)
@@ -267,7 +279,7 @@ def standing(database: Database[Document]) -> Standing:
             if under_way:
                 building.append(index)
         unwanted += [Index(collection, name) for name in found if name != "_id_"]
-    return Standing(tuple(missing), tuple(building), tuple(unwanted))
+    return IndexComparison(tuple(missing), tuple(building), tuple(unwanted))
 
 
 class UniqueIndexes:
@@ -277,10 +289,10 @@ class UniqueIndexes:
         self._database = database
         self._seen = False
 
-    def are_safe(self) -> bool:
+    def is_complete(self) -> bool:
         """Asks until they are there, and never again. Raises StoreUnavailable."""
         if not self._seen:
-            missing = standing(self._database).missing
+            missing = compare_indexes(self._database).missing
             self._seen = not any(one.unique for one in missing)
         return self._seen
 
@@ -288,7 +300,7 @@ class UniqueIndexes:
 def create_indexes(
     database: Database[Document],
     *,
-    tell: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[BuildProgress], None] = lambda _: None,
     unique: bool | None = None,
 ) -> list[Index]:
     """Builds every index that is missing and returns these; only the ``unique`` ones,
@@ -300,7 +312,7 @@ def create_indexes(
     """
     missing = {
         one
-        for one in standing(database).missing
+        for one in compare_indexes(database).missing
         if unique is None or one.unique is unique
     }
     faults = list[str]()
@@ -313,7 +325,7 @@ def create_indexes(
                 and index.unique is is_unique
             }
             if to_build:
-                faults += _build(database, to_build, tell)
+                faults += _build(database, to_build, on_progress)
     if faults:
         raise IndexNotBuilt(" ".join(faults))
     return sorted(missing, key=str)
@@ -322,34 +334,34 @@ def create_indexes(
 def _build(
     database: Database[Document],
     wanted: Mapping[Index, IndexModel],
-    tell: Callable[[Progress], None],
+    on_progress: Callable[[BuildProgress], None],
 ) -> list[str]:
     """Builds indexes of one collection in one scan, and each alone where that fails;
     says what is wrong with those that cannot be built."""
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         try:
-            _build_together(database, wanted, tell)
+            _build_together(database, wanted, on_progress)
             return []
         except (ConnectionFailure, OperationFailure) as error:
             failed = error
-        if not _passes(failed):
+        if not _is_transient(failed):
             break
         _await_primary(database)
     if len(wanted) > 1:
         return [
             fault
             for index, model in wanted.items()
-            for fault in _build(database, {index: model}, tell)
+            for fault in _build(database, {index: model}, on_progress)
         ]
     [(index, model)] = wanted.items()
-    return [_fault(index, model, failed)]
+    return [_describe_failure(index, model, failed)]
 
 
 def _await_primary(database: Database[Document]) -> None:
     """Raises StoreUnavailable where there is none for PATIENCE."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + PRIMARY_TIMEOUT
     while time.monotonic() < until:
-        time.sleep(LOOK)
+        time.sleep(POLL_SECONDS)
         try:
             if ping(database).get("isWritablePrimary"):
                 return
@@ -361,7 +373,7 @@ def _await_primary(database: Database[Document]) -> None:
 def _build_together(
     database: Database[Document],
     wanted: Mapping[Index, IndexModel],
-    tell: Callable[[Progress], None],
+    on_progress: Callable[[BuildProgress], None],
 ) -> None:
     """Waits for the build in a thread, so that its progress can be told meanwhile, and
     so that this process can end at any time."""
@@ -383,17 +395,17 @@ def _build_together(
     threading.Thread(target=build, name="indexes", daemon=True).start()
     while True:
         try:
-            error = ended.get(timeout=LOOK)
+            error = ended.get(timeout=POLL_SECONDS)
         except Empty:
-            done, total = _progress(database, indexes)
-            tell(Progress(indexes, done, total, time.monotonic() - began))
+            done, total = _read_progress(database, indexes)
+            on_progress(BuildProgress(indexes, done, total, time.monotonic() - began))
             continue
         if error is not None:
             raise error
         return
 
 
-def _progress(
+def _read_progress(
     database: Database[Document], indexes: Sequence[Index]
 ) -> tuple[int, int]:
     """What the server says of the build; zeros where it says nothing, or may not."""
@@ -411,14 +423,14 @@ def _progress(
     return 0, 0
 
 
-def _passes(error: PyMongoError) -> bool:
+def _is_transient(error: PyMongoError) -> bool:
     """Whether it is the set's trouble, such as an election, and no index's."""
     if isinstance(error, ConnectionFailure):
         return True
     return isinstance(error, OperationFailure) and error.code in TRANSIENT
 
 
-def _fault(index: Index, model: IndexModel, error: PyMongoError) -> str:
+def _describe_failure(index: Index, model: IndexModel, error: PyMongoError) -> str:
     """What is wrong, and what to do; never a value of a document."""
     code = error.code if isinstance(error, OperationFailure) else None
     fields = ", ".join(model.document["key"])
@@ -445,11 +457,11 @@ def _fault(index: Index, model: IndexModel, error: PyMongoError) -> str:
     return f"The index {index} ({fields}) cannot be built: {name} ({code})."
 
 
-def _found(database: Database[Document], collection: str) -> dict[str, Document]:
+def _read_indexes(database: Database[Document], collection: str) -> dict[str, Document]:
     """The specifications of a collection's indexes by name, those under construction
     included; these have a ``buildUUID`` beside."""
     asked = {"listIndexes": collection, "includeBuildUUIDs": True}
-    with answering():
+    with translating_errors():
         try:
             answer = database.command(asked, cursor={"batchSize": 1000})
         except OperationFailure as error:

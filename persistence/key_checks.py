@@ -11,14 +11,14 @@ from pymongo.errors import DuplicateKeyError
 from persistence.codec import Document
 from persistence.encryption import ACCOUNTS, PAYMENTS, FieldUnreadable, Vault
 from persistence.legacy_encryption import OldSeals, is_token
-from persistence.mongo import answering
+from persistence.mongo import translating_errors
 
 #: One document for each purpose with one sealed word, made by whoever comes first.
 _CHECKS: Final = {PAYMENTS: "encryption", ACCOUNTS: "account_encryption"}
-_WORD: Final = "sealed"
+_CHECK_TEXT: Final = "sealed"
 
 
-class Sealed(StrEnum):
+class SealState(StrEnum):
     """How what is stored was sealed, as the word tells: it is sealed anew last."""
 
     NOTHING = "nothing"  #: the database has had no first user
@@ -30,77 +30,80 @@ class Sealed(StrEnum):
 
 def is_used(database: Database[Document], purpose: str) -> bool:
     """Whether this database has had a first user. Raises StoreUnavailable."""
-    with answering():
+    with translating_errors():
         return database.keyring.find_one({"_id": _CHECKS[purpose]}) is not None
 
 
-def sealed(database: Database[Document], vault: Vault) -> Sealed:
+def find_seal_state(database: Database[Document], vault: Vault) -> SealState:
     """How what ``vault`` is for was sealed. Raises StoreUnavailable."""
-    found = _found(database, vault)
+    found = _find_check(database, vault)
     if found is None:
-        return Sealed.NOTHING
-    word = found.get(_WORD)
+        return SealState.NOTHING
+    word = found.get(_CHECK_TEXT)
     if is_token(word):
         # Harmless wherever it comes from: nobody is shown what it says.
-        opens = _opens_old(word, vault)
-        return Sealed.EARLIER_RELEASE if opens else Sealed.OTHER_KEYS
+        opens = _is_old_seal(word, vault)
+        return SealState.EARLIER_RELEASE if opens else SealState.OTHER_KEYS
     try:
-        if vault.open(word, *_place(vault)) != _WORD:
-            return Sealed.OTHER_KEYS
+        if vault.open(word, *_place(vault)) != _CHECK_TEXT:
+            return SealState.OTHER_KEYS
     except FieldUnreadable:
-        return Sealed.OTHER_KEYS
-    return Sealed.NEWEST_KEY if vault.is_current(word) else Sealed.OLDER_KEY
+        return SealState.OTHER_KEYS
+    return SealState.NEWEST_KEY if vault.is_current(word) else SealState.OLDER_KEY
 
 
-def keys_fit(database: Database[Document], vault: Vault) -> bool:
+def has_matching_keys(database: Database[Document], vault: Vault) -> bool:
     """Whether ``vault`` opens what this database's first user sealed.
 
     Raises StoreUnavailable.
     """
-    if _found(database, vault) is None:
-        fresh = vault.seal(_WORD, *_place(vault))
-        with answering():
+    if _find_check(database, vault) is None:
+        fresh = vault.seal(_CHECK_TEXT, *_place(vault))
+        with translating_errors():
             try:
                 database.keyring.insert_one(
-                    {"_id": _CHECKS[vault.purpose], _WORD: fresh}
+                    {"_id": _CHECKS[vault.purpose], _CHECK_TEXT: fresh}
                 )
             except DuplicateKeyError:
                 pass  # another process was first, with the same keys or not
-    return sealed(database, vault) not in (Sealed.NOTHING, Sealed.OTHER_KEYS)
+    return find_seal_state(database, vault) not in (
+        SealState.NOTHING,
+        SealState.OTHER_KEYS,
+    )
 
 
-def is_begun(database: Database[Document], vault: Vault) -> bool:
+def is_rotation_begun(database: Database[Document], vault: Vault) -> bool:
     """Whether a rotation has added the newest key and has not come to its end.
 
     Raises StoreUnavailable.
     """
-    how = sealed(database, vault)
-    if how is Sealed.EARLIER_RELEASE:
-        word = (_found(database, vault) or {}).get(_WORD, b"")
+    how = find_seal_state(database, vault)
+    if how is SealState.EARLIER_RELEASE:
+        word = (_find_check(database, vault) or {}).get(_CHECK_TEXT, b"")
         return not OldSeals(vault.source).is_current(word)
-    return how is Sealed.OLDER_KEY
+    return how is SealState.OLDER_KEY
 
 
 def reseal_check(database: Database[Document], vault: Vault) -> None:
     """Seals the word with the newest key. Raises StoreUnavailable."""
-    fresh = vault.seal(_WORD, *_place(vault))
-    with answering():
+    fresh = vault.seal(_CHECK_TEXT, *_place(vault))
+    with translating_errors():
         database.keyring.update_one(
-            {"_id": _CHECKS[vault.purpose]}, {"$set": {_WORD: fresh}}, upsert=True
+            {"_id": _CHECKS[vault.purpose]}, {"$set": {_CHECK_TEXT: fresh}}, upsert=True
         )
 
 
-def _found(database: Database[Document], vault: Vault) -> Document | None:
-    with answering():
+def _find_check(database: Database[Document], vault: Vault) -> Document | None:
+    with translating_errors():
         return database.keyring.find_one({"_id": _CHECKS[vault.purpose]})
 
 
-def _opens_old(word: Any, vault: Vault) -> bool:
+def _is_old_seal(word: Any, vault: Vault) -> bool:
     try:
-        return OldSeals(vault.source).open(word) == _WORD
+        return OldSeals(vault.source).open(word) == _CHECK_TEXT
     except FieldUnreadable:
         return False
 
 
 def _place(vault: Vault) -> tuple[str, ...]:
-    return "keyring", _WORD, _CHECKS[vault.purpose]
+    return "keyring", _CHECK_TEXT, _CHECKS[vault.purpose]

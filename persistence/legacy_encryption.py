@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from persistence import accounts, codec, webhooks
 from persistence.codec import Document
-from persistence.encryption import KeySource, SealBroken, Vault, decoded
+from persistence.encryption import KeySource, SealBroken, Vault, decode_keys
 
 #: How every Fernet token begins: its version, 0x80, and the high bytes of a time.
 _TOKEN: Final = b"gAAAA"
@@ -29,7 +29,7 @@ class OldSeals:
     """Fernet tokens under any of the payments' keys; they sealed accounts as well."""
 
     def __init__(self, source: KeySource) -> None:
-        keys = [base64.urlsafe_b64encode(key) for key in decoded(source.keys())]
+        keys = [base64.urlsafe_b64encode(key) for key in decode_keys(source.keys())]
         self._all = MultiFernet([Fernet(key) for key in keys])
         self._newest = Fernet(keys[0])
 
@@ -63,14 +63,16 @@ def is_token(sealed: Any) -> bool:
     return isinstance(sealed, bytes) and sealed.startswith(_TOKEN)
 
 
-def upgraded(name: str, document: Document, old: OldSeals, vault: Vault) -> Document:
+def upgrade_document(
+    name: str, document: Document, old: OldSeals, vault: Vault
+) -> Document:
     """The update that makes ``document`` one of this release. Raises SealBroken."""
     if name == "payments":
         return _payment(document, old, vault)
     if name == "accounts":
         return _account(document, old, vault)
     body = old.open(document["body"])
-    return {"$set": {"body": vault.seal(body, *webhooks.place(document))}}
+    return {"$set": {"body": vault.seal(body, *webhooks.seal_binding(document))}}
 
 
 def _payment(document: Document, old: OldSeals, vault: Vault) -> Document:
@@ -90,7 +92,7 @@ def _payment(document: Document, old: OldSeals, vault: Vault) -> Document:
         bodies={send["key"]: old.open(send["body"]) for send in sends},
     )
     fields = {
-        codec.PERSONAL: codec.written(
+        codec.PERSONAL: codec.to_sealed_text(
             {**personal, "metadata": metadata and json.loads(metadata)}
         ),
         **({codec.PROVIDER: told} if told else {}),
@@ -105,7 +107,7 @@ def _payment(document: Document, old: OldSeals, vault: Vault) -> Document:
     ]
     return {
         "$set": {
-            name: vault.seal(text, *codec.place_in(document, name))
+            name: vault.seal(text, *codec.document_binding(document, name))
             for name, text in fields.items()
         },
         "$unset": dict.fromkeys(gone, ""),
@@ -115,13 +117,13 @@ def _payment(document: Document, old: OldSeals, vault: Vault) -> Document:
 def _account(document: Document, old: OldSeals, vault: Vault) -> Document:
     one_each = ("secret", "client_id", "webhook_id")
     signs = document.get("webhook_secrets", [])
-    opens = codec.written(
+    opens = codec.to_sealed_text(
         {
             **{name: old.open(document[name]) for name in one_each if name in document},
             "webhook_secrets": [old.open(one) for one in signs],
         }
     )
-    sealed = vault.seal(opens, *accounts.place(document))
+    sealed = vault.seal(opens, *accounts.seal_binding(document))
     return {
         "$set": {accounts.CREDENTIALS: sealed},
         "$unset": dict.fromkeys((*one_each, "webhook_secrets"), ""),

@@ -13,11 +13,11 @@ from pymongo.database import Database
 from application.ports.payments import Scope
 from domain.merchants import MerchantSettings
 from domain.payments.routing import Routes
-from domain.payments.submission import Guard
-from persistence.accounts import candidates
+from domain.payments.submission import DuplicatePolicy
+from persistence.accounts import load_candidates
 from persistence.codec import Document
-from persistence.document_faults import read_one
-from persistence.mongo import answering
+from persistence.document_faults import decode_or_report
+from persistence.mongo import translating_errors
 
 #: Seconds that a web process goes by what it read: a change is felt this late.
 CACHE_SECONDS: Final = 5.0
@@ -25,7 +25,7 @@ CACHE_SECONDS: Final = 5.0
 CACHE_SIZE: Final = 10_000
 
 
-class Merchants:
+class MongoMerchants:
     """Every method raises StoreUnavailable where the database cannot answer."""
 
     def __init__(self, database: Database[Document]) -> None:
@@ -34,18 +34,19 @@ class Merchants:
         self._cache: OrderedDict[Scope, tuple[float, MerchantSettings]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def chosen(self, scope: Scope) -> MerchantSettings:
+    def load_settings(self, scope: Scope) -> MerchantSettings:
         """See MerchantStore. A payment mostly costs no read: see CACHE_SECONDS."""
         with self._lock:
             until, known = self._cache.get(scope, (0.0, MerchantSettings()))
             if time.monotonic() < until:
                 return known
-        with answering():
+        with translating_errors():
             found = self._merchants.find_one({"_id": scope.merchant}) or {}
         known = MerchantSettings(
-            read_one(found, _guard, self._merchants),
+            decode_or_report(found, _decode_policy, self._merchants),
             Routes(
-                candidates(self._database, scope), tuple(found.get("routes_on", ()))
+                load_candidates(self._database, scope),
+                tuple(found.get("routes_on", ())),
             ),
         )
         with self._lock:
@@ -55,24 +56,24 @@ class Merchants:
                 self._cache.popitem(last=False)
         return known
 
-    def choose(
+    def change_settings(
         self,
         merchant: str,
         *,
-        guard: Guard | None = None,
+        duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
         """See MerchantStore."""
         given: Document = {}
-        if guard is not None:
-            given["guard"] = guard.value
+        if duplicate_policy is not None:
+            given["duplicate_policy"] = duplicate_policy.value
         if routes_on is not None:
             given["routes_on"] = list(routes_on)
-        with answering():
+        with translating_errors():
             self._merchants.update_one({"_id": merchant}, {"$set": given}, upsert=True)
         with self._lock:
             self._cache.clear()
 
 
-def _guard(document: Document) -> Guard:
-    return Guard(document.get("guard", Guard.UNFINISHED))
+def _decode_policy(document: Document) -> DuplicatePolicy:
+    return DuplicatePolicy(document.get("duplicate_policy", DuplicatePolicy.UNFINISHED))

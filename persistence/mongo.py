@@ -55,7 +55,7 @@ OF_THE_SERVER: Final = TRANSIENT | {
     *(1, 8, 13, 18, 64, 79, 100, 146, 8000, 11601, 14031),
 }
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 def connect(url: str, database: str) -> Database[Document]:
@@ -84,24 +84,24 @@ def connect(url: str, database: str) -> Database[Document]:
 
 def ping(database: Database[Document]) -> dict[str, Any]:
     """The server's view of itself. Raises StoreUnavailable where it gives none soon."""
-    with answering(), pymongo.timeout(PING_TIMEOUT):
+    with translating_errors(), pymongo.timeout(PING_TIMEOUT):
         return dict(database.client.admin.command("hello"))
 
 
-def by_index(ask: Callable[[Document], Answer], name: str) -> Answer:
+def with_index_hint(query: Callable[[Document], Result], name: str) -> Result:
     """What ``ask`` finds with the hint it is given: to use the index ``name``, or none
     where that index is missing, or under construction."""
     try:
-        return ask({"hint": name})
+        return query({"hint": name})
     except OperationFailure as error:
         if error.code != _BAD_VALUE:
             raise
         log.warning("index_missing", extra={"index": name})
-    return ask({})
+    return query({})
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Turns what the driver raises into StoreUnavailable, and logs what it was.
 
     A write that MongoDB refused for what is in the document is WriteRefused.
@@ -110,13 +110,13 @@ def answering() -> Iterator[None]:
         yield
     except PyMongoError as error:
         if _is_refusal(error):
-            log.error("write_refused", extra={"code": name_of(error)})
+            log.error("write_refused", extra={"code": error_name(error)})
             raise WriteRefused from error
         log.warning("store_unavailable", extra={"error": type(error).__name__})
         raise StoreUnavailable from error
 
 
-def name_of(error: Exception | int) -> str:
+def error_name(error: Exception | int) -> str:
     """A word for logs: MongoDB's name of the error, its code, or the error's class."""
     code = error if isinstance(error, int) else getattr(error, "code", None)
     known = _OF_ONE_DOCUMENT.get(code)

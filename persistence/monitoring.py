@@ -11,14 +11,14 @@ import pymongo
 from pymongo.database import Database
 
 from persistence.codec import Document
-from persistence.mongo import answering, by_index
+from persistence.mongo import translating_errors, with_index_hint
 
 #: A worker that was not heard of for so long is not counted: three times as long as a
 #: worker takes to say again that it lives.
-ALIVE: Final = timedelta(seconds=15)
+HEARTBEAT_LIFETIME: Final = timedelta(seconds=15)
 #: Seconds for one count. It is asked for every few seconds, and reads all documents
 #: while its index is missing: that may not keep the server busy.
-COUNTING: Final = 2.0
+COUNT_TIMEOUT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Backlog:
     oldest_due_seconds: float  #: 0 where nothing is due
 
 
-def backlog(database: Database[Document]) -> Backlog:
+def count_backlog(database: Database[Document]) -> Backlog:
     """Counts what is open now. Raises StoreUnavailable."""
     owed = {"$and": [{"$gt": ["$due_at", None]}, {"$lte": ["$due_at", "$$NOW"]}]}
     counted: list[dict[str, Any]] = [
@@ -53,8 +53,8 @@ def backlog(database: Database[Document]) -> Backlog:
     def ask(hint: Document) -> list[Document]:
         return list(database.payments.aggregate(counted, **hint))
 
-    with answering(), pymongo.timeout(COUNTING):
-        rows = by_index(ask, "open")
+    with translating_errors(), pymongo.timeout(COUNT_TIMEOUT):
+        rows = with_index_hint(ask, "open")
     due: dict[str, int] = {}
     for row in rows:
         state = row["_id"]["state"]
@@ -68,11 +68,11 @@ def backlog(database: Database[Document]) -> Backlog:
     )
 
 
-def waiting_webhooks(database: Database[Document]) -> int:
+def count_waiting_webhooks(database: Database[Document]) -> int:
     """How many are not handled yet. Raises StoreUnavailable."""
     waiting = {"due_at": {"$exists": True}}
-    with answering(), pymongo.timeout(COUNTING):
-        return by_index(
+    with translating_errors(), pymongo.timeout(COUNT_TIMEOUT):
+        return with_index_hint(
             lambda hint: database.webhooks.count_documents(waiting, **hint), "due"
         )
 
@@ -92,7 +92,7 @@ def report_alive(
     """
     # A value, so that MongoDB takes no text of it for a field's name.
     said = {"slots": slots, "busy": busy, "proxy": {"$literal": proxy}}
-    with answering():
+    with translating_errors():
         database.workers.update_one(
             {"_id": holder},
             [{"$set": {"at": "$$NOW", **said}}],
@@ -100,8 +100,8 @@ def report_alive(
         )
 
 
-def live_workers(database: Database[Document]) -> int:
+def count_live_workers(database: Database[Document]) -> int:
     """How many workers were heard of lately. Raises StoreUnavailable."""
-    since = {"$subtract": ["$$NOW", ALIVE // timedelta(milliseconds=1)]}
-    with answering():
+    since = {"$subtract": ["$$NOW", HEARTBEAT_LIFETIME // timedelta(milliseconds=1)]}
+    with translating_errors():
         return database.workers.count_documents({"$expr": {"$gt": ["$at", since]}})

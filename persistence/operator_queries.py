@@ -13,11 +13,15 @@ from domain.payments.payment import Payment
 from domain.payments.states import STUCK
 from domain.payments.submission import Mode
 from domain.replays import Search
-from persistence.codec import Document, decode, write_whose
-from persistence.document_faults import read_each, read_one, read_page
+from persistence.codec import Document, decode_payment, encode_account_fields
+from persistence.document_faults import (
+    decode_readable,
+    decode_or_report,
+    read_readable_page,
+)
 from persistence.encryption import Vault
-from persistence.ids import made_between
-from persistence.mongo import answering, by_index
+from persistence.ids import id_range_filter
+from persistence.mongo import translating_errors, with_index_hint
 
 
 class MongoOperatorView:
@@ -28,11 +32,11 @@ class MongoOperatorView:
         self._vault = vault
         self._mode = mode.value
 
-    def found(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
+    def find(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
         """See OperatorView. What is sealed is not opened: nobody here shows it."""
         wanted: Document = {
             "mode": self._mode,
-            "operations": {"$elemMatch": _operation(search)},
+            "operations": {"$elemMatch": _operation_filter(search)},
         }
         if search.states <= STUCK:
             # The field has the most urgent state of a payment: review comes first.
@@ -41,11 +45,11 @@ class MongoOperatorView:
             wanted["merchant"] = search.merchant
         if search.provider is not None:
             wanted["provider"] = search.provider.value
-        created = _between(search.created_from, search.created_before, "$lt")
+        created = _range_filter(search.created_from, search.created_before, "$lt")
         if created:
             wanted["created_at"] = created
         named = {"$in": list(search.ids)} if search.ids else {}
-        made = made_between(search.created_from, search.created_before)
+        made = id_range_filter(search.created_from, search.created_before)
         if before is not None:
             made["$lt"] = min(before, made.get("$lt", before))
         if named or made:
@@ -61,63 +65,69 @@ class MongoOperatorView:
                 found = self._payments.find(its, {"timeline": 0}, **hint)
                 return list(found.sort("_id", DESCENDING).limit(limit))
 
-            return ask({}) if hint is None else by_index(ask, hint)
+            return ask({}) if hint is None else with_index_hint(ask, hint)
 
-        with answering():
-            return read_page(find, _unopened, self._payments, limit=limit)
+        with translating_errors():
+            return read_readable_page(
+                find, _decode_unsealed, self._payments, limit=limit
+            )
 
-    def moved(
+    def find_moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         between = {"$elemMatch": {"$gte": since, "$lt": until}}
-        return self._readable({"moved_at": between, **_of(account)}, limit)
+        return self._readable({"moved_at": between, **_account_filter(account)}, limit)
 
     def get(self, payment_id: str) -> Payment | None:
         """See OperatorView."""
         wanted = {"_id": payment_id, "mode": self._mode}
-        with answering():
+        with translating_errors():
             found = self._payments.find_one(wanted, {"timeline": 0})
-        return None if found is None else read_one(found, self._decode, self._payments)
+        return (
+            None
+            if found is None
+            else decode_or_report(found, self._decode, self._payments)
+        )
 
-    def known(self, ids: Sequence[str]) -> list[Payment]:
+    def load(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         return self._readable({"_id": {"$in": list(ids)}})
 
-    def disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
+    def find_disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
         """See OperatorView. One that cannot be read is left out, and reported."""
         of = {"disputes.ref": {"$in": list(refs)}}
-        return self._readable({**of, **_of(account)})
+        return self._readable({**of, **_account_filter(account)})
 
     def _readable(self, wanted: Document, limit: int = 0) -> list[Payment]:
         wanted = {**wanted, "mode": self._mode}
-        with answering():
+        with translating_errors():
             found = self._payments.find(wanted, {"timeline": 0}).limit(limit)
             documents = list(found)
-        return read_each(documents, self._decode, self._payments)
+        return decode_readable(documents, self._decode, self._payments)
 
     def _decode(self, document: Document) -> Payment:
-        return decode(document, self._vault)
+        return decode_payment(document, self._vault)
 
 
-def _unopened(document: Document) -> Payment:
-    return decode(document, None)
+def _decode_unsealed(document: Document) -> Payment:
+    return decode_payment(document, None)
 
 
-def _of(account: Account) -> Document:
+def _account_filter(account: Account) -> Document:
     """The filter for an account's payments."""
-    return {"account": None, **write_whose(account)}
+    return {"account": None, **encode_account_fields(account)}
 
 
-def _operation(search: Search) -> Document:
+def _operation_filter(search: Search) -> Document:
     wanted: Document = {"state": {"$in": sorted(search.states)}}
     if search.error is not None:
         wanted["error"] = search.error
-    amount = _between(search.amount_from, search.amount_to, "$lte")
+    amount = _range_filter(search.amount_from, search.amount_to, "$lte")
     return {**wanted, "amount": amount} if amount else wanted
 
 
-def _between(
+def _range_filter(
     first: datetime | int | None, last: datetime | int | None, until: str
 ) -> Document:
     bounds = {"$gte": first, until: last}

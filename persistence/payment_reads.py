@@ -10,15 +10,19 @@ from pymongo.database import Database
 
 from application.ports.payments import Query, Scope
 from domain.payments.payment import Event, Payment
-from domain.payments.states import OWED, Status
+from domain.payments.states import STATES_WITH_WORK, Status
 from domain.payments.submission import ProviderName
-from persistence.codec import Document, decode, decode_event
-from persistence.document_faults import read_each, read_one, read_page
+from persistence.codec import Document, decode_payment, decode_event
+from persistence.document_faults import (
+    decode_readable,
+    decode_or_report,
+    read_readable_page,
+)
 from persistence.encryption import Vault
-from persistence.ids import made_between
-from persistence.mongo import answering, by_index
+from persistence.ids import id_range_filter
+from persistence.mongo import translating_errors, with_index_hint
 
-_OWED: Final = [state.value for state in OWED]
+_HAS_WORK: Final = [state.value for state in STATES_WITH_WORK]
 
 
 class MongoReads:
@@ -30,15 +34,15 @@ class MongoReads:
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """See PaymentStore."""
-        return self._read_one({"_id": payment_id, **of(scope)})
+        return self._read_one({"_id": payment_id, **scope_filter(scope)})
 
-    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+    def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
         """See PaymentStore."""
-        return self._read_one({**of(scope), "keys": idempotency_key})
+        return self._read_one({**scope_filter(scope), "keys": idempotency_key})
 
-    def page(self, scope: Scope, query: Query) -> list[Payment]:
+    def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
-        wanted: Document = of(scope)
+        wanted: Document = scope_filter(scope)
         if query.reference is not None:
             wanted["reference"] = query.reference
         if query.disputed is not None:
@@ -50,57 +54,59 @@ class MongoReads:
         created = {"$gte": query.created_from, "$lt": query.created_before}
         if any(created.values()):
             wanted["created_at"] = {op: at for op, at in created.items() if at}
-        made = made_between(query.created_from, query.created_before)
+        made = id_range_filter(query.created_from, query.created_before)
         if query.before is not None:
             made["$lt"] = min(query.before, made.get("$lt", query.before))
         if made:
             wanted["_id"] = made
-        index = _index(query)
+        index = _choose_index(query)
         if index == "listed":  # every one of its fields is given, and the ids sorted
             wanted.setdefault("provider", {"$in": sorted(ProviderName)})
             wanted.setdefault("status", {"$in": sorted(Status)})
         return self._page(wanted, query.limit, index)
 
-    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+    def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """See PaymentStore."""
-        with answering():
+        with translating_errors():
             found = self._payments.find_one(
-                {"_id": payment_id, **of(scope)}, {"timeline": 1}
+                {"_id": payment_id, **scope_filter(scope)}, {"timeline": 1}
             )
         if found is None:
             return None
-        return read_one(found, _decode_timeline, self._payments)
+        return decode_or_report(found, _decode_timeline, self._payments)
 
-    def settled(self, ids: Sequence[str]) -> set[str]:
+    def find_settled(self, ids: Sequence[str]) -> set[str]:
         """See PaymentStore."""
-        working = {"_id": {"$in": list(ids)}, "operations.state": {"$in": _OWED}}
-        with answering():
+        working = {"_id": {"$in": list(ids)}, "operations.state": {"$in": _HAS_WORK}}
+        with translating_errors():
             found = self._payments.find(working, {"_id": 1})
             return set(ids) - {document["_id"] for document in found}
 
     def _page(self, wanted: Document, limit: int, index: str) -> list[Payment]:
         def find(behind: Document) -> list[Document]:
             its = {"$and": [wanted, behind]} if behind else wanted
-            return by_index(lambda hint: self._find(its, limit, **hint), index)
+            return with_index_hint(lambda hint: self._find(its, limit, **hint), index)
 
-        with answering():
-            return read_page(find, self._decode, self._payments, limit=limit)
+        with translating_errors():
+            return read_readable_page(find, self._decode, self._payments, limit=limit)
 
     def _read(self, wanted: Mapping[str, Any]) -> list[Payment]:
-        with answering():
+        with translating_errors():
             return self._readable(self._find(wanted))
 
     def _read_one(self, wanted: Mapping[str, Any]) -> Payment | None:
         """Raises DocumentUnreadable."""
-        with answering():
+        with translating_errors():
             found = self._find(wanted)
-        return read_one(found[0], self._decode, self._payments) if found else None
+        return (
+            decode_or_report(found[0], self._decode, self._payments) if found else None
+        )
 
     def _readable(self, documents: Iterable[Document]) -> list[Payment]:
-        return read_each(documents, self._decode, self._payments)
+        return decode_readable(documents, self._decode, self._payments)
 
     def _decode(self, document: Document) -> Payment:
-        return decode(document, self._vault)
+        return decode_payment(document, self._vault)
 
     def _find(
         self, wanted: Mapping[str, Any], limit: int = 0, **hint: str
@@ -109,7 +115,7 @@ class MongoReads:
         return list(found.sort("_id", DESCENDING) if limit else found)
 
 
-def _index(query: Query) -> str:
+def _choose_index(query: Query) -> str:
     """The index that leads to little else than what is asked for, in its order."""
     if query.reference is not None:
         return "reference"
@@ -123,6 +129,6 @@ def _decode_timeline(document: Document) -> list[Event]:
     return [decode_event(event) for event in document["timeline"]]
 
 
-def of(scope: Scope) -> Document:
+def scope_filter(scope: Scope) -> Document:
     """The filter for one merchant's payments in one mode."""
     return {"merchant": scope.merchant, "mode": scope.mode.value}

@@ -21,20 +21,20 @@ from domain.errors import (
     StoreUnavailable,
     WriteRefused,
 )
-from domain.payments.payment import BELL_GRACE, LEASE, Payment
+from domain.payments.payment import WAKEUP_GRACE, LEASE, Payment
 from domain.payments.submission import Mode
-from persistence.codec import Document, encode, news, progress
+from persistence.codec import Document, encode_payment, encode_events, encode_progress
 from persistence.document_faults import (
-    Fault,
-    read_each,
-    report,
-    update_each,
-    write_each,
+    DocumentFault,
+    decode_readable,
+    report_faults,
+    update_independently,
+    write_independently,
 )
-from persistence.due_work import Lines
+from persistence.due_work import DueWork
 from persistence.encryption import Vault
-from persistence.mongo import OF_THE_SERVER, answering, name_of
-from persistence.payment_reads import MongoReads, of
+from persistence.mongo import OF_THE_SERVER, translating_errors, error_name
+from persistence.payment_reads import MongoReads, scope_filter
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ _CLAIMABLE_UNTIL: Final = {
             "$cond": [
                 {"$gt": ["$holder", None]},
                 0,
-                int(BELL_GRACE / _MILLISECOND),
+                int(WAKEUP_GRACE / _MILLISECOND),
             ]
         },
     ]
@@ -75,15 +75,15 @@ class MongoPayments(MongoReads):
         super().__init__(database, vault)
         self._mode = mode.value
         self._holder = holder
-        self._lines = Lines(database, mode)
+        self._lines = DueWork(database, mode)
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
-        documents = [self._encoded(payment) for payment in payments]
-        return [known(one) for one in self._insert(payments, documents)]
+        documents = [self._encode(payment) for payment in payments]
+        return [unwrap(one) for one in self._insert(payments, documents)]
 
-    def _encoded(self, payment: Payment) -> Document:
-        return encode(payment, self._vault)
+    def _encode(self, payment: Payment) -> Document:
+        return encode_payment(payment, self._vault)
 
     def _insert(
         self, payments: Sequence[Payment], documents: Sequence[Document]
@@ -94,22 +94,26 @@ class MongoPayments(MongoReads):
         """
         if not payments:
             return []
-        with answering():
-            written = write_each(
+        with translating_errors():
+            written = write_independently(
                 self._payments, [InsertOne(document) for document in documents]
             )
         if not written.duplicates and not written.refused:
-            return [_told(payment) for payment in payments]
-        report(
+            return [_without_pending_events(payment) for payment in payments]
+        report_faults(
             self._payments,
-            Fault.REFUSED,
+            DocumentFault.REFUSED,
             {payments[place].id: code for place, code in written.refused.items()},
         )
         return [
             (
-                self._earlier(payment)
+                self._find_conflict(payment)
                 if place in written.duplicates
-                else WriteRefused() if place in written.refused else _told(payment)
+                else (
+                    WriteRefused()
+                    if place in written.refused
+                    else _without_pending_events(payment)
+                )
             )
             for place, payment in enumerate(payments)
         ]
@@ -118,10 +122,10 @@ class MongoPayments(MongoReads):
         """See PaymentStore."""
         held = {"$gt": ["$holder", None]}
         due_at = {"$literal": payment.due_at} if payment.due_at else "$$REMOVE"
-        fields = self._formulas(payment, ObjectId())
+        fields = self._step_expression(payment, ObjectId())
         fields["due_at"] = {"$cond": [held, "$due_at", due_at]}
         del fields["holder"]
-        with answering():
+        with translating_errors():
             try:
                 result = self._payments.update_one(
                     {"_id": payment.id, "version": payment.version},
@@ -131,9 +135,13 @@ class MongoPayments(MongoReads):
                 raise IdempotencyMismatch from None
             except WriteError as error:
                 if error.code not in OF_THE_SERVER:
-                    report(self._payments, Fault.REFUSED, {payment.id: name_of(error)})
+                    report_faults(
+                        self._payments,
+                        DocumentFault.REFUSED,
+                        {payment.id: error_name(error)},
+                    )
                 raise
-        return _written(payment) if result.matched_count else None
+        return _as_written(payment) if result.matched_count else None
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
         """See PaymentStore. One that cannot be read is put off, and reported."""
@@ -143,18 +151,20 @@ class MongoPayments(MongoReads):
             "due_at": {"$type": "date"},
             "$expr": {"$lte": ["$due_at", _CLAIMABLE_UNTIL]},
         }
-        with answering():
+        with translating_errors():
             documents = self._find(due)
-        payments = read_each(documents, self._decode, self._payments, waits=True)
+        payments = decode_readable(
+            documents, self._decode, self._payments, postpones=True
+        )
         if len(payments) < len(documents):
             found = {payment.id for payment in payments}
             unreadable = [one["_id"] for one in documents if one["_id"] not in found]
-            self._put_off(unreadable, _LEASE_ENDS)
+            self._postpone(unreadable, _LEASE_ENDS)
         return payments
 
-    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+    def postpone(self, ids: Sequence[str], by: timedelta) -> None:
         """See PaymentStore."""
-        self._put_off(ids, {"$add": ["$$NOW", int(by / _MILLISECOND)]})
+        self._postpone(ids, {"$add": ["$$NOW", int(by / _MILLISECOND)]})
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -164,7 +174,7 @@ class MongoPayments(MongoReads):
         """See PaymentStore."""
         return self._write(payments, self._settle)
 
-    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
         fences = {one.id: one.claim.fence for one in payments if one.claim is not None}
         now = self._read({"_id": {"$in": list(fences)}, "holder": self._holder})
@@ -174,43 +184,49 @@ class MongoPayments(MongoReads):
             if one.claim is not None and one.claim.fence == fences[one.id]
         ]
 
-    def renew(self, ids: Sequence[str]) -> None:
+    def renew_leases(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""
         ours = {"holder": self._holder}
-        with answering():
-            update_each(self._payments, ids, ours, [{"$set": {"due_at": _LEASE_ENDS}}])
+        with translating_errors():
+            update_independently(
+                self._payments, ids, ours, [{"$set": {"due_at": _LEASE_ENDS}}]
+            )
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
-        return self._lines.due_ids(limit)
+        return self._lines.find_due_ids(limit)
 
-    def _put_off(self, ids: Sequence[str], until: Document) -> None:
+    def _postpone(self, ids: Sequence[str], until: Document) -> None:
         """Work is still owed, but it shall not stand in the way of others'; what was
         settled meanwhile may be owed later still."""
         owed = {"due_at": {"$type": "date"}}
         in_time = {"$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]}
-        with answering():
-            update_each(
+        with translating_errors():
+            update_independently(
                 self._payments,
                 ids,
                 {**owed, **in_time},
                 [{"$set": {"due_at": {"$max": ["$due_at", until]}}}],
             )
 
-    def _earlier(self, payment: Payment) -> Payment | PaymentsError:
+    def _find_conflict(self, payment: Payment) -> Payment | PaymentsError:
         """What stands in the way: an earlier request of this key, our own retry of it,
         or another payment that guards the reference."""
         scope = Scope(payment.merchant, payment.mode)
         try:
-            key = payment.first.origin and payment.first.origin.idempotency_key
-            found = self.made_by(scope, key) if key else None
+            key = (
+                payment.first_operation.origin
+                and payment.first_operation.origin.idempotency_key
+            )
+            found = self.find_by_key(scope, key) if key else None
             if found is not None:
                 return found
             reference = payment.submission.reference
-            if payment.guarding:
-                with answering():
+            if payment.blocks_reference:
+                with translating_errors():
                     other = self._payments.find_one(
-                        {**of(scope), "guards": reference}, {"_id": 1}
+                        {**scope_filter(scope), "blocked_reference": reference},
+                        {"_id": 1},
                     )
                 if other is not None:
                     return ReferenceInProgress(other["_id"])
@@ -237,56 +253,62 @@ class MongoPayments(MongoReads):
                 # It alone cannot be sealed.
                 log.exception("step_not_encoded", extra={"payment": payment.id})
                 codes = {payment.id: type(error).__name__}
-                report(self._payments, Fault.REFUSED, codes, waits=True)
+                report_faults(
+                    self._payments, DocumentFault.REFUSED, codes, postpones=True
+                )
         if not updates:
             return []
         ids = list(updates)
-        with answering():
-            written = write_each(self._payments, list(updates.values()))
+        with translating_errors():
+            written = write_independently(self._payments, list(updates.values()))
             if written.matched == len(payments):
-                return [_written(payment) for payment in payments]
+                return [_as_written(payment) for payment in payments]
             refused = {ids[place]: code for place, code in written.refused.items()}
             refused |= {ids[place]: "DuplicateKey" for place in written.duplicates}
-            report(self._payments, Fault.REFUSED, refused, waits=True)
+            report_faults(
+                self._payments, DocumentFault.REFUSED, refused, postpones=True
+            )
             marked = self._payments.find(
                 {"_id": {"$in": ids}, "mark": mark}, {"_id": 1}
             )
             ours = {document["_id"] for document in marked}
-        return [_written(payment) for payment in payments if payment.id in ours]
+        return [_as_written(payment) for payment in payments if payment.id in ours]
 
     def _claim(self, payment: Payment, mark: ObjectId) -> UpdateOne:
         """A pipeline, for ``$$NOW``."""
-        fields = self._formulas(payment, mark)
+        fields = self._step_expression(payment, mark)
         if payment.claim is not None:
             fields |= {"due_at": _LEASE_ENDS, "holder": {"$literal": self._holder}}
         return UpdateOne(
             {"_id": payment.id, "version": payment.version}, [{"$set": fields}]
         )
 
-    def _formulas(self, payment: Payment, mark: ObjectId) -> Document:
+    def _step_expression(self, payment: Payment, mark: ObjectId) -> Document:
         """A step for a pipeline; values are marked so that none is a formula."""
         fields: Document = {
             name: "$$REMOVE" if value is None else {"$literal": value}
-            for name, value in self._step(payment, mark).items()
+            for name, value in self._step_fields(payment, mark).items()
         }
-        told = {"$concatArrays": ["$timeline", {"$literal": news(payment)}]}
-        return {**fields, "timeline": told}
+        event_count = {
+            "$concatArrays": ["$timeline", {"$literal": encode_events(payment)}]
+        }
+        return {**fields, "timeline": event_count}
 
     def _settle(self, payment: Payment, mark: ObjectId) -> UpdateOne:
-        fields = self._step(payment, mark)
+        fields = self._step_fields(payment, mark)
         return UpdateOne(
             {"_id": payment.id, "version": payment.version},
             {
                 "$set": {k: v for k, v in fields.items() if v is not None},
                 "$unset": {k: "" for k, v in fields.items() if v is None},
-                "$push": {"timeline": {"$each": news(payment)}},
+                "$push": {"timeline": {"$each": encode_events(payment)}},
             },
         )
 
-    def _step(self, payment: Payment, mark: ObjectId) -> Document:
+    def _step_fields(self, payment: Payment, mark: ObjectId) -> Document:
         """Every field that a step writes; None where the document shall have none."""
         step: Document = {
-            **progress(payment, self._vault),
+            **encode_progress(payment, self._vault),
             "version": payment.version + 1,
             "due_at": payment.due_at,
             "holder": None,
@@ -294,21 +316,21 @@ class MongoPayments(MongoReads):
         }
         # A guard is set once, with the payment: a correction that would set it again
         # may meet the next payment's.
-        return step if payment.guarding else {**step, "guards": None}
+        return step if payment.blocks_reference else {**step, "blocked_reference": None}
 
 
-def known(stored: Payment | PaymentsError) -> Payment:
+def unwrap(stored: Payment | PaymentsError) -> Payment:
     """The payment. Raises the error that stands in its place."""
     if isinstance(stored, PaymentsError):
         raise stored
     return stored
 
 
-def _written(payment: Payment) -> Payment:
+def _as_written(payment: Payment) -> Payment:
     """The payment as its step is stored now."""
-    return replace(_told(payment), version=payment.version + 1)
+    return replace(_without_pending_events(payment), version=payment.version + 1)
 
 
-def _told(payment: Payment) -> Payment:
-    told = payment.told + len(payment.news)
-    return replace(payment, told=told, news=())
+def _without_pending_events(payment: Payment) -> Payment:
+    event_count = payment.event_count + len(payment.pending_events)
+    return replace(payment, event_count=event_count, pending_events=())

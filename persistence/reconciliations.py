@@ -12,11 +12,16 @@ from pymongo.errors import DuplicateKeyError
 
 from domain.account import Account
 from domain.payments.submission import Mode, ProviderName
-from domain.reconciliation import Differs, Report, Sum, Way
-from persistence.codec import Document, read_whose, write_whose
-from persistence.differences import read_difference, write_difference
-from persistence.document_faults import read_each
-from persistence.mongo import answering
+from domain.reconciliation import (
+    DifferenceKind,
+    ReconciliationReport,
+    MovementTotal,
+    Direction,
+)
+from persistence.codec import Document, decode_account_fields, encode_account_fields
+from persistence.differences import decode_difference, encode_difference
+from persistence.document_faults import decode_readable
+from persistence.mongo import translating_errors
 
 #: From one report to the next.
 PERIOD: Final = timedelta(days=1)
@@ -33,62 +38,66 @@ class Reconciliations:
         self._turns = database.reconciliation_turns
         self._mode = mode.value
 
-    def due(self, accounts: Iterable[Account]) -> list[Account]:
+    def list_due(self, accounts: Iterable[Account]) -> list[Account]:
         """Those of ``accounts`` whose next report is not known to be for later."""
-        turns = {_turn(self._mode, one): one for one in accounts}
+        turns = {_turn_id(self._mode, one): one for one in accounts}
         later = {"$expr": {"$gt": ["$next_at", "$$NOW"]}}
-        with answering():
+        with translating_errors():
             found = self._turns.find({"_id": {"$in": list(turns)}, **later}, {"_id": 1})
             waiting = {one["_id"] for one in found}
         return [one for turn, one in turns.items() if turn not in waiting]
 
-    def take_turn(self, account: Account) -> bool:
+    def claim_turn(self, account: Account) -> bool:
         """Whether a report is due, and the caller's to make: one of all processes'.
 
         The first is due a day after somebody asked first.
         """
-        turn = {"_id": _turn(self._mode, account)}
-        first = {"$ifNull": ["$next_at", _in(PERIOD)]}
+        turn = {"_id": _turn_id(self._mode, account)}
+        first = {"$ifNull": ["$next_at", _after(PERIOD)]}
         due = {"$expr": {"$lte": ["$next_at", "$$NOW"]}}
-        with answering():
+        with translating_errors():
             try:
                 self._turns.update_one(turn, [{"$set": {"next_at": first}}], True)
             except DuplicateKeyError:  # another process was first
                 return False
-            taken = self._turns.update_one({**turn, **due}, _next(LEASE))
+            taken = self._turns.update_one({**turn, **due}, _next_turn(LEASE))
         return bool(taken.matched_count)
 
-    def keep_turn(self, account: Account) -> None:
+    def renew_turn(self, account: Account) -> None:
         """Says that the run goes on."""
-        self._go_on(account, _next(LEASE))
+        self._update_turn(account, _next_turn(LEASE))
 
-    def rest(self, account: Account) -> None:
+    def skip_turn(self, account: Account) -> None:
         """Says that there is nothing to compare; a day later it is asked again."""
-        self._go_on(account, _next(PERIOD))
+        self._update_turn(account, _next_turn(PERIOD))
 
-    def keep(self, report: Report) -> None:
+    def add_report(self, report: ReconciliationReport) -> None:
         """Stores a report; the next one is due a day later."""
-        with answering():
+        with translating_errors():
             self._reports.insert_one(_encode(report))
-        self._go_on(report.account, [*_next(PERIOD), {"$set": {"last": report.id}}])
+        self._update_turn(
+            report.account, [*_next_turn(PERIOD), {"$set": {"last": report.id}}]
+        )
 
-    def last(self, *, listed: bool = True) -> list[Report]:
+    def list_last(self, *, listed: bool = True) -> list[ReconciliationReport]:
         """The last report of each account that has one, our own accounts first.
 
         Without its differences where they shall not be ``listed``.
         """
         of_mode = {"_id": {"$regex": f"^{self._mode}:"}, "last": {"$exists": True}}
-        with answering():
+        with translating_errors():
             found = self._turns.find(of_mode, {"last": 1})
             last = {one["_id"]: one["last"] for one in found}
             for own in map(Account.own, ProviderName):
-                turn = _turn(self._mode, own)
+                turn = _turn_id(self._mode, own)
                 last[turn] = last.get(turn) or self._last_unnamed(own)
             reports = self._reports.find(
                 {"_id": {"$in": list(last.values())}},
                 None if listed else {"differences": 0},
             )
-            return sorted(read_each(reports, _decode, self._reports), key=_place)
+            return sorted(
+                decode_readable(reports, _decode, self._reports), key=_sort_key
+            )
 
     def _last_unnamed(self, own: Account) -> str | None:
         """The id of its last report, of before turns had that."""
@@ -99,17 +108,17 @@ class Reconciliations:
         )
         return str(found["_id"]) if found else None
 
-    def _go_on(self, account: Account, step: list[Document]) -> None:
-        with answering():
-            turn = {"_id": _turn(self._mode, account)}
+    def _update_turn(self, account: Account, step: list[Document]) -> None:
+        with translating_errors():
+            turn = {"_id": _turn_id(self._mode, account)}
             self._turns.update_one(turn, step, upsert=True)
 
 
-def _turn(mode: str, account: Account) -> str:
+def _turn_id(mode: str, account: Account) -> str:
     return f"{mode}:{account.id}"
 
 
-def _place(report: Report) -> tuple[bool, int, str]:
+def _sort_key(report: ReconciliationReport) -> tuple[bool, int, str]:
     """Our own accounts as the providers are named, then merchants' by their age."""
     account = report.account
     return (
@@ -119,49 +128,54 @@ def _place(report: Report) -> tuple[bool, int, str]:
     )
 
 
-def _in(wait: timedelta) -> Document:
+def _after(wait: timedelta) -> Document:
     """By the server's clock, as all turns are."""
     return {"$add": ["$$NOW", wait // timedelta(milliseconds=1)]}
 
 
-def _next(wait: timedelta) -> list[Document]:
-    return [{"$set": {"next_at": _in(wait)}}]
+def _next_turn(wait: timedelta) -> list[Document]:
+    return [{"$set": {"next_at": _after(wait)}}]
 
 
-def _encode(report: Report) -> Document:
+def _encode(report: ReconciliationReport) -> Document:
     return {
         "_id": report.id,
         "mode": report.mode.value,
-        **write_whose(report.account),
+        **encode_account_fields(report.account),
         "since": report.since,
         "until": report.until,
         "began_at": report.began_at,
         "ended_at": report.ended_at,
         "compared": report.compared,
         "counts": {kind.value: count for kind, count in report.counts.items()},
-        "differences": [write_difference(one) for one in report.differences],
-        "sums": [
+        "differences": [encode_difference(one) for one in report.differences],
+        "totals": [
             {
-                "way": one.way.value,
+                "direction": one.direction.value,
                 "currency": one.currency,
                 "ours": one.ours,
                 "theirs": one.theirs,
                 "fees": one.fees,
             }
-            for one in report.sums
+            for one in report.totals
         ],
     }
 
 
-def _decode(document: Mapping[str, Any]) -> Report:
+def _decode(document: Mapping[str, Any]) -> ReconciliationReport:
     plain = ("since", "until", "ended_at", "compared")
-    return Report(
+    return ReconciliationReport(
         **{name: document[name] for name in plain},
         id=document["_id"],
         began_at=document.get("began_at", document["ended_at"]),
         mode=Mode(document["mode"]),
-        account=read_whose(document),
-        counts={Differs(kind): count for kind, count in document["counts"].items()},
-        differences=tuple(map(read_difference, document.get("differences", ()))),
-        sums=tuple(Sum(**{**one, "way": Way(one["way"])}) for one in document["sums"]),
+        account=decode_account_fields(document),
+        counts={
+            DifferenceKind(kind): count for kind, count in document["counts"].items()
+        },
+        differences=tuple(map(decode_difference, document.get("differences", ()))),
+        totals=tuple(
+            MovementTotal(**{**one, "direction": Direction(one["direction"])})
+            for one in document["totals"]
+        ),
     )

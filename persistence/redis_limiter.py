@@ -14,20 +14,20 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 
 from domain import rate_limit
-from domain.rate_limit import Taken
+from domain.rate_limit import TokenGrant
 
 log = logging.getLogger(__name__)
 
 #: Seconds that a broken Redis is left alone before it is asked again.
-REST: Final = 1.0
+REDIS_BACKOFF: Final = 1.0
 #: Seconds that the number of workers is believed, where Redis is away.
-WORKERS_KNOWN: Final = 5.0
+WORKER_COUNT_TTL: Final = 5.0
 _MILLISECONDS: Final = 1_000
 _MICROSECONDS: Final = 1_000_000
 
 #: Seconds by which Redis may postpone a payment in MongoDB. The next look finds out
 #: whether it still says so; whoever can write to Redis delays nothing for longer.
-BELIEVED: Final = 5.0
+MAX_BUCKET_AGE: Final = 5.0
 
 #: ``domain.rate_limit.take`` by Redis's own clock, in microseconds. The first key
 #: holds the moment until which the bucket is full, and ends with it. The second key
@@ -70,8 +70,8 @@ end
 """
 
 
-class LocalLimiter:
-    """A Limiter for one process alone.
+class LocalRateLimiter:
+    """A RateLimiter for one process alone.
 
     ``rates`` gives an account's calls a second by its id, 0: no limit; it never raises.
     """
@@ -87,31 +87,33 @@ class LocalLimiter:
         self._full_until: dict[str, float] = {}  # one an account
         self._lock = threading.Lock()
 
-    def take(
+    def acquire(
         self, account: str, wanted: int, within: float, *, share: float = 1.0
-    ) -> Taken:
-        """See Limiter. ``share`` is this process's part of the rate."""
+    ) -> TokenGrant:
+        """See RateLimiter. ``share`` is this process's part of the rate."""
         rate = self._rates(account) * share  # may be read: others do not wait for it
         with self._lock:
             now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
-            taken = rate_limit.take(full_for, wanted=wanted, rate=rate, within=within)
+            taken = rate_limit.take_tokens(
+                full_for, wanted=wanted, rate=rate, within=within
+            )
             self._full_until[account] = now + taken.full_for
         return taken
 
     def pause(self, account: str, by: float) -> None:
-        """See Limiter."""
+        """See RateLimiter."""
         rate = self._rates(account)
         with self._lock:
             now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
-            self._full_until[account] = now + rate_limit.pause(
+            self._full_until[account] = now + rate_limit.pause_bucket(
                 full_for, by=by, rate=rate
             )
 
 
-class RedisLimiter:
-    """A Limiter for all processes on ``redis``; ``rates`` as with LocalLimiter.
+class RedisRateLimiter:
+    """A RateLimiter for all processes on ``redis``; ``rates`` as with LocalRateLimiter.
 
     Where that is away, each takes its share: one part of as many as ``workers`` counts,
     which is asked every few seconds then and must not raise.
@@ -126,7 +128,7 @@ class RedisLimiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rates = rates
-        self._local = LocalLimiter(rates, clock=clock)
+        self._local = LocalRateLimiter(rates, clock=clock)
         self._redis = redis
         self._take = redis.register_script(_TAKE)
         self._pause = redis.register_script(_PAUSE)
@@ -135,30 +137,32 @@ class RedisLimiter:
         self._away_until = 0.0
         self._share, self._share_until = 1.0, 0.0
 
-    def take(self, account: str, wanted: int, within: float) -> Taken:
-        """See Limiter."""
+    def acquire(self, account: str, wanted: int, within: float) -> TokenGrant:
+        """See RateLimiter."""
         rate = self._rates(account)
-        burst, within = rate_limit.burst(rate), min(within, rate_limit.AHEAD)
+        burst, within = rate_limit.burst_seconds(rate), min(within, rate_limit.MAX_LEAD)
         found = self._ask(
             self._take,
             account,
             wanted,
-            rate_limit.interval(rate) * _MICROSECONDS,
+            rate_limit.token_interval(rate) * _MICROSECONDS,
             (within + burst) * _MICROSECONDS,
-            (rate_limit.AHEAD + burst) * _MICROSECONDS,
+            (rate_limit.MAX_LEAD + burst) * _MICROSECONDS,
             (rate_limit.MAX_PAUSE + burst) * _MICROSECONDS,
         )
         if found is None:
-            return self._local.take(account, wanted, within, share=self._our_share())
+            return self._local.acquire(account, wanted, within, share=self._our_share())
         granted, full_for = found
-        taken = Taken.of(wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate)
-        return replace(taken, again_in=min(taken.again_in, BELIEVED))
+        taken = TokenGrant.from_bucket(
+            wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate
+        )
+        return replace(taken, retry_in=min(taken.retry_in, MAX_BUCKET_AGE))
 
     def pause(self, account: str, by: float) -> None:
-        """See Limiter; kept here as well, should Redis go away or forget."""
+        """See RateLimiter; kept here as well, should Redis go away or forget."""
         by = min(by, rate_limit.MAX_PAUSE)
         self._local.pause(account, by)
-        full_for = by + rate_limit.burst(self._rates(account))
+        full_for = by + rate_limit.burst_seconds(self._rates(account))
         self._ask(self._pause, account, int(full_for * _MILLISECONDS))
 
     def _ask(self, script: Script, account: str, *numbers: float) -> Any:
@@ -174,16 +178,16 @@ class RedisLimiter:
             except ResponseError:
                 # No bucket, whatever it is: without it the account begins with a burst.
                 self._redis.delete(*keys)
-                log.error("limit_mended", extra={"account": account})
+                log.error("limit_deleted", extra={"account": account})
                 return None
         except RedisError as error:
-            self._away_until = self._clock() + REST
+            self._away_until = self._clock() + REDIS_BACKOFF
             log.warning("limit_not_shared", extra={"error": type(error).__name__})
             return None
 
     def _our_share(self) -> float:
         now = self._clock()
         if now >= self._share_until:
-            self._share_until = now + WORKERS_KNOWN
+            self._share_until = now + WORKER_COUNT_TTL
             self._share = 1 / max(1, self._workers())
         return self._share

@@ -16,8 +16,8 @@ from domain.errors import PaymentsError
 from persistence import accounts, codec, webhooks
 from persistence.codec import Document
 from persistence.encryption import Vault
-from persistence.legacy_encryption import OldSeals, is_old, upgraded
-from persistence.mongo import answering
+from persistence.legacy_encryption import OldSeals, is_old, upgrade_document
+from persistence.mongo import translating_errors
 
 #: Documents read and written at once.
 BATCH: Final = 200
@@ -27,7 +27,7 @@ FENCES: Final = {"payments": "version", "webhooks": "body", "accounts": "version
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class RotationPass:
     """What going over all documents once came to, by collection."""
 
     resealed: Counter[str] = field(default_factory=Counter)
@@ -50,7 +50,7 @@ def reseal(
     *,
     old: OldSeals | None = None,
     progress: Callable[[int], None],
-) -> Pass:
+) -> RotationPass:
     """Goes over all payments, webhooks and accounts once; ``vaults`` by collection.
 
     With ``old``, documents of earlier releases are made ones of this. One that cannot
@@ -59,7 +59,7 @@ def reseal(
     either key. ``progress`` is told how many were read. Raises StoreUnavailable; what
     was done by then stays done.
     """
-    done = Pass()
+    done = RotationPass()
     for name in FENCES:
         after = ""
         while batch := _batch(database[name], after):
@@ -74,7 +74,7 @@ def _reseal(
     batch: list[Document],
     vault: Vault,
     old: OldSeals | None,
-    done: Pass,
+    done: RotationPass,
 ) -> None:
     name, writes = collection.name, dict[str, UpdateOne]()
     for document in batch:
@@ -92,7 +92,7 @@ def _reseal(
             writes[document["_id"]] = UpdateOne(wanted, update)
     if not writes:
         return
-    with answering():
+    with translating_errors():
         try:
             matched = collection.bulk_write(
                 list(writes.values()), ordered=False
@@ -115,26 +115,26 @@ def _update(
 ) -> Document | None:
     """None where nothing is left to do."""
     if old is not None and is_old(name, document):
-        return upgraded(name, document, old, vault)
+        return upgrade_document(name, document, old, vault)
     fields = {
         field: vault.seal(vault.open(document[field], *place), *place)
-        for field, place in _places(name, document).items()
+        for field, place in _seal_bindings(name, document).items()
         if not vault.is_current(document[field])
     }
     return {"$set": fields} if fields else None
 
 
-def _places(name: str, document: Document) -> dict[str, tuple[str, ...]]:
+def _seal_bindings(name: str, document: Document) -> dict[str, tuple[str, ...]]:
     """The sealed fields that a document has, and what each is bound to."""
     if name == "payments":
         fields = [one for one in (codec.PERSONAL, codec.PROVIDER) if one in document]
-        return {one: codec.place_in(document, one) for one in fields}
+        return {one: codec.document_binding(document, one) for one in fields}
     if name == "accounts":
-        return {accounts.CREDENTIALS: accounts.place(document)}
-    return {"body": webhooks.place(document)}
+        return {accounts.CREDENTIALS: accounts.seal_binding(document)}
+    return {"body": webhooks.seal_binding(document)}
 
 
 def _batch(collection: Collection[Document], after: str) -> list[Document]:
-    with answering():
+    with translating_errors():
         found = collection.find({"_id": {"$gt": after}}, {"timeline": 0})
         return list(found.sort("_id", ASCENDING).limit(BATCH))

@@ -10,29 +10,36 @@ from pymongo import ASCENDING, InsertOne, UpdateOne
 from pymongo.database import Database
 
 from domain.errors import WriteRefused
-from domain.payments.operator_actions import Replay
+from domain.payments.operator_actions import ReplayAction
 from domain.payments.states import State
 from domain.payments.submission import Mode, ProviderName
-from domain.replays import Came, Item, ReplaySet, Run, Stage, Sum
+from domain.replays import (
+    ItemOutcome,
+    ReplayItem,
+    ReplaySet,
+    ReplayRun,
+    ReplayStage,
+    ReplayTotal,
+)
 from persistence.codec import Document
 from persistence.document_faults import (
-    Fault,
-    out_of_turn,
-    read_each,
-    read_one,
-    read_page,
-    report,
-    write_each,
+    DocumentFault,
+    find_postponed,
+    decode_readable,
+    decode_or_report,
+    read_readable_page,
+    report_faults,
+    write_independently,
 )
-from persistence.mongo import answering
+from persistence.mongo import translating_errors
 
 #: Items in one insert: some hundred kilobytes.
 _CHUNK: Final = 1_000
 #: How long a set's turn lasts: its rate is counted by the second.
-_TURN: Final = {"$add": ["$$NOW", 1_000]}
+_TURN_TIME: Final = {"$add": ["$$NOW", 1_000]}
 
 
-class MongoReplays:
+class MongoReplayStore:
     """The Replays of ``mode``."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
@@ -40,58 +47,62 @@ class MongoReplays:
         self._items = database.replay_items
         self._mode = mode.value
 
-    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+    def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
         """See Replays. The set comes last, so nobody finds a part of one."""
-        with answering():
+        with translating_errors():
             for start in range(0, len(items), _CHUNK):
                 chunk = items[start : start + _CHUNK]
                 documents = [_encode_item(replay, item) for item in chunk]
-                written = write_each(self._items, [InsertOne(one) for one in documents])
+                written = write_independently(
+                    self._items, [InsertOne(one) for one in documents]
+                )
                 if written.refused or written.duplicates:
                     raise WriteRefused  # a set without one of its items is another set
             self._replays.insert_one(_encode(replay))
 
     def get(self, replay_id: str) -> ReplaySet | None:
         """See Replays."""
-        with answering():
+        with translating_errors():
             found = self._replays.find_one({"_id": replay_id, "mode": self._mode})
-        return None if found is None else read_one(found, _decode, self._replays)
+        return (
+            None if found is None else decode_or_report(found, _decode, self._replays)
+        )
 
-    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+    def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
         """See Replays."""
         fields: Document = {
             name: {"$literal": value}
             for name, value in _encode(replay).items()
             if name in ("stage", "run", "canceled_by", "ended_at")
         }
-        running = replay.stage is Stage.RUNNING
+        running = replay.stage is ReplayStage.RUNNING
         fields["next_at"] = "$$NOW" if running else "$$REMOVE"
-        with answering():
+        with translating_errors():
             result = self._replays.update_one(
                 {"_id": replay.id, "stage": was.value}, [{"$set": fields}]
             )
         return bool(result.matched_count)
 
-    def turn(self) -> ReplaySet | None:
+    def claim_due(self) -> ReplaySet | None:
         """See Replays. The server's clock counts, and whoever writes first has it."""
         waiting = {
             "next_at": {"$exists": True},
             "$expr": {"$lte": ["$next_at", "$$NOW"]},
             "mode": self._mode,
-            "stage": Stage.RUNNING.value,
+            "stage": ReplayStage.RUNNING.value,
         }
-        with answering():
+        with translating_errors():
             found = self._replays.find_one_and_update(
                 waiting,
-                [{"$set": {"next_at": _TURN}}],
+                [{"$set": {"next_at": _TURN_TIME}}],
                 sort=[("next_at", ASCENDING)],
             )
         taken = [] if found is None else [found]
-        return next(iter(read_each(taken, _decode, self._replays)), None)
+        return next(iter(decode_readable(taken, _decode, self._replays)), None)
 
-    def items(
+    def list_items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
-    ) -> list[Item]:
+    ) -> list[ReplayItem]:
         """See Replays."""
         wanted: Document = {"replay": replay_id, "number": {"$gt": after}}
 
@@ -99,11 +110,14 @@ class MongoReplays:
             found = self._items.find({**wanted, **behind})
             return list(found.sort("number", ASCENDING).limit(limit))
 
-        with answering():
+        with translating_errors():
             if left:
                 # One whose verdict cannot be written keeps none from its turn.
-                wanted |= {"came": None, "_id": {"$nin": out_of_turn(self._items)}}
-            return read_page(
+                wanted |= {
+                    "outcome": None,
+                    "_id": {"$nin": find_postponed(self._items)},
+                }
+            return read_readable_page(
                 find,
                 _decode_item,
                 self._items,
@@ -111,31 +125,33 @@ class MongoReplays:
                 order=("number", "$gt"),
             )
 
-    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+    def record_outcomes(
+        self, replay_id: str, verdicts: Mapping[int, ItemOutcome]
+    ) -> None:
         """See Replays."""
         updates = [
             UpdateOne(
-                {"_id": _item_id(replay_id, number), "came": None},
-                {"$set": {"came": came.value}},
+                {"_id": _item_id(replay_id, number), "outcome": None},
+                {"$set": {"outcome": came.value}},
             )
             for number, came in verdicts.items()
         ]
         if updates:
-            with answering():
-                written = write_each(self._items, updates)
+            with translating_errors():
+                written = write_independently(self._items, updates)
             ids = [_item_id(replay_id, number) for number in verdicts]
             refused = {ids[place]: code for place, code in written.refused.items()}
-            report(self._items, Fault.REFUSED, refused, waits=True)
+            report_faults(self._items, DocumentFault.REFUSED, refused, postpones=True)
 
-    def progress(self, replay_id: str) -> Mapping[Came, int]:
+    def count_outcomes(self, replay_id: str) -> Mapping[ItemOutcome, int]:
         """See Replays. Counted by index alone."""
         counted: list[dict[str, Any]] = [
-            {"$match": {"replay": replay_id, "came": {"$in": sorted(Came)}}},
+            {"$match": {"replay": replay_id, "outcome": {"$in": sorted(ItemOutcome)}}},
             {"$group": {"_id": "$came", "count": {"$sum": 1}}},
         ]
-        with answering():
+        with translating_errors():
             rows = list(self._items.aggregate(counted))
-        return {Came(row["_id"]): row["count"] for row in rows}
+        return {ItemOutcome(row["_id"]): row["count"] for row in rows}
 
 
 def _encode(replay: ReplaySet) -> Document:
@@ -145,7 +161,9 @@ def _encode(replay: ReplaySet) -> Document:
         "by": replay.by,
         "created_at": replay.created_at,
         "search": dict(replay.search),
-        "sums": [{**asdict(one), "what": one.what.value} for one in replay.sums],
+        "totals": [
+            {**asdict(one), "action": one.action.value} for one in replay.totals
+        ],
         "stage": replay.stage.value,
         "run": replay.run and asdict(replay.run),
         "canceled_by": replay.canceled_by,
@@ -161,11 +179,12 @@ def _decode(document: Mapping[str, Any]) -> ReplaySet:
         by=document["by"],
         created_at=document["created_at"],
         search=document["search"],
-        sums=tuple(
-            Sum(**{**one, "what": Replay(one["what"])}) for one in document["sums"]
+        totals=tuple(
+            ReplayTotal(**{**one, "action": ReplayAction(one["action"])})
+            for one in document["totals"]
         ),
-        stage=Stage(document["stage"]),
-        run=run and Run(**run),
+        stage=ReplayStage(document["stage"]),
+        run=run and ReplayRun(**run),
         canceled_by=document["canceled_by"],
         ended_at=document["ended_at"],
     )
@@ -175,25 +194,25 @@ def _item_id(replay_id: str, number: int) -> str:
     return f"{replay_id}:{number}"
 
 
-def _encode_item(replay: ReplaySet, item: Item) -> Document:
+def _encode_item(replay: ReplaySet, item: ReplayItem) -> Document:
     return {
         **asdict(item),
         "_id": _item_id(replay.id, item.number),
         "replay": replay.id,
         "at": replay.created_at,
         "state": item.state.value,
-        "what": item.what.value,
+        "action": item.action.value,
         "provider": item.provider.value,
-        "came": item.came and item.came.value,
+        "outcome": item.outcome and item.outcome.value,
     }
 
 
-def _decode_item(document: Mapping[str, Any]) -> Item:
+def _decode_item(document: Mapping[str, Any]) -> ReplayItem:
     plain = ("number", "payment", "operation", "version", "amount", "currency")
-    return Item(
+    return ReplayItem(
         **{name: document[name] for name in (*plain, "merchant")},
         state=State(document["state"]),
-        what=Replay(document["what"]),
+        action=ReplayAction(document["action"]),
         provider=ProviderName(document["provider"]),
-        came=document["came"] and Came(document["came"]),
+        outcome=document["outcome"] and ItemOutcome(document["outcome"]),
     )

@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hi
 Value = TypeVar("Value")
 
 #: Combinations of types that are remembered of one dataclass; there are some dozens.
-_MOST: Final = 1_000
+_MAX_TYPES: Final = 1_000
 
 
-def checked(value: Value) -> Value:
+def check_fields(value: Value) -> Value:
     """``value``, every field of it of the type that is declared, and so on within.
 
     What is no dataclass is not looked at. Raises TypeError.
@@ -52,7 +52,7 @@ def _check_of(kind: type[Any]) -> Callable[[Any], None]:
             for name, one, classes in zip(names, values, allowed, strict=False):
                 if not isinstance(one, classes):
                     raise TypeError(f"{name} is of the type {type(one).__name__}")
-            if len(well) < _MOST:
+            if len(well) < _MAX_TYPES:
                 well.add(types)
         for place, check_within in within:
             if values[place] is not None:

@@ -1,4 +1,4 @@
-"""The Inbox on MongoDB: one document a webhook, its body sealed."""
+"""The WebhookInbox on MongoDB: one document a webhook, its body sealed."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from domain.errors import StoreUnavailable
-from domain.payments.payment import BELL_GRACE
+from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import Mode
-from domain.webhooks import Fate, Webhook
-from persistence.codec import Document, read_whose, write_whose
+from domain.webhooks import WebhookStatus, Webhook
+from persistence.codec import Document, decode_account_fields, encode_account_fields
 from persistence.document_faults import (
-    Fault,
-    out_of_turn,
-    read_each,
-    report,
-    update_each,
-    write_each,
+    DocumentFault,
+    find_postponed,
+    decode_readable,
+    report_faults,
+    update_independently,
+    write_independently,
 )
 from persistence.encryption import Vault
-from persistence.mongo import answering
+from persistence.mongo import translating_errors
 
 log = logging.getLogger(__name__)
 
 
 class MongoWebhooks:
-    """The Inbox of ``mode``; ``clock`` says what is due."""
+    """The WebhookInbox of ``mode``; ``clock`` says what is due."""
 
     def __init__(
         self,
@@ -46,20 +46,24 @@ class MongoWebhooks:
         self._mode = mode.value
         self._clock = clock
 
-    def keep(self, webhook: Webhook) -> bool:
-        """See Inbox."""
-        whose = {"_id": webhook.id, "mode": self._mode, **write_whose(webhook.account)}
+    def add(self, webhook: Webhook) -> bool:
+        """See WebhookInbox."""
+        whose = {
+            "_id": webhook.id,
+            "mode": self._mode,
+            **encode_account_fields(webhook.account),
+        }
         document = {
             **whose,
             "event": webhook.event,
             "type": webhook.type,
-            "body": self._vault.seal(webhook.body, *place(whose)),
+            "body": self._vault.seal(webhook.body, *seal_binding(whose)),
             "received_at": webhook.received_at,
-            "owed_from": webhook.owed_from,
-            **_progress(webhook),
+            "starts_at": webhook.starts_at,
+            **_encode_progress(webhook),
         }
         given = {name: value for name, value in document.items() if value is not None}
-        with answering():
+        with translating_errors():
             try:
                 self._webhooks.insert_one(given)
             except DuplicateKeyError:
@@ -70,36 +74,38 @@ class MongoWebhooks:
         return True
 
     def load(self, ids: Sequence[str]) -> list[Webhook]:
-        """See Inbox. One that cannot be opened is left for later, and reported."""
-        soon = self._clock() + BELL_GRACE
+        """See WebhookInbox. One that cannot be opened is left for later, and
+        reported.
+        """
+        soon = self._clock() + WAKEUP_GRACE
         wanted = {"_id": {"$in": list(ids)}, "mode": self._mode}
-        with answering():
+        with translating_errors():
             found = list(self._webhooks.find({**wanted, "due_at": {"$lte": soon}}))
-        return read_each(found, self._opened, self._webhooks, waits=True)
+        return decode_readable(found, self._open_sealed, self._webhooks, postpones=True)
 
-    def _opened(self, document: Document) -> Webhook:
+    def _open_sealed(self, document: Document) -> Webhook:
         return _decode(
-            document, self._vault.open(document.get("body"), *place(document))
+            document, self._vault.open(document.get("body"), *seal_binding(document))
         )
 
-    def due_ids(self, limit: int) -> list[str]:
-        """See Inbox."""
+    def find_due_ids(self, limit: int) -> list[str]:
+        """See WebhookInbox."""
         due: Document = {"mode": self._mode, "due_at": {"$lte": self._clock()}}
-        with answering():
-            waiting = out_of_turn(self._webhooks)
+        with translating_errors():
+            waiting = find_postponed(self._webhooks)
             if waiting:
                 due["_id"] = {"$nin": waiting}
             found = self._webhooks.find(due, {"_id": 1}, sort=[("due_at", ASCENDING)])
             return [document["_id"] for document in found.limit(limit)]
 
-    def mark(self, webhooks: Sequence[Webhook]) -> None:
-        """See Inbox."""
+    def save_results(self, webhooks: Sequence[Webhook]) -> None:
+        """See WebhookInbox."""
         updates = []
         for webhook in webhooks:
-            fields = _progress(webhook)
+            fields = _encode_progress(webhook)
             updates.append(
                 UpdateOne(
-                    {"_id": webhook.id, "fate": Fate.WAITING.value},
+                    {"_id": webhook.id, "status": WebhookStatus.WAITING.value},
                     {
                         "$set": {k: v for k, v in fields.items() if v is not None},
                         "$unset": {k: "" for k, v in fields.items() if v is None},
@@ -107,36 +113,38 @@ class MongoWebhooks:
                 )
             )
         if updates:
-            with answering():
-                written = write_each(self._webhooks, updates)
+            with translating_errors():
+                written = write_independently(self._webhooks, updates)
             refused = {
                 webhooks[place].id: code for place, code in written.refused.items()
             }
-            report(self._webhooks, Fault.REFUSED, refused, waits=True)
+            report_faults(
+                self._webhooks, DocumentFault.REFUSED, refused, postpones=True
+            )
 
-    def found(
-        self, *, fate: Fate | None, since: datetime | None, limit: int
+    def find(
+        self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
-        """See Inbox. Without their bodies."""
-        fates = [fate] if fate is not None else list(Fate)
-        wanted: Document = {"mode": self._mode, "fate": {"$in": sorted(fates)}}
+        """See WebhookInbox. Without their bodies."""
+        fates = [status] if status is not None else list(WebhookStatus)
+        wanted: Document = {"mode": self._mode, "status": {"$in": sorted(fates)}}
         if since is not None:
             wanted["received_at"] = {"$gte": since}
-        with answering():
+        with translating_errors():
             found = self._webhooks.find(wanted, {"body": 0})
             newest = list(found.sort("received_at", DESCENDING).limit(limit))
-        return read_each(newest, _unopened, self._webhooks)
+        return decode_readable(newest, _decode_unsealed, self._webhooks)
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
-        """See Inbox."""
+        """See WebhookInbox."""
         again = {
-            "fate": Fate.WAITING.value,
+            "status": WebhookStatus.WAITING.value,
             "due_at": now,
-            "owed_from": now,
+            "starts_at": now,
             "tries": 0,
         }
-        with answering():
-            return update_each(
+        with translating_errors():
+            return update_independently(
                 self._webhooks,
                 ids,
                 {"mode": self._mode},
@@ -144,21 +152,21 @@ class MongoWebhooks:
             )
 
 
-def _unopened(document: Document) -> Webhook:
+def _decode_unsealed(document: Document) -> Webhook:
     return _decode(document, "")
 
 
-def place(document: Document) -> tuple[str, ...]:
+def seal_binding(document: Document) -> tuple[str, ...]:
     """What a webhook's body is bound to."""
-    whose = read_whose(document)
+    whose = decode_account_fields(document)
     names = document["_id"], document["mode"], whose.provider.value, whose.id
     return "webhooks", "body", *names
 
 
-def _progress(webhook: Webhook) -> Document:
+def _encode_progress(webhook: Webhook) -> Document:
     """What handling changes; None where the document shall have no such field."""
     return {
-        "fate": webhook.fate.value,
+        "status": webhook.status.value,
         "due_at": webhook.due_at,
         "tries": webhook.tries,
         "payment": webhook.payment,
@@ -167,14 +175,14 @@ def _progress(webhook: Webhook) -> Document:
 
 def _decode(document: Mapping[str, Any], body: str) -> Webhook:
     return Webhook(
-        account=read_whose(document),
+        account=decode_account_fields(document),
         event=document["event"],
         type=document["type"],
         body=body,
         received_at=document["received_at"],
-        fate=Fate(document["fate"]),
+        status=WebhookStatus(document["status"]),
         due_at=document.get("due_at"),
-        owed_from=document.get("owed_from"),
+        starts_at=document.get("starts_at"),
         tries=document["tries"],
         payment=document.get("payment"),
     )

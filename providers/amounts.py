@@ -14,7 +14,7 @@ from domain.provider_rules import PAYPAL_RULES, STRIPE_RULES
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 #: Minor units that a provider may name at once: more than any takes in one payment, and
 #: little enough that MongoDB stores the sum of ninety such amounts (2**63).
-_MOST: Final = 10**17
+_MAX_MINOR: Final = 10**17
 
 
 def to_stripe(money: Money) -> int:
@@ -31,7 +31,7 @@ def from_stripe(amount: object, currency: object) -> Money:
     if type(amount) is not int or not isinstance(currency, str):
         raise InvalidPayment("not a whole amount", field="amount")
     money = STRIPE_RULES.from_units(amount, currency.upper())
-    return _bounded(money.minor, money.currency)
+    return _check_bound(money.minor, money.currency)
 
 
 def to_paypal(money: Money) -> str:
@@ -54,11 +54,11 @@ def from_paypal(value: object, currency: object) -> Money:
     minor = Decimal(value).scaleb(zero.exponent)
     if minor != minor.to_integral_value():
         raise InvalidPayment("a fraction of the minor unit", field="amount")
-    return _bounded(int(minor), zero.currency)
+    return _check_bound(int(minor), zero.currency)
 
 
-def _bounded(minor: int, currency: str) -> Money:
+def _check_bound(minor: int, currency: str) -> Money:
     """An amount that a provider named; ``Money`` checks the rest."""
-    if minor > _MOST:
+    if minor > _MAX_MINOR:
         raise InvalidPayment("more than any payment", field="amount")
     return Money(minor, currency)

@@ -18,57 +18,57 @@ from stripe import StripeClient
 
 from providers.paypal.client import PayPalApi
 from providers.paypal.disputes import DISPUTES
-from providers.paypal.errors import reading as reading_paypal
+from providers.paypal.errors import mapped_errors as reading_paypal
 from providers.paypal.objects import ORDERS
 from providers.paypal.transactions import PayPalStatement
-from providers.stripe.errors import reading as reading_stripe
+from providers.stripe.errors import mapped_errors as reading_stripe
 
 
-class Right(StrEnum):
+class Permission(StrEnum):
     """What we need of an account."""
 
     PAYMENTS = "payments"
     DISPUTES = "disputes"
-    BOOKS = "books"  #: what moved, for a reconciliation
+    BALANCE = "books"  #: what moved, for a reconciliation
 
 
-Rights = Mapping[Right, Callable[[], object]]
+PermissionChecks = Mapping[Permission, Callable[[], object]]
 
 #: Shaped as PayPal's ids of orders are, and nobody's.
 _NO_ORDER: Final = "0" * 17
 
 
-def stripe_rights(client: StripeClient) -> Rights:
+def stripe_permission_checks(client: StripeClient) -> PermissionChecks:
     """A read for each; a restricted key may lack any of them."""
     api = client.v1
-    lists: Mapping[Right, Callable[..., object]] = {
-        Right.PAYMENTS: api.payment_intents.list,
-        Right.DISPUTES: api.disputes.list,
-        Right.BOOKS: api.balance_transactions.list,
+    lists: Mapping[Permission, Callable[..., object]] = {
+        Permission.PAYMENTS: api.payment_intents.list,
+        Permission.DISPUTES: api.disputes.list,
+        Permission.BALANCE: api.balance_transactions.list,
     }
-    return {right: partial(_listed, one) for right, one in lists.items()}
+    return {right: partial(_check_list, one) for right, one in lists.items()}
 
 
-def paypal_rights(api: PayPalApi) -> Rights:
+def paypal_permission_checks(api: PayPalApi) -> PermissionChecks:
     """A read for each; an app has the features that were chosen for it."""
     return {
-        Right.PAYMENTS: partial(_order_read, api),
-        Right.DISPUTES: partial(_got, api, f"{DISPUTES}?page_size=1"),
-        Right.BOOKS: partial(_reported, api),
+        Permission.PAYMENTS: partial(_check_order, api),
+        Permission.DISPUTES: partial(_check_get, api, f"{DISPUTES}?page_size=1"),
+        Permission.BALANCE: partial(_check_report, api),
     }
 
 
-def _listed(ask: Callable[..., object]) -> None:
+def _check_list(ask: Callable[..., object]) -> None:
     with reading_stripe():
         ask({"limit": 1})
 
 
-def _got(api: PayPalApi, path: str) -> None:
+def _check_get(api: PayPalApi, path: str) -> None:
     with reading_paypal():
         api.get(path)
 
 
-def _order_read(api: PayPalApi) -> None:
+def _check_order(api: PayPalApi) -> None:
     """PayPal lists no orders; to say that there is none, it has to let us look."""
     with reading_paypal():
         try:
@@ -77,6 +77,6 @@ def _order_read(api: PayPalApi) -> None:
             return
 
 
-def _reported(api: PayPalApi) -> None:
+def _check_report(api: PayPalApi) -> None:
     now = datetime.now(timezone.utc)
-    PayPalStatement(api).page(now - timedelta(minutes=1), now, None)
+    PayPalStatement(api).list_page(now - timedelta(minutes=1), now, None)

@@ -42,13 +42,13 @@ _OURS: Final = frozenset(
         FailureCode.CAPTURE_FAILED,
     }
 )
-KNOWN: Final[Set[str]] = _STRIPE | _PAYPAL | _OURS
+KNOWN_CODES: Final[Set[str]] = _STRIPE | _PAYPAL | _OURS
 #: From 0 to 1, how alike a word and a code are where the one is the other, mistyped: a
 #: letter or two are wrong. A new code of a provider's is hardly ever so near to one.
-_ALIKE: Final = 0.85
+_MIN_SIMILARITY: Final = 0.85
 
 
-def likely(word: str) -> list[str]:
+def suggest_codes(word: str) -> list[str]:
     """Known codes that ``word`` may have been meant for, the likeliest first."""
     joined = word.replace(" ", "_").replace("-", "_")
-    return get_close_matches(joined, sorted(KNOWN), cutoff=_ALIKE)
+    return get_close_matches(joined, sorted(KNOWN_CODES), cutoff=_MIN_SIMILARITY)

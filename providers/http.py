@@ -23,7 +23,7 @@ TIMEOUT: Final = (3.0, 10.0)
 Timeout = tuple[float, float]
 
 #: A provider that wants a longer rest than this is asked again all the same.
-_LONGEST_REST: Final = timedelta(hours=1)
+_MAX_RETRY_AFTER: Final = timedelta(hours=1)
 
 #: Raised before a request is written: no address, no connection, no trust. urllib3's
 #: ProxyError says nothing of that: it is raised for a proxy that took a whole request
@@ -90,11 +90,11 @@ class PooledSession(requests.Session):
             self._observe(route_of(method, url), status_class, seconds)
 
 
-def retry_after(text: str | None) -> timedelta | None:
+def parse_retry_after(text: str | None) -> timedelta | None:
     """What a ``Retry-After`` header asks for, an hour at most; dates are ignored."""
     if text is None or not text.isascii() or not text.isdigit():
         return None
-    return min(timedelta(seconds=int(text[:9])), _LONGEST_REST)
+    return min(timedelta(seconds=int(text[:9])), _MAX_RETRY_AFTER)
 
 
 def detail_of_status(status: int) -> str:
@@ -102,16 +102,16 @@ def detail_of_status(status: int) -> str:
     return ErrorDetail.IN_FLIGHT if status == 409 else f"http_{status}"
 
 
-def was_not_sent(error: BaseException) -> bool:
+def is_unsent(error: BaseException) -> bool:
     """Whether no connection came about, so that no byte of ours can have arrived."""
     return any(
         isinstance(cause, _NOT_CONNECTED)
         or (isinstance(cause, OSError) and str(cause).startswith(_NO_TUNNEL))
-        for cause in _causes(error)
+        for cause in _iter_causes(error)
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _iter_causes(error: BaseException) -> Iterator[BaseException]:
     """The errors inside an error: raised from, wrapped as an argument, as a reason.
 
     Not ``__context__``: that may be another call's failure, which somebody was

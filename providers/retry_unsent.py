@@ -28,7 +28,7 @@ _LONGEST_WAIT: Final = 0.5
 _WITHIN: Final = 1.0
 
 
-class Patient:
+class RetryUnsent:
     """A Provider that repeats only what was proven not sent."""
 
     def __init__(self, provider: Provider) -> None:
@@ -48,6 +48,6 @@ class Patient:
         """See Provider."""
         return self._retrying(self._provider.send, payment)
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self._retrying(self._provider.look, payment)
+        return self._retrying(self._provider.look_up, payment)

@@ -78,17 +78,17 @@ def parse_json(body: bytes) -> Any:
     return json.loads(clean_json(body))
 
 
-def stripe_code(value: object) -> str | None:
+def parse_stripe_code(value: object) -> str | None:
     """``value`` where it is a code as Stripe writes them, 80 characters at most."""
     return value if isinstance(value, str) and _STRIPE.match(value) else None
 
 
-def paypal_code(value: object) -> str | None:
+def parse_paypal_code(value: object) -> str | None:
     """``value`` where it is a code as PayPal writes them, 80 characters at most."""
     return value if isinstance(value, str) and _PAYPAL.match(value) else None
 
 
-def sentence_of(value: object, *, otherwise: str) -> str:
+def parse_sentence(value: object, *, otherwise: str) -> str:
     """``value`` where it is a text without card data, cut to 300 characters.
 
     Anything else gives ``otherwise``.
@@ -98,10 +98,10 @@ def sentence_of(value: object, *, otherwise: str) -> str:
     if not isinstance(value, str) or not value or has_card_data(value[:_SENTENCE]):
         return otherwise
     # No control character, which would forge lines wherever the sentence is shown.
-    return _CONTROL.sub(" ", cut(value, _SENTENCE))
+    return _CONTROL.sub(" ", truncate(value, _SENTENCE))
 
 
-def cut(text: str, most: int) -> str:
+def truncate(text: str, most: int) -> str:
     """The longest beginning of ``text`` with ``most`` characters by any count.
 
     Servers count code points, units of UTF-16 or bytes of UTF-8; there are never fewer
@@ -126,7 +126,7 @@ def _is_joined(before: str, after: str) -> bool:
 
 
 @contextmanager
-def unquoted() -> Iterator[None]:
+def without_causes() -> Iterator[None]:
     """Lets a ProviderError out, and any other error as MalformedAnswer where it is no
     JSON, else as MalformedObject: whatever could not be read, the provider may have
     acted.
@@ -144,28 +144,28 @@ def unquoted() -> Iterator[None]:
         raise MalformedObject(MalformedAnswer.code) from None
 
 
-def name_of(given: object) -> str:
+def validated_id(given: object) -> str:
     """A provider's id, or an event's type. Raises ValueError where it can be none."""
     if isinstance(given, str) and 0 < len(given) <= _NAME and given.isprintable():
         return given
     raise ValueError("no name")
 
 
-def our_id(given: object) -> str | None:
+def parse_own_id(given: object) -> str | None:
     """An id of a payment or an operation of ours; None where ``given`` is none."""
     if isinstance(given, str) and _OURS.fullmatch(given):
         return given
     return None
 
 
-def page_url(given: object) -> str:
+def parse_page_url(given: object) -> str:
     """The address of a page. Raises ValueError where ``given`` can be none."""
     if isinstance(given, str) and _PAGE.fullmatch(given):
         return given
     raise ValueError("no page")
 
 
-def unix_time(given: object) -> datetime:
+def parse_unix_time(given: object) -> datetime:
     """A time (UTC) in whole seconds since 1970. Raises ValueError where it is none."""
     if type(given) is not int:
         raise ValueError("no time")
@@ -175,7 +175,7 @@ def unix_time(given: object) -> datetime:
         raise ValueError("no time") from None
 
 
-def text_time(given: object) -> datetime:
+def parse_rfc3339(given: object) -> datetime:
     """A time (UTC) in a text by RFC 3339. Raises ValueError where it is none."""
     if not isinstance(given, str):
         raise ValueError("no time")
@@ -188,7 +188,7 @@ def text_time(given: object) -> datetime:
         raise ValueError("no time") from None
 
 
-def optional(read: Callable[[object], _T], given: object) -> _T | None:
+def parse_optional(read: Callable[[object], _T], given: object) -> _T | None:
     """``given`` as ``read`` reads it; None where that raises ValueError."""
     try:
         return read(given)
@@ -196,7 +196,7 @@ def optional(read: Callable[[object], _T], given: object) -> _T | None:
         return None
 
 
-def read_each(
+def parse_lines(
     lines: Iterable[_Line],
     read: Callable[[_Line], _T | None],
     unread: Callable[[_Line], _Unread],
@@ -223,11 +223,15 @@ def _in_range(at: datetime) -> datetime:
     return at
 
 
-def read_aside(what: str, provider: ProviderName, read: Callable[[], _T]) -> _T | None:
+def read_secondary(
+    what: str, provider: ProviderName, read: Callable[[], _T]
+) -> _T | None:
     """What ``read`` finds beside an outcome; None where it cannot be read."""
     try:
         return read()
     except Exception:
         # Without its cause, which may quote a token.
-        log.warning("aside_unreadable", extra={"provider": provider, "why": what})
+        log.warning(
+            "secondary_unreadable", extra={"provider": provider, "reason": what}
+        )
         return None

@@ -19,37 +19,37 @@ from ulid import ULID, ULIDGenerator
 
 from application import attempt, disputes
 from application.ports.accounts import AccountStore, ApiKeyStore, MerchantStore
-from application.admission import SharedGates
-from application.operator_actions import Desk
-from application.ports.admission import Breakers, Gates, Limiter
+from application.admission import SharedAdmissionControl
+from application.operator_actions import OperatorContext
+from application.ports.admission import BreakerStore, AdmissionControl, RateLimiter
 from application.ports.operators import OperatorView
 from application.ports.payments import JobQueue, PaymentStore
-from application.ports.webhooks import Inbox
-from application.webhooks import Hearing
+from application.ports.webhooks import WebhookInbox
+from application.webhooks import WebhookContext
 from domain.errors import StoreUnavailable
 from domain.payments.submission import ProviderName
 from persistence import mongo, monitoring
-from persistence.accounts import Accounts
-from persistence.api_keys import ApiKeys
-from persistence.circuit_breakers import MongoBreakers
+from persistence.accounts import MongoAccounts
+from persistence.api_keys import MongoApiKeys
+from persistence.circuit_breakers import MongoBreakerStore
 from persistence.codec import Document
 from persistence.encryption import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
-from persistence.group_commit import GroupedPayments
+from persistence.group_commit import GroupCommitPayments
 from persistence.indexes import UniqueIndexes
-from persistence.key_checks import keys_fit
-from persistence.merchants import Merchants
+from persistence.key_checks import has_matching_keys
+from persistence.merchants import MongoMerchants
 from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.redis_limiter import RedisLimiter
-from persistence.replays import MongoReplays
+from persistence.redis_limiter import RedisRateLimiter
+from persistence.replays import MongoReplayStore
 from persistence.server_clock import ServerClock
 from persistence.webhooks import MongoWebhooks
 from runtime import metrics
 from runtime.accounts.registry import AccountAdapters
-from runtime.accounts.webhook_verifiers import Ears
+from runtime.accounts.webhook_verifiers import WebhookVerifiers
 from runtime.provider_table import PROVIDERS
 from runtime.queue.celery_app import make_app
-from runtime.queue.wakeups import DUE, WEBHOOKS, Bell, connect_redis
+from runtime.queue.wakeups import DUE_PAYMENTS, WEBHOOKS, WakeupQueue, connect_redis
 from runtime.quotas import QuotaName, Quotas
 from runtime.settings import API_BASES, Settings
 
@@ -72,12 +72,12 @@ class WebServices:
     draw: Callable[[], float]  #: uniform in [0, 1)
     new_id: Callable[[str], str]
     hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
-    check: Callable[[], dict[str, str]]
-    breakers: Breakers
-    desk: Desk
-    inbox: Inbox
-    ears: Ears
-    webhook_bell: JobQueue
+    check_readiness: Callable[[], dict[str, str]]
+    breakers: BreakerStore
+    operator_context: OperatorContext
+    inbox: WebhookInbox
+    webhook_verifiers: WebhookVerifiers
+    webhook_queue: JobQueue
     quotas: Quotas
 
 
@@ -86,18 +86,18 @@ class WorkerServices:
     """What the tasks need."""
 
     settings: Settings
-    tools: attempt.Tools
-    hearing: Hearing
+    attempt_context: attempt.AttemptContext
+    webhook_context: WebhookContext
     database: Database[Document]
     holder: str
 
 
-def web_services(settings: Settings) -> WebServices:
+def create_web_services(settings: Settings) -> WebServices:
     """The parts of a web process; nothing connects before it is used."""
     settings.require("mongo_url", "redis_url")
     database = open_database(settings)
     redis, app = connect_redis(settings), make_app(settings)
-    bell = Bell(app, redis)
+    wakeup_queue = WakeupQueue(app, redis)
     vault, for_accounts = open_vault(settings), open_account_vault(settings)
     clock = open_clock(database)
 
@@ -108,9 +108,11 @@ def web_services(settings: Settings) -> WebServices:
             with pymongo.timeout(mongo.PING_TIMEOUT):
                 if not mongo.ping(database).get("isWritablePrimary"):
                     found["mongodb"] = "no primary"
-                elif not indexes.are_safe():
+                elif not indexes.is_complete():
                     found["mongodb"] = "a unique index is missing: run payments init"
-                elif not all(keys_fit(database, one) for one in (vault, for_accounts)):
+                elif not all(
+                    has_matching_keys(database, one) for one in (vault, for_accounts)
+                ):
                     found["encryption"] = "the keys do not open what is stored"
         except StoreUnavailable:
             found["mongodb"] = "unreachable"
@@ -121,25 +123,27 @@ def web_services(settings: Settings) -> WebServices:
         return found
 
     indexes = UniqueIndexes(database)
-    store = GroupedPayments(database, vault, holder="web")
-    accounts = Accounts(database, for_accounts)
+    store = GroupCommitPayments(database, vault, holder="web")
+    accounts = MongoAccounts(database, for_accounts)
     return WebServices(
         settings=settings,
         store=store,
-        queue=bell,
+        queue=wakeup_queue,
         keys=open_keys(settings, database),
-        merchants=Merchants(database),
+        merchants=MongoMerchants(database),
         accounts=accounts,
         clock=clock,
         draw=random.SystemRandom().random,
-        new_id=ids_by(clock),
+        new_id=id_factory(clock),
         hash=open_pepper(settings).hash,
-        check=check,
-        breakers=MongoBreakers(database),
-        desk=desk(settings, database, store=store, queue=bell, clock=clock),
+        check_readiness=check,
+        breakers=MongoBreakerStore(database),
+        operator_context=operator_context(
+            settings, database, store=store, queue=wakeup_queue, clock=clock
+        ),
         inbox=open_inbox(settings, database, clock=clock),
-        ears=Ears(settings, accounts),
-        webhook_bell=Bell(app, redis, to=WEBHOOKS),
+        webhook_verifiers=WebhookVerifiers(settings, accounts),
+        webhook_queue=WakeupQueue(app, redis, to=WEBHOOKS),
         quotas=Quotas(
             {
                 QuotaName.KEY: settings.rate_key,
@@ -153,24 +157,24 @@ def web_services(settings: Settings) -> WebServices:
     )
 
 
-def worker_services(settings: Settings) -> WorkerServices:
+def create_worker_services(settings: Settings) -> WorkerServices:
     """The parts of a worker process; nothing connects before it is used."""
     settings.require("mongo_url", "redis_url", *API_BASES)
     database, vault = open_database(settings), open_vault(settings)
     adapters = open_adapters(settings, database, connections=settings.worker_slots)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    tools = attempt.Tools(
+    tools = attempt.AttemptContext(
         store=MongoPayments(database, vault, holder=holder, mode=settings.mode),
-        providers=adapters.provider,
-        gates=open_gates(settings, database, holder, rates=adapters.rate),
-        calls={
+        providers=adapters.provider_for,
+        admission=open_admission(settings, database, holder, rates=adapters.rate_of),
+        executors={
             name: ThreadPoolExecutor(settings.worker_slots, name) for name in PROVIDERS
         },
         clock=open_clock(database),
         jitter=random.SystemRandom().random,
-        held=set(),
+        held_ids=set(),
     )
-    heard = hearing(settings, database, tools, adapters)
+    heard = webhook_context(settings, database, tools, adapters)
     return WorkerServices(settings, tools, heard, database, holder)
 
 
@@ -182,75 +186,77 @@ def open_adapters(
     return AccountAdapters(settings, accounts, connections=connections)
 
 
-def open_gates(
+def open_admission(
     settings: Settings,
     database: Database[Document],
     by: str,
     *,
     rates: Callable[[str], float],
-) -> Gates:
-    """The gates before all accounts, for the worker ``by``; ``rates`` by account id."""
-    return SharedGates(
-        breakers=MongoBreakers(database),
-        limiter=open_limiter(settings, database, rates=rates),
-        watch=metrics.GateMetrics(),
+) -> AdmissionControl:
+    """The breakers before all accounts, for the worker ``by``; ``rates`` by account
+    id.
+    """
+    return SharedAdmissionControl(
+        breakers=MongoBreakerStore(database),
+        limiter=open_rate_limiter(settings, database, rates=rates),
+        watch=metrics.PrometheusAdmissionMetrics(),
         by=by,
         jitter=random.SystemRandom().random,
     )
 
 
-def open_limiter(
+def open_rate_limiter(
     settings: Settings,
     database: Database[Document],
     *,
     rates: Callable[[str], float],
-) -> Limiter:
+) -> RateLimiter:
     """Each account's bucket of calls, shared with all workers."""
 
     def workers() -> int:
         try:
-            return monitoring.live_workers(database)
+            return monitoring.count_live_workers(database)
         except StoreUnavailable:
             return WORKERS
 
-    return RedisLimiter(connect_redis(settings), rates, workers=workers)
+    return RedisRateLimiter(connect_redis(settings), rates, workers=workers)
 
 
-def desk(
+def operator_context(
     settings: Settings,
     database: Database[Document],
     *,
     store: PaymentStore,
     queue: JobQueue,
     clock: Callable[[], datetime],
-) -> Desk:
+) -> OperatorContext:
     """Where operators act, on what is of the deployment's mode."""
-    return Desk(
+    return OperatorContext(
         view=MongoOperatorView(database, open_vault(settings), settings.mode),
         store=store,
-        replays=MongoReplays(database, settings.mode),
+        replays=MongoReplayStore(database, settings.mode),
         queue=queue,
         clock=clock,
     )
 
 
-def hearing(
+def webhook_context(
     settings: Settings,
     database: Database[Document],
-    tools: attempt.Tools,
+    attempt_context: attempt.AttemptContext,
     adapters: AccountAdapters,
-) -> Hearing:
+) -> WebhookContext:
     """What a worker handles webhooks with; it rings for looks as beat does."""
     view = MongoOperatorView(database, open_vault(settings), settings.mode)
-    return Hearing(
-        inbox=open_inbox(settings, database, clock=tools.clock),
+    return WebhookContext(
+        inbox=open_inbox(settings, database, clock=attempt_context.clock),
         view=view,
-        store=tools.store,
-        queue=Bell(make_app(settings), connect_redis(settings), to=DUE),
-        readers={name: parts.read_webhook for name, parts in PROVIDERS.items()},
-        disputes=dispute_desk(view, tools, adapters),
-        statements=adapters.statement,
-        clock=tools.clock,
+        store=attempt_context.store,
+        queue=WakeupQueue(make_app(settings), connect_redis(settings), to=DUE_PAYMENTS),
+        parsers={name: parts.read_webhook for name, parts in PROVIDERS.items()},
+        dispute_context=dispute_context(view, attempt_context, adapters),
+        statements=adapters.statement_for,
+        clock=attempt_context.clock,
     )
 
 
@@ -311,14 +317,14 @@ def open_clock(database: Database[Document]) -> ServerClock:
     return clock
 
 
-def open_keys(settings: Settings, database: Database[Document]) -> ApiKeys:
+def open_keys(settings: Settings, database: Database[Document]) -> MongoApiKeys:
     """The API keys of the deployment."""
-    return ApiKeys(database, open_pepper(settings))
+    return MongoApiKeys(database, open_pepper(settings))
 
 
-def open_accounts(settings: Settings, database: Database[Document]) -> Accounts:
+def open_accounts(settings: Settings, database: Database[Document]) -> MongoAccounts:
     """The provider accounts of the deployment's merchants."""
-    return Accounts(database, open_account_vault(settings))
+    return MongoAccounts(database, open_account_vault(settings))
 
 
 def open_pepper(settings: Settings) -> Pepper:
@@ -337,23 +343,25 @@ def new_id(kind: str) -> str:
     return f"{kind}_{ULID()}"
 
 
-def ids_by(clock: ServerClock) -> Callable[[str], str]:
+def id_factory(clock: ServerClock) -> Callable[[str], str]:
     """Makes ids as ``new_id`` does, of the time that ``clock`` gives."""
     generator = ULIDGenerator(lambda: int(clock.seconds() * 1000))
     return lambda kind: f"{kind}_{generator.generate()}"
 
 
-def dispute_desk(
-    view: OperatorView, tools: attempt.Tools, adapters: AccountAdapters
-) -> disputes.Desk:
-    """By the worker's gates and clock; nothing connects before it is used."""
-    return disputes.Desk(
+def dispute_context(
+    view: OperatorView,
+    attempt_context: attempt.AttemptContext,
+    adapters: AccountAdapters,
+) -> disputes.DisputeContext:
+    """By the worker's breakers and clock; nothing connects before it is used."""
+    return disputes.DisputeContext(
         view=view,
-        store=tools.store,
-        disputes=adapters.disputes,
-        gates=tools.gates,
-        clock=tools.clock,
-        told=_count_dispute,
+        store=attempt_context.store,
+        disputes=adapters.dispute_reader_for,
+        admission=attempt_context.admission,
+        clock=attempt_context.clock,
+        count_event=_count_dispute,
     )
 
 

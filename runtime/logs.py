@@ -18,16 +18,23 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from runtime.settings import Settings
 
 #: The fields that may be logged. None of them ever holds what a payer entered.
-ALLOWED: Final = frozenset(
+ALLOWED_FIELDS: Final = frozenset(
     "account address advice answer attempt attempts calls code collection count"
     " document due_at error event exception exit_code group held index key_id level"
     " logger merchant method milliseconds mode name operation payment pid port ports"
     " process process_name provider provider_request_id queue reason ref replay"
     " replayed request_id role route seconds slots state status timestamp trace_id"
-    " traceparent url version wait why workers".split()
+    " traceparent trip_reason url version wait workers".split()
 )
 #: Libraries whose routine lines say nothing that ours do not.
-_QUIET: Final = ("celery", "kombu", "pymongo", "urllib3", "stripe", "paypalrestsdk")
+_QUIET_LOGGERS: Final = (
+    "celery",
+    "kombu",
+    "pymongo",
+    "urllib3",
+    "stripe",
+    "paypalrestsdk",
+)
 
 
 def configure(settings: Settings, process: str) -> None:
@@ -50,16 +57,16 @@ def configure(settings: Settings, process: str) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _named(process),
-                _traced,
-                _allowed,
-                *_rendering(settings),
+                _add_process(process),
+                _summarize_exception,
+                _drop_unlisted,
+                *_renderers(settings),
             ],
         )
     )
     logging.captureWarnings(True)
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
-    for name in _QUIET:
+    for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -68,7 +75,7 @@ def get_logger() -> Any:
     return structlog.stdlib.get_logger("payments")
 
 
-def _rendering(settings: Settings) -> list[Processor]:
+def _renderers(settings: Settings) -> list[Processor]:
     text = settings.log_format == "text" or (
         not settings.log_format and sys.stderr.isatty()
     )
@@ -77,7 +84,7 @@ def _rendering(settings: Settings) -> list[Processor]:
     return [structlog.processors.JSONRenderer()]
 
 
-def _named(process: str) -> Processor:
+def _add_process(process: str) -> Processor:
     def name(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["process"] = process
         # Several workers have one name. A supervisor tells of its children's.
@@ -87,7 +94,7 @@ def _named(process: str) -> Processor:
     return name
 
 
-def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _summarize_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """An exception by its kind and its place in our code, without its words."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info else None
@@ -103,5 +110,5 @@ def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _allowed(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    return {name: value for name, value in event.items() if name in ALLOWED}
+def _drop_unlisted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {name: value for name, value in event.items() if name in ALLOWED_FIELDS}

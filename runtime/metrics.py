@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from domain.circuit_breaker import Gate, Why
+from domain.circuit_breaker import CircuitBreaker, TripReason
 from domain.payments.failure_codes import DISAGREEING_CODES
 from domain.payments.submission import ProviderName
 from providers.http import Observe
@@ -29,9 +29,24 @@ ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 
 #: Seconds; from a quick database write to the day that a retry may take.
-_WAITS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600, 86400)
+_WAIT_BUCKETS: Final = (
+    0.005,
+    0.02,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    15,
+    60,
+    600,
+    3600,
+    86400,
+)
 #: Seconds; connecting is cut off at three, a silent answer at ten more.
-_CALLS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12)
+_CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12)
 
 ACCEPTED: Final = Counter(
     "payments_accepted_total",
@@ -66,33 +81,33 @@ ATTEMPTS: Final = Counter(
 ESCALATED: Final = Counter(
     "payments_escalated_total",
     "Operations that became a person's",
-    ["provider", "why"],
+    ["provider", "reason"],
     registry=REGISTRY,
 )
 DISAGREEMENTS: Final = Counter(
     "payments_disagreements_total",
     "Answers that say that our books, or what we know of a provider, are not as theirs",
-    ["provider", "why"],
+    ["provider", "reason"],
     registry=REGISTRY,
 )
 QUEUE_WAIT: Final = Histogram(
     "payments_queue_wait_seconds",
     "From acceptance, or the scheduled time, to the first claim",
-    buckets=_WAITS,
+    buckets=_WAIT_BUCKETS,
     registry=None,
 )
 END_TO_END: Final = Histogram(
     "payments_end_to_end_seconds",
     "From acceptance, or the scheduled time, to a settled operation",
     ["provider", "operation"],
-    buckets=_WAITS,
+    buckets=_WAIT_BUCKETS,
     registry=REGISTRY,
 )
 PROVIDER_CALLS: Final = Histogram(
     "payments_provider_seconds",
     "One HTTP call to a provider",
     ["provider", "call", "status_class"],
-    buckets=_CALLS,
+    buckets=_CALL_BUCKETS,
     registry=REGISTRY,
 )
 WEBHOOKS: Final = Counter(
@@ -104,19 +119,19 @@ WEBHOOKS: Final = Counter(
 WEBHOOKS_REFUSED: Final = Counter(
     "payments_webhooks_refused_total",
     "Webhooks that were not the provider's",
-    ["provider", "why"],
+    ["provider", "reason"],
     registry=REGISTRY,
 )
 WEBHOOKS_DROPPED: Final = Counter(
     "payments_webhooks_dropped_total",
     "Webhooks that the provider has signed and that are not for us",
-    ["provider", "why"],
+    ["provider", "reason"],
     registry=REGISTRY,
 )
 WEBHOOKS_ENDED: Final = Counter(
     "payments_webhooks_ended_total",
     "Events that were handled, or kept as what nobody here knows",
-    ["provider", "fate"],
+    ["provider", "status"],
     registry=REGISTRY,
 )
 DISPUTES: Final = Counter(
@@ -130,8 +145,8 @@ WEBHOOKS_WAITING: Final = Gauge(
     "Events that are not handled yet, or tried again",
     registry=None,
 )
-RINGS_DROPPED: Final = Counter(
-    "payments_rings_dropped_total",
+WAKEUPS_DROPPED: Final = Counter(
+    "payments_wakeups_dropped_total",
     "Payments and webhooks whose message the broker did not take; recovery finds them",
     registry=REGISTRY,
 )
@@ -140,8 +155,8 @@ MESSAGES_DROPPED: Final = Counter(
     "What a worker took from a queue and could not read",
     registry=REGISTRY,
 )
-QUEUES_MENDED: Final = Counter(
-    "payments_queues_mended_total",
+QUEUES_DELETED: Final = Counter(
+    "payments_queues_deleted_total",
     "Queues that were no list in Redis, and were deleted",
     registry=REGISTRY,
 )
@@ -168,27 +183,27 @@ OPEN: Final = Gauge(
     ["provider", "state"],
     registry=None,
 )
-GATE_STATE: Final = Gauge(
-    "payments_gate_state",
-    "Whether the gate before these calls of an account is in this position: 1 or 0",
+BREAKER_STATE: Final = Gauge(
+    "payments_breaker_state",
+    "Whether the circuit breaker of these calls is in this state: 1 or 0",
     ["account", "calls", "state"],
     registry=None,
 )
-GATE_OPENED: Final = Counter(
-    "payments_gate_opened_total",
-    "Times this worker opened a gate, so that none of its calls passed",
-    ["account", "calls", "why"],
+BREAKER_OPENED: Final = Counter(
+    "payments_breaker_opened_total",
+    "Times this worker opened a circuit breaker",
+    ["account", "calls", "reason"],
     registry=REGISTRY,
 )
-GATE_PROBES: Final = Counter(
-    "payments_gate_probes_total",
-    "Single payments sent through an open gate to see how the provider is",
+BREAKER_PROBES: Final = Counter(
+    "payments_breaker_probes_total",
+    "Single payments sent to probe the provider of an open breaker",
     ["account", "calls"],
     registry=REGISTRY,
 )
-LIMITED: Final = Counter(
-    "payments_limited_total",
-    "Payments put off because a gate was open or an account had its calls",
+PAYMENTS_POSTPONED: Final = Counter(
+    "payments_postponed_total",
+    "Payments postponed by an open breaker or by the rate limit",
     ["account"],
     registry=REGISTRY,
 )
@@ -217,17 +232,17 @@ FAULTY_DOCUMENTS: Final = Gauge(
     registry=None,
 )
 #: What one process alone asks the database for; elsewhere they would stand empty.
-OF_THE_DATABASE: Final = (
-    *(DUE, OLDEST_DUE, UNKNOWN, OPEN, GATE_STATE, WEBHOOKS_WAITING),
+DATABASE_METRICS: Final = (
+    *(DUE, OLDEST_DUE, UNKNOWN, OPEN, BREAKER_STATE, WEBHOOKS_WAITING),
     *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS),
     *(INDEX_MISSING, FAULTY_DOCUMENTS),
 )
-SLOTS: Final = Gauge(
+WORKER_SLOTS: Final = Gauge(
     "payments_worker_slots",
     "Provider calls this worker can have open",
     registry=None,
 )
-BUSY: Final = Gauge(
+WORKER_BUSY: Final = Gauge(
     "payments_worker_busy",
     "Payments this worker holds a lease on",
     registry=None,
@@ -257,7 +272,7 @@ for _provider in ProviderName:
         DISAGREEMENTS.labels(_provider, _why)
 
 
-def observer(provider: ProviderName) -> Observe:
+def create_observer(provider: ProviderName) -> Observe:
     """Counts the calls of a process to ``provider``."""
 
     def observe(call: str, status_class: str, seconds: float) -> None:
@@ -266,34 +281,34 @@ def observer(provider: ProviderName) -> Observe:
     return observe
 
 
-class GateMetrics:
-    """Counts what this process's gates do."""
+class PrometheusAdmissionMetrics:
+    """Counts what this process's breakers do."""
 
-    def opened(self, gate: Gate, why: Why) -> None:
-        """See GateWatch."""
-        GATE_OPENED.labels(*gate_labels(gate), why).inc()
+    def count_opened(self, breaker: CircuitBreaker, trip_reason: TripReason) -> None:
+        """See AdmissionMetrics."""
+        BREAKER_OPENED.labels(*breaker_labels(breaker), trip_reason).inc()
 
-    def probed(self, gate: Gate) -> None:
-        """See GateWatch."""
-        GATE_PROBES.labels(*gate_labels(gate)).inc()
+    def count_probe(self, breaker: CircuitBreaker) -> None:
+        """See AdmissionMetrics."""
+        BREAKER_PROBES.labels(*breaker_labels(breaker)).inc()
 
-    def put_off(self, account: str, count: int) -> None:
-        """See GateWatch."""
-        LIMITED.labels(account).inc(count)
+    def count_postponed(self, account: str, count: int) -> None:
+        """See AdmissionMetrics."""
+        PAYMENTS_POSTPONED.labels(account).inc(count)
 
 
-def gate_labels(gate: Gate) -> tuple[str, str]:
+def breaker_labels(breaker: CircuitBreaker) -> tuple[str, str]:
     """The account, and the calls that it stands before."""
-    return gate.account, gate.calls or "all"
+    return breaker.account, breaker.call_kind or "all"
 
 
-def show(*measured: Collector) -> None:
+def register_metrics(*measured: Collector) -> None:
     """Adds metrics that only this kind of process measures: elsewhere a 0 would lie."""
     for one in measured:
         REGISTRY.register(one)
 
 
-def exposition() -> tuple[bytes, str]:
+def render_metrics() -> tuple[bytes, str]:
     """The registry as Prometheus reads it, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
 

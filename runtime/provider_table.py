@@ -11,28 +11,32 @@ from typing import Final
 
 from application.ports.provider import Provider
 from application.ports.reconciliation import Statement
-from application.ports.webhooks import Disputes, Ear
-from application.webhooks import Read
+from application.ports.webhooks import DisputeReader, WebhookVerifier
+from application.webhooks import ParseWebhook
 from domain.account import Account, AccountNotFound, StoredAccount
 from domain.errors import WebhookDropped
 from domain.payments.submission import Mode
 from domain.provider_rules import ProviderName
 from domain.webhook_refusals import WebhookRefusal
-from providers.credential_checks import Rights, paypal_rights, stripe_rights
+from providers.credential_checks import (
+    PermissionChecks,
+    paypal_permission_checks,
+    stripe_permission_checks,
+)
 from providers.http import PooledSession
 from providers.paypal import webhooks as paypal_webhooks
 from providers.paypal.adapter import PayPal
 from providers.paypal.certificates import Certificates
 from providers.paypal.client import PayPalApi
-from providers.paypal.disputes import PayPalDisputes
+from providers.paypal.disputes import PayPalDisputeReader
 from providers.paypal.transactions import PayPalStatement
 from providers.paypal.webhooks import PayPalWebhooks
-from providers.retry_unsent import Patient
+from providers.retry_unsent import RetryUnsent
 from providers.stripe import webhooks as stripe_webhooks
 from providers.stripe.adapter import Stripe
 from providers.stripe.balance import StripeStatement
-from providers.stripe.client import PooledClient, client_of, connection_pools
-from providers.stripe.disputes import StripeDisputes
+from providers.stripe.client import PooledClient, create_client, connection_pools
+from providers.stripe.disputes import StripeDisputeReader
 from providers.stripe.webhooks import StripeWebhooks
 from runtime import metrics, settings_checks as checks
 from runtime.settings import Settings
@@ -43,9 +47,9 @@ class Adapters:
     """The adapters of one account, all by the same credentials."""
 
     provider: Provider
-    disputes: Disputes
+    disputes: DisputeReader
     statement: Statement
-    rights: Rights
+    permission_checks: PermissionChecks
 
 
 #: Finds a connected account by the provider's id of it. Raises AccountNotFound.
@@ -61,10 +65,10 @@ class ProviderParts:
     adapters: Callable[[Settings, int], Callable[[StoredAccount | None], Adapters]]
     #: Gives the verifier of an account's webhooks.
     verifiers: Callable[
-        [Settings, FindConnected], Callable[[StoredAccount | None], Ear]
+        [Settings, FindConnected], Callable[[StoredAccount | None], WebhookVerifier]
     ]
     #: Reads a verified webhook. Raises UnreadableWebhook.
-    read_webhook: Read
+    read_webhook: ParseWebhook
 
 
 def _stripe_adapters(
@@ -73,22 +77,22 @@ def _stripe_adapters(
     """By the deployment's own key where an account has none."""
     transport = PooledClient(
         connection_pools(connections=connections, proxy=settings.provider_proxy),
-        observe=metrics.observer(ProviderName.STRIPE),
+        observe=metrics.create_observer(ProviderName.STRIPE),
     )
 
     def adapters(stored: StoredAccount | None) -> Adapters:
         secret = stored and stored.credentials.secret
-        client = client_of(
+        client = create_client(
             api_base=settings.stripe_api_base,
             secret_key=secret or settings.stripe_secret_key,
             transport=transport,
-            connected=stored.connected if stored else None,
+            connected=stored.connected_account if stored else None,
         )
         return Adapters(
-            Patient(Stripe(client)),
-            StripeDisputes(client),
+            RetryUnsent(Stripe(client)),
+            StripeDisputeReader(client),
             StripeStatement(client),
-            stripe_rights(client),
+            stripe_permission_checks(client),
         )
 
     return adapters
@@ -100,7 +104,7 @@ def _paypal_adapters(
     """By the credentials of an app."""
     session = PooledSession(
         connections=connections,
-        observe=metrics.observer(ProviderName.PAYPAL),
+        observe=metrics.create_observer(ProviderName.PAYPAL),
         proxy=settings.provider_proxy,
     )
 
@@ -117,10 +121,10 @@ def _paypal_adapters(
             session=session,
         )
         return Adapters(
-            Patient(PayPal(api)),
-            PayPalDisputes(api),
+            RetryUnsent(PayPal(api)),
+            PayPalDisputeReader(api),
             PayPalStatement(api),
-            paypal_rights(api),
+            paypal_permission_checks(api),
         )
 
     return adapters
@@ -128,7 +132,7 @@ def _paypal_adapters(
 
 def _stripe_verifiers(
     settings: Settings, find_connected: FindConnected
-) -> Callable[[StoredAccount | None], Ear]:
+) -> Callable[[StoredAccount | None], WebhookVerifier]:
     """Events of all connected accounts come to the deployment's own address, and name
     their account."""
 
@@ -140,7 +144,7 @@ def _stripe_verifiers(
         except AccountNotFound:
             raise WebhookDropped(WebhookRefusal.ANOTHER_ACCOUNT) from None
 
-    def verifier(stored: StoredAccount | None) -> Ear:
+    def verifier(stored: StoredAccount | None) -> WebhookVerifier:
         if stored is None:
             secrets = checks.listed(settings.stripe_webhook_secrets)
             return StripeWebhooks(find, secrets=secrets, mode=settings.mode)
@@ -154,14 +158,14 @@ def _stripe_verifiers(
 
 
 def _check_same(stored: StoredAccount, name: str | None) -> Account:
-    if name != stored.connected:
+    if name != stored.connected_account:
         raise WebhookDropped(WebhookRefusal.ANOTHER_ACCOUNT)
     return stored.account
 
 
 def _paypal_verifiers(
     settings: Settings, find_connected: FindConnected
-) -> Callable[[StoredAccount | None], Ear]:
+) -> Callable[[StoredAccount | None], WebhookVerifier]:
     """PayPal signs with its own certificate, which all accounts share."""
     base = settings.paypal_api_base.rstrip("/")
     simulated = settings.mode is Mode.TEST and checks.is_loopback(base)
@@ -175,7 +179,7 @@ def _paypal_verifiers(
         observe=lambda call, status_class, seconds: None,
     )
 
-    def verifier(stored: StoredAccount | None) -> Ear:
+    def verifier(stored: StoredAccount | None) -> WebhookVerifier:
         account, webhook_id = (
             Account.own(ProviderName.PAYPAL),
             settings.paypal_webhook_id,
@@ -192,11 +196,11 @@ PROVIDERS: Final[dict[ProviderName, ProviderParts]] = {
     ProviderName.STRIPE: ProviderParts(
         adapters=_stripe_adapters,
         verifiers=_stripe_verifiers,
-        read_webhook=stripe_webhooks.notice_of,
+        read_webhook=stripe_webhooks.parse_event,
     ),
     ProviderName.PAYPAL: ProviderParts(
         adapters=_paypal_adapters,
         verifiers=_paypal_verifiers,
-        read_webhook=paypal_webhooks.notice_of,
+        read_webhook=paypal_webhooks.parse_event,
     ),
 }

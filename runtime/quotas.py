@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MAX_NAMES: Final = 20_000
 #: The part of a quota, one of so many, that a process counts before it shares. Nothing
 #: in Redis, forged or true, makes a process refuse a request within that part.
-UNSHARED: Final = 10
+UNSHARED_WARNING: Final = 10
 #: Seconds between two times that a process shares its counts, and names at a time.
 SHARE_PERIOD: Final = 0.5
 MAX_SHARED: Final = 1_000
@@ -68,7 +68,7 @@ class Usage:
 
     quota: Quota
     used: int
-    reset_in: int  #: seconds until the window ends, at least one
+    resets_in: int  #: seconds until the window ends, at least one
 
     @property
     def remaining(self) -> int:
@@ -84,7 +84,7 @@ class Usage:
 @dataclass(slots=True)
 class _Count:
     own: int = 0  #: of this process
-    told: int = 0  #: of these, what Redis knows
+    shared: int = 0  #: of these, what Redis knows
     others: int = 0  #: of all other processes, as Redis said last
 
 
@@ -112,24 +112,24 @@ class QuotaCounter:
             count.own += requests
             return Usage(self.quota, count.own + count.others, reset_in)
 
-    def untold(self) -> tuple[int, Mapping[str, int]]:
+    def unshared(self) -> tuple[int, Mapping[str, int]]:
         """The window, and what was counted in it that others do not know, by name."""
-        least = self.quota.amount // UNSHARED
+        least = self.quota.amount // UNSHARED_WARNING
         with self._lock:
             found = (
-                (name, count.own - count.told)
+                (name, count.own - count.shared)
                 for name, count in self._counts.items()
-                if count.own > least and count.own > count.told
+                if count.own > least and count.own > count.shared
             )
             return self._window, dict(islice(found, MAX_SHARED))
 
-    def told(self, window: int, name: str, requests: int, total: int) -> None:
+    def record_shared(self, window: int, name: str, requests: int, total: int) -> None:
         """Redis took ``requests`` of ``name``, and has counted ``total`` of all."""
         with self._lock:
             count = self._counts.get(name)
             if window == self._window and count is not None:
-                count.told += requests
-                count.others = max(0, total - count.told)
+                count.shared += requests
+                count.others = max(0, total - count.shared)
 
 
 class Quotas:
@@ -160,7 +160,7 @@ class Quotas:
         """Counts a request of ``name``; None where the quota is off."""
         return self._count(quota, name, 1)
 
-    def peek(self, quota: QuotaName, name: str) -> Usage | None:
+    def read_usage(self, quota: QuotaName, name: str) -> Usage | None:
         """What ``name`` has used; None where the quota is off."""
         return self._count(quota, name, 0)
 
@@ -169,7 +169,10 @@ class Quotas:
         if counter is None:
             return None
         usage = counter.hit(name, self._clock(), requests=requests)
-        if usage.used > counter.quota.amount // UNSHARED and self._sharer is None:
+        if (
+            usage.used > counter.quota.amount // UNSHARED_WARNING
+            and self._sharer is None
+        ):
             self._start()
         return usage
 
@@ -203,12 +206,12 @@ class Quotas:
         """Tells what was counted, and learns what others did; raises as Redis does."""
         storage = self._storage
         for counter in self._counters.values():
-            window, counted = counter.untold()
+            window, counted = counter.unshared()
             for name, requests in counted.items():
                 key = f"{counter.quota.name}:{name}:{window}"
                 expiry = 2 * counter.quota.seconds
                 total = storage.incr(key, expiry, amount=requests)
-                counter.told(window, name, requests, total)
+                counter.record_shared(window, name, requests, total)
 
     @cached_property
     def _storage(self) -> RedisStorage:

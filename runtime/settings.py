@@ -245,7 +245,7 @@ class Settings:
         Raises SettingsError, naming the variable, where one cannot be used.
         """
         names = [item.metadata["name"] for item in fields(cls)]
-        if wrong := checks.unknown(environment, names):
+        if wrong := checks.find_unknown(environment, names):
             raise SettingsError(wrong)
         given: dict[str, Any] = {}  # each field has its reader
         for item in fields(cls):

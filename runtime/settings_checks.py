@@ -77,7 +77,7 @@ def host(text: str) -> str:
         raise ValueError(f"must be an IP address or localhost, not {text!r}") from None
 
 
-def place_of(url: str) -> str:
+def hosts_of(url: str) -> str:
     """The hosts in a URL, to be shown: who comes there and how may be secret."""
     parts = urlsplit(url)
     # An @ in the path was one in a password, in front of which a slash ended the hosts.
@@ -86,7 +86,7 @@ def place_of(url: str) -> str:
 
 def without_credentials(url: str) -> str:
     """The scheme and the hosts of a URL; "" of none."""
-    place = place_of(url)
+    place = hosts_of(url)
     return f"{urlsplit(url).scheme}://{place}" if place else ""
 
 
@@ -216,7 +216,7 @@ def networks(text: str) -> str:
     return text
 
 
-def unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:
+def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:
     """A sentence on the first variable that looks like a setting and is none."""
     names = {*known, *OTHERS}
     for name, value in sorted(environment.items()):

@@ -46,7 +46,7 @@ class BadFault(ValueError):
 
 
 @dataclass(slots=True)
-class Fault:
+class DocumentFault:
     """One armed fault."""
 
     do: str
@@ -92,7 +92,7 @@ class Fault:
         return shown
 
 
-def parse_fault(raw: object) -> Fault:
+def parse_fault(raw: object) -> DocumentFault:
     """Check a fault as ``POST /_faults`` receives it.
 
     Raises ``BadFault`` with a sentence that names the field.
@@ -106,7 +106,7 @@ def parse_fault(raw: object) -> Fault:
     if do not in KINDS:
         raise BadFault(f"do must be one of {sorted(KINDS)}")
     default = DEFAULT_RETRY_AFTER if do == "rate_limit" else DEFAULT_SECONDS
-    fault = Fault(
+    fault = DocumentFault(
         do=do,
         left=_integer(raw, "times", 1, 1, MAX_TIMES),
         seconds=_seconds(raw.get("seconds", default)),
@@ -170,11 +170,11 @@ class Faults:
     """The armed faults, in the order they were armed; the first match wins."""
 
     def __init__(self) -> None:
-        self._faults: list[Fault] = []
+        self._faults: list[DocumentFault] = []
         self._healed = asyncio.Event()
         self.held = 0
 
-    def arm(self, fault: Fault) -> None:
+    def arm(self, fault: DocumentFault) -> None:
         """Add a fault. Raises ``BadFault`` when too many are armed."""
         if len(self._faults) >= MAX_FAULTS:
             self._faults = [known for known in self._faults if known.left]
@@ -182,21 +182,21 @@ class Faults:
             raise BadFault(f"{MAX_FAULTS} faults are armed; heal first")
         self._faults.append(fault)
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str) -> DocumentFault | None:
         """Return the fault for this API call, if any, and count it down."""
         for fault in self._faults:
             if fault.matches(method, path):
                 return self._fire(fault)
         return None
 
-    def take_webhook(self) -> Fault | None:
+    def take_webhook(self) -> DocumentFault | None:
         """Return the fault for the next webhook, if any, and count it down."""
         for fault in self._faults:
             if fault.do == "webhooks" and fault.left:
                 return self._fire(fault)
         return None
 
-    def _fire(self, fault: Fault) -> Fault:
+    def _fire(self, fault: DocumentFault) -> DocumentFault:
         fault.left -= 1
         fault.fired += 1
         return fault

@@ -22,7 +22,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
 from simulators.calls import Answer, Call, Refused, Request, Route, to_json
-from simulators.faults import Fault
+from simulators.faults import DocumentFault
 from simulators.idempotency import KeysFull
 from simulators.provider import Page, Provider
 
@@ -145,7 +145,7 @@ class Server:
         return _response(answer)
 
     async def _answer(
-        self, route: Route, request: web.Request, fault: Fault | None
+        self, route: Route, request: web.Request, fault: DocumentFault | None
     ) -> Answer:
         do = fault.do if fault is not None else None
         if fault is None:
@@ -164,7 +164,7 @@ class Server:
         return answer
 
     async def _carry_out(
-        self, route: Route, request: web.Request, fault: Fault | None
+        self, route: Route, request: web.Request, fault: DocumentFault | None
     ) -> Answer:
         """Authenticate, reserve the key, wait, execute, remember."""
         provider, world = self.provider, self.provider.world
@@ -200,7 +200,9 @@ class Server:
             world.keys.forget(scope)
         return answer
 
-    async def _execute(self, route: Route, call: Call, fault: Fault | None) -> Answer:
+    async def _execute(
+        self, route: Route, call: Call, fault: DocumentFault | None
+    ) -> Answer:
         await asyncio.sleep(self._latency)
         if fault is not None and fault.do == "delay" and fault.when == "before":
             await self.provider.world.faults.hold(fault.seconds)
@@ -236,7 +238,7 @@ async def _read(request: web.Request) -> Request:
     )
 
 
-def _armed_answer(provider: Provider, fault: Fault) -> Answer:
+def _armed_answer(provider: Provider, fault: DocumentFault) -> Answer:
     if fault.body is None:
         shape = provider.failed("An unknown error occurred.", replayable=False)
         return Answer(fault.status, shape.body, {**shape.headers, **fault.headers})

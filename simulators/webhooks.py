@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from simulators.calls import Json, to_json
-from simulators.faults import Fault, Faults
+from simulators.faults import DocumentFault, Faults
 from simulators.overwrites import Overwrites
 
 #: Targets at once; the providers allow 16 and 10.
@@ -203,7 +203,7 @@ class Webhooks:
             self._deliveries.append(twin)
             self._enqueue(twin)
 
-    def _hold_back(self, delivery: Delivery, fault: Fault) -> None:
+    def _hold_back(self, delivery: Delivery, fault: DocumentFault) -> None:
         """Send this fault's webhooks in reverse order once it is spent or times out."""
         self._reordered.append(delivery)
         if fault.left == 0:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from flask import Flask
 
 from runtime import logs
-from runtime.container import WebServices, web_services
+from runtime.container import WebServices, create_web_services
 from runtime.settings import Settings
 from web import docs, middleware, problems, quotas
-from web.long_poll import Waiting
-from web.open_breakers import OpenGates
+from web.long_poll import LongPoll
+from web.open_breakers import BreakerView
 from web.openapi import application, find_calls
 from web.parsing import MAX_BODY
-from web.routes.accounts import Gates
-from web.routes.follow_ups import FollowUps
-from web.routes.payments import Payments
-from web.routes.replays import Replays
-from web.routes.webhooks import Webhooks
+from web.routes.accounts import AccountRoutes
+from web.routes.follow_ups import FollowUpRoutes
+from web.routes.payments import PaymentRoutes
+from web.routes.replays import ReplayRoutes
+from web.routes.webhooks import WebhookRoutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Web:
     """The application, and what must be told when its process stops."""
 
     app: Flask
-    waiting: Waiting
+    waiting: LongPoll
 
 
 def from_environment() -> Flask:
@@ -39,20 +39,20 @@ def from_environment() -> Flask:
     """
     settings = Settings.read(os.environ)
     logs.configure(settings, "web")
-    return build(web_services(settings)).app
+    return build(create_web_services(settings)).app
 
 
 def build(services: WebServices) -> Web:
     """The application on ``services``. Nothing connects before the first request."""
     capacity = max(1, services.settings.web_threads // 2)
-    waiting = Waiting(services.store, capacity=capacity)
-    gates = OpenGates(services.breakers, clock=services.clock)
+    waiting = LongPoll(services.store, capacity=capacity)
+    breakers = BreakerView(services.breakers, clock=services.clock)
     calls = find_calls(
-        Payments(services, waiting, gates),
-        FollowUps(services),
-        Replays(services),
-        Gates(services),
-        Webhooks(services),
+        PaymentRoutes(services, waiting, breakers),
+        FollowUpRoutes(services),
+        ReplayRoutes(services),
+        AccountRoutes(services),
+        WebhookRoutes(services),
     )
     app, document = application(calls)
     # Flask cuts a chunked body off at this length without a word; one more tells.

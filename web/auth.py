@@ -14,7 +14,7 @@ from web.problem_codes import ProblemCode
 from web.problems import Problem
 
 
-def may_read(request: Request, services: WebServices) -> ApiKey:
+def require_reader(request: Request, services: WebServices) -> ApiKey:
     """Whose payments the request may see; an operator any by its id.
 
     Which key fits is decided by ``ApiKeyStore.find``, in constant time. Raises Problem
@@ -25,7 +25,7 @@ def may_read(request: Request, services: WebServices) -> ApiKey:
     if not given:
         challenge = {"WWW-Authenticate": "Bearer"}
         raise Problem(ProblemCode.API_KEY_REQUIRED, headers=challenge)
-    secret = parsing.bearer(request)
+    secret = parsing.parse_bearer(request)
     key = (
         authenticate(secret, store=services.keys, clock=services.clock)
         if secret
@@ -41,23 +41,23 @@ def may_read(request: Request, services: WebServices) -> ApiKey:
     return key
 
 
-def may_submit(request: Request, services: WebServices) -> Scope:
+def require_submitter(request: Request, services: WebServices) -> Scope:
     """Whose payment the request may make; only the role ``merchant`` may.
 
-    Raises as ``may_read`` does.
+    Raises as ``require_reader`` does.
     """
-    key = may_read(request, services)
+    key = require_reader(request, services)
     if key.role is not Role.MERCHANT:
         raise Problem(ProblemCode.ROLE_NOT_ALLOWED)
     return Scope(key.merchant, key.mode)
 
 
-def may_operate(request: Request, services: WebServices) -> ApiKey:
+def require_operator(request: Request, services: WebServices) -> ApiKey:
     """Who acts on all merchants' payments of a mode: an operator or an admin.
 
-    Raises as ``may_read`` does.
+    Raises as ``require_reader`` does.
     """
-    key = may_read(request, services)
+    key = require_reader(request, services)
     if key.role not in (Role.OPERATOR, Role.ADMIN):
         raise Problem(ProblemCode.ROLE_NOT_ALLOWED)
     return key

@@ -16,7 +16,7 @@ from runtime.metrics import REGISTRY
 #: Seconds between two looks: a tenth of what a provider call usually takes longer.
 INTERVAL: Final = 0.1
 
-WAITING: Final = Gauge(
+REQUESTS_WAITING: Final = Gauge(
     "payments_http_waiting",
     "Requests that wait for a payment to settle",
     registry=REGISTRY,
@@ -29,7 +29,7 @@ class _Waiter:
     merchant: str
 
 
-class Waiting:
+class LongPoll:
     """Safe to use from threads; the poller starts with the first who waits.
 
     At most ``capacity`` requests wait, so that they never take all the threads from
@@ -44,7 +44,9 @@ class Waiting:
         self._poller: threading.Thread | None = None
         self._stopped = False
 
-    def until_settled(self, payment_id: str, merchant: str, seconds: float) -> None:
+    def wait_until_settled(
+        self, payment_id: str, merchant: str, seconds: float
+    ) -> None:
         """Returns once the payment is settled, and after ``seconds`` at the latest.
 
         Returns sooner where another merchant needs the place, at once where there is
@@ -55,7 +57,7 @@ class Waiting:
             if self._stopped or not self._make_room(merchant):
                 return
             self._waiters[settled] = _Waiter(payment_id, merchant)
-            WAITING.set(len(self._waiters))
+            REQUESTS_WAITING.set(len(self._waiters))
             self._start()
             self._news.notify()
         try:
@@ -63,7 +65,7 @@ class Waiting:
         finally:
             with self._news:
                 self._waiters.pop(settled, None)
-                WAITING.set(len(self._waiters))
+                REQUESTS_WAITING.set(len(self._waiters))
 
     def _make_room(self, merchant: str) -> bool:
         """Whether there is a place for ``merchant``.
@@ -118,7 +120,7 @@ class Waiting:
         """Those whose payment is settled, or gone; none while the store is away."""
         wanted = {one.payment_id for one in waiters.values()}
         try:
-            settled = self._store.settled(list(wanted))
+            settled = self._store.find_settled(list(wanted))
         except StoreUnavailable:
             return []
         return [event for event, one in waiters.items() if one.payment_id in settled]

@@ -44,7 +44,7 @@ def register(app: Flask, new_id: Callable[[str], str]) -> None:
     def begin() -> None:
         clear_contextvars()
         g.began = time.perf_counter()
-        g.request_id = parsing.request_id(request) or new_id("req")
+        g.request_id = parsing.parse_request_id(request) or new_id("req")
         bind_contextvars(request_id=g.request_id)
 
     @app.after_request
@@ -52,11 +52,11 @@ def register(app: Flask, new_id: Callable[[str], str]) -> None:
         response.headers["Request-Id"] = g.request_id
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
-        _tell(response.status_code)
+        _log_request(response.status_code)
         return response
 
 
-def _tell(status: int) -> None:
+def _log_request(status: int) -> None:
     """By the route's rule, never the path: a path may hold anything."""
     method = request.method if request.method in _METHODS else "other"
     route = request.url_rule.rule if request.url_rule else "unmatched"

@@ -1,4 +1,4 @@
-"""What a payment that is read says of an open gate before its account."""
+"""What a payment that is read says of an open breaker of its account."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from application.ports.admission import Breakers
-from domain.circuit_breaker import Gate, behind
+from application.ports.admission import BreakerStore
+from domain.circuit_breaker import CircuitBreaker, with_breaker_wait
 from domain.errors import StoreUnavailable
 from domain.payments.payment import Payment
 from runtime import logs
 
-#: Seconds that the gates are known for: workers follow as late.
-KNOWN: Final = 1.0
+#: Seconds that the breakers are known for: workers follow as late.
+CACHE_SECONDS: Final = 1.0
 
 log = logs.get_logger()
 
 
-class OpenGates:
+class BreakerView:
     """Safe to use from threads; all requests of a process share one read a second."""
 
     def __init__(
         self,
-        breakers: Breakers,
+        breakers: BreakerStore,
         *,
         clock: Callable[[], datetime],
         seconds: Callable[[], float] = time.monotonic,
@@ -34,28 +34,29 @@ class OpenGates:
         self._clock = clock
         self._seconds = seconds
         self._reading = threading.Lock()  # one thread reads; others go by what is known
-        self._known: Mapping[str, Gate] = {}
+        self._known: Mapping[str, CircuitBreaker] = {}
         self._known_until = 0.0
 
-    def tell(self, payment: Payment) -> Payment:
-        """``payment`` as it stands before its gate; costs nothing once it is settled.
+    def with_breaker_wait(self, payment: Payment) -> Payment:
+        """``payment`` as it stands before its breaker; costs nothing once it is
+        settled.
 
-        Where the gates cannot be read, those that were known last stand.
+        Where the breakers cannot be read, those that were known last stand.
         """
-        if payment.settled:
+        if payment.is_settled:
             return payment
-        self._read()
-        return behind(payment, self._known, now=self._clock())
+        self._read_breakers()
+        return with_breaker_wait(payment, self._known, now=self._clock())
 
-    def _read(self) -> None:
+    def _read_breakers(self) -> None:
         if self._seconds() < self._known_until:
             return
         if not self._reading.acquire(blocking=False):
             return
         try:
-            self._known = self._breakers.gates()
+            self._known = self._breakers.load_all()
         except StoreUnavailable:
-            log.warning("gates_not_read")
+            log.warning("breakers_not_read")
         finally:
-            self._known_until = self._seconds() + KNOWN
+            self._known_until = self._seconds() + CACHE_SECONDS
             self._reading.release()

@@ -26,15 +26,15 @@ from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 
 _SCHEMAS: Final = "#/components/schemas/"
-_KEY: Final = "api_key"
-_ABOUT: Final = (
+_SECURITY_SCHEME: Final = "api_key"
+_DESCRIPTION: Final = (
     "Submit payment jobs, and read what became of them. A 202 means that the payment is"
     " durable: it will be carried out once, whatever breaks. Amounts are in minor units"
     " (1999 is $19.99 or 1,999 yen), times are RFC 3339 in UTC, `/v1` only grows.\n\n"
     "Every error is a problem by RFC 9457. Its `code` is one of:\n\n"
 )
 #: What every call may answer besides.
-_ANY: Final = (
+_ANY_PROBLEM: Final = (
     ProblemCode.BAD_REQUEST,
     ProblemCode.REQUEST_TIMEOUT,
     ProblemCode.OVERLOADED,
@@ -42,7 +42,7 @@ _ANY: Final = (
 )
 _STATUSES: Final = {200: "OK", 201: "Made", 202: "Durable", 304: "Still the same"}
 #: What every answer may have.
-_EVERY: Final = ("Request-Id", "RateLimit", "RateLimit-Policy")
+_EVERY_ANSWER: Final = ("Request-Id", "RateLimit", "RateLimit-Policy")
 #: Headers of answers, by name.
 _HEADERS: Final = {
     "Request-Id": "Names this request in our logs; your own, where you sent a sane one",
@@ -58,7 +58,7 @@ _HEADERS: Final = {
 
 
 #: Problems of every call that needs a key.
-KEYED: Final = (
+AUTHENTICATED: Final = (
     ProblemCode.API_KEY_REQUIRED,
     ProblemCode.API_KEY_INVALID,
     ProblemCode.MODE_NOT_SERVED,
@@ -67,8 +67,8 @@ KEYED: Final = (
     ProblemCode.DOCUMENT_UNREADABLE,
 )
 #: Problems of every call that makes a job.
-SUBMITS: Final = (
-    *KEYED,
+SUBMIT_PROBLEMS: Final = (
+    *AUTHENTICATED,
     ProblemCode.MALFORMED_JSON,
     ProblemCode.IDEMPOTENCY_KEY_REQUIRED,
     ProblemCode.IDEMPOTENCY_KEY_MALFORMED,
@@ -80,14 +80,14 @@ SUBMITS: Final = (
     ProblemCode.WRITE_REFUSED,
 )
 #: Problems of every call of an operator.
-OPERATES: Final = (
-    *KEYED,
+OPERATOR_PROBLEMS: Final = (
+    *AUTHENTICATED,
     ProblemCode.ROLE_NOT_ALLOWED,
     ProblemCode.CARD_NUMBER_REFUSED,
 )
 #: Problems of every call of an operator that changes something.
-ACTS: Final = (
-    *OPERATES,
+OPERATOR_ACTION_PROBLEMS: Final = (
+    *OPERATOR_PROBLEMS,
     ProblemCode.MALFORMED_JSON,
     ProblemCode.BODY_TOO_LARGE,
     ProblemCode.CONTENT_TYPE_NOT_SUPPORTED,
@@ -123,24 +123,24 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Endpoint:
     """A route and the view that serves it."""
 
     route: Route
     view: Callable[..., Response]
 
 
-def find_calls(*owners: object) -> list[Call]:
+def find_calls(*owners: object) -> list[Endpoint]:
     """The methods of ``owners`` that have a Route, in their order."""
     return [
-        Call(route, getattr(owner, name))
+        Endpoint(route, getattr(owner, name))
         for owner in owners
         for name, member in vars(type(owner)).items()
         if (route := getattr(member, _ROUTE, None)) is not None
     ]
 
 
-def application(calls: list[Call]) -> tuple[OpenAPI, bytes]:
+def application(calls: list[Endpoint]) -> tuple[OpenAPI, bytes]:
     """A Flask application that serves ``calls``, and their OpenAPI document (JSON)."""
     codes = "\n".join(
         f"- `{code}` ({status}): {detail}"
@@ -148,8 +148,10 @@ def application(calls: list[Call]) -> tuple[OpenAPI, bytes]:
     )
     app = OpenAPI(
         "web",
-        info=Info(title="Payments", version=__version__, description=_ABOUT + codes),
-        security_schemes={_KEY: {"type": "http", "scheme": "bearer"}},
+        info=Info(
+            title="Payments", version=__version__, description=_DESCRIPTION + codes
+        ),
+        security_schemes={_SECURITY_SCHEME: {"type": "http", "scheme": "bearer"}},
         doc_ui=False,
         static_folder=None,
     )
@@ -158,7 +160,7 @@ def application(calls: list[Call]) -> tuple[OpenAPI, bytes]:
     return app, json.dumps(_document(app, calls)).encode()
 
 
-def _add(app: OpenAPI, call: Call) -> None:
+def _add(app: OpenAPI, call: Endpoint) -> None:
     route = call.route
 
     @wraps(call.view)
@@ -179,11 +181,11 @@ def _add(app: OpenAPI, call: Call) -> None:
         summary=summary,
         description=description.replace("\n", " "),
         operation_id=name,
-        security=None if route.open else [{_KEY: []}],
+        security=None if route.open else [{_SECURITY_SCHEME: []}],
     )(described)
 
 
-def _document(app: OpenAPI, calls: list[Call]) -> dict[str, Any]:
+def _document(app: OpenAPI, calls: list[Endpoint]) -> dict[str, Any]:
     """The library's document with our own answers and schemas.
 
     Its model of a schema drops keywords that 3.1 has, and its answers know no media
@@ -225,7 +227,7 @@ def _responses(route: Route) -> dict[str, Any]:
         elif content is not None:
             schema = {"$ref": _SCHEMAS + content.__name__}
             found[str(status)]["content"] = {"application/json": {"schema": schema}}
-    for code in (*route.problems, *_ANY):
+    for code in (*route.problems, *_ANY_PROBLEM):
         status, title, _ = CATALOGUE[code]
         known = found.setdefault(str(status), _problem(status))
         known["description"] = "; ".join(filter(None, [known["description"], title]))
@@ -249,7 +251,7 @@ def _problem(status: int) -> dict[str, Any]:
 def _headers(*names: str) -> dict[str, Any]:
     return {
         name: {"description": _HEADERS[name], "schema": {"type": "string"}}
-        for name in (*_EVERY, *names)
+        for name in (*_EVERY_ANSWER, *names)
     }
 
 

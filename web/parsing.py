@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from domain.card_numbers import NOT_A_CARD, has_card_data, is_sensitive
 from web.card_screen import find_card_data, is_within_bounds
 from web.models import patterns
-from web.models.responses import Fault
+from web.models.responses import FieldError
 from web.models.types import Query
-from web.problem_codes import FaultCode, ProblemCode
+from web.problem_codes import FieldErrorCode, ProblemCode
 from web.problems import Problem, invalid, pointer_to
 
 Asked = TypeVar("Asked", bound=Query)
@@ -42,13 +42,13 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]{1,200}=*)", re.IGNORECASE)
 
 
-def bearer(request: Request) -> str | None:
+def parse_bearer(request: Request) -> str | None:
     """The API key that a request gives, where it has the form of one."""
     found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
     return found[1] if found else None
 
 
-def json_object(request: Request, *, optional: bool = False) -> Any:
+def parse_json(request: Request, *, optional: bool = False) -> Any:
     """The body as JSON, screened for card data; ``{}`` for none if ``optional``.
 
     Numbers with a point or an exponent are Decimal, to the digit. Raises Problem
@@ -70,34 +70,38 @@ def json_object(request: Request, *, optional: bool = False) -> Any:
         raise Problem(ProblemCode.BODY_TOO_LARGE)
     steps = find_card_data(document)
     if steps is not None:
-        raise _card_refused(pointer=pointer_to(steps))
+        raise _card_problem(pointer=pointer_to(steps))
     return document
 
 
-def body(request: Request, model: type[Model], *, optional: bool = False) -> Model:
-    """The body as ``model``. Raises Problem as ``json_object`` does, or with faults."""
-    document = json_object(request, optional=optional)
+def parse_body(
+    request: Request, model: type[Model], *, optional: bool = False
+) -> Model:
+    """The body as ``model``. Raises Problem as ``parse_json`` does, or with faults."""
+    document = parse_json(request, optional=optional)
     try:
         return model.model_validate(document)
     except ValidationError as error:
         raise invalid(error, ProblemCode.INVALID_REQUEST) from None
 
 
-def query(request: Request, model: type[Asked]) -> Asked:
+def parse_query(request: Request, model: type[Asked]) -> Asked:
     """The query as ``model``, screened. Raises Problem where it does not fit."""
     given = dict(request.args.lists())
     if len(given) > _MAX_PARAMETERS:
         detail = f"must have at most {_MAX_PARAMETERS} names"
-        fault = Fault(code=FaultCode.TOO_LONG, detail=detail)
+        fault = FieldError(code=FieldErrorCode.TOO_LONG, detail=detail)
         raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     known = _names(model)
     for name, values in given.items():
         sensitive = any(is_sensitive(name, value) for value in values)
         if sensitive or has_card_data(name) or any(map(has_card_data, values)):
-            raise _card_refused(parameter=name if name in known else "")
+            raise _card_problem(parameter=name if name in known else "")
         if len(values) > 1 and name in known:
             detail = "must be given once"
-            fault = Fault(code=FaultCode.REPEATED, detail=detail, parameter=name)
+            fault = FieldError(
+                code=FieldErrorCode.REPEATED, detail=detail, parameter=name
+            )
             raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     try:
         return model.model_validate({name: texts[0] for name, texts in given.items()})
@@ -105,25 +109,25 @@ def query(request: Request, model: type[Asked]) -> Asked:
         raise invalid(error, ProblemCode.INVALID_QUERY) from None
 
 
-def cursor_of(last: str) -> str:
+def encode_cursor(last: str) -> str:
     """Where a list goes on behind ``last``: opaque, so that nobody builds one."""
     return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
 
 
-def last_of(cursor: str, form: str) -> str:
-    """What ``cursor_of`` hid, of this form. Raises Problem where it hid none."""
+def decode_cursor(cursor: str, form: str) -> str:
+    """What ``encode_cursor`` hid, of this form. Raises Problem where it hid none."""
     try:
         found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         found = ""
     if not re.fullmatch(form, found):
-        detail = patterns.FORMS[patterns.CURSOR]
-        fault = Fault(code=FaultCode.FORM, detail=detail, parameter="cursor")
+        detail = patterns.PATTERN_MESSAGES[patterns.CURSOR]
+        fault = FieldError(code=FieldErrorCode.FORM, detail=detail, parameter="cursor")
         raise Problem(ProblemCode.INVALID_QUERY, errors=[fault])
     return found
 
 
-def idempotency_key(request: Request) -> str:
+def parse_idempotency_key(request: Request) -> str:
     """The key, without its quotes. Raises Problem where it is missing or no key."""
     given = request.headers.get("Idempotency-Key", "").strip(" \t")
     if not given:
@@ -138,11 +142,11 @@ def idempotency_key(request: Request) -> str:
     if not 1 <= len(key) <= _MAX_KEY:
         raise Problem(ProblemCode.IDEMPOTENCY_KEY_MALFORMED)
     if has_card_data(key):
-        raise _card_refused(parameter="Idempotency-Key")
+        raise _card_problem(parameter="Idempotency-Key")
     return key
 
 
-def request_id(request: Request) -> str | None:
+def parse_request_id(request: Request) -> str | None:
     """The client's own name of the request, where it gave a sane one."""
     given = request.headers.get("Request-Id", "")
     if _REQUEST_ID.fullmatch(given) and not has_card_data(given):
@@ -150,7 +154,7 @@ def request_id(request: Request) -> str | None:
     return None
 
 
-def traceparent(request: Request) -> str | None:
+def parse_traceparent(request: Request) -> str | None:
     """The W3C trace context, where it is well formed; else the request has none."""
     given = request.headers.get("Traceparent", "")
     if _TRACEPARENT.fullmatch(given) and not has_card_data(given):
@@ -158,7 +162,7 @@ def traceparent(request: Request) -> str | None:
     return None
 
 
-def _card_refused(
+def _card_problem(
     *, pointer: str | None = None, parameter: str | None = None
 ) -> Problem:
     detail = (
@@ -166,8 +170,8 @@ def _card_refused(
         " security code or PIN. Send the provider's token instead. An identifier that"
         f" only looks like a card number is taken with {NOT_A_CARD} before its digits"
     )
-    fault = Fault(
-        code=FaultCode.CARD_NUMBER_REFUSED,
+    fault = FieldError(
+        code=FieldErrorCode.CARD_NUMBER_REFUSED,
         detail=detail,
         pointer=pointer,
         parameter=parameter,

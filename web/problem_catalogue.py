@@ -75,7 +75,11 @@ CATALOGUE: Final[Mapping[ProblemCode, tuple[int, str, str]]] = {
         "Account not found",
         "No merchant has an account of that id at this provider.",
     ),
-    ProblemCode.GATE_NOT_FOUND: (404, "Gate not found", "There is no such account."),
+    ProblemCode.BREAKER_NOT_FOUND: (
+        404,
+        "Circuit breaker not found",
+        "There is no such account.",
+    ),
     ProblemCode.REPLAY_NOT_FOUND: (
         404,
         "Replay not found",

@@ -22,7 +22,7 @@ class ProblemCode(StrEnum):
     NOT_FOUND = "not_found"
     PAYMENT_NOT_FOUND = "payment_not_found"
     ACCOUNT_NOT_FOUND = "account_not_found"
-    GATE_NOT_FOUND = "gate_not_found"
+    BREAKER_NOT_FOUND = "breaker_not_found"
     REPLAY_NOT_FOUND = "replay_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
@@ -46,7 +46,7 @@ class ProblemCode(StrEnum):
     NOT_READY = "not_ready"
 
 
-class FaultCode(StrEnum):
+class FieldErrorCode(StrEnum):
     """The ``code`` of one fault in a request. Any other is the type of a pydantic
     error, or of the field that was given."""
 

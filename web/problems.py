@@ -30,15 +30,15 @@ from domain.errors import (
 )
 from runtime import logs
 from web.models import responses
-from web.models.patterns import FORMS
-from web.models.responses import Fault
+from web.models.patterns import PATTERN_MESSAGES
+from web.models.responses import FieldError
 from web.problem_catalogue import CATALOGUE
-from web.problem_codes import FaultCode, ProblemCode
+from web.problem_codes import FieldErrorCode, ProblemCode
 
 #: Seconds a client should wait before it asks again.
 RETRY_AFTER: Final = 1
 #: Faults told at once; a body can hold thousands.
-_MAX_FAULTS: Final = 20
+_MAX_ERRORS: Final = 20
 #: Characters of a client's own name that a pointer repeats.
 _MAX_STEP: Final = 64
 
@@ -75,7 +75,7 @@ class Problem(Exception):
         self,
         code: ProblemCode,
         *,
-        errors: Sequence[Fault] = (),
+        errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
         detail: str | None = None,
         reason: str | None = None,
@@ -115,7 +115,7 @@ def document(
     *,
     request_id: str = "",
     detail: str | None = None,
-    errors: list[Fault] | None = None,
+    errors: list[FieldError] | None = None,
     checks: dict[str, str] | None = None,
     reason: str | None = None,
     payment: str | None = None,
@@ -148,22 +148,24 @@ def invalid(error: ValidationError, code: ProblemCode) -> Problem:
     told = error.errors(include_url=False, include_input=False, include_context=True)
     # Of what may be left out, pydantic says as well that it is not left out.
     found = [one for one in told if one["type"] != "none_required"]
-    of = _query_fault if code is ProblemCode.INVALID_QUERY else _body_fault
-    return Problem(code, errors=[of(one) for one in found[:_MAX_FAULTS]])
+    of = _query_error if code is ProblemCode.INVALID_QUERY else _body_error
+    return Problem(code, errors=[of(one) for one in found[:_MAX_ERRORS]])
 
 
 def register(app: Flask) -> None:
     """Makes every error of ``app`` a problem."""
     app.register_error_handler(Problem, Problem.response)
-    app.register_error_handler(PaymentsError, _of_ours)
-    app.register_error_handler(HTTPException, _of_http)
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(PaymentsError, _handle_payments_error)
+    app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(Exception, _handle_unexpected)
 
 
-def _of_ours(error: PaymentsError) -> Response:
+def _handle_payments_error(error: PaymentsError) -> Response:
     if isinstance(error, InvalidPayment):
-        fault = Fault(
-            code=FaultCode.NOT_POSSIBLE, detail=str(error), pointer=f"/{error.field}"
+        fault = FieldError(
+            code=FieldErrorCode.NOT_POSSIBLE,
+            detail=str(error),
+            pointer=f"/{error.field}",
         )
         return Problem(ProblemCode.INVALID_PAYMENT, errors=[fault]).response()
     if isinstance(error, Conflict):
@@ -173,7 +175,7 @@ def _of_ours(error: PaymentsError) -> Response:
         code = ProblemCode.REFERENCE_IN_PROGRESS
         return Problem(code, payment=error.payment).response()
     kind = code_of(error)
-    return _unforeseen(error) if kind is None else Problem(kind).response()
+    return _handle_unexpected(error) if kind is None else Problem(kind).response()
 
 
 def code_of(error: PaymentsError) -> ProblemCode | None:
@@ -182,11 +184,11 @@ def code_of(error: PaymentsError) -> ProblemCode | None:
     return next((PROBLEMS[kind] for kind in kinds if kind in PROBLEMS), None)
 
 
-def _of_http(error: HTTPException) -> Response:
+def _handle_http_error(error: HTTPException) -> Response:
     """What Flask itself refuses; its words may repeat the request, ours do not."""
     status = error.code or 500
     if status >= 500:
-        return _unforeseen(error)
+        return _handle_unexpected(error)
     code = _OF_STATUS.get(status, ProblemCode.BAD_REQUEST)
     allow = {
         name: value for name, value in error.get_headers() if name.lower() == "allow"
@@ -194,31 +196,33 @@ def _of_http(error: HTTPException) -> Response:
     return Problem(code, headers=allow).response()
 
 
-def _unforeseen(error: Exception) -> Response:
+def _handle_unexpected(error: Exception) -> Response:
     logs.get_logger().error("request_failed", exc_info=(type(error), error, None))
     return Problem(ProblemCode.INTERNAL_ERROR).response()
 
 
-def _body_fault(error: ErrorDetails) -> Fault:
-    code, detail = _said(error)
-    return Fault(code=code, detail=detail, pointer=pointer_to(error["loc"]))
+def _body_error(error: ErrorDetails) -> FieldError:
+    code, detail = _describe_error(error)
+    return FieldError(code=code, detail=detail, pointer=pointer_to(error["loc"]))
 
 
-def _query_fault(error: ErrorDetails) -> Fault:
-    code, detail = _said(error)
+def _query_error(error: ErrorDetails) -> FieldError:
+    code, detail = _describe_error(error)
     name = str(error["loc"][0]) if error["loc"] else ""
-    return Fault(code=code, detail=detail, parameter=name if _tellable(name) else "")
+    return FieldError(
+        code=code, detail=detail, parameter=name if _is_safe_name(name) else ""
+    )
 
 
-def _said(error: ErrorDetails) -> tuple[str, str]:
+def _describe_error(error: ErrorDetails) -> tuple[str, str]:
     """A stable code, and words that repeat nothing of the input."""
     kind = error["type"]
     if kind == "missing":
-        return FaultCode.REQUIRED, "is required"
+        return FieldErrorCode.REQUIRED, "is required"
     if kind == "extra_forbidden":
-        return FaultCode.ADDITIONAL, "is not a field of this request"
+        return FieldErrorCode.ADDITIONAL, "is not a field of this request"
     if kind == "string_pattern_mismatch":
-        return FaultCode.FORM, FORMS[error["ctx"]["pattern"]]
+        return FieldErrorCode.FORM, PATTERN_MESSAGES[error["ctx"]["pattern"]]
     return kind, _SUBJECT.sub("must", error["msg"], count=1)
 
 
@@ -234,12 +238,12 @@ def pointer_to(steps: Iterable[int | str]) -> str:
         if name == "[key]":  # pydantic's mark for a fault in the name itself
             pointer = pointer.rpartition("/")[0]
             break
-        if not _tellable(name):
+        if not _is_safe_name(name):
             break
         pointer += "/" + name.replace("~", "~0").replace("/", "~1")
     return "" if has_card_data(pointer) else pointer
 
 
-def _tellable(name: str) -> bool:
+def _is_safe_name(name: str) -> bool:
     short = len(name) <= _MAX_STEP and name.isprintable()
     return short and not has_card_data(name)

@@ -74,7 +74,7 @@ def _begin(request: Request, services: WebServices) -> None:
         g.sender = address
         _check(services.quotas.hit(QuotaName.WEBHOOKS, address))
         return
-    usage = services.quotas.peek(QuotaName.ADDRESS, address)
+    usage = services.quotas.read_usage(QuotaName.ADDRESS, address)
     if usage is not None and not usage.remaining and not _is_known(request, services):
         g.usages.append(usage)
         raise _problem(usage)
@@ -105,14 +105,14 @@ def _problem(usage: Usage) -> Problem:
     metrics.REQUESTS_LIMITED.labels(name).inc()
     return Problem(
         ProblemCode.TOO_MANY_REQUESTS,
-        headers={"Retry-After": str(usage.reset_in)},
+        headers={"Retry-After": str(usage.resets_in)},
         quota=name,
     )
 
 
 def _is_known(request: Request, services: WebServices) -> bool:
-    secret = parsing.bearer(request)
-    return secret is not None and services.keys.remembers(secret)
+    secret = parsing.parse_bearer(request)
+    return secret is not None and services.keys.is_cached(secret)
 
 
 @lru_cache(1)
@@ -175,4 +175,4 @@ def _policy(usage: Usage) -> str:
 
 def _limit(usage: Usage) -> str:
     """Section 4 of it: what is left, and the seconds until all of it is there again."""
-    return f'"{usage.quota.name}";r={usage.remaining};t={usage.reset_in}'
+    return f'"{usage.quota.name}";r={usage.remaining};t={usage.resets_in}'

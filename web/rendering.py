@@ -1,4 +1,4 @@
-"""Response models of payments, events and gates, and answers made of them."""
+"""Response models of payments, events and breakers, and answers made of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Response
 
 from domain.account import StoredAccount
-from domain.circuit_breaker import Gate
+from domain.circuit_breaker import CircuitBreaker
 from domain.payments.answer import Failure, NextAction, SavedMethod
 from domain.payments.dispute import Dispute
 from domain.payments.operation import Operation
@@ -17,7 +17,7 @@ from domain.payments.submission import Mode
 from web.models import responses
 
 
-def answer(
+def json_response(
     document: responses.Answer,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
@@ -27,7 +27,7 @@ def answer(
     return Response(body, status, headers, mimetype="application/json")
 
 
-def payment(found: Payment) -> responses.Payment:
+def render_payment(found: Payment) -> responses.Payment:
     """A payment as its merchant sees it."""
     asked = found.submission
     return responses.Payment(
@@ -44,15 +44,17 @@ def payment(found: Payment) -> responses.Payment:
         amount_disputed=found.disputed,
         amount_fee=found.fee.minor if found.fee else None,
         fee_currency=found.fee.currency if found.fee else None,
-        authorization=_hold(found),
+        authorization=_render_hold(found),
         provider=found.provider,
         account=found.account.id,
         provider_refs=dict(found.refs),
         next_action=_next_action(found.next_action) if found.next_action else None,
-        last_error=_failure(found.last_error) if found.last_error else None,
-        saved_method=_saved(found.saved_method) if found.saved_method else None,
-        operations=[operation(one) for one in found.operations],
-        disputes=[_dispute(one) for one in found.disputes],
+        last_error=_render_failure(found.last_error) if found.last_error else None,
+        saved_method=(
+            _render_saved_method(found.saved_method) if found.saved_method else None
+        ),
+        operations=[render_operation(one) for one in found.operations],
+        disputes=[_render_dispute(one) for one in found.disputes],
         reference=asked.reference,
         metadata=dict(asked.metadata),
         created_at=found.created_at,
@@ -60,18 +62,18 @@ def payment(found: Payment) -> responses.Payment:
     )
 
 
-def event(told: Event) -> responses.Event:
+def render_event(found: Event) -> responses.Event:
     """One line of a timeline."""
     return responses.Event(
         object="event",
-        seq=told.seq,
-        type=told.type,
-        at=told.at,
-        data=dict(told.data),
+        seq=found.seq,
+        type=found.type,
+        at=found.at,
+        data=dict(found.data),
     )
 
 
-def operation(one: Operation) -> responses.Operation:
+def render_operation(one: Operation) -> responses.Operation:
     """An operation as its merchant sees it."""
     unknown = one.send if one.state is State.UNKNOWN else None
     return responses.Operation(
@@ -83,7 +85,7 @@ def operation(one: Operation) -> responses.Operation:
         due_at=one.due_at,
         safe_retry_until=unknown.window_ends_at if unknown else None,
         waiting_for=one.waiting_for,
-        source="provider" if one.external else "api",
+        source="provider" if one.is_external else "api",
         target=one.target,
         final=one.final,
         fee=one.fee.minor if one.fee else None,
@@ -92,7 +94,7 @@ def operation(one: Operation) -> responses.Operation:
     )
 
 
-def _dispute(one: Dispute) -> responses.Dispute:
+def _render_dispute(one: Dispute) -> responses.Dispute:
     return responses.Dispute(
         id=one.id,
         operation=one.operation,
@@ -109,24 +111,28 @@ def _dispute(one: Dispute) -> responses.Dispute:
     )
 
 
-def gate(found: Gate, stored: StoredAccount | None = None) -> responses.Gate:
-    """A gate as operators see it; ``stored`` is the account, unless it is our own."""
-    return responses.Gate(
-        object="gate",
+def render_breaker(
+    found: CircuitBreaker, stored: StoredAccount | None = None
+) -> responses.CircuitBreaker:
+    """A breaker as operators see it; ``stored`` is the account, unless it is our
+    own.
+    """
+    return responses.CircuitBreaker(
+        object="circuit_breaker",
         account=found.account,
-        calls=found.calls,
+        call_kind=found.call_kind,
         provider=stored.provider if stored else found.account,
         merchant=stored.merchant if stored else None,
-        state=found.position,
-        why=found.why,
+        state=found.state,
+        trip_reason=found.trip_reason,
         reason=found.reason or None,
         by=found.by or None,
         since=found.since,
         next_probe_at=found.probe_at,
         changes=[
-            responses.GateChange(
-                state=one.position,
-                why=one.why,
+            responses.BreakerChange(
+                state=one.state,
+                trip_reason=one.trip_reason,
                 reason=one.reason,
                 by=one.by,
                 at=one.at,
@@ -136,7 +142,7 @@ def gate(found: Gate, stored: StoredAccount | None = None) -> responses.Gate:
     )
 
 
-def _hold(found: Payment) -> responses.Authorization | None:
+def _render_hold(found: Payment) -> responses.Authorization | None:
     hold = found.hold
     if hold is None:
         return None
@@ -144,11 +150,11 @@ def _hold(found: Payment) -> responses.Authorization | None:
         expires_at=hold.expires_at,
         honored_until=hold.honored_until,
         ended=hold.ended,
-        multicapture=found.takes_parts,
+        multicapture=found.may_capture_in_parts,
     )
 
 
-def _saved(saved: SavedMethod) -> responses.SavedMethod:
+def _render_saved_method(saved: SavedMethod) -> responses.SavedMethod:
     return responses.SavedMethod(id=saved.id, customer=saved.customer)
 
 
@@ -156,7 +162,7 @@ def _next_action(action: NextAction) -> responses.NextAction:
     return responses.NextAction(type=action.type, url=action.url)
 
 
-def _failure(failure: Failure) -> responses.LastError:
+def _render_failure(failure: Failure) -> responses.LastError:
     return responses.LastError(
         code=failure.code,
         decline_code=failure.decline_code,

@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from runtime import logs, processes
-from runtime.container import WebServices, web_services
+from runtime.container import WebServices, create_web_services
 from runtime.settings import Settings
 from web import parsing
 from web.app import Web, build
@@ -43,7 +43,7 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 2
-    services = web_services(settings)
+    services = create_web_services(settings)
     asyncio.run(_serve(settings, services, build(services)))
     return 0
 
@@ -56,7 +56,7 @@ async def _serve(settings: Settings, services: WebServices, web: Web) -> None:
         limits=Limits(connections=most_connections()),
     )
     probes = health.build(
-        is_stuck=public.is_stuck, check=services.check, new_id=services.new_id
+        is_stuck=public.is_stuck, check=services.check_readiness, new_id=services.new_id
     )
     private = Listener(
         probes.wsgi_app,

@@ -17,9 +17,9 @@ from domain.errors import StoreUnavailable
 from domain.payments.payment import LEASE
 from persistence.monitoring import report_alive
 from runtime import logs, metrics
-from runtime.container import WorkerServices, worker_services
+from runtime.container import WorkerServices, create_worker_services
 from runtime.queue.celery_app import make_app
-from runtime.queue.wakeups import DUE, FRESH, WEBHOOKS
+from runtime.queue.wakeups import DUE_PAYMENTS, NEW_PAYMENTS, WEBHOOKS
 from runtime.settings import Settings
 from runtime.settings_checks import without_credentials
 from workers import tasks
@@ -27,7 +27,7 @@ from workers import tasks
 #: Seconds between two renewals: one of them may fail before a lease runs out.
 RENEWAL: Final = LEASE.total_seconds() / 3
 #: Calls that one task waits for on average; a message under load names more.
-_CALLS_PER_TASK: Final = 3
+CALLS_PER_TASK: Final = 3
 
 log = logs.get_logger()
 
@@ -35,7 +35,7 @@ log = logs.get_logger()
 def build(settings: Settings) -> tuple[Celery, WorkerServices]:
     """The application with its tasks, and what they work with."""
     app = make_app(settings)
-    services = worker_services(settings)
+    services = create_worker_services(settings)
     tasks.register(app, services)
     return app, services
 
@@ -44,11 +44,13 @@ def serve(settings: Settings) -> None:
     """Works until TERM, then finishes what it holds."""
     logs.configure(settings, "worker")
     app, services = build(settings)
-    metrics.show(metrics.QUEUE_WAIT, metrics.SLOTS, metrics.BUSY)
+    metrics.register_metrics(
+        metrics.QUEUE_WAIT, metrics.WORKER_SLOTS, metrics.WORKER_BUSY
+    )
     # Who we run as is the container's matter, and the Dockerfile's user is nobody.
     warnings.simplefilter("ignore", SecurityWarning)
-    metrics.SLOTS.set(settings.worker_slots)
-    metrics.BUSY.set_function(lambda: len(services.tools.held))
+    metrics.WORKER_SLOTS.set(settings.worker_slots)
+    metrics.WORKER_BUSY.set_function(lambda: len(services.attempt_context.held_ids))
     threading.Thread(
         target=_keep_leases, args=(services,), name="leases", daemon=True
     ).start()
@@ -66,8 +68,8 @@ def serve(settings: Settings) -> None:
             "--quiet",
             "worker",
             "--pool=threads",
-            f"--concurrency={max(4, settings.worker_slots // _CALLS_PER_TASK)}",
-            f"--queues={FRESH.queue},{DUE.queue},{WEBHOOKS.queue}",
+            f"--concurrency={max(4, settings.worker_slots // CALLS_PER_TASK)}",
+            f"--queues={NEW_PAYMENTS.queue},{DUE_PAYMENTS.queue},{WEBHOOKS.queue}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
@@ -86,8 +88,8 @@ def _stop_quietly(services: WorkerServices) -> None:
     """
 
     def stop(number: int, _: object) -> None:
-        log.info("worker_stopping", why=signal.Signals(number).name)
-        services.tools.stopping.set()
+        log.info("worker_stopping", reason=signal.Signals(number).name)
+        services.attempt_context.stopping.set()
         state.should_stop = 0
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,10 +101,10 @@ def _keep_leases(services: WorkerServices) -> None:
     pause = threading.Event()
     while True:
         began = time.monotonic()
-        held = list(services.tools.held)
+        held = list(services.attempt_context.held_ids)
         try:
             if held:
-                services.tools.store.renew(held)
+                services.attempt_context.store.renew_leases(held)
             report_alive(
                 services.database,
                 services.holder,

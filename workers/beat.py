@@ -16,14 +16,14 @@ from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
 from runtime.container import (
-    desk,
+    operator_context,
     open_clock,
     open_database,
     open_inbox,
     open_vault,
 )
 from runtime.queue.celery_app import make_app
-from runtime.queue.wakeups import DUE, WEBHOOKS, Bell, connect_redis
+from runtime.queue.wakeups import DUE_PAYMENTS, WEBHOOKS, WakeupQueue, connect_redis
 from runtime.settings import API_BASES, Settings
 from workers import reconciler
 
@@ -54,26 +54,28 @@ def run(settings: Settings, stop: threading.Event) -> None:
     )
     clock = open_clock(database)
     app, redis = make_app(settings), connect_redis(settings)
-    bell = Bell(app, redis, to=DUE)
+    wakeup_queue = WakeupQueue(app, redis, to=DUE_PAYMENTS)
     inbox = open_inbox(settings, database, clock=clock)
-    webhook_bell = Bell(app, redis, to=WEBHOOKS)
-    operators = desk(settings, database, store=store, queue=bell, clock=clock)
+    webhook_bell = WakeupQueue(app, redis, to=WEBHOOKS)
+    operators = operator_context(
+        settings, database, store=store, queue=wakeup_queue, clock=clock
+    )
     while not stop.wait(PERIOD):
         try:
-            count = dispatch.dispatch_due(store=store, queue=bell)
+            count = dispatch.dispatch_due(store=store, queue=wakeup_queue)
             if count:
                 log.info("dispatched", count=count)
             count = dispatch.dispatch_due(store=inbox, queue=webhook_bell)
             if count:
                 log.info("webhooks_dispatched", count=count)
         except (StoreUnavailable, QueueUnavailable) as error:
-            log.warning("dispatch_skipped", why=error.code)
+            log.warning("dispatch_skipped", reason=error.code)
         try:
             count = operator_actions.run_replays(operators)
             if count:
                 log.info("replayed", count=count)
         except StoreUnavailable as error:
-            log.warning("replays_skipped", why=error.code)
+            log.warning("replays_skipped", reason=error.code)
 
 
 if __name__ == "__main__":

@@ -11,26 +11,26 @@ from typing import Final
 
 from pymongo.database import Database
 
-from application.reconciliation.provider_calls import Auditor
+from application.reconciliation.provider_calls import ReconciliationContext
 from application.reconciliation.reconcile import Progress, reconcile
 from domain.account import Account
 from domain.errors import NotReconciled, StoreUnavailable
-from domain.reconciliation import Report
+from domain.reconciliation import ReconciliationReport
 from persistence.codec import Document
 from persistence.reconciliations import Reconciliations
 from runtime import logs
 from runtime.container import open_database
-from runtime.reconciliation import all_accounts, auditor
+from runtime.reconciliation import list_accounts, reconciliation_context
 from runtime.settings import Settings
 
 #: Seconds between two looks whether a report is due.
-LOOK: Final = 10.0
+POLL_SECONDS: Final = 10.0
 #: What a report is of: twice the time between two, so that what was under way in one
 #: is compared in the next.
-SPAN: Final = timedelta(hours=48)
+REPORT_SPAN: Final = timedelta(hours=48)
 #: An account that was retired so long ago is compared only where its money moves
 #: still: a payer may object to a payment for 540 days.
-RETIRED: Final = timedelta(days=550)
+RETIRED_FOR: Final = timedelta(days=550)
 
 log = logs.get_logger()
 
@@ -44,33 +44,33 @@ def start(settings: Settings, stop: threading.Event) -> None:
 
 def _run(settings: Settings, stop: threading.Event) -> None:
     database = open_database(settings)
-    tools = auditor(settings, database)
+    tools = reconciliation_context(settings, database)
     while not stop.is_set():
         try:
-            run_all(settings, database, auditor=tools, stop=stop)
+            run_all(settings, database, context=tools, stop=stop)
         except StoreUnavailable:
-            log.warning("reconciliation_skipped", why="store_unavailable")
-        stop.wait(LOOK)
+            log.warning("reconciliation_skipped", reason="store_unavailable")
+        stop.wait(POLL_SECONDS)
 
 
 def run_all(
     settings: Settings,
     database: Database[Document],
     *,
-    auditor: Auditor,
+    context: ReconciliationContext,
     stop: threading.Event,
-) -> list[Report]:
+) -> list[ReconciliationReport]:
     """The reports of all accounts that are due. Raises StoreUnavailable."""
     reports = Reconciliations(database, settings.mode)
-    retired, made = all_accounts(settings, database), list[Report]()
-    for account in reports.due(retired):
+    retired, made = list_accounts(settings, database), list[ReconciliationReport]()
+    for account in reports.list_due(retired):
         if stop.is_set():
             break
         try:
             report = run_once(
                 account,
                 retired[account],
-                auditor=auditor,
+                context=context,
                 reports=reports,
             )
         except Exception as error:  # whatever it is, the next one is tried
@@ -87,44 +87,44 @@ def run_once(
     account: Account,
     retired_at: datetime | None,
     *,
-    auditor: Auditor,
+    context: ReconciliationContext,
     reports: Reconciliations,
-) -> Report | None:
+) -> ReconciliationReport | None:
     """Makes a report of the last 48 hours and stores it, where it is our turn; what
     differs is open until a person closes it, or the books agree.
 
     Raises StoreUnavailable.
     """
-    if not reports.take_turn(account):
+    if not reports.claim_turn(account):
         return None
-    until = auditor.clock().replace(microsecond=0)
-    since = until - SPAN
-    if retired_at is not None and retired_at < until - RETIRED:
-        if not auditor.view.moved(account, since, until, limit=1):
-            reports.rest(account)
+    until = context.clock().replace(microsecond=0)
+    since = until - REPORT_SPAN
+    if retired_at is not None and retired_at < until - RETIRED_FOR:
+        if not context.view.find_moved(account, since, until, limit=1):
+            reports.skip_turn(account)
             return None
 
     def told(_: Progress) -> None:
-        reports.keep_turn(account)
+        reports.renew_turn(account)
 
     try:
-        report = reconcile(account, since, until, auditor=auditor, told=told)
+        report = reconcile(account, since, until, context=context, on_progress=told)
     except NotReconciled as error:
         log.error("reconciliation_failed", account=account.id, reason=str(error))
         return None
-    reports.keep(report)
-    _tell(report)
+    reports.add_report(report)
+    _log_report(report)
     return report
 
 
-def _tell(report: Report) -> None:
+def _log_report(report: ReconciliationReport) -> None:
     account, provider = report.account.id, report.account.provider.value
     for one in report.differences:
         log.error(
             "reconciliation_differs",
             account=account,
             provider=provider,
-            why=one.differs.value,
+            reason=one.kind.value,
             payment=one.payment,
             operation=one.operation,
             ref=one.ref,

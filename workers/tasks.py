@@ -12,15 +12,15 @@ from typing import Any
 from celery import Celery
 
 from application import attempt as use_case, webhooks
-from application.attempt import Settled
+from application.attempt import AttemptResult
 from domain.errors import StoreUnavailable
 from domain.payments.failure_codes import DISAGREEING_CODES
 from domain.payments.review_reasons import ReviewReason
 from domain.payments.states import STUCK
-from domain.webhooks import Fate
+from domain.webhooks import WebhookStatus
 from runtime import logs, metrics
 from runtime.container import WorkerServices
-from runtime.queue.wakeups import DUE, FRESH, WEBHOOKS
+from runtime.queue.wakeups import DUE_PAYMENTS, NEW_PAYMENTS, WEBHOOKS
 
 log = logs.get_logger()
 
@@ -37,9 +37,9 @@ def register(app: Celery, services: WorkerServices) -> None:
     def hear(ids: list[str]) -> None:
         handle_webhooks(ids, services)
 
-    _task(app, FRESH.task, attempt)
-    _task(app, DUE.task, recover)
-    _task(app, WEBHOOKS.task, hear)
+    _register_task(app, NEW_PAYMENTS.task, attempt)
+    _register_task(app, DUE_PAYMENTS.task, recover)
+    _register_task(app, WEBHOOKS.task, hear)
 
 
 def attempt_payments(
@@ -50,56 +50,56 @@ def attempt_payments(
     At an account's limit what is ``urgent`` goes first.
     """
     try:
-        for group in use_case.run(ids, services.tools, urgent=urgent):
+        for group in use_case.run(ids, services.attempt_context, urgent=urgent):
             for settled in group:
-                _tell(settled, services)
+                _report_results(settled, services)
     except StoreUnavailable:
-        log.warning("attempt_abandoned", count=len(ids), why="store_unavailable")
+        log.warning("attempt_abandoned", count=len(ids), reason="store_unavailable")
 
 
 def handle_webhooks(ids: Sequence[str], services: WorkerServices) -> None:
     """Handles the webhooks that a message names, as far as they are due."""
     try:
-        for webhook in webhooks.handle(ids, services.hearing):
-            if webhook.fate is not Fate.WAITING:
-                metrics.WEBHOOKS_ENDED.labels(webhook.provider, webhook.fate).inc()
+        for webhook in webhooks.handle(ids, services.webhook_context):
+            if webhook.status is not WebhookStatus.WAITING:
+                metrics.WEBHOOKS_ENDED.labels(webhook.provider, webhook.status).inc()
             log.info(
                 "webhook_handled",
                 provider=webhook.provider.value,
                 payment=webhook.payment,
-                state=webhook.fate.value,
+                state=webhook.status.value,
                 due_at=webhook.due_at.isoformat() if webhook.due_at else None,
             )
     except StoreUnavailable:
-        log.warning("webhooks_abandoned", count=len(ids), why="store_unavailable")
+        log.warning("webhooks_abandoned", count=len(ids), reason="store_unavailable")
 
 
-def _tell(settled: Settled, services: WorkerServices) -> None:
-    payment, operation = settled.payment, settled.operation
+def _report_results(results: AttemptResult, services: WorkerServices) -> None:
+    payment, operation = results.payment, results.operation
     provider = payment.provider
-    metrics.ATTEMPTS.labels(provider, settled.answer).inc()
+    metrics.ATTEMPTS.labels(provider, results.answer).inc()
     if operation.attempts == 1 and operation.started_at is not None:
-        waited = operation.started_at - operation.owed_from
+        waited = operation.started_at - operation.starts_at
         metrics.QUEUE_WAIT.observe(max(waited.total_seconds(), 0.0))
-    if not operation.owed:
+    if not operation.has_work:
         metrics.SETTLED.labels(provider, operation.kind, operation.state).inc()
-    if operation.ended:
-        seconds = (payment.updated_at - operation.owed_from).total_seconds()
+    if operation.has_ended:
+        seconds = (payment.updated_at - operation.starts_at).total_seconds()
         metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
-    if settled.corrected:
+    if results.is_correction:
         metrics.CORRECTIONS.labels(provider, operation.kind).inc()
-    if settled.escalated:
+    if results.is_escalation:
         metrics.ESCALATED.labels(provider, ReviewReason.of(operation.error)).inc()
-    for kind in settled.discovered:
+    for kind in results.discovered:
         metrics.EXTERNAL.labels(provider, kind).inc()
         log.info("operation_discovered", payment=payment.id, provider=provider.value)
-    disagrees = settled.code in DISAGREEING_CODES
+    disagrees = results.code in DISAGREEING_CODES
     if disagrees:
-        metrics.DISAGREEMENTS.labels(provider, settled.code).inc()
+        metrics.DISAGREEMENTS.labels(provider, results.code).inc()
     origin = operation.origin
-    wrong = settled.corrected or disagrees or operation.state in STUCK
+    wrong = results.is_correction or disagrees or operation.state in STUCK
     (log.error if wrong else log.info)(
-        "operation_corrected" if settled.corrected else "attempt_settled",
+        "operation_corrected" if results.is_correction else "attempt_settled",
         payment=payment.id,
         merchant=payment.merchant,
         request_id=origin and origin.request_id,
@@ -107,11 +107,11 @@ def _tell(settled: Settled, services: WorkerServices) -> None:
         operation=operation.id,
         provider=provider.value,
         state=operation.state.value,
-        answer=settled.answer,
+        answer=results.answer,
         attempt=operation.attempts,
     )
 
 
-def _task(app: Celery, name: str, run: Callable[[Any], None]) -> None:
+def _register_task(app: Celery, name: str, run: Callable[[Any], None]) -> None:
     """Celery's decorator has no types; this is the only place that meets it."""
     app.task(name=name, ignore_result=True)(run)

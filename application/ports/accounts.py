@@ -13,7 +13,7 @@ from application.ports.payments import Scope
 from domain.account import Account, StoredAccount
 from domain.api_keys import ApiKey
 from domain.merchants import MerchantSettings
-from domain.payments.submission import Guard, Mode
+from domain.payments.submission import DuplicatePolicy, Mode
 
 
 class ApiKeyStore(Protocol):
@@ -28,7 +28,7 @@ class ApiKeyStore(Protocol):
         A store may answer with a key that it read some seconds ago.
         """
 
-    def remembers(self, secret: str) -> bool:
+    def is_cached(self, secret: str) -> bool:
         """Whether ``secret`` opened a key lately; asks no database."""
 
     def get(self, key_id: str) -> ApiKey:
@@ -47,17 +47,17 @@ class ApiKeyStore(Protocol):
 class MerchantStore(Protocol):
     """The settings of merchants."""
 
-    def chosen(self, scope: Scope) -> MerchantSettings:
+    def load_settings(self, scope: Scope) -> MerchantSettings:
         """The settings of a merchant, with its accounts of the mode.
 
         A store may answer with settings that it read some seconds ago.
         """
 
-    def choose(
+    def change_settings(
         self,
         merchant: str,
         *,
-        guard: Guard | None = None,
+        duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
         """Changes the given settings, for payments from now on.
@@ -81,10 +81,10 @@ class AccountStore(Protocol):
     def get(self, account_id: str) -> StoredAccount:
         """One account. Raises AccountNotFound."""
 
-    def connected(self, name: str, mode: Mode) -> StoredAccount:
+    def find_connected(self, name: str, mode: Mode) -> StoredAccount:
         """The account that is Stripe's ``name``. Raises AccountNotFound."""
 
-    def retired(self, mode: Mode) -> Mapping[Account, datetime | None]:
+    def retirement_dates(self, mode: Mode) -> Mapping[Account, datetime | None]:
         """All accounts of a mode, the oldest first, and since when each is retired.
 
         No secret is opened.
@@ -98,7 +98,7 @@ class AccountStore(Protocol):
         One that cannot be read is left out, and reported.
         """
 
-    def unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
+    def list_unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
         """The ids of accounts whose credentials cannot be opened."""
 
     def replace(self, account: StoredAccount) -> bool:

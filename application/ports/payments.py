@@ -56,7 +56,7 @@ class PaymentStore(Protocol):
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
         """Those of ``ids`` on which work is owed and that nobody holds."""
 
-    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+    def postpone(self, ids: Sequence[str], by: timedelta) -> None:
         """Lets work on ``ids`` be owed ``by`` from now at the earliest.
 
         Only where nobody holds them; no step, and nothing on the timeline.
@@ -74,13 +74,13 @@ class PaymentStore(Protocol):
         Returns those that were written.
         """
 
-    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
         """Those of ``payments`` whose claim still stands, as they are stored now."""
 
-    def renew(self, ids: Sequence[str]) -> None:
+    def renew_leases(self, ids: Sequence[str]) -> None:
         """Prolongs the leases that this store's owner still holds on ``ids``."""
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """At most ``limit`` payments on which work is owed now.
 
         Each account's in turn, what waited longest first. Of a long backlog every
@@ -90,36 +90,36 @@ class PaymentStore(Protocol):
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """One payment, or None where ``scope`` has no such payment."""
 
-    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+    def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
         """The payment of which a request had this key, or None where none had."""
 
-    def page(self, scope: Scope, query: Query) -> list[Payment]:
+    def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
         """At most ``query.limit`` payments, newest first."""
 
-    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+    def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """A payment's events in order, or None where there is no such payment."""
 
-    def settled(self, ids: Sequence[str]) -> set[str]:
+    def find_settled(self, ids: Sequence[str]) -> set[str]:
         """Those of ``ids`` on which no work is owed, or that are not there."""
 
 
-class Owing(Protocol):
+class DueWorkSource(Protocol):
     """Where work is owed. Raises StoreUnavailable."""
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """What work is owed on now, ``limit`` at most."""
 
 
 class JobQueue(Protocol):
-    """The doorbell. It may lose everything it is told."""
+    """The wake-up message. It may lose everything it is told."""
 
-    def ring(self, ids: Sequence[str]) -> None:
+    def notify(self, ids: Sequence[str]) -> None:
         """Tells the workers of payments, or webhooks, on which work is owed.
 
         Never waits for the broker and never raises.
         """
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more ids the queue should take now; 0 where it is full.
 
         Raises QueueUnavailable where the broker does not answer.

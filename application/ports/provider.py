@@ -12,8 +12,8 @@ from domain.payments.payment import Payment
 class Provider(Protocol):
     """Stripe, PayPal, or a stand-in: it translates and decides nothing.
 
-    ``send`` and ``look`` raise NotSent or another NotExecuted where the call was not
-    carried out, LookNeeded or another OutcomeUnknown where it may have been,
+    ``send`` and ``look_up`` raise NotSent or another NotExecuted where the call was not
+    carried out, LookupRequired or another OutcomeUnknown where it may have been,
     NeedsReview where a person must look, and no other error.
     """
 
@@ -26,7 +26,7 @@ class Provider(Protocol):
     def send(self, payment: Payment) -> Answer:
         """Sends what ``payment.working.send`` has written down."""
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """What became of ``payment.working``; it changes nothing at the provider.
 
         ABSENT only where a read that cannot lag proves that it never arrived.

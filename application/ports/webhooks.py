@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from domain.payments.dispute import Hint, Reading
-from domain.webhooks import Fate, Webhook
+from domain.payments.dispute import DisputeUpdate, DisputeSnapshot
+from domain.webhooks import WebhookStatus, Webhook
 
 
-class Inbox(Protocol):
+class WebhookInbox(Protocol):
     """The webhooks of one mode, each once. Every method raises StoreUnavailable."""
 
-    def keep(self, webhook: Webhook) -> bool:
+    def add(self, webhook: Webhook) -> bool:
         """Stores a webhook, unless it is there; whether it was new.
 
         What it returns for is durable.
@@ -22,14 +22,14 @@ class Inbox(Protocol):
     def load(self, ids: Sequence[str]) -> list[Webhook]:
         """Those of ``ids`` that are due, or will be in a moment."""
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """The webhooks that are due, longest first."""
 
-    def mark(self, webhooks: Sequence[Webhook]) -> None:
+    def save_results(self, webhooks: Sequence[Webhook]) -> None:
         """Writes what became of each, unless it was handled already."""
 
-    def found(
-        self, *, fate: Fate | None, since: datetime | None, limit: int
+    def find(
+        self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
         """At most ``limit`` of that fate, received since then, newest first."""
 
@@ -37,12 +37,12 @@ class Inbox(Protocol):
         """Has those of ``ids`` handled again from ``now``; how many were there."""
 
 
-class Ear(Protocol):
+class WebhookVerifier(Protocol):
     """Knows one provider's webhooks from anybody else's."""
 
-    types: frozenset[str]  #: of events that tell us something
+    event_types: frozenset[str]  #: of events that tell us something
 
-    def heard(
+    def verify(
         self,
         headers: Mapping[str, str],
         body: bytes,
@@ -59,10 +59,10 @@ class Ear(Protocol):
         """
 
 
-class Disputes(Protocol):
+class DisputeReader(Protocol):
     """What a provider shows of its disputes. It changes nothing there."""
 
-    def read(self, hint: Hint) -> Reading:
+    def read(self, update: DisputeUpdate) -> DisputeSnapshot:
         """What ``hint`` is about, as it is now: by its id, which does not lag.
 
         Of a reversal, the dispute that it belongs to, where there is one. Raises

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
-from application.admission import PATIENCE
-from application.ports.admission import Breakers, Limiter
+from application.admission import MAX_TOKEN_WAIT
+from application.ports.admission import BreakerStore, RateLimiter
 from application.ports.operators import OperatorView
 from application.ports.payments import PaymentStore
 from application.ports.reconciliation import Statement
 from domain.account import Account
-from domain.circuit_breaker import Sign, sign_of
+from domain.circuit_breaker import ProviderHealth, assess_health
 from domain.errors import (
     ListTooLong,
     Misconfigured,
@@ -22,13 +22,13 @@ from domain.errors import (
     ProviderError,
 )
 from domain.payments.submission import Mode
-from domain.reconciliation import Report
+from domain.reconciliation import ReconciliationReport
 
 #: Seconds before a call that was not answered is made again: a restart at the
 #: provider's may take as long. A call that is refused for its rate waits as well.
-_WAITS: Final = (0.5, 1.0, 2.0)
+_RETRY_DELAYS: Final = (0.5, 1.0, 2.0)
 #: What a provider asks for beyond that is not waited for.
-_LONGEST_WAIT: Final = 60.0
+_MAX_RETRY_DELAY: Final = 60.0
 
 _T = TypeVar("_T")
 
@@ -36,20 +36,20 @@ _T = TypeVar("_T")
 class DifferenceStore(Protocol):
     """The differences that are open. Raises StoreUnavailable."""
 
-    def take(self, report: Report) -> None:
+    def record_report(self, report: ReconciliationReport) -> None:
         """Opens the differences of ``report``, and closes those that agree by now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Auditor:
+class ReconciliationContext:
     """What every reconciliation of a process shares."""
 
     statements: Callable[[Account], Statement]
     view: OperatorView
     store: PaymentStore
     differences: DifferenceStore
-    limiter: Limiter
-    breakers: Breakers
+    limiter: RateLimiter
+    breakers: BreakerStore
     #: Seconds between two calls, so that most of an account's are left for payments.
     pace: Callable[[Account], float]
     mode: Mode
@@ -58,43 +58,52 @@ class Auditor:
     new_id: Callable[[str], str]
 
 
-def called(
-    account: Account, ask: Callable[[], _T], *, calls: int, auditor: Auditor
+def call_with_retries(
+    account: Account,
+    request: Callable[[], _T],
+    *,
+    calls: int,
+    context: ReconciliationContext,
 ) -> _T:
     """What ``ask`` returns, which makes so many calls at most.
 
     A read does no harm twice, so whatever may be over soon is asked again. Raises
-    ProviderError, and NotReconciled at an open gate.
+    ProviderError, and NotReconciled at an open breaker.
     """
-    for wait in _WAITS:
-        _take(account, calls, auditor)
+    for wait in _RETRY_DELAYS:
+        _acquire_calls(account, calls, context)
         try:
-            return ask()
+            return request()
         except (Misconfigured, NeedsReview, ListTooLong):
             raise
         except ProviderError as error:
             if error.retry_after is not None:
-                wait = min(error.retry_after.total_seconds(), _LONGEST_WAIT)
-            if sign_of(error) is Sign.BUSY:
-                auditor.limiter.pause(account.id, wait)
-        auditor.sleep(wait)
-    _take(account, calls, auditor)
-    return ask()
+                wait = min(error.retry_after.total_seconds(), _MAX_RETRY_DELAY)
+            if assess_health(error) is ProviderHealth.BUSY:
+                context.limiter.pause(account.id, wait)
+        context.sleep(wait)
+    _acquire_calls(account, calls, context)
+    return request()
 
 
-def _take(account: Account, calls: int, auditor: Auditor) -> None:
+def _acquire_calls(
+    account: Account, calls: int, context: ReconciliationContext
+) -> None:
     """Waits for leave to make so many calls, with the patience of a backlog. Raises
-    NotReconciled at an open gate.
+    NotReconciled at an open breaker.
 
-    Nothing of a reconciliation opens a gate: an account may lack the right to reports
-    and still take payments.
+    Nothing of a reconciliation opens a breaker: an account may lack the right to
+    reports and still take payments.
     """
-    gate = auditor.breakers.gates().get(account.id)
-    if gate is not None and gate.is_open:
-        words = f"The gate before {account.id} is open ({gate.reason}): no report."
+    breaker = context.breakers.load_all().get(account.id)
+    if breaker is not None and breaker.is_open:
+        words = (
+            f"The circuit breaker of {account.id} is open ({breaker.reason}): no"
+            " report."
+        )
         raise NotReconciled(words)
     while calls:
-        taken = auditor.limiter.take(account.id, calls, PATIENCE)
+        taken = context.limiter.acquire(account.id, calls, MAX_TOKEN_WAIT)
         calls -= taken.granted
-        wait = max(taken.after, taken.again_in if calls else 0.0)
-        auditor.sleep(max(wait, auditor.pace(account) * taken.granted))
+        wait = max(taken.delay, taken.retry_in if calls else 0.0)
+        context.sleep(max(wait, context.pace(account) * taken.granted))

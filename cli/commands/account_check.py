@@ -31,10 +31,10 @@ def check(account: str | None, as_json: bool) -> None:
         adapters = container.open_adapters(settings, database, connections=1)
         found = [
             finding
-            for one in reconciliation.all_accounts(settings, database)
+            for one in reconciliation.list_accounts(settings, database)
             if account in (None, one.id)
             for finding in account_credentials.findings(
-                one.id, partial(adapters.of, one)
+                one.id, partial(adapters.for_account, one)
             )
         ]
     if not found:

@@ -8,14 +8,16 @@ from typing import Final
 from cli.findings import FAIL, OK, WARN, Finding
 from domain.errors import Misconfigured, NotPermitted, ProviderError
 from domain.payments.submission import ProviderName
-from providers.credential_checks import Right
+from providers.credential_checks import Permission
 from runtime.provider_table import Adapters
 
 #: What is not to be had without the right, and who gives it.
-_LACKING: Final = {
-    Right.DISPUTES: "Disputes are heard of, and not read: allow the key, or PayPal's"
+_ADVICE: Final = {
+    Permission.DISPUTES: "Disputes are heard of, and not read: allow the key, or"
+    " PayPal's"
     " app, to read disputes",
-    Right.BOOKS: "`payments reconcile` cannot compare: allow the key to read balance"
+    Permission.BALANCE: "`payments reconcile` cannot compare: allow the key to read"
+    " balance"
     " transactions, or PayPal's app its transaction search",
 }
 
@@ -26,26 +28,26 @@ def findings(name: str, adapters: Callable[[], Adapters]) -> Iterator[Finding]:
     Where not even payments can be read, nothing else is asked.
     """
     try:
-        rights = adapters().rights
+        rights = adapters().permission_checks
     except ProviderError as error:
-        yield _missing(name, Right.PAYMENTS, error)
+        yield _missing(name, Permission.PAYMENTS, error)
         return
     for right, read in rights.items():
         try:
             read()
         except ProviderError as error:
             yield _missing(name, right, error)
-            if right is Right.PAYMENTS:
+            if right is Permission.PAYMENTS:
                 return
         else:
             yield Finding(f"{name} {right}", OK, "may be read")
 
 
-def _missing(name: str, right: Right, error: ProviderError) -> Finding:
+def _missing(name: str, right: Permission, error: ProviderError) -> Finding:
     if isinstance(error, (Misconfigured, NotPermitted)):
         words = f"may not be read ({error.detail})"
-        if right in _LACKING:
-            return Finding(f"{name} {right}", WARN, words, _LACKING[right])
+        if right in _ADVICE:
+            return Finding(f"{name} {right}", WARN, words, _ADVICE[right])
         how = f"`payments accounts roll {name}`"
         if name in set(ProviderName):
             how = f"PAYMENTS_{name.upper()}_…, and start the processes again"

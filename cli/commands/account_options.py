@@ -42,7 +42,7 @@ def _currencies(
     return found
 
 
-def _stripes(
+def _connected_account(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
     if value is not None and not _CONNECTED.fullmatch(value):
@@ -72,12 +72,12 @@ client_id = click.option("--client-id", help="PayPal's client id.")
 webhook_id = click.option("--webhook-id", help="PayPal's id of our webhook.")
 connected = click.option(
     "--connected",
-    callback=_stripes,
+    callback=_connected_account,
     help="Stripe's id of a connected account; without a key of its own it is reached by"
     " the deployment's.",
 )
 #: What a provider's secret is called.
-ASKS: Final = {
+SECRET_PROMPTS: Final = {
     ProviderName.STRIPE: "Stripe's secret key",
     ProviderName.PAYPAL: "PayPal's client secret",
 }

@@ -10,14 +10,14 @@ import click
 
 from cli.output import table
 from domain.payments.submission import ProviderName
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 
 if TYPE_CHECKING:
     from domain.account import StoredAccount
     from runtime.settings import Settings
 
 
-def tell(account: StoredAccount, settings: Settings, as_json: bool) -> None:
+def show_account(account: StoredAccount, settings: Settings, as_json: bool) -> None:
     """Prints one account."""
     if as_json:
         click.echo(json.dumps(_row(account, settings)))
@@ -28,11 +28,11 @@ def tell(account: StoredAccount, settings: Settings, as_json: bool) -> None:
         f"{account.id}: {account.provider} of {account.merchant}, {account.mode} mode,"
         f" {currencies}, weight {account.weight}{retired}"
     )
-    is_up = "set up" if _hears(account, settings) else "not set up yet"
+    is_up = "set up" if _has_webhook_secret(account, settings) else "not set up yet"
     click.echo(f"Webhooks: {webhook_path(account)} ({is_up})")
 
 
-def tell_all(
+def show_accounts(
     accounts: Sequence[StoredAccount], settings: Settings, as_json: bool
 ) -> None:
     """Prints accounts as a table."""
@@ -45,9 +45,9 @@ def tell_all(
             *(one.id, one.merchant, one.mode.value, one.provider.value),
             ",".join(one.currencies) or "any",
             str(one.weight),
-            one.connected or one.credentials.client_id or "-",
-            "yes" if _hears(one, settings) else "no",
-            rfc3339(one.retired_at) if one.retired_at else "-",
+            one.connected_account or one.credentials.client_id or "-",
+            "yes" if _has_webhook_secret(one, settings) else "no",
+            format_rfc3339(one.retired_at) if one.retired_at else "-",
         ]
         for one in accounts
     ]
@@ -62,7 +62,7 @@ def next_step(account: StoredAccount) -> str:
     if account.provider is ProviderName.PAYPAL:
         then = f"`payments accounts set {account.id} --webhook-id ID`"
         return f"{register} PayPal, then {then}."
-    if account.connected is not None:
+    if account.connected_account is not None:
         return (
             f"{register} Stripe for the events of connected accounts, and have its"
             " secret among PAYMENTS_STRIPE_WEBHOOK_SECRETS."
@@ -75,14 +75,14 @@ def webhook_path(account: StoredAccount) -> str:
     """Where a provider tells of the account: of a connected one without secrets of its
     own, at the deployment's own address."""
     address = f"/v1/webhooks/{account.provider}"
-    its_own = account.connected is None or account.credentials.webhook_secrets
+    its_own = account.connected_account is None or account.credentials.webhook_secrets
     return f"{address}/{account.id}" if its_own else address
 
 
-def _hears(account: StoredAccount, settings: Settings) -> bool:
+def _has_webhook_secret(account: StoredAccount, settings: Settings) -> bool:
     """Whether webhooks of the account are told from anybody else's."""
     its = account.credentials
-    if account.connected is not None and settings.stripe_webhook_secrets:
+    if account.connected_account is not None and settings.stripe_webhook_secrets:
         return True
     return bool(its.webhook_secrets or its.webhook_id)
 
@@ -96,13 +96,15 @@ def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
         "provider": account.provider.value,
         "currencies": list(account.currencies),
         "weight": account.weight,
-        "rate": account.rate,
+        "rate": account.calls_per_second,
         "client_id": its.client_id,
-        "connected": account.connected,
+        "connected": account.connected_account,
         "own_secret": its.secret is not None,
-        "webhooks": _hears(account, settings),
+        "webhooks": _has_webhook_secret(account, settings),
         "webhook_path": webhook_path(account),
-        "created_at": rfc3339(account.created_at),
-        "rolled_at": rfc3339(account.rolled_at) if account.rolled_at else None,
-        "retired_at": rfc3339(account.retired_at) if account.retired_at else None,
+        "created_at": format_rfc3339(account.created_at),
+        "rolled_at": format_rfc3339(account.rolled_at) if account.rolled_at else None,
+        "retired_at": (
+            format_rfc3339(account.retired_at) if account.retired_at else None
+        ),
     }

@@ -1,4 +1,4 @@
-"""`payments gates`: what stands before the providers' accounts."""
+"""`payments breakers`: what stands before the providers' accounts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, Final
 import click
 
 from cli.commands.account_options import account_id
+from cli.commands.accounts import accounts
 from cli.commands.payments import connected
 from domain.circuit_breaker import CallKind
 from local_stack import demo_keys
 
-_GATES: Final = "/v1/operations/gates"
+_ACCOUNTS: Final = "/v1/operations/accounts"
 
-#: What a gate's position means to whoever has not read the glossary.
-_MEANS: Final = {
+#: What a breaker's position means to whoever has not read the glossary.
+_DESCRIPTIONS: Final = {
     "closed": "closed: payments go through",
     "open": "open: nothing goes through",
 }
@@ -34,54 +35,54 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group(invoke_without_command=True)
 @_as_json
 @click.pass_context
-def gates(context: click.Context, as_json: bool) -> None:
-    """Show the gates before the providers' accounts, open or close one.
+def breakers(context: click.Context, as_json: bool) -> None:
+    """Show the breakers before the providers' accounts, open or close one.
 
-    As with an electric breaker, an open gate lets nothing through: payments wait.
+    As with an electric breaker, an open breaker lets nothing through: payments wait.
     """
     if context.invoked_subcommand:
         return
     with connected(demo=demo_keys.OPERATOR) as api:
-        _tell(api.read(_GATES, {})["data"], as_json)
+        _show(api.read(_ACCOUNTS, {})["data"], as_json)
 
 
-@gates.command("open")
+@accounts.command("pause")
 @_account
 @_calls
 @_reason
 @_as_json
-def open_gate(account: str, calls: str | None, reason: str, as_json: bool) -> None:
+def pause(account: str, calls: str | None, reason: str, as_json: bool) -> None:
     """Stop all calls to ACCOUNT, an id or stripe or paypal for the deployment's own.
 
-    Its payments wait until the gate is closed, or go on to the next account where they
-    have one.
+    Its payments wait until the breaker is closed, or go on to the next account where
+    they have one.
     """
-    _move(account, "open", calls, reason, as_json)
+    _change(account, "pause", calls, reason, as_json)
 
 
-@gates.command("close")
+@accounts.command("resume")
 @_account
 @_calls
 @_reason
 @_as_json
-def close_gate(account: str, calls: str | None, reason: str, as_json: bool) -> None:
+def resume(account: str, calls: str | None, reason: str, as_json: bool) -> None:
     """Let calls to ACCOUNT through again, whatever had stopped them."""
-    _move(account, "close", calls, reason, as_json)
+    _change(account, "resume", calls, reason, as_json)
 
 
-def _move(
-    account: str, how: str, calls: str | None, reason: str, as_json: bool
+def _change(
+    account: str, action: str, calls: str | None, reason: str, as_json: bool
 ) -> None:
     asked = {"reason": reason, **({"calls": calls} if calls else {})}
     with connected(demo=demo_keys.OPERATOR) as api:
-        gate = api.act(f"{_GATES}/{account}/{how}", asked)
+        breaker = api.act(f"{_ACCOUNTS}/{account}/{action}", asked)
     if as_json:
-        click.echo(json.dumps(gate, indent=2))
+        click.echo(json.dumps(breaker, indent=2))
     else:
-        _tell([gate], as_json)
+        _show([breaker], as_json)
 
 
-def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def _show(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -93,7 +94,7 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         "provider",
         "merchant",
         "state",
-        "why",
+        "trip_reason",
         "reason",
         "since",
         "next probe",
@@ -101,16 +102,16 @@ def _tell(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     ]
     rows = [
         [
-            gate["account"],
-            gate["calls"] or "all",
-            gate["provider"],
-            gate["merchant"] or "-",
-            _MEANS.get(gate["state"], gate["state"]),
+            breaker["account"],
+            breaker["calls"] or "all",
+            breaker["provider"],
+            breaker["merchant"] or "-",
+            _DESCRIPTIONS.get(breaker["state"], breaker["state"]),
             *(
-                str(gate[name] or "-")
-                for name in ("why", "reason", "since", "next_probe_at", "by")
+                str(breaker[name] or "-")
+                for name in ("trip_reason", "reason", "since", "next_probe_at", "by")
             ),
         ]
-        for gate in found
+        for breaker in found
     ]
     click.echo(output.table(columns, rows, whole=["account", "by"]))

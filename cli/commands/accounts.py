@@ -94,7 +94,9 @@ def add(
         if name is ProviderName.PAYPAL and not client_id:
             raise click.UsageError("PayPal's accounts need --client-id")
 
-        asked = secrets.read(options.ASKS[name], optional=connected is not None)
+        asked = secrets.read(
+            options.SECRET_PROMPTS[name], optional=connected is not None
+        )
         secrets.check(name, Mode(mode), asked, settings)
         fresh = StoredAccount(
             id=container.new_id("acct"),
@@ -105,8 +107,8 @@ def add(
             credentials=Credentials(asked, client_id, webhook_id=webhook_id),
             currencies=currencies or (),
             weight=1 if weight is None else weight,
-            rate=rate,
-            connected=connected,
+            calls_per_second=rate,
+            connected_account=connected,
         )
         try:
             use_cases.add_account(fresh, store=store)
@@ -119,7 +121,7 @@ def add(
             raise StackError(
                 f"{connected} is another account's already: `payments accounts list`"
             ) from None
-    rows.tell(fresh, settings, as_json)
+    rows.show_account(fresh, settings, as_json)
     if not as_json:
         click.echo(rows.next_step(fresh))
     if fresh.mode is not settings.mode:
@@ -137,8 +139,8 @@ def list_accounts(merchant: str | None, as_json: bool) -> None:
     """List merchants' accounts, without their secrets."""
     with _accounts() as (settings, store):
         listed = store.list(merchant=merchant)
-        unreadable = store.unreadable(merchant=merchant)
-    rows.tell_all(listed, settings, as_json)
+        unreadable = store.list_unreadable(merchant=merchant)
+    rows.show_accounts(listed, settings, as_json)
     if unreadable:
         click.echo(
             "Warning: these are not shown, for their credentials cannot be opened:"
@@ -153,7 +155,7 @@ def list_accounts(merchant: str | None, as_json: bool) -> None:
 def show(account: str, as_json: bool) -> None:
     """Show an account, without its secrets, and where its webhooks go."""
     with _accounts(account) as (settings, store):
-        rows.tell(store.get(account), settings, as_json)
+        rows.show_account(store.get(account), settings, as_json)
 
 
 @accounts.command("set")
@@ -187,7 +189,7 @@ def change(
             webhook_id=webhook_id,
             store=store,
         )
-        rows.tell(changed, settings, as_json)
+        rows.show_account(changed, settings, as_json)
 
 
 @accounts.command()
@@ -217,7 +219,7 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
                 account, signs, store=store, now=container.clock()
             )
         else:
-            secret = secrets.read(options.ASKS[before.provider])
+            secret = secrets.read(options.SECRET_PROMPTS[before.provider])
             secrets.check(before.provider, before.mode, secret, settings)
             rolled = use_cases.roll_secret(
                 account,
@@ -226,10 +228,11 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
                 store=store,
                 now=container.clock(),
             )
-        rows.tell(rolled, settings, as_json)
+        rows.show_account(rolled, settings, as_json)
     if not of_webhooks:
         click.echo(
-            "Workers use it in 5 seconds. Where the account's gate is open because the"
+            "Workers use it in 5 seconds. Where the account's circuit breaker is"
+            " open because the"
             " old one was refused, the next probe closes it within a minute. Does it"
             f" work? `payments accounts check {account}`",
             err=True,
@@ -254,7 +257,7 @@ def retire(account: str, undo: bool, as_json: bool) -> None:
             changed = use_cases.retire_account(
                 account, store=store, now=container.clock()
             )
-        rows.tell(changed, settings, as_json)
+        rows.show_account(changed, settings, as_json)
 
 
 @contextmanager

@@ -14,16 +14,16 @@ import click
 from cli.database import opened
 from domain.card_numbers import has_card_data
 from domain.reconciliation import Difference, Movement
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 from local_stack.state import StackError
 
 if TYPE_CHECKING:
-    from persistence.differences import Differences
+    from persistence.differences import MongoDifferences
 
 #: How a difference is shown in a table, and which columns people copy from.
 COLUMNS: Final = (
-    *("differs", "payment", "operation", "ref"),
-    *("way", "ours", "theirs", "at"),
+    *("kind", "payment", "operation", "ref"),
+    *("direction", "ours", "theirs", "at"),
 )
 WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs", "at")
 
@@ -32,16 +32,16 @@ WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs", "at")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_open(as_json: bool) -> None:
     """List what differs and nobody has closed, the oldest first; 1,000 at most."""
-    with _kept() as kept:
-        found = kept.open()
+    with _open_differences() as kept:
+        found = kept.list_open()
     if as_json:
         told = [
             {
                 "id": one.id,
                 "account": one.account.id,
-                "first_at": rfc3339(one.first_at),
-                "last_at": rfc3339(one.last_at),
-                **as_json_of(one.difference),
+                "first_at": format_rfc3339(one.first_at),
+                "last_at": format_rfc3339(one.last_at),
+                **to_json(one.difference),
             }
             for one in found
         ]
@@ -53,7 +53,7 @@ def show_open(as_json: bool) -> None:
     from cli import output as words
 
     rows = [
-        [one.id, one.account.id, *row(one.difference), rfc3339(one.first_at)]
+        [one.id, one.account.id, *row(one.difference), format_rfc3339(one.first_at)]
         for one in found
     ]
     columns = ["id", "account", *COLUMNS, "open since"]
@@ -73,8 +73,8 @@ def close(ids: Sequence[str], reason: str) -> None:
 
     if has_card_data(reason):
         raise click.UsageError("--reason has what looks like card data")
-    with _kept() as kept:
-        done = kept.close(ids, by=_who(), reason=reason, now=clock())
+    with _open_differences() as kept:
+        done = kept.close(ids, by=_operator_name(), reason=reason, now=clock())
     if done:
         click.echo(f"{len(done)} of {len(ids)} closed")
     left = [one for one in ids if one not in done]
@@ -88,15 +88,15 @@ def close(ids: Sequence[str], reason: str) -> None:
 def row(found: Difference) -> list[str]:
     """The cells of COLUMNS."""
     some = found.ours or found.theirs
-    sides = (found.theirs, found.unread, found.ours)
+    sides = (found.theirs, found.unreadable, found.ours)
     times = [one.at for one in sides if one and one.at]
     return [
-        found.differs.value.replace("_", " "),
+        found.kind.value.replace("_", " "),
         *(found.payment or "-", found.operation or "-", found.ref or "-"),
-        some.way.value if some is not None else "-",
+        some.direction.value if some is not None else "-",
         _side(found.ours),
-        "unreadable" if found.unread is not None else _side(found.theirs),
-        rfc3339(times[0]) if times else "-",
+        "unreadable" if found.unreadable is not None else _side(found.theirs),
+        format_rfc3339(times[0]) if times else "-",
     ]
 
 
@@ -105,14 +105,14 @@ def _side(one: Movement | None) -> str:
     if one is None:
         return "nothing"
     amount = str(one.money)
-    standing = one.standing.value.replace("_", " ")
+    standing = one.status.value.replace("_", " ")
     return amount if one.moved else f"{amount} ({standing})"
 
 
-def as_json_of(found: Difference) -> dict[str, Any]:
+def to_json(found: Difference) -> dict[str, Any]:
     """A difference for programs."""
     return {
-        "differs": found.differs.value,
+        "kind": found.kind.value,
         "payment": found.payment,
         "operation": found.operation,
         "ref": found.ref,
@@ -125,15 +125,15 @@ def _movement(one: Movement | None) -> dict[str, Any] | None:
     if one is None:
         return None
     return {
-        "way": one.way.value,
-        "standing": one.standing.value,
+        "direction": one.direction.value,
+        "status": one.status.value,
         "amount": one.money.minor,
         "currency": one.money.currency,
-        "at": one.at and rfc3339(one.at),
+        "at": one.at and format_rfc3339(one.at),
     }
 
 
-def _who() -> str:
+def _operator_name() -> str:
     """Who closes it, as the machine knows them; in a container it may be a number."""
     try:
         return getpass.getuser()
@@ -142,8 +142,8 @@ def _who() -> str:
 
 
 @contextmanager
-def _kept() -> Iterator[Differences]:
+def _open_differences() -> Iterator[MongoDifferences]:
     with opened() as (settings, database):
-        from persistence.differences import Differences
+        from persistence.differences import MongoDifferences
 
-        yield Differences(database, settings.mode)
+        yield MongoDifferences(database, settings.mode)

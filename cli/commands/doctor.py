@@ -19,19 +19,19 @@ from redis.retry import Retry
 from cli.commands.doctor_providers import providers, worker_proxies
 from cli.commands.doctor_secrets import encryption, secret_files
 from cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
-from domain.circuit_breaker import Gate
+from domain.circuit_breaker import CircuitBreaker
 from domain.errors import StoreUnavailable
 from domain.payments.submission import Mode
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 from local_stack import probe
 from local_stack.state import read_state
 from persistence import document_faults
-from persistence.circuit_breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakerStore
 from persistence.document_faults import FaultyDocument
-from persistence.indexes import Standing, standing
+from persistence.indexes import IndexComparison, compare_indexes
 from runtime import processes
 from runtime.settings import Settings
-from runtime.settings_checks import place_of
+from runtime.settings_checks import hosts_of
 
 #: Seconds by which clocks may differ: far below a lease (15 s), so that no worker
 #: takes another's work over too early.
@@ -90,8 +90,8 @@ def _http_port(settings: Settings) -> Iterator[Finding]:
         ready = webs[0] if webs else ready  # it may only be starting
     none = f"no stack runs in {settings.home}"
     verdict, advice = FAIL, ""
-    serves = probe.ready(f"http://{address}/openapi.json")
-    if serves and probe.ready(ready):
+    serves = probe.is_ready(f"http://{address}/openapi.json")
+    if serves and probe.is_ready(ready):
         verdict, words = OK, f"the API at {address} accepts payments"
     elif serves and (state or settings.metrics_port):
         words = f"the API at {address} runs but cannot accept payments"
@@ -132,7 +132,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 "redis",
                 FAIL,
-                f"{place_of(settings.redis_url)} does not answer"
+                f"{hosts_of(settings.redis_url)} does not answer"
                 f" ({type(error).__name__})",
                 "Start it, or correct PAYMENTS_REDIS_URL; until then"
                 " payments are accepted, and wait",
@@ -199,14 +199,14 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
             after = datetime.now(timezone.utc)
             version = str(client.server_info()["version"])
             workers = list(client[settings.database].workers.find())
-            gates = MongoBreakers(client[settings.database]).gates().values()
-            indexes = standing(client[settings.database])
-            faulty = document_faults.latest(client[settings.database], FAULTS)
+            breakers = MongoBreakerStore(client[settings.database]).load_all().values()
+            indexes = compare_indexes(client[settings.database])
+            faulty = document_faults.list_latest(client[settings.database], FAULTS)
         except (PyMongoError, StoreUnavailable) as error:
             yield Finding(
                 "mongodb",
                 FAIL,
-                f"{place_of(settings.mongo_url)} has no primary that answers"
+                f"{hosts_of(settings.mongo_url)} has no primary that answers"
                 f" ({type(error).__name__})",
                 "Start it, or correct PAYMENTS_MONGO_URL; no payment is accepted"
                 " without it",
@@ -221,7 +221,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
     live = [one for one in workers if theirs - one["at"] <= HEARTBEAT_LIMIT]
     yield _workers(workers, live)
     yield from worker_proxies(live, settings)
-    yield from (_open_gate(one) for one in gates if one.is_open)
+    yield from (_open_breaker(one) for one in breakers if one.is_open)
 
 
 def _process_clocks(settings: Settings) -> Iterator[Finding]:
@@ -229,7 +229,7 @@ def _process_clocks(settings: Settings) -> Iterator[Finding]:
     state = read_state(settings.home)
     for row in state.processes if state else ():
         try:
-            page = probe.fetched(row.metrics_url).decode() if row.metrics_url else ""
+            page = probe.fetch(row.metrics_url).decode() if row.metrics_url else ""
         except (OSError, HTTPException):
             continue
         if skew := _SKEW.search(page):
@@ -283,7 +283,7 @@ def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Fi
         )
 
 
-def _indexes(found: Standing) -> Iterator[Finding]:
+def _indexes(found: IndexComparison) -> Iterator[Finding]:
     missing = [one for one in found.missing if one not in found.building]
     if found.building:
         names = ", ".join(map(str, found.building))
@@ -306,7 +306,7 @@ def _documents(faulty: Sequence[FaultyDocument]) -> Finding:
         return Finding("documents", OK, "none was refused or unreadable lately")
     told = [
         f"{one.id} of {one.collection} {one.fault} ({one.code},"
-        f" {one.count} times, last {rfc3339(one.last_at)})"
+        f" {one.count} times, last {format_rfc3339(one.last_at)})"
         for one in faulty
     ]
     return Finding(
@@ -318,12 +318,16 @@ def _documents(faulty: Sequence[FaultyDocument]) -> Finding:
     )
 
 
-def _open_gate(gate: Gate) -> Finding:
+def _open_breaker(breaker: CircuitBreaker) -> Finding:
     return Finding(
-        f"{gate.account} {gate.calls} gate" if gate.calls else f"{gate.account} gate",
+        (
+            f"{breaker.account} {breaker.call_kind} circuit breaker"
+            if breaker.call_kind
+            else f"{breaker.account} circuit breaker"
+        ),
         WARN,
-        f"open, so its {gate.calls or 'payments'} wait: {gate.reason}",
-        "See `payments gates`; it closes by itself unless an operator opened it",
+        f"open, so its {breaker.call_kind or 'payments'} wait: {breaker.reason}",
+        "See `payments breakers`; it closes by itself unless an operator opened it",
     )
 
 
@@ -341,7 +345,7 @@ def _workers(found: list[dict[str, Any]], live: list[dict[str, Any]]) -> Finding
         )
     if found:
         last = max(one["at"] for one in found)
-        silent = f"{len(found)} silent since {rfc3339(last)}"
+        silent = f"{len(found)} silent since {format_rfc3339(last)}"
         return Finding("workers", FAIL, silent, "Start one: python -m workers")
     return Finding(
         "workers", FAIL, "none has told of itself", "Start one: python -m workers"

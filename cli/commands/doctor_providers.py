@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from cli.commands import account_credentials
 from cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
 from persistence.codec import Document
-from runtime.accounts.adapters import AdapterMaker
+from runtime.accounts.adapters import AdapterFactory
 from runtime.settings import PROVIDER_SETTINGS, Settings
-from runtime.settings_checks import place_of, without_credentials
+from runtime.settings_checks import hosts_of, without_credentials
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
     """Of the deployment's own accounts."""
-    maker = AdapterMaker(settings, connections=1)
+    maker = AdapterFactory(settings, connections=1)
     for name, row in PROVIDER_SETTINGS.items():
         url: str = getattr(settings, row.api_base)
         variable = f"PAYMENTS_{row.api_base.upper()}"
@@ -27,7 +27,7 @@ def providers(settings: Settings) -> Iterator[Finding]:
         first, place = url, url
         if settings.provider_proxy:
             first, variable = settings.provider_proxy, "PAYMENTS_PROVIDER_PROXY"
-            place = f"the proxy {place_of(first)} before {url}"
+            place = f"the proxy {hosts_of(first)} before {url}"
         try:
             _connect(first)
         except OSError as error:
@@ -39,7 +39,7 @@ def providers(settings: Settings) -> Iterator[Finding]:
             )
         else:
             yield Finding(name, OK, f"{place} can be reached")
-            own = partial(maker.own, name)
+            own = partial(maker.create_own, name)
             yield from account_credentials.findings(name, own)
 
 

@@ -10,9 +10,9 @@ from pymongo.database import Database
 from cli.findings import FAIL, OK, WARN, Finding
 from domain.errors import StoreUnavailable
 from persistence import key_checks
-from persistence.accounts import Accounts
+from persistence.accounts import MongoAccounts
 from persistence.encryption import ACCOUNTS, Vault
-from persistence.key_checks import Sealed
+from persistence.key_checks import SealState
 from runtime import container
 from runtime.settings import Settings
 
@@ -43,16 +43,18 @@ def encryption(settings: Settings) -> Iterator[Finding]:
     try:
         for keys in container.ENCRYPTION_KEYS:
             source = keys.source(settings)
-            if source.generated and not source.path.exists():
+            if source.is_generated and not source.path.exists():
                 # A vault would make the file.
                 if key_checks.is_used(database, keys.purpose):
                     yield _lost(keys.title, f"{source.path} is missing")
                 else:
                     yield Finding(keys.title, OK, "nothing is sealed yet")
             else:
-                where = str(source.path) if source.generated else keys.setting
+                where = str(source.path) if source.is_generated else keys.setting
                 vault = Vault(source, keys.purpose)
-                yield _sealed(keys.title, where, key_checks.sealed(database, vault))
+                yield _sealed(
+                    keys.title, where, key_checks.find_seal_state(database, vault)
+                )
                 if keys.purpose == ACCOUNTS:
                     yield from _accounts(database, vault)
     except StoreUnavailable:
@@ -61,19 +63,19 @@ def encryption(settings: Settings) -> Iterator[Finding]:
         database.client.close()
 
 
-def _sealed(title: str, where: str, how: Sealed) -> Finding:
-    if how is Sealed.NOTHING:
+def _sealed(title: str, where: str, how: SealState) -> Finding:
+    if how is SealState.NOTHING:
         return Finding(title, OK, "nothing is sealed yet")
-    if how is Sealed.OTHER_KEYS:
+    if how is SealState.OTHER_KEYS:
         return _lost(title, f"those in {where} do not open what is stored")
-    if how is Sealed.EARLIER_RELEASE:
+    if how is SealState.EARLIER_RELEASE:
         return Finding(
             title,
             FAIL,
             "documents are left that an earlier release sealed; they are not opened",
             "Run: payments rotate-keys --from-fernet",
         )
-    if how is Sealed.OLDER_KEY:
+    if how is SealState.OLDER_KEY:
         return Finding(
             title,
             WARN,
@@ -85,7 +87,7 @@ def _sealed(title: str, where: str, how: Sealed) -> Finding:
 
 def _accounts(database: Database[Any], vault: Vault) -> Iterator[Finding]:
     """Whether each account's credentials open in their place."""
-    broken = Accounts(database, vault).unreadable()
+    broken = MongoAccounts(database, vault).list_unreadable()
     if broken:
         names = ", ".join(broken[:_NAMED]) + (" …" if len(broken) > _NAMED else "")
         yield Finding(

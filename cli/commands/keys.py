@@ -14,7 +14,7 @@ import click
 
 from cli.database import opened
 from domain.payments.submission import Mode
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 from local_stack.state import StackError, settings_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
         key, secret = api_keys.create_key(
             merchant=merchant, role=Role(role), mode=Mode(mode), store=store, now=now
         )
-    _tell_new(key, secret, as_json)
+    _show_new(key, secret, as_json)
     served = settings_of(os.environ).mode
     if key.mode is not served:
         click.echo(
@@ -97,7 +97,7 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
             [
                 [
                     *(key.id, key.merchant, key.mode.value, key.role.value),
-                    *(rfc3339(key.created_at), _end(key) or "-"),
+                    *(format_rfc3339(key.created_at), _end(key) or "-"),
                 ]
                 for key in listed
             ],
@@ -125,7 +125,7 @@ def roll(key_id: str, overlap: float, as_json: bool) -> None:
         key, secret = api_keys.roll_key(
             key_id, overlap=timedelta(hours=overlap), store=store, now=now
         )
-    _tell_new(key, secret, as_json)
+    _show_new(key, secret, as_json)
 
 
 @keys.command()
@@ -161,7 +161,7 @@ def _api_keys(key_id: str = "") -> Iterator[tuple[ApiKeyStore, datetime]]:
             ) from None
 
 
-def _tell_new(key: ApiKey, secret: str, as_json: bool) -> None:
+def _show_new(key: ApiKey, secret: str, as_json: bool) -> None:
     if as_json:
         click.echo(
             json.dumps(
@@ -189,10 +189,10 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "merchant": key.merchant,
         "role": key.role.value,
         "mode": key.mode.value,
-        "created_at": rfc3339(key.created_at),
+        "created_at": format_rfc3339(key.created_at),
         "expires_at": _end(key),
     }
 
 
 def _end(key: ApiKey) -> str | None:
-    return rfc3339(key.expires_at) if key.expires_at else None
+    return format_rfc3339(key.expires_at) if key.expires_at else None

@@ -12,7 +12,7 @@ import click
 from cli.commands.keys import as_json, merchant_name
 from cli.database import opened
 from domain.payments.routing import MAX_CODES
-from domain.payments.submission import Guard
+from domain.payments.submission import DuplicatePolicy
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from domain.merchants import MerchantSettings
 
 #: What each choice refuses, in words.
-_MEANS = {
-    Guard.NONE: "nothing is refused",
-    Guard.UNFINISHED: "while another payment of the reference is unfinished or unknown",
-    Guard.PAID: "while another payment of the reference is unfinished, unknown or paid",
+_DESCRIPTIONS = {
+    DuplicatePolicy.NONE: "nothing is refused",
+    DuplicatePolicy.UNFINISHED: "while another payment of the reference is"
+    " unfinished or unknown",
+    DuplicatePolicy.PAID: "while another payment of the reference is unfinished,"
+    " unknown or paid",
 }
 
 
@@ -52,17 +54,17 @@ def _is_known(code: str) -> bool:
 
     Raises BadParameter where it cannot be, or is a known one mistyped.
     """
-    from providers.decline_codes import KNOWN, likely
-    from providers.sanitize import stripe_code
+    from providers.decline_codes import KNOWN_CODES, suggest_codes
+    from providers.sanitize import parse_stripe_code
 
-    if code in KNOWN:
+    if code in KNOWN_CODES:
         return True
-    meant = likely(code)
+    meant = suggest_codes(code)
     if meant:
         raise click.BadParameter(
             f"{code!r} is no decline code: did you mean {' or '.join(meant)}?"
         )
-    if stripe_code(code) is None:
+    if parse_stripe_code(code) is None:
         raise click.BadParameter(
             f"{code!r} is no decline code: write them as last_error shows them, such as"
             " do_not_honor, insufficient_funds or instrument_declined"
@@ -81,14 +83,14 @@ def merchants() -> None:
 def show(merchant: str, as_json: bool) -> None:
     """What it has chosen for its payments."""
     with _merchants() as (settings, found):
-        _tell(merchant, settings, found, as_json)
+        _show(merchant, settings, found, as_json)
 
 
 @merchants.command("set")
 @click.argument("merchant", callback=merchant_name)
 @click.option(
-    "--guard",
-    type=click.Choice([guard.value for guard in Guard]),
+    "--duplicate-policy",
+    type=click.Choice([duplicate_policy.value for duplicate_policy in DuplicatePolicy]),
     help="Refuse a second payment of one reference while the first is so.",
 )
 @click.option(
@@ -100,30 +102,43 @@ def show(merchant: str, as_json: bool) -> None:
 )
 @as_json
 def choose(
-    merchant: str, guard: str | None, route_on: list[str] | None, as_json: bool
+    merchant: str,
+    duplicate_policy: str | None,
+    route_on: list[str] | None,
+    as_json: bool,
 ) -> None:
     """Change it for payments from now on; web processes follow in seconds."""
-    if guard is None and route_on is None:
-        raise click.UsageError("say what to change: --guard or --route-on")
+    if duplicate_policy is None and route_on is None:
+        raise click.UsageError("say what to change: --duplicate-policy or --route-on")
     with _merchants() as (settings, found):
-        found.choose(
-            merchant, guard=Guard(guard) if guard else None, routes_on=route_on
+        found.change_settings(
+            merchant,
+            duplicate_policy=(
+                DuplicatePolicy(duplicate_policy) if duplicate_policy else None
+            ),
+            routes_on=route_on,
         )
-        _tell(merchant, settings, found, as_json)
+        _show(merchant, settings, found, as_json)
 
 
-def _tell(
+def _show(
     merchant: str, settings: Settings, merchants: MerchantStore, as_json: bool
 ) -> None:
     from application.ports.payments import Scope
 
-    chosen: MerchantSettings = merchants.chosen(Scope(merchant, settings.mode))
-    guard, codes = chosen.guard, list(chosen.routes.codes)
+    chosen: MerchantSettings = merchants.load_settings(Scope(merchant, settings.mode))
+    duplicate_policy, codes = chosen.duplicate_policy, list(chosen.routes.decline_codes)
     if as_json:
-        told = {"merchant": merchant, "guard": guard.value, "route_on": codes}
+        told = {
+            "merchant": merchant,
+            "duplicate_policy": duplicate_policy.value,
+            "route_on": codes,
+        }
         click.echo(json.dumps(told))
         return
-    click.echo(f"{merchant}: {guard.value} ({_MEANS[guard]})")
+    click.echo(
+        f"{merchant}: {duplicate_policy.value} ({_DESCRIPTIONS[duplicate_policy]})"
+    )
     if codes:
         click.echo(f"Goes on to the next account on: {', '.join(codes)}")
 
@@ -131,6 +146,6 @@ def _tell(
 @contextmanager
 def _merchants() -> Iterator[tuple[Settings, MerchantStore]]:
     with opened() as (settings, database):
-        from persistence.merchants import Merchants
+        from persistence.merchants import MongoMerchants
 
-        yield settings, Merchants(database)
+        yield settings, MongoMerchants(database)

@@ -18,21 +18,21 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from cli.client import Api, document, settled, words
+from cli.client import Api, document, wait_until_settled, describe_problem
 from domain.payments.states import Status
 from local_stack.state import StackError
 
 #: Submissions in flight: enough to keep a service busy, few enough for its threads.
 IN_FLIGHT: Final = 8
 #: Levels of objects and lists in a line; a payment has four.
-DEEPEST: Final = 16
+MAX_DEPTH: Final = 16
 #: Lines that a refusal names; whoever reads it mends these first.
-NAMED: Final = 5
+MAX_NAMED: Final = 5
 
 #: What the service takes without quotes: printable ASCII, no space at either end.
 _KEY: Final = re.compile(r"[!#-~](?:[ -~]{0,253}[!-~])?")
 #: Ends without money; who wants them says so by ``expect``.
-_CAME_TO_NOTHING: Final = frozenset({Status.FAILED, Status.EXPIRED, Status.CANCELED})
+_UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.EXPIRED, Status.CANCELED})
 _WRAPPER: Final = frozenset({"idempotency_key", "payment", "expect"})
 _FORM: Final = (
     "write a JSON object, either a payment"
@@ -87,10 +87,10 @@ def read_jobs(lines: Iterable[bytes]) -> list[Job]:
             if text.strip():
                 jobs.append(_job(number, _DECODER.decode(text.strip()), seen))
         except (ValueError, RecursionError) as error:
-            wrong.append(f"line {number} is no payment: {_why(error)}")
+            wrong.append(f"line {number} is no payment: {_describe_error(error)}")
     if wrong:
-        more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
-        raise StackError(f"{'; '.join(wrong[:NAMED])}{more}. Nothing was sent")
+        more = f"; and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
+        raise StackError(f"{'; '.join(wrong[:MAX_NAMED])}{more}. Nothing was sent")
     return jobs
 
 
@@ -122,10 +122,10 @@ def _job(number: int, found: Any, seen: Counter[str]) -> Job:
     """Raises ValueError, saying why, where ``found`` is none."""
     if not isinstance(found, dict):
         raise ValueError(_FORM)
-    if _depth(found) > DEEPEST:
+    if _depth(found) > MAX_DEPTH:
         raise ValueError("it is nested too deeply")
     if not _WRAPPER & found.keys():
-        return Job(number, _derived(found, seen), found)
+        return Job(number, _derive_key(found, seen), found)
     body = found.get("payment")
     if not isinstance(body, dict):
         raise ValueError(_FORM)
@@ -136,7 +136,7 @@ def _job(number: int, found: Any, seen: Counter[str]) -> Job:
     if expect is not None and expect not in list(Status):
         raise ValueError(f"expect must be one of {', '.join(Status)}")
     if "idempotency_key" not in found:
-        return Job(number, _derived(body, seen), body, expect)
+        return Job(number, _derive_key(body, seen), body, expect)
     key = found["idempotency_key"]
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise ValueError(
@@ -146,7 +146,7 @@ def _job(number: int, found: Any, seen: Counter[str]) -> Job:
     return Job(number, key, body, expect)
 
 
-def _derived(body: dict[str, Any], seen: Counter[str]) -> str:
+def _derive_key(body: dict[str, Any], seen: Counter[str]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     seen[canonical] += 1
     # The same line twice means two payments; the same file twice does not.
@@ -167,7 +167,7 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _why(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is not UTF-8"
     if isinstance(error, RecursionError):
@@ -209,11 +209,11 @@ def _carry_out(api: Api, job: Job, deadline: float | None) -> Outcome:
     try:
         answer = api.submit(job.body, key=job.key)
         if answer.status_code != 202:
-            return _outcome(job, None, error=words(answer))
+            return _outcome(job, None, error=describe_problem(answer))
         replayed = answer.headers.get("Idempotent-Replayed") == "true"
         payment = document(answer)
         if deadline is not None:
-            payment = settled(api, payment, deadline=deadline)
+            payment = wait_until_settled(api, payment, deadline=deadline)
     except StackError as told:
         error = str(told)
     except Exception as unforeseen:  # one line's trouble must not hide the others
@@ -234,7 +234,7 @@ def _outcome(
     routed = payment.get("provider") if payment else None
     last = payment.get("last_error") if payment else None
     if job.expect is None:
-        as_expected = status not in _CAME_TO_NOTHING
+        as_expected = status not in _UNSUCCESSFUL
     else:
         as_expected = not waited or status == job.expect
     return Outcome(

@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import click
 
-from domain.circuit_breaker import WAITS_FOR_GATE, Position
+from domain.circuit_breaker import WAITS_FOR_BREAKER, BreakerState
 from domain.errors import PaymentsError
 from domain.money import Money
-from domain.payments.states import OWED
+from domain.payments.states import STATES_WITH_WORK
 from local_stack import demo_keys
 from local_stack.state import StackError, settings_of
 
@@ -71,7 +71,7 @@ def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
         click.echo(_summary(outcomes))
     wrong = [outcome for outcome in outcomes if not outcome.ok]
     if wrong:
-        click.echo(_wrong(wrong, len(outcomes)), err=True)
+        click.echo(_describe_unexpected(wrong, len(outcomes)), err=True)
         sys.exit(1)
 
 
@@ -88,9 +88,9 @@ def show(payment_id: str, as_json: bool) -> None:
     # An operator reads whatever `payments dead` lists; a merchant's key its own alone.
     with connected(demo=demo_keys.OPERATOR) as api:
         payment, events = api.payment(payment_id), api.events(payment_id)
-    gate = _open_gate(payment)
+    breaker = _find_open_breaker(payment)
     if as_json:
-        found = {"payment": payment, "events": events, "gate": gate}
+        found = {"payment": payment, "events": events, "breaker": breaker}
         click.echo(json.dumps(found, indent=2))
         return
     from cli import output as told
@@ -109,49 +109,55 @@ def show(payment_id: str, as_json: bool) -> None:
         ]
         whole = [name for name in columns if name != "data"]
         click.echo(told.table(columns, timeline, whole=whole))
-    if gate is not None:
+    if breaker is not None:
         click.echo(
-            f"It waits behind the gate before {_subject(gate)}, which is open since"
-            f" {gate['since']}: {gate['reason']}. `payments gates` says more."
+            f"It waits for the circuit breaker of {_subject(breaker)}, which is open"
+            " since"
+            f" {breaker['since']}: {breaker['reason']}. `payments breakers` says more."
         )
 
 
-def _open_gate(payment: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The open gate that the payment waits behind, where an operator's key tells."""
-    if not any(one.get("state") in OWED for one in payment.get("operations", ())):
+def _find_open_breaker(payment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The open breaker that the payment waits behind, where an operator's key tells."""
+    if not any(
+        one.get("state") in STATES_WITH_WORK for one in payment.get("operations", ())
+    ):
         return None
     try:
         with connected(demo=demo_keys.OPERATOR) as api:
-            gates = api.read("/v1/operations/gates", {})["data"]
+            breakers = api.read("/v1/operations/accounts", {})["data"]
     except StackError:
         return None  # a merchant may not ask
     mine: list[dict[str, Any]] = [
-        one for one in gates if one["account"] == payment.get("account")
+        one for one in breakers if one["account"] == payment.get("account")
     ]
     waits = {one.get("waiting_for") for one in payment["operations"]}
-    for gate in mine:
-        stops = gate["calls"] is None or WAITS_FOR_GATE.format(_subject(gate)) in waits
-        if gate["state"] == Position.OPEN and stops:
-            return gate
+    for breaker in mine:
+        stops = (
+            breaker["calls"] is None
+            or WAITS_FOR_BREAKER.format(_subject(breaker)) in waits
+        )
+        if breaker["state"] == BreakerState.OPEN and stops:
+            return breaker
     return None
 
 
-def _subject(gate: Mapping[str, Any]) -> str:
-    """What an open gate stops, in the words of ``waiting_for``."""
-    calls = f"{gate['calls']} at " if gate["calls"] else ""
-    return f"{calls}{gate['account']}"
+def _subject(breaker: Mapping[str, Any]) -> str:
+    """What an open breaker stops, in the words of ``waiting_for``."""
+    calls = f"{breaker['calls']} at " if breaker["calls"] else ""
+    return f"{calls}{breaker['account']}"
 
 
 @contextmanager
 def connected(*, demo: str = demo_keys.SHOP) -> Iterator[Api]:
-    """The API for the length of a command; ``demo`` as in ``api_of``."""
+    """The API for the length of a command; ``demo`` as in ``create_api``."""
     settings = settings_of(os.environ)
-    from cli.client import api_of
+    from cli.client import create_api
 
     def tell(words: str) -> None:
         click.echo(words, err=True)
 
-    api = api_of(settings, os.environ, notify=tell, demo=demo)
+    api = create_api(settings, os.environ, notify=tell, demo=demo)
     try:
         yield api
     finally:
@@ -204,7 +210,7 @@ def _summary(outcomes: list[Outcome]) -> str:
     return f"{accepted}{of} submitted{there}"
 
 
-def _wrong(wrong: list[Outcome], of: int) -> str:
+def _describe_unexpected(wrong: list[Outcome], of: int) -> str:
     """``3 of 24 are not as expected: 1 not accepted, 2 failed.``"""
     came = Counter(one.status or "not accepted" for one in wrong)
     named = ", ".join(f"{count} {status}" for status, count in sorted(came.items()))
@@ -219,10 +225,13 @@ def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
         if name == "operations":
             for operation in value:
                 kind = str(operation.get("kind"))
-                yield [f"operation {kind}", _flat(_told(operation), currency)]
+                yield [
+                    f"operation {kind}",
+                    _flat(_operation_fields(operation), currency),
+                ]
         elif name == "disputes":
             for dispute in value:
-                yield ["dispute", _flat(_told(dispute), currency)]
+                yield ["dispute", _flat(_operation_fields(dispute), currency)]
         else:
             yield [name, _flat(value, currency)]
 
@@ -242,7 +251,7 @@ def _in_money(fields: Mapping[str, Any], currency: object) -> dict[str, Any]:
     }
 
 
-def _told(operation: Mapping[str, Any]) -> dict[str, Any]:
+def _operation_fields(operation: Mapping[str, Any]) -> dict[str, Any]:
     """What is worth a line: the provider's ids beside our fields, no flag unset."""
     refs = operation.get("provider_refs") or {}
     ours = {

@@ -14,14 +14,14 @@ import click
 from cli.commands import differences
 from cli.commands.account_options import account_id
 from cli.commands.payments import money
-from cli.commands.replays import aged
+from cli.commands.replays import parse_age
 from cli.database import opened
 from domain.account import Account
 from domain.errors import NotReconciled
 from domain.payments.submission import ProviderName
 from domain.provider_rules import RULES
-from domain.reconciliation import Report
-from domain.timestamps import rfc3339
+from domain.reconciliation import ReconciliationReport
+from domain.timestamps import format_rfc3339
 from local_stack.state import StackError
 from runtime.settings import API_BASES
 
@@ -37,7 +37,7 @@ class _Time(click.ParamType[datetime]):
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
         """``2026-11-20`` is its first moment, ``2h`` two hours before now."""
         try:
-            at = aged(str(value)) or datetime.fromisoformat(str(value))
+            at = parse_age(str(value)) or datetime.fromisoformat(str(value))
         except ValueError:
             words = "write a time like 2026-11-20, 2026-11-20T09:30Z or 2h"
             self.fail(words, param, ctx)
@@ -88,7 +88,7 @@ def reconcile(
         return provider in (None, one.provider) and account in (None, one.id)
 
     if since is None:
-        reports, failed = _stored(wanted), dict[Account, str]()
+        reports, failed = _load_reports(wanted), dict[Account, str]()
     else:
         now = datetime.now(timezone.utc)
         if since >= min(until or now, now):
@@ -97,7 +97,7 @@ def reconcile(
         if until.microsecond:  # whole seconds are compared: this one first passes
             sleep(1 - until.microsecond / 1_000_000)
             until = until.replace(microsecond=0) + timedelta(seconds=1)
-        reports, failed = _compared(wanted, since, until)
+        reports, failed = _compare_accounts(wanted, since, until)
     if as_json:
         told: dict[str, Any] = {"reports": [_as_json(one) for one in reports]}
         told["failed"] = {one.id: why for one, why in failed.items()}
@@ -106,23 +106,23 @@ def reconcile(
         _show(reports)
     for why in failed.values():
         click.echo(f"Error: {why}", err=True)
-    sys.exit(bool(failed) or any(report.differing for report in reports))
+    sys.exit(bool(failed) or any(report.difference_count for report in reports))
 
 
-def _stored(wanted: Callable[[Account], bool]) -> list[Report]:
+def _load_reports(wanted: Callable[[Account], bool]) -> list[ReconciliationReport]:
     from persistence.reconciliations import Reconciliations
 
     with opened() as (settings, database):
-        found = Reconciliations(database, settings.mode).last()
+        found = Reconciliations(database, settings.mode).list_last()
     reports = [report for report in found if wanted(report.account)]
     if not reports:
         raise StackError("no report is stored yet: the beat makes one a day")
     return reports
 
 
-def _compared(
+def _compare_accounts(
     wanted: Callable[[Account], bool], since: datetime, until: datetime
-) -> tuple[list[Report], dict[Account, str]]:
+) -> tuple[list[ReconciliationReport], dict[Account, str]]:
     """A report of each account, or why there is none.
 
     The bar goes to a terminal's standard error, so that a pipe gets results only.
@@ -131,15 +131,15 @@ def _compared(
     from rich.progress import Progress
 
     from application.reconciliation import reconcile as use_case
-    from runtime.reconciliation import all_accounts, auditor
+    from runtime.reconciliation import list_accounts, reconciliation_context
 
-    reports, failed = list[Report](), dict[Account, str]()
+    reports, failed = list[ReconciliationReport](), dict[Account, str]()
     console = Console(stderr=True)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with opened() as (settings, database), shown as bar:
         settings.require("redis_url", *API_BASES)
-        tools = auditor(settings, database)
-        which = [one for one in all_accounts(settings, database) if wanted(one)]
+        tools = reconciliation_context(settings, database)
+        which = [one for one in list_accounts(settings, database) if wanted(one)]
         if not which:
             raise StackError(
                 f"there is no such account in {settings.mode} mode. `payments accounts"
@@ -149,13 +149,16 @@ def _compared(
             task = bar.add_task(account.id, total=_STEPS)
 
             def told(how: use_case.Progress) -> None:
-                words = f"{account.id}: {how.compared} compared, {how.differing} differ"
+                words = (
+                    f"{account.id}: {how.compared} compared, {how.difference_count}"
+                    " differ"
+                )
                 done = how.share * _STEPS
                 bar.update(task, completed=done, description=words)
 
             try:
                 report = use_case.reconcile(
-                    account, since, until, auditor=tools, told=told
+                    account, since, until, context=tools, on_progress=told
                 )
                 reports.append(report)
             except NotReconciled as error:
@@ -163,7 +166,7 @@ def _compared(
     return reports, failed
 
 
-def _show(reports: Sequence[Report]) -> None:
+def _show(reports: Sequence[ReconciliationReport]) -> None:
     from cli import output as told
 
     rows = [
@@ -177,60 +180,61 @@ def _show(reports: Sequence[Report]) -> None:
         click.echo(told.table(columns, rows, whole=whole))
     sums = [
         [
-            *(report.account.id, one.way.value),
+            *(report.account.id, one.direction.value),
             *(money(one.ours, one.currency), money(one.theirs, one.currency)),
             *("yes" if one.ours == one.theirs else "NO",),
             money(one.fees, one.currency) if one.fees else "-",
         ]
         for report in reports
-        for one in report.sums
+        for one in report.totals
     ]
     if sums:
-        columns = ["account", "way", "ours", "theirs", "equal", "fees"]
+        columns = ["account", "direction", "ours", "theirs", "equal", "fees"]
         click.echo(
             told.table(columns, sums, whole=["account", "ours", "theirs", "fees"])
         )
     for report in reports:
-        more = report.differing - len(report.differences)
+        more = report.difference_count - len(report.differences)
         late = report.may_lack_after
         name = RULES[report.account.provider].name
         click.echo(
             f"{report.account.id}: {report.compared} compared"
-            f" from {rfc3339(report.since)} until {rfc3339(report.until)},"
-            f" {report.differing} differ"
+            f" from {format_rfc3339(report.since)} until"
+            f" {format_rfc3339(report.until)},"
+            f" {report.difference_count} differ"
             + (f", {more} of them not listed" if more else "")
             + (
-                f"; {name} may yet list what moved after {rfc3339(late)}"
+                f"; {name} may yet list what moved after {format_rfc3339(late)}"
                 if late
                 else ""
             )
         )
 
 
-def _as_json(report: Report) -> dict[str, Any]:
+def _as_json(report: ReconciliationReport) -> dict[str, Any]:
     late = report.may_lack_after
     return {
         "id": report.id,
         "account": report.account.id,
         "provider": report.account.provider.value,
-        "since": rfc3339(report.since),
-        "until": rfc3339(report.until),
-        "began_at": rfc3339(report.began_at),
-        "ended_at": rfc3339(report.ended_at),
-        "may_lack_after": late and rfc3339(late),
+        "since": format_rfc3339(report.since),
+        "until": format_rfc3339(report.until),
+        "began_at": format_rfc3339(report.began_at),
+        "ended_at": format_rfc3339(report.ended_at),
+        "may_lack_after": late and format_rfc3339(late),
         "compared": report.compared,
-        "differing": report.differing,
+        "differing": report.difference_count,
         "counts": {kind.value: count for kind, count in report.counts.items()},
-        "differences": [differences.as_json_of(one) for one in report.differences],
-        "sums": [
+        "differences": [differences.to_json(one) for one in report.differences],
+        "totals": [
             {
-                "way": one.way.value,
+                "direction": one.direction.value,
                 "currency": one.currency,
                 "ours": one.ours,
                 "theirs": one.theirs,
                 "fees": one.fees,
             }
-            for one in report.sums
+            for one in report.totals
         ],
     }
 

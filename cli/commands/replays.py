@@ -14,7 +14,7 @@ import click
 from cli.commands.payments import PAYMENT_ID, connected, money
 from domain.payments.states import STUCK, State
 from domain.payments.submission import ProviderName
-from domain.replays import MAX_RATE, RATE
+from domain.replays import MAX_RATE, DEFAULT_RATE
 from local_stack import demo_keys
 from local_stack.state import StackError
 
@@ -40,13 +40,13 @@ class Age(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
         """``2h`` is two hours before now."""
-        at = aged(str(value))
+        at = parse_age(str(value))
         if at is None:
             self.fail("write an age like 30m, 2h or 3d", param, ctx)
         return at
 
 
-def aged(text: str) -> datetime | None:
+def parse_age(text: str) -> datetime | None:
     """``2h`` is two hours before now; None where it is no age."""
     found = _AGE.fullmatch(text)
     if found is None:
@@ -96,7 +96,9 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
         **{"created_from": "created[gte]", "created_before": "created[lt]"},
         **{"amount_from": "amount[gte]", "amount_to": "amount[lte]"},
     }
-    query = {names.get(name, name): one for name, one in _asked(filters).items()}
+    query = {
+        names.get(name, name): one for name, one in _given_filters(filters).items()
+    }
     query |= {"limit": limit, **({"cursor": cursor} if cursor else {})}
     with connected(demo=demo_keys.OPERATOR) as api:
         found = api.read(_FOUND, query)
@@ -129,7 +131,7 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
 @click.option(
     "--rate",
     type=click.IntRange(1, MAX_RATE),
-    default=RATE,
+    default=DEFAULT_RATE,
     show_default=True,
     help="Items a second, at most.",
 )
@@ -150,7 +152,7 @@ def replay(
     and shows how it goes; it goes on though this command is stopped. With a set's ID
     alone: how far it is; with --cancel: stops it.
     """
-    asked = _asked(filters)
+    asked = _given_filters(filters)
     one = ids[0] if len(ids) == 1 and _SET_ID.fullmatch(ids[0]) else None
     if one is None:
         if reason is not None or cancel:
@@ -171,7 +173,7 @@ def replay(
             found = api.act(f"{where}/cancel", {})
         elif reason is not None:
             api.act(f"{where}/run", {"reason": reason, "rate": rate})
-            found = _followed(api, where)
+            found = _wait_until_done(api, where)
         else:
             found = api.read(where, {})
     _show(found, as_json)
@@ -237,7 +239,7 @@ def resolve(
         click.echo(f"Note: {words} again with --provider-reference", err=True)
 
 
-def _asked(filters: Mapping[str, Any]) -> dict[str, Any]:
+def _given_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     """The filters that were given, as the API names them."""
     names = {"newer_than": "created_from", "older_than": "created_before"}
     return {
@@ -247,7 +249,7 @@ def _asked(filters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _followed(api: Api, where: str) -> dict[str, Any]:
+def _wait_until_done(api: Api, where: str) -> dict[str, Any]:
     """The set once it has ended; a bar goes to a terminal meanwhile."""
     from rich.console import Console
     from rich.progress import Progress
@@ -261,7 +263,7 @@ def _followed(api: Api, where: str) -> dict[str, Any]:
         while found["stage"] == "running":
             time.sleep(_PAUSE)
             found = api.read(where, {"limit": "1"})
-            bar.update(task, completed=sum(found["came"].values()))
+            bar.update(task, completed=sum(found["outcomes"].values()))
     return api.read(where, {})
 
 
@@ -277,12 +279,20 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         return
     from cli import output
 
-    columns = ["payment", "operation", "state", "amount", "provider", "would", "came"]
+    columns = [
+        "payment",
+        "operation",
+        "state",
+        "amount",
+        "provider",
+        "would",
+        "outcome",
+    ]
     items = [
         [
             *(one["payment"], one["operation"], one["state"]),
             money(one["amount"], one["currency"]),
-            *(one["provider"], one["what"], one["came"] or "-"),
+            *(one["provider"], one["action"], one["outcome"] or "-"),
         ]
         for one in found["items"]["data"]
     ]
@@ -291,10 +301,10 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
     if found["items"]["has_more"]:
         click.echo(f"… and {found['count'] - len(items)} more")
     sums = [
-        [one["what"], str(one["count"]), money(one["amount"], one["currency"])]
-        for one in found["sums"]
+        [one["action"], str(one["count"]), money(one["amount"], one["currency"])]
+        for one in found["totals"]
     ]
     if sums:
         click.echo(output.table(["would", "count", "sum"], sums, whole=["sum"]))
-    came = ", ".join(f"{count} {name}" for name, count in found["came"].items())
+    came = ", ".join(f"{count} {name}" for name, count in found["outcomes"].items())
     click.echo(f"{found['id']}: {found['stage']}, {came or 'nothing done'}")

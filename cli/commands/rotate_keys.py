@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 #: A pass leaves only payments that moved in its midst; two are usual.
 RESEAL_PASSES: Final = 10
 #: Seconds between two words on a pass: over millions of documents it takes minutes.
-TOLD_EVERY: Final = 5.0
+PROGRESS_INTERVAL: Final = 5.0
 #: Documents that a message names.
-NAMED: Final = 10
+MAX_NAMED: Final = 10
 
 
 @click.command("rotate-keys")
@@ -53,10 +53,10 @@ def rotate_keys(drop_old: bool, from_fernet: bool) -> None:
         for keys in container.ENCRYPTION_KEYS
     }
     sources = [vault.source for vault in vaults.values()]
-    if drop_old and not all(source.generated for source in sources):
+    if drop_old and not all(source.is_generated for source in sources):
         named = " and ".join(keys.setting for keys in container.ENCRYPTION_KEYS)
         raise StackError(f"the keys are in {named}: drop them there")
-    with _alone(sources[0]), opened() as (_, database):
+    with _exclusive(sources[0]), opened() as (_, database):
         _check_seals(database, vaults, from_fernet)
         if any([_add_key(database, vault) for vault in vaults.values()]):
             click.echo("Waiting for running processes.")
@@ -68,22 +68,22 @@ def rotate_keys(drop_old: bool, from_fernet: bool) -> None:
             click.echo(f"{bound} API keys were bound to whose they are.")
         if drop_old:
             for source in sources:
-                source.keep_newest()
+                source.drop_old_keys()
             click.echo("The old keys are forgotten.")
 
 
 def _check_seals(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> None:
     """Before anything is changed. Raises StackError."""
-    from persistence.key_checks import Sealed, sealed
+    from persistence.key_checks import SealState, find_seal_state
 
     for vault in vaults.values():
-        how = sealed(database, vault)
-        if how is Sealed.OTHER_KEYS:
+        how = find_seal_state(database, vault)
+        if how is SealState.OTHER_KEYS:
             raise StackError(
                 f"the keys for {vault.purpose} do not open what is stored. Nothing was"
                 " changed: `payments doctor` says more"
             )
-        if how is Sealed.EARLIER_RELEASE and not from_fernet:
+        if how is SealState.EARLIER_RELEASE and not from_fernet:
             raise StackError(
                 "an earlier release sealed this database. Nothing was changed: run"
                 " `payments rotate-keys --from-fernet` once"
@@ -93,29 +93,29 @@ def _check_seals(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> 
 def _add_key(database: Any, vault: Vault) -> bool:
     """Whether there was a fresh key to add: an interrupted rotation has added its own,
     and settings are not ours to change."""
-    from persistence.key_checks import is_begun
+    from persistence.key_checks import is_rotation_begun
 
-    if not vault.source.generated:
+    if not vault.source.is_generated:
         return False
-    if is_begun(database, vault):
+    if is_rotation_begun(database, vault):
         click.echo(f"{vault.source.path}: going on with the newest key.")
         return False
-    vault.source.add()
+    vault.source.add_key()
     vault.reload()
     click.echo(f"{vault.source.path} has a fresh key.")
     return True
 
 
 @contextmanager
-def _alone(source: KeySource) -> Iterator[None]:
+def _exclusive(source: KeySource) -> Iterator[None]:
     """One rotation at a time, where the keys are ours to change."""
-    if not source.generated:
+    if not source.is_generated:
         yield
         return
     from persistence.encryption import RotationUnderWay
 
     try:
-        with source.alone():
+        with source.exclusive():
             yield
     except RotationUnderWay:
         raise StackError(
@@ -142,7 +142,7 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
     for number in range(1, RESEAL_PASSES + 1):
         with Progress(console=console, transient=True, disable=not shown) as bar:
             task = bar.add_task("documents", total=total)
-            lines = _Lines(total)
+            lines = _LineProgress(total)
 
             def progress(count: int) -> None:
                 bar.advance(task, count)
@@ -155,49 +155,55 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
             break
     else:
         raise StackError("payments keep moving. Run `payments rotate-keys` once more")
-    click.echo(_resealed(resealed, passes=number))
+    click.echo(_describe_resealed(resealed, passes=number))
     if done.old:
         raise StackError(
-            f"{_counted(done.old)} are of an earlier release and were not opened. If"
+            f"{_describe_counts(done.old)} are of an earlier release and were not"
+            " opened. If"
             " this deployment was upgraded, run `payments rotate-keys --from-fernet`"
             " once; if not, somebody put them there. No key is forgotten"
         )
     if done.failed:
         named = [f"{name} {one} ({why})" for name, one, why in done.failed]
-        more = " …" if len(named) > NAMED else ""
+        more = " …" if len(named) > MAX_NAMED else ""
         raise StackError(
             f"{len(named)} could not be sealed anew, and no key is forgotten:"
-            f" {', '.join(named[:NAMED])}{more}"
+            f" {', '.join(named[:MAX_NAMED])}{more}"
         )
     for vault in vaults.values():
         reseal_check(database, vault)
 
 
-class _Lines:
-    """How far a pass is, a line every TOLD_EVERY seconds: for what is no terminal."""
+class _LineProgress:
+    """How far a pass is, a line every PROGRESS_INTERVAL seconds: for what is no
+    terminal.
+    """
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._read = 0
-        self._due = monotonic() + TOLD_EVERY
+        self._due = monotonic() + PROGRESS_INTERVAL
 
     def add(self, count: int) -> None:
         """So many documents more were read."""
         self._read += count
         if monotonic() >= self._due:
-            self._due = monotonic() + TOLD_EVERY
+            self._due = monotonic() + PROGRESS_INTERVAL
             click.echo(f"{self._read:,} of {self._total:,} documents read", err=True)
 
 
-def _resealed(sealed: Counter[str], *, passes: int) -> str:
+def _describe_resealed(sealed: Counter[str], *, passes: int) -> str:
     if not sealed:
         return "Nothing was left to seal anew."
     were = "was" if sealed.total() == 1 else "were"
     nth = "second" if passes == 2 else "last"
-    return f"{_counted(sealed)} {were} sealed anew. A {nth} pass found nothing left."
+    return (
+        f"{_describe_counts(sealed)} {were} sealed anew. A {nth} pass found nothing"
+        " left."
+    )
 
 
-def _counted(documents: Counter[str]) -> str:
+def _describe_counts(documents: Counter[str]) -> str:
     """So many of each collection."""
     *others, last = [
         f"{count} {name.removesuffix('s') if count == 1 else name}"

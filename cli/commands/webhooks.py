@@ -12,8 +12,8 @@ import click
 
 from cli.commands.replays import Age
 from cli.database import opened
-from domain.timestamps import rfc3339
-from domain.webhooks import Fate
+from domain.timestamps import format_rfc3339
+from domain.webhooks import WebhookStatus
 from local_stack.state import StackError
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from persistence.webhooks import MongoWebhooks
 
 #: Webhooks that one replay takes: what a worker handles in a minute.
-_MOST: Final = 10_000
+_MAX_LISTED: Final = 10_000
 
-_state = click.option("--state", type=click.Choice([one.value for one in Fate]))
+_state = click.option(
+    "--state", type=click.Choice([one.value for one in WebhookStatus])
+)
 _since = click.option(
     "--since", type=Age(), metavar="AGE", help="Received since then, like 2h or 3d."
 )
@@ -46,7 +48,7 @@ def webhooks(
     if context.invoked_subcommand:
         return
     with _inbox() as (inbox, _):
-        found = inbox.found(fate=_fate(state), since=since, limit=limit)
+        found = inbox.find(status=_parse_status(state), since=since, limit=limit)
     rows = [_row(one) for one in found]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -75,10 +77,12 @@ def replay_webhooks(
         raise StackError("--state goes with --since: ids name the webhooks already")
     with _inbox() as (inbox, clock):
         if since is not None:
-            found = inbox.found(fate=_fate(state), since=since, limit=_MOST + 1)
-            if len(found) > _MOST:
+            found = inbox.find(
+                status=_parse_status(state), since=since, limit=_MAX_LISTED + 1
+            )
+            if len(found) > _MAX_LISTED:
                 raise StackError(
-                    f"more than {_MOST}; say --state, or a shorter --since"
+                    f"more than {_MAX_LISTED}; say --state, or a shorter --since"
                 )
             ids = [one.id for one in found]
         count = inbox.replay(ids, now=clock())
@@ -97,8 +101,8 @@ def _inbox() -> Iterator[tuple[MongoWebhooks, Callable[[], datetime]]]:
         yield container.open_inbox(settings, database, clock=clock), clock
 
 
-def _fate(state: str | None) -> Fate | None:
-    return None if state is None else Fate(state)
+def _parse_status(state: str | None) -> WebhookStatus | None:
+    return None if state is None else WebhookStatus(state)
 
 
 def _row(webhook: Webhook) -> dict[str, Any]:
@@ -107,9 +111,9 @@ def _row(webhook: Webhook) -> dict[str, Any]:
         "id": webhook.id,
         "account": webhook.account.id,
         "type": webhook.type,
-        "state": webhook.fate.value,
-        "received": rfc3339(webhook.received_at),
+        "state": webhook.status.value,
+        "received": format_rfc3339(webhook.received_at),
         "tries": webhook.tries,
-        "due": rfc3339(due) if due else None,
+        "due": format_rfc3339(due) if due else None,
         "payment": webhook.payment,
     }

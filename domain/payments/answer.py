@@ -78,7 +78,9 @@ class ExternalMovement:
     verdict: Verdict
     money: Money
     refs: Mapping[str, str]  #: provider object ids
-    of: str | None = None  #: of a refund: the provider's id of its charge or capture
+    parent_ref: str | None = (
+        None  #: of a refund: the provider's id of its charge or capture
+    )
     final: bool = False  #: of a capture: nothing is on hold any more
     fee: Fee | None = None
 
@@ -103,7 +105,7 @@ class Answer:
     honored_until: datetime | None = None  #: until then the provider vouches for it
     multicapture: bool = False  #: a capture may leave the rest on hold
     fee: Fee | None = None  #: None where it was not said, or not yet
-    saved: SavedMethod | None = None  #: where this payment saved one
-    saving: bool = False  #: one is still being saved: a later look finds it
+    saved_method: SavedMethod | None = None  #: where this payment saved one
+    is_saving_method: bool = False  #: one is still being saved: a later look finds it
     #: What others moved, as far as a look that reads it all has seen it.
-    external: tuple[ExternalMovement, ...] = ()
+    external_movements: tuple[ExternalMovement, ...] = ()

@@ -9,7 +9,7 @@ from typing import Final
 
 from domain import retry
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotExecuted,
@@ -17,24 +17,27 @@ from domain.errors import (
     ProviderError,
 )
 from domain.payments.answer import Answer, Verdict
-from domain.payments.apply_lookup import looked
+from domain.payments.apply_lookup import apply_lookup
 from domain.payments.event_types import EventType
-from domain.payments.external_changes import take_over, with_hold_told
-from domain.payments.operation import Act, Operation
+from domain.payments.external_changes import (
+    record_external_movements,
+    with_partly_captured_hold,
+)
+from domain.payments.operation import ClaimAction, Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import LookupReason, ReviewReason, out_of_turn
-from domain.payments.routing import rerouted
+from domain.payments.routing import reroute_after_failure
 from domain.payments.states import State, Trigger, move
 from domain.payments.transitions import (
-    applied,
-    asks_first,
+    apply_answer,
+    needs_payer_approval,
     escalate,
     is_approved_again,
-    is_odd,
-    is_one_of_twins,
-    is_too_much,
+    amount_differs,
+    may_have_duplicate,
+    is_refund_too_large,
     recheck_refunds,
-    said,
+    event_data,
 )
 from domain.provider_rules import RULES
 
@@ -47,33 +50,35 @@ def settle(
     Raises PaymentNotFound where nobody has claimed it.
     """
     if isinstance(outcome, ProviderError):
-        return _settled(payment, outcome, now, jitter)
-    outcome = with_hold_told(payment, outcome)
-    after = _settled(payment, outcome, now, jitter)
-    return take_over(payment, after, outcome, now=now)
+        return _apply_outcome(payment, outcome, now, jitter)
+    outcome = with_partly_captured_hold(payment, outcome)
+    after = _apply_outcome(payment, outcome, now, jitter)
+    return record_external_movements(payment, after, outcome, now=now)
 
 
-def _settled(
+def _apply_outcome(
     payment: Payment, outcome: Answer | ProviderError, now: datetime, jitter: float
 ) -> Payment:
-    operation, claim = payment.working, payment.claim
+    operation, claim = payment.claimed_operation, payment.claim
     free = replace(payment, claim=None)
-    if claim is not None and claim.act is Act.LOOK:
-        return looked(
+    if claim is not None and claim.action is ClaimAction.LOOKUP:
+        return apply_lookup(
             free, operation, outcome, asked_at=claim.at, now=now, jitter=jitter
         )
-    onward = rerouted(free, operation, outcome, said(outcome), now=now)
+    onward = reroute_after_failure(
+        free, operation, outcome, event_data(outcome), now=now
+    )
     if onward is not None:
         return onward
     if isinstance(outcome, NeedsReview):
         return escalate(
             free, operation, outcome.detail, now=now, request_id=outcome.request_id
         )
-    if isinstance(outcome, LookNeeded):
-        return _look_next(free, operation, outcome.code, said(outcome), now)
+    if isinstance(outcome, LookupRequired):
+        return _schedule_lookup(free, operation, outcome.code, event_data(outcome), now)
     if isinstance(outcome, ProviderError):
-        return _unsettled(free, operation, outcome, now, jitter)
-    if is_odd(free, operation, outcome):
+        return _handle_error(free, operation, outcome, now, jitter)
+    if amount_differs(free, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
         return escalate(
             free,
@@ -85,12 +90,12 @@ def _settled(
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
         # Only a look can prove that; from a send it is nothing we understand.
         return escalate(free, operation, ReviewReason.ABSENT_IN_ANSWER, now=now)
-    if operation.state is State.UNKNOWN and not _tells_of_earlier(
+    if operation.state is State.UNKNOWN and not _is_about_earlier_send(
         free, operation, outcome
     ):
         why = out_of_turn(outcome.verdict, State.UNKNOWN)
-        return _look_next(free, operation, why, said(outcome), now)
-    if is_one_of_twins(operation, outcome):
+        return _schedule_lookup(free, operation, why, event_data(outcome), now)
+    if may_have_duplicate(operation, outcome):
         return escalate(
             free,
             operation,
@@ -98,27 +103,31 @@ def _settled(
             now=now,
             request_id=outcome.request_id,
         )
-    if is_too_much(free, operation, outcome):
-        target = free.operation(operation.target or "")
+    if is_refund_too_large(free, operation, outcome):
+        target = free.get_operation(operation.target or "")
         known = replace(operation, refs={**operation.refs, **outcome.refs})
         free = recheck_refunds(free, target, now=now)
-        return _look_next(
-            free, known, LookupReason.EXCEEDS_CAPTURED, said(outcome), now
+        return _schedule_lookup(
+            free, known, LookupReason.EXCEEDS_CAPTURED, event_data(outcome), now
         )
-    return applied(free, operation, outcome, EventType.ATTEMPT_ANSWERED, now=now)
+    return apply_answer(free, operation, outcome, EventType.ATTEMPT_ANSWERED, now=now)
 
 
-def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) -> bool:
+def _is_about_earlier_send(
+    payment: Payment, operation: Operation, answer: Answer
+) -> bool:
     """Whether the answer to a resend says what became of the send before it.
 
-    A bare no speaks of this call: it may have been refused just because the earlier one
-    took the money. A provider that keeps failed keys answers with the object that the
-    key made. Where it forgets them, the resend may be a new request, with an object of
-    its own: only moved money, which moves once for an invoice, or an object that we
-    know, answers for the earlier send. That the payer has to act is true where the
-    payer is asked first: none of the sends can have moved money.
+    A unattributed refusal speaks of this call: it may have been refused just because
+    the earlier one took the money. A provider that keeps failed keys answers with the
+    object that the key made. Where it forgets them, the resend may be a new request,
+    with an object of its own: only moved money, which moves once for an invoice, or an
+    object that we know, answers for the earlier send. That the payer has to act is true
+    where the payer is asked first: none of the sends can have moved money.
     """
-    if answer.verdict is Verdict.ACTION_REQUIRED and asks_first(payment, operation):
+    if answer.verdict is Verdict.ACTION_REQUIRED and needs_payer_approval(
+        payment, operation
+    ):
         return True
     if not answer.refs or answer.verdict is Verdict.REJECTED:
         return False
@@ -128,28 +137,28 @@ def _tells_of_earlier(payment: Payment, operation: Operation, answer: Answer) ->
     return moved or not operation.refs.items().isdisjoint(answer.refs.items())
 
 
-def _look_next(
+def _schedule_lookup(
     payment: Payment,
     operation: Operation,
-    why: str,
+    reason: str,
     data: Mapping[str, str | int],
     now: datetime,
 ) -> Payment:
     """Unknown, and no send will tell: the next step is a look."""
     after = replace(
         operation,
-        look_since=now,
-        looks=0,
+        lookups_since=now,
+        lookup_count=0,
         due_at=now,
-        waiting_for=f"a look at {payment.provider}: {why}",
-        error=why,
+        waiting_for=f"a look at {payment.provider}: {reason}",
+        error=reason,
     )
-    return payment.moved(
+    return payment.transition(
         after, Trigger.OUTCOME_UNKNOWN, EventType.ATTEMPT_ANSWERED, now=now, data=data
     )
 
 
-def _unsettled(
+def _handle_error(
     payment: Payment,
     operation: Operation,
     error: ProviderError,
@@ -161,7 +170,7 @@ def _unsettled(
         if isinstance(error, NotExecuted)
         else Trigger.OUTCOME_UNKNOWN
     )
-    policy, words = _policy(move(operation.state, trigger), error)
+    policy, words = _retry_policy(move(operation.state, trigger), error)
     due_at = policy.next_at(
         tries=operation.attempts,
         since=operation.started_at or now,
@@ -169,7 +178,7 @@ def _unsettled(
         jitter=jitter,
         retry_after=error.retry_after,
     )
-    if due_at is None and operation.twins:
+    if due_at is None and operation.may_have_duplicate_order:
         return escalate(
             payment,
             operation,
@@ -187,8 +196,8 @@ def _unsettled(
         waiting_for=words.format(payment.provider),
         error=error.detail,
     )
-    return payment.moved(
-        after, trigger, EventType.ATTEMPT_ANSWERED, now=now, data=said(error)
+    return payment.transition(
+        after, trigger, EventType.ATTEMPT_ANSWERED, now=now, data=event_data(error)
     )
 
 
@@ -202,7 +211,7 @@ _WAITS: Final = {
 _RIGHT: Final = "a right that {} has to grant"
 
 
-def _policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy, str]:
+def _retry_policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy, str]:
     if state is State.UNKNOWN:
         policy = retry.UNKNOWN
     elif isinstance(error, Misconfigured):

@@ -6,25 +6,33 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from domain.payments.dispute import MAX_DISPUTES, MOVES, REVERSED, Dispute, Reading
+from domain.payments.dispute import (
+    MAX_DISPUTES,
+    STATE_EVENTS,
+    REVERSED,
+    Dispute,
+    DisputeSnapshot,
+)
 from domain.payments.event_types import EventType
-from domain.payments.external_changes import without_disputed
+from domain.payments.external_changes import without_disputed_refunds
 from domain.payments.operation import Kind
 from domain.payments.payment import Event, Payment
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 
 #: An event's type, and the minor units that it is of.
 Fact = tuple[EventType, int]
 
 
-def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
+def apply_dispute(
+    payment: Payment, snapshot: DisputeSnapshot, *, now: datetime
+) -> Payment:
     """The payment with the dispute as it was read.
 
     The same payment where nothing of it is new, or where no more disputes are kept.
     ``reading`` must be no older than what the payment knows: whoever writes it down
     read it after the payment.
     """
-    read = reading.dispute
+    read = snapshot.dispute
     if _is_covered(payment, read):
         return payment
     known = next((one for one in payment.disputes if one.id == read.id), None)
@@ -36,7 +44,7 @@ def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
     if known is not None:
         operation, before = known.operation, before + known.withdrawn
         updated_at = known.updated_at or now
-    operation = operation or _operation(payment, reading)
+    operation = operation or _find_operation(payment, snapshot)
     found = replace(read, operation=operation, updated_at=updated_at)
     if found == known:
         return payment
@@ -46,12 +54,15 @@ def laid_over(payment: Payment, reading: Reading, *, now: datetime) -> Payment:
         payment,
         disputes=disputes if known is not None else (*disputes, found),
         updated_at=now,
-        news=(*payment.news, *_told(payment, found, _facts(known, found, before), now)),
+        pending_events=(
+            *payment.pending_events,
+            *_build_events(payment, found, _new_facts(known, found, before), now),
+        ),
     )
-    return without_disputed(laid, now=now)
+    return without_disputed_refunds(laid, now=now)
 
 
-def _facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]:
+def _new_facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]:
     """What is new of ``found``; ``before`` was withdrawn of it by what was known."""
     if known is None:
         yield EventType.DISPUTE_OPENED, found.money.minor
@@ -59,7 +70,7 @@ def _facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]
         yield EventType.DISPUTE_FUNDS_WITHDRAWN, found.withdrawn - before
     elif found.withdrawn < before:
         yield EventType.DISPUTE_FUNDS_REINSTATED, before - found.withdrawn
-    moved = MOVES.get((known.state if known is not None else None, found.state))
+    moved = STATE_EVENTS.get((known.state if known is not None else None, found.state))
     if moved is not None:
         yield moved, found.money.minor
     elif known is not None and known != replace(
@@ -68,7 +79,7 @@ def _facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]
         yield EventType.DISPUTE_UPDATED, found.money.minor
 
 
-def _told(
+def _build_events(
     payment: Payment, found: Dispute, facts: Iterator[Fact], now: datetime
 ) -> Iterator[Event]:
     told: dict[str, str | int] = {
@@ -80,29 +91,29 @@ def _told(
     if found.operation is not None:
         told["operation"] = found.operation
     if found.respond_by is not None:
-        told["respond_by"] = rfc3339(found.respond_by)
+        told["respond_by"] = format_rfc3339(found.respond_by)
     if found.outcome is not None:
         told["outcome"] = found.outcome
-    first = payment.told + len(payment.news) + 1
+    first = payment.event_count + len(payment.pending_events) + 1
     for seq, (type, amount) in enumerate(facts, first):
         yield Event(seq, type, now, {**told, "amount": amount})
 
 
-def _operation(payment: Payment, reading: Reading) -> str | None:
+def _find_operation(payment: Payment, snapshot: DisputeSnapshot) -> str | None:
     """The charge or capture that is disputed: by its id, or by what we wrote on it."""
     takes = [
         one for one in payment.operations if one.kind in (Kind.CHARGE, Kind.CAPTURE)
     ]
     for one in takes:
-        if reading.dispute.ref in one.refs.values():
+        if snapshot.dispute.ref in one.refs.values():
             return one.id
-    return next((one.id for one in takes if one.id in reading.operations), None)
+    return next((one.id for one in takes if one.id in snapshot.operations), None)
 
 
 def _is_covered(payment: Payment, read: Dispute) -> bool:
     """A reversal by which a dispute that we know took the money."""
     return read.reason == REVERSED and any(
-        one.reason != REVERSED and one.ref == read.ref and one.counts
+        one.reason != REVERSED and one.ref == read.ref and one.is_at_risk
         for one in payment.disputes
     )
 
@@ -110,4 +121,4 @@ def _is_covered(payment: Payment, read: Dispute) -> bool:
 def _is_replaced(one: Dispute, read: Dispute) -> bool:
     """A reversal of which we did not know yet what it was for."""
     same = one.reason == REVERSED and one.ref == read.ref and one.id != read.id
-    return same and read.reason != REVERSED and read.counts
+    return same and read.reason != REVERSED and read.is_at_risk

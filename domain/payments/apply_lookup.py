@@ -10,24 +10,24 @@ from domain import retry
 from domain.errors import NeedsReview, ProviderError
 from domain.payments.answer import Answer, Verdict
 from domain.payments.event_types import EventType
-from domain.payments.operation import PROOF_AFTER, Kind, Operation
+from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason, out_of_turn
 from domain.payments.states import CORRECTIONS, TRANSITIONS, UNSENT, State, Trigger
 from domain.payments.transitions import (
     HOLD_ENDS,
     TOO_LATE,
-    applied,
-    as_answered,
+    apply_answer,
+    with_answer,
     escalate,
-    hold_after,
+    derive_hold,
     is_approved_again,
-    is_odd,
-    is_one_of_twins,
-    is_too_much,
-    may_be_overtaken,
+    amount_differs,
+    may_have_duplicate,
+    is_refund_too_large,
+    resend_may_succeed,
     recheck_refunds,
-    said,
+    event_data,
 )
 
 #: What a look must find for a send that is owed not to be made. A look goes before it
@@ -58,7 +58,7 @@ _STILL_HELD: Final = timedelta(hours=1)
 _HELD_FOR: Final = timedelta(days=3)
 
 
-def looked(
+def apply_lookup(
     payment: Payment,
     operation: Operation,
     outcome: Answer | ProviderError,
@@ -72,48 +72,50 @@ def looked(
     ``asked_at`` is before the provider was asked: a worker may be held up after that.
     """
     if isinstance(outcome, ProviderError):
-        return _saw_nothing(payment, operation, outcome, now, jitter)
+        return _lookup_failed(payment, operation, outcome, now, jitter)
     if operation.state in UNSENT and outcome.verdict not in _FOUND:
-        return _resumed(payment, operation, outcome, now)
+        return _resume_send(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
-        return _absent(payment, operation, outcome, asked_at, now, jitter)
-    if not operation.ended and is_one_of_twins(operation, outcome):
-        return _of_twins(payment, operation, outcome, now)
-    if not operation.ended and may_be_overtaken(operation, outcome):
-        early = _too_early(payment, operation, outcome, asked_at, now)
+        return _handle_absence(payment, operation, outcome, asked_at, now, jitter)
+    if not operation.has_ended and may_have_duplicate(operation, outcome):
+        return _handle_possible_duplicate(payment, operation, outcome, now)
+    if not operation.has_ended and resend_may_succeed(operation, outcome):
+        early = _look_again_later(payment, operation, outcome, asked_at, now)
         if early is not None:
             return early
-    if operation.state is State.UNKNOWN and _is_gone(outcome):
-        return _gone(payment, operation, outcome, now, jitter)
+    if operation.state is State.UNKNOWN and _is_forgotten(outcome):
+        return _forgotten_by_provider(payment, operation, outcome, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
-        return hold_seen(payment, operation, outcome, now)
-    if operation.state is not State.SUCCEEDED and is_too_much(
+        return apply_hold_lookup(payment, operation, outcome, now)
+    if operation.state is not State.SUCCEEDED and is_refund_too_large(
         payment, operation, outcome
     ):
-        target = payment.operation(operation.target or "")
+        target = payment.get_operation(operation.target or "")
         payment = recheck_refunds(payment, target, now=now)
-        return _still(payment, operation, outcome, now, jitter)
-    if operation.ended:
-        return seen_again(payment, operation, outcome, now)
-    if is_odd(payment, operation, outcome):
+        return _look_again(payment, operation, outcome, now, jitter)
+    if operation.has_ended:
+        return apply_recheck(payment, operation, outcome, now)
+    if amount_differs(payment, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
-        return _puzzled(payment, known, ReviewReason.AMOUNT_DIFFERS, outcome, now)
+        return _inconclusive(payment, known, ReviewReason.AMOUNT_DIFFERS, outcome, now)
     if (operation.state, outcome.verdict.trigger) not in TRANSITIONS:
         why = out_of_turn(outcome.verdict, operation.state)
-        return _puzzled(payment, operation, why, outcome, now)
+        return _inconclusive(payment, operation, why, outcome, now)
     if (operation.state, outcome.verdict) in _NO_NEWS:
-        return _still(payment, operation, outcome, now, jitter)
+        return _look_again(payment, operation, outcome, now, jitter)
     if outcome.verdict is Verdict.APPROVED and operation.generation >= _GENERATIONS:
         return escalate(payment, operation, ReviewReason.APPROVED_AGAIN, now=now)
-    return applied(payment, operation, outcome, EventType.LOOKUP_ANSWERED, now=now)
+    return apply_answer(payment, operation, outcome, EventType.LOOKUP_ANSWERED, now=now)
 
 
-def _of_twins(
+def _handle_possible_duplicate(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
     """No look finds the other one: a person does, or the webhook of its money."""
     if operation.state is State.REVIEW:
-        return _puzzled(payment, operation, ReviewReason.ANOTHER_ORDER, answer, now)
+        return _inconclusive(
+            payment, operation, ReviewReason.ANOTHER_ORDER, answer, now
+        )
     return escalate(
         payment,
         operation,
@@ -123,15 +125,17 @@ def _of_twins(
     )
 
 
-def _resumed(
+def _resume_send(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
     """Nothing that an earlier key did stands in the way: the send is owed as before."""
-    owed = replace(operation, due_at=now, look_since=None, looks=0)
-    return payment.told_of(owed, EventType.LOOKUP_ANSWERED, now=now, data=said(answer))
+    owed = replace(operation, due_at=now, lookups_since=None, lookup_count=0)
+    return payment.with_event(
+        owed, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
+    )
 
 
-def _saw_nothing(
+def _lookup_failed(
     payment: Payment,
     operation: Operation,
     error: ProviderError,
@@ -140,11 +144,11 @@ def _saw_nothing(
 ) -> Payment:
     """The look itself failed: look again, within a budget."""
     if isinstance(error, NeedsReview):
-        return _puzzled(payment, operation, error.detail, error, now)
-    return _still(payment, operation, error, now, jitter)
+        return _inconclusive(payment, operation, error.detail, error, now)
+    return _look_again(payment, operation, error, now, jitter)
 
 
-def _still(
+def _look_again(
     payment: Payment,
     operation: Operation,
     outcome: Answer | ProviderError,
@@ -152,24 +156,26 @@ def _still(
     jitter: float,
 ) -> Payment:
     """No news: the next look, or a person where the budget is spent."""
-    policy = _POLLS.get(operation.state, retry.LOOK)
+    policy = _POLLS.get(operation.state, retry.LOOKUP)
     wait = outcome.retry_after if isinstance(outcome, ProviderError) else None
     due_at = policy.next_at(
-        tries=operation.looks,
-        since=operation.look_since or now,
+        tries=operation.lookup_count,
+        since=operation.lookups_since or now,
         now=now,
         jitter=jitter,
         retry_after=wait,
     )
     if due_at is None:
-        return _puzzled(payment, operation, ReviewReason.NOTHING_FOUND, outcome, now)
+        return _inconclusive(
+            payment, operation, ReviewReason.NOTHING_FOUND, outcome, now
+        )
     after = replace(operation, due_at=due_at)
-    return payment.told_of(
-        after, EventType.LOOKUP_ANSWERED, now=now, data=said(outcome)
+    return payment.with_event(
+        after, EventType.LOOKUP_ANSWERED, now=now, data=event_data(outcome)
     )
 
 
-def _absent(
+def _handle_absence(
     payment: Payment,
     operation: Operation,
     answer: Answer,
@@ -183,13 +189,15 @@ def _absent(
     sent and absent for days is refused in a way that we do not understand.
     """
     if operation.state not in (State.UNKNOWN, State.REVIEW) or operation.send is None:
-        return _puzzled(payment, operation, ReviewReason.VANISHED, answer, now)
-    early = _too_early(payment, operation, answer, asked_at, now)
+        return _inconclusive(payment, operation, ReviewReason.VANISHED, answer, now)
+    early = _look_again_later(payment, operation, answer, asked_at, now)
     if early is not None:
         return early
     retrying = operation.state is State.UNKNOWN
-    if operation.twins and not retrying:
-        return _puzzled(payment, operation, ReviewReason.ANOTHER_ORDER, answer, now)
+    if operation.may_have_duplicate_order and not retrying:
+        return _inconclusive(
+            payment, operation, ReviewReason.ANOTHER_ORDER, answer, now
+        )
     again_at = retry.TRANSIENT.next_at(
         tries=operation.generation,
         since=operation.started_at or now,
@@ -197,13 +205,13 @@ def _absent(
         jitter=jitter,
     )
     if retrying and (again_at is None or operation.generation >= _GENERATIONS):
-        return _puzzled(payment, operation, ReviewReason.ABSENT_AGAIN, answer, now)
+        return _inconclusive(payment, operation, ReviewReason.ABSENT_AGAIN, answer, now)
     after = replace(
         operation,
         generation=operation.generation + 1,
         send=None,
-        look_since=None,
-        looks=0,
+        lookups_since=None,
+        lookup_count=0,
         due_at=again_at if retrying else None,
         waiting_for=(
             f"{payment.provider} to take the request"
@@ -211,17 +219,21 @@ def _absent(
             else "an operator's replay"
         ),
     )
-    return payment.moved(
-        after, Trigger.ABSENT, EventType.LOOKUP_ANSWERED, now=now, data=said(answer)
+    return payment.transition(
+        after,
+        Trigger.ABSENT,
+        EventType.LOOKUP_ANSWERED,
+        now=now,
+        data=event_data(answer),
     )
 
 
-def _is_gone(answer: Answer) -> bool:
+def _is_forgotten(answer: Answer) -> bool:
     """Whether the provider has no object any more that it could tell of."""
     return answer.verdict is Verdict.EXPIRED and not answer.refs
 
 
-def _gone(
+def _forgotten_by_provider(
     payment: Payment,
     operation: Operation,
     answer: Answer,
@@ -234,11 +246,11 @@ def _gone(
     counts where the provider knew what it was about and refused our resend as too late.
     """
     if operation.error != TOO_LATE:
-        return _still(payment, operation, answer, now, jitter)
-    return applied(payment, operation, answer, EventType.LOOKUP_ANSWERED, now=now)
+        return _look_again(payment, operation, answer, now, jitter)
+    return apply_answer(payment, operation, answer, EventType.LOOKUP_ANSWERED, now=now)
 
 
-def _too_early(
+def _look_again_later(
     payment: Payment,
     operation: Operation,
     answer: Answer,
@@ -247,118 +259,124 @@ def _too_early(
 ) -> Payment | None:
     """The look again, once nothing that was sent can still be on its way; None: now."""
     send = operation.send
-    if send is None or asked_at >= send.last_at + PROOF_AFTER:
+    if send is None or asked_at >= send.last_at + ABSENCE_PROOF_DELAY:
         return None
-    after = replace(operation, due_at=send.last_at + PROOF_AFTER)
-    return payment.told_of(after, EventType.LOOKUP_ANSWERED, now=now, data=said(answer))
+    after = replace(operation, due_at=send.last_at + ABSENCE_PROOF_DELAY)
+    return payment.with_event(
+        after, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
+    )
 
 
-def _puzzled(
+def _inconclusive(
     payment: Payment,
     operation: Operation,
-    why: str,
+    reason: str,
     outcome: Answer | ProviderError,
     now: datetime,
 ) -> Payment:
     """A person must look; where nothing was owed, the look only ends."""
     if operation.state in _UNDECIDED:
         request_id = outcome.request_id
-        return escalate(payment, operation, why, now=now, request_id=request_id)
+        return escalate(payment, operation, reason, now=now, request_id=request_id)
     hold = payment.hold
     ending = hold is not None and hold.asked and hold.ended is None
     waits = (
-        f"an operator: {why}" if ending and operation.kind is Kind.AUTHORIZE else None
+        f"an operator: {reason}"
+        if ending and operation.kind is Kind.AUTHORIZE
+        else None
     )
     after = replace(
         operation,
         due_at=None,
-        look_since=None,
-        looks=0,
+        lookups_since=None,
+        lookup_count=0,
         waiting_for=waits or operation.waiting_for,
     )
-    data = {**said(outcome), "why": why}
-    return payment.told_of(after, EventType.LOOKUP_ANSWERED, now=now, data=data)
+    data = {**event_data(outcome), "reason": reason}
+    return payment.with_event(after, EventType.LOOKUP_ANSWERED, now=now, data=data)
 
 
 def is_correction(step: Payment) -> bool:
     """Whether a step moved what was final."""
-    return any(event.type == EventType.OPERATION_CORRECTED for event in step.news)
+    return any(
+        event.type == EventType.OPERATION_CORRECTED for event in step.pending_events
+    )
 
 
-def hold_seen(
+def apply_hold_lookup(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
     """What became of an authorization: still held, or let go."""
-    payment = replace(payment, saved_method=answer.saved or payment.saved_method)
+    payment = replace(payment, saved_method=answer.saved_method or payment.saved_method)
     hold, end = payment.hold, HOLD_ENDS.get(answer.verdict)
-    after = _rested(operation, answer, now)
+    after = _finish_lookup(operation, answer, now)
     if hold is None or hold.ended is not None or end is None:
         if hold is not None and hold.ended is None and hold.asked:
-            after = _still_held(operation, now)
-        return payment.told_of(
-            after, EventType.LOOKUP_ANSWERED, now=now, data=said(answer)
+            after = _extend_hold(operation, now)
+        return payment.with_event(
+            after, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
         )
-    told = payment.told_of(
+    told = payment.with_event(
         after,
         EventType.AUTHORIZATION_ENDED,
         now=now,
-        data={"why": end.value, **said(answer)},
+        data={"reason": end.value, **event_data(answer)},
     )
     return replace(told, hold=replace(hold, ended=end))
 
 
-def _rested(operation: Operation, answer: Answer, now: datetime) -> Operation:
+def _finish_lookup(operation: Operation, answer: Answer, now: datetime) -> Operation:
     """Nothing more is owed; but a method that is still being saved is asked after."""
-    if answer.saving:
-        due_at = retry.SAVING.next_at(
-            tries=operation.looks,
-            since=operation.look_since or now,
+    if answer.is_saving_method:
+        due_at = retry.METHOD_SAVING.next_at(
+            tries=operation.lookup_count,
+            since=operation.lookups_since or now,
             now=now,
             jitter=1.0,
         )
         if due_at is not None:
             return replace(operation, due_at=due_at)
-    return replace(operation, due_at=None, look_since=None, looks=0)
+    return replace(operation, due_at=None, lookups_since=None, lookup_count=0)
 
 
-def _still_held(operation: Operation, now: datetime) -> Operation:
+def _extend_hold(operation: Operation, now: datetime) -> Operation:
     """An authorization whose end has come, and the provider says that it is there."""
-    since = operation.look_since or now
+    since = operation.lookups_since or now
     if now < since + _HELD_FOR:
         return replace(operation, due_at=now + _STILL_HELD)
     return replace(
         operation,
         due_at=None,
-        look_since=None,
-        looks=0,
+        lookups_since=None,
+        lookup_count=0,
         waiting_for=f"an operator: {ReviewReason.STILL_HELD}",
     )
 
 
-def seen_again(
+def apply_recheck(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
     """A final operation, asked of again: the same, or a correction.
 
     What was not said before, as a fee that came late, is taken down all the same.
     """
-    payment = replace(payment, saved_method=answer.saved or payment.saved_method)
+    payment = replace(payment, saved_method=answer.saved_method or payment.saved_method)
     after = CORRECTIONS.get((operation.state, answer.verdict.trigger))
-    if after is None or is_odd(payment, operation, answer):
-        rested = _rested(operation, answer, now)
+    if after is None or amount_differs(payment, operation, answer):
+        rested = _finish_lookup(operation, answer, now)
         quiet = replace(rested, fee=answer.fee or operation.fee)
-        return payment.told_of(
-            quiet, EventType.LOOKUP_ANSWERED, now=now, data=said(answer)
+        return payment.with_event(
+            quiet, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
         )
-    corrected = replace(as_answered(operation, answer, now=now), state=after)
-    told = payment.told_of(
+    corrected = replace(with_answer(operation, answer, now=now), state=after)
+    told = payment.with_event(
         corrected,
         EventType.OPERATION_CORRECTED,
         now=now,
-        was=operation.state,
-        data=said(answer),
+        previous=operation.state,
+        data=event_data(answer),
     )
     hold = told.hold
     if operation.kind is Kind.AUTHORIZE:
-        hold = hold_after(told, operation, answer)
+        hold = derive_hold(told, operation, answer)
     return replace(told, hold=hold, last_error=answer.failure)

@@ -42,7 +42,7 @@ _ENDED: Final = {
 }
 #: What is told where a dispute comes from one state to another; None: not heard of
 #: before. The provider decides, and may do so again (an appeal), so every way exists.
-MOVES: Final[Mapping[tuple[DisputeState | None, DisputeState], EventType]] = {
+STATE_EVENTS: Final[Mapping[tuple[DisputeState | None, DisputeState], EventType]] = {
     **{
         (was, now): EventType.DISPUTE_UPDATED
         for was in OPEN
@@ -78,22 +78,22 @@ class Dispute:
     updated_at: datetime | None = None  #: when we last heard something new of it
 
     @property
-    def counts(self) -> bool:
+    def is_at_risk(self) -> bool:
         """The merchant does not have this money for sure: it is open, or lost."""
         return self.state in OPEN or self.state is DisputeState.LOST
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class DisputeUpdate:
     """What a webhook says is new: never believed, only read."""
 
     account: Account  #: whose events told it
     ref: str  #: the provider's id of the dispute, or of the reversal
-    reversal: bool = False
+    is_reversal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DisputeSnapshot:
     """A dispute as the provider shows it now, and whose it is."""
 
     dispute: Dispute

@@ -21,13 +21,13 @@ class EventType(StrEnum):
     OPERATION_RESOLVED = "operation.resolved"  #: an operator said how it ended
     ATTEMPT_SENT = "attempt.sent"  #: written before the call
     ATTEMPT_ANSWERED = "attempt.answered"  #: the answer, or the error in its place
-    LOOKUP_SENT = "look.sent"  #: written before the status lookup
-    LOOKUP_ANSWERED = "look.answered"
+    LOOKUP_SENT = "lookup.sent"  #: written before the status lookup
+    LOOKUP_ANSWERED = "lookup.answered"
     LEASE_EXPIRED = "lease.expired"  #: the worker went silent in mid-call
     AUTHORIZATION_EXPIRING = "authorization.expiring"  #: a warning
     AUTHORIZATION_ENDING = "authorization.ending"  #: its end has come by our clock
     AUTHORIZATION_ENDED = "authorization.ended"  #: the provider let the money go
-    OBJECT_UPDATE_RECEIVED = "notice.heard"  #: a webhook had news of an operation
+    WEBHOOK_RECEIVED = "webhook.received"  #: a webhook had news of an operation
     DISPUTE_OPENED = "dispute.opened"
     DISPUTE_UPDATED = "dispute.updated"
     DISPUTE_REOPENED = "dispute.reopened"

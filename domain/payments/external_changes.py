@@ -17,7 +17,7 @@ from typing import Final
 from domain import retry
 from domain.errors import NeedsReview
 from domain.payments.answer import Answer, ExternalMovement, Failure, Verdict
-from domain.payments.apply_lookup import looked
+from domain.payments.apply_lookup import apply_lookup
 from domain.payments.event_types import EventType
 from domain.payments.failure_codes import FailureCode
 from domain.payments.operation import HoldEnd, Kind, Operation
@@ -49,21 +49,23 @@ _LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LENGTH: Final = 26
 
 
-def take_over(
+def record_external_movements(
     before: Payment, payment: Payment, answer: Answer, *, now: datetime
 ) -> Payment:
     """``payment`` with what ``answer`` shows that others did at the provider.
 
     ``before`` is the payment before ``answer`` was applied to it.
     """
-    payment = _with_void(before, payment, answer, now)
+    payment = _with_external_void(before, payment, answer, now)
     # Captures come first: a refund may be of one of them.
-    for one in sorted(answer.external, key=lambda one: one.kind is Kind.REFUND):
+    for one in sorted(
+        answer.external_movements, key=lambda one: one.kind is Kind.REFUND
+    ):
         payment = _with_movement(before, payment, one, now)
-    return reject_overtaken(payment, now=now) if answer.external else payment
+    return reject_overtaken(payment, now=now) if answer.external_movements else payment
 
 
-def captured_by_others(
+def decline_captured_elsewhere(
     external: Sequence[ExternalMovement],
     *,
     request_id: str | None,
@@ -82,24 +84,26 @@ def captured_by_others(
     )
 
 
-def discoveries(step: Payment) -> list[Kind]:
+def find_discoveries(step: Payment) -> list[Kind]:
     """The kinds of the operations of others' that a step has found."""
     found = (
-        one.data for one in step.news if one.type == EventType.OPERATION_DISCOVERED
+        one.data
+        for one in step.pending_events
+        if one.type == EventType.OPERATION_DISCOVERED
     )
     return [Kind(str(data["kind"])) for data in found]
 
 
-def with_hold_told(payment: Payment, answer: Answer) -> Answer:
+def with_partly_captured_hold(payment: Payment, answer: Answer) -> Answer:
     """``answer``, or that a hold was there which others have captured a part of.
 
     A look that finds it ended says only that; of what was captured it has to have been.
     """
-    operation = payment.working
+    operation = payment.claimed_operation
     done = operation.state is State.SUCCEEDED
     captured = any(
         one.kind is Kind.CAPTURE and one.verdict is Verdict.SUCCEEDED
-        for one in answer.external
+        for one in answer.external_movements
     )
     if operation.kind is not Kind.AUTHORIZE or done or not captured:
         return answer
@@ -109,7 +113,9 @@ def with_hold_told(payment: Payment, answer: Answer) -> Answer:
         answer,
         verdict=Verdict.SUCCEEDED,
         moved=replace(payment.submission.amount, minor=operation.amount),
-        external=tuple(replace(one, final=True) for one in answer.external),
+        external_movements=tuple(
+            replace(one, final=True) for one in answer.external_movements
+        ),
     )
 
 
@@ -118,31 +124,31 @@ def reject_overtaken(payment: Payment, *, now: datetime) -> Payment:
 
     The newest is rejected first. An operation that may have been carried out stays.
     """
-    if not any(one.external for one in payment.operations):
+    if not any(one.is_external for one in payment.operations):
         return payment
     for one in reversed(payment.operations):
-        unsent = one.state in _NOT_EXECUTED and one.look_since is None
+        unsent = one.state in _NOT_EXECUTED and one.lookups_since is None
         if unsent and _is_overtaken(payment, one):
             failure = _WHY[one.kind]
             ended = replace(one, due_at=None, waiting_for=None, error=failure.code)
-            rejected = payment.moved(
+            rejected = payment.transition(
                 ended,
                 Trigger.REJECTED,
                 EventType.OPERATION_OVERTAKEN,
                 now=now,
-                data={"why": failure.code},
+                data={"reason": failure.code},
             )
             payment = replace(rejected, last_error=failure)
     return payment
 
 
-def without_disputed(payment: Payment, *, now: datetime) -> Payment:
+def without_disputed_refunds(payment: Payment, *, now: datetime) -> Payment:
     """The payment without refunds of others' by which a dispute took the money."""
     for one in payment.operations:
-        if one.external and one.target is not None:
-            of = payment.operation(one.target).refs.values()
-            if _is_of_dispute(payment, one.refs, of, one.amount):
-                payment = _without(payment, payment.operation(one.id), now)
+        if one.is_external and one.target is not None:
+            of = payment.get_operation(one.target).refs.values()
+            if _is_dispute_withdrawal(payment, one.refs, of, one.amount):
+                payment = _without_refund(payment, payment.get_operation(one.id), now)
     return payment
 
 
@@ -151,14 +157,14 @@ def _is_overtaken(payment: Payment, operation: Operation) -> bool:
     if operation.kind is Kind.CAPTURE:
         taken = payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
         captures = (one for one in payment.operations if one.kind is Kind.CAPTURE)
-        wanted = sum(one.moved + one.reserved for one in captures)
+        wanted = sum(one.moved + one.reserved_amount for one in captures)
         return taken or wanted > payment.authorized
     if operation.target is None:
         return False
-    target = payment.operation(operation.target)
-    names = {one.id for one in payment.sharing(target)}
-    back = (one.reserved for one in payment.operations if one.target in names)
-    return sum(back) > payment.unrefunded(target)
+    target = payment.get_operation(operation.target)
+    names = {one.id for one in payment.operations_of_charge(target)}
+    back = (one.reserved_amount for one in payment.operations if one.target in names)
+    return sum(back) > payment.unrefunded_amount(target)
 
 
 def _with_movement(
@@ -170,21 +176,23 @@ def _with_movement(
         for one in payment.operations
         if one.kind is found.kind and found.refs.items() <= dict(one.refs).items()
     ]
-    known = [one for one in same if one.external]
+    known = [one for one in same if one.is_external]
     if found.kind is Kind.REFUND:
         if same and not known:
             return payment  # ours: a person resolved it, and named it
-        of = (found.of,) if found.of else ()
-        if _is_of_dispute(payment, found.refs, of, found.money.minor):
+        of = (found.parent_ref,) if found.parent_ref else ()
+        if _is_dispute_withdrawal(payment, found.refs, of, found.money.minor):
             for one in known:
-                payment = _without(payment, one, now)
+                payment = _without_refund(payment, one, now)
             return payment
     if known and known[-1].state.value != found.verdict.value:
         moved = found.money if found.verdict is Verdict.SUCCEEDED else None
         answer = Answer(found.verdict, moved, found.refs, fee=found.fee)
-        payment = looked(payment, known[-1], answer, asked_at=now, now=now, jitter=1.0)
+        payment = apply_lookup(
+            payment, known[-1], answer, asked_at=now, now=now, jitter=1.0
+        )
     elif found.verdict in _FOUND:
-        payment = _with_new(before, payment, found, known, now)
+        payment = _with_new_movement(before, payment, found, known, now)
     return _with_hold_ended(payment, found)
 
 
@@ -194,7 +202,7 @@ def _with_hold_ended(payment: Payment, found: ExternalMovement) -> Payment:
         return payment
     whole = payment.captured >= payment.authorized
     kept = any(
-        one.external and one.state is State.SUCCEEDED and found.kind is one.kind
+        one.is_external and one.state is State.SUCCEEDED and found.kind is one.kind
         for one in payment.operations
     )
     if not kept or not (found.final or whole):
@@ -202,7 +210,7 @@ def _with_hold_ended(payment: Payment, found: ExternalMovement) -> Payment:
     return replace(payment, hold=replace(hold, ended=HoldEnd.CAPTURED))
 
 
-def _with_new(
+def _with_new_movement(
     before: Payment,
     payment: Payment,
     found: ExternalMovement,
@@ -220,27 +228,29 @@ def _with_new(
         return payment
     target = None
     if found.kind is Kind.REFUND:
-        ours = _resolved_without_ref(payment, amount)
+        ours = _find_resolved_refund(payment, amount)
         if ours is not None:
             named = replace(ours, refs={**ours.refs, **found.refs})
             told = {"source": "provider", "ref": found.ref}
-            return payment.told_of(named, EventType.OPERATION_NAMED, now=now, data=told)
-        target = _target(payment, found)
-        if target is None or payment.unrefunded(target) < amount:
+            return payment.with_event(
+                named, EventType.OPERATION_NAMED, now=now, data=told
+            )
+        target = _find_target(payment, found)
+        if target is None or payment.unrefunded_amount(target) < amount:
             if target is not None:
                 payment = recheck_refunds(payment, target, now=now)
-            return _ask_again(before, payment, now)
+            return _schedule_lookup(before, payment, now)
     elif payment.authorized - payment.captured < amount:
-        return _ask_again(before, payment, now)
+        return _schedule_lookup(before, payment, now)
     done = found.verdict is Verdict.SUCCEEDED
     made = Operation(
-        id=_id(payment, *found.refs.values(), str(len(known))),
+        id=_derive_id(payment, *found.refs.values(), str(len(known))),
         kind=found.kind,
         amount=amount,
         origin=None,
-        owed_from=now,
+        starts_at=now,
         state=_FOUND[found.verdict],
-        due_at=None if done else now + retry.POLL.base,
+        due_at=None if done else now + retry.POLL.base_delay,
         moved=amount if done else 0,
         moved_at=now if done else None,
         fee=found.fee,
@@ -249,10 +259,10 @@ def _with_new(
         final=found.final,
         waiting_for=None if done else "the provider",
     )
-    return _discovered(payment, made, found.ref, now)
+    return _add_discovered(payment, made, found.ref, now)
 
 
-def _with_void(
+def _with_external_void(
     before: Payment, payment: Payment, answer: Answer, now: datetime
 ) -> Payment:
     """The payment with the void of others' that ``answer`` shows, if it shows one."""
@@ -261,42 +271,44 @@ def _with_void(
     if was is None or was.ended is not None or not voided:
         return payment
     voids = (one for one in payment.operations if one.kind is Kind.VOID)
-    if any(not one.ended or one.state is State.SUCCEEDED for one in voids):
+    if any(not one.has_ended or one.state is State.SUCCEEDED for one in voids):
         return payment
-    known = {**payment.first.refs, **answer.refs}
+    known = {**payment.first_operation.refs, **answer.refs}
     name = "authorization" if "authorization" in known else "payment_intent"
     ref = known.get(name, payment.id)
     made = Operation(
-        id=_id(payment, "void", ref),
+        id=_derive_id(payment, "void", ref),
         kind=Kind.VOID,
         amount=before.authorized - before.captured,
         origin=None,
-        owed_from=now,
+        starts_at=now,
         state=State.SUCCEEDED,
         refs={name: ref},
     )
-    return _discovered(payment, made, ref, now)
+    return _add_discovered(payment, made, ref, now)
 
 
-def _discovered(payment: Payment, made: Operation, ref: str, now: datetime) -> Payment:
+def _add_discovered(
+    payment: Payment, made: Operation, ref: str, now: datetime
+) -> Payment:
     data: dict[str, str | int] = {
         "kind": made.kind.value,
         "amount": made.amount,
         "source": "provider",
         "ref": ref,
     }
-    return payment.told_of(made, EventType.OPERATION_DISCOVERED, now=now, data=data)
+    return payment.with_event(made, EventType.OPERATION_DISCOVERED, now=now, data=data)
 
 
-def _without(payment: Payment, operation: Operation, now: datetime) -> Payment:
+def _without_refund(payment: Payment, operation: Operation, now: datetime) -> Payment:
     """The payment whose refund of others' was none."""
     if operation.state not in _FOUND.values():
         return payment
     answer = Answer(Verdict.CANCELED, refs=operation.refs)
-    return looked(payment, operation, answer, asked_at=now, now=now, jitter=1.0)
+    return apply_lookup(payment, operation, answer, asked_at=now, now=now, jitter=1.0)
 
 
-def _is_of_dispute(
+def _is_dispute_withdrawal(
     payment: Payment, refs: Mapping[str, str], of: Collection[str], amount: int
 ) -> bool:
     """Whether a dispute, or a reversal, took the money by the refund with ``refs``."""
@@ -306,20 +318,22 @@ def _is_of_dispute(
     )
 
 
-def _target(payment: Payment, found: ExternalMovement) -> Operation | None:
+def _find_target(payment: Payment, found: ExternalMovement) -> Operation | None:
     """The charge or capture that a refund is of: of several, one that has enough."""
     taken = [
         one
         for one in payment.operations
         if one.kind in (Kind.CHARGE, Kind.CAPTURE)
         and one.state is State.SUCCEEDED
-        and found.of in one.refs.values()
+        and found.parent_ref in one.refs.values()
     ]
-    enough = (one for one in taken if payment.refundable(one) >= found.money.minor)
+    enough = (
+        one for one in taken if payment.refundable_amount(one) >= found.money.minor
+    )
     return next(enough, taken[0] if taken else None)
 
 
-def _resolved_without_ref(payment: Payment, amount: int) -> Operation | None:
+def _find_resolved_refund(payment: Payment, amount: int) -> Operation | None:
     """Our refund of this amount that a person saw at the provider, and did not name."""
     for one in payment.operations:
         done = one.kind is Kind.REFUND and one.state is State.SUCCEEDED
@@ -328,19 +342,24 @@ def _resolved_without_ref(payment: Payment, amount: int) -> Operation | None:
     return None
 
 
-def _ask_again(before: Payment, payment: Payment, now: datetime) -> Payment:
+def _schedule_lookup(before: Payment, payment: Payment, now: datetime) -> Payment:
     """The payment with another look due at it, for an hour at most."""
-    first, since = payment.first, before.first.look_since or now
-    due_at = retry.SAVING.next_at(
-        tries=before.first.looks, since=since, now=now, jitter=1.0
+    first, since = payment.first_operation, before.first_operation.lookups_since or now
+    due_at = retry.METHOD_SAVING.next_at(
+        tries=before.first_operation.lookup_count, since=since, now=now, jitter=1.0
     )
-    if due_at is None or not first.ended or first.due_at is not None:
+    if due_at is None or not first.has_ended or first.due_at is not None:
         return payment
-    asked = replace(first, due_at=due_at, look_since=since, looks=before.first.looks)
+    asked = replace(
+        first,
+        due_at=due_at,
+        lookups_since=since,
+        lookup_count=before.first_operation.lookup_count,
+    )
     return replace(payment, operations=(asked, *payment.operations[1:]))
 
 
-def _id(payment: Payment, *names: str) -> str:
+def _derive_id(payment: Payment, *names: str) -> str:
     """The same for the same thing, however often it is found, and by whomever."""
     digest = sha256("/".join((payment.id, *names)).encode()).digest()
     return "op_" + "".join(_LETTERS[one % 32] for one in digest[:_LENGTH])

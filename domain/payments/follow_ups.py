@@ -15,9 +15,9 @@ from domain.errors import Conflict
 from domain.money import Money
 from domain.payments.event_types import EventType
 from domain.payments.operation import HoldEnd, Kind, Operation, Origin
-from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.states import UNSENT, State
-from domain.payments.transitions import called_off
+from domain.payments.transitions import cancel_first_operation
 from domain.provider_rules import RULES
 
 #: Operations of one payment; its document would outgrow its use.
@@ -43,36 +43,36 @@ def capture(
     left = payment.capturable
     wanted = left if amount is None else amount
     if payment.hold is None or payment.hold.ended is not None or not left:
-        raise Conflict(ConflictReason.NOTHING_TO_CAPTURE, _why_not_capturable(payment))
+        raise Conflict(ConflictReason.NOTHING_TO_CAPTURE, _capture_refusal(payment))
     if wanted > left:
-        words = f"{_shown(payment, left)} can be captured"
+        words = f"{_format_amount(payment, left)} can be captured"
         raise Conflict(ConflictReason.AMOUNT_EXCEEDS_HOLD, words)
     alone = not payment.capture_reserved
     rules = RULES[payment.provider]
     wants_release = not rules.captures_in_parts if final is None else final
-    releases = wants_release or not payment.takes_parts
+    releases = wants_release or not payment.may_capture_in_parts
     if releases and not alone:
         words = "a capture that releases the rest waits until the others are finished"
         raise Conflict(ConflictReason.CAPTURE_UNDER_WAY, words)
     if releases and final is False and wanted < left:
-        raise Conflict(ConflictReason.RELEASES_THE_REST, _why_released(payment))
+        raise Conflict(ConflictReason.RELEASES_THE_REST, _release_reason(payment))
     most = rules.max_partial_captures
-    if most is not None and not releases and _parts(payment) >= most:
+    if most is not None and not releases and _count_parts(payment) >= most:
         words = (
             f"{rules.name} leaves the rest on hold {most} times: make this one final"
         )
         raise Conflict(ConflictReason.TOO_MANY_CAPTURES, words)
     _check_units(payment, wanted)
-    _check_reference(payment, payment.first)
+    _check_reference(payment, payment.first_operation)
     operation = Operation(
         id=id,
         kind=Kind.CAPTURE,
         amount=wanted,
         origin=origin,
-        owed_from=now,
+        starts_at=now,
         final=releases or (alone and wanted == left),
     )
-    return _asked(payment, operation, now)
+    return _with_new_operation(payment, operation, now)
 
 
 def refund(
@@ -91,8 +91,8 @@ def refund(
     for by name. Raises InvalidPayment where the provider has no such amount, Conflict,
     and PaymentNotFound where ``target`` is no operation.
     """
-    of = payment.operations if target is None else (payment.operation(target),)
-    left = [(one, payment.refundable(one)) for one in of]
+    of = payment.operations if target is None else (payment.get_operation(target),)
+    left = [(one, payment.refundable_amount(one)) for one in of]
     left = [(one, most) for one, most in left if most]
     if not left:
         raise Conflict(
@@ -112,11 +112,11 @@ def refund(
                 kind=Kind.REFUND,
                 amount=wanted,
                 origin=origin,
-                owed_from=now,
+                starts_at=now,
                 target=one.id,
             )
-            return _asked(payment, operation, now)
-    words = f"{_shown(payment, largest)} can be refunded"
+            return _with_new_operation(payment, operation, now)
+    words = f"{_format_amount(payment, largest)} can be refunded"
     if len(left) > 1:
         words += " of one capture: ask for each by itself, and name it as operation"
     raise Conflict(ConflictReason.AMOUNT_EXCEEDS_CAPTURED, words)
@@ -132,44 +132,46 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
         kind=Kind.VOID,
         amount=payment.capturable,
         origin=origin,
-        owed_from=now,
+        starts_at=now,
     )
-    first = payment.first
-    if any(one.kind is Kind.VOID and not one.ended for one in payment.operations):
+    first = payment.first_operation
+    if any(one.kind is Kind.VOID and not one.has_ended for one in payment.operations):
         raise Conflict(ConflictReason.VOID_UNDER_WAY, "a void is not finished yet")
-    if first.twins and not first.ended:
+    if first.may_have_duplicate_order and not first.has_ended:
         words = "it may have been paid by an order that was not heard of"
         raise Conflict(ConflictReason.ANOTHER_ORDER, words)
     acts = first.state is State.REQUIRES_ACTION
     approves = RULES[payment.provider].needs_payer_approval
     if acts and not approves:
-        return _asked(payment, operation, now)
+        return _with_new_operation(payment, operation, now)
     # Of what the provider told of money meanwhile, a look must come first.
-    unsent = first.state in UNSENT and first.look_since is None
+    unsent = first.state in UNSENT and first.lookups_since is None
     # An order that the payer approves moves nothing without another request of ours.
     if (unsent or acts) and payment.claim is None:
-        return _called_off(payment, operation, now)
+        return _cancel_unsent(payment, operation, now)
     if payment.hold is None or payment.hold.ended is not None:
-        raise Conflict(ConflictReason.NOTHING_TO_VOID, _why_not_capturable(payment))
+        raise Conflict(ConflictReason.NOTHING_TO_VOID, _capture_refusal(payment))
     if payment.capture_reserved or not payment.capturable:
         raise Conflict(
             ConflictReason.CAPTURE_UNDER_WAY, "a capture is not finished yet"
         )
     _check_reference(payment, first)
-    return _asked(payment, operation, now)
+    return _with_new_operation(payment, operation, now)
 
 
-def _called_off(payment: Payment, operation: Operation, now: datetime) -> Payment:
+def _cancel_unsent(payment: Payment, operation: Operation, now: datetime) -> Payment:
     """Nothing was sent that could move money: no provider is needed."""
     done = replace(operation, state=State.SUCCEEDED)
-    return _appended(called_off(payment, now=now), done, now)
+    return _append(cancel_first_operation(payment, now=now), done, now)
 
 
-def _asked(payment: Payment, operation: Operation, now: datetime) -> Payment:
-    return _appended(payment, replace(operation, due_at=now + BELL_GRACE), now)
+def _with_new_operation(
+    payment: Payment, operation: Operation, now: datetime
+) -> Payment:
+    return _append(payment, replace(operation, due_at=now + WAKEUP_GRACE), now)
 
 
-def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
+def _append(payment: Payment, operation: Operation, now: datetime) -> Payment:
     if len(payment.operations) >= MAX_OPERATIONS:
         raise Conflict(
             ConflictReason.TOO_MANY_OPERATIONS,
@@ -179,7 +181,9 @@ def _appended(payment: Payment, operation: Operation, now: datetime) -> Payment:
         "kind": operation.kind.value,
         "amount": operation.amount,
     }
-    return payment.told_of(operation, EventType.OPERATION_ACCEPTED, now=now, data=data)
+    return payment.with_event(
+        operation, EventType.OPERATION_ACCEPTED, now=now, data=data
+    )
 
 
 def _check_units(payment: Payment, minor: int) -> None:
@@ -197,7 +201,7 @@ def _check_reference(payment: Payment, of: Operation) -> None:
     That is so of an operation that an operator resolved without a reference.
     """
     name = RULES[payment.provider].object_ids[of.kind].ref
-    if name not in payment.first.refs and name not in of.refs:
+    if name not in payment.first_operation.refs and name not in of.refs:
         words = (
             f"the provider's reference of {of.id} is not known: an operator has to"
             " resolve that operation once more, as succeeded, with the reference"
@@ -205,13 +209,13 @@ def _check_reference(payment: Payment, of: Operation) -> None:
         raise Conflict(ConflictReason.PROVIDER_REFERENCE_UNKNOWN, words)
 
 
-def _parts(payment: Payment) -> int:
+def _count_parts(payment: Payment) -> int:
     """Captures that left the rest on hold, or were to."""
     parts = (one for one in payment.operations if one.kind is Kind.CAPTURE)
     return sum(not one.final for one in parts)
 
 
-def _why_released(payment: Payment) -> str:
+def _release_reason(payment: Payment) -> str:
     name = RULES[payment.provider].name
     if payment.submission.multicapture:
         return (
@@ -224,10 +228,10 @@ def _why_released(payment: Payment) -> str:
     )
 
 
-def _why_not_capturable(payment: Payment) -> str:
+def _capture_refusal(payment: Payment) -> str:
     hold = payment.hold
     if hold is None:
-        authorizes = payment.first.kind is Kind.AUTHORIZE
+        authorizes = payment.first_operation.kind is Kind.AUTHORIZE
         return (
             "the authorization has not succeeded"
             if authorizes
@@ -240,5 +244,5 @@ def _why_not_capturable(payment: Payment) -> str:
     return "all of the authorization is captured or about to be"
 
 
-def _shown(payment: Payment, minor: int) -> str:
+def _format_amount(payment: Payment, minor: int) -> str:
     return str(Money(minor, payment.submission.amount.currency))

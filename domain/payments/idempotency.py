@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 
-def fingerprint(body: Mapping[str, object]) -> str:
+def compute_fingerprint(body: Mapping[str, object]) -> str:
     """SHA-256 of a request's canonical JSON, in hex.
 
     Fields that are null count as absent, so that a client which learns to send
@@ -18,7 +18,7 @@ def fingerprint(body: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def provider_key(operation_id: str, generation: int) -> str:
+def derive_provider_key(operation_id: str, generation: int) -> str:
     """The key a provider tells our sends apart by.
 
     It names the intent, not the try: it changes only after proof of absence, or the

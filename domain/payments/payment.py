@@ -20,12 +20,12 @@ from domain.payments.dispute import Dispute, DisputeState
 from domain.payments.event_types import EventType
 from domain.payments.operation import Claim, Hold, HoldEnd, Kind, Operation
 from domain.payments.states import State, Status, Trigger, move
-from domain.payments.submission import Guard, Mode, ProviderName, Submission
+from domain.payments.submission import DuplicatePolicy, Mode, ProviderName, Submission
 from domain.provider_rules import RULES
 
 #: How long the message of a new payment has before recovery looks for it; equally
 #: how early a claim may come, so that clocks may differ by as much.
-BELL_GRACE: Final = timedelta(seconds=2)
+WAKEUP_GRACE: Final = timedelta(seconds=2)
 
 #: A worker renews its leases every third of this; a dead one's work is taken over
 #: after it. Shorter than that, a long pause of a live worker would cost a resend.
@@ -64,8 +64,8 @@ class Payment:
     disputes: tuple[Dispute, ...] = ()  #: laid over it; see ``apply_dispute``
     saved_method: SavedMethod | None = None  #: what the payer can pay with again
     version: int = 1  #: raised by every write that moves the payment
-    told: int = 0  #: events on the stored timeline
-    news: tuple[Event, ...] = ()  #: events not stored yet
+    event_count: int = 0  #: events on the stored timeline
+    pending_events: tuple[Event, ...] = ()  #: events not stored yet
 
     @property
     def provider(self) -> ProviderName:
@@ -73,25 +73,25 @@ class Payment:
         return self.account.provider
 
     @property
-    def first(self) -> Operation:
+    def first_operation(self) -> Operation:
         """The charge, or the authorization, that the payment began with."""
         return self.operations[0]
 
     @property
-    def working(self) -> Operation:
+    def claimed_operation(self) -> Operation:
         """The operation that the claim names. Raises PaymentNotFound without one."""
         if self.claim is None:
             raise PaymentNotFound("nobody works on this payment")
-        return self.operation(self.claim.operation)
+        return self.get_operation(self.claim.operation)
 
-    def operation(self, operation_id: str) -> Operation:
+    def get_operation(self, operation_id: str) -> Operation:
         """One operation by its id. Raises PaymentNotFound where there is none."""
         for one in self.operations:
             if one.id == operation_id:
                 return one
         raise PaymentNotFound("there is no such operation")
 
-    def made_by(self, idempotency_key: str) -> Operation | None:
+    def find_by_key(self, idempotency_key: str) -> Operation | None:
         """The operation that a request of this key made."""
         for one in self.operations:
             if one.origin and one.origin.idempotency_key == idempotency_key:
@@ -99,10 +99,10 @@ class Payment:
         return None
 
     @property
-    def next(self) -> Operation | None:
+    def next_operation(self) -> Operation | None:
         """The operation on which work is owed first, if any."""
         owed = [one for one in self.operations if one.due_at is not None]
-        return min(owed, key=lambda one: one.due_at or one.owed_from, default=None)
+        return min(owed, key=lambda one: one.due_at or one.starts_at, default=None)
 
     @property
     def due_at(self) -> datetime | None:
@@ -120,74 +120,74 @@ class Payment:
     @property
     def authorized(self) -> int:
         """Minor units that the payer's bank agreed to, as in all that follow."""
-        return self.first.moved
+        return self.first_operation.moved
 
     @property
     def captured(self) -> int:
         """What became the merchant's, refunds not taken off."""
-        return self._moved(*_COLLECTS)
+        return self._sum_moved(*_COLLECTING_KINDS)
 
     @property
     def capture_reserved(self) -> int:
         """What captures under way may yet take: no more than is left for them."""
         left = max(0, self.authorized - self.captured)
-        return min(left, self._reserved(Kind.CAPTURE))
+        return min(left, self._sum_reserved(Kind.CAPTURE))
 
     @property
     def capturable(self) -> int:
         """What may still be asked for by a capture."""
-        if self.hold is None or self.hold.ended is not None or self._closing:
+        if self.hold is None or self.hold.ended is not None or self._is_closing:
             return 0
         return max(0, self.authorized - self.captured - self.capture_reserved)
 
     @property
     def refunded(self) -> int:
         """What went back."""
-        return self._moved(Kind.REFUND)
+        return self._sum_moved(Kind.REFUND)
 
     @property
     def refund_reserved(self) -> int:
         """What refunds under way may yet give back: no more than is left for them."""
         left = max(0, self.captured - self.refunded)
-        return min(left, self._reserved(Kind.REFUND))
+        return min(left, self._sum_reserved(Kind.REFUND))
 
-    def refundable(self, target: Operation) -> int:
+    def refundable_amount(self, target: Operation) -> int:
         """What may still be asked back of one charge or capture.
 
         The cost of a lost dispute is with the payer already. Captures may share one
         charge of the provider's: a dispute, and a refund that others made, is of the
         whole charge, and none of the captures can give that back.
         """
-        if target.kind not in _COLLECTS:
+        if target.kind not in _COLLECTING_KINDS:
             return 0
-        shared = sum(self._kept(one) for one in self.sharing(target))
-        left = min(self._kept(target), shared)
+        shared = sum(self._net_amount(one) for one in self.operations_of_charge(target))
+        left = min(self._net_amount(target), shared)
         lost = [one for one in self.disputes if one.state is DisputeState.LOST]
         for ref in {one.ref for one in lost}:
-            cost = sum(self._cost(one) for one in lost if one.ref == ref)
+            cost = sum(self._dispute_cost(one) for one in lost if one.ref == ref)
             named = {one.operation for one in lost if one.ref == ref}
             of = [
                 one
                 for one in self.operations
-                if one.kind in _COLLECTS
+                if one.kind in _COLLECTING_KINDS
                 and (one.id in named or ref in one.refs.values())
             ]
             if target in of:
-                left = min(left, sum(self._kept(one) for one in of) - cost)
+                left = min(left, sum(self._net_amount(one) for one in of) - cost)
         return max(0, left)
 
-    def sharing(self, target: Operation) -> list[Operation]:
+    def operations_of_charge(self, target: Operation) -> list[Operation]:
         """The charges and captures that took by the same object of the provider's."""
         name = self._charge_of(target)
         return [
             one
             for one in self.operations
-            if one.kind in _COLLECTS and self._charge_of(one) == name
+            if one.kind in _COLLECTING_KINDS and self._charge_of(one) == name
         ]
 
-    def unrefunded(self, target: Operation) -> int:
+    def unrefunded_amount(self, target: Operation) -> int:
         """What has not gone back of the charge that ``target`` took money by."""
-        group = self.sharing(target)
+        group = self.operations_of_charge(target)
         names = {one.id for one in group}
         back = (one.moved for one in self.operations if one.target in names)
         return sum(one.moved for one in group) - sum(back)
@@ -198,11 +198,11 @@ class Payment:
         return sum(
             one.money.minor
             for one in self.disputes
-            if one.counts and one.money.currency == self.submission.amount.currency
+            if one.is_at_risk and one.money.currency == self.submission.amount.currency
         )
 
     @property
-    def takes_parts(self) -> bool:
+    def may_capture_in_parts(self) -> bool:
         """Whether a capture may leave the rest on hold."""
         if RULES[self.provider].captures_in_parts:
             return True
@@ -218,9 +218,9 @@ class Payment:
         return Fee(sum(fee.minor for fee in fees), currencies.pop())
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Nothing more will happen unless somebody outside acts."""
-        return not any(one.owed for one in self.operations)
+        return not any(one.has_work for one in self.operations)
 
     @property
     def status(self) -> Status:
@@ -231,22 +231,27 @@ class Payment:
             return Status.REFUNDED if whole else Status.PARTIALLY_REFUNDED
         if self.captured:
             return Status.PARTIALLY_CAPTURED if held else Status.CAPTURED
-        if self.hold is not None and self.first.state is State.SUCCEEDED:
-            return _HELD[self.hold.ended]
-        return _FIRST.get(self.first.state, Status.PROCESSING)
+        if self.hold is not None and self.first_operation.state is State.SUCCEEDED:
+            return _STATUS_BY_HOLD_END[self.hold.ended]
+        return _STATUS_BY_FIRST_STATE.get(self.first_operation.state, Status.PROCESSING)
 
     @property
-    def guarding(self) -> bool:
+    def blocks_reference(self) -> bool:
         """Whether it stands in the way of another payment of its reference."""
         asked = self.submission
-        if asked.reference is None or asked.guard is Guard.NONE:
+        if asked.reference is None or asked.duplicate_policy is DuplicatePolicy.NONE:
             return False
         held = self.hold is not None and self.hold.ended is None
-        taking = any(one.takes and not one.ended for one in self.operations)
-        kept = asked.guard is Guard.PAID and self.captured > self.refunded
+        taking = any(
+            one.collects_money and not one.has_ended for one in self.operations
+        )
+        kept = (
+            asked.duplicate_policy is DuplicatePolicy.PAID
+            and self.captured > self.refunded
+        )
         return held or taking or kept
 
-    def moved(
+    def transition(
         self,
         operation: Operation,
         trigger: Trigger,
@@ -261,42 +266,44 @@ class Payment:
         state. Raises IllegalTransition.
         """
         after = replace(operation, state=move(operation.state, trigger))
-        return self.told_of(after, event, now=now, was=operation.state, data=data)
+        return self.with_event(
+            after, event, now=now, previous=operation.state, data=data
+        )
 
-    def told_of(
+    def with_event(
         self,
         operation: Operation,
         event: EventType,
         *,
         now: datetime,
-        was: State | None = None,
+        previous: State | None = None,
         data: Mapping[str, str | int] | None = None,
     ) -> Payment:
         """The payment with ``operation`` in its place, and an event that says so.
 
         ``was`` is its state before, where that is another.
         """
-        told: dict[str, str | int] = {"operation": operation.id}
-        if was is not None:
-            told["from"] = was.value
-        told |= {"to": operation.state.value, **(data or {})}
+        event_data: dict[str, str | int] = {"operation": operation.id}
+        if previous is not None:
+            event_data["from"] = previous.value
+        event_data |= {"to": operation.state.value, **(data or {})}
         others = tuple(
             operation if one.id == operation.id else one for one in self.operations
         )
         known = any(one.id == operation.id for one in self.operations)
-        seq = self.told + len(self.news) + 1
+        seq = self.event_count + len(self.pending_events) + 1
         return replace(
             self,
             operations=others if known else (*others, operation),
             updated_at=now,
-            news=(*self.news, Event(seq, event, now, told)),
+            pending_events=(*self.pending_events, Event(seq, event, now, event_data)),
         )
 
     @property
-    def _closing(self) -> bool:
+    def _is_closing(self) -> bool:
         """A void, or a capture that releases the rest, is under way."""
         return any(
-            not one.ended and (one.kind is Kind.VOID or one.final)
+            not one.has_ended and (one.kind is Kind.VOID or one.final)
             for one in self.operations
         )
 
@@ -305,34 +312,34 @@ class Payment:
         charge_ref = RULES[self.provider].charge_ref
         return operation.refs.get(charge_ref, operation.id)
 
-    def _kept(self, target: Operation) -> int:
+    def _net_amount(self, target: Operation) -> int:
         """What a charge or capture took, without its refunds, wanted ones included."""
         back = [one for one in self.operations if one.target == target.id]
-        taken = sum(one.moved or one.reserved for one in back)
+        taken = sum(one.moved or one.reserved_amount for one in back)
         return target.moved - taken
 
-    def _cost(self, lost: Dispute) -> int:
+    def _dispute_cost(self, lost: Dispute) -> int:
         """What a lost dispute took. One in another currency may have taken all."""
         if lost.money.currency == self.submission.amount.currency:
             return lost.withdrawn
         return self.captured if lost.withdrawn else 0
 
-    def _moved(self, *kinds: Kind) -> int:
+    def _sum_moved(self, *kinds: Kind) -> int:
         return sum(one.moved for one in self.operations if one.kind in kinds)
 
-    def _reserved(self, kind: Kind) -> int:
-        return sum(one.reserved for one in self.operations if one.kind is kind)
+    def _sum_reserved(self, kind: Kind) -> int:
+        return sum(one.reserved_amount for one in self.operations if one.kind is kind)
 
 
-_COLLECTS: Final = frozenset({Kind.CHARGE, Kind.CAPTURE})
-_FIRST: Final = {
+_COLLECTING_KINDS: Final = frozenset({Kind.CHARGE, Kind.CAPTURE})
+_STATUS_BY_FIRST_STATE: Final = {
     State.REQUIRES_ACTION: Status.REQUIRES_ACTION,
     State.DECLINED: Status.FAILED,
     State.REJECTED: Status.FAILED,
     State.CANCELED: Status.CANCELED,
     State.EXPIRED: Status.EXPIRED,
 }
-_HELD: Final = {
+_STATUS_BY_HOLD_END: Final = {
     None: Status.AUTHORIZED,
     HoldEnd.CAPTURED: Status.CAPTURED,
     HoldEnd.VOIDED: Status.VOIDED,

@@ -9,7 +9,7 @@ from domain.payments.operation import Kind
 from domain.provider_rules import RULES, ProviderName
 
 
-def refs_of(provider: ProviderName, kind: Kind, given: str) -> Mapping[str, str]:
+def build_refs(provider: ProviderName, kind: Kind, given: str) -> Mapping[str, str]:
     """The refs of an operation whose object has the id ``given``.
 
     Raises InvalidPayment where that is no id of such an object.

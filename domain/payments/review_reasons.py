@@ -33,7 +33,7 @@ class ReviewReason(StrEnum):
     LIST_TOO_LONG = "list_too_long"  #: for a lookup to find the object in
     MADE_TWICE = "made_twice"  #: the provider shows two objects of one operation
     NOTHING_FOUND = "nothing_found"  #: lookups told nothing new for too long
-    NOTHING_TO_LOOK_UP = "nothing_to_look_at"  #: no id that a lookup could ask for
+    NOTHING_TO_LOOK_UP = "nothing_to_look_up"  #: no id that a lookup could ask for
     REFUND_FAILED_INSUFFICIENT_FUNDS = "refund_failed_insufficient_funds"
     SEND_NOT_WRITTEN_DOWN = "send_not_written_down"
     STILL_HELD = "still_held"  #: a hold is there long after its end

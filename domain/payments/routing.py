@@ -26,7 +26,7 @@ from domain.payments.states import UNSENT, State, Trigger
 from domain.payments.submission import Submission
 
 #: Why it did, where no call was made: nothing goes through to the account before it.
-GATE_OPEN: Final = "gate_open"
+BREAKER_OPEN: Final = "breaker_open"
 
 #: Accounts that a payment tries at most: after so many that did not take it, a person
 #: should hear of it rather than the next one.
@@ -54,53 +54,55 @@ class Routes:
     """What a merchant has chosen: where its payments may go, and on which declines."""
 
     candidates: tuple[Candidate, ...] = ()  #: none: the deployment's own accounts
-    codes: tuple[str, ...] = ()  #: a decline with one of these goes on
+    decline_codes: tuple[str, ...] = ()  #: a decline with one of these goes on
 
 
-def chosen(routes: Routes, asked: Submission, *, draw: float) -> tuple[Account, ...]:
+def choose_accounts(
+    routes: Routes, submission: Submission, *, draw: float
+) -> tuple[Account, ...]:
     """The accounts to try, in order; ``draw`` in [0, 1) decides by their weights.
 
     Whoever has accounts of its own has its payments made there alone, retired ones
     included: money must not end up with somebody else because an account was retired.
     Raises InvalidPayment where no account takes the payment.
     """
-    if asked.provider is not None:
-        asked.check_for(asked.provider)
+    if submission.provider is not None:
+        submission.check_for(submission.provider)
     if not routes.candidates:
-        if asked.provider is None:
+        if submission.provider is None:
             words = "is needed: this merchant has no accounts of its own"
             raise InvalidPayment(words, field="provider")
-        return (Account.own(asked.provider),)
-    fitting = [one for one in routes.candidates if _fits(one, asked)]
+        return (Account.own(submission.provider),)
+    fitting = [one for one in routes.candidates if _is_fitting(one, submission)]
     if not fitting:
         words = (
             f"none of the merchant's accounts takes this payment in"
-            f" {asked.amount.currency}"
+            f" {submission.amount.currency}"
         )
         raise InvalidPayment(words, field="provider")
     # Whose token it is goes first; elsewhere the payer has to act.
-    able = [one for one in fitting if _has_token(one, asked)]
+    able = [one for one in fitting if _has_token(one, submission)]
     other = [one for one in fitting if one not in able]
-    return (*_drawn(able, draw), *_drawn(other, draw))[:MAX_ROUTE]
+    return (*_draw_order(able, draw), *_draw_order(other, draw))[:MAX_ROUTE]
 
 
-def onward(payment: Payment, *, now: datetime) -> Payment | None:
-    """The payment at its next account, as the gate before this one is open.
+def reroute_around_outage(payment: Payment, *, now: datetime) -> Payment | None:
+    """The payment at its next account, as the breaker of this one is open.
 
     None where it may not go on, or there is none.
     """
-    first = payment.first
+    first = payment.first_operation
     free = payment.claim is None and first.state in UNSENT
     if not free or not _is_untaken(payment, first):
         return None
-    return _routed(payment, first, GATE_OPEN, now)
+    return _to_next_account(payment, first, BREAKER_OPEN, now)
 
 
-def rerouted(
+def reroute_after_failure(
     payment: Payment,
     operation: Operation,
     outcome: Answer | ProviderError,
-    told: Mapping[str, str | int],
+    event_data: Mapping[str, str | int],
     *,
     now: datetime,
 ) -> Payment | None:
@@ -109,36 +111,36 @@ def rerouted(
 
     None where it may not go on, or there is none.
     """
-    why = _refusal(payment, outcome)
+    why = _refusal_code(payment, outcome)
     running = operation.state is State.RUNNING
     if why is None or not running or not _is_untaken(payment, operation):
         return None
     spent = 0 if isinstance(outcome, Misconfigured) else 1
     asked = replace(operation, attempts=operation.attempts - 1 + spent, error=why)
-    answered = payment.moved(
-        asked, Trigger.ROUTED, EventType.ATTEMPT_ANSWERED, now=now, data=told
+    answered = payment.transition(
+        asked, Trigger.ROUTED, EventType.ATTEMPT_ANSWERED, now=now, data=event_data
     )
-    return _routed(answered, answered.first, why, now)
+    return _to_next_account(answered, answered.first_operation, why, now)
 
 
-def _fits(candidate: Candidate, asked: Submission) -> bool:
+def _is_fitting(candidate: Candidate, submission: Submission) -> bool:
     provider = candidate.account.provider
-    if candidate.retired or asked.provider not in (None, provider):
+    if candidate.retired or submission.provider not in (None, provider):
         return False
-    if candidate.currencies and asked.amount.currency not in candidate.currencies:
+    if candidate.currencies and submission.amount.currency not in candidate.currencies:
         return False
     try:
-        asked.check_for(provider)
+        submission.check_for(provider)
     except InvalidPayment:
         return False
     return True
 
 
-def _has_token(candidate: Candidate, asked: Submission) -> bool:
-    return asked.method_at(candidate.account.provider) is not None
+def _has_token(candidate: Candidate, submission: Submission) -> bool:
+    return submission.payment_method_for(candidate.account.provider) is not None
 
 
-def _drawn(fitting: Sequence[Candidate], draw: float) -> list[Account]:
+def _draw_order(fitting: Sequence[Candidate], draw: float) -> list[Account]:
     """In an order in which each one's chance to be next is its share of what is left.
 
     One draw is enough: where in its share it fell is as even as the draw was.
@@ -155,7 +157,7 @@ def _drawn(fitting: Sequence[Candidate], draw: float) -> list[Account]:
     return [*order, *(one.account for one in left)]
 
 
-def _refusal(payment: Payment, outcome: Answer | ProviderError) -> str | None:
+def _refusal_code(payment: Payment, outcome: Answer | ProviderError) -> str | None:
     """Why the account did not take it, in a code; None where it may have."""
     if isinstance(outcome, (NotSent, Misconfigured)):
         return None if outcome.detail in CALL_NOT_MADE else outcome.detail
@@ -174,14 +176,16 @@ def _is_untaken(payment: Payment, operation: Operation) -> bool:
     return (
         bool(payment.route)
         and len(payment.operations) == 1
-        and operation.look_since is None
+        and operation.lookups_since is None
         and not operation.refs
         and not operation.approved
-        and not operation.twins
+        and not operation.may_have_duplicate_order
     )
 
 
-def _routed(payment: Payment, operation: Operation, why: str, now: datetime) -> Payment:
+def _to_next_account(
+    payment: Payment, operation: Operation, reason: str, now: datetime
+) -> Payment:
     to, *rest = payment.route
     fresh = replace(
         operation,
@@ -193,9 +197,9 @@ def _routed(payment: Payment, operation: Operation, why: str, now: datetime) -> 
     data: dict[str, str | int] = {
         "from_account": payment.account.id,
         "to_account": to.id,
-        "why": why,
+        "reason": reason,
     }
-    moved = payment.moved(
+    moved = payment.transition(
         fresh, Trigger.ROUTED, EventType.PAYMENT_ROUTED, now=now, data=data
     )
     return replace(moved, account=to, route=tuple(rest), last_error=None)

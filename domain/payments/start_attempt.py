@@ -7,15 +7,15 @@ from datetime import datetime
 
 from domain.errors import IllegalTransition
 from domain.payments.event_types import EventType
-from domain.payments.operation import Act, Claim, Operation, Send
+from domain.payments.operation import ClaimAction, Claim, Operation, Send
 from domain.payments.payment import Payment
 from domain.payments.states import State, Trigger
-from domain.payments.transitions import asks_first, makes_order
+from domain.payments.transitions import needs_payer_approval, creates_order
 from domain.provider_rules import RULES
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 
 
-def released(payment: Payment, *, now: datetime) -> Payment:
+def expire_claim(payment: Payment, *, now: datetime) -> Payment:
     """The payment without the claim of a worker that went silent.
 
     What it was sending may have arrived; what it was looking at did not change.
@@ -23,15 +23,15 @@ def released(payment: Payment, *, now: datetime) -> Payment:
     claim = payment.claim
     if claim is None:
         return payment
-    operation, free = payment.working, replace(payment, claim=None)
-    if claim.act is Act.LOOK:
+    operation, free = payment.claimed_operation, replace(payment, claim=None)
+    if claim.action is ClaimAction.LOOKUP:
         return free
-    return free.moved(
+    return free.transition(
         operation, Trigger.LEASE_EXPIRED, EventType.LEASE_EXPIRED, now=now
     )
 
 
-def sent(
+def record_send(
     payment: Payment, operation: Operation, body: str, *, now: datetime
 ) -> Payment:
     """The next send of ``operation``, written down before it happens.
@@ -40,16 +40,18 @@ def sent(
     unknown, the first time: the provider's window runs from there. Raises
     IllegalTransition where a send would tell nothing or might be a new one.
     """
-    if operation.must_look(now=now):
+    if operation.needs_lookup(now=now):
         raise IllegalTransition("only a look may be next")
     send, attempt = operation.send, operation.attempts + 1
     if send is not None and operation.state is State.UNKNOWN:
         send = replace(send, last_at=now)
-        operation = replace(operation, twins=_makes_twins(payment, operation))
+        operation = replace(
+            operation, may_have_duplicate_order=_may_duplicate_order(payment, operation)
+        )
     else:
         window = RULES[payment.provider].key_windows[operation.kind]
         send = Send(
-            key=operation.key,
+            key=operation.provider_key,
             body=send.body if send else body,
             first_at=now,
             last_at=now,
@@ -65,51 +67,53 @@ def sent(
         error=operation.error if operation.send else None,
     )
     return replace(
-        payment.moved(
+        payment.transition(
             after,
             Trigger.SENT,
             EventType.ATTEMPT_SENT,
             now=now,
             data={"attempt": attempt, "provider_key": send.key},
         ),
-        claim=Claim(operation.id, Act.SEND, payment.version + 1, now),
+        claim=Claim(operation.id, ClaimAction.SEND, payment.version + 1, now),
     )
 
 
-def _makes_twins(payment: Payment, operation: Operation) -> bool:
+def _may_duplicate_order(payment: Payment, operation: Operation) -> bool:
     """Whether a resend may make an order that takes the money beside an earlier one.
 
     Where the payer approves first, no order takes money by itself.
     """
-    if not makes_order(payment, operation):
-        return operation.twins
-    return not asks_first(payment, operation)
+    if not creates_order(payment, operation):
+        return operation.may_have_duplicate_order
+    return not needs_payer_approval(payment, operation)
 
 
-def looking(payment: Payment, operation: Operation, *, now: datetime) -> Payment:
+def start_lookup(payment: Payment, operation: Operation, *, now: datetime) -> Payment:
     """A look at what became of ``operation``, told before it happens."""
     asked = replace(
-        operation, look_since=operation.look_since or now, looks=operation.looks + 1
+        operation,
+        lookups_since=operation.lookups_since or now,
+        lookup_count=operation.lookup_count + 1,
     )
     return replace(
-        payment.told_of(
-            asked, EventType.LOOKUP_SENT, now=now, data={"look": asked.looks}
+        payment.with_event(
+            asked, EventType.LOOKUP_SENT, now=now, data={"lookup": asked.lookup_count}
         ),
-        claim=Claim(operation.id, Act.LOOK, payment.version + 1, now),
+        claim=Claim(operation.id, ClaimAction.LOOKUP, payment.version + 1, now),
     )
 
 
-def hold_reached(payment: Payment, *, now: datetime) -> Payment:
+def advance_hold(payment: Payment, *, now: datetime) -> Payment:
     """The next milestone of the hold has come: a warning, or its end.
 
     At its end the provider is asked: a hold ends when it says so.
     """
-    hold, first = payment.hold, payment.first
+    hold, first = payment.hold, payment.first_operation
     if hold is None or hold.next_at is None:
         raise IllegalTransition("the hold needs nothing")
     if hold.expires_at is not None and now >= hold.expires_at:
-        asked = replace(first, due_at=now, look_since=now)
-        ending = payment.told_of(asked, EventType.AUTHORIZATION_ENDING, now=now)
+        asked = replace(first, due_at=now, lookups_since=now)
+        ending = payment.with_event(asked, EventType.AUTHORIZATION_ENDING, now=now)
         return replace(ending, hold=replace(hold, asked=True))
     data: dict[str, str | int] = {}
     for name, at in (
@@ -117,8 +121,8 @@ def hold_reached(payment: Payment, *, now: datetime) -> Payment:
         ("honored_until", hold.honored_until),
     ):
         if at is not None:
-            data[name] = rfc3339(at)
-    warned = payment.told_of(
+            data[name] = format_rfc3339(at)
+    warned = payment.with_event(
         first, EventType.AUTHORIZATION_EXPIRING, now=now, data=data
     )
-    return replace(warned, hold=replace(hold, warned=hold.warned + 1))
+    return replace(warned, hold=replace(hold, warnings_sent=hold.warnings_sent + 1))

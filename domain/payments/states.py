@@ -54,7 +54,9 @@ FINAL: Final = frozenset(
     {State.SUCCEEDED, State.DECLINED, State.REJECTED, State.CANCELED, State.EXPIRED}
 )
 #: A worker has something to do now or at ``due_at``.
-OWED: Final = frozenset({State.QUEUED, State.RUNNING, State.RETRYING, State.UNKNOWN})
+STATES_WITH_WORK: Final = frozenset(
+    {State.QUEUED, State.RUNNING, State.RETRYING, State.UNKNOWN}
+)
 #: A send is owed: the provider should have nothing that could move money.
 UNSENT: Final = frozenset({State.QUEUED, State.RETRYING})
 #: The next step is the provider's or the payer's.

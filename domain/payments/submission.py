@@ -31,7 +31,7 @@ class CaptureMethod(StrEnum):
     MANUAL = "manual"  #: authorized now, captured when the merchant says so
 
 
-class Guard(StrEnum):
+class DuplicatePolicy(StrEnum):
     """While which payment of a reference stands in the way of another one."""
 
     NONE = "none"  #: never
@@ -64,7 +64,7 @@ class Submission:
     multicapture: bool = False  #: a hold of which several captures are wanted
     metadata: Mapping[str, str] = field(default_factory=dict)
     execute_at: datetime | None = None  #: not before then (UTC)
-    guard: Guard = Guard.NONE  #: of the ``reference``
+    duplicate_policy: DuplicatePolicy = DuplicatePolicy.NONE  #: of the ``reference``
 
     def check(self, *, now: datetime) -> None:
         """Raises InvalidPayment where no provider could ever carry this out."""
@@ -86,27 +86,27 @@ class Submission:
         RULES[provider].check_payment(self.amount)
         self._check_method(provider)
 
-    def method_at(self, provider: ProviderName) -> str | None:
+    def payment_method_for(self, provider: ProviderName) -> str | None:
         """The payer's token at ``provider``, if any."""
-        return self.payment_method if self._names_of is provider else None
+        return self.payment_method if self._token_provider is provider else None
 
-    def customer_at(self, provider: ProviderName) -> str | None:
+    def customer_for(self, provider: ProviderName) -> str | None:
         """The id that ``provider`` knows the payer by, if any."""
-        return self.customer if self._names_of is provider else None
+        return self.customer if self._token_provider is provider else None
 
     @property
-    def _names_of(self) -> ProviderName:
+    def _token_provider(self) -> ProviderName:
         """The provider that the named token and customer belong to."""
         return self.provider or TOKEN_PROVIDER
 
     def _check_method(self, provider: ProviderName) -> None:
         """Raises InvalidPayment where ``provider`` cannot pay by the method that is
         named, or save one, as it is asked to."""
-        rules, token = RULES[provider], self.method_at(provider)
+        rules, token = RULES[provider], self.payment_method_for(provider)
         saves = self.setup_future_usage is not None
         if rules.needs_payment_method and token is None:
             raise InvalidPayment(f"{rules.name} needs one", field="payment_method")
-        if rules.saves_for_customer and self.customer_at(provider) is None:
+        if rules.saves_for_customer and self.customer_for(provider) is None:
             if self.off_session or saves:
                 raise InvalidPayment(
                     f"{rules.name} saves methods for a customer: name its id",

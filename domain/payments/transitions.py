@@ -23,7 +23,10 @@ from domain.provider_rules import RULES
 TOO_LATE: Final = out_of_turn(Verdict.EXPIRED, State.UNKNOWN)
 
 #: Whom an answer waits for where it does not say it better.
-_WAITS: Final = {Verdict.PENDING: "the provider", Verdict.ACTION_REQUIRED: "the payer"}
+_WAITING_STATES: Final = {
+    Verdict.PENDING: "the provider",
+    Verdict.ACTION_REQUIRED: "the payer",
+}
 
 #: How an answer that is no end is followed up, should nobody tell us more.
 _POLLS: Final = {
@@ -32,7 +35,7 @@ _POLLS: Final = {
 }
 
 #: What says that no money moved.
-_NOES: Final = frozenset(
+_NEGATIVE_VERDICTS: Final = frozenset(
     {Verdict.DECLINED, Verdict.REJECTED, Verdict.CANCELED, Verdict.EXPIRED}
 )
 
@@ -40,35 +43,35 @@ _NOES: Final = frozenset(
 HOLD_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
 
 
-def is_odd(payment: Payment, operation: Operation, answer: Answer) -> bool:
+def amount_differs(payment: Payment, operation: Operation, answer: Answer) -> bool:
     """Whether the amount that moved is another than was asked for."""
     moves = answer.verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
     asked = Money(operation.amount, payment.submission.amount.currency)
     return answer.moved != (asked if moves else None)
 
 
-def is_too_much(payment: Payment, operation: Operation, answer: Answer) -> bool:
+def is_refund_too_large(payment: Payment, operation: Operation, answer: Answer) -> bool:
     """Whether a refund that was made is more than our books have left for it.
 
     The provider allows none, so a refund that others made there has failed meanwhile.
     """
     if operation.target is None or answer.verdict is not Verdict.SUCCEEDED:
         return False
-    target = payment.operation(operation.target)
-    names = {one.id for one in payment.sharing(target)}
-    others = any(one.external and one.target in names for one in payment.operations)
-    left = payment.unrefunded(target) + operation.moved
+    target = payment.get_operation(operation.target)
+    names = {one.id for one in payment.operations_of_charge(target)}
+    others = any(one.is_external and one.target in names for one in payment.operations)
+    left = payment.unrefunded_amount(target) + operation.moved
     return others and operation.amount > left
 
 
 def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Payment:
     """The payment with a look due at each refund of the charge ``target`` is of."""
-    names = {one.id for one in payment.sharing(target)}
+    names = {one.id for one in payment.operations_of_charge(target)}
     return replace(
         payment,
         operations=tuple(
             (
-                one.to_look(now=now)
+                one.with_lookup_due(now=now)
                 if one.target in names and one.state is State.SUCCEEDED
                 else one
             )
@@ -77,7 +80,7 @@ def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Pa
     )
 
 
-def makes_order(payment: Payment, operation: Operation) -> bool:
+def creates_order(payment: Payment, operation: Operation) -> bool:
     """Whether each of its sends may make an order of its own at the provider.
 
     A provider that keeps failed keys makes one; a send after the payer's approval
@@ -86,14 +89,14 @@ def makes_order(payment: Payment, operation: Operation) -> bool:
     return RULES[payment.provider].forgets_failed_keys and _begins(operation)
 
 
-def asks_first(payment: Payment, operation: Operation) -> bool:
+def needs_payer_approval(payment: Payment, operation: Operation) -> bool:
     """Whether nothing that was sent can have moved money: the payer is asked first.
 
     Such an order waits for the payer's approval, and then for another request of ours.
     An order of a lost answer has a link that nobody knows.
     """
     asks = RULES[payment.provider].needs_payer_approval
-    token = payment.submission.method_at(payment.provider)
+    token = payment.submission.payment_method_for(payment.provider)
     return asks and token is None and _begins(operation)
 
 
@@ -102,18 +105,18 @@ def _begins(operation: Operation) -> bool:
     return operation.kind in (Kind.CHARGE, Kind.AUTHORIZE) and not operation.approved
 
 
-def is_one_of_twins(operation: Operation, answer: Answer) -> bool:
+def may_have_duplicate(operation: Operation, answer: Answer) -> bool:
     """Whether the no is of one object, and another may have taken the money."""
-    return operation.twins and answer.verdict in _NOES
+    return operation.may_have_duplicate_order and answer.verdict in _NEGATIVE_VERDICTS
 
 
-def may_be_overtaken(operation: Operation, answer: Answer) -> bool:
+def resend_may_succeed(operation: Operation, answer: Answer) -> bool:
     """Whether the no is of one object, and a resend may be about to make another.
 
     A provider that forgets a failed key still shows the object of the failed send.
     """
     send = operation.send
-    return send is not None and send.again and answer.verdict in _NOES
+    return send is not None and send.is_resend and answer.verdict in _NEGATIVE_VERDICTS
 
 
 def is_approved_again(operation: Operation, answer: Answer) -> bool:
@@ -121,7 +124,7 @@ def is_approved_again(operation: Operation, answer: Answer) -> bool:
     return answer.verdict is Verdict.APPROVED and operation.approved
 
 
-def applied(
+def apply_answer(
     payment: Payment,
     operation: Operation,
     answer: Answer,
@@ -134,34 +137,34 @@ def applied(
 
     Raises IllegalTransition.
     """
-    after = as_answered(operation, answer, now=now)
-    moved = payment.moved(
+    after = with_answer(operation, answer, now=now)
+    moved = payment.transition(
         after,
         answer.verdict.trigger,
         event,
         now=now,
-        data={**said(answer), **(more or {})},
+        data={**event_data(answer), **(more or {})},
     )
     next_action = answer.next_action
     if operation.kind is Kind.VOID:
         if answer.verdict is not Verdict.SUCCEEDED:
             moved = _with_first_lookup(moved, now=now)
-        elif moved.first.state is State.REQUIRES_ACTION:
-            moved = called_off(moved, now=now)
+        elif moved.first_operation.state is State.REQUIRES_ACTION:
+            moved = cancel_first_operation(moved, now=now)
         next_action = moved.next_action
     return replace(
         moved,
-        hold=hold_after(moved, operation, answer),
+        hold=derive_hold(moved, operation, answer),
         next_action=next_action,
         last_error=answer.failure,
-        saved_method=answer.saved or moved.saved_method,
+        saved_method=answer.saved_method or moved.saved_method,
     )
 
 
-def called_off(payment: Payment, *, now: datetime) -> Payment:
+def cancel_first_operation(payment: Payment, *, now: datetime) -> Payment:
     """The first operation ends, which moved nothing and cannot any more."""
-    first = replace(payment.first, due_at=None, waiting_for=None)
-    ended = payment.moved(
+    first = replace(payment.first_operation, due_at=None, waiting_for=None)
+    ended = payment.transition(
         first, Trigger.CANCELED, EventType.OPERATION_CANCELED, now=now
     )
     return replace(ended, next_action=None)
@@ -173,14 +176,14 @@ def _with_first_lookup(payment: Payment, *, now: datetime) -> Payment:
 
     A void that the provider refuses met another state there: the payer has acted.
     """
-    first = payment.first
+    first = payment.first_operation
     if first.state is not State.REQUIRES_ACTION:
         return payment
-    looked_up = first.to_look(now=now)
+    looked_up = first.with_lookup_due(now=now)
     return replace(payment, operations=(looked_up, *payment.operations[1:]))
 
 
-def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Operation:
+def with_answer(operation: Operation, answer: Answer, *, now: datetime) -> Operation:
     """``operation`` with what ``answer`` says of it, its state aside."""
     polls = _POLLS.get(answer.verdict)
     after = replace(
@@ -189,15 +192,17 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
         moved_at=now if answer.moved is not None else None,
         fee=answer.fee or operation.fee,
         refs={**operation.refs, **answer.refs},
-        due_at=now + polls.base if polls else None,
-        look_since=None,
-        looks=0,
-        waiting_for=answer.waiting_for or _WAITS.get(answer.verdict),
-        error=code_of(answer),
-        by_hand=False,
+        due_at=now + polls.base_delay if polls else None,
+        lookups_since=None,
+        lookup_count=0,
+        waiting_for=answer.waiting_for or _WAITING_STATES.get(answer.verdict),
+        error=find_error_code(answer),
+        resolved_by_operator=False,
     )
-    if answer.verdict is Verdict.SUCCEEDED and answer.saving:
-        return replace(after, due_at=now + retry.SAVING.base, look_since=now)
+    if answer.verdict is Verdict.SUCCEEDED and answer.is_saving_method:
+        return replace(
+            after, due_at=now + retry.METHOD_SAVING.base_delay, lookups_since=now
+        )
     if answer.verdict is Verdict.ACTION_REQUIRED:
         return replace(after, approved=False)
     if answer.verdict is Verdict.APPROVED:
@@ -212,7 +217,7 @@ def as_answered(operation: Operation, answer: Answer, *, now: datetime) -> Opera
     return after
 
 
-def code_of(outcome: Answer | ProviderError) -> str | None:
+def find_error_code(outcome: Answer | ProviderError) -> str | None:
     """The code of what went wrong, the bank's before the provider's; None of a yes."""
     if isinstance(outcome, ProviderError):
         return outcome.detail
@@ -223,7 +228,7 @@ def code_of(outcome: Answer | ProviderError) -> str | None:
 def escalate(
     payment: Payment,
     operation: Operation,
-    why: str,
+    reason: str,
     *,
     now: datetime,
     request_id: str | None = None,
@@ -233,12 +238,12 @@ def escalate(
     ``request_id`` is the provider's name of the call that led there.
     """
     after = replace(
-        operation, due_at=None, waiting_for=f"an operator: {why}", error=why
+        operation, due_at=None, waiting_for=f"an operator: {reason}", error=reason
     )
-    data: dict[str, str | int] = {"why": why}
+    data: dict[str, str | int] = {"reason": reason}
     if request_id is not None:
         data["provider_request_id"] = request_id
-    moved = payment.moved(
+    moved = payment.transition(
         after, Trigger.ESCALATED, EventType.OPERATION_ESCALATED, now=now, data=data
     )
     return _with_first_lookup(moved, now=now) if after.kind is Kind.VOID else moved
@@ -246,21 +251,23 @@ def escalate(
 
 def is_escalation(step: Payment) -> bool:
     """Whether a step made an operation a person's."""
-    return any(event.type == EventType.OPERATION_ESCALATED for event in step.news)
+    return any(
+        event.type == EventType.OPERATION_ESCALATED for event in step.pending_events
+    )
 
 
-def said(outcome: Answer | ProviderError) -> dict[str, str | int]:
+def event_data(outcome: Answer | ProviderError) -> dict[str, str | int]:
     """What an event says of ``outcome``, without what was not given."""
     answer = outcome.verdict.value if isinstance(outcome, Answer) else outcome.code
     found = {
         "answer": answer,
-        "code": code_of(outcome),
+        "code": find_error_code(outcome),
         "provider_request_id": outcome.request_id,
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def hold_after(payment: Payment, operation: Operation, answer: Answer) -> Hold | None:
+def derive_hold(payment: Payment, operation: Operation, answer: Answer) -> Hold | None:
     """The payment's hold after ``answer``; ``payment`` has it applied already."""
     hold, done = payment.hold, answer.verdict is Verdict.SUCCEEDED
     if operation.kind is Kind.AUTHORIZE and done:

@@ -12,11 +12,11 @@ from typing import Any
 from domain.money import Fee
 from domain.payments.answer import SavedMethod
 from domain.payments.submission import ProviderName
-from providers.paypal.objects import money_of
-from providers.sanitize import name_of, read_aside
+from providers.paypal.objects import parse_money
+from providers.sanitize import validated_id, read_secondary
 
 
-def paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
+def parse_paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
     """The fee of a capture; below 0 what of it came back with a refund."""
 
     def read() -> Fee | None:
@@ -25,13 +25,13 @@ def paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
         fee = kept.get("paypal_fee") or back.get("paypal_fee")
         if fee is None:
             return None
-        money = money_of(fee)
+        money = parse_money(fee)
         return Fee(money.minor if kept else -money.minor, money.currency)
 
-    return read_aside("fee", ProviderName.PAYPAL, read)
+    return read_secondary("fee", ProviderName.PAYPAL, read)
 
 
-def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
+def parse_paypal_saved_method(order: Mapping[str, Any]) -> SavedMethod | None:
     """The wallet that an order saved by being paid with it."""
 
     def read() -> SavedMethod | None:
@@ -40,13 +40,14 @@ def paypal_saved(order: Mapping[str, Any]) -> SavedMethod | None:
             return None
         customer = (vault.get("customer") or {}).get("id")
         return SavedMethod(
-            name_of(vault["id"]), None if customer is None else name_of(customer)
+            validated_id(vault["id"]),
+            None if customer is None else validated_id(customer),
         )
 
-    return read_aside("saved_method", ProviderName.PAYPAL, read)
+    return read_secondary("saved_method", ProviderName.PAYPAL, read)
 
 
-def paypal_saving(order: Mapping[str, Any]) -> bool:
+def is_paypal_saving_method(order: Mapping[str, Any]) -> bool:
     """Whether the wallet is still being saved: PayPal answers as soon as it is paid
     (developer.paypal.com, save payment methods with the JavaScript SDK)."""
 
@@ -54,7 +55,7 @@ def paypal_saving(order: Mapping[str, Any]) -> bool:
         vault = _vault(order)
         return "id" not in vault and vault.get("status") == "APPROVED"
 
-    return read_aside("saving", ProviderName.PAYPAL, read) or False
+    return read_secondary("saving", ProviderName.PAYPAL, read) or False
 
 
 def _vault(order: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -43,7 +43,7 @@ _PATH: Final = re.compile(r"/v1/notifications/certs/CERT-[A-Za-z0-9-]{1,64}")
 
 #: How long a checked key is used before it is fetched again: as long as a withdrawn
 #: one would be believed.
-KEPT: Final = timedelta(hours=1)
+KEY_LIFETIME: Final = timedelta(hours=1)
 #: Keys kept; PayPal uses one or two at a time.
 MAX_KEPT: Final = 16
 #: Addresses without a good certificate that are remembered.
@@ -67,7 +67,7 @@ FETCHES_A_MINUTE_EACH: Final = 5
 #: Senders whose fetches are counted, the latest ones.
 _SENDERS: Final = 1_024
 #: Seconds until an address without a good certificate is asked again.
-FAILED: Final = 30.0
+FAILURE_LIFETIME: Final = 30.0
 #: Bits; a shorter key can be broken.
 _SHORTEST: Final = 2048
 
@@ -117,7 +117,7 @@ class Certificates:
         self._fetched_at: deque[float] = deque(maxlen=FETCHES_A_MINUTE)
         self._senders: OrderedDict[str | None, _Sender] = OrderedDict()
 
-    def key_at(
+    def fetch_key(
         self, url: str, *, now: datetime, sender: str | None = None
     ) -> rsa.RSAPublicKey:
         """The key of the certificate at ``url``.
@@ -130,11 +130,11 @@ class Certificates:
         kept = self._kept.get(url)
         if kept is not None and now < kept[1]:
             return kept[0]
-        self._check(url)
-        fetch, is_first, of = self._join(url, sender)
+        self._check_url(url)
+        fetch, is_first, of = self._join_fetch(url, sender)
         try:
             if is_first:
-                self._carry_out(fetch, url, now)
+                self._run_fetch(fetch, url, now)
             return fetch.result(_PATIENCE)
         except FutureTimeout:
             raise CertificateUnavailable from None
@@ -146,7 +146,7 @@ class Certificates:
                     self._waiting -= 1
                     of.waiting -= 1
 
-    def _join(
+    def _join_fetch(
         self, url: str, sender: str | None
     ) -> tuple[Future[rsa.RSAPublicKey], bool, _Sender]:
         """The fetch of ``url``, whether the caller is to carry it out, and the sender.
@@ -187,23 +187,23 @@ class Certificates:
             self._senders.popitem(last=False)
         return of
 
-    def _carry_out(
+    def _run_fetch(
         self, fetch: Future[rsa.RSAPublicKey], url: str, now: datetime
     ) -> None:
         """Fetches, and tells all who wait."""
         try:
-            key, until = self._verified(self._fetch(url), now)
+            key, until = self._verify(self._fetch(url), now)
         except (CertificateUnavailable, WebhookNotTrusted) as error:
-            self._end(url, failed=error)
+            self._end_fetch(url, failed=error)
             fetch.set_exception(error)
         except BaseException as error:
-            self._end(url)
+            self._end_fetch(url)
             fetch.set_exception(error)
         else:
-            self._end(url, good=(key, until))
+            self._end_fetch(url, good=(key, until))
             fetch.set_result(key)
 
-    def _end(
+    def _end_fetch(
         self,
         url: str,
         *,
@@ -218,12 +218,12 @@ class Certificates:
                     self._kept.pop(next(iter(self._kept)))
                 self._kept[url] = good
             if failed is not None:
-                self._failed[url] = failed, self._clock() + FAILED
+                self._failed[url] = failed, self._clock() + FAILURE_LIFETIME
                 self._failed.move_to_end(url)
                 while len(self._failed) > MAX_FAILED:
                     self._failed.popitem(last=False)
 
-    def _check(self, url: str) -> None:
+    def _check_url(self, url: str) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -254,9 +254,7 @@ class Certificates:
             raise CertificateUnavailable from None
         return found
 
-    def _verified(
-        self, chain: bytes, now: datetime
-    ) -> tuple[rsa.RSAPublicKey, datetime]:
+    def _verify(self, chain: bytes, now: datetime) -> tuple[rsa.RSAPublicKey, datetime]:
         """The leaf's key, and until when it may be used without another fetch."""
         roots = x509.load_pem_x509_certificates(self._roots.read_bytes())
         try:
@@ -273,4 +271,4 @@ class Certificates:
         key = leaf.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _SHORTEST:
             raise WebhookNotTrusted(WebhookRefusal.CERTIFICATE)
-        return key, min(now + KEPT, *(one.not_valid_after_utc for one in path))
+        return key, min(now + KEY_LIFETIME, *(one.not_valid_after_utc for one in path))

@@ -23,7 +23,7 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, NotSent
 from domain.payments.submission import Mode
-from providers.http import PooledSession, retry_after, was_not_sent
+from providers.http import PooledSession, parse_retry_after, is_unsent
 
 #: Seconds before its end at which a token is no longer used: longer than any call.
 _MARGIN: Final = 60.0
@@ -73,13 +73,17 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
         refresh_token: str | None = None,
     ) -> Reply:
         """One call; a token that PayPal has forgotten is renewed once."""
-        token = self._bearer()
+        token = self._access_token()
         data = None if body is None else json.dumps(body)
         try:
-            return self.http_call(url, method, data=data, headers=_all(token, headers))
+            return self.http_call(
+                url, method, data=data, headers=_with_token(token, headers)
+            )
         except exceptions.UnauthorizedAccess:
-            token = self._bearer(instead_of=token)
-            return self.http_call(url, method, data=data, headers=_all(token, headers))
+            token = self._access_token(instead_of=token)
+            return self.http_call(
+                url, method, data=data, headers=_with_token(token, headers)
+            )
 
     def http_call(self, url: str, method: str, **options: Any) -> Reply:
         """By the pooled session, with timeouts, logging nothing."""
@@ -91,7 +95,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
         reply.debug_id = response.headers.get("PayPal-Debug-Id")
         return reply
 
-    def _bearer(self, *, instead_of: str | None = None) -> str:
+    def _access_token(self, *, instead_of: str | None = None) -> str:
         """The current token; a new one where it ends soon or is ``instead_of``.
 
         One caller asks for all who wait meanwhile, and they share its failure: in
@@ -116,7 +120,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
         """Ends ``renewal``, whatever happens: others wait for it."""
         try:
             asked = time.monotonic()
-            token, seconds = self._ask_for_token()
+            token, seconds = self._request_token()
         except BaseException as error:
             with self._lock:
                 self._renewal = None
@@ -127,7 +131,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
                 self._renewal = None
             renewal.set_result(token)
 
-    def _ask_for_token(self) -> tuple[str, float]:
+    def _request_token(self) -> tuple[str, float]:
         """A token and the seconds it is valid. Raises NotExecuted."""
         try:
             reply = self.http_call(
@@ -147,18 +151,20 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
             refused = isinstance(
                 error, (exceptions.UnauthorizedAccess, exceptions.ForbiddenAccess)
             )
-            if refused and is_paypals(error_body(error)):
+            if refused and is_paypal_error(error_body(error)):
                 raise Misconfigured(
                     ErrorDetail.TOKEN_REFUSED, request_id=debug_id(error)
                 ) from None
             raise NotExecuted(
                 ErrorDetail.TOKEN_UNAVAILABLE,
                 request_id=debug_id(error),
-                retry_after=retry_after(error.response.headers.get("Retry-After")),
+                retry_after=parse_retry_after(
+                    error.response.headers.get("Retry-After")
+                ),
             ) from None
         except requests.RequestException as error:
             # Only what failed fast may be tried again at once, as NotSent is.
-            failure = NotSent if was_not_sent(error) else NotExecuted
+            failure = NotSent if is_unsent(error) else NotExecuted
             raise failure(ErrorDetail.TOKEN_UNAVAILABLE) from None
         except (KeyError, TypeError, ValueError):
             raise NotExecuted(ErrorDetail.TOKEN_MALFORMED) from None
@@ -180,7 +186,7 @@ def error_body(error: ApiError) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def is_paypals(body: Mapping[str, Any]) -> bool:
+def is_paypal_error(body: Mapping[str, Any]) -> bool:
     """Whether an error is of PayPal's form, or of OAuth's (RFC 6749, section 5.2).
 
     Whoever stands between us, and says no with a page, does not speak of credentials.
@@ -188,7 +194,7 @@ def is_paypals(body: Mapping[str, Any]) -> bool:
     return any(isinstance(body.get(name), str) for name in ("name", "error"))
 
 
-def _all(token: str, headers: dict[str, str] | None) -> dict[str, str]:
+def _with_token(token: str, headers: dict[str, str] | None) -> dict[str, str]:
     return {
         "Content-Type": "application/json",
         "Accept": "application/json",

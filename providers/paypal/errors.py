@@ -12,7 +12,7 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 from domain.error_details import ErrorDetail
 from domain.errors import (
     ListTooLong,
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotAuthorized,
@@ -25,10 +25,10 @@ from domain.errors import (
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
-from providers.http import detail_of_status, retry_after, was_not_sent
-from providers.paypal.client import debug_id, error_body, is_paypals
-from providers.paypal.responses import approval_of, order_of
-from providers.sanitize import paypal_code, sentence_of, unquoted
+from providers.http import detail_of_status, parse_retry_after, is_unsent
+from providers.paypal.client import debug_id, error_body, is_paypal_error
+from providers.paypal.responses import parse_approval, order_refs
+from providers.sanitize import parse_paypal_code, parse_sentence, without_causes
 
 # The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
 _DECLINED: Final = frozenset(
@@ -44,7 +44,7 @@ _DONE_EARLIER: Final = frozenset(
     " CAPTURE_FULLY_REFUNDED DUPLICATE_INVOICE_ID"
     " AUTHORIZATION_ALREADY_CAPTURED".split()
 )
-_LATER: Final = frozenset("ORDER_COMPLETION_IN_PROGRESS PENDING_CAPTURE".split())
+_RETRY_LATER: Final = frozenset("ORDER_COMPLETION_IN_PROGRESS PENDING_CAPTURE".split())
 _CANCELED: Final = frozenset({"AUTHORIZATION_VOIDED"})
 _EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
 #: DUPLICATE_REQUEST_ID: our key came with another body before, so something is wrong
@@ -66,23 +66,23 @@ _NOT_PERMITTED: Final = frozenset(
 )
 _PAYEE_ACCOUNT: Final = "PAYEE_ACCOUNT_"
 #: A search finds 10,000 transactions at most; the issue, in small letters.
-_TOO_MUCH: Final = "resultset_too_large"
+_AMOUNT_EXCEEDED: Final = "resultset_too_large"
 
 
-def refusal_of(error: ApiError) -> Answer:
+def map_error(error: ApiError) -> Answer:
     """What a status that is no success says of the charge.
 
     Raises a ProviderError for all that is not a definite no.
     """
     status, request_id = error.response.status_code, debug_id(error)
     body = error_body(error)
-    issue = _issue(body)
-    wait = retry_after(error.response.headers.get("Retry-After"))
+    issue = _parse_issue(body)
+    wait = parse_retry_after(error.response.headers.get("Retry-After"))
     if issue == "CONSENT_NEEDED" and status == 403:
-        return _action_required(body, issue, request_id)
+        return _parse_action_required(body, issue, request_id)
     if status == 403 and issue in _NOT_PERMITTED:
         raise NotPermitted(issue.lower(), request_id=request_id)
-    if status in (401, 403) and is_paypals(body):
+    if status in (401, 403) and is_paypal_error(body):
         refused = Misconfigured if status == 401 else NotAuthorized
         raise refused(issue and issue.lower(), request_id=request_id)
     if status == 429:
@@ -93,7 +93,7 @@ def refusal_of(error: ApiError) -> Answer:
         if issue is None:
             # Not PayPal's words: somebody between us, who can not speak for it.
             raise OutcomeUnknown(ErrorDetail.MALFORMED_ANSWER, request_id=request_id)
-        return _refused(body, issue, request_id)
+        return _map_refusal(body, issue, request_id)
     raise OutcomeUnknown(
         detail_of_status(status),
         request_id=request_id,
@@ -101,39 +101,42 @@ def refusal_of(error: ApiError) -> Answer:
     )
 
 
-def unheard(error: requests.RequestException) -> ProviderError:
+def no_response_error(error: requests.RequestException) -> ProviderError:
     """What it means that no answer came."""
-    return NotSent() if was_not_sent(error) else OutcomeUnknown(ErrorDetail.NO_ANSWER)
+    return NotSent() if is_unsent(error) else OutcomeUnknown(ErrorDetail.NO_ANSWER)
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def mapped_errors() -> Iterator[None]:
     """Around a read that is no look of a payment's. Raises ProviderError."""
-    with unquoted():
+    with without_causes():
         try:
             yield
         except ApiError as error:
-            no = refusal_of(error).failure
-            if no is not None and no.code == _TOO_MUCH:
+            no = map_error(error).failure
+            if no is not None and no.code == _AMOUNT_EXCEEDED:
                 raise ListTooLong(request_id=debug_id(error))
             raise OutcomeUnknown(ErrorDetail.READ_REFUSED, request_id=debug_id(error))
         except requests.RequestException as error:
-            raise unheard(error)
+            raise no_response_error(error)
 
 
-def is_gone(error: ApiError) -> bool:
+def is_not_found(error: ApiError) -> bool:
     """Whether PayPal knows no such object: it forgets an order that nobody approved
     three hours after it was made."""
-    return error.response.status_code == 404 and _issue(error_body(error)) is not None
+    return (
+        error.response.status_code == 404
+        and _parse_issue(error_body(error)) is not None
+    )
 
 
-def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
+def _map_refusal(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
     """A refusal, by its issue; one that we do not know did not happen, says PayPal."""
     if issue in _ACTION_REQUIRED:
-        return _action_required(body, issue, request_id)
+        return _parse_action_required(body, issue, request_id)
     if issue in _DONE_EARLIER:
-        raise LookNeeded(issue.lower(), request_id=request_id)
-    if issue in _LATER:
+        raise LookupRequired(issue.lower(), request_id=request_id)
+    if issue in _RETRY_LATER:
         raise NotExecuted(issue.lower(), request_id=request_id)
     if issue in _REVIEW:
         raise NeedsReview(_REVIEW[issue], request_id=request_id)
@@ -141,7 +144,7 @@ def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Ans
         restriction = issue.removeprefix(_PAYEE_ACCOUNT).lower()
         reason = ReviewReason.PAYEE_ACCOUNT.with_detail(restriction)
         raise NeedsReview(reason, request_id=request_id)
-    failure = _failure(body, issue, request_id)
+    failure = _parse_failure(body, issue, request_id)
     if issue in _DECLINED:
         verdict = Verdict.DECLINED
     elif issue in _CANCELED:
@@ -153,26 +156,28 @@ def _refused(body: Mapping[str, Any], issue: str, request_id: str | None) -> Ans
     return Answer(verdict, failure=failure, request_id=request_id)
 
 
-def _action_required(
+def _parse_action_required(
     body: Mapping[str, Any], issue: str, request_id: str | None
 ) -> Answer:
-    action = approval_of(body)
+    action = parse_approval(body)
     return Answer(
         Verdict.ACTION_REQUIRED,
-        refs=order_of(action),
+        refs=order_refs(action),
         next_action=action,
-        failure=_failure(body, issue, request_id),
+        failure=_parse_failure(body, issue, request_id),
         waiting_for="the payer to act at PayPal",
         request_id=request_id,
     )
 
 
-def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Failure:
-    sentences = [detail.get("description") for detail in _details(body)]
+def _parse_failure(
+    body: Mapping[str, Any], issue: str, request_id: str | None
+) -> Failure:
+    sentences = [detail.get("description") for detail in _parse_details(body)]
     disputed = issue in _DISPUTED
     return Failure(
         code=FailureCode.CHARGE_DISPUTED if disputed else issue.lower(),
-        message=sentence_of(
+        message=parse_sentence(
             next(iter(sentences), None) or body.get("message"),
             otherwise="PayPal refused the payment.",
         ),
@@ -182,18 +187,20 @@ def _failure(body: Mapping[str, Any], issue: str, request_id: str | None) -> Fai
     )
 
 
-def _issue(body: Mapping[str, Any]) -> str | None:
+def _parse_issue(body: Mapping[str, Any]) -> str | None:
     """What PayPal calls it; None where the body is no error of PayPal's.
 
     Of several issues the first, but before all one that tells of an earlier call.
     """
-    named = [detail.get("issue") for detail in _details(body)]
-    codes = [code for code in map(paypal_code, (*named, body.get("name"))) if code]
+    named = [detail.get("issue") for detail in _parse_details(body)]
+    codes = [
+        code for code in map(parse_paypal_code, (*named, body.get("name"))) if code
+    ]
     earlier = [code for code in codes if code in _DONE_EARLIER]
     return next(iter(earlier or codes), None)
 
 
-def _details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _parse_details(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     details = body.get("details") or []
     if not isinstance(details, list):
         raise TypeError("details are a list")

@@ -13,10 +13,10 @@ from domain.payments.answer import ExternalMovement, Verdict
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from providers.paypal.answer_details import paypal_fee
-from providers.paypal.objects import CAPTURES, above, money_of
-from providers.paypal.responses import payments_of
-from providers.sanitize import name_of, optional, read_aside
+from providers.paypal.answer_details import parse_paypal_fee
+from providers.paypal.objects import CAPTURES, parent_id, parse_money
+from providers.paypal.responses import order_payments
+from providers.sanitize import validated_id, parse_optional, read_secondary
 
 _STATUSES: Final = {
     "COMPLETED": Verdict.SUCCEEDED,
@@ -30,34 +30,36 @@ _STATUSES: Final = {
 _LISTS: Final = {Kind.CAPTURE: "captures", Kind.REFUND: "refunds"}
 
 
-def external_movements(
+def parse_external_movements(
     payment: Payment, order: Mapping[str, Any]
 ) -> tuple[ExternalMovement, ...]:
     """The captures and refunds of a whole order that are not ours."""
 
     def read() -> tuple[ExternalMovement, ...]:
-        made = payments_of(order)
-        held = payment.first.kind is Kind.AUTHORIZE
+        made = order_payments(order)
+        held = payment.first_operation.kind is Kind.AUTHORIZE
         ended = any(
             one.get("status") == "CAPTURED" for one in made.get("authorizations", ())
         )
         found = [
-            _movement(payment, kind, one, ended)
+            _parse_movement(payment, kind, one, ended)
             for kind in ((Kind.CAPTURE, Kind.REFUND) if held else (Kind.REFUND,))
             for one in made.get(_LISTS[kind], ())
         ]
         return tuple(one for one in found if one is not None)
 
-    return read_aside("external", ProviderName.PAYPAL, read) or ()
+    return read_secondary("external", ProviderName.PAYPAL, read) or ()
 
 
-def _movement(
+def _parse_movement(
     payment: Payment, kind: Kind, found: Mapping[str, Any], ended: bool
 ) -> ExternalMovement | None:
-    ours = [one for one in payment.operations if one.kind is kind and not one.external]
+    ours = [
+        one for one in payment.operations if one.kind is kind and not one.is_external
+    ]
 
     def read() -> ExternalMovement | None:
-        name, verdict = name_of(found["id"]), _STATUSES.get(found["status"])
+        name, verdict = validated_id(found["id"]), _STATUSES.get(found["status"])
         if found.get("invoice_id") in {one.id for one in ours} or verdict is None:
             return None
         if any(one.refs.get(kind) == name for one in ours):
@@ -65,12 +67,12 @@ def _movement(
         return ExternalMovement(
             kind=kind,
             verdict=verdict,
-            money=money_of(found["amount"]),
+            money=parse_money(found["amount"]),
             refs={kind.value: name},
-            of=optional(name_of, above(found, CAPTURES)),
+            parent_ref=parse_optional(validated_id, parent_id(found, CAPTURES)),
             final=kind is Kind.CAPTURE
             and (ended or found.get("final_capture") is True),
-            fee=paypal_fee(found),
+            fee=parse_paypal_fee(found),
         )
 
-    return read_aside("external", ProviderName.PAYPAL, read)
+    return read_secondary("external", ProviderName.PAYPAL, read)

@@ -16,12 +16,12 @@ REFUNDS: Final = "v2/payments/refunds"
 _LINK: Final = 1024
 
 
-def money_of(amount: Mapping[str, Any]) -> Money:
+def parse_money(amount: Mapping[str, Any]) -> Money:
     """An amount that is no debit. Raises InvalidPayment where it is none."""
     return from_paypal(amount["value"], amount["currency_code"])
 
 
-def above(found: Mapping[str, Any], path: str) -> str | None:
+def parent_id(found: Mapping[str, Any], path: str) -> str | None:
     """The id of what an object belongs to, by its link, if that is one at ``path``."""
     for link in found.get("links") or ():
         where, _, last = str(link.get("href"))[:_LINK].rpartition("/")

@@ -13,10 +13,20 @@ from domain.errors import NeedsReview, OutcomeUnknown
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
-from providers.paypal.answer_details import paypal_fee, paypal_saved, paypal_saving
+from providers.paypal.answer_details import (
+    parse_paypal_fee,
+    parse_paypal_saved_method,
+    is_paypal_saving_method,
+)
 from providers.paypal.client import Reply
-from providers.paypal.objects import money_of
-from providers.sanitize import name_of, optional, page_url, paypal_code, text_time
+from providers.paypal.objects import parse_money
+from providers.sanitize import (
+    validated_id,
+    parse_optional,
+    parse_page_url,
+    parse_paypal_code,
+    parse_rfc3339,
+)
 
 #: How long PayPal vouches for the money of an authorization.
 _HONORED: Final = timedelta(days=3)
@@ -39,22 +49,22 @@ _REFUND_CODES: Final = {
 }
 
 
-def answer_of(order: Reply) -> Answer:
+def parse_order(order: Reply) -> Answer:
     """What an order's status says of its charge, or of its authorization.
 
     Raises NeedsReview or OutcomeUnknown where it says neither yes nor no, and any
     of LookupError, TypeError, ValueError, AttributeError or InvalidPayment where the
     order is not shaped like one.
     """
-    request_id, refs = order.debug_id, {"order": name_of(order["id"])}
+    request_id, refs = order.debug_id, {"order": validated_id(order["id"])}
     match order["status"]:
         case "COMPLETED":
-            return _captured(order, refs)
+            return _parse_captured_order(order, refs)
         case "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED":
             return Answer(
                 Verdict.ACTION_REQUIRED,
                 refs=refs,
-                next_action=approval_of(order),
+                next_action=parse_approval(order),
                 waiting_for="the payer to approve the order",
                 request_id=request_id,
             )
@@ -66,27 +76,27 @@ def answer_of(order: Reply) -> Answer:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def _captured(order: Reply, refs: dict[str, str]) -> Answer:
+def _parse_captured_order(order: Reply, refs: dict[str, str]) -> Answer:
     """A completed order proves nothing: its one capture says what happened."""
-    payments = payments_of(order)
-    saved, saving = paypal_saved(order), paypal_saving(order)
+    payments = order_payments(order)
+    saved, saving = parse_paypal_saved_method(order), is_paypal_saving_method(order)
     if order.get("intent") == "AUTHORIZE" or "captures" not in payments:
-        authorization = the_one(payments["authorizations"], order.debug_id)
-        answer = authorization_of(authorization, refs, order.debug_id)
-        return replace(answer, saved=saved, saving=saving)
-    capture = the_one(payments["captures"], order.debug_id)
-    answer = capture_of(capture, refs, order.debug_id)
-    return replace(answer, saved=saved, saving=saving)
+        authorization = effective_object(payments["authorizations"], order.debug_id)
+        answer = parse_authorization(authorization, refs, order.debug_id)
+        return replace(answer, saved_method=saved, is_saving_method=saving)
+    capture = effective_object(payments["captures"], order.debug_id)
+    answer = parse_capture(capture, refs, order.debug_id)
+    return replace(answer, saved_method=saved, is_saving_method=saving)
 
 
-def payments_of(order: Mapping[str, Any]) -> Mapping[str, Any]:
+def order_payments(order: Mapping[str, Any]) -> Mapping[str, Any]:
     """What was done with the order's one unit: lists by kind."""
     [unit] = order["purchase_units"]
     payments: Mapping[str, Any] = unit.get("payments") or {}
     return payments
 
 
-def the_one(
+def effective_object(
     made: Sequence[Mapping[str, Any]], request_id: str | None
 ) -> Mapping[str, Any]:
     """What came of the sends of one operation, of which there is at least one object.
@@ -100,20 +110,20 @@ def the_one(
     return standing[0] if standing else made[-1]
 
 
-def capture_of(
+def parse_capture(
     capture: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
 ) -> Answer:
     """A capture's status, in our terms."""
-    refs = {**refs, "capture": name_of(capture["id"])}
-    reason = paypal_code((capture.get("status_details") or {}).get("reason"))
+    refs = {**refs, "capture": validated_id(capture["id"])}
+    reason = parse_paypal_code((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
             return Answer(
                 Verdict.SUCCEEDED,
-                money_of(capture["amount"]),
+                parse_money(capture["amount"]),
                 refs,
                 request_id=request_id,
-                fee=paypal_fee(capture),
+                fee=parse_paypal_fee(capture),
             )
         case "PENDING":
             why = f"PayPal to complete the capture ({reason or 'no reason given'})"
@@ -134,7 +144,7 @@ def capture_of(
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def authorization_of(
+def parse_authorization(
     authorization: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
 ) -> Answer:
     """An authorization's status, in our terms: whether the money is or was on hold.
@@ -142,16 +152,18 @@ def authorization_of(
     PayPal honours it for three days
     (developer.paypal.com/docs/checkout/standard/customize/authorization).
     """
-    refs = {**refs, "authorization": name_of(authorization["id"])}
+    refs = {**refs, "authorization": validated_id(authorization["id"])}
     match authorization["status"]:
         case "CREATED" | "PARTIALLY_CAPTURED" | "CAPTURED":
             return Answer(
                 Verdict.SUCCEEDED,
-                money_of(authorization["amount"]),
+                parse_money(authorization["amount"]),
                 refs,
                 request_id=request_id,
-                expires_at=_time(authorization.get("expiration_time")),
-                honored_until=_time(authorization.get("create_time"), plus=_HONORED),
+                expires_at=_parse_time(authorization.get("expiration_time")),
+                honored_until=_parse_time(
+                    authorization.get("create_time"), plus=_HONORED
+                ),
             )
         case "PENDING":
             why = "PayPal to complete the authorization"
@@ -168,31 +180,31 @@ def authorization_of(
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
         case "VOIDED":
-            return let_go(authorization, Verdict.CANCELED, refs, request_id)
+            return parse_release(authorization, Verdict.CANCELED, refs, request_id)
         case _:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def let_go(
+def parse_release(
     authorization: Mapping[str, Any],
     by_us: Verdict,
     refs: Mapping[str, str],
     request_id: str | None,
 ) -> Answer:
     """A void: by PayPal itself where time ran out, else by the merchant."""
-    end = _time(authorization.get("expiration_time"))
-    at = _time(authorization.get("update_time"))
+    end = _parse_time(authorization.get("expiration_time"))
+    at = _parse_time(authorization.get("update_time"))
     late = end is not None and at is not None and at >= end
     verdict = Verdict.EXPIRED if late else by_us
     return Answer(verdict, refs=refs, request_id=request_id)
 
 
-def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
+def parse_void(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
     """What an authorization's status says of its void."""
-    refs = {"authorization": name_of(authorization["id"])}
+    refs = {"authorization": validated_id(authorization["id"])}
     match authorization["status"]:
         case "VOIDED":
-            return let_go(authorization, Verdict.SUCCEEDED, refs, request_id)
+            return parse_release(authorization, Verdict.SUCCEEDED, refs, request_id)
         case "CREATED" | "PARTIALLY_CAPTURED" | "PENDING":
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "CAPTURED" | "DENIED" as status:
@@ -208,18 +220,18 @@ def void_of(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
+def parse_refund(refund: Mapping[str, Any], request_id: str | None) -> Answer:
     """A refund's status, in our terms."""
-    refs = {"refund": name_of(refund["id"])}
-    reason = paypal_code((refund.get("status_details") or {}).get("reason"))
+    refs = {"refund": validated_id(refund["id"])}
+    reason = parse_paypal_code((refund.get("status_details") or {}).get("reason"))
     match refund["status"]:
         case "COMPLETED":
             return Answer(
                 Verdict.SUCCEEDED,
-                money_of(refund["amount"]),
+                parse_money(refund["amount"]),
                 refs,
                 request_id=request_id,
-                fee=paypal_fee(refund),
+                fee=parse_paypal_fee(refund),
             )
         case "PENDING":
             why = f"PayPal to complete the refund ({reason or 'no reason given'})"
@@ -240,21 +252,21 @@ def refund_of(refund: Mapping[str, Any], request_id: str | None) -> Answer:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def _time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
+def _parse_time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
     """A time in an answer, which counts without it: None where it cannot be read."""
-    at = optional(text_time, text)
+    at = parse_optional(parse_rfc3339, text)
     return None if at is None else at + plus
 
 
-def approval_of(body: Mapping[str, Any]) -> NextAction | None:
+def parse_approval(body: Mapping[str, Any]) -> NextAction | None:
     """Where the payer approves, if a link says so."""
     for link in body.get("links", ()):
         if link.get("rel") in ("approve", "payer-action", "redirect"):
-            return NextAction(page_url(link["href"]))
+            return NextAction(parse_page_url(link["href"]))
     return None
 
 
-def order_of(action: NextAction | None) -> dict[str, str]:
+def order_refs(action: NextAction | None) -> dict[str, str]:
     """The order that a payer's page is about: a refusal names it nowhere else."""
     query = parse_qs(urlsplit(action.url).query) if action else {}
-    return {"order": name_of(query["token"][0])} if "token" in query else {}
+    return {"order": validated_id(query["token"][0])} if "token" in query else {}

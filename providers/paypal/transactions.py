@@ -9,16 +9,22 @@ from urllib.parse import quote, urlencode
 
 from paypalrestsdk.exceptions import ResourceNotFound
 
-from application.ports.reconciliation import Page
+from application.ports.reconciliation import StatementPage
 from domain.money import Money
 from domain.payments.payment import Payment
-from domain.reconciliation import Movement, Standing, Unread, Way
+from domain.reconciliation import Movement, MovementStatus, UnreadableEntry, Direction
 from providers.amounts import from_paypal
 from providers.paypal.client import PayPalApi
-from providers.paypal.errors import reading
-from providers.paypal.objects import CAPTURES, ORDERS, above
-from providers.paypal.responses import payments_of
-from providers.sanitize import name_of, optional, our_id, read_each, text_time
+from providers.paypal.errors import mapped_errors
+from providers.paypal.objects import CAPTURES, ORDERS, parent_id
+from providers.paypal.responses import order_payments
+from providers.sanitize import (
+    validated_id,
+    parse_optional,
+    parse_own_id,
+    parse_lines,
+    parse_rfc3339,
+)
 
 #: Transactions on a page, PayPal's most.
 _PAGE: Final = 500
@@ -35,19 +41,19 @@ _REINSTATED: Final = frozenset({"T1202", "T1205"})
 _CODES: Final = frozenset({_REFUND}) | _WITHDRAWN | _REINSTATED
 #: V: done, and reversed by a transaction of its own.
 _STATUSES: Final = {
-    "S": Standing.MOVED,
-    "V": Standing.MOVED,
-    "D": Standing.NOT_MOVED,
+    "S": MovementStatus.MOVED,
+    "V": MovementStatus.MOVED,
+    "D": MovementStatus.NOT_MOVED,
 }
 #: Statuses of captures and of refunds. Here and above, one that we do not know is read
 #: as neither yes nor no.
 _OBJECTS: Final = {
-    "COMPLETED": Standing.MOVED,
-    "PARTIALLY_REFUNDED": Standing.MOVED,
-    "REFUNDED": Standing.MOVED,
-    "DECLINED": Standing.NOT_MOVED,
-    "FAILED": Standing.NOT_MOVED,
-    "CANCELLED": Standing.NOT_MOVED,
+    "COMPLETED": MovementStatus.MOVED,
+    "PARTIALLY_REFUNDED": MovementStatus.MOVED,
+    "REFUNDED": MovementStatus.MOVED,
+    "DECLINED": MovementStatus.NOT_MOVED,
+    "FAILED": MovementStatus.NOT_MOVED,
+    "CANCELLED": MovementStatus.NOT_MOVED,
 }
 
 
@@ -57,7 +63,9 @@ class PayPalStatement:
     def __init__(self, api: PayPalApi) -> None:
         self._api = api
 
-    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+    def list_page(
+        self, since: datetime, until: datetime, cursor: str | None
+    ) -> StatementPage:
         """See Statement. It may lack what is younger than ``list_lag``."""
         number = int(cursor or "1")
         query = urlencode(
@@ -69,50 +77,50 @@ class PayPalStatement:
                 "page": number,
             }
         )
-        with reading():
-            return self._page(query, number, since)
+        with mapped_errors():
+            return self._read_page(query, number, since)
 
-    def of(self, payment: Payment) -> Sequence[Movement] | None:
+    def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement. An order shows its captures and their refunds."""
         order_id = payment.refs.get("order")
         if order_id is None:
             return None
-        with reading():
-            return self._of(order_id)
+        with mapped_errors():
+            return self._read_payment(order_id)
 
-    def payment_of(self, ref: str) -> str | None:
+    def find_payment_id(self, ref: str) -> str | None:
         """See Statement."""
-        with reading():
+        with mapped_errors():
             try:
                 capture = self._api.get(f"{CAPTURES}/{quote(ref, safe='')}")
             except ResourceNotFound:
                 return None
-            return our_id(capture.get("custom_id"))
+            return parse_own_id(capture.get("custom_id"))
 
-    def _page(self, query: str, number: int, since: datetime) -> Page:
+    def _read_page(self, query: str, number: int, since: datetime) -> StatementPage:
         found = self._api.get(f"v1/reporting/transactions?{query}")
-        movements, unread = read_each(
+        movements, unread = parse_lines(
             found["transaction_details"],
-            lambda one: _transaction(one["transaction_info"]),
-            lambda one: _unread(one, since),
+            lambda one: _parse_transaction(one["transaction_info"]),
+            lambda one: _parse_unreadable(one, since),
         )
         more = number < found["total_pages"]
-        return Page(movements, str(number + 1) if more else None, unread)
+        return StatementPage(movements, str(number + 1) if more else None, unread)
 
-    def _of(self, order_id: str) -> list[Movement]:
+    def _read_payment(self, order_id: str) -> list[Movement]:
         try:
             order = self._api.get(f"{ORDERS}/{order_id}")
         except ResourceNotFound:
             return []
-        payments = payments_of(order)
+        payments = order_payments(order)
         captures, refunds = payments.get("captures", ()), payments.get("refunds", ())
         return [
-            *(_object(Way.COLLECTED, one) for one in captures),
-            *(_object(Way.REFUNDED, one) for one in refunds),
+            *(_parse_object(Direction.COLLECTED, one) for one in captures),
+            *(_parse_object(Direction.REFUNDED, one) for one in refunds),
         ]
 
 
-def _transaction(info: Mapping[str, Any]) -> Movement | None:
+def _parse_transaction(info: Mapping[str, Any]) -> Movement | None:
     """One transaction of a report, where it is one of a payment; debits are negative.
 
     We wrote our payment's id on it as ``custom_id``, the operation's as ``invoice_id``.
@@ -122,56 +130,57 @@ def _transaction(info: Mapping[str, Any]) -> Movement | None:
         return None  # in whatever currency or shape, no payment has caused it
     debit = info["transaction_amount"]["value"].startswith("-")
     if code.startswith(_RECEIVED) and not debit:
-        way = Way.COLLECTED
+        way = Direction.COLLECTED
     elif code == _REFUND and debit:
-        way = Way.REFUNDED
+        way = Direction.REFUNDED
     elif code in _WITHDRAWN and debit:
-        way = Way.WITHDRAWN
+        way = Direction.WITHDRAWN
     elif code in _REINSTATED and not debit:
-        way = Way.REINSTATED
+        way = Direction.REINSTATED
     else:
         return None
     fee = info.get("fee_amount")
     return Movement(
-        way=way,
-        standing=_STATUSES.get(info["transaction_status"], Standing.UNDER_WAY),
-        money=_money(info["transaction_amount"]),
-        at=text_time(info["transaction_initiation_date"]),
-        ref=name_of(info["transaction_id"]),
-        payment=our_id(info.get("custom_field")),
-        operation=our_id(info.get("invoice_id")),
-        fee=_money(fee) if fee and way is Way.COLLECTED else None,
-        of=optional(name_of, info.get("paypal_reference_id")),
+        direction=way,
+        status=_STATUSES.get(info["transaction_status"], MovementStatus.UNDER_WAY),
+        money=_parse_money(info["transaction_amount"]),
+        at=parse_rfc3339(info["transaction_initiation_date"]),
+        ref=validated_id(info["transaction_id"]),
+        payment=parse_own_id(info.get("custom_field")),
+        operation=parse_own_id(info.get("invoice_id")),
+        fee=_parse_money(fee) if fee and way is Direction.COLLECTED else None,
+        charge_ref=parse_optional(validated_id, info.get("paypal_reference_id")),
     )
 
 
-def _unread(listed: Any, since: datetime) -> Unread:
+def _parse_unreadable(listed: Any, since: datetime) -> UnreadableEntry:
     """A line that cannot be read, by its name where it has one."""
     info = listed.get("transaction_info") if isinstance(listed, dict) else None
     named = info if isinstance(info, dict) else {}
-    return Unread(
-        at=optional(text_time, named.get("transaction_initiation_date")) or since,
-        ref=optional(name_of, named.get("transaction_id")),
-        payment=our_id(named.get("custom_field")),
+    return UnreadableEntry(
+        at=parse_optional(parse_rfc3339, named.get("transaction_initiation_date"))
+        or since,
+        ref=parse_optional(validated_id, named.get("transaction_id")),
+        payment=parse_own_id(named.get("custom_field")),
     )
 
 
-def _object(way: Way, found: Mapping[str, Any]) -> Movement:
+def _parse_object(way: Direction, found: Mapping[str, Any]) -> Movement:
     """A capture or a refund of an order."""
     receivable = found.get("seller_receivable_breakdown") or {}
     fee = receivable.get("paypal_fee")
     return Movement(
-        way=way,
-        standing=_OBJECTS.get(found["status"], Standing.UNDER_WAY),
-        money=_money(found["amount"]),
-        at=text_time(found["create_time"]),
-        ref=name_of(found["id"]),
-        payment=our_id(found.get("custom_id")),
-        operation=our_id(found.get("invoice_id")),
-        fee=_money(fee) if fee else None,
-        of=above(found, CAPTURES),
+        direction=way,
+        status=_OBJECTS.get(found["status"], MovementStatus.UNDER_WAY),
+        money=_parse_money(found["amount"]),
+        at=parse_rfc3339(found["create_time"]),
+        ref=validated_id(found["id"]),
+        payment=parse_own_id(found.get("custom_id")),
+        operation=parse_own_id(found.get("invoice_id")),
+        fee=_parse_money(fee) if fee else None,
+        charge_ref=parent_id(found, CAPTURES),
     )
 
 
-def _money(amount: Mapping[str, Any]) -> Money:
+def _parse_money(amount: Mapping[str, Any]) -> Money:
     return from_paypal(amount["value"].removeprefix("-"), amount["currency_code"])

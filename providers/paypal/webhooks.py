@@ -20,13 +20,13 @@ from domain.errors import (
     WebhookRefused,
 )
 from domain.payments.answer import Verdict
-from domain.payments.dispute import Hint
+from domain.payments.dispute import DisputeUpdate
 from domain.payments.operation import Kind
 from domain.webhook_refusals import WebhookRefusal
-from domain.webhooks import Notice, Webhook
+from domain.webhooks import ObjectUpdate, Webhook
 from providers.paypal.certificates import Certificates
-from providers.paypal.objects import CAPTURES, ORDERS, above
-from providers.sanitize import name_of, optional, our_id, parse_json
+from providers.paypal.objects import CAPTURES, ORDERS, parent_id
+from providers.sanitize import validated_id, parse_optional, parse_own_id, parse_json
 
 #: By how much the time of a transmission may differ from ours: as for Stripe.
 TOLERANCE: Final = timedelta(seconds=300)
@@ -50,7 +50,7 @@ _OBJECTS: Final = {
 }
 #: Where the object of such an event has the name of what is to be read: a dispute's
 #: own, or the refund's by which PayPal has reversed a capture.
-_HINTS: Final = {
+_DISPUTE_EVENTS: Final = {
     "CUSTOMER.DISPUTE.CREATED": "dispute_id",
     "CUSTOMER.DISPUTE.UPDATED": "dispute_id",
     "CUSTOMER.DISPUTE.RESOLVED": "dispute_id",
@@ -63,7 +63,7 @@ _KINDS: Final = {
     "refund": frozenset({Kind.REFUND}),
 }
 #: What the status of each object says; an order that is complete proves nothing.
-_SAYS: Final[Mapping[tuple[str, str], Verdict]] = {
+_VERDICTS: Final[Mapping[tuple[str, str], Verdict]] = {
     ("order", "APPROVED"): Verdict.APPROVED,
     ("order", "VOIDED"): Verdict.CANCELED,
     ("authorization", "CREATED"): Verdict.SUCCEEDED,
@@ -86,11 +86,12 @@ _SAYS: Final[Mapping[tuple[str, str], Verdict]] = {
 
 
 class PayPalWebhooks:
-    """An Ear. ``webhook_id`` is PayPal's name of our endpoint: each signature has it,
+    """An WebhookVerifier. ``webhook_id`` is PayPal's name of our endpoint: each
+    signature has it,
     so another account's events, and another mode's, are not signed for us."""
 
     #: Types that tell us something; others are kept and left alone.
-    types = frozenset(_OBJECTS) | frozenset(_HINTS)
+    event_types = frozenset(_OBJECTS) | frozenset(_DISPUTE_EVENTS)
 
     def __init__(
         self, account: Account, *, webhook_id: str, certificates: Certificates
@@ -99,7 +100,7 @@ class PayPalWebhooks:
         self._webhook_id = webhook_id
         self._certificates = certificates
 
-    def heard(
+    def verify(
         self,
         headers: Mapping[str, str],
         body: bytes,
@@ -107,7 +108,9 @@ class PayPalWebhooks:
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """See Ear; developer.paypal.com/api/rest/webhooks/rest has the scheme."""
+        """See WebhookVerifier; developer.paypal.com/api/rest/webhooks/rest has the
+        scheme.
+        """
         if not self._webhook_id:
             raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
         transmission, at = _header(headers, "id"), _header(headers, "time")
@@ -121,7 +124,7 @@ class PayPalWebhooks:
         if abs(now - _utc(sent_at)) > TOLERANCE:
             raise WebhookRefused(WebhookRefusal.STALE)
         url = _header(headers, "cert-url", "paypal")
-        key = self._certificates.key_at(url, now=now, sender=sender)
+        key = self._certificates.fetch_key(url, now=now, sender=sender)
         signed = f"{transmission}|{at}|{self._webhook_id}|{zlib.crc32(body)}"
         try:
             key.verify(signature, signed.encode(), padding.PKCS1v15(), hashes.SHA256())
@@ -129,57 +132,57 @@ class PayPalWebhooks:
             raise WebhookNotTrusted(WebhookRefusal.SIGNATURE) from None
         try:
             event = parse_json(body)
-            name, kind = name_of(event["id"]), name_of(event["event_type"])
+            name, kind = validated_id(event["id"]), validated_id(event["event_type"])
         except (ValueError, LookupError, TypeError, RecursionError):
             raise WebhookDropped(WebhookRefusal.MALFORMED) from None
         text = body.decode(errors="replace")
         return Webhook(self._account, name, kind, text, received_at=now)
 
 
-def notice_of(webhook: Webhook) -> Notice | Hint | None:
+def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
     """What a webhook of PayPalWebhooks means; None: nothing.
 
     Raises UnreadableWebhook.
     """
-    if webhook.type not in PayPalWebhooks.types:
+    if webhook.type not in PayPalWebhooks.event_types:
         return None
     try:
         found: dict[str, Any] = parse_json(webhook.body.encode())["resource"]
-        field = _HINTS.get(webhook.type)
+        field = _DISPUTE_EVENTS.get(webhook.type)
         if field is not None:
-            ref = name_of(found[field])
-            return Hint(webhook.account, ref, reversal=field == "id")
+            ref = validated_id(found[field])
+            return DisputeUpdate(webhook.account, ref, is_reversal=field == "id")
         what = _OBJECTS[webhook.type]
-        refs = {what: name_of(found["id"])}
-        order = _order_of(found)
+        refs = {what: validated_id(found["id"])}
+        order = _order_id(found)
         if order is not None and what in ("authorization", "capture"):
-            refs["order"] = name_of(order)
+            refs["order"] = validated_id(order)
         [unit] = found["purchase_units"] if what == "order" else [found]
         payment, operation = map(
-            our_id, (unit.get("custom_id"), unit.get("invoice_id"))
+            parse_own_id, (unit.get("custom_id"), unit.get("invoice_id"))
         )
-        says = _SAYS.get((what, found["status"]))
-        of = above(found, CAPTURES) if what == "refund" else None
+        says = _VERDICTS.get((what, found["status"]))
+        of = parent_id(found, CAPTURES) if what == "refund" else None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
-    return Notice(
+    return ObjectUpdate(
         event=webhook.event,
         type=webhook.type,
         kinds=_KINDS[what],
         payment=payment,
         operations=() if operation is None else (operation,),
         refs=refs,
-        says=says,
-        of=optional(name_of, of),
+        verdict=says,
+        parent_ref=parse_optional(validated_id, of),
     )
 
 
-def _order_of(found: Mapping[str, Any]) -> Any:
+def _order_id(found: Mapping[str, Any]) -> Any:
     """The order that an authorization or a capture belongs to, where it says so."""
     related = (found.get("supplementary_data") or {}).get("related_ids") or {}
     if "order_id" in related:
         return related["order_id"]
-    return above(found, ORDERS)
+    return parent_id(found, ORDERS)
 
 
 def _header(

@@ -19,31 +19,35 @@ from domain.payments.operation import Kind, Operation, Send
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
 from providers.amounts import to_stripe
-from providers.sanitize import unquoted
-from providers.stripe.answer_details import stripe_part_fee
+from providers.sanitize import without_causes
+from providers.stripe.answer_details import parse_stripe_part_fee
 from providers.stripe.captures import (
-    capture_of,
+    parse_capture,
     capture_params,
     is_rest_released,
-    parts_of,
-    rest_of,
+    parse_parts,
+    parse_released_rest,
 )
 from providers.stripe.client import post
-from providers.stripe.errors import refusal_of
+from providers.stripe.errors import map_error
 from providers.stripe.external_changes import (
-    external_capture_of,
-    external_captures,
-    external_refunds,
+    parse_external_capture,
+    parse_external_captures,
+    parse_external_refunds,
     has_other_refunds,
 )
-from providers.stripe.requests import asks_the_payer, confirmation, new_intent
+from providers.stripe.requests import (
+    require_payer_action,
+    build_confirmation,
+    build_intent,
+)
 from providers.stripe.responses import (
     EXPAND_CHARGE,
     EXPAND_REFUND,
-    answer_of,
-    metadata_of,
-    refund_of,
-    void_of,
+    parse_intent,
+    read_metadata_id,
+    parse_refund,
+    parse_void,
 )
 
 _INTENTS: Final = "/v1/payment_intents"
@@ -71,102 +75,109 @@ class Stripe:
             case Kind.VOID:
                 params = {"cancellation_reason": "requested_by_customer"}
             case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
-                params = confirmation(payment.submission)
+                params = build_confirmation(payment.submission)
             case Kind.REFUND:
                 intent = payment.refs["payment_intent"]
                 params = {"payment_intent": intent, "amount": to_stripe(money)}
                 params |= {"metadata": ours, "expand": EXPAND_REFUND}
             case _:
                 amount = to_stripe(money)
-                params = new_intent(payment.submission, operation, amount, ours)
+                params = build_intent(payment.submission, operation, amount, ours)
         return json.dumps(params)
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        with unquoted():
-            return asks_the_payer(payment, self._send(payment))
+        with without_causes():
+            return require_payer_action(payment, self._send(payment))
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
-        with unquoted():
-            return asks_the_payer(payment, self._look(payment))
+        with without_causes():
+            return require_payer_action(payment, self._look_up(payment))
 
     def _send(self, payment: Payment) -> Answer:
-        operation = payment.working
+        operation = payment.claimed_operation
         send = operation.send
         if send is None:
             raise NeedsReview(ReviewReason.SEND_NOT_WRITTEN_DOWN)
         try:
             match operation.kind:
                 case Kind.REFUND:
-                    return refund_of(self._post("/v1/refunds", send))
+                    return parse_refund(self._post("/v1/refunds", send))
                 case Kind.CAPTURE:
-                    captured = self._post(_of_intent(payment, "capture"), send)
-                    return capture_of(captured, operation)
+                    captured = self._post(_intent_path(payment, "capture"), send)
+                    return parse_capture(captured, operation)
                 case Kind.VOID:
-                    return _voided(self._post(_of_intent(payment, "cancel"), send))
+                    return _parse_canceled(
+                        self._post(_intent_path(payment, "cancel"), send)
+                    )
                 case Kind.CHARGE | Kind.AUTHORIZE if operation.approved:
-                    confirmed = self._post(_of_intent(payment, "confirm"), send)
-                    return answer_of(confirmed, operation.kind)
+                    confirmed = self._post(_intent_path(payment, "confirm"), send)
+                    return parse_intent(confirmed, operation.kind)
                 case _:
-                    return answer_of(self._post(_INTENTS, send), operation.kind)
+                    return parse_intent(self._post(_INTENTS, send), operation.kind)
         except StripeError as error:
-            return refusal_of(error)
+            return map_error(error)
 
     def _post(self, path: str, send: Send) -> Any:
         return post(self._client, path, json.loads(send.body), key=send.key)
 
-    def _look(self, payment: Payment) -> Answer:
-        operation = payment.working
+    def _look_up(self, payment: Payment) -> Answer:
+        operation = payment.claimed_operation
         try:
             if operation.kind is Kind.REFUND:
-                return self._look_for_refund(payment, operation)
-            intent = self._intent(payment)
+                return self._look_up_refund(payment, operation)
+            intent = self._find_intent(payment)
             if intent is None:
                 return Answer(Verdict.ABSENT)
-            external = external_captures(payment, intent)
+            external = parse_external_captures(payment, intent)
             if has_other_refunds(payment, intent):
-                external += external_refunds(payment, self._refunds(intent.id).data)
+                external += parse_external_refunds(
+                    payment, self._list_refunds(intent.id).data
+                )
         except StripeError as error:
-            _raise_unread(error)
-        return replace(self._seen(payment, intent, external), external=external)
+            _raise_lookup_failed(error)
+        return replace(
+            self._answer_from_intent(payment, intent, external),
+            external_movements=external,
+        )
 
-    def _seen(
+    def _answer_from_intent(
         self,
         payment: Payment,
         intent: PaymentIntent,
         external: Sequence[ExternalMovement],
     ) -> Answer:
         """What an intent tells of the operation that is looked at."""
-        operation = payment.working
+        operation = payment.claimed_operation
         match operation.kind:
-            case Kind.CAPTURE if operation.external:
-                return external_capture_of(payment, intent, operation)
+            case Kind.CAPTURE if operation.is_external:
+                return parse_external_capture(payment, intent, operation)
             case Kind.CAPTURE:
-                captured = capture_of(intent, operation, external)
-                fee = captured.fee or self._fee_of_part(intent, operation)
+                captured = parse_capture(intent, operation, external)
+                fee = captured.fee or self._read_part_fee(intent, operation)
                 return replace(captured, fee=fee)
             case Kind.VOID:
-                return _voided(intent)
-            case Kind.AUTHORIZE if _holds(payment) and is_rest_released(intent):
-                return rest_of(intent)
+                return _parse_canceled(intent)
+            case Kind.AUTHORIZE if _is_rest_held(payment) and is_rest_released(intent):
+                return parse_released_rest(intent)
             case _:
-                return answer_of(intent, operation.kind)
+                return parse_intent(intent, operation.kind)
 
-    def _fee_of_part(self, intent: PaymentIntent, operation: Operation) -> Fee | None:
+    def _read_part_fee(self, intent: PaymentIntent, operation: Operation) -> Fee | None:
         """What the balance says of an earlier one of several captures."""
-        part, charge = parts_of(intent).get(operation.id), intent.latest_charge
+        part, charge = parse_parts(intent).get(operation.id), intent.latest_charge
         if part is None or charge is None:
             return None
         source = charge if isinstance(charge, str) else charge.id
         balance = self._client.v1.balance_transactions
-        return stripe_part_fee(
+        return parse_stripe_part_fee(
             lambda: balance.list({"source": source, "limit": 100}).data,
             part,
             intent.currency,
         )
 
-    def _intent(self, payment: Payment) -> PaymentIntent | None:
+    def _find_intent(self, payment: Payment) -> PaymentIntent | None:
         """The payment's intent: by its id, or by what we wrote on it.
 
         A list by creation time does not lag, as Stripe's search does.
@@ -175,7 +186,7 @@ class Stripe:
         if "payment_intent" in payment.refs:
             intent_id = payment.refs["payment_intent"]
             return intents.retrieve(intent_id, {"expand": EXPAND_CHARGE})
-        send = payment.first.send
+        send = payment.first_operation.send
         if send is None:
             raise NeedsReview(ReviewReason.SEND_NOT_WRITTEN_DOWN)
         params: Any = {
@@ -188,7 +199,7 @@ class Stripe:
         for _ in range(_PAGES):
             page = intents.list(params)
             for intent in page.data:
-                if metadata_of(intent, "operation") == payment.first.id:
+                if read_metadata_id(intent, "operation") == payment.first_operation.id:
                     return intents.retrieve(intent.id, {"expand": EXPAND_CHARGE})
             if not page.has_more:
                 return None
@@ -196,21 +207,21 @@ class Stripe:
         # The next look would meet the same list.
         raise NeedsReview(ReviewReason.LIST_TOO_LONG)
 
-    def _look_for_refund(self, payment: Payment, operation: Operation) -> Answer:
+    def _look_up_refund(self, payment: Payment, operation: Operation) -> Answer:
         if "refund" in operation.refs:
             refund_id = operation.refs["refund"]
             refunds = self._client.v1.refunds
-            return refund_of(refunds.retrieve(refund_id, {"expand": EXPAND_REFUND}))
-        page = self._refunds(payment.refs["payment_intent"])
-        external = external_refunds(payment, page.data)
+            return parse_refund(refunds.retrieve(refund_id, {"expand": EXPAND_REFUND}))
+        page = self._list_refunds(payment.refs["payment_intent"])
+        external = parse_external_refunds(payment, page.data)
         for refund in page.data:
-            if metadata_of(refund, "operation") == operation.id:
-                return replace(refund_of(refund), external=external)
+            if read_metadata_id(refund, "operation") == operation.id:
+                return replace(parse_refund(refund), external_movements=external)
         if page.has_more:
             raise NeedsReview(ReviewReason.TOO_MANY_REFUNDS)
-        return Answer(Verdict.ABSENT, external=external)
+        return Answer(Verdict.ABSENT, external_movements=external)
 
-    def _refunds(self, intent_id: str) -> ListObject[Refund]:
+    def _list_refunds(self, intent_id: str) -> ListObject[Refund]:
         """The newest refunds of an intent, others' as well; a page has them all."""
         return self._client.v1.refunds.list(
             {
@@ -221,24 +232,24 @@ class Stripe:
         )
 
 
-def _of_intent(payment: Payment, act: str) -> str:
+def _intent_path(payment: Payment, act: str) -> str:
     return f"{_INTENTS}/{quote(payment.refs['payment_intent'], safe='')}/{act}"
 
 
-def _holds(payment: Payment) -> bool:
+def _is_rest_held(payment: Payment) -> bool:
     """Whether what no capture under way may take counts as on hold."""
     held = payment.hold is not None and payment.hold.ended is None
     return held and not payment.capture_reserved
 
 
-def _voided(intent: PaymentIntent) -> Answer:
+def _parse_canceled(intent: PaymentIntent) -> Answer:
     """What an intent says of its cancellation, some of it captured before or none."""
     if is_rest_released(intent):
-        return replace(rest_of(intent), verdict=Verdict.SUCCEEDED)
-    return void_of(intent)
+        return replace(parse_released_rest(intent), verdict=Verdict.SUCCEEDED)
+    return parse_void(intent)
 
 
-def _raise_unread(error: StripeError) -> NoReturn:
+def _raise_lookup_failed(error: StripeError) -> NoReturn:
     """A look that was refused says nothing of what was looked for."""
-    refusal_of(error)
+    map_error(error)
     raise OutcomeUnknown(ErrorDetail.LOOKUP_REFUSED, request_id=error.request_id)

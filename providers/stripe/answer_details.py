@@ -12,10 +12,10 @@ from domain.money import Fee
 from domain.payments.answer import SavedMethod
 from domain.payments.submission import ProviderName
 from providers.amounts import from_stripe
-from providers.sanitize import name_of, read_aside
+from providers.sanitize import validated_id, read_secondary
 
 
-def stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
+def parse_stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
     """The fee in the line of the balance that a charge or a refund was expanded with.
 
     Below 0 where Stripe gave a fee back. ``part`` is the capture that is meant, in
@@ -31,10 +31,10 @@ def stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
             return None
         return _fee_in(line)
 
-    return read_aside("fee", ProviderName.STRIPE, read)
+    return read_secondary("fee", ProviderName.STRIPE, read)
 
 
-def stripe_part_fee(
+def parse_stripe_part_fee(
     lines: Callable[[], Iterable[Any]], part: int, currency: str
 ) -> Fee | None:
     """The fee of one of several captures of a charge, from ``lines``, all that the
@@ -44,10 +44,10 @@ def stripe_part_fee(
         of = (line for line in lines() if _is_of(line, part, currency))
         return next((_fee_in(line) for line in of), None)
 
-    return read_aside("fee", ProviderName.STRIPE, read)
+    return read_secondary("fee", ProviderName.STRIPE, read)
 
 
-def stripe_saved(intent: Any) -> SavedMethod | None:
+def parse_stripe_saved_method(intent: Any) -> SavedMethod | None:
     """The method that an intent saved by being paid with it."""
 
     def read() -> SavedMethod | None:
@@ -56,10 +56,11 @@ def stripe_saved(intent: Any) -> SavedMethod | None:
             return None
         customer = getattr(intent, "customer", None)
         return SavedMethod(
-            name_of(_id(method)), None if customer is None else name_of(_id(customer))
+            validated_id(_id(method)),
+            None if customer is None else validated_id(_id(customer)),
         )
 
-    return read_aside("saved_method", ProviderName.STRIPE, read)
+    return read_secondary("saved_method", ProviderName.STRIPE, read)
 
 
 def _is_of(line: Any, part: int, currency: str) -> bool:

@@ -10,17 +10,22 @@ from typing import Any, Final
 
 from stripe import BalanceTransaction, StripeClient, StripeError
 
-from application.ports.reconciliation import Page
+from application.ports.reconciliation import StatementPage
 from domain.errors import InvalidPayment, NeedsReview
 from domain.money import Money
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
-from domain.reconciliation import Movement, Standing, Unread, Way
+from domain.reconciliation import Movement, MovementStatus, UnreadableEntry, Direction
 from providers.amounts import from_stripe, to_stripe
-from providers.sanitize import name_of, optional, read_each, unix_time
-from providers.stripe.captures import parts_of
-from providers.stripe.errors import reading
-from providers.stripe.responses import EXPAND_CHARGE, metadata_of
+from providers.sanitize import (
+    validated_id,
+    parse_optional,
+    parse_lines,
+    parse_unix_time,
+)
+from providers.stripe.captures import parse_parts
+from providers.stripe.errors import mapped_errors
+from providers.stripe.responses import EXPAND_CHARGE, read_metadata_id
 
 #: Lines on a page, Stripe's most.
 _PAGE: Final = 100
@@ -32,9 +37,9 @@ _TYPES: Final = frozenset(
     " payment_failure_refund adjustment".split()
 )
 _REFUNDS: Final = {
-    "succeeded": Standing.MOVED,
-    "failed": Standing.NOT_MOVED,
-    "canceled": Standing.NOT_MOVED,
+    "succeeded": MovementStatus.MOVED,
+    "failed": MovementStatus.NOT_MOVED,
+    "canceled": MovementStatus.NOT_MOVED,
 }
 
 
@@ -44,7 +49,9 @@ class StripeStatement:
     def __init__(self, client: StripeClient) -> None:
         self._client = client
 
-    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+    def list_page(
+        self, since: datetime, until: datetime, cursor: str | None
+    ) -> StatementPage:
         """See Statement."""
         # Stripe's times are whole seconds.
         params: dict[str, Any] = {
@@ -57,36 +64,38 @@ class StripeStatement:
         }
         if cursor is not None:
             params["starting_after"] = cursor
-        with reading():
-            return self._page(params, since)
+        with mapped_errors():
+            return self._read_page(params, since)
 
-    def of(self, payment: Payment) -> Sequence[Movement] | None:
+    def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement."""
         intent_id = payment.refs.get("payment_intent")
         if intent_id is None:
             return None
-        with reading():
-            return self._of(intent_id)
+        with mapped_errors():
+            return self._read_payment(intent_id)
 
-    def payment_of(self, ref: str) -> str | None:
+    def find_payment_id(self, ref: str) -> str | None:
         """See Statement. A charge has what we wrote on its intent."""
-        with reading():
+        with mapped_errors():
             try:
-                return metadata_of(self._client.v1.charges.retrieve(ref), "payment")
+                return read_metadata_id(
+                    self._client.v1.charges.retrieve(ref), "payment"
+                )
             except StripeError as error:
                 if error.http_status == 404:
                     return None
                 raise
 
-    def _page(self, params: Any, since: datetime) -> Page:
+    def _read_page(self, params: Any, since: datetime) -> StatementPage:
         page = self._client.v1.balance_transactions.list(params)
-        movements, unread = read_each(
-            page.data, _of_line, lambda line: _unread(line, since)
+        movements, unread = parse_lines(
+            page.data, _parse_line, lambda line: _parse_unreadable(line, since)
         )
-        more = name_of(page.data[-1].id) if page.has_more else None
-        return Page(movements, more, unread)
+        more = validated_id(page.data[-1].id) if page.has_more else None
+        return StatementPage(movements, more, unread)
 
-    def _of(self, intent_id: str) -> list[Movement]:
+    def _read_payment(self, intent_id: str) -> list[Movement]:
         """An intent's charge and its refunds; none where Stripe has no such intent."""
         api = self._client.v1
         try:
@@ -97,18 +106,18 @@ class StripeStatement:
             raise
         charge: Any = intent.latest_charge
         found = []
-        if charge is not None and parts_of(intent):
-            found += self._parts(charge, parts_of(intent))
+        if charge is not None and parse_parts(intent):
+            found += self._parse_parts(charge, parse_parts(intent))
         elif charge is not None:
             line = charge.balance_transaction
             at = charge.created if line is None else line.created
-            found.append(_charge(charge, at, line))
+            found.append(_parse_charge(charge, at, line))
         page = api.refunds.list({"payment_intent": intent_id, "limit": _PAGE})
         if page.has_more:
             raise NeedsReview(ReviewReason.TOO_MANY_REFUNDS)
-        return found + [_refund(refund, refund.created) for refund in page.data]
+        return found + [_parse_refund(refund, refund.created) for refund in page.data]
 
-    def _parts(self, charge: Any, parts: Mapping[str, int]) -> list[Movement]:
+    def _parse_parts(self, charge: Any, parts: Mapping[str, int]) -> list[Movement]:
         """The captures of a charge that takes several: its lines, each of them ours.
 
         A line names no capture; of equal amounts any may be any.
@@ -120,13 +129,13 @@ class StripeStatement:
         left, found = dict(parts), list[Movement]()
         if any(line.currency != charge.currency for line in lines):
             # Their amounts tell nothing, so what we wrote on the intent has to.
-            whole = _charge(charge, charge.created, None)
+            whole = _parse_charge(charge, charge.created, None)
             return [
                 replace(whole, money=from_stripe(part, charge.currency), operation=ours)
                 for ours, part in parts.items()
             ]
         for line in reversed(lines):
-            moved = _charge(charge, line.created, line)
+            moved = _parse_charge(charge, line.created, line)
             amount = to_stripe(moved.money)
             ours = next((one for one in left if left[one] == amount), None)
             if ours is not None:
@@ -135,59 +144,61 @@ class StripeStatement:
         return found
 
 
-def _of_line(line: BalanceTransaction) -> Movement | None:
+def _parse_line(line: BalanceTransaction) -> Movement | None:
     source: Any = line.source
     if source is None or line.type not in _TYPES:
         return None
     if source.object == "charge":
-        return _charge(source, line.created, line)
+        return _parse_charge(source, line.created, line)
     if source.object == "refund":
-        return _refund(source, line.created)
+        return _parse_refund(source, line.created)
     if source.object == "dispute":
-        return _taken(source, line)
+        return _parse_dispute_movement(source, line)
     return None
 
 
-def _unread(line: Any, since: datetime) -> Unread:
+def _parse_unreadable(line: Any, since: datetime) -> UnreadableEntry:
     """A line that cannot be read, by its source where that has a name."""
     source: Any = getattr(line, "source", None)
     names = (getattr(one, "id", None) for one in (source, line))
-    refs = [ref for name in names if (ref := optional(name_of, name)) is not None]
-    return Unread(
-        at=optional(unix_time, getattr(line, "created", None)) or since,
+    refs = [
+        ref for name in names if (ref := parse_optional(validated_id, name)) is not None
+    ]
+    return UnreadableEntry(
+        at=parse_optional(parse_unix_time, getattr(line, "created", None)) or since,
         ref=next(iter(refs), None),
-        payment=metadata_of(source, "payment"),
+        payment=read_metadata_id(source, "payment"),
     )
 
 
-def _charge(charge: Any, at: int, line: Any) -> Movement:
+def _parse_charge(charge: Any, at: int, line: Any) -> Movement:
     """``line`` is the charge's in the balance, which says the fee; None: it has none.
 
     Its amount is what one of several captures took. Where it is in the account's
     currency, and not the charge's, the charge's counts.
     """
-    standing = Standing.NOT_MOVED
+    standing = MovementStatus.NOT_MOVED
     if charge.status == "succeeded" and charge.amount_captured:
-        standing = Standing.MOVED
+        standing = MovementStatus.MOVED
     elif charge.status == "pending":
-        standing = Standing.UNDER_WAY
-    moved = standing is Standing.MOVED
+        standing = MovementStatus.UNDER_WAY
+    moved = standing is MovementStatus.MOVED
     amount = charge.amount_captured if moved else charge.amount
     if moved and line is not None and line.currency == charge.currency:
         amount = line.amount
     return Movement(
-        way=Way.COLLECTED,
-        standing=standing,
+        direction=Direction.COLLECTED,
+        status=standing,
         money=from_stripe(amount, charge.currency),
-        at=unix_time(at),
-        ref=name_of(charge.id),
-        payment=metadata_of(charge, "payment"),
-        operation=metadata_of(charge, "operation"),
-        fee=None if line is None else _fee(line),
+        at=parse_unix_time(at),
+        ref=validated_id(charge.id),
+        payment=read_metadata_id(charge, "payment"),
+        operation=read_metadata_id(charge, "operation"),
+        fee=None if line is None else _parse_fee(line),
     )
 
 
-def _fee(line: Any) -> Money | None:
+def _parse_fee(line: Any) -> Money | None:
     """It is told and not compared, so what is no amount of ISO 4217 is left out."""
     try:
         return from_stripe(line.fee, line.currency)
@@ -195,21 +206,21 @@ def _fee(line: Any) -> Money | None:
         return None
 
 
-def _refund(refund: Any, at: int) -> Movement:
+def _parse_refund(refund: Any, at: int) -> Movement:
     return Movement(
-        way=Way.REFUNDED,
+        direction=Direction.REFUNDED,
         # A status that we do not know is read as neither yes nor no.
-        standing=_REFUNDS.get(refund.status, Standing.UNDER_WAY),
+        status=_REFUNDS.get(refund.status, MovementStatus.UNDER_WAY),
         money=from_stripe(refund.amount, refund.currency),
-        at=unix_time(at),
-        ref=name_of(refund.id),
-        payment=metadata_of(refund, "payment"),
-        operation=metadata_of(refund, "operation"),
-        of=optional(name_of, refund.charge),
+        at=parse_unix_time(at),
+        ref=validated_id(refund.id),
+        payment=read_metadata_id(refund, "payment"),
+        operation=read_metadata_id(refund, "operation"),
+        charge_ref=parse_optional(validated_id, refund.charge),
     )
 
 
-def _taken(dispute: Any, line: BalanceTransaction) -> Movement:
+def _parse_dispute_movement(dispute: Any, line: BalanceTransaction) -> Movement:
     """What a dispute took, or gave back. It has none of our metadata, but a charge.
 
     Where the line is in the account's currency, the dispute's amount counts.
@@ -217,13 +228,13 @@ def _taken(dispute: Any, line: BalanceTransaction) -> Movement:
     same = line.currency == dispute.currency
     amount = abs(line.amount) if same else dispute.amount
     return Movement(
-        way=Way.WITHDRAWN if line.amount < 0 else Way.REINSTATED,
-        standing=Standing.MOVED,
+        direction=Direction.WITHDRAWN if line.amount < 0 else Direction.REINSTATED,
+        status=MovementStatus.MOVED,
         money=from_stripe(amount, dispute.currency),
-        at=unix_time(line.created),
-        ref=name_of(dispute.id),
+        at=parse_unix_time(line.created),
+        ref=validated_id(dispute.id),
         payment=None,
         operation=None,
-        fee=_fee(line),
-        of=name_of(dispute.charge),
+        fee=_parse_fee(line),
+        charge_ref=validated_id(dispute.charge),
     )

@@ -16,19 +16,19 @@ from stripe import PaymentIntent
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
 from domain.payments.answer import Answer, ExternalMovement, Verdict
-from domain.payments.external_changes import captured_by_others
+from domain.payments.external_changes import decline_captured_elsewhere
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
 from providers.amounts import from_stripe
-from providers.sanitize import our_id
-from providers.stripe.answer_details import stripe_fee
+from providers.sanitize import parse_own_id
+from providers.stripe.answer_details import parse_stripe_fee
 from providers.stripe.responses import (
     EXPAND_CHARGE,
-    let_go,
-    metadata_of,
-    refs_of,
-    request_id_of,
+    parse_release,
+    read_metadata_id,
+    build_charge_refs,
+    read_request_id,
 )
 
 #: Before the operation's id, in the name of a metadata key: 37 characters of Stripe's
@@ -52,7 +52,7 @@ def capture_params(payment: Payment, operation: Operation, amount: int) -> Any:
     return {**params, "expand": EXPAND_CHARGE}
 
 
-def parts_of(intent: Any) -> Mapping[str, int]:
+def parse_parts(intent: Any) -> Mapping[str, int]:
     """Our captures of an intent that takes several: Stripe's units by operation.
 
     Others may write metadata of such a name, too: what is none of ours is left out.
@@ -62,7 +62,7 @@ def parts_of(intent: Any) -> Mapping[str, int]:
         ours: int(value)
         for name, value in as_dict().items()
         if name.startswith(_PART)
-        and (ours := our_id(name.removeprefix(_PART))) is not None
+        and (ours := parse_own_id(name.removeprefix(_PART))) is not None
         and isinstance(value, str)
         and _AMOUNT.fullmatch(value)
     }
@@ -70,43 +70,45 @@ def parts_of(intent: Any) -> Mapping[str, int]:
 
 def is_rest_released(intent: Any) -> bool:
     """Whether nothing is on hold any more of what our several captures have left."""
-    taken = sum(parts_of(intent).values())
+    taken = sum(parse_parts(intent).values())
     received: int = intent.amount_received
     ours_alone = 0 < taken == received < intent.amount
     return ours_alone and intent.status in ("succeeded", "canceled")
 
 
-def rest_of(intent: PaymentIntent) -> Answer:
+def parse_released_rest(intent: PaymentIntent) -> Answer:
     """That the rest is not on hold any more; Stripe does not say who let go of it."""
-    refs = refs_of(intent.id, None)
-    return Answer(Verdict.EXPIRED, refs=refs, request_id=request_id_of(intent))
+    refs = build_charge_refs(intent.id, None)
+    return Answer(Verdict.EXPIRED, refs=refs, request_id=read_request_id(intent))
 
 
-def capture_of(
+def parse_capture(
     intent: PaymentIntent,
     operation: Operation,
     external: Sequence[ExternalMovement] = (),
 ) -> Answer:
     """What an intent says of one of its captures; ``external`` are those of others."""
-    request_id, parts = request_id_of(intent), parts_of(intent)
+    request_id, parts = read_request_id(intent), parse_parts(intent)
     if operation.id in parts:
         if sum(parts.values()) > intent.amount_received:
             raise NeedsReview(ReviewReason.LESS_WAS_CAPTURED, request_id=request_id)
-        return _captured(intent, parts[operation.id], part=parts[operation.id])
+        return _captured_answer(intent, parts[operation.id], part=parts[operation.id])
     match intent.status:
-        case "succeeded" if metadata_of(intent, "capture") == operation.id:
-            return _captured(intent, intent.amount_received)
+        case "succeeded" if read_metadata_id(intent, "capture") == operation.id:
+            return _captured_answer(intent, intent.amount_received)
         case "succeeded" if is_rest_released(intent):
             # It never came, and there is nothing left that it could take.
-            return rest_of(intent)
+            return parse_released_rest(intent)
         case "succeeded":
             # It never came: others have captured, and an intent is captured once.
-            refs = refs_of(intent.id, None)
-            return captured_by_others(external, request_id=request_id, refs=refs)
+            refs = build_charge_refs(intent.id, None)
+            return decline_captured_elsewhere(
+                external, request_id=request_id, refs=refs
+            )
         case "requires_capture":
             return Answer(Verdict.ABSENT, request_id=request_id)
         case "canceled":
-            return let_go(intent, Verdict.CANCELED)
+            return parse_release(intent, Verdict.CANCELED)
         case (
             "requires_payment_method"
             | "requires_confirmation"
@@ -120,11 +122,13 @@ def capture_of(
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def _captured(intent: PaymentIntent, amount: int, *, part: int | None = None) -> Answer:
+def _captured_answer(
+    intent: PaymentIntent, amount: int, *, part: int | None = None
+) -> Answer:
     return Answer(
         Verdict.SUCCEEDED,
         from_stripe(amount, intent.currency),
-        refs_of(intent.id, intent.latest_charge),
-        request_id=request_id_of(intent),
-        fee=stripe_fee(intent.latest_charge, part),
+        build_charge_refs(intent.id, intent.latest_charge),
+        request_id=read_request_id(intent),
+        fee=parse_stripe_fee(intent.latest_charge, part),
     )

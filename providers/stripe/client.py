@@ -106,7 +106,7 @@ class PooledClient(HTTPClient):
         self._pools.clear()
 
 
-def client_of(
+def create_client(
     *,
     api_base: str,
     secret_key: str,
@@ -126,7 +126,7 @@ def client_of(
     )
 
 
-class Found:
+class StripeObject:
     """An object of Stripe's, whose fields are read as those of the SDK's own are.
 
     The SDK makes objects of all that an answer holds, read or not: of an intent with
@@ -145,7 +145,7 @@ class Found:
             value = self._fields[name]
         except KeyError:
             raise AttributeError(name) from None
-        return Found(value) if isinstance(value, dict) else value
+        return StripeObject(value) if isinstance(value, dict) else value
 
     def to_dict(self) -> Mapping[str, Any]:
         """The fields, as Stripe wrote them."""
@@ -158,4 +158,4 @@ def post(
     """What a call under an idempotency key found: see Found. Raises StripeError."""
     untyped: Any = client  # the SDK types its services, and not this
     answer = untyped.raw_request("post", path, **params, idempotency_key=key)
-    return Found(answer.data, answer)
+    return StripeObject(answer.data, answer)

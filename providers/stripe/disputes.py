@@ -9,11 +9,21 @@ from stripe import StripeClient
 from domain.error_details import ErrorDetail
 from domain.errors import OutcomeUnknown
 from domain.money import Money
-from domain.payments.dispute import Dispute, DisputeState, Hint, Reading
+from domain.payments.dispute import (
+    Dispute,
+    DisputeState,
+    DisputeUpdate,
+    DisputeSnapshot,
+)
 from providers.amounts import from_stripe
-from providers.sanitize import name_of, optional, stripe_code, unix_time
-from providers.stripe.errors import reading
-from providers.stripe.responses import metadata_of
+from providers.sanitize import (
+    validated_id,
+    parse_optional,
+    parse_stripe_code,
+    parse_unix_time,
+)
+from providers.stripe.errors import mapped_errors
+from providers.stripe.responses import read_metadata_id
 
 #: What a status is to us, and whether the payer's bank only asks
 #: (docs.stripe.com/api/disputes/object, status).
@@ -30,56 +40,56 @@ _STATES: Final = {
 _ENDS: Final = frozenset({"warning_closed", "prevented", "won", "lost"})
 
 
-class StripeDisputes:
+class StripeDisputeReader:
     """Disputes. Stripe writes nothing of ours on one, but its intent has it."""
 
     def __init__(self, client: StripeClient) -> None:
         self._client = client
 
-    def read(self, hint: Hint) -> Reading:
-        """See Disputes."""
-        with reading():
-            return self._read(hint.ref)
+    def read(self, update: DisputeUpdate) -> DisputeSnapshot:
+        """See DisputeReader."""
+        with mapped_errors():
+            return self._read(update.ref)
 
-    def _read(self, dispute_id: str) -> Reading:
+    def _read(self, dispute_id: str) -> DisputeSnapshot:
         params: Any = {"expand": ["payment_intent"]}
         found: Any = self._client.v1.disputes.retrieve(dispute_id, params)
         intent = found.payment_intent
         names = [
-            metadata_of(intent, name)
+            read_metadata_id(intent, name)
             for name in ("capture", "operation")
             if intent is not None
         ]
-        return Reading(
-            _dispute(found),
-            payment=None if intent is None else metadata_of(intent, "payment"),
+        return DisputeSnapshot(
+            _parse_dispute(found),
+            payment=None if intent is None else read_metadata_id(intent, "payment"),
             operations=tuple(name for name in names if name is not None),
         )
 
 
-def _dispute(found: Any) -> Dispute:
+def _parse_dispute(found: Any) -> Dispute:
     if found.status not in _STATES:
         raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS)
     state, inquiry = _STATES[found.status]
     money = from_stripe(found.amount, found.currency)
-    taken = -sum(_moved(line, money) for line in found.balance_transactions)
+    taken = -sum(_moved_amount(line, money) for line in found.balance_transactions)
     due = found.evidence_details.due_by
     asked = state is DisputeState.NEEDS_RESPONSE
     return Dispute(
-        id=name_of(found.id),
-        ref=name_of(found.charge),
+        id=validated_id(found.id),
+        ref=validated_id(found.charge),
         money=money,
-        reason=stripe_code(found.reason) or "unknown",
+        reason=parse_stripe_code(found.reason) or "unknown",
         state=state,
-        opened_at=unix_time(found.created),
+        opened_at=parse_unix_time(found.created),
         inquiry=inquiry,
         withdrawn=min(max(taken, 0), money.minor),
-        respond_by=optional(unix_time, due) if asked else None,
+        respond_by=parse_optional(parse_unix_time, due) if asked else None,
         outcome=found.status if found.status in _ENDS else None,
     )
 
 
-def _moved(line: Any, disputed: Money) -> int:
+def _moved_amount(line: Any, disputed: Money) -> int:
     """What a line of the balance moved, in minor units of ``disputed``; debits are
     negative. Fees are beside its amount.
 

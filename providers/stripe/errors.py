@@ -11,7 +11,7 @@ from stripe import StripeError
 
 from domain.error_details import ErrorDetail
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     MalformedAnswer,
     Misconfigured,
     NeedsReview,
@@ -24,9 +24,9 @@ from domain.errors import (
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
-from providers.http import detail_of_status, retry_after, was_not_sent
-from providers.sanitize import sentence_of, stripe_code, unquoted
-from providers.stripe.responses import declined_of, refs_of
+from providers.http import detail_of_status, parse_retry_after, is_unsent
+from providers.sanitize import parse_sentence, parse_stripe_code, without_causes
+from providers.stripe.responses import parse_decline, build_charge_refs
 
 #: Codes of a 400 that tell of an earlier call of ours.
 _DONE_EARLIER: Final = frozenset(
@@ -45,20 +45,22 @@ _NOT_PERMITTED: Final = frozenset(
 _EXPIRED: Final = frozenset({"charge_expired_for_capture"})
 
 
-def refusal_of(error: StripeError) -> Answer:
+def map_error(error: StripeError) -> Answer:
     """What an exception of the SDK says of the payment; see the module's tests.
 
     Raises a ProviderError for all that is not a definite no.
     """
-    code = stripe_code(error.code) or stripe_code(getattr(error.error, "code", None))
+    code = parse_stripe_code(error.code) or parse_stripe_code(
+        getattr(error.error, "code", None)
+    )
     request_id, status = error.request_id, error.http_status
     if isinstance(error, stripe.CardError):
-        return _card_refused(error, request_id)
+        return _map_card_error(error, request_id)
     if isinstance(error, stripe.RateLimitError) or code == ErrorDetail.LOCK_TIMEOUT:
         raise NotExecuted(
             code or ErrorDetail.RATE_LIMITED,
             request_id=request_id,
-            retry_after=retry_after(_header(error, "Retry-After")),
+            retry_after=parse_retry_after(_header(error, "Retry-After")),
         )
     if isinstance(error, stripe.PermissionError) and code in _NOT_PERMITTED:
         raise NotPermitted(code, request_id=request_id)
@@ -69,40 +71,42 @@ def refusal_of(error: StripeError) -> Answer:
     if isinstance(error, stripe.IdempotencyError):
         raise NeedsReview(ReviewReason.IDEMPOTENCY_MISMATCH, request_id=request_id)
     if isinstance(error, stripe.InvalidRequestError) and status in (400, 404):
-        return _rejected(error, code, request_id)
+        return _map_rejection(error, code, request_id)
     _raise_unknown(error, code, request_id)
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def mapped_errors() -> Iterator[None]:
     """Around a read that is no look of a payment's. Raises ProviderError."""
-    with unquoted():
+    with without_causes():
         try:
             yield
         except StripeError as error:
-            refusal_of(error)
+            map_error(error)
             raise OutcomeUnknown(ErrorDetail.READ_REFUSED, request_id=error.request_id)
 
 
-def _card_refused(error: stripe.CardError, request_id: str | None) -> Answer:
+def _map_card_error(error: stripe.CardError, request_id: str | None) -> Answer:
     """A decline, unless the intent that it belongs to says otherwise."""
     intent = getattr(error.error, "payment_intent", None)
     if intent is None:
-        return declined_of(error.error, {}, request_id)
+        return parse_decline(error.error, {}, request_id)
     if intent.status in _NOT_DECLINED:
         raise NeedsReview(ReviewReason.DECLINED_YET_CHARGED, request_id=request_id)
     charge = getattr(error.error, "charge", None)
-    return declined_of(error.error, refs_of(intent.id, charge), request_id)
+    return parse_decline(error.error, build_charge_refs(intent.id, charge), request_id)
 
 
-def _rejected(error: StripeError, code: str | None, request_id: str | None) -> Answer:
+def _map_rejection(
+    error: StripeError, code: str | None, request_id: str | None
+) -> Answer:
     if code in _DONE_EARLIER:
-        raise LookNeeded(code, request_id=request_id)
+        raise LookupRequired(code, request_id=request_id)
     if code == ErrorDetail.IDEMPOTENCY_KEY_IN_USE:
         raise OutcomeUnknown(ErrorDetail.IDEMPOTENCY_KEY_IN_USE, request_id=request_id)
     failure = Failure(
         code=code or FailureCode.INVALID_REQUEST,
-        message=sentence_of(error.user_message, otherwise="Stripe rejects it."),
+        message=parse_sentence(error.user_message, otherwise="Stripe rejects it."),
         provider_request_id=request_id,
     )
     verdict = Verdict.EXPIRED if code in _EXPIRED else Verdict.REJECTED
@@ -114,16 +118,16 @@ def _raise_unknown(
 ) -> NoReturn:
     """Whatever is left may have happened."""
     if isinstance(error, stripe.APIConnectionError):
-        if was_not_sent(error):
+        if is_unsent(error):
             raise NotSent
         raise OutcomeUnknown(ErrorDetail.NO_ANSWER)
     status = error.http_status or 0
     if status >= 500:
         # Stripe would say the same again: only a look can tell.
         if _header(error, "Idempotent-Replayed") == "true":
-            raise LookNeeded(ErrorDetail.REPLAYED_500, request_id=request_id)
+            raise LookupRequired(ErrorDetail.REPLAYED_500, request_id=request_id)
         if _header(error, "Stripe-Should-Retry") == "false":
-            raise LookNeeded(ErrorDetail.RESEND_REFUSED, request_id=request_id)
+            raise LookupRequired(ErrorDetail.RESEND_REFUSED, request_id=request_id)
     if 200 <= status < 300:
         raise MalformedAnswer(request_id=request_id)
     if status in (401, 403):
@@ -132,7 +136,7 @@ def _raise_unknown(
     raise OutcomeUnknown(
         code or detail_of_status(status),
         request_id=request_id,
-        retry_after=retry_after(_header(error, "Retry-After")),
+        retry_after=parse_retry_after(_header(error, "Retry-After")),
     )
 
 

@@ -6,19 +6,19 @@ from dataclasses import replace
 from typing import Any, Final
 
 from domain.payments.answer import Answer, Verdict
-from domain.payments.operation import Act, Kind, Operation
+from domain.payments.operation import ClaimAction, Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.states import State
 from domain.payments.submission import ProviderName, Submission
-from providers.sanitize import cut
+from providers.sanitize import truncate
 from providers.stripe.responses import EXPAND_CHARGE
 
 #: Characters that Stripe allows in a description, by its published schema.
 _DESCRIPTION: Final = 1000
 
 
-def new_intent(
-    asked: Submission, operation: Operation, amount: int, ours: dict[str, str]
+def build_intent(
+    submission: Submission, operation: Operation, amount: int, ours: dict[str, str]
 ) -> dict[str, Any]:
     """A charge or an authorization, created and confirmed in one call.
 
@@ -27,61 +27,65 @@ def new_intent(
     manual = operation.kind is Kind.AUTHORIZE
     params: dict[str, Any] = {
         "amount": amount,
-        "currency": asked.amount.currency.lower(),
+        "currency": submission.amount.currency.lower(),
         "confirm": True,
         "capture_method": "manual" if manual else "automatic",
-        "payment_method": asked.payment_method,
+        "payment_method": submission.payment_method,
         "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         "metadata": ours,
         "expand": EXPAND_CHARGE,
     }
-    if manual and asked.multicapture:
+    if manual and submission.multicapture:
         several = {"request_multicapture": "if_available"}
         params["payment_method_options"] = {"card": several}
-    customer = asked.customer_at(ProviderName.STRIPE)
+    customer = submission.customer_for(ProviderName.STRIPE)
     if customer is not None:
         params["customer"] = customer
-    if asked.off_session:
+    if submission.off_session:
         params["off_session"] = True
-    if asked.setup_future_usage is not None:
-        params["setup_future_usage"] = asked.setup_future_usage.value
-    if asked.reference is not None:
-        params["metadata"]["reference"] = asked.reference
-    if asked.description is not None:
-        params["description"] = cut(asked.description, _DESCRIPTION)
-    if asked.return_url is not None:
+    if submission.setup_future_usage is not None:
+        params["setup_future_usage"] = submission.setup_future_usage.value
+    if submission.reference is not None:
+        params["metadata"]["reference"] = submission.reference
+    if submission.description is not None:
+        params["description"] = truncate(submission.description, _DESCRIPTION)
+    if submission.return_url is not None:
         params["automatic_payment_methods"] = {"enabled": True}
-        params["return_url"] = asked.return_url
+        params["return_url"] = submission.return_url
     return params
 
 
-def confirmation(asked: Submission) -> dict[str, Any]:
+def build_confirmation(submission: Submission) -> dict[str, Any]:
     """Our word on an intent that waits for it, as the first call gave it.
 
     What could not be paid off session is tried again with the payer there: a decline
     has taken the method off the intent.
     """
     params: dict[str, Any] = {"expand": EXPAND_CHARGE}
-    if asked.off_session:
-        params["payment_method"] = asked.payment_method
-    if asked.return_url is not None:
-        params["return_url"] = asked.return_url
+    if submission.off_session:
+        params["payment_method"] = submission.payment_method
+    if submission.return_url is not None:
+        params["return_url"] = submission.return_url
     return params
 
 
-def asks_the_payer(payment: Payment, answer: Answer) -> Answer:
+def require_payer_action(payment: Payment, answer: Answer) -> Answer:
     """``answer``, or the next step where a bank insists on a payer who is not there.
 
     With a way back, confirming the same intent once more, not off session, makes it
     give the address at which the payer authenticates (docs.stripe.com/payments/
     save-during-payment#charge-saved-payment-method).
     """
-    asked, operation = payment.submission, payment.working
+    asked, operation = payment.submission, payment.claimed_operation
     declined = answer.verdict is Verdict.ACTION_REQUIRED and answer.failure is not None
     begins = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
     if not (asked.off_session and begins and declined):
         return answer
-    resent = operation.approved and payment.claim and payment.claim.act is Act.SEND
+    resent = (
+        operation.approved
+        and payment.claim
+        and payment.claim.action is ClaimAction.SEND
+    )
     if resent or operation.state is State.REQUIRES_ACTION:
         # Asked with the payer there, and declined for the same reason all the same.
         return answer

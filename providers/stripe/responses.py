@@ -16,15 +16,15 @@ from domain.payments.operation import Kind
 from domain.payments.review_reasons import ReviewReason
 from providers.amounts import from_stripe
 from providers.sanitize import (
-    name_of,
-    optional,
-    our_id,
-    page_url,
-    sentence_of,
-    stripe_code,
-    unix_time,
+    validated_id,
+    parse_optional,
+    parse_own_id,
+    parse_page_url,
+    parse_sentence,
+    parse_stripe_code,
+    parse_unix_time,
 )
-from providers.stripe.answer_details import stripe_fee, stripe_saved
+from providers.stripe.answer_details import parse_stripe_fee, parse_stripe_saved_method
 
 #: Decline codes after which the same card may still work later
 #: (docs.stripe.com/declines/codes).
@@ -56,12 +56,14 @@ EXPAND_CHARGE: Final = ["latest_charge.balance_transaction"]
 EXPAND_REFUND: Final = ["balance_transaction"]
 
 
-def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
+def parse_intent(intent: PaymentIntent, kind: Kind) -> Answer:
     """A PaymentIntent's status, as the answer to a charge or an authorize.
 
     Raises NeedsReview or OutcomeUnknown where it says neither yes nor no.
     """
-    request_id, refs = request_id_of(intent), refs_of(intent.id, intent.latest_charge)
+    request_id, refs = read_request_id(intent), build_charge_refs(
+        intent.id, intent.latest_charge
+    )
     match intent.status:
         case "succeeded" | "requires_capture" if kind is Kind.AUTHORIZE:
             held = from_stripe(intent.amount, intent.currency)
@@ -70,9 +72,9 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
                 held,
                 refs,
                 request_id=request_id,
-                expires_at=capture_before(intent.latest_charge),
-                multicapture=takes_several(intent.latest_charge),
-                saved=stripe_saved(intent),
+                expires_at=parse_capture_before(intent.latest_charge),
+                multicapture=may_capture_in_parts(intent.latest_charge),
+                saved_method=parse_stripe_saved_method(intent),
             )
         case "succeeded":
             moved = from_stripe(intent.amount_received, intent.currency)
@@ -81,8 +83,8 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
                 moved,
                 refs,
                 request_id=request_id,
-                fee=stripe_fee(intent.latest_charge),
-                saved=stripe_saved(intent),
+                fee=parse_stripe_fee(intent.latest_charge),
+                saved_method=parse_stripe_saved_method(intent),
             )
         case "processing":
             return Answer(
@@ -92,15 +94,15 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
                 request_id=request_id,
             )
         case "requires_action":
-            return _to_confirm(intent, refs, request_id)
+            return _parse_unconfirmed(intent, refs, request_id)
         case "requires_payment_method" if intent.last_payment_error:
-            return declined_of(intent.last_payment_error, refs, request_id)
+            return parse_decline(intent.last_payment_error, refs, request_id)
         case "canceled" if intent.amount_received:
             raise NeedsReview(
                 ReviewReason.CANCELED_AFTER_CAPTURE, request_id=request_id
             )
         case "canceled":
-            return let_go(intent, Verdict.CANCELED)
+            return parse_release(intent, Verdict.CANCELED)
         case "requires_confirmation":
             return Answer(Verdict.APPROVED, refs=refs, request_id=request_id)
         case "requires_payment_method" | "requires_capture" as status:
@@ -111,19 +113,19 @@ def answer_of(intent: PaymentIntent, kind: Kind) -> Answer:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def void_of(intent: PaymentIntent) -> Answer:
+def parse_void(intent: PaymentIntent) -> Answer:
     """What an intent's status says of its cancellation."""
-    request_id = request_id_of(intent)
+    request_id = read_request_id(intent)
     match intent.status:
         case "canceled":
-            return let_go(intent, Verdict.SUCCEEDED)
+            return parse_release(intent, Verdict.SUCCEEDED)
         case "succeeded":
             failure = Failure(
                 FailureCode.ALREADY_CAPTURED,
                 "The payment was captured before.",
                 provider_request_id=request_id,
             )
-            refs = refs_of(intent.id, None)
+            refs = build_charge_refs(intent.id, None)
             return Answer(
                 Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id
             )
@@ -142,9 +144,9 @@ def void_of(intent: PaymentIntent) -> Answer:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def refund_of(refund: Refund) -> Answer:
+def parse_refund(refund: Refund) -> Answer:
     """A refund's status, in our terms."""
-    request_id, refs = request_id_of(refund), {"refund": name_of(refund.id)}
+    request_id, refs = read_request_id(refund), {"refund": validated_id(refund.id)}
     match refund.status:
         case "succeeded":
             moved = from_stripe(refund.amount, refund.currency)
@@ -153,7 +155,7 @@ def refund_of(refund: Refund) -> Answer:
                 moved,
                 refs,
                 request_id=request_id,
-                fee=stripe_fee(refund),
+                fee=parse_stripe_fee(refund),
             )
         case "pending" | "requires_action" as status:
             why = "Stripe to complete the refund"
@@ -162,7 +164,7 @@ def refund_of(refund: Refund) -> Answer:
                 verdict, why = Verdict.ACTION_REQUIRED, "the payer to say where to"
             return Answer(verdict, refs=refs, waiting_for=why, request_id=request_id)
         case "failed" | "canceled" as status:
-            reason = stripe_code(getattr(refund, "failure_reason", None))
+            reason = parse_stripe_code(getattr(refund, "failure_reason", None))
             failure = Failure(
                 code=_REFUND_CODES[status],
                 message="The refund did not arrive.",
@@ -176,25 +178,25 @@ def refund_of(refund: Refund) -> Answer:
             raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS, request_id=request_id)
 
 
-def metadata_of(found: PaymentIntent | Refund | Charge, name: str) -> str | None:
+def read_metadata_id(found: PaymentIntent | Refund | Charge, name: str) -> str | None:
     """The id of ours on Stripe's object under ``name``; None of any other text."""
-    return our_id(getattr(getattr(found, "metadata", None), name, None))
+    return parse_own_id(getattr(getattr(found, "metadata", None), name, None))
 
 
-def request_id_of(found: PaymentIntent | Refund) -> str | None:
+def read_request_id(found: PaymentIntent | Refund) -> str | None:
     """Stripe's name of the call that ``found`` came by; an item of a list has none."""
     return found.last_response.request_id if found.last_response else None
 
 
-def let_go(intent: PaymentIntent, by_us: Verdict) -> Answer:
+def parse_release(intent: PaymentIntent, by_us: Verdict) -> Answer:
     """A cancellation: by Stripe itself where time ran out."""
     late = intent.cancellation_reason == "automatic"
     verdict = Verdict.EXPIRED if late else by_us
-    refs = refs_of(intent.id, None)
-    return Answer(verdict, refs=refs, request_id=request_id_of(intent))
+    refs = build_charge_refs(intent.id, None)
+    return Answer(verdict, refs=refs, request_id=read_request_id(intent))
 
 
-def _next_action(intent: PaymentIntent) -> NextAction | None:
+def _parse_next_action(intent: PaymentIntent) -> NextAction | None:
     """The page of an action: Stripe shows of it only what belongs to its type.
 
     A redirect has a ``url``. Vouchers, QR codes and bank transfers, and types that are
@@ -204,13 +206,13 @@ def _next_action(intent: PaymentIntent) -> NextAction | None:
         return None
     action: Any = getattr(intent, "next_action", None)
     details = getattr(action, str(getattr(action, "type", "")), None)
-    redirect = optional(page_url, getattr(details, "url", None))
+    redirect = parse_optional(parse_page_url, getattr(details, "url", None))
     if redirect is not None:
         return NextAction(redirect)
     shown: Mapping[str, Any] = getattr(details, "to_dict", dict)()
     named = [shown.get(name) for name in _INSTRUCTIONS]
     others = [one for name, one in shown.items() if name != "return_url"]
-    pages = (optional(page_url, one) for one in (*named, *others))
+    pages = (parse_optional(parse_page_url, one) for one in (*named, *others))
     secure = (one for one in pages if one is not None and one.startswith("https:"))
     page = next(secure, None)
     return None if page is None else NextAction(page, NextActionType.INSTRUCTIONS)
@@ -223,12 +225,12 @@ def _needs_script(intent: PaymentIntent) -> bool:
     return getattr(action, "type", None) in (None, "use_stripe_sdk")
 
 
-def _to_confirm(
+def _parse_unconfirmed(
     intent: PaymentIntent, refs: dict[str, str], request_id: str | None
 ) -> Answer:
     """The payer must confirm or pay; to confirm, Stripe has a page only where it may
     send them back from there."""
-    action = _next_action(intent)
+    action = _parse_next_action(intent)
     failure, waits = None, "the payer to confirm the payment"
     if action is not None and action.type is NextActionType.INSTRUCTIONS:
         waits = "the payer to pay as their page says"
@@ -252,15 +254,15 @@ def _to_confirm(
     )
 
 
-def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
+def parse_decline(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
     """``error`` is Stripe's error object, from an exception or from an intent."""
-    code = stripe_code(error.code) or FailureCode.CARD_ERROR
-    decline_code = stripe_code(getattr(error, "decline_code", None))
+    code = parse_stripe_code(error.code) or FailureCode.CARD_ERROR
+    decline_code = parse_stripe_code(getattr(error, "decline_code", None))
     failure = Failure(
         code=code,
-        message=sentence_of(error.message, otherwise="The payment was declined."),
+        message=parse_sentence(error.message, otherwise="The payment was declined."),
         decline_code=decline_code,
-        advice_code=stripe_code(getattr(error, "advice_code", None)),
+        advice_code=parse_stripe_code(getattr(error, "advice_code", None)),
         retryable=(decline_code or code) in _RETRYABLE,
         provider_request_id=request_id,
     )
@@ -285,25 +287,27 @@ def declined_of(error: Any, refs: dict[str, str], request_id: str | None) -> Ans
     return Answer(Verdict.DECLINED, refs=refs, failure=failure, request_id=request_id)
 
 
-def refs_of(intent_id: object, charge: Any) -> dict[str, str]:
+def build_charge_refs(intent_id: object, charge: Any) -> dict[str, str]:
     """``charge`` is an id, an expanded object, or None. Raises ValueError."""
-    refs = {"payment_intent": name_of(intent_id)}
+    refs = {"payment_intent": validated_id(intent_id)}
     if charge:
-        refs["charge"] = name_of(getattr(charge, "id", charge))
+        refs["charge"] = validated_id(getattr(charge, "id", charge))
     return refs
 
 
-def capture_before(charge: Any) -> datetime | None:
+def parse_capture_before(charge: Any) -> datetime | None:
     """Until when an expanded charge can be captured (UTC), where that can be read."""
-    return optional(unix_time, getattr(_card(charge), "capture_before", None))
+    return parse_optional(
+        parse_unix_time, getattr(_card_details(charge), "capture_before", None)
+    )
 
 
-def takes_several(charge: Any) -> bool:
+def may_capture_in_parts(charge: Any) -> bool:
     """Whether an expanded charge can be captured in parts, one after the other."""
-    multicapture = getattr(_card(charge), "multicapture", None)
+    multicapture = getattr(_card_details(charge), "multicapture", None)
     return getattr(multicapture, "status", None) == "available"
 
 
-def _card(charge: Any) -> Any:
+def _card_details(charge: Any) -> Any:
     details = getattr(charge, "payment_method_details", None)
     return getattr(details, "card", None)

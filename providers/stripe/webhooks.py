@@ -17,13 +17,13 @@ from domain.errors import (
     WebhookRefused,
 )
 from domain.payments.answer import Verdict
-from domain.payments.dispute import Hint
+from domain.payments.dispute import DisputeUpdate
 from domain.payments.operation import Kind
 from domain.payments.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
-from domain.webhooks import Notice, Webhook
+from domain.webhooks import ObjectUpdate, Webhook
 from providers.amounts import from_stripe
-from providers.sanitize import name_of, optional, our_id, parse_json
+from providers.sanitize import validated_id, parse_optional, parse_own_id, parse_json
 
 #: Seconds by which the time of a signature may differ from ours: what Stripe's own
 #: libraries allow (docs.stripe.com/webhooks#replay-attacks).
@@ -34,7 +34,7 @@ _REFUNDS: Final = frozenset({Kind.REFUND})
 _INTENTS: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
 
 #: What an event of this type says of its object; None: its status does.
-_SAYS: Final[Mapping[str, Verdict | None]] = {
+_VERDICTS: Final[Mapping[str, Verdict | None]] = {
     "payment_intent.amount_capturable_updated": Verdict.SUCCEEDED,
     "payment_intent.canceled": Verdict.CANCELED,
     "payment_intent.payment_failed": Verdict.DECLINED,
@@ -62,7 +62,8 @@ _REFUND: Final = {
 
 
 class StripeWebhooks:
-    """An Ear. ``secrets`` are all that Stripe may sign with: two while one rolls.
+    """An WebhookVerifier. ``secrets`` are all that Stripe may sign with: two while one
+    rolls.
 
     ``whose`` says which of our accounts an event is of, by the account that it names:
     Connect's events name one, and it is never the endpoint's own. Raises
@@ -70,7 +71,7 @@ class StripeWebhooks:
     """
 
     #: Types that tell us something; others are kept and left alone.
-    types = frozenset(_SAYS) | _DISPUTES
+    event_types = frozenset(_VERDICTS) | _DISPUTES
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class StripeWebhooks:
         self._secrets = [secret.encode() for secret in secrets]
         self._live = mode is Mode.LIVE
 
-    def heard(
+    def verify(
         self,
         headers: Mapping[str, str],
         body: bytes,
@@ -91,19 +92,21 @@ class StripeWebhooks:
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """See Ear."""
+        """See WebhookVerifier."""
         if not self._secrets:
             raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
-        at, signatures = _signed(headers.get("stripe-signature"))
-        if not any(_is_one_of(self._expected(at, body), signatures)):
+        at, signatures = _parse_signature(headers.get("stripe-signature"))
+        if not any(
+            _compare_signatures(self._expected_signatures(at, body), signatures)
+        ):
             raise WebhookNotTrusted(WebhookRefusal.SIGNATURE)
         if abs(now.timestamp() - int(at)) > TOLERANCE:
             raise WebhookRefused(WebhookRefusal.STALE)
         try:
             event = parse_json(body)
-            name, kind = name_of(event["id"]), name_of(event["type"])
+            name, kind = validated_id(event["id"]), validated_id(event["type"])
             live, account = event["livemode"], event.get("account")
-            named = None if account is None else name_of(account)
+            named = None if account is None else validated_id(account)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise WebhookDropped(WebhookRefusal.MALFORMED) from None
         if live is not self._live:
@@ -112,7 +115,7 @@ class StripeWebhooks:
         text = body.decode(errors="replace")
         return Webhook(account, name, kind, text, received_at=now)
 
-    def _expected(self, at: str, body: bytes) -> list[str]:
+    def _expected_signatures(self, at: str, body: bytes) -> list[str]:
         """What each secret makes of it; docs.stripe.com/webhooks#verify-manually."""
         signed = at.encode() + b"." + body
         return [
@@ -121,45 +124,45 @@ class StripeWebhooks:
         ]
 
 
-def notice_of(webhook: Webhook) -> Notice | Hint | None:
+def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
     """What a webhook of StripeWebhooks means; None: nothing.
 
     Raises UnreadableWebhook.
     """
-    if webhook.type not in StripeWebhooks.types:
+    if webhook.type not in StripeWebhooks.event_types:
         return None
     try:
         found: dict[str, Any] = parse_json(webhook.body.encode())["data"]["object"]
         if webhook.type in _DISPUTES:
-            return Hint(webhook.account, name_of(found["id"]))
+            return DisputeUpdate(webhook.account, validated_id(found["id"]))
         metadata = found.get("metadata")
         ours = metadata if isinstance(metadata, dict) else {}
-        says, of, captured = _SAYS[webhook.type], None, None
+        says, of, captured = _VERDICTS[webhook.type], None, None
         if found["object"] == "refund":
             kinds, names = _REFUNDS, [ours.get("operation")]
-            refs = {"refund": name_of(found["id"])}
+            refs = {"refund": validated_id(found["id"])}
             says = _REFUND.get(found["status"])
             of = found.get("charge")
         else:
             kinds, names = _INTENTS, [ours.get("capture"), ours.get("operation")]
-            refs = {"payment_intent": name_of(found["id"])}
-            captured = _captured(found)
+            refs = {"payment_intent": validated_id(found["id"])}
+            captured = _captured_amount(found)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
-    return Notice(
+    return ObjectUpdate(
         event=webhook.event,
         type=webhook.type,
         kinds=kinds,
-        payment=our_id(ours.get("payment")),
-        operations=tuple(one for one in map(our_id, names) if one is not None),
+        payment=parse_own_id(ours.get("payment")),
+        operations=tuple(one for one in map(parse_own_id, names) if one is not None),
         refs=refs,
-        says=says,
-        of=optional(name_of, of),
+        verdict=says,
+        parent_ref=parse_optional(validated_id, of),
         captured=captured,
     )
 
 
-def _captured(intent: Mapping[str, Any]) -> int | None:
+def _captured_amount(intent: Mapping[str, Any]) -> int | None:
     """What was captured of an intent, which is one to be captured by a call."""
     if intent.get("capture_method") != "manual":
         return None
@@ -169,7 +172,7 @@ def _captured(intent: Mapping[str, Any]) -> int | None:
         return None
 
 
-def _signed(header: str | None) -> tuple[str, list[str]]:
+def _parse_signature(header: str | None) -> tuple[str, list[str]]:
     """The time and the signatures of a header ``t=…,v1=…``. Raises WebhookRefused."""
     parts = [part.partition("=") for part in (header or "")[:_MAX_HEADER].split(",")]
     times = [value for name, _, value in parts if name.strip() == "t"]
@@ -182,7 +185,9 @@ def _signed(header: str | None) -> tuple[str, list[str]]:
     return times[0], signatures
 
 
-def _is_one_of(expected: Iterable[str], given: Sequence[str]) -> Iterable[bool]:
+def _compare_signatures(
+    expected: Iterable[str], given: Sequence[str]
+) -> Iterable[bool]:
     """Each compared in constant time."""
     for one in expected:
         for signature in given:

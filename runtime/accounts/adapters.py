@@ -8,7 +8,7 @@ from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
 
 
-class AdapterMaker:
+class AdapterFactory:
     """Makes an account's adapters. All of one provider share its connections."""
 
     def __init__(self, settings: Settings, *, connections: int) -> None:
@@ -16,7 +16,7 @@ class AdapterMaker:
             name: row.adapters(settings, connections) for name, row in PROVIDERS.items()
         }
 
-    def own(self, provider: ProviderName) -> Adapters:
+    def create_own(self, provider: ProviderName) -> Adapters:
         """Of the account that the settings describe."""
         return self._of[provider](None)
 

@@ -14,23 +14,23 @@ from domain.errors import StoreUnavailable
 from persistence.encryption import FieldUnreadable
 
 #: Seconds until a process goes by what was changed of an account.
-KNOWN: Final = 5.0
+CACHE_SECONDS: Final = 5.0
 #: Accounts that a process remembers at once, each some kilobytes.
-REMEMBERED: Final = 1_000
+MAX_CACHED: Final = 1_000
 #: Names of no account that are remembered at once. Anybody can make them up; a name
 #: that is not among them costs one read by the index of ids.
-STRANGERS: Final = 10_000
+MAX_UNKNOWN: Final = 10_000
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedAccount:
     """An account as it was read; believed until then."""
 
     stored: StoredAccount
-    until: float
+    valid_until: float
 
 
-class KnownAccounts:
+class AccountCache:
     """Accounts as ``read`` finds them by a name, or did KNOWN seconds ago at most."""
 
     def __init__(
@@ -42,7 +42,7 @@ class KnownAccounts:
         self._read = read
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows
-        self._cache: OrderedDict[str, _Known] = OrderedDict()
+        self._cache: OrderedDict[str, _CachedAccount] = OrderedDict()
         self._strangers: OrderedDict[str, float] = OrderedDict()  # until when
 
     def get(self, name: str) -> StoredAccount:
@@ -58,9 +58,11 @@ class KnownAccounts:
                     raise AccountNotFound
             else:
                 self._cache.move_to_end(name)
-                if now < known.until:
+                if now < known.valid_until:
                     return known.stored
-                known.until = now + KNOWN  # others go on with it meanwhile
+                known.valid_until = (
+                    now + CACHE_SECONDS
+                )  # others go on with it meanwhile
         try:
             stored = self._read(name)
         except (FieldUnreadable, StoreUnavailable):
@@ -69,13 +71,13 @@ class KnownAccounts:
             return known.stored
         except AccountNotFound:
             with self._lock:
-                self._strangers[name] = now + KNOWN
+                self._strangers[name] = now + CACHE_SECONDS
                 self._strangers.move_to_end(name)
-                if len(self._strangers) > STRANGERS:
+                if len(self._strangers) > MAX_UNKNOWN:
                     self._strangers.popitem(last=False)
             raise
         with self._lock:
-            self._cache[name] = _Known(stored, now + KNOWN)
-            if len(self._cache) > REMEMBERED:
+            self._cache[name] = _CachedAccount(stored, now + CACHE_SECONDS)
+            if len(self._cache) > MAX_CACHED:
                 self._cache.popitem(last=False)
         return stored

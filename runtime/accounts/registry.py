@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from application.ports.accounts import AccountStore
 from application.ports.provider import Provider
 from application.ports.reconciliation import Statement
-from application.ports.webhooks import Disputes
+from application.ports.webhooks import DisputeReader
 from domain.account import Account, AccountNotFound, Credentials, StoredAccount
 from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
@@ -18,8 +18,8 @@ from domain.payments.answer import Answer
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from persistence.encryption import FieldUnreadable
-from runtime.accounts.adapters import AdapterMaker
-from runtime.accounts.cache import REMEMBERED, KnownAccounts
+from runtime.accounts.adapters import AdapterFactory
+from runtime.accounts.cache import MAX_CACHED, AccountCache
 from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
 
@@ -35,26 +35,26 @@ class AccountAdapters:
         self._rates = settings.rates()
         # The lowest limit of any provider, for an account that cannot be read.
         self._unknown_rate = min(filter(None, self._rates.values()), default=0)
-        self._accounts = KnownAccounts(accounts.get)
-        self._maker = AdapterMaker(settings, connections=connections)
-        self._own = {name: self._maker.own(name) for name in PROVIDERS}
+        self._accounts = AccountCache(accounts.get)
+        self._maker = AdapterFactory(settings, connections=connections)
+        self._own = {name: self._maker.create_own(name) for name in PROVIDERS}
         self._lock = threading.Lock()
-        self._made: OrderedDict[str, tuple[_Opens, Adapters]] = OrderedDict()
+        self._made: OrderedDict[str, tuple[_Secrets, Adapters]] = OrderedDict()
 
-    def provider(self, account: Account) -> Provider:
+    def provider_for(self, account: Account) -> Provider:
         """Asks nobody: credentials are read when a call needs them."""
         own = self._own[account.provider].provider
-        return own if account.is_own else _OfAccount(account, own, self)
+        return own if account.is_own else _AccountProvider(account, own, self)
 
-    def disputes(self, account: Account) -> Disputes:
+    def dispute_reader_for(self, account: Account) -> DisputeReader:
         """Raises as ``of`` does."""
-        return self.of(account).disputes
+        return self.for_account(account).disputes
 
-    def statement(self, account: Account) -> Statement:
+    def statement_for(self, account: Account) -> Statement:
         """Raises as ``of`` does."""
-        return self.of(account).statement
+        return self.for_account(account).statement
 
-    def rate(self, account_id: str) -> float:
+    def rate_of(self, account_id: str) -> float:
         """Calls a second that the account takes, 0 for any number; never raises."""
         if account_id in self._rates:
             return self._rates[account_id]
@@ -62,9 +62,13 @@ class AccountAdapters:
             stored = self._accounts.get(account_id)
         except (AccountNotFound, FieldUnreadable, StoreUnavailable):
             return self._unknown_rate
-        return self._rates[stored.provider] if stored.rate is None else stored.rate
+        return (
+            self._rates[stored.provider]
+            if stored.calls_per_second is None
+            else stored.calls_per_second
+        )
 
-    def of(self, account: Account, payment: Payment | None = None) -> Adapters:
+    def for_account(self, account: Account, payment: Payment | None = None) -> Adapters:
         """By credentials that are KNOWN seconds old at most, or the last that could be
         read. Raises NotExecuted: without them no call is made, nor is one for a
         ``payment`` that somebody put at another merchant's account."""
@@ -87,41 +91,43 @@ class AccountAdapters:
                 extra={"account": account.id, "payment": payment.id},
             )
             raise NotExecuted(ErrorDetail.ACCOUNT_OF_ANOTHER_MERCHANT)
-        return self._adapters(stored)
+        return self._adapters_for(stored)
 
-    def _adapters(self, stored: StoredAccount) -> Adapters:
+    def _adapters_for(self, stored: StoredAccount) -> Adapters:
         """Made anew where what opens the account has changed."""
-        opens = stored.credentials, stored.connected
+        opens = stored.credentials, stored.connected_account
         with self._lock:
             known = self._made.get(stored.id)
             if known is None or known[0] != opens:
                 known = self._made[stored.id] = opens, self._maker.of(stored)
             self._made.move_to_end(stored.id)
-            if len(self._made) > REMEMBERED:
+            if len(self._made) > MAX_CACHED:
                 self._made.popitem(last=False)
         return known[1]
 
 
 #: What opens an account: its credentials, and Stripe's id of it below the key's.
-_Opens = tuple[Credentials, str | None]
+_Secrets = tuple[Credentials, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _OfAccount:
+class _AccountProvider:
     """A Provider whose credentials are looked up for each call."""
 
     account: Account
-    like: Provider  #: prepares the same: no request names its account
+    template: Provider  #: prepares the same: no request names its account
     adapters: AccountAdapters
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
-        return self.like.prepare(payment, operation)
+        return self.template.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.adapters.of(self.account, payment).provider.send(payment)
+        return self.adapters.for_account(self.account, payment).provider.send(payment)
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.adapters.of(self.account, payment).provider.look(payment)
+        return self.adapters.for_account(self.account, payment).provider.look_up(
+            payment
+        )

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from application.ports.accounts import AccountStore
-from application.ports.webhooks import Ear
+from application.ports.webhooks import WebhookVerifier
 from domain.account import AccountNotFound
 from domain.provider_rules import ProviderName
-from runtime.accounts.cache import KnownAccounts
+from runtime.accounts.cache import AccountCache
 from runtime.provider_table import PROVIDERS
 from runtime.settings import Settings
 
 
-class Ears:
+class WebhookVerifiers:
     """One of each account: the deployment's own by its settings, a merchant's by what
     is stored of it."""
 
     def __init__(self, settings: Settings, accounts: AccountStore) -> None:
         self._mode = settings.mode
-        self._stored = KnownAccounts(accounts.get)
-        connected = KnownAccounts(lambda name: accounts.connected(name, settings.mode))
+        self._stored = AccountCache(accounts.get)
+        connected = AccountCache(
+            lambda name: accounts.find_connected(name, settings.mode)
+        )
         self._verifiers = {
             name: parts.verifiers(settings, connected.get)
             for name, parts in PROVIDERS.items()
         }
         self._own = {name: make(None) for name, make in self._verifiers.items()}
 
-    def of(self, provider: ProviderName, account_id: str | None = None) -> Ear:
+    def for_account(
+        self, provider: ProviderName, account_id: str | None = None
+    ) -> WebhookVerifier:
         """That of a merchant's account at ``provider``, or of the deployment's own.
 
         Raises AccountNotFound, FieldUnreadable and StoreUnavailable.

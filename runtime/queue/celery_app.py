@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from celery import Celery
 
-from runtime.queue.kombu_transport import SteadyAMQP
-from runtime.queue.wakeups import FRESH
+from runtime.queue.kombu_transport import FastReconnectAMQP
+from runtime.queue.wakeups import NEW_PAYMENTS
 from runtime.settings import Settings
 
 
 def make_app(settings: Settings) -> Celery:
     """The Celery application; it connects when it is first used."""
-    app = Celery("payments", broker=settings.redis_url, amqp=SteadyAMQP)
+    app = Celery("payments", broker=settings.redis_url, amqp=FastReconnectAMQP)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
-        task_default_queue=FRESH.queue,
+        task_default_queue=NEW_PAYMENTS.queue,
         task_create_missing_queues=True,
         task_acks_late=False,
         task_publish_retry=False,

@@ -20,7 +20,14 @@ from kombu.transport import redis, virtual
 from redis.exceptions import RedisError
 
 from runtime import metrics
-from runtime.queue.wakeups import DUE, FRESH, GROUP, WEBHOOKS, is_wrong_type, mend
+from runtime.queue.wakeups import (
+    DUE_PAYMENTS,
+    NEW_PAYMENTS,
+    GROUP_SIZE,
+    WEBHOOKS,
+    is_wrong_type,
+    delete_if_not_list,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +35,21 @@ log = logging.getLogger(__name__)
 _MAX_BODY: Final = 16 * 1024
 _MAX_ID: Final = 64
 #: The tasks that a message may name, and where a worker that stops puts it back.
-_QUEUES: Final = {one.task: one.queue for one in (FRESH, DUE, WEBHOOKS)}
+_QUEUES: Final = {one.task: one.queue for one in (NEW_PAYMENTS, DUE_PAYMENTS, WEBHOOKS)}
 
 
-class Knock(virtual.Message):
+class SanitizedMessage(virtual.Message):
     """A message, of which only the task and the ids are believed."""
 
     def __init__(self, payload: object, channel: Any = None, **options: Any) -> None:
         untyped: Any = super()  # kombu types its classes, and not their methods
-        untyped.__init__(knock_of(payload), channel, **options)
+        untyped.__init__(sanitize_message(payload), channel, **options)
 
 
-class Doorbell(redis.Channel):
+class SanitizingChannel(redis.Channel):
     """Reads the queues, drops what is no message, and deletes what is no queue."""
 
-    Message = Knock
+    Message = SanitizedMessage
 
     def _brpop_read(self, **options: Any) -> Any:
         untyped: Any = super()  # as above
@@ -53,7 +60,7 @@ class Doorbell(redis.Channel):
                 raise
             with self.conn_or_acquire() as client:
                 for queue in self.active_queues:
-                    mend(client, queue)
+                    delete_if_not_list(client, queue)
         except (OSError, Empty):
             raise
         # By now it is out of Redis, and whatever a reader of it raises would end the
@@ -71,13 +78,13 @@ class Doorbell(redis.Channel):
         return 0
 
 
-class Doors(redis.Transport):
+class SanitizingTransport(redis.Transport):
     """Celery's Redis, by our channels."""
 
-    Channel = Doorbell
+    Channel = SanitizingChannel
 
 
-class SteadyConnection(Connection):
+class FastReconnectConnection(Connection):
     """Tries a broken broker again every second or two.
 
     Celery leaves kombu's waits as they are, which grow to 30 s: longer than a payment
@@ -91,19 +98,20 @@ class SteadyConnection(Connection):
         untyped: Any = super()  # as above
         return untyped.ensure_connection(*args, **told)
 
-    def get_transport_cls(self) -> type[Doors]:
+    def get_transport_cls(self) -> type[SanitizingTransport]:
         """See kombu.Connection."""
-        return Doors
+        return SanitizingTransport
 
 
-class SteadyAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
+class FastReconnectAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
     """Celery's way to be given a connection class."""
 
-    Connection = SteadyConnection
+    Connection = FastReconnectConnection
 
 
-def knock_of(given: Any) -> dict[str, Any]:
-    """The message that a bell would have sent of the task and the ids in ``given``.
+def sanitize_message(given: Any) -> dict[str, Any]:
+    """The message that a wake-up queue would have sent of the task and the ids in
+    ``given``.
 
     Raises any of LookupError, TypeError, ValueError, AttributeError or RecursionError
     where that is not shaped like one.
@@ -113,7 +121,9 @@ def knock_of(given: Any) -> dict[str, Any]:
     if len(given["body"]) > _MAX_BODY:
         raise ValueError
     [ids], *_ = json.loads(base64.b64decode(given["body"]))
-    named = [one for one in ids[:GROUP] if isinstance(one, str) and len(one) <= _MAX_ID]
+    named = [
+        one for one in ids[:GROUP_SIZE] if isinstance(one, str) and len(one) <= _MAX_ID
+    ]
     # What it calls itself is no name to keep it under while a worker has it.
     tag = str(uuid.uuid4())
     return {

@@ -1,4 +1,4 @@
-"""Celery on Redis as a doorbell: ids go in, nothing depends on their arrival."""
+"""Celery on Redis as a wake-up message: ids go in, nothing depends on their arrival."""
 
 from __future__ import annotations
 
@@ -32,40 +32,42 @@ class Address:
 
 
 #: For what was asked for just now.
-FRESH: Final = Address("payments.attempt", "payments")
+NEW_PAYMENTS: Final = Address("payments.attempt", "payments")
 #: For what beat has found to be due. A queue of its own, since workers take from each
 #: in turn: a backlog of any length neither fills the other nor goes before it. A task
 #: of its own, since what is new goes first at an account's limit.
-DUE: Final = Address("payments.recover", "payments.due")
+DUE_PAYMENTS: Final = Address("payments.recover", "payments.due")
 #: For what providers told us, so that a storm of it stands before no payment.
 WEBHOOKS: Final = Address("payments.webhooks", "payments.webhooks")
 
 #: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
 #: names; more of them would only keep early answers waiting for late ones.
-GROUP: Final = 32
+GROUP_SIZE: Final = 32
 #: Messages that may wait in a queue; beyond it MongoDB is the queue.
 MAX_MESSAGES: Final = 64
 #: Seconds between two messages of one process: under load they fill up meanwhile,
 #: while a lone payment's leaves at once.
-PACE: Final = 0.02
+PUBLISH_INTERVAL: Final = 0.02
 #: Payments that may wait for their message; beyond it recovery takes them.
-MAX_RINGS: Final = 10_000
+MAX_PENDING: Final = 10_000
 #: Seconds that a broken broker is left alone before it is tried again.
-REST: Final = 1.0
+BROKER_BACKOFF: Final = 1.0
 
 
-class Bell:
+class WakeupQueue:
     """JobQueue: a thread of its own talks to Redis, so that no request waits for it."""
 
-    def __init__(self, app: Celery, redis: Redis, *, to: Address = FRESH) -> None:
+    def __init__(
+        self, app: Celery, redis: Redis, *, to: Address = NEW_PAYMENTS
+    ) -> None:
         self._app = app
         self._redis = redis
         self._to = to
-        self._rings: Queue[str] = Queue(MAX_RINGS)
+        self._rings: Queue[str] = Queue(MAX_PENDING)
         self._ringer: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def ring(self, ids: Sequence[str]) -> None:
+    def notify(self, ids: Sequence[str]) -> None:
         """See JobQueue."""
         if self._ringer is None:
             self._start()
@@ -73,21 +75,22 @@ class Bell:
             try:
                 self._rings.put_nowait(payment_id)
             except Full:
-                metrics.RINGS_DROPPED.inc()
+                metrics.WAKEUPS_DROPPED.inc()
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """See JobQueue."""
-        # What waits here has yet to become a message: it is not rung for again.
-        return max(0, self._places() * GROUP - self._rings.qsize())
+        # What waits here has yet to become a message: it is not announced to the
+        # workers again.
+        return max(0, self._free_messages() * GROUP_SIZE - self._rings.qsize())
 
-    def _places(self) -> int:
+    def _free_messages(self) -> int:
         """How many more messages may wait. Raises QueueUnavailable."""
         try:
             # redis-py types every answer as one that may also be awaited.
             waiting: Any = self._redis.llen(self._to.queue)
         except RedisError as error:
             if is_wrong_type(error):
-                mend(self._redis, self._to.queue)
+                delete_if_not_list(self._redis, self._to.queue)
             raise QueueUnavailable from error
         return max(0, MAX_MESSAGES - int(waiting))
 
@@ -96,7 +99,7 @@ class Bell:
         with self._starting:
             if self._ringer is None:
                 self._ringer = threading.Thread(
-                    target=self._run, name="bell", daemon=True
+                    target=self._run, name="wakeups", daemon=True
                 )
                 self._ringer.start()
 
@@ -104,25 +107,25 @@ class Bell:
         while True:
             group = [self._rings.get()]
             try:
-                while len(group) < GROUP:
+                while len(group) < GROUP_SIZE:
                     group.append(self._rings.get_nowait())
             except Empty:
                 pass
-            time.sleep(PACE if self._publish(group) else REST)
+            time.sleep(PUBLISH_INTERVAL if self._publish(group) else BROKER_BACKOFF)
 
     def _publish(self, group: list[str]) -> bool:
         """Whether the broker answered; a full queue drops the message on purpose."""
         try:
-            if self._places():
+            if self._free_messages():
                 self._app.send_task(self._to.task, args=[group], queue=self._to.queue)
                 return True
         # kombu raises errors of many libraries; none of them may end this thread,
         # and all of them mean the same: recovery will find the work.
         except Exception as error:
-            log.warning("ring_failed", extra={"error": type(error).__name__})
-            metrics.RINGS_DROPPED.inc(len(group))
+            log.warning("wakeup_failed", extra={"error": type(error).__name__})
+            metrics.WAKEUPS_DROPPED.inc(len(group))
             return False
-        metrics.RINGS_DROPPED.inc(len(group))
+        metrics.WAKEUPS_DROPPED.inc(len(group))
         return True
 
 
@@ -142,15 +145,16 @@ def is_wrong_type(error: RedisError) -> bool:
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
-def mend(redis: Redis, queue: str) -> None:
-    """Deletes what is no list at a queue's key, where nothing could be rung for ever.
+def delete_if_not_list(redis: Redis, queue: str) -> None:
+    """Deletes what is no list at a queue's key, where nothing could be announced to the
+    workers ever.
 
     A list that comes there meanwhile may go with it: recovery rings for that again.
     """
     try:
         if redis.type(queue) not in (b"list", b"none"):
             redis.delete(queue)
-            log.error("queue_mended", extra={"queue": queue})
-            metrics.QUEUES_MENDED.inc()
+            log.error("queue_deleted", extra={"queue": queue})
+            metrics.QUEUES_DELETED.inc()
     except RedisError as error:
-        log.warning("queue_not_mended", extra={"error": type(error).__name__})
+        log.warning("queue_not_deleted", extra={"error": type(error).__name__})

@@ -1,4 +1,4 @@
-"""PayPal's JSON of a dispute, after its OpenAPI file of Disputes v1."""
+"""PayPal's JSON of a dispute, after its OpenAPI file of DisputeReader v1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulators.paypal.objects import Dispute
 #: Seconds a merchant has to answer: 20 days to an inquiry, ten to a claim.
 INQUIRY_RESPONSE: Final = 20 * 86400.0
 CLAIM_RESPONSE: Final = 10 * 86400.0
-#: Path of the Disputes API.
+#: Path of the DisputeReader API.
 PATH: Final = "/v1/customer/disputes"
 #: The party that must act, by status.
 STATES: Final = {

@@ -121,7 +121,7 @@ def _running(home: Path) -> Iterator[Victims]:
             command=peer.web_command(port),
             environment={**environment, "CHAOS_URL": base},
             log=logs / "web.log",
-            ready=partial(probe.ready, f"{base}/healthz"),
+            ready=partial(probe.is_ready, f"{base}/healthz"),
         )
         worker = Child(
             name="worker",

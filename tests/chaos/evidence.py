@@ -51,7 +51,7 @@ class Operation:
 
     id: str
     kind: str
-    key: str  #: the idempotency key of the request that made it
+    provider_key: str  #: the idempotency key of the request that made it
     amount: int  #: that was asked for
     moved: int  #: that we say has moved
     state: str
@@ -77,7 +77,7 @@ class Payment:
     captured: int
     refunded: int
     version: int
-    told: int
+    event_count: int
     operations: Sequence[Operation]
     timeline: Sequence[Event]
 
@@ -150,7 +150,7 @@ def sight(document: Mapping[str, Any]) -> Sight:
     return Sight(
         payment=document["_id"],
         version=document["version"],
-        told=document["told"],
+        told=document["event_count"],
         states={one["id"]: one["state"] for one in document["operations"]},
     )
 
@@ -162,12 +162,12 @@ def _payment(document: Mapping[str, Any]) -> Payment:
         captured=document["captured"],
         refunded=document["refunded"],
         version=document["version"],
-        told=document["told"],
+        event_count=document["event_count"],
         operations=[
             Operation(
                 id=one["id"],
                 kind=one["kind"],
-                key=one["origin"]["idempotency_key"],
+                provider_key=one["origin"]["idempotency_key"],
                 amount=one["amount"],
                 moved=one.get("moved", 0),
                 state=one["state"],

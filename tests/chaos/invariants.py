@@ -62,7 +62,7 @@ def one_effect(evidence: Evidence) -> Iterator[str]:
     for key, named in ids.items():
         if len(named) > 1:
             yield f"{key}: one key, and {len(named)} payments: {sorted(named)}"
-    keys = Counter(one.key for _, one in _operations(evidence))
+    keys = Counter(one.provider_key for _, one in _operations(evidence))
     for key, count in keys.items():
         if count > 1:
             yield f"{key}: one key, and {count} operations"
@@ -107,7 +107,7 @@ def money_agrees(evidence: Evidence) -> Iterator[str]:
 
 def everything_ends(evidence: Evidence) -> Iterator[str]:
     """What was accepted is stored, and what is stored has ended."""
-    stored = {(payment.id, one.key) for payment, one in _operations(evidence)}
+    stored = {(payment.id, one.provider_key) for payment, one in _operations(evidence)}
     for key, named in _accepted(evidence).items():
         for payment_id in named:
             if (payment_id, key) not in stored:
@@ -164,8 +164,8 @@ def timeline_explains(evidence: Evidence) -> Iterator[str]:
     """Numbers without a gap; each step begins where the last ended."""
     for payment in evidence.payments:
         numbers = [event.seq for event in payment.timeline]
-        if numbers != list(range(1, payment.told + 1)):
-            yield f"{payment.id}: told {payment.told}, numbered {numbers}"
+        if numbers != list(range(1, payment.event_count + 1)):
+            yield f"{payment.id}: told {payment.event_count}, numbered {numbers}"
     for payment, one in _operations(evidence):
         state: str | None = None
         for before, after in _steps(payment, one):

@@ -1,7 +1,7 @@
 """``python -m tests.chaos.outage``: Stripe is away for two minutes while shops pay.
 
 Prints what became of it, and exits with 1 where a promise was not kept: every payment
-accepted, the gate opened, one probe at a time, all settled after, each charged once.
+accepted, the breaker opened, one probe at a time, all settled after, each charged once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.chaos.workload import plain
 AROUND: Final = 15.0
 #: Seconds after the load until everything must have settled.
 BOUND: Final = 300.0
-#: Workers know a gate for a second, and calls may be under way when it opens.
+#: Workers know a breaker for a second, and calls may be under way when it opens.
 KNOWN: Final = timedelta(seconds=3)
 #: One payment in so many goes to PayPal, which is not away.
 PAYPAL_EVERY: Final = 5
@@ -44,7 +44,7 @@ class Found:
     accepted: int
     away: float
     opened_after: float | None  #: from the first refused connection; None: never
-    failed_before_it: int  #: calls that met the outage before the gate was open
+    failed_before_it: int  #: calls that met the outage before the breaker was open
     probes: int  #: calls made while it was open
     probes_at_once: int  #: the most of them
     paypal_meanwhile: int  #: settled at PayPal during the outage
@@ -100,7 +100,7 @@ def watch_outage(home: Path, *, rate: float, seconds: float) -> Found:
             evidence.payments(database),
             evidence.movements("stripe", running.providers["stripe"])
             + evidence.movements("paypal", running.providers["paypal"]),
-            database.gates.find_one({"_id": "stripe"}) or {"changes": []},
+            database.circuit_breakers.find_one({"_id": "stripe"}) or {"changes": []},
         )
         database.client.close()
     return found
@@ -125,7 +125,7 @@ def _judged(
     opened = [
         one["at"]
         for one in gate["changes"]
-        if one["position"] == "open" and one["at"] >= began
+        if one["state"] == "open" and one["at"] >= began
     ]
     at_stripe = _calls(payments, movements, "stripe")
     open_from = opened[0] + KNOWN if opened else over

@@ -47,13 +47,15 @@ def outcome(
 def of_product(evidence: Evidence) -> Outcome:
     """The same of our own payments: keys are found by the operations."""
     firsts = [payment.operations[0] for payment in evidence.payments]
-    keys = {one.id: one.key for one in firsts}
+    keys = {one.id: one.provider_key for one in firsts}
     charged = [
         keys.get(movement.operation or "", "unknown")
         for movement in evidence.movements
         if movement.kind in ("charge", "authorize")
     ]
-    said = frozenset(one.key for one in firsts if one.state in ("review", "canceled"))
+    said = frozenset(
+        one.provider_key for one in firsts if one.state in ("review", "canceled")
+    )
     return outcome(evidence.exchanges, charged, as_said=said)
 
 

@@ -61,7 +61,7 @@ def watch_settling(
     late: Counter[str] | None = None
     while (passed := time.monotonic() - started) < bound:
         try:
-            unsettled = _unsettled(database)
+            unsettled = _handle_error(database)
         except PyMongoError:
             tend()
             continue
@@ -105,7 +105,7 @@ def states(database: Database[dict[str, Any]]) -> Counter[str]:
     )
 
 
-def _unsettled(database: Database[dict[str, Any]]) -> dict[str, str]:
+def _handle_error(database: Database[dict[str, Any]]) -> dict[str, str]:
     """The operations on which work is owed, and what each waits for; shops may ask for
     more of a payment."""
     names = ("id", "state", "attempts", "waiting_for")

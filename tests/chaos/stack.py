@@ -123,7 +123,7 @@ def simulator(name: str, home: Path) -> tuple[str, Child]:
         command=(sys.executable, "-m", "simulators", name, *where),
         environment=os.environ,
         log=folders.folder(home, "logs") / f"{name}.log",
-        ready=partial(probe.ready, f"{url}/_health"),
+        ready=partial(probe.is_ready, f"{url}/_health"),
     )
     return url, child
 

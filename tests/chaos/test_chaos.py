@@ -1,4 +1,4 @@
-"""Short forms of the proofs, as a gate: a minute of everything going wrong, and less
+"""Short forms of the proofs, as a breaker: a minute of everything going wrong, and less
 of a provider that is away."""
 
 from __future__ import annotations

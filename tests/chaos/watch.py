@@ -22,7 +22,7 @@ _STAGES: Final[list[dict[str, Any]]] = [
         "$project": {
             "fullDocument._id": 1,
             "fullDocument.version": 1,
-            "fullDocument.told": 1,
+            "fullDocument.event_count": 1,
             "fullDocument.operations.id": 1,
             "fullDocument.operations.state": 1,
         }
@@ -42,7 +42,7 @@ class Watcher:
 
     def __enter__(self) -> Watcher:
         # The stream begins before the first payment, or that would not be seen.
-        self._look()
+        self._look_up()
         self._thread.start()
         return self
 
@@ -53,11 +53,11 @@ class Watcher:
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                self._look(until=self._over)
+                self._look_up(until=self._over)
             except PyMongoError:
                 self._over.wait(PAUSE)
 
-    def _look(self, until: threading.Event | None = None) -> None:
+    def _look_up(self, until: threading.Event | None = None) -> None:
         """Reads what there is; with ``until``, goes on until that is set."""
         with self._payments.watch(
             _STAGES,

@@ -1,4 +1,4 @@
-"""Gates of a stack with several workers, as its operators meet them."""
+"""Breakers of a stack with several workers, as its operators meet them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.stack_shop import Shop
 LIMIT = 40
 #: Payments: three seconds' worth.
 COUNT = 3 * LIMIT
-#: Seconds that a payment may take once its gate is closed: it is looked at again after
-#: twenty at most.
+#: Seconds that a payment may take once its breaker is closed: it is looked at again
+#: after twenty at most.
 RETURN = 60.0
 
 
@@ -44,12 +44,12 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     stack: RunningStack,
 ) -> None:
     shop = Shop(stack)
-    opened = stack.payments("gates", "open", "stripe", "--reason", "an audit")
+    opened = stack.payments("accounts", "pause", "stripe", "--reason", "an audit")
     assert opened.returncode == 0, opened.stderr
     assert "nothing goes through" in opened.stdout
     stopped = shop.accepted()
     if shop.settled(stopped, seconds=2)["status"] == "captured":
-        # Its worker still knew the gate closed; a second later none does.
+        # Its worker still knew the breaker closed; a second later none does.
         stopped = shop.accepted()
     passing = shop.accepted(provider="paypal", token="vault_ok")
     assert shop.settled(passing, seconds=RETURN)["status"] == "captured"
@@ -57,24 +57,26 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     assert payment["status"] == "processing"
     assert payment["operations"][0]["attempts"] == 0
     assert shop.movements("stripe", stopped) == []
-    listed = json.loads(stack.payments("gates", "--json").stdout)
+    listed = json.loads(stack.payments("breakers", "--json").stdout)
     [stripe] = [gate for gate in listed if gate["provider"] == "stripe"]
-    assert (stripe["state"], stripe["why"], stripe["reason"]) == (
+    assert (stripe["state"], stripe["trip_reason"], stripe["reason"]) == (
         "open",
         "operator",
         "an audit",
     )
     shown = stack.payments("show", stopped)
-    assert "waits behind the gate before stripe" in shown.stdout
+    assert "waits for the circuit breaker of stripe" in shown.stdout
     assert "an audit" in shown.stdout
     served = requests.get(stack.processes()["web"]["metrics_url"], timeout=10).text
-    assert "payments_gate_state" not in served
+    assert "payments_breaker_state" not in served
     exported = stack.processes()["exporter"]["metrics_url"]
-    line = 'payments_gate_state{account="stripe",calls="all",state="open"} 1.0'
+    line = 'payments_breaker_state{account="stripe",calls="all",state="open"} 1.0'
     assert processes.wait_until(
         lambda: line in requests.get(exported, timeout=10).text, seconds=15
     )
-    closed = stack.payments("gates", "close", "stripe", "--reason", "done", "--json")
+    closed = stack.payments(
+        "accounts", "resume", "stripe", "--reason", "done", "--json"
+    )
     assert json.loads(closed.stdout)["state"] == "closed"
     assert shop.settled(stopped, seconds=RETURN)["status"] == "captured"
     assert len(shop.movements("stripe", stopped)) == 1
@@ -108,7 +110,7 @@ def test_several_worker_processes_stay_below_an_accounts_limit(
         if name.startswith("worker")
     ]
     put_off = sum(
-        counted(requests.get(url, timeout=10).text, "payments_limited_total")
+        counted(requests.get(url, timeout=10).text, "payments_postponed_total")
         for url in workers
     )
     assert put_off > 0, "the limit is one that they had to keep to"
@@ -121,10 +123,10 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
     paid = shop.accepted()
     assert shop.settled(paid, seconds=RETURN)["status"] == "captured"
     moved = ("--calls", "refunds", "--reason", "an audit")
-    opened = stack.payments("gates", "open", "stripe", *moved)
+    opened = stack.payments("accounts", "pause", "stripe", *moved)
     assert opened.returncode == 0, opened.stderr
     exported = stack.processes()["exporter"]["metrics_url"]
-    line = 'payments_gate_state{account="stripe",calls="refunds",state="open"} 1.0'
+    line = 'payments_breaker_state{account="stripe",calls="refunds",state="open"} 1.0'
     assert processes.wait_until(
         lambda: line in requests.get(exported, timeout=10).text, seconds=15
     )
@@ -135,18 +137,18 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
     def waits_for() -> str:
         return str(shop.get(paid)["operations"][-1]["waiting_for"])
 
-    words = "the gate before refunds at stripe"
+    words = "the circuit breaker of refunds at stripe"
     assert processes.wait_until(lambda: words in waits_for(), seconds=15)
     shown = stack.payments("show", paid).stdout
     assert f"waits behind {words}" in shown and "an audit" in shown
-    listed = json.loads(stack.payments("gates", "--json").stdout)
+    listed = json.loads(stack.payments("breakers", "--json").stdout)
     states = {(one["account"], one["calls"]): one["state"] for one in listed}
     assert states["stripe", "refunds"] == "open"
     assert states["stripe", None] == "closed"
     examined = json.loads(stack.payments("doctor", "--json").stdout)
     [found] = [one for one in examined if one["name"] == "stripe refunds gate"]
     assert found["verdict"] == "warn" and "its refunds wait" in found["words"]
-    closed = stack.payments("gates", "close", "stripe", *moved)
+    closed = stack.payments("accounts", "resume", "stripe", *moved)
     assert closed.returncode == 0, closed.stderr
     assert processes.wait_until(
         lambda: shop.get(paid)["status"] == "refunded", seconds=RETURN
@@ -155,10 +157,10 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
 
 def test_a_wrong_command_is_told_in_one_line(stack: RunningStack) -> None:
     for arguments in (
-        ("gates", "open", "adyen", "--reason", "r"),
-        ("gates", "open", "stripe"),
-        ("gates", "open", "stripe", "--reason", "a\nb"),
-        ("gates", "open", "stripe", "--calls", "payouts", "--reason", "r"),
+        ("accounts", "pause", "adyen", "--reason", "r"),
+        ("accounts", "pause", "stripe"),
+        ("accounts", "pause", "stripe", "--reason", "a\nb"),
+        ("accounts", "pause", "stripe", "--calls", "payouts", "--reason", "r"),
     ):
         ended = stack.payments(*arguments)
         assert ended.returncode != 0

@@ -218,10 +218,10 @@ def test_of_two_refunds_at_once_the_ledger_has_the_one_that_was_accepted(
 def test_a_merchants_choice_of_guard_is_shown_and_changed(stack: RunningStack) -> None:
     merchant = f"m_{secrets.token_hex(4)}"
     assert "unfinished" in stack.payments("merchants", "show", merchant).stdout
-    chosen = stack.payments("merchants", "set", merchant, "--guard", "paid")
+    chosen = stack.payments("merchants", "set", merchant, "--duplicate-policy", "paid")
     assert chosen.returncode == 0, chosen.stderr
     assert "paid" in stack.payments("merchants", "show", merchant).stdout
-    wrong = stack.payments("merchants", "set", merchant, "--guard", "always")
+    wrong = stack.payments("merchants", "set", merchant, "--duplicate-policy", "always")
     assert wrong.returncode == 2
 
 

@@ -157,7 +157,8 @@ def test_a_message_that_no_task_expects_stops_no_worker(
     assert _pids(shop) == processes_before
 
 
-#: Nothing that a bell sends: no JSON, no message, or one whose parts are not its own.
+#: Nothing that a wake-up queue sends: no JSON, no message, or one whose parts are not
+#: its own.
 GARBAGE: Final = (
     b"\xff\x00garbage",
     b"",

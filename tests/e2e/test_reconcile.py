@@ -70,7 +70,7 @@ def test_the_command_agrees_names_what_drifts_and_fails_where_a_provider_does(
     found = reconciled(stack, "--since", since(), code=1)
     [stripe, paypal] = found["reports"]
     [alone] = stripe["differences"]
-    assert (alone["differs"], alone["ref"]) == ("theirs_alone", ref)
+    assert (alone["kind"], alone["ref"]) == ("theirs_alone", ref)
     assert paypal["differences"] == []
     assert _sums(stripe) == [_collected(1999, 2076)]
     _is_closed_by_a_person(stack, ref)
@@ -134,13 +134,13 @@ def test_the_beat_makes_a_report_that_the_exporter_and_the_command_show(
 
 
 def _collected(ours: int, theirs: int) -> dict[str, Any]:
-    return {"way": "collected", "currency": "USD", "ours": ours, "theirs": theirs}
+    return {"direction": "collected", "currency": "USD", "ours": ours, "theirs": theirs}
 
 
 def _sums(report: dict[str, Any]) -> list[dict[str, Any]]:
     """A report's sums; their fees are some of what was paid."""
     sums = []
-    for one in report["sums"]:
+    for one in report["totals"]:
         assert 0 < one["fees"] < one["theirs"]
         sums.append({name: value for name, value in one.items() if name != "fees"})
     return sums

@@ -97,24 +97,24 @@ def test_a_set_of_dead_letters_and_reviews_is_replayed_and_each_is_charged_once(
         ):
             review = shop.accepted()
             assert wait_until(lambda: _charges(shop, review) == 1, seconds=DRIVE)
-            past = {"look_since": long_ago, "send.window_ends_at": long_ago}
+            past = {"lookups_since": long_ago, "send.window_ends_at": long_ago}
             drive(shop, database, review, "review", **past)
 
     found = told(shop, "dead", "--merchant", "demo")["data"]
     states = {one["payment"]: (one["state"], one["replay"]) for one in found}
-    assert states[dead] == ("dead", "resends")
-    assert states[review] == ("review", "looks")
+    assert states[dead] == ("dead", "resend")
+    assert states[review] == ("review", "lookup")
 
     preview = told(shop, "replay", dead, review)
     assert preview["stage"] == "previewed"
-    assert {(one["what"], one["amount"]) for one in preview["sums"]} == {
-        ("resends", 1999),
-        ("looks", 1999),
+    assert {(one["action"], one["amount"]) for one in preview["totals"]} == {
+        ("resend", 1999),
+        ("lookup", 1999),
     }
     assert shop.get(dead)["operations"][0]["state"] == "dead"
 
     done = told(shop, "replay", preview["id"], "--reason", "the bank is back")
-    assert (done["stage"], done["came"]) == ("done", {"replayed": 2})
+    assert (done["stage"], done["outcomes"]) == ("done", {"replayed": 2})
     for payment_id in (dead, review):
         assert shop.settled(payment_id, seconds=DRIVE)["status"] == "captured"
         assert _charges(shop, payment_id) == 1
@@ -147,7 +147,7 @@ def test_a_refund_that_failed_later_is_seen_by_a_replay_and_can_be_asked_again(
     empty = shop.stack.payments("replay", payment_id)
     assert empty.returncode == 0 and "unless --state names another" in empty.stdout
     preview = told(shop, "replay", payment_id, "--state", "succeeded")
-    assert {one["what"] for one in preview["sums"]} == {"looks"}
+    assert {one["action"] for one in preview["totals"]} == {"lookup"}
     told(shop, "replay", preview["id"], "--reason", "the payer asks where it is")
 
     def corrected() -> bool:

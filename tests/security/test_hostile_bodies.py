@@ -165,7 +165,7 @@ def test_an_expensive_webhook_is_read_within_its_ceilings(kind: str) -> None:
     try:
         began = time.process_time()
         with pytest.raises(WebhookDropped):
-            ear.heard(headers, body, now=now)
+            ear.verify(headers, body, now=now)
         assert time.process_time() - began < CPU * LARGE / SIZE
         assert tracemalloc.get_traced_memory()[1] < MEMORY * LARGE / SIZE / 2
     finally:
@@ -225,7 +225,7 @@ def _refusal(body: bytes) -> tuple[str, int]:
         method="POST", data=body, content_type="application/json"
     ).get_environ()
     with Flask(__name__).app_context(), pytest.raises(Problem) as refused:
-        parsing.body(Request(environ), PaymentRequest)
+        parsing.parse_body(Request(environ), PaymentRequest)
     return refused.value.code, len(encode(refused.value.document))
 
 

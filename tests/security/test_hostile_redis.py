@@ -64,10 +64,10 @@ def test_a_forged_limit_postpones_no_payment_for_more_than_seconds(
         assert _latest(workers[0], ids) <= container.clock() + SOON
         redis.flushdb()
         work_off(ids, workers)
-        assert store.settled(ids) == set(ids)
+        assert store.find_settled(ids) == set(ids)
 
 
-def _latest(tools: attempt.Tools, ids: list[str]) -> datetime:
+def _latest(tools: attempt.AttemptContext, ids: list[str]) -> datetime:
     """When the last of the payments is due."""
     found = [tools.store.get(SHOP, one) for one in ids]
     return max(one.due_at for one in found if one and one.due_at)

@@ -13,14 +13,16 @@ from domain.account import Credentials, StoredAccount
 from domain.money import Money
 from domain.payments.answer import Answer, SavedMethod, Verdict
 from domain.payments.submission import Mode, ProviderName
-from persistence.accounts import Accounts
+from persistence.accounts import MongoAccounts
 from persistence.codec import Document
 from runtime import container
 from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 SECRET = "sk_test_canary_of_the_other_merchant"
 PAID = Answer(
-    Verdict.SUCCEEDED, moved=Money(1999, "USD"), saved=SavedMethod("pm_mine", "cus_1")
+    Verdict.SUCCEEDED,
+    moved=Money(1999, "USD"),
+    saved_method=SavedMethod("pm_mine", "cus_1"),
 )
 
 
@@ -43,7 +45,7 @@ def secret(web: RunningWeb, database: Database[Document]) -> Document:
         created_at=container.clock(),
         credentials=Credentials(SECRET),
     )
-    Accounts(database, container.open_account_vault(web.settings)).add(account)
+    MongoAccounts(database, container.open_account_vault(web.settings)).add(account)
     return database.accounts.find_one({"_id": account.id}) or {}
 
 

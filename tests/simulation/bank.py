@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
+from domain.errors import LookupRequired, NeedsReview, OutcomeUnknown
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
@@ -35,7 +35,7 @@ class Bank(Payments):
     strict: bool = True
 
     def carry_out(self, call: Call, payer: Payer) -> Answer:
-        """Does it. Raises LookNeeded where something earlier stands in the way."""
+        """Does it. Raises LookupRequired where something earlier stands in the way."""
         self.pass_time()
         begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
         if self.name is ProviderName.PAYPAL and begins and payer is Payer.DECLINES:
@@ -45,7 +45,7 @@ class Bank(Payments):
             no = self._no_before_the_invoice(call, payer)
             if no is not None and self.luck().fails("invoice"):
                 return no
-            raise LookNeeded("duplicate_invoice_id")
+            raise LookupRequired("duplicate_invoice_id")
         match call.kind:
             case Kind.CHARGE | Kind.AUTHORIZE if call.approved:
                 return self._go_on(call, payer)
@@ -58,21 +58,21 @@ class Bank(Payments):
             case Kind.REFUND:
                 return self._refund(call, payer)
 
-    def look(self, payment: Payment, operation: Operation) -> Answer:
+    def look_up(self, payment: Payment, operation: Operation) -> Answer:
         """What became of ``operation``, read from what can not lag."""
         self.pass_time()
         first = self._of(payment)
         if first is None:
             if self.name is ProviderName.PAYPAL:
-                raise NeedsReview("nothing_to_look_at")
+                raise NeedsReview("nothing_to_look_up")
             return Answer(Verdict.ABSENT)
         if first.stage is Stage.FORGOTTEN:
             carried_out = operation.state is State.UNKNOWN and operation.approved
             if carried_out or operation.state is State.REQUIRES_ACTION:
                 return Answer(Verdict.EXPIRED)
-            raise OutcomeUnknown("look_refused")
+            raise OutcomeUnknown("lookup_refused")
         return replace(
-            self._seen(first, operation), external=others_seen(first, payment)
+            self._seen(first, operation), external_movements=others_seen(first, payment)
         )
 
     def _seen(self, first: Entry, operation: Operation) -> Answer:
@@ -99,7 +99,9 @@ class Bank(Payments):
         )
 
     def _no_before_the_invoice(self, call: Call, payer: Payer) -> Answer | None:
-        """A bare no to a second request, whose first may have taken the money."""
+        """A unattributed refusal to a second request, whose first may have taken
+        the money.
+        """
         begins = call.kind in (Kind.CHARGE, Kind.AUTHORIZE)
         if begins and not call.approved and payer is Payer.MUST_ACT:
             return Answer(Verdict.ACTION_REQUIRED, failure=DECLINED)
@@ -114,7 +116,7 @@ class Bank(Payments):
         if entry.expired or (paypal and entry.stage is Stage.LET_GO):
             return too_late(entry)
         if entry.stage is not Stage.HELD:
-            raise LookNeeded("previously_captured_or_voided")
+            raise LookupRequired("previously_captured_or_voided")
         if entry.captured + call.amount > entry.amount:
             return self._too_much(entry, f"{call.key} would capture more than is held")
         if self.strict and not (call.final or entry.several):
@@ -140,7 +142,7 @@ class Bank(Payments):
         if self.name is ProviderName.PAYPAL and entry.stage is not Stage.HELD:
             return void_seen(self.name, entry)  # the adapter reads before it acts
         if entry.stage not in (Stage.HELD, Stage.ACTING):
-            raise LookNeeded("unexpected_state")
+            raise LookupRequired("unexpected_state")
         if entry.stage is Stage.HELD:
             left = entry.amount - entry.captured
             self.ledger.append((call.operation, Kind.VOID, left))
@@ -154,7 +156,7 @@ class Bank(Payments):
         if call.amount > left:
             others = any(one.by_others for one in entry.parts)
             if left == 0 and (others or not self.strict):
-                raise LookNeeded("already_refunded")
+                raise LookupRequired("already_refunded")
             words = f"{call.key} would refund more than was captured"
             return self._too_much(entry, words)
         stages = {Payer.PENDS: Stage.PENDING, Payer.DECLINES: Stage.DECLINED}
@@ -182,12 +184,12 @@ class Bank(Payments):
         return Answer(Verdict.REJECTED, failure=TOO_MUCH)
 
     def _of(self, payment: Payment) -> Entry | None:
-        known = payment.first.refs.get("intent")
+        known = payment.first_operation.refs.get("intent")
         if known is not None:
             return self.entries[known]
         if self.name is ProviderName.PAYPAL:
             return None  # it lists no orders
         for entry in self.entries.values():
-            if entry.operation == payment.first.id:
+            if entry.operation == payment.first_operation.id:
                 return entry
         return None

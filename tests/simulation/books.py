@@ -91,7 +91,7 @@ def part_seen(entry: Entry, operation: Operation) -> Answer:
 
 def others_seen(entry: Entry, payment: Payment) -> tuple[ExternalMovement, ...]:
     """The parts that no operation of ``payment`` made, as a lookup finds them."""
-    ours = {one.id for one in payment.operations if not one.external}
+    ours = {one.id for one in payment.operations if not one.is_external}
     return tuple(
         ExternalMovement(
             kind=part.kind,
@@ -102,7 +102,7 @@ def others_seen(entry: Entry, payment: Payment) -> tuple[ExternalMovement, ...]:
                 if part.kind is Kind.CAPTURE
                 else {part.kind.value: part.id}
             ),
-            of=part.of,
+            parent_ref=part.of,
             final=entry.stage is not Stage.HELD,
         )
         for part in entry.parts

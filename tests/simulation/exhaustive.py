@@ -82,7 +82,7 @@ def _refunds_twice(world: World) -> list[Actor]:
 
 def _follow(world: World, key: str, asking: Asking) -> Actor:
     """The client that paid asks for more of the payment it was told of."""
-    paid = [one for one in world.oracle.known.values() if one.made_by("pay")]
+    paid = [one for one in world.oracle.known.values() if one.find_by_key("pay")]
     return follow_up(world, key, paid[0].id if paid else "pay_none", asking, "f")
 
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 from random import Random
 from typing import Final
 
-from domain.circuit_breaker import CallKind, gate_name
+from domain.circuit_breaker import CallKind, breaker_name
 from domain.payments.answer import Verdict
 from domain.payments.operation import Kind, Operation
 from domain.payments.operator_actions import Evidence
@@ -159,7 +159,7 @@ class History:
         else:
             account = random.choice(world.accounts).id
             kind = random.choice([None, *CallKind])
-            world.gates.open ^= {gate_name(account, kind)}
+            world.gates.open ^= {breaker_name(account, kind)}
 
     def _work(self) -> None:
         world, random = self.world, self.random
@@ -181,7 +181,7 @@ class History:
         payment = payments[int(random.random() * len(payments))] if payments else None
         if payment is None:
             return
-        done = payment.first.state is State.SUCCEEDED
+        done = payment.first_operation.state is State.SUCCEEDED
         ready = done and (self.wishes[-1].needs is not Kind.CAPTURE or payment.captured)
         if ready or random.random() < 0.03:
             wish = self.wishes.pop()

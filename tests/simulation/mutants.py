@@ -48,7 +48,7 @@ MUTANTS: Final = (
     Mutant(
         "a call made without its send written down",
         "application/attempt.py",
-        "    won = tools.store.claim_many(claims)\n",
+        "    won = context.store.claim_many(claims)\n",
         "    won = claims\n",
     ),
     Mutant(
@@ -60,13 +60,13 @@ MUTANTS: Final = (
     Mutant(
         "a call made long after its claim",
         "application/attempt.py",
-        "    if claim is None or tools.clock() > claim.at + _CALL_WITHIN:",
+        "    if claim is None or context.clock() > claim.at + _MAX_CLAIM_AGE:",
         "    if claim is None:",
     ),
     Mutant(
         "an idempotency key not looked up",
         "application/accept.py",
-        "        if found.made_by(origin.idempotency_key) is not None:",
+        "        if found.find_by_key(origin.idempotency_key) is not None:",
         "        if False:",
     ),
     Mutant(
@@ -79,7 +79,7 @@ MUTANTS: Final = (
     Mutant(
         "a payment that recovery does not see",
         "application/accept.py",
-        "        due_at=max(now + BELL_GRACE, starts),",
+        "        due_at=max(now + WAKEUP_GRACE, starts),",
         "        due_at=None,",
     ),
     Mutant(
@@ -91,8 +91,8 @@ MUTANTS: Final = (
     Mutant(
         "a new key for every retry",
         "domain/payments/start_attempt.py",
-        "            key=operation.key,",
-        '            key=f"{operation.key}-{attempt}",',
+        "            key=operation.provider_key,",
+        '            key=f"{operation.provider_key}-{attempt}",',
     ),
     Mutant(
         "another body for the same key",
@@ -109,14 +109,14 @@ MUTANTS: Final = (
     Mutant(
         "absence believed at once",
         "domain/payments/operation.py",
-        "PROOF_AFTER: Final = timedelta(minutes=10)",
-        "PROOF_AFTER: Final = timedelta(0)",
+        "ABSENCE_PROOF_DELAY: Final = timedelta(minutes=10)",
+        "ABSENCE_PROOF_DELAY: Final = timedelta(0)",
     ),
     Mutant(
         "absence of the time when it is written down",
         "domain/payments/apply_lookup.py",
-        "    if send is None or asked_at >= send.last_at + PROOF_AFTER:",
-        "    if send is None or now >= send.last_at + PROOF_AFTER:",
+        "    if send is None or asked_at >= send.last_at + ABSENCE_PROOF_DELAY:",
+        "    if send is None or now >= send.last_at + ABSENCE_PROOF_DELAY:",
         test="tests/unit/domain/payments/test_forgotten_objects.py",
     ),
     Mutant(
@@ -159,38 +159,41 @@ MUTANTS: Final = (
     Mutant(
         "absence believed while a send may be on its way",
         "domain/payments/operation.py",
-        "PROOF_AFTER: Final = timedelta(minutes=10)",
-        "PROOF_AFTER: Final = timedelta(minutes=4)",
+        "ABSENCE_PROOF_DELAY: Final = timedelta(minutes=10)",
+        "ABSENCE_PROOF_DELAY: Final = timedelta(minutes=4)",
         test="tests/simulation/test_margins.py",
     ),
     Mutant(
         "a call made nine minutes after its claim",
         "application/attempt.py",
-        "_CALL_WITHIN: Final = timedelta(minutes=1)",
-        "_CALL_WITHIN: Final = timedelta(minutes=9)",
+        "_MAX_CLAIM_AGE: Final = timedelta(minutes=1)",
+        "_MAX_CLAIM_AGE: Final = timedelta(minutes=9)",
         test="tests/simulation/test_margins.py",
     ),
     Mutant(
         "an unknown failed by a timer",
         "domain/payments/apply_lookup.py",
-        "        return _puzzled("
-        "payment, operation, ReviewReason.NOTHING_FOUND, outcome, now)",
+        "        return _inconclusive(\n"
+        "            payment, operation, ReviewReason.NOTHING_FOUND, outcome, now\n"
+        "        )",
         "        no = Answer(Verdict.DECLINED)\n"
         "        event = EventType.LOOKUP_ANSWERED\n"
-        "        return applied(payment, operation, no, event, now=now)",
+        "        return apply_answer(payment, operation, no, event, now=now)",
         test="tests/unit/domain/payments/test_apply_lookup.py",
     ),
     Mutant(
         "the no of one order believed while another may have been paid",
         "domain/payments/transitions.py",
-        "    return operation.twins and answer.verdict in _NOES",
+        "    return operation.may_have_duplicate_order and answer.verdict in"
+        " _NEGATIVE_VERDICTS",
         "    return False",
         test="tests/unit/domain/payments/test_duplicate_orders.py",
     ),
     Mutant(
         "the no of a first send believed while a second is at work",
         "domain/payments/transitions.py",
-        "    return send is not None and send.again and answer.verdict in _NOES",
+        "    return send is not None and send.is_resend and answer.verdict in"
+        " _NEGATIVE_VERDICTS",
         "    return False",
         test="tests/unit/domain/payments/test_resend.py",
     ),
@@ -203,19 +206,19 @@ MUTANTS: Final = (
     Mutant(
         "refunds that reserve nothing",
         "domain/payments/payment.py",
-        "        taken = sum(one.moved or one.reserved for one in back)",
+        "        taken = sum(one.moved or one.reserved_amount for one in back)",
         "        taken = sum(one.moved for one in back)",
     ),
     Mutant(
         "a rest left on hold where the card takes one capture",
         "domain/payments/follow_ups.py",
-        "    releases = wants_release or not payment.takes_parts",
+        "    releases = wants_release or not payment.may_capture_in_parts",
         "    releases = wants_release",
     ),
     Mutant(
         "a reservation given back while unknown",
         "domain/payments/operation.py",
-        "        return 0 if self.ended else self.amount",
+        "        return 0 if self.has_ended else self.amount",
         "        return self.amount if self.state is State.QUEUED else 0",
     ),
     Mutant(
@@ -227,22 +230,28 @@ MUTANTS: Final = (
     Mutant(
         "an event that is not told",
         "domain/payments/payment.py",
-        "            news=(*self.news, Event(seq, event, now, told)),",
-        "            news=(Event(seq, event, now, told),),",
+        "            pending_events=(*self.pending_events, Event(seq, event,"
+        " now, event_data)),",
+        "            pending_events=(Event(seq, event, now, event_data),),",
     ),
     Mutant(
         "a webhook believed",
         "domain/webhooks.py",
-        "    asked = operation if _look_is_due(operation, now) else "
-        "operation.to_look(now=now)\n",
+        "    asked = (\n"
+        "        operation\n"
+        "        if _is_lookup_due(operation, now)\n"
+        "        else operation.with_lookup_due(now=now)\n"
+        "    )\n",
         '    done = {"state": State.SUCCEEDED, "moved": operation.amount}\n'
         "    asked = replace(operation, **done)\n",
     ),
     Mutant(
         "a look before a send that forgets the send",
         "domain/payments/apply_lookup.py",
-        "    owed = replace(operation, due_at=now, look_since=None, looks=0)",
-        "    owed = replace(operation, due_at=None, look_since=None, looks=0)",
+        "    owed = replace(operation, due_at=now, lookups_since=None,"
+        " lookup_count=0)",
+        "    owed = replace(operation, due_at=None, lookups_since=None,"
+        " lookup_count=0)",
     ),
     Mutant(
         "a lost answer that goes on to another account",
@@ -265,7 +274,7 @@ MUTANTS: Final = (
     Mutant(
         "a refund of others believed beyond what was captured",
         "domain/payments/external_changes.py",
-        "        if target is None or payment.unrefunded(target) < amount:",
+        "        if target is None or payment.unrefunded_amount(target) < amount:",
         "        if target is None:",
         test="tests/unit/domain/payments/test_external_changes.py",
     ),
@@ -285,7 +294,7 @@ MUTANTS: Final = (
     Mutant(
         "a review replayed with a new key",
         "domain/payments/operator_actions.py",
-        "    again = replace(operation, due_at=now, ",
+        "    again = replace(\n" "        operation, due_at=now, ",
         "    new = replace(operation, generation=operation.generation + 1, send=None)\n"
         "    again = replace(new, due_at=now, ",
     ),

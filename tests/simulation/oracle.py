@@ -9,7 +9,7 @@ from typing import Final
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Event, Payment
 from domain.payments.states import CORRECTIONS, FINAL, STUCK, State
-from domain.payments.submission import Guard
+from domain.payments.submission import DuplicatePolicy
 from tests.simulation.dashboard import OTHERS
 from tests.simulation.entries import Call
 from tests.simulation.provider import SimulatedProvider
@@ -57,7 +57,7 @@ class Oracle:
             self.known[payment.id] = payment
             for one in payment.operations:
                 if one.send is not None:
-                    if one.send.key != one.key:
+                    if one.send.key != one.provider_key:
                         raise Violation(f"{one.send.key} names no intent of ours")
                     self.written_down[one.send.key] = one.send.body
 
@@ -83,7 +83,7 @@ class Oracle:
     def _stands_alone(self, new: Payment) -> None:
         """No other payment of a guarded reference may still take money, or has."""
         reference = new.submission.reference
-        if reference is None or new.submission.guard is Guard.NONE:
+        if reference is None or new.submission.duplicate_policy is DuplicatePolicy.NONE:
             return
         for one in self.known.values():
             held = one.hold is not None and one.hold.ended is None
@@ -99,7 +99,7 @@ class Oracle:
         """Nobody goes on from an account that may have moved money, or may yet."""
         if before.account == after.account:
             return
-        first = before.first
+        first = before.first_operation
         if self.providers[before.account.id].may_move(first.id):
             raise Violation(
                 f"{first.id} went on from {before.account.id}, which has it"
@@ -146,23 +146,23 @@ class Oracle:
             return True
         intent = moved.removeprefix(OTHERS).rpartition("_")[0]
         return any(
-            payment.first.refs.get("intent") == intent
+            payment.first_operation.refs.get("intent") == intent
             and not any(one.state in STUCK for one in payment.operations)
             for payment in self.known.values()
         )
 
     def _ended(self, payment: Payment, one: Operation) -> None:
         moved = self.moved.get(_moved_by(one))
-        if one.owed or one.state is State.PENDING:
+        if one.has_work or one.state is State.PENDING:
             raise Violation(f"{one.id} is {one.state}, and nothing happens any more")
         if one.state not in FINAL and not one.waiting_for:
             raise Violation(f"{one.id} is {one.state}, and does not say what for")
         if one.state in FINAL and one.due_at is not None:
             raise Violation(f"{one.id} is {one.state}, and work is owed on it")
         if one.kind is Kind.VOID:
-            held = payment.first.id in self.moved
+            held = payment.first_operation.id in self.moved
             if one.state is State.SUCCEEDED and held:
-                if not self._let_go(payment, payment.first):
+                if not self._let_go(payment, payment.first_operation):
                     raise Violation(f"{one.id} voided what is still on hold")
             return
         if one.state is State.SUCCEEDED:
@@ -179,14 +179,16 @@ class Oracle:
         hold = payment.hold
         if hold is None or hold.ended is not None or hold.expires_at is None:
             return
-        if self._let_go(payment, payment.first):
+        if self._let_go(payment, payment.first_operation):
             raise Violation(f"{payment.id} is {payment.status}, and nothing is held")
 
     def _sums(self, payment: Payment) -> None:
         """Between what we say and what we say may come, is what the provider moved."""
         captured = self._moved(payment, Kind.CHARGE, Kind.CAPTURE)
         refunded = self._moved(payment, Kind.REFUND)
-        open_first = 0 if payment.first.ended else payment.first.amount
+        open_first = (
+            0 if payment.first_operation.has_ended else payment.first_operation.amount
+        )
         most = payment.captured + payment.capture_reserved + open_first
         if not payment.captured <= captured <= most:
             raise Violation(f"{payment.id}: captured {captured}, we say otherwise")
@@ -209,7 +211,7 @@ class Oracle:
 
 def _moved_by(operation: Operation) -> str:
     """The name that money moved by, in the providers' books."""
-    if not operation.external:
+    if not operation.is_external:
         return operation.id
     return f"{OTHERS}{operation.refs.get(operation.kind)}"
 
@@ -226,7 +228,10 @@ def _follows(before: Payment, after: Payment) -> None:
     """Whether ``after`` may come of ``before`` in one write."""
     if after.version != before.version + 1:
         raise Violation(f"{after.id}: version {after.version} after {before.version}")
-    if len(after.operations) < len(before.operations) or after.told < before.told:
+    if (
+        len(after.operations) < len(before.operations)
+        or after.event_count < before.event_count
+    ):
         raise Violation(f"{after.id} lost an operation, or part of its timeline")
     for was, now in zip(before.operations, after.operations, strict=False):
         if was is now:
@@ -251,7 +256,7 @@ def _follows(before: Payment, after: Payment) -> None:
 
 
 def _explained(payment: Payment, timeline: Sequence[Event]) -> None:
-    if [event.seq for event in timeline] != list(range(1, payment.told + 1)):
+    if [event.seq for event in timeline] != list(range(1, payment.event_count + 1)):
         raise Violation(f"{payment.id}: its timeline has a gap")
     states: dict[str, object] = {}
     for event in timeline:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.errors import LookNeeded
+from domain.errors import LookupRequired
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import Kind
 from domain.payments.submission import ProviderName
@@ -128,7 +128,7 @@ class Payments:
                 failure=DECLINED,
             )
         if entry.stage is not Stage.APPROVED:
-            raise LookNeeded("already_captured")
+            raise LookupRequired("already_captured")
         if payer is Payer.PENDS:
             self._pend(entry)
         else:

@@ -7,7 +7,7 @@ from typing import Final
 
 from application import operator_actions
 from application.accept import Accepted, accept_payment, accept_request
-from application.operator_actions import Desk
+from application.operator_actions import OperatorContext
 from domain.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -22,12 +22,19 @@ from domain.payments.operator_actions import Evidence, Intervention
 from domain.payments.payment import Payment
 from domain.payments.submission import (
     CaptureMethod,
-    Guard,
+    DuplicatePolicy,
     Mode,
     ProviderName,
     Submission,
 )
-from domain.replays import Came, Item, ReplaySet, Run, Search, Stage
+from domain.replays import (
+    ItemOutcome,
+    ReplayItem,
+    ReplaySet,
+    ReplayRun,
+    Search,
+    ReplayStage,
+)
 from tests.simulation.scheduler import Actor, Process, Scheduler
 from tests.simulation.world import World
 from tests.suites.samples import SHOP
@@ -64,7 +71,7 @@ def submission(
         payment_method="pm_card",
         multicapture=several,
         reference=reference,
-        guard=Guard.PAID if reference else Guard.NONE,
+        duplicate_policy=DuplicatePolicy.PAID if reference else DuplicatePolicy.NONE,
     )
 
 
@@ -172,11 +179,11 @@ def has_replayed(world: World, search: Search) -> Actor:
     desk = _desk(world, process)
 
     def replay() -> None:
-        found = operator_actions.preview(
-            search, by=_WHO.by, mode=Mode.TEST, new_id=world.new_id, desk=desk
+        found = operator_actions.preview_replay(
+            search, by=_WHO.by, mode=Mode.TEST, new_id=world.new_id, context=desk
         )
-        operator_actions.start(
-            found.id, Run(_WHO.by, _WHO.reason, 10, world.now), desk=desk
+        operator_actions.start_replay(
+            found.id, ReplayRun(_WHO.by, _WHO.reason, 10, world.now), context=desk
         )
 
     return world.start(process, replay)
@@ -198,15 +205,17 @@ def resolves(
 
     def resolve() -> None:
         try:
-            operator_actions.resolve(payment_id, operation_id, found, _WHO, desk=desk)
+            operator_actions.resolve(
+                payment_id, operation_id, found, _WHO, context=desk
+            )
         except Conflict:
             pass  # it has moved on
 
     return world.start(process, resolve)
 
 
-def _desk(world: World, process: Process) -> Desk:
-    return Desk(
+def _desk(world: World, process: Process) -> OperatorContext:
+    return OperatorContext(
         view=MemoryView(world.table),
         store=world.store_of(process),
         replays=_WatchedReplays(world.replays, world.scheduler),
@@ -222,25 +231,27 @@ class _WatchedReplays:
         self._replays = replays
         self._scheduler = scheduler
         self.get = replays.get
-        self.items = replays.items
-        self.progress = replays.progress
+        self.list_items = replays.list_items
+        self.count_outcomes = replays.count_outcomes
 
-    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+    def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
         """See Replays."""
         self._scheduler.boundary("freezes a set")
-        self._replays.keep(replay, items)
+        self._replays.add(replay, items)
 
-    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+    def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
         """See Replays."""
         self._scheduler.boundary(f"moves a set from {was} to {replay.stage}")
-        return self._replays.move(replay, was=was)
+        return self._replays.update_stage(replay, was=was)
 
-    def turn(self) -> ReplaySet | None:
+    def claim_due(self) -> ReplaySet | None:
         """See Replays."""
         self._scheduler.boundary("takes the turn of a set")
-        return self._replays.turn()
+        return self._replays.claim_due()
 
-    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+    def record_outcomes(
+        self, replay_id: str, verdicts: Mapping[int, ItemOutcome]
+    ) -> None:
         """See Replays."""
         self._scheduler.boundary("marks items of a set")
-        self._replays.mark(replay_id, verdicts)
+        self._replays.record_outcomes(replay_id, verdicts)

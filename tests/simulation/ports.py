@@ -60,9 +60,9 @@ class WatchedStore:
         """See PaymentStore."""
         return self._call("loads", lambda: self._store.load_due(ids))
 
-    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+    def postpone(self, ids: Sequence[str], by: timedelta) -> None:
         """See PaymentStore."""
-        self._call("puts off", lambda: self._store.put_off(ids, by))
+        self._call("puts off", lambda: self._store.postpone(ids, by))
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
@@ -86,37 +86,39 @@ class WatchedStore:
 
         return self._call("settles", settle)
 
-    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
-        return self._call("asks what it holds", lambda: self._store.held(payments))
+        return self._call("asks what it holds", lambda: self._store.load_held(payments))
 
-    def renew(self, ids: Sequence[str]) -> None:
+    def renew_leases(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""
-        self._call("renews", lambda: self._store.renew(ids))
+        self._call("renews", lambda: self._store.renew_leases(ids))
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
-        return self._call("asks what is due", lambda: self._store.due_ids(limit))
+        return self._call("asks what is due", lambda: self._store.find_due_ids(limit))
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
         """See PaymentStore."""
         return self._call("reads", lambda: self._store.get(scope, payment_id))
 
-    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+    def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
         """See PaymentStore."""
-        return self._call("reads", lambda: self._store.made_by(scope, idempotency_key))
+        return self._call(
+            "reads", lambda: self._store.find_by_key(scope, idempotency_key)
+        )
 
-    def page(self, scope: Scope, query: Query) -> list[Payment]:
+    def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
-        return self._call("lists", lambda: self._store.page(scope, query))
+        return self._call("lists", lambda: self._store.list_payments(scope, query))
 
-    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+    def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """See PaymentStore."""
-        return self._call("reads", lambda: self._store.timeline(scope, payment_id))
+        return self._call("reads", lambda: self._store.load_timeline(scope, payment_id))
 
-    def settled(self, ids: Sequence[str]) -> set[str]:
+    def find_settled(self, ids: Sequence[str]) -> set[str]:
         """See PaymentStore."""
-        return self._call("asks what is settled", lambda: self._store.settled(ids))
+        return self._call("asks what is settled", lambda: self._store.find_settled(ids))
 
     def _call(self, what: str, call: Callable[[], T]) -> T:
         """The database may be away before the effect, or the connection after it."""
@@ -145,19 +147,19 @@ class LossyQueue:
         self._scheduler = scheduler
         self._chance = chance
 
-    def ring(self, ids: Sequence[str]) -> None:
+    def notify(self, ids: Sequence[str]) -> None:
         """See JobQueue."""
         self._scheduler.boundary("rings")
         chance = self._chance()
         if not chance.fails("ring"):
-            self._queue.ring(ids)
+            self._queue.notify(ids)
             if chance.fails("echo"):
-                self._queue.ring(ids)
+                self._queue.notify(ids)
         self._scheduler.boundary("rings: done")
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """See JobQueue."""
-        return self._queue.room()
+        return self._queue.free_slots()
 
 
 class Inline(Executor):

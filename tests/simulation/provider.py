@@ -13,7 +13,7 @@ from typing import Final
 
 from domain.account import Account
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotExecuted,
@@ -102,13 +102,13 @@ class SimulatedProvider:
                 operation.final,
                 operation.approved,
                 payment.submission.multicapture,
-                payment.submission.method_at(self.name) is not None,
+                payment.submission.payment_method_for(self.name) is not None,
             ]
         )
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        operation = payment.working
+        operation = payment.claimed_operation
         send = operation.send
         if send is None:
             raise self._never("send_not_written_down")
@@ -126,7 +126,11 @@ class SimulatedProvider:
             approved=approved,
             several=several,
             token=token,
-            refs=dict((payment.operation(target) if target else payment.first).refs),
+            refs=dict(
+                (
+                    payment.get_operation(target) if target else payment.first_operation
+                ).refs
+            ),
         )
         fault = self.chance.fault()
         late = self._clock() + WIRE
@@ -141,14 +145,14 @@ class SimulatedProvider:
         finally:
             self._scheduler.boundary(f"hears of {send.key}")
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
         fault = self.chance.fault()
-        operation = payment.working
+        operation = payment.claimed_operation
         self._scheduler.boundary(f"looks at {operation.id} ({fault})")
         if fault in (Fault.NONE, Fault.SLOW, Fault.ERROR_AFTER):
             self.settle()
-            seen = self.bank.look(payment, operation)
+            seen = self.bank.look_up(payment, operation)
             self._scheduler.boundary(f"saw {operation.id}: {seen.verdict}")
             return seen
         if fault is Fault.UNAUTHORIZED:
@@ -186,7 +190,7 @@ class SimulatedProvider:
         if fault in (Fault.SLOW, Fault.GATEWAY):
             self._in_flight.append((now + WORKS * self.chance.fraction(), call))
             if fault is Fault.GATEWAY:
-                raise LookNeeded("resend_refused")
+                raise LookupRequired("resend_refused")
             raise OutcomeUnknown("no_answer")
         said: Said
         if fault is Fault.ERROR_BEFORE:
@@ -207,10 +211,10 @@ class SimulatedProvider:
             raise self._never("idempotency_mismatch")
         if known.said is None:
             raise OutcomeUnknown("in_flight")
-        if isinstance(known.said, LookNeeded):
+        if isinstance(known.said, LookupRequired):
             raise known.said
         if isinstance(known.said, Exception):
-            raise LookNeeded("replayed_500")
+            raise LookupRequired("replayed_500")
         return known.said
 
     def _never(self, why: str) -> Violation | NeedsReview:
@@ -224,7 +228,7 @@ class SimulatedProvider:
             payer = Payer.MUST_ACT
         try:
             return self.bank.carry_out(call, payer)
-        except (LookNeeded, OutcomeUnknown) as error:
+        except (LookupRequired, OutcomeUnknown) as error:
             return error
 
     def _remember(self, call: Call, said: Said) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
-from application.webhooks import Hearing, handle, receive
+from application.webhooks import WebhookContext, handle, receive
 from domain.account import Account
 from domain.payments.answer import Verdict
 from domain.payments.operation import Kind
 from domain.payments.submission import ProviderName
-from domain.webhooks import Notice, Webhook
+from domain.webhooks import ObjectUpdate, Webhook
 from tests.simulation.entries import Entry, Stage
 from tests.simulation.scheduler import Actor, Process
 from tests.simulation.world import World
@@ -79,19 +79,23 @@ class Telling:
         process = Process("hears")
         store, bell = world.store_of(process), world.bell
         view = MemoryView(world.table)
-        hearing = Hearing(
+        hearing = WebhookContext(
             inbox=self._inbox,
             view=view,
             store=store,
             queue=bell,
-            readers=dict.fromkeys(ProviderName, _read),
-            disputes=dispute_desk(store, MemoryDisputes(), world.clock, view=view),
+            parsers=dict.fromkeys(ProviderName, _read),
+            dispute_context=dispute_desk(
+                store, MemoryDisputes(), world.clock, view=view
+            ),
             statements=lambda account: statement,
             clock=world.clock,
         )
-        if not receive(webhook, known=_TYPES, inbox=self._inbox, queue=MemoryQueue()):
+        if not receive(
+            webhook, event_types=_TYPES, inbox=self._inbox, queue=MemoryQueue()
+        ):
             self._inbox.replay([webhook.id], now=world.clock())
-        waiting = self._inbox.due_ids(9)
+        waiting = self._inbox.find_due_ids(9)
         return world.start(process, lambda: handle([webhook.id, *waiting], hearing))
 
 
@@ -113,9 +117,9 @@ def _event(entry: Entry, payment: str | None) -> str:
     return json.dumps([entry.kind, payment, entry.operation, refs, says, entry.of])
 
 
-def _read(webhook: Webhook) -> Notice:
+def _read(webhook: Webhook) -> ObjectUpdate:
     kind, payment, operation, refs, says, of = json.loads(webhook.body)
-    return Notice(
+    return ObjectUpdate(
         webhook.event,
         webhook.type,
         frozenset({Kind(kind)}),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from application import attempt
-from domain.payments.operation import PROOF_AFTER
+from domain.payments.operation import ABSENCE_PROOF_DELAY
 from domain.payments.payment import LEASE
 from tests.simulation.provider import WIRE, WORKS
 
 
 def test_what_was_sent_is_over_before_its_absence_is_believed() -> None:
     """Held up after its claim, on its way, and in the provider's hands."""
-    assert attempt._CALL_WITHIN + WIRE + WORKS < PROOF_AFTER
+    assert attempt._MAX_CLAIM_AGE + WIRE + WORKS < ABSENCE_PROOF_DELAY
 
 
 def test_a_call_is_not_made_for_a_claim_that_others_have_long_taken_over() -> None:
-    assert LEASE < attempt._CALL_WITHIN
+    assert LEASE < attempt._MAX_CLAIM_AGE

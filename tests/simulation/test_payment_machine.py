@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from domain.errors import (
     Conflict,
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NotExecuted,
     NotSent,
@@ -32,10 +32,20 @@ from domain.money import Money
 from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import capture, refund, void
-from domain.payments.operation import Act, Kind, Operation
-from domain.payments.operator_actions import Evidence, Intervention, replayed, resolved
+from domain.payments.operation import ClaimAction, Kind, Operation
+from domain.payments.operator_actions import (
+    Evidence,
+    Intervention,
+    replay_operation,
+    resolve_operation,
+)
 from domain.payments.payment import Event, Payment
-from domain.payments.start_attempt import hold_reached, looking, released, sent
+from domain.payments.start_attempt import (
+    advance_hold,
+    start_lookup,
+    expire_claim,
+    record_send,
+)
 from domain.payments.states import FINAL, STUCK, State
 from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, origin, payment, stored, submission
@@ -44,7 +54,13 @@ WHO: Final = Intervention("operator", "a reason")
 REFS: Final = {"payment_intent": "pi_1", "authorization": "a_1"}
 amounts: Final = st.none() | st.sampled_from([1, 600, 1000, 1999])
 errors: Final = st.sampled_from(
-    [NotSent(), NotExecuted("busy"), Misconfigured(), OutcomeUnknown(), LookNeeded()]
+    [
+        NotSent(),
+        NotExecuted("busy"),
+        Misconfigured(),
+        OutcomeUnknown(),
+        LookupRequired(),
+    ]
 )
 
 
@@ -108,17 +124,17 @@ class PaymentMachine(RuleBasedStateMachine):
     def a_worker_takes_it(self) -> None:
         """Its time has come; or its lease has run out, and somebody else takes over."""
         self.now = max(self.now, self.payment.due_at or self.now)
-        free = released(self.payment, now=self.now)
+        free = expire_claim(self.payment, now=self.now)
         if free.hold is not None and free.hold.next_at is not None:
             if free.hold.next_at == free.due_at:
-                free = hold_reached(free, now=self.now)
-        operation = free.next
+                free = advance_hold(free, now=self.now)
+        operation = free.next_operation
         if operation is None:
             self._store(free)
-        elif operation.must_look(now=self.now):
-            self._store(looking(free, operation, now=self.now))
+        elif operation.needs_lookup(now=self.now):
+            self._store(start_lookup(free, operation, now=self.now))
         else:
-            self._store(sent(free, operation, "{}", now=self.now))
+            self._store(record_send(free, operation, "{}", now=self.now))
 
     @precondition(lambda self: self._sending)
     @rule(heard=st.booleans())
@@ -134,7 +150,7 @@ class PaymentMachine(RuleBasedStateMachine):
     @rule(named=st.booleans())
     def it_is_refused(self, named: bool) -> None:
         """Without an object, it may be just because an earlier send took the money."""
-        moved = self.payment.working.id in self.moved
+        moved = self.payment.claimed_operation.id in self.moved
         refs = REFS if named and not moved else {}
         self._settle(Answer(Verdict.DECLINED, refs=refs))
 
@@ -146,7 +162,7 @@ class PaymentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._looking)
     @rule(error=st.none() | errors)
     def it_is_looked_at(self, error: ProviderError | None) -> None:
-        one = self.payment.working
+        one = self.payment.claimed_operation
         if error is not None:
             self._settle(error)
         elif one.id in self.moved:
@@ -165,11 +181,11 @@ class PaymentMachine(RuleBasedStateMachine):
             verdict = Verdict.SUCCEEDED if done else Verdict.CANCELED
             try:
                 if resolve:
-                    step = resolved(
+                    step = resolve_operation(
                         self.payment, one, Evidence(verdict), WHO, now=self.now
                     )
                 else:
-                    step = replayed(self.payment, one, WHO, now=self.now)
+                    step = replay_operation(self.payment, one, WHO, now=self.now)
             except Conflict:
                 return
             self._store(step)
@@ -205,7 +221,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def whatever_waits_says_for_what(self) -> None:
         for one in self.payment.operations:
             working = self.payment.claim is not None
-            assert one.ended or one.due_at or one.waiting_for or working
+            assert one.has_ended or one.due_at or one.waiting_for or working
 
     @invariant()
     def the_timeline_explains_it(self) -> None:
@@ -223,19 +239,19 @@ class PaymentMachine(RuleBasedStateMachine):
     @property
     def _sending(self) -> bool:
         claim = self.payment.claim
-        return claim is not None and claim.act is Act.SEND
+        return claim is not None and claim.action is ClaimAction.SEND
 
     @property
     def _looking(self) -> bool:
         claim = self.payment.claim
-        return claim is not None and claim.act is Act.LOOK
+        return claim is not None and claim.action is ClaimAction.LOOKUP
 
     @property
     def _had(self) -> bool:
-        return self.payment.working.id in self.moved
+        return self.payment.claimed_operation.id in self.moved
 
     def _carry_out(self) -> Answer:
-        one = self.payment.working
+        one = self.payment.claimed_operation
         assert one.send is not None
         assert self.moved.setdefault(one.id, one.send.key) == one.send.key, "twice"
         return self._yes(one)
@@ -248,7 +264,7 @@ class PaymentMachine(RuleBasedStateMachine):
     def _yes(self, one: Operation) -> Answer:
         money = None if one.kind is Kind.VOID else Money(one.amount, PRICE.currency)
         held = self.now + timedelta(days=7) if one.kind is Kind.AUTHORIZE else None
-        own = {"capture": one.id} if one.takes else {}
+        own = {"capture": one.id} if one.collects_money else {}
         refs = {**REFS, **own}
         return Answer(Verdict.SUCCEEDED, money, refs, expires_at=held)
 
@@ -256,7 +272,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self._store(settle(self.payment, outcome, now=self.now, jitter=0.5))
 
     def _store(self, step: Payment) -> None:
-        self.timeline += step.news
+        self.timeline += step.pending_events
         self.payment = stored(step)
 
 

@@ -73,10 +73,10 @@ class Alone:
         self.simulated.chance = Scripted([fault], [_PAYERS[method.partition("_")[2]]])
         return self._called(self.simulated.send, payment)
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
         self.simulated.chance = Scripted([self._always])
-        return self._called(self.simulated.look, payment)
+        return self._called(self.simulated.look_up, payment)
 
     def _called(self, call: Callable[[Payment], Answer], payment: Payment) -> Answer:
         came: list[Answer | ProviderError] = []
@@ -113,7 +113,7 @@ class Account(accounts.Account):
 
     def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
         """See Account."""
-        keys = {one.id: one.key for one in payment.operations}
+        keys = {one.id: one.provider_key for one in payment.operations}
         return [
             (keys[operation], kind, amount)
             for operation, kind, amount in self.alone.simulated.bank.ledger

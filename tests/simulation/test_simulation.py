@@ -1,4 +1,4 @@
-"""The simulation as a gate: a minute of it, and the mutants that it must see."""
+"""The simulation as a breaker: a minute of it, and the mutants that it must see."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def test_histories_come_to_what_they_are_about() -> None:
                 seen[one.state] += 1
                 renewed += one.generation > 1
                 approved += one.approved
-                of_others += one.external
+                of_others += one.is_external
                 overtaken += (one.error or "").endswith("_at_provider")
-            told = history.world.table.timeline(SHOP, payment.id) or []
+            told = history.world.table.load_timeline(SHOP, payment.id) or []
             went_on += any(event.type == EventType.PAYMENT_ROUTED for event in told)
             asked_payers += any(
                 event.data.get("to") == State.REQUIRES_ACTION for event in told

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from application.attempt import Tools, run
+from application.attempt import AttemptContext, run
 from application.dispatch import dispatch_due
 from domain.account import Account
 from domain.errors import Conflict, QueueUnavailable, StoreUnavailable
-from domain.payments.operator_actions import Intervention, looked_into
+from domain.payments.operator_actions import Intervention, request_lookup
 from domain.payments.routing import Candidate, Routes
 from domain.payments.submission import ProviderName
 from tests.simulation.chance import Chance, Healthy
@@ -86,7 +86,7 @@ class World:
             return Routes()
         first, then = self.accounts
         both = (Candidate(first), Candidate(then, weight=0))
-        return Routes(both, codes=("declined",))
+        return Routes(both, decline_codes=("declined",))
 
     def has(self, chance: Chance) -> None:
         """Lets ``chance`` decide from now on."""
@@ -129,14 +129,14 @@ class World:
     def work(self, worker: int, ids: list[str]) -> Actor:
         """A worker process gets a message of ``ids``."""
         process = self._living(worker)
-        tools = Tools(
+        tools = AttemptContext(
             store=self.store_of(process),
             providers=lambda account: self.providers[account.id],
-            gates=self.gates,
-            calls=dict.fromkeys(ProviderName, _INLINE),
+            admission=self.gates,
+            executors=dict.fromkeys(ProviderName, _INLINE),
             clock=self._clock_of(process),
             jitter=self.chance.fraction,
-            held=process.held,
+            held_ids=process.held,
         )
         return self.start(process, lambda: list(run(ids, tools)))
 
@@ -144,7 +144,7 @@ class World:
         """A worker process renews its leases."""
         process = self._living(worker)
         store, held = self.store_of(process), list(process.held)
-        return self.start(process, lambda: store.renew(held))
+        return self.start(process, lambda: store.renew_leases(held))
 
     def recover(self) -> Actor:
         """Recovery looks for what is due."""
@@ -209,7 +209,9 @@ class World:
         def ask_for_looks() -> None:
             for payment in list(self.oracle.known.values()):
                 try:
-                    step = looked_into(payment, payment.first, who, now=self.now)
+                    step = request_lookup(
+                        payment, payment.first_operation, who, now=self.now
+                    )
                 except Conflict:
                     continue
                 store.amend(step)
@@ -219,7 +221,10 @@ class World:
     def judge(self) -> None:
         """Raises Violation where a promise was broken."""
         self.oracle.judge(
-            {one: self.table.timeline(SHOP, one) or [] for one in self.oracle.known}
+            {
+                one: self.table.load_timeline(SHOP, one) or []
+                for one in self.oracle.known
+            }
         )
 
     def new_id(self, kind: str) -> str:

@@ -19,7 +19,7 @@ from domain.payments.answer import Answer
 from domain.payments.apply_answer import settle
 from domain.payments.operation import Kind, Operation, Origin
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking, sent
+from domain.payments.start_attempt import start_lookup, record_send
 from domain.payments.submission import CaptureMethod, Mode, ProviderName, Submission
 from domain.provider_rules import RULES
 
@@ -113,15 +113,17 @@ class Account(ABC):
             outcome = error
         return settle(claimed, outcome, now=datetime.now(UTC), jitter=0)
 
-    def look(self, payment: Payment, operation: Operation | None = None) -> Answer:
+    def look_up(self, payment: Payment, operation: Operation | None = None) -> Answer:
         """What a look at an operation, by default the last, comes to."""
         wanted = operation or payment.operations[-1]
-        return self.provider.look(looking(payment, wanted, now=datetime.now(UTC)))
+        return self.provider.look_up(
+            start_lookup(payment, wanted, now=datetime.now(UTC))
+        )
 
     def moved(self, payment: Payment) -> list[int]:
         """What moved under the key of the last operation, in the provider's unit."""
         last = payment.operations[-1]
-        rows = [row for row in self.rows(payment) if row[0] == last.key]
+        rows = [row for row in self.rows(payment) if row[0] == last.provider_key]
         assert {kind for _, kind, _ in rows} <= {last.kind.value}
         return [amount for _, _, amount in rows]
 
@@ -154,7 +156,7 @@ def a_payment(
         kind=Kind.AUTHORIZE if manual else Kind.CHARGE,
         amount=amount.minor,
         origin=Origin(name, name),
-        owed_from=now,
+        starts_at=now,
         due_at=now,
     )
     return Payment(
@@ -174,10 +176,10 @@ def written_down(provider: Provider, payment: Payment) -> Payment:
 
     At the time it is, for a look asks the provider for what was made about then.
     """
-    operation = payment.next
+    operation = payment.next_operation
     assert operation is not None
     body = provider.prepare(payment, operation)
-    return sent(payment, operation, body, now=datetime.now(UTC))
+    return record_send(payment, operation, body, now=datetime.now(UTC))
 
 
 def capture(

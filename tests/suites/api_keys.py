@@ -50,9 +50,9 @@ class ApiKeySuite:
         self, keys: ApiKeyStore
     ) -> None:
         _, secret = created(keys)
-        assert not keys.remembers(secret)
+        assert not keys.is_cached(secret)
         opened(keys, secret)
-        assert keys.remembers(secret)
+        assert keys.is_cached(secret)
 
     @pytest.mark.parametrize(
         "secret", ["", "_", "sk_test_", "sk_test_0", "é", "x" * 9999]

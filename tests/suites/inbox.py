@@ -1,4 +1,4 @@
-"""What every Inbox promises."""
+"""What every WebhookInbox promises."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Protocol
 
 import pytest
 
-from application.ports.webhooks import Inbox
+from application.ports.webhooks import WebhookInbox
 from domain.account import Account
-from domain.payments.payment import BELL_GRACE
+from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import ProviderName
-from domain.webhooks import Fate, Webhook
+from domain.webhooks import WebhookStatus, Webhook
 from tests.suites.samples import NOW, payment
 
 SECOND = timedelta(seconds=1)
@@ -21,7 +21,7 @@ SECOND = timedelta(seconds=1)
 class Post(Protocol):
     """An inbox under test, and the clock that it goes by."""
 
-    inbox: Inbox
+    inbox: WebhookInbox
     now: datetime
 
 
@@ -32,7 +32,7 @@ def webhook(
     at = NOW + number * SECOND
     event, body = f"evt_{number}", '{"id": "é"}'
     told = Webhook(Account.own(provider), event, "it.happened", body, received_at=at)
-    return replace(told, due_at=at, owed_from=at)
+    return replace(told, due_at=at, starts_at=at)
 
 
 class InboxSuite:
@@ -40,77 +40,89 @@ class InboxSuite:
 
     def test_a_webhook_is_kept_once_as_it_came(self, post: Post) -> None:
         first = webhook()
-        assert post.inbox.keep(first)
-        assert not post.inbox.keep(replace(first, body="other"))
+        assert post.inbox.add(first)
+        assert not post.inbox.add(replace(first, body="other"))
         post.now = NOW + SECOND
         assert post.inbox.load([first.id, "stripe:evt_2"]) == [first]
 
     def test_one_event_id_of_two_providers_is_two_webhooks(self, post: Post) -> None:
-        assert post.inbox.keep(webhook())
-        assert post.inbox.keep(webhook(provider=ProviderName.PAYPAL))
+        assert post.inbox.add(webhook())
+        assert post.inbox.add(webhook(provider=ProviderName.PAYPAL))
 
     def test_one_event_id_of_two_accounts_is_two_webhooks(self, post: Post) -> None:
         stored = Account("acct_1", ProviderName.STRIPE)
         first, second = webhook(), replace(webhook(), account=stored)
-        assert post.inbox.keep(first) and post.inbox.keep(second)
+        assert post.inbox.add(first) and post.inbox.add(second)
         post.now = NOW + SECOND
         assert post.inbox.load([second.id]) == [second]
 
     def test_what_is_due_is_found_longest_first(self, post: Post) -> None:
         for number in (3, 1, 2, 9):
-            post.inbox.keep(webhook(number))
+            post.inbox.add(webhook(number))
         post.now = NOW + 3 * SECOND
-        assert post.inbox.due_ids(9) == [webhook(one).id for one in (1, 2, 3)]
-        assert post.inbox.due_ids(2) == [webhook(one).id for one in (1, 2)]
+        assert post.inbox.find_due_ids(9) == [webhook(one).id for one in (1, 2, 3)]
+        assert post.inbox.find_due_ids(2) == [webhook(one).id for one in (1, 2)]
 
     def test_a_message_may_come_a_little_early_and_not_more(self, post: Post) -> None:
-        post.inbox.keep(webhook())
-        post.now = NOW + SECOND - BELL_GRACE
+        post.inbox.add(webhook())
+        post.now = NOW + SECOND - WAKEUP_GRACE
         assert post.inbox.load([webhook().id])
         post.now -= timedelta(milliseconds=1)
         assert post.inbox.load([webhook().id]) == []
 
-    @pytest.mark.parametrize("fate", sorted({*Fate} - {Fate.WAITING}))
+    @pytest.mark.parametrize("fate", sorted({*WebhookStatus} - {WebhookStatus.WAITING}))
     def test_what_was_handled_is_due_no_more_and_stays_so(
-        self, post: Post, fate: Fate
+        self, post: Post, fate: WebhookStatus
     ) -> None:
         kept = webhook()
-        post.inbox.keep(kept)
-        done = replace(kept, fate=fate, due_at=None, payment=payment().id)
-        post.inbox.mark([done])
+        post.inbox.add(kept)
+        done = replace(kept, status=fate, due_at=None, payment=payment().id)
+        post.inbox.save_results([done])
         late = replace(kept, due_at=NOW, tries=1)
-        post.inbox.mark([late])
+        post.inbox.save_results([late])
         post.now = NOW + timedelta(days=1)
-        assert post.inbox.due_ids(9) == []
+        assert post.inbox.find_due_ids(9) == []
         assert post.inbox.load([kept.id]) == []
-        [found] = post.inbox.found(fate=fate, since=None, limit=9)
-        assert (found.fate, found.payment, found.tries) == (fate, payment().id, 0)
+        [found] = post.inbox.find(status=fate, since=None, limit=9)
+        assert (found.status, found.payment, found.tries) == (fate, payment().id, 0)
 
     def test_one_that_is_tried_again_is_due_later(self, post: Post) -> None:
         kept = webhook()
-        post.inbox.keep(kept)
-        post.inbox.mark([replace(kept, due_at=NOW + timedelta(hours=1), tries=3)])
+        post.inbox.add(kept)
+        post.inbox.save_results(
+            [replace(kept, due_at=NOW + timedelta(hours=1), tries=3)]
+        )
         post.now = NOW + timedelta(minutes=59)
-        assert post.inbox.due_ids(9) == []
+        assert post.inbox.find_due_ids(9) == []
         post.now = NOW + timedelta(hours=1)
         [found] = post.inbox.load([kept.id])
         assert (found.tries, found.body) == (3, kept.body)
 
     def test_they_are_listed_newest_first(self, post: Post) -> None:
         for number in range(1, 6):
-            post.inbox.keep(webhook(number))
-        post.inbox.mark([replace(webhook(4), fate=Fate.UNMATCHED, due_at=None)])
+            post.inbox.add(webhook(number))
+        post.inbox.save_results(
+            [replace(webhook(4), status=WebhookStatus.UNMATCHED, due_at=None)]
+        )
         since = NOW + 3 * SECOND
-        found = post.inbox.found(fate=None, since=since, limit=2)
+        found = post.inbox.find(status=None, since=since, limit=2)
         assert [one.id for one in found] == [webhook(5).id, webhook(4).id]
-        [unmatched] = post.inbox.found(fate=Fate.UNMATCHED, since=None, limit=9)
+        [unmatched] = post.inbox.find(
+            status=WebhookStatus.UNMATCHED, since=None, limit=9
+        )
         assert unmatched.id == webhook(4).id
 
     def test_a_replay_begins_anew(self, post: Post) -> None:
         kept = webhook()
-        post.inbox.keep(kept)
-        post.inbox.mark([replace(kept, fate=Fate.UNMATCHED, due_at=None, tries=9)])
+        post.inbox.add(kept)
+        post.inbox.save_results(
+            [replace(kept, status=WebhookStatus.UNMATCHED, due_at=None, tries=9)]
+        )
         at = post.now = NOW + timedelta(days=1)
         assert post.inbox.replay([kept.id, "stripe:evt_2"], now=at) == 1
         [found] = post.inbox.load([kept.id])
-        assert (found.fate, found.tries, found.owed_from) == (Fate.WAITING, 0, at)
+        assert (found.status, found.tries, found.starts_at) == (
+            WebhookStatus.WAITING,
+            0,
+            at,
+        )

@@ -31,7 +31,7 @@ from domain.account import (
 from domain.errors import StoreUnavailable
 from domain.merchants import MerchantSettings
 from domain.payments.routing import MAX_ACCOUNTS, Candidate, Routes
-from domain.payments.submission import Guard, Mode, ProviderName
+from domain.payments.submission import DuplicatePolicy, Mode, ProviderName
 from tests.suites.samples import NOW, SHOP
 
 SECRETS = ("sk_test_one", "client-one", "whsec_old", "whsec_new", "WH-1")
@@ -51,8 +51,8 @@ def account(number: int = 1, **fields: Any) -> StoredAccount:
             ),
             currencies=("USD", "EUR"),
             weight=30,
-            rate=7,
-            connected=f"acct_connected_{number}",
+            calls_per_second=7,
+            connected_account=f"acct_connected_{number}",
         ),
         **fields,
     )
@@ -65,14 +65,24 @@ class AccountSuite:
         self, accounts: AccountStore
     ) -> None:
         full, bare = account(), account(2, credentials=Credentials(), currencies=())
-        bare = replace(bare, rate=None, connected=None, weight=0, retired_at=NOW)
+        bare = replace(
+            bare,
+            calls_per_second=None,
+            connected_account=None,
+            weight=0,
+            retired_at=NOW,
+        )
         for one in (full, bare):
             add_account(one, store=accounts)
             assert accounts.get(one.id) == one
         assert accounts.list() == accounts.list(merchant=SHOP.merchant) == [full, bare]
         assert accounts.list(ids=[bare.id, "acct_none"]) == [bare]
         assert accounts.list(merchant="rival") == []
-        assert accounts.unreadable() == accounts.unreadable(merchant="rival") == []
+        assert (
+            accounts.list_unreadable()
+            == accounts.list_unreadable(merchant="rival")
+            == []
+        )
         with pytest.raises(AccountNotFound):
             accounts.get("acct_none")
 
@@ -93,7 +103,7 @@ class AccountSuite:
         its = replace(account().credentials, webhook_id="WH-2")
         assert changed == accounts.get(account().id)
         assert changed == account(
-            currencies=(), weight=0, rate=9, credentials=its, version=3
+            currencies=(), weight=0, calls_per_second=9, credentials=its, version=3
         )
 
     def test_a_rolled_secret_leaves_the_other_credentials_alone(
@@ -140,7 +150,7 @@ class AccountSuite:
             return replace(before, weight=5)
 
         after = change_account(account().id, weigh, store=accounts)
-        assert (after.weight, after.rate) == (5, 9)
+        assert (after.weight, after.calls_per_second) == (5, 9)
         assert accounts.get(after.id) == after
         with pytest.raises(AccountNotFound):
             change_account("acct_none", lambda one: one, store=accounts)
@@ -162,16 +172,16 @@ class AccountSuite:
         self, accounts: AccountStore
     ) -> None:
         add_account(account(), store=accounts)
-        assert accounts.connected("acct_connected_1", Mode.TEST) == account()
+        assert accounts.find_connected("acct_connected_1", Mode.TEST) == account()
         for name, mode in (("acct_connected_1", Mode.LIVE), ("acct_2", Mode.TEST)):
             with pytest.raises(AccountNotFound):
-                accounts.connected(name, mode)
-        rival = account(2, merchant="rival", connected="acct_connected_1")
+                accounts.find_connected(name, mode)
+        rival = account(2, merchant="rival", connected_account="acct_connected_1")
         with pytest.raises(AlreadyConnected):
             add_account(rival, store=accounts)
         live = account(1, id="acct_live", mode=Mode.LIVE)
         add_account(live, store=accounts)
-        assert accounts.connected("acct_connected_1", Mode.LIVE) == live
+        assert accounts.find_connected("acct_connected_1", Mode.LIVE) == live
 
     def test_the_accounts_of_a_mode_are_listed_with_their_retirement(
         self, accounts: AccountStore
@@ -179,7 +189,7 @@ class AccountSuite:
         add_account(account(2, retired_at=NOW), store=accounts)
         add_account(account(1, merchant="rival"), store=accounts)
         add_account(account(3, mode=Mode.LIVE), store=accounts)
-        listed = list(accounts.retired(Mode.TEST).items())
+        listed = list(accounts.retirement_dates(Mode.TEST).items())
         assert listed == [(account(1).account, None), (account(2).account, NOW)]
 
     def test_the_number_of_a_merchants_accounts_is_bounded(
@@ -201,29 +211,35 @@ class MerchantSuite:
     def test_a_merchant_without_settings_has_the_defaults(
         self, merchants: Callable[[], MerchantStore]
     ) -> None:
-        assert merchants().chosen(SHOP) == MerchantSettings(Guard.UNFINISHED, Routes())
+        assert merchants().load_settings(SHOP) == MerchantSettings(
+            DuplicatePolicy.UNFINISHED, Routes()
+        )
 
     def test_a_changed_setting_is_seen_here_at_once_and_by_every_new_process(
         self, merchants: Callable[[], MerchantStore]
     ) -> None:
         ours = merchants()
-        ours.chosen(SHOP)
-        ours.choose(SHOP.merchant, guard=Guard.PAID)
-        assert ours.chosen(SHOP).guard is Guard.PAID
-        assert merchants().chosen(SHOP).guard is Guard.PAID
-        rival = merchants().chosen(Scope("rival", SHOP.mode))
-        assert rival.guard is Guard.UNFINISHED
+        ours.load_settings(SHOP)
+        ours.change_settings(SHOP.merchant, duplicate_policy=DuplicatePolicy.PAID)
+        assert ours.load_settings(SHOP).duplicate_policy is DuplicatePolicy.PAID
+        assert merchants().load_settings(SHOP).duplicate_policy is DuplicatePolicy.PAID
+        rival = merchants().load_settings(Scope("rival", SHOP.mode))
+        assert rival.duplicate_policy is DuplicatePolicy.UNFINISHED
 
     def test_a_changed_setting_leaves_the_others_alone(
         self, merchants: Callable[[], MerchantStore]
     ) -> None:
         ours = merchants()
-        ours.choose(SHOP.merchant, guard=Guard.PAID)
-        ours.choose(SHOP.merchant, routes_on=["do_not_honor"])
-        routes = Routes(codes=("do_not_honor",))
-        assert ours.chosen(SHOP) == MerchantSettings(Guard.PAID, routes)
-        ours.choose(SHOP.merchant, routes_on=[])
-        assert ours.chosen(SHOP) == MerchantSettings(Guard.PAID, Routes())
+        ours.change_settings(SHOP.merchant, duplicate_policy=DuplicatePolicy.PAID)
+        ours.change_settings(SHOP.merchant, routes_on=["do_not_honor"])
+        routes = Routes(decline_codes=("do_not_honor",))
+        assert ours.load_settings(SHOP) == MerchantSettings(
+            DuplicatePolicy.PAID, routes
+        )
+        ours.change_settings(SHOP.merchant, routes_on=[])
+        assert ours.load_settings(SHOP) == MerchantSettings(
+            DuplicatePolicy.PAID, Routes()
+        )
 
     def test_the_candidates_are_the_merchants_accounts_of_one_mode(
         self, merchants: Callable[[], MerchantStore], accounts: AccountStore
@@ -236,9 +252,11 @@ class MerchantSuite:
         codes = frozenset({"USD", "EUR"})
         one = Account(account().id, ProviderName.STRIPE)
         two = Account(paypal.id, ProviderName.PAYPAL)
-        assert set(merchants().chosen(SHOP).routes.candidates) == {
+        assert set(merchants().load_settings(SHOP).routes.candidates) == {
             Candidate(one, codes, 30),
             Candidate(two, codes, 30, retired=True),
         }
-        live = merchants().chosen(Scope(SHOP.merchant, Mode.LIVE)).routes.candidates
+        live = (
+            merchants().load_settings(Scope(SHOP.merchant, Mode.LIVE)).routes.candidates
+        )
         assert [one.account.id for one in live] == [account(4).id]

@@ -8,8 +8,8 @@ from datetime import timedelta
 from application.ports.payments import PaymentStore
 from domain.errors import NotExecuted
 from domain.payments.apply_answer import settle
-from domain.payments.payment import BELL_GRACE, LEASE
-from domain.payments.start_attempt import released
+from domain.payments.payment import WAKEUP_GRACE, LEASE
+from domain.payments.start_attempt import expire_claim
 from domain.payments.states import State, Status
 from domain.payments.transitions import escalate
 from tests.suites.samples import (
@@ -32,7 +32,7 @@ class PaymentClaimsSuite:
         won = claimed(store, setup)
         assert store.load_due([won.id]) == setup.store("two").load_due([won.id]) == []
         setup.pass_time(MOMENT)
-        assert store.due_ids(10) == []
+        assert store.find_due_ids(10) == []
 
     def test_a_lease_that_ran_out_is_taken_over(
         self, store: PaymentStore, setup: Setup
@@ -40,13 +40,13 @@ class PaymentClaimsSuite:
         won = claimed(store, setup)
         setup.pass_time(LEASE + TICK)
         other = setup.store("two")
-        assert other.due_ids(10) == [won.id]
+        assert other.find_due_ids(10) == [won.id]
         [found] = other.load_due([won.id])
-        assert found.first == won.first
+        assert found.first_operation == won.first_operation
         now = setup.now()
-        resent = sending(released(found, now=now), now=now)
+        resent = sending(expire_claim(found, now=now), now=now)
         [taken] = other.claim_many([resent])
-        assert taken.first.state is State.UNKNOWN
+        assert taken.first_operation.state is State.UNKNOWN
         late = settle(won, pay(won), now=now, jitter=0)
         assert store.settle_many([late]) == []
         assert setup.store("two").get(SHOP, won.id) != late
@@ -67,7 +67,7 @@ class PaymentClaimsSuite:
             won = list(pool.map(lambda _: store.claim_many(claims), range(6)))
         assert sorted(one for group in won for one in ids_of(group)) == ids_of(new)
         for one in new:
-            assert len(store.timeline(SHOP, one.id) or ()) == 2
+            assert len(store.load_timeline(SHOP, one.id) or ()) == 2
 
     def test_a_lost_claim_takes_none_of_its_group_along(
         self, store: PaymentStore, setup: Setup
@@ -81,10 +81,12 @@ class PaymentClaimsSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
-        [review] = store.claim_many([escalate(new, new.first, "why", now=setup.now())])
+        [review] = store.claim_many(
+            [escalate(new, new.first_operation, "why", now=setup.now())]
+        )
         assert review.due_at is None
-        setup.pass_time(LEASE + BELL_GRACE)
-        assert store.due_ids(10) == []
+        setup.pass_time(LEASE + WAKEUP_GRACE)
+        assert store.find_due_ids(10) == []
         assert store.load_due([new.id]) == []
         assert store.get(SHOP, new.id) == review
 
@@ -96,7 +98,7 @@ class PaymentClaimsSuite:
         assert store.get(SHOP, won.id) == done
         assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
         setup.pass_time(LEASE)
-        assert store.due_ids(10) == []
+        assert store.find_due_ids(10) == []
 
     def test_a_retry_gives_the_lease_back_and_is_due_when_it_says(
         self, store: PaymentStore, setup: Setup
@@ -105,7 +107,7 @@ class PaymentClaimsSuite:
         error = NotExecuted("busy", retry_after=timedelta(minutes=1))
         retrying = settle(won, error, now=setup.now(), jitter=0)
         [kept] = store.settle_many([retrying])
-        store.renew([won.id])
+        store.renew_leases([won.id])
         assert store.load_due([won.id]) == []
         setup.pass_time(timedelta(minutes=1))
         assert ids_of(setup.store("two").load_due([won.id])) == [kept.id]
@@ -119,7 +121,7 @@ class PaymentClaimsSuite:
         [done] = store.settle_many([paid])
         assert store.settle_many([declined]) == store.settle_many([paid]) == []
         assert store.get(SHOP, won.id) == done
-        assert len(store.timeline(SHOP, won.id) or ()) == 3
+        assert len(store.load_timeline(SHOP, won.id) or ()) == 3
 
     def test_a_renewal_prolongs_only_what_its_owner_holds(
         self, store: PaymentStore, setup: Setup
@@ -127,12 +129,12 @@ class PaymentClaimsSuite:
         mine = claimed(store, setup, number=1)
         theirs = claimed(setup.store("two"), setup, number=2)
         setup.pass_time(LEASE - MOMENT)
-        store.renew([mine.id, theirs.id])
+        store.renew_leases([mine.id, theirs.id])
         setup.pass_time(MOMENT + TICK)
-        assert store.due_ids(10) == [theirs.id]
+        assert store.find_due_ids(10) == [theirs.id]
 
     def test_a_renewal_is_no_step(self, store: PaymentStore, setup: Setup) -> None:
         won = claimed(store, setup)
-        store.renew([won.id])
+        store.renew_leases([won.id])
         paid = settle(won, pay(won), now=setup.now(), jitter=0)
         assert ids_of(store.settle_many([paid])) == [won.id]

@@ -10,7 +10,7 @@ import pytest
 
 from application.ports.payments import PaymentStore, Query
 from domain.payments.apply_answer import settle
-from domain.payments.apply_dispute import laid_over
+from domain.payments.apply_dispute import apply_dispute
 from domain.payments.follow_ups import void
 from domain.payments.operation import Origin
 from domain.payments.states import Status
@@ -55,20 +55,22 @@ class PaymentReadsSuite:
         numbers: Sequence[int],
     ) -> None:
         _six_payments(store, setup.now())
-        assert ids_of(store.page(SHOP, query)) == [payment(one).id for one in numbers]
+        assert ids_of(store.list_payments(SHOP, query)) == [
+            payment(one).id for one in numbers
+        ]
 
     def test_a_page_has_what_is_disputed_or_what_is_not(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         _six_payments(store, setup.now())
-        assert store.page(SHOP, Query(disputed=True)) == []
+        assert store.list_payments(SHOP, Query(disputed=True)) == []
         three = store.get(SHOP, payment(3).id)
         assert three is not None
-        stored = store.amend(laid_over(three, disputed(three), now=setup.now()))
+        stored = store.amend(apply_dispute(three, disputed(three), now=setup.now()))
         assert stored is not None and store.get(SHOP, three.id) == stored
-        assert store.page(SHOP, Query(disputed=True)) == [stored]
+        assert store.list_payments(SHOP, Query(disputed=True)) == [stored]
         others = [payment(one).id for one in (6, 5, 4, 2, 1)]
-        assert ids_of(store.page(SHOP, Query(disputed=False))) == others
+        assert ids_of(store.list_payments(SHOP, Query(disputed=False))) == others
 
     def test_a_payment_is_found_by_the_key_of_any_of_its_requests(
         self, store: PaymentStore, setup: Setup
@@ -76,9 +78,13 @@ class PaymentReadsSuite:
         [new] = store.insert_many([payment(key="mine")])
         asked = void(new, id="op_void", origin=Origin("later", "f"), now=setup.now())
         stored = store.amend(asked)
-        assert store.made_by(SHOP, "mine") == store.made_by(SHOP, "later") == stored
-        assert store.made_by(SHOP, "another") is None
-        assert store.made_by(replace(SHOP, merchant="rival"), "mine") is None
+        assert (
+            store.find_by_key(SHOP, "mine")
+            == store.find_by_key(SHOP, "later")
+            == stored
+        )
+        assert store.find_by_key(SHOP, "another") is None
+        assert store.find_by_key(replace(SHOP, merchant="rival"), "mine") is None
 
     def test_a_page_begins_at_its_first_moment_and_ends_before_its_last(
         self, store: PaymentStore, setup: Setup
@@ -92,21 +98,21 @@ class PaymentReadsSuite:
             (Query(created_before=three), (2, 1)),
         ):
             expected = [payment(one).id for one in numbers]
-            assert ids_of(store.page(SHOP, query)) == expected
+            assert ids_of(store.list_payments(SHOP, query)) == expected
 
     def test_a_timeline_has_every_event_in_order(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
         store.settle_many([settle(won, pay(won), now=setup.now(), jitter=0)])
-        timeline = store.timeline(SHOP, won.id) or []
+        timeline = store.load_timeline(SHOP, won.id) or []
         assert [event.seq for event in timeline] == [1, 2, 3]
         assert [event.data["to"] for event in timeline] == [
             "queued",
             "running",
             "succeeded",
         ]
-        assert timeline[1].data["provider_key"] == won.first.key
+        assert timeline[1].data["provider_key"] == won.first_operation.provider_key
 
     def test_settled_is_what_no_work_is_owed_on_and_what_is_not_there(
         self, store: PaymentStore, setup: Setup
@@ -114,17 +120,17 @@ class PaymentReadsSuite:
         won = claimed(store, setup, number=1)
         store.insert_many([payment(2, now=setup.now())])
         ids = [payment(number).id for number in (1, 2, 3)]
-        assert store.settled(ids) == {ids[2]}
+        assert store.find_settled(ids) == {ids[2]}
         store.settle_many([settle(won, DECLINE, now=setup.now(), jitter=0)])
-        assert store.settled(ids) == {won.id, ids[2]}
+        assert store.find_settled(ids) == {won.id, ids[2]}
 
     def test_a_payment_that_waits_for_a_person_counts_as_settled(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         won = claimed(store, setup)
-        handed = escalate(won, won.first, "why", now=setup.now())
+        handed = escalate(won, won.first_operation, "why", now=setup.now())
         store.settle_many([replace(handed, claim=None)])
-        assert store.settled([won.id]) == {won.id}
+        assert store.find_settled([won.id]) == {won.id}
 
 
 def _six_payments(store: PaymentStore, now: datetime) -> None:

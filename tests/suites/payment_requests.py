@@ -13,8 +13,8 @@ from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import refund, void
 from domain.payments.payment import LEASE, Payment
-from domain.payments.start_attempt import released
-from domain.payments.submission import Guard
+from domain.payments.start_attempt import expire_claim
+from domain.payments.submission import DuplicatePolicy
 from tests.suites.samples import (
     DECLINE,
     SHOP,
@@ -34,7 +34,7 @@ class PaymentRequestsSuite:
         self, store: PaymentStore, setup: Setup
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
-        store.put_off([new.id], timedelta(minutes=1))
+        store.postpone([new.id], timedelta(minutes=1))
         assert store.load_due([new.id]) == []
         setup.pass_time(timedelta(minutes=1))
         assert store.load_due([new.id]) == [new]
@@ -45,9 +45,9 @@ class PaymentRequestsSuite:
         held = claimed(store, setup, number=1)
         done = claimed(store, setup, number=2)
         store.settle_many([settle(done, DECLINE, now=setup.now(), jitter=0)])
-        store.put_off([held.id, done.id], timedelta(minutes=5))
+        store.postpone([held.id, done.id], timedelta(minutes=5))
         setup.pass_time(LEASE + TICK)
-        assert setup.store("two").due_ids(10) == [held.id]
+        assert setup.store("two").find_due_ids(10) == [held.id]
 
     def test_a_request_to_a_held_payment_keeps_the_lease_and_the_settle_finds_it(
         self, store: PaymentStore, setup: Setup
@@ -63,12 +63,12 @@ class PaymentRequestsSuite:
         back = Answer(Verdict.SUCCEEDED, Money(5, "USD"), {"refund": "re_1"})
         late = settle(held, back, now=setup.now(), jitter=0)
         assert store.settle_many([late]) == []
-        [fresh] = store.held([held])
+        [fresh] = store.load_held([held])
         [done] = store.settle_many([settle(fresh, back, now=setup.now(), jitter=0)])
         assert store.get(SHOP, held.id) == done
         assert (done.refunded, done.refund_reserved) == (5, 7)
-        assert store.held([held]) == []
-        assert [event.seq for event in store.timeline(SHOP, held.id) or ()] == [
+        assert store.load_held([held]) == []
+        assert [event.seq for event in store.load_timeline(SHOP, held.id) or ()] == [
             *range(1, 8)
         ]
         assert ids_of(setup.store("two").load_due([held.id])) == [held.id]
@@ -81,8 +81,8 @@ class PaymentRequestsSuite:
         other = setup.store("two")
         [found] = other.load_due([won.id])
         now = setup.now()
-        other.claim_many([sending(released(found, now=now), now=now)])
-        assert store.held([won]) == []
+        other.claim_many([sending(expire_claim(found, now=now), now=now)])
+        assert store.load_held([won]) == []
 
     def test_a_request_to_a_payment_that_moved_on_changes_nothing(
         self, store: PaymentStore, setup: Setup
@@ -145,7 +145,7 @@ class PaymentRequestsSuite:
     def test_one_payment_of_a_reference_stands_in_the_way_of_the_next(
         self, store: PaymentStore, setup: Setup
     ) -> None:
-        asked = submission(reference="r", guard=Guard.UNFINISHED)
+        asked = submission(reference="r", duplicate_policy=DuplicatePolicy.UNFINISHED)
         first = payment(1, asked=asked, now=setup.now())
         [stored] = store.insert_many([first])
         with pytest.raises(ReferenceInProgress) as refused:

@@ -14,8 +14,8 @@ from domain.money import Fee
 from domain.payments.answer import NextAction, SavedMethod
 from domain.payments.apply_answer import settle
 from domain.payments.operation import Hold, HoldEnd, Origin
-from domain.payments.payment import BELL_GRACE
-from domain.payments.routing import onward
+from domain.payments.payment import WAKEUP_GRACE
+from domain.payments.routing import reroute_around_outage
 from domain.payments.submission import FutureUsage, Mode, ProviderName
 from tests.suites.payment_claims import PaymentClaimsSuite
 from tests.suites.payment_reads import PaymentReadsSuite
@@ -53,10 +53,10 @@ class PaymentStoreSuite(
             metadata={"$cart": "a.b", "é": "ü"},
         )
         new = payment(asked=asked, now=setup.now())
-        first = replace(new.first, origin=Origin("k", "f", "r1", "t1"))
+        first = replace(new.first_operation, origin=Origin("k", "f", "r1", "t1"))
         new = replace(new, operations=(first,))
         [stored] = store.insert_many([new])
-        assert stored == replace(new, news=(), told=1)
+        assert stored == replace(new, pending_events=(), event_count=1)
         assert store.get(SHOP, new.id) == stored
 
     def test_an_account_and_its_route_come_back_and_change_with_a_step(
@@ -69,15 +69,17 @@ class PaymentStoreSuite(
         [stored] = store.insert_many([replace(new, updated_at=setup.now())])
         assert store.get(SHOP, new.id) == stored
         assert (stored.account, stored.route) == (one, (two, three))
-        setup.pass_time(BELL_GRACE)
+        setup.pass_time(WAKEUP_GRACE)
         for account, route in ((two, (three,)), (three, ())):
-            step = onward(stored, now=setup.now())
+            step = reroute_around_outage(stored, now=setup.now())
             assert step is not None
             [stored] = store.settle_many([step])
             assert (stored.account, stored.route) == (account, route)
             assert store.get(SHOP, new.id) == stored
         assert stored.routes_on == ("no",) and stored.submission.provider is None
-        assert ids_of(store.page(SHOP, Query(provider=ProviderName.PAYPAL))) == [new.id]
+        assert ids_of(
+            store.list_payments(SHOP, Query(provider=ProviderName.PAYPAL))
+        ) == [new.id]
 
     def test_every_field_of_a_step_comes_back(
         self, store: PaymentStore, setup: Setup
@@ -89,13 +91,13 @@ class PaymentStoreSuite(
             hold=Hold(
                 setup.now(),
                 setup.now(),
-                warned=1,
+                warnings_sent=1,
                 ended=HoldEnd.VOIDED,
                 multicapture=True,
             ),
             saved_method=SavedMethod("pm_saved", "cus_ann"),
         )
-        fee = replace(step.first, fee=Fee(-30, "EUR"))
+        fee = replace(step.first_operation, fee=Fee(-30, "EUR"))
         step = replace(step, operations=(fee, *step.operations[1:]))
         [stored] = store.settle_many([step])
         assert stored.last_error == DECLINE.failure
@@ -128,7 +130,7 @@ class PaymentStoreSuite(
         [first] = store.insert_many([payment(1, key="k", now=setup.now())])
         [again] = store.insert_many([payment(2, key="k", now=setup.now())])
         assert again == first
-        assert ids_of(store.page(SHOP, Query())) == [first.id]
+        assert ids_of(store.list_payments(SHOP, Query())) == [first.id]
 
     def test_a_key_twice_in_one_group_stores_one_payment(
         self, store: PaymentStore, setup: Setup
@@ -149,14 +151,14 @@ class PaymentStoreSuite(
         with ThreadPoolExecutor(len(rivals)) as pool:
             answers = list(pool.map(lambda one: store.insert_many([one]), rivals))
         assert len({stored.id for [stored] in answers}) == 1
-        assert len(store.page(SHOP, Query())) == 1
+        assert len(store.list_payments(SHOP, Query())) == 1
 
     def test_an_insert_that_comes_again_is_the_same_payment(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         new = payment(now=setup.now())
         assert store.insert_many([new]) == store.insert_many([new])
-        assert len(store.timeline(SHOP, new.id) or ()) == 1
+        assert len(store.load_timeline(SHOP, new.id) or ()) == 1
 
     @pytest.mark.parametrize(
         "other", [Scope("rival", Mode.TEST), Scope(SHOP.merchant, Mode.LIVE)]
@@ -172,19 +174,19 @@ class PaymentStoreSuite(
         )
         assert ours.id != theirs.id
         assert store.get(SHOP, theirs.id) is None
-        assert store.timeline(SHOP, theirs.id) is None
-        assert ids_of(store.page(SHOP, Query())) == [ours.id]
-        assert ids_of(store.page(other, Query())) == [theirs.id]
+        assert store.load_timeline(SHOP, theirs.id) is None
+        assert ids_of(store.list_payments(SHOP, Query())) == [ours.id]
+        assert ids_of(store.list_payments(other, Query())) == [theirs.id]
 
     def test_what_nobody_made_is_not_there(self, store: PaymentStore) -> None:
         assert store.get(SHOP, "pay_none") is None
-        assert store.timeline(SHOP, "pay_none") is None
-        assert store.page(SHOP, Query()) == []
-        assert store.settled(["pay_none"]) == {"pay_none"}
+        assert store.load_timeline(SHOP, "pay_none") is None
+        assert store.list_payments(SHOP, Query()) == []
+        assert store.find_settled(["pay_none"]) == {"pay_none"}
         assert store.load_due(["pay_none"]) == []
-        assert store.due_ids(10) == []
+        assert store.find_due_ids(10) == []
         assert store.claim_many([]) == store.settle_many([]) == []
         assert store.amend(payment()) is None
-        assert store.held([sending(payment())]) == []
-        store.renew(["pay_none"])
-        store.put_off(["pay_none"], MOMENT)
+        assert store.load_held([sending(payment())]) == []
+        store.renew_leases(["pay_none"])
+        store.postpone(["pay_none"], MOMENT)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from application.ports.payments import PaymentStore
 from domain.account import Account
-from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.submission import ProviderName, Submission
 from tests.suites.samples import payment, submission
 from tests.suites.setup import TICK, Setup, ids_of
@@ -21,9 +21,9 @@ class PaymentsDueSuite:
     ) -> None:
         [new] = store.insert_many([payment(now=setup.now())])
         assert ids_of(store.load_due([new.id, new.id])) == [new.id]
-        assert store.due_ids(10) == []
-        setup.pass_time(BELL_GRACE + TICK)
-        assert store.due_ids(10) == [new.id]
+        assert store.find_due_ids(10) == []
+        setup.pass_time(WAKEUP_GRACE + TICK)
+        assert store.find_due_ids(10) == [new.id]
 
     def test_a_scheduled_payment_is_not_due_before_its_time(
         self, store: PaymentStore, setup: Setup
@@ -39,7 +39,7 @@ class PaymentsDueSuite:
     ) -> None:
         later = submission(execute_at=setup.now() + timedelta(hours=1))
         [new] = store.insert_many([payment(asked=later, now=setup.now())])
-        store.put_off([new.id], timedelta(minutes=1))
+        store.postpone([new.id], timedelta(minutes=1))
         setup.pass_time(timedelta(minutes=30))
         assert store.load_due([new.id]) == []
 
@@ -49,20 +49,20 @@ class PaymentsDueSuite:
         now = setup.now()
         store.insert_many(
             [
-                payment(number, now=now - timedelta(minutes=ago) - BELL_GRACE)
+                payment(number, now=now - timedelta(minutes=ago) - WAKEUP_GRACE)
                 for number, ago in ((1, 2), (2, 3), (3, 1), (4, -9))
             ]
         )
         longest = [payment(number).id for number in (2, 1, 3)]
-        assert store.due_ids(10) == longest
-        assert store.due_ids(2) == [longest[0], longest[-1]]
+        assert store.find_due_ids(10) == longest
+        assert store.find_due_ids(2) == [longest[0], longest[-1]]
 
     def test_of_a_long_backlog_what_became_due_last_has_a_place(
         self, store: PaymentStore, setup: Setup
     ) -> None:
         ids = ids_of(_backlog(store, setup, range(1, 12)))
-        assert store.due_ids(4) == [ids[0], ids[10], ids[1], ids[9]]
-        assert sorted(store.due_ids(11)) == ids
+        assert store.find_due_ids(4) == [ids[0], ids[10], ids[1], ids[9]]
+        assert sorted(store.find_due_ids(11)) == ids
 
     def test_a_providers_backlog_stands_before_nobody_of_the_others(
         self, store: PaymentStore, setup: Setup
@@ -70,7 +70,7 @@ class PaymentsDueSuite:
         _backlog(store, setup, range(1, 12))
         asked = submission(provider=ProviderName.PAYPAL)
         [late] = _backlog(store, setup, [12], asked)
-        assert late.id in store.due_ids(3)
+        assert late.id in store.find_due_ids(3)
 
     def test_an_accounts_backlog_stands_before_nobody_of_the_others(
         self, store: PaymentStore, setup: Setup
@@ -78,7 +78,7 @@ class PaymentsDueSuite:
         _backlog(store, setup, range(1, 12))
         theirs = Account("acct_1", ProviderName.STRIPE)
         [late] = _backlog(store, setup, [12], account=theirs)
-        assert late.id in store.due_ids(3)
+        assert late.id in store.find_due_ids(3)
 
 
 def _backlog(

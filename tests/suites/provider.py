@@ -9,7 +9,7 @@ import pytest
 from application.ports.provider import Provider
 from domain.errors import (
     InvalidPayment,
-    LookNeeded,
+    LookupRequired,
     MalformedAnswer,
     Misconfigured,
     NeedsReview,
@@ -22,7 +22,7 @@ from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from tests.suites.accounts import PRICE, Account, Trouble
@@ -80,7 +80,7 @@ class ProviderSuite:
     ) -> None:
         new = account.new(amount=price)
         try:
-            account.provider.prepare(new, new.first)
+            account.provider.prepare(new, new.first_operation)
         except InvalidPayment as refused:
             assert refused.field in ("amount", "currency")
             assert account.in_order(new) == []
@@ -91,7 +91,7 @@ class ProviderSuite:
             last = payment.operations[-1]
             assert last.state is State.SUCCEEDED
             assert last.moved == (0 if kind is Kind.VOID else price.minor)
-            assert account.look(payment).moved == whole(kind, price)
+            assert account.look_up(payment).moved == whole(kind, price)
             assert account.moved(payment) == [price.minor * unit]
 
     @every_kind
@@ -110,7 +110,7 @@ class ProviderSuite:
     ) -> None:
         claimed = account.written_down(account.due(kind))
         account.provider.send(claimed)
-        other = replace(claimed.working, amount=PRICE.minor - 100)
+        other = replace(claimed.claimed_operation, amount=PRICE.minor - 100)
         body = account.provider.prepare(claimed, other)
         with pytest.raises(NeedsReview):
             account.provider.send(_with_body(claimed, body))
@@ -139,8 +139,8 @@ class ProviderSuite:
         self, account: Account, kind: Kind, does: str, verdict: Verdict
     ) -> None:
         payment = account.done(account.due(kind, does))
-        assert payment.first.state in (State.REQUIRES_ACTION, State.PENDING)
-        seen = account.look(payment)
+        assert payment.first_operation.state in (State.REQUIRES_ACTION, State.PENDING)
+        seen = account.look_up(payment)
         assert (seen.verdict, seen.moved) == (verdict, None)
         assert account.moved(payment) == []
 
@@ -166,13 +166,13 @@ class ProviderSuite:
         unheard = account.done(payment)
         assert unheard.operations[-1].state is State.UNKNOWN
         if _can_look(account, payment):
-            seen = account.look(unheard)
+            seen = account.look_up(unheard)
             assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
             assert seen.refs
         else:
             with pytest.raises(NeedsReview) as caught:
-                account.look(unheard)
-            assert caught.value.detail == "nothing_to_look_at"
+                account.look_up(unheard)
+            assert caught.value.detail == "nothing_to_look_up"
         assert account.moved(unheard) == [PRICE.minor]
 
     @every_kind
@@ -185,10 +185,10 @@ class ProviderSuite:
         unheard = account.sent(claimed)
         assert unheard.operations[-1].state is State.UNKNOWN
         if _can_look(account, payment):
-            assert account.look(unheard).verdict is Verdict.ABSENT
+            assert account.look_up(unheard).verdict is Verdict.ABSENT
         else:
             with pytest.raises(NeedsReview):
-                account.look(unheard)
+                account.look_up(unheard)
         assert account.moved(unheard) == []
         assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
         assert account.moved(unheard) == [PRICE.minor]
@@ -199,7 +199,7 @@ class ProviderSuite:
     ) -> None:
         payment = account.done(account.due(kind))
         before = account.in_order(payment)
-        first, again = account.look(payment), account.look(payment)
+        first, again = account.look_up(payment), account.look_up(payment)
         for seen in first, again:
             assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
             assert seen.refs.items() <= payment.refs.items()
@@ -214,7 +214,11 @@ class ProviderSuite:
             away.send(claimed)
         if _can_look(account, claimed):
             with pytest.raises(NotSent):
-                away.look(looking(claimed, claimed.working, now=claimed.updated_at))
+                away.look_up(
+                    start_lookup(
+                        claimed, claimed.claimed_operation, now=claimed.updated_at
+                    )
+                )
         _moved_nothing_and_moves_once(account, claimed)
 
     @every_kind
@@ -250,15 +254,15 @@ class ProviderSuite:
             # It has no key, so each send looks first.
             assert account.provider.send(claimed).verdict is Verdict.SUCCEEDED
         else:
-            assert type(_raised(account, claimed)) is LookNeeded
+            assert type(_raised(account, claimed)) is LookupRequired
         if _can_look(account, payment):
-            seen = account.look(claimed)
+            seen = account.look_up(claimed)
             assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, whole(kind))
         assert account.moved(claimed) == [PRICE.minor]
 
     def test_what_was_not_written_down_is_not_sent(self, account: Account) -> None:
         payment = account.new()
-        claimed = looking(payment, payment.first, now=payment.created_at)
+        claimed = start_lookup(payment, payment.first_operation, now=payment.created_at)
         with pytest.raises(NeedsReview):
             account.provider.send(claimed)
         assert account.moved(payment) == []
@@ -286,7 +290,7 @@ def _can_look(account: Account, payment: Payment) -> bool:
 
 def _with_body(claimed: Payment, body: str) -> Payment:
     """The payment with another body under the key that is written down."""
-    operation = claimed.working
+    operation = claimed.claimed_operation
     assert operation.send is not None and operation.send.body != body
     other = replace(operation, send=replace(operation.send, body=body))
     return replace(

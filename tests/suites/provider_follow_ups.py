@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.errors import LookNeeded
+from domain.errors import LookupRequired
 from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.operation import HoldEnd, Kind
@@ -26,13 +26,13 @@ class FollowUpSuite:
         assert payment.status is Status.AUTHORIZED
         assert payment.hold is not None and payment.hold.expires_at is not None
         assert payment.hold.expires_at > datetime.now(UTC)
-        seen = account.look(payment)
+        seen = account.look_up(payment)
         assert seen.expires_at == payment.hold.expires_at
         assert seen.honored_until == payment.hold.honored_until
 
     def test_a_declined_authorization_holds_nothing(self, account: Account) -> None:
         payment = account.held("declines")
-        assert payment.first.state is State.DECLINED
+        assert payment.first_operation.state is State.DECLINED
         assert payment.hold is None
         assert account.in_order(payment) == []
 
@@ -42,10 +42,10 @@ class FollowUpSuite:
         payment = account.done(capture(account.held(), 700, final=True))
         assert payment.captured == 700
         assert payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
-        assert account.look(payment).moved == Money(700, "USD")
+        assert account.look_up(payment).moved == Money(700, "USD")
         assert account.in_order(payment) == [("authorize", 1999), ("capture", 700)]
         # The authorization as it was is not shrunk by what became of it.
-        assert account.look(payment, payment.first).moved == PRICE
+        assert account.look_up(payment, payment.first_operation).moved == PRICE
 
     @pytest.mark.parametrize("amounts", [(1999,), (600, 700), (600, 600, 799)], ids=str)
     @pytest.mark.parametrize("charged", [True, False], ids=["charged", "captured"])
@@ -61,7 +61,7 @@ class FollowUpSuite:
         refunds = [one for one in payment.operations if one.kind is Kind.REFUND]
         assert len({one.refs["refund"] for one in refunds}) == len(amounts)
         for one in refunds:
-            assert account.look(payment, one).moved == Money(one.amount, "USD")
+            assert account.look_up(payment, one).moved == Money(one.amount, "USD")
         back = [each for kind, each in account.in_order(payment) if kind == "refund"]
         assert back == list(amounts)
 
@@ -71,10 +71,10 @@ class FollowUpSuite:
         payment = account.done(refund(account.charged(), 500))
         account.arm(Trouble.REQUEST_LOST)
         lost = account.done(refund(payment, 500))
-        assert account.look(lost).verdict is Verdict.ABSENT
+        assert account.look_up(lost).verdict is Verdict.ABSENT
         account.arm(Trouble.ANSWER_LOST)
         found = account.done(refund(payment, 500))
-        seen = account.look(found)
+        seen = account.look_up(found)
         assert seen.moved == Money(500, "USD")
         assert seen.refs["refund"] != payment.operations[-1].refs["refund"]
 
@@ -82,8 +82,8 @@ class FollowUpSuite:
         payment = account.held()
         voided, again = account.done(void(payment)), void(payment)
         assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
-        assert _said(account, again) in (LookNeeded, Verdict.SUCCEEDED)
-        assert account.look(account.done(again)).verdict is Verdict.SUCCEEDED
+        assert _said(account, again) in (LookupRequired, Verdict.SUCCEEDED)
+        assert account.look_up(account.done(again)).verdict is Verdict.SUCCEEDED
         assert account.in_order(voided)[1:] == [("void", 1999)]
         assert account.moved(again) == []
 
@@ -91,7 +91,10 @@ class FollowUpSuite:
         self, account: Account
     ) -> None:
         payment = account.done(void(account.held()))
-        assert account.look(payment, payment.first).verdict is Verdict.CANCELED
+        assert (
+            account.look_up(payment, payment.first_operation).verdict
+            is Verdict.CANCELED
+        )
 
     def test_a_capture_after_a_void_captures_nothing_and_a_look_says_why(
         self, account: Account
@@ -99,17 +102,17 @@ class FollowUpSuite:
         payment = account.held()
         account.done(void(payment))
         late = capture(payment)
-        assert _said(account, late) in (LookNeeded, Verdict.CANCELED)
+        assert _said(account, late) in (LookupRequired, Verdict.CANCELED)
         done = account.done(late)
-        asked = done.operation(late.operations[-1].id)
-        assert account.look(done, asked).verdict is Verdict.CANCELED
+        asked = done.get_operation(late.operations[-1].id)
+        assert account.look_up(done, asked).verdict is Verdict.CANCELED
         assert account.moved(late) == []
 
     def test_a_void_after_a_capture_is_declined(self, account: Account) -> None:
         payment = account.held()
         account.done(capture(payment))
         late = account.done(void(payment))
-        seen = account.look(late)
+        seen = account.look_up(late)
         assert seen.verdict is Verdict.DECLINED
         assert seen.failure is not None
         assert seen.failure.code == "already_captured"
@@ -121,12 +124,12 @@ class FollowUpSuite:
         payment = account.held()
         account.done(capture(payment))
         ours = capture(payment)
-        assert _said(account, ours) is LookNeeded
-        seen = account.look(account.done(ours))
+        assert _said(account, ours) is LookupRequired
+        seen = account.look_up(account.done(ours))
         assert seen.verdict is Verdict.DECLINED
         assert seen.failure is not None
         assert seen.failure.code == "captured_at_provider"
-        [theirs] = seen.external
+        [theirs] = seen.external_movements
         assert (theirs.kind, theirs.money, theirs.final) == (Kind.CAPTURE, PRICE, True)
         assert account.moved(ours) == []
 
@@ -136,12 +139,12 @@ class FollowUpSuite:
         payment = account.charged()
         account.done(refund(payment))
         ours = refund(payment)
-        assert _said(account, ours) is LookNeeded
-        seen = account.look(account.done(ours))
+        assert _said(account, ours) is LookupRequired
+        seen = account.look_up(account.done(ours))
         assert seen.verdict is Verdict.ABSENT
-        [theirs] = seen.external
+        [theirs] = seen.external_movements
         assert (theirs.kind, theirs.money) == (Kind.REFUND, PRICE)
-        assert theirs.of in ours.first.refs.values()
+        assert theirs.parent_ref in ours.first_operation.refs.values()
         assert account.moved(ours) == []
 
     def test_a_refund_of_more_than_is_left_is_a_definite_no(
@@ -158,14 +161,14 @@ class FollowUpSuite:
     ) -> None:
         asked = capture(account.held())
         last = replace(asked.operations[-1], amount=2 * PRICE.minor)
-        ours = replace(asked, operations=(asked.first, last))
+        ours = replace(asked, operations=(asked.first_operation, last))
         assert account.done(ours).operations[-1].state is State.REJECTED
         assert account.moved(ours) == []
 
 
-def _said(account: Account, payment: Payment) -> Verdict | type[LookNeeded]:
+def _said(account: Account, payment: Payment) -> Verdict | type[LookupRequired]:
     """What a send of the last operation comes to."""
     try:
         return account.provider.send(account.written_down(payment)).verdict
-    except LookNeeded:
-        return LookNeeded
+    except LookupRequired:
+        return LookupRequired

@@ -8,23 +8,31 @@ from typing import Any
 
 import pytest
 
-from application.ports.operators import OperatorView, Replays
+from application.ports.operators import OperatorView, ReplayStore
 from application.ports.payments import PaymentStore, Scope
 from domain.account import Account
 from domain.errors import NeedsReview, ProviderError
 from domain.money import Money
 from domain.payments.answer import Answer
 from domain.payments.apply_answer import settle
-from domain.payments.apply_dispute import laid_over
+from domain.payments.apply_dispute import apply_dispute
 from domain.payments.payment import Payment
 from domain.payments.states import State
 from domain.payments.submission import Mode, ProviderName
-from domain.replays import Came, ReplaySet, Run, Search, Stage, frozen, summed
+from domain.replays import (
+    ItemOutcome,
+    ReplaySet,
+    ReplayRun,
+    Search,
+    ReplayStage,
+    freeze,
+    summarize,
+)
 from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
 from tests.support.fakes import pay
 
 RIVAL = Scope("rival", Mode.TEST)
-RUN = Run("key_2", "the bank is back", 5, NOW)
+RUN = ReplayRun("key_2", "the bank is back", 5, NOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ class Office:
 
     store: PaymentStore
     view: OperatorView
-    replays: Replays
+    replays: ReplayStore
 
 
 def brought(
@@ -81,9 +89,9 @@ class OperatorSuite:
     ) -> None:
         _four(office.store)
         expected = [payment(number).id for number in numbers]
-        found = office.view.found(search, before=None, limit=10)
+        found = office.view.find(search, before=None, limit=10)
         assert [one.id for one in found] == expected
-        after = office.view.found(search, before=payment(4).id, limit=1)
+        after = office.view.find(search, before=payment(4).id, limit=1)
         assert [one.id for one in after] == [
             one for one in expected if one != payment(4).id
         ][:1]
@@ -96,7 +104,7 @@ class OperatorSuite:
         def moved(provider: ProviderName, hours: int, limit: int = 9) -> set[str]:
             since = NOW + hours * HOUR
             account = Account.own(provider)
-            found = office.view.moved(account, since, since + HOUR, limit=limit)
+            found = office.view.find_moved(account, since, since + HOUR, limit=limit)
             return {one.id for one in found}
 
         assert moved(ProviderName.STRIPE, 0) == {two, five}
@@ -108,67 +116,73 @@ class OperatorSuite:
         self, office: Office
     ) -> None:
         one, two = (brought(office.store, number, None) for number in (1, 2))
-        step = laid_over(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
+        step = apply_dispute(one, disputed(one, outcome="lost", inquiry=True), now=NOW)
         kept = office.store.amend(step)
         assert kept is not None
-        assert office.view.disputed(
+        assert office.view.find_disputed(
             Account.own(ProviderName.STRIPE), ["ch_1", "ch_2"]
         ) == [kept]
-        assert office.view.disputed(Account.own(ProviderName.STRIPE), ["ch_2"]) == []
-        assert office.view.disputed(Account.own(ProviderName.PAYPAL), ["ch_1"]) == []
-        assert office.view.known([two.id]) == [two]
+        assert (
+            office.view.find_disputed(Account.own(ProviderName.STRIPE), ["ch_2"]) == []
+        )
+        assert (
+            office.view.find_disputed(Account.own(ProviderName.PAYPAL), ["ch_1"]) == []
+        )
+        assert office.view.load([two.id]) == [two]
 
     def test_payments_are_known_by_their_ids(self, office: Office) -> None:
         _four(office.store)
         ids = [payment(2).id, payment(9).id]
-        assert [one.id for one in office.view.known(ids)] == ids[:1]
+        assert [one.id for one in office.view.load(ids)] == ids[:1]
 
     def test_a_set_comes_back_as_it_was_kept(self, office: Office) -> None:
         kept = _kept(office)
         assert office.replays.get(kept.id) == kept
         assert office.replays.get("rpl_9") is None
-        items = office.replays.items(kept.id, after=0, limit=10)
+        items = office.replays.list_items(kept.id, after=0, limit=10)
         assert [item.number for item in items] == [1, 2, 3]
-        assert items == frozen(
-            office.view.found(Search(), before=None, limit=10), Search(), now=NOW
+        assert items == freeze(
+            office.view.find(Search(), before=None, limit=10), Search(), now=NOW
         )
-        [second] = office.replays.items(kept.id, after=1, limit=1)
+        [second] = office.replays.list_items(kept.id, after=1, limit=1)
         assert second.number == 2
 
     def test_a_set_moves_from_the_stage_that_it_is_in_and_no_other(
         self, office: Office
     ) -> None:
         kept = _kept(office)
-        started = kept.started(RUN)
-        assert office.replays.move(started, was=Stage.PREVIEWED)
-        assert not office.replays.move(started, was=Stage.PREVIEWED)
+        started = kept.start(RUN)
+        assert office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
+        assert not office.replays.update_stage(started, was=ReplayStage.PREVIEWED)
         assert office.replays.get(kept.id) == started
 
     def test_a_running_set_is_one_callers_for_a_second(self, office: Office) -> None:
         kept = _kept(office)
-        assert office.replays.turn() is None
-        office.replays.move(kept.started(RUN), was=Stage.PREVIEWED)
-        assert office.replays.turn() == kept.started(RUN)
-        assert office.replays.turn() is None
+        assert office.replays.claim_due() is None
+        office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
+        assert office.replays.claim_due() == kept.start(RUN)
+        assert office.replays.claim_due() is None
 
     def test_a_canceled_set_has_no_turn(self, office: Office) -> None:
         kept = _kept(office)
-        office.replays.move(kept.started(RUN), was=Stage.PREVIEWED)
-        gone = kept.started(RUN).canceled("key_3", now=NOW)
-        assert office.replays.move(gone, was=Stage.RUNNING)
-        assert office.replays.turn() is None
+        office.replays.update_stage(kept.start(RUN), was=ReplayStage.PREVIEWED)
+        gone = kept.start(RUN).cancel("key_3", now=NOW)
+        assert office.replays.update_stage(gone, was=ReplayStage.RUNNING)
+        assert office.replays.claim_due() is None
         assert office.replays.get(kept.id) == gone
 
     def test_the_first_verdict_of_an_item_stands(self, office: Office) -> None:
         kept = _kept(office)
-        office.replays.mark(kept.id, {1: Came.REPLAYED, 2: Came.MOVED_ON})
-        office.replays.mark(kept.id, {1: Came.MOVED_ON})
-        office.replays.mark(kept.id, {})
-        left = office.replays.items(kept.id, after=0, limit=10, left=True)
+        office.replays.record_outcomes(
+            kept.id, {1: ItemOutcome.REPLAYED, 2: ItemOutcome.MOVED_ON}
+        )
+        office.replays.record_outcomes(kept.id, {1: ItemOutcome.MOVED_ON})
+        office.replays.record_outcomes(kept.id, {})
+        left = office.replays.list_items(kept.id, after=0, limit=10, left=True)
         assert [item.number for item in left] == [3]
-        assert office.replays.progress(kept.id) == {
-            Came.REPLAYED: 1,
-            Came.MOVED_ON: 1,
+        assert office.replays.count_outcomes(kept.id) == {
+            ItemOutcome.REPLAYED: 1,
+            ItemOutcome.MOVED_ON: 1,
         }
 
 
@@ -182,15 +196,15 @@ def _four(store: PaymentStore) -> None:
 
 def _kept(office: Office) -> ReplaySet:
     _four(office.store)
-    found = office.view.found(Search(), before=None, limit=10)
-    items = frozen(found, Search(), now=NOW)
+    found = office.view.find(Search(), before=None, limit=10)
+    items = freeze(found, Search(), now=NOW)
     kept = ReplaySet(
         id="rpl_1",
         mode=Mode.TEST,
         by="key_1",
         created_at=NOW,
-        search=Search(provider=ProviderName.STRIPE).told,
-        sums=summed(items),
+        search=Search(provider=ProviderName.STRIPE).given_fields,
+        totals=summarize(items),
     )
-    office.replays.keep(kept, items)
+    office.replays.add(kept, items)
     return kept

@@ -14,13 +14,13 @@ from domain.account import Account
 from domain.money import Money
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.apply_answer import settle
-from domain.payments.dispute import Dispute, DisputeState, Reading
+from domain.payments.dispute import Dispute, DisputeState, DisputeSnapshot
 from domain.payments.operation import Kind, Operation, Origin
-from domain.payments.payment import BELL_GRACE, Event, Payment
-from domain.payments.start_attempt import sent
+from domain.payments.payment import WAKEUP_GRACE, Event, Payment
+from domain.payments.start_attempt import record_send
 from domain.payments.submission import (
     CaptureMethod,
-    Guard,
+    DuplicatePolicy,
     Mode,
     ProviderName,
     Submission,
@@ -55,7 +55,7 @@ def submission(
     payment_method: str | None = "pm_card_visa",
     reference: str | None = None,
     execute_at: datetime | None = None,
-    guard: Guard = Guard.NONE,
+    duplicate_policy: DuplicatePolicy = DuplicatePolicy.NONE,
 ) -> Submission:
     """What a web app might ask for."""
     return Submission(
@@ -64,7 +64,7 @@ def submission(
         payment_method=payment_method,
         reference=reference,
         execute_at=execute_at,
-        guard=guard,
+        duplicate_policy=duplicate_policy,
     )
 
 
@@ -90,8 +90,8 @@ def payment(
         kind=KINDS[asked.capture],
         amount=asked.amount.minor,
         origin=Origin(key or f"key-{number}", fingerprint),
-        owed_from=max(now, asked.execute_at or now),
-        due_at=max(now + BELL_GRACE, asked.execute_at or now),
+        starts_at=max(now, asked.execute_at or now),
+        due_at=max(now + WAKEUP_GRACE, asked.execute_at or now),
     )
     told = {"operation": operation.id, "to": operation.state.value}
     time = ULID.from_timestamp((NOW + timedelta(hours=number)).timestamp())
@@ -107,14 +107,14 @@ def payment(
         operations=(operation,),
         created_at=now,
         updated_at=now,
-        news=(Event(1, "payment.accepted", now, told),),
+        pending_events=(Event(1, "payment.accepted", now, told),),
     )
 
 
 def sending(payment: Payment, *, now: datetime = NOW, body: str = "{}") -> Payment:
     """The payment with the send of its next operation written down."""
-    assert payment.next is not None
-    return sent(payment, payment.next, body, now=now)
+    assert payment.next_operation is not None
+    return record_send(payment, payment.next_operation, body, now=now)
 
 
 def authorized(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
@@ -140,7 +140,7 @@ def captured(number: int = 1, *, now: datetime = NOW, **fields: Any) -> Payment:
     )
 
 
-def disputed(payment: Payment, **fields: Any) -> Reading:
+def disputed(payment: Payment, **fields: Any) -> DisputeSnapshot:
     """What the provider shows of an open dispute of a payment's first operation."""
     whole = Dispute(
         id="dp_1",
@@ -152,13 +152,17 @@ def disputed(payment: Payment, **fields: Any) -> Reading:
         withdrawn=payment.submission.amount.minor,
         respond_by=NOW + timedelta(days=10),
     )
-    return Reading(replace(whole, **fields), payment.id, (payment.first.id,))
+    return DisputeSnapshot(
+        replace(whole, **fields), payment.id, (payment.first_operation.id,)
+    )
 
 
 def stored(payment: Payment) -> Payment:
     """As a store gives it back after a write."""
-    told = payment.told + len(payment.news)
-    return replace(payment, version=payment.version + 1, told=told, news=())
+    told = payment.event_count + len(payment.pending_events)
+    return replace(
+        payment, version=payment.version + 1, event_count=told, pending_events=()
+    )
 
 
 def origin(key: str = "k-2", fingerprint: str = "f2") -> Origin:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from application.ports.reconciliation import Statement
 from domain.payments.payment import Payment
-from domain.reconciliation import Movement, Standing, Way
+from domain.reconciliation import Movement, MovementStatus, Direction
 from tests.suites.samples import PRICE
 
 SECOND: Final = timedelta(seconds=1)
@@ -50,10 +50,10 @@ class Books:
         """All pages of a stretch of time."""
         found, cursor = list[Movement](), None
         while True:
-            page = self.statement.page(since, until, cursor)
+            page = self.statement.list_page(since, until, cursor)
             assert len(page.movements) <= self.account.page
             found += page.movements
-            cursor = page.next
+            cursor = page.next_cursor
             if cursor is None:
                 return found
 
@@ -73,7 +73,7 @@ class StatementSuite:
         charge, refund = by_way(books.lately(paid.updated_at))
         for one, operation in zip((charge, refund), paid.operations, strict=True):
             assert (one.payment, one.operation) == (paid.id, operation.id)
-            assert (one.standing, one.money) == (Standing.MOVED, PRICE)
+            assert (one.status, one.money) == (MovementStatus.MOVED, PRICE)
             assert one.ref in operation.refs.values()
             assert one.at is not None
             assert abs(one.at - paid.updated_at) < MINUTE
@@ -105,21 +105,24 @@ class StatementSuite:
     def test_a_payment_is_read_by_its_ids_as_it_is_listed(self, books: Books) -> None:
         paid = books.account.refunded(books.account.charged())
         books.account.charged()
-        read = books.statement.of(paid)
+        read = books.statement.for_payment(paid)
         assert read is not None
         listed = [
             one for one in books.lately(paid.updated_at) if one.payment == paid.id
         ]
-        assert [(one.ref, one.money, one.standing) for one in by_way(read)] == [
-            (one.ref, one.money, one.standing) for one in by_way(listed)
+        assert [(one.ref, one.money, one.status) for one in by_way(read)] == [
+            (one.ref, one.money, one.status) for one in by_way(listed)
         ]
 
     def test_what_the_provider_has_not_is_read_as_nothing(self, books: Books) -> None:
         assert (
-            books.statement.of(books.account.forgotten(books.account.charged())) == []
+            books.statement.for_payment(
+                books.account.forgotten(books.account.charged())
+            )
+            == []
         )
 
 
 def by_way(found: Sequence[Movement]) -> list[Movement]:
     """Charges before refunds."""
-    return sorted(found, key=lambda one: one.way is Way.REFUNDED)
+    return sorted(found, key=lambda one: one.direction is Direction.REFUNDED)

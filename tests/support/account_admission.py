@@ -1,30 +1,34 @@
-"""An account and the gates before it, as several processes have them; time by hand."""
+"""An account and the breakers before it, as several processes have them; time by
+hand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from application.admission import SharedGates
-from domain.circuit_breaker import ENOUGH, Gate
+from application.admission import SharedAdmissionControl
+from domain.circuit_breaker import MIN_FAILURES, CircuitBreaker
 from domain.errors import NotSent, ProviderError
 from domain.payments.answer import Answer
 from domain.payments.submission import ProviderName
-from persistence.redis_limiter import LocalLimiter
+from persistence.redis_limiter import LocalRateLimiter
 from tests.suites.samples import NOW
 from tests.support.fake_breakers import Charges, Counts, MemoryBreakers
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
-AWAY = [NotSent()] * ENOUGH
+AWAY = [NotSent()] * MIN_FAILURES
 
 
 class Account:
-    """Stripe's account and its gates, as several processes have them; time by hand."""
+    """Stripe's account and its breakers, as several processes have them; time by
+    hand.
+    """
 
     def __init__(self, *, rate: float = 0.0) -> None:
         self.passed = 0.0
         self.breakers = MemoryBreakers(self.now)
-        self.limiter = LocalLimiter(
+        self.limiter = LocalRateLimiter(
             lambda account: rate if account == STRIPE else 0.0,
             clock=lambda: 1000 + self.passed,
         )
@@ -40,9 +44,11 @@ class Account:
         """Those of one more process, asked for charges."""
         return Charges(self.shared(jitter=jitter))
 
-    def shared(self, *, jitter: Callable[[], float] = lambda: 0.0) -> SharedGates:
+    def shared(
+        self, *, jitter: Callable[[], float] = lambda: 0.0
+    ) -> SharedAdmissionControl:
         """Those of one more process."""
-        return SharedGates(
+        return SharedAdmissionControl(
             breakers=self.breakers,
             limiter=self.limiter,
             watch=self.counts,
@@ -52,14 +58,14 @@ class Account:
         )
 
     @property
-    def gate(self) -> Gate:
-        """Stripe's gate as it is kept."""
-        return self.breakers.gates()[STRIPE]
+    def gate(self) -> CircuitBreaker:
+        """Stripe's breaker as it is kept."""
+        return self.breakers.load_all()[STRIPE]
 
 
 def tried(gates: Charges, *outcomes: Answer | ProviderError) -> int:
     """Asks for as many calls as ``outcomes`` and tells those; how many were granted."""
     granted = gates.admit(STRIPE, len(outcomes)).granted
     if granted:
-        gates.tell(STRIPE, outcomes[:granted])
+        gates.record(STRIPE, outcomes[:granted])
     return granted

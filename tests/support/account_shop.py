@@ -10,8 +10,8 @@ from typing import Any
 from domain.account import Credentials, StoredAccount
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from persistence.accounts import Accounts
-from persistence.merchants import Merchants
+from persistence.accounts import MongoAccounts
+from persistence.merchants import MongoMerchants
 from runtime import container
 from tests.support.workbench import Workbench
 
@@ -26,10 +26,10 @@ class AccountsShop:
     bench: Workbench
 
     @property
-    def accounts(self) -> Accounts:
+    def accounts(self) -> MongoAccounts:
         """The deployment's accounts."""
         vault = container.open_account_vault(self.bench.settings)
-        return Accounts(self.bench.database, vault)
+        return MongoAccounts(self.bench.database, vault)
 
     def add(self, provider: str = "stripe", **fields: Any) -> StoredAccount:
         """A new account of the merchant's, by credentials that nobody else has."""
@@ -53,7 +53,7 @@ class AccountsShop:
     def route_on(self, *codes: str) -> None:
         """Has the merchant's declines of these codes go on."""
         merchant = self.bench.shop.key.merchant
-        Merchants(self.bench.database).choose(merchant, routes_on=codes)
+        MongoMerchants(self.bench.database).change_settings(merchant, routes_on=codes)
 
     def pay(self, provider: str | None = None, **fields: Any) -> str:
         """The id of a payment that was accepted; any account may carry it out."""
@@ -67,7 +67,7 @@ class AccountsShop:
     def charges(self, payment_id: str) -> list[str]:
         """The accounts that money of the payment moved at, as the ledgers name them."""
         payment = self.bench.stored(payment_id)
-        operation = payment.first.id
+        operation = payment.first_operation.id
         return [
             str(row["account"])
             for simulator in (self.bench.stripe, self.bench.paypal)
@@ -80,7 +80,7 @@ class AccountsShop:
         path = f"/v1/payments/{payment_id}/events"
         events = self.bench.shop.get(path).json()["data"]
         return [
-            (data["from_account"], data["to_account"], data["why"])
+            (data["from_account"], data["to_account"], data["reason"])
             for data in (event["data"] for event in events)
             if "from_account" in data
         ]

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from application.ports.reconciliation import Statement
-from application.ports.webhooks import Disputes, Ear
+from application.ports.webhooks import DisputeReader, WebhookVerifier
 from domain import provider_rules
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     MalformedAnswer,
     Misconfigured,
     NeedsReview,
@@ -35,7 +35,7 @@ from domain.payments.answer import (
     NextAction,
     Verdict,
 )
-from domain.payments.dispute import Hint, Reading
+from domain.payments.dispute import DisputeUpdate, DisputeSnapshot
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
 from domain.provider_rules import RULES, ObjectId, ProviderName, ProviderRules
@@ -144,7 +144,7 @@ class Service:
         if left is not None and kind is Kind.CAPTURE and is_voided(known):
             return Answer(Verdict.CANCELED)
         if left == 0:
-            return LookNeeded("nothing_left")
+            return LookupRequired("nothing_left")
         if left is not None and kind is not Kind.VOID and money.minor > left:
             return Answer(
                 Verdict.REJECTED, failure=Failure("too_much", "More than is left.")
@@ -202,7 +202,7 @@ class Acme:
     def prepare(self, payment: Payment, operation: Operation) -> str:
         """See Provider."""
         money = Money(operation.amount, payment.submission.amount.currency)
-        of = operation.target and payment.operation(operation.target).refs["debit"]
+        of = operation.target and payment.get_operation(operation.target).refs["debit"]
         return json.dumps(
             {
                 "payment": payment.id,
@@ -218,7 +218,7 @@ class Acme:
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        send = payment.working.send
+        send = payment.claimed_operation.send
         if send is None:
             raise NeedsReview("send_not_written_down")
         if self.away:
@@ -239,12 +239,12 @@ class Acme:
                 raise MalformedAnswer
             case Trouble.FAILED:
                 self.service.post(send.key, send.body)
-                self.service.keys[send.key] = send.body, LookNeeded("replayed_500")
+                self.service.keys[send.key] = send.body, LookupRequired("replayed_500")
                 raise OutcomeUnknown("http_500")
             case _:
                 return self.service.post(send.key, send.body)
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
         if self.away:
             raise NotSent
@@ -252,14 +252,14 @@ class Acme:
         ours = {one.id for one in payment.operations}
         others = [one for one in found if one.operation not in ours]
         return replace(
-            _seen(found, payment.working),
-            external=tuple(
+            _seen(found, payment.claimed_operation),
+            external_movements=tuple(
                 ExternalMovement(
                     kind=one.kind,
                     verdict=one.verdict,
                     money=one.money,
                     refs=one.answer.refs,
-                    of=one.target,
+                    parent_ref=one.target,
                     final=one.final,
                 )
                 for one in others
@@ -294,17 +294,17 @@ def _no(code: str) -> Answer:
 class NoDisputes:
     """Acme has none."""
 
-    def read(self, hint: Hint) -> Reading:
-        """See Disputes."""
+    def read(self, update: DisputeUpdate) -> DisputeSnapshot:
+        """See DisputeReader."""
         raise NeedsReview("no_disputes")
 
 
 class NoWebhooks:
     """Acme sends none, so each is somebody else's."""
 
-    types: frozenset[str] = frozenset()
+    event_types: frozenset[str] = frozenset()
 
-    def heard(
+    def verify(
         self,
         headers: Mapping[str, str],
         body: bytes,
@@ -312,7 +312,7 @@ class NoWebhooks:
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """See Ear."""
+        """See WebhookVerifier."""
         raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
 
 
@@ -323,8 +323,8 @@ def _read(webhook: Webhook) -> None:
 @contextmanager
 def acme_registered(provider: Acme) -> Iterator[ProviderName]:
     """Adds the rows of Acme, whose adapter is ``provider``, until the block ends."""
-    disputes: Disputes = NoDisputes()
-    verifier: Ear = NoWebhooks()
+    disputes: DisputeReader = NoDisputes()
+    verifier: WebhookVerifier = NoWebhooks()
     statement: Statement = MemoryStatement()
     name = provider_rules.register("acme", ACME_RULES)
     PROVIDERS[name] = ProviderParts(

@@ -43,7 +43,8 @@ class Row:
     #: Seconds that pass before the next step, at least.
     after: int = 0
     #: What the next step does at the provider, where one follows by itself: the same
-    #: request under the ``same key``, another one under a ``new key``, or a ``look``.
+    #: request under the ``same key``, another one under a ``new key``, or a
+    #: ``look_up``.
     next: str | None = None
     #: The path that the next send goes to, where it is another one than before.
     path: str | None = None
@@ -63,7 +64,7 @@ def again(kind: str) -> dict[str, Any]:
 #: Parts of rows: what goes on by itself, and what the shop is shown.
 AGAIN: Final[dict[str, Any]] = again("charge")
 LATER: Final[dict[str, Any]] = {**AGAIN, "after": REST}
-BY_A_LOOK: Final[dict[str, Any]] = {"error": "look_needed", "next": "look"}
+BY_A_LOOK: Final[dict[str, Any]] = {"error": "lookup_required", "next": "look"}
 FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
 ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "look"}
 
@@ -196,7 +197,7 @@ def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
     after = _last(bench.step(payment.id))
     assert row.path is None or after.error == "http_500", "it went elsewhere"
     first = _events(bench, payment.id)[len(before)]
-    assert first["type"] == ("look.sent" if row.next == "look" else "attempt.sent")
+    assert first["type"] == ("lookup.sent" if row.next == "look" else "attempt.sent")
     if row.next != "look":
         keys = [one["data"].get("provider_key") for one in before]
         sent_before = first["data"]["provider_key"] in keys
@@ -210,4 +211,4 @@ def _events(bench: Workbench, payment_id: str) -> list[dict[str, Any]]:
 
 def _last(payment: Payment) -> Operation:
     """What was asked for last; others may have done something at the provider since."""
-    return [one for one in payment.operations if not one.external][-1]
+    return [one for one in payment.operations if not one.is_external][-1]

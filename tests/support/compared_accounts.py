@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from application.reconciliation import reconcile as use_case
-from application.reconciliation.comparison import SLICE
-from application.reconciliation.provider_calls import Auditor
+from application.reconciliation.comparison import SLICE_LENGTH
+from application.reconciliation.provider_calls import ReconciliationContext
 from application.reconciliation.reconcile import Progress
 from domain.account import Account as ProviderAccount
 from domain.errors import ProviderError
@@ -18,7 +18,13 @@ from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
-from domain.reconciliation import Differs, Movement, Report, Standing, Way
+from domain.reconciliation import (
+    DifferenceKind,
+    Movement,
+    ReconciliationReport,
+    MovementStatus,
+    Direction,
+)
 from tests.suites.samples import (
     NOW,
     PRICE,
@@ -32,7 +38,7 @@ from tests.support.fake_statement import MemoryStatement
 from tests.support.memory_store import MemoryStore
 from tests.support.operator_fakes import MemoryView
 
-SPAN: Final = 6 * SLICE
+SPAN: Final = 6 * SLICE_LENGTH
 OWN: Final = ProviderAccount.own(STRIPE)
 NO: Final = Answer(Verdict.DECLINED)
 
@@ -52,10 +58,10 @@ class Books:
         self.store = MemoryStore(clock=self.account.now)
         self.statement = MemoryStatement(size=size, most=most)
         self.differences = MemoryDifferences()
-        self.heard: list[Progress] = []
+        self.verify: list[Progress] = []
         self.slept: list[float] = []
         statements = {STRIPE: self.statement, PAYPAL: MemoryStatement()}
-        self.auditor = Auditor(
+        self.auditor = ReconciliationContext(
             statements=lambda account: statements[account.provider],
             view=MemoryView(self.store),
             store=self.store,
@@ -104,14 +110,16 @@ class Books:
         [done] = self.store.settle_many([settle(won, back, now=at, jitter=0)])
         refund = theirs(done, at=at, ref="re_1")
         self.statement.listed.append(
-            replace(refund, way=Way.REFUNDED, operation="op_back")
+            replace(refund, direction=Direction.REFUNDED, operation="op_back")
         )
         return done
 
-    def report(self, span: timedelta = SPAN, of: ProviderAccount = OWN) -> Report:
+    def report(
+        self, span: timedelta = SPAN, of: ProviderAccount = OWN
+    ) -> ReconciliationReport:
         """What a comparison of ``span`` from NOW on comes to."""
         return use_case.reconcile(
-            of, NOW, NOW + span, auditor=self.auditor, told=self.heard.append
+            of, NOW, NOW + span, context=self.auditor, on_progress=self.verify.append
         )
 
     def stored(self, one: Payment) -> Payment:
@@ -129,9 +137,9 @@ class Books:
 class MemoryDifferences:
     """A DifferenceStore that keeps every report."""
 
-    taken: list[Report] = field(default_factory=list)
+    taken: list[ReconciliationReport] = field(default_factory=list)
 
-    def take(self, report: Report) -> None:
+    def record_report(self, report: ReconciliationReport) -> None:
         """See DifferenceStore."""
         self.taken.append(report)
 
@@ -139,24 +147,24 @@ class MemoryDifferences:
 def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Movement:
     """Stripe's charge of a payment."""
     return Movement(
-        way=Way.COLLECTED,
-        standing=Standing.MOVED,
+        direction=Direction.COLLECTED,
+        status=MovementStatus.MOVED,
         money=PRICE,
         at=at,
         ref=ref or f"ch_{int(ours.id[14:])}",
         payment=ours.id,
-        operation=ours.first.id,
+        operation=ours.first_operation.id,
     )
 
 
-def kinds(report: Report) -> list[Differs]:
+def kinds(report: ReconciliationReport) -> list[DifferenceKind]:
     """What was found."""
-    return [one.differs for one in report.differences]
+    return [one.kind for one in report.differences]
 
 
-def sums(report: Report) -> Sequence[tuple[int, int]]:
+def sums(report: ReconciliationReport) -> Sequence[tuple[int, int]]:
     """Ours and theirs."""
-    return [(one.ours, one.theirs) for one in report.sums]
+    return [(one.ours, one.theirs) for one in report.totals]
 
 
 def _refs(number: int) -> dict[str, str]:

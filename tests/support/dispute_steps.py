@@ -71,4 +71,4 @@ def is_untouched(payment: Payment) -> None:
     """No dispute changes what was captured or refunded, nor the status."""
     assert (payment.status, payment.captured) == (Status.CAPTURED, 1999)
     assert (payment.refunded, payment.refund_reserved) == (0, 0)
-    assert payment.first.state is State.SUCCEEDED
+    assert payment.first_operation.state is State.SUCCEEDED

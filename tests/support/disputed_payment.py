@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from application.webhooks import Hearing, receive
+from application.webhooks import WebhookContext, receive
 from domain.account import Account
-from domain.payments.dispute import Dispute, DisputeState, Hint, Reading
+from domain.payments.dispute import (
+    Dispute,
+    DisputeState,
+    DisputeUpdate,
+    DisputeSnapshot,
+)
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from domain.webhooks import Fate, Webhook
+from domain.webhooks import WebhookStatus, Webhook
 from tests.suites.samples import NOW, PRICE, payment
 from tests.support.fake_statement import MemoryStatement
 from tests.support.fakes import MemoryQueue, Ungated
@@ -20,7 +25,7 @@ from tests.support.operator_fakes import MemoryView
 
 STRIPE = ProviderName.STRIPE
 OWN = Account.own(STRIPE)
-HINT = Hint(OWN, "dp_1")
+HINT = DisputeUpdate(OWN, "dp_1")
 
 
 class Bench:
@@ -42,13 +47,15 @@ class Bench:
             sleep=self.slept.append,
         )
         self.inbox, self.looks = MemoryInbox(self.clock), MemoryQueue()
-        self.hearing = Hearing(
+        self.hearing = WebhookContext(
             inbox=self.inbox,
             view=self.view,
             store=self.store,
             queue=self.looks,
-            readers={STRIPE: lambda webhook: Hint(webhook.account, webhook.body)},
-            disputes=self.desk,
+            parsers={
+                STRIPE: lambda webhook: DisputeUpdate(webhook.account, webhook.body)
+            },
+            dispute_context=self.desk,
             statements=lambda account: MemoryStatement(),
             clock=self.clock,
         )
@@ -69,20 +76,22 @@ class Bench:
             opened_at=NOW,
             withdrawn=0 if state is DisputeState.WON else PRICE.minor,
         )
-        first = self.payment.first.id
-        self.disputes.shown[HINT.ref] = Reading(found, of or self.payment.id, (first,))
+        first = self.payment.first_operation.id
+        self.disputes.shown[HINT.ref] = DisputeSnapshot(
+            found, of or self.payment.id, (first,)
+        )
 
     def webhook(self, event: str = "evt_1") -> str:
         """An event of the dispute comes."""
         told = Webhook(OWN, event, "disputed", HINT.ref, received_at=self.now)
         known = frozenset({"disputed"})
-        receive(told, known=known, inbox=self.inbox, queue=MemoryQueue())
+        receive(told, event_types=known, inbox=self.inbox, queue=MemoryQueue())
         return told.id
 
     def stored(self) -> Payment:
         [found] = self.store.everything()
         return found
 
-    def fate(self) -> Fate:
-        [found] = self.inbox.found(fate=None, since=None, limit=9)
-        return found.fate
+    def fate(self) -> WebhookStatus:
+        [found] = self.inbox.find(status=None, since=None, limit=9)
+        return found.status

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from domain.payments.apply_dispute import laid_over
-from domain.payments.dispute import Dispute, DisputeState, Reading
+from domain.payments.apply_dispute import apply_dispute
+from domain.payments.dispute import Dispute, DisputeState, DisputeSnapshot
 from domain.payments.payment import Payment
 from tests.suites.samples import NOW, PRICE, stored
 
@@ -29,16 +29,16 @@ def dispute(id: str = "dp_1", **fields: Any) -> Dispute:
     return replace(whole, **fields)
 
 
-def reading(about: Payment, read: Dispute | None = None) -> Reading:
+def reading(about: Payment, read: Dispute | None = None) -> DisputeSnapshot:
     """What the provider shows of a dispute of ``about``'s first operation."""
-    return Reading(read or dispute(), about.id, (about.first.id,))
+    return DisputeSnapshot(read or dispute(), about.id, (about.first_operation.id,))
 
 
 def lay(payment: Payment, *read: Dispute) -> Payment:
     """The payment with these read one after another, as it is stored in the end."""
     for number, one in enumerate(read):
         at = NOW + timedelta(hours=number)
-        payment = stored(laid_over(payment, reading(payment, one), now=at))
+        payment = stored(apply_dispute(payment, reading(payment, one), now=at))
     return payment
 
 

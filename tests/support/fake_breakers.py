@@ -1,4 +1,4 @@
-"""Implementers of the ports behind the gates, in memory; and who watches them."""
+"""Implementers of the ports behind the breakers, in memory; and who watches them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from application.ports.admission import Gates
+from application.ports.admission import AdmissionControl
 from domain.circuit_breaker import (
-    CHANGES,
-    PROBE,
+    MAX_CHANGES,
+    PROBE_TIMEOUT,
     Call,
     CallKind,
-    Change,
-    Gate,
-    Position,
-    Why,
-    rest,
+    BreakerChange,
+    CircuitBreaker,
+    BreakerState,
+    TripReason,
+    probe_delay,
 )
 from domain.errors import ProviderError, StoreUnavailable
 from domain.payments.answer import Answer
@@ -32,52 +32,62 @@ class MemoryBreakers:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._gates = {name.value: Gate(name.value) for name in ProviderName}
+        self._breakers = {
+            name.value: CircuitBreaker(name.value) for name in ProviderName
+        }
         self._lock = threading.Lock()
         self.away = False
         self.answers = threading.Event()  #: cleared: readers wait until it is set
         self.answers.set()
         self.reads = 0
 
-    def gates(self) -> Mapping[str, Gate]:
-        """See Breakers."""
+    def load_all(self) -> Mapping[str, CircuitBreaker]:
+        """See BreakerStore."""
         self.reads += 1
         self.answers.wait()
         with self._answering():
-            return {name: self._seen(gate) for name, gate in self._gates.items()}
+            return {name: self._seen(gate) for name, gate in self._breakers.items()}
 
     def open(
         self,
         name: str,
         *,
-        why: Why,
+        trip_reason: TripReason,
         reason: str,
         by: str,
-        probed: Gate | None = None,
-        tried: Sequence[str] = (),
-    ) -> Gate | None:
-        """See Breakers."""
+        probed: CircuitBreaker | None = None,
+        refused_operations: Sequence[str] = (),
+    ) -> CircuitBreaker | None:
+        """See BreakerStore."""
         with self._answering():
-            gate = self._gates.setdefault(name, Gate(name))
-            if probed is None and gate.is_open and not _outweighs(why, gate.why):
+            gate = self._breakers.setdefault(name, CircuitBreaker(name))
+            if (
+                probed is None
+                and gate.is_open
+                and not _outweighs(trip_reason, gate.trip_reason)
+            ):
                 return None
             if probed is not None and not _is_latest(probed, gate):
                 return None
-            failed = probed.failed + 1 if probed else 0
-            pause, now = rest(why, failed), self._clock()
-            again = gate.is_open and gate.why is why and why is not Why.OPERATOR
-            change = Change(Position.OPEN, why, reason, by, now)
+            failed = probed.failed_probes + 1 if probed else 0
+            pause, now = probe_delay(trip_reason, failed), self._clock()
+            again = (
+                gate.is_open
+                and gate.trip_reason is trip_reason
+                and trip_reason is not TripReason.OPERATOR
+            )
+            change = BreakerChange(BreakerState.OPEN, trip_reason, reason, by, now)
             return self._set(
                 replace(
                     gate,
-                    position=Position.OPEN,
-                    why=why,
+                    state=BreakerState.OPEN,
+                    trip_reason=trip_reason,
                     reason=reason,
                     by=by,
                     since=gate.since if gate.is_open else now,
                     probe_at=None if pause is None else now + pause,
-                    failed=failed,
-                    tried=_with_tried(gate, tried),
+                    failed_probes=failed,
+                    refused_operations=_with_tried(gate, refused_operations),
                     changes=gate.changes if again else _with(change, gate),
                 )
             )
@@ -88,44 +98,50 @@ class MemoryBreakers:
         *,
         reason: str,
         by: str,
-        probed: Gate | None = None,
-    ) -> Gate | None:
-        """See Breakers."""
+        probed: CircuitBreaker | None = None,
+    ) -> CircuitBreaker | None:
+        """See BreakerStore."""
         with self._answering():
-            gate = self._gates.setdefault(name, Gate(name))
+            gate = self._breakers.setdefault(name, CircuitBreaker(name))
             if not gate.is_open or (probed and not _is_latest(probed, gate)):
                 return None
-            change = Change(Position.CLOSED, None, reason, by, self._clock())
-            concerned_them = probed is not None and probed.why is Why.MISCONFIGURED
+            change = BreakerChange(BreakerState.CLOSED, None, reason, by, self._clock())
+            concerned_them = (
+                probed is not None and probed.trip_reason is TripReason.MISCONFIGURED
+            )
             return self._set(
                 replace(
                     gate,
-                    position=Position.CLOSED,
-                    why=None,
+                    state=BreakerState.CLOSED,
+                    trip_reason=None,
                     reason=reason,
                     by=by,
                     since=change.at,
                     probe_at=None,
-                    failed=0,
-                    tried=gate.tried if concerned_them else (),
+                    failed_probes=0,
+                    refused_operations=(
+                        gate.refused_operations if concerned_them else ()
+                    ),
                     changes=_with(change, gate),
                 )
             )
 
-    def take_probe(self, name: str) -> Gate | None:
-        """See Breakers."""
+    def claim_probe(self, name: str) -> CircuitBreaker | None:
+        """See BreakerStore."""
         with self._answering():
-            gate = self._seen(self._gates.setdefault(name, Gate(name)))
-            if not gate.probe_due:
+            gate = self._seen(self._breakers.setdefault(name, CircuitBreaker(name)))
+            if not gate.is_probe_due:
                 return None
-            at = self._clock() + PROBE
-            return self._set(replace(gate, probe=gate.probe + 1, probe_at=at))
+            at = self._clock() + PROBE_TIMEOUT
+            return self._set(
+                replace(gate, probe_number=gate.probe_number + 1, probe_at=at)
+            )
 
-    def _set(self, gate: Gate) -> Gate:
-        self._gates[gate.name] = gate
+    def _set(self, gate: CircuitBreaker) -> CircuitBreaker:
+        self._breakers[gate.name] = gate
         return self._seen(gate)
 
-    def _seen(self, gate: Gate) -> Gate:
+    def _seen(self, gate: CircuitBreaker) -> CircuitBreaker:
         left = None if gate.probe_at is None else gate.probe_at - self._clock()
         return replace(gate, probe_in=left)
 
@@ -139,41 +155,43 @@ class MemoryBreakers:
 
 @dataclass(slots=True)
 class Counts:
-    """A GateWatch that remembers."""
+    """A AdmissionMetrics that remembers."""
 
-    opens: Counter[tuple[str, Why]] = field(default_factory=Counter)
+    opens: Counter[tuple[str, TripReason]] = field(default_factory=Counter)
     probes: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
 
-    def opened(self, gate: Gate, why: Why) -> None:
-        """See GateWatch."""
-        self.opens[gate.name, why] += 1
+    def count_opened(self, breaker: CircuitBreaker, trip_reason: TripReason) -> None:
+        """See AdmissionMetrics."""
+        self.opens[breaker.name, trip_reason] += 1
 
-    def probed(self, gate: Gate) -> None:
-        """See GateWatch."""
-        self.probes[gate.name] += 1
+    def count_probe(self, breaker: CircuitBreaker) -> None:
+        """See AdmissionMetrics."""
+        self.probes[breaker.name] += 1
 
-    def put_off(self, account: str, count: int) -> None:
-        """See GateWatch."""
+    def count_postponed(self, account: str, count: int) -> None:
+        """See AdmissionMetrics."""
         self.waits[account] += count
 
 
-def _outweighs(why: Why, stands: Why | None) -> bool:
-    return why is Why.OPERATOR or (why is Why.MISCONFIGURED and stands is Why.FAILING)
+def _outweighs(why: TripReason, stands: TripReason | None) -> bool:
+    return why is TripReason.OPERATOR or (
+        why is TripReason.MISCONFIGURED and stands is TripReason.FAILING
+    )
 
 
-def _is_latest(probed: Gate, gate: Gate) -> bool:
-    latest = gate.is_open and gate.probe == probed.probe
-    return latest and gate.why is not Why.OPERATOR
+def _is_latest(probed: CircuitBreaker, gate: CircuitBreaker) -> bool:
+    latest = gate.is_open and gate.probe_number == probed.probe_number
+    return latest and gate.trip_reason is not TripReason.OPERATOR
 
 
-def _with_tried(gate: Gate, tried: Sequence[str]) -> tuple[str, ...]:
-    others = [one for one in gate.tried if one not in tried]
-    return (*others, *tried)[-CHANGES:]
+def _with_tried(gate: CircuitBreaker, tried: Sequence[str]) -> tuple[str, ...]:
+    others = [one for one in gate.refused_operations if one not in tried]
+    return (*others, *tried)[-MAX_CHANGES:]
 
 
-def _with(change: Change, gate: Gate) -> tuple[Change, ...]:
-    return (*gate.changes, change)[-CHANGES:]
+def _with(change: BreakerChange, gate: CircuitBreaker) -> tuple[BreakerChange, ...]:
+    return (*gate.changes, change)[-MAX_CHANGES:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +204,9 @@ class Leave:
 
 
 class Charges:
-    """Gates for charges alone, each another operation: they are asked by number."""
+    """Breakers for charges alone, each another operation: they are asked by number."""
 
-    def __init__(self, gates: Gates) -> None:
+    def __init__(self, gates: AdmissionControl) -> None:
         self._gates = gates
         self._numbers = count()
         self._granted = threading.local()
@@ -198,14 +216,14 @@ class Charges:
         calls = [self._charge() for _ in range(wanted)]
         found = self._gates.admit(account, calls, urgent=urgent)
         self._granted.__dict__.setdefault(account, []).extend(found.granted)
-        return Leave(len(found.granted), found.again_in, found.after)
+        return Leave(len(found.granted), found.retry_in, found.delay)
 
-    def tell(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
+    def record(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
         """Tells of those that this thread was granted last, or else of others."""
         granted = self._granted.__dict__.pop(account, [])[-len(outcomes) :]
         others = [self._charge() for _ in outcomes[len(granted) :]]
         told = list(zip([*granted, *others], outcomes, strict=True))
-        self._gates.tell(account, told)
+        self._gates.record(account, told)
 
     def _charge(self) -> Call:
         return Call(CallKind.CHARGES, f"op_{id(self)}_{next(self._numbers)}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from application.ports.reconciliation import Page
+from application.ports.reconciliation import StatementPage
 from domain.errors import ListTooLong, MalformedAnswer, ProviderError
 from domain.payments.payment import Payment
-from domain.reconciliation import Movement, Unread
+from domain.reconciliation import Movement, UnreadableEntry
 
 
 class MemoryStatement:
@@ -22,7 +22,7 @@ class MemoryStatement:
         self, listed: Sequence[Movement] = (), *, size: int = 2, most: int = 10_000
     ) -> None:
         self.listed = list(listed)
-        self.unread: list[Unread] = []  #: on the first page of its time
+        self.unread: list[UnreadableEntry] = []  #: on the first page of its time
         self.held: dict[str, Sequence[Movement] | None] = {}
         self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
         self.owners: dict[str, str] = {}  #: our payments, by charge or capture
@@ -33,7 +33,9 @@ class MemoryStatement:
         self._size = size
         self._most = most
 
-    def page(self, since: datetime, until: datetime, cursor: str | None) -> Page:
+    def list_page(
+        self, since: datetime, until: datetime, cursor: str | None
+    ) -> StatementPage:
         """See Statement."""
         self._fail()
         self.pages += 1
@@ -46,9 +48,9 @@ class MemoryStatement:
         end = start + self._size
         unread = [one for one in self.unread if start == 0 and since <= one.at < until]
         more = str(end) if end < len(found) else None
-        return Page(found[start:end], more, unread)
+        return StatementPage(found[start:end], more, unread)
 
-    def of(self, payment: Payment) -> Sequence[Movement] | None:
+    def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
         """See Statement."""
         self._fail()
         self.reads.append(payment.id)
@@ -57,7 +59,7 @@ class MemoryStatement:
             return self.held[payment.id]
         return [one for one in self.listed if one.payment == payment.id]
 
-    def payment_of(self, ref: str) -> str | None:
+    def find_payment_id(self, ref: str) -> str | None:
         """See Statement."""
         self._fail()
         if ref in self.unreadable:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from application.ports.admission import Admission
-from domain.circuit_breaker import Call, gate_name
+from domain.circuit_breaker import Call, breaker_name
 from domain.errors import (
     InvalidPayment,
     NeedsReview,
@@ -36,12 +36,12 @@ class MemoryQueue:
         self.away = False
         self._size = size
 
-    def ring(self, ids: Sequence[str]) -> None:
+    def notify(self, ids: Sequence[str]) -> None:
         """See JobQueue."""
         if not self.away:
             self.waiting.extend(ids)
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """See JobQueue."""
         if self.away:
             raise QueueUnavailable
@@ -71,9 +71,9 @@ class Movement:
 
 def pay(payment: Payment) -> Answer:
     """Moves all that was asked for."""
-    operation, currency = payment.working, payment.submission.amount.currency
+    operation, currency = payment.claimed_operation, payment.submission.amount.currency
     own = _OWN[payment.provider, operation.kind]
-    refs = {own: f"pi_{operation.key}"}
+    refs = {own: f"pi_{operation.provider_key}"}
     moved = None if operation.kind is Kind.VOID else Money(operation.amount, currency)
     return Answer(Verdict.SUCCEEDED, moved, refs)
 
@@ -122,7 +122,7 @@ class ScriptedProvider:
 
     def send(self, payment: Payment) -> Answer:
         """See Provider."""
-        send = payment.working.send
+        send = payment.claimed_operation.send
         assert send is not None, "nothing is sent that was not written down"
         with self._lock:
             self.sends.append(send)
@@ -136,17 +136,17 @@ class ScriptedProvider:
         assert answer is not None, "an act decides, raises, or does both"
         return answer
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
-        operation = payment.working
+        operation = payment.claimed_operation
         with self._lock:
             self.looks.append(operation.id)
-            key = operation.send.key if operation.send else operation.key
+            key = operation.send.key if operation.send else operation.provider_key
             return self._decided.get(key, Answer(Verdict.ABSENT))
 
     def correct(self, payment: Payment, answer: Answer) -> None:
         """Has the provider change its mind about the first operation."""
-        self._decided[payment.first.key] = answer
+        self._decided[payment.first_operation.provider_key] = answer
 
     def _decide(self, payment: Payment, key: str, act: Act) -> Answer | None:
         if key not in self._decided and act.decides is not None:
@@ -157,13 +157,13 @@ class ScriptedProvider:
 
 
 class Ungated:
-    """Gates that let everybody in, and remember what they were told."""
+    """Breakers that let everybody in, and remember what they were told."""
 
     def __init__(self) -> None:
         self.granted: int | None = None  #: the most that is let in; None: all
         self.again_in = timedelta(seconds=5)
         self.after: dict[str, float] = {}  #: seconds to wait, by account
-        self.open: set[str] = set()  #: names of gates that let nothing through
+        self.open: set[str] = set()  #: names of breakers that let nothing through
         self.asked: list[str] = []  #: accounts, one for each question
         self.told_of: set[str] = set()  #: accounts
         self.told: list[Answer | ProviderError] = []
@@ -171,21 +171,21 @@ class Ungated:
     def admit(
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
     ) -> Admission:
-        """See Gates."""
+        """See AdmissionControl."""
         self.asked.append(account)
-        names = {one: {account, gate_name(account, one.kind)} for one in calls}
+        names = {one: {account, breaker_name(account, one.kind)} for one in calls}
         stopped = [one for one in calls if names[one] & self.open]
         passing = [one for one in calls if one not in stopped]
         return Admission(
             passing[: self.granted],
             self.again_in,
-            after=self.after.get(account, 0.0) if passing else 0.0,
-            stopped=stopped,
+            delay=self.after.get(account, 0.0) if passing else 0.0,
+            blocked=stopped,
         )
 
-    def tell(
+    def record(
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
-        """See Gates."""
+        """See AdmissionControl."""
         self.told_of.add(account)
         self.told += [outcome for _, outcome in outcomes]

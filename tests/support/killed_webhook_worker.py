@@ -50,10 +50,10 @@ class DyingInbox(MongoWebhooks):
 
     boundaries: Boundaries
 
-    def mark(self, webhooks: Sequence[Webhook]) -> None:
-        """See Inbox."""
+    def save_results(self, webhooks: Sequence[Webhook]) -> None:
+        """See WebhookInbox."""
         with self.boundaries.around():
-            super().mark(webhooks)
+            super().save_results(webhooks)
 
 
 def main(webhook_id: str, deadly: int) -> None:
@@ -68,9 +68,9 @@ def main(webhook_id: str, deadly: int) -> None:
         inbox = DyingInbox(database, vault, settings.mode, clock=container.clock)
         store.boundaries = inbox.boundaries = boundaries
         adapters = container.open_adapters(settings, database, connections=1)
-        hearing = container.hearing(settings, database, tools, adapters)
-        desk = replace(hearing.disputes, store=store)
-        hearing = replace(hearing, store=store, inbox=inbox, disputes=desk)
+        hearing = container.webhook_context(settings, database, tools, adapters)
+        desk = replace(hearing.dispute_context, store=store)
+        hearing = replace(hearing, store=store, inbox=inbox, dispute_context=desk)
         notice.handle([webhook_id], hearing)
 
 

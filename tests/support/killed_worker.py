@@ -86,9 +86,9 @@ class DyingProvider:
         with self.boundaries.around():
             return self.provider.send(payment)
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
-        return self.provider.look(payment)
+        return self.provider.look_up(payment)
 
 
 def main(payment_id: str, deadly: int) -> None:

@@ -11,7 +11,7 @@ from domain.account import Account, AccountNotFound, AlreadyConnected, StoredAcc
 from domain.api_keys import ApiKey, KeyNotFound, find_key_id
 from domain.merchants import MerchantSettings
 from domain.payments.routing import Candidate, Routes
-from domain.payments.submission import Guard, Mode
+from domain.payments.submission import DuplicatePolicy, Mode
 
 
 class MemoryApiKeys:
@@ -33,7 +33,7 @@ class MemoryApiKeys:
         self._opened.add(secret)
         return key
 
-    def remembers(self, secret: str) -> bool:
+    def is_cached(self, secret: str) -> bool:
         """See ApiKeyStore."""
         return secret in self._opened
 
@@ -68,9 +68,10 @@ class MemoryAccounts:
 
     def add(self, account: StoredAccount) -> None:
         """See AccountStore."""
-        connected = (account.connected, account.mode)
-        if account.connected and any(
-            (one.connected, one.mode) == connected for one in self.accounts.values()
+        connected = (account.connected_account, account.mode)
+        if account.connected_account and any(
+            (one.connected_account, one.mode) == connected
+            for one in self.accounts.values()
         ):
             raise AlreadyConnected
         self.accounts[account.id] = account
@@ -85,14 +86,14 @@ class MemoryAccounts:
             raise AccountNotFound
         return self.accounts[account_id]
 
-    def connected(self, name: str, mode: Mode) -> StoredAccount:
+    def find_connected(self, name: str, mode: Mode) -> StoredAccount:
         """See AccountStore."""
         for one in self.accounts.values():
-            if (one.connected, one.mode) == (name, mode):
+            if (one.connected_account, one.mode) == (name, mode):
                 return one
         raise AccountNotFound
 
-    def retired(self, mode: Mode) -> Mapping[Account, datetime | None]:
+    def retirement_dates(self, mode: Mode) -> Mapping[Account, datetime | None]:
         """See AccountStore."""
         return {one.account: one.retired_at for one in self.list() if one.mode is mode}
 
@@ -106,7 +107,7 @@ class MemoryAccounts:
             if merchant in (None, one.merchant) and (ids is None or one.id in ids)
         ]
 
-    def unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
+    def list_unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
         """See AccountStore."""
         return []
 
@@ -126,7 +127,7 @@ class MemoryMerchants:
         self._accounts = accounts
         self._chosen: dict[str, MerchantSettings] = {}
 
-    def chosen(self, scope: Scope) -> MerchantSettings:
+    def load_settings(self, scope: Scope) -> MerchantSettings:
         """See MerchantStore."""
         its = self._chosen.get(scope.merchant, MerchantSettings())
         candidates = tuple(
@@ -139,17 +140,21 @@ class MemoryMerchants:
             for one in self._accounts.list(merchant=scope.merchant)
             if one.mode is scope.mode
         )
-        return replace(its, routes=Routes(candidates, its.routes.codes))
+        return replace(its, routes=Routes(candidates, its.routes.decline_codes))
 
-    def choose(
+    def change_settings(
         self,
         merchant: str,
         *,
-        guard: Guard | None = None,
+        duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
         """See MerchantStore."""
         its = self._chosen.get(merchant, MerchantSettings())
-        codes = its.routes.codes if routes_on is None else tuple(routes_on)
-        guard = its.guard if guard is None else guard
-        self._chosen[merchant] = MerchantSettings(guard, Routes(codes=codes))
+        codes = its.routes.decline_codes if routes_on is None else tuple(routes_on)
+        duplicate_policy = (
+            its.duplicate_policy if duplicate_policy is None else duplicate_policy
+        )
+        self._chosen[merchant] = MerchantSettings(
+            duplicate_policy, Routes(decline_codes=codes)
+        )

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from application.disputes import Desk
+from application.disputes import DisputeContext
 from application.ports.operators import OperatorView
 from application.ports.payments import PaymentStore
 from domain.errors import OutcomeUnknown, ProviderError
-from domain.payments.dispute import Hint, Reading
+from domain.payments.dispute import DisputeUpdate, DisputeSnapshot
 from domain.payments.submission import ProviderName
 from tests.support.fakes import Ungated
 
@@ -20,18 +20,18 @@ from tests.support.fakes import Ungated
 class MemoryDisputes:
     """Disputes, as a test has them by the provider's id; ``raises`` cuts it off."""
 
-    shown: dict[str, Reading] = field(default_factory=dict)
+    shown: dict[str, DisputeSnapshot] = field(default_factory=dict)
     raises: ProviderError | None = None
     reads: int = 0
 
-    def read(self, hint: Hint) -> Reading:
-        """See Disputes."""
+    def read(self, update: DisputeUpdate) -> DisputeSnapshot:
+        """See DisputeReader."""
         self.reads += 1
         if self.raises is not None:
             raise self.raises
-        if hint.ref not in self.shown:
+        if update.ref not in self.shown:
             raise OutcomeUnknown("read_refused")
-        return self.shown[hint.ref]
+        return self.shown[update.ref]
 
 
 @dataclass
@@ -53,14 +53,14 @@ def dispute_desk(
     gates: Ungated | None = None,
     told: Told | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Desk:
+) -> DisputeContext:
     """A desk for which every provider shows these disputes."""
-    return Desk(
+    return DisputeContext(
         view=view,
         store=store,
         disputes=lambda account: disputes,
-        gates=gates or Ungated(),
+        admission=gates or Ungated(),
         clock=clock,
-        told=told or Told(),
+        count_event=told or Told(),
         sleep=sleep,
     )

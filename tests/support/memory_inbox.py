@@ -1,4 +1,4 @@
-"""An Inbox in memory: small, exact, and safe between threads."""
+"""An WebhookInbox in memory: small, exact, and safe between threads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.errors import StoreUnavailable
-from domain.payments.payment import BELL_GRACE
-from domain.webhooks import Fate, Webhook
+from domain.payments.payment import WAKEUP_GRACE
+from domain.webhooks import WebhookStatus, Webhook
 
 
 class MemoryInbox:
-    """See Inbox. ``away`` cuts everybody off."""
+    """See WebhookInbox. ``away`` cuts everybody off."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.away = False
@@ -21,8 +21,8 @@ class MemoryInbox:
         self._webhooks: dict[str, Webhook] = {}
         self._lock = threading.RLock()
 
-    def keep(self, webhook: Webhook) -> bool:
-        """See Inbox."""
+    def add(self, webhook: Webhook) -> bool:
+        """See WebhookInbox."""
         with self._lock:
             known = self._all()
             new = webhook.id not in known
@@ -30,44 +30,48 @@ class MemoryInbox:
             return new
 
     def load(self, ids: Sequence[str]) -> list[Webhook]:
-        """See Inbox."""
-        soon = self._clock() + BELL_GRACE
+        """See WebhookInbox."""
+        soon = self._clock() + WAKEUP_GRACE
         return [one for one in self._due(soon) if one.id in ids]
 
-    def due_ids(self, limit: int) -> list[str]:
-        """See Inbox."""
+    def find_due_ids(self, limit: int) -> list[str]:
+        """See WebhookInbox."""
         return [one.id for one in self._due(self._clock())][:limit]
 
-    def mark(self, webhooks: Sequence[Webhook]) -> None:
-        """See Inbox."""
+    def save_results(self, webhooks: Sequence[Webhook]) -> None:
+        """See WebhookInbox."""
         with self._lock:
             known = self._all()
             for one in webhooks:
-                if known[one.id].fate is Fate.WAITING:
+                if known[one.id].status is WebhookStatus.WAITING:
                     known[one.id] = one
 
-    def found(
-        self, *, fate: Fate | None, since: datetime | None, limit: int
+    def find(
+        self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
-        """See Inbox."""
+        """See WebhookInbox."""
         with self._lock:
             matching = [
                 replace(one, body="")
                 for one in self._all().values()
-                if fate in (None, one.fate)
+                if status in (None, one.status)
                 and (since is None or one.received_at >= since)
             ]
         newest = sorted(matching, key=lambda one: one.received_at, reverse=True)
         return newest[:limit]
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
-        """See Inbox."""
+        """See WebhookInbox."""
         with self._lock:
             known = self._all()
             there = [known[one] for one in ids if one in known]
             for one in there:
                 known[one.id] = replace(
-                    one, fate=Fate.WAITING, due_at=now, owed_from=now, tries=0
+                    one,
+                    status=WebhookStatus.WAITING,
+                    due_at=now,
+                    starts_at=now,
+                    tries=0,
                 )
             return len(there)
 

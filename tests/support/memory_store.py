@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from application.dispatch import in_turns
+from application.dispatch import round_robin
 from application.ports.payments import Query, Scope
 from domain.errors import IdempotencyMismatch, ReferenceInProgress, StoreUnavailable
-from domain.payments.payment import BELL_GRACE, LEASE, Event, Payment
+from domain.payments.payment import WAKEUP_GRACE, LEASE, Event, Payment
 
 
 @dataclass(slots=True)
@@ -94,10 +94,10 @@ class MemoryStore:
                 row.payment
                 for row in known
                 if row.due_at is not None
-                and row.due_at <= (now if row.holder else now + BELL_GRACE)
+                and row.due_at <= (now if row.holder else now + WAKEUP_GRACE)
             ]
 
-    def put_off(self, ids: Sequence[str], by: timedelta) -> None:
+    def postpone(self, ids: Sequence[str], by: timedelta) -> None:
         """See PaymentStore."""
         now = self._clock()
         with self._rows() as rows:
@@ -114,21 +114,21 @@ class MemoryStore:
         """See PaymentStore."""
         return self._write(payments, lease=False)
 
-    def held(self, payments: Sequence[Payment]) -> list[Payment]:
+    def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
         """See PaymentStore."""
         fences = {one.id: one.claim.fence for one in payments if one.claim}
         with self._rows() as rows:
             now = [rows[one].payment for one in fences if one in rows]
         return [one for one in now if one.claim and one.claim.fence == fences[one.id]]
 
-    def renew(self, ids: Sequence[str]) -> None:
+    def renew_leases(self, ids: Sequence[str]) -> None:
         """See PaymentStore."""
         with self._rows() as rows:
             for row in (rows[one] for one in ids if one in rows):
                 if row.holder == self._holder:
                     row.due_at = self._clock() + LEASE
 
-    def due_ids(self, limit: int) -> list[str]:
+    def find_due_ids(self, limit: int) -> list[str]:
         """See PaymentStore."""
         now = self._clock()
         with self._rows() as rows:
@@ -143,7 +143,7 @@ class MemoryStore:
             lines.append(longest)
             if len(longest) >= limit:
                 lines.append(longest[::-1])
-        return in_turns(lines, limit)
+        return round_robin(lines, limit)
 
     def next_due(self) -> datetime | None:
         """When work is owed next, or a lease ends; None where nothing is owed."""
@@ -157,14 +157,14 @@ class MemoryStore:
             row = rows.get(payment_id)
             return row.payment if row and _is_of(scope, row.payment) else None
 
-    def made_by(self, scope: Scope, idempotency_key: str) -> Payment | None:
+    def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
         """See PaymentStore."""
         with self._rows() as rows:
             name = (scope.merchant, scope.mode, idempotency_key)
             found = self._table.keys.get(name)
             return rows[found].payment if found else None
 
-    def page(self, scope: Scope, query: Query) -> list[Payment]:
+    def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
         """See PaymentStore."""
         with self._rows() as rows:
             found = [
@@ -174,7 +174,7 @@ class MemoryStore:
             ]
         return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
 
-    def timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
+    def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
         """See PaymentStore."""
         with self._rows() as rows:
             row = rows.get(payment_id)
@@ -185,25 +185,25 @@ class MemoryStore:
         with self._rows() as rows:
             return [row.payment for row in rows.values()]
 
-    def settled(self, ids: Sequence[str]) -> set[str]:
+    def find_settled(self, ids: Sequence[str]) -> set[str]:
         """See PaymentStore."""
         with self._rows() as rows:
             working = {one for one in ids if one in rows and not _done(rows[one])}
         return set(ids) - working
 
     def _insert(self, payment: Payment, rows: dict[str, _Row]) -> Payment:
-        first = payment.first.origin
+        first = payment.first_operation.origin
         assert first is not None
         key = _key(payment, first.idempotency_key)
         if key in self._table.keys:
             return rows[self._table.keys[key]].payment
-        if payment.guarding:
+        if payment.blocks_reference:
             guard = _key(payment, payment.submission.reference)
             if guard in self._table.guards:
                 raise ReferenceInProgress(self._table.guards[guard])
             self._table.guards[guard] = payment.id
         stored = _told(payment)
-        rows[payment.id] = _Row(stored, payment.news, payment.due_at)
+        rows[payment.id] = _Row(stored, payment.pending_events, payment.due_at)
         self._table.keys[key] = payment.id
         return stored
 
@@ -222,11 +222,11 @@ class MemoryStore:
 
     def _store(self, row: _Row, payment: Payment, *, held: bool) -> Payment:
         stored = replace(_told(payment), version=payment.version + 1)
-        row.payment, row.timeline = stored, row.timeline + payment.news
+        row.payment, row.timeline = stored, row.timeline + payment.pending_events
         if not held:
             row.due_at = payment.due_at
         guard = _key(payment, payment.submission.reference)
-        if self._table.guards.get(guard) == payment.id and not payment.guarding:
+        if self._table.guards.get(guard) == payment.id and not payment.blocks_reference:
             del self._table.guards[guard]
         return stored
 
@@ -239,8 +239,8 @@ class MemoryStore:
 
 
 def _told(payment: Payment) -> Payment:
-    told = payment.told + len(payment.news)
-    return replace(payment, told=told, news=())
+    told = payment.event_count + len(payment.pending_events)
+    return replace(payment, event_count=told, pending_events=())
 
 
 def _is_of(scope: Scope, payment: Payment) -> bool:
@@ -265,4 +265,4 @@ def _key(payment: Payment, name: str | None) -> tuple[str, str, str | None]:
 
 
 def _done(row: _Row) -> bool:
-    return row.payment.settled
+    return row.payment.is_settled

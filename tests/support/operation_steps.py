@@ -10,13 +10,13 @@ from domain.money import Money
 from domain.payments import follow_ups
 from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
-from domain.payments.operation import PROOF_AFTER, Kind
+from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from tests.suites.samples import NOW, PRICE, origin, sending, stored
 
 #: When a look proves an absence.
-LATER: Final = NOW + PROOF_AFTER
+LATER: Final = NOW + ABSENCE_PROOF_DELAY
 FOUND: Final = Answer(
     Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, request_id="r1"
 )
@@ -61,9 +61,13 @@ def succeeded(asked: Payment) -> Payment:
 
 def next_succeeded(asked: Payment) -> Payment:
     """The operation that is due first has succeeded."""
-    assert asked.next is not None
-    money = Money(asked.next.amount, asked.submission.amount.currency)
-    refs = {"capture": asked.next.id} if asked.next.kind is Kind.CAPTURE else {}
+    assert asked.next_operation is not None
+    money = Money(asked.next_operation.amount, asked.submission.amount.currency)
+    refs = (
+        {"capture": asked.next_operation.id}
+        if asked.next_operation.kind is Kind.CAPTURE
+        else {}
+    )
     answer = Answer(Verdict.SUCCEEDED, money, refs)
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))
 
@@ -73,9 +77,9 @@ def turned_down(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
     return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))
 
 
-def looked(
+def apply_lookup(
     given: Payment, outcome: Answer | ProviderError, *, now: datetime = LATER
 ) -> Payment:
     """The payment after a look at its first operation, at ``now``."""
-    asked = stored(looking(given, given.first, now=now))
+    asked = stored(start_lookup(given, given.first_operation, now=now))
     return settle(asked, outcome, now=now, jitter=1.0)

@@ -12,8 +12,8 @@ from domain.account import Account
 from domain.errors import StoreUnavailable
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
-from domain.reconciliation import movements_of
-from domain.replays import Came, Item, ReplaySet, Search, Stage
+from domain.reconciliation import list_movements
+from domain.replays import ItemOutcome, ReplayItem, ReplaySet, Search, ReplayStage
 from tests.support.memory_store import MemoryStore
 
 
@@ -24,18 +24,18 @@ class MemoryView:
         self._store = store
         self._mode = mode
 
-    def found(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
+    def find(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
         """See OperatorView."""
         found = [
             one
             for one in self._all()
             if (before is None or one.id < before)
-            and search.picked(one)
+            and search.matching(one)
             and _matches(search, one)
         ]
         return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
 
-    def moved(
+    def find_moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
         """See OperatorView."""
@@ -45,20 +45,20 @@ class MemoryView:
             if one.account == account
             and any(
                 each.at is not None and since <= each.at < until
-                for each in movements_of(one)
+                for each in list_movements(one)
             )
         ]
         return found[:limit]
 
     def get(self, payment_id: str) -> Payment | None:
         """See OperatorView."""
-        return next(iter(self.known([payment_id])), None)
+        return next(iter(self.load([payment_id])), None)
 
-    def known(self, ids: Sequence[str]) -> list[Payment]:
+    def load(self, ids: Sequence[str]) -> list[Payment]:
         """See OperatorView."""
         return [one for one in self._all() if one.id in ids]
 
-    def disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
+    def find_disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
         """See OperatorView."""
         return [
             one
@@ -78,10 +78,10 @@ class MemoryReplays:
         self._clock = clock
         self._sets: dict[str, ReplaySet] = {}
         self._next: dict[str, datetime] = {}
-        self._items: dict[str, dict[int, Item]] = {}
+        self._items: dict[str, dict[int, ReplayItem]] = {}
         self._lock = threading.RLock()
 
-    def keep(self, replay: ReplaySet, items: Sequence[Item]) -> None:
+    def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
         """See Replays."""
         with self._lock:
             self._sets[replay.id] = replay
@@ -91,7 +91,7 @@ class MemoryReplays:
         """See Replays."""
         return self._sets.get(replay_id)
 
-    def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+    def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
         """See Replays."""
         with self._lock:
             if self._sets[replay.id].stage is not was:
@@ -100,7 +100,7 @@ class MemoryReplays:
             self._next[replay.id] = self._clock()
             return True
 
-    def turn(self) -> ReplaySet | None:
+    def claim_due(self) -> ReplaySet | None:
         """See Replays."""
         if self.away:
             raise StoreUnavailable
@@ -109,7 +109,7 @@ class MemoryReplays:
             waiting = [
                 one
                 for one in self._sets.values()
-                if one.stage is Stage.RUNNING and self._next[one.id] <= now
+                if one.stage is ReplayStage.RUNNING and self._next[one.id] <= now
             ]
             if not waiting:
                 return None
@@ -117,31 +117,33 @@ class MemoryReplays:
             self._next[first.id] = now + timedelta(seconds=1)
             return first
 
-    def items(
+    def list_items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
-    ) -> list[Item]:
+    ) -> list[ReplayItem]:
         """See Replays."""
         with self._lock:
             found = [
                 item
                 for number, item in sorted(self._items.get(replay_id, {}).items())
-                if number > after and not (left and item.came)
+                if number > after and not (left and item.outcome)
             ]
         return found[:limit]
 
-    def mark(self, replay_id: str, verdicts: Mapping[int, Came]) -> None:
+    def record_outcomes(
+        self, replay_id: str, verdicts: Mapping[int, ItemOutcome]
+    ) -> None:
         """See Replays."""
         with self._lock:
             items = self._items[replay_id]
             for number, came in verdicts.items():
-                if items[number].came is None:
-                    items[number] = replace(items[number], came=came)
+                if items[number].outcome is None:
+                    items[number] = replace(items[number], outcome=came)
 
-    def progress(self, replay_id: str) -> Mapping[Came, int]:
+    def count_outcomes(self, replay_id: str) -> Mapping[ItemOutcome, int]:
         """See Replays."""
         with self._lock:
             items = self._items.get(replay_id, {}).values()
-            return Counter(item.came for item in items if item.came is not None)
+            return Counter(item.outcome for item in items if item.outcome is not None)
 
 
 def _matches(search: Search, payment: Payment) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from application import operator_actions
-from application.operator_actions import Desk
+from application.operator_actions import OperatorContext
 from domain.errors import NeedsReview
 from domain.payments.event_types import EventType
 from domain.payments.operator_actions import Intervention
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
-from domain.replays import Came, ReplaySet, Run, Search
+from domain.replays import ItemOutcome, ReplaySet, ReplayRun, Search
 from runtime import container
 from tests.suites.replays import brought
 from tests.suites.samples import NOW
@@ -34,31 +34,35 @@ class Interrupted(MemoryStore):
         if self._times:
             self._times -= 1
             [now] = [one for one in self.everything() if one.id == payment.id]
-            super().amend(now.told_of(now.first, EventType.OPERATION_ACCEPTED, now=NOW))
+            super().amend(
+                now.with_event(
+                    now.first_operation, EventType.OPERATION_ACCEPTED, now=NOW
+                )
+            )
         return super().amend(payment)
 
 
-def previewed(desk: Desk, search: Search | None = None) -> ReplaySet:
+def previewed(desk: OperatorContext, search: Search | None = None) -> ReplaySet:
     """What ``search`` finds, by default all that is stuck, as a set to be run."""
-    return operator_actions.preview(
+    return operator_actions.preview_replay(
         search or Search(),
         by="key_1",
         mode=Mode.TEST,
         new_id=container.new_id,
-        desk=desk,
+        context=desk,
     )
 
 
-def run(desk: Desk, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
+def run(desk: OperatorContext, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
     """The set, started by ``WHO``; ``rate`` is of operations in a second."""
-    asked = Run(WHO.by, WHO.reason, rate, desk.clock())
-    return operator_actions.start(replay.id, asked, desk=desk)
+    asked = ReplayRun(WHO.by, WHO.reason, rate, desk.clock())
+    return operator_actions.start_replay(replay.id, asked, context=desk)
 
 
-def verdicts(desk: Desk, replay: ReplaySet) -> list[Came | None]:
+def verdicts(desk: OperatorContext, replay: ReplaySet) -> list[ItemOutcome | None]:
     """What came of each item of the set."""
-    items = desk.replays.items(replay.id, after=0, limit=100)
-    return [item.came for item in items]
+    items = desk.replays.list_items(replay.id, after=0, limit=100)
+    return [item.outcome for item in items]
 
 
 def reviews(world: World, numbers: Sequence[int]) -> list[str]:

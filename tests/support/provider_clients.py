@@ -10,7 +10,7 @@ from stripe import StripeClient
 from domain.payments.submission import Mode
 from providers.http import TIMEOUT, Observe, PooledSession, Timeout
 from providers.paypal.client import PayPalApi
-from providers.stripe.client import PooledClient, client_of, connection_pools
+from providers.stripe.client import PooledClient, create_client, connection_pools
 
 #: Connections: what the tests' threads call with at once.
 _CONNECTIONS: Final = 16
@@ -20,7 +20,7 @@ def stripe_client(
     url: str, observe: Observe, *, secret: str | None = None, timeout: Timeout = TIMEOUT
 ) -> StripeClient:
     """Stripe's client for a base URL; of a new account where no key is given."""
-    return client_of(
+    return create_client(
         api_base=url,
         secret_key=secret or f"sk_test_{uuid.uuid4().hex}",
         transport=PooledClient(

@@ -12,13 +12,13 @@ from typing import Any
 from pymongo.database import Database
 
 from application import attempt
-from application.reconciliation.provider_calls import Auditor
+from application.reconciliation.provider_calls import ReconciliationContext
 from application.reconciliation.reconcile import Progress, reconcile
 from domain.account import Account
 from domain.money import Money
-from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.submission import CaptureMethod, ProviderName
-from domain.reconciliation import Report
+from domain.reconciliation import ReconciliationReport
 from local_stack.initialise import initialise
 from persistence.codec import Document
 from runtime import container, reconciliation
@@ -78,9 +78,9 @@ class Day:
 
     settings: Settings
     database: Database[Document]
-    workers: list[attempt.Tools]
+    workers: list[attempt.AttemptContext]
     simulators: dict[ProviderName, Simulator]
-    auditor: Auditor
+    auditor: ReconciliationContext
     ids: dict[tuple[ProviderName, str], str]  #: by provider and story
 
     def payment(self, provider: ProviderName, story: str) -> Payment:
@@ -91,7 +91,7 @@ class Day:
 
     def report(
         self, of: ProviderName | Account, *, span: timedelta = timedelta(hours=1)
-    ) -> Report:
+    ) -> ReconciliationReport:
         """What a comparison up to the next second comes to."""
         until = self.auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
         heard = list[Progress]()
@@ -99,8 +99,8 @@ class Day:
             of if isinstance(of, Account) else Account.own(of),
             until - span,
             until,
-            auditor=self.auditor,
-            told=heard.append,
+            context=self.auditor,
+            on_progress=heard.append,
         )
         assert heard[-1].share == 1
         return report
@@ -111,7 +111,7 @@ class Day:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    def look(self, provider: ProviderName, story: str) -> Payment:
+    def look_up(self, provider: ProviderName, story: str) -> Payment:
         """The payment after a worker has made the look that is owed on it."""
         before = self.payment(provider, story)
         assert before.due_at is not None, "nobody asked for one"
@@ -156,7 +156,7 @@ def open_day(
                 database=database,
                 workers=workers,
                 simulators=simulators,
-                auditor=reconciliation.auditor(settings, database),
+                auditor=reconciliation.reconciliation_context(settings, database),
                 ids=_submitted(workers[0], stories),
             )
         finally:
@@ -176,9 +176,9 @@ def day(
 
 
 def _submitted(
-    tools: attempt.Tools, stories: Mapping[str, Story]
+    tools: attempt.AttemptContext, stories: Mapping[str, Story]
 ) -> dict[tuple[ProviderName, str], str]:
-    now = container.clock() - BELL_GRACE
+    now = container.clock() - WAKEUP_GRACE
     new: dict[tuple[ProviderName, str], Payment] = {}
     for name, story in stories.items():
         for provider in [story.only] if story.only else ProviderName:

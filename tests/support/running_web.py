@@ -132,14 +132,14 @@ class RunningWeb:
         )
         try:
             with ThreadPoolExecutor(1) as calls:
-                tools = attempt.Tools(
+                tools = attempt.AttemptContext(
                     store=store,
                     providers=lambda account: SayingProvider(said),
-                    gates=Ungated(),
-                    calls=dict.fromkeys(ProviderName, calls),
+                    admission=Ungated(),
+                    executors=dict.fromkeys(ProviderName, calls),
                     clock=container.clock,
                     jitter=lambda: 1.0,
-                    held=set(),
+                    held_ids=set(),
                 )
                 [[settled]] = attempt.run([payment_id], tools)
                 return settled.payment
@@ -163,7 +163,7 @@ class SayingProvider:
             raise self.said
         return self.said
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
         return self.send(payment)
 
@@ -189,7 +189,7 @@ def running_web(
     health = f"http://127.0.0.1:{settings.metrics_port}"
 
     def alive() -> bool:
-        return probe.ready(f"{health}/healthz")
+        return probe.is_ready(f"{health}/healthz")
 
     with processes.running(
         "web",

@@ -65,7 +65,7 @@ class Simulator:
     def movements(self, payment: Payment) -> list[dict[str, Any]]:
         """The rows of the ledger that carry a provider key of the payment's."""
         ledger = requests.get(f"{self.url}/_ledger", timeout=PATIENCE).json()
-        keys = {operation.key for operation in payment.operations}
+        keys = {operation.provider_key for operation in payment.operations}
         return [row for row in ledger["movements"] if row["key"] in keys]
 
 

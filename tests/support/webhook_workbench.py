@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 from werkzeug.serving import make_server
 
 from application import webhooks
-from application.webhooks import Hearing
+from application.webhooks import WebhookContext
 from domain.payments.payment import Payment
-from domain.webhooks import Fate, Webhook
+from domain.webhooks import WebhookStatus, Webhook
 from persistence.webhooks import MongoWebhooks
 from runtime import container, metrics
 from runtime.settings import Settings
@@ -89,7 +89,7 @@ class HearingBench:
     work: Workbench
     base: str
     clock: WebClock
-    hearing: Hearing
+    hearing: WebhookContext
     inbox: MongoWebhooks
     receivers: dict[str, Receiver]
 
@@ -139,10 +139,10 @@ class HearingBench:
             if one["data"].get("from", one["data"].get("to")) != one["data"].get("to")
         ]
 
-    def fate(self, told: Told) -> Fate | None:
+    def fate(self, told: Told) -> WebhookStatus | None:
         """What became of a webhook; None where it is not in the inbox."""
         found = self.work.database.webhooks.find_one({"_id": told.id})
-        return Fate(found["fate"]) if found else None
+        return WebhookStatus(found["status"]) if found else None
 
 
 def refused(provider: str) -> dict[str, float]:
@@ -171,7 +171,7 @@ def drops(bench: HearingBench, told: Told, why: str) -> None:
 
 def _counted(registry: CollectorRegistry, name: str, provider: str) -> dict[str, float]:
     return {
-        sample.labels["why"]: sample.value
+        sample.labels["reason"]: sample.value
         for family in registry.collect()
         if family.name == name
         for sample in family.samples
@@ -216,7 +216,7 @@ def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
         bench.tools = replace(tools, clock=bench.now)
         inbox = container.open_inbox(settings, database, clock=bench.now)
         adapters = container.open_adapters(settings, database, connections=2)
-        hearing = container.hearing(settings, database, bench.tools, adapters)
+        hearing = container.webhook_context(settings, database, bench.tools, adapters)
         hearing = replace(hearing, queue=MemoryQueue())
         yield HearingBench(bench, base, clock, hearing, inbox, receivers)
 
@@ -232,7 +232,7 @@ def _listening(provider: Simulator, stack: ExitStack) -> Receiver:
 @contextmanager
 def served(settings: Settings, clock: WebClock) -> Iterator[str]:
     """The application in this process, whose clock a test can move."""
-    services = replace(container.web_services(settings), clock=clock)
+    services = replace(container.create_web_services(settings), clock=clock)
     server = make_server("127.0.0.1", 0, build(services).app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="web")
     thread.start()

@@ -16,7 +16,7 @@ from pymongo.database import Database
 from application import attempt
 from application.ports.payments import Scope
 from domain.payments.operation import Operation
-from domain.payments.payment import BELL_GRACE, Payment
+from domain.payments.payment import WAKEUP_GRACE, Payment
 from domain.payments.submission import Mode
 from persistence.codec import Document
 from runtime import container
@@ -46,7 +46,7 @@ class Workbench:
     database: Database[Document]
     stripe: Simulator
     paypal: Simulator
-    tools: attempt.Tools
+    tools: attempt.AttemptContext
     ahead: timedelta = field(default_factory=timedelta)
 
     def now(self) -> datetime:
@@ -93,7 +93,7 @@ class Workbench:
     def paid(self, provider: str = "stripe", **fields: Any) -> str:
         """The id of a payment whose first operation has succeeded."""
         payment_id = self.pay(provider, **fields)
-        assert self.work(payment_id).first.moved, self.shown(payment_id)
+        assert self.work(payment_id).first_operation.moved, self.shown(payment_id)
         return payment_id
 
     def ask(
@@ -132,7 +132,7 @@ class Workbench:
             payment = self.stored(payment_id)
             if payment.claim is None:
                 due = payment.due_at
-                if due is None or due > self.now() + BELL_GRACE:
+                if due is None or due > self.now() + WAKEUP_GRACE:
                     return payment
             self.step(payment_id)
         raise AssertionError(f"still due after {_STEPS} steps: {self.told(payment_id)}")
@@ -193,10 +193,12 @@ def workbench(web: RunningWeb) -> Iterator[Workbench]:
         yield bench
 
 
-def worker(settings: Settings, stack: ExitStack) -> attempt.Tools:
-    """What one worker process works with, closed with ``stack``; no gate stops it."""
-    services = container.worker_services(settings)
+def worker(settings: Settings, stack: ExitStack) -> attempt.AttemptContext:
+    """What one worker process works with, closed with ``stack``; no breaker stops
+    it.
+    """
+    services = container.create_worker_services(settings)
     stack.callback(services.database.client.close)
-    for pool in services.tools.calls.values():
+    for pool in services.attempt_context.executors.values():
         stack.callback(pool.shutdown)
-    return replace(services.tools, gates=Ungated(), jitter=lambda: 0.0)
+    return replace(services.attempt_context, admission=Ungated(), jitter=lambda: 0.0)

@@ -24,7 +24,7 @@ from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import LookupReason, ReviewReason
 from domain.payments.transitions import escalate
 from domain.webhook_refusals import WebhookRefusal
-from web.problem_codes import FaultCode, ProblemCode
+from web.problem_codes import FieldErrorCode, ProblemCode
 
 ROOT: Final = Path(__file__).parents[2]
 #: Packages that import nothing of the product, and have codes of their own.
@@ -34,7 +34,7 @@ ENUMS: Final[tuple[type[StrEnum], ...]] = (
     ErrorDetail,
     EventType,
     FailureCode,
-    FaultCode,
+    FieldErrorCode,
     LookupReason,
     ProblemCode,
     ReviewReason,

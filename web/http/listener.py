@@ -39,7 +39,7 @@ CONNECTIONS: Final = Gauge(
     "Open connections of this process's listeners",
     registry=REGISTRY,
 )
-REFUSED: Final = Counter(
+CONNECTIONS_REFUSED: Final = Counter(
     "payments_http_refused",
     "Requests and connections that ended before the application saw them, by reason",
     ["reason"],
@@ -192,7 +192,7 @@ class Listener:
 
     def count_refusal(self, reason: ProblemCode | DropReason) -> None:
         """Tells of a request or connection that the application never saw."""
-        REFUSED.labels(reason).inc()
+        CONNECTIONS_REFUSED.labels(reason).inc()
 
     def _work(self) -> None:
         """One thread, for as long as the process lives."""

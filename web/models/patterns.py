@@ -38,7 +38,7 @@ CODE: Final = r"^[A-Za-z0-9_.\-]{1,100}$"
 MERCHANT: Final = r"^[!-~]{1,100}$"
 CURSOR: Final = r"^[A-Za-z0-9_\-]{1,64}$"
 
-FORMS: Final[Mapping[str, str]] = {
+PATTERN_MESSAGES: Final[Mapping[str, str]] = {
     TEXT: "has a control character",
     TOKEN: "must be a provider's token: visible ASCII characters, no spaces",
     CURRENCY: "must be an ISO 4217 code in capital letters, such as USD",

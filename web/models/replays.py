@@ -9,10 +9,10 @@ from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from domain.payments.answer import Verdict
-from domain.payments.operator_actions import Evidence, Replay
+from domain.payments.operator_actions import Evidence, ReplayAction
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
-from domain.replays import MAX_RATE, RATE, Came, Search, Stage
+from domain.replays import MAX_RATE, DEFAULT_RATE, ItemOutcome, Search, ReplayStage
 from web.models import patterns
 from web.models.responses import Answer, Operation, Timestamp
 from web.models.types import (
@@ -21,7 +21,7 @@ from web.models.types import (
     Provider,
     Query,
     Reason,
-    Strict,
+    StrictModel,
     Time,
     Whole,
 )
@@ -70,7 +70,7 @@ class FoundQuery(Query):
         return _search(self)
 
 
-class PreviewRequest(Strict):
+class PreviewRequest(StrictModel):
     """Which operations to freeze for a replay; all that is given must match."""
 
     state: AnyState | None = Field(
@@ -99,20 +99,20 @@ class PreviewRequest(Strict):
         return replace(_search(self), ids=tuple(self.ids))
 
 
-class RunRequest(Strict):
+class RunRequest(StrictModel):
     """Have a frozen set carried out."""
 
     reason: Reason = Field(description="It stands on each payment's timeline")
     rate: int = Field(
-        default=RATE, ge=1, le=MAX_RATE, description="Items a second, at most"
+        default=DEFAULT_RATE, ge=1, le=MAX_RATE, description="Items a second, at most"
     )
 
 
-class CancelRequest(Strict):
+class CancelRequest(StrictModel):
     """Stop a run. It has no fields; a body may be left out."""
 
 
-class ResolveRequest(Strict):
+class ResolveRequest(StrictModel):
     """What a person found out about an operation, or gave up on."""
 
     operation: Annotated[str, Field(pattern=patterns.OPERATION_ID)]
@@ -139,7 +139,7 @@ class ResolveRequest(Strict):
         return Evidence(Verdict(self.verdict), self.provider_reference, self.amount)
 
 
-class ReplayPath(Strict):
+class ReplayPath(StrictModel):
     """Which replay."""
 
     replay_id: str = Field(pattern=patterns.REPLAY_ID)
@@ -164,7 +164,7 @@ class FoundOperation(Operation):
     currency: str
     reference: str | None
     error: str | None = Field(description="The code of what went wrong last")
-    replay: Replay = Field(description="What a replay would do now")
+    replay: ReplayAction = Field(description="What a replay would do now")
     created_at: Timestamp
     version: int
 
@@ -178,10 +178,10 @@ class FoundList(Answer):
     next_cursor: str | None
 
 
-class ReplaySum(Answer):
+class ReplayTotal(Answer):
     """Items of which the same would happen, in one currency."""
 
-    what: Replay
+    action: ReplayAction
     currency: str
     count: int
     amount: int
@@ -196,12 +196,14 @@ class ReplayItem(Answer):
     operation: str
     version: int
     state: State
-    what: Replay
+    action: ReplayAction
     amount: int
     currency: str
     merchant: str
     provider: Provider
-    came: Came | None = Field(description="What came of it; null: not reached yet")
+    outcome: ItemOutcome | None = Field(
+        description="What came of it; null: not reached yet"
+    )
 
 
 class ReplayItems(Answer):
@@ -219,11 +221,11 @@ class ReplaySet(Answer):
     id: str = Field(json_schema_extra={"pattern": patterns.REPLAY_ID})
     object: Literal["replay"]
     livemode: bool
-    stage: Stage
+    stage: ReplayStage
     search: dict[str, str]
     count: int
-    sums: list[ReplaySum]
-    came: dict[str, int] = Field(description="How many items have which verdict")
+    totals: list[ReplayTotal]
+    outcomes: dict[str, int] = Field(description="How many items have which verdict")
     items: ReplayItems
     by: str = Field(description="The API key that froze it")
     created_at: Timestamp

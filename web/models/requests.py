@@ -12,7 +12,7 @@ from domain.payments.states import Status
 from domain.payments.submission import (
     CaptureMethod,
     FutureUsage,
-    Guard,
+    DuplicatePolicy,
     ProviderName,
     Submission,
 )
@@ -26,7 +26,7 @@ from web.models.types import (
     Provider,
     Query,
     Reason,
-    Strict,
+    StrictModel,
     Text,
     Time,
     Whole,
@@ -37,7 +37,7 @@ from web.models.types import (
 MAX_WAIT: Final = 30
 
 
-class CustomerRequest(Strict):
+class CustomerRequest(StrictModel):
     """The payer."""
 
     email: Annotated[str, Field(pattern=patterns.EMAIL, max_length=254)] | None = None
@@ -48,7 +48,7 @@ class CustomerRequest(Strict):
     )
 
 
-class PaymentRequest(Strict):
+class PaymentRequest(StrictModel):
     """One payment to make. A field that is null counts as absent."""
 
     model_config = ConfigDict(title="PaymentRequest")
@@ -109,10 +109,11 @@ class PaymentRequest(Strict):
         default=None, description="Not before then; at most 90 days ahead"
     )
 
-    def submission(self, guard: Guard) -> Submission:
+    def to_submission(self, duplicate_policy: DuplicatePolicy) -> Submission:
         """What was asked for. Raises InvalidPayment where the currency is unknown.
 
-        ``guard`` is the merchant's: when another payment of a reference is refused.
+        ``duplicate_policy`` is the merchant's: it says when another payment of a
+        reference is refused.
         """
         usage = self.setup_future_usage
         return Submission(
@@ -130,11 +131,11 @@ class PaymentRequest(Strict):
             multicapture=self.multicapture,
             metadata=self.metadata or {},
             execute_at=self.execute_at,
-            guard=guard,
+            duplicate_policy=duplicate_policy,
         )
 
 
-class CaptureRequest(Strict):
+class CaptureRequest(StrictModel):
     """Take money that is on hold."""
 
     amount: Amount | None = Field(
@@ -147,7 +148,7 @@ class CaptureRequest(Strict):
     )
 
 
-class RefundRequest(Strict):
+class RefundRequest(StrictModel):
     """Give captured money back."""
 
     amount: Amount | None = Field(
@@ -162,7 +163,7 @@ class RefundRequest(Strict):
     )
 
 
-class VoidRequest(Strict):
+class VoidRequest(StrictModel):
     """Release what is on hold. It has no fields; a body may be left out."""
 
 
@@ -194,8 +195,8 @@ class ReadHeaders(BaseModel):
     )
 
 
-class GatePath(BaseModel):
-    """Which gate."""
+class AccountPath(BaseModel):
+    """Which breaker."""
 
     account: str = Field(
         pattern=patterns.ACCOUNT_ID,
@@ -203,8 +204,8 @@ class GatePath(BaseModel):
     )
 
 
-class GateRequest(Strict):
-    """Open or close a gate."""
+class AccountPauseRequest(StrictModel):
+    """Open or close a breaker."""
 
     reason: Reason = Field(description="For whoever looks at it next")
     calls: Calls | None = Field(

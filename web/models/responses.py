@@ -7,18 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from domain.circuit_breaker import CallKind, Position, Why
+from domain.circuit_breaker import CallKind, BreakerState, TripReason
 from domain.payments.answer import NextActionType
 from domain.payments.dispute import DisputeState
 from domain.payments.operation import HoldEnd, Kind
 from domain.payments.states import State, Status
-from domain.timestamps import rfc3339
+from domain.timestamps import format_rfc3339
 from web.models.patterns import PAYMENT_ID
 from web.models.types import Provider
 
 Timestamp = Annotated[
     datetime,
-    PlainSerializer(rfc3339, return_type=str),
+    PlainSerializer(format_rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
@@ -202,42 +202,42 @@ class EventList(Answer):
     next_cursor: None
 
 
-class GateChange(Answer):
-    """One opening or closing of a gate."""
+class BreakerChange(Answer):
+    """One opening or closing of a breaker."""
 
-    state: Position
-    why: Why | None
+    state: BreakerState
+    trip_reason: TripReason | None
     reason: str
     by: str
     at: Timestamp
 
 
-class Gate(Answer):
+class CircuitBreaker(Answer):
     """What stands before a provider's account. Open, it lets nothing through."""
 
-    object: Literal["gate"]
+    object: Literal["circuit_breaker"]
     account: str
-    calls: CallKind | None = Field(
+    call_kind: CallKind | None = Field(
         description="The kind of calls that it stops; null: all"
     )
     provider: Provider
     merchant: str | None = Field(description="null: the deployment's own account")
-    state: Position
-    why: Why | None = Field(description="What opened it")
+    state: BreakerState
+    trip_reason: TripReason | None = Field(description="What opened it")
     reason: str | None
     by: str | None = Field(description="The worker, or the operator's merchant and key")
     since: Timestamp | None = Field(description="null where it never moved")
     next_probe_at: Timestamp | None = Field(
         description="When one payment goes through to try; null: an operator decides"
     )
-    changes: list[GateChange] = Field(description="The last 20, oldest first")
+    changes: list[BreakerChange] = Field(description="The last 20, oldest first")
 
 
-class GateList(Answer):
-    """All gates."""
+class CircuitBreakerList(Answer):
+    """All breakers."""
 
     object: Literal["list"]
-    data: list[Gate]
+    data: list[CircuitBreaker]
     has_more: Literal[False]
     next_cursor: None
 
@@ -255,7 +255,7 @@ class Received(Answer):
     received: Literal[True]
 
 
-class Fault(Answer):
+class FieldError(Answer):
     """One thing that is wrong."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
@@ -279,7 +279,7 @@ class Problem(Answer):
     detail: str
     code: str
     request_id: str
-    errors: list[Fault] = Field(default_factory=list)
+    errors: list[FieldError] = Field(default_factory=list)
     checks: dict[str, str] = Field(default_factory=dict)
     reason: str | None = Field(default=None, description="Which rule forbids it")
     payment: str | None = Field(

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from domain.money import CURRENCIES
 from domain.provider_rules import ProviderName
 from web.models import patterns
-from web.problem_codes import FaultCode
+from web.problem_codes import FieldErrorCode
 
 #: Minor units: the largest integer that every reader of JSON keeps to the digit (RFC
 #: 8259, section 6). What a provider takes at most depends on it and on the currency.
@@ -34,7 +34,9 @@ def _time(value: object) -> datetime:
     except (ValueError, OverflowError):
         pass  # a thirteenth month, or a year that UTC does not have
     raise PydanticCustomError(
-        FaultCode.FORM.value, "{words}", {"words": patterns.FORMS[patterns.TIME]}
+        FieldErrorCode.FORM.value,
+        "{words}",
+        {"words": patterns.PATTERN_MESSAGES[patterns.TIME]},
     )
 
 
@@ -42,14 +44,16 @@ def _whole(value: object) -> int:
     """A whole number as a query writes it."""
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value)
-    raise PydanticCustomError(FaultCode.WHOLE_NUMBER.value, "must be a whole number")
+    raise PydanticCustomError(
+        FieldErrorCode.WHOLE_NUMBER.value, "must be a whole number"
+    )
 
 
 def _flag(value: object) -> bool:
     """``true`` or ``false``, as a query writes it."""
     if value in ("true", "false"):
         return value == "true"
-    raise PydanticCustomError(FaultCode.FLAG.value, "must be true or false")
+    raise PydanticCustomError(FieldErrorCode.FLAG.value, "must be true or false")
 
 
 def list_currencies(schema: dict[str, Any]) -> None:
@@ -98,7 +102,7 @@ Calls = Literal["charges", "captures", "voids", "refunds", "reads", "disputes"]
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Nothing is converted, nothing unknown is taken, nothing given is repeated."""
 
     model_config = ConfigDict(

@@ -34,7 +34,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class _Requester:
     """Whose request it is."""
 
     scope: Scope
@@ -47,7 +47,7 @@ def _follow_up(path: str, body: type[BaseModel]) -> Route:
         f"{ONE}/{path}",
         answers={202: responses.Payment},
         problems=(
-            *openapi.SUBMITS,
+            *openapi.SUBMIT_PROBLEMS,
             ProblemCode.INVALID_REQUEST,
             ProblemCode.INVALID_PAYMENT,
             ProblemCode.PAYMENT_NOT_FOUND,
@@ -59,7 +59,7 @@ def _follow_up(path: str, body: type[BaseModel]) -> Route:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUps:
+class FollowUpRoutes:
     """The calls, with what they need."""
 
     services: WebServices
@@ -71,9 +71,9 @@ class FollowUps:
         The whole of it or a part; the answer comes once the job is durable. A 409
         says what forbids it: more than is left, or an authorization that has ended.
         """
-        asked, job = self._job(CaptureRequest, payment_id, Kind.CAPTURE)
+        asked, job = self._parse_request(CaptureRequest, payment_id, Kind.CAPTURE)
         request = partial(follow_ups.capture, amount=asked.amount, final=asked.final)
-        return self._accepted(payment_id, request, job)
+        return self._accept(payment_id, request, job)
 
     @_follow_up("refunds", RefundRequest)
     def refund(self, payment_id: str) -> Response:
@@ -83,31 +83,31 @@ class FollowUps:
         capture. What refunds under way may still give back is reserved. A 409 says that
         too much was asked, or that operation has to say which of several captures.
         """
-        asked, job = self._job(RefundRequest, payment_id, Kind.REFUND)
+        asked, job = self._parse_request(RefundRequest, payment_id, Kind.REFUND)
         request = partial(
             follow_ups.refund, amount=asked.amount, target=asked.operation
         )
-        return self._accepted(payment_id, request, job)
+        return self._accept(payment_id, request, job)
 
     @_follow_up("void", VoidRequest)
     def void(self, payment_id: str) -> Response:
         """Release what is on hold, or call off what has not begun."""
-        _, job = self._job(VoidRequest, payment_id, Kind.VOID)
-        return self._accepted(payment_id, follow_ups.void, job)
+        _, job = self._parse_request(VoidRequest, payment_id, Kind.VOID)
+        return self._accept(payment_id, follow_ups.void, job)
 
-    def _job(
+    def _parse_request(
         self, model: type[_Model], payment_id: str, kind: Kind
-    ) -> tuple[_Model, _Job]:
+    ) -> tuple[_Model, _Requester]:
         """What was asked for, and by whom."""
-        scope = auth.may_submit(flask.request, self.services)
-        key = parsing.idempotency_key(flask.request)
-        asked = parsing.body(flask.request, model, optional=True)
+        scope = auth.require_submitter(flask.request, self.services)
+        key = parsing.parse_idempotency_key(flask.request)
+        asked = parsing.parse_body(flask.request, model, optional=True)
         check_id(payment_id)
         named = {**asked.model_dump(), "kind": kind.value, "payment": payment_id}
-        return asked, _Job(scope, origin_of(key, named, self.services))
+        return asked, _Requester(scope, origin_of(key, named, self.services))
 
-    def _accepted(
-        self, payment_id: str, request: Callable[..., Payment], job: _Job
+    def _accept(
+        self, payment_id: str, request: Callable[..., Payment], job: _Requester
     ) -> Response:
         accepted = accept.accept_request(
             payment_id,

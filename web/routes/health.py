@@ -37,7 +37,7 @@ def build(
         """Whether the API is served. Looks at no server: a restart mends none."""
         if is_stuck():
             raise Problem(ProblemCode.STUCK)
-        return rendering.answer(responses.Health(status="ok", checks={}))
+        return rendering.json_response(responses.Health(status="ok", checks={}))
 
     @app.get("/readyz")
     def ready() -> Response:
@@ -54,12 +54,12 @@ def build(
             raise Problem(ProblemCode.NOT_READY, checks=checks)
         well = all(found == "ok" for found in checks.values())
         status: Literal["ready", "degraded"] = "ready" if well else "degraded"
-        return rendering.answer(responses.Health(status=status, checks=checks))
+        return rendering.json_response(responses.Health(status=status, checks=checks))
 
     @app.get("/metrics")
     def exposition() -> Response:
         """This process's metrics, as Prometheus reads them."""
-        body, content_type = metrics.exposition()
+        body, content_type = metrics.render_metrics()
         return Response(body, content_type=content_type)
 
     middleware.register(app, new_id)

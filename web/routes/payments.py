@@ -15,13 +15,13 @@ from application.ports.payments import Query, Scope
 from domain.api_keys import ApiKey, Role
 from domain.errors import PaymentNotFound
 from domain.merchants import MerchantSettings
-from domain.payments.idempotency import fingerprint
+from domain.payments.idempotency import compute_fingerprint
 from domain.payments.operation import Origin
-from domain.payments.submission import Guard, ProviderName
+from domain.payments.submission import DuplicatePolicy, ProviderName
 from runtime import logs, metrics
 from runtime.container import WebServices
 from web import auth, openapi, parsing, rendering
-from web.long_poll import Waiting
+from web.long_poll import LongPoll
 from web.models import patterns, responses
 from web.models.requests import (
     ListQuery,
@@ -32,7 +32,7 @@ from web.models.requests import (
     ReadQuery,
     SubmitHeaders,
 )
-from web.open_breakers import OpenGates
+from web.open_breakers import BreakerView
 from web.openapi import Route
 from web.problem_codes import ProblemCode
 from web.problems import invalid
@@ -45,7 +45,7 @@ ONE: Final = "/v1/payments/<payment_id>"
 _PAYMENT_ID: Final = re.compile(patterns.PAYMENT_ID)
 #: Problems of reading one payment.
 _READS: Final = (
-    *openapi.KEYED,
+    *openapi.AUTHENTICATED,
     ProblemCode.PAYMENT_NOT_FOUND,
     ProblemCode.INVALID_QUERY,
     ProblemCode.CARD_NUMBER_REFUSED,
@@ -53,19 +53,19 @@ _READS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Payments:
+class PaymentRoutes:
     """The calls, with what they need."""
 
     services: WebServices
-    waiting: Waiting
-    gates: OpenGates
+    waiting: LongPoll
+    breakers: BreakerView
 
     @Route(
         "POST",
         "/v1/payments",
         answers={202: responses.Payment},
         problems=(
-            *openapi.SUBMITS,
+            *openapi.SUBMIT_PROBLEMS,
             ProblemCode.INVALID_PAYMENT,
             ProblemCode.REFERENCE_IN_PROGRESS,
         ),
@@ -79,16 +79,16 @@ class Payments:
         Idempotency-Key and body give the same payment again, with the header
         Idempotent-Replayed.
         """
-        scope = auth.may_submit(request, self.services)
-        key = parsing.idempotency_key(request)
-        body = parsing.json_object(request)
+        scope = auth.require_submitter(request, self.services)
+        key = parsing.parse_idempotency_key(request)
+        body = parsing.parse_json(request)
         try:
             asked = PaymentRequest.model_validate(body)
         except ValidationError as error:
             raise invalid(error, ProblemCode.INVALID_PAYMENT) from None
-        chosen = self.services.merchants.chosen(scope)
+        chosen = self.services.merchants.load_settings(scope)
         accepted = accept.accept_payment(
-            asked.submission(_guard(chosen, asked)),
+            asked.to_submission(_duplicate_policy(chosen, asked)),
             origin_of(key, body, self.services),
             scope=scope,
             routes=chosen.routes,
@@ -114,28 +114,30 @@ class Payments:
         With ``wait`` the answer is held until the payment is settled: it ended, or the
         payer or a person must act. When the time is out it says how things are then.
         """
-        key = auth.may_read(request, self.services)
-        asked = parsing.query(request, ReadQuery)
+        key = auth.require_reader(request, self.services)
+        asked = parsing.parse_query(request, ReadQuery)
         scope = self._scope(key, payment_id)
         found = self.services.store.get(scope, payment_id)
-        if found is not None and asked.wait and not found.settled:
-            self.waiting.until_settled(payment_id, key.merchant, asked.wait)
+        if found is not None and asked.wait and not found.is_settled:
+            self.waiting.wait_until_settled(payment_id, key.merchant, asked.wait)
             found = self.services.store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound
-        shown = self.gates.tell(found)
-        # The gate is no part of the payment, but of what is shown of it.
+        shown = self.breakers.with_breaker_wait(found)
+        # The breaker is no part of the payment, but of what is shown of it.
         tag = f"{found.version}{'' if shown == found else '-gate'}"
         if request.if_none_match.contains(tag):
             return Response(status=304, headers={"ETag": f'"{tag}"'})
-        return rendering.answer(rendering.payment(shown), headers={"ETag": f'"{tag}"'})
+        return rendering.json_response(
+            rendering.render_payment(shown), headers={"ETag": f'"{tag}"'}
+        )
 
     @Route(
         "GET",
         "/v1/payments",
         answers={200: responses.PaymentList},
         problems=(
-            *openapi.KEYED,
+            *openapi.AUTHENTICATED,
             ProblemCode.INVALID_QUERY,
             ProblemCode.CARD_NUMBER_REFUSED,
         ),
@@ -143,10 +145,12 @@ class Payments:
     )
     def list(self) -> Response:
         """List payments, newest first."""
-        key = auth.may_read(request, self.services)
-        asked = parsing.query(request, ListQuery)
+        key = auth.require_reader(request, self.services)
+        asked = parsing.parse_query(request, ListQuery)
         before = (
-            parsing.last_of(asked.cursor, patterns.PAYMENT_ID) if asked.cursor else None
+            parsing.decode_cursor(asked.cursor, patterns.PAYMENT_ID)
+            if asked.cursor
+            else None
         )
         query = Query(
             status=asked.status,
@@ -159,12 +163,15 @@ class Payments:
             # One more than asked for tells whether there is more.
             limit=asked.limit + 1,
         )
-        found = self.services.store.page(Scope(key.merchant, key.mode), query)
+        found = self.services.store.list_payments(Scope(key.merchant, key.mode), query)
         shown = found[: asked.limit]
         more = len(found) > len(shown)
-        cursor = parsing.cursor_of(shown[-1].id) if more else None
-        data = [rendering.payment(self.gates.tell(one)) for one in shown]
-        return rendering.answer(
+        cursor = parsing.encode_cursor(shown[-1].id) if more else None
+        data = [
+            rendering.render_payment(self.breakers.with_breaker_wait(one))
+            for one in shown
+        ]
+        return rendering.json_response(
             responses.PaymentList(
                 object="list", data=data, has_more=more, next_cursor=cursor
             )
@@ -179,14 +186,14 @@ class Payments:
     )
     def events(self, payment_id: str) -> Response:
         """Read a payment's timeline, oldest event first; an operator any merchant's."""
-        key = auth.may_read(request, self.services)
-        parsing.query(request, NoQuery)
+        key = auth.require_reader(request, self.services)
+        parsing.parse_query(request, NoQuery)
         scope = self._scope(key, payment_id)
-        told = self.services.store.timeline(scope, payment_id)
+        told = self.services.store.load_timeline(scope, payment_id)
         if told is None:
             raise PaymentNotFound
-        data = [rendering.event(event) for event in told]
-        return rendering.answer(
+        data = [rendering.render_event(event) for event in told]
+        return rendering.json_response(
             responses.EventList(
                 object="list", data=data, has_more=False, next_cursor=None
             )
@@ -197,7 +204,7 @@ class Payments:
         check_id(payment_id)
         if key.role is Role.MERCHANT:
             return Scope(key.merchant, key.mode)
-        known = self.services.desk.view.get(payment_id)
+        known = self.services.operator_context.view.get(payment_id)
         if known is None:
             raise PaymentNotFound
         return Scope(known.merchant, key.mode)
@@ -210,9 +217,9 @@ def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Or
     """
     return Origin(
         idempotency_key=key,
-        fingerprint=services.hash(fingerprint(body)),
+        fingerprint=services.hash(compute_fingerprint(body)),
         request_id=g.request_id,
-        traceparent=parsing.traceparent(request),
+        traceparent=parsing.parse_traceparent(request),
     )
 
 
@@ -230,14 +237,16 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
         operation=operation.id,
         replayed=accepted.replayed,
     )
-    return rendering.answer(rendering.payment(payment), 202, headers)
+    return rendering.json_response(rendering.render_payment(payment), 202, headers)
 
 
-def _guard(chosen: MerchantSettings, asked: PaymentRequest) -> Guard:
+def _duplicate_policy(
+    settings: MerchantSettings, asked: PaymentRequest
+) -> DuplicatePolicy:
     """The merchant's, where there is something to guard."""
     if asked.reference is None or asked.allow_duplicate_reference:
-        return Guard.NONE
-    return chosen.guard
+        return DuplicatePolicy.NONE
+    return settings.duplicate_policy
 
 
 def check_id(payment_id: str) -> None:

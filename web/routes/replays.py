@@ -11,10 +11,10 @@ from flask import Response, request
 from application import operator_actions
 from domain.errors import ReplayNotFound
 from domain.payments.operation import Operation
-from domain.payments.operator_actions import Intervention, replay_of
+from domain.payments.operator_actions import Intervention, decide_replay
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
-from domain.replays import Item, ReplaySet, Run
+from domain.replays import ReplayItem, ReplaySet, ReplayRun
 from runtime import logs
 from runtime.container import WebServices
 from web import auth, openapi, parsing, rendering
@@ -41,11 +41,11 @@ _REPLAY_ID: Final = re.compile(patterns.REPLAY_ID)
 #: An item's number, as a cursor hides it.
 _NUMBER: Final = r"^[0-9]{1,6}$"
 #: Items that an act answers with; the rest is read page by page.
-_FIRST: Final = 20
+_FIRST_PAGE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Replays:
+class ReplayRoutes:
     """The calls, with what they need."""
 
     services: WebServices
@@ -54,7 +54,11 @@ class Replays:
         "GET",
         "/v1/operations/payments",
         answers={200: models.FoundList},
-        problems=(*openapi.OPERATES, ProblemCode.INVALID_QUERY, ProblemCode.CONFLICT),
+        problems=(
+            *openapi.OPERATOR_PROBLEMS,
+            ProblemCode.INVALID_QUERY,
+            ProblemCode.CONFLICT,
+        ),
         takes={"query": FoundQuery},
         tag="operations",
     )
@@ -64,25 +68,25 @@ class Replays:
         By default those that wait for a person: in review, and dead letters. For
         operators and admins.
         """
-        auth.may_operate(request, self.services)
-        asked = parsing.query(request, FoundQuery)
-        last = asked.cursor and parsing.last_of(asked.cursor, patterns.PAYMENT_ID)
+        auth.require_operator(request, self.services)
+        asked = parsing.parse_query(request, FoundQuery)
+        last = asked.cursor and parsing.decode_cursor(asked.cursor, patterns.PAYMENT_ID)
         search = asked.search()
-        found = operator_actions.find(
+        found = operator_actions.find_payments(
             search,
             before=last or None,
             limit=asked.limit + 1,
-            desk=self.services.desk,
+            context=self.services.operator_context,
         )
         shown = found[: asked.limit]
         more = len(found) > len(shown)
-        cursor = parsing.cursor_of(shown[-1].id) if more else None
+        cursor = parsing.encode_cursor(shown[-1].id) if more else None
         data = [
-            self._found(one, operation)
+            self._render_found(one, operation)
             for one in shown
-            for operation in search.picked(one)
+            for operation in search.matching(one)
         ]
-        return rendering.answer(
+        return rendering.json_response(
             models.FoundList(
                 object="list", data=data, has_more=more, next_cursor=cursor
             )
@@ -92,7 +96,7 @@ class Replays:
         "POST",
         _SETS,
         answers={201: models.ReplaySet},
-        problems=openapi.ACTS,
+        problems=openapi.OPERATOR_ACTION_PROBLEMS,
         takes={"body": PreviewRequest},
         headers={201: ("Location",)},
         tag="operations",
@@ -103,14 +107,14 @@ class Replays:
         Nothing happens to them yet: the answer says what would, for each and in sum.
         At most 10,000 operations.
         """
-        key = auth.may_operate(request, self.services)
-        asked = parsing.body(request, PreviewRequest)
-        replay = operator_actions.preview(
+        key = auth.require_operator(request, self.services)
+        asked = parsing.parse_body(request, PreviewRequest)
+        replay = operator_actions.preview_replay(
             asked.search(),
             by=key.id,
             mode=key.mode,
             new_id=self.services.new_id,
-            desk=self.services.desk,
+            context=self.services.operator_context,
         )
         log.info("replay_previewed", replay=replay.id, count=replay.count)
         where = {"Location": f"/v1/operations/replays/{replay.id}"}
@@ -121,7 +125,7 @@ class Replays:
         _ONE,
         answers={200: models.ReplaySet},
         problems=(
-            *openapi.OPERATES,
+            *openapi.OPERATOR_PROBLEMS,
             ProblemCode.REPLAY_NOT_FOUND,
             ProblemCode.INVALID_QUERY,
         ),
@@ -130,11 +134,11 @@ class Replays:
     )
     def read(self, replay_id: str) -> Response:
         """Read a set, its items page by page, and how far its run has come."""
-        auth.may_operate(request, self.services)
-        asked = parsing.query(request, ReplayQuery)
+        auth.require_operator(request, self.services)
+        asked = parsing.parse_query(request, ReplayQuery)
         _check_id(replay_id)
-        last = parsing.last_of(asked.cursor, _NUMBER) if asked.cursor else "0"
-        found = self.services.desk.replays.get(replay_id)
+        last = parsing.decode_cursor(asked.cursor, _NUMBER) if asked.cursor else "0"
+        found = self.services.operator_context.replays.get(replay_id)
         if found is None:
             raise ReplayNotFound
         return self._answer(found, after=int(last), limit=asked.limit)
@@ -143,7 +147,7 @@ class Replays:
         "POST",
         f"{_ONE}/run",
         answers={202: models.ReplaySet},
-        problems=(*openapi.ACTS, ProblemCode.REPLAY_NOT_FOUND),
+        problems=(*openapi.OPERATOR_ACTION_PROBLEMS, ProblemCode.REPLAY_NOT_FOUND),
         takes={"path": ReplayPath, "body": RunRequest},
         tag="operations",
     )
@@ -154,12 +158,14 @@ class Replays:
         left alone where it has moved on. A set under way stays as it is; one that was
         stopped goes on with what is left.
         """
-        key = auth.may_operate(request, self.services)
-        asked = parsing.body(request, RunRequest)
+        key = auth.require_operator(request, self.services)
+        asked = parsing.parse_body(request, RunRequest)
         _check_id(replay_id)
         now = self.services.clock()
-        run = Run(key.id, asked.reason, asked.rate, now)
-        replay = operator_actions.start(replay_id, run, desk=self.services.desk)
+        run = ReplayRun(key.id, asked.reason, asked.rate, now)
+        replay = operator_actions.start_replay(
+            replay_id, run, context=self.services.operator_context
+        )
         log.info("replay_started", replay=replay.id, count=replay.count)
         return self._answer(replay, 202)
 
@@ -167,16 +173,18 @@ class Replays:
         "POST",
         f"{_ONE}/cancel",
         answers={200: models.ReplaySet},
-        problems=(*openapi.ACTS, ProblemCode.REPLAY_NOT_FOUND),
+        problems=(*openapi.OPERATOR_ACTION_PROBLEMS, ProblemCode.REPLAY_NOT_FOUND),
         takes={"path": ReplayPath, "body": CancelRequest},
         tag="operations",
     )
     def cancel(self, replay_id: str) -> Response:
         """Stop a set; up to a second's items are still carried out."""
-        key = auth.may_operate(request, self.services)
-        parsing.body(request, CancelRequest, optional=True)
+        key = auth.require_operator(request, self.services)
+        parsing.parse_body(request, CancelRequest, optional=True)
         _check_id(replay_id)
-        replay = operator_actions.cancel(replay_id, by=key.id, desk=self.services.desk)
+        replay = operator_actions.cancel_replay(
+            replay_id, by=key.id, context=self.services.operator_context
+        )
         log.info("replay_canceled", replay=replay.id)
         return self._answer(replay)
 
@@ -184,7 +192,7 @@ class Replays:
         "POST",
         "/v1/operations/payments/<payment_id>/resolve",
         answers={200: responses.Payment},
-        problems=(*openapi.ACTS, ProblemCode.PAYMENT_NOT_FOUND),
+        problems=(*openapi.OPERATOR_ACTION_PROBLEMS, ProblemCode.PAYMENT_NOT_FOUND),
         takes={"path": PaymentPath, "body": ResolveRequest},
         tag="operations",
     )
@@ -197,28 +205,34 @@ class Replays:
         that is less than was asked for. A no is the payment's `last_error`, with the
         key that said it. Of a review it can be taken back, by `succeeded`.
         """
-        key = auth.may_operate(request, self.services)
-        asked = parsing.body(request, ResolveRequest)
+        key = auth.require_operator(request, self.services)
+        asked = parsing.parse_body(request, ResolveRequest)
         check_id(payment_id)
         who = Intervention(key.id, asked.reason)
         done = operator_actions.resolve(
-            payment_id, asked.operation, asked.found, who, desk=self.services.desk
+            payment_id,
+            asked.operation,
+            asked.found,
+            who,
+            context=self.services.operator_context,
         )
         log.info("operation_resolved", payment=done.id, operation=asked.operation)
-        return rendering.answer(rendering.payment(done))
+        return rendering.json_response(rendering.render_payment(done))
 
-    def _found(self, payment: Payment, operation: Operation) -> models.FoundOperation:
+    def _render_found(
+        self, payment: Payment, operation: Operation
+    ) -> models.FoundOperation:
         asked = payment.submission
         return models.FoundOperation(
             object="operation",
-            **dict(rendering.operation(operation)),
+            **dict(rendering.render_operation(operation)),
             payment=payment.id,
             merchant=payment.merchant,
             provider=payment.provider,
             currency=asked.amount.currency,
             reference=asked.reference,
             error=operation.error,
-            replay=replay_of(payment, operation, now=self.services.clock()),
+            replay=decide_replay(payment, operation, now=self.services.clock()),
             created_at=payment.created_at,
             version=payment.version,
         )
@@ -229,14 +243,14 @@ class Replays:
         status: int = 200,
         *,
         after: int = 0,
-        limit: int = _FIRST,
+        limit: int = _FIRST_PAGE,
         headers: dict[str, str] | None = None,
     ) -> Response:
-        replays, run = self.services.desk.replays, replay.run
-        found = replays.items(replay.id, after=after, limit=limit + 1)
+        replays, run = self.services.operator_context.replays, replay.run
+        found = replays.list_items(replay.id, after=after, limit=limit + 1)
         shown = found[:limit]
         more = len(found) > len(shown)
-        cursor = parsing.cursor_of(str(shown[-1].number)) if more else None
+        cursor = parsing.encode_cursor(str(shown[-1].number)) if more else None
         document = models.ReplaySet(
             id=replay.id,
             object="replay",
@@ -244,16 +258,18 @@ class Replays:
             stage=replay.stage,
             search=dict(replay.search),
             count=replay.count,
-            sums=[
-                models.ReplaySum(
-                    what=one.what,
+            totals=[
+                models.ReplayTotal(
+                    action=one.action,
                     currency=one.currency,
                     count=one.count,
                     amount=one.amount,
                 )
-                for one in replay.sums
+                for one in replay.totals
             ],
-            came={came.value: n for came, n in replays.progress(replay.id).items()},
+            outcomes={
+                came.value: n for came, n in replays.count_outcomes(replay.id).items()
+            },
             items=models.ReplayItems(
                 object="list",
                 data=[_item(one) for one in shown],
@@ -269,10 +285,10 @@ class Replays:
             canceled_by=replay.canceled_by,
             ended_at=replay.ended_at,
         )
-        return rendering.answer(document, status, headers)
+        return rendering.json_response(document, status, headers)
 
 
-def _item(item: Item) -> models.ReplayItem:
+def _item(item: ReplayItem) -> models.ReplayItem:
     return models.ReplayItem(
         object="replay_item",
         number=item.number,
@@ -280,12 +296,12 @@ def _item(item: Item) -> models.ReplayItem:
         operation=item.operation,
         version=item.version,
         state=item.state,
-        what=item.what,
+        action=item.action,
         amount=item.amount,
         currency=item.currency,
         merchant=item.merchant,
         provider=item.provider,
-        came=item.came,
+        outcome=item.outcome,
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import webhooks
-from application.ports.webhooks import Ear
+from application.ports.webhooks import WebhookVerifier
 from domain.account import AccountNotFound
 from domain.errors import (
     CertificateUnavailable,
@@ -67,7 +67,7 @@ def _webhook(path: str, headers: type[BaseModel]) -> Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhooks:
+class WebhookRoutes:
     """The calls, with what they need."""
 
     services: WebServices
@@ -79,7 +79,7 @@ class Webhooks:
         For Stripe alone: its signature takes the place of an API key. The answer comes
         once the event is durable; what it tells is looked up at Stripe afterwards.
         """
-        return self._heard(ProviderName.STRIPE)
+        return self._receive(ProviderName.STRIPE)
 
     @_webhook("stripe/<account>", StripeHeaders)
     def stripe_account(self, account: str) -> Response:
@@ -87,7 +87,7 @@ class Webhooks:
 
         As for the deployment's own; each account has secrets of its own.
         """
-        return self._heard(ProviderName.STRIPE, account)
+        return self._receive(ProviderName.STRIPE, account)
 
     @_webhook("paypal", PayPalHeaders)
     def paypal(self) -> Response:
@@ -96,7 +96,7 @@ class Webhooks:
         For PayPal alone: its signature takes the place of an API key. The answer comes
         once the event is durable; what it tells is looked up at PayPal afterwards.
         """
-        return self._heard(ProviderName.PAYPAL)
+        return self._receive(ProviderName.PAYPAL)
 
     @_webhook("paypal/<account>", PayPalHeaders)
     def paypal_account(self, account: str) -> Response:
@@ -104,41 +104,43 @@ class Webhooks:
 
         As for the deployment's own; each account has a webhook id of its own.
         """
-        return self._heard(ProviderName.PAYPAL, account)
+        return self._receive(ProviderName.PAYPAL, account)
 
-    def _heard(self, provider: ProviderName, account: str | None = None) -> Response:
-        ear = self._ear(provider, account)
+    def _receive(self, provider: ProviderName, account: str | None = None) -> Response:
+        verifier = self._find_verifier(provider, account)
         try:
             body = _body()
             headers = {name.lower(): value for name, value in request.headers}
-            webhook = ear.heard(
+            webhook = verifier.verify(
                 headers, body, now=self.services.clock(), sender=g.get("sender")
             )
         except (WebhookRefused, CertificateUnavailable) as error:
             raise _refused(provider, account, error) from None
         except WebhookDropped as error:
             metrics.WEBHOOKS_DROPPED.labels(provider, error.why).inc()
-            log.info("webhook_dropped", provider=provider.value, why=error.why)
-            return rendering.answer(responses.Received(received=True))
+            log.info("webhook_dropped", provider=provider.value, reason=error.why)
+            return rendering.json_response(responses.Received(received=True))
         new = webhooks.receive(
             webhook,
-            known=ear.types,
+            event_types=verifier.event_types,
             inbox=self.services.inbox,
-            queue=self.services.webhook_bell,
+            queue=self.services.webhook_queue,
         )
         if new:
-            kind = webhook.type if webhook.type in ear.types else "other"
+            kind = webhook.type if webhook.type in verifier.event_types else "other"
             metrics.WEBHOOKS.labels(provider, kind).inc()
-        return rendering.answer(responses.Received(received=True))
+        return rendering.json_response(responses.Received(received=True))
 
-    def _ear(self, provider: ProviderName, account: str | None) -> Ear:
+    def _find_verifier(
+        self, provider: ProviderName, account: str | None
+    ) -> WebhookVerifier:
         """What is no id of ours does not reach the database."""
         try:
             if account is None or _ACCOUNT.fullmatch(account):
-                return self.services.ears.of(provider, account)
+                return self.services.webhook_verifiers.for_account(provider, account)
         except AccountNotFound:
             pass
-        _count(provider, account, WebhookRefusal.ACCOUNT_UNKNOWN)
+        _count_refused(provider, account, WebhookRefusal.ACCOUNT_UNKNOWN)
         raise Problem(ProblemCode.ACCOUNT_NOT_FOUND)
 
 
@@ -164,19 +166,21 @@ def _refused(
         if isinstance(error, WebhookRefused)
         else WebhookRefusal.CERTIFICATE_UNAVAILABLE
     )
-    _count(provider, account, why)
+    _count_refused(provider, account, why)
     trusted = not isinstance(error, WebhookNotTrusted)
     challenge = {} if trusted else {"WWW-Authenticate": "Signature"}
     return Problem(PROBLEMS[type(error)], reason=why, headers=challenge)
 
 
-def _count(provider: ProviderName, account: str | None, why: WebhookRefusal) -> None:
+def _count_refused(
+    provider: ProviderName, account: str | None, reason: WebhookRefusal
+) -> None:
     """Tells of a webhook that is refused. An account that is unknown is not repeated:
     anybody may have made it up."""
-    metrics.WEBHOOKS_REFUSED.labels(provider, why).inc()
+    metrics.WEBHOOKS_REFUSED.labels(provider, reason).inc()
     known = (
         {}
-        if why is WebhookRefusal.ACCOUNT_UNKNOWN
+        if reason is WebhookRefusal.ACCOUNT_UNKNOWN
         else {"account": account or provider.value}
     )
-    log.warning("webhook_refused", provider=provider.value, why=why, **known)
+    log.warning("webhook_refused", provider=provider.value, reason=reason, **known)

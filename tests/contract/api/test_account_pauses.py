@@ -9,15 +9,15 @@ import pytest
 
 from domain.account import Credentials, StoredAccount
 from domain.api_keys import Role
-from domain.circuit_breaker import Why
+from domain.circuit_breaker import TripReason
 from domain.payments.submission import Mode, ProviderName
-from persistence.accounts import Accounts
-from persistence.circuit_breakers import MongoBreakers
+from persistence.accounts import MongoAccounts
+from persistence.circuit_breakers import MongoBreakerStore
 from runtime import container
 from runtime.processes import wait_until
 from tests.support.running_web import Client, RunningWeb, stripe_payment
 
-GATES = "/v1/operations/gates"
+GATES = "/v1/operations/accounts"
 JSON = "application/json"
 
 
@@ -25,14 +25,14 @@ JSON = "application/json"
 def operator(request: pytest.FixtureRequest, web: RunningWeb) -> Iterator[Client]:
     """Somebody who may; every gate is as if it never moved, before and after."""
     database = web.database()
-    database.gates.delete_many({})
+    database.circuit_breakers.delete_many({})
     yield web.client(request.param)
-    database.gates.delete_many({})
+    database.circuit_breakers.delete_many({})
     database.client.close()
 
 
 def gate(client: Client, provider: str = "stripe") -> dict[str, Any]:
-    """A provider's gate as it is listed."""
+    """A provider's breaker as it is listed."""
     answer = client.get(GATES)
     assert answer.status_code == 200
     found: list[dict[str, Any]] = answer.json()["data"]
@@ -44,13 +44,13 @@ def test_gates_that_never_moved_are_closed(operator: Client) -> None:
     assert [one["provider"] for one in answer["data"]] == ["stripe", "paypal"]
     for one in answer["data"]:
         assert one == {
-            "object": "gate",
+            "object": "circuit_breaker",
             "account": one["provider"],
             "calls": None,
             "provider": one["provider"],
             "merchant": None,
             "state": "closed",
-            "why": None,
+            "trip_reason": None,
             "reason": None,
             "by": None,
             "since": None,
@@ -61,12 +61,15 @@ def test_gates_that_never_moved_are_closed(operator: Client) -> None:
 
 def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) -> None:
     opened = operator.send(
-        "POST", f"{GATES}/stripe/open", '{"reason": "Stripe called"}', Content_Type=JSON
+        "POST",
+        f"{GATES}/stripe/pause",
+        '{"reason": "Stripe called"}',
+        Content_Type=JSON,
     )
     assert opened.status_code == 200
     assert opened.json() == gate(operator)
     assert opened.json()["state"] == "open"
-    assert (opened.json()["why"], opened.json()["reason"]) == (
+    assert (opened.json()["trip_reason"], opened.json()["reason"]) == (
         "operator",
         "Stripe called",
     )
@@ -74,10 +77,10 @@ def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) ->
     assert operator.key.id in opened.json()["by"]
     assert gate(operator, "paypal")["state"] == "closed"
     closed = operator.send(
-        "POST", f"{GATES}/stripe/close", '{"reason": "all well"}', Content_Type=JSON
+        "POST", f"{GATES}/stripe/resume", '{"reason": "all well"}', Content_Type=JSON
     )
     assert closed.json() == gate(operator)
-    assert (closed.json()["state"], closed.json()["why"]) == ("closed", None)
+    assert (closed.json()["state"], closed.json()["trip_reason"]) == ("closed", None)
     changes = closed.json()["changes"]
     assert [(one["state"], one["reason"]) for one in changes] == [
         ("open", "Stripe called"),
@@ -104,7 +107,9 @@ def test_a_payment_says_that_it_waits_for_an_open_gate_until_that_is_closed(
     tags = list[str]()
     assert waits_for(None)
     asked("open")
-    assert wait_until(lambda: waits_for("the gate before stripe to close"), seconds=9)
+    assert wait_until(
+        lambda: waits_for("the circuit breaker of stripe to close"), seconds=9
+    )
     assert tags[-1] != tags[0], "a conditional read tells of it"
     assert merchant.get(path, If_None_Match=tags[-1]).status_code == 304
     asked("close")
@@ -116,12 +121,15 @@ def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
     web: RunningWeb, operator: Client
 ) -> None:
     database = web.database()
-    MongoBreakers(database).open(
-        ProviderName.PAYPAL, why=Why.FAILING, reason="9 of 9", by="worker"
+    MongoBreakerStore(database).open(
+        ProviderName.PAYPAL,
+        trip_reason=TripReason.FAILING,
+        reason="9 of 9",
+        by="worker",
     )
     database.client.close()
     found = gate(operator, "paypal")
-    assert (found["why"], found["reason"], found["by"]) == (
+    assert (found["trip_reason"], found["reason"], found["by"]) == (
         "failing",
         "9 of 9",
         "worker",
@@ -133,7 +141,7 @@ def test_one_kind_of_calls_is_stopped_and_let_through_by_itself(
     operator: Client,
 ) -> None:
     body = '{"reason": "an audit", "calls": "refunds"}'
-    opened = operator.send("POST", f"{GATES}/stripe/open", body, Content_Type=JSON)
+    opened = operator.send("POST", f"{GATES}/stripe/pause", body, Content_Type=JSON)
     assert (opened.status_code, opened.json()["calls"]) == (200, "refunds")
     assert opened.json()["state"] == "open"
     listed = operator.get(GATES).json()["data"]
@@ -143,13 +151,13 @@ def test_one_kind_of_calls_is_stopped_and_let_through_by_itself(
         ("stripe", "refunds"): "open",
         ("paypal", None): "closed",
     }
-    closed = operator.send("POST", f"{GATES}/stripe/close", body, Content_Type=JSON)
+    closed = operator.send("POST", f"{GATES}/stripe/resume", body, Content_Type=JSON)
     assert (closed.json()["calls"], closed.json()["state"]) == ("refunds", "closed")
 
 
 def test_a_gate_that_is_closed_may_be_closed(operator: Client) -> None:
     answer = operator.send(
-        "POST", f"{GATES}/stripe/close", '{"reason": "sure"}', Content_Type=JSON
+        "POST", f"{GATES}/stripe/resume", '{"reason": "sure"}', Content_Type=JSON
     )
     assert (answer.status_code, answer.json()["state"]) == (200, "closed")
     assert answer.json()["changes"] == []
@@ -171,7 +179,7 @@ def test_a_merchant_may_not(
 @pytest.mark.parametrize(
     ("path", "body", "status", "code"),
     [
-        ("/adyen/open", '{"reason": "r"}', 404, "gate_not_found"),
+        ("/adyen/open", '{"reason": "r"}', 404, "breaker_not_found"),
         ("/stripe/open", "{}", 422, "invalid_request"),
         ("/stripe/open", '{"reason": ""}', 422, "invalid_request"),
         ("/stripe/open", '{"reason": 7}', 422, "invalid_request"),
@@ -203,7 +211,7 @@ def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
         created_at=container.clock(),
         credentials=Credentials("secret", "client"),
     )
-    Accounts(database, container.open_account_vault(web.settings)).add(account)
+    MongoAccounts(database, container.open_account_vault(web.settings)).add(account)
     path = f"{GATES}/{account.id}/open"
     opened = operator.send("POST", path, '{"reason": "audit"}', Content_Type=JSON)
     assert opened.status_code == 200
@@ -214,6 +222,6 @@ def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
     assert gate(operator)["state"] == "closed"
     gone = path.replace(account.id, container.new_id("acct"))
     answer = operator.send("POST", gone, '{"reason": "audit"}', Content_Type=JSON)
-    assert (answer.status_code, answer.json()["code"]) == (404, "gate_not_found")
+    assert (answer.status_code, answer.json()["code"]) == (404, "breaker_not_found")
     database.accounts.delete_many({})
     database.client.close()

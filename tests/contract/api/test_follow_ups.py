@@ -11,8 +11,8 @@ import requests
 
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
-from domain.payments.submission import Guard
-from persistence.merchants import Merchants
+from domain.payments.submission import DuplicatePolicy
+from persistence.merchants import MongoMerchants
 from tests.support.running_web import Client, RunningWeb, stripe_payment
 
 PRICE: Final = Money(1999, "USD")
@@ -199,7 +199,9 @@ def test_a_merchant_may_have_paid_references_guarded_too(web: RunningWeb) -> Non
     client = web.client()
     database = web.database()
     try:
-        Merchants(database).choose(client.key.merchant, guard=Guard.PAID)
+        MongoMerchants(database).change_settings(
+            client.key.merchant, duplicate_policy=DuplicatePolicy.PAID
+        )
     finally:
         database.client.close()
     body = stripe_payment(reference="order-9")

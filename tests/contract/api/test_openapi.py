@@ -30,14 +30,14 @@ from tests.support.running_web import Client, RunningWeb, stripe_payment
 EXAMPLES = 60
 
 OPERATIONS = [
-    ("GET", "/v1/operations/gates"),
+    ("GET", "/v1/operations/accounts"),
     ("GET", "/v1/operations/payments"),
     ("GET", "/v1/operations/replays/{replay_id}"),
     ("GET", "/v1/payments"),
     ("GET", "/v1/payments/{payment_id}"),
     ("GET", "/v1/payments/{payment_id}/events"),
-    ("POST", "/v1/operations/gates/{account}/close"),
-    ("POST", "/v1/operations/gates/{account}/open"),
+    ("POST", "/v1/operations/accounts/{account}/resume"),
+    ("POST", "/v1/operations/accounts/{account}/pause"),
     ("POST", "/v1/operations/payments/{payment_id}/resolve"),
     ("POST", "/v1/operations/replays"),
     ("POST", "/v1/operations/replays/{replay_id}/cancel"),

@@ -56,7 +56,7 @@ def beat(web: RunningWeb) -> int:
     vault = container.open_vault(web.settings)
     store = MongoPayments(database, vault, holder="beat")
     try:
-        desk = container.desk(
+        desk = container.operator_context(
             web.settings,
             database,
             store=store,
@@ -81,7 +81,7 @@ def test_an_operator_finds_what_is_stuck_of_all_merchants(
         f"{FOUND}?merchant={name}&limit=1&cursor={page['next_cursor']}"
     ).json()["data"]
     assert (found["payment"], found["state"]) == (first, "review")
-    assert (found["error"], found["replay"]) == ("odd", "resends")
+    assert (found["error"], found["replay"]) == ("odd", "resend")
     assert (found["merchant"], found["amount"]) == (name, 1999)
     assert operator.get(f"{FOUND}?merchant={name}&state=dead").json()["data"] == []
 
@@ -140,19 +140,19 @@ def test_a_set_is_frozen_run_and_told(
     assert made.status_code == 201
     replay = made.json()
     where = made.headers["Location"]
-    assert replay["sums"] == [
-        {"what": "resends", "currency": "USD", "count": 1, "amount": 1999}
+    assert replay["totals"] == [
+        {"action": "resend", "currency": "USD", "count": 1, "amount": 1999}
     ]
     assert (replay["stage"], replay["by"]) == ("previewed", operator.key.id)
     [item] = replay["items"]["data"]
-    assert (item["payment"], item["came"]) == (payment_id, None)
+    assert (item["payment"], item["outcome"]) == (payment_id, None)
 
     run = post(operator, f"{where}/run", {"reason": "the bank is back", "rate": 50})
     assert run.status_code == 202
     assert (run.json()["stage"], run.json()["rate"]) == ("running", 50)
     assert beat(web) == 1
     done = operator.get(where).json()
-    assert (done["stage"], done["came"]) == ("done", {"replayed": 1})
+    assert (done["stage"], done["outcomes"]) == ("done", {"replayed": 1})
     assert (done["run_by"], done["reason"]) == (operator.key.id, "the bank is back")
     told = merchant.get(f"/v1/payments/{payment_id}/events").json()["data"][-1]
     assert told["type"] == "operation.replayed"

@@ -22,7 +22,7 @@ def test_a_saved_method_is_shown_to_its_merchant_and_nowhere_else(
     asked = stripe_payment(customer=CUSTOMER, setup_future_usage="off_session")
     made = merchant.submit(asked).json()
     saved = SavedMethod("pm_savedToken", "cus_ada")
-    web.work(made["id"], Answer(Verdict.SUCCEEDED, PRICE, saved=saved))
+    web.work(made["id"], Answer(Verdict.SUCCEEDED, PRICE, saved_method=saved))
     path = f"/v1/payments/{made['id']}"
     shown = merchant.get(path).json()
     assert shown["saved_method"] == {"id": "pm_savedToken", "customer": "cus_ada"}

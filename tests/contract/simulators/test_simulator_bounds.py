@@ -116,11 +116,11 @@ def test_full_keys_refuse_new_ones_until_old_ones_expire() -> None:
 def test_faults_and_webhook_targets_are_bounded() -> None:
     world = make_world()
     for _ in range(faults.MAX_FAULTS):
-        world.faults.arm(faults.Fault("drop"))
+        world.faults.arm(faults.DocumentFault("drop"))
     with pytest.raises(faults.BadFault, match="heal first"):
-        world.faults.arm(faults.Fault("drop"))
+        world.faults.arm(faults.DocumentFault("drop"))
     world.faults.take("GET", "/")
-    world.faults.arm(faults.Fault("drop"))
+    world.faults.arm(faults.DocumentFault("drop"))
     for number in range(webhooks.MAX_TARGETS):
         world.webhooks.register(f"http://127.0.0.1/{number}")
     with pytest.raises(webhooks.BadTarget, match="registered already"):

@@ -26,12 +26,12 @@ def web(
 
 @pytest.fixture
 def shop(web: RunningWeb) -> Iterator[AccountsShop]:
-    """See AccountsShop; its worker keeps to the gates."""
+    """See AccountsShop; its worker keeps to the breakers."""
     with workbench(web) as bench, ExitStack() as stack:
-        services = container.worker_services(bench.settings)
+        services = container.create_worker_services(bench.settings)
         stack.callback(services.database.client.close)
-        for pool in services.tools.calls.values():
+        for pool in services.attempt_context.executors.values():
             stack.callback(pool.shutdown)
-        bench.tools = replace(services.tools, clock=bench.now)
-        bench.database.gates.delete_many({})
+        bench.tools = replace(services.attempt_context, clock=bench.now)
+        bench.database.circuit_breakers.delete_many({})
         yield AccountsShop(bench)

@@ -116,14 +116,14 @@ def test_a_payment_that_was_put_at_another_merchants_account_is_not_carried_out(
     shop.bench.database.payments.update_one({"_id": payment_id}, moved)
     payment = shop.done(payment_id)
     assert (payment.account.id, payment.captured) == (theirs.id, 0)
-    assert payment.first.error == "account_of_another_merchant"
+    assert payment.first_operation.error == "account_of_another_merchant"
     assert shop.charges(payment_id) == []
 
 
 def test_a_connected_account_is_reached_by_the_deployments_key(
     shop: AccountsShop,
 ) -> None:
-    shop.add(secret=None, connected="acct_shop")
+    shop.add(secret=None, connected_account="acct_shop")
     payment_id = shop.pay()
     assert shop.done(payment_id).captured == 1999
     [account] = shop.charges(payment_id)
@@ -146,7 +146,7 @@ def test_follow_ups_go_to_the_account_of_the_payment(
     payment = shop.done(payment_id)
     assert (payment.captured, payment.refunded) == (1999, 500)
     used = {one.id: in_ledger(one) for one in (first, second)}[payment.account.id]
-    keys = {one.key for one in payment.operations}
+    keys = {one.provider_key for one in payment.operations}
     rows = [row for row in shop.bench.stripe.movements() if row["key"] in keys]
     assert {row["account"] for row in rows} == {used}
     assert len(rows) == len(payment.operations)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local_stack.initialise import initialise
-from persistence.accounts import Accounts
+from persistence.accounts import MongoAccounts
 from runtime import container
 from runtime.settings import Settings
 from tests.support.running_stack import payments
@@ -42,15 +42,15 @@ def added(settings: Settings, *arguments: str, secret: str = SECRET) -> dict[str
 
 
 @pytest.fixture
-def accounts(settings: Settings) -> Iterator[Accounts]:
+def accounts(settings: Settings) -> Iterator[MongoAccounts]:
     """What is stored."""
     database = container.open_database(settings)
-    yield Accounts(database, container.open_account_vault(settings))
+    yield MongoAccounts(database, container.open_account_vault(settings))
     database.client.close()
 
 
 def test_an_account_is_added_listed_changed_rolled_and_retired(
-    settings: Settings, accounts: Accounts
+    settings: Settings, accounts: MongoAccounts
 ) -> None:
     made = added(settings, "--provider", "stripe", "--currency", "usd,EUR")
     assert (made["currencies"], made["weight"]) == (["USD", "EUR"], 1)
@@ -88,7 +88,7 @@ def test_a_change_of_nothing_is_refused(settings: Settings) -> None:
 
 
 def test_a_webhooks_secrets_are_rolled_by_themselves(
-    settings: Settings, accounts: Accounts
+    settings: Settings, accounts: MongoAccounts
 ) -> None:
     made = added(settings, "--provider", "stripe")
     done = run(
@@ -138,7 +138,7 @@ def _heard(settings: Settings) -> list[bool]:
 
 
 def test_a_paypal_account_has_its_client_id(
-    settings: Settings, accounts: Accounts
+    settings: Settings, accounts: MongoAccounts
 ) -> None:
     options = ("--provider", "paypal", "--client-id", "app", "--webhook-id", "WH-1")
     made = added(settings, *options)
@@ -149,7 +149,7 @@ def test_a_paypal_account_has_its_client_id(
 
 
 def test_a_connected_account_needs_no_secret(
-    settings: Settings, accounts: Accounts
+    settings: Settings, accounts: MongoAccounts
 ) -> None:
     done = payments(
         *("accounts", "add", "--merchant", "shop", "--provider", "stripe"),
@@ -177,7 +177,7 @@ def test_a_connected_account_needs_no_secret(
 )
 def test_what_cannot_be_meant_is_refused_and_nothing_stored(
     settings: Settings,
-    accounts: Accounts,
+    accounts: MongoAccounts,
     arguments: tuple[str, ...],
     secret: str,
     told: str,

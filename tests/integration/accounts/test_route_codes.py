@@ -45,16 +45,28 @@ def test_codes_are_taken_as_either_provider_writes_them(settings: Settings) -> N
 def test_what_is_no_code_is_refused_and_nothing_changed(
     settings: Settings, code: str, told: str
 ) -> None:
-    run(settings, "set", "shop", "--guard", "paid", "--route-on", "do_not_honor")
+    run(
+        settings,
+        "set",
+        "shop",
+        "--duplicate-policy",
+        "paid",
+        "--route-on",
+        "do_not_honor",
+    )
     refused = run(
-        *(settings, "set", "shop", "--guard", "none"),
+        *(settings, "set", "shop", "--duplicate-policy", "none"),
         *("--route-on", f"card_declined,{code}"),
     )
     assert refused.returncode == 2
     assert "is no decline code" in refused.stderr
     assert told in " ".join(refused.stderr.split())
     left = json.loads(run(settings, "show", "shop", "--json").stdout)
-    assert left == {"merchant": "shop", "guard": "paid", "route_on": ["do_not_honor"]}
+    assert left == {
+        "merchant": "shop",
+        "duplicate_policy": "paid",
+        "route_on": ["do_not_honor"],
+    }
 
 
 def test_a_code_that_is_new_is_taken_and_said_to_be(settings: Settings) -> None:

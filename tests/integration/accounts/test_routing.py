@@ -8,11 +8,11 @@ import requests
 
 from application.accounts import roll_secret
 from domain.account import StoredAccount
-from domain.circuit_breaker import Call, CallKind, Why
+from domain.circuit_breaker import Call, CallKind, TripReason
 from domain.payments.states import State, Status
-from persistence.circuit_breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakerStore
 from runtime import container, processes
-from runtime.accounts.cache import KNOWN
+from runtime.accounts.cache import CACHE_SECONDS
 from tests.support.account_shop import REFUSED, AccountsShop, in_ledger
 
 #: Stripe's answer to a card that its bank declines.
@@ -45,14 +45,16 @@ def two_accounts(shop: AccountsShop) -> tuple[StoredAccount, StoredAccount]:
 
 def test_behind_an_open_gate_the_other_account_charges_once(shop: AccountsShop) -> None:
     first, second = two_accounts(shop)
-    breakers = MongoBreakers(shop.bench.database)
-    breakers.open(first.id, why=Why.OPERATOR, reason="an audit", by="a test")
+    breakers = MongoBreakerStore(shop.bench.database)
+    breakers.open(
+        first.id, trip_reason=TripReason.OPERATOR, reason="an audit", by="a test"
+    )
     payment_id = shop.pay()
     assert shop.done(payment_id).captured == 1999
     assert shop.charges(payment_id) == [in_ledger(second)]
-    assert shop.went(payment_id) == [(first.id, second.id, "gate_open")]
+    assert shop.went(payment_id) == [(first.id, second.id, "breaker_open")]
     breakers.close(first.id, reason="done", by="a test")
-    assert breakers.gates()["stripe"].since is None, "only the account's own gate"
+    assert breakers.load_all()["stripe"].since is None, "only the account's own gate"
 
 
 def test_refused_connections_send_a_payment_on_to_paypal_for_its_payer_to_approve(
@@ -80,8 +82,8 @@ def test_refused_credentials_send_a_payment_on(shop: AccountsShop) -> None:
     assert shop.charges(payment_id) == [in_ledger(second)]
     [(came, to, _)] = shop.went(payment_id)
     assert (came, to) == (first.id, second.id)
-    assert MongoBreakers(shop.bench.database).gates()[first.id].is_open
-    assert shop.bench.stored(payment_id).first.attempts == 1
+    assert MongoBreakerStore(shop.bench.database).load_all()[first.id].is_open
+    assert shop.bench.stored(payment_id).first_operation.attempts == 1
 
 
 def test_a_decline_that_the_merchant_listed_goes_on_and_stays_on_the_timeline(
@@ -132,16 +134,18 @@ def test_what_the_first_account_may_have_never_goes_on(
     shop.bench.stripe.arm(do=fault, match={"method": "POST"})
     payment_id = shop.pay()
     unknown = shop.bench.step(payment_id)
-    assert unknown.first.state is State.UNKNOWN
-    breakers = MongoBreakers(shop.bench.database)
-    breakers.open(first.id, why=Why.OPERATOR, reason="an audit", by="a test")
+    assert unknown.first_operation.state is State.UNKNOWN
+    breakers = MongoBreakerStore(shop.bench.database)
+    breakers.open(
+        first.id, trip_reason=TripReason.OPERATOR, reason="an audit", by="a test"
+    )
     asked = Call(CallKind.CHARGES, "of nobody")
     assert processes.wait_until(
-        lambda: bool(shop.bench.tools.gates.admit(first.id, [asked]).stopped),
+        lambda: bool(shop.bench.tools.admission.admit(first.id, [asked]).blocked),
         seconds=5,
     )
     shop.bench.step(payment_id)
-    assert shop.bench.stored(payment_id).first.state is State.UNKNOWN
+    assert shop.bench.stored(payment_id).first_operation.state is State.UNKNOWN
     breakers.close(first.id, reason="done", by="a test")
     assert processes.wait_until(
         lambda: shop.bench.step(payment_id).captured == 1999, seconds=10
@@ -156,7 +160,10 @@ def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
     account = shop.add(secret=REFUSED)
     payment_id = shop.pay()
     parked = shop.bench.step(payment_id)
-    assert (parked.first.state, parked.first.attempts) == (State.RETRYING, 0)
+    assert (parked.first_operation.state, parked.first_operation.attempts) == (
+        State.RETRYING,
+        0,
+    )
     rolled = roll_secret(
         account.id, f"sk_test_{account.id}", store=shop.accounts, now=container.clock()
     )
@@ -164,12 +171,12 @@ def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
     def probed() -> bool:
         """As if a minute had passed since a probe was due."""
         past = {"$subtract": ["$$NOW", 60_000]}
-        shop.bench.database.gates.update_one(
-            {"_id": account.id, "position": "open"}, [{"$set": {"probe_at": past}}]
+        shop.bench.database.circuit_breakers.update_one(
+            {"_id": account.id, "state": "open"}, [{"$set": {"probe_at": past}}]
         )
         return shop.bench.step(payment_id).captured == 1999
 
-    assert processes.wait_until(probed, seconds=KNOWN + 10)
-    assert not MongoBreakers(shop.bench.database).gates()[account.id].is_open
-    assert shop.bench.stored(payment_id).first.attempts == 1
+    assert processes.wait_until(probed, seconds=CACHE_SECONDS + 10)
+    assert not MongoBreakerStore(shop.bench.database).load_all()[account.id].is_open
+    assert shop.bench.stored(payment_id).first_operation.attempts == 1
     assert shop.charges(payment_id) == [in_ledger(rolled)]

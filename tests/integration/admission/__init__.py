@@ -1,1 +1,1 @@
-"""The gates of several processes, on real servers and the simulators."""
+"""The breakers of several processes, on real servers and the simulators."""

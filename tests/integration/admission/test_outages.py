@@ -1,4 +1,6 @@
-"""What a provider's outage costs: calls that fail until the gate opens, and probes."""
+"""What a provider's outage costs: calls that fail until the breaker opens, and
+probes.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from application import attempt
-from domain.circuit_breaker import Gate
+from domain.circuit_breaker import CircuitBreaker
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from local_stack.initialise import initialise
-from persistence.circuit_breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakerStore
 from runtime import container
 from runtime.settings import Settings
 from tests.suites.samples import SHOP
@@ -20,7 +22,7 @@ from tests.support.simulator_process import Simulator, simulator
 from tests.support.worker_processes import fleet, submitted, work_off
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
-#: More than all workers can have under way when the gate opens.
+#: More than all workers can have under way when the breaker opens.
 COUNT = 300
 
 
@@ -31,11 +33,11 @@ def away() -> Iterator[Simulator]:
         yield running
 
 
-def gate_of(settings: Settings, provider: ProviderName) -> Gate:
-    """The gate as the database has it."""
+def gate_of(settings: Settings, provider: ProviderName) -> CircuitBreaker:
+    """The breaker as the database has it."""
     database = container.open_database(settings)
     try:
-        return MongoBreakers(database).gates()[provider]
+        return MongoBreakerStore(database).load_all()[provider]
     finally:
         database.client.close()
 
@@ -55,7 +57,7 @@ def test_an_outage_is_met_by_some_and_waited_for_by_the_others(
     assert len(away.movements()) == COUNT
     attempts = [one.operations[0].attempts for one in found if one]
     assert sum(one == 1 for one in attempts) > COUNT / 4, "these never met the outage"
-    assert [one.position for one in gate.changes][:1] == ["open"]
+    assert [one.state for one in gate.changes][:1] == ["open"]
     assert not gate.is_open
 
 
@@ -74,4 +76,4 @@ def test_wrong_credentials_cost_no_attempt_and_park_the_account(
         (one.operations[0].state, one.operations[0].attempts) for one in found if one
     ]
     assert told == [(State.RETRYING, 0), (State.QUEUED, 0), (State.QUEUED, 0)]
-    assert gate.is_open and gate.why == "misconfigured"
+    assert gate.is_open and gate.trip_reason == "misconfigured"

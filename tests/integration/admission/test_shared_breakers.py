@@ -1,4 +1,4 @@
-"""Gates as several worker processes have them, on real MongoDB and Redis."""
+"""Breakers as several worker processes have them, on real MongoDB and Redis."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from application.admission import SOONEST, SharedGates
-from domain.circuit_breaker import ENOUGH, FIRST_REST, MISCONFIGURED_REST, PROBE, Why
+from application.admission import MIN_RETRY_DELAY, SharedAdmissionControl
+from domain.circuit_breaker import (
+    MIN_FAILURES,
+    FIRST_PROBE_DELAY,
+    MISCONFIGURED_PROBE_DELAY,
+    PROBE_TIMEOUT,
+    TripReason,
+)
 from domain.errors import Misconfigured, NotSent
 from domain.payments.answer import Answer, Verdict
 from domain.payments.submission import ProviderName
 from local_stack import embedded_servers
-from persistence.circuit_breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakerStore
 from persistence.codec import Document
-from persistence.redis_limiter import RedisLimiter
+from persistence.redis_limiter import RedisRateLimiter
 from runtime import container, processes
 from runtime.queue.wakeups import connect_redis
 from runtime.settings import Settings
@@ -33,7 +39,9 @@ PROCESSES = 6
 
 
 class Fleet:
-    """Worker processes' gates; each has connections of its own, and no time to wait."""
+    """Worker processes' breakers; each has connections of its own, and no time to
+    wait.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -46,9 +54,9 @@ class Fleet:
         database = container.open_database(self.settings)
         self._clients.append(database)
         seconds = iter(range(10**9))
-        shared = SharedGates(
-            breakers=MongoBreakers(database),
-            limiter=RedisLimiter(
+        shared = SharedAdmissionControl(
+            breakers=MongoBreakerStore(database),
+            limiter=RedisRateLimiter(
                 connect_redis(self.settings),
                 self.settings.rates().__getitem__,
                 workers=lambda: PROCESSES,
@@ -63,13 +71,13 @@ class Fleet:
     def pass_time(self, by: timedelta) -> None:
         """Brings the next probe nearer."""
         earlier = {"$subtract": ["$probe_at", by // timedelta(milliseconds=1)]}
-        self.database.gates.update_many(
+        self.database.circuit_breakers.update_many(
             {"probe_at": {"$type": "date"}}, [{"$set": {"probe_at": earlier}}]
         )
 
     def stored(self) -> Document:
-        """Stripe's gate as the database has it."""
-        found = self.database.gates.find_one({"_id": "stripe"})
+        """Stripe's breaker as the database has it."""
+        found = self.database.circuit_breakers.find_one({"_id": "stripe"})
         assert found is not None
         return found
 
@@ -95,8 +103,8 @@ def admitted_at_once(gates: list[Charges], wanted: int = 8) -> list[int]:
 
 def fail(gates: Charges) -> None:
     """Has the process meet a provider that is away."""
-    gates.admit(STRIPE, ENOUGH)
-    gates.tell(STRIPE, [NotSent()] * ENOUGH)
+    gates.admit(STRIPE, MIN_FAILURES)
+    gates.record(STRIPE, [NotSent()] * MIN_FAILURES)
 
 
 def test_one_process_opens_the_gate_for_all_and_one_probe_at_a_time_goes_through(
@@ -107,7 +115,7 @@ def test_one_process_opens_the_gate_for_all_and_one_probe_at_a_time_goes_through
     fail(gates[0])
     assert admitted_at_once(gates) == [0] * PROCESSES
     for probes in range(1, 4):
-        fleet.pass_time(PROBE)
+        fleet.pass_time(PROBE_TIMEOUT)
         granted = [n for _ in range(5) for n in admitted_at_once(gates)]
         assert sum(granted) == 1, "the others wait until it is heard of, or dead"
         assert fleet.counts.probes[STRIPE] == fleet.stored()["probe"] == probes
@@ -116,18 +124,18 @@ def test_one_process_opens_the_gate_for_all_and_one_probe_at_a_time_goes_through
 def test_a_probe_closes_the_gate_for_all(fleet: Fleet) -> None:
     gates = [fleet.gates() for _ in range(PROCESSES)]
     fail(gates[0])
-    fleet.pass_time(PROBE)
+    fleet.pass_time(PROBE_TIMEOUT)
     [prober] = [one for one in gates if one.admit(STRIPE, 8).granted == 1]
-    prober.tell(STRIPE, [WELL])
+    prober.record(STRIPE, [WELL])
     assert admitted_at_once(gates) == [8] * PROCESSES
-    assert [one["position"] for one in fleet.stored()["changes"]] == ["open", "closed"]
+    assert [one["state"] for one in fleet.stored()["changes"]] == ["open", "closed"]
 
 
 def test_processes_that_all_see_it_fail_open_it_once(fleet: Fleet) -> None:
     gates = [fleet.gates() for _ in range(PROCESSES)]
     with ThreadPoolExecutor(PROCESSES) as pool:
         list(pool.map(fail, gates))
-    assert fleet.counts.opens == {(STRIPE, Why.FAILING): 1}
+    assert fleet.counts.opens == {(STRIPE, TripReason.FAILING): 1}
     assert len(fleet.stored()["changes"]) == 1
 
 
@@ -136,12 +144,12 @@ def test_refused_credentials_park_the_account_until_a_probe_a_minute_works(
 ) -> None:
     gates = [fleet.gates() for _ in range(PROCESSES)]
     gates[0].admit(STRIPE, 3)
-    gates[0].tell(STRIPE, [WELL, Misconfigured("token_refused"), WELL])
+    gates[0].record(STRIPE, [WELL, Misconfigured("token_refused"), WELL])
     admissions = [one.admit(STRIPE, 8) for one in gates]
     assert {one.granted for one in admissions} == {0}
     for one in admissions:
-        assert SOONEST <= one.again_in <= 2 * FIRST_REST
-    fleet.pass_time(MISCONFIGURED_REST)
+        assert MIN_RETRY_DELAY <= one.again_in <= 2 * FIRST_PROBE_DELAY
+    fleet.pass_time(MISCONFIGURED_PROBE_DELAY)
     assert sum(admitted_at_once(gates)) == 1
     assert fleet.stored()["why"] == "misconfigured"
 
@@ -150,11 +158,11 @@ def test_an_operators_gate_survives_probes_new_workers_and_an_empty_redis(
     fleet: Fleet,
 ) -> None:
     gates = [fleet.gates() for _ in range(PROCESSES)]
-    operator = MongoBreakers(fleet.database)
-    operator.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    operator = MongoBreakerStore(fleet.database)
+    operator.open(STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann")
     connect_redis(fleet.settings).flushdb()
     fleet.pass_time(timedelta(days=1))
-    gates[0].tell(STRIPE, [WELL])
+    gates[0].record(STRIPE, [WELL])
     fail(gates[1])
     assert admitted_at_once([*gates, fleet.gates()]) == [0] * (PROCESSES + 1)
     stored = fleet.stored()

@@ -142,6 +142,6 @@ def test_an_amount_over_the_providers_limit_is_refused_at_the_door(
 
 def test_an_amount_under_stripes_minimum_is_stripes_to_refuse(bench: Workbench) -> None:
     payment_id = bench.pay("stripe", amount=49)
-    refused = bench.step(payment_id).first
+    refused = bench.step(payment_id).first_operation
     assert (refused.state, refused.error) == (State.REJECTED, "amount_too_small")
     assert bench.moved(payment_id) == []

@@ -1,4 +1,4 @@
-"""What an answer does to its account's gate: a worker with real ones, over HTTP."""
+"""What an answer does to its account's breaker: a worker with real ones, over HTTP."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from typing import Final
 import pytest
 from redis import Redis
 
-from domain.circuit_breaker import ENOUGH, CallKind, Gate, Why, gate_name
+from domain.circuit_breaker import (
+    MIN_FAILURES,
+    CallKind,
+    CircuitBreaker,
+    TripReason,
+    breaker_name,
+)
 from domain.payments.states import State
-from persistence.circuit_breakers import MongoBreakers
-from persistence.redis_limiter import BELIEVED
+from persistence.circuit_breakers import MongoBreakerStore
+from persistence.redis_limiter import MAX_BUCKET_AGE
 from runtime import container, processes
 from tests.integration.answers.test_paypal_answers import (
     ANSWERS,
@@ -68,15 +74,15 @@ TOO_MUCH: Final = [
 
 @pytest.fixture
 def gated(bench: Workbench, redis_database: str) -> Iterator[Workbench]:
-    """The bench with a worker whom gates stop, all of them closed at first."""
+    """The bench with a worker whom breakers stop, all of them closed at first."""
     settings = replace(bench.settings, redis_url=redis_database)
     with ExitStack() as stack:
-        services = container.worker_services(settings)
+        services = container.create_worker_services(settings)
         stack.callback(services.database.client.close)
-        for pool in services.tools.calls.values():
+        for pool in services.attempt_context.executors.values():
             stack.callback(pool.shutdown)
-        stack.callback(bench.database.gates.delete_many, {})
-        tools = replace(services.tools, clock=bench.now, jitter=lambda: 1.0)
+        stack.callback(bench.database.circuit_breakers.delete_many, {})
+        tools = replace(services.attempt_context, clock=bench.now, jitter=lambda: 1.0)
         yield replace(bench, tools=tools)
 
 
@@ -87,7 +93,7 @@ def test_refused_credentials_spend_no_attempt_and_open_the_accounts_gate(
     row, other = _ROWS[provider][words], gated.pay(provider)
     assert _refused(gated, provider, row) == (State.RETRYING, 0)
     gate = _gate(gated, provider)
-    assert (gate.is_open, gate.why) == (True, Why.MISCONFIGURED)
+    assert (gate.is_open, gate.trip_reason) == (True, TripReason.MISCONFIGURED)
     assert row.error is not None and row.error in gate.reason
     _is_put_off(gated, other)
 
@@ -100,8 +106,8 @@ def test_a_refused_kind_of_call_spends_no_attempt_and_stops_that_kind_alone(
     paid = gated.paid(provider)
     assert gated.ask(paid, "refunds").status_code == 202
     assert _refused(gated, provider, row) == (State.RETRYING, 0)
-    gate = _gate(gated, gate_name(provider, CallKind.CHARGES))
-    assert (gate.is_open, gate.why) == (True, Why.MISCONFIGURED)
+    gate = _gate(gated, breaker_name(provider, CallKind.CHARGES))
+    assert (gate.is_open, gate.trip_reason) == (True, TripReason.MISCONFIGURED)
     assert row.error is not None and row.error in gate.reason
     assert not _gate(gated, provider).is_open
     _is_put_off(gated, other)
@@ -113,7 +119,7 @@ def test_a_refusal_of_one_job_leaves_charges_going_and_its_gate_to_another_one(
     gated: Workbench, provider: str, job: str
 ) -> None:
     path, kind = JOBS[provider, job]
-    name = gate_name(provider, kind)
+    name = breaker_name(provider, kind)
     first, second = (_asked(gated, provider, job) for _ in range(2))
     gated.at(provider).arm(
         do="answer",
@@ -130,7 +136,7 @@ def test_a_refusal_of_one_job_leaves_charges_going_and_its_gate_to_another_one(
     assert gated.step(second).operations[-1].state is State.QUEUED
     assert gated.calls(provider, "POST") == sent
     assert processes.wait_until(lambda: _waits_for(gated, second, name), seconds=5)
-    assert gated.step(gated.pay(provider)).first.state is State.SUCCEEDED
+    assert gated.step(gated.pay(provider)).first_operation.state is State.SUCCEEDED
     # The one that was refused is no probe; the other one is, once it is due.
     gated.at(provider).heal()
     _probe_is_due(gated, name)
@@ -148,7 +154,7 @@ def test_a_refusal_of_one_job_leaves_charges_going_and_its_gate_to_another_one(
 def test_an_operation_that_alone_is_refused_again_and_again_stops_no_other(
     gated: Workbench, provider: str
 ) -> None:
-    name = gate_name(provider, CallKind.CHARGES)
+    name = breaker_name(provider, CallKind.CHARGES)
     charges = {"method": "POST", "path": CHARGES[provider]}
     said = {"status": 403, "body": NO_RIGHT[provider], "match": charges}
     first = gated.pay(provider)
@@ -158,13 +164,13 @@ def test_an_operation_that_alone_is_refused_again_and_again_stops_no_other(
     _probe_is_due(gated, name)
     second = gated.pay(provider)
     assert processes.wait_until(
-        lambda: gated.step(second).first.state is State.SUCCEEDED, seconds=10
+        lambda: gated.step(second).first_operation.state is State.SUCCEEDED, seconds=10
     )
     for _ in range(3):
         gated.at(provider).arm(do="answer", **said)
-        assert gated.step(first).first.state is State.RETRYING
+        assert gated.step(first).first_operation.state is State.RETRYING
         assert not _gate(gated, name).is_open
-        assert gated.step(gated.pay(provider)).first.state is State.SUCCEEDED
+        assert gated.step(gated.pay(provider)).first_operation.state is State.SUCCEEDED
 
 
 @pytest.mark.parametrize(("provider", "words"), PAGES)
@@ -174,9 +180,9 @@ def test_a_refusal_that_is_not_the_providers_is_an_outage(
     row = _ROWS[provider][words]
     assert _refused(gated, provider, row) == (State.UNKNOWN, 1)
     assert not any(one.is_open for one in _gates(gated).values())
-    for _ in range(ENOUGH - 1):
+    for _ in range(MIN_FAILURES - 1):
         _refused(gated, provider, row)
-    assert _gate(gated, provider).why is Why.FAILING
+    assert _gate(gated, provider).trip_reason is TripReason.FAILING
 
 
 def test_a_page_in_the_place_of_a_token_is_an_outage(gated: Workbench) -> None:
@@ -186,7 +192,7 @@ def test_a_page_in_the_place_of_a_token_is_an_outage(gated: Workbench) -> None:
     orders = {"method": "POST", "path": "/v2/"}
     gated.paypal.arm(do="answer", status=401, body={"name": "GONE"}, match=orders)
     gated.paypal.arm(do="answer", status=403, body=EDGE, match=match)
-    refused = gated.step(payment_id).first
+    refused = gated.step(payment_id).first_operation
     assert (refused.state, refused.error) == (State.RETRYING, "token_unavailable")
     assert not any(one.is_open for one in _gates(gated).values())
 
@@ -198,7 +204,7 @@ def test_a_403_about_one_request_spends_no_attempt_and_opens_no_gate(
     row, other = _ROWS[provider][words], gated.pay(provider)
     assert _refused(gated, provider, row) == (State.RETRYING, 0)
     assert not _gate(gated, provider).is_open
-    assert gated.step(other).first.state is State.SUCCEEDED
+    assert gated.step(other).first_operation.state is State.SUCCEEDED
     assert gated.moved(other) == [("charge", 1999)]
 
 
@@ -216,7 +222,7 @@ def test_an_account_with_too_many_calls_gets_none_for_as_long_as_it_asks(
     assert paused >= (REST - 1) * 1000
     due_at = _is_put_off(gated, other)
     # By MongoDB's clock and by Redis's, both of this machine.
-    assert due_at >= began + timedelta(seconds=BELIEVED)
+    assert due_at >= began + timedelta(seconds=MAX_BUCKET_AGE)
     _is_put_off(gated, other)
 
 
@@ -225,20 +231,20 @@ def _refused(gated: Workbench, provider: str, row: Row) -> tuple[State, int]:
     payment_id = gated.pay(provider)
     arm(gated, provider, row)
     began = gated.now()
-    refused = gated.step(payment_id).first
+    refused = gated.step(payment_id).first_operation
     assert refused.error == row.error
-    # The gate asks for all: the refused one is not the first in line again.
+    # The breaker asks for all: the refused one is not the first in line again.
     if refused.attempts == 0:
         assert refused.due_at and refused.due_at >= began + timedelta(minutes=1)
     return refused.state, refused.attempts
 
 
-def _gates(gated: Workbench) -> Mapping[str, Gate]:
-    return MongoBreakers(gated.database).gates()
+def _gates(gated: Workbench) -> Mapping[str, CircuitBreaker]:
+    return MongoBreakerStore(gated.database).load_all()
 
 
-def _gate(gated: Workbench, name: str) -> Gate:
-    return _gates(gated).get(name, Gate(name))
+def _gate(gated: Workbench, name: str) -> CircuitBreaker:
+    return _gates(gated).get(name, CircuitBreaker(name))
 
 
 def _asked(gated: Workbench, provider: str, job: str) -> str:
@@ -250,14 +256,16 @@ def _asked(gated: Workbench, provider: str, job: str) -> str:
 
 
 def _waits_for(gated: Workbench, payment_id: str, name: str) -> bool:
-    """Whether the shop reads that the last operation waits for that gate."""
+    """Whether the shop reads that the last operation waits for that breaker."""
     waits = gated.shown(payment_id)["operations"][-1]["waiting_for"]
-    return bool(waits == f"the gate before {Gate(name).subject} to close")
+    return bool(
+        waits == f"the circuit breaker of {CircuitBreaker(name).subject} to close"
+    )
 
 
 def _probe_is_due(gated: Workbench, name: str) -> None:
-    """Has a probe of the gate be due; the worker follows in a second."""
-    gated.database.gates.update_one(
+    """Has a probe of the breaker be due; the worker follows in a second."""
+    gated.database.circuit_breakers.update_one(
         {"_id": name}, [{"$set": {"probe_at": {"$subtract": ["$$NOW", 1000]}}}]
     )
 
@@ -266,10 +274,10 @@ def _is_put_off(gated: Workbench, payment_id: str) -> datetime:
     """Nothing is sent for it; when it is looked at again."""
     provider = gated.stored(payment_id).provider
     called = gated.calls(provider, "POST")
-    waiting = gated.step(payment_id).first
+    waiting = gated.step(payment_id).first_operation
     assert (waiting.state, waiting.attempts) == (State.QUEUED, 0)
     assert gated.calls(provider, "POST") == called
-    # Of the document: what stops before a gate is written to no operation.
+    # Of the document: what stops before a breaker is written to no operation.
     stored = gated.database.payments.find_one({"_id": payment_id})
     assert stored is not None and isinstance(stored["due_at"], datetime)
     return stored["due_at"]

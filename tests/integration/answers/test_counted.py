@@ -43,11 +43,11 @@ REVIEWS = [
 def services(bench: Workbench) -> Iterator[WorkerServices]:
     """A worker's, which works with the bench's tools."""
     with ExitStack() as stack:
-        made = container.worker_services(bench.settings)
+        made = container.create_worker_services(bench.settings)
         stack.callback(made.database.client.close)
-        for pool in made.tools.calls.values():
+        for pool in made.attempt_context.executors.values():
             stack.callback(pool.shutdown)
-        yield replace(made, tools=bench.tools)
+        yield replace(made, attempt_context=bench.tools)
 
 
 @pytest.mark.parametrize(("provider", "rows", "words"), DISAGREEMENTS)
@@ -100,7 +100,7 @@ _BOTH = (metrics.DISAGREEMENTS, metrics.ESCALATED)
 def counted(counter: Counter, provider: str) -> dict[str, float]:
     """How often this process has counted each why."""
     return {
-        sample.labels["why"]: sample.value
+        sample.labels["reason"]: sample.value
         for family in counter.collect()
         for sample in family.samples
         if sample.name.endswith("_total") and sample.labels["provider"] == provider

@@ -25,10 +25,10 @@ MISSING: Final = {
 
 def _is_sent_again(bench: Workbench, before: Payment) -> None:
     """The same request under the same key, and money moves once."""
-    again = bench.step(before.id).first
+    again = bench.step(before.id).first_operation
     assert again.state is State.SUCCEEDED
-    assert before.first.send and again.send
-    assert before.first.send.key == again.send.key
+    assert before.first_operation.send and again.send
+    assert before.first_operation.send.key == again.send.key
     assert bench.moved(before.id) == [("charge", 1999)]
 
 
@@ -38,8 +38,11 @@ def test_a_connection_that_is_refused_did_nothing(bench: Workbench, name: str) -
     bench.at(name).arm(do="refuse", seconds=0.5)
     payment = bench.step(payment_id)
     eventually(lambda: _listens(bench.at(name)), "it listens again")
-    assert (payment.first.state, payment.first.attempts) == (State.RETRYING, 1)
-    assert payment.first.error == "not_sent"
+    assert (payment.first_operation.state, payment.first_operation.attempts) == (
+        State.RETRYING,
+        1,
+    )
+    assert payment.first_operation.error == "not_sent"
     assert bench.moved(payment_id) == []
     _is_sent_again(bench, payment)
 
@@ -52,7 +55,10 @@ def test_an_answer_that_is_too_slow_leaves_it_unknown(
     match = {"method": "POST", "path": CHARGES[name]}
     bench.at(name).arm(do="delay", seconds=60, when="after", match=match)
     payment = bench.step(payment_id)
-    assert (payment.first.state, payment.first.error) == (State.UNKNOWN, "no_answer")
+    assert (payment.first_operation.state, payment.first_operation.error) == (
+        State.UNKNOWN,
+        "no_answer",
+    )
     assert bench.moved(payment_id) == [("charge", 1999)]
     bench.at(name).heal()
     _is_sent_again(bench, payment)
@@ -62,13 +68,13 @@ def test_an_answer_that_is_too_slow_leaves_it_unknown(
 def test_a_404_to_a_look_proves_nothing(bench: Workbench, name: str) -> None:
     method = "pm_usBankAccount" if name == "stripe" else "vault_pending"
     payment_id = bench.pay(name, payment_method=method)
-    before = bench.step(payment_id).first
+    before = bench.step(payment_id).first_operation
     assert before.state is State.PENDING
     path = "/v1/" if name == "stripe" else "/v2/"
     match = {"method": "GET", "path": path}
     bench.at(name).arm(do="answer", status=404, body=MISSING[name], match=match)
-    after = bench.step(payment_id).first
-    assert bench.told(payment_id)[-2:] == ["look.sent", "look.answered"]
+    after = bench.step(payment_id).first_operation
+    assert bench.told(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
     assert (after.state, after.refs) == (before.state, before.refs)
     assert after.due_at is not None, "it is looked at again"
 

@@ -26,7 +26,7 @@ def test_a_text_fits_by_any_count(bench: Workbench, words: str) -> None:
     name, text, left = TEXTS[words]
     asked: dict[str, Any] = {name: text, "allow_duplicate_reference": True}
     payment_id = bench.paid(provider, **asked)
-    send = bench.stored(payment_id).first.send
+    send = bench.stored(payment_id).first_operation.send
     assert send is not None and left == _sent(json.loads(send.body), name)
     assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
 
@@ -34,7 +34,7 @@ def test_a_text_fits_by_any_count(bench: Workbench, words: str) -> None:
 def test_a_mark_stays_with_its_letter(bench: Workbench) -> None:
     text = "a" * 125 + "e\u0301" + "b" * 20
     payment_id = bench.paid("paypal", description=text)
-    send = bench.stored(payment_id).first.send
+    send = bench.stored(payment_id).first_operation.send
     assert send is not None
     assert _sent(json.loads(send.body), "description") == "a" * 125
 

@@ -16,11 +16,11 @@ from redis import Redis
 
 from cli.commands import doctor
 from cli.findings import FAIL, OK, WARN, Finding
-from domain.circuit_breaker import Why
+from domain.circuit_breaker import TripReason
 from local_stack.initialise import initialise
 from local_stack.state import StackError
 from persistence import monitoring
-from persistence.circuit_breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakerStore
 from runtime import container, processes
 from runtime.settings import Settings
 from runtime.settings_checks import without_credentials
@@ -89,8 +89,10 @@ def test_lost_encryption_keys_are_named_and_none_are_made(settings: Settings) ->
 def test_an_open_gate_is_warned_of_with_its_reason(settings: Settings) -> None:
     initialise(settings)
     database = container.open_database(settings)
-    breakers = MongoBreakers(database)
-    breakers.open("paypal", why=Why.OPERATOR, reason="an audit", by="ann")
+    breakers = MongoBreakerStore(database)
+    breakers.open(
+        "paypal", trip_reason=TripReason.OPERATOR, reason="an audit", by="ann"
+    )
     found = verdicts(settings)["paypal gate"]
     assert (found.verdict, "an audit" in found.words) == (WARN, True)
     breakers.close("paypal", reason="done", by="ann")

@@ -15,7 +15,7 @@ import pytest
 
 from local_stack import container_check
 from local_stack.process_table import Process
-from local_stack.supervisor import Interrupted, Patience, Supervisor
+from local_stack.supervisor import Interrupted, ProbeLimits, Supervisor
 from runtime import processes
 
 #: Seconds until which everything here has happened; most takes a tenth of one.
@@ -202,7 +202,7 @@ SERVER = (
     " type('Ok', (SimpleHTTPRequestHandler,), {'do_GET': lambda one:"
     " one.send_response(200) or one.end_headers()})).serve_forever()"
 )
-IMPATIENT = Patience(interval=0.1, answer=0.3, failures=3, first_failures=100)
+IMPATIENT = ProbeLimits(interval=0.1, answer=0.3, failures=3, first_failures=100)
 
 
 def server(tmp_path: Path) -> Process:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pymongo.database import Database
 
-from persistence.accounts import Accounts
+from persistence.accounts import MongoAccounts
 from persistence.codec import Document
 from persistence.encryption import ACCOUNTS, KeySource, Vault
 from persistence.reencrypt import reseal
@@ -14,9 +14,9 @@ from tests.suites.merchant_accounts import SECRETS, AccountSuite, account
 
 
 @pytest.fixture
-def accounts(payments_db: Database[Document], key_source: KeySource) -> Accounts:
+def accounts(payments_db: Database[Document], key_source: KeySource) -> MongoAccounts:
     """The accounts under test."""
-    return Accounts(payments_db, Vault(key_source, ACCOUNTS))
+    return MongoAccounts(payments_db, Vault(key_source, ACCOUNTS))
 
 
 class TestMongoAccounts(AccountSuite):
@@ -24,7 +24,7 @@ class TestMongoAccounts(AccountSuite):
 
 
 def test_no_secret_is_in_the_database_or_in_what_is_shown(
-    accounts: Accounts, payments_db: Database[Document]
+    accounts: MongoAccounts, payments_db: Database[Document]
 ) -> None:
     accounts.add(account())
     stored = repr(payments_db.accounts.find_one({}))
@@ -36,10 +36,10 @@ def test_no_secret_is_in_the_database_or_in_what_is_shown(
 def test_a_rotation_of_keys_seals_the_credentials_of_accounts_anew(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    Accounts(payments_db, Vault(key_source, ACCOUNTS)).add(account())
-    key_source.add()
+    MongoAccounts(payments_db, Vault(key_source, ACCOUNTS)).add(account())
+    key_source.add_key()
     done = reseal(payments_db, vaults_of(key_source), progress=lambda count: None)
     assert done.resealed == {"accounts": 1}
-    key_source.keep_newest()
-    reopened = Accounts(payments_db, Vault(key_source, ACCOUNTS))
+    key_source.drop_old_keys()
+    reopened = MongoAccounts(payments_db, Vault(key_source, ACCOUNTS))
     assert reopened.get(account().id) == account()

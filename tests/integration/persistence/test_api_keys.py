@@ -7,7 +7,7 @@ from pymongo.database import Database
 
 from application.api_keys import revoke_key, roll_key
 from domain.api_keys import KeyChanged
-from persistence.api_keys import ApiKeys
+from persistence.api_keys import MongoApiKeys
 from persistence.codec import Document
 from persistence.encryption import KeySource, Pepper
 from tests.suites.api_keys import DAY, ApiKeySuite, created, opened
@@ -15,15 +15,15 @@ from tests.suites.samples import NOW
 
 
 @pytest.fixture
-def keys(payments_db: Database[Document], key_source: KeySource) -> ApiKeys:
+def keys(payments_db: Database[Document], key_source: KeySource) -> MongoApiKeys:
     """The keys as one process sees them."""
-    return ApiKeys(payments_db, Pepper(key_source))
+    return MongoApiKeys(payments_db, Pepper(key_source))
 
 
 @pytest.fixture
-def elsewhere(payments_db: Database[Document], key_source: KeySource) -> ApiKeys:
+def elsewhere(payments_db: Database[Document], key_source: KeySource) -> MongoApiKeys:
     """The same keys in another process, which remembers nothing yet."""
-    return ApiKeys(payments_db, Pepper(key_source))
+    return MongoApiKeys(payments_db, Pepper(key_source))
 
 
 class TestMongoApiKeys(ApiKeySuite):
@@ -31,17 +31,19 @@ class TestMongoApiKeys(ApiKeySuite):
 
 
 def test_a_key_of_another_deployment_opens_nothing(
-    keys: ApiKeys, payments_db: Database[Document], key_source: KeySource
+    keys: MongoApiKeys, payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    other = ApiKeys(payments_db, Pepper(KeySource("another pepper", key_source.path)))
+    other = MongoApiKeys(
+        payments_db, Pepper(KeySource("another pepper", key_source.path))
+    )
     _, secret = created(keys)
     assert opened(other, secret) is None
 
 
 def test_a_remembered_key_is_read_again_after_a_while(
-    payments_db: Database[Document], key_source: KeySource, elsewhere: ApiKeys
+    payments_db: Database[Document], key_source: KeySource, elsewhere: MongoApiKeys
 ) -> None:
-    keys = ApiKeys(payments_db, Pepper(key_source), cache_seconds=0.0)
+    keys = MongoApiKeys(payments_db, Pepper(key_source), cache_seconds=0.0)
     key, secret = created(keys)
     assert opened(keys, secret) == key
     revoke_key(key.id, store=elsewhere, now=NOW)
@@ -49,7 +51,7 @@ def test_a_remembered_key_is_read_again_after_a_while(
 
 
 def test_a_remembered_key_costs_the_database_nothing(
-    keys: ApiKeys, payments_db: Database[Document]
+    keys: MongoApiKeys, payments_db: Database[Document]
 ) -> None:
     key, secret = created(keys)
     assert opened(keys, secret) == key
@@ -60,7 +62,7 @@ def test_a_remembered_key_costs_the_database_nothing(
 def test_the_key_that_was_read_longest_ago_makes_room(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    keys = ApiKeys(payments_db, Pepper(key_source), cached=1)
+    keys = MongoApiKeys(payments_db, Pepper(key_source), cached=1)
     secrets = [created(keys)[1] for _ in range(2)]
     for secret in secrets:
         assert opened(keys, secret) is not None
@@ -73,7 +75,7 @@ def test_the_key_that_was_read_longest_ago_makes_room(
     [{"merchant": "rival"}, {"role": "admin"}, {"mode": "live"}, {"binding": None}],
 )
 def test_a_key_that_was_made_somebody_elses_in_the_database_opens_nothing(
-    keys: ApiKeys, payments_db: Database[Document], changed: Document
+    keys: MongoApiKeys, payments_db: Database[Document], changed: Document
 ) -> None:
     key, secret = created(keys)
     payments_db.api_keys.update_one({"_id": key.id}, {"$set": changed})
@@ -84,7 +86,7 @@ def test_a_key_that_was_made_somebody_elses_in_the_database_opens_nothing(
 
 
 def test_a_key_of_an_earlier_release_is_bound_once_by_an_upgrade(
-    keys: ApiKeys, payments_db: Database[Document]
+    keys: MongoApiKeys, payments_db: Database[Document]
 ) -> None:
     key, secret = created(keys)
     payments_db.api_keys.update_one({}, {"$unset": {"binding": ""}})

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from pymongo.database import Database
 
-from domain.circuit_breaker import Why
+from domain.circuit_breaker import TripReason
 from domain.errors import StoreUnavailable
 from domain.payments.submission import ProviderName
 from persistence import mongo
-from persistence.circuit_breakers import MongoBreakers
+from persistence.circuit_breakers import MongoBreakerStore
 from persistence.codec import Document
 from tests.suites.breakers import BreakersSetup, BreakersSuite, breakers
 
@@ -24,8 +24,8 @@ class _Mongo:
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
-    def breakers(self) -> MongoBreakers:
-        return MongoBreakers(self._database)
+    def breakers(self) -> MongoBreakerStore:
+        return MongoBreakerStore(self._database)
 
     def pass_time(self, by: timedelta) -> None:
         earlier = {"$subtract": ["$probe_at", int(by / timedelta(milliseconds=1))]}
@@ -47,9 +47,11 @@ class TestMongoBreakers(BreakersSuite):
 
 def test_without_a_server_every_call_says_so_in_time() -> None:
     database = mongo.connect("mongodb://127.0.0.1:1", "none")
-    lost = MongoBreakers(database)
+    lost = MongoBreakerStore(database)
     with pytest.raises(StoreUnavailable):
-        lost.gates()
+        lost.load_all()
     with pytest.raises(StoreUnavailable):
-        lost.open(ProviderName.STRIPE, why=Why.FAILING, reason="r", by="one")
+        lost.open(
+            ProviderName.STRIPE, trip_reason=TripReason.FAILING, reason="r", by="one"
+        )
     database.client.close()

@@ -16,7 +16,7 @@ from domain.payments.answer import Answer, Failure, NextAction, SavedMethod, Ver
 from domain.payments.apply_answer import settle
 from domain.payments.payment import LEASE
 from domain.payments.submission import ProviderName, Submission
-from persistence.api_keys import ApiKeys
+from persistence.api_keys import MongoApiKeys
 from persistence.codec import Document
 from persistence.encryption import KeySource, Pepper, Vault
 from persistence.payments import MongoPayments
@@ -63,7 +63,7 @@ def stored(payments_db: Database[Document], vault: Vault) -> MongoPayments:
         Verdict.ACTION_REQUIRED,
         next_action=NextAction(SECRETS["next_action"]),
         failure=Failure("authentication_required", SECRETS["failure"]),
-        saved=SavedMethod(SECRETS["saved method"], SECRETS["saved for"]),
+        saved_method=SavedMethod(SECRETS["saved method"], SECRETS["saved for"]),
     )
     store.settle_many([settle(won, answer, now=now, jitter=0)])
     return store
@@ -117,8 +117,8 @@ def test_a_payment_that_cannot_be_read_holds_up_nobody_and_stays_owed(
     store.insert_many([ours])
     MongoPayments(payments_db, stranger, holder="two").insert_many([theirs])
     assert [one.id for one in store.load_due([ours.id, theirs.id])] == [ours.id]
-    assert store.due_ids(10) == [ours.id]
-    assert store.settled([theirs.id]) == set()
+    assert store.find_due_ids(10) == [ours.id]
+    assert store.find_settled([theirs.id]) == set()
     document = payments_db.payments.find_one({"_id": theirs.id}) or {}
     assert now < document["due_at"] < now + 2 * LEASE
 
@@ -128,7 +128,7 @@ def test_a_step_after_a_rotation_keeps_the_payment_readable(
 ) -> None:
     running = MongoPayments(payments_db, Vault(key_source), holder="one")
     [new] = running.insert_many([payment(now=clock())])
-    key_source.add()
+    key_source.add_key()
     restarted = MongoPayments(payments_db, Vault(key_source), holder="two")
     [won] = restarted.claim_many([sending(new, now=clock())])
     found = running.get(SHOP, won.id)
@@ -139,7 +139,7 @@ def test_a_step_after_a_rotation_keeps_the_payment_readable(
 def test_an_api_key_is_stored_as_a_hash_alone(
     payments_db: Database[Document], key_source: KeySource
 ) -> None:
-    keys = ApiKeys(payments_db, Pepper(key_source))
+    keys = MongoApiKeys(payments_db, Pepper(key_source))
     key, secret = created(keys)
     [document] = payments_db.api_keys.find()
     private = secret.removeprefix("sk_test_" + key.id.removeprefix("key_"))

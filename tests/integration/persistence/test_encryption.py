@@ -35,9 +35,9 @@ def test_what_is_sealed_opens_and_shows_nothing(vault: Vault) -> None:
 
 
 def test_the_key_file_is_its_owners_alone(vault: Vault, key_source: KeySource) -> None:
-    assert key_source.generated
+    assert key_source.is_generated
     assert stat.S_IMODE(key_source.path.stat().st_mode) == 0o600
-    key_source.add()
+    key_source.add_key()
     assert stat.S_IMODE(key_source.path.stat().st_mode) == 0o600
 
 
@@ -59,7 +59,7 @@ def test_a_running_process_opens_what_a_rotated_one_sealed(
     vault: Vault, key_source: KeySource
 ) -> None:
     old = vault.seal("old", *HERE)
-    key_source.add()
+    key_source.add_key()
     rotated = Vault(key_source)
     new = rotated.seal("new", *HERE)
     assert vault.open(new, *HERE) == "new"
@@ -70,11 +70,11 @@ def test_a_running_process_opens_what_a_rotated_one_sealed(
 
 def test_keys_are_rotated_by_one_at_a_time(key_source: KeySource) -> None:
     other = KeySource("", key_source.path)
-    with key_source.alone():
-        with pytest.raises(RotationUnderWay), other.alone():
+    with key_source.exclusive():
+        with pytest.raises(RotationUnderWay), other.exclusive():
             pass
-    with other.alone():
-        other.add()
+    with other.exclusive():
+        other.add_key()
     assert len(key_source.keys()) == 2
 
 
@@ -82,8 +82,8 @@ def test_a_key_that_was_forgotten_opens_nothing(
     vault: Vault, key_source: KeySource
 ) -> None:
     sealed = vault.seal("old", *HERE)
-    key_source.add()
-    key_source.keep_newest()
+    key_source.add_key()
+    key_source.drop_old_keys()
     with pytest.raises(KeyMissing):
         Vault(key_source).open(sealed, *HERE)
 
@@ -143,7 +143,7 @@ def test_given_keys_are_used_and_no_file_is_made(tmp_path: Path) -> None:
     assert source.keys() == [new, old]
     sealed = Vault(KeySource(old, tmp_path / "k")).seal("a", *HERE)
     assert Vault(source).open(sealed, *HERE) == "a"
-    assert not source.generated
+    assert not source.is_generated
     assert not source.path.exists()
 
 

@@ -17,15 +17,15 @@ from domain.payments.payment import Payment
 from domain.payments.submission import Mode
 from persistence.codec import Document
 from persistence.encryption import Vault
-from persistence.group_commit import GroupedPayments
+from persistence.group_commit import GroupCommitPayments
 from runtime.container import clock
 from tests.suites.samples import NOW, SHOP, payment, sending, submission
 
 
 @pytest.fixture
-def store(payments_db: Database[Document], vault: Vault) -> GroupedPayments:
+def store(payments_db: Database[Document], vault: Vault) -> GroupCommitPayments:
     """The store of a web process."""
-    return GroupedPayments(payments_db, vault, holder="web")
+    return GroupCommitPayments(payments_db, vault, holder="web")
 
 
 @pytest.fixture
@@ -36,27 +36,27 @@ def many() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_many_at_once_are_each_stored_and_answered_with_their_own(
-    store: GroupedPayments, many: ThreadPoolExecutor
+    store: GroupCommitPayments, many: ThreadPoolExecutor
 ) -> None:
     new = [payment(number, now=clock()) for number in range(1, 201)]
     answers = list(many.map(lambda one: store.insert_many([one]), new))
     assert [stored.id for [stored] in answers] == [one.id for one in new]
-    assert len(store.page(SHOP, Query(limit=300))) == 200
+    assert len(store.list_payments(SHOP, Query(limit=300))) == 200
 
 
 def test_a_repeated_key_is_answered_with_the_first_among_strangers(
-    store: GroupedPayments, many: ThreadPoolExecutor
+    store: GroupCommitPayments, many: ThreadPoolExecutor
 ) -> None:
     new = [
         payment(number, key=f"key-{number % 20}", now=clock())
         for number in range(1, 101)
     ]
     answers = list(many.map(lambda one: store.insert_many([one]), new))
-    stored = {one.id for one in store.page(SHOP, Query(limit=300))}
+    stored = {one.id for one in store.list_payments(SHOP, Query(limit=300))}
     assert len(stored) == 20
     assert {one.id for [one] in answers} == stored
     assert all(
-        answer.first.origin == asked.first.origin
+        answer.first_operation.origin == asked.first_operation.origin
         for [answer], asked in zip(answers, new, strict=True)
     )
 
@@ -66,7 +66,7 @@ def test_more_than_may_wait_are_told_to_come_later(
     vault: Vault,
     many: ThreadPoolExecutor,
 ) -> None:
-    class Small(GroupedPayments):
+    class Small(GroupCommitPayments):
         waiting = 1
 
     store = Small(payments_db, vault, holder="web")
@@ -81,14 +81,14 @@ def test_more_than_may_wait_are_told_to_come_later(
     refused = [error for error in errors if error is not None]
     assert refused, "a place for one is too few for 32 threads"
     assert all(isinstance(error, StoreUnavailable) for error in refused)
-    stored = store.page(SHOP, Query(limit=300))
+    stored = store.list_payments(SHOP, Query(limit=300))
     assert len(stored) == errors.count(None)
 
 
 def test_a_payment_that_cannot_be_encoded_fails_alone(
     payments_db: Database[Document], vault: Vault, many: ThreadPoolExecutor
 ) -> None:
-    store = GroupedPayments(payments_db, vault, holder="web")
+    store = GroupCommitPayments(payments_db, vault, holder="web")
     broken = replace(payment(1), submission=replace(submission(), email="\ud800"))
     asked = [
         many.submit(store.insert_many, [one])
@@ -100,7 +100,7 @@ def test_a_payment_that_cannot_be_encoded_fails_alone(
 
 
 def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
-    store: GroupedPayments,
+    store: GroupCommitPayments,
     payments_db: Database[Document],
     many: ThreadPoolExecutor,
 ) -> None:
@@ -119,17 +119,17 @@ def test_an_earlier_payment_that_cannot_be_read_fails_its_own_repeat_alone(
 def test_work_of_another_mode_is_never_seen(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    test = GroupedPayments(payments_db, vault, holder="one")
-    live = GroupedPayments(payments_db, vault, holder="two", mode=Mode.LIVE)
+    test = GroupCommitPayments(payments_db, vault, holder="one")
+    live = GroupCommitPayments(payments_db, vault, holder="two", mode=Mode.LIVE)
     due = replace(payment(1), mode=Mode.LIVE)
     test.insert_many([due])
-    assert (test.due_ids(10), test.load_due([due.id])) == ([], [])
-    assert live.due_ids(10) == [due.id]
+    assert (test.find_due_ids(10), test.load_due([due.id])) == ([], [])
+    assert live.find_due_ids(10) == [due.id]
     assert [one.id for one in live.load_due([due.id])] == [due.id]
 
 
 def test_a_step_that_cannot_be_encoded_leaves_the_others_of_its_group(
-    store: GroupedPayments, vault: Vault
+    store: GroupCommitPayments, vault: Vault
 ) -> None:
     new = store.insert_many([payment(number) for number in (1, 2)])
     first, second = store.claim_many([sending(one, now=NOW) for one in new])

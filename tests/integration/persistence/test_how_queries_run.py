@@ -15,12 +15,12 @@ from application.api_keys import revoke_key
 from application.ports.payments import Query, Scope
 from domain.account import Account
 from domain.payments.apply_answer import settle
-from domain.payments.apply_dispute import laid_over
+from domain.payments.apply_dispute import apply_dispute
 from domain.payments.states import State, Status
 from domain.payments.submission import Mode, ProviderName
 from domain.replays import Search
 from persistence import indexes, mongo, monitoring as watch
-from persistence.api_keys import ApiKeys
+from persistence.api_keys import MongoApiKeys
 from persistence.codec import Document
 from persistence.encryption import KeySource, Pepper, Vault
 from persistence.operator_queries import MongoOperatorView
@@ -160,10 +160,10 @@ def test_a_list_examines_about_what_it_returns(
     for number in (151, 154, 157, 250):
         found = filled.get(SHOP, payment(number).id)
         assert found is not None
-        assert filled.amend(laid_over(found, disputed(found), now=clock()))
+        assert filled.amend(apply_dispute(found, disputed(found), now=clock()))
     before = len(profiled())
     query = Query(limit=5, **{name: one[name] for one in filters for name in one})
-    found_now = filled.page(SHOP, query)
+    found_now = filled.list_payments(SHOP, query)
     asked = profiled()[before:]
     assert sum(one["docsExamined"] for one in asked) <= len(found_now) + DISPUTED
     assert not any(one.get("hasSortStage") for one in asked)
@@ -187,14 +187,14 @@ def test_a_list_of_one_provider_is_as_short_among_many_of_another(
         Query(created_before=NOW + timedelta(hours=1, minutes=1)),
     ]
     for query in queries:
-        assert [one.id for one in store.page(SHOP, query)] == [payment(1).id]
+        assert [one.id for one in store.list_payments(SHOP, query)] == [payment(1).id]
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
     search = Search(
         merchant="shop",
         state=State.QUEUED,
         created_before=NOW + timedelta(hours=1, minutes=1),
     )
-    assert len(view.found(search, before=None, limit=20)) == 1
+    assert len(view.find(search, before=None, limit=20)) == 1
     asked = profiled()[before:]
     assert [one["docsExamined"] for one in asked] == [1] * 4
 
@@ -211,7 +211,7 @@ def test_what_moved_in_a_minute_reads_that_and_nothing_else(
     def moved(minutes: int) -> int:
         since = now + minutes * minute
         stripe = Account.own(ProviderName.STRIPE)
-        return len(view.moved(stripe, since, since + minute, limit=MANY))
+        return len(view.find_moved(stripe, since, since + minute, limit=MANY))
 
     assert moved(-1) == (MANY - 20) / 2
     assert moved(1) == moved(-2) == 0
@@ -230,12 +230,12 @@ def test_what_is_disputed_is_found_by_indexes_of_its_own(
     for number in (1, 4, 7):
         found = filled.get(SHOP, payment(number).id)
         assert found is not None
-        assert filled.amend(laid_over(found, disputed(found), now=clock()))
+        assert filled.amend(apply_dispute(found, disputed(found), now=clock()))
     before = len(profiled())
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
     account = payment(1).account
-    assert view.disputed(account, ["ch_none"]) == []
-    assert len(filled.page(SHOP, Query(disputed=True))) == 3
+    assert view.find_disputed(account, ["ch_none"]) == []
+    assert len(filled.list_payments(SHOP, Query(disputed=True))) == 3
     asked, listed = profiled()[before:]
     assert asked["planSummary"] == "IXSCAN { disputes.ref: 1 }"
     assert asked["docsExamined"] == 0
@@ -248,7 +248,7 @@ def test_the_backlog_reads_what_is_open_and_nothing_else(
     payments_db: Database[Document],
     profiled: Callable[[], list[Any]],
 ) -> None:
-    assert sum(watch.backlog(payments_db).open.values()) == 20
+    assert sum(watch.count_backlog(payments_db).open.values()) == 20
     [asked] = profiled()
     assert asked["planSummary"].startswith("IXSCAN { open")
     assert asked["keysExamined"] <= 21
@@ -283,7 +283,7 @@ def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority
     opened = mongo.connect(mongo_url, database)
     _touch_everything(
         MongoPayments(opened, vault, holder="one"),
-        ApiKeys(opened, Pepper(key_source)),
+        MongoApiKeys(opened, Pepper(key_source)),
     )
     opened.client.close()
     writes = [one for one in recorder.commands if one["name"] in WRITES]
@@ -294,10 +294,10 @@ def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority
     assert all(one["readConcern"]["level"] == "majority" for one in reads)
 
 
-def _touch_everything(store: MongoPayments, keys: ApiKeys) -> None:
+def _touch_everything(store: MongoPayments, keys: MongoApiKeys) -> None:
     [new] = store.insert_many([payment()])
     [won] = store.claim_many([sending(new, now=clock())])
-    store.renew([won.id])
+    store.renew_leases([won.id])
     store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
     store.get(SHOP, new.id)
     key, _ = created(keys, now=clock())

@@ -33,7 +33,7 @@ from local_stack.initialise import initialise
 from persistence import indexes, mongo, monitoring
 from persistence.codec import Document
 from persistence.encryption import Vault
-from persistence.indexes import Index, IndexNotBuilt, Progress, UniqueIndexes
+from persistence.indexes import Index, IndexNotBuilt, BuildProgress, UniqueIndexes
 from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
 from runtime import metrics, processes
@@ -150,18 +150,22 @@ def test_a_build_outlasts_the_limit_of_an_operation_and_tells_how_far_it_is(
     large: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexes, "INDEXES", only("keys", "newest"))
-    told: list[Progress] = []
+    told: list[BuildProgress] = []
     with ThreadPoolExecutor(1) as pool, held_up(large):
-        building = pool.submit(indexes.create_indexes, large, tell=told.append)
+        building = pool.submit(indexes.create_indexes, large, on_progress=told.append)
         wait_until(
-            lambda: told and told[-1].seconds > 3 * LOWERED and told[-1].done == MANY
+            lambda: told
+            and told[-1].seconds > 3 * LOWERED
+            and told[-1].done_count == MANY
         )
-        assert indexes.standing(large).building == (Index("payments", "keys", True),)
-        assert "payments.keys: 100%, " in told[-1].words
+        assert indexes.compare_indexes(large).building == (
+            Index("payments", "keys", True),
+        )
+        assert "payments.keys: 100%, " in told[-1].description
         _hold_up(large, "off")
         assert building.result(WAIT) == [Index("payments", "keys", True), NEWEST]
-    assert any(one.done == one.total == MANY for one in told)
-    assert indexes.standing(large).missing == ()
+    assert any(one.done_count == one.total == MANY for one in told)
+    assert indexes.compare_indexes(large).missing == ()
 
 
 def test_a_build_is_made_once_for_all_who_ask(
@@ -177,7 +181,7 @@ def test_a_build_is_made_once_for_all_who_ask(
             assert len(builds(large)) == 1
         for one in asked:
             one.result(WAIT)
-    assert indexes.standing(large).missing == ()
+    assert indexes.compare_indexes(large).missing == ()
 
 
 def _requests(database: Database[Document]) -> list[Document]:
@@ -219,9 +223,9 @@ def test_init_that_was_killed_is_gone_on_with_by_the_next(
         assert second.poll() is None
     told, said = second.communicate(timeout=WAIT)
     assert second.returncode == 0, said
-    assert b"payments.keys, payments.guards: 100%, " in said
+    assert b"payments.keys, payments.blocked_reference: 100%, " in said
     assert b"payments.keys was built." in told
-    assert indexes.standing(large).missing == ()
+    assert indexes.compare_indexes(large).missing == ()
     again = subprocess.run([*command, "--json"], env=environment, capture_output=True)
     assert json.loads(again.stdout) == {"built": [], "unwanted": []}
     assert not again.stderr
@@ -244,7 +248,7 @@ def test_a_unique_index_that_cannot_be_is_named_without_a_value(
     assert "The unique index payments.keys cannot be built" in words
     assert "the same merchant, mode, keys" in words
     assert "secret-7" not in words
-    missing = indexes.standing(large).missing
+    missing = indexes.compare_indexes(large).missing
     assert missing == (Index("payments", "keys", True),), "the others are built"
 
 
@@ -253,7 +257,7 @@ def test_an_index_of_other_options_is_named(large: Database[Document]) -> None:
         large.payments.create_index([("open", ASCENDING)], name="moved")
     with pytest.raises(IndexNotBuilt, match=r"payments\.moved \(moved_at\).*dropIndex"):
         indexes.create_indexes(large)
-    assert indexes.standing(large).missing == (Index("payments", "moved"),)
+    assert indexes.compare_indexes(large).missing == (Index("payments", "moved"),)
 
 
 def test_a_build_that_somebody_ends_is_no_missing_primary(
@@ -278,7 +282,7 @@ def test_an_index_that_no_query_wants_is_named_and_stays(
     with pymongo.timeout(WAIT):  # an operator's shell waits for as long as it takes
         large.payments.create_index([("amount", ASCENDING)], name="mine")
     indexes.create_indexes(large)
-    [unwanted] = indexes.standing(large).unwanted
+    [unwanted] = indexes.compare_indexes(large).unwanted
     assert str(unwanted) == "payments.mine"
     assert "mine" in large.payments.index_information()
     found = verdict(large, "unused indexes")
@@ -305,14 +309,14 @@ def test_the_service_runs_while_an_index_is_built(
         building = pool.submit(indexes.create_indexes, large)
         wait_until(lambda: builds(large))
         [new] = store.insert_many([payment(now=clock())])
-        assert store.page(SHOP, Query()) == [new]
-        assert not view.found(Search(), before=None, limit=10)
-        assert store.due_ids(10) == []
+        assert store.list_payments(SHOP, Query()) == [new]
+        assert not view.find(Search(), before=None, limit=10)
+        assert store.find_due_ids(10) == []
         [won] = store.claim_many([sending(new, now=clock())])
-        assert monitoring.backlog(large).open == {("stripe", "running"): 1}
+        assert monitoring.count_backlog(large).open == {("stripe", "running"): 1}
         [done] = store.settle_many([settle(won, pay(won), now=clock(), jitter=0)])
         assert store.get(SHOP, new.id) == done
-        assert UniqueIndexes(large).are_safe()
+        assert UniqueIndexes(large).is_complete()
         assert verdict(large, "indexes").words.startswith("payments.lines")
         _hold_up(large, "off")
         building.result(WAIT)
@@ -354,8 +358,8 @@ def test_a_question_that_fails_keeps_no_other_from_the_exporter() -> None:
 
         return question
 
-    exporter.ask(fails(StoreUnavailable()))
-    exporter.ask(fails(ValueError()))
+    exporter.run_question(fails(StoreUnavailable()))
+    exporter.run_question(fails(ValueError()))
 
 
 def test_a_web_process_is_not_ready_without_the_index_that_keeps_keys_apart(

@@ -12,10 +12,16 @@ from pymongo.database import Database
 
 from domain.errors import DocumentUnreadable
 from domain.payments.submission import Mode
-from persistence.accounts import Accounts
-from persistence.codec import Document, decode, encode
+from persistence.accounts import MongoAccounts
+from persistence.codec import Document, decode_payment, encode_payment
 from persistence.encryption import ACCOUNTS, KeySource, SealBroken, Vault
-from persistence.key_checks import Sealed, is_begun, keys_fit, reseal_check, sealed
+from persistence.key_checks import (
+    SealState,
+    is_rotation_begun,
+    has_matching_keys,
+    reseal_check,
+    find_seal_state,
+)
 from persistence.legacy_encryption import OldSeals
 from persistence.payments import MongoPayments
 from persistence.reencrypt import reseal
@@ -46,8 +52,8 @@ def token(key_source: KeySource) -> Seal:
 
 def old_payment(document: Document, vault: Vault, token: Seal) -> Any:
     """A document as the earlier release wrote it."""
-    payment = decode(document, vault)
-    asked, send = payment.submission, payment.first.send
+    payment = decode_payment(document, vault)
+    asked, send = payment.submission, payment.first_operation.send
     assert send is not None
     operation = document["operations"][0]
     gone = ("personal_data", "provider_data")
@@ -76,7 +82,7 @@ def earlier(payments_db: Database[Document], vault: Vault) -> Document:
 def write_earlier(payments_db: Database[Document], vault: Vault) -> Document:
     """See ``earlier``."""
     token = token_by(vault.source)
-    new = encode(_payment(1), vault)
+    new = encode_payment(_payment(1), vault)
     payments_db.payments.insert_one(old_payment(new, vault, token))
     whole = account()
     its = whole.credentials
@@ -88,8 +94,8 @@ def write_earlier(payments_db: Database[Document], vault: Vault) -> Document:
             "provider": whole.provider.value,
             "currencies": list(whole.currencies),
             "weight": whole.weight,
-            "rate": whole.rate,
-            "connected": whole.connected,
+            "rate": whole.calls_per_second,
+            "connected": whole.connected_account,
             "secret": token(its.secret or ""),
             "client_id": token(its.client_id or ""),
             "webhook_secrets": [token(one) for one in its.webhook_secrets],
@@ -99,7 +105,7 @@ def write_earlier(payments_db: Database[Document], vault: Vault) -> Document:
         }
     )
     inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=clock)
-    inbox.keep(webhook())
+    inbox.add(webhook())
     payments_db.webhooks.update_one({}, {"$set": {"body": token(webhook().body)}})
     check = {"_id": "encryption", "sealed": token("sealed")}
     payments_db.keyring.replace_one({"_id": "encryption"}, check, upsert=True)
@@ -110,12 +116,14 @@ def test_an_upgrade_reads_what_an_earlier_release_wrote_and_binds_it(
     payments_db: Database[Document], key_source: KeySource, earlier: Document
 ) -> None:
     vault = Vault(key_source)
-    assert keys_fit(payments_db, vault)
-    assert sealed(payments_db, vault) is Sealed.EARLIER_RELEASE
-    assert not is_begun(payments_db, vault)
-    key_source.add()
+    assert has_matching_keys(payments_db, vault)
+    assert find_seal_state(payments_db, vault) is SealState.EARLIER_RELEASE
+    assert not is_rotation_begun(payments_db, vault)
+    key_source.add_key()
     vault.reload()
-    assert is_begun(payments_db, vault), "an interrupted one goes on with its key"
+    assert is_rotation_begun(
+        payments_db, vault
+    ), "an interrupted one goes on with its key"
     vaults, old = vaults_of(key_source), OldSeals(key_source)
     every = {"payments": 1, "webhooks": 1, "accounts": 1}
 
@@ -124,19 +132,19 @@ def test_an_upgrade_reads_what_an_earlier_release_wrote_and_binds_it(
     assert (done.resealed, done.failed) == (every, [])
     assert reseal(payments_db, vaults, old=old, progress=lambda _: None).is_last
     reseal_check(payments_db, vault)
-    key_source.keep_newest()
+    key_source.drop_old_keys()
     vault = Vault(key_source)
-    assert sealed(payments_db, vault) is Sealed.NEWEST_KEY
+    assert find_seal_state(payments_db, vault) is SealState.NEWEST_KEY
     stored = payments_db.payments.find_one({}) or {}
     assert set(stored) == set(earlier)
-    read, before = decode(stored, vault), _payment(1)
+    read, before = decode_payment(stored, vault), _payment(1)
     assert read.submission == before.submission
-    assert read.first.send == before.first.send
+    assert read.first_operation.send == before.first_operation.send
     assert read.next_action == before.next_action and read.next_action is not None
     assert read.last_error == before.last_error and read.last_error is not None
     assert read.saved_method is not None
     assert (read.saved_method.id, read.saved_method.customer) == ("pm_saved", "cus_1")
-    found = Accounts(payments_db, Vault(key_source, ACCOUNTS)).get(account().id)
+    found = MongoAccounts(payments_db, Vault(key_source, ACCOUNTS)).get(account().id)
     assert found == account()
     inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=clock)
     assert [one.body for one in inbox.load([webhook().id])] == [webhook().body]
@@ -160,7 +168,7 @@ def test_a_worker_and_the_api_open_nothing_that_an_earlier_release_sealed(
     payments_db.payments.update_one({}, {"$set": {"due_at": clock()}})
     assert store.load_due([earlier["_id"]]) == []
     with pytest.raises(DocumentUnreadable):
-        Accounts(payments_db, vault).get(account().id)
+        MongoAccounts(payments_db, vault).get(account().id)
 
 
 @pytest.mark.parametrize(
@@ -180,16 +188,16 @@ def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
         planted = {"id": planted, "customer": planted}
     payments_db.payments.update_one({}, {"$set": {field: planted}})
     # Neither a rotation nor an upgrade makes it one that opens.
-    key_source.add()
+    key_source.add_key()
     vaults, old = vaults_of(key_source), OldSeals(key_source)
     for seals in (None, old):
         reseal(payments_db, vaults, old=seals, progress=lambda _: None)
     document = payments_db.payments.find_one({}) or {}
     if field in ("saved_method", "payment_method"):
-        assert decode(document, vault) == stored
+        assert decode_payment(document, vault) == stored
     else:
         with pytest.raises(SealBroken):
-            decode(document, vault)
+            decode_payment(document, vault)
 
 
 def test_an_upgrade_goes_on_past_what_it_cannot_open(

@@ -8,11 +8,11 @@ import pytest
 from pymongo.database import Database
 
 from application.ports.accounts import AccountStore, MerchantStore
-from domain.payments.submission import Guard
-from persistence.accounts import Accounts
+from domain.payments.submission import DuplicatePolicy
+from persistence.accounts import MongoAccounts
 from persistence.codec import Document
 from persistence.encryption import ACCOUNTS, KeySource, Vault
-from persistence.merchants import Merchants
+from persistence.merchants import MongoMerchants
 from tests.suites.merchant_accounts import MerchantSuite
 from tests.suites.samples import SHOP
 
@@ -20,13 +20,13 @@ from tests.suites.samples import SHOP
 @pytest.fixture
 def accounts(payments_db: Database[Document], key_source: KeySource) -> AccountStore:
     """The accounts that merchants choose from."""
-    return Accounts(payments_db, Vault(key_source, ACCOUNTS))
+    return MongoAccounts(payments_db, Vault(key_source, ACCOUNTS))
 
 
 @pytest.fixture
 def merchants(payments_db: Database[Document]) -> Callable[[], MerchantStore]:
     """Makes the store of a process that remembers nothing yet."""
-    return lambda: Merchants(payments_db)
+    return lambda: MongoMerchants(payments_db)
 
 
 class TestMongoMerchants(MerchantSuite):
@@ -37,6 +37,6 @@ def test_a_changed_setting_is_seen_by_other_processes_some_seconds_later(
     merchants: Callable[[], MerchantStore],
 ) -> None:
     ours, theirs = merchants(), merchants()
-    assert theirs.chosen(SHOP).guard is Guard.UNFINISHED
-    ours.choose(SHOP.merchant, guard=Guard.PAID)
-    assert theirs.chosen(SHOP).guard is Guard.UNFINISHED
+    assert theirs.load_settings(SHOP).duplicate_policy is DuplicatePolicy.UNFINISHED
+    ours.change_settings(SHOP.merchant, duplicate_policy=DuplicatePolicy.PAID)
+    assert theirs.load_settings(SHOP).duplicate_policy is DuplicatePolicy.UNFINISHED

@@ -9,7 +9,7 @@ import pytest
 from pymongo.database import Database
 
 from domain.payments.apply_answer import settle
-from domain.payments.payment import BELL_GRACE
+from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import ProviderName
 from domain.payments.transitions import escalate
 from persistence import monitoring
@@ -22,7 +22,7 @@ from tests.support.fakes import pay
 
 
 def test_an_empty_database_has_no_backlog(payments_db: Database[Document]) -> None:
-    assert monitoring.backlog(payments_db) == monitoring.Backlog({}, {}, 0)
+    assert monitoring.count_backlog(payments_db) == monitoring.Backlog({}, {}, 0)
 
 
 def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
@@ -35,7 +35,7 @@ def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
         [
             payment(1, now=now - timedelta(minutes=1)),
             payment(2, asked=later, now=now),
-            payment(3, asked=paypal, now=now - BELL_GRACE),
+            payment(3, asked=paypal, now=now - WAKEUP_GRACE),
             payment(4, now=now),
             payment(5, now=now),
             payment(6, now=now),
@@ -47,10 +47,12 @@ def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
     store.settle_many(
         [
             settle(done, pay(done), now=now, jitter=0),
-            replace(escalate(review, review.first, "why", now=now), claim=None),
+            replace(
+                escalate(review, review.first_operation, "why", now=now), claim=None
+            ),
         ]
     )
-    backlog = monitoring.backlog(payments_db)
+    backlog = monitoring.count_backlog(payments_db)
     assert backlog.open == {
         ("stripe", "queued"): 2,
         ("paypal", "queued"): 1,

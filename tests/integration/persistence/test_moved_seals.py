@@ -14,8 +14,8 @@ from domain.errors import DocumentUnreadable
 from domain.payments.answer import Answer, SavedMethod, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.submission import Mode
-from persistence.accounts import Accounts
-from persistence.codec import Document, decode, encode
+from persistence.accounts import MongoAccounts
+from persistence.codec import Document, decode_payment, encode_payment
 from persistence.encryption import (
     ACCOUNTS,
     FieldUnreadable,
@@ -35,7 +35,7 @@ SAVED = Answer(
     Verdict.SUCCEEDED,
     PRICE,
     {"payment_intent": "pi_1"},
-    saved=SavedMethod("pm_saved", "cus_1"),
+    saved_method=SavedMethod("pm_saved", "cus_1"),
 )
 
 
@@ -58,8 +58,8 @@ def store(payments_db: Database[Document], vault: Vault) -> MongoPayments:
 
 
 @pytest.fixture
-def accounts(payments_db: Database[Document], key_source: KeySource) -> Accounts:
-    return Accounts(payments_db, Vault(key_source, ACCOUNTS))
+def accounts(payments_db: Database[Document], key_source: KeySource) -> MongoAccounts:
+    return MongoAccounts(payments_db, Vault(key_source, ACCOUNTS))
 
 
 def put(database: Database[Document], document: Document, **fields: Any) -> None:
@@ -71,8 +71,11 @@ def put(database: Database[Document], document: Document, **fields: Any) -> None
 def test_what_was_not_touched_is_read(store: MongoPayments) -> None:
     mine = paid(store, 1)
     read = store.get(SHOP, mine["_id"])
-    assert read is not None and read.saved_method == SAVED.saved
-    assert read.first.send is not None and read.first.send.body == '{"n": 1}'
+    assert read is not None and read.saved_method == SAVED.saved_method
+    assert (
+        read.first_operation.send is not None
+        and read.first_operation.send.body == '{"n": 1}'
+    )
 
 
 @pytest.mark.parametrize("field", ["personal_data", "provider_data"])
@@ -107,7 +110,7 @@ def test_a_payment_that_was_given_to_somebody_else_does_not_open(
 ) -> None:
     mine = paid(store, 1)
     with pytest.raises(SealBroken):
-        decode({**mine, field: value}, vault)
+        decode_payment({**mine, field: value}, vault)
 
 
 def test_a_payment_without_its_personal_data_is_not_read_as_one_that_has_none(
@@ -116,7 +119,7 @@ def test_a_payment_without_its_personal_data_is_not_read_as_one_that_has_none(
     mine = paid(store, 1)
     del mine["personal_data"]
     with pytest.raises(SealBroken):
-        decode(mine, vault)
+        decode_payment(mine, vault)
 
 
 def test_a_body_of_an_earlier_send_does_not_go_with_a_later_key(
@@ -130,7 +133,7 @@ def test_a_body_of_an_earlier_send_does_not_go_with_a_later_key(
 
 
 def test_an_accounts_credentials_do_not_open_in_a_payment(
-    store: MongoPayments, accounts: Accounts, payments_db: Database[Document]
+    store: MongoPayments, accounts: MongoAccounts, payments_db: Database[Document]
 ) -> None:
     accounts.add(account())
     secret = payments_db.accounts.find_one({})
@@ -153,7 +156,7 @@ def test_an_accounts_credentials_do_not_open_in_a_payment(
     ],
 )
 def test_an_account_that_was_given_to_somebody_else_does_not_open(
-    accounts: Accounts, payments_db: Database[Document], field: str, value: str
+    accounts: MongoAccounts, payments_db: Database[Document], field: str, value: str
 ) -> None:
     accounts.add(account())
     stored = payments_db.accounts.find_one_and_delete({})
@@ -162,11 +165,11 @@ def test_an_account_that_was_given_to_somebody_else_does_not_open(
     with pytest.raises(DocumentUnreadable):
         accounts.get(value if field == "_id" else account().id)
     assert accounts.list() == []
-    assert accounts.unreadable() == [value if field == "_id" else account().id]
+    assert accounts.list_unreadable() == [value if field == "_id" else account().id]
 
 
 def test_another_accounts_credentials_do_not_open_and_hide_no_other(
-    accounts: Accounts, payments_db: Database[Document]
+    accounts: MongoAccounts, payments_db: Database[Document]
 ) -> None:
     mine, theirs = account(1), account(2, merchant="rival")
     for one in (mine, theirs):
@@ -178,7 +181,7 @@ def test_another_accounts_credentials_do_not_open_and_hide_no_other(
     with pytest.raises(DocumentUnreadable):
         accounts.get(mine.id)
     assert accounts.list() == [theirs]
-    assert accounts.unreadable() == [mine.id]
+    assert accounts.list_unreadable() == [mine.id]
 
 
 def test_a_webhooks_body_opens_at_its_own_account_and_event_alone(
@@ -187,7 +190,7 @@ def test_a_webhooks_body_opens_at_its_own_account_and_event_alone(
     inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=clock)
     one, two = webhook(1), webhook(2)
     for each in (one, two):
-        inbox.keep(each)
+        inbox.add(each)
     bodies = {each["_id"]: each["body"] for each in payments_db.webhooks.find({})}
     assert {each.id for each in inbox.load([one.id, two.id])} == {one.id, two.id}
     payments_db.webhooks.update_one({"_id": one.id}, {"$set": {"body": bodies[two.id]}})
@@ -220,9 +223,9 @@ def test_a_group_goes_on_without_the_payment_whose_seal_was_moved(
 def test_a_document_whose_seal_was_changed_or_cut_is_not_read(
     vault: Vault, field: str, bit: int, cut: int
 ) -> None:
-    whole = encode(sending(payment()), vault)
+    whole = encode_payment(sending(payment()), vault)
     sealed = bytearray(whole[field])
     sealed[bit // 8 % len(sealed)] ^= 1 << bit % 8
     for broken in (bytes(sealed), whole[field][: cut % len(whole[field])], None, "", 1):
         with pytest.raises(FieldUnreadable):
-            decode({**whole, field: broken}, vault)
+            decode_payment({**whole, field: broken}, vault)

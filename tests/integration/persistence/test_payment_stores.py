@@ -10,7 +10,7 @@ from pymongo.database import Database
 from application.ports.payments import PaymentStore
 from persistence.codec import Document
 from persistence.encryption import Vault
-from persistence.group_commit import GroupedPayments
+from persistence.group_commit import GroupCommitPayments
 from persistence.payments import MongoPayments
 from runtime.container import clock
 from tests.suites.payment_store import PaymentStoreSuite
@@ -42,7 +42,7 @@ class _Mongo:
         )
 
 
-@pytest.fixture(params=[MongoPayments, GroupedPayments])
+@pytest.fixture(params=[MongoPayments, GroupCommitPayments])
 def setup(
     request: pytest.FixtureRequest, payments_db: Database[Document], vault: Vault
 ) -> Setup:

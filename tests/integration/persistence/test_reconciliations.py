@@ -16,12 +16,12 @@ from domain.money import Money
 from domain.payments.submission import Mode, ProviderName
 from domain.reconciliation import (
     Difference,
-    Differs,
+    DifferenceKind,
     Movement,
-    Report,
-    Standing,
-    Sum,
-    Way,
+    ReconciliationReport,
+    MovementStatus,
+    MovementTotal,
+    Direction,
 )
 from persistence import mongo
 from persistence.codec import Document
@@ -44,12 +44,12 @@ def pass_time(database: Database[Document], by: timedelta) -> None:
     database.reconciliation_turns.update_many({}, [{"$set": {"next_at": earlier}}])
 
 
-def report(**fields: Any) -> Report:
+def report(**fields: Any) -> ReconciliationReport:
     """A report with one difference of each shape."""
     now = clock()
     ours = Movement(
-        way=Way.COLLECTED,
-        standing=Standing.MOVED,
+        direction=Direction.COLLECTED,
+        status=MovementStatus.MOVED,
         money=Money(1999, "USD"),
         at=now,
         ref="ch_1",
@@ -57,8 +57,10 @@ def report(**fields: Any) -> Report:
         operation="op_1",
         fee=Money(58, "EUR"),
     )
-    refund = replace(ours, way=Way.REFUNDED, at=None, fee=None, payment=None)
-    whole = Report(
+    refund = replace(
+        ours, direction=Direction.REFUNDED, at=None, fee=None, payment=None
+    )
+    whole = ReconciliationReport(
         id=new_id("rec"),
         mode=Mode.TEST,
         account=STRIPE,
@@ -67,13 +69,17 @@ def report(**fields: Any) -> Report:
         began_at=now - timedelta(minutes=1),
         ended_at=now,
         compared=7,
-        counts={Differs.AMOUNT: 1, Differs.THEIRS_ALONE: 1, Differs.OURS_ALONE: 1},
+        counts={
+            DifferenceKind.AMOUNT: 1,
+            DifferenceKind.THEIRS_ALONE: 1,
+            DifferenceKind.OURS_ALONE: 1,
+        },
         differences=(
-            Difference(Differs.AMOUNT, ours, refund),
-            Difference(Differs.THEIRS_ALONE, None, refund),
-            Difference(Differs.OURS_ALONE, ours, None),
+            Difference(DifferenceKind.AMOUNT, ours, refund),
+            Difference(DifferenceKind.THEIRS_ALONE, None, refund),
+            Difference(DifferenceKind.OURS_ALONE, ours, None),
         ),
-        sums=(Sum(Way.COLLECTED, "USD", 1999, 1999, 58),),
+        totals=(MovementTotal(Direction.COLLECTED, "USD", 1999, 1999, 58),),
     )
     return replace(whole, **fields)
 
@@ -81,12 +87,12 @@ def report(**fields: Any) -> Report:
 def test_the_first_report_is_due_a_day_after_somebody_asked_first(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
-    assert not reports.take_turn(STRIPE)
+    assert not reports.claim_turn(STRIPE)
     pass_time(payments_db, PERIOD - timedelta(minutes=1))
-    assert not reports.take_turn(STRIPE)
+    assert not reports.claim_turn(STRIPE)
     pass_time(payments_db, timedelta(minutes=1))
-    assert reports.take_turn(STRIPE)
-    assert not reports.take_turn(PAYPAL), "each account has turns of its own"
+    assert reports.claim_turn(STRIPE)
+    assert not reports.claim_turn(PAYPAL), "each account has turns of its own"
 
 
 def test_one_of_all_beats_has_the_turn(
@@ -94,7 +100,7 @@ def test_one_of_all_beats_has_the_turn(
 ) -> None:
     def asked() -> list[bool]:
         with ThreadPoolExecutor(BEATS) as pool:
-            return list(pool.map(reports.take_turn, [STRIPE] * BEATS))
+            return list(pool.map(reports.claim_turn, [STRIPE] * BEATS))
 
     assert not any(asked())
     pass_time(payments_db, PERIOD)
@@ -105,25 +111,25 @@ def test_one_of_all_beats_has_the_turn(
 def test_a_run_that_goes_on_keeps_its_turn_and_a_dead_one_loses_it(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
-    reports.take_turn(STRIPE)
+    reports.claim_turn(STRIPE)
     pass_time(payments_db, PERIOD)
-    assert reports.take_turn(STRIPE)
+    assert reports.claim_turn(STRIPE)
     pass_time(payments_db, LEASE - timedelta(minutes=1))
-    reports.keep_turn(STRIPE)
+    reports.renew_turn(STRIPE)
     pass_time(payments_db, timedelta(minutes=2))
-    assert not reports.take_turn(STRIPE)
+    assert not reports.claim_turn(STRIPE)
     pass_time(payments_db, LEASE)
-    assert reports.take_turn(STRIPE)
+    assert reports.claim_turn(STRIPE)
 
 
 def test_after_a_report_the_next_one_is_due_a_day_later(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
-    reports.keep(report())
+    reports.add_report(report())
     pass_time(payments_db, PERIOD - timedelta(minutes=1))
-    assert not reports.take_turn(STRIPE)
+    assert not reports.claim_turn(STRIPE)
     pass_time(payments_db, timedelta(minutes=1))
-    assert reports.take_turn(STRIPE)
+    assert reports.claim_turn(STRIPE)
 
 
 def test_whose_turn_is_not_known_to_be_later_is_due(
@@ -131,15 +137,15 @@ def test_whose_turn_is_not_known_to_be_later_is_due(
 ) -> None:
     stored = Account("acct_1", ProviderName.STRIPE)
     everyone = [STRIPE, PAYPAL, stored]
-    assert reports.due(everyone) == everyone, "nobody has asked yet"
+    assert reports.list_due(everyone) == everyone, "nobody has asked yet"
     for one in everyone:
-        assert not reports.take_turn(one)
-    assert reports.due(everyone) == []
+        assert not reports.claim_turn(one)
+    assert reports.list_due(everyone) == []
     pass_time(payments_db, PERIOD)
-    assert reports.take_turn(STRIPE)
-    reports.rest(stored)
-    assert reports.due(everyone) == [PAYPAL]
-    assert Reconciliations(payments_db, Mode.LIVE).due(everyone) == everyone
+    assert reports.claim_turn(STRIPE)
+    reports.skip_turn(stored)
+    assert reports.list_due(everyone) == [PAYPAL]
+    assert Reconciliations(payments_db, Mode.LIVE).list_due(everyone) == everyone
 
 
 def test_the_last_report_is_found_whatever_account_it_is_of(
@@ -149,35 +155,35 @@ def test_the_last_report_is_found_whatever_account_it_is_of(
     first, second = report(account=stored), report(account=stored)
     own = report()
     for one in (first, second, own):
-        reports.keep(one)
-    assert reports.last() == [own, second]
+        reports.add_report(one)
+    assert reports.list_last() == [own, second]
     # As it was before turns had the last report's id.
     payments_db.reconciliation_turns.delete_one({"_id": "test:stripe"})
-    assert reports.last() == [own, second]
+    assert reports.list_last() == [own, second]
 
 
 def test_the_last_report_of_each_provider_comes_back_as_it_was_kept(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
-    assert reports.last() == []
+    assert reports.list_last() == []
     old = report(ended_at=clock() - timedelta(days=1))
     new, other = report(), report(account=PAYPAL)
     for one in (old, new, other):
-        reports.keep(one)
-    assert reports.last() == [new, other]
-    assert reports.last(listed=False) == [
+        reports.add_report(one)
+    assert reports.list_last() == [new, other]
+    assert reports.list_last(listed=False) == [
         replace(one, differences=()) for one in (new, other)
     ]
-    assert Reconciliations(payments_db, Mode.LIVE).last() == []
+    assert Reconciliations(payments_db, Mode.LIVE).list_last() == []
 
 
 def test_a_report_that_does_not_say_when_it_began_began_when_it_ended(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     old = report()
-    reports.keep(old)
+    reports.add_report(old)
     payments_db.reconciliations.update_one({"_id": old.id}, {"$unset": {"began_at": 1}})
-    [kept] = reports.last()
+    [kept] = reports.list_last()
     assert kept == replace(old, began_at=old.ended_at)
 
 
@@ -192,5 +198,5 @@ def test_without_a_server_every_call_says_so() -> None:
     database = mongo.connect("mongodb://127.0.0.1:1", "none")
     lost = Reconciliations(database, Mode.TEST)
     with pytest.raises(StoreUnavailable):
-        lost.last()
+        lost.list_last()
     database.client.close()

@@ -15,7 +15,7 @@ from redis import Redis
 
 from local_stack import embedded_servers
 from persistence import redis_limiter as module
-from persistence.redis_limiter import RedisLimiter
+from persistence.redis_limiter import RedisRateLimiter
 from runtime import processes
 from runtime.queue.wakeups import connect_redis
 from runtime.settings import Settings
@@ -42,9 +42,9 @@ class _Redis:
         self.settings = settings
         self._redis = connect_redis(settings)
 
-    def limiter(self) -> RedisLimiter:
+    def limiter(self) -> RedisRateLimiter:
         redis = connect_redis(self.settings)
-        return RedisLimiter(redis, RATES.__getitem__, workers=lambda: WORKERS)
+        return RedisRateLimiter(redis, RATES.__getitem__, workers=lambda: WORKERS)
 
     def pass_time(self, seconds: float) -> None:
         for key in self._redis.scan_iter("payments:limit:*"):
@@ -90,17 +90,17 @@ def test_many_processes_take_from_one_bucket(setup: LimiterSetup) -> None:
 def test_a_pause_is_everybodys(setup: LimiterSetup) -> None:
     one, other = setup.limiter(), setup.limiter()
     one.pause(STRIPE, 30.0)
-    assert other.take(STRIPE, 1, 0.25).granted == 0
+    assert other.acquire(STRIPE, 1, 0.25).granted == 0
 
 
 def test_a_flushed_redis_costs_one_burst_and_a_bucket_leaves_nothing_behind(
     setup: LimiterSetup, redis_database: str
 ) -> None:
     limiter, redis = setup.limiter(), Redis.from_url(redis_database)
-    limiter.take(STRIPE, BURST, 0.0)
+    limiter.acquire(STRIPE, BURST, 0.0)
     redis.flushall()
     redis.script_flush()
-    assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+    assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
     [key] = redis.keys("payments:limit:*")
     remaining = redis.pttl(key)
     assert isinstance(remaining, int) and 0 < remaining <= 251
@@ -114,8 +114,8 @@ def test_a_list_is_deleted_and_the_bucket_counted_anew(
     with Redis.from_url(redis_database) as redis:
         redis.lpush(BUCKET, "no bucket")
         # The first answer is this process's share, a quarter of what all may take.
-        assert limiter.take(STRIPE, 32, 0.0).granted == 1
-        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
         assert redis.type(BUCKET) == b"string"
 
 
@@ -131,8 +131,11 @@ def test_a_bucket_that_is_fuller_than_ours_ever_get_is_empty(
     limiter = setup.limiter()
     with Redis.from_url(redis_database) as redis:
         redis.set(BUCKET, redis_now(redis) + ahead)
-        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
-        assert limiter.take(STRIPE, 32, 0.0).granted in (0, 1), "it is a bucket again"
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
+        assert limiter.acquire(STRIPE, 32, 0.0).granted in (
+            0,
+            1,
+        ), "it is a bucket again"
 
 
 @pytest.mark.parametrize("text", ["no bucket", "nan", "inf", "-inf", "1e300", ""])
@@ -142,8 +145,8 @@ def test_a_text_that_is_no_moment_is_an_empty_bucket(
     limiter = setup.limiter()
     with Redis.from_url(redis_database) as redis:
         redis.set(BUCKET, text)
-    assert limiter.take(STRIPE, 32, 0.0).granted == BURST
-    assert limiter.take(STRIPE, 32, 0.0).granted in (0, 1)
+    assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
+    assert limiter.acquire(STRIPE, 32, 0.0).granted in (0, 1)
 
 
 def test_a_pause_that_is_longer_than_ours_is_none(
@@ -153,10 +156,10 @@ def test_a_pause_that_is_longer_than_ours_is_none(
     with Redis.from_url(redis_database) as redis:
         for forged in ({}, {"ex": 864_000}):
             redis.set(f"{BUCKET}:paused", "", **forged)
-            assert limiter.take(STRIPE, 1, 0.25).granted == 1
+            assert limiter.acquire(STRIPE, 1, 0.25).granted == 1
     limiter.pause(STRIPE, 3600.0)
     assert (
-        limiter.take(STRIPE, 1, 0.25).granted == 0
+        limiter.acquire(STRIPE, 1, 0.25).granted == 0
     ), "ours are cut to what is believed"
 
 
@@ -165,8 +168,8 @@ def test_a_pause_in_redis_postpones_nothing_for_longer_than_some_seconds(
 ) -> None:
     limiter = setup.limiter()
     limiter.pause(STRIPE, 50.0)
-    taken = limiter.take(STRIPE, 32, 0.25)
-    assert (taken.granted, taken.again_in) == (0, module.BELIEVED)
+    taken = limiter.acquire(STRIPE, 32, 0.25)
+    assert (taken.granted, taken.retry_in) == (0, module.MAX_BUCKET_AGE)
 
 
 def test_without_redis_each_takes_its_share_and_asks_it_again_later(
@@ -179,34 +182,34 @@ def test_without_redis_each_takes_its_share_and_asks_it_again_later(
         counted.set()
         return WORKERS
 
-    limiter = RedisLimiter(
+    limiter = RedisRateLimiter(
         connect_redis(settings),
         RATES.__getitem__,
         workers=workers,
         clock=lambda: now[0],
     )
     with embedded_servers.running(own_redis):
-        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
         assert not counted.is_set()
     # A quarter of 20 a second: one at once, for no bucket holds less than one.
-    assert limiter.take(STRIPE, 32, 0.0).granted == 1
+    assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
     assert counted.is_set()
-    now[0] += module.REST / 2
-    assert limiter.take(STRIPE, 32, 0.0).granted == 1
+    now[0] += module.REDIS_BACKOFF / 2
+    assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
     with embedded_servers.running(own_redis), Redis.from_url(own_redis.url) as redis:
         redis.flushall()  # what was full when it ended may be so still
-        assert limiter.take(STRIPE, 32, 0.0).granted == 0, "it is left alone"
-        now[0] += module.REST
-        assert limiter.take(STRIPE, 32, 0.0).granted == BURST
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == 0, "it is left alone"
+        now[0] += module.REDIS_BACKOFF
+        assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
 
 
 def test_a_pause_that_redis_did_not_hear_of_is_kept_here(
     own_redis: embedded_servers.Server,
 ) -> None:
     settings = replace(Settings(), redis_url=own_redis.url)
-    limiter = RedisLimiter(
+    limiter = RedisRateLimiter(
         connect_redis(settings), RATES.__getitem__, workers=lambda: 1
     )
     limiter.pause(STRIPE, 30.0)
-    taken = limiter.take(STRIPE, 1, 0.25)
-    assert taken.granted == 0 and taken.again_in > 25
+    taken = limiter.acquire(STRIPE, 1, 0.25)
+    assert taken.granted == 0 and taken.retry_in > 25

@@ -47,7 +47,7 @@ def _payment(number: int) -> Payment:
                 Kind.CHARGE,
                 1999,
                 Origin(str(number), "f"),
-                owed_from=NOW,
+                starts_at=NOW,
                 due_at=NOW,
             ),
         ),
@@ -75,7 +75,7 @@ def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
 ) -> None:
     store = MongoPayments(payments_db, Vault(key_source), holder="h")
     stored = store.insert_many([_payment(number) for number in range(250)])
-    key_source.add()
+    key_source.add_key()
     read: list[int] = []
 
     done = reseal(payments_db, vaults_of(key_source), progress=read.append)
@@ -83,7 +83,7 @@ def test_every_field_is_sealed_anew_and_opens_with_the_new_key_alone(
     assert sum(read) == 250
     assert reseal(payments_db, vaults_of(key_source), progress=read.append).is_last
 
-    key_source.keep_newest()
+    key_source.drop_old_keys()
     vault = Vault(key_source)
     for document in payments_db.payments.find():
         fields = _sealed(document)
@@ -100,14 +100,14 @@ def test_a_payment_that_moves_meanwhile_is_left_to_the_next_pass(
     old = Vault(key_source)
     store = MongoPayments(payments_db, old, holder="h")
     store.insert_many([_payment(1)])
-    key_source.add()
+    key_source.add_key()
 
     class Moved(Vault):
         """Opens a field a moment before another process writes the payment."""
 
-        def open(self, sealed: Any, *place: str) -> str:
+        def open(self, sealed: Any, *binding: str) -> str:
             payments_db.payments.update_many({}, {"$inc": {"version": 1}})
-            return super().open(sealed, *place)
+            return super().open(sealed, *binding)
 
     before = payments_db.payments.find_one({})
     vaults = {**vaults_of(key_source), "payments": Moved(key_source)}

@@ -16,22 +16,27 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
 
 from application import attempt
-from application.operator_actions import Desk, preview, run_replays, start
+from application.operator_actions import (
+    OperatorContext,
+    preview_replay,
+    run_replays,
+    start_replay,
+)
 from domain.errors import WriteRefused
 from domain.payments.payment import LEASE, Payment
 from domain.payments.states import State, Status
 from domain.payments.submission import Mode, ProviderName
-from domain.replays import Came, Run, Search
-from domain.webhooks import Fate
+from domain.replays import ItemOutcome, ReplayRun, Search
+from domain.webhooks import WebhookStatus
 from persistence import document_faults
 from persistence.codec import Document
-from persistence.differences import Differences
-from persistence.document_faults import Fault, write_each
+from persistence.differences import MongoDifferences
+from persistence.document_faults import DocumentFault, write_independently
 from persistence.encryption import Vault
-from persistence.group_commit import GroupedPayments
+from persistence.group_commit import GroupCommitPayments
 from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoReplays
+from persistence.replays import MongoReplayStore
 from persistence.webhooks import MongoWebhooks
 from runtime import metrics
 from runtime.container import clock, new_id
@@ -75,14 +80,19 @@ def group(store: MongoPayments) -> list[Payment]:
     return store.insert_many([payment(n, now=now) for n in range(1, GROUP + 1)])
 
 
-def met(database: Database[Document]) -> list[tuple[str, str, Fault, str]]:
+def met(database: Database[Document]) -> list[tuple[str, str, DocumentFault, str]]:
     return [
         (one.collection, one.id, one.fault, one.code)
-        for one in document_faults.latest(database, 10)
+        for one in document_faults.list_latest(database, 10)
     ]
 
 
-VALIDATION: Final = ("payments", REFUSED, Fault.REFUSED, "DocumentValidationFailure")
+VALIDATION: Final = (
+    "payments",
+    REFUSED,
+    DocumentFault.REFUSED,
+    "DocumentValidationFailure",
+)
 
 
 def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
@@ -114,9 +124,10 @@ def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
                     assert answer.status_code == 202
             assert database.payments.count_documents({}) == 1 + GROUP - 2
             codes = {
-                (one.fault, one.code) for one in document_faults.latest(database, 10)
+                (one.fault, one.code)
+                for one in document_faults.list_latest(database, 10)
             }
-            assert codes == {(Fault.REFUSED, "DocumentValidationFailure")}
+            assert codes == {(DocumentFault.REFUSED, "DocumentValidationFailure")}
             # A follow-up of a payment that MongoDB refuses to change.
             accepted = next(one.json() for one in answers if one.status_code == 202)
             with validator(database, "payments", all_but(accepted["id"])):
@@ -137,7 +148,7 @@ def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
 def test_a_refused_insert_is_its_own_among_strangers(
     payments_db: Database[Document], vault: Vault
 ) -> None:
-    store = GroupedPayments(payments_db, vault, holder="web")
+    store = GroupCommitPayments(payments_db, vault, holder="web")
     now = clock()
     store.insert_many([payment(99, now=now)])
     with validator(payments_db, "payments", all_but(REFUSED)):
@@ -156,12 +167,12 @@ def test_a_refused_claim_is_named_waits_longer_each_time_and_holds_up_nobody(
 ) -> None:
     group(store)
     with validator(payments_db, "payments", all_but(REFUSED)):
-        due = store.load_due(store.due_ids(GROUP))
+        due = store.load_due(store.find_due_ids(GROUP))
         assert len(due) == GROUP
         won = store.claim_many([sending(one, now=clock()) for one in due])
         assert {one.id for one in due} - {one.id for one in won} == {REFUSED}
         assert met(payments_db) == [VALIDATION]
-        assert store.due_ids(GROUP) == [], "it is not tried again every second"
+        assert store.find_due_ids(GROUP) == [], "it is not tried again every second"
         waits = []
         for _ in range(3):
             found = payments_db.document_faults.find_one() or {}
@@ -190,7 +201,7 @@ def test_a_document_that_no_step_fits_is_refused_alone(
     payments_db.payments.update_one({"_id": REFUSED}, {"$set": broken})
     won = store.claim_many([sending(one, now=clock()) for one in due])
     assert {one.id for one in due} - {one.id for one in won} == {REFUSED}
-    assert met(payments_db) == [("payments", REFUSED, Fault.REFUSED, code)]
+    assert met(payments_db) == [("payments", REFUSED, DocumentFault.REFUSED, code)]
 
 
 def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
@@ -200,22 +211,22 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
     provider = ScriptedProvider()
     rule = {"$or": [all_but(REFUSED), {"status": {"$ne": "captured"}}]}
     with ThreadPoolExecutor(GROUP) as calls:
-        tools = attempt.Tools(
+        tools = attempt.AttemptContext(
             store=store,
             providers=lambda account: provider,
-            gates=Ungated(),
-            calls=dict.fromkeys(ProviderName, calls),
+            admission=Ungated(),
+            executors=dict.fromkeys(ProviderName, calls),
             clock=clock,
             jitter=lambda: 0.0,
-            held=set(),
+            held_ids=set(),
         )
         with validator(payments_db, "payments", rule):
             settled = [one for some in attempt.run(ids, tools) for one in some]
         assert {one.payment.id for one in settled} == set(ids) - {REFUSED}
         assert met(payments_db) == [VALIDATION]
         left = store.get(SHOP, REFUSED)
-        assert left is not None and left.first.state is State.RUNNING
-        assert tools.held == set(), "nobody renews its lease"
+        assert left is not None and left.first_operation.state is State.RUNNING
+        assert tools.held_ids == set(), "nobody renews its lease"
         # The lease runs out.
         past = clock() - timedelta(seconds=1)
         payments_db.payments.update_one({"_id": REFUSED}, {"$set": {"due_at": past}})
@@ -233,8 +244,8 @@ def test_a_lease_is_renewed_beside_one_that_cannot_be(
     old = clock() - timedelta(hours=1)
     payments_db.payments.update_many({}, {"$set": {"due_at": old}})
     with validator(payments_db, "payments", all_but(REFUSED)):
-        store.renew(ids)
-        store.put_off(ids, LEASE)
+        store.renew_leases(ids)
+        store.postpone(ids, LEASE)
     renewed = {"due_at": {"$gt": clock()}}
     assert payments_db.payments.count_documents(renewed) == GROUP - 1
     assert VALIDATION in met(payments_db)
@@ -246,22 +257,22 @@ def test_a_refused_webhook_waits_and_the_others_are_handled(
     now = clock()
     inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=lambda: now)
     kept = [
-        replace(webhook(n), received_at=now, due_at=now, owed_from=now)
+        replace(webhook(n), received_at=now, due_at=now, starts_at=now)
         for n in range(3)
     ]
     for one in kept:
-        inbox.keep(one)
+        inbox.add(one)
     bad = kept[1].id
-    done = [replace(one, fate=Fate.HANDLED, due_at=None) for one in kept]
+    done = [replace(one, status=WebhookStatus.HANDLED, due_at=None) for one in kept]
     with validator(payments_db, "webhooks", all_but(bad)):
-        inbox.mark(done)
-        assert inbox.due_ids(10) == []
+        inbox.save_results(done)
+        assert inbox.find_due_ids(10) == []
         assert met(payments_db)[0][:2] == ("webhooks", bad)
         assert inbox.replay([one.id for one in kept], now=now) == 2
         with pytest.raises(WriteRefused):
             with validator(payments_db, "webhooks", {"type": "none"}):
-                inbox.keep(webhook(9))
-    waiting = payments_db.webhooks.find({"fate": "waiting"})
+                inbox.add(webhook(9))
+    waiting = payments_db.webhooks.find({"status": "waiting"})
     assert {one["_id"] for one in waiting} == {one.id for one in kept}
 
 
@@ -269,19 +280,21 @@ def test_a_verdict_that_is_refused_ends_no_run(
     payments_db: Database[Document], store: MongoPayments, vault: Vault
 ) -> None:
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
-    replays = MongoReplays(payments_db, Mode.TEST)
-    desk = Desk(view, store, replays, MemoryQueue(), clock)
+    replays = MongoReplayStore(payments_db, Mode.TEST)
+    desk = OperatorContext(view, store, replays, MemoryQueue(), clock)
     for number in (1, 2, 3):
         brought(store, number, ODD_ANSWER)
 
     def previewed() -> Any:
-        return preview(Search(), by="key_1", mode=Mode.TEST, new_id=new_id, desk=desk)
+        return preview_replay(
+            Search(), by="key_1", mode=Mode.TEST, new_id=new_id, context=desk
+        )
 
     with validator(payments_db, "replay_items", {"number": {"$ne": 2}}):
         with pytest.raises(WriteRefused):
             previewed()
     replay = previewed()
-    start(replay.id, Run("key_2", "back", 1, clock()), desk=desk)
+    start_replay(replay.id, ReplayRun("key_2", "back", 1, clock()), context=desk)
     with validator(payments_db, "replay_items", {"number": {"$ne": 2}}):
 
         def is_done() -> bool:
@@ -290,23 +303,23 @@ def test_a_verdict_that_is_refused_ends_no_run(
             return found is not None and found.ended_at is not None
 
         assert wait_until(is_done, seconds=20)
-    came = [one.came for one in replays.items(replay.id, after=0, limit=9)]
-    assert came == [Came.REPLAYED, None, Came.REPLAYED]
+    came = [one.outcome for one in replays.list_items(replay.id, after=0, limit=9)]
+    assert came == [ItemOutcome.REPLAYED, None, ItemOutcome.REPLAYED]
     assert met(payments_db)[0][:2] == ("replay_items", f"{replay.id}:2")
 
 
 def test_a_refused_difference_keeps_no_other_from_being_opened(
     payments_db: Database[Document],
 ) -> None:
-    differences = Differences(payments_db, Mode.TEST)
-    differences.take(report(ALONE, ODD))
-    first, second = (one.id for one in differences.open())
+    differences = MongoDifferences(payments_db, Mode.TEST)
+    differences.record_report(report(ALONE, ODD))
+    first, second = (one.id for one in differences.list_open())
     payments_db.reconciliation_differences.delete_many({})
     with validator(payments_db, "reconciliation_differences", all_but(first)):
-        differences.take(report(ALONE, ODD))
-        assert [one.id for one in differences.open()] == [second]
+        differences.record_report(report(ALONE, ODD))
+        assert [one.id for one in differences.list_open()] == [second]
         assert met(payments_db)[0][:2] == ("reconciliation_differences", first)
-    differences.take(report(ALONE, ODD))
+    differences.record_report(report(ALONE, ODD))
     with validator(payments_db, "reconciliation_differences", all_but(first)):
         closed = differences.close([first, second], by="ann", reason="seen", now=NOW)
     assert closed == [second]
@@ -316,7 +329,7 @@ def test_a_write_that_the_driver_cannot_send_is_its_own(
     payments_db: Database[Document],
 ) -> None:
     numbers = payments_db.numbers
-    written = write_each(
+    written = write_independently(
         numbers,
         [
             InsertOne({"_id": "1"}),
@@ -339,10 +352,10 @@ def test_a_faulty_document_is_counted_and_named_to_operators(
     due = group(store)
     with validator(payments_db, "payments", all_but(REFUSED)):
         store.claim_many([sending(one, now=clock()) for one in due])
-    exporter.show_faults(document_faults.counts(payments_db))
+    exporter.show_faults(document_faults.count_faults(payments_db))
     gauge = metrics.FAULTY_DOCUMENTS
-    assert gauge.labels("payments", Fault.REFUSED)._value.get() == 1
-    assert gauge.labels("webhooks", Fault.REFUSED)._value.get() == 0
+    assert gauge.labels("payments", DocumentFault.REFUSED)._value.get() == 1
+    assert gauge.labels("webhooks", DocumentFault.REFUSED)._value.get() == 0
     [index] = [
         one
         for one in payments_db.document_faults.list_indexes()

@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from application.operator_actions import Desk, preview, run_replays, start
+from application.operator_actions import (
+    OperatorContext,
+    preview_replay,
+    run_replays,
+    start_replay,
+)
 from domain.payments.states import State
 from domain.payments.submission import Mode, ProviderName
-from domain.replays import Came, Run, Search, Stage
+from domain.replays import ItemOutcome, ReplayRun, Search, ReplayStage
 from persistence.codec import Document
 from persistence.encryption import Vault
 from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
-from persistence.replays import MongoReplays
+from persistence.replays import MongoReplayStore
 from runtime.container import clock, new_id
 from runtime.processes import wait_until
 from tests.suites.replays import ODD, Office, OperatorSuite, brought
@@ -31,7 +36,7 @@ def office(payments_db: Database[Document], vault: Vault) -> Office:
     return Office(
         MongoPayments(payments_db, vault, holder="one"),
         MongoOperatorView(payments_db, vault, Mode.TEST),
-        MongoReplays(payments_db, Mode.TEST),
+        MongoReplayStore(payments_db, Mode.TEST),
     )
 
 
@@ -44,8 +49,8 @@ def test_another_modes_sets_and_payments_are_not_there(
 ) -> None:
     one = brought(office.store, 1, ODD)
     live = MongoOperatorView(payments_db, vault, Mode.LIVE)
-    assert live.known([one.id]) == []
-    assert live.found(Search(), before=None, limit=10) == []
+    assert live.load([one.id]) == []
+    assert live.find(Search(), before=None, limit=10) == []
 
 
 def test_one_that_cannot_be_read_is_left_out(
@@ -54,7 +59,7 @@ def test_one_that_cannot_be_read_is_left_out(
     one, two = (brought(office.store, number, ODD) for number in (1, 2))
     unread = {"$set": {"personal_data": b"not sealed"}}
     payments_db.payments.update_one({"_id": one.id}, unread)
-    assert office.view.known([one.id, two.id]) == [two]
+    assert office.view.load([one.id, two.id]) == [two]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_a_search_reads_by_index_in_its_order(
     for number in range(1, 30):
         brought(office.store, number, ODD if number < 5 else None)
     payments_db.command("profile", 2)
-    office.view.found(search, before="pay_2", limit=10)
+    office.view.find(search, before="pay_2", limit=10)
     payments_db.command("profile", 0)
     [asked] = payments_db["system.profile"].find({"op": "query"})
     payments_db["system.profile"].drop()
@@ -90,9 +95,11 @@ def _indexes(stage: Any) -> set[str]:
 def test_four_beats_at_once_replay_each_payment_once(office: Office) -> None:
     ids = [brought(office.store, number, ODD).id for number in range(1, 21)]
     queue = MemoryQueue()
-    desk = Desk(office.view, office.store, office.replays, queue, clock)
-    replay = preview(Search(), by="key_1", mode=Mode.TEST, new_id=new_id, desk=desk)
-    start(replay.id, Run("key_2", "why", 8, clock()), desk=desk)
+    desk = OperatorContext(office.view, office.store, office.replays, queue, clock)
+    replay = preview_replay(
+        Search(), by="key_1", mode=Mode.TEST, new_id=new_id, context=desk
+    )
+    start_replay(replay.id, ReplayRun("key_2", "why", 8, clock()), context=desk)
 
     def beat(_: int) -> int:
         judged = 0
@@ -101,7 +108,7 @@ def test_four_beats_at_once_replay_each_payment_once(office: Office) -> None:
             nonlocal judged
             judged += run_replays(desk)
             found = office.replays.get(replay.id)
-            return found is not None and found.stage is Stage.DONE
+            return found is not None and found.stage is ReplayStage.DONE
 
         assert wait_until(over, seconds=30)
         return judged
@@ -110,8 +117,8 @@ def test_four_beats_at_once_replay_each_payment_once(office: Office) -> None:
     with ThreadPoolExecutor(4) as beats:
         assert sum(beats.map(beat, range(4))) == 20
     assert time.monotonic() - began > 2 * 0.9  # 8, a second, 8, a second, 4
-    assert office.replays.progress(replay.id) == {Came.REPLAYED: 20}
+    assert office.replays.count_outcomes(replay.id) == {ItemOutcome.REPLAYED: 20}
     assert sorted(queue.waiting) == sorted(ids)
     for one in ids:
-        told = office.store.timeline(SHOP, one) or []
+        told = office.store.load_timeline(SHOP, one) or []
         assert [event.type for event in told].count("operation.replayed") == 1

@@ -18,15 +18,15 @@ from domain.errors import DocumentUnreadable
 from domain.payments.submission import Mode
 from domain.replays import Search
 from persistence import document_faults
-from persistence.api_keys import ApiKeys
+from persistence.api_keys import MongoApiKeys
 from persistence.codec import Document
-from persistence.differences import Differences
-from persistence.document_faults import Fault
+from persistence.differences import MongoDifferences
+from persistence.document_faults import DocumentFault
 from persistence.encryption import KeySource, Pepper, Vault
 from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
 from persistence.reconciliations import Reconciliations
-from persistence.replays import MongoReplays
+from persistence.replays import MongoReplayStore
 from persistence.webhooks import MongoWebhooks
 from runtime.container import clock
 from tests.integration.persistence.test_differences import ALONE, ODD, report
@@ -39,7 +39,7 @@ from tests.support.running_web import prepared_web, stripe_payment
 #: What somebody, or a fault, may have made of a payment.
 BROKEN: Final[dict[str, Document]] = {
     "a seal that does not open": {"$set": {"personal_data": b"sealed by nobody"}},
-    "an unknown member of an enum": {"$set": {"status": "?", "guard": "?"}},
+    "an unknown member of an enum": {"$set": {"status": "?", "duplicate_policy": "?"}},
     "an unknown state": {"$set": {"operations.0.state": "?"}},
     "a missing field": {"$unset": {"operations": 1}},
     "an amount that is a text": {"$set": {"amount": "a lot"}},
@@ -51,7 +51,7 @@ BROKEN: Final[dict[str, Document]] = {
     "an operation that is a number": {"$set": {"operations": [7]}},
     "no operation": {"$set": {"operations": []}},
     "operations of no list": {"$set": {"operations": {}}},
-    "a due time that is a text": {"$set": {"operations.0.owed_from": "soon"}},
+    "a due time that is a text": {"$set": {"operations.0.starts_at": "soon"}},
 }
 
 
@@ -70,27 +70,29 @@ def test_an_unreadable_payment_is_skipped_by_lists_and_a_problem_alone(
     store.insert_many([payment(n, now=now) for n in range(1, 6)])
     bad = payment(4).id
     payments_db.payments.update_one({"_id": bad}, broken)
-    assert [one.id for one in store.page(SHOP, Query(limit=2))] == [
+    assert [one.id for one in store.list_payments(SHOP, Query(limit=2))] == [
         payment(5).id,
         payment(3).id,
     ], "a page is full where there is more behind"
     behind = Query(before=payment(5).id, limit=10)
-    assert [one.id for one in store.page(SHOP, behind)] == [
+    assert [one.id for one in store.list_payments(SHOP, behind)] == [
         payment(number).id for number in (3, 2, 1)
     ]
     with pytest.raises(DocumentUnreadable):
         store.get(SHOP, bad)
     with pytest.raises(DocumentUnreadable):
-        store.made_by(SHOP, "key-4")
+        store.find_by_key(SHOP, "key-4")
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
-    assert len(view.known([payment(3).id, bad])) == 1
-    [found] = document_faults.latest(payments_db, 10)
+    assert len(view.load([payment(3).id, bad])) == 1
+    [found] = document_faults.list_latest(payments_db, 10)
     assert (found.collection, found.id, found.fault) == (
         "payments",
         bad,
-        Fault.UNREADABLE,
+        DocumentFault.UNREADABLE,
     )
-    assert document_faults.counts(payments_db) == {("payments", Fault.UNREADABLE): 1}
+    assert document_faults.count_faults(payments_db) == {
+        ("payments", DocumentFault.UNREADABLE): 1
+    }
 
 
 def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
@@ -100,7 +102,9 @@ def test_a_list_of_which_hardly_any_can_be_read_comes_to_an_end(
     store.insert_many([payment(n, now=clock()) for n in range(1, 301)])
     broken = {"_id": {"$gt": payment(1).id}}
     payments_db.payments.update_many(broken, {"$unset": {"version": 1}})
-    assert [one.id for one in store.page(SHOP, Query(limit=20))] == [payment(1).id]
+    assert [one.id for one in store.list_payments(SHOP, Query(limit=20))] == [
+        payment(1).id
+    ]
 
 
 def test_a_search_of_operators_goes_on_behind_it(
@@ -112,7 +116,7 @@ def test_a_search_of_operators_goes_on_behind_it(
         {"_id": found[3].id}, {"$set": {"operations.0.kind": "?"}}
     )
     view = MongoOperatorView(payments_db, vault, Mode.TEST)
-    page = view.found(Search(), before=None, limit=2)
+    page = view.find(Search(), before=None, limit=2)
     assert [one.id for one in page] == [found[2].id, found[1].id]
 
 
@@ -122,18 +126,18 @@ def test_no_other_list_is_ended_by_it(
     now = clock()
     inbox = MongoWebhooks(payments_db, vault, Mode.TEST, clock=lambda: now)
     for number in (1, 2):
-        inbox.keep(replace(webhook(number), received_at=now, due_at=now))
-    differences = Differences(payments_db, Mode.TEST)
-    differences.take(report(ALONE, ODD))
+        inbox.add(replace(webhook(number), received_at=now, due_at=now))
+    differences = MongoDifferences(payments_db, Mode.TEST)
+    differences.record_report(report(ALONE, ODD))
     reports = Reconciliations(payments_db, Mode.TEST)
-    reports.keep(report())
-    keys = ApiKeys(payments_db, Pepper(key_source))
+    reports.add_report(report())
+    keys = MongoApiKeys(payments_db, Pepper(key_source))
     for _ in (1, 2):
         created(keys)
     lists: dict[str, Callable[[], Any]] = {
-        "webhooks": lambda: inbox.found(fate=None, since=None, limit=9),
-        "reconciliation_differences": differences.open,
-        "reconciliations": reports.last,
+        "webhooks": lambda: inbox.find(status=None, since=None, limit=9),
+        "reconciliation_differences": differences.list_open,
+        "reconciliations": reports.list_last,
         "api_keys": keys.list,
     }
     before = {name: len(ask()) for name, ask in lists.items()}
@@ -142,19 +146,21 @@ def test_no_other_list_is_ended_by_it(
         payments_db[name].update_one({}, broken)
         assert len(ask()) == before[name] - 1, name
     assert inbox.load([webhook(1).id, webhook(2).id])
-    assert len(inbox.due_ids(9)) == 1, "it waits for its next turn"
-    counted = {collection for collection, _ in document_faults.counts(payments_db)}
+    assert len(inbox.find_due_ids(9)) == 1, "it waits for its next turn"
+    counted = {
+        collection for collection, _ in document_faults.count_faults(payments_db)
+    }
     assert counted == set(lists)
 
 
 def test_an_unreadable_replay_stops_no_other(
     payments_db: Database[Document],
 ) -> None:
-    replays = MongoReplays(payments_db, Mode.TEST)
+    replays = MongoReplayStore(payments_db, Mode.TEST)
     payments_db.replays.insert_one(
         {"_id": "rpl_1", "mode": "test", "stage": "running", "next_at": NOW}
     )
-    assert replays.turn() is None
+    assert replays.claim_due() is None
     with pytest.raises(DocumentUnreadable):
         replays.get("rpl_1")
 
@@ -187,6 +193,6 @@ def test_a_merchants_list_is_read_past_it_over_http(
                     "document_unreadable",
                 )
                 assert who.get(f"/v1/payments/{made[0]}").ok
-            [named] = document_faults.latest(database, 9)
+            [named] = document_faults.list_latest(database, 9)
             assert named.id == bad
             assert named.last_at > clock() - timedelta(minutes=1)

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 from pymongo.database import Database
 
-from application.ports.webhooks import Inbox
+from application.ports.webhooks import WebhookInbox
 from domain.payments.submission import Mode
-from domain.webhooks import Fate
+from domain.webhooks import WebhookStatus
 from persistence.codec import Document
 from persistence.encryption import KeySource, Vault
-from persistence.monitoring import waiting_webhooks
+from persistence.monitoring import count_waiting_webhooks
 from persistence.reencrypt import reseal
 from persistence.webhooks import MongoWebhooks
 from tests.integration.persistence.conftest import vaults_of
@@ -24,7 +24,7 @@ from tests.suites.samples import NOW
 class _Post:
     """See Post."""
 
-    inbox: Inbox
+    inbox: WebhookInbox
     now: datetime = NOW
 
 
@@ -46,12 +46,12 @@ class TestMongoWebhooks(InboxSuite):
 def test_another_modes_webhooks_are_not_there(
     post: Post, payments_db: Database[Document], vault: Vault
 ) -> None:
-    post.inbox.keep(webhook())
+    post.inbox.add(webhook())
     live = MongoWebhooks(
         payments_db, vault, Mode.LIVE, clock=lambda: NOW + timedelta(days=1)
     )
     assert live.load([webhook().id]) == []
-    assert live.found(fate=None, since=None, limit=9) == []
+    assert live.find(status=None, since=None, limit=9) == []
 
 
 def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
@@ -61,16 +61,16 @@ def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
     key_source: KeySource,
 ) -> None:
     kept = webhook()
-    post.inbox.keep(kept)
+    post.inbox.add(kept)
     before = payments_db.webhooks.find_one() or {}
     assert kept.body.encode() not in before["body"]
-    key_source.add()
+    key_source.add_key()
     vault.reload()
     done = reseal(payments_db, vaults_of(key_source), progress=lambda count: None)
     assert done.resealed == {"webhooks": 1}
     after = payments_db.webhooks.find_one() or {}
     assert vault.is_current(after["body"]) and after["body"] != before["body"]
-    key_source.keep_newest()
+    key_source.drop_old_keys()
     post.now = kept.received_at
     assert post.inbox.load([kept.id]) == [kept]
 
@@ -80,17 +80,19 @@ def test_what_is_due_and_whom_it_is_about_are_found_by_index(
 ) -> None:
     for number in range(1, 40):
         kept = webhook(number)
-        post.inbox.keep(kept)
+        post.inbox.add(kept)
         if number > 2:
-            post.inbox.mark([replace(kept, fate=Fate.HANDLED, due_at=None)])
+            post.inbox.save_results(
+                [replace(kept, status=WebhookStatus.HANDLED, due_at=None)]
+            )
     payments_db.command("profile", 2)
     post.now = kept.received_at
-    assert post.inbox.due_ids(9) == [webhook(1).id, webhook(2).id]
+    assert post.inbox.find_due_ids(9) == [webhook(1).id, webhook(2).id]
     payments_db.command("profile", 0)
     queries = {"op": "query", "ns": payments_db.webhooks.full_name}
     asked = list(payments_db["system.profile"].find(queries))
     payments_db["system.profile"].drop()
-    assert waiting_webhooks(payments_db) == 2
+    assert count_waiting_webhooks(payments_db) == 2
     [one] = asked
     assert "COLLSCAN" not in one["planSummary"], one
     assert one["docsExamined"] <= 2, one

@@ -16,10 +16,10 @@ from pymongo.database import Database
 from application.ports.payments import Query
 from domain.errors import StoreUnavailable
 from persistence import indexes, mongo, monitoring
-from persistence.api_keys import ApiKeys
+from persistence.api_keys import MongoApiKeys
 from persistence.codec import Document
 from persistence.encryption import KeySource, Pepper, Vault
-from persistence.group_commit import GroupedPayments
+from persistence.group_commit import GroupCommitPayments
 from persistence.payments import MongoPayments
 from runtime.processes import free_port
 from tests.suites.api_keys import created
@@ -48,8 +48,8 @@ def test_everything_says_so_within_its_time(
     unreachable: Database[Document], vault: Vault, tmp_path: Path
 ) -> None:
     store = MongoPayments(unreachable, vault, holder="one")
-    grouped = GroupedPayments(unreachable, vault, holder="two")
-    keys = ApiKeys(unreachable, Pepper(KeySource("p", tmp_path / "p")))
+    grouped = GroupCommitPayments(unreachable, vault, holder="two")
+    keys = MongoApiKeys(unreachable, Pepper(KeySource("p", tmp_path / "p")))
     new = payment()
     claim = sending(new, now=NOW)
     asked: list[Callable[[], object]] = [
@@ -58,21 +58,21 @@ def test_everything_says_so_within_its_time(
         lambda: store.load_due([new.id]),
         lambda: store.claim_many([claim]),
         lambda: store.settle_many([claim]),
-        lambda: store.renew([new.id]),
-        lambda: store.due_ids(10),
+        lambda: store.renew_leases([new.id]),
+        lambda: store.find_due_ids(10),
         lambda: store.get(SHOP, new.id),
-        lambda: store.page(SHOP, Query()),
-        lambda: store.timeline(SHOP, new.id),
-        lambda: store.settled([new.id]),
+        lambda: store.list_payments(SHOP, Query()),
+        lambda: store.load_timeline(SHOP, new.id),
+        lambda: store.find_settled([new.id]),
         lambda: store.amend(new),
-        lambda: store.held([claim]),
-        lambda: store.put_off([new.id], timedelta(seconds=1)),
+        lambda: store.load_held([claim]),
+        lambda: store.postpone([new.id], timedelta(seconds=1)),
         lambda: keys.find("sk_test_1"),
         lambda: created(keys),
         lambda: keys.list(),
         lambda: keys.get("key_1"),
         lambda: keys.end("key_1", NOW, now=NOW),
-        lambda: monitoring.backlog(unreachable),
+        lambda: monitoring.count_backlog(unreachable),
         lambda: monitoring.report_alive(unreachable, "one", slots=1, busy=0),
         lambda: mongo.ping(unreachable),
         lambda: indexes.create_indexes(unreachable),

@@ -70,7 +70,7 @@ def _what_was_settled_stays(stores: Stores) -> None:
 
 
 def _two_refunds_of_all_are_not_both_taken(stores: Stores) -> None:
-    new = replace(captured(), version=1, news=(), told=0)
+    new = replace(captured(), version=1, pending_events=(), event_count=0)
     [paid] = stores("one").insert_many([new])
     wanted = [
         refund(paid, amount=None, target=None, id=key, origin=origin(key), now=NOW)

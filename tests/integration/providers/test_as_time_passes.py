@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.errors import LookNeeded
+from domain.errors import LookupRequired
 from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.operation import Kind
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from tests.suites.accounts import capture, refund, void
@@ -47,11 +47,11 @@ def test_a_pending_refund_succeeds_later(account: Account) -> None:
     last = payment.operations[-1]
     assert last.state is State.PENDING
     assert last.waiting_for
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.PENDING, None)
     assert account.moved(payment) == []
     account.simulator.advance(REFUND)
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(700, "USD"))
     assert account.moved(payment) == [700]
 
@@ -64,14 +64,14 @@ def test_a_refund_that_fails_later_says_so_and_another_may_be_made(
     early = {ProviderName.STRIPE: State.SUCCEEDED, ProviderName.PAYPAL: State.PENDING}
     assert payment.operations[-1].state is early[account.name]
     account.simulator.advance(REFUND)
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert seen.verdict is Verdict.DECLINED
     assert seen.failure is not None
     assert seen.failure.code == "refund_failed"
     assert seen.failure.retryable
-    asked = looking(payment, payment.operations[-1], now=payment.updated_at)
+    asked = start_lookup(payment, payment.operations[-1], now=payment.updated_at)
     after = settle(asked, seen, now=payment.updated_at, jitter=0)
-    assert (after.refunded, after.refundable(after.first)) == (0, 1999)
+    assert (after.refunded, after.refundable_amount(after.first_operation)) == (0, 1999)
     assert account.moved(payment) == []
 
 
@@ -80,15 +80,15 @@ def test_a_hold_that_ran_out_has_expired_whatever_was_wanted_of_it(
 ) -> None:
     payment = account.held()
     account.simulator.advance(HOLD)
-    assert account.look(payment, payment.first).verdict is Verdict.EXPIRED
+    assert account.look_up(payment, payment.first_operation).verdict is Verdict.EXPIRED
     for late in (capture(payment), void(payment)):
         claimed = account.written_down(late)
         if account.name is ProviderName.STRIPE:
-            with pytest.raises(LookNeeded):
+            with pytest.raises(LookupRequired):
                 account.provider.send(claimed)
         else:
             assert account.provider.send(claimed).verdict is Verdict.EXPIRED
-        assert account.look(account.sent(claimed)).verdict is Verdict.EXPIRED
+        assert account.look_up(account.sent(claimed)).verdict is Verdict.EXPIRED
         assert account.moved(late) == []
 
 
@@ -100,6 +100,6 @@ def test_what_was_done_is_still_found_when_the_key_is_forgotten(
     account.simulator.arm("commit_then_drop")
     unheard = account.done(payment)
     account.simulator.advance(HOLD * 2)
-    seen = account.look(unheard)
+    seen = account.look_up(unheard)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
     assert account.moved(unheard) == [1999]

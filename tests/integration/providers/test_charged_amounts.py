@@ -80,7 +80,7 @@ def in_parts(account: Account, held: Money, taken: int, back: int) -> list[int]:
     assert (payment.authorized, payment.captured) == (held.minor, taken)
     assert payment.refunded == back
     for operation in payment.operations:
-        seen = account.look(payment, operation).moved
+        seen = account.look_up(payment, operation).moved
         assert seen == Money(operation.amount, held.currency)
     rows = account.simulator.movements(payment)
     assert {row["currency"] for row in rows} == {held.currency}

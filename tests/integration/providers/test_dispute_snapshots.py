@@ -10,10 +10,10 @@ import pytest
 
 from domain.account import Account
 from domain.errors import Misconfigured, OutcomeUnknown, ProviderError
-from domain.payments.dispute import Dispute, DisputeState, Hint
+from domain.payments.dispute import Dispute, DisputeState, DisputeUpdate
 from domain.payments.submission import ProviderName
-from providers.paypal.disputes import PayPalDisputes
-from providers.stripe.disputes import StripeDisputes
+from providers.paypal.disputes import PayPalDisputeReader
+from providers.stripe.disputes import StripeDisputeReader
 from tests.support.provider_clients import paypal_api, stripe_client
 from tests.support.simulator_process import (
     PayPalCaller,
@@ -44,7 +44,7 @@ class _Stripe:
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, key = simulator, f"sk_test_{uuid.uuid4().hex}"
-        self.disputes = StripeDisputes(
+        self.disputes = StripeDisputeReader(
             stripe_client(simulator.url, _unseen, secret=key)
         )
         form = {"amount": "1999", "currency": "usd", "confirm": "true"}
@@ -64,7 +64,7 @@ class _Stripe:
         )
         try:
             reading = self.disputes.read(
-                Hint(Account.own(ProviderName.STRIPE), self.shown["id"])
+                DisputeUpdate(Account.own(ProviderName.STRIPE), self.shown["id"])
             )
         finally:
             self.simulator.heal()
@@ -77,7 +77,7 @@ class _PayPal:
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, self.caller = simulator, PayPalCaller(simulator)
-        self.disputes = PayPalDisputes(
+        self.disputes = PayPalDisputeReader(
             paypal_api(simulator.url, _unseen, client=self.caller.client)
         )
         invoice = f"op_{uuid.uuid4().hex[:26].upper()}"
@@ -85,7 +85,9 @@ class _PayPal:
         [self.capture] = captures_of(order)
         opened = simulator.post("/_disputes", {"capture": self.capture["id"]})
         self.shown = opened.json()
-        self.hint = Hint(Account.own(ProviderName.PAYPAL), self.shown["dispute_id"])
+        self.hint = DisputeUpdate(
+            Account.own(ProviderName.PAYPAL), self.shown["dispute_id"]
+        )
 
     def read(self, **changes: Any) -> Dispute:
         """What is read where PayPal shows it with these changes."""
@@ -165,7 +167,7 @@ def test_a_dispute_with_lines_in_two_currencies_has_taken_their_sum_in_the_payme
 
 
 def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -> None:
-    hint = Hint(Account.own(ProviderName.STRIPE), stripe.shown["id"])
+    hint = DisputeUpdate(Account.own(ProviderName.STRIPE), stripe.shown["id"])
     reading = stripe.disputes.read(hint)
     assert (reading.payment, reading.operations) == (PAYMENT, (OPERATION,))
     assert stripe.read(payment_intent=None).operation is None
@@ -284,9 +286,11 @@ def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
     stripe: _Stripe, paypal: _PayPal
 ) -> None:
     with pytest.raises(ProviderError):
-        stripe.disputes.read(Hint(Account.own(ProviderName.STRIPE), "dp_none"))
+        stripe.disputes.read(DisputeUpdate(Account.own(ProviderName.STRIPE), "dp_none"))
     with pytest.raises(ProviderError):
-        paypal.disputes.read(Hint(Account.own(ProviderName.PAYPAL), "PP-R/../none"))
+        paypal.disputes.read(
+            DisputeUpdate(Account.own(ProviderName.PAYPAL), "PP-R/../none")
+        )
     path = "/v2/payments/refunds"
     for body in (
         {"id": "re_1", "status": "FAILED", "links": []},
@@ -295,7 +299,9 @@ def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
         paypal.simulator.arm(do="answer", status=200, body=body, match={"path": path})
         with pytest.raises(OutcomeUnknown) as caught:
             paypal.disputes.read(
-                Hint(Account.own(ProviderName.PAYPAL), "re_1", reversal=True)
+                DisputeUpdate(
+                    Account.own(ProviderName.PAYPAL), "re_1", is_reversal=True
+                )
             )
         assert caught.value.detail == "unrecognised_status"
 

@@ -19,28 +19,28 @@ from tests.support.simulator_control import Simulator
 
 def test_a_charge_says_its_fee_and_a_look_says_the_same(account: Account) -> None:
     paid = account.charged()
-    assert paid.first.fee is not None
-    assert 0 < paid.first.fee.minor < 300
-    assert paid.first.fee.currency == "USD"
-    assert account.look(paid).fee == paid.first.fee
+    assert paid.first_operation.fee is not None
+    assert 0 < paid.first_operation.fee.minor < 300
+    assert paid.first_operation.fee.currency == "USD"
+    assert account.look_up(paid).fee == paid.first_operation.fee
 
 
 def test_a_hold_costs_nothing_and_its_capture_does(account: Account) -> None:
     held = account.held()
-    assert held.first.fee is None
+    assert held.first_operation.fee is None
     done = account.done(capture(held, 700, final=True))
     fee = done.operations[-1].fee
     assert fee is not None and fee.minor > 0
-    assert account.look(done).fee == fee
-    assert account.look(done, done.first).fee is None
+    assert account.look_up(done).fee == fee
+    assert account.look_up(done, done.first_operation).fee is None
     assert account.done(void(account.held())).fee is None
 
 
 def test_a_refund_says_what_became_of_the_fee(account: Account) -> None:
     back = account.done(refund(account.charged(), 700))
     assert back.operations[-1].fee == Fee(0, "USD")
-    assert account.look(back).fee == Fee(0, "USD")
-    assert back.fee == back.first.fee
+    assert account.look_up(back).fee == Fee(0, "USD")
+    assert back.fee == back.first_operation.fee
 
 
 def test_a_refund_whose_answer_was_lost_is_found_with_its_fee(
@@ -48,12 +48,12 @@ def test_a_refund_whose_answer_was_lost_is_found_with_its_fee(
 ) -> None:
     account.simulator.arm("commit_then_drop")
     charged = account.charged()
-    assert charged.first.state is State.UNKNOWN
+    assert charged.first_operation.state is State.UNKNOWN
     paid = account.done(replace(charged, claim=None))
     account.simulator.arm("commit_then_drop")
     lost = account.done(refund(paid))
     assert lost.operations[-1].state is State.UNKNOWN
-    assert account.look(lost).fee == Fee(0, "USD")
+    assert account.look_up(lost).fee == Fee(0, "USD")
 
 
 def test_what_is_not_done_has_no_fee_yet(account: Account) -> None:

@@ -36,7 +36,7 @@ def test_a_captured_order_says_what_moved_and_where(
     payment = written_down(paypal, a_payment(method="vault_ok"))
     answer = paypal.send(payment)
     [row] = paypal_simulator.movements(payment)
-    ours = {"custom_id": payment.id, "invoice_id": payment.first.id}
+    ours = {"custom_id": payment.id, "invoice_id": payment.first_operation.id}
     assert answer.verdict is Verdict.SUCCEEDED
     assert answer.moved == Money(1999, "USD")
     assert answer.refs["capture"] == row["id"]

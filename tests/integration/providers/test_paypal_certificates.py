@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from domain.errors import CertificateUnavailable, WebhookNotTrusted, WebhookRefused
 from domain.payments.submission import Mode
 from providers.paypal.certificates import (
-    FAILED,
+    FAILURE_LIFETIME,
     FETCHES_A_MINUTE,
     FETCHES_A_MINUTE_EACH,
-    KEPT,
+    KEY_LIFETIME,
     MAX_CHAIN,
     Certificates,
 )
@@ -83,8 +83,8 @@ def test_a_chain_to_a_root_that_we_trust_is_fetched_once_an_hour(
 ) -> None:
     key, chain = authority.vouches()
     with _certificates(authority, tmp_path, chain) as (certificates, url, seen):
-        for at in (timedelta(), KEPT / 2, 1.01 * KEPT):
-            found = certificates.key_at(url, now=_now() + at)
+        for at in (timedelta(), KEY_LIFETIME / 2, 1.01 * KEY_LIFETIME):
+            found = certificates.fetch_key(url, now=_now() + at)
             assert found == key.public_key()
         assert seen.calls == ["2xx", "2xx"]
 
@@ -109,7 +109,7 @@ def test_no_other_address_is_ever_asked(
 ) -> None:
     with _certificates(authority, tmp_path, b"") as (certificates, _, seen):
         with pytest.raises(WebhookRefused) as refused:
-            certificates.key_at(url, now=_now())
+            certificates.fetch_key(url, now=_now())
         assert refused.value.why.startswith("certificate_")
         assert seen.calls == []
 
@@ -122,7 +122,7 @@ def test_an_address_with_more_in_it_than_an_address_is_never_asked(
         for more in "\t\n\r\x0b\x1f\x7f\x85 \u2028?#":
             for spoilt in (url + more, more + url, url.replace("CERT", f"CE{more}RT")):
                 with pytest.raises(WebhookRefused):
-                    certificates.key_at(spoilt, now=_now())
+                    certificates.fetch_key(spoilt, now=_now())
         assert seen.calls == []
 
 
@@ -144,7 +144,7 @@ def test_one_of_test_mode_is_not_believed_in_live_mode(
     _, chain = authority.vouches(NAME)
     with _certificates(authority, tmp_path, chain, mode=Mode.LIVE) as (made, url, _):
         with pytest.raises(WebhookNotTrusted):
-            made.key_at(url, now=_now())
+            made.fetch_key(url, now=_now())
 
 
 def test_a_chain_to_another_root_is_not_believed(
@@ -172,11 +172,11 @@ def test_one_that_cannot_be_fetched_is_fetched_again_after_a_while(
         ) as (made, url, seen):
             for _ in range(5):
                 with pytest.raises(CertificateUnavailable):
-                    made.key_at(url, now=_now())
+                    made.fetch_key(url, now=_now())
             assert seen.calls == [f"{status // 100}xx"], "no redirect is followed"
-            seen.pass_time(FAILED)
+            seen.pass_time(FAILURE_LIFETIME)
             with pytest.raises(CertificateUnavailable):
-                made.key_at(url, now=_now())
+                made.fetch_key(url, now=_now())
             assert len(seen.calls) == 2
 
 
@@ -186,7 +186,7 @@ def test_one_that_is_not_believed_is_not_fetched_again_at_once(
     with _certificates(authority, tmp_path, b"none") as (made, url, seen):
         for _ in range(5):
             with pytest.raises(WebhookNotTrusted):
-                made.key_at(url, now=_now())
+                made.fetch_key(url, now=_now())
         assert len(seen.calls) == 1
 
 
@@ -195,7 +195,7 @@ def _forge(made: Certificates, url: str, count: int, sender: str) -> None:
     for number in range(count):
         with pytest.raises((WebhookNotTrusted, CertificateUnavailable)):
             address = f"{url}{sender}{number}"
-            made.key_at(address, now=_now() - 2 * DAY * 100, sender=sender)
+            made.fetch_key(address, now=_now() - 2 * DAY * 100, sender=sender)
 
 
 def test_made_up_addresses_are_fetched_at_a_bounded_rate(
@@ -203,16 +203,16 @@ def test_made_up_addresses_are_fetched_at_a_bounded_rate(
 ) -> None:
     key, chain = authority.vouches()
     with _certificates(authority, tmp_path, chain) as (made, url, seen):
-        made.key_at(url, now=_now(), sender="paypal")
+        made.fetch_key(url, now=_now(), sender="paypal")
         for sender in range(2 * FETCHES_A_MINUTE // FETCHES_A_MINUTE_EACH):
             _forge(made, url, 2 * FETCHES_A_MINUTE_EACH, f"x{sender}")
         assert len(seen.calls) == FETCHES_A_MINUTE
-        for at in (timedelta(), 1.01 * KEPT):
-            found = made.key_at(url, now=_now() + at, sender="paypal")
+        for at in (timedelta(), 1.01 * KEY_LIFETIME):
+            found = made.fetch_key(url, now=_now() + at, sender="paypal")
             assert found == key.public_key(), "what was good is fetched again all along"
         assert len(seen.calls) == FETCHES_A_MINUTE + 1
         seen.pass_time(60)
-        assert made.key_at(f"{url}x", now=_now()) == key.public_key()
+        assert made.fetch_key(f"{url}x", now=_now()) == key.public_key()
 
 
 def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
@@ -224,8 +224,8 @@ def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
         _forge(made, url, 2 * FETCHES_A_MINUTE, "forger")
         assert len(seen.calls) == FETCHES_A_MINUTE_EACH
         with pytest.raises(CertificateUnavailable):
-            made.key_at(url, now=_now(), sender="forger")
-        found = made.key_at(url, now=_now(), sender="paypal")
+            made.fetch_key(url, now=_now(), sender="forger")
+        found = made.fetch_key(url, now=_now(), sender="paypal")
         assert found == key.public_key()
 
 
@@ -239,7 +239,7 @@ def test_a_sender_cannot_hold_all_fetches_and_waits_at_once(
     ):
 
         def ask(address: str, sender: str) -> Future[rsa.RSAPublicKey]:
-            return pool.submit(made.key_at, address, now=_now(), sender=sender)
+            return pool.submit(made.fetch_key, address, now=_now(), sender=sender)
 
         forged = [ask(f"{url}{number % 3}", "forger") for number in range(30)]
         assert wait_until(lambda: sum(one.done() for one in forged) >= 16, seconds=0.8)
@@ -256,8 +256,8 @@ def test_the_senders_that_are_counted_are_bounded(
     with _certificates(authority, tmp_path, chain) as (made, url, _):
         for number in range(3_000):
             with suppress(CertificateUnavailable):
-                made.key_at(f"{url}x", now=_now(), sender=f"10.0.{number}")
-                made.key_at(f"{url}y{number}", now=_now(), sender=f"10.1.{number}")
+                made.fetch_key(f"{url}x", now=_now(), sender=f"10.0.{number}")
+                made.fetch_key(f"{url}y{number}", now=_now(), sender=f"10.1.{number}")
         assert len(made._senders) <= 1_024
 
 
@@ -267,7 +267,7 @@ def test_one_address_is_fetched_once_for_all_who_want_it_at_once(
     key, chain = authority.vouches()
     with _certificates(authority, tmp_path, chain, wait=0.5) as (made, url, seen):
         with ThreadPoolExecutor(12) as pool:
-            asked = [pool.submit(made.key_at, url, now=_now()) for _ in range(12)]
+            asked = [pool.submit(made.fetch_key, url, now=_now()) for _ in range(12)]
             assert all(one.result() == key.public_key() for one in asked)
         assert len(seen.calls) == 1
 
@@ -279,10 +279,10 @@ def test_an_answer_without_an_end_is_cut_off(
     long = chain + b"x" * MAX_CHAIN
     with _certificates(authority, tmp_path, long) as (made, url, _):
         with pytest.raises(CertificateUnavailable):
-            made.key_at(url, now=_now())
+            made.fetch_key(url, now=_now())
 
 
 def _refuses(authority: Authority, folder: Path, content: bytes) -> None:
     with _certificates(authority, folder, content) as (certificates, url, _):
         with pytest.raises(WebhookNotTrusted):
-            certificates.key_at(url, now=_now())
+            certificates.fetch_key(url, now=_now())

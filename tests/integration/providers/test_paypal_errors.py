@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     NeedsReview,
     NotAuthorized,
     NotExecuted,
@@ -70,7 +70,7 @@ def test_a_422_says_why_in_a_sentence_and_whether_it_may_work_later(
     ("status", "body", "raised", "detail"),
     [
         *(
-            (422, refusal(issue), LookNeeded, issue.lower())
+            (422, refusal(issue), LookupRequired, issue.lower())
             for issue in (
                 "ORDER_ALREADY_COMPLETED",
                 "ORDER_COMPLETED_OR_VOIDED",
@@ -79,13 +79,13 @@ def test_a_422_says_why_in_a_sentence_and_whether_it_may_work_later(
         (
             422,
             refusal("INVALID_PARAMETER_VALUE", "DUPLICATE_INVOICE_ID"),
-            LookNeeded,
+            LookupRequired,
             "duplicate_invoice_id",
         ),
         (
             400,
             refusal("DUPLICATE_INVOICE_ID", name="INVALID_REQUEST"),
-            LookNeeded,
+            LookupRequired,
             "duplicate_invoice_id",
         ),
         *(

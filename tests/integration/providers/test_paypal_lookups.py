@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import LookNeeded, NeedsReview, OutcomeUnknown
+from domain.errors import LookupRequired, NeedsReview, OutcomeUnknown
 from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.operation import HoldEnd, Kind
@@ -61,8 +61,8 @@ def test_several_captures_are_taken_until_one_is_final(account: Account) -> None
     assert payment.captured == 1000
     first, *captures = payment.operations
     for one in captures:
-        assert account.look(payment, one).moved == Money(one.amount, "USD")
-    assert account.look(payment, first).moved == Money(1999, "USD")
+        assert account.look_up(payment, one).moved == Money(one.amount, "USD")
+    assert account.look_up(payment, first).moved == Money(1999, "USD")
     rows = account.simulator.movements(payment)
     assert [row["amount"] for row in rows] == [1999, 600, 300, 100]
 
@@ -83,7 +83,7 @@ def test_refunds_go_to_the_capture_that_they_are_of(account: Account) -> None:
     payment = account.done(refund(payment, 600, target=small.id))
     assert payment.refunded == 1250
     for one in payment.operations[-2:]:
-        assert account.look(payment, one).moved == Money(one.amount, "USD")
+        assert account.look_up(payment, one).moved == Money(one.amount, "USD")
 
 
 def test_a_capture_of_a_lost_answer_is_told_from_an_equal_one(
@@ -91,9 +91,11 @@ def test_a_capture_of_a_lost_answer_is_told_from_an_equal_one(
 ) -> None:
     payment = account.done(capture(account.held(), 500))
     account.simulator.arm("drop")
-    assert account.look(account.done(capture(payment, 500))).verdict is Verdict.ABSENT
+    assert (
+        account.look_up(account.done(capture(payment, 500))).verdict is Verdict.ABSENT
+    )
     account.simulator.arm("commit_then_drop")
-    seen = account.look(account.done(capture(payment, 500)))
+    seen = account.look_up(account.done(capture(payment, 500)))
     assert seen.moved == Money(500, "USD")
     assert seen.refs["capture"] != payment.refs["capture"]
 
@@ -114,7 +116,7 @@ def test_a_void_is_seen_by_its_authorization(
 ) -> None:
     payment = void(account.held())
     say(account, AUTHORIZATIONS, a_resource(status))
-    assert account.look(payment).verdict is verdict
+    assert account.look_up(payment).verdict is verdict
     claimed = account.written_down(payment)
     say(account, AUTHORIZATIONS, a_resource(status))
     answer = account.provider.send(claimed)
@@ -135,7 +137,7 @@ def test_what_was_voided_at_the_end_of_its_time_has_expired(
     voided = a_resource("VOIDED", update_time=at, expiration_time=ENDS)
     for operation in payment.operations:
         say(account, ORDERS, an_order("authorizations", voided))
-        assert account.look(payment, operation).verdict is verdict
+        assert account.look_up(payment, operation).verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_a_capture_is_read_by_its_status(
     account.simulator.arm_answer(201, said, DEBUG_ID)
     answer = account.provider.send(claimed)
     say(account, ORDERS, an_order("captures", said))
-    for each in (answer, account.look(payment)):
+    for each in (answer, account.look_up(payment)):
         assert each.verdict is verdict
         assert each.refs == {"capture": "2CANNED"}
         done = verdict is Verdict.SUCCEEDED
@@ -187,7 +189,7 @@ def test_a_refund_is_read_by_its_status(
     account.simulator.arm_answer(201, said, DEBUG_ID)
     answer = account.provider.send(claimed)
     say(account, ORDERS, an_order("refunds", said))
-    for each in (answer, account.look(payment)):
+    for each in (answer, account.look_up(payment)):
         assert each.verdict is verdict
         assert each.refs == {"refund": "2CANNED"}
         done = verdict is Verdict.SUCCEEDED
@@ -209,7 +211,7 @@ def test_what_a_failed_send_left_behind_hides_nothing_of_the_next_one(
     resources = [a_resource(one, id=f"2{one}", invoice_id=invoice) for one in made]
     order = an_order(f"{name}s", *resources)
     say(account, ORDERS, {**order, "intent": kind.upper()})
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert (seen.verdict, seen.refs[name]) == (Verdict.SUCCEEDED, "2COMPLETED")
 
 
@@ -218,7 +220,7 @@ def test_two_objects_that_were_not_refused_are_for_a_person(account: Account) ->
     made = a_resource("COMPLETED", invoice_id=payment.operations[-1].id)
     say(account, ORDERS, an_order("refunds", made, {**made, "id": "2OTHER"}))
     with pytest.raises(NeedsReview) as caught:
-        account.look(payment)
+        account.look_up(payment)
     assert caught.value.detail == "made_twice"
 
 
@@ -244,9 +246,9 @@ def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
         (Kind.CAPTURE, "AUTHORIZATION_DENIED", Verdict.REJECTED),
         (Kind.CAPTURE, "INSTRUMENT_DECLINED", Verdict.DECLINED),
         (Kind.CAPTURE, "AUTHORIZATION_VOIDED", Verdict.CANCELED),
-        (Kind.CAPTURE, "AUTHORIZATION_ALREADY_CAPTURED", LookNeeded),
-        (Kind.CAPTURE, "DUPLICATE_INVOICE_ID", LookNeeded),
-        (Kind.VOID, "PREVIOUSLY_CAPTURED", LookNeeded),
+        (Kind.CAPTURE, "AUTHORIZATION_ALREADY_CAPTURED", LookupRequired),
+        (Kind.CAPTURE, "DUPLICATE_INVOICE_ID", LookupRequired),
+        (Kind.VOID, "PREVIOUSLY_CAPTURED", LookupRequired),
         (Kind.REFUND, "COMPLIANCE_VIOLATION", NeedsReview),
     ],
 )
@@ -275,5 +277,5 @@ def test_a_charge_whose_capture_was_under_review_is_found_when_it_ends(
     unit = {"reference_id": "default", "payments": pending}
     order = {"id": "1ORDER", "status": "COMPLETED", "purchase_units": [unit]}
     say(account, ORDERS, order)
-    assert account.look(payment).verdict is Verdict.PENDING
-    assert account.look(payment).verdict is Verdict.SUCCEEDED
+    assert account.look_up(payment).verdict is Verdict.PENDING
+    assert account.look_up(payment).verdict is Verdict.SUCCEEDED

@@ -22,7 +22,7 @@ from domain.errors import (
     ProviderError,
 )
 from domain.payments.answer import Answer, Verdict
-from domain.payments.dispute import Hint
+from domain.payments.dispute import DisputeUpdate
 from domain.payments.submission import ProviderName
 from providers.paypal.adapter import PayPal
 from runtime import container
@@ -71,12 +71,14 @@ def test_whoever_speaks_with_an_account_goes_by_one_token(
     with ExitStack() as stack:
         database = container.open_database(settings)
         stack.callback(database.client.close)
-        ours = container.open_adapters(settings, database, connections=1).of(account)
+        ours = container.open_adapters(settings, database, connections=1).for_account(
+            account
+        )
         written = written_down(ours.provider, a_payment(method="vault_ok"))
         assert ours.provider.send(written).verdict is Verdict.SUCCEEDED
-        assert ours.statement.page(now - timedelta(minutes=1), now, None)
+        assert ours.statement.list_page(now - timedelta(minutes=1), now, None)
         with pytest.raises(OutcomeUnknown):
-            ours.disputes.read(Hint(account, "PP-D-none"))
+            ours.disputes.read(DisputeUpdate(account, "PP-D-none"))
     called = paths(paypal_wire)
     assert called.count(TOKEN) == 1 and len(called) == 4
 

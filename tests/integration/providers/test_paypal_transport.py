@@ -93,7 +93,7 @@ def test_what_arrives_is_what_was_written_down_under_its_key(
     paypal.send(payment)
     [order] = [r for r in paypal_wire.requests if r.path == ORDERS]
     [row] = paypal_simulator.movements(payment)
-    send = payment.first.send
+    send = payment.first_operation.send
     assert send is not None
     assert json.loads(order.body) == json.loads(send.body)
     assert order.headers["PayPal-Request-Id"] == send.key == row["key"]
@@ -101,7 +101,7 @@ def test_what_arrives_is_what_was_written_down_under_its_key(
     assert order.headers["Content-Type"] == "application/json"
     assert row["metadata"] == {
         "custom_id": payment.id,
-        "invoice_id": payment.first.id,
+        "invoice_id": payment.first_operation.id,
     }
 
 

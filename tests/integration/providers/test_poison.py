@@ -24,32 +24,32 @@ from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse, HTTPResponse, PoolManager
 
 from application.ports.provider import Provider
-from application.ports.reconciliation import Page, Statement
-from application.ports.webhooks import Disputes
-from cli.commands.differences import as_json_of, row
+from application.ports.reconciliation import StatementPage, Statement
+from application.ports.webhooks import DisputeReader
+from cli.commands.differences import to_json, row
 from domain.account import Account as ProviderAccount
 from domain.errors import ProviderError
 from domain.payments.answer import Answer
 from domain.payments.apply_answer import settle
-from domain.payments.apply_dispute import laid_over
-from domain.payments.dispute import Hint
+from domain.payments.apply_dispute import apply_dispute
+from domain.payments.dispute import DisputeUpdate
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.submission import Mode
-from domain.reconciliation import Difference, Differs, Movement, Unread
-from persistence.codec import news, progress
-from persistence.differences import write_difference
+from domain.reconciliation import Difference, DifferenceKind, Movement, UnreadableEntry
+from persistence.codec import encode_events, encode_progress
+from persistence.differences import encode_difference
 from persistence.encryption import KeySource, Vault
 from providers.http import TIMEOUT, PooledSession
 from providers.paypal.adapter import PayPal
 from providers.paypal.client import PayPalApi
-from providers.paypal.disputes import PayPalDisputes
+from providers.paypal.disputes import PayPalDisputeReader
 from providers.paypal.transactions import PayPalStatement
 from providers.stripe.adapter import Stripe
 from providers.stripe.balance import StripeStatement
-from providers.stripe.client import PooledClient, client_of
-from providers.stripe.disputes import StripeDisputes
+from providers.stripe.client import PooledClient, create_client
+from providers.stripe.disputes import StripeDisputeReader
 from tests.suites.statements import MINUTE
 from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
 from tests.support.simulator_control import PATIENCE, Calls, Simulator
@@ -188,16 +188,16 @@ class At:
         secret = f"sk_test_{uuid.uuid4().hex}"
         provider: Provider
         self.statement: Statement
-        self.disputes: Disputes
+        self.disputes: DisputeReader
         if name == "stripe":
-            client = client_of(
+            client = create_client(
                 api_base=simulator.url,
                 secret_key=secret,
                 transport=PooledClient(RecordingPools(self.recorder), observe=Calls()),
             )
             provider = Stripe(client)
             self.statement = StripeStatement(client)
-            self.disputes = StripeDisputes(client)
+            self.disputes = StripeDisputeReader(client)
             self.account = Account(provider, STRIPE_METHODS, simulator)
         else:
             session = PooledSession(connections=1, observe=Calls())
@@ -210,7 +210,7 @@ class At:
                 session=session,
             )
             provider, self.statement = PayPal(api), PayPalStatement(api)
-            self.disputes = PayPalDisputes(api)
+            self.disputes = PayPalDisputeReader(api)
             self.account = Account(provider, PAYPAL_METHODS, simulator)
         self.provider = provider
 
@@ -221,18 +221,21 @@ class At:
 
     def looks(self, payment: Payment) -> Scene:
         """The last operation is looked at."""
-        claimed = looking(payment, payment.operations[-1], now=datetime.now(UTC))
-        return lambda: self.provider.look(claimed), self._settles(claimed)
+        claimed = start_lookup(payment, payment.operations[-1], now=datetime.now(UTC))
+        return lambda: self.provider.look_up(claimed), self._settles(claimed)
 
     def lists(self) -> Scene:
         """The books of the last minutes are read."""
         self.account.done(self.account.due(Kind.REFUND))
         now = datetime.now(UTC)
-        return lambda: self.statement.page(now - MINUTE, now + MINUTE, None), _is_told
+        return (
+            lambda: self.statement.list_page(now - MINUTE, now + MINUTE, None),
+            _is_told,
+        )
 
     def reads(self, payment: Payment) -> Scene:
         """All that the provider has of a payment is read."""
-        return lambda: self.statement.of(payment), _is_told
+        return lambda: self.statement.for_payment(payment), _is_told
 
     def disputed(self, payment: Payment) -> Scene:
         """A dispute is read, and laid over its payment."""
@@ -242,12 +245,12 @@ class At:
             url, json={name: payment.refs[name]}, timeout=PATIENCE
         ).json()
         ref = opened.get("dispute_id") or opened["id"]
-        hint = Hint(ProviderAccount.own(self.account.name), ref)
+        hint = DisputeUpdate(ProviderAccount.own(self.account.name), ref)
 
         def is_kept(reading: Any) -> None:
             if not isinstance(reading, ProviderError):
                 now = datetime.now(UTC)
-                self._is_stored(laid_over(payment, reading, now=now))
+                self._is_stored(apply_dispute(payment, reading, now=now))
                 bson.encode({"payment": reading.payment})
 
         return lambda: self.disputes.read(hint), is_kept
@@ -260,26 +263,26 @@ class At:
         return settles
 
     def _is_stored(self, payment: Payment) -> None:
-        bson.encode(progress(payment, self.vault))
-        for event in news(payment):
+        bson.encode(encode_progress(payment, self.vault))
+        for event in encode_events(payment):
             bson.encode(event)
 
 
 def _is_told(found: Any) -> None:
     """What was read can be stored and printed."""
-    sides: list[Movement | Unread] = []
-    if isinstance(found, Page):
-        sides = [*found.movements, *found.unread]
+    sides: list[Movement | UnreadableEntry] = []
+    if isinstance(found, StatementPage):
+        sides = [*found.movements, *found.unreadable]
     elif isinstance(found, list):
         sides = list(found)
     for one in sides:
-        difference = Difference(Differs.THEIRS_ALONE, None, None)
-        if isinstance(one, Unread):
-            difference = replace(difference, unread=one)
+        difference = Difference(DifferenceKind.THEIRS_ALONE, None, None)
+        if isinstance(one, UnreadableEntry):
+            difference = replace(difference, unreadable=one)
         else:
             difference = replace(difference, theirs=one)
-        bson.encode(write_difference(difference))
-        json.dumps(as_json_of(difference), ensure_ascii=False).encode()
+        bson.encode(encode_difference(difference))
+        json.dumps(to_json(difference), ensure_ascii=False).encode()
         " ".join(row(difference)).encode()
 
 

@@ -39,9 +39,11 @@ def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call
     claimed = account.written_down(account.due(kind))
     assert account.provider.send(claimed).request_id
     rows = account.simulator.movements(claimed)
-    [row] = [row for row in rows if row["key"] == claimed.working.key]
+    [row] = [
+        row for row in rows if row["key"] == claimed.claimed_operation.provider_key
+    ]
     # A void is the authorization's own, at both.
-    named = claimed.first if kind is Kind.VOID else claimed.working
+    named = claimed.first_operation if kind is Kind.VOID else claimed.claimed_operation
     assert named.id in row["metadata"].values()
 
 
@@ -51,14 +53,14 @@ def test_a_look_that_fails_says_nothing(account: Account, kind: Kind) -> None:
     everything = {"method": "GET", "path": account.simulator.root}
     account.simulator.arm("answer", status=503, body="{}", match=everything)
     with pytest.raises(OutcomeUnknown):
-        account.look(payment)
+        account.look_up(payment)
     missing = {"name": "RESOURCE_NOT_FOUND", "error": {"message": "No such thing."}}
     account.simulator.arm("answer", status=404, body=missing, match=everything)
     with pytest.raises(OutcomeUnknown):
-        account.look(payment)
+        account.look_up(payment)
     account.simulator.arm("rate_limit", match=everything)
     with pytest.raises(NotExecuted):
-        account.look(payment)
+        account.look_up(payment)
 
 
 def test_stripe_holds_money_for_a_week_and_paypal_for_29_days_of_which_it_honours_3(

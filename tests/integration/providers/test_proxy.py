@@ -23,11 +23,11 @@ from cli.commands import doctor_providers
 from domain.errors import CertificateUnavailable, NotSent, ProviderError
 from domain.payments.answer import Verdict
 from domain.payments.submission import ProviderName
-from providers.credential_checks import Right
-from providers.http import PooledSession, was_not_sent
+from providers.credential_checks import Permission
+from providers.http import PooledSession, is_unsent
 from providers.paypal.certificates import Certificates
 from providers.stripe.client import PooledClient, connection_pools
-from runtime.accounts.adapters import AdapterMaker
+from runtime.accounts.adapters import AdapterFactory
 from runtime.processes import free_port
 from runtime.settings import Settings, SettingsError
 from tests.suites.samples import payment, sending, submission
@@ -54,16 +54,16 @@ def settings(stripe_url: str, paypal_url: str) -> Settings:
 
 def use_everything(settings: Settings, provider: ProviderName) -> None:
     """A charge, a look at it, and reads of payments, disputes and books."""
-    adapters = AdapterMaker(settings, connections=2).own(provider)
+    adapters = AdapterFactory(settings, connections=2).create_own(provider)
     asked = submission(provider=provider, payment_method=METHODS[provider])
     new = payment(asked=asked)
-    body = adapters.provider.prepare(new, new.first)
+    body = adapters.provider.prepare(new, new.first_operation)
     answer = adapters.provider.send(sending(new, body=body))
     assert answer.verdict is Verdict.SUCCEEDED
-    for right in Right:
-        adapters.rights[right]()
+    for right in Permission:
+        adapters.permission_checks[right]()
     now = datetime.now(timezone.utc)
-    adapters.statement.page(now - timedelta(minutes=1), now, None)
+    adapters.statement.list_page(now - timedelta(minutes=1), now, None)
 
 
 @pytest.mark.parametrize("provider", ProviderName)
@@ -126,7 +126,7 @@ def test_certificates_are_fetched_through_the_proxy(
             observe=lambda call, status_class, seconds: None,
             proxy=proxy.url,
         )
-        certificates.key_at(base + PATH, now=datetime.now(timezone.utc))
+        certificates.fetch_key(base + PATH, now=datetime.now(timezone.utc))
         assert proxy.asked == [f"GET {base}{PATH}"]
         with pytest.raises(CertificateUnavailable):
             replaced = Certificates(
@@ -137,7 +137,7 @@ def test_certificates_are_fetched_through_the_proxy(
                 observe=lambda call, status_class, seconds: None,
                 proxy=f"http://127.0.0.1:{free_port()}",
             )
-            replaced.key_at(base + PATH, now=datetime.now(timezone.utc))
+            replaced.fetch_key(base + PATH, now=datetime.now(timezone.utc))
 
 
 @pytest.mark.parametrize("provider", ProviderName)
@@ -170,7 +170,7 @@ def test_a_proxy_that_makes_no_tunnel_proves_that_nothing_was_sent(
         post = poster(provider, proxied(proxy), roots)
         with pytest.raises(NO_ANSWER) as caught:
             post(f"https://localhost:{port}/v1/refunds")
-        assert was_not_sent(caught.value)
+        assert is_unsent(caught.value)
         assert proxy.asked == []
 
 
@@ -182,7 +182,7 @@ def test_a_server_of_another_name_is_told_nothing(
         post = poster(provider, proxy.url, roots)
         with pytest.raises(NO_ANSWER) as caught:
             post(f"https://127.0.0.1:{port}/v1/refunds")
-        assert was_not_sent(caught.value)
+        assert is_unsent(caught.value)
 
 
 @pytest.mark.parametrize("provider", ProviderName)
@@ -206,7 +206,7 @@ def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing(
             post("http://stripe.test/v1/refunds")
         thread.join()
     assert b"".join(read).startswith(b"POST http://stripe.test/v1/refunds")
-    assert not was_not_sent(caught.value)
+    assert not is_unsent(caught.value)
 
 
 @pytest.mark.parametrize("provider", ProviderName)

@@ -12,7 +12,7 @@ import stripe as sdk
 from domain.payments.answer import Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from domain.payments.submission import CaptureMethod, FutureUsage
 from providers.stripe.adapter import Stripe
@@ -54,11 +54,11 @@ def acts(payment: Payment, **form: str) -> None:
     requests.post(payment.next_action.url, data=form, allow_redirects=False, timeout=10)
 
 
-def looked(account: Account, payment: Payment) -> Payment:
+def apply_lookup(account: Account, payment: Payment) -> Payment:
     """The payment after a look at its first operation."""
     now = datetime.now(UTC)
-    claimed = looking(payment, payment.first, now=now)
-    answer = account.provider.look(claimed)
+    claimed = start_lookup(payment, payment.first_operation, now=now)
+    answer = account.provider.look_up(claimed)
     return settle(claimed, answer, now=now + timedelta(seconds=1), jitter=0)
 
 
@@ -75,7 +75,7 @@ def test_a_card_that_was_saved_pays_again_off_session(
         again = at_stripe.done(
             a_payment(method=saved.id, customer=ann, off_session=True)
         )
-        assert again.first.state is State.SUCCEEDED
+        assert again.first_operation.state is State.SUCCEEDED
         assert again.saved_method is None
         assert at_stripe.moved(again) == [1999]
 
@@ -101,9 +101,12 @@ def test_a_card_that_its_payer_confirmed_is_saved_by_the_look_that_finds_it(
             return_url=BACK,
         )
     )
-    assert (waiting.first.state, waiting.saved_method) == (State.REQUIRES_ACTION, None)
+    assert (waiting.first_operation.state, waiting.saved_method) == (
+        State.REQUIRES_ACTION,
+        None,
+    )
     acts(waiting, outcome="succeed")
-    paid = looked(at_stripe, waiting)
+    paid = apply_lookup(at_stripe, waiting)
     assert paid.saved_method is not None
     again = at_stripe.done(
         a_payment(method=paid.saved_method.id, customer=ann, off_session=True)
@@ -116,16 +119,22 @@ def test_a_bank_that_insists_on_the_payer_is_answered_by_asking_them(
 ) -> None:
     asked = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
     refused = at_stripe.done(asked)
-    assert (refused.first.state, refused.first.approved) == (State.QUEUED, True)
+    assert (refused.first_operation.state, refused.first_operation.approved) == (
+        State.QUEUED,
+        True,
+    )
     assert refused.last_error is not None
     assert refused.last_error.code == "authentication_required"
     waiting = at_stripe.done(refused)
-    assert waiting.first.state is State.REQUIRES_ACTION
-    assert waiting.first.refs["payment_intent"] == refused.first.refs["payment_intent"]
+    assert waiting.first_operation.state is State.REQUIRES_ACTION
+    assert (
+        waiting.first_operation.refs["payment_intent"]
+        == refused.first_operation.refs["payment_intent"]
+    )
     assert at_stripe.simulator.movements(waiting) == []
     acts(waiting, outcome="succeed")
-    paid = looked(at_stripe, waiting)
-    assert paid.first.state is State.SUCCEEDED
+    paid = apply_lookup(at_stripe, waiting)
+    assert paid.first_operation.state is State.SUCCEEDED
     assert at_stripe.moved(paid) == [1999]
 
 
@@ -135,8 +144,8 @@ def test_a_payer_who_fails_to_authenticate_pays_nothing(
     asked = a_payment(method=SECURE, customer=ann, off_session=True, return_url=BACK)
     waiting = at_stripe.done(at_stripe.done(asked))
     acts(waiting, outcome="fail")
-    failed = looked(at_stripe, waiting)
-    assert failed.first.state is State.DECLINED
+    failed = apply_lookup(at_stripe, waiting)
+    assert failed.first_operation.state is State.DECLINED
     assert at_stripe.simulator.movements(failed) == []
 
 
@@ -149,9 +158,12 @@ def test_a_lost_answer_on_the_way_to_the_payer_is_found_by_the_same_request(
         payment = at_stripe.done(payment)
     at_stripe.simulator.arm("commit_then_drop")
     unknown = at_stripe.done(payment)
-    assert unknown.first.state is State.UNKNOWN
+    assert unknown.first_operation.state is State.UNKNOWN
     if lost == "second":
-        assert looked(at_stripe, unknown).first.state is State.REQUIRES_ACTION
+        assert (
+            apply_lookup(at_stripe, unknown).first_operation.state
+            is State.REQUIRES_ACTION
+        )
     found = at_stripe.done(unknown)
     waiting = at_stripe.done(found) if lost == "first" else found
     assert waiting.next_action is not None
@@ -161,16 +173,16 @@ def test_without_a_way_back_it_says_why_nobody_can_act(
     at_stripe: Account, ann: str
 ) -> None:
     stuck = at_stripe.done(a_payment(method=SECURE, customer=ann, off_session=True))
-    assert stuck.first.state is State.REQUIRES_ACTION
-    assert "return_url" in (stuck.first.waiting_for or "")
+    assert stuck.first_operation.state is State.REQUIRES_ACTION
+    assert "return_url" in (stuck.first_operation.waiting_for or "")
     assert stuck.last_error is not None
     assert stuck.last_error.code == "authentication_required"
-    assert at_stripe.look(stuck).verdict is Verdict.ACTION_REQUIRED
+    assert at_stripe.look_up(stuck).verdict is Verdict.ACTION_REQUIRED
 
 
 def test_a_customer_that_stripe_does_not_have_is_rejected(at_stripe: Account) -> None:
     answer = at_stripe.done(a_payment(customer="cus_nobody", off_session=True))
-    assert answer.first.state is State.REJECTED
+    assert answer.first_operation.state is State.REJECTED
 
 
 @pytest.mark.parametrize("when", list(CaptureMethod))
@@ -185,14 +197,17 @@ def test_a_wallet_that_was_saved_pays_again_without_its_payer(
         capture=when,
     )
     waiting = at_paypal.done(asked)
-    assert (waiting.first.state, waiting.saved_method) == (State.REQUIRES_ACTION, None)
+    assert (waiting.first_operation.state, waiting.saved_method) == (
+        State.REQUIRES_ACTION,
+        None,
+    )
     acts(waiting, outcome="approve")
-    paid = at_paypal.done(looked(at_paypal, waiting))
+    paid = at_paypal.done(apply_lookup(at_paypal, waiting))
     saved = paid.saved_method
     assert saved is not None and saved.customer == "payer42"
-    assert at_paypal.look(paid, paid.first).saved == saved
+    assert at_paypal.look_up(paid, paid.first_operation).saved_method == saved
     again = at_paypal.done(a_payment(method=saved.id, off_session=True))
-    assert again.first.state is State.SUCCEEDED
+    assert again.first_operation.state is State.SUCCEEDED
     assert at_paypal.moved(again) == [1999]
 
 
@@ -202,6 +217,6 @@ def test_a_token_is_on_no_timeline_and_in_no_log(
     with caplog.at_level(logging.DEBUG, logger="providers"):
         paid = at_stripe.done(a_payment(customer=ann, setup_future_usage=OFF))
     assert paid.saved_method is not None
-    told = str([dict(event.data) for event in paid.news])
+    told = str([dict(event.data) for event in paid.pending_events])
     for token in (paid.saved_method.id, ann):
         assert token not in told and token not in caplog.text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import LookNeeded, NeedsReview
+from domain.errors import LookupRequired, NeedsReview
 from domain.money import Money
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import HoldEnd, Operation
@@ -43,12 +43,12 @@ def kinds(account: Account, payment: Payment) -> list[tuple[str, int]]:
 
 def found(account: Account, payment: Payment, operation: Operation) -> Money | None:
     """What a look says that an operation moved."""
-    return account.look(payment, operation).moved
+    return account.look_up(payment, operation).moved
 
 
 def test_parts_are_captured_until_one_is_final(at_stripe: Account) -> None:
     payment = held(at_stripe)
-    assert payment.takes_parts
+    assert payment.may_capture_in_parts
     for amount, final in ((500, False), (700, False), (99, True)):
         payment = at_stripe.done(capture(payment, amount, final=final))
         assert payment.operations[-1].state is State.SUCCEEDED
@@ -75,11 +75,11 @@ def test_each_part_has_its_own_fee(at_stripe: Account) -> None:
         payment = at_stripe.done(capture(payment, amount))
     fees = [one.fee for one in payment.operations[1:]]
     assert None not in fees and len(set(fees)) == 2
-    looks = [at_stripe.look(payment, one).fee for one in payment.operations[1:]]
+    looks = [at_stripe.look_up(payment, one).fee for one in payment.operations[1:]]
     assert looks == fees
     # A refund is no line of the charge's.
     back = at_stripe.done(refund(payment, 500))
-    looks = [at_stripe.look(back, one).fee for one in payment.operations[1:]]
+    looks = [at_stripe.look_up(back, one).fee for one in payment.operations[1:]]
     assert looks == fees
 
 
@@ -96,15 +96,15 @@ def test_a_balance_that_cannot_be_read_costs_a_part_its_fee_and_nothing_else(
         body=body,
         match={"method": "GET", "path": "/v1/balance_transactions"},
     )
-    seen = at_stripe.look(payment, payment.operations[1])
+    seen = at_stripe.look_up(payment, payment.operations[1])
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(500, "USD"))
     assert seen.fee is None
-    assert at_stripe.look(payment, payment.operations[1]).fee is not None
+    assert at_stripe.look_up(payment, payment.operations[1]).fee is not None
 
 
 def test_a_card_that_takes_one_capture_says_so(at_stripe: Account) -> None:
-    assert not held(at_stripe, "pm_card_unionpay").takes_parts
-    assert not at_stripe.held().takes_parts
+    assert not held(at_stripe, "pm_card_unionpay").may_capture_in_parts
+    assert not at_stripe.held().may_capture_in_parts
 
 
 def test_a_part_whose_answer_was_lost_is_told_from_an_equal_one(
@@ -113,11 +113,11 @@ def test_a_part_whose_answer_was_lost_is_told_from_an_equal_one(
     payment = at_stripe.done(capture(held(at_stripe), 500))
     at_stripe.simulator.arm("drop")
     never = at_stripe.done(capture(payment, 500))
-    assert at_stripe.look(never).verdict is Verdict.ABSENT
+    assert at_stripe.look_up(never).verdict is Verdict.ABSENT
     at_stripe.simulator.arm("commit_then_drop")
     lost = at_stripe.done(capture(payment, 500))
     assert lost.operations[-1].state is State.UNKNOWN
-    seen = at_stripe.look(lost)
+    seen = at_stripe.look_up(lost)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(500, "USD"))
     assert kinds(at_stripe, lost)[1:] == [("capture", 500), ("capture", 500)]
 
@@ -148,13 +148,13 @@ def test_a_void_after_a_part_releases_the_rest_and_a_look_says_so(
     at_stripe.simulator.arm("commit_then_drop")
     lost = at_stripe.done(void(part))
     assert lost.operations[-1].state is State.UNKNOWN
-    assert at_stripe.look(lost).verdict is Verdict.SUCCEEDED
+    assert at_stripe.look_up(lost).verdict is Verdict.SUCCEEDED
     voided = at_stripe.done(lost)
     assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
     assert (voided.status, voided.captured) == (Status.CAPTURED, 500)
     assert kinds(at_stripe, voided)[1:] == [("capture", 500), ("void", 1499)]
     # Where we do not know of it, a look at the authorization tells.
-    assert at_stripe.look(part, part.first).verdict is Verdict.EXPIRED
+    assert at_stripe.look_up(part, part.first_operation).verdict is Verdict.EXPIRED
 
 
 def test_a_part_that_comes_after_the_rest_was_released_captures_nothing(
@@ -163,9 +163,9 @@ def test_a_part_that_comes_after_the_rest_was_released_captures_nothing(
     part = at_stripe.done(capture(held(at_stripe), 500))
     at_stripe.done(void(part))
     late = capture(part, 700)
-    with pytest.raises(LookNeeded):
+    with pytest.raises(LookupRequired):
         at_stripe.provider.send(at_stripe.written_down(late))
-    assert at_stripe.look(at_stripe.done(late)).verdict is Verdict.EXPIRED
+    assert at_stripe.look_up(at_stripe.done(late)).verdict is Verdict.EXPIRED
     assert at_stripe.moved(late) == []
 
 
@@ -178,12 +178,14 @@ def test_a_part_that_somebody_else_captured_is_not_taken_for_ours(
     theirs = replace(part, hold=replace(part.hold, multicapture=False))
     at_stripe.done(capture(theirs))
     ours = capture(part, 700)
-    with pytest.raises(LookNeeded):
+    with pytest.raises(LookupRequired):
         at_stripe.provider.send(at_stripe.written_down(ours))
-    seen = at_stripe.look(at_stripe.done(ours))
+    seen = at_stripe.look_up(at_stripe.done(ours))
     assert seen.verdict is Verdict.DECLINED
-    assert [(one.money.minor, one.final) for one in seen.external] == [(1499, True)]
-    assert at_stripe.look(part).moved == Money(500, "USD")
+    assert [(one.money.minor, one.final) for one in seen.external_movements] == [
+        (1499, True)
+    ]
+    assert at_stripe.look_up(part).moved == Money(500, "USD")
 
 
 def test_refunds_are_of_parts_while_the_rest_is_on_hold(at_stripe: Account) -> None:
@@ -201,11 +203,13 @@ def test_a_rest_that_ran_out_is_found_by_asking_of_the_authorization(
         own = Simulator(running.url, "/v1/")
         account = Account(make_stripe(own.url), STRIPE_METHODS, own)
         part = account.done(capture(held(account), 500))
-        assert account.look(part, part.first).verdict is Verdict.SUCCEEDED
+        assert account.look_up(part, part.first_operation).verdict is Verdict.SUCCEEDED
         own.advance(7 * 86400 + 1)
-        assert account.look(part, part.first).verdict is Verdict.EXPIRED
+        assert account.look_up(part, part.first_operation).verdict is Verdict.EXPIRED
         whole = account.done(capture(held(account), 1999))
-        assert account.look(whole, whole.first).verdict is Verdict.SUCCEEDED
+        assert (
+            account.look_up(whole, whole.first_operation).verdict is Verdict.SUCCEEDED
+        )
 
 
 def test_less_than_our_captures_say_is_for_a_person(
@@ -221,7 +225,7 @@ def test_less_than_our_captures_say_is_for_a_person(
         "currency": "usd",
         "status": "requires_capture",
         "latest_charge": None,
-        "metadata": {f"capture_{claimed.working.id}": "500"},
+        "metadata": {f"capture_{claimed.claimed_operation.id}": "500"},
     }
     stripe_simulator.arm_answer(200, body)
     with pytest.raises(NeedsReview) as caught:
@@ -243,7 +247,7 @@ def test_the_last_part_may_leave_an_intent_with_nothing_to_capture(
         "currency": "usd",
         "status": status,
         "latest_charge": "ch_3canned",
-        "metadata": {f"capture_{claimed.working.id}": "1999"},
+        "metadata": {f"capture_{claimed.claimed_operation.id}": "1999"},
     }
     stripe_simulator.arm_answer(200, body)
     answer: Answer = stripe.send(claimed)

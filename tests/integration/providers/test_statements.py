@@ -54,8 +54,10 @@ class ShopAccount:
         return self.account.done(refund(payment))
 
     def forgotten(self, payment: Payment) -> Payment:
-        refs = dict.fromkeys(payment.first.refs, "none")
-        return replace(payment, operations=(replace(payment.first, refs=refs),))
+        refs = dict.fromkeys(payment.first_operation.refs, "none")
+        return replace(
+            payment, operations=(replace(payment.first_operation, refs=refs),)
+        )
 
 
 def stripe_clients(
@@ -103,8 +105,8 @@ class TestStatements(StatementSuite):
 
 def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None:
     paid = books.account.charged()
-    lost = replace(paid, operations=(replace(paid.first, refs={}),))
-    assert books.statement.of(lost) is None
+    lost = replace(paid, operations=(replace(paid.first_operation, refs={}),))
+    assert books.statement.for_payment(lost) is None
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_what_cannot_be_read_is_an_error_that_quotes_nothing(
         if read == "page":
             books.lately(datetime.now(UTC))
         else:
-            books.statement.of(paid)
+            books.statement.for_payment(paid)
     assert type(raised.value) is error
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
@@ -144,10 +146,10 @@ def test_wrong_credentials_and_closed_ports_are_told_apart(
     secret = "sk_live_wrong" if name == "stripe" else "wrong"
     _, refused = CLIENTS[name](simulator.url, calls, secret)
     with pytest.raises(Misconfigured):
-        refused.page(now - MINUTE, now, None)
+        refused.list_page(now - MINUTE, now, None)
     _, away = CLIENTS[name]("http://127.0.0.1:1", calls)
     with pytest.raises(NotSent):
-        away.page(now - MINUTE, now, None)
+        away.list_page(now - MINUTE, now, None)
 
 
 def test_a_search_that_finds_too_much_says_so(
@@ -160,4 +162,4 @@ def test_a_search_that_finds_too_much_says_so(
         "answer", status=400, body=body, match={"method": "GET", "path": "/v1/rep"}
     )
     with pytest.raises(ListTooLong):
-        statement.page(now - MINUTE, now, None)
+        statement.list_page(now - MINUTE, now, None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotAuthorized,
@@ -50,7 +50,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
         (429, refusal(), {}, NotExecuted, "rate_limited"),
         (400, refusal(code="rate_limit"), {}, NotExecuted, "rate_limit"),
         (500, FAILED, RETRY, OutcomeUnknown, "http_500"),
-        (500, FAILED, {**REPLAYED, **DO_NOT}, LookNeeded, "replayed_500"),
+        (500, FAILED, {**REPLAYED, **DO_NOT}, LookupRequired, "replayed_500"),
         (500, FAILED, {"Idempotent-Replayed": "false"}, OutcomeUnknown, "http_500"),
         (502, FAILED, {}, OutcomeUnknown, "http_502"),
         (503, FAILED, {}, OutcomeUnknown, "http_503"),
@@ -138,7 +138,7 @@ def test_a_500_is_unknown_at_first_and_a_matter_for_a_look_once_replayed(
     payment = written_down(stripe, a_payment())
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
-    with pytest.raises(LookNeeded) as caught:
+    with pytest.raises(LookupRequired) as caught:
         stripe.send(payment)
     assert caught.value.detail == "replayed_500"
     assert stripe_simulator.movements(payment) == []

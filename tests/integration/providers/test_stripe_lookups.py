@@ -67,7 +67,7 @@ def test_an_intent_that_was_never_heard_of_is_found_behind_a_hundred_others(
     assert payment.refs == {}
     for _ in range(101):
         account.done(account.new("declines"))
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
     [row] = account.simulator.movements(payment)
     assert seen.refs["payment_intent"] == row["id"]
@@ -78,12 +78,12 @@ def test_an_intent_that_is_in_no_list_was_never_made(account: Account) -> None:
     payment = unheard(account, account.new(), "drop")
     for _ in range(101):
         account.done(account.new("declines"))
-    assert account.look(payment).verdict is Verdict.ABSENT
+    assert account.look_up(payment).verdict is Verdict.ABSENT
 
 
 def test_a_decline_that_was_never_heard_of_is_found(account: Account) -> None:
     payment = unheard(account, account.new("declines"), "commit_then_drop")
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert seen.verdict is Verdict.DECLINED
     assert seen.failure is not None
     assert seen.failure.code == "card_declined"
@@ -109,7 +109,7 @@ def test_an_intent_is_missed_in_a_list_as_long_as_a_busy_account_makes_it(
     payment = unheard(account, account.new(), "drop")
     others(account, 500, more=True)
     others(account, 1, more=False)
-    assert account.look(payment).verdict is Verdict.ABSENT
+    assert account.look_up(payment).verdict is Verdict.ABSENT
 
 
 def test_a_list_without_an_end_proves_nothing_and_is_left_to_a_person(
@@ -118,7 +118,7 @@ def test_a_list_without_an_end_proves_nothing_and_is_left_to_a_person(
     payment = unheard(account, account.new(), "drop")
     others(account, 1000, more=True)
     with pytest.raises(NeedsReview) as caught:
-        account.look(payment)
+        account.look_up(payment)
     assert caught.value.detail == "list_too_long"
 
 
@@ -130,13 +130,13 @@ def test_a_refund_that_is_not_among_a_hundred_may_be_behind_them(
     page = {"object": "list", "data": [other], "has_more": True, "url": "/v1/refunds"}
     say(account, "/v1/refunds", page)
     with pytest.raises(NeedsReview) as caught:
-        account.look(payment)
+        account.look_up(payment)
     assert caught.value.detail == "too_many_refunds"
 
 
 def test_a_look_for_what_was_never_sent_is_left_to_a_person(account: Account) -> None:
     with pytest.raises(NeedsReview) as caught:
-        account.look(account.new())
+        account.look_up(account.new())
     assert caught.value.detail == "send_not_written_down"
 
 
@@ -162,7 +162,7 @@ def test_an_intents_status_is_read_by_what_was_wanted_of_it(
     payment = account.held()
     payment = {Kind.CAPTURE: capture, Kind.VOID: void}.get(kind, replace)(payment)
     say(account, INTENTS, intent(payment, **fields))
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert seen.verdict is verdict
     held = kind is Kind.AUTHORIZE and verdict is Verdict.SUCCEEDED
     assert seen.moved == (Money(1999, "USD") if held else None)
@@ -187,7 +187,7 @@ def test_a_status_that_does_not_fit_is_neither_success_nor_failure(
     payment = {Kind.CAPTURE: capture, Kind.VOID: void}.get(kind, replace)(payment)
     say(account, INTENTS, intent(payment, **fields))
     with pytest.raises(raised) as caught:
-        account.look(payment)
+        account.look_up(payment)
     assert caught.value.detail == detail
 
 
@@ -195,7 +195,7 @@ def test_a_capture_is_known_by_what_we_wrote_on_it(account: Account) -> None:
     payment = capture(account.held())
     ours = {"capture": payment.operations[-1].id}
     say(account, INTENTS, intent(payment, metadata=ours, **CAPTURED))
-    seen = account.look(payment)
+    seen = account.look_up(payment)
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.payments.answer import Verdict
-from providers.retry_unsent import Patient
+from providers.retry_unsent import RetryUnsent
 from providers.stripe.adapter import Stripe
 from providers.stripe.client import API_VERSION
 from tests.suites.accounts import a_payment, capture, refund, void, written_down
@@ -33,7 +33,7 @@ def test_a_patient_adapter_makes_three_tries_at_a_connection_and_then_gives_up(
     make_stripe: MakeStripe, calls: Calls
 ) -> None:
     with refusing_port() as url:
-        stripe = Patient(make_stripe(url))
+        stripe = RetryUnsent(make_stripe(url))
         with pytest.raises(NotSent):
             stripe.send(written_down(stripe, a_payment()))
     assert calls.seen == [(f"POST {INTENTS}", "none")] * 3
@@ -43,7 +43,7 @@ def test_a_patient_adapter_sends_once_where_the_answer_is_lost(
     make_stripe: MakeStripe, stripe_simulator: Simulator, calls: Calls
 ) -> None:
     stripe_simulator.arm("commit_then_drop")
-    stripe = Patient(make_stripe(stripe_simulator.url))
+    stripe = RetryUnsent(make_stripe(stripe_simulator.url))
     payment = written_down(stripe, a_payment())
     with pytest.raises(OutcomeUnknown):
         stripe.send(payment)
@@ -148,14 +148,14 @@ def test_what_arrives_is_what_was_written_down_under_its_key_and_version(
     stripe.send(payment)
     [request] = stripe_wire.requests
     [row] = stripe_simulator.movements(payment)
-    send = payment.first.send
+    send = payment.first_operation.send
     assert send is not None
     assert request.headers["Idempotency-Key"] == send.key == row["key"]
     assert request.headers["Stripe-Version"] == API_VERSION
     assert dict(parse_qsl(request.body.decode())) == flat(json.loads(send.body))
     assert row["metadata"] == {
         "payment": payment.id,
-        "operation": payment.first.id,
+        "operation": payment.first_operation.id,
         "reference": "order-7",
     }
 
@@ -210,8 +210,8 @@ def test_every_call_names_the_version_that_it_was_written_for(
 ) -> None:
     account = Account(make_stripe(stripe_wire.url), STRIPE_METHODS, stripe_simulator)
     paid = account.done(refund(account.charged(), 700))
-    account.look(paid)
-    account.look(paid, paid.first)
+    account.look_up(paid)
+    account.look_up(paid, paid.first_operation)
     account.done(capture(account.held()))
     account.done(void(account.held()))
     sent = [request.headers.get("Stripe-Version") for request in stripe_wire.requests]

@@ -47,9 +47,9 @@ def name(acme: Acme) -> Iterator[ProviderName]:
 @pytest.fixture
 def worker(name: ProviderName, settings: Settings) -> Iterator[WorkerServices]:
     """The services of a worker that knows the provider."""
-    services = container.worker_services(settings)
+    services = container.create_worker_services(settings)
     yield services
-    for pool in services.tools.calls.values():
+    for pool in services.attempt_context.executors.values():
         pool.shutdown()
     services.database.client.close()
 
@@ -87,7 +87,7 @@ def test_a_payment_is_held_captured_and_refunded_at_a_third_provider(
 
 
 def _intake(worker: WorkerServices) -> dict[str, Any]:
-    return {"store": worker.tools.store, "queue": MemoryQueue()}
+    return {"store": worker.attempt_context.store, "queue": MemoryQueue()}
 
 
 def _follow_up(
@@ -107,12 +107,12 @@ def _follow_up(
 
 def _worked(payment: Payment, worker: WorkerServices) -> Payment:
     """The payment as it is stored, once a worker has nothing left to do on it."""
-    store = worker.tools.store
+    store = worker.attempt_context.store
 
     def settled() -> bool:
-        for _ in attempt.run([payment.id], worker.tools):
+        for _ in attempt.run([payment.id], worker.attempt_context):
             pass
-        return store.settled([payment.id]) == {payment.id}
+        return store.find_settled([payment.id]) == {payment.id}
 
     assert processes.wait_until(settled, seconds=PATIENCE)
     stored = store.get(SHOP, payment.id)

@@ -11,7 +11,13 @@ from redis import Redis
 from domain.errors import QueueUnavailable
 from runtime.processes import free_port, wait_until
 from runtime.queue.celery_app import make_app
-from runtime.queue.wakeups import DUE, FRESH, GROUP, MAX_MESSAGES, Bell
+from runtime.queue.wakeups import (
+    DUE_PAYMENTS,
+    NEW_PAYMENTS,
+    GROUP_SIZE,
+    MAX_MESSAGES,
+    WakeupQueue,
+)
 from runtime.settings import Settings
 
 
@@ -30,32 +36,34 @@ def test_a_full_queue_takes_no_more_and_the_other_is_open(
     settings: Settings, redis: Redis
 ) -> None:
     app = make_app(settings)
-    due, fresh = Bell(app, redis, to=DUE), Bell(app, redis)
-    room = due.room()
-    assert room == MAX_MESSAGES * GROUP
-    due.ring([f"pay_{number}" for number in range(room + GROUP)])
-    assert due.room() == 0, "what is on its way to Redis takes room as well"
-    assert wait_until(lambda: waiting(redis, DUE.queue) == MAX_MESSAGES, seconds=30)
-    assert due.room() == 0
-    assert fresh.room() == room
-    fresh.ring(["pay_new"])
-    assert wait_until(lambda: waiting(redis, FRESH.queue) == 1, seconds=10)
+    due, fresh = WakeupQueue(app, redis, to=DUE_PAYMENTS), WakeupQueue(app, redis)
+    room = due.free_slots()
+    assert room == MAX_MESSAGES * GROUP_SIZE
+    due.notify([f"pay_{number}" for number in range(room + GROUP_SIZE)])
+    assert due.free_slots() == 0, "what is on its way to Redis takes room as well"
+    assert wait_until(
+        lambda: waiting(redis, DUE_PAYMENTS.queue) == MAX_MESSAGES, seconds=30
+    )
+    assert due.free_slots() == 0
+    assert fresh.free_slots() == room
+    fresh.notify(["pay_new"])
+    assert wait_until(lambda: waiting(redis, NEW_PAYMENTS.queue) == 1, seconds=10)
 
 
 def test_a_ring_for_many_goes_in_messages_of_a_group(
     settings: Settings, redis: Redis
 ) -> None:
-    bell = Bell(make_app(settings), redis)
-    bell.ring([f"pay_{number}" for number in range(2 * GROUP + 1)])
-    assert wait_until(lambda: waiting(redis, FRESH.queue) >= 3, seconds=10)
-    assert waiting(redis, FRESH.queue) <= 4
+    bell = WakeupQueue(make_app(settings), redis)
+    bell.notify([f"pay_{number}" for number in range(2 * GROUP_SIZE + 1)])
+    assert wait_until(lambda: waiting(redis, NEW_PAYMENTS.queue) >= 3, seconds=10)
+    assert waiting(redis, NEW_PAYMENTS.queue) <= 4
 
 
 def test_without_redis_a_ring_returns_at_once_and_room_says_so(
     settings: Settings,
 ) -> None:
     away = Redis(port=free_port(), socket_connect_timeout=0.5)
-    bell = Bell(make_app(settings), away)
-    bell.ring(["pay_1"])
+    bell = WakeupQueue(make_app(settings), away)
+    bell.notify(["pay_1"])
     with pytest.raises(QueueUnavailable):
-        bell.room()
+        bell.free_slots()

@@ -14,11 +14,11 @@ import pytest
 import structlog
 
 from domain.account import Account, Credentials, StoredAccount
-from domain.payments.payment import BELL_GRACE
+from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Differs, Report
-from persistence.accounts import Accounts
-from persistence.differences import Differences
+from domain.reconciliation import DifferenceKind, ReconciliationReport
+from persistence.accounts import MongoAccounts
+from persistence.differences import MongoDifferences
 from persistence.reconciliations import Reconciliations
 from runtime import container, metrics
 from runtime.processes import wait_until
@@ -29,7 +29,7 @@ from tests.support.running_stack import payments
 from tests.support.simulator_process import simulators
 from tests.support.worker_processes import work_off
 from workers import exporter
-from workers.reconciler import RETIRED, run_all
+from workers.reconciler import RETIRED_FOR, run_all
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
 
@@ -53,7 +53,9 @@ class Shop:
             credentials=Credentials(f"sk_test_{name}", client),
         )
         stored = replace(stored, **fields)
-        Accounts(self.day.database, container.open_account_vault(settings)).add(stored)
+        MongoAccounts(self.day.database, container.open_account_vault(settings)).add(
+            stored
+        )
         return stored.account
 
     def pay(self, account: Account) -> str:
@@ -61,7 +63,7 @@ class Shop:
         provider, store = account.provider, self.day.workers[0].store
         method = METHODS[provider]["pays"]
         asked = submission(provider=provider, payment_method=method)
-        new = payment(99, asked=asked, now=container.clock() - BELL_GRACE)
+        new = payment(99, asked=asked, now=container.clock() - WAKEUP_GRACE)
         [kept] = store.insert_many(
             [replace(new, id=container.new_id("pay"), account=account)]
         )
@@ -70,10 +72,10 @@ class Shop:
         assert found is not None and found.captured == PRICE.minor
         return kept.id
 
-    def daily(self) -> list[Report]:
+    def daily(self) -> list[ReconciliationReport]:
         """The reports that a beat makes now."""
         stop, day = threading.Event(), self.day
-        return run_all(day.settings, day.database, auditor=day.auditor, stop=stop)
+        return run_all(day.settings, day.database, context=day.auditor, stop=stop)
 
     def make_due(self) -> None:
         """A day passes; whole seconds are compared, so one does."""
@@ -101,7 +103,7 @@ def test_a_drift_is_found_at_the_account_that_it_is_of_and_named_with_it(
     shop.pay(account)
     ref = shop.day.drift(provider, do="unknown_charge", amount=77)
     [found] = shop.day.report(account).differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, ref)
+    assert (found.kind, found.ref) == (DifferenceKind.THEIRS_ALONE, ref)
     for agreeing in (Account.own(provider), other):
         assert shop.day.report(agreeing).differences == ()
 
@@ -118,29 +120,29 @@ def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
         made = shop.daily()
     everyone = [Account.own(STRIPE), Account.own(PAYPAL), account]
     assert [one.account for one in made] == everyone
-    assert [one.differing for one in made] == [0, 0, 1]
+    assert [one.difference_count for one in made] == [0, 0, 1]
     assert shop.daily() == [], "and the next ones tomorrow"
     [told] = [line for line in logged if line["log_level"] == "error"]
     assert (told["event"], told["account"]) == ("reconciliation_differs", account.id)
     assert told["ref"] == ref
 
-    stored = Reconciliations(shop.day.database, shop.day.settings.mode).last()
+    stored = Reconciliations(shop.day.database, shop.day.settings.mode).list_last()
     assert stored == made
-    open = Differences(shop.day.database, shop.day.settings.mode)
-    exporter.show_reports(stored, open.counts())
+    open = MongoDifferences(shop.day.database, shop.day.settings.mode)
+    exporter.show_reports(stored, open.count_open())
     shown = [
         sample.labels["kind"]
         for family in metrics.RECONCILIATION_DIFFERENCES.collect()
         for sample in family.samples
         if sample.labels["account"] == account.id and sample.value == 1
     ]
-    assert shown == [Differs.THEIRS_ALONE]
+    assert shown == [DifferenceKind.THEIRS_ALONE]
 
 
 def test_an_account_that_was_retired_long_ago_is_compared_where_its_money_moves(
     shop: Shop,
 ) -> None:
-    long_ago = container.clock() - RETIRED - timedelta(days=1)
+    long_ago = container.clock() - RETIRED_FOR - timedelta(days=1)
     idle = shop.add(STRIPE, retired_at=long_ago)
     moving = shop.add(STRIPE, retired_at=long_ago)
     lately = shop.add(STRIPE, retired_at=container.clock())

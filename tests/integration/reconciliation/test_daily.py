@@ -11,9 +11,9 @@ import structlog
 
 from domain.account import Account
 from domain.payments.submission import Mode, ProviderName
-from domain.reconciliation import Differs, Report
-from persistence.circuit_breakers import MongoBreakers
-from persistence.differences import Differences
+from domain.reconciliation import DifferenceKind, ReconciliationReport
+from persistence.circuit_breakers import MongoBreakerStore
+from persistence.differences import MongoDifferences
 from persistence.reconciliations import Reconciliations
 from runtime import container, metrics
 from runtime.processes import wait_until
@@ -21,7 +21,7 @@ from runtime.settings import Settings
 from tests.support.reconciliation_shop import PAYPAL, STRIPE, Day, day
 from tests.support.simulator_process import simulators
 from workers import exporter
-from workers.reconciler import SPAN, run_once
+from workers.reconciler import REPORT_SPAN, run_once
 
 #: Whole seconds are compared, so what has just happened is not yet.
 A_SECOND = timedelta(seconds=1)
@@ -37,16 +37,16 @@ def shop(settings: Settings) -> Iterator[Day]:
             yield done
 
 
-def made(shop: Day, provider: ProviderName) -> list[Report]:
+def made(shop: Day, provider: ProviderName) -> list[ReconciliationReport]:
     """The reports that several beats make together, when one is due."""
     reports = Reconciliations(shop.database, Mode.TEST)
     account = Account.own(provider)
 
-    def beat(_: int) -> Report | None:
+    def beat(_: int) -> ReconciliationReport | None:
         return run_once(
             account,
             None,
-            auditor=shop.auditor,
+            context=shop.auditor,
             reports=reports,
         )
 
@@ -68,19 +68,22 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
     make_due(shop)
     with structlog.testing.capture_logs() as logged:
         [differing], [agreeing] = made(shop, STRIPE), made(shop, PAYPAL)
-    assert differing.until - differing.since == SPAN
+    assert differing.until - differing.since == REPORT_SPAN
     assert made(shop, STRIPE) == [], "and the next one tomorrow"
 
-    stored = Reconciliations(shop.database, Mode.TEST).last()
+    stored = Reconciliations(shop.database, Mode.TEST).list_last()
     assert stored == [differing, agreeing]
     errors = [line for line in logged if line["log_level"] == "error"]
     [told] = [(one["event"], one["why"], one["ref"]) for one in errors]
     assert told == ("reconciliation_differs", "theirs_alone", ref)
 
-    open = Differences(shop.database, Mode.TEST)
-    exporter.show_reports(stored, open.counts())
-    assert measured(STRIPE) == {**dict.fromkeys(Differs, 0.0), Differs.THEIRS_ALONE: 1}
-    assert measured(PAYPAL) == dict.fromkeys(Differs, 0.0)
+    open = MongoDifferences(shop.database, Mode.TEST)
+    exporter.show_reports(stored, open.count_open())
+    assert measured(STRIPE) == {
+        **dict.fromkeys(DifferenceKind, 0.0),
+        DifferenceKind.THEIRS_ALONE: 1,
+    }
+    assert measured(PAYPAL) == dict.fromkeys(DifferenceKind, 0.0)
     [at] = [
         sample.value
         for family in metrics.RECONCILIATION_SUCCESS.collect()
@@ -100,16 +103,16 @@ def test_a_report_that_could_not_be_made_is_told_and_not_stored(shop: Day) -> No
     [failed] = [line for line in logged if line["log_level"] == "error"]
     assert failed["event"] == "reconciliation_failed"
     assert "no report" in failed["reason"]
-    assert Reconciliations(shop.database, Mode.TEST).last() == []
-    gate = MongoBreakers(shop.database).gates()[PAYPAL]
+    assert Reconciliations(shop.database, Mode.TEST).list_last() == []
+    gate = MongoBreakerStore(shop.database).load_all()[PAYPAL]
     assert not gate.is_open, "no right to reports is no reason to stop payments"
 
 
-def measured(provider: ProviderName) -> dict[Differs, float | None]:
+def measured(provider: ProviderName) -> dict[DifferenceKind, float | None]:
     """What the exporter shows of a provider's last report."""
     shown = {
         (sample.labels["account"], sample.labels["kind"]): sample.value
         for family in metrics.RECONCILIATION_DIFFERENCES.collect()
         for sample in family.samples
     }
-    return {kind: shown.get((provider, kind)) for kind in Differs}
+    return {kind: shown.get((provider, kind)) for kind in DifferenceKind}

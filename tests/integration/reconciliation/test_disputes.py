@@ -9,9 +9,9 @@ import pytest
 
 from application import disputes
 from domain.account import Account
-from domain.payments.dispute import Hint
+from domain.payments.dispute import DisputeUpdate
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Differs, Way
+from domain.reconciliation import DifferenceKind, Direction
 from runtime import container
 from runtime.settings import Settings
 from tests.suites.samples import PRICE
@@ -48,16 +48,18 @@ def _hear(shop: Day, provider: ProviderName, dispute_id: str) -> None:
         database = container.open_database(shop.settings)
         stack.callback(database.client.close)
         adapters = container.open_adapters(shop.settings, database, connections=1)
-        hearing = container.hearing(shop.settings, database, shop.workers[0], adapters)
-        hint = Hint(Account.own(provider), dispute_id)
-        found = disputes.follow(hint, hearing.disputes)
+        hearing = container.webhook_context(
+            shop.settings, database, shop.workers[0], adapters
+        )
+        hint = DisputeUpdate(Account.own(provider), dispute_id)
+        found = disputes.sync_dispute(hint, hearing.dispute_context)
     assert found is not None and len(found.disputes) == 1
 
 
-def _sums(shop: Day, provider: ProviderName) -> set[tuple[Way, int, int]]:
+def _sums(shop: Day, provider: ProviderName) -> set[tuple[Direction, int, int]]:
     report = shop.report(provider)
     assert report.differences == ()
-    return {(one.way, one.ours, one.theirs) for one in report.sums}
+    return {(one.direction, one.ours, one.theirs) for one in report.totals}
 
 
 @BOTH
@@ -66,11 +68,14 @@ def test_what_a_dispute_took_is_named_until_we_know_of_it(
 ) -> None:
     dispute_id = _disputed(shop, provider, "lost")
     [found] = shop.report(provider).differences
-    assert found.differs is Differs.THEIRS_ALONE
+    assert found.kind is DifferenceKind.THEIRS_ALONE
     assert found.theirs is not None
-    assert (found.theirs.way, found.theirs.money) == (Way.WITHDRAWN, PRICE)
+    assert (found.theirs.direction, found.theirs.money) == (Direction.WITHDRAWN, PRICE)
     named = shop.payment(provider, "disputed")
-    assert found.theirs.of == named.refs["charge" if provider is STRIPE else "capture"]
+    assert (
+        found.theirs.charge_ref
+        == named.refs["charge" if provider is STRIPE else "capture"]
+    )
     if provider is STRIPE:
         assert found.ref == dispute_id
     else:
@@ -79,8 +84,8 @@ def test_what_a_dispute_took_is_named_until_we_know_of_it(
     _hear(shop, provider, dispute_id)
     both, one = 2 * PRICE.minor, PRICE.minor
     assert _sums(shop, provider) == {
-        (Way.COLLECTED, both, both),
-        (Way.WITHDRAWN, one, one),
+        (Direction.COLLECTED, both, both),
+        (Direction.WITHDRAWN, one, one),
     }
 
 
@@ -88,9 +93,9 @@ def test_what_a_won_dispute_gave_back_is_known_as_well(shop: Day) -> None:
     _hear(shop, STRIPE, _disputed(shop, STRIPE, "won"))
     both, one = 2 * PRICE.minor, PRICE.minor
     assert _sums(shop, STRIPE) == {
-        (Way.COLLECTED, both, both),
-        (Way.WITHDRAWN, one, one),
-        (Way.REINSTATED, one, one),
+        (Direction.COLLECTED, both, both),
+        (Direction.WITHDRAWN, one, one),
+        (Direction.REINSTATED, one, one),
     }
 
 
@@ -99,7 +104,7 @@ def test_a_reversal_that_only_the_order_shows_is_a_known_disputes(shop: Day) -> 
     shop.drift(PAYPAL, do="report_late", seconds=3 * 3600)
     try:
         [found] = shop.report(PAYPAL).differences
-        assert found.theirs is not None and found.theirs.way is Way.REFUNDED
+        assert found.theirs is not None and found.theirs.direction is Direction.REFUNDED
         _hear(shop, PAYPAL, dispute_id)
         assert shop.report(PAYPAL).differences == ()
     finally:

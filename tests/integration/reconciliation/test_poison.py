@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Differs
+from domain.reconciliation import DifferenceKind
 from runtime.settings import Settings
 from tests.support.reconciliation_shop import PAYPAL, STRIPE, Day, Story, day
 from tests.support.running_stack import payments
@@ -48,7 +48,7 @@ def reconciled(shop: Day, provider: ProviderName) -> list[dict[str, Any]]:
     assert listed.returncode == 0, listed.stderr
     for one in found:
         assert one["ref"] in shown.stdout and one["ref"] in listed.stdout
-        assert one["differs"].replace("_", " ") in shown.stdout
+        assert one["kind"].replace("_", " ") in shown.stdout
     return found
 
 
@@ -63,7 +63,7 @@ def test_a_line_with_a_foreign_text_in_place_of_our_ids_is_theirs_alone(
         fields = {"metadata": {"payment": name, "operation": name}}
     overwrite(shop, provider, ref, **fields, description=HALF)
     [found] = shop.report(provider).differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, ref)
+    assert (found.kind, found.ref) == (DifferenceKind.THEIRS_ALONE, ref)
     assert (found.payment, found.operation) == (None, None)
 
 
@@ -79,10 +79,10 @@ def test_a_line_that_cannot_be_read_is_named_and_all_others_are_compared(
     overwrite(shop, provider, ref, **odd)
     report = shop.report(provider)
     [found] = report.differences
-    assert (found.differs, found.ref) == (Differs.UNREADABLE, ref)
+    assert (found.kind, found.ref) == (DifferenceKind.UNREADABLE, ref)
     assert report.compared == 2
     [told] = reconciled(shop, provider)
-    assert (told["differs"], told["ref"]) == ("unreadable", ref)
+    assert (told["kind"], told["ref"]) == ("unreadable", ref)
     assert told["theirs"] is None
 
 
@@ -98,4 +98,4 @@ def test_a_payment_that_cannot_be_read_at_the_provider_is_named(
     else:
         overwrite(shop, provider, paid.refs["order"], purchase_units=HALF)
     [told] = reconciled(shop, provider)
-    assert (told["differs"], told["payment"]) == ("unreadable", paid.id)
+    assert (told["kind"], told["payment"]) == ("unreadable", paid.id)

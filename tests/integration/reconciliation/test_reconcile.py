@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain.circuit_breaker import Why
+from domain.circuit_breaker import TripReason
 from domain.errors import NotReconciled
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Differs, Sum, Way
-from persistence.circuit_breakers import MongoBreakers
+from domain.reconciliation import DifferenceKind, MovementTotal, Direction
+from persistence.circuit_breakers import MongoBreakerStore
 from runtime.settings import Settings
 from tests.suites.samples import PRICE
 from tests.support.reconciliation_shop import (
@@ -47,12 +47,14 @@ def test_ordinary_traffic_agrees_to_the_cent(shop: Day) -> None:
     for provider in (STRIPE, PAYPAL):
         report = shop.report(provider)
         assert report.differences == ()
-        sums = {(one.way, one.ours, one.theirs) for one in report.sums}
+        sums = {(one.direction, one.ours, one.theirs) for one in report.totals}
         assert sums == {
-            (Way.COLLECTED, COLLECTED, COLLECTED),
-            (Way.REFUNDED, REFUNDED, REFUNDED),
+            (Direction.COLLECTED, COLLECTED, COLLECTED),
+            (Direction.REFUNDED, REFUNDED, REFUNDED),
         }
-        [collected] = [one for one in report.sums if one.way is Way.COLLECTED]
+        [collected] = [
+            one for one in report.totals if one.direction is Direction.COLLECTED
+        ]
         rate, fixed = (0.029, 30) if provider is STRIPE else (0.0349, 49)
         fees = COLLECTED * rate + 5 * fixed
         assert collected.fees == pytest.approx(fees, abs=5)
@@ -64,7 +66,7 @@ def test_a_charge_that_we_do_not_know_is_named_and_nothing_else(
 ) -> None:
     ref = shop.drift(provider, do="unknown_charge", amount=1234)
     [found] = shop.report(provider).differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, ref)
+    assert (found.kind, found.ref) == (DifferenceKind.THEIRS_ALONE, ref)
     assert found.theirs is not None and found.theirs.money.minor == 1234
     assert (found.payment, found.operation) == (None, None)
 
@@ -74,12 +76,15 @@ def test_a_payment_that_was_charged_twice_is_named(shop: Day) -> None:
     paid = shop.payment(STRIPE, "paid")
     form = {"amount": str(PRICE.minor), "currency": "usd", "confirm": "true"}
     form |= {"payment_method": "pm_card_visa", "off_session": "true"}
-    form |= {"metadata[payment]": paid.id, "metadata[operation]": paid.first.id}
+    form |= {
+        "metadata[payment]": paid.id,
+        "metadata[operation]": paid.first_operation.id,
+    }
     again = shop.simulators[STRIPE].stripe(
         "POST", "/v1/payment_intents", form, merchant=shop.settings.stripe_secret_key
     )
     [found] = shop.report(STRIPE).differences
-    assert (found.differs, found.payment) == (Differs.THEIRS_ALONE, paid.id)
+    assert (found.kind, found.payment) == (DifferenceKind.THEIRS_ALONE, paid.id)
     assert found.ref == again.json()["latest_charge"] != paid.refs["charge"]
     assert found.theirs is not None and found.theirs.money == PRICE
 
@@ -89,7 +94,7 @@ def test_an_amount_that_differs_is_named_with_our_payment_and_looked_into(
     shop: Day, provider: ProviderName
 ) -> None:
     before = shop.payment(provider, "paid")
-    refs = before.first.refs
+    refs = before.first_operation.refs
     ref = shop.drift(
         provider,
         do="change_amount",
@@ -98,16 +103,16 @@ def test_an_amount_that_differs_is_named_with_our_payment_and_looked_into(
     )
     report = shop.report(provider)
     [found] = report.differences
-    assert (found.differs, found.ref) == (Differs.AMOUNT, ref)
-    assert (found.payment, found.operation) == (before.id, before.first.id)
+    assert (found.kind, found.ref) == (DifferenceKind.AMOUNT, ref)
+    assert (found.payment, found.operation) == (before.id, before.first_operation.id)
     assert found.ours and found.theirs
     assert found.theirs.money.minor - found.ours.money.minor == 1
-    assert Sum(
-        Way.COLLECTED, "USD", COLLECTED, COLLECTED + 1, fees=_fees(report.sums)
-    ) in set(report.sums)
-    asked = shop.payment(provider, "paid").first
-    assert asked.state is State.SUCCEEDED and asked.look_since is not None
-    looked = shop.look(provider, "paid")
+    assert MovementTotal(
+        Direction.COLLECTED, "USD", COLLECTED, COLLECTED + 1, fees=_fees(report.totals)
+    ) in set(report.totals)
+    asked = shop.payment(provider, "paid").first_operation
+    assert asked.state is State.SUCCEEDED and asked.lookups_since is not None
+    looked = shop.look_up(provider, "paid")
     assert looked.captured == PRICE.minor, "an amount is reported only"
 
 
@@ -118,7 +123,7 @@ def test_a_refund_that_the_provider_does_not_have_is_ours_alone(
     operation = shop.payment(provider, "part refunded").operations[-1]
     shop.drift(provider, do="lose_refund", id=operation.refs["refund"])
     [found] = shop.report(provider).differences
-    assert (found.differs, found.operation) == (Differs.OURS_ALONE, operation.id)
+    assert (found.kind, found.operation) == (DifferenceKind.OURS_ALONE, operation.id)
     assert found.theirs is None
 
 
@@ -130,8 +135,8 @@ def test_a_refund_that_failed_later_is_corrected_by_the_look_that_was_asked_for(
             assert shop.report(STRIPE).differences == ()
             stripe.advance(90_000)
             [found] = shop.report(STRIPE).differences
-            assert found.differs is Differs.STATE
-            corrected = shop.look(STRIPE, "refund fails")
+            assert found.kind is DifferenceKind.STATE
+            corrected = shop.look_up(STRIPE, "refund fails")
             assert corrected.operations[-1].state is State.DECLINED
             assert corrected.refunded == 0
             assert shop.report(STRIPE).differences == ()
@@ -165,9 +170,9 @@ def test_a_payment_that_failed_for_us_alone_is_corrected_by_the_look(
         },
     )
     [found] = shop.report(provider).differences
-    assert (found.differs, found.payment) == (Differs.STATE, paid.id)
-    corrected = shop.look(provider, "paid")
-    assert (corrected.first.state, corrected.captured) == (
+    assert (found.kind, found.payment) == (DifferenceKind.STATE, paid.id)
+    corrected = shop.look_up(provider, "paid")
+    assert (corrected.first_operation.state, corrected.captured) == (
         State.SUCCEEDED,
         PRICE.minor,
     )
@@ -179,7 +184,7 @@ def test_what_paypals_search_does_not_show_yet_is_read_by_its_order(shop: Day) -
     try:
         report = shop.report(PAYPAL)
         assert report.differences == ()
-        assert {(one.ours, one.theirs) for one in report.sums} == {
+        assert {(one.ours, one.theirs) for one in report.totals} == {
             (COLLECTED, COLLECTED),
             (REFUNDED, REFUNDED),
         }
@@ -219,7 +224,7 @@ def test_what_is_too_much_for_one_search_is_asked_for_in_halves(shop: Day) -> No
     )
     report = shop.report(PAYPAL)
     assert report.differences == ()
-    assert (COLLECTED, COLLECTED) in {(one.ours, one.theirs) for one in report.sums}
+    assert (COLLECTED, COLLECTED) in {(one.ours, one.theirs) for one in report.totals}
 
 
 def test_amounts_of_every_kind_of_currency_agree(
@@ -229,7 +234,7 @@ def test_amounts_of_every_kind_of_currency_agree(
         for provider in (STRIPE, PAYPAL):
             report = shop.report(provider)
             assert report.differences == ()
-            told = {(one.currency, one.ours, one.theirs) for one in report.sums}
+            told = {(one.currency, one.ours, one.theirs) for one in report.totals}
             expected = MONIES[provider]
             assert told == {(one.currency, one.minor, one.minor) for one in expected}
 
@@ -238,12 +243,14 @@ def test_amounts_of_every_kind_of_currency_agree(
 def test_nothing_is_asked_behind_an_open_gate(
     shop: Day, provider: ProviderName
 ) -> None:
-    breakers = MongoBreakers(shop.database)
-    breakers.open(provider, why=Why.OPERATOR, reason="an audit", by="ann")
+    breakers = MongoBreakerStore(shop.database)
+    breakers.open(
+        provider, trip_reason=TripReason.OPERATOR, reason="an audit", by="ann"
+    )
     with pytest.raises(NotReconciled, match="an audit"):
         shop.report(provider)
 
 
-def _fees(sums: tuple[Sum, ...]) -> int:
-    [fees] = [one.fees for one in sums if one.way is Way.COLLECTED]
+def _fees(sums: tuple[MovementTotal, ...]) -> int:
+    [fees] = [one.fees for one in sums if one.direction is Direction.COLLECTED]
     return fees

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Differs, Way
+from domain.reconciliation import DifferenceKind, Direction
 from runtime.settings import Settings
 from tests.suites.accounts import capture, refund
 from tests.support.reconciliation_shop import MANUAL, PAYPAL, STRIPE, Day, Story, day
@@ -42,9 +42,9 @@ def test_every_part_is_compared_once(shop: Day) -> None:
         report = shop.report(provider)
         assert report.differences == ()
         assert report.compared == len(PARTS) + 2
-        [collected] = report.sums
-        assert (collected.way, collected.ours, collected.theirs) == (
-            Way.COLLECTED,
+        [collected] = report.totals
+        assert (collected.direction, collected.ours, collected.theirs) == (
+            Direction.COLLECTED,
             COLLECTED,
             COLLECTED,
         )
@@ -61,7 +61,7 @@ def test_a_part_that_differs_is_named_with_its_operation(shop: Day) -> None:
     payment = shop.payment(STRIPE, "in one part")
     ref = shop.drift(STRIPE, do="change_amount", id=payment.refs["charge"], amount=601)
     [found] = shop.report(STRIPE).differences
-    assert (found.differs, found.ref) == (Differs.AMOUNT, ref)
+    assert (found.kind, found.ref) == (DifferenceKind.AMOUNT, ref)
     assert found.operation == payment.operations[1].id
 
 
@@ -71,8 +71,8 @@ def test_refunds_of_parts_are_compared_beside_them(shop: Day) -> None:
     shop.work_off()
     report = shop.report(STRIPE)
     assert report.differences == ()
-    sums = {(one.way, one.ours, one.theirs) for one in report.sums}
+    sums = {(one.direction, one.ours, one.theirs) for one in report.totals}
     assert sums == {
-        (Way.COLLECTED, COLLECTED, COLLECTED),
-        (Way.REFUNDED, 500, 500),
+        (Direction.COLLECTED, COLLECTED, COLLECTED),
+        (Direction.REFUNDED, 500, 500),
     }

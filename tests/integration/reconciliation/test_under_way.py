@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from domain.provider_rules import PAYPAL_RULES
-from domain.reconciliation import Report
+from domain.reconciliation import ReconciliationReport
 from runtime.settings import Settings
 from tests.support.reconciliation_shop import PAYPAL, STORIES, STRIPE, Day, open_day
 from tests.support.simulator_process import simulator
@@ -43,7 +43,7 @@ def test_what_a_list_may_lack_counts_from_when_reading_began(shop: Day) -> None:
 def test_books_that_are_compared_while_payments_move_always_agree(shop: Day) -> None:
     with ThreadPoolExecutor(1) as thread:
         working = thread.submit(shop.live, BUSY)
-        reports: list[Report] = []
+        reports: list[ReconciliationReport] = []
         while not working.done():
             reports += [shop.report(STRIPE), shop.report(PAYPAL)]
         working.result()
@@ -52,4 +52,4 @@ def test_books_that_are_compared_while_payments_move_always_agree(shop: Day) -> 
     for provider in (STRIPE, PAYPAL):
         report = shop.report(provider)
         assert report.differences == ()
-        assert all(one.ours == one.theirs > 0 for one in report.sums)
+        assert all(one.ours == one.theirs > 0 for one in report.totals)

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from domain.api_keys import Role
-from domain.payments.operation import PROOF_AFTER
+from domain.payments.operation import ABSENCE_PROOF_DELAY
 from domain.payments.states import State, Status
-from domain.retry import LOOK
+from domain.retry import LOOKUP
 from tests.support.running_web import RunningWeb
 from tests.support.workbench import CHARGES, Workbench
 
@@ -30,7 +30,7 @@ def test_paypal_201_with_a_pending_capture_is_no_success(bench: Workbench) -> No
     payment_id = bench.pay("paypal", payment_method="vault_pending")
     waiting = bench.work(payment_id)
     assert (waiting.status, waiting.captured) == (Status.PROCESSING, 0)
-    assert "PayPal" in (waiting.first.waiting_for or "")
+    assert "PayPal" in (waiting.first_operation.waiting_for or "")
     bench.pass_time(2 * DAY)
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.moved(payment_id) == [("charge", 1999)]
@@ -64,10 +64,12 @@ def test_paypal_approved_and_carried_out_too_late_expires(bench: Workbench) -> N
     _approves(bench, payment_id)
     bench.step(payment_id)
     bench.paypal.arm(do="drop", match={"method": "POST", "path": CHARGES["paypal"]})
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     bench.pass_time(timedelta(hours=3, minutes=1))
-    assert bench.work(payment_id).first.state is State.UNKNOWN, "it may be on its way"
-    bench.pass_time(PROOF_AFTER)
+    assert (
+        bench.work(payment_id).first_operation.state is State.UNKNOWN
+    ), "it may be on its way"
+    bench.pass_time(ABSENCE_PROOF_DELAY)
     assert bench.work(payment_id).status is Status.EXPIRED
     assert bench.moved(payment_id) == []
 
@@ -77,13 +79,13 @@ def test_paypal_forgetting_an_order_proves_nothing_by_itself(bench: Workbench) -
     _approves(bench, payment_id)
     bench.step(payment_id)
     bench.paypal.arm(do="drop", match={"method": "POST", "path": CHARGES["paypal"]})
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     bench.pass_time(timedelta(hours=6))
-    assert bench.step(payment_id).first.state is State.UNKNOWN
-    assert bench.told(payment_id)[-1] == "look.answered"
-    for _ in range(LOOK.least):
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
+    assert bench.told(payment_id)[-1] == "lookup.answered"
+    for _ in range(LOOKUP.min_tries):
         bench.pass_time(DAY)
-        stands = bench.step(payment_id).first.state
+        stands = bench.step(payment_id).first_operation.state
         if stands is State.REVIEW:
             break
     assert stands is State.REVIEW
@@ -99,7 +101,7 @@ def test_an_order_to_approve_whose_answer_was_lost_asks_its_payer_all_the_same(
     _approves(bench, payment_id)
     bench.pass_time(POLLED)
     kind = "charge" if capture == "automatic" else "authorize"
-    assert bench.work(payment_id).first.moved == 1999
+    assert bench.work(payment_id).first_operation.moved == 1999
     assert bench.moved(payment_id) == [(kind, 1999)]
 
 
@@ -226,7 +228,7 @@ def test_a_payer_whose_bank_is_at_it_when_the_void_comes_is_looked_up_at_once(
     assert bench.stripe.post("/_drift", wanted).status_code == 201
     ended = bench.work(payment_id)
     assert ended.operations[-1].state is State.REVIEW
-    assert (ended.first.state, ended.next_action) == (State.PENDING, None)
+    assert (ended.first_operation.state, ended.next_action) == (State.PENDING, None)
 
 
 def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) -> None:
@@ -246,7 +248,7 @@ def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) ->
     refused = bench.step(payment_id)
     assert refused.operations[-1].state is State.REJECTED
     looked_up = bench.step(payment_id)
-    assert bench.told(payment_id)[-1] == "look.answered"
+    assert bench.told(payment_id)[-1] == "lookup.answered"
     for one in (refused, looked_up):
         assert (one.status, one.next_action) == (Status.REQUIRES_ACTION, page)
 
@@ -271,7 +273,7 @@ def test_an_order_that_was_called_off_is_never_captured(
 def test_a_bank_debit_that_takes_days(bench: Workbench) -> None:
     payment_id = bench.pay(payment_method="pm_usBankAccount_success")
     waiting = bench.work(payment_id)
-    assert (waiting.first.state, waiting.captured) == (State.PENDING, 0)
+    assert (waiting.first_operation.state, waiting.captured) == (State.PENDING, 0)
     bench.pass_time(5 * DAY)
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.moved(payment_id) == [("charge", 1999)]
@@ -284,12 +286,16 @@ def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
     path = {"path": "/v2/checkout/orders"}
     bench.paypal.arm(do="replay_500", when="after", match=path)
     review = bench.work(payment_id)
-    assert review.first.state is State.REVIEW
+    assert review.first_operation.state is State.REVIEW
     [row] = bench.paypal.movements(kind="charge")
     operator = web.client(Role.OPERATOR)
 
     def resolve(**found: object) -> requests.Response:
-        body = {"operation": review.first.id, "as": "succeeded", "reason": "seen there"}
+        body = {
+            "operation": review.first_operation.id,
+            "as": "succeeded",
+            "reason": "seen there",
+        }
         where = f"/v1/operations/payments/{payment_id}/resolve"
         text = json.dumps({**body, **found})
         return operator.send("POST", where, text, Content_Type="application/json")
@@ -303,7 +309,7 @@ def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
     assert refused.status_code == 409
     problem = refused.json()
     assert problem["reason"] == "provider_reference_unknown"
-    assert review.first.id in problem["detail"]
+    assert review.first_operation.id in problem["detail"]
     assert bench.stored(payment_id) == before
     assert resolve(provider_reference=row["id"], amount=1499).status_code == 422
     named = resolve(provider_reference=row["id"])
@@ -322,12 +328,16 @@ def test_what_a_person_resolved_by_its_reference_can_be_refunded(
     path = {"path": "/v2/checkout/orders"}
     bench.paypal.arm(do="replay_500", when="after", match=path)
     review = bench.work(payment_id)
-    assert review.first.state is State.REVIEW
+    assert review.first_operation.state is State.REVIEW
     [row] = bench.paypal.movements(kind="charge")
     operator = web.client(Role.OPERATOR)
 
     def resolve(**found: object) -> requests.Response:
-        body = {"operation": review.first.id, "as": "succeeded", "reason": "seen there"}
+        body = {
+            "operation": review.first_operation.id,
+            "as": "succeeded",
+            "reason": "seen there",
+        }
         where = f"/v1/operations/payments/{payment_id}/resolve"
         text = json.dumps({**body, **found})
         return operator.send("POST", where, text, Content_Type="application/json")
@@ -368,7 +378,7 @@ def test_a_demand_for_the_payer_while_unknown_is_no_new_beginning(
         "links": [link],
     }
     bench.paypal.arm(do="answer", status=422, body=body, match=path)
-    assert bench.work(payment_id).first.state is State.REVIEW
+    assert bench.work(payment_id).first_operation.state is State.REVIEW
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 

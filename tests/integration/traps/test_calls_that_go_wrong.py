@@ -65,7 +65,7 @@ def test_the_same_message_twice_at_once(bench: Workbench, provider: str) -> None
         for _ in range(ROUNDS):
             payment_id, start = bench.pay(provider), threading.Barrier(2)
 
-            def knock(tools: attempt.Tools) -> int:
+            def knock(tools: attempt.AttemptContext) -> int:
                 start.wait(10)
                 return sum(map(len, attempt.run([payment_id], tools)))
 
@@ -103,7 +103,7 @@ def test_a_provider_key_past_its_window_at_paypal(
     bench.pass_time(passed)
     payment = bench.work(payment_id)
     # PayPal lists no orders, and this one's id was never heard: a person decides.
-    assert payment.first.state is State.REVIEW
+    assert payment.first_operation.state is State.REVIEW
     assert bench.calls("paypal", "POST") == sent
     assert bench.moved(payment_id) == [("charge", 1999)]
 
@@ -113,11 +113,11 @@ def test_a_window_counts_from_the_first_send_however_often_it_is_sent(
 ) -> None:
     payment_id = bench.pay(provider)
     bench.lose_answer(provider)
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     half = (STRIPES_DAY if provider == "stripe" else PAYPALS_HOURS) / 2
     bench.pass_time(half)
     bench.lose_answer(provider)
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     sent = bench.calls(provider, "POST")
     bench.pass_time(half)
     bench.work(payment_id)
@@ -144,5 +144,5 @@ def test_replayed_500(bench: Workbench) -> None:
     )
     assert bench.work(payment_id).status is Status.CAPTURED
     assert bench.calls("stripe", "POST") == 2, "the send, and the one that is replayed"
-    assert bench.told(payment_id)[-2:] == ["look.sent", "look.answered"]
+    assert bench.told(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
     assert bench.moved(payment_id) == [("charge", 1999)]

@@ -33,13 +33,13 @@ def test_the_payer_is_asked_and_pays_once_whatever_answer_is_lost(
         bench, SECURE, return_url="https://shop.example/back"
     )
     bench.lose_answer("stripe")
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     # The same request tells of the decline; the payer is asked by the next one, whose
     # answer is lost as well.
-    assert bench.step(payment_id).first.approved
+    assert bench.step(payment_id).first_operation.approved
     intent = bench.stored(payment_id).refs["payment_intent"]
     bench.lose_answer("stripe", f"{CHARGES['stripe']}/{intent}/confirm")
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     assert bench.work(payment_id).status is Status.REQUIRES_ACTION
     shown = bench.shown(payment_id)
     assert shown["provider_refs"]["payment_intent"] == intent

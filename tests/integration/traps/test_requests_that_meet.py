@@ -41,7 +41,7 @@ def test_same_order_with_another_key_while_the_first_is_unknown(
 ) -> None:
     payment_id = bench.pay(provider, reference="order-2")
     bench.lose_answer(provider)
-    assert bench.step(payment_id).first.state is State.UNKNOWN
+    assert bench.step(payment_id).first_operation.state is State.UNKNOWN
     refused = bench.submit(provider, reference="order-2")
     assert refused.status_code == 409
     assert refused.json()["code"] == "reference_in_progress"

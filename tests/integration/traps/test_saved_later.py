@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from domain.payments.states import Status
-from domain.retry import PAYER, SAVING
+from domain.retry import PAYER, METHOD_SAVING
 from tests.support.workbench import Workbench
 
 
@@ -27,18 +27,18 @@ def test_a_wallet_that_paypal_saves_later_is_found_and_pays_again(
     page = bench.shown(payment_id)["next_action"]["url"]
     agreed = {"outcome": "approve_saved_later"}
     requests.post(page, data=agreed, allow_redirects=False, timeout=10)
-    bench.pass_time(PAYER.base)
+    bench.pass_time(PAYER.base_delay)
     paid = bench.work(payment_id)
     assert paid.status in (Status.CAPTURED, Status.AUTHORIZED)
-    assert paid.settled and bench.shown(payment_id)["saved_method"] is None
-    assert paid.first.due_at == bench.stored(payment_id).due_at is not None
+    assert paid.is_settled and bench.shown(payment_id)["saved_method"] is None
+    assert paid.first_operation.due_at == bench.stored(payment_id).due_at is not None
     moved = bench.moved(payment_id)
     for _ in range(4):
-        bench.pass_time(SAVING.base)
+        bench.pass_time(METHOD_SAVING.base_delay)
         bench.work(payment_id)
     saved = bench.shown(payment_id)["saved_method"]
     found = bench.stored(payment_id)
-    assert saved is not None and found.first.due_at is None
+    assert saved is not None and found.first_operation.due_at is None
     assert (found.status, bench.moved(payment_id)) == (paid.status, moved)
     again = bench.paid("paypal", payment_method=saved["id"], off_session=True)
     assert bench.moved(again) == [("charge", 1999)]
@@ -55,7 +55,7 @@ def test_a_wallet_that_was_saved_at_once_costs_no_look(bench: Workbench) -> None
     page = bench.shown(payment_id)["next_action"]["url"]
     agreed = {"outcome": "approve"}
     requests.post(page, data=agreed, allow_redirects=False, timeout=10)
-    bench.pass_time(PAYER.base)
+    bench.pass_time(PAYER.base_delay)
     assert bench.work(payment_id).due_at is None
     assert bench.shown(payment_id)["saved_method"] is not None
     bench.pass_time(timedelta(hours=1))

@@ -19,7 +19,7 @@ from ulid import ULID
 from domain.api_keys import Role
 from domain.errors import NeedsReview
 from domain.payments.answer import Answer, Verdict
-from domain.payments.payment import BELL_GRACE
+from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.states import Status
 from persistence.webhooks import MongoWebhooks
 from runtime import container
@@ -66,7 +66,7 @@ def skewed(
 
 def is_due_now(at: datetime) -> bool:
     """Whether it is due within the grace of a wake-up message, and not long since."""
-    return now() - SLACK <= at <= now() + BELL_GRACE
+    return now() - SLACK <= at <= now() + WAKEUP_GRACE
 
 
 def test_a_payment_is_due_and_carried_out_at_once(skewed: RunningWeb) -> None:

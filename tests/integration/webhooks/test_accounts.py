@@ -18,7 +18,7 @@ from application.accounts import roll_webhook_secrets
 from domain.account import Credentials, StoredAccount
 from domain.payments.dispute import DisputeState
 from domain.payments.states import State, Status
-from domain.webhooks import Fate
+from domain.webhooks import WebhookStatus
 from runtime import container
 from tests.support.account_shop import AccountsShop
 from tests.support.dispute_steps import open_dispute
@@ -65,7 +65,7 @@ class Shop:
         """A payment that was charged, and nobody here knows."""
         payment_id = self.bench.work.pay(provider)
         self.bench.work.lose_answer(provider)
-        assert self.bench.work.step(payment_id).first.state is State.UNKNOWN
+        assert self.bench.work.step(payment_id).first_operation.state is State.UNKNOWN
         return payment_id
 
 
@@ -116,7 +116,7 @@ def test_what_an_account_is_told_of_settles_its_payment(
     posts = work.calls(provider, "POST")
     told = told_of(receiver, account, PAID[provider])
     shop.bench.hear(told)
-    assert shop.bench.fate(told) is Fate.HANDLED
+    assert shop.bench.fate(told) is WebhookStatus.HANDLED
     after = work.stored(payment_id)
     assert (after.status, after.account) == (Status.CAPTURED, account.account)
     assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
@@ -177,7 +177,7 @@ def test_what_one_account_is_told_of_anothers_payment_changes_nothing(
     other, event = shop.add(), _charged(shop)
     misled = signed(replace(event, account=other.id), event.body, _secret(other))
     shop.bench.hear(misled)
-    assert shop.bench.fate(misled) is Fate.UNMATCHED
+    assert shop.bench.fate(misled) is WebhookStatus.UNMATCHED
     assert shop.bench.work.stored(payment_id) == before
 
 
@@ -201,7 +201,7 @@ def test_a_connected_accounts_events_come_to_the_deployments_address(
     shop: Shop,
 ) -> None:
     name = f"acct_{uuid.uuid4().hex[:16]}"
-    account = shop.accounts.add(secret=None, connected=name)
+    account = shop.accounts.add(secret=None, connected_account=name)
     payment_id = shop.lost("stripe")
     told = _charged(shop)
     assert told.event["account"] == name
@@ -220,7 +220,7 @@ def test_an_address_takes_only_events_that_name_its_connected_account(
 ) -> None:
     name = f"acct_{uuid.uuid4().hex[:16]}"
     its = Credentials(webhook_secrets=("whsec_connect",))
-    account = shop.accounts.add(connected=name, credentials=its)
+    account = shop.accounts.add(connected_account=name, credentials=its)
     told = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
     assert told.event["account"] == name
     for named in (None, "acct_1032D82eZvKYlo2C"):
@@ -244,10 +244,10 @@ def test_a_dispute_is_read_at_the_account_and_laid_over_its_payment(
     open_dispute(shop.bench, payment_id)
     told = told_of(receiver, account, DISPUTED[provider])
     shop.bench.hear(told)
-    assert shop.bench.fate(told) is Fate.HANDLED
+    assert shop.bench.fate(told) is WebhookStatus.HANDLED
     [dispute] = work.stored(payment_id).disputes
     assert dispute.state is DisputeState.NEEDS_RESPONSE
-    assert dispute.operation == work.stored(payment_id).first.id
+    assert dispute.operation == work.stored(payment_id).first_operation.id
 
 
 def _one(

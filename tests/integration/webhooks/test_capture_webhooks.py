@@ -83,4 +83,4 @@ def test_what_is_known_of_every_capture_is_no_news(bench: HearingBench) -> None:
     bench.hear(*told, *reversed(told))
     after = work.stored(payment_id)
     assert after.version == before.version
-    assert "notice.heard" not in work.told(payment_id)
+    assert "webhook.received" not in work.told(payment_id)

@@ -66,7 +66,7 @@ def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -
     [taken] = after.disputes
     assert (taken.id, taken.reason) == (reversal, "reversed")
     assert (taken.state, taken.withdrawn) == (DisputeState.LOST, 1999)
-    assert taken.operation == after.first.id
+    assert taken.operation == after.first_operation.id
     assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN, "dispute.lost"]
     dispute_steps.is_untouched(after)
 
@@ -180,7 +180,7 @@ def test_a_shop_sees_its_disputes(bench: HearingBench, provider: str) -> None:
     stored = work.stored(payment_id)
     assert dispute == {
         "id": dispute_id,
-        "operation": stored.first.id,
+        "operation": stored.first_operation.id,
         "state": "needs_response",
         "inquiry": False,
         "reason": "fraudulent" if provider == "stripe" else "unauthorised",

@@ -18,7 +18,7 @@ import pytest
 from application import webhooks
 from domain.payments.dispute import DisputeState
 from domain.payments.states import State
-from domain.webhooks import Fate
+from domain.webhooks import WebhookStatus
 from runtime import metrics
 from tests.support import dispute_steps
 from tests.support.dispute_steps import OPENED, REINSTATED, UPDATED, WITHDRAWN
@@ -56,7 +56,7 @@ def test_a_dispute_is_followed_from_its_opening_to_its_end(
     [opened] = work.stored(payment_id).disputes
     assert (opened.id, opened.state) == (dispute_id, DisputeState.NEEDS_RESPONSE)
     assert opened.respond_by is not None and opened.respond_by > work.now()
-    assert opened.operation == work.stored(payment_id).first.id
+    assert opened.operation == work.stored(payment_id).first_operation.id
     dispute_steps.move(bench, provider, dispute_id, REVIEW[provider])
     dispute_steps.hear_all(bench, provider)
     assert work.stored(payment_id).disputes[0].state is DisputeState.UNDER_REVIEW
@@ -95,7 +95,7 @@ def test_its_events_in_every_order_twice(
             bench.hear(one, one)
         ids = [one.id for one in order]
         bench.inbox.replay(ids, now=work.now())
-        assert {one.fate for one in bench.handle(ids)} == {Fate.HANDLED}
+        assert {one.status for one in bench.handle(ids)} == {WebhookStatus.HANDLED}
         [dispute] = work.stored(payment_id).disputes
         facts = tuple(dispute_steps.facts(bench, payment_id))
         assert len(set(facts)) == len(facts), "each fact once"
@@ -119,10 +119,10 @@ def test_a_dispute_that_is_told_before_our_own_calls_answer(
     for one in told:
         assert bench.give(one).status_code == 200
     handled = webhooks.handle([one.id for one in told], bench.hearing)
-    assert {one.fate for one in handled} == {Fate.HANDLED}
+    assert {one.status for one in handled} == {WebhookStatus.HANDLED}
     early = work.stored(payment_id)
-    assert (early.first.state, len(early.disputes)) == (State.RUNNING, 1)
-    assert early.disputes[0].operation == early.first.id
+    assert (early.first_operation.state, len(early.disputes)) == (State.RUNNING, 1)
+    assert early.disputes[0].operation == early.first_operation.id
     calling.join()
     after = work.stored(payment_id)
     dispute_steps.is_untouched(after)
@@ -151,8 +151,8 @@ def test_crash_in_the_middle_of_laying_a_dispute_over_its_payment(
     assert dead.returncode == -signal.SIGKILL
     work.pass_time(timedelta(minutes=1))
     assert bench.give(told).status_code == 200, "it is sent again"
-    bench.handle(bench.inbox.due_ids(9))
-    assert bench.fate(told) is Fate.HANDLED
+    bench.handle(bench.inbox.find_due_ids(9))
+    assert bench.fate(told) is WebhookStatus.HANDLED
     assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN]
     dispute_steps.is_untouched(work.stored(payment_id))
 
@@ -174,7 +174,7 @@ def test_a_dispute_of_somebody_elses_charge_is_unmatched(
         assert opened.status_code == 201, opened.text
     told = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
     bench.hear(*told)
-    assert [bench.fate(one) for one in told] == [Fate.UNMATCHED]
+    assert [bench.fate(one) for one in told] == [WebhookStatus.UNMATCHED]
 
 
 @BOTH
@@ -189,12 +189,12 @@ def test_a_provider_that_is_away_is_asked_again_until_it_is_back(
     bench.hear(*told)
     for _ in range(10):
         work.pass_time(timedelta(minutes=11))
-        bench.handle(bench.inbox.due_ids(9))
-    assert [bench.fate(one) for one in told] == [Fate.WAITING], "for two hours"
+        bench.handle(bench.inbox.find_due_ids(9))
+    assert [bench.fate(one) for one in told] == [WebhookStatus.WAITING], "for two hours"
     work.at(provider).heal()
     work.pass_time(timedelta(minutes=11))
-    bench.handle(bench.inbox.due_ids(9))
-    assert [bench.fate(one) for one in told] == [Fate.HANDLED]
+    bench.handle(bench.inbox.find_due_ids(9))
+    assert [bench.fate(one) for one in told] == [WebhookStatus.HANDLED]
     assert dispute_steps.facts(bench, payment_id)[0] == OPENED
 
 

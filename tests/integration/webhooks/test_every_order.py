@@ -40,7 +40,9 @@ def test_stripes_webhooks_in_every_order_twice(bench: HearingBench) -> None:
     _two_unheard(bench, payment_id)
     heard = bench.receivers["stripe"]
     eventually(lambda: heard.types().count("refund.created") == 2, "refunds are told")
-    told = [one for one in bench.told("stripe") if one.type in StripeWebhooks.types]
+    told = [
+        one for one in bench.told("stripe") if one.type in StripeWebhooks.event_types
+    ]
     assert len(told) == 5
     status, captured, refunded = _one_end(bench, payment_id, told)
     assert (status, captured, refunded) == (Status.PARTIALLY_REFUNDED, 1999, 600)

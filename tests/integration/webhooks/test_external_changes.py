@@ -15,8 +15,8 @@ from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Differs, Report
-from domain.webhooks import Fate
+from domain.reconciliation import DifferenceKind, ReconciliationReport
+from domain.webhooks import WebhookStatus
 from runtime import reconciliation
 from tests.support.provider_dashboard import Dashboard
 from tests.support.simulator_process import eventually
@@ -80,7 +80,7 @@ def test_a_refund_of_ours_that_no_longer_fits_is_rejected_and_frees_its_money(
     own = after.operations[1]
     assert (own.state, own.error) == (State.REJECTED, "refunded_at_provider")
     assert (after.refunded, after.refund_reserved) == (500, 0)
-    assert after.refundable(after.first) == 1499
+    assert after.refundable_amount(after.first_operation) == 1499
     assert after.last_error is not None
     assert after.last_error.code == "refunded_at_provider"
     assert "operation.overtaken" in work.told(payment_id)
@@ -98,7 +98,7 @@ def test_a_refund_of_ours_whose_answer_was_lost_is_not_taken_for_anothers(
     dashboard.refund(payment_id, 600)
     bench.hear(*_told(bench, provider, REFUNDED, 2))
     after = work.work(payment_id)
-    assert [one.external for one in after.operations] == [False, False, True]
+    assert [one.is_external for one in after.operations] == [False, False, True]
     assert [one.state for one in after.operations] == [State.SUCCEEDED] * 3
     assert (after.refunded, after.refund_reserved) == (1200, 0)
 
@@ -135,7 +135,7 @@ def test_a_refund_of_others_that_fails_later_is_taken_back(
     first = {"stripe": "refund.created", "paypal": "PAYMENT.REFUND.PENDING"}
     bench.hear(*_told(bench, provider, first, 1))
     before = work.stored(payment_id)
-    assert before.operations[1].external
+    assert before.operations[1].is_external
     assert before.operations[1].state in (State.SUCCEEDED, State.PENDING)
     assert work.ask(payment_id, "refunds", amount=1).status_code == 409
     work.at(provider).advance(4 * 86400)
@@ -144,7 +144,7 @@ def test_a_refund_of_others_that_fails_later_is_taken_back(
     after = work.stored(payment_id)
     assert (after.refunded, after.refund_reserved) == (0, 0)
     assert after.operations[1].state is State.DECLINED
-    assert after.refundable(after.first) == 1999
+    assert after.refundable_amount(after.first_operation) == 1999
 
 
 def test_a_full_capture_made_at_the_provider_ends_the_hold(
@@ -210,7 +210,7 @@ def test_parts_captured_at_stripe_between_ours_are_told_apart_from_ours(
     assert (middle.captured, middle.capturable) == (1000, 999)
     assert work.ask(payment_id, "captures", amount=400, final=True).ok
     after = work.work(payment_id)
-    parts = [(one.external, one.moved) for one in after.operations[1:]]
+    parts = [(one.is_external, one.moved) for one in after.operations[1:]]
     assert parts == [(False, 500), (True, 300), (True, 200), (False, 400)]
     assert (after.captured, after.capturable) == (1400, 0)
     # A refund of others' is of the charge that all of them share.
@@ -229,7 +229,7 @@ def test_a_void_made_at_the_provider_ends_the_hold(
     after = work.stored(payment_id)
     assert (after.status, after.capturable) == (Status.VOIDED, 0)
     [void] = [one for one in after.operations if one.kind is Kind.VOID]
-    assert (void.external, void.amount) == (True, 1999)
+    assert (void.is_external, void.amount) == (True, 1999)
     [event] = _discovered(bench, payment_id)
     assert (event["kind"], event["ref"]) == ("void", ref)
 
@@ -309,7 +309,7 @@ def test_a_refund_of_a_charge_that_is_not_ours_is_nobodys(bench: HearingBench) -
     assert work.stripe.stripe("POST", "/v1/refunds", back, merchant=key).ok
     [told] = _told(bench, "stripe", REFUNDED, 1)
     bench.hear(told)
-    assert bench.fate(told) is Fate.UNMATCHED
+    assert bench.fate(told) is WebhookStatus.UNMATCHED
 
 
 def test_a_reversal_that_was_seen_as_a_refund_first_is_a_dispute_in_the_end(
@@ -340,10 +340,8 @@ def test_a_comparison_takes_over_what_no_webhook_has_told(
     captured = work.paid(provider, capture="manual")
     dashboard.refund(refunded, 500)
     dashboard.capture(captured, 1999, final=True)
-    found = {
-        (one.payment, one.differs) for one in _compared(bench, provider).differences
-    }
-    theirs = {(one, Differs.THEIRS_ALONE) for one in (refunded, captured)}
+    found = {(one.payment, one.kind) for one in _compared(bench, provider).differences}
+    theirs = {(one, DifferenceKind.THEIRS_ALONE) for one in (refunded, captured)}
     assert theirs <= found
     assert work.work(refunded).refunded == 500
     assert work.work(captured).status is Status.CAPTURED
@@ -351,16 +349,18 @@ def test_a_comparison_takes_over_what_no_webhook_has_told(
     assert not {refunded, captured} & {one.payment for one in again}
 
 
-def _compared(bench: HearingBench, provider: str) -> Report:
+def _compared(bench: HearingBench, provider: str) -> ReconciliationReport:
     """A comparison of the last hour with the provider's own account."""
-    auditor = reconciliation.auditor(bench.work.settings, bench.work.database)
+    auditor = reconciliation.reconciliation_context(
+        bench.work.settings, bench.work.database
+    )
     until = auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
     return reconcile(
         Account.own(ProviderName(provider)),
         until - timedelta(hours=1),
         until,
-        auditor=auditor,
-        told=lambda progress: None,
+        context=auditor,
+        on_progress=lambda progress: None,
     )
 
 
@@ -384,7 +384,7 @@ def _hear_without_work(bench: HearingBench, told: list[Told]) -> None:
 def _look_first(bench: HearingBench, payment_id: str) -> None:
     """Lets the look at the payment be the next step, before all that is queued."""
     now = bench.work.now()
-    set_ = {"operations.0.due_at": now, "operations.0.look_since": now}
+    set_ = {"operations.0.due_at": now, "operations.0.lookups_since": now}
     for number, one in enumerate(bench.work.stored(payment_id).operations):
         if number and one.due_at is not None:
             set_[f"operations.{number}.due_at"] = now + timedelta(minutes=1)

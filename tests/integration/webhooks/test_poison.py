@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from application import webhooks
 from domain.account import Account
 from domain.errors import UnreadableWebhook
-from domain.payments.dispute import Hint
+from domain.payments.dispute import DisputeUpdate
 from domain.payments.states import Status
 from domain.payments.submission import ProviderName
-from domain.webhooks import Fate, Webhook
+from domain.webhooks import WebhookStatus, Webhook
 from providers.paypal import webhooks as paypal_webhooks
 from providers.stripe import webhooks as stripe_webhooks
 from tests.integration.providers.test_poison import HOSTILE
@@ -30,8 +30,8 @@ _PAID: Final = {
     "paypal": "PAYMENT.CAPTURE.COMPLETED",
 }
 _READ: Final = {
-    "stripe": stripe_webhooks.notice_of,
-    "paypal": paypal_webhooks.notice_of,
+    "stripe": stripe_webhooks.parse_event,
+    "paypal": paypal_webhooks.parse_event,
 }
 #: What another application wrote where our ids stand; each is no id of ours.
 _FOREIGN: Final = ["half \ud83d", "\0", "order-17", "x" * 10_000, 17, None, ["a"], {}]
@@ -87,9 +87,12 @@ def test_an_event_with_a_foreign_text_in_place_of_our_ids_is_unmatched_at_once(
     for one in (odd, ours):
         assert bench.give(one).status_code == 200
     bench.handle([odd.id, ours.id])
-    assert (bench.fate(odd), bench.fate(ours)) == (Fate.UNMATCHED, Fate.HANDLED)
+    assert (bench.fate(odd), bench.fate(ours)) == (
+        WebhookStatus.UNMATCHED,
+        WebhookStatus.HANDLED,
+    )
     assert bench.work.stored(payment_id).status is Status.CAPTURED
-    [kept] = bench.inbox.found(fate=Fate.UNMATCHED, since=None, limit=9)
+    [kept] = bench.inbox.find(status=WebhookStatus.UNMATCHED, since=None, limit=9)
     assert (kept.tries, kept.due_at) == (0, None)
 
 
@@ -152,10 +155,10 @@ def test_an_event_with_anything_in_any_field_is_read_or_unreadable_and_holds_up_
                 read = _READ[provider](one)
             except UnreadableWebhook:
                 continue
-            if read is not None and not isinstance(read, Hint):
+            if read is not None and not isinstance(read, DisputeUpdate):
                 bson.encode({"refs": dict(read.refs), "payment": read.payment})
         for one in group:
-            assert bench.inbox.keep(one)
+            assert bench.inbox.add(one)
         ended = webhooks.handle([one.id for one in group], bench.hearing)
         assert {one.id for one in ended} == {one.id for one in group}
 

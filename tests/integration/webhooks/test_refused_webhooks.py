@@ -16,7 +16,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from prometheus_client.parser import text_string_to_metric_families
 
-from domain.webhooks import Fate
+from domain.webhooks import WebhookStatus
 from providers.paypal.certificates import FETCHES_A_MINUTE
 from tests.support.signing_certificates import PATH, Authority, serving, signed
 from tests.support.simulator_process import Simulator
@@ -146,7 +146,7 @@ def test_a_signed_event_of_an_unknown_type_is_kept_and_ignored(
     body = json.dumps({**event, "type": "v1.billing.meter.no_meter_found"}).encode()
     thin = replace(told, body=body, headers=_stripe_headers(body, SECRET))
     assert bench.give(thin).status_code == 200
-    assert bench.fate(thin) is Fate.IGNORED
+    assert bench.fate(thin) is WebhookStatus.IGNORED
 
 
 def test_an_object_of_another_api_version_is_kept_as_unreadable(
@@ -158,7 +158,7 @@ def test_an_object_of_another_api_version_is_kept_as_unreadable(
     old = replace(told, body=body, headers=_stripe_headers(body, SECRET))
     assert bench.give(old).status_code == 200
     bench.handle([old.id])
-    assert bench.fate(old) is Fate.UNREADABLE
+    assert bench.fate(old) is WebhookStatus.UNREADABLE
 
 
 @pytest.mark.parametrize("name", ["Id", "Time", "Sig"])

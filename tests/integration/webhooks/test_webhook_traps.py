@@ -14,7 +14,7 @@ import requests
 
 from application import webhooks
 from domain.payments.states import State, Status
-from domain.webhooks import Fate
+from domain.webhooks import WebhookStatus
 from tests.support.killed_webhook_worker import BOUNDARIES
 from tests.support.webhook_workbench import HearingBench, Told
 from tests.support.workbench import CHARGES
@@ -40,12 +40,12 @@ def test_the_webhook_before_the_answer(bench: HearingBench, provider: str) -> No
     calling.start()
     told = bench.told(provider, _PAID[provider])
     before = work.stored(payment_id)
-    assert before.first.state is State.RUNNING
+    assert before.first_operation.state is State.RUNNING
     for one in told:
         assert bench.give(one).status_code == 200
     names = [one.id for one in told]
     handled = webhooks.handle(names, bench.hearing)
-    assert {one.fate for one in handled} == {Fate.WAITING}
+    assert {one.status for one in handled} == {WebhookStatus.WAITING}
     assert work.stored(payment_id).version == before.version, "it is not disturbed"
     calling.join()
     work.pass_time(timedelta(seconds=2))
@@ -53,10 +53,12 @@ def test_the_webhook_before_the_answer(bench: HearingBench, provider: str) -> No
     after = work.stored(payment_id)
     assert after.status is Status.CAPTURED
     assert bench.facts(after) == [
-        (after.first.id, "running"),
-        (after.first.id, "succeeded"),
+        (after.first_operation.id, "running"),
+        (after.first_operation.id, "succeeded"),
     ]
-    assert "notice.heard" not in work.told(payment_id), "it told what we knew by then"
+    assert "webhook.received" not in work.told(
+        payment_id
+    ), "it told what we knew by then"
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
@@ -66,7 +68,7 @@ def test_what_a_webhook_alone_can_tell_of_an_unknown_charge(
     work = bench.work
     payment_id = work.pay(provider)
     work.lose_answer(provider)
-    assert work.step(payment_id).first.state is State.UNKNOWN
+    assert work.step(payment_id).first_operation.state is State.UNKNOWN
     posts = work.calls(provider, "POST")
     bench.hear(*bench.told(provider, _PAID[provider]))
     after = work.stored(payment_id)
@@ -84,8 +86,8 @@ def test_an_unknown_charge_at_paypal_whose_order_was_never_heard(
     work.step(payment_id)
     work.pass_time(timedelta(hours=7))
     lost = work.work(payment_id)
-    assert lost.first.state is State.REVIEW
-    assert lost.first.error == "nothing_to_look_at"
+    assert lost.first_operation.state is State.REVIEW
+    assert lost.first_operation.error == "nothing_to_look_up"
     bench.hear(*bench.told("paypal", "PAYMENT.CAPTURE.COMPLETED"))
     after = work.stored(payment_id)
     assert (after.status, after.captured) == (Status.CAPTURED, 1999)
@@ -103,14 +105,17 @@ def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
     work.step(payment_id)
     work.pass_time(timedelta(minutes=11))
     proven = work.step(payment_id)
-    while proven.first.state is State.UNKNOWN:
+    while proven.first_operation.state is State.UNKNOWN:
         proven = work.step(payment_id)
-    assert (proven.first.state, proven.first.generation) == (State.RETRYING, 2)
+    assert (proven.first_operation.state, proven.first_operation.generation) == (
+        State.RETRYING,
+        2,
+    )
     # Whatever held it up for so long: the first request arrives.
     form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa"}
     form |= {"confirm": "true", "off_session": "true"}
     form |= {"metadata[payment]": payment_id}
-    form |= {"metadata[operation]": proven.first.id}
+    form |= {"metadata[operation]": proven.first_operation.id}
     merchant = work.settings.stripe_secret_key
     work.stripe.stripe("POST", CHARGES["stripe"], form, merchant=merchant)
     posts = work.calls("stripe", "POST")
@@ -141,7 +146,10 @@ def test_an_approval_told_again_before_it_is_carried_out_changes_nothing(
     assert bench.give(told).status_code == 200
     webhooks.handle([told.id], bench.hearing)
     queued = work.step(payment_id)
-    assert (queued.first.state, queued.first.approved) == (State.QUEUED, True)
+    assert (queued.first_operation.state, queued.first_operation.approved) == (
+        State.QUEUED,
+        True,
+    )
     bench.inbox.replay([told.id], now=work.now())
     webhooks.handle([told.id], bench.hearing)
     assert work.stored(payment_id) == queued
@@ -178,14 +186,14 @@ def test_crash_in_the_middle_of_handling_a_webhook(
     assert _handler_that_dies(bench, told, boundary) == -signal.SIGKILL
     work.pass_time(timedelta(seconds=5))
     assert bench.give(told).status_code == 200, "it is sent again"
-    due = bench.inbox.due_ids(9)
+    due = bench.inbox.find_due_ids(9)
     assert due == ([told.id] if boundary < len(BOUNDARIES) - 1 else [])
     bench.handle(due)
-    assert bench.fate(told) is Fate.HANDLED
+    assert bench.fate(told) is WebhookStatus.HANDLED
     after = work.work(payment_id)
     assert after.status is Status.CAPTURED
     facts = bench.facts(after)
-    assert facts.count((after.first.id, "succeeded")) == 1
+    assert facts.count((after.first_operation.id, "succeeded")) == 1
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
@@ -194,7 +202,7 @@ def test_a_handler_that_meets_no_boundary_lives(bench: HearingBench) -> None:
     [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
     assert bench.give(told).status_code == 200
     assert _handler_that_dies(bench, told, len(BOUNDARIES)) == 0
-    assert bench.fate(told) is Fate.HANDLED
+    assert bench.fate(told) is WebhookStatus.HANDLED
 
 
 def test_a_webhook_of_no_payment_of_ours_is_kept_and_unmatched_at_once(
@@ -207,13 +215,13 @@ def test_a_webhook_of_no_payment_of_ours_is_kept_and_unmatched_at_once(
     told = bench.told("stripe", "payment_intent.succeeded", "charge.succeeded")
     bench.hear(*told)
     fates = {one.type: bench.fate(one) for one in told}
-    assert fates["payment_intent.succeeded"] is Fate.UNMATCHED
-    assert fates["charge.succeeded"] is Fate.IGNORED
+    assert fates["payment_intent.succeeded"] is WebhookStatus.UNMATCHED
+    assert fates["charge.succeeded"] is WebhookStatus.IGNORED
     names = [one.id for one in told]
     assert bench.inbox.replay(names, now=bench.work.now()) == len(names)
     bench.handle(names)
     assert {one.type: bench.fate(one) for one in told} == fates
-    assert bench.inbox.due_ids(9) == []
+    assert bench.inbox.find_due_ids(9) == []
 
 
 def _handler_that_dies(bench: HearingBench, told: Told, boundary: int) -> int:

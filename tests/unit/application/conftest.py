@@ -10,8 +10,8 @@ from threading import Event
 
 import pytest
 
-from application.attempt import Settled, Tools, run
-from application.operator_actions import Desk
+from application.attempt import AttemptResult, AttemptContext, run
+from application.operator_actions import OperatorContext
 from application.ports.provider import Provider
 from domain.payments.operation import Send
 from domain.payments.payment import Payment
@@ -48,21 +48,21 @@ class World:
     gates: Ungated = field(default_factory=Ungated)
     waited: list[float] = field(default_factory=list)
     store: MemoryStore = field(init=False)
-    tools: Tools = field(init=False)
+    tools: AttemptContext = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock)
         self._providers: dict[ProviderName, Provider] = {
             ProviderName.STRIPE: self.provider
         }
-        self.tools = Tools(
+        self.tools = AttemptContext(
             store=self.store,
             providers=lambda account: self._providers[account.provider],
-            gates=self.gates,
-            calls={name: self.calls for name in ProviderName},
+            admission=self.gates,
+            executors={name: self.calls for name in ProviderName},
             clock=self.clock,
             jitter=lambda: 1.0,
-            held=set(),
+            held_ids=set(),
             stopping=Stopping(self),
         )
 
@@ -83,7 +83,7 @@ class World:
         """Stores new payments; returns their ids."""
         return [one.id for one in self.store.insert_many(payments)]
 
-    def attempt(self, *ids: str) -> dict[str, Settled]:
+    def attempt(self, *ids: str) -> dict[str, AttemptResult]:
         """Runs ``ids`` to the end; what was settled, by id."""
         groups = list(run(ids, self.tools))
         return {one.payment.id: one for group in groups for one in group}
@@ -109,9 +109,9 @@ def world(calls: ThreadPoolExecutor) -> World:
 
 
 @pytest.fixture
-def desk(world: World) -> Desk:
+def desk(world: World) -> OperatorContext:
     """An operator's desk in the world."""
-    return Desk(
+    return OperatorContext(
         view=MemoryView(world.store),
         store=world.store,
         replays=MemoryReplays(world.clock),
@@ -124,9 +124,9 @@ def die_after_the_call(world: World, payment_id: str) -> Send:
     """A worker claims, sends, and is gone before it settles."""
     dying = world.store.held_by("dead")
     [found] = dying.load_due([payment_id])
-    body = world.provider.prepare(found, found.first)
+    body = world.provider.prepare(found, found.first_operation)
     sent = sending(found, now=world.now, body=body)
     [won] = dying.claim_many([sent])
     world.provider.send(won)
-    assert won.first.send is not None
-    return won.first.send
+    assert won.first_operation.send is not None
+    return won.first_operation.send

@@ -1,4 +1,4 @@
-"""A new payment: durable first, then the bell."""
+"""A new payment: durable first, then the wake-up queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.account import Account
 from domain.errors import IdempotencyMismatch, InvalidPayment, StoreUnavailable
 from domain.money import Money
 from domain.payments.operation import Origin
-from domain.payments.payment import BELL_GRACE
+from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.routing import Candidate, Routes
 from domain.payments.states import State, Status
 from domain.payments.submission import Mode, ProviderName, Submission
@@ -59,11 +59,14 @@ def test_a_new_payment_is_stored_and_rung_for(world: World, accept: Accept) -> N
     stored = world.stored(accepted.payment.id)
     assert stored == accepted.payment
     assert (stored.submission, stored.status) == (asked, Status.PROCESSING)
-    assert (stored.first.state, stored.first.amount) == (State.QUEUED, 1999)
-    assert stored.first.origin == Origin("k", "f", "req_1", "00-trace")
-    assert stored.due_at == NOW + BELL_GRACE, "recovery looks if the message is lost"
+    assert (stored.first_operation.state, stored.first_operation.amount) == (
+        State.QUEUED,
+        1999,
+    )
+    assert stored.first_operation.origin == Origin("k", "f", "req_1", "00-trace")
+    assert stored.due_at == NOW + WAKEUP_GRACE, "recovery looks if the message is lost"
     assert world.queue.waiting == [stored.id]
-    [event] = world.store.timeline(SHOP, stored.id) or []
+    [event] = world.store.load_timeline(SHOP, stored.id) or []
     assert (event.type, event.data["to"]) == ("payment.accepted", "queued")
 
 
@@ -75,7 +78,7 @@ def test_the_same_request_again_is_the_same_payment_and_rings_no_bell(
     again = accept(submission())
     assert again == Accepted(first.payment, first.operation, replayed=True)
     assert world.queue.waiting == []
-    assert len(world.store.page(SHOP, Query())) == 1
+    assert len(world.store.list_payments(SHOP, Query())) == 1
 
 
 def test_a_repeat_answers_with_what_became_of_the_payment(
@@ -111,7 +114,7 @@ def test_an_invalid_payment_leaves_no_trace_and_its_key_free(
 ) -> None:
     with pytest.raises(InvalidPayment):
         accept(submission(amount=Money(0, "USD")))
-    assert world.store.page(SHOP, Query()) == []
+    assert world.store.list_payments(SHOP, Query()) == []
     assert world.queue.waiting == []
     assert not accept(submission(), fingerprint="other").replayed
 
@@ -130,8 +133,8 @@ def test_without_the_queue_a_payment_is_accepted_all_the_same(
 ) -> None:
     world.queue.away = True
     accepted = accept(submission())
-    world.now += BELL_GRACE
-    assert world.store.due_ids(10) == [accepted.payment.id]
+    world.now += WAKEUP_GRACE
+    assert world.store.find_due_ids(10) == [accepted.payment.id]
 
 
 def test_a_scheduled_payment_waits_without_a_bell(world: World, accept: Accept) -> None:
@@ -140,17 +143,17 @@ def test_a_scheduled_payment_waits_without_a_bell(world: World, accept: Accept) 
     assert world.queue.waiting == []
     assert accepted.payment.due_at == at
     world.now = at
-    assert world.store.due_ids(10) == [accepted.payment.id]
+    assert world.store.find_due_ids(10) == [accepted.payment.id]
 
 
 def test_a_schedule_in_the_past_is_now(world: World, accept: Accept) -> None:
     accepted = accept(submission(execute_at=NOW - timedelta(days=1)))
     assert world.queue.waiting == [accepted.payment.id]
-    assert accepted.payment.due_at == NOW + BELL_GRACE
+    assert accepted.payment.due_at == NOW + WAKEUP_GRACE
 
 
 def test_a_schedule_within_the_grace_is_kept(world: World, accept: Accept) -> None:
-    accepted = accept(submission(execute_at=NOW + BELL_GRACE * 2))
+    accepted = accept(submission(execute_at=NOW + WAKEUP_GRACE * 2))
     assert world.store.load_due([accepted.payment.id]) == []
 
 

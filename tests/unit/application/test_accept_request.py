@@ -1,4 +1,4 @@
-"""A request about a payment: reserved and durable first, then the bell."""
+"""A request about a payment: reserved and durable first, then the wake-up queue."""
 
 from __future__ import annotations
 

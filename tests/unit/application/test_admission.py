@@ -1,4 +1,4 @@
-"""The gate before an account: what it lets through, and what moves it."""
+"""The breaker of an account: what it lets through, and what moves it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from application.admission import KNOWN, PARKED
+from application.admission import CACHE_SECONDS, PAUSED_RETRY_DELAY
 from domain.circuit_breaker import (
-    ENOUGH,
-    FIRST_REST,
-    MISCONFIGURED_REST,
-    PROBE,
-    WINDOW,
-    Why,
+    MIN_FAILURES,
+    FIRST_PROBE_DELAY,
+    MISCONFIGURED_PROBE_DELAY,
+    PROBE_TIMEOUT,
+    WINDOW_SECONDS,
+    TripReason,
 )
 from domain.errors import (
     Misconfigured,
@@ -31,7 +31,7 @@ from tests.support.account_admission import AWAY, PAYPAL, STRIPE, Account, tried
 
 @pytest.fixture
 def account() -> Account:
-    """An account without a limit, its gate closed."""
+    """An account without a limit, its breaker closed."""
     return Account()
 
 
@@ -46,13 +46,13 @@ def test_a_run_of_failures_opens_the_gate_for_every_process(
     account: Account, failure: ProviderError
 ) -> None:
     one, other = account.gates(), account.gates()
-    assert tried(one, *[failure] * (ENOUGH - 1)) == ENOUGH - 1
+    assert tried(one, *[failure] * (MIN_FAILURES - 1)) == MIN_FAILURES - 1
     assert not account.gate.is_open
     tried(one, failure)
-    assert account.gate.why is Why.FAILING
-    assert account.counts.opens == {(STRIPE, Why.FAILING): 1}
+    assert account.gate.trip_reason is TripReason.FAILING
+    assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
     admission = one.admit(STRIPE, 5)
-    assert admission.granted == 0 and admission.again_in == FIRST_REST
+    assert admission.granted == 0 and admission.again_in == FIRST_PROBE_DELAY
     assert other.admit(STRIPE, 5).granted == 0
     assert one.admit(PAYPAL, 5).granted == 5
 
@@ -66,7 +66,7 @@ def test_declines_never_open_a_gate(account: Account) -> None:
 
 def test_failures_that_are_the_lesser_part_open_nothing(account: Account) -> None:
     gates = account.gates()
-    for _ in range(ENOUGH):
+    for _ in range(MIN_FAILURES):
         tried(gates, NotSent(), DECLINE, DECLINE)
     assert not account.gate.is_open
 
@@ -74,7 +74,7 @@ def test_failures_that_are_the_lesser_part_open_nothing(account: Account) -> Non
 def test_failures_long_ago_open_nothing(account: Account) -> None:
     gates = account.gates()
     tried(gates, *AWAY[:-1])
-    account.pass_time(timedelta(seconds=WINDOW))
+    account.pass_time(timedelta(seconds=WINDOW_SECONDS))
     tried(gates, NotSent())
     assert not account.gate.is_open
 
@@ -82,14 +82,14 @@ def test_failures_long_ago_open_nothing(account: Account) -> None:
 def test_one_probe_goes_through_whose_success_closes_the_gate(account: Account) -> None:
     one, other = account.gates(), account.gates()
     tried(one, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert one.admit(STRIPE, 32).granted == 1
     assert other.admit(STRIPE, 32).granted == 0
     assert account.counts.probes[STRIPE] == 1
-    one.tell(STRIPE, [DECLINE])
+    one.record(STRIPE, [DECLINE])
     assert not account.gate.is_open
     assert one.admit(STRIPE, 32).granted == 32
-    account.pass_time(timedelta(seconds=KNOWN))
+    account.pass_time(timedelta(seconds=CACHE_SECONDS))
     assert other.admit(STRIPE, 32).granted == 32
 
 
@@ -99,9 +99,9 @@ def test_what_failed_before_a_gate_opened_does_not_open_it_again(
     one, other = account.gates(), account.gates()
     tried(other, *AWAY[:-1])
     tried(one, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert other.admit(STRIPE, 1).granted == 1
-    other.tell(STRIPE, [DECLINE])
+    other.record(STRIPE, [DECLINE])
     tried(other, NotSent())
     assert not account.gate.is_open
 
@@ -109,24 +109,24 @@ def test_what_failed_before_a_gate_opened_does_not_open_it_again(
 def test_a_probe_that_fails_leaves_the_gate_open_for_longer(account: Account) -> None:
     gates = account.gates()
     tried(gates, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert tried(gates, NotSent()) == 1
-    assert account.gate.is_open and account.gate.failed == 1
-    assert account.counts.opens == {(STRIPE, Why.FAILING): 1}
-    assert gates.admit(STRIPE, 5).again_in == 2 * FIRST_REST
+    assert account.gate.is_open and account.gate.failed_probes == 1
+    assert account.counts.opens == {(STRIPE, TripReason.FAILING): 1}
+    assert gates.admit(STRIPE, 5).again_in == 2 * FIRST_PROBE_DELAY
 
 
 def test_calls_under_way_when_a_gate_opened_are_no_probes(account: Account) -> None:
     """Their outcomes come from other threads, while a probe is out."""
     gates = account.gates()
     tried(gates, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert gates.admit(STRIPE, 1).granted == 1
     with ThreadPoolExecutor(1) as stragglers:
-        stragglers.submit(gates.tell, STRIPE, [DECLINE]).result()
-        stragglers.submit(gates.tell, STRIPE, AWAY).result()
-    assert account.gate.is_open and account.gate.failed == 0
-    gates.tell(STRIPE, [DECLINE])
+        stragglers.submit(gates.record, STRIPE, [DECLINE]).result()
+        stragglers.submit(gates.record, STRIPE, AWAY).result()
+    assert account.gate.is_open and account.gate.failed_probes == 0
+    gates.record(STRIPE, [DECLINE])
     tried(gates, NotSent())
     assert not account.gate.is_open, "it forgot what failed while it was open"
 
@@ -136,9 +136,9 @@ def test_a_probe_that_was_never_heard_of_is_followed_by_another(
 ) -> None:
     dead, other = account.gates(), account.gates()
     tried(dead, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert dead.admit(STRIPE, 1).granted == 1
-    account.pass_time(PROBE - timedelta(seconds=1))
+    account.pass_time(PROBE_TIMEOUT - timedelta(seconds=1))
     assert other.admit(STRIPE, 1).granted == 0
     account.pass_time(timedelta(seconds=1))
     assert other.admit(STRIPE, 1).granted == 1
@@ -149,9 +149,9 @@ def test_a_probe_that_a_stopping_worker_gave_back_says_nothing(
 ) -> None:
     gates = account.gates()
     tried(gates, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     tried(gates, NotSent("worker_stopping"))
-    assert account.gate.is_open and account.gate.failed == 0
+    assert account.gate.is_open and account.gate.failed_probes == 0
 
 
 def test_refused_credentials_open_the_gate_at_once_until_a_probe_a_minute_works(
@@ -159,16 +159,16 @@ def test_refused_credentials_open_the_gate_at_once_until_a_probe_a_minute_works(
 ) -> None:
     gates = account.gates()
     tried(gates, DECLINE, Misconfigured("token_refused"), DECLINE)
-    assert account.gate.why is Why.MISCONFIGURED
+    assert account.gate.trip_reason is TripReason.MISCONFIGURED
     assert "token_refused" in account.gate.reason
-    assert gates.admit(STRIPE, 5).again_in == FIRST_REST
-    account.pass_time(MISCONFIGURED_REST)
+    assert gates.admit(STRIPE, 5).again_in == FIRST_PROBE_DELAY
+    account.pass_time(MISCONFIGURED_PROBE_DELAY)
     tried(gates, Misconfigured("token_refused"))
     assert gates.admit(STRIPE, 5).granted == 0
-    account.pass_time(MISCONFIGURED_REST)
+    account.pass_time(MISCONFIGURED_PROBE_DELAY)
     tried(gates, DECLINE)
     assert not account.gate.is_open
-    assert account.counts.opens == {(STRIPE, Why.MISCONFIGURED): 1}
+    assert account.counts.opens == {(STRIPE, TripReason.MISCONFIGURED): 1}
 
 
 def test_one_thing_that_is_not_permitted_opens_no_gate(account: Account) -> None:
@@ -182,17 +182,19 @@ def test_one_thing_that_is_not_permitted_opens_no_gate(account: Account) -> None
 def test_a_failing_account_that_refuses_us_is_misconfigured(account: Account) -> None:
     gates = account.gates()
     tried(gates, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     tried(gates, Misconfigured("invalid_api_key"))
-    assert account.gate.why is Why.MISCONFIGURED
+    assert account.gate.trip_reason is TripReason.MISCONFIGURED
 
 
 def test_an_operators_gate_lets_no_probe_through(account: Account) -> None:
     gates = account.gates()
-    account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    account.breakers.open(
+        STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
+    )
     for _ in range(5):
         admission = gates.admit(STRIPE, 32)
-        assert admission.granted == 0 and admission.again_in == PARKED
+        assert admission.granted == 0 and admission.again_in == PAUSED_RETRY_DELAY
         account.pass_time(timedelta(hours=1))
     account.breakers.close(STRIPE, reason="done", by="ann")
     assert gates.admit(STRIPE, 32).granted == 32
@@ -203,13 +205,15 @@ def test_the_gates_are_read_once_a_second_whoever_asks(account: Account) -> None
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: gates.admit(STRIPE, 1), range(100)))
     assert account.breakers.reads == 1
-    account.pass_time(timedelta(seconds=KNOWN))
+    account.pass_time(timedelta(seconds=CACHE_SECONDS))
     gates.admit(STRIPE, 1)
     assert account.breakers.reads == 2
 
 
 def test_nothing_passes_a_process_before_it_knows_its_gates(account: Account) -> None:
-    account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    account.breakers.open(
+        STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
+    )
     gates = account.gates()
     account.breakers.answers.clear()
     with ThreadPoolExecutor(4) as threads:
@@ -231,11 +235,11 @@ def test_without_a_database_what_was_known_last_goes_on(
     else:
         gates.admit(STRIPE, 1)
     account.breakers.away = True
-    account.pass_time(FIRST_REST + timedelta(seconds=KNOWN))
+    account.pass_time(FIRST_PROBE_DELAY + timedelta(seconds=CACHE_SECONDS))
     assert gates.admit(STRIPE, 9).granted == (0 if is_open else 9)
-    gates.tell(STRIPE, AWAY)  # which cannot be kept now
+    gates.record(STRIPE, AWAY)  # which cannot be kept now
     account.breakers.away = False
-    gates.tell(STRIPE, [NotSent()])
+    gates.record(STRIPE, [NotSent()])
     assert account.gate.is_open
 
 
@@ -245,13 +249,13 @@ def test_those_who_are_put_off_together_come_back_apart(account: Account) -> Non
         account.gates(jitter=iter([one]).__next__).admit(STRIPE, 1).again_in
         for one in (0.0, 0.5, 1.0)
     }
-    assert waits == {FIRST_REST, 1.5 * FIRST_REST, 2 * FIRST_REST}
+    assert waits == {FIRST_PROBE_DELAY, 1.5 * FIRST_PROBE_DELAY, 2 * FIRST_PROBE_DELAY}
 
 
 def test_a_probe_that_is_only_too_fast_closes_the_gate(account: Account) -> None:
     gates = account.gates()
     tried(gates, *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     tried(gates, NotExecuted("rate_limited"))
     assert not account.gate.is_open
     assert gates.admit(STRIPE, 1).granted == 0
@@ -261,7 +265,7 @@ def test_every_verdict_closes_a_gate(account: Account) -> None:
     for verdict in Verdict:
         gates = account.gates()
         tried(gates, *AWAY)
-        account.pass_time(FIRST_REST)
+        account.pass_time(FIRST_PROBE_DELAY)
         tried(gates, Answer(verdict))
         assert not account.gate.is_open
-        account.pass_time(timedelta(seconds=WINDOW))
+        account.pass_time(timedelta(seconds=WINDOW_SECONDS))

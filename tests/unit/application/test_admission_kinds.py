@@ -7,19 +7,19 @@ from datetime import timedelta
 
 import pytest
 
-from application.admission import KNOWN, SharedGates
+from application.admission import CACHE_SECONDS, SharedAdmissionControl
 from application.ports.admission import Admission
 from domain.circuit_breaker import (
-    ACCOUNT_AGAIN,
-    FIRST_REST,
-    KIND_AGAIN,
-    MISCONFIGURED_REST,
-    PROBE,
+    ACCOUNT_REPROBE_DELAY,
+    FIRST_PROBE_DELAY,
+    KIND_REPROBE_DELAY,
+    MISCONFIGURED_PROBE_DELAY,
+    PROBE_TIMEOUT,
     Call,
     CallKind,
-    Gate,
-    Why,
-    gate_name,
+    CircuitBreaker,
+    TripReason,
+    breaker_name,
 )
 from domain.errors import (
     Misconfigured,
@@ -32,7 +32,7 @@ from domain.payments.answer import Answer
 from tests.suites.samples import DECLINE
 from tests.support.account_admission import AWAY, STRIPE, Account, tried
 
-REFUNDS = gate_name(STRIPE, CallKind.REFUNDS)
+REFUNDS = breaker_name(STRIPE, CallKind.REFUNDS)
 REFUSED = NotAuthorized("not_authorized")
 BAD_KEY = Misconfigured("invalid_api_key")
 CHARGE = Call(CallKind.CHARGES, "op_charge")
@@ -44,91 +44,91 @@ def refund(name: str = "op_1") -> Call:
 
 @pytest.fixture
 def account() -> Account:
-    """An account without a limit, its gates closed."""
+    """An account without a limit, its breakers closed."""
     return Account()
 
 
 @pytest.fixture
-def gates(account: Account) -> SharedGates:
+def gates(account: Account) -> SharedAdmissionControl:
     """Those of one process."""
     return account.shared()
 
 
-def gate(account: Account, name: str = REFUNDS) -> Gate:
-    """A gate as it is kept."""
-    return account.breakers.gates().get(name, Gate(name))
+def gate(account: Account, name: str = REFUNDS) -> CircuitBreaker:
+    """A breaker as it is kept."""
+    return account.breakers.load_all().get(name, CircuitBreaker(name))
 
 
-def ask(gates: SharedGates, *calls: Call) -> Admission:
+def ask(gates: SharedAdmissionControl, *calls: Call) -> Admission:
     return gates.admit(STRIPE, calls)
 
 
 def try_call(
-    gates: SharedGates, call: Call, outcome: Answer | ProviderError
+    gates: SharedAdmissionControl, call: Call, outcome: Answer | ProviderError
 ) -> Sequence[Call]:
     """Asks for one call and tells what came of it; those that were granted."""
     granted = ask(gates, call).granted
     if granted:
-        gates.tell(STRIPE, [(call, outcome)])
+        gates.record(STRIPE, [(call, outcome)])
     return granted
 
 
 def test_a_refusal_of_one_kind_stops_that_kind_alone(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    assert gate(account).why is Why.MISCONFIGURED
+    assert gate(account).trip_reason is TripReason.MISCONFIGURED
     assert gate(account).reason == (
         "the provider refuses refunds to us (not_authorized)"
     )
     assert not account.gate.is_open
-    assert account.counts.opens == {(REFUNDS, Why.MISCONFIGURED): 1}
+    assert account.counts.opens == {(REFUNDS, TripReason.MISCONFIGURED): 1}
     other = refund("op_2")
     admission = ask(gates, refund(), CHARGE, other)
     assert list(admission.granted) == [CHARGE]
-    assert list(admission.stopped) == [refund(), other]
-    assert admission.again_in == FIRST_REST
+    assert list(admission.blocked) == [refund(), other]
+    assert admission.retry_in == FIRST_PROBE_DELAY
 
 
 @pytest.mark.parametrize("kind", CallKind)
 def test_every_kind_has_a_gate_of_its_own(
-    account: Account, gates: SharedGates, kind: CallKind
+    account: Account, gates: SharedAdmissionControl, kind: CallKind
 ) -> None:
     call = Call(kind, "op_1")
     try_call(gates, call, REFUSED)
-    stopped = {one for one in CallKind if ask(gates, Call(one, "op_2")).stopped}
+    stopped = {one for one in CallKind if ask(gates, Call(one, "op_2")).blocked}
     assert stopped == {kind}
 
 
 def test_many_refused_calls_of_one_kind_never_stop_the_others(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     for number in range(50):
-        gates.tell(STRIPE, [(refund(f"op_{number}"), REFUSED)])
+        gates.record(STRIPE, [(refund(f"op_{number}"), REFUSED)])
     assert not account.gate.is_open
     assert ask(gates, CHARGE).granted == [CHARGE]
 
 
 def test_another_operation_than_the_one_that_was_refused_is_the_probe(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert not ask(gates, refund()).granted
     other = refund("op_2")
     assert list(ask(gates, refund(), other).granted) == [other]
-    gates.tell(STRIPE, [(other, DECLINE)])
+    gates.record(STRIPE, [(other, DECLINE)])
     assert not gate(account).is_open
 
 
 def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     try_call(gates, refund("op_2"), DECLINE)
     for _ in range(5):
-        account.pass_time(MISCONFIGURED_REST)
+        account.pass_time(MISCONFIGURED_PROBE_DELAY)
         assert try_call(gates, refund(), REFUSED)
         assert not gate(account).is_open
     try_call(gates, refund("op_3"), REFUSED)
@@ -136,150 +136,150 @@ def test_an_operation_that_alone_is_refused_does_not_stop_the_others_again(
 
 
 def test_the_refused_operation_is_a_probe_only_where_no_other_comes_for_long(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    account.pass_time(FIRST_REST + KIND_AGAIN - timedelta(seconds=1))
+    account.pass_time(FIRST_PROBE_DELAY + KIND_REPROBE_DELAY - timedelta(seconds=1))
     assert not ask(gates, refund()).granted
-    account.pass_time(timedelta(seconds=1 + KNOWN))
+    account.pass_time(timedelta(seconds=1 + CACHE_SECONDS))
     assert try_call(gates, refund(), REFUSED)
-    assert gate(account).failed == 1
-    account.pass_time(KIND_AGAIN + 2 * FIRST_REST)
+    assert gate(account).failed_probes == 1
+    account.pass_time(KIND_REPROBE_DELAY + 2 * FIRST_PROBE_DELAY)
     assert try_call(gates, refund(), DECLINE)
     assert not gate(account).is_open
 
 
 def test_each_probe_of_a_refused_kind_is_another_operation(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund("op_0"), REFUSED)
     names = [f"op_{number}" for number in range(6)]
     probes = []
     for _ in names[1:]:
-        account.pass_time(MISCONFIGURED_REST)
+        account.pass_time(MISCONFIGURED_PROBE_DELAY)
         [probe] = ask(gates, *map(refund, names)).granted
-        gates.tell(STRIPE, [(probe, REFUSED)])
+        gates.record(STRIPE, [(probe, REFUSED)])
         probes.append(probe.operation)
     assert probes == names[1:]
 
 
 def test_an_operator_who_closes_a_gate_has_the_refused_operation_tried_anew(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
     account.breakers.close(REFUNDS, reason="new rights", by="ann")
-    account.pass_time(timedelta(seconds=KNOWN))
+    account.pass_time(timedelta(seconds=CACHE_SECONDS))
     assert try_call(gates, refund(), REFUSED)
     assert gate(account).is_open
 
 
 def test_in_an_outage_the_operation_whose_probe_failed_lets_others_go_first(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     tried(account.gates(), *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     page = OutcomeUnknown("malformed_answer")
     assert try_call(gates, CHARGE, page)
-    account.pass_time(2 * FIRST_REST + timedelta(seconds=KNOWN))
+    account.pass_time(2 * FIRST_PROBE_DELAY + timedelta(seconds=CACHE_SECONDS))
     assert not ask(gates, CHARGE).granted
     other = Call(CallKind.CHARGES, "op_other")
     assert list(ask(gates, CHARGE, other).granted) == [other]
-    gates.tell(STRIPE, [(other, DECLINE)])
+    gates.record(STRIPE, [(other, DECLINE)])
     assert not account.gate.is_open
 
 
 def test_in_an_outage_an_operation_that_failed_before_is_the_last_candidate(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     tried(account.gates(), *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     failed = [Call(CallKind.CHARGES, f"op_{n}", has_failed=True) for n in range(3)]
     fresh = Call(CallKind.CHARGES, "op_fresh")
     assert list(ask(gates, *failed, fresh).granted) == [fresh]
-    gates.tell(STRIPE, [(fresh, NotSent())])
-    account.pass_time(2 * FIRST_REST)
+    gates.record(STRIPE, [(fresh, NotSent())])
+    account.pass_time(2 * FIRST_PROBE_DELAY)
     assert list(ask(gates, *failed).granted) == failed[:1], "none other is there"
 
 
 def test_in_an_outage_an_operation_that_is_alone_is_tried_again_soon(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     tried(account.gates(), *AWAY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     try_call(gates, CHARGE, NotSent())
-    account.pass_time(2 * FIRST_REST + ACCOUNT_AGAIN)
+    account.pass_time(2 * FIRST_PROBE_DELAY + ACCOUNT_REPROBE_DELAY)
     assert try_call(gates, CHARGE, DECLINE)
     assert not account.gate.is_open
 
 
 def test_refused_credentials_stop_every_kind(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), BAD_KEY)
-    assert account.gate.why is Why.MISCONFIGURED
+    assert account.gate.trip_reason is TripReason.MISCONFIGURED
     calls = [Call(kind, f"op_{kind}") for kind in CallKind]
-    assert list(ask(gates, *calls).stopped) == calls
+    assert list(ask(gates, *calls).blocked) == calls
 
 
 @pytest.mark.parametrize("refused", [BAD_KEY, REFUSED])
 def test_what_one_connected_account_is_refused_stops_no_other(
-    gates: SharedGates, refused: ProviderError
+    gates: SharedAdmissionControl, refused: ProviderError
 ) -> None:
-    gates.tell("acct_connected", [(CHARGE, refused)])
-    assert gates.admit("acct_connected", [CHARGE]).stopped
+    gates.record("acct_connected", [(CHARGE, refused)])
+    assert gates.admit("acct_connected", [CHARGE]).blocked
     for other in (STRIPE, "acct_other"):
         assert gates.admit(other, [CHARGE]).granted == [CHARGE]
 
 
 def test_a_probe_of_the_account_that_finds_its_kind_refused_stops_that_alone(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, CHARGE, BAD_KEY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(gates, refund(), REFUSED)
     assert not account.gate.is_open and gate(account).is_open
 
 
 def test_a_probe_of_one_kind_that_finds_the_credentials_refused_stops_all(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(gates, refund("op_2"), BAD_KEY)
     assert account.gate.is_open and gate(account).is_open
-    assert gate(account).failed == 0
+    assert gate(account).failed_probes == 0
 
 
 def test_a_probe_of_one_kind_that_meets_an_outage_says_nothing_of_the_kind(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(gates, refund("op_2"), NotSent())
-    assert gate(account).is_open and gate(account).failed == 0
-    account.pass_time(PROBE)
+    assert gate(account).is_open and gate(account).failed_probes == 0
+    account.pass_time(PROBE_TIMEOUT)
     assert try_call(gates, refund("op_3"), DECLINE)
     assert not gate(account).is_open
 
 
 def test_an_operation_behind_two_gates_is_a_probe_of_the_accounts(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
     try_call(gates, CHARGE, BAD_KEY)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     assert try_call(gates, refund("op_2"), DECLINE)
     assert not account.gate.is_open
 
 
 def test_a_probe_that_was_never_heard_of_is_forgotten(
-    account: Account, gates: SharedGates
+    account: Account, gates: SharedAdmissionControl
 ) -> None:
     try_call(gates, refund(), REFUSED)
-    account.pass_time(FIRST_REST)
+    account.pass_time(FIRST_PROBE_DELAY)
     lost = refund("op_2")
     assert ask(gates, lost).granted
-    account.pass_time(PROBE)
+    account.pass_time(PROBE_TIMEOUT)
     assert try_call(gates, refund("op_3"), DECLINE)
-    gates.tell(STRIPE, [(lost, REFUSED)])
-    assert gate(account).tried == ("op_1", "op_2"), "as any other call"
+    gates.record(STRIPE, [(lost, REFUSED)])
+    assert gate(account).refused_operations == ("op_1", "op_2"), "as any other call"

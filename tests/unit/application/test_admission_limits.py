@@ -1,4 +1,4 @@
-"""How a gate keeps to what an account takes, and to what its provider asks for."""
+"""How a breaker keeps to what an account takes, and to what its provider asks for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.admission import LONGEST_PAUSE, PATIENCE, SOONEST
-from domain.circuit_breaker import ENOUGH
+from application.admission import MAX_BUSY_PAUSE, MAX_TOKEN_WAIT, MIN_RETRY_DELAY
+from domain.circuit_breaker import MIN_FAILURES
 from domain.errors import NotExecuted, ProviderError
 from tests.support.account_admission import STRIPE, Account
 
@@ -18,8 +18,8 @@ def test_a_limited_account_has_calls_wait_a_little_and_puts_the_others_off() -> 
     gates = account.gates()
     admission = gates.admit(STRIPE, 32)
     assert admission.granted == 15
-    assert admission.after == pytest.approx(2 * PATIENCE)
-    assert admission.again_in >= SOONEST
+    assert admission.after == pytest.approx(2 * MAX_TOKEN_WAIT)
+    assert admission.again_in >= MIN_RETRY_DELAY
     assert account.counts.waits == {STRIPE: 17}
     assert not account.gate.is_open
 
@@ -32,7 +32,7 @@ def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
         gates.admit(STRIPE, 32),
     ]
     assert [one.granted for one in asked] == [10, 0, 5]
-    waits = [PATIENCE, 0, 2 * PATIENCE]
+    waits = [MAX_TOKEN_WAIT, 0, 2 * MAX_TOKEN_WAIT]
     assert [one.after for one in asked] == pytest.approx(waits)
 
 
@@ -43,7 +43,7 @@ def test_a_backlog_leaves_room_for_what_is_urgent() -> None:
         ([NotExecuted("rate_limited"), NotExecuted("lock_timeout")], 1),
         (
             [NotExecuted("rate_limited", retry_after=timedelta(hours=1))],
-            LONGEST_PAUSE.total_seconds(),
+            MAX_BUSY_PAUSE.total_seconds(),
         ),
     ],
 )
@@ -52,8 +52,8 @@ def test_a_provider_that_wants_fewer_calls_gets_none_for_as_long_as_it_says(
 ) -> None:
     account = Account()
     gates = account.gates()
-    for _ in range(ENOUGH):
-        gates.tell(STRIPE, outcomes)
+    for _ in range(MIN_FAILURES):
+        gates.record(STRIPE, outcomes)
     assert not account.gate.is_open
     admission = account.gates().admit(STRIPE, 5)
     assert admission.granted == 0

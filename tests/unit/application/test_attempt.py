@@ -72,7 +72,7 @@ def test_what_is_not_there_or_not_due_is_left_alone(world: World) -> None:
     assert world.attempt("pay_none", one) == {}
     assert world.attempt() == {}
     assert world.provider.sends == []
-    assert world.stored(one).first.state is State.QUEUED
+    assert world.stored(one).first_operation.state is State.QUEUED
 
 
 def test_a_decline_is_stored_as_an_answer(world: World) -> None:
@@ -100,11 +100,11 @@ def test_an_error_says_where_the_payment_goes(
     [one] = world.insert(payment())
     told = world.attempt(one)[one]
     assert (told.answer, told.code) == (error.code, error.detail)
-    assert told.escalated is (state is State.REVIEW)
+    assert told.is_escalation is (state is State.REVIEW)
     stored = world.stored(one)
-    assert stored.first.state is state
+    assert stored.first_operation.state is state
     assert (stored.due_at is None) == (state is State.REVIEW)
-    assert stored.first.waiting_for
+    assert stored.first_operation.waiting_for
     assert world.provider.ledger == {}
 
 
@@ -143,7 +143,7 @@ def test_a_dead_workers_send_is_sent_again_to_the_letter(world: World) -> None:
     assert first == send == replace(second, last_at=NOW)
     assert len(world.provider.ledger) == 1
     assert world.stored(one).captured == 1999
-    timeline = world.store.timeline(SHOP, one) or []
+    timeline = world.store.load_timeline(SHOP, one) or []
     assert [event.type for event in timeline] == [
         "payment.accepted",
         "attempt.sent",
@@ -185,7 +185,9 @@ def test_what_the_gate_does_not_let_in_is_put_off_and_costs_nothing(
     world.gates.granted = 1
     ids = world.insert(payment(1), payment(2))
     assert len(world.attempt(*ids)) == 1
-    left = [one for one in ids if world.stored(one).first.state is State.QUEUED]
+    left = [
+        one for one in ids if world.stored(one).first_operation.state is State.QUEUED
+    ]
     assert len(left) == 1
     assert world.attempt(*left) == {}
     world.now += LATER
@@ -197,7 +199,7 @@ def test_a_claim_that_is_too_old_makes_no_call(world: World) -> None:
     [one] = world.insert(payment())
     slow = _Stopped(world)
     world.tools = replace(
-        world.tools, calls={name: slow for name in ProviderName}, held=set()
+        world.tools, executors={name: slow for name in ProviderName}, held_ids=set()
     )
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []
@@ -224,10 +226,13 @@ def test_what_cannot_be_prepared_is_for_a_person_and_its_group_goes_on(
     ids = world.insert(payment(1), payment(2, asked=odd), payment(3, asked=missing))
     settled = world.attempt(*ids)
     assert [settled[one].answer for one in ids] == ["succeeded", ESCALATED, ESCALATED]
-    assert [settled[one].escalated for one in ids] == [False, True, True]
+    assert [settled[one].is_escalation for one in ids] == [False, True, True]
     for one in ids[1:]:
-        assert world.stored(one).first.state is State.REVIEW
-        assert world.stored(one).first.waiting_for == "an operator: cannot_prepare"
+        assert world.stored(one).first_operation.state is State.REVIEW
+        assert (
+            world.stored(one).first_operation.waiting_for
+            == "an operator: cannot_prepare"
+        )
     assert len(world.provider.sends) == 1
 
 
@@ -255,11 +260,11 @@ def test_what_others_left_no_money_for_is_not_sent(world: World) -> None:
         paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
     )
     of_others = replace(
-        paid.first,
+        paid.first_operation,
         id="op_others",
         kind=Kind.REFUND,
         origin=None,
-        target=paid.first.id,
+        target=paid.first_operation.id,
         refs={"refund": "re_1"},
     )
     step = replace(asked, operations=(*asked.operations, of_others))
@@ -267,5 +272,5 @@ def test_what_others_left_no_money_for_is_not_sent(world: World) -> None:
     world.now += timedelta(seconds=5)
     assert world.attempt(paid.id) == {}
     after = world.stored(paid.id)
-    assert after.operation("op_back").state is State.REJECTED
+    assert after.get_operation("op_back").state is State.REJECTED
     assert (after.due_at, after.refunded, world.provider.sends) == (None, 1999, [])

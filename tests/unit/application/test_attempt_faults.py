@@ -14,7 +14,7 @@ from domain.payments.answer import Answer, Verdict
 from domain.payments.event_types import EventType
 from domain.payments.operation import Operation
 from domain.payments.payment import LEASE, Payment
-from domain.payments.start_attempt import released
+from domain.payments.start_attempt import expire_claim
 from domain.payments.states import State
 from tests.suites.samples import NOW, payment, sending, submission
 from tests.support.fakes import Act, ScriptedProvider
@@ -30,7 +30,7 @@ class _Crowded(MemoryStore):
         for now in self.everything():
             if now.id in ids:
                 event = EventType.OPERATION_ACCEPTED
-                self.amend(now.told_of(now.working, event, now=NOW))
+                self.amend(now.with_event(now.claimed_operation, event, now=NOW))
         return super().settle_many(payments)
 
 
@@ -50,8 +50,8 @@ def test_a_settle_that_never_wins_leaves_the_payment_to_recovery(world: World) -
     crowded = _Crowded(world.clock, table=world.store.table)
     world.tools = replace(world.tools, store=crowded)
     assert world.attempt(one) == {}
-    assert world.stored(one).first.state is State.RUNNING
-    assert world.tools.held == set()
+    assert world.stored(one).first_operation.state is State.RUNNING
+    assert world.tools.held_ids == set()
 
 
 def test_a_refused_settle_is_left_to_recovery_and_keeps_no_other_from_its_own(
@@ -63,8 +63,8 @@ def test_a_refused_settle_is_left_to_recovery_and_keeps_no_other_from_its_own(
     world.tools = replace(world.tools, store=store)
     assert set(world.attempt(refused, other)) == {other}
     assert store.settles <= 2, "a write that was refused is not tried again at once"
-    assert world.stored(refused).first.state is State.RUNNING
-    assert world.tools.held == set()
+    assert world.stored(refused).first_operation.state is State.RUNNING
+    assert world.tools.held_ids == set()
     world.tools = replace(world.tools, store=world.store)
     world.now += LEASE
     assert world.attempt(refused)[refused].answer == Verdict.SUCCEEDED
@@ -100,8 +100,8 @@ def test_a_fault_in_an_adapter_stays_with_its_payment(world: World) -> None:
         ESCALATED,
         "outcome_unknown",
     ]
-    assert world.stored(ids[1]).first.state is State.REVIEW
-    assert world.stored(ids[2]).first.state is State.UNKNOWN
+    assert world.stored(ids[1]).first_operation.state is State.REVIEW
+    assert world.stored(ids[2]).first_operation.state is State.UNKNOWN
     assert len(broken.ledger) == 2, "the money had moved before the fault"
 
 
@@ -139,7 +139,7 @@ class _Slow(ScriptedProvider):
             other = self._world.store.held_by("two")
             [found] = other.load_due([payment.id])
             now = self._world.now
-            other.claim_many([sending(released(found, now=now), now=now)])
+            other.claim_many([sending(expire_claim(found, now=now), now=now)])
         return answer
 
 
@@ -148,8 +148,8 @@ def test_a_worker_that_lost_its_lease_settles_nothing(world: World) -> None:
     world.put(slow)
     [one] = world.insert(payment())
     assert world.attempt(one) == {}
-    assert world.stored(one).first.state is State.UNKNOWN
-    assert world.tools.held == set()
+    assert world.stored(one).first_operation.state is State.UNKNOWN
+    assert world.tools.held_ids == set()
     world.now += LEASE
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(slow.ledger) == 1
@@ -179,12 +179,12 @@ class _Watching(ScriptedProvider):
 
 
 def test_what_is_being_sent_is_held_and_let_go_when_settled(world: World) -> None:
-    watching = _Watching(world.tools.held)
+    watching = _Watching(world.tools.held_ids)
     world.put(watching)
     [one] = world.insert(payment())
     world.attempt(one)
     assert watching.seen == [{one}]
-    assert world.tools.held == set()
+    assert world.tools.held_ids == set()
 
 
 class _Waiting(ScriptedProvider):
@@ -210,10 +210,10 @@ def test_what_is_settled_is_let_go_though_others_of_its_group_go_on(
     settling = run([first, second], world.tools)
     [settled] = next(settling)
     assert settled.payment.id == first
-    assert world.tools.held == {second}
+    assert world.tools.held_ids == {second}
     waiting.go_on.set()
     assert [one.payment.id for [one] in settling] == [second]
-    assert world.tools.held == set()
+    assert world.tools.held_ids == set()
 
 
 def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> None:
@@ -221,8 +221,8 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_sent(world: World) -> No
     world.tools.stopping.set()
     assert world.attempt(one)[one].answer == NotSent.code
     assert world.provider.sends == []
-    assert world.stored(one).first.state is State.RETRYING
-    assert world.tools.held == set()
+    assert world.stored(one).first_operation.state is State.RETRYING
+    assert world.tools.held_ids == set()
 
 
 def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> None:
@@ -231,7 +231,7 @@ def test_without_the_store_nothing_is_sent_and_nothing_held(world: World) -> Non
     with pytest.raises(StoreUnavailable):
         world.attempt(one)
     assert world.provider.sends == []
-    assert world.tools.held == set()
+    assert world.tools.held_ids == set()
 
 
 class _Cutting(ScriptedProvider):
@@ -255,7 +255,7 @@ def test_a_store_lost_in_mid_call_leaves_all_to_recovery_and_nothing_held(
     [one] = world.insert(payment())
     with pytest.raises(StoreUnavailable):
         world.attempt(one)
-    assert world.tools.held == set()
+    assert world.tools.held_ids == set()
     world.store.away = False
     world.now += LEASE
     world.put(cutting)
@@ -270,7 +270,7 @@ def test_a_caller_that_stops_listening_leaves_nothing_held(world: World) -> None
     next(settling)
     assert isinstance(settling, Generator)
     settling.close()
-    assert world.tools.held == set()
+    assert world.tools.held_ids == set()
 
 
 def _raising(error: Exception) -> Act:

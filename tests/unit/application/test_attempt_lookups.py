@@ -8,9 +8,9 @@ from typing import Final
 
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import Kind
-from domain.payments.operator_actions import Intervention, replayed
+from domain.payments.operator_actions import Intervention, replay_operation
 from domain.payments.payment import LEASE
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State, Status
 from domain.payments.submission import CaptureMethod, ProviderName
 from domain.provider_rules import RULES
@@ -39,7 +39,7 @@ def test_after_the_window_only_a_look_is_made_and_it_settles_the_payment(
     world.now += WINDOW
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
     assert len(world.provider.sends) == 1
-    assert world.provider.looks == [world.stored(one).first.id]
+    assert world.provider.looks == [world.stored(one).first_operation.id]
     assert world.stored(one).captured == 1999
 
 
@@ -59,7 +59,7 @@ def test_what_never_arrived_is_sent_under_a_new_key_once_a_look_has_proven_it(
     world.attempt(one)
     world.now += WINDOW
     assert world.attempt(one)[one].answer == Verdict.ABSENT
-    assert world.stored(one).first.state is State.RETRYING
+    assert world.stored(one).first_operation.state is State.RETRYING
     world.now += LATER
     world.attempt(one)
     assert [send.key[-2:] for send in world.provider.sends] == ["-1", "-2"]
@@ -73,7 +73,7 @@ def test_a_dead_workers_look_is_made_again(world: World) -> None:
     world.now += WINDOW
     dying = world.store.held_by("dead")
     [found] = dying.load_due([one])
-    dying.claim_many([looking(found, found.first, now=world.now)])
+    dying.claim_many([start_lookup(found, found.first_operation, now=world.now)])
     world.now += LEASE
     assert world.attempt(one)[one].answer == Verdict.SUCCEEDED
 
@@ -86,9 +86,9 @@ def test_a_hold_is_warned_of_and_its_end_is_asked_for(world: World) -> None:
     assert world.stored(one).status is Status.AUTHORIZED
     world.now = NOW + DAY * 6
     assert world.attempt(one) == {}
-    timeline = world.store.timeline(SHOP, one) or []
+    timeline = world.store.load_timeline(SHOP, one) or []
     assert timeline[-1].type == "authorization.expiring"
-    assert world.store.due_ids(10) == []
+    assert world.store.find_due_ids(10) == []
     world.now = NOW + DAY * 7
     world.provider.correct(world.stored(one), Answer(Verdict.EXPIRED))
     world.attempt(one)
@@ -100,13 +100,18 @@ def test_a_correction_is_told_of_beside_the_answer(world: World) -> None:
     world.attempt(one)
     paid = world.stored(one)
     who = Intervention("key_1", "the bank called")
-    asked = replayed(paid, paid.first, who, now=world.now)
+    asked = replay_operation(paid, paid.first_operation, who, now=world.now)
     assert world.store.amend(asked) is not None
     seen = world.attempt(one)[one]
-    assert (seen.answer, seen.corrected) == (Verdict.SUCCEEDED, False)
+    assert (seen.answer, seen.is_correction) == (Verdict.SUCCEEDED, False)
     paid = world.stored(one)
-    assert world.store.amend(replayed(paid, paid.first, who, now=world.now)) is not None
+    assert (
+        world.store.amend(
+            replay_operation(paid, paid.first_operation, who, now=world.now)
+        )
+        is not None
+    )
     world.provider.correct(paid, DECLINE)
     corrected = world.attempt(one)[one]
-    assert (corrected.answer, corrected.corrected) == (Verdict.DECLINED, True)
+    assert (corrected.answer, corrected.is_correction) == (Verdict.DECLINED, True)
     assert world.stored(one).captured == 0

@@ -1,4 +1,4 @@
-"""Several accounts: the gates of each, and who goes on to which."""
+"""Several accounts: the breakers of each, and who goes on to which."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from application.ports.provider import Provider
 from domain.account import Account
-from domain.circuit_breaker import CallKind, gate_name
+from domain.circuit_breaker import CallKind, breaker_name
 from domain.errors import Misconfigured, NotSent, OutcomeUnknown, ProviderError
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import Operation
@@ -60,7 +60,7 @@ class Shop:
 
     def told(self, payment_id: str) -> list[str]:
         """The types of the events on its timeline."""
-        events = self.world.store.timeline(SHOP, payment_id)
+        events = self.world.store.load_timeline(SHOP, payment_id)
         return [event.type for event in events or []]
 
 
@@ -80,7 +80,7 @@ class Refusing:
             raise self._said
         return self._said
 
-    def look(self, payment: Payment) -> Answer:
+    def look_up(self, payment: Payment) -> Answer:
         """See Provider."""
         return self.send(payment)
 
@@ -105,7 +105,7 @@ def test_what_the_first_did_not_take_is_charged_once_at_the_second(
     one = shop.pay()
     shop.world.attempt(one)
     waiting = shop.world.stored(one)
-    assert (waiting.account, waiting.first.state) == (TWO, State.QUEUED)
+    assert (waiting.account, waiting.first_operation.state) == (TWO, State.QUEUED)
     shop.world.attempt(one)
     assert shop.charges() == [TWO.id]
     assert shop.world.stored(one).status is Status.CAPTURED
@@ -170,7 +170,7 @@ def test_accounts_at_their_limits_are_waited_for_once_and_together(
     assert shop.charges() == [ONE.id, TWO.id, THREE.id]
     assert world.waited == [0.5]
     for one in ids:
-        sent = world.stored(one).first.send
+        sent = world.stored(one).first_operation.send
         assert sent is not None and sent.first_at == began + timedelta(seconds=0.5)
 
 
@@ -200,21 +200,21 @@ def test_a_lost_answer_is_found_at_the_account_that_had_it(shop: Shop) -> None:
     one = shop.pay()
     shop.world.attempt(one)
     shop.world.gates.open = {ONE.id}
-    shop.world.now = shop.world.stored(one).first.due_at or shop.world.now
+    shop.world.now = shop.world.stored(one).first_operation.due_at or shop.world.now
     shop.world.attempt(one)
     left = shop.world.stored(one)
-    assert (left.account, left.first.state) == (ONE, State.UNKNOWN)
+    assert (left.account, left.first_operation.state) == (ONE, State.UNKNOWN)
     assert shop.charges() == []
 
 
 def test_a_gate_before_refunds_alone_leaves_charges_where_they_are(shop: Shop) -> None:
-    shop.world.gates.open = {gate_name(ONE.id, CallKind.REFUNDS)}
+    shop.world.gates.open = {breaker_name(ONE.id, CallKind.REFUNDS)}
     shop.world.attempt(shop.pay())
     assert shop.charges() == [ONE.id]
 
 
 def test_a_gate_before_charges_sends_them_on(shop: Shop) -> None:
-    shop.world.gates.open = {gate_name(ONE.id, CallKind.CHARGES)}
+    shop.world.gates.open = {breaker_name(ONE.id, CallKind.CHARGES)}
     shop.world.attempt(shop.pay())
     assert shop.charges() == [TWO.id]
 

@@ -8,7 +8,7 @@ import pytest
 
 from application.dispatch import dispatch_due
 from domain.errors import QueueUnavailable, StoreUnavailable
-from domain.payments.payment import BELL_GRACE, LEASE
+from domain.payments.payment import WAKEUP_GRACE, LEASE
 from tests.suites.samples import payment, sending
 from tests.support.fakes import MemoryQueue
 from tests.unit.application.conftest import World
@@ -18,7 +18,7 @@ def test_what_is_due_is_rung_for_longest_first(world: World) -> None:
     ids = world.insert(payment(1), payment(2))
     world.now += timedelta(seconds=1)
     later = world.insert(payment(3, now=world.now))
-    world.now += BELL_GRACE
+    world.now += WAKEUP_GRACE
     assert dispatch_due(store=world.store, queue=world.queue) == 3
     assert world.queue.waiting == ids + later
 
@@ -32,7 +32,7 @@ def test_what_is_not_due_yet_is_left_alone(world: World) -> None:
 @pytest.mark.parametrize(("size", "rung"), [(0, 0), (2, 2), (5, 4)])
 def test_the_queues_room_is_the_bound(world: World, size: int, rung: int) -> None:
     world.insert(*map(payment, range(1, 5)))
-    world.now += BELL_GRACE
+    world.now += WAKEUP_GRACE
     queue = MemoryQueue(size)
     assert dispatch_due(store=world.store, queue=queue) == rung
     assert len(queue.waiting) == rung

@@ -19,11 +19,16 @@ from domain.errors import (
     UnreadableWebhook,
 )
 from domain.money import Money
-from domain.payments.dispute import MAX_DISPUTES, DisputeState, Hint, Reading
+from domain.payments.dispute import (
+    MAX_DISPUTES,
+    DisputeState,
+    DisputeUpdate,
+    DisputeSnapshot,
+)
 from domain.payments.event_types import EventType
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from domain.webhooks import Fate, Webhook
+from domain.webhooks import WebhookStatus, Webhook
 from tests.suites.samples import sending
 from tests.support.disputed_payment import HINT, OWN, STRIPE, Bench
 from tests.support.memory_disputes import MemoryDisputes
@@ -42,7 +47,10 @@ def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
 ) -> None:
     due = bench.payment.due_at
     [handled] = handle([bench.webhook()], bench.hearing)
-    assert (handled.fate, handled.payment) == (Fate.HANDLED, bench.payment.id)
+    assert (handled.status, handled.payment) == (
+        WebhookStatus.HANDLED,
+        bench.payment.id,
+    )
     after = bench.stored()
     assert [one.id for one in after.disputes] == ["dp_1"]
     assert (after.operations, after.due_at) == (bench.payment.operations, due)
@@ -53,7 +61,9 @@ def test_an_event_lays_the_dispute_over_its_payment_and_makes_no_look_due(
 
 def test_however_many_events_come_each_fact_is_told_once(bench: Bench) -> None:
     names = [bench.webhook(f"evt_{number}") for number in range(4)]
-    assert {one.fate for one in handle(names, bench.hearing)} == {Fate.HANDLED}
+    assert {one.status for one in handle(names, bench.hearing)} == {
+        WebhookStatus.HANDLED
+    }
     bench.inbox.replay(names, now=bench.now)
     handle(names, bench.hearing)
     assert bench.stored().version == bench.payment.version + 1
@@ -66,17 +76,17 @@ def test_an_older_reading_never_comes_after_a_newer_one(bench: Bench) -> None:
     class Slow(MemoryDisputes):
         """While it reads for the second time, another worker is told of the end."""
 
-        def read(self, hint: Hint) -> Reading:
+        def read(self, hint: DisputeUpdate) -> DisputeSnapshot:
             found = super().read(hint)
             if self.reads == 2:
                 bench.show(DisputeState.WON)
-                use_case.follow(HINT, bench.desk)
+                use_case.sync_dispute(HINT, bench.desk)
             return found
 
     slow = Slow(bench.disputes.shown)
     late = replace(bench.desk, disputes=lambda account: slow)
     bench.show(DisputeState.UNDER_REVIEW)
-    followed = use_case.follow(HINT, late)
+    followed = use_case.sync_dispute(HINT, late)
     assert followed is not None
     assert [one.state for one in followed.disputes] == [DisputeState.WON]
     assert slow.reads == 3, "what it had read was older than what was stored"
@@ -92,39 +102,43 @@ def test_while_one_is_read_slowly_no_other_worker_is_rung_for_it(
     class Slow(MemoryDisputes):
         """Each read takes as long as a call may."""
 
-        def read(self, hint: Hint) -> Reading:
+        def read(self, update: DisputeUpdate) -> DisputeSnapshot:
             bench.now += timedelta(seconds=13)
-            due.extend(bench.inbox.due_ids(9))
-            return super().read(hint)
+            due.extend(bench.inbox.find_due_ids(9))
+            return super().read(update)
 
     slow = Slow(bench.disputes.shown)
     desk = replace(bench.desk, disputes=lambda account: slow)
-    handle(names, replace(bench.hearing, disputes=desk))
+    handle(names, replace(bench.hearing, dispute_context=desk))
     assert (slow.reads, due) == (4, [])
 
 
 def test_no_other_webhook_of_its_group_waits_for_it(bench: Bench) -> None:
     dispute = bench.webhook()
     other = Webhook(OWN, "evt_2", "disputed", "nonsense", received_at=bench.now)
-    receive(other, known=frozenset({"disputed"}), inbox=bench.inbox, queue=bench.looks)
+    receive(
+        other, event_types=frozenset({"disputed"}), inbox=bench.inbox, queue=bench.looks
+    )
     ended = list[str]()
 
     class Looking(MemoryDisputes):
         """Sees what has ended by the time it is read."""
 
-        def read(self, hint: Hint) -> Reading:
-            found = bench.inbox.found(fate=Fate.UNREADABLE, since=None, limit=9)
+        def read(self, update: DisputeUpdate) -> DisputeSnapshot:
+            found = bench.inbox.find(
+                status=WebhookStatus.UNREADABLE, since=None, limit=9
+            )
             ended.extend(one.id for one in found)
-            return super().read(hint)
+            return super().read(update)
 
-    def reader(webhook: Webhook) -> Hint:
+    def reader(webhook: Webhook) -> DisputeUpdate:
         if webhook.body == "nonsense":
             raise UnreadableWebhook
-        return Hint(webhook.account, webhook.body)
+        return DisputeUpdate(webhook.account, webhook.body)
 
     looking = Looking(bench.disputes.shown)
     desk = replace(bench.desk, disputes=lambda account: looking)
-    hearing = replace(bench.hearing, disputes=desk, readers={STRIPE: reader})
+    hearing = replace(bench.hearing, dispute_context=desk, parsers={STRIPE: reader})
     assert len(handle([dispute, other.id], hearing)) == 2
     assert ended == [other.id] * 2
 
@@ -135,16 +149,16 @@ def test_a_worker_that_dies_while_it_reads_one_leaves_it_to_another(
     name = bench.webhook()
 
     class Dying(MemoryDisputes):
-        def read(self, hint: Hint) -> Reading:
+        def read(self, update: DisputeUpdate) -> DisputeSnapshot:
             raise SystemExit
 
     desk = replace(bench.desk, disputes=lambda account: Dying())
     with pytest.raises(SystemExit):
-        handle([name], replace(bench.hearing, disputes=desk))
+        handle([name], replace(bench.hearing, dispute_context=desk))
     bench.now += timedelta(minutes=1)
-    assert bench.inbox.due_ids(9) == [name]
+    assert bench.inbox.find_due_ids(9) == [name]
     handle([name], bench.hearing)
-    assert bench.fate() is Fate.HANDLED
+    assert bench.fate() is WebhookStatus.HANDLED
 
 
 def test_it_waits_for_nobody_who_works_on_the_payment(bench: Bench) -> None:
@@ -158,18 +172,18 @@ def test_a_payment_that_moves_on_each_time_is_left_for_later(bench: Bench) -> No
     class Busy(MemoryView):
         """Somebody writes to whatever it has shown."""
 
-        def known(self, ids: Sequence[str]) -> list[Payment]:
-            found = super().known(ids)
+        def load(self, ids: Sequence[str]) -> list[Payment]:
+            found = super().load(ids)
             for one in found:
                 bench.store.amend(one)
             return found
 
     desk = replace(bench.desk, view=Busy(bench.store))
-    hearing = replace(bench.hearing, disputes=desk)
+    hearing = replace(bench.hearing, dispute_context=desk)
     [waits] = handle([bench.webhook()], hearing)
-    assert (waits.fate, waits.due_at) == (
-        Fate.WAITING,
-        bench.now + retry.DISPUTE.base,
+    assert (waits.status, waits.due_at) == (
+        WebhookStatus.WAITING,
+        bench.now + retry.DISPUTE.base_delay,
     )
 
 
@@ -177,24 +191,24 @@ def test_what_is_disputed_is_no_payment_of_ours(bench: Bench) -> None:
     foreign = replace(bench.disputes.shown["dp_1"], payment=None)
     bench.disputes.shown["dp_1"] = foreign
     handle([bench.webhook()], bench.hearing)
-    assert bench.fate() is Fate.UNMATCHED
+    assert bench.fate() is WebhookStatus.UNMATCHED
     assert bench.stored() == bench.payment
 
 
 def test_a_payment_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
     bench.show(DisputeState.LOST, of="pay_none")
     [waits] = handle([bench.webhook()], bench.hearing)
-    assert waits.fate is Fate.WAITING
+    assert waits.status is WebhookStatus.WAITING
     bench.show(DisputeState.LOST)
     bench.now += timedelta(seconds=5)
     handle([waits.id], bench.hearing)
-    assert bench.fate() is Fate.HANDLED
+    assert bench.fate() is WebhookStatus.HANDLED
 
 
 def test_another_providers_payment_is_not_touched(bench: Bench) -> None:
-    told = Hint(Account.own(ProviderName.PAYPAL), HINT.ref)
+    told = DisputeUpdate(Account.own(ProviderName.PAYPAL), HINT.ref)
     with pytest.raises(PaymentNotFound):
-        use_case.follow(told, bench.desk)
+        use_case.sync_dispute(told, bench.desk)
     assert bench.stored() == bench.payment
 
 
@@ -204,15 +218,15 @@ def test_a_dispute_for_which_a_payment_has_no_room_is_logged(
     one = bench.disputes.shown["dp_1"].dispute
     many = tuple(replace(one, id=f"dp_x{number}") for number in range(MAX_DISPUTES))
     bench.store.amend(replace(bench.payment, disputes=many))
-    assert use_case.follow(HINT, bench.desk) == bench.stored()
+    assert use_case.sync_dispute(HINT, bench.desk) == bench.stored()
     [record] = caplog.records
     assert (record.levelno, record.message) == (logging.ERROR, "dispute_not_kept")
 
 
 def test_money_is_in_the_unit_of_the_payment(bench: Bench) -> None:
     found = replace(bench.disputes.shown["dp_1"].dispute, money=Money(500, "USD"))
-    bench.disputes.shown["dp_1"] = Reading(found, bench.payment.id)
-    followed = use_case.follow(HINT, bench.desk)
+    bench.disputes.shown["dp_1"] = DisputeSnapshot(found, bench.payment.id)
+    followed = use_case.sync_dispute(HINT, bench.desk)
     assert followed is not None and followed.disputed == 500
 
 
@@ -225,11 +239,13 @@ def test_a_store_that_is_away_loses_no_dispute_however_late_it_is(
     class Away(MemoryView):
         """Nothing can be read."""
 
-        def known(self, ids: Sequence[str]) -> list[Payment]:
+        def load(self, ids: Sequence[str]) -> list[Payment]:
             raise StoreUnavailable
 
     away = replace(bench.desk, view=Away(bench.store))
-    [waits] = handle([name], replace(bench.hearing, disputes=away))
-    assert waits.fate is Fate.WAITING
+    [waits] = handle([name], replace(bench.hearing, dispute_context=away))
+    assert waits.status is WebhookStatus.WAITING
     bench.now += timedelta(minutes=1)
-    assert [one.fate for one in handle([name], bench.hearing)] == [Fate.HANDLED]
+    assert [one.status for one in handle([name], bench.hearing)] == [
+        WebhookStatus.HANDLED
+    ]

@@ -1,4 +1,4 @@
-"""A dispute is read at its account, by its gate, and again where it could not be."""
+"""A dispute is read at its account, by its breaker, and again where it could not be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from application import disputes as use_case
 from application.webhooks import handle
 from domain.account import Account
-from domain.circuit_breaker import Sign, sign_of
+from domain.circuit_breaker import ProviderHealth, assess_health
 from domain.errors import (
     Misconfigured,
     NotAuthorized,
@@ -19,8 +19,8 @@ from domain.errors import (
     PaymentNotFound,
     ProviderError,
 )
-from domain.payments.dispute import DisputeState, Hint
-from domain.webhooks import Fate
+from domain.payments.dispute import DisputeState, DisputeUpdate
+from domain.webhooks import WebhookStatus
 from tests.suites.samples import NOW, payment
 from tests.support.disputed_payment import HINT, OWN, STRIPE, Bench
 from tests.support.memory_disputes import MemoryDisputes
@@ -42,12 +42,12 @@ def test_a_dispute_of_a_merchants_account_is_read_there_and_by_its_gate() -> Non
         return bench.disputes
 
     desk = replace(bench.desk, disputes=disputes)
-    followed = use_case.follow(Hint(stored, HINT.ref), desk)
+    followed = use_case.sync_dispute(DisputeUpdate(stored, HINT.ref), desk)
     assert followed is not None and [one.id for one in followed.disputes] == ["dp_1"]
     assert asked == [stored, stored]
     assert bench.gates.told_of == {"acct_1"}
     with pytest.raises(PaymentNotFound):
-        use_case.follow(HINT, desk)
+        use_case.sync_dispute(HINT, desk)
 
 
 def test_an_account_that_cannot_be_opened_is_asked_later(bench: Bench) -> None:
@@ -56,7 +56,7 @@ def test_an_account_that_cannot_be_opened_is_asked_later(bench: Bench) -> None:
 
     desk = replace(bench.desk, disputes=disputes)
     with pytest.raises(NotExecuted) as raised:
-        use_case.follow(HINT, desk)
+        use_case.sync_dispute(HINT, desk)
     assert raised.value.detail == "credentials_unavailable"
 
 
@@ -71,11 +71,11 @@ def test_what_cannot_be_read_is_tried_for_days_and_then_told(bench: Bench) -> No
         bench.now = tried.due_at
     assert waits == sorted(waits)
     assert bench.now - NOW > timedelta(days=3)
-    assert bench.fate() is Fate.UNREADABLE
+    assert bench.fate() is WebhookStatus.UNREADABLE
     bench.disputes.raises = None
     bench.inbox.replay([name], now=bench.now)
     handle([name], bench.hearing)
-    assert bench.fate() is Fate.HANDLED
+    assert bench.fate() is WebhookStatus.HANDLED
 
 
 def test_nothing_is_read_where_the_gate_lets_nothing_in(bench: Bench) -> None:
@@ -89,26 +89,26 @@ def test_a_read_at_the_accounts_limit_waits_for_its_turn(bench: Bench) -> None:
     bench.gates.after = {OWN.id: 0.25}
     handle([bench.webhook()], bench.hearing)
     assert bench.slept == [0.25] * bench.disputes.reads == [0.25, 0.25]
-    assert bench.fate() is Fate.HANDLED
+    assert bench.fate() is WebhookStatus.HANDLED
 
 
 @pytest.mark.parametrize(
     ("error", "sign"),
     [
-        (Misconfigured("bad_key"), Sign.NONE),
-        (NotAuthorized("no_right"), Sign.KIND_REFUSED),
-        (OutcomeUnknown("no_answer"), Sign.NONE),
-        (NotExecuted("rate_limited"), Sign.BUSY),
+        (Misconfigured("bad_key"), ProviderHealth.UNRELATED),
+        (NotAuthorized("no_right"), ProviderHealth.KIND_REFUSED),
+        (OutcomeUnknown("no_answer"), ProviderHealth.UNRELATED),
+        (NotExecuted("rate_limited"), ProviderHealth.BUSY),
     ],
 )
 def test_a_read_that_fails_slows_an_account_down_and_never_stops_it(
-    bench: Bench, error: ProviderError, sign: Sign
+    bench: Bench, error: ProviderError, sign: ProviderHealth
 ) -> None:
     bench.disputes.raises = error
     handle([bench.webhook()], bench.hearing)
-    assert [sign_of(one) for one in bench.gates.told] == [sign]
+    assert [assess_health(one) for one in bench.gates.told] == [sign]
 
 
 def test_a_read_that_succeeds_is_told_to_the_gate(bench: Bench) -> None:
     handle([bench.webhook()], bench.hearing)
-    assert {sign_of(one) for one in bench.gates.told} == {Sign.WELL}
+    assert {assess_health(one) for one in bench.gates.told} == {ProviderHealth.HEALTHY}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from application import operator_actions
-from application.operator_actions import Desk
+from application.operator_actions import OperatorContext
 from application.ports.payments import Scope
 from domain.errors import (
     Conflict,
@@ -17,11 +17,11 @@ from domain.errors import (
     StoreUnavailable,
 )
 from domain.payments.answer import Verdict
-from domain.payments.operator_actions import Evidence, Replay
+from domain.payments.operator_actions import Evidence, ReplayAction
 from domain.payments.payment import Payment
 from domain.payments.states import State
 from domain.payments.submission import Mode
-from domain.replays import MAX_ITEMS, Search, Stage, Sum
+from domain.replays import MAX_ITEMS, Search, ReplayStage, ReplayTotal
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE
 from tests.support.operator_fakes import MemoryView
@@ -30,33 +30,39 @@ from tests.unit.application.conftest import World
 
 
 def test_a_preview_says_what_would_happen_and_changes_nothing(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1, 2])
     brought(world.store, 3, DECLINE)
     before = world.store.everything()
     replay = previewed(desk)
-    assert replay.sums == (Sum(Replay.RESENDS, "USD", 2, 2 * 1999),)
-    assert (replay.count, replay.stage, replay.by) == (2, Stage.PREVIEWED, "key_1")
+    assert replay.totals == (ReplayTotal(ReplayAction.RESEND, "USD", 2, 2 * 1999),)
+    assert (replay.count, replay.stage, replay.by) == (
+        2,
+        ReplayStage.PREVIEWED,
+        "key_1",
+    )
     assert world.store.everything() == before
     assert operator_actions.run_replays(desk) == 0
     declined = previewed(desk, Search(state=State.DECLINED, merchant="shop"))
-    assert [one.what for one in declined.sums] == [Replay.REFUSED]
+    assert [one.action for one in declined.totals] == [ReplayAction.REFUSED]
 
 
-def test_a_search_without_bounds_is_refused(desk: Desk) -> None:
+def test_a_search_without_bounds_is_refused(desk: OperatorContext) -> None:
     with pytest.raises(Conflict, match="whose payments"):
         previewed(desk, Search(state=State.SUCCEEDED))
 
 
-def test_more_than_a_person_can_judge_is_refused(world: World, desk: Desk) -> None:
+def test_more_than_a_person_can_judge_is_refused(
+    world: World, desk: OperatorContext
+) -> None:
     stuck = brought(world.store, 1, NeedsReview("odd"))
     many = [replace(stuck, id=f"pay_{number:026d}") for number in range(MAX_ITEMS + 1)]
 
     class Many(MemoryView):
         """A view of more payments than a set may have."""
 
-        def found(
+        def find(
             self, search: Search, *, before: str | None, limit: int
         ) -> list[Payment]:
             """See OperatorView."""
@@ -70,43 +76,43 @@ def test_more_than_a_person_can_judge_is_refused(world: World, desk: Desk) -> No
     assert previewed(crowded).count == MAX_ITEMS
 
 
-def test_what_is_not_there_is_told(desk: Desk) -> None:
+def test_what_is_not_there_is_told(desk: OperatorContext) -> None:
     with pytest.raises(ReplayNotFound):
-        operator_actions.cancel("rpl_9", by="key_1", desk=desk)
+        operator_actions.cancel_replay("rpl_9", by="key_1", context=desk)
     with pytest.raises(PaymentNotFound):
         operator_actions.resolve(
-            "pay_9", "op_9", Evidence(Verdict.SUCCEEDED), WHO, desk=desk
+            "pay_9", "op_9", Evidence(Verdict.SUCCEEDED), WHO, context=desk
         )
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
 def test_a_verdict_meets_other_writes(
-    world: World, desk: Desk, times: int, done: bool
+    world: World, desk: OperatorContext, times: int, done: bool
 ) -> None:
     [one] = reviews(world, [1])
-    busy = Desk(
+    busy = OperatorContext(
         desk.view,
         Interrupted(world.store, times),
         desk.replays,
         desk.queue,
         desk.clock,
     )
-    operation = world.stored(one).first.id
+    operation = world.stored(one).first_operation.id
     if done:
         operator_actions.resolve(
-            one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy
+            one, operation, Evidence(Verdict.SUCCEEDED), WHO, context=busy
         )
     else:
         with pytest.raises(StoreUnavailable):
             operator_actions.resolve(
-                one, operation, Evidence(Verdict.SUCCEEDED), WHO, desk=busy
+                one, operation, Evidence(Verdict.SUCCEEDED), WHO, context=busy
             )
-    assert (world.stored(one).first.state is State.SUCCEEDED) is done
+    assert (world.stored(one).first_operation.state is State.SUCCEEDED) is done
 
 
-def test_all_merchants_payments_are_found(world: World, desk: Desk) -> None:
+def test_all_merchants_payments_are_found(world: World, desk: OperatorContext) -> None:
     reviews(world, [1])
     rival = Scope("rival", Mode.TEST)
     brought(world.store, 2, NeedsReview("odd"), scope=rival)
-    found = operator_actions.find(Search(), before=None, limit=9, desk=desk)
+    found = operator_actions.find_payments(Search(), before=None, limit=9, context=desk)
     assert [one.merchant for one in found] == ["rival", "shop"]

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from application import operator_actions
-from application.operator_actions import Desk
+from application.operator_actions import OperatorContext
 from domain.errors import (
     Conflict,
     NeedsReview,
@@ -21,10 +21,10 @@ from domain.errors import (
 from domain.payments.answer import Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import refund
-from domain.payments.operator_actions import Evidence, Intervention, Replay
+from domain.payments.operator_actions import Evidence, Intervention, ReplayAction
 from domain.payments.payment import Payment
 from domain.payments.states import State
-from domain.replays import Came, ReplaySet, Search, Stage
+from domain.replays import ItemOutcome, ReplaySet, Search, ReplayStage
 from tests.suites.replays import brought
 from tests.suites.samples import DECLINE, NOW, SHOP, origin, payment, sending
 from tests.support.fakes import LOSE_REQUEST
@@ -49,29 +49,29 @@ def dead(world: World, number: int) -> Payment:
     [won] = world.store.claim_many([sending(kept)])
     late = NOW + timedelta(days=4)
     [gave_up] = world.store.settle_many([settle(won, NotSent(), now=late, jitter=1)])
-    assert gave_up.first.state is State.DEAD
+    assert gave_up.first_operation.state is State.DEAD
     return gave_up
 
 
 def test_a_run_brings_all_under_way_again_and_says_who_and_why(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     ids = [*reviews(world, [1]), dead(world, 2).id]
     replay = run(desk, previewed(desk))
     assert operator_actions.run_replays(desk) == 2
-    assert verdicts(desk, replay) == [Came.REPLAYED, Came.REPLAYED]
+    assert verdicts(desk, replay) == [ItemOutcome.REPLAYED, ItemOutcome.REPLAYED]
     assert sorted(world.queue.waiting) == sorted(ids)
     for one in ids:
-        told = (world.store.timeline(SHOP, one) or [])[-1]
+        told = (world.store.load_timeline(SHOP, one) or [])[-1]
         assert told.type == "operation.replayed"
         assert (told.data["by"], told.data["reason"]) == (WHO.by, WHO.reason)
         assert told.data["replay_set"] == replay.id
     found = desk.replays.get(replay.id)
-    assert found is not None and found.stage is Stage.DONE
+    assert found is not None and found.stage is ReplayStage.DONE
 
 
 def test_a_replayed_set_is_paid_once_and_a_second_run_does_nothing(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     world.script(LOSE_REQUEST)
     ids = [*reviews(world, [1, 2]), dead(world, 3).id]
@@ -88,7 +88,7 @@ def test_a_replayed_set_is_paid_once_and_a_second_run_does_nothing(
 
 
 def test_no_more_than_its_rate_is_carried_out_in_a_second(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     reviews(world, range(1, 8))
     replay = run(desk, previewed(desk), rate=3)
@@ -97,56 +97,62 @@ def test_no_more_than_its_rate_is_carried_out_in_a_second(
         done += [operator_actions.run_replays(desk), operator_actions.run_replays(desk)]
         world.now += SECOND
     assert done == [3, 0, 3, 0, 1, 0, 0, 0]
-    assert set(verdicts(desk, replay)) == {Came.REPLAYED}
+    assert set(verdicts(desk, replay)) == {ItemOutcome.REPLAYED}
 
 
 def test_a_canceled_run_stops_and_another_goes_on_with_what_is_left(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     reviews(world, range(1, 4))
     replay = run(desk, previewed(desk), rate=1)
     operator_actions.run_replays(desk)
-    stopped = operator_actions.cancel(replay.id, by="key_3", desk=desk)
-    assert (stopped.stage, stopped.canceled_by) == (Stage.CANCELED, "key_3")
-    assert operator_actions.cancel(replay.id, by="key_4", desk=desk) == stopped
+    stopped = operator_actions.cancel_replay(replay.id, by="key_3", context=desk)
+    assert (stopped.stage, stopped.canceled_by) == (ReplayStage.CANCELED, "key_3")
+    assert (
+        operator_actions.cancel_replay(replay.id, by="key_4", context=desk) == stopped
+    )
     world.now += SECOND
     assert operator_actions.run_replays(desk) == 0
     run(desk, replay)
     assert operator_actions.run_replays(desk) == 2
-    assert verdicts(desk, replay) == 3 * [Came.REPLAYED]
+    assert verdicts(desk, replay) == 3 * [ItemOutcome.REPLAYED]
     with pytest.raises(Conflict):
-        operator_actions.cancel(replay.id, by="key_3", desk=desk)
+        operator_actions.cancel_replay(replay.id, by="key_3", context=desk)
 
 
-def test_a_run_that_is_under_way_stays_as_it_is(world: World, desk: Desk) -> None:
+def test_a_run_that_is_under_way_stays_as_it_is(
+    world: World, desk: OperatorContext
+) -> None:
     reviews(world, [1])
     replay = run(desk, previewed(desk))
     assert run(desk, replay, rate=50) == replay
 
 
-def test_a_payment_that_moved_on_is_left_alone(world: World, desk: Desk) -> None:
+def test_a_payment_that_moved_on_is_left_alone(
+    world: World, desk: OperatorContext
+) -> None:
     [one] = reviews(world, [1])
     replay = run(desk, previewed(desk))
     found = world.stored(one)
     who = Intervention("key_9", "seen at the provider")
     operator_actions.resolve(
-        one, found.first.id, Evidence(Verdict.SUCCEEDED), who, desk=desk
+        one, found.first_operation.id, Evidence(Verdict.SUCCEEDED), who, context=desk
     )
     operator_actions.run_replays(desk)
-    assert verdicts(desk, replay) == [Came.MOVED_ON]
-    assert world.stored(one).first.state is State.SUCCEEDED
+    assert verdicts(desk, replay) == [ItemOutcome.MOVED_ON]
+    assert world.stored(one).first_operation.state is State.SUCCEEDED
 
 
 def test_a_payment_that_moves_on_at_the_last_moment_is_left_alone(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1])
     replay = run(desk, previewed(desk))
-    late = Desk(
+    late = OperatorContext(
         desk.view, Interrupted(world.store, 1), desk.replays, desk.queue, desk.clock
     )
     operator_actions.run_replays(late)
-    assert verdicts(desk, replay) == [Came.MOVED_ON]
+    assert verdicts(desk, replay) == [ItemOutcome.MOVED_ON]
     assert world.queue.waiting == []
 
 
@@ -162,7 +168,7 @@ class _Refusing(MemoryStore):
 
 
 def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     refused, other = reviews(world, [1, 2])
     store = _Refusing(world.clock, table=world.store.table)
@@ -171,44 +177,46 @@ def test_a_refused_write_is_its_items_verdict_and_the_run_goes_on(
     replay = run(desk, previewed(desk))
     assert operator_actions.run_replays(desk) == 2
     came = {
-        item.payment: item.came
-        for item in desk.replays.items(replay.id, after=0, limit=9)
+        item.payment: item.outcome
+        for item in desk.replays.list_items(replay.id, after=0, limit=9)
     }
-    assert came == {refused: Came.REFUSED, other: Came.REPLAYED}
+    assert came == {refused: ItemOutcome.REFUSED, other: ItemOutcome.REPLAYED}
 
 
 def test_a_beat_that_stopped_before_it_gave_the_verdict_is_not_repeated(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     [one] = reviews(world, [1])
     replay = run(desk, previewed(desk))
     forgetful = MemoryReplays(world.clock)
     found = desk.replays.get(replay.id)
     assert found is not None
-    forgetful.keep(found, desk.replays.items(replay.id, after=0, limit=9))
+    forgetful.add(found, desk.replays.list_items(replay.id, after=0, limit=9))
     operator_actions.run_replays(desk)
     version = world.stored(one).version
-    forgetful.move(found, was=Stage.RUNNING)
-    other = Desk(desk.view, desk.store, forgetful, desk.queue, desk.clock)
+    forgetful.update_stage(found, was=ReplayStage.RUNNING)
+    other = OperatorContext(desk.view, desk.store, forgetful, desk.queue, desk.clock)
     operator_actions.run_replays(other)
-    assert verdicts(other, replay) == [Came.REPLAYED]
+    assert verdicts(other, replay) == [ItemOutcome.REPLAYED]
     assert world.stored(one).version == version
 
 
-def test_what_may_charge_again_or_is_owed_is_refused(world: World, desk: Desk) -> None:
+def test_what_may_charge_again_or_is_owed_is_refused(
+    world: World, desk: OperatorContext
+) -> None:
     brought(world.store, 1, DECLINE)
     declined = previewed(desk, Search(state=State.DECLINED, merchant="shop"))
     world.insert(payment(2))
     queued = previewed(desk, Search(state=State.QUEUED, merchant="shop"))
-    assert [one.what for one in queued.sums] == [Replay.NOTHING]
+    assert [one.action for one in queued.totals] == [ReplayAction.NOTHING]
     run(desk, declined)
     operator_actions.run_replays(desk)
-    assert verdicts(desk, declined) == [Came.REFUSED]
+    assert verdicts(desk, declined) == [ItemOutcome.REFUSED]
     assert world.queue.waiting == []
 
 
 def test_operations_of_one_payment_are_replayed_by_one_write(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     paid = brought(world.store, 1, None)
     for number in (2, 3):
@@ -221,46 +229,48 @@ def test_operations_of_one_payment_are_replayed_by_one_write(
         world.store.settle_many([settle(won, odd, now=NOW, jitter=1)])
     replay = run(desk, previewed(desk), rate=1)
     assert operator_actions.run_replays(desk) == 2
-    assert verdicts(desk, replay) == [Came.REPLAYED, Came.REPLAYED]
+    assert verdicts(desk, replay) == [ItemOutcome.REPLAYED, ItemOutcome.REPLAYED]
 
 
 def test_an_item_that_cannot_be_replayed_does_not_stop_the_others(
-    world: World, desk: Desk
+    world: World, desk: OperatorContext
 ) -> None:
     reviews(world, [1, 2])
     found = previewed(desk)
-    good, bad = desk.replays.items(found.id, after=0, limit=9)
-    desk.replays.keep(found, [good, replace(bad, operation="op_gone")])
+    good, bad = desk.replays.list_items(found.id, after=0, limit=9)
+    desk.replays.add(found, [good, replace(bad, operation="op_gone")])
     run(desk, found)
     operator_actions.run_replays(desk)
-    assert verdicts(desk, found) == [Came.REPLAYED, Came.REFUSED]
+    assert verdicts(desk, found) == [ItemOutcome.REPLAYED, ItemOutcome.REFUSED]
 
 
 @pytest.mark.parametrize(("times", "done"), [(1, True), (50, False)])
 def test_a_run_meets_other_acts_on_its_set(
-    world: World, desk: Desk, times: int, done: bool
+    world: World, desk: OperatorContext, times: int, done: bool
 ) -> None:
     class Contended(MemoryReplays):
         """Somebody else writes first, ``times`` times."""
 
         missed = 0
 
-        def move(self, replay: ReplaySet, *, was: Stage) -> bool:
+        def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
             """See Replays."""
             self.missed += 1
-            return self.missed > times and super().move(replay, was=was)
+            return self.missed > times and super().update_stage(replay, was=was)
 
     busy = replace(desk, replays=Contended(world.clock))
     replay = previewed(busy)
     if done:
-        assert run(busy, replay).stage is Stage.RUNNING
+        assert run(busy, replay).stage is ReplayStage.RUNNING
     else:
         with pytest.raises(StoreUnavailable):
             run(busy, replay)
 
 
-def test_a_set_that_found_nothing_is_done_at_once(world: World, desk: Desk) -> None:
+def test_a_set_that_found_nothing_is_done_at_once(
+    world: World, desk: OperatorContext
+) -> None:
     replay = run(desk, previewed(desk))
     assert operator_actions.run_replays(desk) == 0
     found = desk.replays.get(replay.id)
-    assert found is not None and found.stage is Stage.DONE
+    assert found is not None and found.stage is ReplayStage.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from application.dispatch import in_turns
+from application.dispatch import round_robin
 
 names = st.text("abcdef", min_size=1, max_size=2)
 
@@ -13,7 +13,7 @@ names = st.text("abcdef", min_size=1, max_size=2)
 def test_nobody_comes_twice_and_everybody_who_finds_room(
     lines: list[list[str]], most: int
 ) -> None:
-    taken = in_turns(lines, most)
+    taken = round_robin(lines, most)
     everybody = {one for line in lines for one in line}
     assert len(taken) == len(set(taken)) == min(most, len(everybody))
     assert set(taken) <= everybody
@@ -21,4 +21,4 @@ def test_nobody_comes_twice_and_everybody_who_finds_room(
 
 def test_no_line_waits_for_another_however_long_that_is() -> None:
     long, short = [f"a{number}" for number in range(9)], ["b1", "b2"]
-    assert in_turns([long, short], 5) == ["a0", "b1", "a1", "b2", "a2"]
+    assert round_robin([long, short], 5) == ["a0", "b1", "a1", "b2", "a2"]

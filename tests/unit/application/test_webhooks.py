@@ -9,11 +9,11 @@ from typing import Final
 
 import pytest
 
-from application.webhooks import Hearing, handle, receive
+from application.webhooks import WebhookContext, handle, receive
 from domain import retry
 from domain.account import Account
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     OutcomeUnknown,
     StoreUnavailable,
     UnreadableWebhook,
@@ -24,7 +24,7 @@ from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
-from domain.webhooks import Fate, Notice, Webhook
+from domain.webhooks import WebhookStatus, ObjectUpdate, Webhook
 from tests.suites.samples import NOW, captured, payment, sending
 from tests.support.fake_statement import MemoryStatement
 from tests.support.fakes import MemoryQueue, Ungated
@@ -46,13 +46,13 @@ class _Desk:
         self.rung, self.looks = MemoryQueue(), MemoryQueue()
         self.statement, self.gates = MemoryStatement(), Ungated()
         view = MemoryView(self.store)
-        self.hearing = Hearing(
+        self.hearing = WebhookContext(
             inbox=self.inbox,
             view=view,
             store=self.store,
             queue=self.looks,
-            readers={ProviderName.STRIPE: _read},
-            disputes=dispute_desk(
+            parsers={ProviderName.STRIPE: _read},
+            dispute_context=dispute_desk(
                 self.store, MemoryDisputes(), self.clock, view=view, gates=self.gates
             ),
             statements=lambda account: self.statement,
@@ -64,15 +64,15 @@ class _Desk:
 
     def told(self, about: Payment, event: str = "evt_1") -> str:
         webhook = _webhook(about, event, at=self.now)
-        receive(webhook, known=TYPES, inbox=self.inbox, queue=self.rung)
+        receive(webhook, event_types=TYPES, inbox=self.inbox, queue=self.rung)
         return webhook.id
 
     def unknown(self) -> Payment:
         """A payment of which nobody knows whether it was charged."""
         [new] = self.store.insert_many([payment(now=self.now)])
         [won] = self.store.claim_many([sending(new, now=self.now)])
-        lost = settle(won, LookNeeded(), now=self.now, jitter=0)
-        first = replace(lost.first, due_at=self.now + timedelta(hours=1))
+        lost = settle(won, LookupRequired(), now=self.now, jitter=0)
+        first = replace(lost.first_operation, due_at=self.now + timedelta(hours=1))
         [done] = self.store.settle_many([replace(lost, operations=(first,))])
         return done
 
@@ -80,9 +80,9 @@ class _Desk:
         [found] = self.store.everything()
         return found
 
-    def fates(self) -> Sequence[Fate]:
-        found = self.inbox.found(fate=None, since=None, limit=9)
-        return [one.fate for one in found]
+    def fates(self) -> Sequence[WebhookStatus]:
+        found = self.inbox.find(status=None, since=None, limit=9)
+        return [one.status for one in found]
 
 
 @pytest.fixture
@@ -91,19 +91,19 @@ def desk() -> _Desk:
 
 
 def _webhook(about: Payment, event: str, *, at: datetime) -> Webhook:
-    body = f"{about.id} {about.first.id}"
+    body = f"{about.id} {about.first_operation.id}"
     return Webhook(Account.own(ProviderName.STRIPE), event, "it.happened", body, at)
 
 
-def _read(webhook: Webhook) -> Notice | None:
+def _read(webhook: Webhook) -> ObjectUpdate | None:
     if webhook.type == "nonsense":
         raise UnreadableWebhook
     return _notice(webhook) if webhook.type in TYPES else None
 
 
-def _notice(webhook: Webhook) -> Notice:
+def _notice(webhook: Webhook) -> ObjectUpdate:
     payment_id, operation = webhook.body.split()
-    return Notice(
+    return ObjectUpdate(
         webhook.event,
         webhook.type,
         frozenset({Kind.CHARGE}),
@@ -116,10 +116,13 @@ def _notice(webhook: Webhook) -> Notice:
 def test_a_webhook_makes_a_look_due_and_rings_for_it(desk: _Desk) -> None:
     unknown = desk.unknown()
     [handled] = handle([desk.told(unknown)], desk.hearing)
-    assert (handled.fate, handled.payment) == (Fate.HANDLED, unknown.id)
-    assert (desk.stored().due_at, desk.stored().first.look_since) == (NOW, NOW)
+    assert (handled.status, handled.payment) == (WebhookStatus.HANDLED, unknown.id)
+    assert (desk.stored().due_at, desk.stored().first_operation.lookups_since) == (
+        NOW,
+        NOW,
+    )
     assert desk.looks.waiting == [unknown.id]
-    assert desk.fates() == [Fate.HANDLED]
+    assert desk.fates() == [WebhookStatus.HANDLED]
 
 
 def test_the_same_event_twice_is_kept_and_handled_once(desk: _Desk) -> None:
@@ -134,7 +137,9 @@ def test_the_same_event_twice_is_kept_and_handled_once(desk: _Desk) -> None:
 def test_many_events_of_one_payment_in_one_group_are_one_look(desk: _Desk) -> None:
     unknown = desk.unknown()
     names = [desk.told(unknown, f"evt_{number}") for number in range(5)]
-    assert {one.fate for one in handle(names, desk.hearing)} == {Fate.HANDLED}
+    assert {one.status for one in handle(names, desk.hearing)} == {
+        WebhookStatus.HANDLED
+    }
     assert desk.stored().version == unknown.version + 1
     assert desk.looks.waiting == [unknown.id]
 
@@ -146,21 +151,23 @@ def test_a_crash_after_the_payment_was_written_is_made_good(desk: _Desk) -> None
     class Dying(MemoryInbox):
         """Its process dies before what was handled is marked."""
 
-        def mark(self, webhooks: Sequence[Webhook]) -> None:
+        def save_results(self, webhooks: Sequence[Webhook]) -> None:
             raise StoreUnavailable
 
     dying = Dying(desk.clock)
     receive(
         _webhook(unknown, "evt_1", at=desk.now),
-        known=TYPES,
+        event_types=TYPES,
         inbox=dying,
         queue=desk.rung,
     )
     with pytest.raises(StoreUnavailable):
         handle([name], replace(desk.hearing, inbox=dying))
-    assert [one.fate for one in handle([name], desk.hearing)] == [Fate.HANDLED]
+    assert [one.status for one in handle([name], desk.hearing)] == [
+        WebhookStatus.HANDLED
+    ]
     assert desk.stored().version == unknown.version + 1
-    assert desk.stored().first.state is State.UNKNOWN
+    assert desk.stored().first_operation.state is State.UNKNOWN
 
 
 def test_a_worker_that_asks_the_provider_itself_is_not_disturbed(desk: _Desk) -> None:
@@ -168,11 +175,11 @@ def test_a_worker_that_asks_the_provider_itself_is_not_disturbed(desk: _Desk) ->
     [won] = desk.store.claim_many([sending(new)])
     name = desk.told(won)
     [waits] = handle([name], desk.hearing)
-    assert (waits.fate, waits.tries) == (Fate.WAITING, 1)
+    assert (waits.status, waits.tries) == (WebhookStatus.WAITING, 1)
     assert desk.stored().version == won.version
-    assert desk.inbox.due_ids(9) == []
-    desk.now += retry.WEBHOOK.base
-    assert desk.inbox.due_ids(9) == [name]
+    assert desk.inbox.find_due_ids(9) == []
+    desk.now += retry.WEBHOOK.base_delay
+    assert desk.inbox.find_due_ids(9) == [name]
 
 
 def test_a_payment_that_is_not_there_yet_is_waited_for_and_then_given_up(
@@ -187,20 +194,25 @@ def test_a_payment_that_is_not_there_yet_is_waited_for_and_then_given_up(
         waits.append(tried.due_at - desk.now)
         desk.now = tried.due_at
     assert waits == sorted(waits) and len(set(waits)) > 5
-    assert retry.WEBHOOK.within is not None
-    assert desk.now - NOW <= retry.WEBHOOK.within
-    assert desk.fates() == [Fate.UNMATCHED]
+    assert retry.WEBHOOK.max_duration is not None
+    assert desk.now - NOW <= retry.WEBHOOK.max_duration
+    assert desk.fates() == [WebhookStatus.UNMATCHED]
     desk.unknown()
     assert desk.inbox.replay([name], now=desk.now) == 1
-    assert [one.fate for one in handle([name], desk.hearing)] == [Fate.HANDLED]
+    assert [one.status for one in handle([name], desk.hearing)] == [
+        WebhookStatus.HANDLED
+    ]
 
 
 def test_what_cannot_be_read_is_kept_and_holds_up_nobody(desk: _Desk) -> None:
     unknown = desk.unknown()
     odd = replace(_webhook(payment(), "evt_0", at=desk.now), type="nonsense")
-    receive(odd, known=TYPES, inbox=desk.inbox, queue=desk.rung)
+    receive(odd, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
     handled = handle([odd.id, desk.told(unknown)], desk.hearing)
-    assert {one.fate for one in handled} == {Fate.UNREADABLE, Fate.HANDLED}
+    assert {one.status for one in handled} == {
+        WebhookStatus.UNREADABLE,
+        WebhookStatus.HANDLED,
+    }
 
 
 def test_one_that_cannot_be_written_is_tried_again_and_holds_up_nobody(
@@ -215,20 +227,26 @@ def test_one_that_cannot_be_written_is_tried_again_and_holds_up_nobody(
     names = [desk.told(desk.unknown()), desk.told(payment(2), "evt_2")]
     broken = Broken(desk.clock)
     handled = handle(names, replace(desk.hearing, store=broken))
-    assert [one.fate for one in handled] == [Fate.WAITING] * 2
+    assert [one.status for one in handled] == [WebhookStatus.WAITING] * 2
     assert desk.looks.waiting == []
-    assert [one.fate for one in handle(names[:1], desk.hearing)] == [Fate.HANDLED]
+    assert [one.status for one in handle(names[:1], desk.hearing)] == [
+        WebhookStatus.HANDLED
+    ]
 
 
 def test_a_webhook_whose_object_names_no_payment_of_ours_is_unmatched_at_once(
     desk: _Desk,
 ) -> None:
-    def of_others(webhook: Webhook) -> Notice:
+    def of_others(webhook: Webhook) -> ObjectUpdate:
         return replace(_notice(webhook), payment=None)
 
-    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: of_others})
+    hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: of_others})
     [ended] = handle([desk.told(payment())], hearing)
-    assert (ended.fate, ended.due_at, ended.tries) == (Fate.UNMATCHED, None, 0)
+    assert (ended.status, ended.due_at, ended.tries) == (
+        WebhookStatus.UNMATCHED,
+        None,
+        0,
+    )
 
 
 def test_a_webhook_that_fails_its_group_is_put_off_and_the_others_are_handled(
@@ -239,16 +257,19 @@ def test_a_webhook_that_fails_its_group_is_put_off_and_the_others_are_handled(
     class Choking(MemoryView):
         """It raises whenever one of the payments is asked for."""
 
-        def known(self, ids: Sequence[str]) -> list[Payment]:
+        def load(self, ids: Sequence[str]) -> list[Payment]:
             if payment(2).id in ids:
                 raise UnicodeError("half a pair")
-            return super().known(ids)
+            return super().load(ids)
 
     hearing = replace(desk.hearing, view=Choking(desk.store))
     poison = desk.told(payment(2), "evt_2")
     handled = handle([poison, desk.told(unknown)], hearing)
-    assert {one.id: one.fate for one in handled}[poison] is Fate.WAITING
-    assert sorted(one.fate for one in handled) == [Fate.HANDLED, Fate.WAITING]
+    assert {one.id: one.status for one in handled}[poison] is WebhookStatus.WAITING
+    assert sorted(one.status for one in handled) == [
+        WebhookStatus.HANDLED,
+        WebhookStatus.WAITING,
+    ]
     waits = list[timedelta]()
     while True:
         [tried] = handle([poison], hearing)
@@ -257,8 +278,8 @@ def test_a_webhook_that_fails_its_group_is_put_off_and_the_others_are_handled(
         waits.append(tried.due_at - desk.now)
         desk.now = tried.due_at
     assert waits == sorted(waits) and len(set(waits)) > 5
-    assert tried.fate is Fate.UNREADABLE
-    assert desk.inbox.due_ids(9) == []
+    assert tried.status is WebhookStatus.UNREADABLE
+    assert desk.inbox.find_due_ids(9) == []
 
 
 def test_a_group_is_not_taken_apart_where_the_store_is_away(desk: _Desk) -> None:
@@ -267,7 +288,7 @@ def test_a_group_is_not_taken_apart_where_the_store_is_away(desk: _Desk) -> None
     class Away(MemoryView):
         """The database does not answer."""
 
-        def known(self, ids: Sequence[str]) -> list[Payment]:
+        def load(self, ids: Sequence[str]) -> list[Payment]:
             asked.append(len(ids))
             raise StoreUnavailable
 
@@ -279,12 +300,14 @@ def test_a_group_is_not_taken_apart_where_the_store_is_away(desk: _Desk) -> None
 
 def test_a_type_that_tells_nothing_is_kept_and_rung_for_by_nobody(desk: _Desk) -> None:
     other = replace(_webhook(payment(), "evt_0", at=desk.now), type="balance.available")
-    assert receive(other, known=TYPES, inbox=desk.inbox, queue=desk.rung)
-    assert (desk.fates(), desk.rung.waiting) == ([Fate.IGNORED], [])
-    assert desk.inbox.due_ids(9) == []
+    assert receive(other, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
+    assert (desk.fates(), desk.rung.waiting) == ([WebhookStatus.IGNORED], [])
+    assert desk.inbox.find_due_ids(9) == []
     desk.inbox.replay([other.id], now=desk.now)
     [again] = handle([other.id], desk.hearing)
-    assert again.fate is Fate.IGNORED, "a later version may know of it, and none else"
+    assert (
+        again.status is WebhookStatus.IGNORED
+    ), "a later version may know of it, and none else"
 
 
 def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
@@ -295,24 +318,24 @@ def test_a_write_that_came_first_is_read_and_met_again(desk: _Desk) -> None:
     class Stale(MemoryView):
         """Its first answer is from before that."""
 
-        def known(self, ids: Sequence[str]) -> list[Payment]:
-            return stale.pop() if stale else super().known(ids)
+        def load(self, ids: Sequence[str]) -> list[Payment]:
+            return stale.pop() if stale else super().load(ids)
 
     hearing = replace(desk.hearing, view=Stale(desk.store))
     [handled] = handle([desk.told(unknown)], hearing)
-    assert handled.fate is Fate.HANDLED
+    assert handled.status is WebhookStatus.HANDLED
     assert desk.stored().version == unknown.version + 2
 
 
 def test_a_notice_of_no_operation_that_there_is_waits(desk: _Desk) -> None:
     unknown = desk.unknown()
 
-    def of_a_hold(webhook: Webhook) -> Notice:
+    def of_a_hold(webhook: Webhook) -> ObjectUpdate:
         return replace(_notice(webhook), kinds=frozenset({Kind.AUTHORIZE}))
 
-    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: of_a_hold})
+    hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: of_a_hold})
     [waits] = handle([desk.told(unknown)], hearing)
-    assert (waits.fate, desk.stored()) == (Fate.WAITING, unknown)
+    assert (waits.status, desk.stored()) == (WebhookStatus.WAITING, unknown)
 
 
 def test_a_payment_that_is_written_each_time_it_was_read_waits(desk: _Desk) -> None:
@@ -321,15 +344,18 @@ def test_a_payment_that_is_written_each_time_it_was_read_waits(desk: _Desk) -> N
     class Busy(MemoryView):
         """Somebody writes to whatever it has shown."""
 
-        def known(self, ids: Sequence[str]) -> list[Payment]:
-            found = super().known(ids)
+        def load(self, ids: Sequence[str]) -> list[Payment]:
+            found = super().load(ids)
             for one in found:
                 desk.store.amend(one)
             return found
 
     hearing = replace(desk.hearing, view=Busy(desk.store))
     [waits] = handle([desk.told(unknown)], hearing)
-    assert (waits.fate, desk.stored().first) == (Fate.WAITING, unknown.first)
+    assert (waits.status, desk.stored().first_operation) == (
+        WebhookStatus.WAITING,
+        unknown.first_operation,
+    )
 
 
 def test_what_one_account_tells_never_touches_a_payment_of_another(
@@ -338,33 +364,35 @@ def test_what_one_account_tells_never_touches_a_payment_of_another(
     unknown = desk.unknown()
     stored = Account("acct_1", ProviderName.STRIPE)
     told = replace(_webhook(unknown, "evt_1", at=desk.now), account=stored)
-    receive(told, known=TYPES, inbox=desk.inbox, queue=desk.rung)
+    receive(told, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
     [ended] = handle([told.id], desk.hearing)
-    assert (ended.fate, ended.payment) == (Fate.UNMATCHED, None)
+    assert (ended.status, ended.payment) == (WebhookStatus.UNMATCHED, None)
     assert desk.store.everything() == [unknown]
     assert desk.looks.waiting == []
 
 
-def _of_others(webhook: Webhook) -> Notice:
+def _of_others(webhook: Webhook) -> ObjectUpdate:
     """A refund that none of our operations has made; of no payment where unnamed."""
     payment_id, operation = webhook.body.split()
-    return Notice(
+    return ObjectUpdate(
         webhook.event,
         webhook.type,
         frozenset({Kind.REFUND}),
         payment_id if operation == "named" else None,
         refs={"refund": "re_1"},
-        says=Verdict.SUCCEEDED,
-        of="ch_1",
+        verdict=Verdict.SUCCEEDED,
+        parent_ref="ch_1",
     )
 
 
-def _told_by_others(desk: _Desk, of: Payment, *, named: bool) -> tuple[str, Hearing]:
+def _told_by_others(
+    desk: _Desk, of: Payment, *, named: bool
+) -> tuple[str, WebhookContext]:
     body = f"{of.id} {'named' if named else 'unnamed'}"
     own = Account.own(ProviderName.STRIPE)
     webhook = Webhook(own, "evt_1", "it.happened", body, desk.now)
-    receive(webhook, known=TYPES, inbox=desk.inbox, queue=desk.rung)
-    hearing = replace(desk.hearing, readers={ProviderName.STRIPE: _of_others})
+    receive(webhook, event_types=TYPES, inbox=desk.inbox, queue=desk.rung)
+    hearing = replace(desk.hearing, parsers={ProviderName.STRIPE: _of_others})
     return webhook.id, hearing
 
 
@@ -375,13 +403,13 @@ def test_a_refund_of_others_has_the_payment_looked_at(desk: _Desk, named: bool) 
     desk.statement.owners["ch_1"] = paid.id
     webhook, hearing = _told_by_others(desk, paid, named=named)
     [handled] = handle([webhook], hearing)
-    assert (handled.fate, handled.payment) == (Fate.HANDLED, paid.id)
+    assert (handled.status, handled.payment) == (WebhookStatus.HANDLED, paid.id)
     assert (desk.stored().due_at, desk.stored().refunded) == (desk.now, 0)
     assert desk.looks.waiting == [paid.id]
     version = desk.stored().version
     desk.inbox.replay([webhook], now=desk.now)
     [again] = handle([webhook], hearing)
-    assert again.fate is Fate.HANDLED
+    assert again.status is WebhookStatus.HANDLED
     assert desk.stored().version == version, "a look is due already"
 
 
@@ -389,29 +417,29 @@ def test_a_refund_of_others_that_we_know_needs_no_look(desk: _Desk) -> None:
     paid = _paid(desk)
     desk.statement.owners["ch_1"] = paid.id
     known = replace(
-        paid.first,
+        paid.first_operation,
         id="op_others",
         kind=Kind.REFUND,
         origin=None,
         refs={"refund": "re_1"},
     )
-    desk.store.amend(replace(paid, operations=(paid.first, known)))
+    desk.store.amend(replace(paid, operations=(paid.first_operation, known)))
     webhook, hearing = _told_by_others(desk, paid, named=False)
     [handled] = handle([webhook], hearing)
-    assert (handled.fate, desk.looks.waiting) == (Fate.HANDLED, [])
+    assert (handled.status, desk.looks.waiting) == (WebhookStatus.HANDLED, [])
 
 
 def test_a_refund_of_nobodys_charge_is_unmatched_at_once(desk: _Desk) -> None:
     webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
     [handled] = handle([webhook], hearing)
-    assert handled.fate is Fate.UNMATCHED
+    assert handled.status is WebhookStatus.UNMATCHED
 
 
 def test_a_refund_whose_charge_cannot_be_read_is_tried_again(desk: _Desk) -> None:
     webhook, hearing = _told_by_others(desk, _paid(desk), named=False)
     desk.statement.fails.append(OutcomeUnknown("http_500"))
     [handled] = handle([webhook], hearing)
-    assert (handled.fate, handled.tries) == (Fate.WAITING, 1)
+    assert (handled.status, handled.tries) == (WebhookStatus.WAITING, 1)
 
 
 def test_a_refund_of_a_payment_that_is_not_there_yet_waits(desk: _Desk) -> None:
@@ -419,7 +447,7 @@ def test_a_refund_of_a_payment_that_is_not_there_yet_waits(desk: _Desk) -> None:
     desk.statement.owners["ch_1"] = "pay_unknown"
     webhook, hearing = _told_by_others(desk, paid, named=False)
     [handled] = handle([webhook], hearing)
-    assert handled.fate is Fate.WAITING
+    assert handled.status is WebhookStatus.WAITING
     assert desk.looks.waiting == []
 
 

@@ -43,7 +43,7 @@ TIMELINE = (ACCEPTED, SENT, SUCCEEDED)
 CHARGE = Operation(
     id=OPERATION,
     kind="charge",
-    key="order-1",
+    provider_key="order-1",
     amount=1999,
     moved=1999,
     state="succeeded",
@@ -55,7 +55,7 @@ PAID = Payment(
     captured=1999,
     refunded=0,
     version=3,
-    told=3,
+    event_count=3,
     operations=(CHARGE,),
     timeline=TIMELINE,
 )
@@ -74,7 +74,7 @@ MOVED = Movement(
     currency="USD",
     at=START + timedelta(seconds=2.5),
 )
-VOID = replace(CHARGE, id="op_2", kind="void", key="order-1-0", moved=0)
+VOID = replace(CHARGE, id="op_2", kind="void", provider_key="order-1-0", moved=0)
 CALLED_OFF = replace(
     PAID,
     captured=0,
@@ -200,7 +200,7 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
         "I6",
         {"payments": (replace(PAID, timeline=(ACCEPTED, SUCCEEDED)),)},
     ),
-    "fewer events than told": ("I6", {"payments": (replace(PAID, told=4),)}),
+    "fewer events than told": ("I6", {"payments": (replace(PAID, event_count=4),)}),
     "a state that was not told": ("I6", {"payments": (with_state("declined"),)}),
     "a step from elsewhere": (
         "I6",
@@ -253,7 +253,7 @@ def test_a_resend_after_the_charge_counts_by_its_first_send() -> None:
 def test_a_correction_that_is_told_may_move_a_final_state() -> None:
     corrected = step(4, "operation.corrected", "succeeded", "declined")
     payment = replace(
-        FAILED, version=4, told=4, timeline=(*TIMELINE, corrected), captured=0
+        FAILED, version=4, event_count=4, timeline=(*TIMELINE, corrected), captured=0
     )
     seen = (ENDED, Sight("pay_1", 4, 4, {OPERATION: "declined"}))
     found = Evidence(payments=(payment,), sights=seen)
@@ -265,8 +265,8 @@ def test_a_payment_that_was_called_off_needs_no_movement() -> None:
 
 
 def test_an_event_that_moves_nothing_is_no_second_end() -> None:
-    seen = event(4, "look.answered", 4, operation=OPERATION, to="succeeded")
-    payment = replace(PAID, told=4, timeline=(*TIMELINE, seen))
+    seen = event(4, "lookup.answered", 4, operation=OPERATION, to="succeeded")
+    payment = replace(PAID, event_count=4, timeline=(*TIMELINE, seen))
     assert broken(replace(KEPT, payments=(payment,))) == {}
 
 

@@ -10,8 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.commands.account_pauses import gates
-from cli.main import OneLine, main
+from cli.main import ErrorReportingGroup, main
 from runtime import processes
 
 PAID = json.dumps({"amount": 1999, "currency": "USD", "provider": "stripe"})
@@ -175,12 +174,12 @@ def test_a_command_that_is_interrupted_says_so_as_shells_do() -> None:
     def stops() -> None:
         raise KeyboardInterrupt
 
-    group = OneLine(commands=[click.Command("stops", callback=stops)])
+    group = ErrorReportingGroup(commands=[click.Command("stops", callback=stops)])
     stopped = CliRunner().invoke(group, ["stops"])
     assert (stopped.exit_code, stopped.output) == (130, "")
 
 
-@pytest.mark.parametrize("move", ["open", "close"])
+@pytest.mark.parametrize("move", ["pause", "resume"])
 def test_a_kind_of_calls_is_named_as_the_api_names_it(move: str) -> None:
-    told = CliRunner().invoke(gates, [move, "--help"], terminal_width=200)
+    told = CliRunner().invoke(main, ["accounts", move, "--help"], terminal_width=200)
     assert "[charges|captures|voids|refunds|reads|disputes]" in told.output

@@ -1,4 +1,4 @@
-"""What opens a gate, and how long its account is left alone."""
+"""What opens a breaker, and how long its account is left alone."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given, strategies as st
 
 from domain.circuit_breaker import (
-    ENOUGH,
-    FIRST_REST,
-    LONGEST_REST,
-    MISCONFIGURED_REST,
-    PROBE,
-    SHARE,
+    MIN_FAILURES,
+    FIRST_PROBE_DELAY,
+    MAX_PROBE_DELAY,
+    MISCONFIGURED_PROBE_DELAY,
+    PROBE_TIMEOUT,
+    FAILURE_RATIO,
     SIGNS,
-    WINDOW,
+    WINDOW_SECONDS,
     Call,
-    Gate,
-    Sign,
-    Why,
-    Window,
-    rest,
-    sign_of,
+    CircuitBreaker,
+    ProviderHealth,
+    TripReason,
+    FailureWindow,
+    probe_delay,
+    assess_health,
 )
 from domain.error_details import ErrorDetail
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     MalformedAnswer,
     MalformedObject,
     Misconfigured,
@@ -63,43 +63,46 @@ news = st.lists(
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_every_answer_is_a_sign_of_health(verdict: Verdict) -> None:
-    assert sign_of(Answer(verdict)) is Sign.WELL
+    assert assess_health(Answer(verdict)) is ProviderHealth.HEALTHY
 
 
 @pytest.mark.parametrize(
     ("error", "sign"),
     [
-        (NotSent(), Sign.FAILED),
-        (OutcomeUnknown("no_answer"), Sign.FAILED),
-        (OutcomeUnknown("http_503", retry_after=timedelta(seconds=9)), Sign.FAILED),
-        (NotExecuted("token_unavailable"), Sign.FAILED),
-        (NotExecuted("token_malformed"), Sign.FAILED),
-        (Misconfigured("token_refused"), Sign.REFUSED),
-        (NotAuthorized("not_authorized"), Sign.KIND_REFUSED),
-        (NotPermitted("permission_denied"), Sign.WELL),
-        (OutcomeUnknown("look_refused"), Sign.WELL),
-        (OutcomeUnknown("unrecognised_status"), Sign.WELL),
-        (MalformedAnswer(), Sign.FAILED),
-        (MalformedObject(), Sign.NONE),
-        (NotExecuted("rate_limited"), Sign.BUSY),
-        (NotExecuted("rate_limit"), Sign.BUSY),
-        (NotExecuted("lock_timeout"), Sign.BUSY),
-        (NotExecuted("later", retry_after=timedelta(seconds=1)), Sign.BUSY),
-        (NotExecuted("pending_capture"), Sign.NONE),
-        (LookNeeded("replayed_500"), Sign.NONE),
-        (NeedsReview("key_reused"), Sign.NONE),
-        (NotSent("worker_stopping"), Sign.NONE),
-        (NotSent("claim_too_old"), Sign.NONE),
+        (NotSent(), ProviderHealth.FAILED),
+        (OutcomeUnknown("no_answer"), ProviderHealth.FAILED),
+        (
+            OutcomeUnknown("http_503", retry_after=timedelta(seconds=9)),
+            ProviderHealth.FAILED,
+        ),
+        (NotExecuted("token_unavailable"), ProviderHealth.FAILED),
+        (NotExecuted("token_malformed"), ProviderHealth.FAILED),
+        (Misconfigured("token_refused"), ProviderHealth.REFUSED),
+        (NotAuthorized("not_authorized"), ProviderHealth.KIND_REFUSED),
+        (NotPermitted("permission_denied"), ProviderHealth.HEALTHY),
+        (OutcomeUnknown("lookup_refused"), ProviderHealth.HEALTHY),
+        (OutcomeUnknown("unrecognised_status"), ProviderHealth.HEALTHY),
+        (MalformedAnswer(), ProviderHealth.FAILED),
+        (MalformedObject(), ProviderHealth.UNRELATED),
+        (NotExecuted("rate_limited"), ProviderHealth.BUSY),
+        (NotExecuted("rate_limit"), ProviderHealth.BUSY),
+        (NotExecuted("lock_timeout"), ProviderHealth.BUSY),
+        (NotExecuted("later", retry_after=timedelta(seconds=1)), ProviderHealth.BUSY),
+        (NotExecuted("pending_capture"), ProviderHealth.UNRELATED),
+        (LookupRequired("replayed_500"), ProviderHealth.UNRELATED),
+        (NeedsReview("key_reused"), ProviderHealth.UNRELATED),
+        (NotSent("worker_stopping"), ProviderHealth.UNRELATED),
+        (NotSent("claim_too_old"), ProviderHealth.UNRELATED),
     ],
 )
 def test_an_error_says_of_the_provider_only_what_it_means(
-    error: ProviderError, sign: Sign
+    error: ProviderError, sign: ProviderHealth
 ) -> None:
-    assert sign_of(error) is sign
+    assert assess_health(error) is sign
 
 
 def test_each_error_detail_shows_one_health() -> None:
-    assert set(SIGNS) == set(Sign)
+    assert set(SIGNS) == set(ProviderHealth)
     sorted_details = [detail for details in SIGNS.values() for detail in details]
     assert sorted(sorted_details) == sorted(ErrorDetail)
 
@@ -109,9 +112,9 @@ def test_an_error_whose_class_says_nothing_shows_the_health_of_its_detail(
     detail: ErrorDetail,
 ) -> None:
     [sign] = [sign for sign, details in SIGNS.items() if detail in details]
-    assert sign_of(OutcomeUnknown(detail)) is sign
-    assert sign_of(NotExecuted(detail)) is sign
-    assert sign_of(ProviderError(detail)) is Sign.NONE
+    assert assess_health(OutcomeUnknown(detail)) is sign
+    assert assess_health(NotExecuted(detail)) is sign
+    assert assess_health(ProviderError(detail)) is ProviderHealth.UNRELATED
 
 
 @pytest.mark.parametrize("kind", provider_errors())
@@ -119,83 +122,86 @@ def test_an_error_shows_the_health_of_its_default_detail(
     kind: type[ProviderError],
 ) -> None:
     assert isinstance(kind.code, ErrorDetail)
-    assert kind.code in SIGNS[sign_of(kind())]
+    assert kind.code in SIGNS[assess_health(kind())]
 
 
 @pytest.mark.parametrize("kind", [NotExecuted, NotSent, OutcomeUnknown])
 def test_a_providers_own_code_counts_as_the_class_of_its_error(
     kind: type[ProviderError],
 ) -> None:
-    assert sign_of(kind("a_code_of_theirs")) is sign_of(kind())
+    assert assess_health(kind("a_code_of_theirs")) is assess_health(kind())
 
 
 @given(news)
 def test_a_window_holds_what_came_in_its_seconds_and_is_bounded(
     told: list[tuple[float, int, int]],
 ) -> None:
-    window, now = Window(), 1000.0
+    window, now = FailureWindow(), 1000.0
     rows = []
     for later, well, failed in told:
         now += later
-        window = window.add(well=well, failed=failed, now=now)
+        window = window.add(healthy=well, failed=failed, now=now)
         rows.append((int(now), well, failed))
-    kept = [row for row in rows if row[0] > int(now) - WINDOW]
+    kept = [row for row in rows if row[0] > int(now) - WINDOW_SECONDS]
     assert window.failed == sum(failed for _, _, failed in kept)
-    assert window.told == sum(well + failed for _, well, failed in kept)
-    assert len(window.heard) <= WINDOW
+    assert window.total == sum(well + failed for _, well, failed in kept)
+    assert len(window.counts) <= WINDOW_SECONDS
     assert window.is_failing == (
-        window.failed >= max(ENOUGH, SHARE * window.told) and bool(window.failed)
+        window.failed >= max(MIN_FAILURES, FAILURE_RATIO * window.total)
+        and bool(window.failed)
     )
 
 
-@given(st.integers(0, ENOUGH - 1), st.integers(0, 5))
+@given(st.integers(0, MIN_FAILURES - 1), st.integers(0, 5))
 def test_few_failures_open_nothing_whatever_their_share(failed: int, well: int) -> None:
-    window = Window().add(well=well, failed=failed, now=0)
+    window = FailureWindow().add(healthy=well, failed=failed, now=0)
     assert not window.is_failing
 
 
-@given(st.integers(ENOUGH, 10_000))
+@given(st.integers(MIN_FAILURES, 10_000))
 def test_many_failures_open_only_where_they_are_half_of_all(failed: int) -> None:
-    assert Window().add(well=failed, failed=failed, now=0).is_failing
-    assert not Window().add(well=failed + 1, failed=failed, now=0).is_failing
+    assert FailureWindow().add(healthy=failed, failed=failed, now=0).is_failing
+    assert not FailureWindow().add(healthy=failed + 1, failed=failed, now=0).is_failing
 
 
-@given(st.integers(ENOUGH, 100), st.floats(0, 1e9))
+@given(st.integers(MIN_FAILURES, 100), st.floats(0, 1e9))
 def test_what_failed_is_forgotten_after_the_window(failed: int, now: float) -> None:
-    window = Window().add(well=0, failed=failed, now=now)
+    window = FailureWindow().add(healthy=0, failed=failed, now=now)
     assert window.is_failing
-    assert not window.add(well=0, failed=1, now=now + WINDOW).is_failing
+    assert not window.add(healthy=0, failed=1, now=now + WINDOW_SECONDS).is_failing
 
 
 @given(st.integers(0, 10**6))
 def test_a_rest_grows_up_to_the_longest(failed: int) -> None:
-    now, later = rest(Why.FAILING, failed), rest(Why.FAILING, failed + 1)
+    now, later = probe_delay(TripReason.FAILING, failed), probe_delay(
+        TripReason.FAILING, failed + 1
+    )
     assert now is not None and later is not None
-    assert FIRST_REST <= now <= later <= LONGEST_REST
-    assert later in (2 * now, LONGEST_REST)
+    assert FIRST_PROBE_DELAY <= now <= later <= MAX_PROBE_DELAY
+    assert later in (2 * now, MAX_PROBE_DELAY)
 
 
 def test_refusals_are_tried_once_a_minute_in_the_end_and_an_operators_never() -> None:
-    assert rest(Why.MISCONFIGURED, 0) == FIRST_REST
-    assert {rest(Why.MISCONFIGURED, failed) for failed in range(5, 20)} == {
-        MISCONFIGURED_REST
-    }
-    assert rest(Why.OPERATOR, 0) is None
+    assert probe_delay(TripReason.MISCONFIGURED, 0) == FIRST_PROBE_DELAY
+    assert {
+        probe_delay(TripReason.MISCONFIGURED, failed) for failed in range(5, 20)
+    } == {MISCONFIGURED_PROBE_DELAY}
+    assert probe_delay(TripReason.OPERATOR, 0) is None
 
 
 def test_a_probe_lives_longer_than_the_slowest_call_with_its_token() -> None:
     slowest = timedelta(seconds=3 + 10)
-    assert PROBE > 2 * slowest
+    assert PROBE_TIMEOUT > 2 * slowest
 
 
 def test_a_gate_that_never_moved_is_closed_and_wants_no_probe() -> None:
-    gate = Gate(ProviderName.STRIPE)
-    assert (gate.is_open, gate.probe_due) == (False, False)
+    gate = CircuitBreaker(ProviderName.STRIPE)
+    assert (gate.is_open, gate.is_probe_due) == (False, False)
 
 
 def test_a_call_says_whether_its_operation_failed_before() -> None:
     new = payment()
     failed = settle(sending(new), NotSent(), now=NOW, jitter=0)
-    calls = [Call.due(one, now=NOW) for one in (new, failed)]
+    calls = [Call.for_due_work(one, now=NOW) for one in (new, failed)]
     assert [one.has_failed for one in calls] == [False, True]
     assert calls[0] == calls[1], "it is the same call all the same"

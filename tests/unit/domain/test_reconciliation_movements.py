@@ -13,28 +13,34 @@ from domain.payments.dispute import Dispute, DisputeState
 from domain.payments.operation import Kind
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
-from domain.reconciliation import Movement, Standing, Way, is_withdrawal, movements_of
+from domain.reconciliation import (
+    Movement,
+    MovementStatus,
+    Direction,
+    is_withdrawal,
+    list_movements,
+)
 from tests.suites.samples import NOW, authorized, captured, origin, payment
 
 
 def test_a_payment_moves_what_its_charges_captures_and_refunds_did() -> None:
-    [charge] = movements_of(captured())
+    [charge] = list_movements(captured())
     assert charge == Movement(
-        Way.COLLECTED,
-        Standing.MOVED,
+        Direction.COLLECTED,
+        MovementStatus.MOVED,
         Money(1999, "USD"),
         NOW,
         None,
         captured().id,
-        captured().first.id,
+        captured().first_operation.id,
     )
-    assert movements_of(authorized()) == [], "a hold moves nothing"
+    assert list_movements(authorized()) == [], "a hold moves nothing"
     capturing = follow_ups.capture(
         authorized(), amount=600, final=None, id="op_2", origin=origin(), now=NOW
     )
-    [capture] = movements_of(capturing)
-    assert (capture.standing, capture.money, capture.at) == (
-        Standing.OPEN,
+    [capture] = list_movements(capturing)
+    assert (capture.status, capture.money, capture.at) == (
+        MovementStatus.OPEN,
         Money(600, "USD"),
         None,
     )
@@ -53,25 +59,27 @@ def test_a_movement_has_the_providers_id_of_its_object(
     provider: ProviderName, kind: Kind, ref: str
 ) -> None:
     refs = {"charge": "ch", "refund": "re", "capture": "cap", "order": "ord"}
-    operation = replace(payment().first, kind=kind, refs=refs)
+    operation = replace(payment().first_operation, kind=kind, refs=refs)
     its = Account.own(provider)
-    [found] = movements_of(replace(payment(), account=its, operations=(operation,)))
+    [found] = list_movements(replace(payment(), account=its, operations=(operation,)))
     assert found.ref == ref
 
 
 @pytest.mark.parametrize("state", State)
 def test_a_movement_stands_as_its_operation_does(state: State) -> None:
-    operation = replace(payment().first, state=state, moved=1999, moved_at=NOW)
-    [found] = movements_of(replace(payment(), operations=(operation,)))
-    match found.standing:
-        case Standing.OPEN:
-            assert operation.owed
-        case Standing.MOVED:
+    operation = replace(
+        payment().first_operation, state=state, moved=1999, moved_at=NOW
+    )
+    [found] = list_movements(replace(payment(), operations=(operation,)))
+    match found.status:
+        case MovementStatus.OPEN:
+            assert operation.has_work
+        case MovementStatus.MOVED:
             assert state is State.SUCCEEDED
-        case Standing.NOT_MOVED:
-            assert operation.ended or state is State.DEAD
-        case Standing.UNDER_WAY:
-            assert not operation.owed and not operation.ended
+        case MovementStatus.NOT_MOVED:
+            assert operation.has_ended or state is State.DEAD
+        case MovementStatus.UNDER_WAY:
+            assert not operation.has_work and not operation.has_ended
     assert found.at == (NOW if state is State.SUCCEEDED else None)
 
 
@@ -91,22 +99,22 @@ def test_a_refund_that_took_what_a_known_dispute_is_about_is_its_withdrawal() ->
     )
     disputed = replace(asked, disputes=(lost,))
     taken = Movement(
-        way=Way.REFUNDED,
-        standing=Standing.MOVED,
+        direction=Direction.REFUNDED,
+        status=MovementStatus.MOVED,
         money=Money(1999, "USD"),
         at=NOW,
         ref="re_1",
         payment=paid.id,
-        operation=paid.first.id,
-        of="cap_1",
+        operation=paid.first_operation.id,
+        charge_ref="cap_1",
     )
     assert is_withdrawal(disputed, taken)
     for other in (
         replace(taken, operation="op_back"),
-        replace(taken, of="cap_2"),
+        replace(taken, charge_ref="cap_2"),
         replace(taken, money=Money(1998, "USD")),
         replace(taken, money=Money(1999, "EUR")),
-        replace(taken, way=Way.COLLECTED),
+        replace(taken, direction=Direction.COLLECTED),
     ):
         assert not is_withdrawal(disputed, other)
     assert not is_withdrawal(asked, taken)

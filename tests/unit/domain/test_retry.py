@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.retry import LOOK, MISCONFIGURED, TRANSIENT, UNKNOWN, RetryPolicy
+from domain.retry import LOOKUP, MISCONFIGURED, TRANSIENT, UNKNOWN, RetryPolicy
 from tests.suites.samples import NOW
 
-policies = st.sampled_from([TRANSIENT, UNKNOWN, MISCONFIGURED, LOOK])
+policies = st.sampled_from([TRANSIENT, UNKNOWN, MISCONFIGURED, LOOKUP])
 #: Huge ones too: an exponent must not overflow.
 tries = st.integers(min_value=0, max_value=10**9)
 #: The clock's source is trusted to a point; a jitter outside [0, 1] is clamped.
@@ -34,27 +34,30 @@ def test_a_wait_is_within_the_cap_and_the_budget_and_heeds_the_provider(
         tries=tries, since=NOW - age, now=NOW, jitter=jitter, retry_after=asked
     )
     if at is None:
-        spent = policy.tries is not None and tries >= policy.tries
-        late = policy.within and age + max(least, policy.cap) > policy.within
-        assert spent or (late and tries >= policy.least)
+        spent = policy.max_tries is not None and tries >= policy.max_tries
+        late = (
+            policy.max_duration
+            and age + max(least, policy.max_delay) > policy.max_duration
+        )
+        assert spent or (late and tries >= policy.min_tries)
     else:
-        assert NOW + least <= at <= NOW + max(least, policy.cap)
-        in_time = policy.within is None or at <= NOW - age + policy.within
-        assert in_time or tries < policy.least
+        assert NOW + least <= at <= NOW + max(least, policy.max_delay)
+        in_time = policy.max_duration is None or at <= NOW - age + policy.max_duration
+        assert in_time or tries < policy.min_tries
 
 
 @given(policies, tries, st.floats(min_value=0, max_value=1))
 def test_a_wait_grows_from_the_base_and_jitter_only_shortens_it(
     policy: RetryPolicy, tries: int, jitter: float
 ) -> None:
-    policy = replace(policy, tries=None)
+    policy = replace(policy, max_tries=None)
 
     def wait(tries: int, jitter: float) -> timedelta:
         at = policy.next_at(tries=tries, since=NOW, now=NOW, jitter=jitter)
         assert at is not None
         return at - NOW
 
-    assert wait(1, 1.0) == policy.base
+    assert wait(1, 1.0) == policy.base_delay
     assert wait(tries, 0.0) == timedelta()
     assert wait(tries, jitter) <= wait(tries, 1.0) <= wait(tries + 1, 1.0)
 
@@ -69,7 +72,9 @@ def test_waits_double_up_to_the_cap(tries: int, seconds: int) -> None:
 
 def test_a_budget_of_tries_ends_with_the_last_of_them() -> None:
     second = timedelta(seconds=1)
-    policy = RetryPolicy(base=second, cap=second, tries=3, within=None)
+    policy = RetryPolicy(
+        base_delay=second, max_delay=second, max_tries=3, max_duration=None
+    )
     assert policy.next_at(tries=2, since=NOW, now=NOW, jitter=0.0) == NOW
     assert policy.next_at(tries=3, since=NOW, now=NOW, jitter=0.0) is None
 
@@ -95,7 +100,12 @@ def test_an_unknown_outcome_is_never_given_up_by_time() -> None:
 
 
 def test_time_in_which_nobody_tried_does_not_use_a_budget_up() -> None:
-    assert LOOK.within is not None
-    down = NOW - 2 * LOOK.within
-    assert LOOK.next_at(tries=LOOK.least - 1, since=down, now=NOW, jitter=0.0) == NOW
-    assert LOOK.next_at(tries=LOOK.least, since=down, now=NOW, jitter=0.0) is None
+    assert LOOKUP.max_duration is not None
+    down = NOW - 2 * LOOKUP.max_duration
+    assert (
+        LOOKUP.next_at(tries=LOOKUP.min_tries - 1, since=down, now=NOW, jitter=0.0)
+        == NOW
+    )
+    assert (
+        LOOKUP.next_at(tries=LOOKUP.min_tries, since=down, now=NOW, jitter=0.0) is None
+    )

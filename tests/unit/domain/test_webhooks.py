@@ -8,16 +8,16 @@ from typing import Final
 
 import pytest
 
-from domain.errors import Conflict, LookNeeded, NeedsReview, NotExecuted
+from domain.errors import Conflict, LookupRequired, NeedsReview, NotExecuted
 from domain.money import Money
 from domain.payments.answer import Answer, NextAction, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import refund, void
-from domain.payments.operation import PROOF_AFTER, HoldEnd, Kind, Operation
+from domain.payments.operation import ABSENCE_PROOF_DELAY, HoldEnd, Kind, Operation
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
-from domain.webhooks import Notice, about, is_held, noticed
+from domain.webhooks import ObjectUpdate, find_operation, is_held, schedule_lookup
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -30,7 +30,7 @@ from tests.suites.samples import (
     stored,
 )
 
-LATER: Final = NOW + PROOF_AFTER
+LATER: Final = NOW + ABSENCE_PROOF_DELAY
 FIRSTS: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE})
 REFS: Final = {"payment_intent": "pi_1"}
 
@@ -41,8 +41,8 @@ def _notice(
     *,
     kinds: frozenset[Kind] = FIRSTS,
     ref: str = "pi_1",
-) -> Notice:
-    return Notice(
+) -> ObjectUpdate:
+    return ObjectUpdate(
         "evt_1",
         "it.happened",
         kinds,
@@ -53,22 +53,24 @@ def _notice(
     )
 
 
-def _noticed(given: Payment, notice: Notice) -> Payment:
-    operation = about(given, notice)
+def _noticed(given: Payment, notice: ObjectUpdate) -> Payment:
+    operation = find_operation(given, notice)
     assert operation is not None
-    return noticed(given, operation, notice, now=LATER)
+    return schedule_lookup(given, operation, notice, now=LATER)
 
 
 def _in(state: State) -> Payment:
-    given = stored(settle(sending(payment()), LookNeeded(), now=NOW, jitter=0))
-    first = replace(given.first, state=state, due_at=None, look_since=None)
+    given = stored(settle(sending(payment()), LookupRequired(), now=NOW, jitter=0))
+    first = replace(given.first_operation, state=state, due_at=None, lookups_since=None)
     return replace(given, operations=(first,))
 
 
 def _retrying(generation: int = 2) -> Payment:
     given = _in(State.RETRYING)
     due_at = LATER + timedelta(minutes=3)
-    again = replace(given.first, generation=generation, send=None, due_at=due_at)
+    again = replace(
+        given.first_operation, generation=generation, send=None, due_at=due_at
+    )
     return replace(given, operations=(again,))
 
 
@@ -78,12 +80,12 @@ def _retrying(generation: int = 2) -> Payment:
 )
 def test_what_it_tells_is_never_believed_and_always_looked_at(state: State) -> None:
     before = _in(state)
-    after = _noticed(before, _notice(before.first))
-    assert after.first.state is state
-    assert (after.due_at, after.first.look_since) == (LATER, LATER)
-    assert after.first.refs == REFS
-    [told] = after.news
-    assert (told.type, told.data["event"]) == ("notice.heard", "evt_1")
+    after = _noticed(before, _notice(before.first_operation))
+    assert after.first_operation.state is state
+    assert (after.due_at, after.first_operation.lookups_since) == (LATER, LATER)
+    assert after.first_operation.refs == REFS
+    [told] = after.pending_events
+    assert (told.type, told.data["event"]) == ("webhook.received", "evt_1")
 
 
 @pytest.mark.parametrize(
@@ -101,8 +103,8 @@ def test_what_it_tells_is_never_believed_and_always_looked_at(state: State) -> N
 )
 def test_what_we_know_is_no_news(state: State, says: Verdict) -> None:
     given = _in(state)
-    known = replace(given, operations=(replace(given.first, refs=REFS),))
-    assert _noticed(known, _notice(known.first, says)) is known
+    known = replace(given, operations=(replace(given.first_operation, refs=REFS),))
+    assert _noticed(known, _notice(known.first_operation, says)) is known
 
 
 @pytest.mark.parametrize(
@@ -119,37 +121,37 @@ def test_whatever_differs_from_what_we_know_is_looked_at(
     state: State, says: Verdict
 ) -> None:
     given = _in(state)
-    known = replace(given, operations=(replace(given.first, refs=REFS),))
-    assert _noticed(known, _notice(known.first, says)).due_at == LATER
+    known = replace(given, operations=(replace(given.first_operation, refs=REFS),))
+    assert _noticed(known, _notice(known.first_operation, says)).due_at == LATER
 
 
 def test_while_a_look_is_due_nothing_changes() -> None:
     given = _in(State.UNKNOWN)
-    once = stored(_noticed(given, _notice(given.first)))
-    assert _noticed(once, _notice(once.first)) is once
+    once = stored(_noticed(given, _notice(given.first_operation)))
+    assert _noticed(once, _notice(once.first_operation)) is once
 
 
 def test_a_look_that_is_due_gets_to_know_where_to_look() -> None:
     given = _in(State.UNKNOWN)
-    due = replace(given.first, due_at=NOW, look_since=NOW)
+    due = replace(given.first_operation, due_at=NOW, lookups_since=NOW)
     after = _noticed(replace(given, operations=(due,)), _notice(due))
-    assert (after.first.due_at, after.first.refs) == (NOW, REFS)
+    assert (after.first_operation.due_at, after.first_operation.refs) == (NOW, REFS)
 
 
 def test_a_worker_that_asks_the_provider_itself_is_waited_for() -> None:
     busy = sending(payment())
-    assert is_held(busy, busy.first)
-    assert not is_held(payment(), payment().first)
+    assert is_held(busy, busy.first_operation)
+    assert not is_held(payment(), payment().first_operation)
 
 
 def test_money_that_moved_late_comes_before_another_key() -> None:
     retrying = _retrying()
-    asked = stored(_noticed(retrying, _notice(retrying.first)))
-    assert asked.first.must_look(now=LATER)
-    looked = stored(looking(asked, asked.first, now=LATER))
+    asked = stored(_noticed(retrying, _notice(retrying.first_operation)))
+    assert asked.first_operation.needs_lookup(now=LATER)
+    looked = stored(start_lookup(asked, asked.first_operation, now=LATER))
     paid = Answer(Verdict.SUCCEEDED, PRICE, REFS)
     found = settle(looked, paid, now=LATER, jitter=0)
-    assert (found.first.state, found.captured, found.due_at) == (
+    assert (found.first_operation.state, found.captured, found.due_at) == (
         State.SUCCEEDED,
         PRICE.minor,
         None,
@@ -164,14 +166,16 @@ def test_a_look_that_finds_no_money_leaves_the_send_owed(
     state: State, verdict: Verdict
 ) -> None:
     given = _retrying()
-    first = replace(given.first, state=state, approved=verdict is Verdict.APPROVED)
+    first = replace(
+        given.first_operation, state=state, approved=verdict is Verdict.APPROVED
+    )
     given = replace(given, operations=(first,))
-    asked = stored(_noticed(given, _notice(given.first)))
-    looked = stored(looking(asked, asked.first, now=LATER))
+    asked = stored(_noticed(given, _notice(given.first_operation)))
+    looked = stored(start_lookup(asked, asked.first_operation, now=LATER))
     after = settle(looked, Answer(verdict, refs=REFS), now=LATER, jitter=0)
-    assert (after.first.state, after.due_at) == (state, LATER)
-    assert not after.first.must_look(now=LATER)
-    assert sending(stored(after), now=LATER).first.state is State.RUNNING
+    assert (after.first_operation.state, after.due_at) == (state, LATER)
+    assert not after.first_operation.needs_lookup(now=LATER)
+    assert sending(stored(after), now=LATER).first_operation.state is State.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -181,41 +185,41 @@ def test_what_such_a_look_cannot_judge_is_for_a_person(
     outcome: NeedsReview | Answer,
 ) -> None:
     retrying = _retrying()
-    asked = stored(_noticed(retrying, _notice(retrying.first)))
-    looked = stored(looking(asked, asked.first, now=LATER))
+    asked = stored(_noticed(retrying, _notice(retrying.first_operation)))
+    looked = stored(start_lookup(asked, asked.first_operation, now=LATER))
     after = settle(looked, outcome, now=LATER, jitter=0)
-    assert (after.first.state, after.due_at) == (State.REVIEW, None)
+    assert (after.first_operation.state, after.due_at) == (State.REVIEW, None)
 
 
 def test_such_a_look_that_fails_is_made_again_before_anything_is_sent() -> None:
     retrying = _retrying()
-    asked = stored(_noticed(retrying, _notice(retrying.first)))
-    looked = stored(looking(asked, asked.first, now=LATER))
+    asked = stored(_noticed(retrying, _notice(retrying.first_operation)))
+    looked = stored(start_lookup(asked, asked.first_operation, now=LATER))
     after = settle(looked, NotExecuted("busy"), now=LATER, jitter=1)
-    assert after.first.state is State.RETRYING
-    assert after.first.must_look(now=LATER)
+    assert after.first_operation.state is State.RETRYING
+    assert after.first_operation.needs_lookup(now=LATER)
 
 
 def test_that_an_earlier_key_came_to_nothing_does_not_hold_up_the_next() -> None:
     retrying = _retrying()
-    notice = _notice(retrying.first, Verdict.DECLINED)
+    notice = _notice(retrying.first_operation, Verdict.DECLINED)
     assert _noticed(retrying, notice) is retrying
 
 
 def test_an_older_object_that_came_to_nothing_is_no_news() -> None:
     given = _in(State.REQUIRES_ACTION)
-    newer = replace(given.first, refs={"payment_intent": "pi_2"})
+    newer = replace(given.first_operation, refs={"payment_intent": "pi_2"})
     given = replace(given, operations=(newer,))
     assert _noticed(given, _notice(newer, Verdict.CANCELED)) is given
     moved = _noticed(given, _notice(newer))
-    assert (moved.first.refs, moved.due_at) == (REFS, LATER)
+    assert (moved.first_operation.refs, moved.due_at) == (REFS, LATER)
 
 
 def test_money_that_moved_on_a_second_object_is_told() -> None:
     paid = captured()
-    told = _noticed(paid, _notice(paid.first, ref="pi_2"))
-    assert (told.first, told.due_at) == (paid.first, None)
-    assert told.news[0].data["why"] == "another_object"
+    told = _noticed(paid, _notice(paid.first_operation, ref="pi_2"))
+    assert (told.first_operation, told.due_at) == (paid.first_operation, None)
+    assert told.pending_events[0].data["reason"] == "another_object"
 
 
 def test_an_approval_that_we_know_of_changes_nothing() -> None:
@@ -224,20 +228,20 @@ def test_an_approval_that_we_know_of_changes_nothing() -> None:
     )
     acting = stored(settle(sending(payment()), act, now=NOW, jitter=0))
     approved = Answer(Verdict.APPROVED, refs=REFS)
-    asked = stored(looking(acting, acting.first, now=NOW))
+    asked = stored(start_lookup(acting, acting.first_operation, now=NOW))
     queued = stored(settle(asked, approved, now=NOW, jitter=0))
-    assert queued.first.state is State.QUEUED
-    notice = _notice(queued.first, Verdict.APPROVED)
+    assert queued.first_operation.state is State.QUEUED
+    notice = _notice(queued.first_operation, Verdict.APPROVED)
     assert _noticed(queued, notice) is queued
 
 
 def test_what_lets_go_of_a_hold_is_asked_of_its_void() -> None:
     held = authorized()
-    notice = _notice(held.first, Verdict.CANCELED)
-    assert about(held, notice) == held.first
+    notice = _notice(held.first_operation, Verdict.CANCELED)
+    assert find_operation(held, notice) == held.first_operation
     assert _noticed(held, notice).due_at == LATER
     asked = void(held, id="op_v", origin=origin(), now=NOW)
-    found = about(asked, notice)
+    found = find_operation(asked, notice)
     assert found is not None and found.kind is Kind.VOID
     assert held.hold is not None
     ended = replace(held, hold=replace(held.hold, ended=HoldEnd.VOIDED))
@@ -246,8 +250,8 @@ def test_what_lets_go_of_a_hold_is_asked_of_its_void() -> None:
 
 def test_a_refund_that_somebody_else_made_is_not_ours() -> None:
     paid = captured()
-    notice = _notice(paid.first, kinds=frozenset({Kind.REFUND}), ref="re_1")
-    assert about(paid, notice) is None
+    notice = _notice(paid.first_operation, kinds=frozenset({Kind.REFUND}), ref="re_1")
+    assert find_operation(paid, notice) is None
 
 
 def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
@@ -256,27 +260,27 @@ def test_an_object_whose_operation_is_not_named_is_known_by_its_id() -> None:
     )
     back = Answer(Verdict.PENDING, refs={"refund": "re_1"})
     pending = stored(settle(sending(asked), back, now=NOW, jitter=0))
-    notice = Notice(
+    notice = ObjectUpdate(
         "evt_2",
         "it.happened",
         frozenset({Kind.REFUND}),
         pending.id,
         refs={"refund": "re_1"},
-        says=Verdict.DECLINED,
+        verdict=Verdict.DECLINED,
     )
-    assert about(pending, notice) == pending.operations[-1]
-    assert about(pending, replace(notice, refs={"refund": "re_2"})) is None
+    assert find_operation(pending, notice) == pending.operations[-1]
+    assert find_operation(pending, replace(notice, refs={"refund": "re_2"})) is None
 
 
 def test_a_decline_that_was_one_stays_so() -> None:
     declined = stored(settle(sending(payment()), DECLINE, now=NOW, jitter=0))
-    notice = _notice(declined.first, Verdict.DECLINED)
+    notice = _notice(declined.first_operation, Verdict.DECLINED)
     assert _noticed(declined, notice) is declined
 
 
 def test_a_void_and_a_hold_that_we_know_of_are_no_news() -> None:
     held = authorized()
-    assert _noticed(held, _notice(held.first)) is held
+    assert _noticed(held, _notice(held.first_operation)) is held
     asked = stored(void(held, id="op_v", origin=origin(), now=NOW))
     done = Answer(Verdict.SUCCEEDED, refs=REFS)
     voided = stored(settle(sending(asked), done, now=NOW, jitter=0))
@@ -289,8 +293,10 @@ def test_a_void_and_a_hold_that_we_know_of_are_no_news() -> None:
 
 def test_what_may_have_moved_money_late_is_not_called_off_before_the_look() -> None:
     retrying = _retrying()
-    told = _noticed(retrying, _notice(retrying.first))
-    assert told.next is not None and told.first.look_since == LATER
+    told = _noticed(retrying, _notice(retrying.first_operation))
+    assert (
+        told.next_operation is not None and told.first_operation.lookups_since == LATER
+    )
     with pytest.raises(Conflict):
         void(told, id="op_v", origin=origin(), now=LATER)
 
@@ -298,8 +304,13 @@ def test_what_may_have_moved_money_late_is_not_called_off_before_the_look() -> N
 def test_what_was_captured_beyond_what_we_know_is_news() -> None:
     """Others captured it: the authorization, which the event is of, has no news."""
     held = authorized()
-    told = replace(_notice(held.first), refs=REFS)
-    assert noticed(held, held.first, told, now=NOW) is held
-    assert noticed(held, held.first, replace(told, captured=0), now=NOW) is held
-    asked = noticed(held, held.first, replace(told, captured=500), now=NOW)
-    assert asked.first.due_at == asked.first.look_since == NOW
+    told = replace(_notice(held.first_operation), refs=REFS)
+    assert schedule_lookup(held, held.first_operation, told, now=NOW) is held
+    assert (
+        schedule_lookup(held, held.first_operation, replace(told, captured=0), now=NOW)
+        is held
+    )
+    asked = schedule_lookup(
+        held, held.first_operation, replace(told, captured=500), now=NOW
+    )
+    assert asked.first_operation.due_at == asked.first_operation.lookups_since == NOW

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from persistence.redis_limiter import LocalLimiter
+from persistence.redis_limiter import LocalRateLimiter
 from tests.suites.limiter import (
     BURST,
     RATES,
@@ -24,9 +24,9 @@ class _Local:
 
     def __init__(self) -> None:
         self._now = 1000.0
-        self._limiter = LocalLimiter(RATES.__getitem__, clock=lambda: self._now)
+        self._limiter = LocalRateLimiter(RATES.__getitem__, clock=lambda: self._now)
 
-    def limiter(self) -> LocalLimiter:
+    def limiter(self) -> LocalRateLimiter:
         return self._limiter
 
     def pass_time(self, seconds: float) -> None:
@@ -44,8 +44,8 @@ class TestLocalLimiter(LimiterSuite):
 
 
 def test_a_share_is_a_part_of_the_rate() -> None:
-    limiter = LocalLimiter(RATES.__getitem__, clock=lambda: 1000.0)
-    taken = limiter.take(STRIPE, 32, 0.25, share=1 / 4)
+    limiter = LocalRateLimiter(RATES.__getitem__, clock=lambda: 1000.0)
+    taken = limiter.acquire(STRIPE, 32, 0.25, share=1 / 4)
     assert taken.granted == 2 * BURST // 4
 
 
@@ -56,14 +56,14 @@ def test_who_waits_for_an_account_s_rate_holds_up_no_other_account() -> None:
     def rates(account: str) -> float:
         if account == "acct_1":
             take = threading.Thread(
-                target=lambda: others.append(local.take(STRIPE, 1, 0.0).granted),
+                target=lambda: others.append(local.acquire(STRIPE, 1, 0.0).granted),
                 daemon=True,
             )
             take.start()
             take.join(5)
         return RATES[STRIPE]
 
-    local = LocalLimiter(rates)
-    local.take("acct_1", 1, 0.0)
+    local = LocalRateLimiter(rates)
+    local.acquire("acct_1", 1, 0.0)
     local.pause("acct_1", 1.0)
     assert others == [1, 1]

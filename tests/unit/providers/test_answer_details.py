@@ -10,9 +10,13 @@ import pytest
 
 from domain.money import Fee
 from domain.payments.answer import SavedMethod
-from providers.paypal.answer_details import paypal_fee, paypal_saved
-from providers.stripe.answer_details import stripe_fee, stripe_part_fee, stripe_saved
-from providers.stripe.external_changes import external_captures
+from providers.paypal.answer_details import parse_paypal_fee, parse_paypal_saved_method
+from providers.stripe.answer_details import (
+    parse_stripe_fee,
+    parse_stripe_part_fee,
+    parse_stripe_saved_method,
+)
+from providers.stripe.external_changes import parse_external_captures
 from tests.suites.samples import authorized
 
 
@@ -44,7 +48,7 @@ def usd(value: object) -> dict[str, object]:
 def test_stripe_s_fee_is_in_the_line_where_there_is_one(
     holder: Any, fee: Fee | None
 ) -> None:
-    assert stripe_fee(holder) == fee
+    assert parse_stripe_fee(holder) == fee
 
 
 @pytest.mark.parametrize(
@@ -58,17 +62,17 @@ def test_stripe_s_fee_is_in_the_line_where_there_is_one(
 def test_of_several_captures_only_the_line_of_this_one_counts(
     holder: Any, fee: Fee | None
 ) -> None:
-    assert stripe_fee(holder, part=700) == fee
+    assert parse_stripe_fee(holder, part=700) == fee
 
 
 def test_a_part_has_the_fee_of_a_line_of_its_amount() -> None:
     lines = [line(44, amount=500), line(31, "eur", amount=700), line(88, amount=700)]
     of = [one.balance_transaction for one in lines]
-    assert stripe_part_fee(lambda: of, 700, "usd") == Fee(88, "USD")
-    assert stripe_part_fee(lambda: of, 900, "usd") is None
+    assert parse_stripe_part_fee(lambda: of, 700, "usd") == Fee(88, "USD")
+    assert parse_stripe_part_fee(lambda: of, 900, "usd") is None
     # What a dispute gave back is no capture.
     back = SimpleNamespace(type="adjustment", fee=0, currency="usd", amount=900)
-    assert stripe_part_fee(lambda: [*of, back], 900, "usd") is None
+    assert parse_stripe_part_fee(lambda: [*of, back], 900, "usd") is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_a_part_has_the_fee_of_a_line_of_its_amount() -> None:
 def test_paypal_s_fee_is_kept_of_a_capture_and_comes_back_with_a_refund(
     movement: dict[str, Any], fee: int | None
 ) -> None:
-    assert paypal_fee(movement) == (None if fee is None else Fee(fee, "USD"))
+    assert parse_paypal_fee(movement) == (None if fee is None else Fee(fee, "USD"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_paypal_s_fee_is_kept_of_a_capture_and_comes_back_with_a_refund(
 def test_stripe_saves_what_an_intent_was_paid_with(
     intent: Any, saved: SavedMethod | None
 ) -> None:
-    assert stripe_saved(intent) == saved
+    assert parse_stripe_saved_method(intent) == saved
 
 
 @pytest.mark.parametrize(
@@ -127,21 +131,27 @@ def test_paypal_says_in_the_order_what_was_saved(
     vault: object, saved: SavedMethod | None
 ) -> None:
     order = {"payment_source": {"paypal": {"attributes": {"vault": vault}}}}
-    assert paypal_saved(order) == saved
+    assert parse_paypal_saved_method(order) == saved
 
 
 @pytest.mark.parametrize(
     ("read", "given"),
     [
-        (stripe_fee, line("88")),
-        (stripe_fee, line(88, "xyz")),
-        (stripe_fee, line(50, "isk")),
-        (paypal_fee, {"seller_receivable_breakdown": {"paypal_fee": usd("1,05")}}),
-        (paypal_fee, {"seller_receivable_breakdown": {"paypal_fee": "1.05"}}),
-        (paypal_fee, {"seller_payable_breakdown": ["1.05"]}),
-        (paypal_saved, {"payment_source": {"paypal": {"attributes": "x"}}}),
+        (parse_stripe_fee, line("88")),
+        (parse_stripe_fee, line(88, "xyz")),
+        (parse_stripe_fee, line(50, "isk")),
         (
-            stripe_saved,
+            parse_paypal_fee,
+            {"seller_receivable_breakdown": {"paypal_fee": usd("1,05")}},
+        ),
+        (parse_paypal_fee, {"seller_receivable_breakdown": {"paypal_fee": "1.05"}}),
+        (parse_paypal_fee, {"seller_payable_breakdown": ["1.05"]}),
+        (
+            parse_paypal_saved_method,
+            {"payment_source": {"paypal": {"attributes": "x"}}},
+        ),
+        (
+            parse_stripe_saved_method,
             SimpleNamespace(payment_method="", setup_future_usage="on_session"),
         ),
     ],
@@ -152,7 +162,7 @@ def test_what_cannot_be_read_is_left_out_and_logged(
     with caplog.at_level(logging.WARNING):
         assert read(given) is None
     [record] = caplog.records
-    assert record.message == "aside_unreadable"
+    assert record.message == "secondary_unreadable"
     assert record.exc_info is None
 
 
@@ -170,5 +180,5 @@ def test_a_capture_of_others_has_its_fee_from_the_intent_that_shows_it(
         latest_charge=charge,
         metadata=None,
     )
-    [found] = external_captures(authorized(), intent)
+    [found] = parse_external_captures(authorized(), intent)
     assert (found.money.minor, found.fee) == (700, fee)

@@ -29,8 +29,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from providers.http import TIMEOUT, PooledSession, retry_after, was_not_sent
-from providers.sanitize import paypal_code, sentence_of, stripe_code
+from providers.http import TIMEOUT, PooledSession, parse_retry_after, is_unsent
+from providers.sanitize import parse_paypal_code, parse_sentence, parse_stripe_code
 from providers.stripe.client import PooledClient, connection_pools
 
 POOL = HTTPConnectionPool("127.0.0.1", 9)
@@ -173,10 +173,10 @@ def test_calls_are_reported_by_route_and_never_by_id(path: str, label: str) -> N
     ],
 )
 def test_where_no_connection_came_about_nothing_was_sent(error: Exception) -> None:
-    assert was_not_sent(error)
+    assert is_unsent(error)
     wrapped = RuntimeError("the SDK's own")
     wrapped.__cause__ = error
-    assert was_not_sent(wrapped)
+    assert is_unsent(wrapped)
 
 
 @pytest.mark.parametrize(
@@ -190,19 +190,19 @@ def test_where_no_connection_came_about_nothing_was_sent(error: Exception) -> No
     ],
 )
 def test_after_any_other_failure_something_may_have_arrived(error: Exception) -> None:
-    assert not was_not_sent(error)
+    assert not is_unsent(error)
 
 
 def test_the_failure_of_an_earlier_call_says_nothing_of_this_one() -> None:
     lost = requests.ReadTimeout(ReadTimeoutError(POOL, "/", "slow"))
     lost.__context__ = REFUSED
-    assert not was_not_sent(lost)
+    assert not is_unsent(lost)
 
 
 def test_errors_that_hold_each_other_are_looked_at_once() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
-    assert not was_not_sent(one)
+    assert not is_unsent(one)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_errors_that_hold_each_other_are_looked_at_once() -> None:
 def test_retry_after_is_seconds_and_an_hour_at_most(
     text: str | None, wait: timedelta | None
 ) -> None:
-    assert retry_after(text) == wait
+    assert parse_retry_after(text) == wait
 
 
 #: Of Stripe's and PayPal's published codes, with 65 characters.
@@ -232,8 +232,8 @@ LONGEST = "payment_method_microdeposit_verification_descriptor_code_mismatch"
 
 @pytest.mark.parametrize("value", ["card_declined", "tls1_2", "x", LONGEST])
 def test_a_code_is_kept(value: str) -> None:
-    assert stripe_code(value) == value
-    assert paypal_code(value.upper()) == value.upper()
+    assert parse_stripe_code(value) == value
+    assert parse_paypal_code(value.upper()) == value.upper()
 
 
 @pytest.mark.parametrize(
@@ -241,28 +241,32 @@ def test_a_code_is_kept(value: str) -> None:
     [None, 17, "", "two words", "4242424242424242", "pm_1234", "x" * 81, "a\n", "ä"],
 )
 def test_what_is_no_code_is_not_kept(value: object) -> None:
-    assert stripe_code(value) is None
-    assert paypal_code(value.upper() if isinstance(value, str) else value) is None
+    assert parse_stripe_code(value) is None
+    assert parse_paypal_code(value.upper() if isinstance(value, str) else value) is None
 
 
 @pytest.mark.parametrize("value", ["tok_1Qab2CdEfGh", "tok_QuotedByTheProvider"])
 def test_what_may_be_a_token_is_no_code_of_either(value: str) -> None:
-    assert stripe_code(value) is paypal_code(value) is None
+    assert parse_stripe_code(value) is parse_paypal_code(value) is None
 
 
 def test_a_provider_has_codes_in_its_own_case() -> None:
-    assert stripe_code("INSTRUMENT_DECLINED") is paypal_code("vault_ada") is None
+    assert (
+        parse_stripe_code("INSTRUMENT_DECLINED")
+        is parse_paypal_code("vault_ada")
+        is None
+    )
 
 
 def test_a_sentence_is_kept_up_to_300_characters() -> None:
-    assert sentence_of("x" * 301, otherwise="no") == "x" * 300
-    assert [sentence_of(v, otherwise="no") for v in (None, "", 17)] == ["no"] * 3
+    assert parse_sentence("x" * 301, otherwise="no") == "x" * 300
+    assert [parse_sentence(v, otherwise="no") for v in (None, "", 17)] == ["no"] * 3
 
 
 def test_a_sentence_that_quotes_card_data_is_not_kept() -> None:
     quoted = "Your card number 4242 4242 4242 4242 is not supported."
-    assert sentence_of(quoted, otherwise="no") == "no"
+    assert parse_sentence(quoted, otherwise="no") == "no"
 
 
 def test_half_a_character_is_not_kept() -> None:
-    assert sentence_of("so sad \ud83d", otherwise="no") == "so sad ?"
+    assert parse_sentence("so sad \ud83d", otherwise="no") == "so sad ?"

@@ -30,14 +30,14 @@ def a_charge(
     """A new payment of fixed ids."""
     asked = Submission(amount=amount, provider=provider, **fields)
     payment = samples.payment(asked=asked)
-    first = replace(payment.first, id="op_1")
+    first = replace(payment.first_operation, id="op_1")
     return replace(payment, id="pay_1", operations=(first,))
 
 
 def prepared(adapter: Provider, **fields: Any) -> Any:
     """The body, parsed."""
     payment = a_charge(**fields)
-    return json.loads(adapter.prepare(payment, payment.first))
+    return json.loads(adapter.prepare(payment, payment.first_operation))
 
 
 def test_a_stripe_charge_is_one_confirmed_intent_without_redirects() -> None:
@@ -113,7 +113,7 @@ def test_a_stripe_payment_that_needs_its_payer_after_all_is_confirmed_with_them(
     payment = a_charge(
         payment_method="pm_1", customer="cus_ann", off_session=True, return_url=url
     )
-    first = replace(payment.first, approved=True)
+    first = replace(payment.first_operation, approved=True)
     assert json.loads(STRIPE.prepare(payment, first)) == {
         "expand": FEES,
         "payment_method": "pm_1",
@@ -143,7 +143,7 @@ def test_a_paypal_order_says_that_the_wallet_is_to_be_saved(
 def test_a_stripe_authorization_leaves_the_capture_to_us() -> None:
     asked = replace(samples.submission(), capture=CaptureMethod.MANUAL)
     payment = samples.payment(asked=asked)
-    body = json.loads(STRIPE.prepare(payment, payment.first))
+    body = json.loads(STRIPE.prepare(payment, payment.first_operation))
     assert body["capture_method"] == "manual"
     assert body["expand"] == FEES
     assert "payment_method_options" not in body
@@ -156,7 +156,7 @@ def test_a_stripe_authorization_asks_for_several_captures_where_they_are_wanted(
         samples.submission(), capture=CaptureMethod.MANUAL, multicapture=True
     )
     payment = samples.payment(asked=asked)
-    body = json.loads(STRIPE.prepare(payment, payment.first))
+    body = json.loads(STRIPE.prepare(payment, payment.first_operation))
     several = {"card": {"request_multicapture": "if_available"}}
     assert body["payment_method_options"] == several
 
@@ -164,7 +164,7 @@ def test_a_stripe_authorization_asks_for_several_captures_where_they_are_wanted(
 def test_a_paypal_authorization_is_an_order_of_that_intent() -> None:
     asked = samples.submission(provider=ProviderName.PAYPAL, payment_method="vault_ok")
     payment = samples.payment(asked=replace(asked, capture=CaptureMethod.MANUAL))
-    body = json.loads(PAYPAL.prepare(payment, payment.first))
+    body = json.loads(PAYPAL.prepare(payment, payment.first_operation))
     assert body["intent"] == "AUTHORIZE"
 
 
@@ -190,4 +190,4 @@ def test_an_amount_that_a_provider_takes_in_no_form_is_refused_before_it_is_sent
 ) -> None:
     payment = a_charge(amount, payment_method="any")
     with pytest.raises(InvalidPayment):
-        adapter.prepare(payment, payment.first)
+        adapter.prepare(payment, payment.first_operation)

@@ -33,7 +33,7 @@ def asked_for(name: str = "op_2") -> dict[str, Any]:
 
 def known(payment: Payment, name: str) -> Payment:
     """The payment with PayPal's id of what its follow-ups are about."""
-    first = replace(payment.first, refs={name: "5O1"})
+    first = replace(payment.first_operation, refs={name: "5O1"})
     return replace(payment, operations=(first,))
 
 
@@ -72,7 +72,7 @@ def test_a_stripe_void_gives_a_reason() -> None:
 
 def test_a_stripe_refund_names_the_intent_and_the_operation() -> None:
     payment = samples.captured()
-    first = replace(payment.first, refs={"payment_intent": "pi_1"})
+    first = replace(payment.first_operation, refs={"payment_intent": "pi_1"})
     payment = replace(payment, operations=(first,))
     payment = follow_ups.refund(payment, amount=700, target=None, **asked_for())
     assert prepared_next(STRIPE, payment) == {
@@ -117,7 +117,7 @@ def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
     of = samples.captured if refunds else samples.authorized
     more = {"amount": 7, "target": None} if refunds else {}
     payment = job(of(provider=ProviderName.PAYPAL), **more, **asked_for())
-    unnamed = replace(payment.first, refs={})
+    unnamed = replace(payment.first_operation, refs={})
     payment = replace(payment, operations=(unnamed, payment.operations[-1]))
     with pytest.raises(InvalidPayment):
         prepared_next(PAYPAL, payment)

@@ -12,15 +12,15 @@ from hypothesis import given, strategies as st
 
 from providers.sanitize import (
     clean_json,
-    name_of,
-    optional,
-    our_id,
-    page_url,
+    validated_id,
+    parse_optional,
+    parse_own_id,
+    parse_page_url,
     parse_json,
-    read_each,
-    sentence_of,
-    text_time,
-    unix_time,
+    parse_lines,
+    parse_sentence,
+    parse_rfc3339,
+    parse_unix_time,
 )
 
 PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -96,15 +96,15 @@ def test_cleaning_any_bytes_gives_utf_8(body: bytes) -> None:
     ],
 )
 def test_only_an_id_of_our_shape_is_ours(given_id: object) -> None:
-    assert our_id(given_id) is None
-    assert our_id(PAYMENT) == PAYMENT
+    assert parse_own_id(given_id) is None
+    assert parse_own_id(PAYMENT) == PAYMENT
 
 
 @pytest.mark.parametrize("name", [None, 5, "", "a\n", "\ud800", "x" * 129, [], {}])
 def test_a_providers_name_is_short_and_printable(name: object) -> None:
     with pytest.raises(ValueError):
-        name_of(name)
-    assert optional(name_of, name) is None
+        validated_id(name)
+    assert parse_optional(validated_id, name) is None
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_a_providers_name_is_short_and_printable(name: object) -> None:
 )
 def test_a_page_is_at_an_address_of_the_web(url: object) -> None:
     with pytest.raises(ValueError):
-        page_url(url)
-    assert page_url("https://pay.example/?a=1") == "https://pay.example/?a=1"
+        parse_page_url(url)
+    assert parse_page_url("https://pay.example/?a=1") == "https://pay.example/?a=1"
 
 
 def test_a_sentence_has_no_control_characters() -> None:
-    assert sentence_of("no\x1b[2J\nway", otherwise="") == "no [2J way"
+    assert parse_sentence("no\x1b[2J\nway", otherwise="") == "no [2J way"
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_a_sentence_has_no_control_characters() -> None:
 )
 def test_what_is_no_number_of_seconds_in_range_is_no_time(at: object) -> None:
     with pytest.raises(ValueError):
-        unix_time(at)
-    assert unix_time(1_767_268_800) == datetime(2026, 1, 1, 12, tzinfo=UTC)
+        parse_unix_time(at)
+    assert parse_unix_time(1_767_268_800) == datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,15 @@ def test_what_is_no_number_of_seconds_in_range_is_no_time(at: object) -> None:
 )
 def test_what_is_no_text_of_a_time_in_range_is_no_time(at: object) -> None:
     with pytest.raises(ValueError):
-        text_time(at)
+        parse_rfc3339(at)
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    assert text_time("2026-01-01T13:00:00+01:00") == noon
-    assert text_time("2026-01-01T12:00:00") == noon
+    assert parse_rfc3339("2026-01-01T13:00:00+01:00") == noon
+    assert parse_rfc3339("2026-01-01T12:00:00") == noon
 
 
 def test_a_line_that_cannot_be_read_hides_no_other() -> None:
     lines: list[object] = ["1", None, "x", "3", ""]
-    found, failed = read_each(
+    found, failed = parse_lines(
         lines, lambda one: int(str(one)) if one else None, lambda one: one
     )
     assert (found, failed) == ([1, 3], ["x"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from domain.payments.submission import ProviderName
-from providers.sanitize import cut, sentence_of
+from providers.sanitize import truncate, parse_sentence
 from tests.support.uncalled_adapters import PAYPAL, STRIPE
 from tests.unit.providers.test_prepare import prepared
 
@@ -36,7 +36,7 @@ def readable(text: str) -> str:
 def test_a_cut_text_fits_by_any_count_and_is_the_beginning(
     text: str, most: int
 ) -> None:
-    kept = cut(text, most)
+    kept = truncate(text, most)
     assert max(counts(kept)) <= most
     assert readable(text).startswith(kept)
 
@@ -44,14 +44,14 @@ def test_a_cut_text_fits_by_any_count_and_is_the_beginning(
 @given(texts, limits)
 def test_a_text_that_fits_is_not_cut(text: str, most: int) -> None:
     whole = readable(text)
-    assert (cut(text, most) == whole) is (len(whole.encode()) <= most)
+    assert (truncate(text, most) == whole) is (len(whole.encode()) <= most)
 
 
 @given(texts.filter(bool), st.integers(min_value=16, max_value=200))
 def test_a_cut_is_not_inside_what_people_see_as_one_character(
     text: str, most: int
 ) -> None:
-    kept, whole = cut("a" + text, most), readable("a" + text)
+    kept, whole = truncate("a" + text, most), readable("a" + text)
     if kept == whole or not kept.isascii() and len(set(kept)) < 3:
         return  # nothing but one flag after another has no place to be cut
     after = whole[len(kept)]
@@ -73,12 +73,12 @@ def test_a_cut_is_not_inside_what_people_see_as_one_character(
     ],
 )
 def test_a_cut_text(text: str, most: int, kept: str) -> None:
-    assert cut(text, most) == kept
+    assert truncate(text, most) == kept
 
 
 @given(texts)
 def test_a_providers_sentence_can_be_stored(text: str) -> None:
-    kept = sentence_of(text, otherwise="none")
+    kept = parse_sentence(text, otherwise="none")
     assert 0 < max(counts(kept)) <= 300
 
 

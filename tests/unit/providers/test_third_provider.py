@@ -14,7 +14,7 @@ from domain.money import Money
 from domain.payments.answer import Verdict
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
-from domain.payments.provider_ids import refs_of
+from domain.payments.provider_ids import build_refs
 from domain.payments.submission import FutureUsage
 from domain.provider_rules import ProviderName
 from tests.suites import accounts
@@ -103,6 +103,6 @@ def test_captures_leave_the_rest_on_hold_as_often_as_the_row_allows(
 
 
 def test_a_reference_has_the_form_that_the_row_gives(account: Account) -> None:
-    assert refs_of(account.name, Kind.CHARGE, "D17") == {"debit": "D17"}
+    assert build_refs(account.name, Kind.CHARGE, "D17") == {"debit": "D17"}
     with pytest.raises(InvalidPayment, match="a charge at acme is known by its debit"):
-        refs_of(account.name, Kind.CHARGE, "R17")
+        build_refs(account.name, Kind.CHARGE, "R17")

@@ -10,7 +10,12 @@ from runtime.settings import PROVIDER_SETTINGS, Settings
 
 
 def test_every_provider_with_rules_has_a_row_in_each_table() -> None:
-    for table in (PROVIDERS, PROVIDER_SETTINGS, options.ASKS, secrets._CHECKS):
+    for table in (
+        PROVIDERS,
+        PROVIDER_SETTINGS,
+        options.SECRET_PROMPTS,
+        secrets._CHECKS,
+    ):
         assert list(table) == list(RULES)
 
 

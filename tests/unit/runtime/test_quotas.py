@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime import quotas
-from runtime.quotas import MAX_NAMES, UNSHARED, Quota, QuotaCounter
+from runtime.quotas import MAX_NAMES, UNSHARED_WARNING, Quota, QuotaCounter
 
 QUOTA = Quota("key", 100, 10)
 #: The beginning of a window.
@@ -39,7 +39,7 @@ def test_a_quota_is_exceeded_by_one_request_too_many_until_its_window_ends() -> 
     counter = QuotaCounter(QUOTA)
     for left in reversed(range(100)):
         usage = counter.hit("a", NOW + 3)
-        assert (usage.remaining, usage.is_exceeded, usage.reset_in) == (left, False, 7)
+        assert (usage.remaining, usage.is_exceeded, usage.resets_in) == (left, False, 7)
     assert counter.hit("a", NOW + 9.9).is_exceeded
     assert not counter.hit("b", NOW + 9.9).is_exceeded, "another name"
     assert counter.hit("a", NOW + 10).remaining == 99, "the next window"
@@ -68,13 +68,13 @@ def test_the_names_that_are_counted_are_bounded() -> None:
 
 def test_a_part_is_counted_before_others_are_told() -> None:
     counter = QuotaCounter(QUOTA)
-    counter.hit("a", NOW, requests=QUOTA.amount // UNSHARED)
-    assert not counter.untold()[1]
+    counter.hit("a", NOW, requests=QUOTA.amount // UNSHARED_WARNING)
+    assert not counter.unshared()[1]
     counter.hit("a", NOW)
-    window, counted = counter.untold()
+    window, counted = counter.unshared()
     assert counted == {"a": 11}
-    counter.told(window, "a", 11, 60)
-    assert not counter.untold()[1]
+    counter.record_shared(window, "a", 11, 60)
+    assert not counter.unshared()[1]
     assert counter.hit("a", NOW).used == 61, "of the others 49"
 
 
@@ -83,23 +83,23 @@ def test_what_others_are_said_to_have_counted_leaves_a_process_its_part(
     total: int,
 ) -> None:
     counter = QuotaCounter(QUOTA)
-    for _ in range(QUOTA.amount // UNSHARED):
+    for _ in range(QUOTA.amount // UNSHARED_WARNING):
         assert not counter.hit("a", NOW).is_exceeded
-        window, counted = counter.untold()
+        window, counted = counter.unshared()
         for name, requests in counted.items():
-            counter.told(window, name, requests, total)
+            counter.record_shared(window, name, requests, total)
     counter.hit("a", NOW)
-    counter.told(counter.untold()[0], "a", 11, total)
+    counter.record_shared(counter.unshared()[0], "a", 11, total)
     assert counter.hit("a", NOW).used >= 12, "nobody takes back what is counted here"
 
 
 def test_what_is_told_of_a_window_that_ended_is_left_alone() -> None:
     counter = QuotaCounter(QUOTA)
     counter.hit("a", NOW, requests=50)
-    window, _ = counter.untold()
+    window, _ = counter.unshared()
     counter.hit("a", NOW + 10)
-    counter.told(window, "a", 50, 500)
-    counter.told(window + 1, "b", 50, 500)
+    counter.record_shared(window, "a", 50, 500)
+    counter.record_shared(window + 1, "b", 50, 500)
     assert counter.hit("a", NOW + 10).used == 2
 
 
@@ -107,4 +107,4 @@ def test_names_are_shared_in_bounded_turns() -> None:
     counter = QuotaCounter(QUOTA)
     for number in range(quotas.MAX_SHARED + 5):
         counter.hit(str(number), NOW, requests=50)
-    assert len(counter.untold()[1]) == quotas.MAX_SHARED
+    assert len(counter.unshared()[1]) == quotas.MAX_SHARED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings_checks import place_of
+from runtime.settings_checks import hosts_of
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from runtime.settings_checks import place_of
     ],
 )
 def test_hosts_are_shown_and_no_secret(url: str, place: str) -> None:
-    assert place_of(url) == place
+    assert hosts_of(url) == place

@@ -13,7 +13,7 @@ from domain.payments.apply_answer import settle
 from domain.payments.operation import Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.states import State
-from domain.reconciliation import Standing, movements_of
+from domain.reconciliation import MovementStatus, list_movements
 from tests.suites.samples import DECLINE, PRICE, origin, payment, sending
 from tests.suites.statements import Books, StatementSuite
 from tests.support.fake_statement import MemoryStatement
@@ -38,18 +38,18 @@ class MemoryAccount:
 
     def refunded(self, payment: Payment) -> Payment:
         back = Operation(
-            id=f"{payment.first.id}_back",
+            id=f"{payment.first_operation.id}_back",
             kind=Kind.REFUND,
             amount=PRICE.minor,
             origin=origin(),
-            owed_from=payment.updated_at,
+            starts_at=payment.updated_at,
             state=State.SUCCEEDED,
             moved=PRICE.minor,
             moved_at=payment.updated_at,
             refs={"refund": f"re_{payment.id}"},
         )
         done = replace(payment, operations=(*payment.operations, back))
-        self._statement.listed += movements_of(done)[-1:]
+        self._statement.listed += list_movements(done)[-1:]
         return done
 
     def forgotten(self, payment: Payment) -> Payment:
@@ -62,7 +62,7 @@ class MemoryAccount:
             sending(payment(number, now=now), now=now), answer, now=now, jitter=0
         )
         self._statement.listed += [
-            one for one in movements_of(done) if one.standing is Standing.MOVED
+            one for one in list_movements(done) if one.status is MovementStatus.MOVED
         ]
         return done
 

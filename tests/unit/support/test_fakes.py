@@ -64,20 +64,20 @@ class TestMemoryStore(PaymentStoreSuite):
 
 def test_a_queue_gives_out_what_was_rung_first_and_says_what_room_it_has() -> None:
     queue = MemoryQueue(size=3)
-    queue.ring(["a", "b"])
-    assert queue.room() == 1
+    queue.notify(["a", "b"])
+    assert queue.free_slots() == 1
     assert queue.take(1) == ["a"]
-    queue.ring(["c", "d", "e"])
-    assert queue.room() == 0
+    queue.notify(["c", "d", "e"])
+    assert queue.free_slots() == 0
     assert queue.take(9) == ["b", "c", "d", "e"]
 
 
 def test_a_queue_that_is_away_loses_what_is_rung() -> None:
     queue = MemoryQueue()
     queue.away = True
-    queue.ring(["a"])
+    queue.notify(["a"])
     with pytest.raises(QueueUnavailable):
-        queue.room()
+        queue.free_slots()
     assert queue.waiting == []
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from application.ports.webhooks import Inbox
+from application.ports.webhooks import WebhookInbox
 from tests.suites.inbox import InboxSuite, Post
 from tests.suites.samples import NOW
 from tests.support.memory_inbox import MemoryInbox
@@ -15,7 +15,7 @@ from tests.support.memory_inbox import MemoryInbox
 class _Post:
     """See Post."""
 
-    inbox: Inbox
+    inbox: WebhookInbox
     now: datetime = NOW
 
 

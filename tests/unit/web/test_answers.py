@@ -36,7 +36,7 @@ def test_text_of_an_answer_is_not_escaped_to_ascii() -> None:
 
 
 def test_a_problem_leaves_out_the_fields_that_it_does_not_have() -> None:
-    faults = [responses.Fault(code="form", detail="must be a time", pointer="/at")]
+    faults = [responses.FieldError(code="form", detail="must be a time", pointer="/at")]
     problem = problems.document(
         ProblemCode.INVALID_PAYMENT, request_id="req_1", errors=faults
     )

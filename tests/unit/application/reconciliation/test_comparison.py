@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from application.reconciliation.comparison import MAX_DIFFERENCES, SLICE, Comparison
+from application.reconciliation.comparison import (
+    MAX_DIFFERENCES,
+    SLICE_LENGTH,
+    Comparison,
+)
 from domain.money import Money
-from domain.reconciliation import Differs, Unread
+from domain.reconciliation import DifferenceKind, UnreadableEntry
 from tests.suites.samples import NOW, payment
 from tests.support.compared_accounts import theirs
 
@@ -14,39 +18,39 @@ MOVED = theirs(payment())
 
 
 def test_a_pair_that_agrees_is_counted_once_in_two_slices_and_forgotten_after() -> None:
-    comparison = Comparison(NOW, NOW + 9 * SLICE)
-    comparison.go_on(NOW, NOW + SLICE)
+    comparison = Comparison(NOW, NOW + 9 * SLICE_LENGTH)
+    comparison.begin_slice(NOW, NOW + SLICE_LENGTH)
     for _ in range(2):
-        comparison.agree((MOVED, MOVED))
-    assert comparison.tally.count == 1
-    comparison.go_on(NOW + SLICE, NOW + 2 * SLICE)
-    assert comparison.has_agreed(MOVED) and comparison.is_counted((MOVED, None))
-    comparison.go_on(NOW + 2 * SLICE, NOW + 3 * SLICE)
-    assert not comparison.has_agreed(MOVED)
+        comparison.count_match((MOVED, MOVED))
+    assert comparison.totals.count == 1
+    comparison.begin_slice(NOW + SLICE_LENGTH, NOW + 2 * SLICE_LENGTH)
+    assert comparison.has_matched(MOVED) and comparison.is_counted((MOVED, None))
+    comparison.begin_slice(NOW + 2 * SLICE_LENGTH, NOW + 3 * SLICE_LENGTH)
+    assert not comparison.has_matched(MOVED)
 
 
 def test_a_pair_that_differs_is_new_once() -> None:
-    comparison = Comparison(NOW, NOW + SLICE)
+    comparison = Comparison(NOW, NOW + SLICE_LENGTH)
     pair = (MOVED, replace(MOVED, money=Money(1, "USD")))
-    found = comparison.take(pair)
-    assert found is not None and found.differs is Differs.AMOUNT
-    assert comparison.take(pair) is None
-    assert (comparison.differing, comparison.tally.count) == (1, 1)
+    found = comparison.add_pair(pair)
+    assert found is not None and found.kind is DifferenceKind.AMOUNT
+    assert comparison.add_pair(pair) is None
+    assert (comparison.difference_count, comparison.totals.count) == (1, 1)
 
 
 def test_a_line_that_cannot_be_read_differs_once_and_is_in_no_sum() -> None:
-    comparison = Comparison(NOW, NOW + SLICE)
+    comparison = Comparison(NOW, NOW + SLICE_LENGTH)
     for _ in range(2):
-        comparison.take_unread(Unread(NOW, "ch_1", payment().id))
-    [found] = comparison.found.values()
-    assert (found.differs, found.ref) == (Differs.UNREADABLE, "ch_1")
+        comparison.add_unreadable(UnreadableEntry(NOW, "ch_1", payment().id))
+    [found] = comparison.differences.values()
+    assert (found.kind, found.ref) == (DifferenceKind.UNREADABLE, "ch_1")
     assert (found.payment, found.operation) == (payment().id, None)
-    assert (comparison.differing, comparison.tally.count) == (1, 0)
+    assert (comparison.difference_count, comparison.totals.count) == (1, 0)
 
 
 def test_no_more_differences_are_listed_than_a_report_has_room_for() -> None:
-    comparison = Comparison(NOW, NOW + SLICE)
+    comparison = Comparison(NOW, NOW + SLICE_LENGTH)
     for number in range(MAX_DIFFERENCES + 1):
-        comparison.take_unread(Unread(NOW, f"ch_{number}", None))
-    assert comparison.differing == MAX_DIFFERENCES + 1
-    assert len(comparison.found) == MAX_DIFFERENCES
+        comparison.add_unreadable(UnreadableEntry(NOW, f"ch_{number}", None))
+    assert comparison.difference_count == MAX_DIFFERENCES + 1
+    assert len(comparison.differences) == MAX_DIFFERENCES

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from application.reconciliation.comparison import SLICE
-from domain.circuit_breaker import Why
+from application.reconciliation.comparison import SLICE_LENGTH
+from domain.circuit_breaker import TripReason
 from domain.errors import (
     Misconfigured,
     NeedsReview,
@@ -51,7 +51,7 @@ def test_a_provider_that_wants_fewer_calls_slows_all_of_us_down() -> None:
     began = books.account.passed
     books.report()
     assert books.account.passed - began >= 7
-    books.statement.fails = [OutcomeUnknown("no_answer", retry_after=SLICE)]
+    books.statement.fails = [OutcomeUnknown("no_answer", retry_after=SLICE_LENGTH)]
     began = books.account.passed
     books.report()
     assert 60 <= books.account.passed - began < 90, "but not for an hour"
@@ -67,7 +67,9 @@ def test_calls_wait_for_the_accounts_bucket_and_for_the_pace() -> None:
 
 def test_nothing_is_asked_at_an_open_gate() -> None:
     books = Books()
-    books.account.breakers.open(STRIPE, why=Why.OPERATOR, reason="audit", by="ann")
+    books.account.breakers.open(
+        STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
+    )
     with pytest.raises(NotReconciled, match="audit"):
         books.report()
     assert books.statement.pages == 0
@@ -79,10 +81,10 @@ def test_payments_get_no_calls_either_while_the_provider_wants_fewer() -> None:
 
     def sleep(seconds: float) -> None:
         if not books.statement.fails:
-            granted.append(books.account.limiter.take(STRIPE, 1, 0.0).granted)
+            granted.append(books.account.limiter.acquire(STRIPE, 1, 0.0).granted)
         books.account.passed += seconds
 
     books.auditor = replace(books.auditor, sleep=sleep)
     books.statement.fails = [NotExecuted("rate_limited")]
-    books.report(SLICE)
+    books.report(SLICE_LENGTH)
     assert granted[0] == 0

@@ -20,9 +20,15 @@ from domain.payments.answer import Answer, ExternalMovement, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
-from domain.reconciliation import Differs, Standing, Sum, Unread, Way
+from domain.reconciliation import (
+    DifferenceKind,
+    MovementStatus,
+    MovementTotal,
+    UnreadableEntry,
+    Direction,
+)
 from tests.suites.samples import NOW, PRICE, SHOP, payment, submission
 from tests.support.account_admission import PAYPAL
 from tests.support.compared_accounts import NO, SPAN, Books, kinds, sums, theirs
@@ -35,21 +41,21 @@ def test_books_that_agree_need_no_payment_read() -> None:
         books.paid(number, after=timedelta(minutes=number))
     report = books.report()
     assert (report.differences, report.compared) == ((), 7)
-    assert report.sums == (
-        Sum(Way.COLLECTED, "USD", 7 * PRICE.minor, 7 * PRICE.minor, 0),
+    assert report.totals == (
+        MovementTotal(Direction.COLLECTED, "USD", 7 * PRICE.minor, 7 * PRICE.minor, 0),
     )
     assert books.statement.reads == []
-    assert [one.share for one in books.heard] == pytest.approx(
+    assert [one.share for one in books.verify] == pytest.approx(
         [(n + 1) / 6 for n in range(6)]
     )
-    assert books.heard[-1].compared == 7
+    assert books.verify[-1].compared == 7
 
 
 def test_the_differences_of_a_report_are_stored_once_it_is_whole() -> None:
     books = Books()
     books.statement.listed = [theirs(payment())]
     report = books.report()
-    assert report.differing == 1
+    assert report.difference_count == 1
     assert books.differences.taken == [report]
 
 
@@ -65,7 +71,7 @@ def test_what_the_list_does_not_show_is_believed_from_a_read_by_id() -> None:
 def test_a_list_that_is_behind_is_not_believed() -> None:
     books = Books()
     paid = books.paid(known=False)
-    books.statement.listed = [replace(theirs(paid), standing=Standing.UNDER_WAY)]
+    books.statement.listed = [replace(theirs(paid), status=MovementStatus.UNDER_WAY)]
     books.statement.held[paid.id] = [theirs(paid)]
     assert kinds(books.report()) == []
 
@@ -74,11 +80,14 @@ def test_what_a_provider_does_not_have_is_ours_alone_and_looked_into() -> None:
     books = Books()
     paid = books.paid(known=False)
     report = books.report()
-    assert (kinds(report), sums(report)) == ([Differs.OURS_ALONE], [(PRICE.minor, 0)])
+    assert (kinds(report), sums(report)) == (
+        [DifferenceKind.OURS_ALONE],
+        [(PRICE.minor, 0)],
+    )
     asked = books.stored(paid)
-    assert asked.first.state is State.SUCCEEDED
-    assert asked.due_at == asked.first.look_since == books.account.now()
-    events = books.store.timeline(SHOP, paid.id)
+    assert asked.first_operation.state is State.SUCCEEDED
+    assert asked.due_at == asked.first_operation.lookups_since == books.account.now()
+    events = books.store.load_timeline(SHOP, paid.id)
     assert events is not None and events[-1].data["by"] == "reconciliation"
 
 
@@ -86,16 +95,16 @@ def test_what_we_called_a_no_and_the_provider_took_is_looked_into() -> None:
     books = Books()
     declined = books.paid(outcome=NO)
     report = books.report()
-    assert (kinds(report), sums(report)) == ([Differs.STATE], [(0, PRICE.minor)])
-    assert books.stored(declined).first.look_since is not None
+    assert (kinds(report), sums(report)) == ([DifferenceKind.STATE], [(0, PRICE.minor)])
+    assert books.stored(declined).first_operation.lookups_since is not None
 
 
 @pytest.mark.parametrize(
     ("outcome", "found"),
-    [(OutcomeUnknown(), []), (NeedsReview("odd"), [Differs.STATE])],
+    [(OutcomeUnknown(), []), (NeedsReview("odd"), [DifferenceKind.STATE])],
 )
 def test_what_is_worked_on_or_waits_for_a_person_is_left_alone(
-    outcome: ProviderError, found: list[Differs]
+    outcome: ProviderError, found: list[DifferenceKind]
 ) -> None:
     books = Books()
     paid = books.paid(outcome=outcome)
@@ -107,11 +116,11 @@ def test_what_names_no_payment_of_ours_is_theirs_alone() -> None:
     books = Books()
     strange = theirs(payment(9))
     nameless = replace(strange, payment=None, operation=None, ref="ch_x")
-    nothing = replace(strange, standing=Standing.NOT_MOVED, ref="ch_y")
+    nothing = replace(strange, status=MovementStatus.NOT_MOVED, ref="ch_y")
     books.statement.listed = [strange, nameless, nothing]
     report = books.report()
     assert [one.ref for one in report.differences] == ["ch_9", "ch_x"]
-    assert set(kinds(report)) == {Differs.THEIRS_ALONE}
+    assert set(kinds(report)) == {DifferenceKind.THEIRS_ALONE}
     assert sums(report) == [(0, 2 * PRICE.minor)]
 
 
@@ -121,7 +130,7 @@ def test_a_second_charge_of_a_payment_is_found_and_the_first_agrees() -> None:
     books.statement.listed.append(theirs(paid, at=NOW + SPAN / 2, ref="ch_2nd"))
     report = books.report()
     [found] = report.differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, "ch_2nd")
+    assert (found.kind, found.ref) == (DifferenceKind.THEIRS_ALONE, "ch_2nd")
     assert (found.payment, found.operation) == (paid.id, None)
     assert sums(report) == [(PRICE.minor, 2 * PRICE.minor)]
 
@@ -134,7 +143,7 @@ def test_a_second_charge_that_a_read_by_our_ids_does_not_show_is_found() -> None
     books.statement.listed.append(theirs(paid, at=NOW + SPAN / 2, ref="ch_2nd"))
     report = books.report()
     [found] = report.differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, "ch_2nd")
+    assert (found.kind, found.ref) == (DifferenceKind.THEIRS_ALONE, "ch_2nd")
     assert found.payment == paid.id
     assert sums(report) == [(PRICE.minor, 2 * PRICE.minor)]
 
@@ -143,7 +152,7 @@ def test_one_whose_id_we_never_heard_is_judged_by_the_list() -> None:
     books = Books()
     declined = books.paid(outcome=NO)
     books.statement.held[declined.id] = None
-    assert kinds(books.report()) == [Differs.STATE]
+    assert kinds(books.report()) == [DifferenceKind.STATE]
 
 
 def test_a_payment_that_moves_while_it_is_read_is_read_again() -> None:
@@ -155,7 +164,7 @@ def test_a_payment_that_moves_while_it_is_read_is_read_again() -> None:
             assert books.store.amend(books.stored(paid)) is not None
 
     books.statement.reading = move
-    assert kinds(books.report()) == [Differs.OURS_ALONE]
+    assert kinds(books.report()) == [DifferenceKind.OURS_ALONE]
     assert books.statement.reads == [paid.id] * 2
 
 
@@ -169,8 +178,8 @@ def test_a_refused_write_ends_no_comparison() -> None:
 
     store = Refusing(books.account.now, table=books.store.table)
     books.auditor = replace(books.auditor, store=store)
-    assert kinds(books.report()) == [Differs.OURS_ALONE]
-    assert books.stored(paid).first.look_since is None
+    assert kinds(books.report()) == [DifferenceKind.OURS_ALONE]
+    assert books.stored(paid).first_operation.lookups_since is None
 
 
 def test_a_payment_that_never_rests_is_left_to_the_next_run() -> None:
@@ -192,21 +201,21 @@ def test_more_than_can_be_listed_is_counted() -> None:
     ]
     report = books.report()
     assert len(report.differences) == MAX_DIFFERENCES
-    assert report.differing == MAX_DIFFERENCES + 5
+    assert report.difference_count == MAX_DIFFERENCES + 5
 
 
 def test_what_we_are_at_is_in_neither_sum() -> None:
     books = Books()
     books.paid(outcome=OutcomeUnknown())
     report = books.report()
-    assert (report.sums, report.compared) == ((), 0)
+    assert (report.totals, report.compared) == ((), 0)
 
 
 def test_a_payment_that_both_sides_point_at_is_read_once() -> None:
     books = Books()
     paid = books.paid(known=False)
     books.statement.listed = [replace(theirs(paid), money=Money(1, "USD"))]
-    assert kinds(books.report()) == [Differs.AMOUNT]
+    assert kinds(books.report()) == [DifferenceKind.AMOUNT]
     assert books.statement.reads == [paid.id]
 
 
@@ -215,17 +224,17 @@ def test_what_names_another_providers_payment_is_theirs_alone() -> None:
     asked = submission(provider=PAYPAL)
     [other] = books.store.insert_many([payment(asked=asked, now=NOW)])
     books.statement.listed = [theirs(other)]
-    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
+    assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
     assert books.stored(other) == other
 
 
 def test_a_line_that_cannot_be_read_is_named_and_the_rest_is_compared() -> None:
     books = Books()
     books.paid()
-    books.statement.unread = [Unread(NOW, "ch_odd", None)]
+    books.statement.unread = [UnreadableEntry(NOW, "ch_odd", None)]
     report = books.report()
     [found] = report.differences
-    assert (found.differs, found.ref) == (Differs.UNREADABLE, "ch_odd")
+    assert (found.kind, found.ref) == (DifferenceKind.UNREADABLE, "ch_odd")
     assert sums(report) == [(PRICE.minor, PRICE.minor)]
 
 
@@ -242,7 +251,7 @@ def test_a_payment_that_cannot_be_read_at_the_provider_is_named_and_others_go_on
     books.statement.reading = garble
     report = books.report()
     [found] = report.differences
-    assert (found.differs, found.payment) == (Differs.UNREADABLE, odd.id)
+    assert (found.kind, found.payment) == (DifferenceKind.UNREADABLE, odd.id)
     assert (found.ref, found.operation) == ("pi_1", None)
     assert books.stored(odd) == odd
     assert report.compared == 1 and fine.id not in books.statement.reads
@@ -254,29 +263,37 @@ def test_a_refund_of_others_has_its_payment_looked_at_and_then_agrees() -> None:
     paid = books.paid()
     back = replace(
         theirs(paid, ref="re_1"),
-        way=Way.REFUNDED,
+        direction=Direction.REFUNDED,
         money=Money(500, "USD"),
         payment=None,
         operation=None,
-        of="ch_1",
+        charge_ref="ch_1",
     )
     books.statement.listed += [back, replace(back, ref="re_2")]
     books.statement.owners["ch_1"] = paid.id
     books.statement.held[paid.id] = list(books.statement.listed)
     report = books.report()
-    assert kinds(report) == [Differs.THEIRS_ALONE] * 2
+    assert kinds(report) == [DifferenceKind.THEIRS_ALONE] * 2
     assert {one.payment for one in report.differences} == {paid.id}
     asked = books.stored(paid)
-    assert asked.first.due_at == asked.first.look_since is not None
+    assert (
+        asked.first_operation.due_at == asked.first_operation.lookups_since is not None
+    )
     found = ExternalMovement(
-        Kind.REFUND, Verdict.SUCCEEDED, Money(500, "USD"), {"refund": "re_1"}, of="ch_1"
+        Kind.REFUND,
+        Verdict.SUCCEEDED,
+        Money(500, "USD"),
+        {"refund": "re_1"},
+        parent_ref="ch_1",
     )
     answer = Answer(
         Verdict.SUCCEEDED,
         PRICE,
-        external=(found, replace(found, refs={"refund": "re_2"})),
+        external_movements=(found, replace(found, refs={"refund": "re_2"})),
     )
-    [won] = books.store.claim_many([looking(asked, asked.first, now=NOW)])
+    [won] = books.store.claim_many(
+        [start_lookup(asked, asked.first_operation, now=NOW)]
+    )
     books.store.settle_many([settle(won, answer, now=NOW, jitter=0)])
     assert kinds(books.report()) == []
     assert books.stored(paid).refunded == 1000
@@ -286,9 +303,14 @@ def test_a_refund_of_others_has_its_payment_looked_at_and_then_agrees() -> None:
 def test_a_refund_of_nobodys_charge_stays_a_difference(readable: bool) -> None:
     books = Books()
     paid = books.paid()
-    back = replace(theirs(paid, ref="re_1"), way=Way.REFUNDED, payment=None, of="ch_9")
+    back = replace(
+        theirs(paid, ref="re_1"),
+        direction=Direction.REFUNDED,
+        payment=None,
+        charge_ref="ch_9",
+    )
     books.statement.listed += [back]
     if not readable:
         books.statement.unreadable.add("ch_9")
-    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
+    assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
     assert books.stored(paid).due_at is None

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain.payments.apply_dispute import laid_over
+from domain.payments.apply_dispute import apply_dispute
 from domain.payments.dispute import DisputeState
-from domain.reconciliation import Differs, Movement, Standing, Way
+from domain.reconciliation import DifferenceKind, Movement, MovementStatus, Direction
 from tests.suites.samples import NOW, PRICE, disputed
 from tests.support.compared_accounts import Books, kinds, theirs
 
 
-def _taken(books: Books, ref: str, way: Way = Way.WITHDRAWN) -> None:
+def _taken(books: Books, ref: str, way: Direction = Direction.WITHDRAWN) -> None:
     """The provider takes a payment back by itself, or gives it back."""
     one = Movement(
-        way=way,
-        standing=Standing.MOVED,
+        direction=way,
+        status=MovementStatus.MOVED,
         money=PRICE,
         at=NOW,
         ref="dp_1",
         payment=None,
         operation=None,
-        of=ref,
+        charge_ref=ref,
     )
     books.statement.listed.append(one)
 
@@ -29,15 +29,15 @@ def _taken(books: Books, ref: str, way: Way = Way.WITHDRAWN) -> None:
 def test_what_was_taken_for_a_dispute_that_we_know_is_ours_too() -> None:
     books = Books()
     paid = books.paid()
-    step = laid_over(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
+    step = apply_dispute(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
     assert books.store.amend(step) is not None
     _taken(books, "ch_1")
-    _taken(books, "ch_1", Way.REINSTATED)
+    _taken(books, "ch_1", Direction.REINSTATED)
     report = books.report()
     assert (kinds(report), report.compared) == ([], 3)
-    assert {(one.way, one.ours, one.theirs) for one in report.sums} == {
+    assert {(one.direction, one.ours, one.theirs) for one in report.totals} == {
         (way, PRICE.minor, PRICE.minor)
-        for way in (Way.COLLECTED, Way.WITHDRAWN, Way.REINSTATED)
+        for way in (Direction.COLLECTED, Direction.WITHDRAWN, Direction.REINSTATED)
     }
 
 
@@ -46,24 +46,26 @@ def test_what_was_taken_for_a_dispute_that_we_do_not_know_is_named() -> None:
     books.paid()
     _taken(books, "ch_1")
     [found] = books.report().differences
-    assert (found.differs, found.ref) == (Differs.THEIRS_ALONE, "dp_1")
-    assert found.theirs is not None and found.theirs.way is Way.WITHDRAWN
+    assert (found.kind, found.ref) == (DifferenceKind.THEIRS_ALONE, "dp_1")
+    assert found.theirs is not None and found.theirs.direction is Direction.WITHDRAWN
 
 
 def test_what_was_taken_of_nothing_that_is_named_is_a_difference() -> None:
     books = Books()
     _taken(books, "")
-    books.statement.listed = [replace(books.statement.listed[0], of=None)]
-    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
+    books.statement.listed = [replace(books.statement.listed[0], charge_ref=None)]
+    assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
 
 
 def test_a_reversal_among_a_payments_refunds_is_a_known_disputes() -> None:
     books = Books()
     paid = books.paid(known=False)
-    reversal = replace(theirs(paid, ref="re_1"), way=Way.REFUNDED, of="ch_1")
+    reversal = replace(
+        theirs(paid, ref="re_1"), direction=Direction.REFUNDED, charge_ref="ch_1"
+    )
     books.statement.held[paid.id] = [theirs(paid), reversal]
-    assert kinds(books.report()) == [Differs.THEIRS_ALONE]
-    [paid] = books.auditor.view.known([paid.id])
-    step = laid_over(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
+    assert kinds(books.report()) == [DifferenceKind.THEIRS_ALONE]
+    [paid] = books.auditor.view.load([paid.id])
+    step = apply_dispute(paid, disputed(paid, state=DisputeState.LOST), now=NOW)
     assert books.store.amend(step) is not None
     assert kinds(books.report()) == []

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from application.reconciliation.comparison import SLICE
+from application.reconciliation.comparison import SLICE_LENGTH
 from domain.errors import NotReconciled
 from domain.money import Money
-from domain.reconciliation import Differs, Way
+from domain.reconciliation import DifferenceKind, Direction
 from tests.suites.samples import NOW, PRICE, payment
 from tests.support.compared_accounts import SPAN, Books, kinds, sums, theirs
 
@@ -26,7 +26,7 @@ def test_each_further_charge_is_found_on_whatever_page_it_is() -> None:
     ]
     report = books.report()
     assert [one.ref for one in report.differences] == ["ch_more_1", "ch_more_2"]
-    assert set(kinds(report)) == {Differs.THEIRS_ALONE}
+    assert set(kinds(report)) == {DifferenceKind.THEIRS_ALONE}
     assert sums(report) == [(PRICE.minor, 3 * PRICE.minor)]
     assert books.statement.reads == [paid.id], "once in a slice"
 
@@ -45,8 +45,8 @@ def test_a_difference_that_is_met_twice_is_told_once() -> None:
     cheap = replace(theirs(paid), money=Money(1, "USD"))
     books.statement.listed = [cheap]
     report = books.report()
-    assert kinds(report) == [Differs.AMOUNT]
-    assert report.counts == {Differs.AMOUNT: 1}
+    assert kinds(report) == [DifferenceKind.AMOUNT]
+    assert report.counts == {DifferenceKind.AMOUNT: 1}
     assert sums(report) == [(PRICE.minor, 1)]
 
 
@@ -70,7 +70,7 @@ def test_a_busy_time_is_read_in_parts_and_nothing_is_left_out() -> None:
         for number in range(1, count)
     ]
     report = books.report()
-    assert kinds(report) == [Differs.OURS_ALONE]
+    assert kinds(report) == [DifferenceKind.OURS_ALONE]
     assert report.compared == count
 
 
@@ -93,15 +93,17 @@ def test_more_than_a_list_can_ever_show_ends_it() -> None:
 
 def test_what_is_heard_of_in_the_next_slice_is_remembered() -> None:
     books = Books()
-    paid = books.paid(after=SLICE, known=False)
-    books.statement.listed = [theirs(paid, at=NOW + SLICE - timedelta(seconds=1))]
+    paid = books.paid(after=SLICE_LENGTH, known=False)
+    books.statement.listed = [
+        theirs(paid, at=NOW + SLICE_LENGTH - timedelta(seconds=1))
+    ]
     report = books.report()
     assert (kinds(report), report.compared, books.statement.reads) == ([], 1, [])
 
 
 def test_what_moved_at_other_times_is_not_read_again_for_what_moves_now() -> None:
     books = Books()
-    books.refunded(books.paid(), after=4 * SLICE)
+    books.refunded(books.paid(), after=4 * SLICE_LENGTH)
     report = books.report()
     assert (kinds(report), report.compared, books.statement.reads) == ([], 2, [])
 
@@ -109,22 +111,22 @@ def test_what_moved_at_other_times_is_not_read_again_for_what_moves_now() -> Non
 def test_what_moved_before_the_time_that_is_compared_is_left_out() -> None:
     books = Books()
     old = books.paid(after=-SPAN, known=False)
-    done = books.refunded(old, after=SLICE)
+    done = books.refunded(old, after=SLICE_LENGTH)
     books.statement.listed.clear()
     report = books.report()
     [found] = report.differences
-    assert (found.differs, found.operation) == (Differs.OURS_ALONE, "op_back")
+    assert (found.kind, found.operation) == (DifferenceKind.OURS_ALONE, "op_back")
     assert books.statement.reads == [done.id]
     assert sums(report) == [(PRICE.minor, 0)]
 
 
 def test_what_agrees_in_a_later_slice_is_counted_there_and_once() -> None:
     books = Books()
-    books.refunded(books.paid(known=False), after=4 * SLICE)
+    books.refunded(books.paid(known=False), after=4 * SLICE_LENGTH)
     report = books.report()
-    assert kinds(report) == [Differs.OURS_ALONE]
-    assert [(one.way, one.ours, one.theirs) for one in report.sums] == [
-        (Way.COLLECTED, PRICE.minor, 0),
-        (Way.REFUNDED, PRICE.minor, PRICE.minor),
+    assert kinds(report) == [DifferenceKind.OURS_ALONE]
+    assert [(one.direction, one.ours, one.theirs) for one in report.totals] == [
+        (Direction.COLLECTED, PRICE.minor, 0),
+        (Direction.REFUNDED, PRICE.minor, PRICE.minor),
     ]
     assert report.compared == 2

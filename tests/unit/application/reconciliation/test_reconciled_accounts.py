@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from domain.account import Account
-from domain.circuit_breaker import Why
+from domain.circuit_breaker import TripReason
 from domain.errors import NotReconciled
-from domain.reconciliation import Differs
+from domain.reconciliation import DifferenceKind
 from tests.support.account_admission import STRIPE
 from tests.support.compared_accounts import Books, kinds
 
@@ -19,20 +19,22 @@ def test_payments_of_another_account_are_not_missed_in_its_books() -> None:
     books.paid(known=False)
     report = books.report(of=STORED)
     assert (report.account, kinds(report)) == (STORED, [])
-    assert kinds(books.report()) == [Differs.OURS_ALONE]
+    assert kinds(books.report()) == [DifferenceKind.OURS_ALONE]
 
 
 def test_what_moved_at_another_account_for_a_payment_is_theirs_alone() -> None:
     books = Books()
     paid = books.paid()
     [found] = books.report(of=STORED).differences
-    assert (found.differs, found.payment) == (Differs.THEIRS_ALONE, paid.id)
+    assert (found.kind, found.payment) == (DifferenceKind.THEIRS_ALONE, paid.id)
     assert books.stored(paid) == paid, "no look could tell of it"
 
 
 def test_nothing_is_asked_at_the_open_gate_of_an_account() -> None:
     books = Books()
-    books.account.breakers.open("acct_1", why=Why.OPERATOR, reason="audit", by="ann")
-    with pytest.raises(NotReconciled, match="before acct_1 is open"):
+    books.account.breakers.open(
+        "acct_1", trip_reason=TripReason.OPERATOR, reason="audit", by="ann"
+    )
+    with pytest.raises(NotReconciled, match="of acct_1 is open"):
         books.report(of=STORED)
     assert kinds(books.report()) == []

@@ -10,7 +10,7 @@ import pytest
 
 from domain import retry
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotExecuted,
@@ -59,13 +59,15 @@ PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 def test_money_that_moved_is_the_merchants() -> None:
     done = settle(_running(), PAID, now=NOW, jitter=0)
     assert (done.authorized, done.captured, done.refunded) == (1999, 1999, 0)
-    assert (done.status, done.due_at, done.settled) == (Status.CAPTURED, None, True)
+    assert (done.status, done.due_at, done.is_settled) == (Status.CAPTURED, None, True)
     assert done.refs == {"payment_intent": "pi_1"}
 
 
 def test_what_the_provider_named_before_is_still_known_after() -> None:
     known = _running()
-    first = replace(known.first, refs={"order": "o_1", "payment_intent": "old"})
+    first = replace(
+        known.first_operation, refs={"order": "o_1", "payment_intent": "old"}
+    )
     done = settle(replace(known, operations=(first,)), PAID, now=NOW, jitter=0)
     assert done.refs == {"order": "o_1", "payment_intent": "pi_1"}
 
@@ -76,31 +78,35 @@ def test_another_amount_than_was_asked_for_is_for_a_person(moved: Money | None) 
         Verdict.SUCCEEDED, moved, {"payment_intent": "pi_1"}, request_id="req_1"
     )
     odd = settle(_running(), answer, now=NOW, jitter=0)
-    assert (odd.first.state, odd.captured, odd.due_at) == (State.REVIEW, 0, None)
-    assert odd.news[-1].data["why"] == "amount_differs"
+    assert (odd.first_operation.state, odd.captured, odd.due_at) == (
+        State.REVIEW,
+        0,
+        None,
+    )
+    assert odd.pending_events[-1].data["reason"] == "amount_differs"
     assert odd.refs == {"payment_intent": "pi_1"}, "what the person has to look at"
-    assert odd.news[-1].data["provider_request_id"] == "req_1"
+    assert odd.pending_events[-1].data["provider_request_id"] == "req_1"
 
 
 @pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.SUCCEEDED}))
 def test_money_that_moved_without_a_success_is_for_a_person(verdict: Verdict) -> None:
     odd = settle(_running(), Answer(verdict, PRICE), now=NOW, jitter=0)
-    assert (odd.first.state, odd.captured) == (State.REVIEW, 0)
+    assert (odd.first_operation.state, odd.captured) == (State.REVIEW, 0)
 
 
 def test_a_decline_is_final_and_says_why() -> None:
     declined = settle(_running(), DECLINE, now=NOW, jitter=0)
     assert (declined.status, declined.captured) == (Status.FAILED, 0)
     assert declined.last_error == DECLINE.failure
-    assert declined.news[-1].data["code"] == "insufficient_funds"
-    assert declined.news[-1].data["provider_request_id"] == "req_declined"
+    assert declined.pending_events[-1].data["code"] == "insufficient_funds"
+    assert declined.pending_events[-1].data["provider_request_id"] == "req_declined"
 
 
 def test_without_a_banks_reason_the_providers_code_is_told() -> None:
     answer = Answer(Verdict.REJECTED, failure=Failure("bad_request", "No."))
     rejected = settle(_running(), answer, now=NOW, jitter=0)
-    assert rejected.first.state is State.REJECTED
-    assert rejected.news[-1].data["code"] == "bad_request"
+    assert rejected.first_operation.state is State.REJECTED
+    assert rejected.pending_events[-1].data["code"] == "bad_request"
 
 
 def test_a_payer_who_must_act_is_told_where() -> None:
@@ -110,8 +116,8 @@ def test_a_payer_who_must_act_is_told_where() -> None:
     )
     waiting = settle(_running(), answer, now=NOW, jitter=0)
     assert (waiting.status, waiting.next_action) == (Status.REQUIRES_ACTION, step)
-    assert waiting.first.waiting_for == "the payer to confirm"
-    assert waiting.due_at == NOW + retry.PAYER.base
+    assert waiting.first_operation.waiting_for == "the payer to confirm"
+    assert waiting.due_at == NOW + retry.PAYER.base_delay
 
 
 @pytest.mark.parametrize(
@@ -122,20 +128,23 @@ def test_an_answer_that_does_not_say_so_still_names_whom_it_waits_for(
     verdict: Verdict, whom: str
 ) -> None:
     waiting = settle(sending(payment(), now=NOW), Answer(verdict), now=NOW, jitter=0)
-    assert waiting.first.waiting_for == whom
+    assert waiting.first_operation.waiting_for == whom
 
 
 def test_what_was_not_executed_is_tried_again_with_the_same_key_and_body() -> None:
     retrying = settle(_running(), NotExecuted("busy"), now=NOW, jitter=1.0)
-    assert (retrying.first.state, retrying.due_at) == (State.RETRYING, NOW + SECOND)
-    assert retrying.first.waiting_for == "stripe to take the request"
+    assert (retrying.first_operation.state, retrying.due_at) == (
+        State.RETRYING,
+        NOW + SECOND,
+    )
+    assert retrying.first_operation.waiting_for == "stripe to take the request"
     later = NOW + timedelta(hours=1)
     resent = sending(retrying, now=later, body='{"other": "body"}')
-    before, after = retrying.first.send, resent.first.send
+    before, after = retrying.first_operation.send, resent.first_operation.send
     assert before is not None and after is not None
     assert (after.key, after.body) == (before.key, before.body)
     assert after.first_at == later, "nothing has reached the provider before"
-    assert resent.first.started_at == NOW
+    assert resent.first_operation.started_at == NOW
 
 
 def test_a_provider_that_asks_for_time_gets_it() -> None:
@@ -145,33 +154,42 @@ def test_a_provider_that_asks_for_time_gets_it() -> None:
 
 
 def test_a_day_of_refusals_is_the_end_until_somebody_replays() -> None:
-    assert TRANSIENT.within is not None
-    late = NOW + TRANSIENT.within
+    assert TRANSIENT.max_duration is not None
+    late = NOW + TRANSIENT.max_duration
     dead = settle(_running(), NotSent(), now=late, jitter=1.0)
-    assert (dead.first.state, dead.due_at) == (State.DEAD, None)
-    assert dead.first.waiting_for == "an operator's replay"
+    assert (dead.first_operation.state, dead.due_at) == (State.DEAD, None)
+    assert dead.first_operation.waiting_for == "an operator's replay"
 
 
 def test_refused_credentials_cost_no_attempt_and_wait_longer() -> None:
     waiting = settle(_running(), Misconfigured("bad_key"), now=NOW, jitter=1.0)
-    assert (waiting.first.state, waiting.first.attempts) == (State.RETRYING, 0)
-    assert waiting.due_at == NOW + MISCONFIGURED.base
-    assert waiting.first.waiting_for == "credentials that stripe accepts"
+    assert (waiting.first_operation.state, waiting.first_operation.attempts) == (
+        State.RETRYING,
+        0,
+    )
+    assert waiting.due_at == NOW + MISCONFIGURED.base_delay
+    assert waiting.first_operation.waiting_for == "credentials that stripe accepts"
     much_later = NOW + timedelta(days=3)
     again = sending(waiting, now=much_later)
     still = settle(again, Misconfigured(), now=much_later, jitter=0)
-    assert still.first.state is State.RETRYING
+    assert still.first_operation.state is State.RETRYING
 
 
 def test_an_answer_that_never_came_leaves_it_open_and_the_same_is_sent_again() -> None:
     unknown = _unknown()
-    assert unknown.first.state is State.UNKNOWN
-    assert unknown.first.waiting_for == "stripe to answer the same request"
+    assert unknown.first_operation.state is State.UNKNOWN
+    assert unknown.first_operation.waiting_for == "stripe to answer the same request"
     resent = sending(unknown, now=NOW + timedelta(hours=1), body='{"other": "body"}')
-    assert resent.first.state is State.UNKNOWN
-    assert resent.first.send is not None and unknown.first.send is not None
-    assert replace(resent.first.send, last_at=NOW) == unknown.first.send
-    assert resent.first.attempts == 2
+    assert resent.first_operation.state is State.UNKNOWN
+    assert (
+        resent.first_operation.send is not None
+        and unknown.first_operation.send is not None
+    )
+    assert (
+        replace(resent.first_operation.send, last_at=NOW)
+        == unknown.first_operation.send
+    )
+    assert resent.first_operation.attempts == 2
 
 
 @pytest.mark.parametrize("error", [NotSent(), Misconfigured(), NotExecuted("busy")])
@@ -180,7 +198,7 @@ def test_a_resend_that_was_refused_says_nothing_of_the_send_before(
 ) -> None:
     resent = sending(_unknown(), now=NOW)
     still = settle(resent, error, now=NOW + timedelta(days=30), jitter=1.0)
-    assert still.first.state is State.UNKNOWN
+    assert still.first_operation.state is State.UNKNOWN
     assert still.due_at is not None
 
 
@@ -190,21 +208,30 @@ def test_a_bare_no_to_a_resend_asks_for_a_look_and_decides_nothing(
 ) -> None:
     answer = Answer(verdict, failure=Failure("expired_card", "No."))
     open_ = settle(sending(_unknown()), answer, now=NOW, jitter=0)
-    assert (open_.first.state, open_.first.look_since) == (State.UNKNOWN, NOW)
+    assert (open_.first_operation.state, open_.first_operation.lookups_since) == (
+        State.UNKNOWN,
+        NOW,
+    )
     assert open_.due_at == NOW
-    assert open_.first.waiting_for == f"a look at stripe: {verdict}_while_unknown"
-    assert open_.first.must_look(now=NOW)
+    assert (
+        open_.first_operation.waiting_for
+        == f"a look at stripe: {verdict}_while_unknown"
+    )
+    assert open_.first_operation.needs_lookup(now=NOW)
 
 
 def test_where_resending_tells_nothing_a_look_is_next() -> None:
-    open_ = settle(_running(), LookNeeded("replayed_500"), now=NOW, jitter=0)
-    assert (open_.first.state, open_.first.look_since) == (State.UNKNOWN, NOW)
-    assert open_.news[-1].data["code"] == "replayed_500"
+    open_ = settle(_running(), LookupRequired("replayed_500"), now=NOW, jitter=0)
+    assert (open_.first_operation.state, open_.first_operation.lookups_since) == (
+        State.UNKNOWN,
+        NOW,
+    )
+    assert open_.pending_events[-1].data["code"] == "replayed_500"
 
 
 def test_absence_in_the_answer_to_a_send_is_for_a_person() -> None:
     odd = settle(_running(), Answer(Verdict.ABSENT), now=NOW, jitter=0)
-    assert odd.first.state is State.REVIEW
+    assert odd.first_operation.state is State.REVIEW
 
 
 @pytest.mark.parametrize(
@@ -212,7 +239,7 @@ def test_absence_in_the_answer_to_a_send_is_for_a_person() -> None:
 )
 def test_evidence_settles_what_was_unknown(answer: Answer) -> None:
     settled = settle(sending(_unknown(), now=NOW), answer, now=NOW, jitter=0)
-    assert settled.settled
+    assert settled.is_settled
     assert settled.captured == (1999 if answer.moved else 0)
 
 
@@ -220,23 +247,29 @@ def test_a_person_is_told_what_the_provider_said() -> None:
     review = settle(
         _running(), NeedsReview("two_captures", request_id="req_1"), now=NOW, jitter=0
     )
-    assert (review.first.state, review.status) == (State.REVIEW, Status.PROCESSING)
-    assert review.first.waiting_for == "an operator: two_captures"
-    assert review.news[-1].data["provider_request_id"] == "req_1"
+    assert (review.first_operation.state, review.status) == (
+        State.REVIEW,
+        Status.PROCESSING,
+    )
+    assert review.first_operation.waiting_for == "an operator: two_captures"
+    assert review.pending_events[-1].data["provider_request_id"] == "req_1"
 
 
 def test_what_is_not_permitted_waits_for_the_right_and_spends_no_attempt() -> None:
     waiting = settle(_running(), NotPermitted("denied"), now=NOW, jitter=1.0)
-    assert (waiting.first.state, waiting.first.attempts) == (State.RETRYING, 0)
+    assert (waiting.first_operation.state, waiting.first_operation.attempts) == (
+        State.RETRYING,
+        0,
+    )
     assert waiting.due_at == NOW + timedelta(minutes=1)
-    assert waiting.first.waiting_for == "a right that stripe has to grant"
+    assert waiting.first_operation.waiting_for == "a right that stripe has to grant"
 
 
 def test_days_without_credentials_leave_time_for_an_ordinary_retry() -> None:
     waiting = settle(sending(payment(), now=NOW), Misconfigured(), now=NOW, jitter=1)
     later = NOW + timedelta(hours=25)
     retried = settle(sending(waiting, now=later), NotExecuted(), now=later, jitter=1)
-    assert retried.first.state is State.RETRYING
+    assert retried.first_operation.state is State.RETRYING
 
 
 @pytest.mark.parametrize(
@@ -247,7 +280,7 @@ def test_an_answer_that_names_the_providers_object_settles_what_was_unknown(
 ) -> None:
     ours = Answer(verdict, refs={"order": "O-1"})
     known = settle(sending(_unknown()), ours, now=NOW, jitter=0)
-    assert known.first.state.value == verdict.trigger.value.replace(
+    assert known.first_operation.state.value == verdict.trigger.value.replace(
         "action_required", "requires_action"
     )
 
@@ -255,12 +288,12 @@ def test_an_answer_that_names_the_providers_object_settles_what_was_unknown(
 def test_what_is_pending_is_asked_of_again() -> None:
     pending = Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"})
     waiting = settle(_running(), pending, now=NOW, jitter=0)
-    assert (waiting.first.state, waiting.due_at) == (
+    assert (waiting.first_operation.state, waiting.due_at) == (
         State.PENDING,
-        NOW + retry.POLL.base,
+        NOW + retry.POLL.base_delay,
     )
-    assert waiting.settled
-    assert waiting.first.must_look(now=NOW)
+    assert waiting.is_settled
+    assert waiting.first_operation.needs_lookup(now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -279,13 +312,16 @@ def test_an_object_of_paypals_own_resend_says_nothing_of_the_send_before(
         sending(payment(asked=asked)), OutcomeUnknown("http_500"), now=NOW, jitter=0
     )
     resent = sending(stored(unknown))
-    puzzled = settle(resent, answer, now=NOW, jitter=0).first
+    puzzled = settle(resent, answer, now=NOW, jitter=0).first_operation
     assert puzzled.state is State.UNKNOWN
-    assert puzzled.must_look(now=NOW)
+    assert puzzled.needs_lookup(now=NOW)
     assert "order" not in puzzled.refs
-    known = replace(resent.first, refs={"order": "another"})
+    known = replace(resent.first_operation, refs={"order": "another"})
     heard = replace(resent, operations=(known,))
-    assert settle(heard, answer, now=NOW, jitter=0).first.state is not State.UNKNOWN
+    assert (
+        settle(heard, answer, now=NOW, jitter=0).first_operation.state
+        is not State.UNKNOWN
+    )
 
 
 def _voiding() -> Payment:
@@ -311,12 +347,18 @@ def test_a_void_that_is_refused_has_the_waiting_charge_looked_up_at_once(
     outcome: Answer | ProviderError,
 ) -> None:
     done = settle(_voiding(), outcome, now=NOW, jitter=0)
-    assert (done.first.state, done.first.due_at) == (State.REQUIRES_ACTION, NOW)
-    assert done.first.look_since == NOW and done.next == done.first
+    assert (done.first_operation.state, done.first_operation.due_at) == (
+        State.REQUIRES_ACTION,
+        NOW,
+    )
+    assert (
+        done.first_operation.lookups_since == NOW
+        and done.next_operation == done.first_operation
+    )
     assert done.next_action == NextAction("https://bank.example")
 
 
 def test_a_void_that_succeeds_ends_the_waiting_charge() -> None:
     done = settle(_voiding(), Answer(Verdict.SUCCEEDED), now=NOW, jitter=0)
-    assert (done.first.state, done.due_at) == (State.CANCELED, None)
+    assert (done.first_operation.state, done.due_at) == (State.CANCELED, None)
     assert done.next_action is None

@@ -12,16 +12,16 @@ from hypothesis import given, strategies as st
 
 from domain.money import Money
 from domain.payments import follow_ups
-from domain.payments.apply_dispute import laid_over
+from domain.payments.apply_dispute import apply_dispute
 from domain.payments.dispute import (
     ENDED,
     MAX_DISPUTES,
-    MOVES,
+    STATE_EVENTS,
     OPEN,
     REVERSED,
     Dispute,
     DisputeState,
-    Reading,
+    DisputeSnapshot,
 )
 from domain.payments.event_types import EventType
 from domain.payments.payment import Event, Payment
@@ -41,7 +41,10 @@ LATER: Final = NOW + timedelta(days=1)
 def told(payment: Payment, read: Dispute) -> list[str]:
     """The types of what is told where ``read`` is what the provider shows now."""
     return [
-        one.type for one in laid_over(payment, reading(payment, read), now=LATER).news
+        one.type
+        for one in apply_dispute(
+            payment, reading(payment, read), now=LATER
+        ).pending_events
     ]
 
 
@@ -65,8 +68,8 @@ def test_each_state_is_open_or_ended_and_each_way_is_told() -> None:
     assert not OPEN & ENDED
     for now in DisputeState:
         for was in DisputeState:
-            assert ((was, now) in MOVES) is (was is not now)
-        assert ((None, now) in MOVES) is (now in ENDED)
+            assert ((was, now) in STATE_EVENTS) is (was is not now)
+        assert ((None, now) in STATE_EVENTS) is (now in ENDED)
 
 
 @given(st.lists(disputes, max_size=8))
@@ -77,16 +80,16 @@ def test_a_dispute_moves_no_operation_no_total_and_no_status(
     after = lay(paid, *read)
     assert after.operations == paid.operations
     assert (after.captured, after.refunded) == (paid.captured, paid.refunded)
-    assert (after.status, after.settled) == (Status.CAPTURED, True)
+    assert (after.status, after.is_settled) == (Status.CAPTURED, True)
     assert after.due_at == paid.due_at
-    assert after.guarding == paid.guarding
+    assert after.blocks_reference == paid.blocks_reference
 
 
 @given(st.lists(disputes, min_size=1, max_size=8))
 def test_what_was_read_again_is_no_news(read: list[Dispute]) -> None:
     after = lay(captured(), *read)
     for one in after.disputes:
-        assert laid_over(after, reading(after, one), now=LATER) is after
+        assert apply_dispute(after, reading(after, one), now=LATER) is after
 
 
 @given(st.lists(disputes, max_size=8))
@@ -96,11 +99,12 @@ def test_the_timeline_has_no_gap_and_adds_up_to_what_is_withdrawn(
     payment, events = captured(), list[Event]()
     for one in read:
         one = replace(one, reason="general")
-        step = laid_over(payment, reading(payment, one), now=LATER)
-        assert [each.seq for each in step.news] == [
-            payment.told + place for place in range(1, len(step.news) + 1)
+        step = apply_dispute(payment, reading(payment, one), now=LATER)
+        assert [each.seq for each in step.pending_events] == [
+            payment.event_count + place
+            for place in range(1, len(step.pending_events) + 1)
         ]
-        events += step.news
+        events += step.pending_events
         payment = stored(step)
     for one in payment.disputes:
         its = [each for each in events if each.data["dispute"] == one.id]
@@ -153,17 +157,17 @@ def test_a_later_day_to_answer_by_and_an_inquiry_that_escalates_are_updates() ->
 
 def test_an_event_says_what_a_merchant_must_know() -> None:
     paid = captured()
-    [opened, _] = laid_over(paid, reading(paid), now=NOW).news
+    [opened, _] = apply_dispute(paid, reading(paid), now=NOW).pending_events
     assert dict(opened.data) == {
         "dispute": "dp_1",
-        "operation": paid.first.id,
+        "operation": paid.first_operation.id,
         "state": "needs_response",
         "amount": PRICE.minor,
         "currency": "USD",
         "reason": "fraudulent",
         "respond_by": "2026-01-11T12:00:00.000Z",
     }
-    [*_, lost] = laid_over(paid, reading(paid, LOST), now=NOW).news
+    [*_, lost] = apply_dispute(paid, reading(paid, LOST), now=NOW).pending_events
     assert lost.data["outcome"] == "lost"
 
 
@@ -174,23 +178,25 @@ def test_its_operation_is_found_by_the_providers_id_before_ours() -> None:
     )
     first, capture = asked.operations
     both = replace(
-        asked, operations=(replace(first, refs={"charge": CHARGE}), capture), news=()
+        asked,
+        operations=(replace(first, refs={"charge": CHARGE}), capture),
+        pending_events=(),
     )
-    by_name = Reading(dispute(), both.id, ("op_2",))
-    assert laid_over(both, by_name, now=NOW).disputes[0].operation == "op_2"
+    by_name = DisputeSnapshot(dispute(), both.id, ("op_2",))
+    assert apply_dispute(both, by_name, now=NOW).disputes[0].operation == "op_2"
     known = replace(capture, refs={"charge": CHARGE})
     both = replace(both, operations=(first, known))
-    by_id = Reading(dispute(), both.id, (first.id,))
-    assert laid_over(both, by_id, now=NOW).disputes[0].operation == "op_2"
+    by_id = DisputeSnapshot(dispute(), both.id, (first.id,))
+    assert apply_dispute(both, by_id, now=NOW).disputes[0].operation == "op_2"
 
 
 def test_of_an_operation_that_nobody_names_it_says_none() -> None:
     paid = captured()
-    after = laid_over(paid, Reading(dispute(), paid.id), now=NOW)
+    after = apply_dispute(paid, DisputeSnapshot(dispute(), paid.id), now=NOW)
     assert after.disputes[0].operation is None
-    assert "operation" not in after.news[0].data
-    found = laid_over(stored(after), reading(paid), now=LATER)
-    assert found.disputes[0].operation == paid.first.id
+    assert "operation" not in after.pending_events[0].data
+    found = apply_dispute(stored(after), reading(paid), now=LATER)
+    assert found.disputes[0].operation == paid.first_operation.id
 
 
 def test_a_reversal_of_its_own_is_kept_and_lost() -> None:
@@ -219,7 +225,7 @@ def test_a_dispute_takes_the_place_of_the_reversal_that_it_caused() -> None:
 def test_no_more_are_kept_than_a_payment_has_room_for() -> None:
     full = lay(captured(), *(dispute(f"dp_{number}") for number in range(MAX_DISPUTES)))
     assert len(full.disputes) == MAX_DISPUTES
-    assert laid_over(full, reading(full, dispute("dp_more")), now=LATER) is full
+    assert apply_dispute(full, reading(full, dispute("dp_more")), now=LATER) is full
     assert told(full, replace(WON, id="dp_3")) == [REINSTATED, "dispute.won"]
 
 

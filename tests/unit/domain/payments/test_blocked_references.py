@@ -9,7 +9,7 @@ import pytest
 from domain.payments.apply_answer import settle
 from domain.payments.operation import HoldEnd
 from domain.payments.payment import Payment
-from domain.payments.submission import Guard, ProviderName
+from domain.payments.submission import DuplicatePolicy, ProviderName
 from tests.suites.samples import (
     DECLINE,
     NOW,
@@ -52,11 +52,11 @@ def _expired_under(asked: Payment) -> Payment:
 def test_a_payment_guards_its_reference_while_it_may_move_money(
     given: Payment, unfinished: bool, paid: bool
 ) -> None:
-    def guarding(guard: Guard, reference: str | None = "r") -> bool:
-        asked = replace(given.submission, guard=guard, reference=reference)
-        return replace(given, submission=asked).guarding
+    def guarding(guard: DuplicatePolicy, reference: str | None = "r") -> bool:
+        asked = replace(given.submission, duplicate_policy=guard, reference=reference)
+        return replace(given, submission=asked).blocks_reference
 
-    assert guarding(Guard.UNFINISHED) is unfinished
-    assert guarding(Guard.PAID) is paid
-    assert not guarding(Guard.NONE)
-    assert not guarding(Guard.PAID, None)
+    assert guarding(DuplicatePolicy.UNFINISHED) is unfinished
+    assert guarding(DuplicatePolicy.PAID) is paid
+    assert not guarding(DuplicatePolicy.NONE)
+    assert not guarding(DuplicatePolicy.PAID, None)

@@ -14,9 +14,9 @@ from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import HoldEnd
-from domain.payments.operator_actions import Evidence, Intervention, resolved
+from domain.payments.operator_actions import Evidence, Intervention, resolve_operation
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from tests.suites.samples import (
@@ -38,13 +38,17 @@ def _said_no(given: Payment, verdict: Verdict = Verdict.CANCELED) -> Payment:
     """Its last operation went to a person, who said ``verdict``."""
     review = stored(settle(sending(given), NeedsReview("odd"), now=NOW, jitter=0))
     return stored(
-        resolved(review, review.operations[-1], Evidence(verdict), WHO, now=NOW)
+        resolve_operation(
+            review, review.operations[-1], Evidence(verdict), WHO, now=NOW
+        )
     )
 
 
 def _said_yes(given: Payment) -> Payment:
     last = given.operations[-1]
-    return stored(resolved(given, last, Evidence(Verdict.SUCCEEDED), WHO, now=NOW))
+    return stored(
+        resolve_operation(given, last, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+    )
 
 
 def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Payment:
@@ -54,12 +58,14 @@ def _asked(given: Payment, ask: Callable[..., Payment], id: str = "op_2") -> Pay
 @pytest.mark.parametrize("verdict", NO)
 def test_a_charge_that_was_made_after_all_is_captured(verdict: Verdict) -> None:
     given = _said_no(payment(), verdict)
-    assert given.first.by_hand and given.captured == 0
-    done = resolved(given, given.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+    assert given.first_operation.resolved_by_operator and given.captured == 0
+    done = resolve_operation(
+        given, given.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+    )
     assert (done.status, done.captured, done.last_error) == (
         *(Status.CAPTURED, 1999, None),
     )
-    [told] = done.news
+    [told] = done.pending_events
     assert (told.type, told.data["from"], told.data["by"]) == (
         *("operation.corrected", verdict.value, "key_1"),
     )
@@ -69,22 +75,30 @@ def test_a_yes_and_what_a_provider_said_cannot_be_taken_back() -> None:
     done = _said_yes(_said_no(payment()))
     for verdict in NO:
         with pytest.raises(Conflict):
-            resolved(done, done.first, Evidence(verdict), WHO, now=NOW)
+            resolve_operation(
+                done, done.first_operation, Evidence(verdict), WHO, now=NOW
+            )
     no = Answer(Verdict.CANCELED)
     theirs = stored(settle(sending(payment()), no, now=NOW, jitter=0))
     with pytest.raises(Conflict):
-        resolved(theirs, theirs.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+        resolve_operation(
+            theirs, theirs.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+        )
 
 
 def test_a_no_stays_a_no_where_it_is_said_again() -> None:
     given = _said_no(payment())
     with pytest.raises(Conflict):
-        resolved(given, given.first, Evidence(Verdict.DECLINED), WHO, now=NOW)
+        resolve_operation(
+            given, given.first_operation, Evidence(Verdict.DECLINED), WHO, now=NOW
+        )
 
 
 def test_money_that_is_on_hold_after_all_can_be_captured() -> None:
     held = authorized()
-    fresh = replace(held.first, state=State.QUEUED, moved=0, due_at=NOW, send=None)
+    fresh = replace(
+        held.first_operation, state=State.QUEUED, moved=0, due_at=NOW, send=None
+    )
     done = _said_yes(_said_no(replace(held, operations=(fresh,), hold=None)))
     assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
 
@@ -98,7 +112,9 @@ def test_a_void_is_not_taken_back_once_a_capture_has_what_it_would_release() -> 
     given = _said_no(_asked(authorized(provider=ProviderName.PAYPAL), void))
     other = _asked(given, partial(capture, amount=1200, final=False), "op_3")
     with pytest.raises(Conflict) as caught:
-        resolved(other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+        resolve_operation(
+            other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+        )
     assert caught.value.why == "not_enough_left"
 
 
@@ -108,7 +124,9 @@ def test_a_capture_is_taken_back_while_there_is_room_for_it() -> None:
     assert _said_yes(given).captured == 1200
     other = _asked(given, part, "op_3")
     with pytest.raises(Conflict) as caught:
-        resolved(other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+        resolve_operation(
+            other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+        )
     assert caught.value.why == "not_enough_left"
 
 
@@ -118,20 +136,25 @@ def test_a_refund_is_taken_back_while_there_is_room_for_it() -> None:
     assert _said_yes(given).refunded == 1200
     other = _asked(given, part, "op_3")
     with pytest.raises(Conflict):
-        resolved(other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+        resolve_operation(
+            other, other.operations[1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+        )
 
 
 def test_what_the_provider_says_later_is_no_persons_word_any_more() -> None:
     given = _said_no(payment())
-    asked = stored(looking(given, given.first, now=NOW))
+    asked = stored(start_lookup(given, given.first_operation, now=NOW))
     seen = settle(asked, Answer(Verdict.SUCCEEDED, PRICE), now=NOW, jitter=0)
-    assert (seen.first.state, seen.first.by_hand) == (State.SUCCEEDED, False)
+    assert (seen.first_operation.state, seen.first_operation.resolved_by_operator) == (
+        State.SUCCEEDED,
+        False,
+    )
 
 
 def test_an_authorization_that_a_look_corrects_is_on_hold_again() -> None:
     held = authorized()
-    ended = replace(held.first, state=State.CANCELED, moved=0)
+    ended = replace(held.first_operation, state=State.CANCELED, moved=0)
     given = replace(held, operations=(ended,), hold=None)
-    asked = stored(looking(given, ended, now=NOW))
+    asked = stored(start_lookup(given, ended, now=NOW))
     seen = settle(asked, Answer(Verdict.SUCCEEDED, PRICE), now=NOW, jitter=0)
     assert (seen.status, seen.capturable) == (Status.AUTHORIZED, 1999)

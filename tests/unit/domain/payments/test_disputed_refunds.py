@@ -25,7 +25,7 @@ def refund(paid: Payment, amount: int | None, *, of: str | None = None) -> Payme
 def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
     part = replace(LOST, withdrawn=1500)
     lost = lay(captured(), part)
-    assert lost.refundable(lost.first) == PRICE.minor - 1500
+    assert lost.refundable_amount(lost.first_operation) == PRICE.minor - 1500
     with pytest.raises(Conflict, match="4.99 USD can be refunded"):
         refund(lost, 500)
     assert refund(lost, 499).operations[-1].kind is Kind.REFUND
@@ -37,32 +37,32 @@ def test_what_a_lost_dispute_cost_cannot_be_refunded_as_well() -> None:
 def test_a_charge_that_several_captures_share_is_lost_for_all_of_them() -> None:
     """Stripe's disputes are of the charge, and each capture took a part of it."""
     refs = {"payment_intent": "pi_1", "charge": "ch_1"}
-    first = replace(captured().first, moved=1200, refs=refs)
+    first = replace(captured().first_operation, moved=1200, refs=refs)
     second = replace(first, id="op_2", kind=Kind.CAPTURE, moved=799)
     other = replace(second, id="op_3", moved=10, refs={"charge": "ch_2"})
     paid = replace(captured(), operations=(first, second, other))
     lost = lay(paid, LOST)
-    assert [lost.refundable(one) for one in lost.operations] == [0, 0, 10]
+    assert [lost.refundable_amount(one) for one in lost.operations] == [0, 0, 10]
     part = lay(paid, replace(LOST, withdrawn=1500))
-    assert [part.refundable(one) for one in part.operations] == [499, 499, 10]
+    assert [part.refundable_amount(one) for one in part.operations] == [499, 499, 10]
     asked = refund(part, 400, of="op_2")
-    assert [asked.refundable(one) for one in asked.operations[:2]] == [99, 99]
+    assert [asked.refundable_amount(one) for one in asked.operations[:2]] == [99, 99]
 
 
 def test_two_lost_disputes_of_one_charge_count_together() -> None:
     paid = captured()
     lost = lay(paid, *(replace(LOST, id=f"dp_{n}", withdrawn=900) for n in (1, 2)))
-    assert lost.refundable(lost.first) == PRICE.minor - 1800
+    assert lost.refundable_amount(lost.first_operation) == PRICE.minor - 1800
 
 
 def test_while_it_is_open_the_provider_decides_about_a_refund() -> None:
     disputed = lay(captured(), dispute())
-    assert disputed.refundable(disputed.first) == PRICE.minor
+    assert disputed.refundable_amount(disputed.first_operation) == PRICE.minor
 
 
 def test_a_lost_dispute_in_another_currency_leaves_nothing_to_refund() -> None:
     euros = replace(LOST, money=Money(1721, "EUR"), withdrawn=1721)
     lost = lay(captured(), euros)
-    assert lost.refundable(lost.first) == 0
+    assert lost.refundable_amount(lost.first_operation) == 0
     kept = lay(captured(), replace(euros, withdrawn=0))
-    assert kept.refundable(kept.first) == PRICE.minor
+    assert kept.refundable_amount(kept.first_operation) == PRICE.minor

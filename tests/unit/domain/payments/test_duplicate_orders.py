@@ -10,7 +10,7 @@ from hypothesis import given as drawn, strategies as st
 
 from domain.errors import (
     Conflict,
-    LookNeeded,
+    LookupRequired,
     NeedsReview,
     NotExecuted,
     NotSent,
@@ -21,7 +21,7 @@ from domain.payments.answer import Answer, NextAction, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import void
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking, sent
+from domain.payments.start_attempt import start_lookup, record_send
 from domain.payments.states import TRANSITIONS, State, Status, Trigger
 from domain.payments.submission import ProviderName
 from tests.suites.samples import (
@@ -57,7 +57,7 @@ def _resent(
 
 
 def _looked(given: Payment, answer: Answer) -> Payment:
-    asked = stored(looking(given, given.first, now=SOON))
+    asked = stored(start_lookup(given, given.first_operation, now=SOON))
     return stored(settle(asked, answer, now=SOON, jitter=0))
 
 
@@ -71,18 +71,21 @@ def test_the_no_of_one_order_is_a_persons_while_another_may_have_been_paid(
         given = _looked(given, first_seen)
         assert given.status is Status.REQUIRES_ACTION
     ended = _looked(given, Answer(verdict, refs=REFS))
-    assert (ended.first.state, ended.due_at) == (State.REVIEW, None)
-    assert ended.first.error == "another_order"
+    assert (ended.first_operation.state, ended.due_at) == (State.REVIEW, None)
+    assert ended.first_operation.error == "another_order"
     again = _looked(ended, Answer(verdict, refs=REFS))
-    assert again.first.state is State.REVIEW
+    assert again.first_operation.state is State.REVIEW
 
 
 @pytest.mark.parametrize("verdict", NOES)
 def test_a_no_to_what_the_payer_approved_is_a_persons_too(verdict: Verdict) -> None:
     approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
-    claimed = stored(sent(approved, approved.first, "{}", now=SOON))
+    claimed = stored(record_send(approved, approved.first_operation, "{}", now=SOON))
     ended = settle(claimed, Answer(verdict, refs=REFS), now=SOON, jitter=0)
-    assert (ended.first.state, ended.first.error) == (State.REVIEW, "another_order")
+    assert (ended.first_operation.state, ended.first_operation.error) == (
+        State.REVIEW,
+        "another_order",
+    )
 
 
 def test_the_yes_of_either_is_the_payments() -> None:
@@ -99,7 +102,7 @@ def test_where_no_second_order_can_be_paid_a_no_is_believed(
 ) -> None:
     """Stripe keeps its keys; PayPal's payer can approve no order whose link is lost."""
     ended = _looked(_resent(provider, token), Answer(Verdict.EXPIRED, refs=REFS))
-    assert ended.first.state is State.EXPIRED
+    assert ended.first_operation.state is State.EXPIRED
 
 
 def test_what_may_have_been_paid_cannot_be_called_off() -> None:
@@ -125,26 +128,29 @@ def test_what_a_look_finds_undone_is_not_dead_while_another_may_have_been_paid()
     """The one that we know waits for our word still; the other never did."""
     agreed = Answer(Verdict.APPROVED, refs=REFS)
     approved = _looked(_looked(_resent(), ACT), agreed)
-    claimed = stored(sent(approved, approved.first, "{}", now=SOON))
+    claimed = stored(record_send(approved, approved.first_operation, "{}", now=SOON))
     asked = stored(settle(claimed, NeedsReview("odd"), now=SOON, jitter=0))
-    assert asked.first.state is State.REVIEW
-    late = stored(looking(asked, asked.first, now=LATER))
+    assert asked.first_operation.state is State.REVIEW
+    late = stored(start_lookup(asked, asked.first_operation, now=LATER))
     seen = settle(late, agreed, now=LATER, jitter=0)
-    assert seen.first.state is State.REVIEW
+    assert seen.first_operation.state is State.REVIEW
 
 
 def test_what_was_tried_for_days_is_not_dead_while_another_may_have_been_paid() -> None:
     approved = _looked(_looked(_resent(), ACT), Answer(Verdict.APPROVED, refs=REFS))
-    claimed = stored(sent(approved, approved.first, "{}", now=LATER))
+    claimed = stored(record_send(approved, approved.first_operation, "{}", now=LATER))
     spent = settle(claimed, NotSent(), now=LATER + timedelta(days=5), jitter=1)
-    assert (spent.first.state, spent.first.error) == (State.REVIEW, "another_order")
+    assert (spent.first_operation.state, spent.first_operation.error) == (
+        State.REVIEW,
+        "another_order",
+    )
 
 
 #: What says that no money moved.
 OVER: Final = frozenset(
     {State.DECLINED, State.REJECTED, State.CANCELED, State.EXPIRED, State.DEAD}
 )
-ERRORS: Final = [NotSent, NotExecuted, OutcomeUnknown, LookNeeded, NeedsReview]
+ERRORS: Final = [NotSent, NotExecuted, OutcomeUnknown, LookupRequired, NeedsReview]
 outcomes = st.sampled_from(
     [
         *(Answer(one, refs=REFS) for one in Verdict if one is not Verdict.SUCCEEDED),
@@ -161,11 +167,11 @@ def test_nothing_but_a_person_ends_one_of_two_orders_without_money(
     given, now = _resent(), NOW
     for looks, outcome, later in steps:
         now += timedelta(hours=later)
-        first = given.first
-        sends = not looks and not first.must_look(now=now)
+        first = given.first_operation
+        sends = not looks and not first.needs_lookup(now=now)
         if sends and (first.state, Trigger.SENT) in TRANSITIONS:
-            asked = sent(given, first, "{}", now=now)
+            asked = record_send(given, first, "{}", now=now)
         else:
-            asked = looking(given, first, now=now)
+            asked = start_lookup(given, first, now=now)
         given = stored(settle(stored(asked), outcome, now=now, jitter=1))
-        assert given.first.state not in OVER
+        assert given.first_operation.state not in OVER

@@ -13,17 +13,17 @@ from domain.errors import Conflict, NeedsReview, OutcomeUnknown
 from domain.money import Fee, Money
 from domain.payments.answer import Answer, ExternalMovement, Verdict
 from domain.payments.apply_answer import settle
-from domain.payments.apply_dispute import laid_over
+from domain.payments.apply_dispute import apply_dispute
 from domain.payments.dispute import REVERSED, DisputeState
 from domain.payments.external_changes import (
     MAX_KEPT,
-    captured_by_others,
+    decline_captured_elsewhere,
     reject_overtaken,
 )
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import HoldEnd, Kind, Operation
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State, Status
 from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import (
@@ -69,7 +69,7 @@ def refunded(
 ) -> ExternalMovement:
     """A refund that somebody made in the dashboard."""
     whole = ExternalMovement(
-        Kind.REFUND, verdict, Money(amount, "USD"), {"refund": ref}, of="ch_1"
+        Kind.REFUND, verdict, Money(amount, "USD"), {"refund": ref}, parent_ref="ch_1"
     )
     return replace(whole, **fields)
 
@@ -85,10 +85,14 @@ def taken(amount: int, ref: str | None = None, **fields: Any) -> ExternalMovemen
 
 def seen(of: Payment, *external: ExternalMovement, **fields: Any) -> Payment:
     """The payment after a look at it that has seen what others did."""
-    answer = Answer(Verdict.SUCCEEDED, PRICE, external=external, **fields)
-    first = replace(of.first, look_since=of.first.look_since or NOW)
+    answer = Answer(Verdict.SUCCEEDED, PRICE, external_movements=external, **fields)
+    first = replace(
+        of.first_operation, lookups_since=of.first_operation.lookups_since or NOW
+    )
     asked = replace(of, operations=(first, *of.operations[1:]))
-    return stored(settle(looking(asked, first, now=NOW), answer, now=NOW, jitter=0))
+    return stored(
+        settle(start_lookup(asked, first, now=NOW), answer, now=NOW, jitter=0)
+    )
 
 
 def asking_refund(of: Payment, amount: int | None, name: str = "op_r") -> Payment:
@@ -108,25 +112,27 @@ def asking_capture(of: Payment, amount: int | None, *, final: bool) -> Payment:
 
 def others(of: Payment) -> list[Operation]:
     """The operations that others made."""
-    return [one for one in of.operations if one.external]
+    return [one for one in of.operations if one.is_external]
 
 
 def test_a_refund_of_others_is_an_operation_that_needs_no_work() -> None:
     before = paid()
-    first = replace(before.first, look_since=NOW)
-    asked = looking(before, first, now=NOW)
-    found = Answer(Verdict.SUCCEEDED, PRICE, external=(refunded(fee=Fee(-20, "USD")),))
+    first = replace(before.first_operation, lookups_since=NOW)
+    asked = start_lookup(before, first, now=NOW)
+    found = Answer(
+        Verdict.SUCCEEDED, PRICE, external_movements=(refunded(fee=Fee(-20, "USD")),)
+    )
     after = settle(asked, found, now=NOW, jitter=0)
     [made] = others(after)
     assert (made.kind, made.amount, made.moved) == (Kind.REFUND, 500, 500)
-    assert (made.state, made.due_at, made.owed) == (State.SUCCEEDED, None, False)
+    assert (made.state, made.due_at, made.has_work) == (State.SUCCEEDED, None, False)
     assert (made.target, made.moved_at, made.fee) == (
-        before.first.id,
+        before.first_operation.id,
         NOW,
         Fee(-20, "USD"),
     )
     assert (after.refunded, after.status) == (500, Status.PARTIALLY_REFUNDED)
-    event = after.news[-1]
+    event = after.pending_events[-1]
     assert (event.type, dict(event.data)) == (
         "operation.discovered",
         {
@@ -155,7 +161,7 @@ def test_a_pending_refund_of_others_reserves_and_is_asked_after() -> None:
     [made] = others(after)
     assert (made.state, made.due_at) == (State.PENDING, NOW + MINUTE)
     assert (after.refunded, after.refund_reserved) == (0, 500)
-    assert after.refundable(after.first) == 1499
+    assert after.refundable_amount(after.first_operation) == 1499
     done = seen(after, refunded())
     assert (others(done)[0].state, done.refunded) == (State.SUCCEEDED, 500)
 
@@ -164,7 +170,7 @@ def test_a_pending_refund_of_others_reserves_and_is_asked_after() -> None:
 def test_a_refund_of_others_that_failed_is_taken_back(verdict: Verdict) -> None:
     after = seen(seen(paid(), refunded()), refunded(verdict=verdict))
     assert (after.refunded, others(after)[0].state.value) == (0, verdict.value)
-    assert after.refundable(after.first) == 1999
+    assert after.refundable_amount(after.first_operation) == 1999
     assert seen(after, refunded(verdict=verdict)).refunded == 0
     assert seen(after, refunded()).refunded == 500
     never = seen(paid(), refunded(verdict=verdict))
@@ -175,7 +181,7 @@ def test_ours_that_wait_for_a_send_end_where_they_no_longer_fit() -> None:
     """The newest first: the older one is what a person would keep."""
     asked = asking_refund(asking_refund(paid(), 600, "op_a"), 900, "op_b")
     after = seen(asked, refunded(1000))
-    kept, gone = after.operation("op_a"), after.operation("op_b")
+    kept, gone = after.get_operation("op_a"), after.get_operation("op_b")
     assert (kept.state, gone.state) == (State.QUEUED, State.REJECTED)
     assert (gone.error, gone.due_at, gone.waiting_for) == (
         "refunded_at_provider",
@@ -190,25 +196,27 @@ def test_a_refund_of_ours_that_is_on_its_way_stays_whatever_others_did() -> None
     asked = sending(asking_refund(paid(), None))
     lost = stored(settle(asked, OutcomeUnknown(), now=NOW, jitter=0))
     after = seen(lost, refunded(1999))
-    assert after.operation("op_r").state is State.UNKNOWN
+    assert after.get_operation("op_r").state is State.UNKNOWN
     assert (after.refunded, after.refund_reserved) == (1999, 0)
     # Proven never executed it waits for a send, and is not sent any more.
-    absent = looking(after, after.operation("op_r").to_look(now=NOW), now=NOW)
+    absent = start_lookup(
+        after, after.get_operation("op_r").with_lookup_due(now=NOW), now=NOW
+    )
     late = NOW + timedelta(hours=1)
     assert absent.claim is not None
     absent = replace(absent, claim=replace(absent.claim, at=late))
     again = settle(absent, Answer(Verdict.ABSENT), now=late, jitter=0)
-    assert again.operation("op_r").state is State.RETRYING
+    assert again.get_operation("op_r").state is State.RETRYING
     ended = reject_overtaken(again, now=late)
-    assert ended.operation("op_r").state is State.REJECTED
+    assert ended.get_operation("op_r").state is State.REJECTED
     assert reject_overtaken(ended, now=late) is ended
 
 
 def test_what_a_look_goes_before_is_not_rejected_by_itself() -> None:
     asked = asking_refund(paid(), None)
-    told = replace(asked.operation("op_r"), look_since=NOW)
-    after = seen(replace(asked, operations=(asked.first, told)), refunded())
-    assert after.operation("op_r").state is State.QUEUED
+    told = replace(asked.get_operation("op_r"), lookups_since=NOW)
+    after = seen(replace(asked, operations=(asked.first_operation, told)), refunded())
+    assert after.get_operation("op_r").state is State.QUEUED
 
 
 def test_a_refund_of_ours_is_believed_once_that_of_others_has_failed() -> None:
@@ -216,27 +224,33 @@ def test_a_refund_of_ours_is_believed_once_that_of_others_has_failed() -> None:
     asked = asking_refund(paid(), None)
     sent = sending(asked)
     between = replace(seen(asked, refunded(1999)), claim=None)
-    assert between.operation("op_r").state is State.REJECTED
+    assert between.get_operation("op_r").state is State.REJECTED
     lost = settle(sent, OutcomeUnknown(), now=NOW, jitter=0)
     both = seen(stored(lost), refunded(1999))
     resent = sending(both, now=NOW + MINUTE)
     done = Answer(Verdict.SUCCEEDED, PRICE, {"refund": "re_2"})
     doubted = stored(settle(resent, done, now=NOW + MINUTE, jitter=0))
-    assert (doubted.refunded, doubted.operation("op_r").state) == (1999, State.UNKNOWN)
+    assert (doubted.refunded, doubted.get_operation("op_r").state) == (
+        1999,
+        State.UNKNOWN,
+    )
     [of_others] = others(doubted)
     assert of_others.due_at == NOW + MINUTE, "both are asked after"
-    looked = looking(doubted, doubted.operation("op_r"), now=NOW + MINUTE)
+    looked = start_lookup(doubted, doubted.get_operation("op_r"), now=NOW + MINUTE)
     still = stored(settle(looked, done, now=NOW + MINUTE, jitter=0))
-    assert (still.refunded, still.operation("op_r").state) == (1999, State.UNKNOWN)
+    assert (still.refunded, still.get_operation("op_r").state) == (1999, State.UNKNOWN)
     failed = settle(
-        looking(still, others(still)[0], now=NOW + MINUTE),
+        start_lookup(still, others(still)[0], now=NOW + MINUTE),
         Answer(Verdict.DECLINED),
         now=NOW + MINUTE,
         jitter=0,
     )
-    last = looking(stored(failed), failed.operation("op_r"), now=NOW + MINUTE)
+    last = start_lookup(stored(failed), failed.get_operation("op_r"), now=NOW + MINUTE)
     ended = settle(last, done, now=NOW + MINUTE, jitter=0)
-    assert (ended.refunded, ended.operation("op_r").state) == (1999, State.SUCCEEDED)
+    assert (ended.refunded, ended.get_operation("op_r").state) == (
+        1999,
+        State.SUCCEEDED,
+    )
 
 
 def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
@@ -244,16 +258,22 @@ def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
     before = seen(paid(), refunded(1999))
     after = seen(before, refunded(1500, "re_2"))
     assert (after.refunded, len(others(after))) == (1999, 1)
-    assert after.first.due_at == NOW + timedelta(seconds=30)
+    assert after.first_operation.due_at == NOW + timedelta(seconds=30)
     assert others(after)[0].due_at == NOW, "the one that we know is asked after"
     late = replace(
         after,
         operations=(
-            replace(after.first, look_since=NOW - timedelta(hours=2), looks=9),
+            replace(
+                after.first_operation,
+                lookups_since=NOW - timedelta(hours=2),
+                lookup_count=9,
+            ),
             *after.operations[1:],
         ),
     )
-    assert seen(late, refunded(1500, "re_2")).first.due_at is None, "not for ever"
+    assert (
+        seen(late, refunded(1500, "re_2")).first_operation.due_at is None
+    ), "not for ever"
     right = seen(
         after, refunded(1999, verdict=Verdict.DECLINED), refunded(1500, "re_2")
     )
@@ -261,28 +281,28 @@ def test_a_refund_that_the_books_have_no_room_for_is_asked_for_again() -> None:
 
 
 def test_a_refund_of_what_we_do_not_know_yet_is_asked_for_again() -> None:
-    after = seen(paid(), refunded(of="ch_2"))
+    after = seen(paid(), refunded(parent_ref="ch_2"))
     assert (others(after), after.refunded) == ([], 0)
-    assert after.first.due_at is not None
+    assert after.first_operation.due_at is not None
     # While the charge itself is asked after, nothing more has to be.
     lost = stored(settle(sending(payment()), OutcomeUnknown(), now=NOW, jitter=0))
-    looked = looking(lost, lost.first.to_look(now=NOW), now=NOW)
-    answer = Answer(Verdict.PENDING, external=(refunded(),))
+    looked = start_lookup(lost, lost.first_operation.with_lookup_due(now=NOW), now=NOW)
+    answer = Answer(Verdict.PENDING, external_movements=(refunded(),))
     assert others(settle(looked, answer, now=NOW, jitter=0)) == []
 
 
 def test_what_is_of_another_currency_stays_a_difference() -> None:
     after = seen(paid(), refunded(money=Money(500, "EUR")))
-    assert (others(after), after.first.due_at) == ([], None)
+    assert (others(after), after.first_operation.due_at) == ([], None)
 
 
 def test_only_so_many_operations_are_kept() -> None:
     full = replace(
         paid(),
         operations=(
-            paid().first,
+            paid().first_operation,
             *(
-                replace(paid().first, id=f"op_{one}", kind=Kind.VOID, moved=0)
+                replace(paid().first_operation, id=f"op_{one}", kind=Kind.VOID, moved=0)
                 for one in range(MAX_KEPT)
             ),
         ),
@@ -292,12 +312,12 @@ def test_only_so_many_operations_are_kept() -> None:
 
 def test_a_refund_that_a_person_resolved_is_the_one_that_is_seen() -> None:
     asked = asking_refund(paid(), 500)
-    mine = asked.operation("op_r")
+    mine = asked.get_operation("op_r")
     done = replace(mine, state=State.SUCCEEDED, moved=500, due_at=None)
-    unnamed = replace(asked, operations=(asked.first, done))
+    unnamed = replace(asked, operations=(asked.first_operation, done))
     named = seen(unnamed, refunded())
     assert (others(named), named.refunded) == ([], 500)
-    assert named.operation("op_r").refs == {"refund": "re_1"}
+    assert named.get_operation("op_r").refs == {"refund": "re_1"}
     assert others(seen(named, refunded())) == []
     both = seen(named, refunded(), refunded(ref="re_2"))
     assert (len(others(both)), both.refunded) == (1, 1000)
@@ -341,7 +361,7 @@ def test_a_void_of_ours_that_waits_is_left_to_the_provider() -> None:
     held_there = held(multicapture=True)
     asked = stored(void(held_there, id="op_v", origin=origin("op_v"), now=NOW))
     after = seen(asked, taken(500))
-    assert after.operation("op_v").state is State.QUEUED
+    assert after.get_operation("op_v").state is State.QUEUED
     assert after.captured == 500
 
 
@@ -349,7 +369,7 @@ def test_more_than_is_on_hold_is_not_believed() -> None:
     after = seen(held(), taken(2500, final=True))
     assert (after.captured, others(after)) == (0, [])
     assert after.hold is not None and after.hold.ended is None
-    assert after.first.due_at is not None
+    assert after.first_operation.due_at is not None
 
 
 def test_a_capture_of_others_that_is_pending_ends_no_hold_yet() -> None:
@@ -372,7 +392,7 @@ def test_a_refund_of_a_charge_that_several_captures_share() -> None:
     parts = seen(parts, taken(1500))
     after = seen(parts, refunded(1200))
     assert after.refunded == 1200
-    left = [after.refundable(one) for one in others(after)[:2]]
+    left = [after.refundable_amount(one) for one in others(after)[:2]]
     assert max(left) == 300
     with pytest.raises(Conflict):
         asking_refund(after, 301)
@@ -387,20 +407,24 @@ def test_a_hold_that_others_have_captured_of_and_that_ended_unheard_was_there(
     asked = replace(submission(), capture=CaptureMethod.MANUAL)
     lost = sending(payment(asked=asked))
     unknown = stored(settle(lost, OutcomeUnknown(), now=NOW, jitter=0))
-    looked = looking(unknown, unknown.first.to_look(now=NOW), now=NOW)
-    answer = Answer(ended, refs=REFS, external=(taken(500),))
+    looked = start_lookup(
+        unknown, unknown.first_operation.with_lookup_due(now=NOW), now=NOW
+    )
+    answer = Answer(ended, refs=REFS, external_movements=(taken(500),))
     after = settle(looked, answer, now=NOW, jitter=0)
     assert (after.authorized, after.captured, after.capturable) == (1999, 500, 0)
     assert after.status is Status.CAPTURED
     pending = replace(answer, verdict=Verdict.PENDING)
     waits = settle(looked, pending, now=NOW, jitter=0)
-    assert (waits.first.state, waits.captured) == (State.PENDING, 0)
-    none = settle(looked, replace(answer, external=()), now=NOW, jitter=0)
-    assert (none.captured, none.first.moved) == (0, 0)
+    assert (waits.first_operation.state, waits.captured) == (State.PENDING, 0)
+    none = settle(looked, replace(answer, external_movements=()), now=NOW, jitter=0)
+    assert (none.captured, none.first_operation.moved) == (0, 0)
 
 
 def test_a_void_of_others_is_told_with_what_it_released() -> None:
-    asked = looking(held(), replace(held().first, look_since=NOW), now=NOW)
+    asked = start_lookup(
+        held(), replace(held().first_operation, lookups_since=NOW), now=NOW
+    )
     after = settle(asked, Answer(Verdict.CANCELED), now=NOW, jitter=0)
     [made] = others(after)
     assert (made.kind, made.amount, made.refs) == (
@@ -409,7 +433,7 @@ def test_a_void_of_others_is_told_with_what_it_released() -> None:
         {"payment_intent": "pi_1"},
     )
     assert (after.status, after.capturable) == (Status.VOIDED, 0)
-    assert [one.type for one in after.news[-2:]] == [
+    assert [one.type for one in after.pending_events[-2:]] == [
         "authorization.ended",
         "operation.discovered",
     ]
@@ -417,19 +441,19 @@ def test_a_void_of_others_is_told_with_what_it_released() -> None:
 
 def test_a_reversal_or_lost_dispute_is_no_refund_of_others() -> None:
     lost = dispute(state=DisputeState.LOST)
-    known = stored(laid_over(paid(), reading(paid(), lost), now=NOW))
+    known = stored(apply_dispute(paid(), reading(paid(), lost), now=NOW))
     assert others(seen(known, refunded(1999))) == []
     # Seen before the dispute is known, it is taken back.
     early = seen(paid(), refunded(1999))
-    later = laid_over(early, reading(early, lost), now=NOW)
+    later = apply_dispute(early, reading(early, lost), now=NOW)
     assert (later.refunded, later.disputed) == (0, 1999)
     assert others(later)[0].state is State.CANCELED
     assert seen(later, refunded(1999)).refunded == 0
     reversal = dispute("re_1", reason=REVERSED, state=DisputeState.LOST)
-    reversed_ = laid_over(early, reading(early, reversal), now=NOW)
+    reversed_ = apply_dispute(early, reading(early, reversal), now=NOW)
     assert (reversed_.refunded, reversed_.disputed) == (0, 1999)
     other = seen(paid(), refunded(500))
-    kept = laid_over(other, reading(other, lost), now=NOW)
+    kept = apply_dispute(other, reading(other, lost), now=NOW)
     assert kept.refunded == 500, "of another amount it is another"
 
 
@@ -468,15 +492,19 @@ def test_no_more_goes_back_than_came_whoever_refunds(
             name = sorted(of_others)[value % len(of_others)]
             of_others[name] = replace(of_others[name], verdict=Verdict.DECLINED)
             now = seen(now, *of_others.values())
-        elif now.next is not None and not now.next.must_look(now=NOW):
+        elif now.next_operation is not None and not now.next_operation.needs_lookup(
+            now=NOW
+        ):
             sent = sending(now)
-            done = Answer(Verdict.SUCCEEDED, Money(sent.working.amount, "USD"))
+            done = Answer(
+                Verdict.SUCCEEDED, Money(sent.claimed_operation.amount, "USD")
+            )
             outcome = done if what == "done" else OutcomeUnknown()
             now = stored(settle(sent, outcome, now=NOW, jitter=0))
         assert 0 <= now.refunded <= now.captured <= now.authorized
         assert now.refunded + now.refund_reserved <= now.captured
-        assert now.refundable(now.first) <= now.captured - now.refunded
-        assert now.refundable(now.first) >= 0
+        assert now.refundable_amount(now.first_operation) <= now.captured - now.refunded
+        assert now.refundable_amount(now.first_operation) >= 0
         told = [one.id for one in now.operations]
         assert len(set(told)) == len(told)
 
@@ -503,7 +531,7 @@ def test_no_more_is_captured_than_was_held_whoever_captures(
 @pytest.mark.parametrize("verdict", [Verdict.SUCCEEDED, Verdict.PENDING])
 def test_a_capture_that_others_made_instead_declines_ours(verdict: Verdict) -> None:
     theirs = ExternalMovement(Kind.CAPTURE, verdict, PRICE, {"capture": "cap_1"})
-    answer = captured_by_others((theirs,), request_id="req_1")
+    answer = decline_captured_elsewhere((theirs,), request_id="req_1")
     assert answer.verdict is Verdict.DECLINED and answer.failure is not None
     assert answer.failure.code == "captured_at_provider"
     assert answer.failure.provider_request_id == answer.request_id == "req_1"
@@ -522,5 +550,5 @@ def test_a_captured_hold_without_anybodys_capture_is_for_a_person(
     theirs: tuple[ExternalMovement, ...],
 ) -> None:
     with pytest.raises(NeedsReview) as caught:
-        captured_by_others(theirs, request_id="req_1")
+        decline_captured_elsewhere(theirs, request_id="req_1")
     assert caught.value.detail == "captured_elsewhere"

@@ -13,7 +13,7 @@ from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import refund
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from tests.suites.samples import (
     NOW,
@@ -31,7 +31,7 @@ PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, fee=F
 
 def _looked(paid: Payment, answer: Answer) -> Payment:
     """What a look at the first operation came to."""
-    claimed = looking(paid, paid.first, now=NOW)
+    claimed = start_lookup(paid, paid.first_operation, now=NOW)
     return stored(settle(claimed, answer, now=NOW, jitter=0))
 
 
@@ -45,22 +45,25 @@ def _refunded(paid: Payment, fee: Fee | None) -> Payment:
 
 def test_a_fee_that_the_answer_has_is_the_operation_s_and_the_payment_s() -> None:
     paid = settle(sending(payment()), PAID, now=NOW, jitter=0)
-    assert (paid.first.fee, paid.fee) == (FEE, FEE)
+    assert (paid.first_operation.fee, paid.fee) == (FEE, FEE)
 
 
 def test_a_fee_that_comes_late_is_learnt_by_the_next_look_and_kept() -> None:
     paid = captured()
-    assert (paid.first.fee, paid.fee) == (None, None)
+    assert (paid.first_operation.fee, paid.fee) == (None, None)
     known = _looked(paid, PAID)
-    assert known.first.fee == FEE
-    assert known.first.state is State.SUCCEEDED
-    assert _looked(known, replace(PAID, fee=None)).first.fee == FEE
+    assert known.first_operation.fee == FEE
+    assert known.first_operation.state is State.SUCCEEDED
+    assert _looked(known, replace(PAID, fee=None)).first_operation.fee == FEE
 
 
 def test_a_correction_keeps_the_fee_that_was_paid() -> None:
     paid = _looked(captured(), PAID)
     failed = _looked(paid, Answer(Verdict.DECLINED, failure=Failure("no", "No.")))
-    assert (failed.first.state, failed.first.fee) == (State.DECLINED, FEE)
+    assert (failed.first_operation.state, failed.first_operation.fee) == (
+        State.DECLINED,
+        FEE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_a_payment_s_fee_is_the_sum_in_one_currency(
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=20))
 def test_no_fee_is_lost_in_the_sum(minors: list[int]) -> None:
-    first = captured().first
+    first = captured().first_operation
     operations = tuple(replace(first, fee=Fee(minor, "USD")) for minor in minors)
     paid = replace(captured(), operations=(*operations, replace(first, fee=None)))
     assert paid.fee == Fee(sum(minors), "USD")

@@ -124,7 +124,7 @@ def test_a_void_releases_what_is_on_hold() -> None:
     assert (asked.operations[-1].amount, asked.capturable) == (1999, 0)
     done = succeeded(asked)
     assert (done.status, done.captured) == (Status.VOIDED, 0)
-    assert done.settled
+    assert done.is_settled
 
 
 def test_a_void_after_a_capture_of_a_part_leaves_that_part() -> None:
@@ -158,7 +158,7 @@ def test_what_is_captured_cannot_be_voided(given: Payment) -> None:
 def test_what_was_not_sent_yet_is_called_off_without_the_provider() -> None:
     asked = submission(execute_at=NOW + timedelta(days=1))
     off = void(payment(asked=asked))
-    assert (off.status, off.due_at, off.settled) == (Status.CANCELED, None, True)
+    assert (off.status, off.due_at, off.is_settled) == (Status.CANCELED, None, True)
     assert off.operations[-1].state is State.SUCCEEDED
 
 
@@ -169,8 +169,8 @@ def test_what_is_being_sent_is_not_called_off() -> None:
 
 def test_the_operation_that_a_key_made_is_found() -> None:
     paid = refund(captured(), 5)
-    assert paid.made_by("op_1") == paid.operations[-1]
-    assert paid.made_by("nobodys") is None
+    assert paid.find_by_key("op_1") == paid.operations[-1]
+    assert paid.find_by_key("nobodys") is None
 
 
 def test_stripe_can_not_be_told_to_keep_the_rest() -> None:
@@ -209,7 +209,7 @@ def test_a_rest_that_the_provider_has_no_units_for_is_refused_as_such() -> None:
     price = Money(150_000, "HUF")
     paid = succeeded(capture(authorized(provider=PAYPAL, amount=price)))
     [*_, taken] = paid.operations
-    short = replace(paid, operations=(paid.first, replace(taken, moved=5050)))
+    short = replace(paid, operations=(paid.first_operation, replace(taken, moved=5050)))
     with pytest.raises(InvalidPayment, match="50.50 HUF"):
         refund(short)
     assert refund(short, 5000).refund_reserved == 5000

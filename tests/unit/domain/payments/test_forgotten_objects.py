@@ -11,24 +11,24 @@ import pytest
 from domain.errors import OutcomeUnknown
 from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
-from domain.payments.operation import PROOF_AFTER
+from domain.payments.operation import ABSENCE_PROOF_DELAY
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking, released
+from domain.payments.start_attempt import start_lookup, expire_claim
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from domain.payments.transitions import TOO_LATE
-from domain.retry import LOOK
+from domain.retry import LOOKUP
 from tests.suites.samples import NOW, payment, sending, stored, submission
 
 #: When nothing that was sent can still be on its way.
-LATER: Final = NOW + timedelta(seconds=2) + PROOF_AFTER
+LATER: Final = NOW + timedelta(seconds=2) + ABSENCE_PROOF_DELAY
 FORGOTTEN: Final = Answer(Verdict.EXPIRED)
 
 
 def _refused(answer: Answer) -> Payment:
     """Its payer agreed; the first send was lost, and a resend refused by ``answer``."""
     new = payment(asked=submission(provider=ProviderName.PAYPAL))
-    approved = replace(new, operations=(replace(new.first, approved=True),))
+    approved = replace(new, operations=(replace(new.first_operation, approved=True),))
     lost = settle(sending(approved), OutcomeUnknown(), now=NOW, jitter=0)
     again = NOW + timedelta(seconds=2)
     resent = sending(stored(lost), now=again)
@@ -36,15 +36,15 @@ def _refused(answer: Answer) -> Payment:
 
 
 def _forgotten(given: Payment, *, now: datetime = LATER) -> Payment:
-    asked = stored(looking(given, given.first, now=now))
+    asked = stored(start_lookup(given, given.first_operation, now=now))
     return settle(asked, FORGOTTEN, now=now, jitter=1.0)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.EXPIRED, Verdict.CANCELED])
 def test_a_bare_end_while_unknown_is_only_a_reason_to_look(verdict: Verdict) -> None:
     given = _refused(Answer(verdict))
-    assert given.first.state is State.UNKNOWN
-    assert given.first.must_look(now=NOW)
+    assert given.first_operation.state is State.UNKNOWN
+    assert given.first_operation.needs_lookup(now=NOW)
 
 
 def test_what_was_refused_as_too_late_has_expired() -> None:
@@ -55,40 +55,48 @@ def test_what_was_refused_as_too_late_has_expired() -> None:
 
 def test_it_is_not_believed_while_a_send_may_be_on_its_way() -> None:
     given = _refused(Answer(Verdict.EXPIRED))
-    assert given.first.error == TOO_LATE
+    assert given.first_operation.error == TOO_LATE
     early = _forgotten(given, now=LATER - timedelta(seconds=1))
-    assert early.first.state is State.UNKNOWN
+    assert early.first_operation.state is State.UNKNOWN
     assert early.due_at == LATER
 
 
 def test_what_was_refused_otherwise_stays_unknown_and_becomes_a_persons() -> None:
     given = _refused(Answer(Verdict.REJECTED))
     seen = _forgotten(given)
-    assert seen.first.state is State.UNKNOWN
+    assert seen.first_operation.state is State.UNKNOWN
     assert seen.due_at is not None
     since = LATER - timedelta(days=3)
-    for_days = replace(given.first, look_since=since, looks=LOOK.least)
+    for_days = replace(
+        given.first_operation, lookups_since=since, lookup_count=LOOKUP.min_tries
+    )
     late = _forgotten(replace(given, operations=(for_days,)))
-    assert (late.first.state, late.first.error) == (State.REVIEW, "nothing_found")
+    assert (late.first_operation.state, late.first_operation.error) == (
+        State.REVIEW,
+        "nothing_found",
+    )
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ABSENT, Verdict.EXPIRED])
 def test_it_counts_from_when_the_provider_was_asked(verdict: Verdict) -> None:
     """A worker may be held up between its look and writing down what it saw."""
     given = _refused(Answer(Verdict.EXPIRED))
-    asked = stored(looking(given, given.first, now=NOW))
-    seen = settle(asked, Answer(verdict), now=LATER + PROOF_AFTER, jitter=1.0)
-    assert (seen.first.state, seen.due_at) == (State.UNKNOWN, LATER)
+    asked = stored(start_lookup(given, given.first_operation, now=NOW))
+    seen = settle(asked, Answer(verdict), now=LATER + ABSENCE_PROOF_DELAY, jitter=1.0)
+    assert (seen.first_operation.state, seen.due_at) == (State.UNKNOWN, LATER)
 
 
 def test_a_no_to_an_earlier_request_says_nothing_of_the_next_one() -> None:
     """The order is there after all; the next request's sender dies."""
     given = _refused(Answer(Verdict.EXPIRED))
-    asked = stored(looking(given, given.first, now=LATER))
+    asked = stored(start_lookup(given, given.first_operation, now=LATER))
     there = Answer(Verdict.APPROVED, refs={"order": "O-1"})
     again = stored(settle(asked, there, now=LATER, jitter=0))
-    assert (again.first.state, again.first.generation) == (State.RETRYING, 2)
-    lost = stored(released(stored(sending(again, now=LATER)), now=LATER))
-    assert lost.first.state is State.UNKNOWN
-    seen = _forgotten(lost, now=LATER + PROOF_AFTER)
-    assert seen.first.state is State.UNKNOWN
+    assert (again.first_operation.state, again.first_operation.generation) == (
+        State.RETRYING,
+        2,
+    )
+    lost = stored(expire_claim(stored(sending(again, now=LATER)), now=LATER))
+    assert lost.first_operation.state is State.UNKNOWN
+    seen = _forgotten(lost, now=LATER + ABSENCE_PROOF_DELAY)
+    assert seen.first_operation.state is State.UNKNOWN

@@ -12,10 +12,10 @@ from domain.errors import IllegalTransition, NotExecuted
 from domain.payments.answer import Answer, Verdict
 from domain.payments.operation import HoldEnd
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import hold_reached
+from domain.payments.start_attempt import advance_hold
 from domain.payments.states import State, Status
 from tests.suites.samples import NOW, authorized, captured, stored
-from tests.support.operation_steps import FOUND, looked
+from tests.support.operation_steps import FOUND, apply_lookup
 
 DAY: Final = timedelta(days=1)
 
@@ -23,16 +23,16 @@ DAY: Final = timedelta(days=1)
 def _ending(held: Payment) -> Payment:
     """The hold's last day has come."""
     assert held.hold is not None
-    warned = stored(hold_reached(held, now=NOW + 6 * DAY))
-    return stored(hold_reached(warned, now=NOW + 7 * DAY))
+    warned = stored(advance_hold(held, now=NOW + 6 * DAY))
+    return stored(advance_hold(warned, now=NOW + 7 * DAY))
 
 
 def test_a_hold_is_warned_of_a_day_before_its_end() -> None:
     held = authorized()
     assert held.due_at == NOW + 6 * DAY
-    warned = hold_reached(held, now=NOW + 6 * DAY)
-    assert warned.news[-1].type == "authorization.expiring"
-    assert warned.news[-1].data["expires_at"] == "2026-01-08T12:00:00.000Z"
+    warned = advance_hold(held, now=NOW + 6 * DAY)
+    assert warned.pending_events[-1].type == "authorization.expiring"
+    assert warned.pending_events[-1].data["expires_at"] == "2026-01-08T12:00:00.000Z"
     assert warned.due_at == NOW + 7 * DAY
 
 
@@ -50,7 +50,7 @@ def test_a_hold_without_an_end_needs_nothing() -> None:
     assert endless.due_at is None
     for given in (endless, captured()):
         with pytest.raises(IllegalTransition):
-            hold_reached(given, now=NOW)
+            advance_hold(given, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -64,43 +64,43 @@ def test_a_hold_ends_when_the_provider_says_so(
     verdict: Verdict, end: HoldEnd, status: Status
 ) -> None:
     ending = _ending(authorized())
-    assert ending.next == ending.first
-    ended = looked(ending, Answer(verdict), now=NOW + 7 * DAY)
+    assert ending.next_operation == ending.first_operation
+    ended = apply_lookup(ending, Answer(verdict), now=NOW + 7 * DAY)
     assert ended.hold is not None and ended.hold.ended is end
     assert (ended.status, ended.capturable, ended.due_at) == (status, 0, None)
-    assert ended.first.state is State.SUCCEEDED
-    assert [one.type for one in ended.news].count("authorization.ended") == 1
+    assert ended.first_operation.state is State.SUCCEEDED
+    assert [one.type for one in ended.pending_events].count("authorization.ended") == 1
 
 
 def test_a_hold_that_should_have_ended_is_asked_of_again() -> None:
     at = NOW + 7 * DAY
-    still = looked(_ending(authorized()), FOUND, now=at)
+    still = apply_lookup(_ending(authorized()), FOUND, now=at)
     assert (still.status, still.due_at) == (Status.AUTHORIZED, at + DAY / 24)
 
 
 def test_a_hold_that_has_not_ended_days_after_its_end_is_for_a_person() -> None:
-    still = stored(looked(_ending(authorized()), FOUND, now=NOW + 7 * DAY))
-    over = looked(still, FOUND, now=NOW + 10 * DAY)
+    still = stored(apply_lookup(_ending(authorized()), FOUND, now=NOW + 7 * DAY))
+    over = apply_lookup(still, FOUND, now=NOW + 10 * DAY)
     assert (over.status, over.due_at) == (Status.AUTHORIZED, None)
-    assert over.first.waiting_for == "an operator: still_held"
+    assert over.first_operation.waiting_for == "an operator: still_held"
 
 
 def test_a_hold_whose_end_nobody_could_read_for_days_says_so() -> None:
     given, at = _ending(authorized()), NOW + 7 * DAY
     while given.due_at is not None:
-        given, at = stored(looked(given, NotExecuted(), now=at)), at + DAY
+        given, at = stored(apply_lookup(given, NotExecuted(), now=at)), at + DAY
     assert given.status is Status.AUTHORIZED
-    assert given.first.waiting_for == "an operator: nothing_found"
+    assert given.first_operation.waiting_for == "an operator: nothing_found"
 
 
 def test_a_look_at_an_authorization_long_before_its_end_asks_for_no_other() -> None:
-    seen = looked(authorized(), FOUND)
-    assert (seen.status, seen.first.due_at) == (Status.AUTHORIZED, None)
+    seen = apply_lookup(authorized(), FOUND)
+    assert (seen.status, seen.first_operation.due_at) == (Status.AUTHORIZED, None)
 
 
 def test_a_look_at_an_authorization_that_ended_changes_nothing() -> None:
     held = authorized()
     assert held.hold is not None
     ended = replace(held, hold=replace(held.hold, ended=HoldEnd.VOIDED))
-    seen = looked(ended, Answer(Verdict.EXPIRED))
+    seen = apply_lookup(ended, Answer(Verdict.EXPIRED))
     assert seen.hold == ended.hold

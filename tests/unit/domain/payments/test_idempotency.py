@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from domain.payments.idempotency import fingerprint, provider_key
+from domain.payments.idempotency import compute_fingerprint, derive_provider_key
 
 names = st.text(max_size=3)
 plain = st.none() | st.booleans() | st.integers() | names
@@ -15,7 +15,7 @@ bodies = st.dictionaries(names, values, max_size=3)
 @given(bodies)
 def test_the_order_of_fields_is_no_difference(body: dict[str, object]) -> None:
     turned = dict(reversed(list(body.items())))
-    assert fingerprint(turned) == fingerprint(body)
+    assert compute_fingerprint(turned) == compute_fingerprint(body)
 
 
 @given(bodies, names)
@@ -23,19 +23,21 @@ def test_a_field_that_is_null_is_as_good_as_absent(
     body: dict[str, object], name: str
 ) -> None:
     absent = {key: value for key, value in body.items() if key != name}
-    assert fingerprint({**absent, name: None}) == fingerprint(absent)
+    assert compute_fingerprint({**absent, name: None}) == compute_fingerprint(absent)
 
 
 @given(bodies, bodies)
 def test_other_bodies_have_other_fingerprints(
     one: dict[str, object], other: dict[str, object]
 ) -> None:
-    assert (fingerprint(one) == fingerprint(other)) == (_given(one) == _given(other))
+    assert (compute_fingerprint(one) == compute_fingerprint(other)) == (
+        _given(one) == _given(other)
+    )
 
 
 def test_a_provider_key_names_the_intent_and_not_the_try() -> None:
-    assert provider_key("op_1", 1) == provider_key("op_1", 1)
-    assert len({provider_key(one, n) for one in ("a", "b") for n in (1, 2)}) == 4
+    assert derive_provider_key("op_1", 1) == derive_provider_key("op_1", 1)
+    assert len({derive_provider_key(one, n) for one in ("a", "b") for n in (1, 2)}) == 4
 
 
 def _given(body: dict[str, object]) -> str:

@@ -13,7 +13,7 @@ import pytest
 from domain.errors import (
     Conflict,
     InvalidPayment,
-    LookNeeded,
+    LookupRequired,
     NeedsReview,
     NotSent,
 )
@@ -21,18 +21,18 @@ from domain.money import Money
 from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import capture, refund, void
-from domain.payments.operation import PROOF_AFTER
+from domain.payments.operation import ABSENCE_PROOF_DELAY
 from domain.payments.operator_actions import (
     Evidence,
     Intervention,
-    Replay,
-    looked_into,
-    replay_of,
-    replayed,
-    resolved,
+    ReplayAction,
+    request_lookup,
+    decide_replay,
+    replay_operation,
+    resolve_operation,
 )
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from domain.payments.transitions import escalate
@@ -55,7 +55,7 @@ MUCH_LATER: Final = NOW + timedelta(days=5)
 
 
 def _ended(
-    outcome: Answer | LookNeeded | NeedsReview,
+    outcome: Answer | LookupRequired | NeedsReview,
     provider: ProviderName = ProviderName.STRIPE,
 ) -> Payment:
     given = payment(asked=submission(provider=provider))
@@ -63,95 +63,107 @@ def _ended(
 
 
 def _dead() -> Payment:
-    assert TRANSIENT.within is not None
-    late = NOW + TRANSIENT.within
+    assert TRANSIENT.max_duration is not None
+    late = NOW + TRANSIENT.max_duration
     return stored(settle(sending(payment()), NotSent(), now=late, jitter=1))
 
 
 def _proven_dead() -> Payment:
     """A review that a look has proven never executed."""
     review = _ended(NeedsReview("odd"))
-    asked = stored(looking(review, review.first, now=NOW + PROOF_AFTER))
+    asked = stored(
+        start_lookup(review, review.first_operation, now=NOW + ABSENCE_PROOF_DELAY)
+    )
     gone = Answer(Verdict.ABSENT)
-    return stored(settle(asked, gone, now=NOW + PROOF_AFTER, jitter=0))
+    return stored(settle(asked, gone, now=NOW + ABSENCE_PROOF_DELAY, jitter=0))
 
 
 REVIEW: Final = _ended(NeedsReview("odd"))
 PAYPAL: Final = _ended(NeedsReview("odd"), provider=ProviderName.PAYPAL)
-UNPREPARED: Final = escalate(payment(), payment().first, "cannot_prepare", now=NOW)
+UNPREPARED: Final = escalate(
+    payment(), payment().first_operation, "cannot_prepare", now=NOW
+)
 
 
 @pytest.mark.parametrize(
     ("given", "later", "what"),
     [
-        (payment(), False, Replay.NOTHING),
-        (sending(payment()), False, Replay.NOTHING),
-        (_ended(LookNeeded()), False, Replay.NOTHING),
-        (_dead(), True, Replay.RESENDS),
-        (_proven_dead(), True, Replay.NEEDS_REASON),
-        (UNPREPARED, True, Replay.RESENDS),
-        (REVIEW, False, Replay.RESENDS),
-        (REVIEW, True, Replay.LOOKS),
-        (PAYPAL, False, Replay.RESENDS),
-        (PAYPAL, True, Replay.REFUSED),
-        (_ended(Answer(Verdict.PENDING)), False, Replay.LOOKS),
-        (_ended(Answer(Verdict.ACTION_REQUIRED)), False, Replay.LOOKS),
-        (captured(), False, Replay.LOOKS),
-        (_ended(DECLINE), False, Replay.REFUSED),
+        (payment(), False, ReplayAction.NOTHING),
+        (sending(payment()), False, ReplayAction.NOTHING),
+        (_ended(LookupRequired()), False, ReplayAction.NOTHING),
+        (_dead(), True, ReplayAction.RESEND),
+        (_proven_dead(), True, ReplayAction.NEEDS_REASON),
+        (UNPREPARED, True, ReplayAction.RESEND),
+        (REVIEW, False, ReplayAction.RESEND),
+        (REVIEW, True, ReplayAction.LOOKUP),
+        (PAYPAL, False, ReplayAction.RESEND),
+        (PAYPAL, True, ReplayAction.REFUSED),
+        (_ended(Answer(Verdict.PENDING)), False, ReplayAction.LOOKUP),
+        (_ended(Answer(Verdict.ACTION_REQUIRED)), False, ReplayAction.LOOKUP),
+        (captured(), False, ReplayAction.LOOKUP),
+        (_ended(DECLINE), False, ReplayAction.REFUSED),
     ],
 )
 def test_a_replay_says_what_it_would_do(
-    given: Payment, later: bool, what: Replay
+    given: Payment, later: bool, what: ReplayAction
 ) -> None:
     now = MUCH_LATER if later else NOW
-    assert replay_of(given, given.first, now=now) is what
+    assert decide_replay(given, given.first_operation, now=now) is what
 
 
 @pytest.mark.parametrize("given", [payment(), _ended(DECLINE)])
 def test_what_is_owed_or_would_charge_again_is_not_replayed(given: Payment) -> None:
     with pytest.raises(Conflict):
-        replayed(given, given.first, WHO, now=NOW)
+        replay_operation(given, given.first_operation, WHO, now=NOW)
 
 
 def test_a_dead_letter_is_queued_again_with_its_key_and_a_new_budget() -> None:
     dead = _dead()
-    again = replayed(dead, dead.first, WHO, now=MUCH_LATER)
-    assert (again.first.state, again.due_at) == (State.QUEUED, MUCH_LATER)
-    assert again.first.started_at is None
-    assert again.news[-1].data["by"] == "key_1"
-    assert again.news[-1].data["reason"] == "the bank was down"
-    assert again.news[-1].data["replay"] == "resends"
+    again = replay_operation(dead, dead.first_operation, WHO, now=MUCH_LATER)
+    assert (again.first_operation.state, again.due_at) == (State.QUEUED, MUCH_LATER)
+    assert again.first_operation.started_at is None
+    assert again.pending_events[-1].data["by"] == "key_1"
+    assert again.pending_events[-1].data["reason"] == "the bank was down"
+    assert again.pending_events[-1].data["replay"] == "resend"
     sent = sending(again, now=MUCH_LATER)
-    assert sent.first.send is not None and dead.first.send is not None
-    assert sent.first.send.key == dead.first.send.key
+    assert (
+        sent.first_operation.send is not None and dead.first_operation.send is not None
+    )
+    assert sent.first_operation.send.key == dead.first_operation.send.key
 
 
 def test_a_dead_letter_that_spent_all_its_tries_has_them_again() -> None:
     dead = _dead()
-    spent = replace(dead.first, attempts=TRANSIENT.tries or 0)
+    spent = replace(dead.first_operation, attempts=TRANSIENT.max_tries or 0)
     dead = replace(dead, operations=(spent,))
-    again = stored(replayed(dead, dead.first, WHO, now=MUCH_LATER))
+    again = stored(replay_operation(dead, dead.first_operation, WHO, now=MUCH_LATER))
     sent = sending(again, now=MUCH_LATER)
     failed = settle(sent, NotSent(), now=MUCH_LATER, jitter=1)
-    assert (failed.first.state, failed.first.attempts) == (State.RETRYING, 1)
+    assert (failed.first_operation.state, failed.first_operation.attempts) == (
+        State.RETRYING,
+        1,
+    )
 
 
 def test_a_review_is_resumed_as_unknown_with_its_send() -> None:
-    again = replayed(REVIEW, REVIEW.first, WHO, now=NOW)
-    assert (again.first.state, again.first.send) == (State.UNKNOWN, REVIEW.first.send)
-    assert sending(again).first.state is State.UNKNOWN
+    again = replay_operation(REVIEW, REVIEW.first_operation, WHO, now=NOW)
+    assert (again.first_operation.state, again.first_operation.send) == (
+        State.UNKNOWN,
+        REVIEW.first_operation.send,
+    )
+    assert sending(again).first_operation.state is State.UNKNOWN
 
 
 def test_a_review_that_was_never_sent_is_queued() -> None:
-    again = replayed(UNPREPARED, UNPREPARED.first, WHO, now=NOW)
-    assert again.first.state is State.QUEUED
+    again = replay_operation(UNPREPARED, UNPREPARED.first_operation, WHO, now=NOW)
+    assert again.first_operation.state is State.QUEUED
 
 
 def test_what_is_only_looked_at_keeps_its_state() -> None:
     paid = captured()
-    asked = replayed(paid, paid.first, WHO, now=NOW)
-    assert (asked.first.state, asked.due_at) == (State.SUCCEEDED, NOW)
-    assert asked.first.must_look(now=NOW)
+    asked = replay_operation(paid, paid.first_operation, WHO, now=NOW)
+    assert (asked.first_operation.state, asked.due_at) == (State.SUCCEEDED, NOW)
+    assert asked.first_operation.needs_lookup(now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -165,32 +177,38 @@ def test_what_is_only_looked_at_keeps_its_state() -> None:
 def test_a_person_says_what_became_of_a_review(
     verdict: Verdict, status: Status, taken: int
 ) -> None:
-    done = resolved(REVIEW, REVIEW.first, Evidence(verdict), WHO, now=NOW)
+    done = resolve_operation(
+        REVIEW, REVIEW.first_operation, Evidence(verdict), WHO, now=NOW
+    )
     assert (done.status, done.captured) == (status, taken)
-    [told] = done.news
+    [told] = done.pending_events
     assert (told.type, told.data["by"]) == ("operation.resolved", "key_1")
     assert (told.data["answer"], told.data["reason"]) == (verdict, WHO.reason)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLINED, Verdict.CANCELED])
 def test_a_no_that_a_person_said_says_whose_it_is(verdict: Verdict) -> None:
-    done = resolved(REVIEW, REVIEW.first, Evidence(verdict), WHO, now=NOW)
+    done = resolve_operation(
+        REVIEW, REVIEW.first_operation, Evidence(verdict), WHO, now=NOW
+    )
     error = done.last_error
     assert error is not None and not error.retryable
-    assert error.code == done.first.error == f"{verdict}_by_operator"
+    assert error.code == done.first_operation.error == f"{verdict}_by_operator"
     assert WHO.by in error.message
-    assert done.news[-1].data["code"] == error.code
+    assert done.pending_events[-1].data["code"] == error.code
 
 
 def test_a_yes_that_a_person_said_leaves_no_error() -> None:
-    done = resolved(REVIEW, REVIEW.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
-    assert (done.last_error, done.first.error) == (None, None)
+    done = resolve_operation(
+        REVIEW, REVIEW.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+    )
+    assert (done.last_error, done.first_operation.error) == (None, None)
 
 
 def test_a_void_that_a_person_saw_moves_no_money() -> None:
     asked = stored(void(authorized(), id="op_v", origin=origin(), now=NOW))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
-    done = resolved(
+    done = resolve_operation(
         review, review.operations[-1], Evidence(Verdict.SUCCEEDED), WHO, now=NOW
     )
     assert (done.status, done.operations[-1].moved) == (Status.VOIDED, 0)
@@ -203,11 +221,11 @@ def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
         "void": void,
     }
     asked = stored(asks[kind](authorized(), id="op_2", origin=origin(), now=NOW))
-    assert TRANSIENT.within is not None
-    late = NOW + TRANSIENT.within
+    assert TRANSIENT.max_duration is not None
+    late = NOW + TRANSIENT.max_duration
     dead = stored(settle(sending(asked), NotSent(), now=late, jitter=1))
     assert (dead.operations[-1].state, dead.capturable) == (State.DEAD, 0)
-    done = resolved(
+    done = resolve_operation(
         dead, dead.operations[-1], Evidence(Verdict.CANCELED), WHO, now=late
     )
     assert (done.status, done.capturable) == (Status.AUTHORIZED, 1999)
@@ -215,52 +233,58 @@ def test_giving_a_follow_up_up_leaves_the_money_on_hold(kind: str) -> None:
 
 def test_a_replay_of_a_set_names_it() -> None:
     who, dead = replace(WHO, replay="rpl_1"), _dead()
-    again = replayed(dead, dead.first, who, now=MUCH_LATER)
-    assert again.news[-1].data["replay_set"] == "rpl_1"
+    again = replay_operation(dead, dead.first_operation, who, now=MUCH_LATER)
+    assert again.pending_events[-1].data["replay_set"] == "rpl_1"
 
 
 def test_what_went_wrong_last_is_on_the_operation() -> None:
-    assert [one.first.error for one in (REVIEW, _dead(), captured())] == [
+    assert [one.first_operation.error for one in (REVIEW, _dead(), captured())] == [
         *("odd", NotSent.code, None),
     ]
 
 
 def test_a_dead_letter_can_only_be_discarded() -> None:
     dead = _dead()
-    assert resolved(
-        dead, dead.first, Evidence(Verdict.CANCELED), WHO, now=NOW
+    assert resolve_operation(
+        dead, dead.first_operation, Evidence(Verdict.CANCELED), WHO, now=NOW
     ).status is (Status.CANCELED)
     with pytest.raises(Conflict):
-        resolved(dead, dead.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+        resolve_operation(
+            dead, dead.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+        )
 
 
 def test_what_a_provider_decides_is_not_for_a_person() -> None:
-    unknown = _ended(LookNeeded())
+    unknown = _ended(LookupRequired())
     before = replace(unknown)
     with pytest.raises(Conflict):
-        resolved(unknown, unknown.first, Evidence(Verdict.SUCCEEDED), WHO, now=NOW)
+        resolve_operation(
+            unknown, unknown.first_operation, Evidence(Verdict.SUCCEEDED), WHO, now=NOW
+        )
     assert unknown == before
 
 
 @pytest.mark.parametrize("given", [captured(), _ended(DECLINE), _ended(REJECTION)])
 def test_what_has_ended_can_be_looked_into_whatever_it_came_to(given: Payment) -> None:
-    asked = stored(looked_into(given, given.first, WHO, now=MUCH_LATER))
-    assert asked.first.state is given.first.state
+    asked = stored(request_lookup(given, given.first_operation, WHO, now=MUCH_LATER))
+    assert asked.first_operation.state is given.first_operation.state
     assert asked.due_at == MUCH_LATER
-    assert asked.first.must_look(now=MUCH_LATER)
-    looking_at = stored(looking(asked, asked.first, now=MUCH_LATER))
+    assert asked.first_operation.needs_lookup(now=MUCH_LATER)
+    looking_at = stored(start_lookup(asked, asked.first_operation, now=MUCH_LATER))
     paid = Answer(Verdict.SUCCEEDED, given.submission.amount)
     seen = settle(looking_at, paid, now=MUCH_LATER, jitter=0)
-    assert seen.first.state is State.SUCCEEDED
+    assert seen.first_operation.state is State.SUCCEEDED
     assert seen.due_at is None
 
 
-@pytest.mark.parametrize("given", [payment(), REVIEW, _dead(), _ended(LookNeeded())])
+@pytest.mark.parametrize(
+    "given", [payment(), REVIEW, _dead(), _ended(LookupRequired())]
+)
 def test_what_is_worked_on_or_waits_for_a_person_is_not_looked_into(
     given: Payment,
 ) -> None:
     with pytest.raises(Conflict):
-        looked_into(given, given.first, WHO, now=MUCH_LATER)
+        request_lookup(given, given.first_operation, WHO, now=MUCH_LATER)
 
 
 @pytest.mark.parametrize(
@@ -276,9 +300,9 @@ def test_what_a_person_names_can_be_refunded_by_its_reference(
     asked = payment(asked=submission(provider=provider))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     found = Evidence(Verdict.SUCCEEDED, ref, 1500)
-    done = resolved(review, review.first, found, WHO, now=NOW)
-    assert (done.first.refs, done.captured) == ({refs: ref}, 1500)
-    [told] = done.news
+    done = resolve_operation(review, review.first_operation, found, WHO, now=NOW)
+    assert (done.first_operation.refs, done.captured) == ({refs: ref}, 1500)
+    [told] = done.pending_events
     assert (told.data["ref"], told.data["amount"]) == (ref, 1500)
     assert refund(
         stored(done), amount=None, target=None, id="op_r", origin=origin(), now=NOW
@@ -299,7 +323,7 @@ def test_evidence_that_cannot_be_of_the_operation_is_refused(
     evidence: Evidence, field: str
 ) -> None:
     with pytest.raises(InvalidPayment) as refused:
-        resolved(REVIEW, REVIEW.first, evidence, WHO, now=NOW)
+        resolve_operation(REVIEW, REVIEW.first_operation, evidence, WHO, now=NOW)
     assert refused.value.field == field
 
 
@@ -310,9 +334,13 @@ def test_an_amount_that_a_provider_has_no_units_for_is_refused() -> None:
     for amount, ref in ((50_50, None), (50_00, "re_1")):
         with pytest.raises(InvalidPayment):
             evidence = Evidence(Verdict.SUCCEEDED, ref, amount)
-            resolved(review, review.first, evidence, WHO, now=NOW)
-    done = resolved(
-        review, review.first, Evidence(Verdict.SUCCEEDED, amount=50_00), WHO, now=NOW
+            resolve_operation(review, review.first_operation, evidence, WHO, now=NOW)
+    done = resolve_operation(
+        review,
+        review.first_operation,
+        Evidence(Verdict.SUCCEEDED, amount=50_00),
+        WHO,
+        now=NOW,
     )
     assert done.captured == 50_00
 
@@ -322,9 +350,9 @@ def test_a_void_that_a_person_saw_has_a_reference_and_no_amount() -> None:
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     with pytest.raises(InvalidPayment):
         evidence = Evidence(Verdict.SUCCEEDED, amount=1)
-        resolved(review, review.operations[-1], evidence, WHO, now=NOW)
+        resolve_operation(review, review.operations[-1], evidence, WHO, now=NOW)
     named = Evidence(Verdict.SUCCEEDED, "pi_3NirD82eZvKYlo2C")
-    done = resolved(review, review.operations[-1], named, WHO, now=NOW)
+    done = resolve_operation(review, review.operations[-1], named, WHO, now=NOW)
     assert done.operations[-1].refs == {"payment_intent": "pi_3NirD82eZvKYlo2C"}
 
 
@@ -349,19 +377,21 @@ def test_what_others_took_meanwhile_cannot_be_resolved_as_ours(kind: str) -> Non
     both = replace(review, operations=(*review.operations, of_others))
     with pytest.raises(Conflict) as refused:
         yes = Evidence(Verdict.SUCCEEDED)
-        resolved(both, both.operation("op_2"), yes, WHO, now=NOW)
+        resolve_operation(both, both.get_operation("op_2"), yes, WHO, now=NOW)
     assert refused.value.why == "not_enough_left"
     less = Evidence(Verdict.SUCCEEDED, amount=999)
-    assert resolved(both, both.operation("op_2"), less, WHO, now=NOW)
+    assert resolve_operation(both, both.get_operation("op_2"), less, WHO, now=NOW)
 
 
 @pytest.mark.parametrize("provider", ProviderName)
 def test_a_follow_up_of_an_object_without_a_reference_is_refused(
     provider: ProviderName,
 ) -> None:
-    at_refund = replace(captured(provider=provider).first, refs={"order": "O1"})
+    at_refund = replace(
+        captured(provider=provider).first_operation, refs={"order": "O1"}
+    )
     paid = replace(captured(provider=provider), operations=(at_refund,))
-    at_hold = replace(authorized(provider=provider).first, refs={})
+    at_hold = replace(authorized(provider=provider).first_operation, refs={})
     held = replace(authorized(provider=provider), operations=(at_hold,))
     asks: list[tuple[Payment, Callable[..., Payment]]] = [
         (paid, partial(refund, amount=700, target=None)),
@@ -388,22 +418,22 @@ def test_a_success_without_a_reference_is_given_one(
     asked = payment(asked=submission(provider=provider))
     review = stored(settle(sending(asked), NeedsReview("odd"), now=NOW, jitter=0))
     yes = Evidence(Verdict.SUCCEEDED, amount=1500)
-    paid = stored(resolved(review, review.first, yes, WHO, now=NOW))
+    paid = stored(resolve_operation(review, review.first_operation, yes, WHO, now=NOW))
     for wrong in (Evidence(Verdict.SUCCEEDED), Evidence(Verdict.SUCCEEDED, amount=5)):
         with pytest.raises(Conflict):
-            resolved(paid, paid.first, wrong, WHO, now=NOW)
+            resolve_operation(paid, paid.first_operation, wrong, WHO, now=NOW)
     with pytest.raises(InvalidPayment, match="15.00 USD is what moved"):
         wrong = Evidence(Verdict.SUCCEEDED, ref, 1499)
-        resolved(paid, paid.first, wrong, WHO, now=NOW)
+        resolve_operation(paid, paid.first_operation, wrong, WHO, now=NOW)
     named = Evidence(Verdict.SUCCEEDED, ref, 1500)
-    done = resolved(paid, paid.first, named, WHO, now=NOW)
-    assert (done.captured, done.first.state) == (1500, State.SUCCEEDED)
-    assert list(done.first.refs.values()) == [ref]
-    [told] = done.news
+    done = resolve_operation(paid, paid.first_operation, named, WHO, now=NOW)
+    assert (done.captured, done.first_operation.state) == (1500, State.SUCCEEDED)
+    assert list(done.first_operation.refs.values()) == [ref]
+    [told] = done.pending_events
     assert (told.type, told.data["ref"]) == ("operation.resolved", ref)
     done = stored(done)
     with pytest.raises(Conflict, match="known already"):
-        resolved(done, done.first, named, WHO, now=NOW)
+        resolve_operation(done, done.first_operation, named, WHO, now=NOW)
     assert refund(
         done, amount=None, target=None, id="op_r", origin=origin(), now=NOW
     ).refund_reserved == (1500)
@@ -411,21 +441,33 @@ def test_a_success_without_a_reference_is_given_one(
 
 def test_a_resolved_operation_is_of_the_amount_that_moved() -> None:
     part = Evidence(Verdict.SUCCEEDED, "pi_3NirD82eZvKYlo2C", 1500)
-    done = stored(resolved(REVIEW, REVIEW.first, part, WHO, now=NOW))
-    assert (done.first.amount, done.first.moved, done.captured) == (1500, 1500, 1500)
-    again = stored(looked_into(done, done.first, WHO, now=NOW))
-    seen = Answer(Verdict.SUCCEEDED, Money(1500, "USD"), done.first.refs)
-    claimed = stored(looking(again, again.first, now=NOW))
+    done = stored(resolve_operation(REVIEW, REVIEW.first_operation, part, WHO, now=NOW))
+    assert (done.first_operation.amount, done.first_operation.moved, done.captured) == (
+        1500,
+        1500,
+        1500,
+    )
+    again = stored(request_lookup(done, done.first_operation, WHO, now=NOW))
+    seen = Answer(Verdict.SUCCEEDED, Money(1500, "USD"), done.first_operation.refs)
+    claimed = stored(start_lookup(again, again.first_operation, now=NOW))
     after = settle(claimed, seen, now=NOW, jitter=0)
-    assert (after.first.state, after.captured) == (State.SUCCEEDED, 1500)
-    told = resolved(REVIEW, REVIEW.first, part, WHO, now=NOW).news[0].data
+    assert (after.first_operation.state, after.captured) == (State.SUCCEEDED, 1500)
+    told = (
+        resolve_operation(REVIEW, REVIEW.first_operation, part, WHO, now=NOW)
+        .pending_events[0]
+        .data
+    )
     assert (told["amount"], told["amount_asked"]) == (1500, 1999)
 
 
 def test_a_no_taken_back_is_of_the_amount_that_moved() -> None:
     no = Evidence(Verdict.CANCELED)
-    given = stored(resolved(REVIEW, REVIEW.first, no, WHO, now=NOW))
-    done = resolved(
-        given, given.first, Evidence(Verdict.SUCCEEDED, amount=700), WHO, now=NOW
+    given = stored(resolve_operation(REVIEW, REVIEW.first_operation, no, WHO, now=NOW))
+    done = resolve_operation(
+        given,
+        given.first_operation,
+        Evidence(Verdict.SUCCEEDED, amount=700),
+        WHO,
+        now=NOW,
     )
-    assert (done.first.amount, done.captured) == (700, 700)
+    assert (done.first_operation.amount, done.captured) == (700, 700)

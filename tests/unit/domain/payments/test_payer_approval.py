@@ -9,13 +9,13 @@ from typing import Final
 import pytest
 
 from domain import retry
-from domain.errors import Conflict, LookNeeded, NeedsReview, OutcomeUnknown
+from domain.errors import Conflict, LookupRequired, NeedsReview, OutcomeUnknown
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import void
-from domain.payments.operation import PROOF_AFTER, Kind
+from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking, sent
+from domain.payments.start_attempt import start_lookup, record_send
 from domain.payments.states import State, Status
 from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import (
@@ -34,8 +34,8 @@ ACT: Final = Answer(
 )
 AGREED: Final = Answer(Verdict.APPROVED, refs=REFS)
 DONE: Final = Answer(Verdict.SUCCEEDED, PRICE, REFS)
-SOON: Final = NOW + retry.PAYER.base
-LATER: Final = SOON + PROOF_AFTER
+SOON: Final = NOW + retry.PAYER.base_delay
+LATER: Final = SOON + ABSENCE_PROOF_DELAY
 
 
 def _acting() -> Payment:
@@ -43,7 +43,7 @@ def _acting() -> Payment:
 
 
 def _looked(given: Payment, answer: Answer | Exception, at: timedelta) -> Payment:
-    asked = stored(looking(given, given.first, now=NOW + at))
+    asked = stored(start_lookup(given, given.first_operation, now=NOW + at))
     assert isinstance(answer, Answer | OutcomeUnknown | NeedsReview)
     return stored(settle(asked, answer, now=NOW + at, jitter=1.0))
 
@@ -54,7 +54,7 @@ def _approved() -> Payment:
 
 def _carrying_out() -> Payment:
     approved = _approved()
-    return stored(sent(approved, approved.first, "{}", now=SOON))
+    return stored(record_send(approved, approved.first_operation, "{}", now=SOON))
 
 
 def _unheard(method: str | None, capture: CaptureMethod) -> Payment:
@@ -62,8 +62,8 @@ def _unheard(method: str | None, capture: CaptureMethod) -> Payment:
     asked = submission(provider=ProviderName.PAYPAL, payment_method=method)
     new = sending(payment(asked=replace(asked, capture=capture)))
     lost = stored(settle(new, OutcomeUnknown("no_answer"), now=NOW, jitter=0))
-    assert lost.first.state is State.UNKNOWN
-    return stored(sent(lost, lost.first, "{}", now=NOW))
+    assert lost.first_operation.state is State.UNKNOWN
+    return stored(record_send(lost, lost.first_operation, "{}", now=NOW))
 
 
 NO: Final = Answer(Verdict.REJECTED, failure=Failure("bad_field", "A field is bad."))
@@ -74,8 +74,11 @@ def test_where_the_payer_is_asked_first_the_demand_for_them_is_believed(
     capture: CaptureMethod,
 ) -> None:
     asked = settle(_unheard(None, capture), ACT, now=NOW, jitter=0)
-    assert (asked.first.state, asked.first.twins) == (State.REQUIRES_ACTION, False)
-    assert (asked.next_action, asked.first.refs) == (ACT.next_action, REFS)
+    assert (
+        asked.first_operation.state,
+        asked.first_operation.may_have_duplicate_order,
+    ) == (State.REQUIRES_ACTION, False)
+    assert (asked.next_action, asked.first_operation.refs) == (ACT.next_action, REFS)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,10 @@ def test_any_other_answer_to_a_resend_is_a_reason_to_look(
 ) -> None:
     asked = _unheard(method, CaptureMethod.AUTOMATIC)
     seen = settle(asked, answer, now=NOW, jitter=0)
-    assert (seen.first.state, seen.first.look_since) == (State.UNKNOWN, NOW)
+    assert (seen.first_operation.state, seen.first_operation.lookups_since) == (
+        State.UNKNOWN,
+        NOW,
+    )
     assert seen.next_action is None
 
 
@@ -98,7 +104,7 @@ def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
         assert waiting.due_at is not None
         waits.append(waiting.due_at - (NOW + at))
     assert waits == sorted(waits)
-    assert (waits[0], waits[-1]) == (retry.PAYER.base, retry.PAYER.cap)
+    assert (waits[0], waits[-1]) == (retry.PAYER.base_delay, retry.PAYER.max_delay)
     assert (waiting.status, waiting.next_action) == (
         Status.REQUIRES_ACTION,
         ACT.next_action,
@@ -109,60 +115,90 @@ def test_a_payer_who_must_act_is_asked_after_less_and_less_often() -> None:
     ("answer", "after"),
     [
         (ACT, timedelta(days=30)),
-        (NeedsReview("nothing_to_look_at"), timedelta(hours=1)),
+        (NeedsReview("nothing_to_look_up"), timedelta(hours=1)),
     ],
 )
 def test_a_payer_who_never_acts_is_nobody_elses_matter(
     answer: Answer | Exception, after: timedelta
 ) -> None:
     waiting = _acting()
-    for minutes in range(1, retry.PAYER.least):
+    for minutes in range(1, retry.PAYER.min_tries):
         waiting = _looked(waiting, ACT, timedelta(minutes=minutes))
     waiting = _looked(waiting, answer, timedelta(minutes=1) + after)
-    assert (waiting.first.state, waiting.due_at) == (State.REQUIRES_ACTION, None)
+    assert (waiting.first_operation.state, waiting.due_at) == (
+        State.REQUIRES_ACTION,
+        None,
+    )
 
 
 def test_what_the_payer_approved_is_carried_out_under_another_key() -> None:
     approved = _approved()
-    assert (approved.first.state, approved.due_at) == (State.QUEUED, SOON)
+    assert (approved.first_operation.state, approved.due_at) == (State.QUEUED, SOON)
     assert (approved.status, approved.next_action) == (Status.PROCESSING, None)
-    assert approved.first.approved and approved.first.refs == REFS
-    created, carried_out = _acting().first.key, approved.first.key
+    assert approved.first_operation.approved and approved.first_operation.refs == REFS
+    created, carried_out = (
+        _acting().first_operation.provider_key,
+        approved.first_operation.provider_key,
+    )
     assert created != carried_out
     under_way = _carrying_out()
-    assert under_way.first.send is not None
-    assert under_way.first.send.key == carried_out
+    assert under_way.first_operation.send is not None
+    assert under_way.first_operation.send.key == carried_out
     done = settle(under_way, DONE, now=SOON, jitter=0)
     assert (done.status, done.captured) == (Status.CAPTURED, PRICE.minor)
 
 
 def test_an_approval_that_a_send_meets_is_carried_out_as_well() -> None:
     approved = settle(sending(payment()), AGREED, now=NOW, jitter=0)
-    assert (approved.first.state, approved.first.approved) == (State.QUEUED, True)
+    assert (approved.first_operation.state, approved.first_operation.approved) == (
+        State.QUEUED,
+        True,
+    )
 
 
 def test_what_was_approved_and_lost_is_not_sent_anew_before_it_can_not_arrive() -> None:
-    unknown = stored(settle(_carrying_out(), LookNeeded(), now=SOON, jitter=0))
+    unknown = stored(settle(_carrying_out(), LookupRequired(), now=SOON, jitter=0))
     early = _looked(unknown, AGREED, SOON - NOW)
-    assert (early.first.state, early.first.key) == (State.UNKNOWN, unknown.first.key)
+    assert (early.first_operation.state, early.first_operation.provider_key) == (
+        State.UNKNOWN,
+        unknown.first_operation.provider_key,
+    )
     assert early.due_at == LATER
     late = _looked(early, AGREED, LATER - NOW)
-    assert (late.first.state, late.first.approved) == (State.RETRYING, True)
-    assert late.first.key != unknown.first.key
+    assert (late.first_operation.state, late.first_operation.approved) == (
+        State.RETRYING,
+        True,
+    )
+    assert late.first_operation.provider_key != unknown.first_operation.provider_key
 
 
 def test_an_approved_order_in_answer_to_its_own_capture_is_for_a_person() -> None:
     puzzled = settle(_carrying_out(), AGREED, now=SOON, jitter=0)
-    assert puzzled.first.state is State.REVIEW
+    assert puzzled.first_operation.state is State.REVIEW
 
 
 def test_a_payer_who_is_asked_a_second_time_approves_a_second_time() -> None:
     acting = stored(settle(_carrying_out(), ACT, now=SOON, jitter=0))
-    assert (acting.status, acting.first.approved) == (Status.REQUIRES_ACTION, False)
+    assert (acting.status, acting.first_operation.approved) == (
+        Status.REQUIRES_ACTION,
+        False,
+    )
     again = _looked(acting, AGREED, timedelta(hours=1))
-    assert (again.first.state, again.first.approved) == (State.QUEUED, True)
-    assert again.first.kind is Kind.CHARGE
-    assert len({_acting().first.key, _carrying_out().first.key, again.first.key}) == 3
+    assert (again.first_operation.state, again.first_operation.approved) == (
+        State.QUEUED,
+        True,
+    )
+    assert again.first_operation.kind is Kind.CHARGE
+    assert (
+        len(
+            {
+                _acting().first_operation.provider_key,
+                _carrying_out().first_operation.provider_key,
+                again.first_operation.provider_key,
+            }
+        )
+        == 3
+    )
 
 
 def _void(given: Payment) -> Payment:
@@ -175,28 +211,28 @@ def test_stripe_is_asked_to_call_off_what_waits_for_the_payer() -> None:
         _void(asked)
     assert again.value.why == "void_under_way"
     release = asked.operations[-1]
-    claimed = stored(sent(asked, release, "{}", now=SOON))
+    claimed = stored(record_send(asked, release, "{}", now=SOON))
     done = stored(settle(claimed, Answer(Verdict.SUCCEEDED), now=SOON, jitter=0))
     assert (done.status, done.next_action, done.due_at) == (Status.CANCELED, None, None)
-    assert done.settled
+    assert done.is_settled
 
 
 def test_an_order_at_paypal_is_called_off_without_asking() -> None:
     asked = submission(provider=ProviderName.PAYPAL)
     acting = stored(settle(sending(payment(asked=asked)), ACT, now=NOW, jitter=0))
     assert _void(acting).status is Status.CANCELED
-    looking_on = stored(looking(acting, acting.first, now=NOW))
+    looking_on = stored(start_lookup(acting, acting.first_operation, now=NOW))
     with pytest.raises(Conflict):
         _void(looking_on)
 
 
 def test_an_approval_that_leads_nowhere_over_and_over_is_for_a_person() -> None:
     given, sends = _acting(), 0
-    while given.first.state is not State.REVIEW:
+    while given.first_operation.state is not State.REVIEW:
         given = _looked(given, AGREED, timedelta(hours=1))
-        if given.first.state is State.QUEUED:
+        if given.first_operation.state is State.QUEUED:
             sends += 1
-            given = stored(sent(given, given.first, "{}", now=SOON))
+            given = stored(record_send(given, given.first_operation, "{}", now=SOON))
             given = stored(settle(given, ACT, now=SOON, jitter=0))
     assert 5 < sends < 20
-    assert given.first.error == "approved_again"
+    assert given.first_operation.error == "approved_again"

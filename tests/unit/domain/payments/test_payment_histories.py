@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from domain.errors import (
     Conflict,
     IllegalTransition,
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotExecuted,
@@ -27,7 +27,7 @@ from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import capture, refund, void
 from domain.payments.operation import Kind, Operation, Origin
 from domain.payments.payment import Event, Payment
-from domain.payments.start_attempt import looking, released, sent
+from domain.payments.start_attempt import start_lookup, expire_claim, record_send
 from domain.payments.states import CORRECTIONS, State
 from domain.payments.submission import CaptureMethod, ProviderName
 from tests.suites.samples import NOW, PRICE, payment, stored, submission
@@ -42,7 +42,14 @@ answers: Final = st.builds(
 errors: Final = st.builds(
     lambda kind, wait: kind(retry_after=wait),
     st.sampled_from(
-        [NotExecuted, NotSent, Misconfigured, OutcomeUnknown, LookNeeded, NeedsReview]
+        [
+            NotExecuted,
+            NotSent,
+            Misconfigured,
+            OutcomeUnknown,
+            LookupRequired,
+            NeedsReview,
+        ]
     ),
     waits,
 )
@@ -54,13 +61,13 @@ def _settling(outcome: Answer | ProviderError, jitter: float) -> Step:
 
 def _next(payment: Payment, now: datetime) -> Payment:
     """What a worker would do next: a send where one is safe, else a look."""
-    free = released(payment, now=now)
-    operation = free.next
+    free = expire_claim(payment, now=now)
+    operation = free.next_operation
     if operation is None:
         return free
-    if operation.must_look(now=now):
-        return looking(free, operation, now=now)
-    return sent(free, operation, "{}", now=now)
+    if operation.needs_lookup(now=now):
+        return start_lookup(free, operation, now=now)
+    return record_send(free, operation, "{}", now=now)
 
 
 def _capturing(amount: int | None, final: bool) -> Step:
@@ -88,10 +95,10 @@ def _succeeding(several: bool) -> Step:
     """The provider did what is being asked of it."""
 
     def step(payment: Payment, now: datetime) -> Payment:
-        operation = payment.working
+        operation = payment.claimed_operation
         money = Money(operation.amount, payment.submission.amount.currency)
         moved = None if operation.kind is Kind.VOID else money
-        refs = {"ref": operation.key}
+        refs = {"ref": operation.provider_key}
         paid = Answer(Verdict.SUCCEEDED, moved, refs, multicapture=several)
         return settle(payment, paid, now=now, jitter=0)
 
@@ -120,14 +127,20 @@ def test_no_history_breaks_what_a_payment_promises(
 ) -> None:
     asked = replace(submission(provider=provider), capture=method)
     here = payment(asked=asked)
-    now, timeline = NOW, list(here.news)
+    now, timeline = NOW, list(here.pending_events)
     for step, pause in history:
         now += pause
         try:
             after = step(here, now)
         except (IllegalTransition, Conflict, PaymentNotFound):
             continue
-        timeline += after.news[len(here.news) if after.news else len(after.news) :]
+        timeline += after.pending_events[
+            (
+                len(here.pending_events)
+                if after.pending_events
+                else len(after.pending_events)
+            ) :
+        ]
         _money_is_within_what_was_asked(after)
         for before, operation in zip(here.operations, after.operations, strict=False):
             _an_unknown_send_never_changes(before, operation)
@@ -137,7 +150,7 @@ def test_no_history_breaks_what_a_payment_promises(
             _the_timeline_explains(timeline, operation)
         here = after
         assert [event.seq for event in timeline] == list(range(1, len(timeline) + 1))
-        assert here.told + len(here.news) == len(timeline)
+        assert here.event_count + len(here.pending_events) == len(timeline)
 
 
 def _money_is_within_what_was_asked(payment: Payment) -> None:
@@ -160,16 +173,16 @@ def _an_unknown_send_never_changes(before: Operation, after: Operation) -> None:
 
 
 def _what_is_final_stays(before: Operation, after: Operation) -> None:
-    if before.ended and after.state is not before.state:
+    if before.has_ended and after.state is not before.state:
         assert (before.state, after.state) in {
             (state, to) for (state, _), to in CORRECTIONS.items()
         }
 
 
 def _it_says_what_it_waits_for(operation: Operation) -> None:
-    if operation.owed:
+    if operation.has_work:
         assert operation.due_at is not None
-    elif not operation.ended:
+    elif not operation.has_ended:
         assert operation.due_at is not None or operation.waiting_for is not None
 
 

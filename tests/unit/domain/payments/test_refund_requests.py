@@ -21,14 +21,17 @@ def test_what_may_yet_move_keeps_its_reservation(state: str) -> None:
     asked = refund(captured(), 60)
     stuck = replace(asked.operations[-1], state=State(state))
     open_ = replace(asked, operations=(*asked.operations[:-1], stuck))
-    assert (open_.refund_reserved, open_.refundable(open_.first)) == (60, 1939)
+    assert (open_.refund_reserved, open_.refundable_amount(open_.first_operation)) == (
+        60,
+        1939,
+    )
 
 
 def test_what_was_refused_gives_its_reservation_back() -> None:
     asked = refund(captured(), 60)
     refused = turned_down(asked)
     assert (refused.refunded, refused.refund_reserved) == (0, 0)
-    assert refused.refundable(refused.first) == 1999
+    assert refused.refundable_amount(refused.first_operation) == 1999
     assert refused.status is Status.CAPTURED
 
 
@@ -61,7 +64,7 @@ def test_a_refund_is_of_the_first_capture_that_has_enough_or_of_the_one_named() 
     with pytest.raises(Conflict, match="13.99 USD can be refunded of one capture.*op"):
         refund(both, 1999)
     with pytest.raises(Conflict):
-        refund(both, of=both.first.id)
+        refund(both, of=both.first_operation.id)
     with pytest.raises(PaymentNotFound):
         refund(both, of="op_none")
 

@@ -10,7 +10,7 @@ import pytest
 
 from domain.account import Account
 from domain.errors import (
-    LookNeeded,
+    LookupRequired,
     Misconfigured,
     NeedsReview,
     NotExecuted,
@@ -22,8 +22,8 @@ from domain.money import Money
 from domain.payments.answer import Answer, Failure, NextAction, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.payment import Payment
-from domain.payments.routing import GATE_OPEN, onward
-from domain.payments.start_attempt import released
+from domain.payments.routing import BREAKER_OPEN, reroute_around_outage
+from domain.payments.start_attempt import expire_claim
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from tests.suites.samples import DECLINE, NOW, payment, sending, stored, submission
@@ -68,27 +68,31 @@ def test_what_an_account_did_not_take_goes_on_to_the_next(
     here = routed_payment(TWO, THREE)
     after = answered(here, outcome)
     assert (after.account, after.route) == (TWO, (THREE,))
-    first = after.first
+    first = after.first_operation
     assert (first.state, first.due_at, first.send) == (State.QUEUED, LATER, None)
-    assert first.key != here.first.key and not first.refs and first.error == why
+    assert (
+        first.provider_key != here.first_operation.provider_key
+        and not first.refs
+        and first.error == why
+    )
     assert after.last_error is None and after.claim is None
-    told, went = after.news
+    told, went = after.pending_events
     assert told.type == "attempt.answered" and told.data["to"] == "queued"
     assert went.type == "payment.routed"
     assert (went.data["from_account"], went.data["to_account"]) == (ONE.id, TWO.id)
-    assert went.data["why"] == why
+    assert went.data["reason"] == why
 
 
 def test_a_decline_that_goes_on_is_on_the_timeline() -> None:
-    told = answered(routed_payment(), DECLINE).news[0]
+    told = answered(routed_payment(), DECLINE).pending_events[0]
     assert told.data["answer"] == "declined"
     assert told.data["code"] == "insufficient_funds"
     assert told.data["provider_request_id"] == "req_declined"
 
 
 def test_refused_credentials_spend_no_attempt() -> None:
-    assert answered(routed_payment(), Misconfigured()).first.attempts == 0
-    assert answered(routed_payment(), NotSent()).first.attempts == 1
+    assert answered(routed_payment(), Misconfigured()).first_operation.attempts == 0
+    assert answered(routed_payment(), NotSent()).first_operation.attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,7 @@ def test_refused_credentials_spend_no_attempt() -> None:
         NotSent("claim_too_old"),
         NotExecuted("rate_limited"),
         OutcomeUnknown("no_answer"),
-        LookNeeded("replayed_500"),
+        LookupRequired("replayed_500"),
         NeedsReview("odd"),
         Answer(Verdict.DECLINED),
         Answer(Verdict.DECLINED, failure=Failure("expired_card", "No.")),
@@ -113,7 +117,7 @@ def test_whatever_else_an_account_says_stays_with_it(
 ) -> None:
     after = answered(routed_payment(), outcome)
     assert (after.account, after.route) == (ONE, (TWO,))
-    assert all(event.type != "payment.routed" for event in after.news)
+    assert all(event.type != "payment.routed" for event in after.pending_events)
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), Misconfigured(), DECLINE])
@@ -130,34 +134,34 @@ def test_what_is_unknown_never_goes_on(outcome: Answer | ProviderError) -> None:
     lost = answered(routed_payment(), OutcomeUnknown("no_answer"))
     again = settle(stored(sending(stored(lost))), outcome, now=LATER, jitter=0.5)
     assert again.account == ONE
-    dead = released(stored(sending(routed_payment())), now=LATER)
+    dead = expire_claim(stored(sending(routed_payment())), now=LATER)
     again = settle(stored(sending(stored(dead))), outcome, now=LATER, jitter=0.5)
     assert again.account == ONE
 
 
 def test_before_an_open_gate_what_was_never_sent_goes_on() -> None:
-    went = onward(routed_payment(TWO, THREE), now=LATER)
+    went = reroute_around_outage(routed_payment(TWO, THREE), now=LATER)
     assert went is not None
     assert (went.account, went.route) == (TWO, (THREE,))
-    assert went.news[-1].data["why"] == GATE_OPEN
-    further = onward(went, now=LATER)
+    assert went.pending_events[-1].data["reason"] == BREAKER_OPEN
+    further = reroute_around_outage(went, now=LATER)
     assert further is not None and further.account == THREE
-    assert onward(further, now=LATER) is None
+    assert reroute_around_outage(further, now=LATER) is None
 
 
 def test_before_an_open_gate_what_was_proven_not_executed_goes_on() -> None:
     busy = stored(answered(routed_payment(), NotExecuted("rate_limited")))
-    assert busy.first.state is State.RETRYING
-    went = onward(busy, now=LATER)
+    assert busy.first_operation.state is State.RETRYING
+    went = reroute_around_outage(busy, now=LATER)
     assert went is not None and went.account == TWO
-    assert went.first.state is State.QUEUED
+    assert went.first_operation.state is State.QUEUED
 
 
 @pytest.mark.parametrize(
     "outcome",
     [
         OutcomeUnknown("no_answer"),
-        LookNeeded("replayed_500"),
+        LookupRequired("replayed_500"),
         Answer(Verdict.PENDING, refs={"payment_intent": "pi_1"}),
         Answer(Verdict.ACTION_REQUIRED, next_action=NextAction("https://bank.test")),
         Answer(Verdict.APPROVED, refs={"order": "5O1"}),
@@ -168,23 +172,26 @@ def test_before_an_open_gate_what_was_proven_not_executed_goes_on() -> None:
 def test_before_an_open_gate_whatever_an_account_may_have_waits(
     outcome: Answer | ProviderError,
 ) -> None:
-    assert onward(stored(answered(routed_payment(), outcome)), now=LATER) is None
+    assert (
+        reroute_around_outage(stored(answered(routed_payment(), outcome)), now=LATER)
+        is None
+    )
 
 
 def test_a_send_that_was_written_down_and_not_answered_waits() -> None:
-    assert onward(stored(sending(routed_payment())), now=LATER) is None
+    assert reroute_around_outage(stored(sending(routed_payment())), now=LATER) is None
 
 
 def test_what_a_provider_told_of_meanwhile_is_looked_at_first() -> None:
     here = routed_payment()
-    told = replace(here.first, look_since=NOW)
-    assert onward(replace(here, operations=(told,)), now=LATER) is None
-    seen = replace(here.first, refs={"payment_intent": "pi_1"})
-    assert onward(replace(here, operations=(seen,)), now=LATER) is None
+    told = replace(here.first_operation, lookups_since=NOW)
+    assert reroute_around_outage(replace(here, operations=(told,)), now=LATER) is None
+    seen = replace(here.first_operation, refs={"payment_intent": "pi_1"})
+    assert reroute_around_outage(replace(here, operations=(seen,)), now=LATER) is None
 
 
 def test_what_may_have_made_two_orders_stays_where_they_are() -> None:
     here = routed_payment()
-    assert onward(here, now=LATER) is not None
-    twins = replace(here.first, twins=True)
-    assert onward(replace(here, operations=(twins,)), now=LATER) is None
+    assert reroute_around_outage(here, now=LATER) is not None
+    twins = replace(here.first_operation, may_have_duplicate_order=True)
+    assert reroute_around_outage(replace(here, operations=(twins,)), now=LATER) is None

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from domain.errors import LookNeeded, OutcomeUnknown
+from domain.errors import LookupRequired, OutcomeUnknown
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import refund
-from domain.payments.operation import PROOF_AFTER, Kind
+from domain.payments.operation import ABSENCE_PROOF_DELAY, Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from tests.suites.samples import NOW, captured, origin, sending, stored
@@ -20,7 +20,7 @@ from tests.suites.samples import NOW, captured, origin, sending, stored
 #: The second send: hours after the first, as where all workers were down meanwhile.
 AGAIN: Final = NOW + timedelta(hours=3)
 #: From then on nothing that was sent can still be on its way.
-LATER: Final = AGAIN + PROOF_AFTER
+LATER: Final = AGAIN + ABSENCE_PROOF_DELAY
 NO: Final = Answer(
     Verdict.DECLINED, refs={"refund": "r_1"}, failure=Failure("declined", "No.")
 )
@@ -28,7 +28,7 @@ NO: Final = Answer(
 
 def _refunding(*, sends: int) -> Payment:
     """A refund at PayPal whose first send failed there, and whose second is not heard
-    of but for a bare no."""
+    of but for an unattributed refusal."""
     whole = captured(provider=ProviderName.PAYPAL)
     asked = refund(
         whole, amount=60, target=None, id="op_refund", origin=origin(), now=NOW
@@ -38,14 +38,14 @@ def _refunding(*, sends: int) -> Payment:
     if sends == 1:
         return stored(lost)
     resent = sending(stored(lost), now=AGAIN)
-    return stored(settle(resent, LookNeeded("resend_refused"), now=AGAIN, jitter=0))
+    return stored(settle(resent, LookupRequired("resend_refused"), now=AGAIN, jitter=0))
 
 
 def _looked(given: Payment, answer: Answer, *, at: datetime) -> Payment:
     operation = given.operations[-1]
     assert operation.kind is Kind.REFUND
-    asked = stored(looking(given, operation, now=at))
-    return settle(asked, answer, now=at + PROOF_AFTER, jitter=1.0)
+    asked = stored(start_lookup(given, operation, now=at))
+    return settle(asked, answer, now=at + ABSENCE_PROOF_DELAY, jitter=1.0)
 
 
 def test_a_no_soon_after_a_second_send_is_looked_for_again() -> None:
@@ -64,7 +64,7 @@ def test_a_no_is_believed_once_no_send_can_be_on_its_way() -> None:
 def test_a_persons_operation_waits_for_that_as_well() -> None:
     given = _refunding(sends=2)
     review = replace(given.operations[-1], state=State.REVIEW)
-    given = replace(given, operations=(given.first, review))
+    given = replace(given, operations=(given.first_operation, review))
     seen = _looked(given, NO, at=AGAIN)
     assert (seen.operations[-1].state, seen.due_at) == (State.REVIEW, LATER)
 

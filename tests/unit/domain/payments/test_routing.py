@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from domain.account import Account
 from domain.errors import InvalidPayment
 from domain.money import Money
-from domain.payments.routing import MAX_ROUTE, Candidate, Routes, chosen
+from domain.payments.routing import MAX_ROUTE, Candidate, Routes, choose_accounts
 from domain.payments.submission import ProviderName, Submission
 from tests.suites.samples import submission
 
@@ -48,7 +48,7 @@ def test_a_route_has_only_fitting_accounts_each_once_and_is_the_same_again(
 ) -> None:
     routes = Routes(tuple(those))
     try:
-        route = chosen(routes, wanted, draw=draw)
+        route = choose_accounts(routes, wanted, draw=draw)
     except InvalidPayment:
         return
     by_account = {one.account: one for one in those}
@@ -60,7 +60,7 @@ def test_a_route_has_only_fitting_accounts_each_once_and_is_the_same_again(
         assert not one.currencies or wanted.amount.currency in one.currencies
         wanted.check_for(account.provider)
     backwards = Routes(tuple(reversed(those)))
-    assert chosen(backwards, wanted, draw=draw) == route
+    assert choose_accounts(backwards, wanted, draw=draw) == route
 
 
 @given(candidates, asked, draws)
@@ -68,7 +68,7 @@ def test_whoever_has_accounts_never_pays_at_the_deployments(
     those: list[Candidate], wanted: Submission, draw: float
 ) -> None:
     try:
-        route = chosen(Routes(tuple(those)), wanted, draw=draw)
+        route = choose_accounts(Routes(tuple(those)), wanted, draw=draw)
     except InvalidPayment:
         return
     assert not any(account.is_own for account in route)
@@ -82,7 +82,7 @@ def test_draws_spread_over_accounts_by_their_weights(weights: list[int]) -> None
     )
     count = 200
     first = Counter(
-        chosen(Routes(those), submission(), draw=(number + 0.5) / count)[0].id
+        choose_accounts(Routes(those), submission(), draw=(number + 0.5) / count)[0].id
         for number in range(count)
     )
     for one in those:
@@ -97,7 +97,7 @@ def test_the_second_place_is_drawn_by_weight_as_well() -> None:
         for name, weight in weights.items()
     )
     routes = [
-        chosen(Routes(those), submission(), draw=(number + 0.5) / 4000)
+        choose_accounts(Routes(those), submission(), draw=(number + 0.5) / 4000)
         for number in range(4000)
     ]
     assert {route[-1].id for route in routes} == {"acct_3"}
@@ -108,21 +108,21 @@ def test_the_second_place_is_drawn_by_weight_as_well() -> None:
 def test_a_token_of_stripes_goes_to_stripe_first_and_to_paypal_without_it() -> None:
     those = (Candidate(THREE, weight=1000), Candidate(ONE, weight=0))
     wanted = submission(provider=None)
-    assert chosen(Routes(those), wanted, draw=0.5) == (ONE, THREE)
-    assert wanted.method_at(STRIPE) == "pm_card_visa"
-    assert wanted.method_at(PAYPAL) is None
+    assert choose_accounts(Routes(those), wanted, draw=0.5) == (ONE, THREE)
+    assert wanted.payment_method_for(STRIPE) == "pm_card_visa"
+    assert wanted.payment_method_for(PAYPAL) is None
 
 
 def test_without_a_token_only_paypal_can_take_it() -> None:
     those = (Candidate(THREE), Candidate(ONE))
     wanted = submission(provider=None, payment_method=None)
-    assert chosen(Routes(those), wanted, draw=0.1) == (THREE,)
+    assert choose_accounts(Routes(those), wanted, draw=0.1) == (THREE,)
 
 
 def test_a_merchant_without_accounts_pays_at_the_deployments_and_says_which() -> None:
-    assert chosen(Routes(), submission(), draw=0.9) == (Account.own(STRIPE),)
+    assert choose_accounts(Routes(), submission(), draw=0.9) == (Account.own(STRIPE),)
     with pytest.raises(InvalidPayment) as caught:
-        chosen(Routes(), submission(provider=None), draw=0.9)
+        choose_accounts(Routes(), submission(provider=None), draw=0.9)
     assert caught.value.field == "provider"
 
 
@@ -136,12 +136,12 @@ def test_a_merchant_without_accounts_pays_at_the_deployments_and_says_which() ->
 )
 def test_where_no_account_takes_it_that_is_said(candidate: Candidate) -> None:
     with pytest.raises(InvalidPayment) as caught:
-        chosen(Routes((candidate,)), submission(), draw=0.0)
+        choose_accounts(Routes((candidate,)), submission(), draw=0.0)
     assert caught.value.field == "provider"
 
 
 def test_what_its_provider_could_never_carry_out_names_the_field_at_fault() -> None:
     wanted = submission(payment_method=None)
     with pytest.raises(InvalidPayment) as caught:
-        chosen(Routes((Candidate(ONE),)), wanted, draw=0.0)
+        choose_accounts(Routes((Candidate(ONE),)), wanted, draw=0.0)
     assert caught.value.field == "payment_method"

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from domain.errors import InvalidPayment
 from domain.payments.answer import Answer, SavedMethod, Verdict
 from domain.payments.apply_answer import settle
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
 from domain.payments.submission import (
     CaptureMethod,
@@ -19,7 +19,7 @@ from domain.payments.submission import (
     ProviderName,
     Submission,
 )
-from domain.retry import SAVING
+from domain.retry import METHOD_SAVING
 from tests.suites.samples import (
     NOW,
     PRICE,
@@ -117,7 +117,9 @@ def test_what_passes_uses_a_saved_method_or_saves_one_where_that_can_be(
 
 
 def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
-    answer = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved=SAVED)
+    answer = Answer(
+        Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved_method=SAVED
+    )
     paid = settle(sending(payment()), answer, now=NOW, jitter=0)
     assert paid.saved_method == SAVED
     assert "pm_saved" not in repr(paid) and "cus_ann" not in repr(paid)
@@ -126,13 +128,15 @@ def test_what_an_answer_says_was_saved_is_kept_and_not_told() -> None:
 @pytest.mark.parametrize("made", [captured, authorized])
 def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
     before = captured() if made is captured else authorized()
-    claimed = looking(before, before.first, now=NOW)
-    said = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved=SAVED)
+    claimed = start_lookup(before, before.first_operation, now=NOW)
+    said = Answer(
+        Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saved_method=SAVED
+    )
     after = stored(settle(claimed, said, now=NOW, jitter=0))
     assert after.saved_method == SAVED
     again = settle(
-        looking(after, after.first, now=NOW),
-        replace(said, saved=None),
+        start_lookup(after, after.first_operation, now=NOW),
+        replace(said, saved_method=None),
         now=NOW,
         jitter=0,
     )
@@ -142,33 +146,39 @@ def test_what_was_saved_later_is_learnt_by_the_next_look(made: object) -> None:
 @pytest.mark.parametrize("made", [captured, authorized])
 def test_what_is_still_being_saved_is_asked_after_for_an_hour(made: object) -> None:
     before = captured() if made is captured else authorized()
-    kind = before.first.kind
-    saving = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saving=True)
+    kind = before.first_operation.kind
+    saving = Answer(
+        Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, is_saving_method=True
+    )
     new = payment(asked=before.submission)
-    assert new.first.kind is kind
+    assert new.first_operation.kind is kind
     paid, looks = stored(settle(sending(new), saving, now=NOW, jitter=0)), list[int]()
-    while paid.first.due_at is not None:
-        at = paid.first.due_at
+    while paid.first_operation.due_at is not None:
+        at = paid.first_operation.due_at
         looks.append(int((at - NOW).total_seconds()))
-        claimed = stored(looking(paid, paid.first, now=at))
+        claimed = stored(start_lookup(paid, paid.first_operation, now=at))
         paid = stored(settle(claimed, saving, now=at, jitter=0))
-        assert paid.first.state is State.SUCCEEDED and paid.settled
+        assert paid.first_operation.state is State.SUCCEEDED and paid.is_settled
     assert looks[:4] == [30, 60, 120, 240] and 2400 < looks[-1] <= 3600
-    assert paid.first.look_since is None and paid.saved_method is None
+    assert paid.first_operation.lookups_since is None and paid.saved_method is None
 
 
 def test_what_was_saved_at_last_is_asked_after_no_more() -> None:
-    saving = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, saving=True)
+    saving = Answer(
+        Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, is_saving_method=True
+    )
     paid = stored(settle(sending(payment()), saving, now=NOW, jitter=0))
-    assert paid.first.due_at == NOW + SAVING.base
-    claimed = stored(looking(paid, paid.first, now=NOW + SAVING.base))
-    said = replace(saving, saving=False, saved=SAVED)
-    found = settle(claimed, said, now=NOW + SAVING.base, jitter=0)
-    assert (found.saved_method, found.first.due_at) == (SAVED, None)
+    assert paid.first_operation.due_at == NOW + METHOD_SAVING.base_delay
+    claimed = stored(
+        start_lookup(paid, paid.first_operation, now=NOW + METHOD_SAVING.base_delay)
+    )
+    said = replace(saving, is_saving_method=False, saved_method=SAVED)
+    found = settle(claimed, said, now=NOW + METHOD_SAVING.base_delay, jitter=0)
+    assert (found.saved_method, found.first_operation.due_at) == (SAVED, None)
 
 
 def test_what_moved_nothing_saves_nothing() -> None:
-    no = Answer(Verdict.DECLINED, saving=True)
+    no = Answer(Verdict.DECLINED, is_saving_method=True)
     assert settle(sending(payment()), no, now=NOW, jitter=0).due_at is None
 
 
@@ -177,7 +187,7 @@ def test_where_no_provider_was_named_the_customer_is_stripe_s_and_paypal_has_non
 ):
     asked = replace(STRIPE, provider=None, customer="cus_ann", off_session=True)
     asked.check_for(ProviderName.STRIPE)
-    assert asked.customer_at(ProviderName.STRIPE) == "cus_ann"
-    assert asked.customer_at(ProviderName.PAYPAL) is None
+    assert asked.customer_for(ProviderName.STRIPE) == "cus_ann"
+    assert asked.customer_for(ProviderName.PAYPAL) is None
     with pytest.raises(InvalidPayment):
         asked.check_for(ProviderName.PAYPAL)

@@ -16,7 +16,7 @@ from domain.payments.apply_answer import settle
 from domain.payments.follow_ups import capture, void
 from domain.payments.operation import HoldEnd
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State, Status
 from domain.payments.submission import CaptureMethod, ProviderName
 from domain.provider_rules import STRIPE_RULES
@@ -56,8 +56,8 @@ def taken(of: Payment, amount: int | None, *, final: bool | None) -> Payment:
 
 def done(asked: Payment) -> Payment:
     """Its next operation has succeeded."""
-    assert asked.next is not None
-    answer = Answer(Verdict.SUCCEEDED, Money(asked.next.amount, "USD"))
+    assert asked.next_operation is not None
+    answer = Answer(Verdict.SUCCEEDED, Money(asked.next_operation.amount, "USD"))
     return stored(settle(sending(asked), answer, now=NOW, jitter=0))
 
 
@@ -118,7 +118,7 @@ def test_paypal_bounds_only_the_operations_of_a_payment() -> None:
     here = authorized(provider=ProviderName.PAYPAL)
     for _ in range(MOST_PARTS + 1):
         here = taken(here, 1, final=False)
-    assert here.takes_parts
+    assert here.may_capture_in_parts
 
 
 def test_a_void_after_a_part_leaves_that_part() -> None:
@@ -133,10 +133,13 @@ def test_a_void_after_a_part_leaves_that_part() -> None:
 def test_a_rest_that_ran_out_is_seen_by_a_look_at_the_authorization() -> None:
     part = done(taken(held(), 500, final=False))
     gone = Answer(Verdict.EXPIRED, refs=_REFS)
-    claimed = looking(part, part.first, now=NOW)
+    claimed = start_lookup(part, part.first_operation, now=NOW)
     over = stored(settle(claimed, gone, now=NOW, jitter=0))
     assert over.hold is not None and over.hold.ended is HoldEnd.EXPIRED
-    assert (over.status, over.first.state) == (Status.CAPTURED, State.SUCCEEDED)
+    assert (over.status, over.first_operation.state) == (
+        Status.CAPTURED,
+        State.SUCCEEDED,
+    )
 
 
 @given(

@@ -16,7 +16,7 @@ from domain.payments.answer import Answer, Verdict
 from domain.payments.apply_answer import settle
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import released, sent
+from domain.payments.start_attempt import expire_claim, record_send
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from domain.payments.transitions import escalate
@@ -39,14 +39,14 @@ PAID: Final = Answer(Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"})
 
 def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
     sent = sending(payment(), now=NOW, body='{"a": 1}')
-    send = sent.first.send
+    send = sent.first_operation.send
     assert send is not None
-    assert (send.key, send.body) == (f"{sent.first.id}-1", '{"a": 1}')
+    assert (send.key, send.body) == (f"{sent.first_operation.id}-1", '{"a": 1}')
     assert (send.first_at, send.window_ends_at) == (NOW, NOW + WINDOW)
-    assert sent.first.state is State.RUNNING
-    assert (sent.first.attempts, sent.first.started_at) == (1, NOW)
-    assert sent.news[-1].data == {
-        "operation": sent.first.id,
+    assert sent.first_operation.state is State.RUNNING
+    assert (sent.first_operation.attempts, sent.first_operation.started_at) == (1, NOW)
+    assert sent.pending_events[-1].data == {
+        "operation": sent.first_operation.id,
         "from": "queued",
         "to": "running",
         "attempt": 1,
@@ -56,45 +56,45 @@ def test_a_send_is_written_down_with_its_key_body_and_window() -> None:
 
 def test_a_worker_that_went_silent_leaves_the_outcome_unknown() -> None:
     running = _running()
-    unknown = released(running, now=NOW)
-    assert unknown.first.state is State.UNKNOWN
-    assert unknown.first.send == running.first.send
-    assert unknown.news[-1].type == "lease.expired"
+    unknown = expire_claim(running, now=NOW)
+    assert unknown.first_operation.state is State.UNKNOWN
+    assert unknown.first_operation.send == running.first_operation.send
+    assert unknown.pending_events[-1].type == "lease.expired"
 
 
 def test_a_resend_is_safe_until_the_window_ends() -> None:
     unknown = _unknown()
     end = NOW + WINDOW
-    assert not unknown.first.must_look(now=end - timedelta(microseconds=1))
-    assert unknown.first.must_look(now=end)
+    assert not unknown.first_operation.needs_lookup(now=end - timedelta(microseconds=1))
+    assert unknown.first_operation.needs_lookup(now=end)
     with pytest.raises(IllegalTransition):
         sending(unknown, now=end)
 
 
 def test_a_resend_does_not_move_the_window() -> None:
     resent = sending(_unknown(), now=NOW + timedelta(hours=20))
-    assert resent.first.send is not None
-    assert resent.first.send.window_ends_at == NOW + WINDOW
+    assert resent.first_operation.send is not None
+    assert resent.first_operation.send.window_ends_at == NOW + WINDOW
 
 
 def test_only_what_is_unknown_has_a_window() -> None:
     much_later = NOW + timedelta(days=100)
-    assert not payment().first.must_look(now=much_later)
-    assert not _running().first.must_look(now=much_later)
+    assert not payment().first_operation.needs_lookup(now=much_later)
+    assert not _running().first_operation.needs_lookup(now=much_later)
 
 
 def test_what_is_done_is_neither_sent_again_nor_handed_over() -> None:
     done = settle(_running(), PAID, now=NOW, jitter=0)
     with pytest.raises(IllegalTransition):
-        sent(done, done.first, "{}", now=NOW)
+        record_send(done, done.first_operation, "{}", now=NOW)
     with pytest.raises(IllegalTransition):
-        escalate(done, done.first, "why", now=NOW)
+        escalate(done, done.first_operation, "why", now=NOW)
     with pytest.raises(PaymentNotFound):
         settle(done, DECLINE, now=NOW, jitter=0)
 
 
 def test_a_lease_that_nobody_holds_is_released_without_a_word() -> None:
-    assert released(payment(), now=NOW) == payment()
+    assert expire_claim(payment(), now=NOW) == payment()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from domain.payments.answer import Verdict
 from domain.payments.states import (
     CORRECTIONS,
     FINAL,
-    OWED,
+    STATES_WITH_WORK,
     STUCK,
     TRANSITIONS,
     WAITING,
@@ -50,8 +50,8 @@ def test_every_trigger_moves_something() -> None:
 
 
 def test_each_state_is_final_or_owed_or_waiting_or_stuck_and_only_one_of_them() -> None:
-    assert FINAL | OWED | WAITING | STUCK == set(State)
-    assert len(FINAL) + len(OWED) + len(WAITING) + len(STUCK) == len(State)
+    assert FINAL | STATES_WITH_WORK | WAITING | STUCK == set(State)
+    assert len(FINAL) + len(STATES_WITH_WORK) + len(WAITING) + len(STUCK) == len(State)
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.UNKNOWN])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from providers.stripe.captures import parts_of
-from providers.stripe.client import Found
+from providers.stripe.captures import parse_parts
+from providers.stripe.client import StripeObject
 
 OURS, OTHER = f"op_{1:026d}", f"op_{2:026d}"
 
@@ -24,13 +24,13 @@ OURS, OTHER = f"op_{1:026d}", f"op_{2:026d}"
 def test_metadata_of_others_that_is_named_like_a_capture_is_none(
     foreign: dict[str, Any],
 ) -> None:
-    intent = Found({"metadata": {f"capture_{OURS}": "500", **foreign}})
-    assert parts_of(intent) == {OURS: 500}
+    intent = StripeObject({"metadata": {f"capture_{OURS}": "500", **foreign}})
+    assert parse_parts(intent) == {OURS: 500}
 
 
 @pytest.mark.parametrize("metadata", [None, [], "capture_", 5])
 def test_an_intent_with_metadata_of_another_shape_has_no_captures(
     metadata: object,
 ) -> None:
-    assert parts_of(Found({"metadata": metadata})) == {}
-    assert parts_of(Found({})) == {}
+    assert parse_parts(StripeObject({"metadata": metadata})) == {}
+    assert parse_parts(StripeObject({})) == {}

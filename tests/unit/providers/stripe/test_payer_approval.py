@@ -8,11 +8,11 @@ from typing import Final
 import pytest
 
 from domain.payments.answer import Answer, Failure, Verdict
-from domain.payments.operation import Act
+from domain.payments.operation import ClaimAction
 from domain.payments.payment import Payment
-from domain.payments.start_attempt import looking
+from domain.payments.start_attempt import start_lookup
 from domain.payments.states import State
-from providers.stripe.requests import asks_the_payer
+from providers.stripe.requests import require_payer_action
 from tests.suites.samples import NOW, payment, sending, submission
 
 REFS: Final = {"payment_intent": "pi_1"}
@@ -26,7 +26,7 @@ DECLINED: Final = Answer(
 
 def _asked(
     state: State = State.QUEUED,
-    act: Act = Act.SEND,
+    act: ClaimAction = ClaimAction.SEND,
     *,
     approved: bool = False,
     return_url: str | None = "https://shop.example/back",
@@ -36,42 +36,42 @@ def _asked(
         submission(), off_session=True, customer="cus_ann", return_url=return_url
     )
     new = payment(asked=asked)
-    first = replace(new.first, state=state, approved=approved)
+    first = replace(new.first_operation, state=state, approved=approved)
     given = replace(new, operations=(first,))
-    if act is Act.SEND:
+    if act is ClaimAction.SEND:
         return sending(given)
-    return looking(given, first, now=NOW)
+    return start_lookup(given, first, now=NOW)
 
 
 @pytest.mark.parametrize(
     ("state", "act", "approved"),
     [
-        (State.QUEUED, Act.SEND, False),
-        (State.UNKNOWN, Act.SEND, False),
-        (State.UNKNOWN, Act.LOOK, False),
-        (State.UNKNOWN, Act.LOOK, True),
+        (State.QUEUED, ClaimAction.SEND, False),
+        (State.UNKNOWN, ClaimAction.SEND, False),
+        (State.UNKNOWN, ClaimAction.LOOKUP, False),
+        (State.UNKNOWN, ClaimAction.LOOKUP, True),
     ],
 )
 def test_a_decline_of_the_first_request_has_the_payer_asked(
-    state: State, act: Act, approved: bool
+    state: State, act: ClaimAction, approved: bool
 ) -> None:
     """Of a look at what a second request came to, it says that none has come."""
     given = _asked(state, act, approved=approved)
-    assert asks_the_payer(given, DECLINED).verdict is Verdict.APPROVED
+    assert require_payer_action(given, DECLINED).verdict is Verdict.APPROVED
 
 
 def test_a_card_that_is_declined_with_its_payer_there_is_not_tried_once_more() -> None:
-    assert asks_the_payer(_asked(approved=True), DECLINED) == DECLINED
-    polled = _asked(State.REQUIRES_ACTION, Act.LOOK)
-    assert asks_the_payer(polled, DECLINED) == DECLINED
+    assert require_payer_action(_asked(approved=True), DECLINED) == DECLINED
+    polled = _asked(State.REQUIRES_ACTION, ClaimAction.LOOKUP)
+    assert require_payer_action(polled, DECLINED) == DECLINED
 
 
 def test_where_stripe_names_no_intent_there_is_none_to_confirm() -> None:
     nameless = replace(DECLINED, refs={})
-    assert asks_the_payer(_asked(), nameless).verdict is Verdict.ACTION_REQUIRED
+    assert require_payer_action(_asked(), nameless).verdict is Verdict.ACTION_REQUIRED
 
 
 def test_without_a_way_back_it_says_what_to_do() -> None:
-    seen = asks_the_payer(_asked(return_url=None), DECLINED)
+    seen = require_payer_action(_asked(return_url=None), DECLINED)
     assert seen.verdict is Verdict.ACTION_REQUIRED
     assert "return_url" in (seen.waiting_for or "")

@@ -10,7 +10,7 @@ from domain.account import AccountNotFound, Credentials, StoredAccount
 from domain.errors import StoreUnavailable
 from domain.payments.submission import Mode, ProviderName
 from persistence.encryption import KeyMissing, SealBroken
-from runtime.accounts.cache import KNOWN, REMEMBERED, STRANGERS, KnownAccounts
+from runtime.accounts.cache import CACHE_SECONDS, MAX_CACHED, MAX_UNKNOWN, AccountCache
 from tests.suites.samples import NOW
 
 ONE = StoredAccount(
@@ -31,7 +31,7 @@ class _Store:
         self.reads: list[str] = []
         self.raises: Exception | None = None
         self.now = 0.0
-        self.known = KnownAccounts(self.read, clock=lambda: self.now)
+        self.known = AccountCache(self.read, clock=lambda: self.now)
 
     def read(self, name: str) -> StoredAccount:
         self.reads.append(name)
@@ -47,7 +47,7 @@ def test_an_account_is_read_once_in_some_seconds_and_then_as_it_is_now() -> None
     assert [store.known.get("acct_1") for _ in range(9)] == [ONE] * 9
     assert len(store.reads) == 1
     store.found["acct_1"] = replace(ONE, weight=2)
-    store.now += KNOWN
+    store.now += CACHE_SECONDS
     assert store.known.get("acct_1").weight == 2
     assert len(store.reads) == 2
 
@@ -60,7 +60,7 @@ def test_what_was_known_last_holds_while_it_cannot_be_read(error: Exception) -> 
         store.known.get("acct_1")
     store.raises = None
     store.known.get("acct_1")
-    store.raises, store.now = error, KNOWN
+    store.raises, store.now = error, CACHE_SECONDS
     assert [store.known.get("acct_1") for _ in range(9)] == [ONE] * 9
     assert len(store.reads) == 3
 
@@ -80,13 +80,13 @@ def test_a_made_up_name_is_read_once_in_some_seconds() -> None:
             store.known.get("acct_1")
     assert store.reads == ["acct_1"]
     store.found["acct_1"] = ONE
-    store.now += KNOWN
+    store.now += CACHE_SECONDS
     assert store.known.get("acct_1") == ONE
 
 
 def test_the_names_of_no_account_that_are_remembered_are_bounded() -> None:
     store = _Store()
-    for number in range(STRANGERS + 1):
+    for number in range(MAX_UNKNOWN + 1):
         with pytest.raises(AccountNotFound):
             store.known.get(f"acct_{number}")
     store.reads.clear()
@@ -97,7 +97,7 @@ def test_the_names_of_no_account_that_are_remembered_are_bounded() -> None:
 
 
 def test_so_many_are_remembered_and_whoever_was_not_asked_for_longest_goes() -> None:
-    many = [replace(ONE, id=f"acct_{number}") for number in range(REMEMBERED + 1)]
+    many = [replace(ONE, id=f"acct_{number}") for number in range(MAX_CACHED + 1)]
     store = _Store(*many)
     for account in many[:-1]:
         store.known.get(account.id)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from runtime.queue.kombu_transport import knock_of
-from runtime.queue.wakeups import DUE, FRESH, GROUP, WEBHOOKS
+from runtime.queue.kombu_transport import sanitize_message
+from runtime.queue.wakeups import DUE_PAYMENTS, NEW_PAYMENTS, GROUP_SIZE, WEBHOOKS
 
-TASKS = {one.task: one.queue for one in (FRESH, DUE, WEBHOOKS)}
+TASKS = {one.task: one.queue for one in (NEW_PAYMENTS, DUE_PAYMENTS, WEBHOOKS)}
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -21,12 +21,12 @@ anything = st.recursive(
 
 
 def message(ids: object, **headers: object) -> dict[str, Any]:
-    """One as a bell sends it; ``headers`` are more than its task."""
+    """One as a wake-up queue sends it; ``headers`` are more than its task."""
     body = json.dumps([[ids], {"more": 1}, {"callbacks": [{"task": "x"}]}])
     return {
         "body": base64.b64encode(body.encode()).decode(),
         "content-type": "application/x-python-serialize",
-        "headers": {"task": FRESH.task, "id": "theirs", **headers},
+        "headers": {"task": NEW_PAYMENTS.task, "id": "theirs", **headers},
         "properties": {"reply_to": "somebody", "delivery_tag": "theirs"},
     }
 
@@ -36,7 +36,9 @@ def named(knock: dict[str, Any]) -> Any:
 
 
 def test_the_task_and_the_ids_are_taken_over_and_nothing_else() -> None:
-    knock = knock_of(message(["pay_1", 7, "pay_2"], eta="2099-01-01", compression="z"))
+    knock = sanitize_message(
+        message(["pay_1", 7, "pay_2"], eta="2099-01-01", compression="z")
+    )
     assert named(knock) == [[["pay_1", "pay_2"]], {}, {}]
     assert knock["headers"].keys() == {"lang", "task", "id"}
     assert knock["headers"]["id"] == knock["properties"]["delivery_tag"] != "theirs"
@@ -45,27 +47,29 @@ def test_the_task_and_the_ids_are_taken_over_and_nothing_else() -> None:
 
 
 def test_what_is_put_back_can_be_read_again() -> None:
-    knock = knock_of(message(["pay_1"]))
-    assert named(knock_of(knock)) == named(knock)
+    knock = sanitize_message(message(["pay_1"]))
+    assert named(sanitize_message(knock)) == named(knock)
 
 
 def test_no_message_names_more_than_a_group() -> None:
-    [[ids], *_] = named(knock_of(message([f"pay_{n}" for n in range(GROUP * 3)])))
-    assert len(ids) == GROUP
+    [[ids], *_] = named(
+        sanitize_message(message([f"pay_{n}" for n in range(GROUP_SIZE * 3)]))
+    )
+    assert len(ids) == GROUP_SIZE
 
 
 def test_a_message_is_no_longer_than_ours_are() -> None:
     long, short = "x" * 65, "x" * 64
-    [[ids], *_] = named(knock_of(message([long, short])))
+    [[ids], *_] = named(sanitize_message(message([long, short])))
     assert ids == [short]
     with pytest.raises(ValueError):
-        knock_of(message(["x" * 20_000]))
+        sanitize_message(message(["x" * 20_000]))
 
 
 @pytest.mark.parametrize("task", ["no.such.task", "celery.backend_cleanup", "", None])
 def test_no_other_task_can_be_named(task: object) -> None:
     with pytest.raises(LookupError):
-        knock_of(message(["pay_1"], task=task))
+        sanitize_message(message(["pay_1"], task=task))
 
 
 @given(
@@ -81,7 +85,7 @@ def test_no_other_task_can_be_named(task: object) -> None:
 )
 def test_anything_else_names_ours_or_is_an_error(given: Any) -> None:
     try:
-        knock = knock_of(given)
+        knock = sanitize_message(given)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return
     assert TASKS[knock["headers"]["task"]]
