@@ -147,7 +147,7 @@ class MongoReplayStore:
         """See Replays. Counted by index alone."""
         counted: list[dict[str, Any]] = [
             {"$match": {"replay": replay_id, "outcome": {"$in": sorted(ItemOutcome)}}},
-            {"$group": {"_id": "$came", "count": {"$sum": 1}}},
+            {"$group": {"_id": "$outcome", "count": {"$sum": 1}}},
         ]
         with translating_errors():
             rows = list(self._items.aggregate(counted))

@@ -120,7 +120,7 @@ def render_breaker(
     return responses.CircuitBreaker(
         object="circuit_breaker",
         account=found.account,
-        call_kind=found.call_kind,
+        calls=found.call_kind,
         provider=stored.provider if stored else found.account,
         merchant=stored.merchant if stored else None,
         state=found.state,

@@ -217,7 +217,7 @@ class CircuitBreaker(Answer):
 
     object: Literal["circuit_breaker"]
     account: str
-    call_kind: CallKind | None = Field(
+    calls: CallKind | None = Field(
         description="The kind of calls that it stops; null: all"
     )
     provider: Provider

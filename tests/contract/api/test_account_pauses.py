@@ -106,13 +106,13 @@ def test_a_payment_says_that_it_waits_for_an_open_gate_until_that_is_closed(
 
     tags = list[str]()
     assert waits_for(None)
-    asked("open")
+    asked("pause")
     assert wait_until(
         lambda: waits_for("the circuit breaker of stripe to close"), seconds=9
     )
     assert tags[-1] != tags[0], "a conditional read tells of it"
     assert merchant.get(path, If_None_Match=tags[-1]).status_code == 304
-    asked("close")
+    asked("resume")
     assert wait_until(lambda: waits_for(None), seconds=9)
     assert tags[-1] == tags[0]
 
@@ -165,7 +165,7 @@ def test_a_gate_that_is_closed_may_be_closed(operator: Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", ""), ("POST", "/stripe/open"), ("POST", "/stripe/close")],
+    [("GET", ""), ("POST", "/stripe/pause"), ("POST", "/stripe/resume")],
 )
 def test_a_merchant_may_not(
     web: RunningWeb, operator: Client, merchant: Client, method: str, path: str
@@ -179,16 +179,16 @@ def test_a_merchant_may_not(
 @pytest.mark.parametrize(
     ("path", "body", "status", "code"),
     [
-        ("/adyen/open", '{"reason": "r"}', 404, "breaker_not_found"),
-        ("/stripe/open", "{}", 422, "invalid_request"),
-        ("/stripe/open", '{"reason": ""}', 422, "invalid_request"),
-        ("/stripe/open", '{"reason": 7}', 422, "invalid_request"),
-        ("/stripe/open", '{"reason": "r", "for": 5}', 422, "invalid_request"),
-        ("/stripe/open", '{"reason": "r", "calls": "x"}', 422, "invalid_request"),
-        ("/stripe/open", '{"reason": "a\\nb"}', 422, "invalid_request"),
-        ("/stripe/open", f'{{"reason": "{"r" * 501}"}}', 422, "invalid_request"),
-        ("/stripe/open", '{"reason": "4242424242424242"}', 422, "card_number_refused"),
-        ("/stripe/open", "reason", 400, "malformed_json"),
+        ("/adyen/pause", '{"reason": "r"}', 404, "breaker_not_found"),
+        ("/stripe/pause", "{}", 422, "invalid_request"),
+        ("/stripe/pause", '{"reason": ""}', 422, "invalid_request"),
+        ("/stripe/pause", '{"reason": 7}', 422, "invalid_request"),
+        ("/stripe/pause", '{"reason": "r", "for": 5}', 422, "invalid_request"),
+        ("/stripe/pause", '{"reason": "r", "calls": "x"}', 422, "invalid_request"),
+        ("/stripe/pause", '{"reason": "a\\nb"}', 422, "invalid_request"),
+        ("/stripe/pause", f'{{"reason": "{"r" * 501}"}}', 422, "invalid_request"),
+        ("/stripe/pause", '{"reason": "4242424242424242"}', 422, "card_number_refused"),
+        ("/stripe/pause", "reason", 400, "malformed_json"),
     ],
 )
 def test_what_is_wrong_is_said_and_changes_nothing(
@@ -212,7 +212,7 @@ def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
         credentials=Credentials("secret", "client"),
     )
     MongoAccounts(database, container.open_account_vault(web.settings)).add(account)
-    path = f"{GATES}/{account.id}/open"
+    path = f"{GATES}/{account.id}/pause"
     opened = operator.send("POST", path, '{"reason": "audit"}', Content_Type=JSON)
     assert opened.status_code == 200
     shown = opened.json()

@@ -128,7 +128,7 @@ def test_a_saved_wallet_pays_and_its_fee_and_net_add_up(
     parts = capture.seller_receivable_breakdown
     gross, fee, net = (
         float(each.value)
-        for each in (parts.gross_amount, parts.parse_paypal_fee, parts.net_amount)
+        for each in (parts.gross_amount, parts.paypal_fee, parts.net_amount)
     )
     assert fee > 0 and net == pytest.approx(gross - fee)
     read = paypal_sdk.payments.get_captured_payment({"capture_id": capture.id}).body

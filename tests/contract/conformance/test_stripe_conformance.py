@@ -93,7 +93,7 @@ def test_a_hold_is_captured_once_and_the_rest_is_released(stripe_sdk: Client) ->
     intent = pay_by_card(stripe_sdk, capture_method="manual", expand=["latest_charge"])
     assert (intent.status, intent.amount_capturable) == ("requires_capture", 1999)
     charge: Any = intent.latest_charge
-    assert charge.payment_method_details.card.parse_capture_before > time.time()
+    assert charge.payment_method_details.card.capture_before > time.time()
     with pytest.raises(stripe.InvalidRequestError):
         stripe_sdk.v1.payment_intents.capture(intent.id, {"amount_to_capture": 2000})
     captured = stripe_sdk.v1.payment_intents.capture(

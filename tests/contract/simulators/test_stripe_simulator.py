@@ -149,7 +149,7 @@ def test_an_authorization_lapses_after_seven_days(
     charge: Any = stripe_client.v1.payment_intents.retrieve(
         intent.id, {"expand": ["latest_charge"]}
     ).latest_charge
-    held_for = charge.payment_method_details.card.parse_capture_before - charge.created
+    held_for = charge.payment_method_details.card.capture_before - charge.created
     assert held_for == 7 * DAY
     stripe_simulator.advance(7 * DAY + 1)
     lapsed = stripe_client.v1.payment_intents.retrieve(intent.id)

@@ -168,7 +168,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_slow_child(tmp_path: Path) -> None:
 def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     script = (
         "import os, time; from pathlib import Path;"
-        "from local_stack import processes;"
+        "from runtime import processes;"
         "child = processes.start(['sleep', '600'], environment=os.environ, log=None);"
         f"Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid)); time.sleep(600)"
     )
