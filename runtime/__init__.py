@@ -1,3 +1,3 @@
-"""How a process is put together and seen."""
+"""The composition and the observability of a process."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The composition root: which parts a process is made of."""
+"""The composition root: builds the parts of each kind of process."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ from runtime.queue.wakeups import DUE_PAYMENTS, WEBHOOKS, WakeupQueue, connect_r
 from runtime.quotas import QuotaName, Quotas
 from runtime.settings import API_BASES, Settings
 
-#: Workers that share an account where neither server says how many there are: more
-#: than most deployments have, for too slow is better than refused.
+#: Assumed workers per account if neither server knows their number: more than most
+#: deployments have, because too few calls are better than refused calls.
 WORKERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class WebServices:
-    """What the routes need."""
+    """The dependencies of the routes."""
 
     settings: Settings
     store: PaymentStore
@@ -71,7 +71,7 @@ class WebServices:
     clock: Callable[[], datetime]
     draw: Callable[[], float]  #: uniform in [0, 1)
     new_id: Callable[[str], str]
-    hash: Callable[[str], str]  #: keyed: what it is given cannot be found by guessing
+    hash: Callable[[str], str]  #: keyed, so that its input cannot be guessed
     check_readiness: Callable[[], dict[str, str]]
     breakers: BreakerStore
     operator_context: OperatorContext
@@ -83,7 +83,7 @@ class WebServices:
 
 @dataclass(frozen=True, slots=True)
 class WorkerServices:
-    """What the tasks need."""
+    """The dependencies of the tasks."""
 
     settings: Settings
     attempt_context: attempt.AttemptContext
@@ -93,27 +93,27 @@ class WorkerServices:
 
 
 def create_web_services(settings: Settings) -> WebServices:
-    """The parts of a web process; nothing connects before it is used."""
+    """The parts of a web process; each connects on first use."""
     settings.require("mongo_url", "redis_url")
     database = open_database(settings)
     redis, app = connect_redis(settings), make_app(settings)
     wakeup_queue = WakeupQueue(app, redis)
-    vault, for_accounts = open_vault(settings), open_account_vault(settings)
+    vault, account_vault = open_vault(settings), open_account_vault(settings)
     clock = open_clock(database)
 
     def check() -> dict[str, str]:
         found = {"mongodb": "ok", "redis": "ok", "encryption": "ok"}
         try:
-            # All of it within the time of one ping: probes share few threads.
+            # One time limit for all checks, because probes share few threads.
             with pymongo.timeout(mongo.PING_TIMEOUT):
                 if not mongo.ping(database).get("isWritablePrimary"):
                     found["mongodb"] = "no primary"
                 elif not indexes.is_complete():
                     found["mongodb"] = "a unique index is missing: run payments init"
                 elif not all(
-                    has_matching_keys(database, one) for one in (vault, for_accounts)
+                    has_matching_keys(database, one) for one in (vault, account_vault)
                 ):
-                    found["encryption"] = "the keys do not open what is stored"
+                    found["encryption"] = "the keys do not open the stored data"
         except StoreUnavailable:
             found["mongodb"] = "unreachable"
         try:
@@ -124,7 +124,7 @@ def create_web_services(settings: Settings) -> WebServices:
 
     indexes = UniqueIndexes(database)
     store = GroupCommitPayments(database, vault, holder="web")
-    accounts = MongoAccounts(database, for_accounts)
+    accounts = MongoAccounts(database, account_vault)
     return WebServices(
         settings=settings,
         store=store,
@@ -158,12 +158,12 @@ def create_web_services(settings: Settings) -> WebServices:
 
 
 def create_worker_services(settings: Settings) -> WorkerServices:
-    """The parts of a worker process; nothing connects before it is used."""
+    """The parts of a worker process; each connects on first use."""
     settings.require("mongo_url", "redis_url", *API_BASES)
     database, vault = open_database(settings), open_vault(settings)
     adapters = open_adapters(settings, database, connections=settings.worker_slots)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    tools = attempt.AttemptContext(
+    attempt_context = attempt.AttemptContext(
         store=MongoPayments(database, vault, holder=holder, mode=settings.mode),
         providers=adapters.provider_for,
         admission=open_admission(settings, database, holder, rates=adapters.rate_of),
@@ -174,14 +174,19 @@ def create_worker_services(settings: Settings) -> WorkerServices:
         jitter=random.SystemRandom().random,
         held_ids=set(),
     )
-    heard = webhook_context(settings, database, tools, adapters)
-    return WorkerServices(settings, tools, heard, database, holder)
+    return WorkerServices(
+        settings=settings,
+        attempt_context=attempt_context,
+        webhook_context=webhook_context(settings, database, attempt_context, adapters),
+        database=database,
+        holder=holder,
+    )
 
 
 def open_adapters(
     settings: Settings, database: Database[Document], *, connections: int
 ) -> AccountAdapters:
-    """What speaks with all accounts, by so many connections to each provider."""
+    """The adapters of all accounts, with ``connections`` to each provider."""
     accounts = open_accounts(settings, database)
     return AccountAdapters(settings, accounts, connections=connections)
 
@@ -193,8 +198,9 @@ def open_admission(
     *,
     rates: Callable[[str], float],
 ) -> AdmissionControl:
-    """The breakers before all accounts, for the worker ``by``; ``rates`` by account
-    id.
+    """The breakers and rate limits of all accounts, for the worker ``by``.
+
+    ``rates`` returns the calls a second by account id.
     """
     return SharedAdmissionControl(
         breakers=MongoBreakerStore(database),
@@ -211,7 +217,7 @@ def open_rate_limiter(
     *,
     rates: Callable[[str], float],
 ) -> RateLimiter:
-    """Each account's bucket of calls, shared with all workers."""
+    """The rate limit of each account, shared by all workers."""
 
     def workers() -> int:
         try:
@@ -230,7 +236,7 @@ def operator_context(
     queue: JobQueue,
     clock: Callable[[], datetime],
 ) -> OperatorContext:
-    """Where operators act, on what is of the deployment's mode."""
+    """The dependencies of operators' actions, in the deployment's mode."""
     return OperatorContext(
         view=MongoOperatorView(database, open_vault(settings), settings.mode),
         store=store,
@@ -246,7 +252,7 @@ def webhook_context(
     attempt_context: attempt.AttemptContext,
     adapters: AccountAdapters,
 ) -> WebhookContext:
-    """What a worker handles webhooks with; it rings for looks as beat does."""
+    """The dependencies of webhook handling. Lookups are queued as due payments."""
     view = MongoOperatorView(database, open_vault(settings), settings.mode)
     return WebhookContext(
         inbox=open_inbox(settings, database, clock=attempt_context.clock),
@@ -277,15 +283,15 @@ def open_database(settings: Settings) -> Database[Document]:
 
 @dataclass(frozen=True, slots=True)
 class EncryptionKeys:
-    """Keys of one purpose, and where they come from."""
+    """Keys of one purpose, and their source."""
 
     purpose: str
-    title: str  #: for people
+    title: str  #: for display
     setting: str  #: the variable that gives them
-    field: str  #: the setting's, and the name of the file that stands in for it
+    field: str  #: of the settings; also the name of the file used without it
 
     def source(self, settings: Settings) -> KeySource:
-        """Where they come from."""
+        """The setting, or a generated file in the home."""
         given: str = getattr(settings, self.field)
         return KeySource(given, settings.home / "keys" / self.field)
 
@@ -301,17 +307,17 @@ ENCRYPTION_KEYS: Final = (PAYMENT_KEYS, ACCOUNT_KEYS)
 
 
 def open_vault(settings: Settings) -> Vault:
-    """Opens and seals fields with the deployment's keys."""
+    """Encrypts and decrypts fields of payments and webhooks."""
     return Vault(PAYMENT_KEYS.source(settings), PAYMENTS)
 
 
 def open_account_vault(settings: Settings) -> Vault:
-    """Opens and seals the credentials of merchants' accounts, by keys of their own."""
+    """Encrypts and decrypts merchants' credentials, with keys of its own."""
     return Vault(ACCOUNT_KEYS.source(settings), ACCOUNTS)
 
 
 def open_clock(database: Database[Document]) -> ServerClock:
-    """The time by the database's clock; how far ours is from it is a metric."""
+    """The database's clock; a metric shows the skew of this machine's clock."""
     clock = ServerClock(database)
     metrics.CLOCK_SKEW.set_function(clock.skew)
     return clock
@@ -328,23 +334,23 @@ def open_accounts(settings: Settings, database: Database[Document]) -> MongoAcco
 
 
 def open_pepper(settings: Settings) -> Pepper:
-    """Hashes what must be recognised and never read again."""
+    """Hashes secrets that are recognised and never read."""
     return Pepper(KeySource(settings.pepper, settings.home / "keys" / "pepper"))
 
 
 def clock() -> datetime:
-    """UTC by this machine's clock, at the database's resolution of a millisecond."""
+    """UTC by this machine's clock, in milliseconds like the database's times."""
     at = datetime.now(timezone.utc)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def new_id(kind: str) -> str:
-    """``pay_01J…``: a ULID, so ids sort by the time they were made."""
+    """An id like ``pay_01J…``: a ULID, so that ids sort by time."""
     return f"{kind}_{ULID()}"
 
 
 def id_factory(clock: ServerClock) -> Callable[[str], str]:
-    """Makes ids as ``new_id`` does, of the time that ``clock`` gives."""
+    """Makes ids like ``new_id``, with the time of ``clock``."""
     generator = ULIDGenerator(lambda: int(clock.seconds() * 1000))
     return lambda kind: f"{kind}_{generator.generate()}"
 
@@ -354,7 +360,7 @@ def dispute_context(
     attempt_context: attempt.AttemptContext,
     adapters: AccountAdapters,
 ) -> disputes.DisputeContext:
-    """By the worker's breakers and clock; nothing connects before it is used."""
+    """The dependencies of disputes, with the worker's breakers and clock."""
     return disputes.DisputeContext(
         view=view,
         store=attempt_context.store,

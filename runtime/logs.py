@@ -1,7 +1,7 @@
-"""One event and its fields a line: JSON, or coloured text on a terminal.
+"""Structured logs: one event and its fields a line, as JSON or as coloured text.
 
-Fields are allow-listed: what is not named here is dropped, so that no token, card
-number or personal word reaches a log because somebody passed it along.
+Only allow-listed fields are logged, so that a token, a card number or personal data
+passed by mistake never reaches a log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from runtime.settings import Settings
 
-#: The fields that may be logged. None of them ever holds what a payer entered.
+#: The fields that may be logged. None of them holds input of a payer.
 ALLOWED_FIELDS: Final = frozenset(
     "account address advice answer attempt attempts calls code collection count"
     " document due_at error event exception exit_code group held index key_id level"
@@ -26,7 +26,7 @@ ALLOWED_FIELDS: Final = frozenset(
     " replayed request_id role route seconds slots state status timestamp trace_id"
     " traceparent trip_reason url version wait workers".split()
 )
-#: Libraries whose routine lines say nothing that ours do not.
+#: Libraries whose routine lines only repeat ours.
 _QUIET_LOGGERS: Final = (
     "celery",
     "kombu",
@@ -38,7 +38,7 @@ _QUIET_LOGGERS: Final = (
 
 
 def configure(settings: Settings, process: str) -> None:
-    """Sends this process's logs, the libraries' included, to standard error."""
+    """Sends this process's logs and its libraries' logs to standard error."""
     structlog.contextvars.clear_contextvars()
     shared: list[Processor] = [
         merge_contextvars,
@@ -87,7 +87,7 @@ def _renderers(settings: Settings) -> list[Processor]:
 def _add_process(process: str) -> Processor:
     def name(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["process"] = process
-        # Several workers have one name. A supervisor tells of its children's.
+        # Workers share a name. A supervisor logs the pids of its children.
         event.setdefault("pid", os.getpid())
         return event
 
@@ -95,7 +95,7 @@ def _add_process(process: str) -> Processor:
 
 
 def _summarize_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """An exception by its kind and its place in our code, without its words."""
+    """Keeps an exception's type and place. Its message may hold personal data."""
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else sys.exc_info()[1] if info else None
     if error is None:

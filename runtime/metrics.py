@@ -1,4 +1,4 @@
-"""What Prometheus sees of each process. No label names a payment or a merchant."""
+"""The metrics of each process. No label names a payment or a merchant."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 
-#: Seconds; from a quick database write to the day that a retry may take.
+#: Seconds, from a quick database write to a day of retries.
 _WAIT_BUCKETS: Final = (
     0.005,
     0.02,
@@ -45,141 +45,141 @@ _WAIT_BUCKETS: Final = (
     3600,
     86400,
 )
-#: Seconds; connecting is cut off at three, a silent answer at ten more.
+#: Seconds. Connecting times out after 3, and reading after 10 more.
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 12)
 
 ACCEPTED: Final = Counter(
     "payments_accepted_total",
-    "Payments made durable; replays are not counted",
+    "Payments stored durably; repeated requests are not counted",
     ["provider", "operation"],
     registry=REGISTRY,
 )
 SETTLED: Final = Counter(
     "payments_settled_total",
-    "Operations that reached a state in which no work of ours is owed",
+    "Operations that reached a state without further work for the service",
     ["provider", "operation", "state"],
     registry=REGISTRY,
 )
 CORRECTIONS: Final = Counter(
     "payments_corrections_total",
-    "Final operations that a later fact from the provider has moved",
+    "Final operations corrected by a later fact from the provider",
     ["provider", "operation"],
     registry=REGISTRY,
 )
 EXTERNAL: Final = Counter(
     "payments_external_operations_total",
-    "Operations that others made at the provider, once they are taken over",
+    "Operations made at the provider and taken over by the service",
     ["provider", "operation"],
     registry=REGISTRY,
 )
 ATTEMPTS: Final = Counter(
     "payments_attempts_total",
-    "Provider attempts by what came back",
+    "Attempts at the provider, by answer",
     ["provider", "answer"],
     registry=REGISTRY,
 )
 ESCALATED: Final = Counter(
     "payments_escalated_total",
-    "Operations that became a person's",
+    "Operations that came to need manual review, by reason",
     ["provider", "reason"],
     registry=REGISTRY,
 )
 DISAGREEMENTS: Final = Counter(
     "payments_disagreements_total",
-    "Answers that say that our books, or what we know of a provider, are not as theirs",
+    "Answers that disagree with our books, or have an unknown status",
     ["provider", "reason"],
     registry=REGISTRY,
 )
 QUEUE_WAIT: Final = Histogram(
     "payments_queue_wait_seconds",
-    "From acceptance, or the scheduled time, to the first claim",
+    "Seconds from acceptance, or the scheduled time, to the first claim",
     buckets=_WAIT_BUCKETS,
     registry=None,
 )
 END_TO_END: Final = Histogram(
     "payments_end_to_end_seconds",
-    "From acceptance, or the scheduled time, to a settled operation",
+    "Seconds from acceptance, or the scheduled time, to the final state",
     ["provider", "operation"],
     buckets=_WAIT_BUCKETS,
     registry=REGISTRY,
 )
 PROVIDER_CALLS: Final = Histogram(
     "payments_provider_seconds",
-    "One HTTP call to a provider",
+    "Seconds of one HTTP call to a provider",
     ["provider", "call", "status_class"],
     buckets=_CALL_BUCKETS,
     registry=REGISTRY,
 )
 WEBHOOKS: Final = Counter(
     "payments_webhooks_total",
-    "Events that providers told us of, each once, made durable",
+    "Webhooks of providers, stored durably, each event once",
     ["provider", "type"],
     registry=REGISTRY,
 )
 WEBHOOKS_REFUSED: Final = Counter(
     "payments_webhooks_refused_total",
-    "Webhooks that were not the provider's",
+    "Webhooks refused because the provider had not signed them",
     ["provider", "reason"],
     registry=REGISTRY,
 )
 WEBHOOKS_DROPPED: Final = Counter(
     "payments_webhooks_dropped_total",
-    "Webhooks that the provider has signed and that are not for us",
+    "Signed webhooks that are not for this deployment",
     ["provider", "reason"],
     registry=REGISTRY,
 )
 WEBHOOKS_ENDED: Final = Counter(
     "payments_webhooks_ended_total",
-    "Events that were handled, or kept as what nobody here knows",
+    "Webhooks with a final status: handled, ignored, unmatched or unreadable",
     ["provider", "status"],
     registry=REGISTRY,
 )
 DISPUTES: Final = Counter(
     "payments_disputes_total",
-    "Facts of disputes that were told on a payment's timeline",
+    "Events of disputes recorded on payments' timelines",
     ["provider", "event"],
     registry=REGISTRY,
 )
 WEBHOOKS_WAITING: Final = Gauge(
     "payments_webhooks_waiting",
-    "Events that are not handled yet, or tried again",
+    "Webhooks not handled yet, including retries",
     registry=None,
 )
 WAKEUPS_DROPPED: Final = Counter(
     "payments_wakeups_dropped_total",
-    "Payments and webhooks whose message the broker did not take; recovery finds them",
+    "Payments and webhooks without a wake-up message; beat finds them later",
     registry=REGISTRY,
 )
 MESSAGES_DROPPED: Final = Counter(
     "payments_messages_dropped_total",
-    "What a worker took from a queue and could not read",
+    "Unreadable messages that a worker took from a queue",
     registry=REGISTRY,
 )
 QUEUES_DELETED: Final = Counter(
     "payments_queues_deleted_total",
-    "Queues that were no list in Redis, and were deleted",
+    "Redis keys of queues that held no list and were deleted",
     registry=REGISTRY,
 )
 DUE: Final = Gauge(
     "payments_due",
-    "Payments on which work is owed now, by the state of their operation",
+    "Payments with work due now, by the state of their operation",
     ["state"],
     registry=None,
 )
 OLDEST_DUE: Final = Gauge(
     "payments_oldest_due_seconds",
-    "How long the payment that is due longest has waited",
+    "Seconds since the oldest due payment became due",
     registry=None,
 )
 UNKNOWN: Final = Gauge(
     "payments_unknown",
-    "Operations whose outcome is not known",
+    "Operations with an unknown outcome",
     ["provider"],
     registry=None,
 )
 OPEN: Final = Gauge(
     "payments_open",
-    "Operations that are not in a final state",
+    "Operations in a state that is not final",
     ["provider", "state"],
     registry=None,
 )
@@ -209,29 +209,29 @@ PAYMENTS_POSTPONED: Final = Counter(
 )
 RECONCILIATION_DIFFERENCES: Final = Gauge(
     "payments_reconciliation_differences",
-    "Movements of money that differ from the provider's, and nobody has closed",
+    "Open differences between our books and the provider's",
     ["account", "kind"],
     registry=None,
 )
 RECONCILIATION_SUCCESS: Final = Gauge(
     "payments_reconciliation_last_success_timestamp_seconds",
-    "When the last comparison with an account came to its end; Unix time",
+    "Unix time of the end of the last complete reconciliation of an account",
     ["account"],
     registry=None,
 )
 INDEX_MISSING: Final = Gauge(
     "payments_index_missing",
-    "Whether an index that this version wants is missing or under construction",
+    "Whether an index of this version is missing or under construction: 1 or 0",
     ["collection", "index"],
     registry=None,
 )
 FAULTY_DOCUMENTS: Final = Gauge(
     "payments_faulty_documents",
-    "Documents that MongoDB lately refused to write, or that could not be read",
+    "Documents refused by MongoDB or unreadable in the last half hour",
     ["collection", "fault"],
     registry=None,
 )
-#: What one process alone asks the database for; elsewhere they would stand empty.
+#: The exporter's metrics. In other processes they would be empty.
 DATABASE_METRICS: Final = (
     *(DUE, OLDEST_DUE, UNKNOWN, OPEN, BREAKER_STATE, WEBHOOKS_WAITING),
     *(RECONCILIATION_DIFFERENCES, RECONCILIATION_SUCCESS),
@@ -239,41 +239,41 @@ DATABASE_METRICS: Final = (
 )
 WORKER_SLOTS: Final = Gauge(
     "payments_worker_slots",
-    "Provider calls this worker can have open",
+    "Concurrent provider calls of this worker at most",
     registry=None,
 )
 WORKER_BUSY: Final = Gauge(
     "payments_worker_busy",
-    "Payments this worker holds a lease on",
+    "Payments leased by this worker",
     registry=None,
 )
 REQUESTS_LIMITED: Final = Counter(
     "payments_requests_limited_total",
-    "Requests refused because a key, a merchant or an address had its quota",
+    "Requests refused because a quota was exceeded",
     ["quota"],
     registry=REGISTRY,
 )
 CLOCK_SKEW: Final = Gauge(
     "payments_clock_skew_seconds",
-    "How far this process's clock is ahead of MongoDB's",
+    "Seconds by which this process's clock is ahead of MongoDB's",
     registry=REGISTRY,
 )
 Gauge(
     "payments_build_info",
-    "Always 1; the label says what runs",
+    "Always 1; the label has the version",
     ["version"],
     registry=REGISTRY,
 ).labels(__version__).set(1)
 
 
-# An alert sees a count rise from 0, and not one that begins with 1.
+# Alerts use increases, and a counter that starts at 1 has none.
 for _provider in ProviderName:
-    for _why in DISAGREEING_CODES:
-        DISAGREEMENTS.labels(_provider, _why)
+    for _reason in DISAGREEING_CODES:
+        DISAGREEMENTS.labels(_provider, _reason)
 
 
 def create_observer(provider: ProviderName) -> Observe:
-    """Counts the calls of a process to ``provider``."""
+    """Returns a function that measures the process's calls to ``provider``."""
 
     def observe(call: str, status_class: str, seconds: float) -> None:
         PROVIDER_CALLS.labels(provider, call, status_class).observe(seconds)
@@ -282,39 +282,39 @@ def create_observer(provider: ProviderName) -> Observe:
 
 
 class PrometheusAdmissionMetrics:
-    """Counts what this process's breakers do."""
+    """AdmissionMetrics in Prometheus."""
 
     def count_opened(self, breaker: CircuitBreaker, trip_reason: TripReason) -> None:
-        """See AdmissionMetrics."""
+        """Counts a breaker that this process opened."""
         BREAKER_OPENED.labels(*breaker_labels(breaker), trip_reason).inc()
 
     def count_probe(self, breaker: CircuitBreaker) -> None:
-        """See AdmissionMetrics."""
+        """Counts a payment sent as a probe."""
         BREAKER_PROBES.labels(*breaker_labels(breaker)).inc()
 
     def count_postponed(self, account: str, count: int) -> None:
-        """See AdmissionMetrics."""
+        """Counts payments postponed by an account's limit or breaker."""
         PAYMENTS_POSTPONED.labels(account).inc(count)
 
 
 def breaker_labels(breaker: CircuitBreaker) -> tuple[str, str]:
-    """The account, and the calls that it stands before."""
+    """The labels ``account`` and ``calls``."""
     return breaker.account, breaker.call_kind or "all"
 
 
 def register_metrics(*measured: Collector) -> None:
-    """Adds metrics that only this kind of process measures: elsewhere a 0 would lie."""
+    """Adds metrics of one kind of process; in others they would show a false 0."""
     for one in measured:
         REGISTRY.register(one)
 
 
 def render_metrics() -> tuple[bytes, str]:
-    """The registry as Prometheus reads it, and its content type."""
+    """The registry in Prometheus's text format, and its content type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
 
 
 def serve(settings: Settings) -> int:
-    """Serves ``/metrics`` from a thread; returns the port it listens on."""
+    """Serves ``/metrics`` from a thread and returns the port."""
     server, _ = start_http_server(
         settings.metrics_port, addr=settings.metrics_host, registry=REGISTRY
     )

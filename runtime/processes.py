@@ -1,4 +1,4 @@
-"""Children of ours: started so that none outlives us, stopped within a bound."""
+"""Child processes that end with their parent and stop within a time limit."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from typing import Final
 
 #: From <linux/prctl.h>: the signal a process gets when its parent dies.
 PR_SET_PDEATHSIG: Final = 1
-#: Seconds between two looks at a condition; short beside any start or stop.
+#: Seconds between two checks of a condition; short compared with any start or stop.
 POLL: Final = 0.05
-#: Seconds a killed process may take to vanish; only a hung disk needs longer.
+#: Seconds in which a killed process ends; only a hung disk takes longer.
 KILL_WAIT: Final = 5.0
-#: Below Linux's ephemeral ports (32768 and up), so that no outgoing connection can
-#: take a port of ours while its process starts again.
+#: Below Linux's ephemeral ports (32768 and up), so that no outgoing connection takes
+#: the port of a process during its restart.
 PORTS: Final = range(10_000, 32_000)
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class ProcessFailed(Exception):
-    """A process did not become ready; the message has its name and its last words."""
+    """A process did not become ready; the message has its name and its last output."""
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process as soon as its parent is gone.
+    """Makes the kernel kill this process when its parent ends.
 
-    Linux only; elsewhere it does nothing, and a killed supervisor leaves children
-    behind. KILL and not TERM: with the parent dead, nobody would see to it that a
-    process that ignores TERM ends. Everything of ours survives a KILL at any moment.
-    The setting passes exec, but not fork, and follows the parent's *thread*: start
-    children from a thread that lives as long as the process.
+    On other systems than Linux it does nothing, and the children of a killed supervisor
+    continue. The signal is KILL, because no parent is left to stop a process that
+    ignores TERM; every program here survives KILL. The setting survives exec but not
+    fork, and follows the parent's *thread*: start children from a thread that lives as
+    long as the process.
     """
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -48,19 +48,19 @@ def die_with_parent() -> None:
 def start(
     command: Sequence[str], *, environment: Mapping[str, str], log: Path | None
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, so that Ctrl-C does not reach it.
+    """Starts ``command`` in a session of its own, so that Ctrl-C does not reach it.
 
-    What it prints is appended to ``log``, or goes where ours goes. Raises OSError
-    where the command cannot be run.
+    Its output is appended to ``log``, or goes to this process's output. Raises OSError
+    if the command cannot be run.
     """
     parent = os.getpid()
 
     def prepare() -> None:
         die_with_parent()
-        if os.getppid() != parent:  # it died before the kernel knew of our wish
+        if os.getppid() != parent:  # the parent ended before prctl
             os._exit(1)
 
-    # The child inherits its own copy of the file; ours is closed at once.
+    # The child inherits a copy of the file, so this one is closed at once.
     with open(log or os.devnull, "ab") as file:
         output = file if log else None
         return subprocess.Popen(
@@ -76,9 +76,9 @@ def start(
 
 
 def stop(process: subprocess.Popen[bytes], *, seconds: float) -> bool:
-    """TERM, wait at most ``seconds``, then KILL with its whole session.
+    """Sends TERM, waits at most ``seconds``, and kills the whole session.
 
-    Returns whether it ended by itself.
+    Returns whether the process ended before the KILL.
     """
     ask_to_stop(process)
     try:
@@ -91,17 +91,17 @@ def stop(process: subprocess.Popen[bytes], *, seconds: float) -> bool:
 
 
 def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
-    """TERM, to the child alone: it knows how to stop what it started itself."""
+    """Sends TERM to the child alone, which stops its own children."""
     if process.poll() is None:
         process.terminate()
 
 
 def kill_session(process: subprocess.Popen[bytes]) -> None:
-    """KILL a child of ``start`` and whatever it left behind in its session."""
+    """Kills a child of ``start`` and all other processes of its session."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        pass  # nobody is left; macOS says so with EPERM
+        pass  # no process is left; macOS reports EPERM
     process.wait(KILL_WAIT)
 
 
@@ -115,9 +115,9 @@ def running(
     ready: Callable[[], bool],
     seconds: float,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that became ready within ``seconds`` and runs until the block ends.
+    """A process that is ready within ``seconds`` and runs until the block ends.
 
-    Raises ProcessFailed where it ends or stays unready.
+    Raises ProcessFailed if it ends or stays unready.
     """
     process = start(command, environment=environment, log=log)
     try:
@@ -136,7 +136,7 @@ def running(
 
 
 def tail(log: Path, *, lines: int = 15) -> str:
-    """The end of a log, as text; empty where there is none."""
+    """The last lines of a log; empty without a log."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -145,7 +145,7 @@ def tail(log: Path, *, lines: int = 15) -> str:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    """Look at ``condition`` until it holds; False where it never did in time."""
+    """Checks ``condition`` until it holds; returns False after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:
@@ -155,21 +155,21 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server can listen there now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        # As servers do: a connection that is winding down does not hold the port.
+        # As in servers: closing connections do not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-            probe.listen(1)  # with SO_REUSEADDR only this fails beside a listener
+            probe.listen(1)  # with SO_REUSEADDR, bind succeeds beside a listener
         except OSError:
             return False
     return True
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on. Raises OSError where none is found."""
+    """A free port. Raises OSError if none is found."""
     for port in random.sample(PORTS, 200):
         if port_is_free(host, port):
             return port

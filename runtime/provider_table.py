@@ -1,4 +1,4 @@
-"""A row for each provider: the parts of a process that differ between them.
+"""A row for each provider: the parts of a process that are specific to it.
 
 Its rules are in ``domain.provider_rules``, its settings in ``runtime.settings``.
 """
@@ -52,18 +52,18 @@ class Adapters:
     permission_checks: PermissionChecks
 
 
-#: Finds a connected account by the provider's id of it. Raises AccountNotFound.
+#: Finds a connected account by its id at the provider. Raises AccountNotFound.
 FindConnected = Callable[[str], StoredAccount]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderParts:
-    """One provider's row. An account is None where it is the deployment's own."""
+    """One provider's row. The account None is the deployment's own."""
 
-    #: Gives the adapters of an account. All accounts of a provider share its
-    #: connections, of which it keeps as many as the number says.
+    #: Makes the adapters of an account. The number is the pool size of the
+    #: connections, which all accounts of the provider share.
     adapters: Callable[[Settings, int], Callable[[StoredAccount | None], Adapters]]
-    #: Gives the verifier of an account's webhooks.
+    #: Makes the verifier of an account's webhooks.
     verifiers: Callable[
         [Settings, FindConnected], Callable[[StoredAccount | None], WebhookVerifier]
     ]
@@ -74,7 +74,7 @@ class ProviderParts:
 def _stripe_adapters(
     settings: Settings, connections: int
 ) -> Callable[[StoredAccount | None], Adapters]:
-    """By the deployment's own key where an account has none."""
+    """Uses the deployment's own key for an account without a key."""
     transport = PooledClient(
         connection_pools(connections=connections, proxy=settings.provider_proxy),
         observe=metrics.create_observer(ProviderName.STRIPE),
@@ -101,7 +101,7 @@ def _stripe_adapters(
 def _paypal_adapters(
     settings: Settings, connections: int
 ) -> Callable[[StoredAccount | None], Adapters]:
-    """By the credentials of an app."""
+    """Uses the credentials of the account's app."""
     session = PooledSession(
         connections=connections,
         observe=metrics.create_observer(ProviderName.PAYPAL),
@@ -111,8 +111,8 @@ def _paypal_adapters(
     def adapters(stored: StoredAccount | None) -> Adapters:
         client_id, secret = settings.paypal_client_id, settings.paypal_client_secret
         if stored is not None:
-            its = stored.credentials
-            client_id, secret = its.client_id or "", its.secret or ""
+            credentials = stored.credentials
+            client_id, secret = credentials.client_id or "", credentials.secret or ""
         api = PayPalApi(
             endpoint=settings.paypal_api_base,
             client_id=client_id,
@@ -133,8 +133,8 @@ def _paypal_adapters(
 def _stripe_verifiers(
     settings: Settings, find_connected: FindConnected
 ) -> Callable[[StoredAccount | None], WebhookVerifier]:
-    """Events of all connected accounts come to the deployment's own address, and name
-    their account."""
+    """Stripe sends the events of all connected accounts to the deployment's own
+    address; each event names its account."""
 
     def find(name: str | None) -> Account:
         if name is None:
@@ -166,7 +166,7 @@ def _check_same(stored: StoredAccount, name: str | None) -> Account:
 def _paypal_verifiers(
     settings: Settings, find_connected: FindConnected
 ) -> Callable[[StoredAccount | None], WebhookVerifier]:
-    """PayPal signs with its own certificate, which all accounts share."""
+    """PayPal signs the events of all accounts with one certificate."""
     base = settings.paypal_api_base.rstrip("/")
     simulated = settings.mode is Mode.TEST and checks.is_loopback(base)
     certificates = Certificates(
@@ -175,7 +175,7 @@ def _paypal_verifiers(
         loopback=base if simulated else None,
         roots=settings.paypal_roots,
         proxy=settings.provider_proxy,
-        # No worker waits for this call; the refused webhook counts its failure.
+        # Not measured: no worker makes this call, and a failure refuses the webhook.
         observe=lambda call, status_class, seconds: None,
     )
 

@@ -1,10 +1,9 @@
-"""How many requests a key, a merchant or an address may make in a while.
+"""Quotas of requests for keys, merchants and addresses.
 
-Each process counts for itself, so that no request waits for Redis. What one process
-counts beyond a tenth of a quota is told to the others from a thread, twice a second. So
-a quota is exceeded by what each process lets through before it hears of the others: a
-tenth of the quota, and what arrives in half a second. While Redis is away each process
-holds to the quota alone.
+Each process counts for itself, so that no request waits for Redis. A thread shares
+counts above a tenth of the quota twice a second. A quota can therefore be exceeded, in
+each process, by a tenth of it and by the requests of half a second. Without Redis each
+process applies the quota to its own count.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Names that are counted in one window; what comes beyond is not counted. A name has
-#: some hundred bytes.
+#: Names counted in one window; further names are not counted. A name takes some hundred
+#: bytes.
 MAX_NAMES: Final = 20_000
-#: The part of a quota, one of so many, that a process counts before it shares. Nothing
-#: in Redis, forged or true, makes a process refuse a request within that part.
-UNSHARED_WARNING: Final = 10
-#: Seconds between two times that a process shares its counts, and names at a time.
+#: A process counts one part in so many of a quota before it shares the count. No value
+#: in Redis, forged or true, makes it refuse a request within that part.
+UNSHARED_PART: Final = 10
+#: Seconds between two times that a process shares its counts, and names each time.
 SHARE_PERIOD: Final = 0.5
 MAX_SHARED: Final = 1_000
 
 
 class QuotaName(StrEnum):
-    """Whose requests a quota counts."""
+    """The kind of requester that a quota counts."""
 
     KEY = "key"  #: an API key's
     MERCHANT = "merchant"  #: all keys of a merchant
@@ -57,7 +56,7 @@ class Quota:
 
     @classmethod
     def parse(cls, name: str, text: str) -> Quota | None:
-        """What a setting says; None: off. Raises ValueError."""
+        """Parses a setting; None means off. Raises ValueError."""
         found = checks.parse_quota(text)
         return None if found is None else cls(name, *found)
 
@@ -72,24 +71,24 @@ class Usage:
 
     @property
     def remaining(self) -> int:
-        """Requests that may still be made."""
+        """Requests left in the window."""
         return max(0, self.quota.amount - self.used)
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether the last one was too much."""
+        """Whether the last request was over the quota."""
         return self.used > self.quota.amount
 
 
 @dataclass(slots=True)
 class _Count:
     own: int = 0  #: of this process
-    shared: int = 0  #: of these, what Redis knows
-    others: int = 0  #: of all other processes, as Redis said last
+    shared: int = 0  #: the part of ``own`` that Redis has
+    others: int = 0  #: of all other processes, by the last answer of Redis
 
 
 class QuotaCounter:
-    """Counts names against one quota; safe to use from threads."""
+    """Counts names against one quota; thread-safe."""
 
     def __init__(self, quota: Quota) -> None:
         self.quota = quota
@@ -98,7 +97,7 @@ class QuotaCounter:
         self._counts: dict[str, _Count] = {}
 
     def hit(self, name: str, now: float, *, requests: int = 1) -> Usage:
-        """Counts ``requests`` of ``name``; 0 only looks. ``now`` is Unix time."""
+        """Counts ``requests`` of ``name``; 0 only reads. ``now`` is Unix time."""
         window = int(now // self.quota.seconds)
         reset_in = max(1, round((window + 1) * self.quota.seconds - now))
         with self._lock:
@@ -113,8 +112,8 @@ class QuotaCounter:
             return Usage(self.quota, count.own + count.others, reset_in)
 
     def unshared(self) -> tuple[int, Mapping[str, int]]:
-        """The window, and what was counted in it that others do not know, by name."""
-        least = self.quota.amount // UNSHARED_WARNING
+        """The window, and its counts by name that Redis does not have yet."""
+        least = self.quota.amount // UNSHARED_PART
         with self._lock:
             found = (
                 (name, count.own - count.shared)
@@ -124,7 +123,7 @@ class QuotaCounter:
             return self._window, dict(islice(found, MAX_SHARED))
 
     def record_shared(self, window: int, name: str, requests: int, total: int) -> None:
-        """Redis took ``requests`` of ``name``, and has counted ``total`` of all."""
+        """Records that Redis took ``requests`` of ``name`` and now has ``total``."""
         with self._lock:
             count = self._counts.get(name)
             if window == self._window and count is not None:
@@ -133,7 +132,7 @@ class QuotaCounter:
 
 
 class Quotas:
-    """The quotas of a deployment, and the thread that shares what is counted.
+    """The quotas of a deployment, and the thread that shares their counts.
 
     ``texts`` are the settings by the quota's name; ``clock`` gives Unix time.
     """
@@ -157,11 +156,11 @@ class Quotas:
         self._sharer: threading.Thread | None = None
 
     def hit(self, quota: QuotaName, name: str) -> Usage | None:
-        """Counts a request of ``name``; None where the quota is off."""
+        """Counts a request of ``name``; None if the quota is off."""
         return self._count(quota, name, 1)
 
     def read_usage(self, quota: QuotaName, name: str) -> Usage | None:
-        """What ``name`` has used; None where the quota is off."""
+        """The usage of ``name``; None if the quota is off."""
         return self._count(quota, name, 0)
 
     def _count(self, quota: QuotaName, name: str, requests: int) -> Usage | None:
@@ -169,15 +168,12 @@ class Quotas:
         if counter is None:
             return None
         usage = counter.hit(name, self._clock(), requests=requests)
-        if (
-            usage.used > counter.quota.amount // UNSHARED_WARNING
-            and self._sharer is None
-        ):
+        if usage.used > counter.quota.amount // UNSHARED_PART and self._sharer is None:
             self._start()
         return usage
 
     def _start(self) -> None:
-        """On first use, for a thread does not survive a fork."""
+        """Starts the thread on first use, because a thread does not survive a fork."""
         with self._starting:
             if self._sharer is None:
                 self._sharer = threading.Thread(
@@ -191,9 +187,9 @@ class Quotas:
         while not pause.wait(self._share_period):
             try:
                 self.share_once()
-            # Whatever Redis answers, this process counts on alone.
+            # After any error this process continues with its own counts.
             except Exception as error:
-                if not failing:  # an outage is one line, not two lines a second
+                if not failing:  # one line per outage
                     name = type(error).__name__
                     log.warning("quotas_not_shared", extra={"error": name})
                 failing = True
@@ -203,7 +199,7 @@ class Quotas:
                 failing = False
 
     def share_once(self) -> None:
-        """Tells what was counted, and learns what others did; raises as Redis does."""
+        """Sends new counts to Redis and reads the totals. Raises errors of Redis."""
         storage = self._storage
         for counter in self._counters.values():
             window, counted = counter.unshared()
@@ -215,7 +211,7 @@ class Quotas:
 
     @cached_property
     def _storage(self) -> RedisStorage:
-        # Only a process that counts much needs the library, which is slow to import.
+        # Slow to import, and needed only in a process with many requests.
         from limits.storage import RedisStorage
 
         return RedisStorage(

@@ -1,4 +1,4 @@
-"""Everything a process is told from outside: one frozen object, read once."""
+"""The settings of a process: one frozen object, read once from the environment."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from runtime import settings_checks as checks
 STRIPE_LIVE: Final = "https://api.stripe.com"
 PAYPAL_LIVE: Final = "https://api-m.paypal.com"
 PAYPAL_SANDBOX: Final = "https://api-m.sandbox.paypal.com"
-#: What the simulators are given where no credentials are set.
+#: Credentials for the simulators if none are set.
 SIMULATOR_SECRET: Final = "sk_test_simulator"
 SIMULATOR_CLIENT: Final = "simulator"
-#: How Stripe's keys for real money begin.
+#: Prefixes of Stripe's live keys.
 LIVE_KEYS: Final = ("sk_live_", "rk_live_")
-#: Calls a second. Stripe takes 100 of an account in live mode and 25 in a sandbox, but
-#: of one endpoint, such as the one that every charge goes to, no more than 25 in either
-#: until it raises that for an account (docs.stripe.com/rate-limits).
+#: Calls a second. Stripe allows an account 100 in live mode and 25 in a sandbox, but 25
+#: at each endpoint in both, unless it raises that limit. Every charge uses the same
+#: endpoint (docs.stripe.com/rate-limits).
 STRIPE_RATE: Final = 25
 
 
@@ -40,7 +40,7 @@ def setting(
 ) -> Any:
     """A field that the environment variable ``PAYMENTS_<name>`` sets.
 
-    ``read`` raises ValueError, which ends the sentence that the name begins.
+    ``read`` raises ValueError with a predicate: the variable's name is its subject.
     """
     metadata = {"name": f"{checks.PREFIX}{name}", "help": help, "read": read}
     return field(
@@ -101,15 +101,15 @@ class Settings:
     encryption_keys: str = setting(
         "ENCRYPTION_KEYS",
         "",
-        "Keys that seal payments, newest first, comma between; unset: a file in the"
-        " home",
+        "Keys that encrypt payments, newest first, separated by commas; unset: a file"
+        " in the home",
         read=checks.encryption_keys,
         secret=True,
     )
     account_encryption_keys: str = setting(
         "ACCOUNT_ENCRYPTION_KEYS",
         "",
-        "Other keys, which seal the credentials of merchants' accounts; set both or"
+        "Other keys, which encrypt the credentials of merchants' accounts; set both or"
         " neither",
         read=checks.encryption_keys,
         secret=True,
@@ -133,14 +133,15 @@ class Settings:
     stripe_webhook_secrets: str = setting(
         "STRIPE_WEBHOOK_SECRETS",
         "",
-        "What Stripe signs webhooks with, comma between; unset: they are refused",
+        "Signing secrets of Stripe's webhooks, separated by commas; unset: webhooks are"
+        " refused",
         secret=True,
     )
     stripe_rate: int | None = setting(
         "STRIPE_RATE",
         None,
-        "Calls a second to Stripe, of all workers together, 0 for any number; unset:"
-        f" {STRIPE_RATE}, or any number to a simulator",
+        "Calls a second to Stripe, of all workers together; 0: no limit; unset:"
+        f" {STRIPE_RATE}, and no limit for a simulator",
         read=checks.number(0, 10_000),
     )
     paypal_api_base: str = setting(
@@ -156,29 +157,35 @@ class Settings:
         "PAYPAL_CLIENT_SECRET", SIMULATOR_CLIENT, "PayPal's client secret", secret=True
     )
     paypal_webhook_id: str = setting(
-        "PAYPAL_WEBHOOK_ID", "", "PayPal's id of our webhook; unset: they are refused"
+        "PAYPAL_WEBHOOK_ID",
+        "",
+        "PayPal's id of our webhook; unset: webhooks are refused",
     )
     paypal_certificate_hosts: str = setting(
-        "PAYPAL_CERTIFICATE_HOSTS", "", "Of PayPal's signatures; unset: PayPal's API"
+        "PAYPAL_CERTIFICATE_HOSTS",
+        "",
+        "Hosts of PayPal's signing certificates, separated by commas; unset: PayPal's"
+        " API",
     )
     paypal_roots: Path | None = setting(
         "PAYPAL_ROOTS",
         None,
-        "PEM file of whom to trust with them; unset: the public authorities",
+        "PEM file of authorities trusted to sign those certificates; unset: the public"
+        " authorities",
         read=checks.file,
     )
     paypal_rate: int = setting(
         "PAYPAL_RATE",
         0,
-        "Calls a second to PayPal, of all workers together, 0 for any number: PayPal"
-        " publishes no limit",
+        "Calls a second to PayPal, of all workers together; 0: no limit, because PayPal"
+        " publishes none",
         read=checks.number(0, 10_000),
     )
     provider_proxy: str = setting(
         "PROVIDER_PROXY",
         "",
         "Forward proxy of every call to a provider, http://… or https://…, with its"
-        " user name and password if it has any; unset: none, whatever HTTPS_PROXY says",
+        " user name and password if any; unset: none, and HTTPS_PROXY is ignored",
         read=checks.proxy,
         secret=True,
     )
@@ -215,8 +222,8 @@ class Settings:
     trusted_proxies: str = setting(
         "TRUSTED_PROXIES",
         "",
-        "Networks of the proxies in front, comma between, whose X-Forwarded-For names"
-        " the client; unset: it is ignored",
+        "Networks of the proxies in front, separated by commas; their X-Forwarded-For"
+        " names the client; unset: it is ignored",
         read=checks.networks,
     )
     worker_slots: int = setting(
@@ -240,9 +247,9 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """The settings that ``environment`` names.
+        """Reads the settings in ``environment``.
 
-        Raises SettingsError, naming the variable, where one cannot be used.
+        Raises SettingsError, which names the variable that cannot be used.
         """
         names = [item.metadata["name"] for item in fields(cls)]
         if wrong := checks.find_unknown(environment, names):
@@ -261,7 +268,7 @@ class Settings:
         settings._check()
         if environment.get("STRIPE_LOG"):
             raise SettingsError(
-                "STRIPE_LOG makes Stripe's library print what it sends. Unset it"
+                "STRIPE_LOG makes Stripe's library print its requests. Unset it"
             )
         return settings
 
@@ -269,7 +276,7 @@ class Settings:
     def of_process(cls, *required: str) -> Settings:
         """This process's settings, with the fields ``required`` set.
 
-        Where they cannot be used, says so in one line and exits with 2.
+        If they cannot be used, it prints one line and exits with 2.
         """
         try:
             settings = cls.read(os.environ)
@@ -288,11 +295,11 @@ class Settings:
         }
 
     def rates(self) -> Mapping[str, float]:
-        """Calls a second that each of our own accounts takes; 0: any number."""
+        """The limit of calls a second of each own account; 0 is no limit."""
         return {name: row.rate(self) for name, row in PROVIDER_SETTINGS.items()}
 
     def require(self, *names: str) -> None:
-        """Raises SettingsError where a field of ``names`` is not set."""
+        """Raises SettingsError if a field of ``names`` is not set."""
         for item in fields(self):
             if item.name in names and not getattr(self, item.name):
                 raise SettingsError(
@@ -301,14 +308,13 @@ class Settings:
                 )
 
     def _check(self) -> None:
-        """Real money goes to real addresses only, and play money never does; accounts
-        have keys of their own."""
+        """Checks that the mode fits the addresses and credentials, and the keys."""
         self._check_keys()
         for row in PROVIDER_SETTINGS.values():
             row.check(self)
 
     def _check_keys(self) -> None:
-        """A process that makes a key for itself could not read what others sealed."""
+        """With one of two keys set, processes would each generate the other one."""
         payments = set(checks.listed(self.encryption_keys))
         accounts = set(checks.listed(self.account_encryption_keys))
         if bool(payments) != bool(accounts):
@@ -321,7 +327,7 @@ class Settings:
             raise SettingsError(f"{given} is set, but not {missing}: set both")
         if payments & accounts:
             raise SettingsError(
-                "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS must be other keys than"
+                "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS must differ from"
                 " PAYMENTS_ENCRYPTION_KEYS"
             )
 
@@ -331,8 +337,8 @@ class ProviderSettings:
     """One provider's row: its settings, which are fields of ``Settings``."""
 
     api_base: str  #: the field of the provider's address
-    rate: Callable[[Settings], float]  #: calls a second of our own account; 0: any
-    #: Raises SettingsError where mode, address and credentials do not fit together.
+    rate: Callable[[Settings], float]  #: calls a second; 0: no limit
+    #: Raises SettingsError if mode, address and credentials do not fit together.
     check: Callable[[Settings], None]
 
 
@@ -348,7 +354,8 @@ def _check_stripe(settings: Settings) -> None:
     if settings.mode is Mode.LIVE:
         if not live_key:
             raise SettingsError(
-                "PAYMENTS_MODE is live, but PAYMENTS_STRIPE_SECRET_KEY is no live key"
+                "PAYMENTS_MODE is live, but PAYMENTS_STRIPE_SECRET_KEY is not a live"
+                " key"
             )
         if not live_base:
             raise SettingsError(
@@ -376,7 +383,7 @@ def _check_paypal(settings: Settings) -> None:
             )
     elif base == PAYPAL_LIVE:
         raise SettingsError(
-            "PAYMENTS_PAYPAL_API_BASE is the live one, but PAYMENTS_MODE is test"
+            "PAYMENTS_PAYPAL_API_BASE is the live address, but PAYMENTS_MODE is test"
         )
     elif base == PAYPAL_SANDBOX and unset:
         raise SettingsError(
@@ -396,5 +403,5 @@ PROVIDER_SETTINGS: Final[dict[ProviderName, ProviderSettings]] = {
         check=_check_paypal,
     ),
 }
-#: The fields without which no provider can be called.
+#: The fields of the providers' addresses.
 API_BASES: Final = tuple(row.api_base for row in PROVIDER_SETTINGS.values())

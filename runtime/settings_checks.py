@@ -1,6 +1,7 @@
-"""What a variable may hold: readers that raise ValueError with the end of a sentence.
+"""Readers of variables.
 
-The sentence begins with the variable's name. A reader of secrets never repeats them.
+Each raises ValueError with the predicate of a sentence; the variable's name is its
+subject. A reader of secrets never repeats them.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _SERVICE_LINK: Final = re.compile(
 )
 #: 32 bytes in URL-safe base64.
 _ENCRYPTION_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}=")
-#: What every platform and MongoDB's limit of 63 bytes allow.
+#: Names that MongoDB takes on every platform, up to its limit of 63 bytes.
 _DATABASE: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
-#: Of a quota: requests, and seconds of its window.
+#: The largest quota: requests, and seconds of its window.
 _MOST_REQUESTS: Final = 100_000_000
 _LONGEST_WINDOW: Final = 3600
-#: Characters; fewer can be guessed by whoever stole the hashes.
+#: Characters. A shorter pepper can be guessed from stolen hashes.
 _SHORTEST_PEPPER: Final = 16
 
 
@@ -56,7 +57,7 @@ port = number(0, 65535)
 
 
 def one_of(*values: str) -> Callable[[str], str]:
-    """Reads one of ``values``, in capitals or not."""
+    """Reads one of ``values``; case is ignored."""
 
     def read(text: str) -> str:
         for value in values:
@@ -68,7 +69,7 @@ def one_of(*values: str) -> Callable[[str], str]:
 
 
 def host(text: str) -> str:
-    """Reads an address to listen on; servers take no names."""
+    """Reads an IP address to listen on, or localhost."""
     if text == "localhost":
         return "127.0.0.1"
     try:
@@ -78,26 +79,26 @@ def host(text: str) -> str:
 
 
 def hosts_of(url: str) -> str:
-    """The hosts in a URL, to be shown: who comes there and how may be secret."""
+    """The hosts in a URL, for display; the rest may be secret."""
     parts = urlsplit(url)
-    # An @ in the path was one in a password, in front of which a slash ended the hosts.
+    # An @ in the path comes from a password with a slash, which ended the hosts early.
     return "" if "@" in parts.path else parts.netloc.rpartition("@")[2]
 
 
 def without_credentials(url: str) -> str:
-    """The scheme and the hosts of a URL; "" of none."""
+    """The scheme and the hosts of a URL; "" for a URL without hosts."""
     place = hosts_of(url)
     return f"{urlsplit(url).scheme}://{place}" if place else ""
 
 
 def url(*schemes: str) -> Callable[[str], str]:
-    """Reads a URL with a host. It may hold a password, so it is never repeated."""
+    """Reads a URL with a host. Errors do not repeat it: it may hold a password."""
 
     def read(text: str) -> str:
         wrong = f"must be a URL: {' or '.join(f'{one}://…' for one in schemes)}"
         try:
             parts = urlsplit(text)
-            # A database's URL may name several hosts, which have no one port.
+            # A database's URL may name several hosts, each with a port.
             several = parts.scheme.startswith("mongodb")
             _ = None if several else parts.port
         except ValueError:
@@ -110,7 +111,7 @@ def url(*schemes: str) -> Callable[[str], str]:
 
 
 def proxy(text: str) -> str:
-    """Reads a forward proxy's URL. It may hold a password, so it is never repeated."""
+    """Reads a forward proxy's URL. Errors do not repeat it: it may hold a password."""
     parts = urlsplit(url("http", "https")(text))
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("must be a proxy's URL, with nothing after its host and port")
@@ -118,7 +119,7 @@ def proxy(text: str) -> str:
 
 
 def database(text: str) -> str:
-    """Reads a name for a database of ours."""
+    """Reads a name of a database that is not MongoDB's own."""
     if not _DATABASE.fullmatch(text) or text in ("admin", "config", "local"):
         raise ValueError(
             "must be 1 to 63 letters, digits, _ or -, and none of MongoDB's own"
@@ -128,25 +129,25 @@ def database(text: str) -> str:
 
 
 def encryption_keys(text: str) -> str:
-    """Reads encryption keys with commas between."""
+    """Reads encryption keys separated by commas."""
     keys = [key.strip() for key in text.split(",") if key.strip()]
     if not keys or not all(map(_ENCRYPTION_KEY.fullmatch, keys)):
         raise ValueError(
-            "must be keys of 32 bytes (44 characters of URL-safe base64 each), with a"
-            " comma between"
+            "must be keys of 32 bytes (44 characters of URL-safe base64 each),"
+            " separated by commas"
         )
     return text
 
 
 def pepper(text: str) -> str:
-    """Reads a secret that cannot be guessed."""
+    """Reads a secret that is too long to be guessed."""
     if len(text) < _SHORTEST_PEPPER:
         raise ValueError(f"must have {_SHORTEST_PEPPER} characters or more")
     return text
 
 
 def folder(text: str) -> Path:
-    """Reads a folder that is there, or may be made."""
+    """Reads a folder that exists or can be made."""
     path = Path(text)
     for part in (path, *path.parents):
         try:
@@ -158,12 +159,12 @@ def folder(text: str) -> Path:
 
 
 def listed(text: str) -> list[str]:
-    """The parts of a text that has commas between them."""
+    """The parts of a text, separated by commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL is of this machine, and of nothing that could be another."""
+    """Whether a URL has a loopback IP address; a name could be another machine's."""
     try:
         return ip_address(urlsplit(url).hostname or "").is_loopback
     except ValueError:
@@ -171,23 +172,23 @@ def is_loopback(url: str) -> bool:
 
 
 def file(text: str) -> Path:
-    """Reads a file that is there."""
+    """Reads the name of a file that exists."""
     if not Path(text).is_file():
         raise ValueError(f"must be a file, not {text!r}")
     return Path(text)
 
 
 def parse_quota(text: str) -> tuple[int, int] | None:
-    """Requests and the seconds in which they may be made; None: off.
+    """The requests and the seconds of a quota; None means off.
 
     Raises ValueError.
     """
     if text.lower() == "off":
         return None
-    # A process that is not told of a quota need not load the library.
+    # Slow to import, and needed only for a quota.
     from limits import parse_many
 
-    wrong = f"must be off or as 1000/10 seconds or 5000/minute, not {text!r}"
+    wrong = f"must be off, or like 1000/10 seconds or 5000/minute, not {text!r}"
     try:
         [found] = parse_many(text)
     except ValueError:
@@ -205,19 +206,20 @@ def quota(text: str) -> str:
 
 
 def networks(text: str) -> str:
-    """Reads networks with commas between."""
+    """Reads networks separated by commas."""
     for part in listed(text):
         try:
             ip_network(part)
         except ValueError:
             raise ValueError(
-                f"must be networks such as 10.0.0.0/8, comma between, not {part!r}"
+                f"must be networks such as 10.0.0.0/8, separated by commas, not"
+                f" {part!r}"
             ) from None
     return text
 
 
 def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | None:
-    """A sentence on the first variable that looks like a setting and is none."""
+    """An error about the first unknown variable with the prefix of settings."""
     names = {*known, *OTHERS}
     for name, value in sorted(environment.items()):
         if not name.startswith(PREFIX) or name in names:
@@ -226,5 +228,5 @@ def find_unknown(environment: Mapping[str, str], known: Iterable[str]) -> str | 
             continue
         near = get_close_matches(name, names, n=1)
         hint = f"Did you mean {near[0]}?" if near else "docs/operating.md lists them"
-        return f"{name} is no setting. {hint}"
+        return f"{name} is not a setting. {hint}"
     return None

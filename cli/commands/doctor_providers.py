@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from cli.commands import account_credentials
 from cli.findings import FAIL, OK, TIMEOUT, WARN, Finding, unset
 from persistence.codec import Document
-from runtime.accounts.adapters import AdapterFactory
+from runtime.accounts.registry import AdapterFactory
 from runtime.settings import PROVIDER_SETTINGS, Settings
 from runtime.settings_checks import hosts_of, without_credentials
 

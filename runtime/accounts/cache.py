@@ -1,4 +1,4 @@
-"""Merchants' accounts as a process knows them: few reads, however often it asks."""
+"""A cache of merchants' accounts, so that a process reads each only now and then."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from domain.account import AccountNotFound, StoredAccount
 from domain.errors import StoreUnavailable
 from persistence.encryption import FieldUnreadable
 
-#: Seconds until a process goes by what was changed of an account.
+#: Seconds until a process sees a change of an account.
 CACHE_SECONDS: Final = 5.0
-#: Accounts that a process remembers at once, each some kilobytes.
+#: Cached accounts, each some kilobytes.
 MAX_CACHED: Final = 1_000
-#: Names of no account that are remembered at once. Anybody can make them up; a name
-#: that is not among them costs one read by the index of ids.
+#: Cached names that have no account. Anybody can invent such names; an uncached one
+#: costs one read by the index of ids.
 MAX_UNKNOWN: Final = 10_000
 
 
 @dataclass(slots=True)
 class _CachedAccount:
-    """An account as it was read; believed until then."""
+    """An account as it was read; ``valid_until`` is monotonic."""
 
     stored: StoredAccount
     valid_until: float
 
 
 class AccountCache:
-    """Accounts as ``read`` finds them by a name, or did KNOWN seconds ago at most."""
+    """Caches accounts that ``read`` finds by a name, for CACHE_SECONDS."""
 
     def __init__(
         self,
@@ -41,12 +41,12 @@ class AccountCache:
     ) -> None:
         self._read = read
         self._clock = clock
-        self._lock = threading.Lock()  # guards what follows
+        self._lock = threading.Lock()  # guards both caches
         self._cache: OrderedDict[str, _CachedAccount] = OrderedDict()
-        self._strangers: OrderedDict[str, float] = OrderedDict()  # until when
+        self._unknown: OrderedDict[str, float] = OrderedDict()  # valid until
 
     def get(self, name: str) -> StoredAccount:
-        """One account; as it was known last, where the database is away.
+        """Returns an account: the last known one if the database is unavailable.
 
         Raises AccountNotFound, FieldUnreadable and StoreUnavailable.
         """
@@ -54,15 +54,14 @@ class AccountCache:
         with self._lock:
             known = self._cache.get(name)
             if known is None:
-                if now < self._strangers.get(name, now):
+                if now < self._unknown.get(name, now):
                     raise AccountNotFound
             else:
                 self._cache.move_to_end(name)
                 if now < known.valid_until:
                     return known.stored
-                known.valid_until = (
-                    now + CACHE_SECONDS
-                )  # others go on with it meanwhile
+                # Other threads use this copy during the read.
+                known.valid_until = now + CACHE_SECONDS
         try:
             stored = self._read(name)
         except (FieldUnreadable, StoreUnavailable):
@@ -71,10 +70,10 @@ class AccountCache:
             return known.stored
         except AccountNotFound:
             with self._lock:
-                self._strangers[name] = now + CACHE_SECONDS
-                self._strangers.move_to_end(name)
-                if len(self._strangers) > MAX_UNKNOWN:
-                    self._strangers.popitem(last=False)
+                self._unknown[name] = now + CACHE_SECONDS
+                self._unknown.move_to_end(name)
+                if len(self._unknown) > MAX_UNKNOWN:
+                    self._unknown.popitem(last=False)
             raise
         with self._lock:
             self._cache[name] = _CachedAccount(stored, now + CACHE_SECONDS)

@@ -1,4 +1,4 @@
-"""How a process reaches each account: adapters for each, by the newest credentials."""
+"""The adapters of each account, with its current credentials."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from domain.errors import Misconfigured, NotExecuted, StoreUnavailable
 from domain.payments.answer import Answer
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
+from domain.provider_rules import ProviderName
 from persistence.encryption import FieldUnreadable
-from runtime.accounts.adapters import AdapterFactory
 from runtime.accounts.cache import MAX_CACHED, AccountCache
 from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
@@ -26,36 +26,53 @@ from runtime.settings import Settings
 log = logging.getLogger(__name__)
 
 
+class AdapterFactory:
+    """Makes an account's adapters. A provider's accounts share its connections."""
+
+    def __init__(self, settings: Settings, *, connections: int) -> None:
+        self._makers = {
+            name: row.adapters(settings, connections) for name, row in PROVIDERS.items()
+        }
+
+    def create_own(self, provider: ProviderName) -> Adapters:
+        """Makes the adapters of the account in the settings."""
+        return self._makers[provider](None)
+
+    def create(self, stored: StoredAccount) -> Adapters:
+        """Makes the adapters of a merchant's account."""
+        return self._makers[stored.provider](stored)
+
+
 class AccountAdapters:
-    """Gives each account its adapters. All of one provider share its connections."""
+    """Makes and keeps the adapters of each account."""
 
     def __init__(
         self, settings: Settings, accounts: AccountStore, *, connections: int
     ) -> None:
         self._rates = settings.rates()
-        # The lowest limit of any provider, for an account that cannot be read.
+        # The lowest limit of any provider, for unreadable accounts.
         self._unknown_rate = min(filter(None, self._rates.values()), default=0)
         self._accounts = AccountCache(accounts.get)
-        self._maker = AdapterFactory(settings, connections=connections)
-        self._own = {name: self._maker.create_own(name) for name in PROVIDERS}
+        self._factory = AdapterFactory(settings, connections=connections)
+        self._own = {name: self._factory.create_own(name) for name in PROVIDERS}
         self._lock = threading.Lock()
         self._made: OrderedDict[str, tuple[_Secrets, Adapters]] = OrderedDict()
 
     def provider_for(self, account: Account) -> Provider:
-        """Asks nobody: credentials are read when a call needs them."""
+        """Reads nothing: each call of the provider reads the credentials."""
         own = self._own[account.provider].provider
         return own if account.is_own else _AccountProvider(account, own, self)
 
     def dispute_reader_for(self, account: Account) -> DisputeReader:
-        """Raises as ``of`` does."""
+        """Raises NotExecuted, as ``for_account`` does."""
         return self.for_account(account).disputes
 
     def statement_for(self, account: Account) -> Statement:
-        """Raises as ``of`` does."""
+        """Raises NotExecuted, as ``for_account`` does."""
         return self.for_account(account).statement
 
     def rate_of(self, account_id: str) -> float:
-        """Calls a second that the account takes, 0 for any number; never raises."""
+        """The account's limit of calls a second; 0 is no limit. Never raises."""
         if account_id in self._rates:
             return self._rates[account_id]
         try:
@@ -69,9 +86,12 @@ class AccountAdapters:
         )
 
     def for_account(self, account: Account, payment: Payment | None = None) -> Adapters:
-        """By credentials that are KNOWN seconds old at most, or the last that could be
-        read. Raises NotExecuted: without them no call is made, nor is one for a
-        ``payment`` that somebody put at another merchant's account."""
+        """Returns adapters with credentials at most CACHE_SECONDS old, or the last
+        ones that were read.
+
+        Raises NotExecuted without credentials, and for a ``payment`` of another
+        merchant or mode than the account's: the database was tampered with.
+        """
         if account.is_own:
             return self._own[account.provider]
         try:
@@ -79,8 +99,8 @@ class AccountAdapters:
         except AccountNotFound:
             raise Misconfigured(ErrorDetail.ACCOUNT_MISSING) from None
         except (FieldUnreadable, StoreUnavailable) as error:
-            why = {"account": account.id, "error": error.code}
-            log.error("credentials_unavailable", extra=why)
+            fields = {"account": account.id, "error": error.code}
+            log.error("credentials_unavailable", extra=fields)
             raise NotExecuted(ErrorDetail.CREDENTIALS_UNAVAILABLE) from None
         if payment is not None and (stored.merchant, stored.mode) != (
             payment.merchant,
@@ -94,40 +114,41 @@ class AccountAdapters:
         return self._adapters_for(stored)
 
     def _adapters_for(self, stored: StoredAccount) -> Adapters:
-        """Made anew where what opens the account has changed."""
-        opens = stored.credentials, stored.connected_account
+        """Makes new adapters if the account's secrets have changed."""
+        secrets = stored.credentials, stored.connected_account
         with self._lock:
             known = self._made.get(stored.id)
-            if known is None or known[0] != opens:
-                known = self._made[stored.id] = opens, self._maker.of(stored)
+            if known is None or known[0] != secrets:
+                known = secrets, self._factory.create(stored)
+                self._made[stored.id] = known
             self._made.move_to_end(stored.id)
             if len(self._made) > MAX_CACHED:
                 self._made.popitem(last=False)
         return known[1]
 
 
-#: What opens an account: its credentials, and Stripe's id of it below the key's.
+#: An account's credentials, and the id of a Stripe account connected to the key's.
 _Secrets = tuple[Credentials, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _AccountProvider:
-    """A Provider whose credentials are looked up for each call."""
+    """A Provider that reads its credentials for each call."""
 
     account: Account
-    template: Provider  #: prepares the same: no request names its account
+    template: Provider  #: prepares requests, which are the same for every account
     adapters: AccountAdapters
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
+        """Writes a request, which needs no credentials."""
         return self.template.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
+        """Sends the claimed operation's request."""
         return self.adapters.for_account(self.account, payment).provider.send(payment)
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
+        """Reads the claimed operation's state at the provider."""
         return self.adapters.for_account(self.account, payment).provider.look_up(
             payment
         )

@@ -1,4 +1,4 @@
-"""What knows each account's webhooks from anybody else's."""
+"""The webhook verifier of each account."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from runtime.settings import Settings
 
 
 class WebhookVerifiers:
-    """One of each account: the deployment's own by its settings, a merchant's by what
-    is stored of it."""
+    """Makes verifiers from the settings for the deployment's own accounts, and from
+    the database for merchants' accounts."""
 
     def __init__(self, settings: Settings, accounts: AccountStore) -> None:
         self._mode = settings.mode
@@ -30,7 +30,7 @@ class WebhookVerifiers:
     def for_account(
         self, provider: ProviderName, account_id: str | None = None
     ) -> WebhookVerifier:
-        """That of a merchant's account at ``provider``, or of the deployment's own.
+        """The verifier of a merchant's account, or of the deployment's own account.
 
         Raises AccountNotFound, FieldUnreadable and StoreUnavailable.
         """

@@ -1,4 +1,4 @@
-"""The Celery application, which uses Redis through our transport."""
+"""The Celery application, which uses Redis through the sanitizing transport."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runtime.settings import Settings
 
 
 def make_app(settings: Settings) -> Celery:
-    """The Celery application; it connects when it is first used."""
+    """The Celery application; it connects on first use."""
     app = Celery("payments", broker=settings.redis_url, amqp=FastReconnectAMQP)
     app.conf.update(
         accept_content=["json"],
@@ -25,8 +25,8 @@ def make_app(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
-        # Means only tasks that are acknowledged late, of which there are none; left
-        # out, Celery advises of it at length whenever Redis goes away.
+        # Affects only tasks with late acknowledgement, and there are none. Without it
+        # Celery logs a long warning in every outage of Redis.
         worker_cancel_long_running_tasks_on_connection_loss=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -38,8 +38,8 @@ def make_app(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 10,
             "max_connections": 32,
-            # A message may be lost, so no second copy of it is kept in Redis while a
-            # worker has it; and there is one list a queue.
+            # A message may be lost, so Redis keeps no copy while a worker has it. Each
+            # queue is one list.
             "ack_emulation": False,
             "priority_steps": [0],
         },

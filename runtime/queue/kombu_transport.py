@@ -1,8 +1,8 @@
 """The Redis transport of kombu, hardened against foreign messages and outages.
 
-Whoever can write to our Redis can put anything at our keys. A worker takes the name of
-a task and the ids out of a message and leaves the rest: no message of another shape
-ends it, and none makes it do more than look at the payments that it names.
+A client of the same Redis can write anything to the queues' keys. A worker reads only
+the task's name and the ids from a message. A message of another shape does not stop the
+worker, and no message makes it do more than check the named payments.
 """
 
 from __future__ import annotations
@@ -31,23 +31,25 @@ from runtime.queue.wakeups import (
 
 log = logging.getLogger(__name__)
 
-#: Characters of a message's body, four times what one of ours has, and of an id.
+#: Characters of a message's body (four times the longest of ours), and of an id.
 _MAX_BODY: Final = 16 * 1024
 _MAX_ID: Final = 64
-#: The tasks that a message may name, and where a worker that stops puts it back.
-_QUEUES: Final = {one.task: one.queue for one in (NEW_PAYMENTS, DUE_PAYMENTS, WEBHOOKS)}
+#: The tasks that a message may name, with the queue of each.
+_QUEUES: Final = {
+    address.task: address.queue for address in (NEW_PAYMENTS, DUE_PAYMENTS, WEBHOOKS)
+}
 
 
 class SanitizedMessage(virtual.Message):
-    """A message, of which only the task and the ids are believed."""
+    """A message reduced to its task and its ids."""
 
     def __init__(self, payload: object, channel: Any = None, **options: Any) -> None:
-        untyped: Any = super()  # kombu types its classes, and not their methods
+        untyped: Any = super()  # kombu's methods have no types
         untyped.__init__(sanitize_message(payload), channel, **options)
 
 
 class SanitizingChannel(redis.Channel):
-    """Reads the queues, drops what is no message, and deletes what is no queue."""
+    """Reads the queues, drops malformed messages, and deletes keys without a list."""
 
     Message = SanitizedMessage
 
@@ -63,71 +65,69 @@ class SanitizingChannel(redis.Channel):
                     delete_if_not_list(client, queue)
         except (OSError, Empty):
             raise
-        # By now it is out of Redis, and whatever a reader of it raises would end the
-        # worker, or have it connect anew.
+        # The message is already out of Redis. Any error in its reader would end the
+        # worker or make it reconnect.
         except Exception as error:
             log.warning("message_dropped", extra={"error": type(error).__name__})
             metrics.MESSAGES_DROPPED.inc()
         return None
 
     def _queue_bind(self, *_: Any) -> None:
-        """Ours go by a queue's name: no table of exchanges is kept in Redis."""
+        """Stores nothing: messages are routed by their queue's name."""
 
     def _size(self, _: str) -> int:
-        """Nobody asks, but to declare a queue; one that is no list has none."""
+        """Returns 0; only the declaration of a queue asks. Its key may hold no list."""
         return 0
 
 
 class SanitizingTransport(redis.Transport):
-    """Celery's Redis, by our channels."""
+    """Celery's Redis transport with sanitizing channels."""
 
     Channel = SanitizingChannel
 
 
 class FastReconnectConnection(Connection):
-    """Tries a broken broker again every second or two.
+    """Reconnects to a broken broker every second or two.
 
-    Celery leaves kombu's waits as they are, which grow to 30 s: longer than a payment
-    should wait for a broker that is back.
+    kombu's own waits, which Celery cannot set, grow to 30 s. That is too long for a
+    payment once the broker is back.
     """
 
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
-        """See kombu.Connection."""
-        steady = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-        told = {**options, **steady}
+        """Reconnects with short waits."""
+        waits = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
         untyped: Any = super()  # as above
-        return untyped.ensure_connection(*args, **told)
+        return untyped.ensure_connection(*args, **{**options, **waits})
 
     def get_transport_cls(self) -> type[SanitizingTransport]:
-        """See kombu.Connection."""
+        """Returns the sanitizing transport."""
         return SanitizingTransport
 
 
 class FastReconnectAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
-    """Celery's way to be given a connection class."""
+    """Gives Celery the connection class."""
 
     Connection = FastReconnectConnection
 
 
-def sanitize_message(given: Any) -> dict[str, Any]:
-    """The message that a wake-up queue would have sent of the task and the ids in
-    ``given``.
+def sanitize_message(message: Any) -> dict[str, Any]:
+    """Builds a new message from the task and the ids of ``message``.
 
-    Raises any of LookupError, TypeError, ValueError, AttributeError or RecursionError
-    where that is not shaped like one.
+    Raises LookupError, TypeError, ValueError, AttributeError or RecursionError for a
+    message of another shape.
     """
-    task = given["headers"]["task"]
+    task = message["headers"]["task"]
     queue = _QUEUES[task]
-    if len(given["body"]) > _MAX_BODY:
+    if len(message["body"]) > _MAX_BODY:
         raise ValueError
-    [ids], *_ = json.loads(base64.b64decode(given["body"]))
-    named = [
-        one for one in ids[:GROUP_SIZE] if isinstance(one, str) and len(one) <= _MAX_ID
+    [ids], *_ = json.loads(base64.b64decode(message["body"]))
+    valid_ids = [
+        id for id in ids[:GROUP_SIZE] if isinstance(id, str) and len(id) <= _MAX_ID
     ]
-    # What it calls itself is no name to keep it under while a worker has it.
+    # The message's own tag could be another message's.
     tag = str(uuid.uuid4())
     return {
-        "body": base64.b64encode(json.dumps([[named], {}, {}]).encode()).decode(),
+        "body": base64.b64encode(json.dumps([[valid_ids], {}, {}]).encode()).decode(),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": {"lang": "py", "task": task, "id": tag},

@@ -1,4 +1,4 @@
-"""Celery on Redis as a wake-up message: ids go in, nothing depends on their arrival."""
+"""Wake-up messages by Celery and Redis: ids only, and every message may be lost."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where ids go: web and beat know it without knowing the workers."""
+    """A task and its queue. Web and beat send to it without importing the workers."""
 
     task: str
     queue: str
 
 
-#: For what was asked for just now.
+#: For newly requested operations.
 NEW_PAYMENTS: Final = Address("payments.attempt", "payments")
-#: For what beat has found to be due. A queue of its own, since workers take from each
-#: in turn: a backlog of any length neither fills the other nor goes before it. A task
-#: of its own, since what is new goes first at an account's limit.
+#: For payments that beat found to be due. It has its own queue, because workers take
+#: from the queues in turn: a backlog neither fills the other queue nor precedes it. It
+#: has its own task, because new payments go first at an account's rate limit.
 DUE_PAYMENTS: Final = Address("payments.recover", "payments.due")
-#: For what providers told us, so that a storm of it stands before no payment.
+#: For webhooks, so that a burst of them delays no payment.
 WEBHOOKS: Final = Address("payments.webhooks", "payments.webhooks")
 
-#: Payments in one message. A message costs a worker 1 to 2.5 ms however many it
-#: names; more of them would only keep early answers waiting for late ones.
+#: Payments in one message. A message costs a worker 1 to 2.5 ms for any number of
+#: payments; in larger groups early answers would wait for late ones.
 GROUP_SIZE: Final = 32
 #: Messages that may wait in a queue; beyond it MongoDB is the queue.
 MAX_MESSAGES: Final = 64
-#: Seconds between two messages of one process: under load they fill up meanwhile,
-#: while a lone payment's leaves at once.
+#: Seconds between two messages of one process. Under load a message fills up in this
+#: time; a single payment is sent at once.
 PUBLISH_INTERVAL: Final = 0.02
-#: Payments that may wait for their message; beyond it recovery takes them.
+#: Payments that may wait for their message; beyond it beat's dispatch finds them.
 MAX_PENDING: Final = 10_000
-#: Seconds that a broken broker is left alone before it is tried again.
+#: Seconds before a broken broker is tried again.
 BROKER_BACKOFF: Final = 1.0
 
 
 class WakeupQueue:
-    """JobQueue: a thread of its own talks to Redis, so that no request waits for it."""
+    """JobQueue whose own thread calls Redis, so that no request waits for it."""
 
     def __init__(
         self, app: Celery, redis: Redis, *, to: Address = NEW_PAYMENTS
@@ -63,30 +63,29 @@ class WakeupQueue:
         self._app = app
         self._redis = redis
         self._to = to
-        self._rings: Queue[str] = Queue(MAX_PENDING)
-        self._ringer: threading.Thread | None = None
+        self._pending: Queue[str] = Queue(MAX_PENDING)
+        self._sender: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def notify(self, ids: Sequence[str]) -> None:
-        """See JobQueue."""
-        if self._ringer is None:
+        """Queues the ids for the thread; drops those beyond MAX_PENDING."""
+        if self._sender is None:
             self._start()
         for payment_id in ids:
             try:
-                self._rings.put_nowait(payment_id)
+                self._pending.put_nowait(payment_id)
             except Full:
                 metrics.WAKEUPS_DROPPED.inc()
 
     def free_slots(self) -> int:
-        """See JobQueue."""
-        # What waits here has yet to become a message: it is not announced to the
-        # workers again.
-        return max(0, self._free_messages() * GROUP_SIZE - self._rings.qsize())
+        """Returns how many more ids fit. Raises QueueUnavailable."""
+        # Pending ids are not in Redis yet, but take slots there.
+        return max(0, self._free_messages() * GROUP_SIZE - self._pending.qsize())
 
     def _free_messages(self) -> int:
-        """How many more messages may wait. Raises QueueUnavailable."""
+        """How many more messages fit into the queue. Raises QueueUnavailable."""
         try:
-            # redis-py types every answer as one that may also be awaited.
+            # redis-py types every result as possibly awaitable.
             waiting: Any = self._redis.llen(self._to.queue)
         except RedisError as error:
             if is_wrong_type(error):
@@ -95,32 +94,32 @@ class WakeupQueue:
         return max(0, MAX_MESSAGES - int(waiting))
 
     def _start(self) -> None:
-        """On first use, for a thread does not survive a fork."""
+        """Starts the thread on first use, because a thread does not survive a fork."""
         with self._starting:
-            if self._ringer is None:
-                self._ringer = threading.Thread(
+            if self._sender is None:
+                self._sender = threading.Thread(
                     target=self._run, name="wakeups", daemon=True
                 )
-                self._ringer.start()
+                self._sender.start()
 
     def _run(self) -> None:
         while True:
-            group = [self._rings.get()]
+            group = [self._pending.get()]
             try:
                 while len(group) < GROUP_SIZE:
-                    group.append(self._rings.get_nowait())
+                    group.append(self._pending.get_nowait())
             except Empty:
                 pass
             time.sleep(PUBLISH_INTERVAL if self._publish(group) else BROKER_BACKOFF)
 
     def _publish(self, group: list[str]) -> bool:
-        """Whether the broker answered; a full queue drops the message on purpose."""
+        """Whether the broker answered. A full queue drops the message on purpose."""
         try:
             if self._free_messages():
                 self._app.send_task(self._to.task, args=[group], queue=self._to.queue)
                 return True
-        # kombu raises errors of many libraries; none of them may end this thread,
-        # and all of them mean the same: recovery will find the work.
+        # kombu raises errors of many libraries. None may end this thread, and beat
+        # finds the work in every case.
         except Exception as error:
             log.warning("wakeup_failed", extra={"error": type(error).__name__})
             metrics.WAKEUPS_DROPPED.inc(len(group))
@@ -130,7 +129,7 @@ class WakeupQueue:
 
 
 def connect_redis(settings: Settings) -> Redis:
-    """A client that never repeats a command by itself and never waits long."""
+    """A client with short timeouts and without retries."""
     return Redis.from_url(
         settings.redis_url,
         socket_connect_timeout=0.5,
@@ -141,15 +140,14 @@ def connect_redis(settings: Settings) -> Redis:
 
 
 def is_wrong_type(error: RedisError) -> bool:
-    """Whether Redis has something else at a key than what it was asked for."""
+    """Whether the key has a value of another type than the command needs."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def delete_if_not_list(redis: Redis, queue: str) -> None:
-    """Deletes what is no list at a queue's key, where nothing could be announced to the
-    workers ever.
+    """Deletes a value at the queue's key that is no list and would block the queue.
 
-    A list that comes there meanwhile may go with it: recovery rings for that again.
+    A list created at the same moment may be deleted too; beat sends its ids again.
     """
     try:
         if redis.type(queue) not in (b"list", b"none"):

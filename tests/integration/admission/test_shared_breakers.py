@@ -151,7 +151,7 @@ def test_refused_credentials_park_the_account_until_a_probe_a_minute_works(
         assert MIN_RETRY_DELAY <= one.again_in <= 2 * FIRST_PROBE_DELAY
     fleet.pass_time(MISCONFIGURED_PROBE_DELAY)
     assert sum(admitted_at_once(gates)) == 1
-    assert fleet.stored()["why"] == "misconfigured"
+    assert fleet.stored()["trip_reason"] == "misconfigured"
 
 
 def test_an_operators_gate_survives_probes_new_workers_and_an_empty_redis(
@@ -166,7 +166,7 @@ def test_an_operators_gate_survives_probes_new_workers_and_an_empty_redis(
     fail(gates[1])
     assert admitted_at_once([*gates, fleet.gates()]) == [0] * (PROCESSES + 1)
     stored = fleet.stored()
-    assert (stored["why"], stored["reason"], stored["by"]) == (
+    assert (stored["trip_reason"], stored["reason"], stored["by"]) == (
         "operator",
         "audit",
         "ann",
@@ -193,5 +193,5 @@ def test_a_gate_goes_on_without_redis_and_stays_as_it_was_without_mongodb(
         fail(gates)
     assert gates.admit(STRIPE, 30).granted == 0
     with embedded_servers.running(mongo):
-        assert fleet.stored()["why"] == "failing"
+        assert fleet.stored()["trip_reason"] == "failing"
         fleet.close()

@@ -27,7 +27,7 @@ from providers.credential_checks import Permission
 from providers.http import PooledSession, is_unsent
 from providers.paypal.certificates import Certificates
 from providers.stripe.client import PooledClient, connection_pools
-from runtime.accounts.adapters import AdapterFactory
+from runtime.accounts.registry import AdapterFactory
 from runtime.processes import free_port
 from runtime.settings import Settings, SettingsError
 from tests.suites.samples import payment, sending, submission

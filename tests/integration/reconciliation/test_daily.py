@@ -74,7 +74,7 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
     stored = Reconciliations(shop.database, Mode.TEST).list_last()
     assert stored == [differing, agreeing]
     errors = [line for line in logged if line["log_level"] == "error"]
-    [told] = [(one["event"], one["why"], one["ref"]) for one in errors]
+    [told] = [(one["event"], one["reason"], one["ref"]) for one in errors]
     assert told == ("reconciliation_differs", "theirs_alone", ref)
 
     open = MongoDifferences(shop.database, Mode.TEST)

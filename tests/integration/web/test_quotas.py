@@ -22,7 +22,7 @@ from redis import Redis
 from application.api_keys import create_key
 from runtime import container, processes
 from runtime.queue.wakeups import connect_redis
-from runtime.quotas import UNSHARED_WARNING, QuotaName, Quotas
+from runtime.quotas import UNSHARED_PART, QuotaName, Quotas
 from runtime.settings import Settings
 from tests.support.running_web import (
     Client,
@@ -168,10 +168,10 @@ def test_two_processes_share_a_quota(web: RunningWeb) -> None:
         for _ in range(KEY - 10):
             client.get("/v1/payments")
         seen = KEY
-        for _ in range(KEY // UNSHARED_WARNING + 1):
+        for _ in range(KEY // UNSHARED_PART + 1):
             seen = remaining(there.get("/v1/payments"), "key")
         deadline = time.monotonic() + 10
-        while seen > 10 - KEY // UNSHARED_WARNING and time.monotonic() < deadline:
+        while seen > 10 - KEY // UNSHARED_PART and time.monotonic() < deadline:
             time.sleep(1)  # each look is a request, and there are few of them
             seen = remaining(there.get("/v1/payments"), "key")
         assert seen < 10, "it knows of what the first one counted"
@@ -185,7 +185,7 @@ def test_a_forged_count_leaves_each_process_a_part(
         window = int(now().timestamp() // 3600)
         name = f"payments:quota:key:{client.key.id}:{window}"
         redis.set(name, 10**12)
-        for _ in range(KEY // UNSHARED_WARNING):
+        for _ in range(KEY // UNSHARED_PART):
             assert client.get("/v1/payments").status_code == 200
         assert client.get("/v1/payments").status_code == 200
 

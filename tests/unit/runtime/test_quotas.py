@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime import quotas
-from runtime.quotas import MAX_NAMES, UNSHARED_WARNING, Quota, QuotaCounter
+from runtime.quotas import MAX_NAMES, UNSHARED_PART, Quota, QuotaCounter
 
 QUOTA = Quota("key", 100, 10)
 #: The beginning of a window.
@@ -68,7 +68,7 @@ def test_the_names_that_are_counted_are_bounded() -> None:
 
 def test_a_part_is_counted_before_others_are_told() -> None:
     counter = QuotaCounter(QUOTA)
-    counter.hit("a", NOW, requests=QUOTA.amount // UNSHARED_WARNING)
+    counter.hit("a", NOW, requests=QUOTA.amount // UNSHARED_PART)
     assert not counter.unshared()[1]
     counter.hit("a", NOW)
     window, counted = counter.unshared()
@@ -83,7 +83,7 @@ def test_what_others_are_said_to_have_counted_leaves_a_process_its_part(
     total: int,
 ) -> None:
     counter = QuotaCounter(QUOTA)
-    for _ in range(QUOTA.amount // UNSHARED_WARNING):
+    for _ in range(QUOTA.amount // UNSHARED_PART):
         assert not counter.hit("a", NOW).is_exceeded
         window, counted = counter.unshared()
         for name, requests in counted.items():

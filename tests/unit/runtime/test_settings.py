@@ -111,7 +111,7 @@ def test_encryption_keys_are_passed_on_as_they_are() -> None:
     [
         (KEY, "", "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS: set both"),
         ("", KEY, "PAYMENTS_ENCRYPTION_KEYS: set both"),
-        (KEY, f"{OTHER_KEY},{KEY}", "must be other keys"),
+        (KEY, f"{OTHER_KEY},{KEY}", "must differ from"),
     ],
 )
 def test_accounts_have_keys_of_their_own(
@@ -154,7 +154,7 @@ def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.read({"PAYMENTS_HTTP_PROT": "8001"})
     assert str(refused.value) == (
-        "PAYMENTS_HTTP_PROT is no setting. Did you mean PAYMENTS_HTTP_PORT?"
+        "PAYMENTS_HTTP_PROT is not a setting. Did you mean PAYMENTS_HTTP_PORT?"
     )
 
 
