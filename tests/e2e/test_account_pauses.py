@@ -140,7 +140,7 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
     words = "the circuit breaker of refunds at stripe"
     assert processes.wait_until(lambda: words in waits_for(), seconds=15)
     shown = stack.payments("show", paid).stdout
-    assert f"waits behind {words}" in shown and "an audit" in shown
+    assert f"waits for {words}" in shown and "an audit" in shown
     listed = json.loads(stack.payments("breakers", "--json").stdout)
     states = {(one["account"], one["calls"]): one["state"] for one in listed}
     assert states["stripe", "refunds"] == "open"

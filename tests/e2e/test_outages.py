@@ -195,7 +195,7 @@ def test_what_is_no_message_is_dropped_and_ends_no_worker(
 def test_a_queue_that_is_no_list_is_told_of_and_deleted(
     shop: Shop, redis: Crashable, queue: str
 ) -> None:
-    processes_before, mended_before = _pids(shop), _counted(shop, "queues_mended")
+    processes_before, deleted_before = _pids(shop), _counted(shop, "queues_deleted")
     with Redis.from_url(redis.server.url) as client:
         client.set(queue, "no list")
         payment_id = shop.accepted()
@@ -203,7 +203,7 @@ def test_a_queue_that_is_no_list_is_told_of_and_deleted(
         assert processes.wait_until(
             lambda: client.type(queue) != b"string", seconds=RETURN
         )
-    assert _counted(shop, "queues_mended") > mended_before
+    assert _counted(shop, "queues_deleted") > deleted_before
     assert _pids(shop) == processes_before
 
 
