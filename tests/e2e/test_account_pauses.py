@@ -146,7 +146,7 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
     assert states["stripe", "refunds"] == "open"
     assert states["stripe", None] == "closed"
     examined = json.loads(stack.payments("doctor", "--json").stdout)
-    [found] = [one for one in examined if one["name"] == "stripe refunds gate"]
+    [found] = [one for one in examined if one["name"] == "stripe refunds circuit breaker"]
     assert found["verdict"] == "warn" and "its refunds wait" in found["words"]
     closed = stack.payments("accounts", "resume", "stripe", *moved)
     assert closed.returncode == 0, closed.stderr
