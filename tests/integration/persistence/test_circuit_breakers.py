@@ -29,7 +29,7 @@ class _Mongo:
 
     def pass_time(self, by: timedelta) -> None:
         earlier = {"$subtract": ["$probe_at", int(by / timedelta(milliseconds=1))]}
-        self._database.gates.update_many(
+        self._database.circuit_breakers.update_many(
             {"probe_at": {"$type": "date"}}, [{"$set": {"probe_at": earlier}}]
         )
 
@@ -37,7 +37,7 @@ class _Mongo:
 @pytest.fixture
 def setup(payments_db: Database[Document]) -> BreakersSetup:
     """Breakers of which none has moved."""
-    payments_db.gates.delete_many({})
+    payments_db.circuit_breakers.delete_many({})
     return _Mongo(payments_db)
 
 
