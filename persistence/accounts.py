@@ -41,14 +41,12 @@ class MongoAccounts:
         self._vault = vault
 
     def count(self, merchant: str, mode: Mode) -> int:
-        """See AccountStore."""
         with translating_errors():
             return self._accounts.count_documents(
                 {"merchant": merchant, "mode": mode.value}
             )
 
     def add(self, account: StoredAccount) -> None:
-        """See AccountStore."""
         with translating_errors():
             try:
                 self._accounts.insert_one(self._encode(account))
@@ -122,7 +120,6 @@ class MongoAccounts:
         return accounts, others
 
     def replace(self, account: StoredAccount) -> bool:
-        """See AccountStore."""
         with translating_errors():
             result = self._accounts.replace_one(
                 {"_id": account.id, "version": account.version - 1},

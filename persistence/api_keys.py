@@ -18,7 +18,7 @@ from pymongo.database import Database
 from domain.api_keys import ApiKey, KeyChanged, KeyNotFound, Role, find_key_id
 from domain.payments.submission import Mode
 from persistence.codec import Document
-from persistence.document_faults import decode_readable, decode_or_report
+from persistence.document_faults import decode_or_report, decode_readable
 from persistence.encryption import Pepper
 from persistence.mongo import translating_errors
 
@@ -52,7 +52,6 @@ class MongoApiKeys:
         self._lock = threading.Lock()
 
     def add(self, key: ApiKey, secret: str) -> None:
-        """See ApiKeyStore."""
         digest = self._pepper.hash(secret)
         with translating_errors():
             self._keys.insert_one(
@@ -69,23 +68,20 @@ class MongoApiKeys:
             )
 
     def find(self, secret: str) -> ApiKey | None:
-        """See ApiKeyStore. The hash is compared in constant time."""
+        """The hash is compared in constant time."""
         digest = self._pepper.hash(secret)
         return self._find_cached(digest) or self._look_up(secret, digest)
 
     def is_cached(self, secret: str) -> bool:
-        """See ApiKeyStore."""
         return self._pepper.hash(secret) in self._cache
 
     def list(self, merchant: str | None = None) -> list[ApiKey]:
-        """See ApiKeyStore."""
         wanted = {} if merchant is None else {"merchant": merchant}
         with translating_errors():
             found = self._keys.find(wanted).sort("created_at").limit(1000)
             return decode_readable(found, _decode, self._keys)
 
     def get(self, key_id: str) -> ApiKey:
-        """See ApiKeyStore."""
         with translating_errors():
             found = self._keys.find_one({"_id": key_id})
         if found is None:
@@ -96,7 +92,6 @@ class MongoApiKeys:
         return key
 
     def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
-        """See ApiKeyStore."""
         alive = [{"expires_at": None}, {"expires_at": {"$gt": now}}]
         with translating_errors():
             found = self._keys.find_one_and_update(

@@ -15,8 +15,8 @@ from domain.circuit_breaker import (
     MAX_CHANGES,
     PROBE_TIMEOUT,
     BreakerChange,
-    CircuitBreaker,
     BreakerState,
+    CircuitBreaker,
     TripReason,
     probe_delay,
 )
@@ -40,13 +40,12 @@ _PROJECTION: Final[Document] = {
 
 
 class MongoBreakerStore:
-    """See BreakerStore. A breaker that never moved has no document."""
+    """A breaker that never moved has no document."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._breakers = database.circuit_breakers
 
     def load_all(self) -> Mapping[str, CircuitBreaker]:
-        """See BreakerStore."""
         with translating_errors(), pymongo.timeout(READ_TIMEOUT):
             found = {
                 one["_id"]: _decode(one) for one in self._breakers.find({}, _PROJECTION)
@@ -63,7 +62,6 @@ class MongoBreakerStore:
         probed: CircuitBreaker | None = None,
         refused_operations: Sequence[str] = (),
     ) -> CircuitBreaker | None:
-        """See BreakerStore."""
         failed = probed.failed_probes + 1 if probed else 0
         probe_wait = probe_delay(trip_reason, failed)
         again = {
@@ -109,7 +107,6 @@ class MongoBreakerStore:
         by: str,
         probed: CircuitBreaker | None = None,
     ) -> CircuitBreaker | None:
-        """See BreakerStore."""
         is_open = {"_id": name, "state": _OPEN}
         concerned_them = (
             probed is not None and probed.trip_reason is TripReason.MISCONFIGURED
@@ -130,7 +127,6 @@ class MongoBreakerStore:
         )
 
     def claim_probe(self, name: str) -> CircuitBreaker | None:
-        """See BreakerStore."""
         return self._update(
             {
                 "_id": name,

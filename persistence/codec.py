@@ -21,8 +21,8 @@ from domain.money import Fee, Money
 from domain.payments.answer import Failure, NextAction, NextActionType, SavedMethod
 from domain.payments.dispute import Dispute, DisputeState
 from domain.payments.operation import (
-    ClaimAction,
     Claim,
+    ClaimAction,
     Hold,
     HoldEnd,
     Kind,
@@ -34,8 +34,8 @@ from domain.payments.payment import Event, Payment
 from domain.payments.states import State
 from domain.payments.submission import (
     CaptureMethod,
-    FutureUsage,
     DuplicatePolicy,
+    FutureUsage,
     Mode,
     ProviderName,
     Submission,

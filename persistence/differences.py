@@ -17,11 +17,11 @@ from domain.payments.submission import Mode, ProviderName
 from domain.reconciliation import (
     Difference,
     DifferenceKind,
-    Movement,
-    ReconciliationReport,
-    MovementStatus,
-    UnreadableEntry,
     Direction,
+    Movement,
+    MovementStatus,
+    ReconciliationReport,
+    UnreadableEntry,
 )
 from persistence import document_faults
 from persistence.codec import Document

@@ -30,8 +30,8 @@ from persistence.mongo import (
     DUPLICATE_KEY,
     OF_THE_SERVER,
     OPERATION_TIMEOUT,
-    translating_errors,
     error_name,
+    translating_errors,
 )
 from persistence.type_checks import check_fields
 

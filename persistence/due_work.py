@@ -30,7 +30,6 @@ class DueWork:
         self._after: dict[ProviderName, str] = {}  # where the last look ended
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """See PaymentStore."""
         lines, waiting = [], self._not_postponed()
         for line in self._account_filters():
             line |= waiting

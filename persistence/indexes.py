@@ -22,7 +22,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from domain.errors import PaymentsError, StoreUnavailable
 from persistence.codec import Document
-from persistence.mongo import TRANSIENT, translating_errors, ping
+from persistence.mongo import TRANSIENT, ping, translating_errors
 
 #: Longest build that is waited for. MongoDB aborts a build at the time limit of the
 #: request, so this one is no operation's: a terabyte is scanned in hours.

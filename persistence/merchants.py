@@ -35,7 +35,7 @@ class MongoMerchants:
         self._lock = threading.Lock()
 
     def load_settings(self, scope: Scope) -> MerchantSettings:
-        """See MerchantStore. A payment mostly costs no read: see CACHE_SECONDS."""
+        """A payment mostly costs no read: see CACHE_SECONDS."""
         with self._lock:
             until, known = self._cache.get(scope, (0.0, MerchantSettings()))
             if time.monotonic() < until:
@@ -63,7 +63,6 @@ class MongoMerchants:
         duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
-        """See MerchantStore."""
         given: Document = {}
         if duplicate_policy is not None:
             given["duplicate_policy"] = duplicate_policy.value

@@ -15,8 +15,8 @@ from domain.payments.submission import Mode
 from domain.replays import Search
 from persistence.codec import Document, decode_payment, encode_account_fields
 from persistence.document_faults import (
-    decode_readable,
     decode_or_report,
+    decode_readable,
     read_readable_page,
 )
 from persistence.encryption import Vault
@@ -33,7 +33,7 @@ class MongoOperatorView:
         self._mode = mode.value
 
     def find(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
-        """See OperatorView. What is sealed is not opened: nobody here shows it."""
+        """What is sealed is not opened: nobody here shows it."""
         wanted: Document = {
             "mode": self._mode,
             "operations": {"$elemMatch": _operation_filter(search)},
@@ -75,12 +75,11 @@ class MongoOperatorView:
     def find_moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
-        """See OperatorView. One that cannot be read is left out, and reported."""
+        """One that cannot be read is left out, and reported."""
         between = {"$elemMatch": {"$gte": since, "$lt": until}}
         return self._readable({"moved_at": between, **_account_filter(account)}, limit)
 
     def get(self, payment_id: str) -> Payment | None:
-        """See OperatorView."""
         wanted = {"_id": payment_id, "mode": self._mode}
         with translating_errors():
             found = self._payments.find_one(wanted, {"timeline": 0})
@@ -91,11 +90,11 @@ class MongoOperatorView:
         )
 
     def load(self, ids: Sequence[str]) -> list[Payment]:
-        """See OperatorView. One that cannot be read is left out, and reported."""
+        """One that cannot be read is left out, and reported."""
         return self._readable({"_id": {"$in": list(ids)}})
 
     def find_disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
-        """See OperatorView. One that cannot be read is left out, and reported."""
+        """One that cannot be read is left out, and reported."""
         of = {"disputes.ref": {"$in": list(refs)}}
         return self._readable({**of, **_account_filter(account)})
 

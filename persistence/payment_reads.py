@@ -12,10 +12,10 @@ from application.ports.payments import Query, Scope
 from domain.payments.payment import Event, Payment
 from domain.payments.states import STATES_WITH_WORK, Status
 from domain.payments.submission import ProviderName
-from persistence.codec import Document, decode_payment, decode_event
+from persistence.codec import Document, decode_event, decode_payment
 from persistence.document_faults import (
-    decode_readable,
     decode_or_report,
+    decode_readable,
     read_readable_page,
 )
 from persistence.encryption import Vault
@@ -33,15 +33,12 @@ class MongoReads:
         self._vault = vault
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
-        """See PaymentStore."""
         return self._read_one({"_id": payment_id, **scope_filter(scope)})
 
     def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
-        """See PaymentStore."""
         return self._read_one({**scope_filter(scope), "keys": idempotency_key})
 
     def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
-        """See PaymentStore."""
         wanted: Document = scope_filter(scope)
         if query.reference is not None:
             wanted["reference"] = query.reference
@@ -66,7 +63,6 @@ class MongoReads:
         return self._page(wanted, query.limit, index)
 
     def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
-        """See PaymentStore."""
         with translating_errors():
             found = self._payments.find_one(
                 {"_id": payment_id, **scope_filter(scope)}, {"timeline": 1}
@@ -76,7 +72,6 @@ class MongoReads:
         return decode_or_report(found, _decode_timeline, self._payments)
 
     def find_settled(self, ids: Sequence[str]) -> set[str]:
-        """See PaymentStore."""
         working = {"_id": {"$in": list(ids)}, "operations.state": {"$in": _HAS_WORK}}
         with translating_errors():
             found = self._payments.find(working, {"_id": 1})

@@ -21,9 +21,9 @@ from domain.errors import (
     StoreUnavailable,
     WriteRefused,
 )
-from domain.payments.payment import WAKEUP_GRACE, LEASE, Payment
+from domain.payments.payment import LEASE, WAKEUP_GRACE, Payment
 from domain.payments.submission import Mode
-from persistence.codec import Document, encode_payment, encode_events, encode_progress
+from persistence.codec import Document, encode_events, encode_payment, encode_progress
 from persistence.document_faults import (
     DocumentFault,
     decode_readable,
@@ -33,7 +33,7 @@ from persistence.document_faults import (
 )
 from persistence.due_work import DueWork
 from persistence.encryption import Vault
-from persistence.mongo import OF_THE_SERVER, translating_errors, error_name
+from persistence.mongo import OF_THE_SERVER, error_name, translating_errors
 from persistence.payment_reads import MongoReads, scope_filter
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,6 @@ class MongoPayments(MongoReads):
         self._lines = DueWork(database, mode)
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         documents = [self._encode(payment) for payment in payments]
         return [unwrap(one) for one in self._insert(payments, documents)]
 
@@ -119,7 +118,6 @@ class MongoPayments(MongoReads):
         ]
 
     def amend(self, payment: Payment) -> Payment | None:
-        """See PaymentStore."""
         held = {"$gt": ["$holder", None]}
         due_at = {"$literal": payment.due_at} if payment.due_at else "$$REMOVE"
         fields = self._step_expression(payment, ObjectId())
@@ -144,7 +142,7 @@ class MongoPayments(MongoReads):
         return _as_written(payment) if result.matched_count else None
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """See PaymentStore. One that cannot be read is put off, and reported."""
+        """One that cannot be read is put off, and reported."""
         due = {
             "_id": {"$in": list(ids)},
             "mode": self._mode,
@@ -163,19 +161,15 @@ class MongoPayments(MongoReads):
         return payments
 
     def postpone(self, ids: Sequence[str], by: timedelta) -> None:
-        """See PaymentStore."""
         self._postpone(ids, {"$add": ["$$NOW", int(by / _MILLISECOND)]})
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         return self._write(payments, self._claim)
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         return self._write(payments, self._settle)
 
     def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         fences = {one.id: one.claim.fence for one in payments if one.claim is not None}
         now = self._read({"_id": {"$in": list(fences)}, "holder": self._holder})
         return [
@@ -185,7 +179,6 @@ class MongoPayments(MongoReads):
         ]
 
     def renew_leases(self, ids: Sequence[str]) -> None:
-        """See PaymentStore."""
         ours = {"holder": self._holder}
         with translating_errors():
             update_independently(
@@ -193,7 +186,6 @@ class MongoPayments(MongoReads):
             )
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """See PaymentStore."""
         return self._lines.find_due_ids(limit)
 
     def _postpone(self, ids: Sequence[str], until: Document) -> None:

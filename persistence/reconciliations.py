@@ -14,9 +14,9 @@ from domain.account import Account
 from domain.payments.submission import Mode, ProviderName
 from domain.reconciliation import (
     DifferenceKind,
-    ReconciliationReport,
-    MovementTotal,
     Direction,
+    MovementTotal,
+    ReconciliationReport,
 )
 from persistence.codec import Document, decode_account_fields, encode_account_fields
 from persistence.differences import decode_difference, encode_difference

@@ -102,7 +102,6 @@ class LocalRateLimiter:
         return taken
 
     def pause(self, account: str, by: float) -> None:
-        """See RateLimiter."""
         rate = self._rates(account)
         with self._lock:
             now = self._clock()
@@ -138,7 +137,6 @@ class RedisRateLimiter:
         self._share, self._share_until = 1.0, 0.0
 
     def acquire(self, account: str, wanted: int, within: float) -> TokenGrant:
-        """See RateLimiter."""
         rate = self._rates(account)
         burst, within = rate_limit.burst_seconds(rate), min(within, rate_limit.MAX_LEAD)
         found = self._ask(

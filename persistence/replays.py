@@ -16,17 +16,17 @@ from domain.payments.submission import Mode, ProviderName
 from domain.replays import (
     ItemOutcome,
     ReplayItem,
-    ReplaySet,
     ReplayRun,
+    ReplaySet,
     ReplayStage,
     ReplayTotal,
 )
 from persistence.codec import Document
 from persistence.document_faults import (
     DocumentFault,
-    find_postponed,
-    decode_readable,
     decode_or_report,
+    decode_readable,
+    find_postponed,
     read_readable_page,
     report_faults,
     write_independently,
@@ -48,7 +48,7 @@ class MongoReplayStore:
         self._mode = mode.value
 
     def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
-        """See Replays. The set comes last, so nobody finds a part of one."""
+        """The set comes last, so nobody finds a part of one."""
         with translating_errors():
             for start in range(0, len(items), _CHUNK):
                 chunk = items[start : start + _CHUNK]
@@ -61,7 +61,6 @@ class MongoReplayStore:
             self._replays.insert_one(_encode(replay))
 
     def get(self, replay_id: str) -> ReplaySet | None:
-        """See Replays."""
         with translating_errors():
             found = self._replays.find_one({"_id": replay_id, "mode": self._mode})
         return (
@@ -69,7 +68,6 @@ class MongoReplayStore:
         )
 
     def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
-        """See Replays."""
         fields: Document = {
             name: {"$literal": value}
             for name, value in _encode(replay).items()
@@ -84,7 +82,7 @@ class MongoReplayStore:
         return bool(result.matched_count)
 
     def claim_due(self) -> ReplaySet | None:
-        """See Replays. The server's clock counts, and whoever writes first has it."""
+        """The server's clock counts, and whoever writes first has it."""
         waiting = {
             "next_at": {"$exists": True},
             "$expr": {"$lte": ["$next_at", "$$NOW"]},
@@ -103,7 +101,6 @@ class MongoReplayStore:
     def list_items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
     ) -> list[ReplayItem]:
-        """See Replays."""
         wanted: Document = {"replay": replay_id, "number": {"$gt": after}}
 
         def find(behind: Document) -> list[Document]:
@@ -128,7 +125,6 @@ class MongoReplayStore:
     def record_outcomes(
         self, replay_id: str, verdicts: Mapping[int, ItemOutcome]
     ) -> None:
-        """See Replays."""
         updates = [
             UpdateOne(
                 {"_id": _item_id(replay_id, number), "outcome": None},
@@ -144,7 +140,7 @@ class MongoReplayStore:
             report_faults(self._items, DocumentFault.REFUSED, refused, postpones=True)
 
     def count_outcomes(self, replay_id: str) -> Mapping[ItemOutcome, int]:
-        """See Replays. Counted by index alone."""
+        """Counted by index alone."""
         counted: list[dict[str, Any]] = [
             {"$match": {"replay": replay_id, "outcome": {"$in": sorted(ItemOutcome)}}},
             {"$group": {"_id": "$outcome", "count": {"$sum": 1}}},

@@ -14,12 +14,12 @@ from pymongo.errors import DuplicateKeyError
 from domain.errors import StoreUnavailable
 from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import Mode
-from domain.webhooks import WebhookStatus, Webhook
+from domain.webhooks import Webhook, WebhookStatus
 from persistence.codec import Document, decode_account_fields, encode_account_fields
 from persistence.document_faults import (
     DocumentFault,
-    find_postponed,
     decode_readable,
+    find_postponed,
     report_faults,
     update_independently,
     write_independently,
@@ -47,7 +47,6 @@ class MongoWebhooks:
         self._clock = clock
 
     def add(self, webhook: Webhook) -> bool:
-        """See WebhookInbox."""
         whose = {
             "_id": webhook.id,
             "mode": self._mode,
@@ -74,7 +73,7 @@ class MongoWebhooks:
         return True
 
     def load(self, ids: Sequence[str]) -> list[Webhook]:
-        """See WebhookInbox. One that cannot be opened is left for later, and
+        """One that cannot be opened is left for later, and
         reported.
         """
         soon = self._clock() + WAKEUP_GRACE
@@ -89,7 +88,6 @@ class MongoWebhooks:
         )
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """See WebhookInbox."""
         due: Document = {"mode": self._mode, "due_at": {"$lte": self._clock()}}
         with translating_errors():
             waiting = find_postponed(self._webhooks)
@@ -99,7 +97,6 @@ class MongoWebhooks:
             return [document["_id"] for document in found.limit(limit)]
 
     def save_results(self, webhooks: Sequence[Webhook]) -> None:
-        """See WebhookInbox."""
         updates = []
         for webhook in webhooks:
             fields = _encode_progress(webhook)
@@ -125,7 +122,7 @@ class MongoWebhooks:
     def find(
         self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
-        """See WebhookInbox. Without their bodies."""
+        """Without their bodies."""
         fates = [status] if status is not None else list(WebhookStatus)
         wanted: Document = {"mode": self._mode, "status": {"$in": sorted(fates)}}
         if since is not None:
@@ -136,7 +133,6 @@ class MongoWebhooks:
         return decode_readable(newest, _decode_unsealed, self._webhooks)
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
-        """See WebhookInbox."""
         again = {
             "status": WebhookStatus.WAITING.value,
             "due_at": now,

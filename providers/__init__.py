@@ -1,1 +1,1 @@
-"""Adapters to Stripe and PayPal: they translate and decide nothing."""
+"""Adapters for Stripe and PayPal. They translate and decide nothing."""

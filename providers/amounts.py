@@ -1,4 +1,4 @@
-"""Amounts as providers write them, to and from ISO 4217's minor units."""
+"""Converts amounts between ISO 4217's minor units and the providers' notations."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from domain.errors import InvalidPayment
 from domain.money import Money
 from domain.provider_rules import PAYPAL_RULES, STRIPE_RULES
 
-#: Neither sign nor exponent, and few enough digits that Decimal (28) never rounds.
+#: No sign and no exponent; few enough digits that Decimal (28) never rounds.
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
-#: Minor units that a provider may name at once: more than any takes in one payment, and
-#: little enough that MongoDB stores the sum of ninety such amounts (2**63).
+#: Highest amount accepted from a provider, in minor units. It is above every provider's
+#: limit for one payment, and MongoDB can store the sum of ninety such amounts (2**63).
 _MAX_MINOR: Final = 10**17
 
 
 def to_stripe(money: Money) -> int:
-    """The integer Stripe wants. Raises InvalidPayment where it takes no such amount."""
+    """Returns Stripe's integer. Raises InvalidPayment if Stripe refuses the amount."""
     return STRIPE_RULES.to_units(money)
 
 
 def from_stripe(amount: object, currency: object) -> Money:
-    """What Stripe's integer is in ISO 4217 units.
+    """Converts Stripe's integer to ISO 4217 units.
 
-    Raises InvalidPayment where it is no whole amount of a currency that we know, or a
+    Raises InvalidPayment if it is not a whole amount of a known currency, or has a
     fraction that ISO 4217 does not have.
     """
     if type(amount) is not int or not isinstance(currency, str):
@@ -35,16 +35,16 @@ def from_stripe(amount: object, currency: object) -> Money:
 
 
 def to_paypal(money: Money) -> str:
-    """The decimal string PayPal wants. Raises InvalidPayment where it takes none."""
+    """Returns PayPal's decimal string. Raises InvalidPayment if PayPal refuses it."""
     units = PAYPAL_RULES.to_units(money)
     digits = PAYPAL_RULES.decimals.get(money.currency, money.exponent)
     return f"{Decimal(units).scaleb(-digits):.{digits}f}"
 
 
 def from_paypal(value: object, currency: object) -> Money:
-    """What PayPal's decimal string is in minor units.
+    """Converts PayPal's decimal string to minor units.
 
-    Raises InvalidPayment where the string is no amount of that currency.
+    Raises InvalidPayment if the string is not an amount of that currency.
     """
     if not isinstance(value, str) or not isinstance(currency, str):
         raise InvalidPayment("not a decimal amount", field="amount")
@@ -58,7 +58,7 @@ def from_paypal(value: object, currency: object) -> Money:
 
 
 def _check_bound(minor: int, currency: str) -> Money:
-    """An amount that a provider named; ``Money`` checks the rest."""
+    """Checks a provider's amount against the bound; ``Money`` checks the rest."""
     if minor > _MAX_MINOR:
         raise InvalidPayment("more than any payment", field="amount")
     return Money(minor, currency)

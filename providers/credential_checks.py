@@ -1,8 +1,8 @@
-"""What an account's credentials allow, asked by reads that change nothing.
+"""Checks an account's permissions by reads that change nothing.
 
-That they may move money cannot be tried without moving it, so of payments it is asked
-whether they can be read. Each read raises ProviderError: Misconfigured or NotPermitted
-where the right is not there.
+The permission to move money cannot be tested without moving money, so the check for
+payments only reads them. Each check raises ProviderError: Misconfigured or NotPermitted
+if the permission is missing.
 """
 
 from __future__ import annotations
@@ -18,39 +18,42 @@ from stripe import StripeClient
 
 from providers.paypal.client import PayPalApi
 from providers.paypal.disputes import DISPUTES
-from providers.paypal.errors import mapped_errors as reading_paypal
+from providers.paypal.errors import mapped_errors as mapped_paypal_errors
 from providers.paypal.objects import ORDERS
 from providers.paypal.transactions import PayPalStatement
-from providers.stripe.errors import mapped_errors as reading_stripe
+from providers.stripe.errors import mapped_errors as mapped_stripe_errors
 
 
 class Permission(StrEnum):
-    """What we need of an account."""
+    """A permission that the service needs on an account."""
 
     PAYMENTS = "payments"
     DISPUTES = "disputes"
-    BALANCE = "books"  #: what moved, for a reconciliation
+    BALANCE = "books"  #: to list movements for a reconciliation
 
 
 PermissionChecks = Mapping[Permission, Callable[[], object]]
 
-#: Shaped as PayPal's ids of orders are, and nobody's.
+#: Has the shape of PayPal's order ids and names no order.
 _NO_ORDER: Final = "0" * 17
 
 
 def stripe_permission_checks(client: StripeClient) -> PermissionChecks:
-    """A read for each; a restricted key may lack any of them."""
+    """One read per permission. A restricted key may lack any of them."""
     api = client.v1
     lists: Mapping[Permission, Callable[..., object]] = {
         Permission.PAYMENTS: api.payment_intents.list,
         Permission.DISPUTES: api.disputes.list,
         Permission.BALANCE: api.balance_transactions.list,
     }
-    return {right: partial(_check_list, one) for right, one in lists.items()}
+    return {
+        permission: partial(_check_list, list_objects)
+        for permission, list_objects in lists.items()
+    }
 
 
 def paypal_permission_checks(api: PayPalApi) -> PermissionChecks:
-    """A read for each; an app has the features that were chosen for it."""
+    """One read per permission. An app has only the features enabled for it."""
     return {
         Permission.PAYMENTS: partial(_check_order, api),
         Permission.DISPUTES: partial(_check_get, api, f"{DISPUTES}?page_size=1"),
@@ -58,19 +61,20 @@ def paypal_permission_checks(api: PayPalApi) -> PermissionChecks:
     }
 
 
-def _check_list(ask: Callable[..., object]) -> None:
-    with reading_stripe():
-        ask({"limit": 1})
+def _check_list(list_objects: Callable[..., object]) -> None:
+    with mapped_stripe_errors():
+        list_objects({"limit": 1})
 
 
 def _check_get(api: PayPalApi, path: str) -> None:
-    with reading_paypal():
+    with mapped_paypal_errors():
         api.get(path)
 
 
 def _check_order(api: PayPalApi) -> None:
-    """PayPal lists no orders; to say that there is none, it has to let us look."""
-    with reading_paypal():
+    """Reads an order that does not exist: PayPal cannot list orders, and a "not found"
+    shows that reading is allowed."""
+    with mapped_paypal_errors():
         try:
             api.get(f"{ORDERS}/{_NO_ORDER}")
         except ResourceNotFound:

@@ -1,4 +1,4 @@
-"""The decline codes that providers publish, as ``last_error`` shows them."""
+"""The providers' published decline codes, as ``last_error`` shows them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.payments.failure_codes import FailureCode
 
-#: Stripe's (docs.stripe.com/declines/codes), and the error codes they come under.
+#: Stripe's decline codes (docs.stripe.com/declines/codes) and their error codes.
 _STRIPE: Final = frozenset(
     "approve_with_id authentication_required call_issuer card_decline_rate_limit"
     "_exceeded card_declined card_not_supported card_velocity_exceeded"
@@ -25,8 +25,8 @@ _STRIPE: Final = frozenset(
     " service_not_allowed stolen_card stop_payment_order testmode_decline"
     " transaction_not_allowed try_again_later withdrawal_count_limit_exceeded".split()
 )
-#: PayPal's issues of a decline, and the reasons of a capture that it declines (Orders
-#: v2 and Payments v2 specifications).
+#: PayPal's issues of a decline and its reasons for a declined capture (Orders v2 and
+#: Payments v2 specifications).
 _PAYPAL: Final = frozenset(
     "buyer_complaint chargeback echeck instrument_declined international_withdrawal"
     " other payer_cannot_pay pending_review"
@@ -34,7 +34,7 @@ _PAYPAL: Final = frozenset(
     " transaction_approved_awaiting_funding transaction_refused unilateral"
     " verification_required".split()
 )
-#: Ours, for a decline of PayPal's without a reason.
+#: The service's own codes for a PayPal decline without a reason.
 _OURS: Final = frozenset(
     {
         FailureCode.AUTHORIZATION_DENIED,
@@ -43,12 +43,12 @@ _OURS: Final = frozenset(
     }
 )
 KNOWN_CODES: Final[Set[str]] = _STRIPE | _PAYPAL | _OURS
-#: From 0 to 1, how alike a word and a code are where the one is the other, mistyped: a
-#: letter or two are wrong. A new code of a provider's is hardly ever so near to one.
+#: Similarity (0 to 1) of a mistyped word and its code: one or two letters differ. A new
+#: code of a provider is rarely this close to a known one.
 _MIN_SIMILARITY: Final = 0.85
 
 
 def suggest_codes(word: str) -> list[str]:
-    """Known codes that ``word`` may have been meant for, the likeliest first."""
+    """Known codes that resemble ``word``, the most similar first."""
     joined = word.replace(" ", "_").replace("-", "_")
     return get_close_matches(joined, sorted(KNOWN_CODES), cutoff=_MIN_SIMILARITY)

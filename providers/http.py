@@ -1,4 +1,4 @@
-"""One pooled HTTP session a provider, with timeouts on every call."""
+"""A pooled HTTP session with timeouts on every call."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ from domain.error_details import ErrorDetail
 from providers.sanitize import clean_json
 
 #: Seconds to connect, and between two bytes of an answer. Stripe and PayPal answer
-#: within a second or two; at ten a call is lost rather than slow.
+#: within two seconds; after ten a call is more likely lost than slow.
 TIMEOUT: Final = (3.0, 10.0)
 Timeout = tuple[float, float]
 
-#: A provider that wants a longer rest than this is asked again all the same.
+#: Longest ``Retry-After`` that is followed.
 _MAX_RETRY_AFTER: Final = timedelta(hours=1)
 
-#: Raised before a request is written: no address, no connection, no trust. urllib3's
-#: ProxyError says nothing of that: it is raised for a proxy that took a whole request
-#: and went away as well.
+#: Raised before a request is written: no address, no connection, no trusted
+#: certificate. urllib3's ProxyError is not among them: it is also raised for a proxy
+#: that received a whole request before it failed.
 _NOT_CONNECTED: Final = (
     NewConnectionError,
     ConnectTimeoutError,
     SSLCertVerificationError,
 )
-#: How the standard library begins where a proxy makes no connection for us.
+#: Beginning of the standard library's message when a proxy cannot connect.
 _NO_TUNNEL: Final = "Tunnel connection failed"
 
-#: Told of each call: what was called, ``2xx`` or the like, seconds.
+#: Receives each call's route, status class (``2xx``; ``none`` without an answer) and
+#: seconds.
 Observe = Callable[[str, str, float], None]
 
 
 class PooledSession(requests.Session):
-    """Connections are kept and shared by all threads; nothing is retried here.
+    """Keeps connections for all threads and retries nothing.
 
     The environment (proxies, .netrc) is not read: reading it costs as much as the
-    rest of a call, and a proxy between us and a provider is not to be had by accident.
-    ``proxy`` is the URL of one that is wanted, credentials included.
+    rest of a call, and a proxy in front of a provider must be a deliberate choice.
+    ``proxy`` is the URL of that proxy, credentials included.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class PooledSession(requests.Session):
         super().__init__()
         self.trust_env = False
         self.proxies = {"http": proxy, "https": proxy} if proxy else {}
-        # Accounts share it; nothing that one is given shall come with another's calls.
+        # Accounts share the session, so it must not carry cookies between them.
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._observe = observe
         self.timeout = timeout
@@ -70,9 +71,9 @@ class PooledSession(requests.Session):
     def request(  # type: ignore[override]  # its twenty parameters are options
         self, method: str, url: str, **options: Any
     ) -> requests.Response:
-        """One call, observed; ``timeout`` is ours where none is given.
+        """Makes one observed call, by default with the session's timeout.
 
-        An answer that is not streamed has no text that could not be stored or printed.
+        The texts of an answer that is not streamed are safe to store and to print.
         """
         if options.get("timeout") is None:
             options["timeout"] = self.timeout
@@ -82,7 +83,7 @@ class PooledSession(requests.Session):
             response = super().request(method, url, **options)
             status_class = f"{response.status_code // 100}xx"
             if not options.get("stream"):
-                # The SDKs parse it themselves, so it is made safe before they do.
+                # The SDKs parse the body themselves, so it is cleaned before that.
                 response._content = clean_json(response.content)
             return response
         finally:
@@ -91,19 +92,19 @@ class PooledSession(requests.Session):
 
 
 def parse_retry_after(text: str | None) -> timedelta | None:
-    """What a ``Retry-After`` header asks for, an hour at most; dates are ignored."""
+    """The wait of a ``Retry-After`` header, at most an hour. Dates are ignored."""
     if text is None or not text.isascii() or not text.isdigit():
         return None
     return min(timedelta(seconds=int(text[:9])), _MAX_RETRY_AFTER)
 
 
 def detail_of_status(status: int) -> str:
-    """The detail of an error with an HTTP status that says nothing of the call."""
+    """The detail of an error whose HTTP status leaves the outcome unknown."""
     return ErrorDetail.IN_FLIGHT if status == 409 else f"http_{status}"
 
 
 def is_unsent(error: BaseException) -> bool:
-    """Whether no connection came about, so that no byte of ours can have arrived."""
+    """Whether no connection was made, so no byte of the request can have arrived."""
     return any(
         isinstance(cause, _NOT_CONNECTED)
         or (isinstance(cause, OSError) and str(cause).startswith(_NO_TUNNEL))
@@ -112,10 +113,10 @@ def is_unsent(error: BaseException) -> bool:
 
 
 def _iter_causes(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside an error: raised from, wrapped as an argument, as a reason.
+    """The error and its causes: ``__cause__``, ``reason`` and exception arguments.
 
-    Not ``__context__``: that may be another call's failure, which somebody was
-    handling when this one was made.
+    ``__context__`` is left out: it may be the failure of another call, handled while
+    this one was made.
     """
     waiting, seen = [error], set()
     while waiting:
@@ -133,7 +134,7 @@ def _is_error(value: object) -> bool:
 
 
 def route_of(method: str, url: str) -> str:
-    """``POST /v1/payment_intents``: a label without ids."""
+    """A metric label without ids, like ``POST /v1/payment_intents``."""
     parts = urlsplit(url).path.split("/")
     named = [
         "{id}" if len(part) > 8 and any(map(str.isdigit, part)) else part

@@ -1,4 +1,4 @@
-"""Patience within one attempt: a connection that could not be made is tried again."""
+"""Retries a failed connection within one attempt."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from domain.payments.answer import Answer
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 
-#: Sends: enough for a load balancer that swaps a server.
+#: Sends of one attempt: enough while a load balancer replaces a server.
 _SENDS: Final = 3
-#: Seconds between two sends, at most.
+#: Longest wait between two sends, in seconds.
 _LONGEST_WAIT: Final = 0.5
-#: Seconds after which none begins: short enough for the slot that it occupies, and
-#: less than a connection that nobody answers takes. Everything longer is ``due_at``.
+#: Seconds after which no send begins. A worker slot is held for so long, and a
+#: connection without an answer times out later. Longer waits use ``due_at``.
 _WITHIN: Final = 1.0
 
 
 class RetryUnsent:
-    """A Provider that repeats only what was proven not sent."""
+    """A Provider that repeats only calls proven not sent."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -41,13 +41,10 @@ class RetryUnsent:
         )
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         return self._provider.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         return self._retrying(self._provider.send, payment)
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         return self._retrying(self._provider.look_up, payment)

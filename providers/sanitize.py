@@ -1,8 +1,8 @@
-"""The boundary for text from providers: what of it is read, and what is kept.
+"""Parses untrusted values from providers.
 
-Other applications and people write on a provider's objects too, so any field can hold
+Other applications and people also write on a provider's objects, so any field can hold
 anything. `clean_json` makes every text in an answer or an event safe to store and to
-print; the readers check the rest.
+print; the parsers check the rest.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _T = TypeVar("_T")
 _Line = TypeVar("_Line")
 _Unread = TypeVar("_Unread")
 
-#: Codes are words joined by underscores, Stripe's in small letters and PayPal's in
-#: capital ones. Tokens mix them, and a run of three digits, which codes hardly have,
-#: would be an id, an amount or worse: codes are kept, shown and logged in the clear.
+#: Codes are words joined by underscores: lower case at Stripe, upper case at PayPal.
+#: Codes are stored and logged in the clear, so anything else is refused: tokens mix
+#: cases, and three digits in a row may be an id or an amount.
 _STRIPE: Final = re.compile(r"(?!.*[0-9]{3})[a-z0-9_]{1,80}\Z")
 _PAYPAL: Final = re.compile(r"(?!.*[0-9]{3})[A-Z0-9_]{1,80}\Z")
-#: Characters of a provider's sentence that are worth keeping, counted as in ``cut``.
+#: Characters kept of a provider's sentence, counted as in ``truncate``.
 _SENTENCE: Final = 300
-_JOINER: Final = "\u200d"  #: makes one picture of two
+_JOINER: Final = "\u200d"  #: joins two emoji into one
 _SKIN_TONES: Final = ("\U0001f3fb", "\U0001f3ff")
-_FLAG_LETTERS: Final = ("\U0001f1e6", "\U0001f1ff")  #: two make a flag
+_FLAG_LETTERS: Final = ("\U0001f1e6", "\U0001f1ff")  #: two form a flag
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-#: Characters of a provider's id or of a type of event; theirs have up to a hundred.
+#: Longest id or event type, in characters; the providers' have up to a hundred.
 _NAME: Final = 128
-#: An id of a payment or an operation of ours, as we write it on a provider's object.
+#: The id of one of our payments or operations, as written on a provider's object.
 _OURS: Final = re.compile(r"(?:pay|op)_[0-9A-HJKMNP-TV-Z]{26}")
-#: The address of a page for the payer; theirs have some hundred characters.
+#: The URL of a page for the payer; the providers' have some hundred characters.
 _PAGE: Final = re.compile(r"https?://[!-~]{1,2000}")
-#: Years that a provider's time can be of; arithmetic on any of these stays in range.
+#: Accepted years of a provider's time. Arithmetic on them stays within ``datetime``.
 _YEARS: Final = range(1970, 3000)
-#: An escape of JSON that may be half a surrogate pair, or is NUL. MongoDB stores
-#: neither everywhere, and no terminal prints them.
+#: A JSON escape of NUL, or of a possible half of a surrogate pair. MongoDB does not
+#: store them everywhere, and terminals do not print them.
 _SUSPECT: Final = re.compile(rb"\\u(?:[dD][89a-fA-F]|0000)")
-#: Each escape of a JSON text, one that is not safe in its group.
+#: Any JSON escape; the group matches the unsafe ones.
 _ESCAPE: Final = re.compile(
     rb"\\(?:"
     rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -60,9 +60,9 @@ log = logging.getLogger(__name__)
 
 
 def clean_json(body: bytes) -> bytes:
-    """``body`` with U+FFFD for each NUL, half a surrogate pair and invalid byte.
+    """Replaces each NUL, half surrogate pair and invalid byte by U+FFFD.
 
-    Every text that is parsed from the result can be stored and printed.
+    Every text parsed from the result can be stored and printed.
     """
     if not body.isascii():
         body = body.decode(errors="replace").encode()
@@ -74,39 +74,38 @@ def clean_json(body: bytes) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parses a provider's JSON, cleaned. Raises ValueError or RecursionError."""
+    """Cleans and parses a provider's JSON. Raises ValueError or RecursionError."""
     return json.loads(clean_json(body))
 
 
 def parse_stripe_code(value: object) -> str | None:
-    """``value`` where it is a code as Stripe writes them, 80 characters at most."""
+    """``value`` if it has the form of a Stripe code (at most 80 characters)."""
     return value if isinstance(value, str) and _STRIPE.match(value) else None
 
 
 def parse_paypal_code(value: object) -> str | None:
-    """``value`` where it is a code as PayPal writes them, 80 characters at most."""
+    """``value`` if it has the form of a PayPal code (at most 80 characters)."""
     return value if isinstance(value, str) and _PAYPAL.match(value) else None
 
 
 def parse_sentence(value: object, *, otherwise: str) -> str:
-    """``value`` where it is a text without card data, cut to 300 characters.
+    """``value``, cut to 300 characters, if it is a text without card data.
 
-    Anything else gives ``otherwise``.
-
-    It may quote what was sent, a token included: store it sealed, and never log it.
+    Any other value gives ``otherwise``. The sentence may quote the request, tokens
+    included: store it sealed and never log it.
     """
     if not isinstance(value, str) or not value or has_card_data(value[:_SENTENCE]):
         return otherwise
-    # No control character, which would forge lines wherever the sentence is shown.
+    # Control characters could forge lines wherever the sentence is shown.
     return _CONTROL.sub(" ", truncate(value, _SENTENCE))
 
 
 def truncate(text: str, most: int) -> str:
-    """The longest beginning of ``text`` with ``most`` characters by any count.
+    """The longest beginning of ``text`` with at most ``most`` characters by any count.
 
-    Servers count code points, units of UTF-16 or bytes of UTF-8; there are never fewer
-    bytes than others. The cut is not inside what people see as one character, unless
-    nothing else fits. Half a surrogate pair, which no encoding takes, becomes a ``?``.
+    Servers count code points, UTF-16 units or UTF-8 bytes; bytes are the most. The cut
+    does not divide a visible character unless nothing else fits. Half a surrogate pair
+    becomes a ``?``, because no encoding takes it.
     """
     kept = text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
     if len(kept) == len(text):
@@ -118,7 +117,7 @@ def truncate(text: str, most: int) -> str:
 
 
 def _is_joined(before: str, after: str) -> bool:
-    """Whether people see the two code points as one character."""
+    """Whether the two code points are displayed as one character."""
     is_mark = unicodedata.category(after).startswith("M")
     has_tone = _SKIN_TONES[0] <= after <= _SKIN_TONES[1]
     is_flag = all(_FLAG_LETTERS[0] <= one <= _FLAG_LETTERS[1] for one in before + after)
@@ -127,11 +126,11 @@ def _is_joined(before: str, after: str) -> bool:
 
 @contextmanager
 def without_causes() -> Iterator[None]:
-    """Lets a ProviderError out, and any other error as MalformedAnswer where it is no
-    JSON, else as MalformedObject: whatever could not be read, the provider may have
-    acted.
+    """Turns parse errors into ProviderErrors and drops their causes.
 
-    Both go without their causes: these quote what it said, tokens included.
+    Invalid JSON becomes MalformedAnswer, any other error MalformedObject: the provider
+    may have acted. A ProviderError passes. The causes are dropped because they quote
+    the answer, tokens included.
     """
     try:
         yield
@@ -140,33 +139,33 @@ def without_causes() -> Iterator[None]:
     except json.JSONDecodeError:
         raise MalformedAnswer from None
     except Exception:
-        # Only the breaker tells the two apart.
+        # Only the circuit breaker distinguishes the two.
         raise MalformedObject(MalformedAnswer.code) from None
 
 
 def validated_id(given: object) -> str:
-    """A provider's id, or an event's type. Raises ValueError where it can be none."""
+    """A provider's id or an event type. Raises ValueError if ``given`` is neither."""
     if isinstance(given, str) and 0 < len(given) <= _NAME and given.isprintable():
         return given
     raise ValueError("no name")
 
 
 def parse_own_id(given: object) -> str | None:
-    """An id of a payment or an operation of ours; None where ``given`` is none."""
+    """The id of one of our payments or operations, or None."""
     if isinstance(given, str) and _OURS.fullmatch(given):
         return given
     return None
 
 
 def parse_page_url(given: object) -> str:
-    """The address of a page. Raises ValueError where ``given`` can be none."""
+    """The URL of a page. Raises ValueError if ``given`` is not one."""
     if isinstance(given, str) and _PAGE.fullmatch(given):
         return given
     raise ValueError("no page")
 
 
 def parse_unix_time(given: object) -> datetime:
-    """A time (UTC) in whole seconds since 1970. Raises ValueError where it is none."""
+    """A time (UTC) from whole seconds since 1970. Raises ValueError if invalid."""
     if type(given) is not int:
         raise ValueError("no time")
     try:
@@ -176,7 +175,7 @@ def parse_unix_time(given: object) -> datetime:
 
 
 def parse_rfc3339(given: object) -> datetime:
-    """A time (UTC) in a text by RFC 3339. Raises ValueError where it is none."""
+    """A time (UTC) from an RFC 3339 text. Raises ValueError if invalid."""
     if not isinstance(given, str):
         raise ValueError("no time")
     at = datetime.fromisoformat(given)
@@ -189,7 +188,7 @@ def parse_rfc3339(given: object) -> datetime:
 
 
 def parse_optional(read: Callable[[object], _T], given: object) -> _T | None:
-    """``given`` as ``read`` reads it; None where that raises ValueError."""
+    """The result of ``read``, or None if it raises ValueError."""
     try:
         return read(given)
     except ValueError:
@@ -201,9 +200,10 @@ def parse_lines(
     read: Callable[[_Line], _T | None],
     unread: Callable[[_Line], _Unread],
 ) -> tuple[list[_T], list[_Unread]]:
-    """What ``read`` makes of each line, and what ``unread`` does where it raises.
+    """Reads each line with ``read``, and with ``unread`` if that fails.
 
-    ``read`` returns None of a line that does not matter. One line never hides others.
+    Returns both lists of results. ``read`` returns None for an irrelevant line. A line
+    that cannot be read does not affect the others.
     """
     found, failed = list[_T](), list[_Unread]()
     for line in lines:
@@ -224,14 +224,14 @@ def _in_range(at: datetime) -> datetime:
 
 
 def read_secondary(
-    what: str, provider: ProviderName, read: Callable[[], _T]
+    name: str, provider: ProviderName, read: Callable[[], _T]
 ) -> _T | None:
-    """What ``read`` finds beside an outcome; None where it cannot be read."""
+    """Reads a secondary part of an answer; logs and returns None if that fails."""
     try:
         return read()
     except Exception:
-        # Without its cause, which may quote a token.
+        # The cause is not logged: it may quote a token.
         log.warning(
-            "secondary_unreadable", extra={"provider": provider, "reason": what}
+            "secondary_unreadable", extra={"provider": provider, "reason": name}
         )
         return None

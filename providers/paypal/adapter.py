@@ -1,7 +1,7 @@
-"""PayPal: a payment is one order, carried out at once where a vaulted token pays.
+"""The PayPal provider: a payment is one order.
 
-Without a token the payer must approve the order first, at the link it answers with;
-a second call then carries it out.
+An order with a vaulted token is carried out at once. Without a token the payer approves
+it at the link in the answer, and a second call carries it out.
 """
 
 from __future__ import annotations
@@ -30,28 +30,27 @@ from providers.paypal.errors import is_not_found, map_error, no_response_error
 from providers.paypal.external_changes import parse_external_movements
 from providers.paypal.objects import AUTHORIZATIONS, CAPTURES, ORDERS
 from providers.paypal.responses import (
-    parse_order,
-    parse_capture,
-    parse_release,
-    order_payments,
-    parse_refund,
     effective_object,
+    order_payments,
+    parse_capture,
+    parse_order,
+    parse_refund,
+    parse_release,
     parse_void,
 )
 from providers.sanitize import truncate, without_causes
 
-#: Characters that PayPal allows in a description.
+#: Longest description that PayPal allows, in characters.
 _DESCRIPTION: Final = 127
 
 
 class PayPal:
-    """A Provider."""
+    """The Provider for one PayPal account."""
 
     def __init__(self, api: PayPalApi) -> None:
         self._api = api
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         match operation.kind:
             case Kind.CAPTURE:
                 _require_ref(payment.refs, "authorization")
@@ -73,12 +72,10 @@ class PayPal:
         return json.dumps(body)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         with without_causes():
             return self._send(payment)
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         with without_causes():
             return self._look_up(payment)
 
@@ -114,12 +111,15 @@ class PayPal:
             raise no_response_error(error)
 
     def _void(self, authorization_id: str, send: Send) -> Answer:
-        """PayPal takes no key for a void, so it is read first; twice does no harm."""
+        """Reads the authorization first: PayPal takes no idempotency key for a void.
+
+        A second void changes nothing.
+        """
         path = f"{AUTHORIZATIONS}/{authorization_id}"
         found = self._api.get(path)
-        seen = parse_void(found, found.debug_id)
-        if seen.verdict is not Verdict.ABSENT:
-            return seen
+        answer = parse_void(found, found.debug_id)
+        if answer.verdict is not Verdict.ABSENT:
+            return answer
         voided = self._post(f"{path}/void", send)
         return parse_void(voided, voided.debug_id)
 
@@ -131,7 +131,7 @@ class PayPal:
     def _look_up(self, payment: Payment) -> Answer:
         operation = payment.claimed_operation
         if "order" not in payment.refs:
-            # PayPal lists no orders, and its search of transactions lags for hours.
+            # PayPal cannot list orders, and its transaction search lags for hours.
             raise NeedsReview(ReviewReason.NOTHING_TO_LOOK_UP)
         try:
             if operation.kind is Kind.VOID:
@@ -153,19 +153,19 @@ class PayPal:
 
 
 def _may_have_expired(operation: Operation) -> bool:
-    """Whether an order that PayPal does not know may be one that ran out.
+    """Whether an order that PayPal does not find may have expired.
 
-    Where the payer has to act, nothing was sent that could move money. Where they have
-    agreed, the order was to be carried out, and one that was is not forgotten.
+    An order that waits for the payer has moved no money. An approved one was being
+    carried out, and PayPal keeps an order that was.
     """
-    carried_out = operation.state is State.UNKNOWN and operation.approved
-    return operation.state is State.REQUIRES_ACTION or carried_out
+    was_approved = operation.state is State.UNKNOWN and operation.approved
+    return operation.state is State.REQUIRES_ACTION or was_approved
 
 
 def _answer_from_order(
     order: Reply, operation: Operation, external: Sequence[ExternalMovement]
 ) -> Answer:
-    """What a whole order tells of one of its operations."""
+    """Answers for one operation from its whole order."""
     if operation.kind not in (Kind.CAPTURE, Kind.REFUND):
         return parse_order(order)
     payments = order_payments(order)
@@ -186,17 +186,17 @@ def _answer_from_order(
         if operation.kind is Kind.CAPTURE and one["status"] == "VOIDED":
             return parse_release(one, Verdict.CANCELED, {}, order.debug_id)
         if operation.kind is Kind.CAPTURE and one["status"] == "CAPTURED":
-            # It never came: others have made the last capture.
+            # The capture never arrived: an external one was the last.
             return decline_captured_elsewhere(external, request_id=order.debug_id)
     return Answer(Verdict.ABSENT, request_id=order.debug_id)
 
 
 def _amount_fields(payment: Payment, operation: Operation) -> dict[str, Any]:
-    """What is moved, under the operation's id as its invoice.
+    """The amount and the invoice, which is the operation's id.
 
-    PayPal refuses a second payment of one invoice: a guard beside the key. Its reports
-    name the invoice and ``custom_id``, so that a movement finds its payment. Raises
-    InvalidPayment.
+    PayPal refuses a second payment of one invoice, which protects beside the
+    idempotency key. Its reports name the invoice and ``custom_id``, which link a
+    movement to its payment. Raises InvalidPayment.
     """
     money = Money(operation.amount, payment.submission.amount.currency)
     amount = {"currency_code": money.currency, "value": to_paypal(money)}
@@ -204,8 +204,10 @@ def _amount_fields(payment: Payment, operation: Operation) -> dict[str, Any]:
 
 
 def _require_ref(refs: Mapping[str, str], name: str) -> None:
-    """Raises InvalidPayment where PayPal's id of what it is about was never heard: a
-    person said that it succeeded, and no call can be made for it."""
+    """Raises InvalidPayment if PayPal's id of the object is unknown.
+
+    An operator resolved the earlier operation as succeeded without it.
+    """
     if name not in refs:
         raise InvalidPayment(f"PayPal's {name} is not known", field="operation")
 
@@ -213,7 +215,7 @@ def _require_ref(refs: Mapping[str, str], name: str) -> None:
 def _new_order(
     submission: Submission, kind: Kind, unit: dict[str, Any]
 ) -> dict[str, Any]:
-    """An order: carried out at once with a vaulted token, else to be approved."""
+    """An order: carried out at once with a vaulted token, else for approval."""
     if submission.description is not None:
         unit["description"] = truncate(submission.description, _DESCRIPTION)
     intent = "AUTHORIZE" if kind is Kind.AUTHORIZE else "CAPTURE"
@@ -236,7 +238,7 @@ def _new_order(
 
 
 def _save_wallet(submission: Submission) -> dict[str, Any]:
-    """That the wallet is saved once it has paid; PayPal tells no usages apart."""
+    """Attributes that save the wallet after it paid; PayPal has one usage for both."""
     vault = {"store_in_vault": "ON_SUCCESS", "usage_type": "MERCHANT"}
     attributes: dict[str, Any] = {"vault": vault}
     customer = submission.customer_for(ProviderName.PAYPAL)

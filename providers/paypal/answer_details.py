@@ -1,7 +1,6 @@
-"""Fees and saved wallets in PayPal's answers, beside the outcome.
+"""Parses fees and saved wallets in PayPal's answers.
 
-The outcome counts without them, so what cannot be read is left out and
-logged.
+They are optional: one that cannot be read is logged and left out of the answer.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ from domain.money import Fee
 from domain.payments.answer import SavedMethod
 from domain.payments.submission import ProviderName
 from providers.paypal.objects import parse_money
-from providers.sanitize import validated_id, read_secondary
+from providers.sanitize import read_secondary, validated_id
 
 
 def parse_paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
-    """The fee of a capture; below 0 what of it came back with a refund."""
+    """The fee of a capture, or the fee returned with a refund as a negative amount."""
 
     def read() -> Fee | None:
-        kept = movement.get("seller_receivable_breakdown") or {}
-        back = movement.get("seller_payable_breakdown") or {}
-        fee = kept.get("paypal_fee") or back.get("paypal_fee")
+        received = movement.get("seller_receivable_breakdown") or {}
+        refunded = movement.get("seller_payable_breakdown") or {}
+        fee = received.get("paypal_fee") or refunded.get("paypal_fee")
         if fee is None:
             return None
         money = parse_money(fee)
-        return Fee(money.minor if kept else -money.minor, money.currency)
+        return Fee(money.minor if received else -money.minor, money.currency)
 
     return read_secondary("fee", ProviderName.PAYPAL, read)
 
 
 def parse_paypal_saved_method(order: Mapping[str, Any]) -> SavedMethod | None:
-    """The wallet that an order saved by being paid with it."""
+    """The wallet that an order saved, or None."""
 
     def read() -> SavedMethod | None:
         vault = _vault(order)
@@ -48,8 +47,11 @@ def parse_paypal_saved_method(order: Mapping[str, Any]) -> SavedMethod | None:
 
 
 def is_paypal_saving_method(order: Mapping[str, Any]) -> bool:
-    """Whether the wallet is still being saved: PayPal answers as soon as it is paid
-    (developer.paypal.com, save payment methods with the JavaScript SDK)."""
+    """Whether the wallet is still being saved.
+
+    PayPal may answer a paid order earlier (developer.paypal.com, save payment methods
+    with the JavaScript SDK).
+    """
 
     def read() -> bool:
         vault = _vault(order)

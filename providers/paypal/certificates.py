@@ -1,4 +1,4 @@
-"""The certificates of PayPal's signatures: fetched, checked and kept for a while."""
+"""Fetches, verifies and caches the certificates of PayPal's webhook signatures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from domain.payments.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
 from providers.http import Observe, PooledSession
 
-#: Where PayPal keeps them, and the name in them, by mode.
+#: The hosts of PayPal's certificates and the subject name in them, by mode.
 HOSTS: Final = {
     Mode.LIVE: ("api.paypal.com", "api-m.paypal.com"),
     Mode.TEST: ("api.sandbox.paypal.com", "api-m.sandbox.paypal.com"),
@@ -41,40 +41,40 @@ _NAMES: Final = {
 }
 _PATH: Final = re.compile(r"/v1/notifications/certs/CERT-[A-Za-z0-9-]{1,64}")
 
-#: How long a checked key is used before it is fetched again: as long as a withdrawn
-#: one would be believed.
+#: How long a verified key is used before it is fetched again. A revoked key is trusted
+#: for at most as long.
 KEY_LIFETIME: Final = timedelta(hours=1)
 #: Keys kept; PayPal uses one or two at a time.
 MAX_KEPT: Final = 16
-#: Addresses without a good certificate that are remembered.
+#: Failed URLs that are remembered.
 MAX_FAILED: Final = 256
-#: Bytes of a chain; PayPal's has five thousand.
+#: Longest certificate chain in bytes; PayPal's has five thousand.
 MAX_CHAIN: Final = 64 * 1024
-#: Seconds to connect and between two bytes, and for all of a fetch: whoever sends the
+#: Seconds to connect and between two bytes, and for a whole fetch. The sender of the
 #: webhook waits meanwhile.
 _TIMEOUT: Final = (2.0, 3.0)
-_PATIENCE: Final = 5.0
-#: Fetches at once, webhooks that wait for one, and fetches in a minute: of all senders
-#: together, and of one. Anybody can make up addresses at PayPal; they must not hold the
-#: threads of a web process, nor have it ask PayPal without end, and no sender may use
-#: up the bounds of all. An address whose certificate was good is free.
+_FETCH_TIMEOUT: Final = 5.0
+#: Concurrent fetches, webhooks that wait for one, and fetches per minute: for all
+#: senders together and for each. Anyone can invent URLs at PayPal. The bounds keep them
+#: from occupying a web process's threads, from flooding PayPal with requests, and from
+#: using up the share of other senders. A URL with a good certificate is not counted.
 _FETCHES: Final = 4
 _FETCHES_EACH: Final = 2
 _WAITING: Final = 24
 _WAITING_EACH: Final = 12
 FETCHES_A_MINUTE: Final = 60
 FETCHES_A_MINUTE_EACH: Final = 5
-#: Senders whose fetches are counted, the latest ones.
+#: Latest senders whose fetches are counted.
 _SENDERS: Final = 1_024
-#: Seconds until an address without a good certificate is asked again.
+#: Seconds until a failed URL is fetched again.
 FAILURE_LIFETIME: Final = 30.0
-#: Bits; a shorter key can be broken.
+#: Shortest secure RSA key, in bits.
 _SHORTEST: Final = 2048
 
 
 @dataclass(slots=True)
 class _Sender:
-    """What the webhooks of one client address take of the bounds."""
+    """Counts of the fetches caused by one client address."""
 
     fetching: int = 0
     waiting: int = 0
@@ -84,10 +84,11 @@ class _Sender:
 
 
 class Certificates:
-    """``hosts`` are those that certificates may come from, by https.
+    """A cache of verified keys that is safe to use from threads.
 
-    ``loopback`` is a simulator's address, which speaks http, or None; ``roots`` is a
-    PEM file of whom we trust, or None for the public authorities; ``proxy`` is a URL.
+    ``hosts`` are the https hosts that certificates may come from. ``loopback`` is the
+    http address of a simulator, or None. ``roots`` is a PEM file of trusted
+    authorities, or None for the public ones. ``proxy`` is a URL.
     """
 
     def __init__(
@@ -122,75 +123,76 @@ class Certificates:
     ) -> rsa.RSAPublicKey:
         """The key of the certificate at ``url``.
 
-        ``sender`` is the client address that asks for it, None where it is not known.
+        ``sender`` is the client address of the webhook, or None if unknown.
 
-        Raises WebhookRefused where PayPal has no certificates there, WebhookNotTrusted
-        where it is not PayPal's, CertificateUnavailable where it cannot be fetched.
+        Raises WebhookRefused if the URL is not one of PayPal's certificate URLs,
+        WebhookNotTrusted if the certificate is not PayPal's, and CertificateUnavailable
+        if it cannot be fetched.
         """
         kept = self._kept.get(url)
         if kept is not None and now < kept[1]:
             return kept[0]
         self._check_url(url)
-        fetch, is_first, of = self._join_fetch(url, sender)
+        fetch, is_first, counts = self._join_fetch(url, sender)
         try:
             if is_first:
                 self._run_fetch(fetch, url, now)
-            return fetch.result(_PATIENCE)
+            return fetch.result(_FETCH_TIMEOUT)
         except FutureTimeout:
             raise CertificateUnavailable from None
         finally:
             with self._lock:
                 if is_first:
-                    of.fetching -= 1
+                    counts.fetching -= 1
                 else:
                     self._waiting -= 1
-                    of.waiting -= 1
+                    counts.waiting -= 1
 
     def _join_fetch(
         self, url: str, sender: str | None
     ) -> tuple[Future[rsa.RSAPublicKey], bool, _Sender]:
-        """The fetch of ``url``, whether the caller is to carry it out, and the sender.
+        """The fetch of ``url``, whether the caller runs it, and the sender's counts.
 
-        Raises the error of a fetch that failed lately, and CertificateUnavailable
-        where there are too many.
+        Raises the error of a recent failed fetch, and CertificateUnavailable if there
+        are too many fetches.
         """
         with self._lock:
             now, was_good = self._clock(), url in self._kept
             error, until = self._failed.get(url, (None, 0.0))
             if error is not None and now < until:
                 raise error.with_traceback(None)
-            of = self._counted(sender)
+            counts = self._counts_of(sender)
             fetch = self._fetching.get(url)
             if fetch is not None:
-                if self._waiting >= _WAITING or of.waiting >= _WAITING_EACH:
+                if self._waiting >= _WAITING or counts.waiting >= _WAITING_EACH:
                     raise CertificateUnavailable
                 self._waiting += 1
-                of.waiting += 1
-                return fetch, False, of
+                counts.waiting += 1
+                return fetch, False, counts
             if not was_good:
-                if len(self._fetching) >= _FETCHES or of.fetching >= _FETCHES_EACH:
+                if len(self._fetching) >= _FETCHES or counts.fetching >= _FETCHES_EACH:
                     raise CertificateUnavailable
-                for times in (self._fetched_at, of.fetched_at):
+                for times in (self._fetched_at, counts.fetched_at):
                     if len(times) == times.maxlen and now < times[0] + 60:
                         raise CertificateUnavailable
                 self._fetched_at.append(now)
-                of.fetched_at.append(now)
-            of.fetching += 1
+                counts.fetched_at.append(now)
+            counts.fetching += 1
             self._fetching[url] = fetch = Future()
-            return fetch, True, of
+            return fetch, True, counts
 
-    def _counted(self, sender: str | None) -> _Sender:
-        """The counts of ``sender``; those of the sender heard of longest ago go."""
-        of = self._senders.setdefault(sender, _Sender())
+    def _counts_of(self, sender: str | None) -> _Sender:
+        """The counts of ``sender``; the least recent sender is forgotten."""
+        counts = self._senders.setdefault(sender, _Sender())
         self._senders.move_to_end(sender)
         if len(self._senders) > _SENDERS:
             self._senders.popitem(last=False)
-        return of
+        return counts
 
     def _run_fetch(
         self, fetch: Future[rsa.RSAPublicKey], url: str, now: datetime
     ) -> None:
-        """Fetches, and tells all who wait."""
+        """Fetches the key and ends the future that other threads wait for."""
         try:
             key, until = self._verify(self._fetch(url), now)
         except (CertificateUnavailable, WebhookNotTrusted) as error:
@@ -234,15 +236,15 @@ class Certificates:
         plain = parts.username is None and port in (None, 443)
         if not (ours and plain) and base != self._loopback:
             raise WebhookRefused(WebhookRefusal.CERTIFICATE_HOST)
-        # ``urlsplit`` leaves out what stands in no address, as tabs; a fetch does not.
+        # ``urlsplit`` drops characters such as tabs; a fetch does not.
         if not _PATH.fullmatch(parts.path) or url != base + parts.path:
             raise WebhookRefused(WebhookRefusal.CERTIFICATE_ADDRESS)
 
     def _fetch(self, url: str) -> bytes:
         """A PEM chain, leaf first. No redirect is followed."""
-        deadline, found = time.monotonic() + _PATIENCE, b""
+        deadline, found = time.monotonic() + _FETCH_TIMEOUT, b""
         try:
-            # ``get`` would follow redirects where it is not told otherwise.
+            # ``get`` follows redirects by default.
             with self._session.get(url, stream=True, allow_redirects=False) as answer:
                 if answer.status_code != 200:
                     raise CertificateUnavailable
@@ -255,7 +257,7 @@ class Certificates:
         return found
 
     def _verify(self, chain: bytes, now: datetime) -> tuple[rsa.RSAPublicKey, datetime]:
-        """The leaf's key, and until when it may be used without another fetch."""
+        """The leaf's key and the time until which it may be used."""
         roots = x509.load_pem_x509_certificates(self._roots.read_bytes())
         try:
             leaf, *between = x509.load_pem_x509_certificates(chain)

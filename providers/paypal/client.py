@@ -1,7 +1,7 @@
-"""paypalrestsdk's transport, made safe for Orders v2 and Payments v2.
+"""paypalrestsdk's client with a safe transport for Orders v2 and Payments v2.
 
-As shipped (1.13.3) it has no timeouts, opens a connection a call, asks for tokens
-without end when 401 stays, hides a 400, sends a caller's headers to the token
+The SDK (1.13.3) has no timeouts, opens a connection for each call, requests tokens
+without end while PayPal answers 401, hides a 400, sends a caller's headers to the token
 endpoint, and logs bearer tokens at DEBUG. Each of these is overridden here.
 """
 
@@ -23,24 +23,24 @@ from paypalrestsdk.exceptions import ConnectionError as ApiError
 from domain.error_details import ErrorDetail
 from domain.errors import Misconfigured, NotExecuted, NotSent
 from domain.payments.submission import Mode
-from providers.http import PooledSession, parse_retry_after, is_unsent
+from providers.http import PooledSession, is_unsent, parse_retry_after
 
-#: Seconds before its end at which a token is no longer used: longer than any call.
+#: Seconds before a token's end at which it is no longer used: longer than any call.
 _MARGIN: Final = 60.0
 
 
 class Reply(dict[str, Any]):
-    """An answer's JSON object, with PayPal's name of the call."""
+    """An answer's JSON object, with PayPal's id of the call."""
 
     debug_id: str | None = None
 
 
 class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not typed
-    """``post`` and ``get`` return a Reply or raise.
+    """The client of one PayPal account. ``post`` and ``get`` return a Reply.
 
-    They raise the SDK's ``exceptions.ConnectionError`` family for answers that are
-    no success, ``requests.RequestException`` where none came, ValueError where it
-    was not JSON, and NotExecuted where no token was to be had.
+    They raise the SDK's ``exceptions.ConnectionError`` family for an error status,
+    ``requests.RequestException`` without an answer, ValueError if the answer is not
+    JSON, and NotExecuted without a token.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
             client_secret=client_secret,
         )
         self._session = session
-        self._lock = threading.Lock()  # guards the three that follow
+        self._lock = threading.Lock()  # guards the next three fields
         self._token: str | None = None
         self._token_ends = 0.0  # on the monotonic clock
         self._renewal: Future[str] | None = None  # under way
@@ -72,7 +72,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
         headers: dict[str, str] | None = None,
         refresh_token: str | None = None,
     ) -> Reply:
-        """One call; a token that PayPal has forgotten is renewed once."""
+        """Makes one call; a token that PayPal no longer accepts is renewed once."""
         token = self._access_token()
         data = None if body is None else json.dumps(body)
         try:
@@ -86,7 +86,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
             )
 
     def http_call(self, url: str, method: str, **options: Any) -> Reply:
-        """By the pooled session, with timeouts, logging nothing."""
+        """Makes one call by the pooled session, with timeouts and without logging."""
         response = self._session.request(method, url, **options)
         body = self.handle_response(response, response.content.decode("utf-8"))
         if not isinstance(body, dict):
@@ -96,15 +96,15 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
         return reply
 
     def _access_token(self, *, instead_of: str | None = None) -> str:
-        """The current token; a new one where it ends soon or is ``instead_of``.
+        """The current token; a new one if it ends soon or is ``instead_of``.
 
-        One caller asks for all who wait meanwhile, and they share its failure: in
-        turn, each until its own timeout, the last of them would wait for minutes.
-        Raises NotExecuted: without a token, the call that wants it is not made.
+        One caller renews it, and concurrent callers share the result or the failure:
+        one after the other, the last of them would wait for minutes. Raises
+        NotExecuted, because the call is not made without a token.
         """
         with self._lock:
-            lasting = time.monotonic() < self._token_ends - _MARGIN
-            if lasting and self._token not in (None, instead_of):
+            is_valid = time.monotonic() < self._token_ends - _MARGIN
+            if is_valid and self._token not in (None, instead_of):
                 return self._token
             renewal, is_ours = self._renewal or Future(), self._renewal is None
             self._renewal = renewal
@@ -117,9 +117,9 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
         return renewal.result()
 
     def _renew(self, renewal: Future[str]) -> None:
-        """Ends ``renewal``, whatever happens: others wait for it."""
+        """Renews the token and ends ``renewal`` in any case: other threads wait."""
         try:
-            asked = time.monotonic()
+            began = time.monotonic()
             token, seconds = self._request_token()
         except BaseException as error:
             with self._lock:
@@ -127,12 +127,12 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
             renewal.set_exception(error)
         else:
             with self._lock:
-                self._token, self._token_ends = token, asked + seconds
+                self._token, self._token_ends = token, began + seconds
                 self._renewal = None
             renewal.set_result(token)
 
     def _request_token(self) -> tuple[str, float]:
-        """A token and the seconds it is valid. Raises NotExecuted."""
+        """A token and its lifetime in seconds. Raises NotExecuted."""
         try:
             reply = self.http_call(
                 f"{self.endpoint}/v1/oauth2/token",
@@ -163,7 +163,7 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
                 ),
             ) from None
         except requests.RequestException as error:
-            # Only what failed fast may be tried again at once, as NotSent is.
+            # NotSent is retried at once, so it is raised only for a fast failure.
             failure = NotSent if is_unsent(error) else NotExecuted
             raise failure(ErrorDetail.TOKEN_UNAVAILABLE) from None
         except (KeyError, TypeError, ValueError):
@@ -172,13 +172,13 @@ class PayPalApi(paypalrestsdk.Api):  # type: ignore[misc]  # the SDK is not type
 
 
 def debug_id(error: ApiError) -> str | None:
-    """PayPal's name of the call that failed."""
+    """PayPal's id of the failed call."""
     value = error.response.headers.get("PayPal-Debug-Id")
     return None if value is None else str(value)
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
-    """The JSON object of an answer that is no success; empty where it has none."""
+    """The JSON object of an error answer; empty if it has none."""
     try:
         body = json.loads(error.content)
     except (TypeError, ValueError):
@@ -187,9 +187,9 @@ def error_body(error: ApiError) -> dict[str, Any]:
 
 
 def is_paypal_error(body: Mapping[str, Any]) -> bool:
-    """Whether an error is of PayPal's form, or of OAuth's (RFC 6749, section 5.2).
+    """Whether an error has PayPal's form, or OAuth's (RFC 6749, section 5.2).
 
-    Whoever stands between us, and says no with a page, does not speak of credentials.
+    An error page of a proxy or another server proves nothing about credentials.
     """
     return any(isinstance(body.get(name), str) for name in ("name", "error"))
 

@@ -1,4 +1,4 @@
-"""What PayPal shows of a dispute, and of a capture that it reversed, in our terms."""
+"""Reads PayPal's disputes and reversed captures."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from domain.money import Money
 from domain.payments.dispute import (
     REVERSED,
     Dispute,
+    DisputeSnapshot,
     DisputeState,
     DisputeUpdate,
-    DisputeSnapshot,
 )
 from providers.paypal.client import PayPalApi, Reply
 from providers.paypal.errors import mapped_errors
 from providers.paypal.objects import CAPTURES, REFUNDS, parent_id, parse_money
 from providers.sanitize import (
-    validated_id,
     parse_optional,
     parse_own_id,
     parse_paypal_code,
     parse_rfc3339,
+    validated_id,
 )
 
-#: Where disputes are read and searched for.
+#: The path of disputes.
 DISPUTES: Final = "v1/customer/disputes"
 
-# What a status is to us, and a resolved dispute's outcome
+# The state of each status, and of each outcome of a resolved dispute
 # (developer.paypal.com/docs/api/customer-disputes/v1, dispute_outcome).
 _OPEN: Final = {
     "OPEN": DisputeState.NEEDS_RESPONSE,
@@ -48,20 +48,19 @@ _OUTCOMES: Final = {
     "NONE": DisputeState.CLOSED,
 }
 
-#: Whose money a movement is of, and for what: the others are fees
+#: The party and the reason of movements of the disputed amount; others are fees
 #: (developer.paypal.com/docs/api/customer-disputes/v1, fund_movement_list).
 _SELLER: Final = "SELLER"
 _SETTLEMENT: Final = "DISPUTE_SETTLEMENT"
 
 
 class PayPalDisputeReader:
-    """Disputes. PayPal's app needs the feature of that name, or is refused."""
+    """The DisputeReader of a PayPal account. Its app needs the feature Disputes."""
 
     def __init__(self, api: PayPalApi) -> None:
         self._api = api
 
     def read(self, update: DisputeUpdate) -> DisputeSnapshot:
-        """See DisputeReader."""
         with mapped_errors():
             if update.is_reversal:
                 return self._reversal(update.ref)
@@ -82,7 +81,10 @@ class PayPalDisputeReader:
         )
 
     def _reversal(self, refund_id: str) -> DisputeSnapshot:
-        """The dispute that it ends, where the capture has one, or it alone."""
+        """The newest dispute of the reversed capture if it is at risk.
+
+        Otherwise the reversal itself is a lost dispute.
+        """
         refund = self._get(REFUNDS, refund_id)
         capture_id = parent_id(refund, CAPTURES)
         if capture_id is None or refund["status"] != "COMPLETED":
@@ -93,9 +95,9 @@ class PayPalDisputeReader:
         disputes = self._api.get(f"{DISPUTES}?{query}").get("items") or ()
         if disputes:
             newest = max(disputes, key=lambda one: parse_rfc3339(one["create_time"]))
-            reading = self._dispute(validated_id(newest["dispute_id"]))
-            if reading.dispute.is_at_risk:
-                return reading
+            snapshot = self._dispute(validated_id(newest["dispute_id"]))
+            if snapshot.dispute.is_at_risk:
+                return snapshot
         capture = self._get(CAPTURES, capture_id)
         money = parse_money(refund["amount"])
         reversal = Dispute(
@@ -107,8 +109,9 @@ class PayPalDisputeReader:
             opened_at=parse_rfc3339(refund["create_time"]),
             withdrawn=money.minor,
         )
-        named = _operation_ids(capture.get("invoice_id"))
-        return DisputeSnapshot(reversal, parse_own_id(capture.get("custom_id")), named)
+        operations = _operation_ids(capture.get("invoice_id"))
+        payment = parse_own_id(capture.get("custom_id"))
+        return DisputeSnapshot(reversal, payment, operations)
 
     def _get(self, path: str, name: str) -> Reply:
         found: Reply = self._api.get(f"{path}/{quote(name, safe='')}")
@@ -116,15 +119,15 @@ class PayPalDisputeReader:
 
 
 def _parse_dispute(found: Mapping[str, Any], capture_id: str) -> Dispute:
-    """A dispute; a status that we do not know is read as nothing at all."""
+    """Parses a dispute. Raises OutcomeUnknown for an unrecognized status."""
     status, outcome = found["status"], found.get("dispute_outcome") or {}
     code = outcome.get("outcome_code", "NONE")
     state = _OUTCOMES.get(code) if status == "RESOLVED" else _OPEN.get(status)
     if state is None:
         raise OutcomeUnknown(ErrorDetail.UNRECOGNIZED_STATUS)
     money = parse_money(found["dispute_amount"])
-    asked = state is DisputeState.NEEDS_RESPONSE
-    due = found.get("seller_response_due_date") if asked else None
+    needs_response = state is DisputeState.NEEDS_RESPONSE
+    due = found.get("seller_response_due_date") if needs_response else None
     ended = status == "RESOLVED"
     return Dispute(
         id=validated_id(found["dispute_id"]),
@@ -143,10 +146,10 @@ def _parse_dispute(found: Mapping[str, Any], capture_id: str) -> Dispute:
 def _withdrawn_amount(
     found: Mapping[str, Any], money: Money, state: DisputeState
 ) -> int:
-    """What was taken of ``money`` and has not come back, in its minor units.
+    """The amount withdrawn and not reinstated, in minor units of ``money``.
 
-    PayPal may list what it moved; else the outcome says it. Fees are not of it, and a
-    movement in another currency moved all of it.
+    It is the sum of PayPal's listed movements without fees; without a list, the outcome
+    has it. A movement in another currency counts as the whole disputed amount.
     """
     listed = found.get("fund_movements") or found.get("money_movements") or ()
     moved = [

@@ -1,4 +1,4 @@
-"""What PayPal's refusals mean, by their issue."""
+"""Maps PayPal's errors to answers and ProviderErrors, by their issue."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from domain.errors import (
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
-from providers.http import detail_of_status, parse_retry_after, is_unsent
+from providers.http import detail_of_status, is_unsent, parse_retry_after
 from providers.paypal.client import debug_id, error_body, is_paypal_error
-from providers.paypal.responses import parse_approval, order_refs
+from providers.paypal.responses import order_refs, parse_approval
 from providers.sanitize import parse_paypal_code, parse_sentence, without_causes
 
-# The issues of a refusal, by what they mean (Orders v2 and Payments v2 specifications).
+# The issues of an error, by meaning (Orders v2 and Payments v2 specifications).
 _DECLINED: Final = frozenset(
     "INSTRUMENT_DECLINED PAYER_CANNOT_PAY TRANSACTION_REFUSED".split()
 )
@@ -47,32 +47,32 @@ _DONE_EARLIER: Final = frozenset(
 _RETRY_LATER: Final = frozenset("ORDER_COMPLETION_IN_PROGRESS PENDING_CAPTURE".split())
 _CANCELED: Final = frozenset({"AUTHORIZATION_VOIDED"})
 _EXPIRED: Final = frozenset("ORDER_EXPIRED AUTHORIZATION_EXPIRED".split())
-#: DUPLICATE_REQUEST_ID: our key came with another body before, so something is wrong
-#: with us, and what the first body did is not known.
+#: DUPLICATE_REQUEST_ID: our key was used with another body before. That is a bug of
+#: ours, and the outcome of the first body is not known.
 _REVIEW: Final = {
     "REFUND_FAILED_INSUFFICIENT_FUNDS": ReviewReason.REFUND_FAILED_INSUFFICIENT_FUNDS,
     "COMPLIANCE_VIOLATION": ReviewReason.COMPLIANCE_VIOLATION,
     "DUPLICATE_REQUEST_ID": ReviewReason.DUPLICATE_REQUEST_ID,
 }
-#: No refund while the payer disputes the capture; Stripe's word for the same.
+#: Refused refunds of a disputed capture; the failure code is Stripe's.
 _DISPUTED: Final = frozenset(
     "REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK TRANSACTION_DISPUTED".split()
 )
-#: A 403 for what this request is about; any other is taken to be about all calls of its
-#: kind, a feature that the app was not given.
+#: Issues of a 403 that concern this request alone. Any other 403 is taken to concern
+#: all calls of its kind: the app lacks a feature.
 _NOT_PERMITTED: Final = frozenset(
     "NOT_ELIGIBLE_FOR_TOKEN_PROCESSING NOT_ENABLED_FOR_CARD_PROCESSING"
     " PERMISSION_DENIED PERMISSION_DENIED_FOR_DONATION_ITEMS".split()
 )
 _PAYEE_ACCOUNT: Final = "PAYEE_ACCOUNT_"
-#: A search finds 10,000 transactions at most; the issue, in small letters.
-_AMOUNT_EXCEEDED: Final = "resultset_too_large"
+#: The failure code of a search with more than 10,000 transactions.
+_RESULT_TOO_LARGE: Final = "resultset_too_large"
 
 
 def map_error(error: ApiError) -> Answer:
-    """What a status that is no success says of the charge.
+    """Maps an error status to an answer.
 
-    Raises a ProviderError for all that is not a definite no.
+    Raises a ProviderError unless the error is a definite refusal.
     """
     status, request_id = error.response.status_code, debug_id(error)
     body = error_body(error)
@@ -91,7 +91,7 @@ def map_error(error: ApiError) -> Answer:
         )
     if status in (400, 401, 403, 404, 422):
         if issue is None:
-            # Not PayPal's words: somebody between us, who can not speak for it.
+            # The error does not have PayPal's form: a proxy or another server answered.
             raise OutcomeUnknown(ErrorDetail.MALFORMED_ANSWER, request_id=request_id)
         return _map_refusal(body, issue, request_id)
     raise OutcomeUnknown(
@@ -102,19 +102,19 @@ def map_error(error: ApiError) -> Answer:
 
 
 def no_response_error(error: requests.RequestException) -> ProviderError:
-    """What it means that no answer came."""
+    """The ProviderError for a call without an answer."""
     return NotSent() if is_unsent(error) else OutcomeUnknown(ErrorDetail.NO_ANSWER)
 
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Around a read that is no look of a payment's. Raises ProviderError."""
+    """Maps the errors of a read other than a lookup. Raises ProviderError."""
     with without_causes():
         try:
             yield
         except ApiError as error:
-            no = map_error(error).failure
-            if no is not None and no.code == _AMOUNT_EXCEEDED:
+            failure = map_error(error).failure
+            if failure is not None and failure.code == _RESULT_TOO_LARGE:
                 raise ListTooLong(request_id=debug_id(error))
             raise OutcomeUnknown(ErrorDetail.READ_REFUSED, request_id=debug_id(error))
         except requests.RequestException as error:
@@ -122,8 +122,10 @@ def mapped_errors() -> Iterator[None]:
 
 
 def is_not_found(error: ApiError) -> bool:
-    """Whether PayPal knows no such object: it forgets an order that nobody approved
-    three hours after it was made."""
+    """Whether PayPal has no such object.
+
+    PayPal forgets an order that was not approved within three hours.
+    """
     return (
         error.response.status_code == 404
         and _parse_issue(error_body(error)) is not None
@@ -131,7 +133,7 @@ def is_not_found(error: ApiError) -> bool:
 
 
 def _map_refusal(body: Mapping[str, Any], issue: str, request_id: str | None) -> Answer:
-    """A refusal, by its issue; one that we do not know did not happen, says PayPal."""
+    """Maps a refusal by its issue; one with an unrecognized issue is REJECTED."""
     if issue in _ACTION_REQUIRED:
         return _parse_action_required(body, issue, request_id)
     if issue in _DONE_EARLIER:
@@ -188,9 +190,9 @@ def _parse_failure(
 
 
 def _parse_issue(body: Mapping[str, Any]) -> str | None:
-    """What PayPal calls it; None where the body is no error of PayPal's.
+    """The issue of an error, or None if the body is not an error of PayPal's.
 
-    Of several issues the first, but before all one that tells of an earlier call.
+    Issues of an earlier call of ours come first.
     """
     named = [detail.get("issue") for detail in _parse_details(body)]
     codes = [

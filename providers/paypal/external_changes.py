@@ -1,7 +1,7 @@
-"""What others moved of a payment at PayPal: in the dashboard, or by another program.
+"""Finds captures and refunds at PayPal that others made, by dashboard or program.
 
-All that we make there carries the id of its operation as its invoice. The rest is not
-ours, the invoice of the order on it or none.
+Ours carry the id of their operation as the invoice. External ones carry the invoice of
+the order, or none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from domain.payments.submission import ProviderName
 from providers.paypal.answer_details import parse_paypal_fee
 from providers.paypal.objects import CAPTURES, parent_id, parse_money
 from providers.paypal.responses import order_payments
-from providers.sanitize import validated_id, parse_optional, read_secondary
+from providers.sanitize import parse_optional, read_secondary, validated_id
 
 _STATUSES: Final = {
     "COMPLETED": Verdict.SUCCEEDED,
@@ -33,7 +33,7 @@ _LISTS: Final = {Kind.CAPTURE: "captures", Kind.REFUND: "refunds"}
 def parse_external_movements(
     payment: Payment, order: Mapping[str, Any]
 ) -> tuple[ExternalMovement, ...]:
-    """The captures and refunds of a whole order that are not ours."""
+    """The external captures and refunds of an order."""
 
     def read() -> tuple[ExternalMovement, ...]:
         made = order_payments(order)

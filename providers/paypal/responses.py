@@ -1,4 +1,4 @@
-"""What PayPal's objects mean, in our terms: the tables, and nothing else."""
+"""Parses PayPal's orders, authorizations, captures and refunds into answers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from domain.payments.answer import Answer, Failure, NextAction, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
 from providers.paypal.answer_details import (
+    is_paypal_saving_method,
     parse_paypal_fee,
     parse_paypal_saved_method,
-    is_paypal_saving_method,
 )
 from providers.paypal.client import Reply
 from providers.paypal.objects import parse_money
 from providers.sanitize import (
-    validated_id,
     parse_optional,
     parse_page_url,
     parse_paypal_code,
     parse_rfc3339,
+    validated_id,
 )
 
-#: How long PayPal vouches for the money of an authorization.
+#: How long PayPal guarantees the money of an authorization.
 _HONORED: Final = timedelta(days=3)
 
-#: What has moved nothing and never will, be it a capture, a hold or a refund.
+#: Statuses of a capture, hold or refund that moved no money and never will.
 _REFUSED: Final = frozenset({"DECLINED", "DENIED", "FAILED", "CANCELLED"})
 
-# The codes of what came to nothing, by its status.
+# The failure codes, by status.
 _CAPTURE_CODES: Final = {
     "DECLINED": FailureCode.CAPTURE_DECLINED,
     "FAILED": FailureCode.CAPTURE_FAILED,
@@ -50,11 +50,10 @@ _REFUND_CODES: Final = {
 
 
 def parse_order(order: Reply) -> Answer:
-    """What an order's status says of its charge, or of its authorization.
+    """Answers for a charge or an authorization from its order.
 
-    Raises NeedsReview or OutcomeUnknown where it says neither yes nor no, and any
-    of LookupError, TypeError, ValueError, AttributeError or InvalidPayment where the
-    order is not shaped like one.
+    Raises NeedsReview or OutcomeUnknown if the status gives no outcome; LookupError,
+    TypeError, ValueError, AttributeError or InvalidPayment if the order is malformed.
     """
     request_id, refs = order.debug_id, {"order": validated_id(order["id"])}
     match order["status"]:
@@ -77,7 +76,10 @@ def parse_order(order: Reply) -> Answer:
 
 
 def _parse_captured_order(order: Reply, refs: dict[str, str]) -> Answer:
-    """A completed order proves nothing: its one capture says what happened."""
+    """Answers from an order's one capture or authorization.
+
+    The status COMPLETED of the order itself proves nothing.
+    """
     payments = order_payments(order)
     saved, saving = parse_paypal_saved_method(order), is_paypal_saving_method(order)
     if order.get("intent") == "AUTHORIZE" or "captures" not in payments:
@@ -90,7 +92,7 @@ def _parse_captured_order(order: Reply, refs: dict[str, str]) -> Answer:
 
 
 def order_payments(order: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was done with the order's one unit: lists by kind."""
+    """The authorizations, captures and refunds of the order's one unit, by kind."""
     [unit] = order["purchase_units"]
     payments: Mapping[str, Any] = unit.get("payments") or {}
     return payments
@@ -99,21 +101,21 @@ def order_payments(order: Mapping[str, Any]) -> Mapping[str, Any]:
 def effective_object(
     made: Sequence[Mapping[str, Any]], request_id: str | None
 ) -> Mapping[str, Any]:
-    """What came of the sends of one operation, of which there is at least one object.
+    """The object that counts among those made by the sends of one operation.
 
-    A send that failed may have left one that was refused, beside that of a resend.
-    Raises NeedsReview where more than one was not refused, IndexError without any.
+    A failed send may have left a refused object beside the resend's. Raises NeedsReview
+    if more than one was not refused, IndexError if there is none.
     """
-    standing = [one for one in made if one["status"] not in _REFUSED]
-    if len(standing) > 1:
+    effective = [one for one in made if one["status"] not in _REFUSED]
+    if len(effective) > 1:
         raise NeedsReview(ReviewReason.MADE_TWICE, request_id=request_id)
-    return standing[0] if standing else made[-1]
+    return effective[0] if effective else made[-1]
 
 
 def parse_capture(
     capture: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
 ) -> Answer:
-    """A capture's status, in our terms."""
+    """Answers for a capture from its status."""
     refs = {**refs, "capture": validated_id(capture["id"])}
     reason = parse_paypal_code((capture.get("status_details") or {}).get("reason"))
     match capture["status"]:
@@ -126,9 +128,12 @@ def parse_capture(
                 fee=parse_paypal_fee(capture),
             )
         case "PENDING":
-            why = f"PayPal to complete the capture ({reason or 'no reason given'})"
             return Answer(
-                Verdict.PENDING, refs=refs, waiting_for=why, request_id=request_id
+                Verdict.PENDING,
+                refs=refs,
+                waiting_for="PayPal to complete the capture"
+                f" ({reason or 'no reason given'})",
+                request_id=request_id,
             )
         case "DECLINED" | "FAILED" as status:
             failure = Failure(
@@ -147,7 +152,7 @@ def parse_capture(
 def parse_authorization(
     authorization: Mapping[str, Any], refs: Mapping[str, str], request_id: str | None
 ) -> Answer:
-    """An authorization's status, in our terms: whether the money is or was on hold.
+    """Answers for an authorization from its status.
 
     PayPal honours it for three days
     (developer.paypal.com/docs/checkout/standard/customize/authorization).
@@ -166,9 +171,11 @@ def parse_authorization(
                 ),
             )
         case "PENDING":
-            why = "PayPal to complete the authorization"
             return Answer(
-                Verdict.PENDING, refs=refs, waiting_for=why, request_id=request_id
+                Verdict.PENDING,
+                refs=refs,
+                waiting_for="PayPal to complete the authorization",
+                request_id=request_id,
             )
         case "DENIED":
             failure = Failure(
@@ -191,16 +198,16 @@ def parse_release(
     refs: Mapping[str, str],
     request_id: str | None,
 ) -> Answer:
-    """A void: by PayPal itself where time ran out, else by the merchant."""
+    """Answers for a voided authorization: EXPIRED if its time ended, else ``by_us``."""
     end = _parse_time(authorization.get("expiration_time"))
     at = _parse_time(authorization.get("update_time"))
-    late = end is not None and at is not None and at >= end
-    verdict = Verdict.EXPIRED if late else by_us
+    expired = end is not None and at is not None and at >= end
+    verdict = Verdict.EXPIRED if expired else by_us
     return Answer(verdict, refs=refs, request_id=request_id)
 
 
 def parse_void(authorization: Mapping[str, Any], request_id: str | None) -> Answer:
-    """What an authorization's status says of its void."""
+    """Answers for a void from the authorization's status."""
     refs = {"authorization": validated_id(authorization["id"])}
     match authorization["status"]:
         case "VOIDED":
@@ -210,7 +217,7 @@ def parse_void(authorization: Mapping[str, Any], request_id: str | None) -> Answ
         case "CAPTURED" | "DENIED" as status:
             failure = Failure(
                 code=_VOID_CODES[status],
-                message="The authorization is not on hold any more.",
+                message="The authorization is no longer on hold.",
                 provider_request_id=request_id,
             )
             return Answer(
@@ -221,7 +228,7 @@ def parse_void(authorization: Mapping[str, Any], request_id: str | None) -> Answ
 
 
 def parse_refund(refund: Mapping[str, Any], request_id: str | None) -> Answer:
-    """A refund's status, in our terms."""
+    """Answers for a refund from its status."""
     refs = {"refund": validated_id(refund["id"])}
     reason = parse_paypal_code((refund.get("status_details") or {}).get("reason"))
     match refund["status"]:
@@ -234,9 +241,12 @@ def parse_refund(refund: Mapping[str, Any], request_id: str | None) -> Answer:
                 fee=parse_paypal_fee(refund),
             )
         case "PENDING":
-            why = f"PayPal to complete the refund ({reason or 'no reason given'})"
             return Answer(
-                Verdict.PENDING, refs=refs, waiting_for=why, request_id=request_id
+                Verdict.PENDING,
+                refs=refs,
+                waiting_for="PayPal to complete the refund"
+                f" ({reason or 'no reason given'})",
+                request_id=request_id,
             )
         case "FAILED" | "CANCELLED" as status:
             failure = Failure(
@@ -253,13 +263,13 @@ def parse_refund(refund: Mapping[str, Any], request_id: str | None) -> Answer:
 
 
 def _parse_time(text: object, *, plus: timedelta = timedelta()) -> datetime | None:
-    """A time in an answer, which counts without it: None where it cannot be read."""
+    """An optional time in an answer; None if it cannot be read."""
     at = parse_optional(parse_rfc3339, text)
     return None if at is None else at + plus
 
 
 def parse_approval(body: Mapping[str, Any]) -> NextAction | None:
-    """Where the payer approves, if a link says so."""
+    """The page where the payer approves, or None without such a link."""
     for link in body.get("links", ()):
         if link.get("rel") in ("approve", "payer-action", "redirect"):
             return NextAction(parse_page_url(link["href"]))
@@ -267,6 +277,6 @@ def parse_approval(body: Mapping[str, Any]) -> NextAction | None:
 
 
 def order_refs(action: NextAction | None) -> dict[str, str]:
-    """The order that a payer's page is about: a refusal names it nowhere else."""
+    """The order's id from the URL of the payer's page: an error has it nowhere else."""
     query = parse_qs(urlsplit(action.url).query) if action else {}
     return {"order": validated_id(query["token"][0])} if "token" in query else {}

@@ -1,4 +1,4 @@
-"""What PayPal says moved: its search of transactions, which lags, and our orders."""
+"""Reads movements from PayPal's transaction search, which lags, and from orders."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from paypalrestsdk.exceptions import ResourceNotFound
 from application.ports.reconciliation import StatementPage
 from domain.money import Money
 from domain.payments.payment import Payment
-from domain.reconciliation import Movement, MovementStatus, UnreadableEntry, Direction
+from domain.reconciliation import Direction, Movement, MovementStatus, UnreadableEntry
 from providers.amounts import from_paypal
 from providers.paypal.client import PayPalApi
 from providers.paypal.errors import mapped_errors
 from providers.paypal.objects import CAPTURES, ORDERS, parent_id
 from providers.paypal.responses import order_payments
 from providers.sanitize import (
-    validated_id,
+    parse_lines,
     parse_optional,
     parse_own_id,
-    parse_lines,
     parse_rfc3339,
+    validated_id,
 )
 
-#: Transactions on a page, PayPal's most.
+#: Transactions on a page: PayPal's maximum.
 _PAGE: Final = 500
-#: Whole seconds are the resolution of the search, and both of its ends belong to it.
+#: The resolution of the search, which includes both of its ends.
 _SECOND: Final = timedelta(seconds=1)
-#: Event codes (developer.paypal.com, transaction event codes): payments received begin
-#: with T00, as those that were sent do; T1107 is a refund. PayPal takes back by T1106,
-#: a card's bank by T1201, which T1202 and T1205 make good. What else moves a balance
-#: (payouts, fees, holds) no payment of ours has caused.
+#: Event codes (developer.paypal.com, transaction event codes). Codes of payments
+#: received and sent begin with T00. T1107 is a refund. T1106 is a reversal by PayPal,
+#: T1201 a chargeback; T1202 and T1205 reinstate the money. Other codes (payouts, fees,
+#: holds) are not caused by payments.
 _RECEIVED: Final = "T00"
 _REFUND: Final = "T1107"
 _WITHDRAWN: Final = frozenset({"T1106", "T1201"})
 _REINSTATED: Final = frozenset({"T1202", "T1205"})
 _CODES: Final = frozenset({_REFUND}) | _WITHDRAWN | _REINSTATED
-#: V: done, and reversed by a transaction of its own.
+#: V: done, and later reversed by another transaction.
 _STATUSES: Final = {
     "S": MovementStatus.MOVED,
     "V": MovementStatus.MOVED,
     "D": MovementStatus.NOT_MOVED,
 }
-#: Statuses of captures and of refunds. Here and above, one that we do not know is read
-#: as neither yes nor no.
+#: Statuses of captures and refunds. Here and above, an unrecognized status proves
+#: neither success nor failure.
 _OBJECTS: Final = {
     "COMPLETED": MovementStatus.MOVED,
     "PARTIALLY_REFUNDED": MovementStatus.MOVED,
@@ -58,7 +58,7 @@ _OBJECTS: Final = {
 
 
 class PayPalStatement:
-    """A Statement. PayPal lists no orders, so what we know is read by its order."""
+    """The Statement of a PayPal account. A payment is read by its order."""
 
     def __init__(self, api: PayPalApi) -> None:
         self._api = api
@@ -66,7 +66,7 @@ class PayPalStatement:
     def list_page(
         self, since: datetime, until: datetime, cursor: str | None
     ) -> StatementPage:
-        """See Statement. It may lack what is younger than ``list_lag``."""
+        """Transactions younger than ``list_lag`` may be missing."""
         number = int(cursor or "1")
         query = urlencode(
             {
@@ -81,7 +81,7 @@ class PayPalStatement:
             return self._read_page(query, number, since)
 
     def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
-        """See Statement. An order shows its captures and their refunds."""
+        """Reads the captures and refunds of the payment's order."""
         order_id = payment.refs.get("order")
         if order_id is None:
             return None
@@ -89,7 +89,6 @@ class PayPalStatement:
             return self._read_payment(order_id)
 
     def find_payment_id(self, ref: str) -> str | None:
-        """See Statement."""
         with mapped_errors():
             try:
                 capture = self._api.get(f"{CAPTURES}/{quote(ref, safe='')}")
@@ -121,56 +120,57 @@ class PayPalStatement:
 
 
 def _parse_transaction(info: Mapping[str, Any]) -> Movement | None:
-    """One transaction of a report, where it is one of a payment; debits are negative.
+    """The movement of a reported transaction; None if it is not a payment's.
 
-    We wrote our payment's id on it as ``custom_id``, the operation's as ``invoice_id``.
+    The report has our payment's id as ``custom_field`` and our operation's as
+    ``invoice_id``. Debits are negative.
     """
     code = info["transaction_event_code"]
     if not code.startswith(_RECEIVED) and code not in _CODES:
-        return None  # in whatever currency or shape, no payment has caused it
+        return None  # no payment caused it; its other fields need not be readable
     debit = info["transaction_amount"]["value"].startswith("-")
     if code.startswith(_RECEIVED) and not debit:
-        way = Direction.COLLECTED
+        direction = Direction.COLLECTED
     elif code == _REFUND and debit:
-        way = Direction.REFUNDED
+        direction = Direction.REFUNDED
     elif code in _WITHDRAWN and debit:
-        way = Direction.WITHDRAWN
+        direction = Direction.WITHDRAWN
     elif code in _REINSTATED and not debit:
-        way = Direction.REINSTATED
+        direction = Direction.REINSTATED
     else:
         return None
     fee = info.get("fee_amount")
     return Movement(
-        direction=way,
+        direction=direction,
         status=_STATUSES.get(info["transaction_status"], MovementStatus.UNDER_WAY),
         money=_parse_money(info["transaction_amount"]),
         at=parse_rfc3339(info["transaction_initiation_date"]),
         ref=validated_id(info["transaction_id"]),
         payment=parse_own_id(info.get("custom_field")),
         operation=parse_own_id(info.get("invoice_id")),
-        fee=_parse_money(fee) if fee and way is Direction.COLLECTED else None,
+        fee=_parse_money(fee) if fee and direction is Direction.COLLECTED else None,
         charge_ref=parse_optional(validated_id, info.get("paypal_reference_id")),
     )
 
 
 def _parse_unreadable(listed: Any, since: datetime) -> UnreadableEntry:
-    """A line that cannot be read, by its name where it has one."""
+    """An entry for a transaction that cannot be read, with its id if it has one."""
     info = listed.get("transaction_info") if isinstance(listed, dict) else None
-    named = info if isinstance(info, dict) else {}
+    fields = info if isinstance(info, dict) else {}
     return UnreadableEntry(
-        at=parse_optional(parse_rfc3339, named.get("transaction_initiation_date"))
+        at=parse_optional(parse_rfc3339, fields.get("transaction_initiation_date"))
         or since,
-        ref=parse_optional(validated_id, named.get("transaction_id")),
-        payment=parse_own_id(named.get("custom_field")),
+        ref=parse_optional(validated_id, fields.get("transaction_id")),
+        payment=parse_own_id(fields.get("custom_field")),
     )
 
 
-def _parse_object(way: Direction, found: Mapping[str, Any]) -> Movement:
-    """A capture or a refund of an order."""
+def _parse_object(direction: Direction, found: Mapping[str, Any]) -> Movement:
+    """The movement of a capture or a refund of an order."""
     receivable = found.get("seller_receivable_breakdown") or {}
     fee = receivable.get("paypal_fee")
     return Movement(
-        direction=way,
+        direction=direction,
         status=_OBJECTS.get(found["status"], MovementStatus.UNDER_WAY),
         money=_parse_money(found["amount"]),
         at=parse_rfc3339(found["create_time"]),

@@ -1,4 +1,4 @@
-"""PayPal's webhooks: whether one is PayPal's and for us, and what it means."""
+"""Verifies and parses PayPal's webhooks."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from domain.webhook_refusals import WebhookRefusal
 from domain.webhooks import ObjectUpdate, Webhook
 from providers.paypal.certificates import Certificates
 from providers.paypal.objects import CAPTURES, ORDERS, parent_id
-from providers.sanitize import validated_id, parse_optional, parse_own_id, parse_json
+from providers.sanitize import parse_json, parse_optional, parse_own_id, validated_id
 
-#: By how much the time of a transmission may differ from ours: as for Stripe.
+#: Allowed difference between a transmission's time and ours: as for Stripe.
 TOLERANCE: Final = timedelta(seconds=300)
 _ALGORITHM: Final = "SHA256withRSA"
-#: Characters of one header; a signature of 4096 bits has 684.
+#: Longest header in characters; a signature of 4096 bits has 684.
 _MAX_HEADER: Final = 2048
 
-#: What the object of an event of this type is.
+#: The kind of object of each event type.
 _OBJECTS: Final = {
     "CHECKOUT.ORDER.APPROVED": "order",
     "CHECKOUT.ORDER.COMPLETED": "order",
@@ -48,8 +48,8 @@ _OBJECTS: Final = {
     "PAYMENT.REFUND.FAILED": "refund",
     "PAYMENT.REFUND.PENDING": "refund",
 }
-#: Where the object of such an event has the name of what is to be read: a dispute's
-#: own, or the refund's by which PayPal has reversed a capture.
+#: The field with the id to read after each event: a dispute's, or that of the refund by
+#: which PayPal reversed a capture.
 _DISPUTE_EVENTS: Final = {
     "CUSTOMER.DISPUTE.CREATED": "dispute_id",
     "CUSTOMER.DISPUTE.UPDATED": "dispute_id",
@@ -62,7 +62,7 @@ _KINDS: Final = {
     "capture": frozenset({Kind.CHARGE, Kind.CAPTURE}),
     "refund": frozenset({Kind.REFUND}),
 }
-#: What the status of each object says; an order that is complete proves nothing.
+#: The verdict of each object's status. A completed order has none: it proves nothing.
 _VERDICTS: Final[Mapping[tuple[str, str], Verdict]] = {
     ("order", "APPROVED"): Verdict.APPROVED,
     ("order", "VOIDED"): Verdict.CANCELED,
@@ -86,11 +86,13 @@ _VERDICTS: Final[Mapping[tuple[str, str], Verdict]] = {
 
 
 class PayPalWebhooks:
-    """An WebhookVerifier. ``webhook_id`` is PayPal's name of our endpoint: each
-    signature has it,
-    so another account's events, and another mode's, are not signed for us."""
+    """The WebhookVerifier of a PayPal endpoint.
 
-    #: Types that tell us something; others are kept and left alone.
+    ``webhook_id`` is PayPal's id of the endpoint. Each signature contains it, so events
+    of another account or mode have no valid signature here.
+    """
+
+    #: The types that are handled; webhooks of other types are only stored.
     event_types = frozenset(_OBJECTS) | frozenset(_DISPUTE_EVENTS)
 
     def __init__(
@@ -108,9 +110,7 @@ class PayPalWebhooks:
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """See WebhookVerifier; developer.paypal.com/api/rest/webhooks/rest has the
-        scheme.
-        """
+        """Verifies by developer.paypal.com/api/rest/webhooks/rest."""
         if not self._webhook_id:
             raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
         transmission, at = _header(headers, "id"), _header(headers, "time")
@@ -140,7 +140,7 @@ class PayPalWebhooks:
 
 
 def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
-    """What a webhook of PayPalWebhooks means; None: nothing.
+    """Parses a verified webhook; None if its type is not handled.
 
     Raises UnreadableWebhook.
     """
@@ -152,33 +152,33 @@ def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
         if field is not None:
             ref = validated_id(found[field])
             return DisputeUpdate(webhook.account, ref, is_reversal=field == "id")
-        what = _OBJECTS[webhook.type]
-        refs = {what: validated_id(found["id"])}
+        kind = _OBJECTS[webhook.type]
+        refs = {kind: validated_id(found["id"])}
         order = _order_id(found)
-        if order is not None and what in ("authorization", "capture"):
+        if order is not None and kind in ("authorization", "capture"):
             refs["order"] = validated_id(order)
-        [unit] = found["purchase_units"] if what == "order" else [found]
+        [unit] = found["purchase_units"] if kind == "order" else [found]
         payment, operation = map(
             parse_own_id, (unit.get("custom_id"), unit.get("invoice_id"))
         )
-        says = _VERDICTS.get((what, found["status"]))
-        of = parent_id(found, CAPTURES) if what == "refund" else None
+        verdict = _VERDICTS.get((kind, found["status"]))
+        parent = parent_id(found, CAPTURES) if kind == "refund" else None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UnreadableWebhook from None
     return ObjectUpdate(
         event=webhook.event,
         type=webhook.type,
-        kinds=_KINDS[what],
+        kinds=_KINDS[kind],
         payment=payment,
         operations=() if operation is None else (operation,),
         refs=refs,
-        verdict=says,
-        parent_ref=parse_optional(validated_id, of),
+        verdict=verdict,
+        parent_ref=parse_optional(validated_id, parent),
     )
 
 
 def _order_id(found: Mapping[str, Any]) -> Any:
-    """The order that an authorization or a capture belongs to, where it says so."""
+    """The order of an authorization or a capture, or None."""
     related = (found.get("supplementary_data") or {}).get("related_ids") or {}
     if "order_id" in related:
         return related["order_id"]
@@ -186,13 +186,13 @@ def _order_id(found: Mapping[str, Any]) -> Any:
 
 
 def _header(
-    headers: Mapping[str, str], name: str, of: str = "paypal-transmission"
+    headers: Mapping[str, str], name: str, prefix: str = "paypal-transmission"
 ) -> str:
     """One of the five headers. Raises WebhookRefused."""
-    given = headers.get(f"{of}-{name}", "")
-    if not given or len(given) > _MAX_HEADER or not given.isascii():
+    value = headers.get(f"{prefix}-{name}", "")
+    if not value or len(value) > _MAX_HEADER or not value.isascii():
         raise WebhookRefused(WebhookRefusal.MALFORMED)
-    return given
+    return value
 
 
 def _utc(at: datetime) -> datetime:

@@ -1,1 +1,1 @@
-"""The adapter to Stripe."""
+"""The Stripe adapter."""

@@ -1,4 +1,4 @@
-"""Stripe: a payment is one PaymentIntent, created and confirmed in one call."""
+"""The Stripe provider: a payment is one PaymentIntent, confirmed as it is created."""
 
 from __future__ import annotations
 
@@ -22,50 +22,49 @@ from providers.amounts import to_stripe
 from providers.sanitize import without_causes
 from providers.stripe.answer_details import parse_stripe_part_fee
 from providers.stripe.captures import (
-    parse_capture,
     capture_params,
     is_rest_released,
+    parse_capture,
     parse_parts,
     parse_released_rest,
 )
 from providers.stripe.client import post
 from providers.stripe.errors import map_error
 from providers.stripe.external_changes import (
+    has_other_refunds,
     parse_external_capture,
     parse_external_captures,
     parse_external_refunds,
-    has_other_refunds,
 )
 from providers.stripe.requests import (
-    require_payer_action,
     build_confirmation,
     build_intent,
+    require_payer_action,
 )
 from providers.stripe.responses import (
     EXPAND_CHARGE,
     EXPAND_REFUND,
     parse_intent,
-    read_metadata_id,
     parse_refund,
     parse_void,
+    read_metadata_id,
 )
 
 _INTENTS: Final = "/v1/payment_intents"
-#: Seconds by which Stripe's clock and ours may differ where a list is asked for.
+#: Allowed difference between Stripe's clock and ours in a list's time range.
 _CLOCKS: Final = timedelta(minutes=5)
-#: Pages of a hundred that a look reads: what an account makes in ten minutes at
-#: Stripe's limit of a hundred calls a second.
+#: Pages of a hundred intents that a lookup reads: ten minutes of an account at Stripe's
+#: limit of a hundred calls a second.
 _PAGES: Final = 600
 
 
 class Stripe:
-    """A Provider."""
+    """The Provider for one Stripe account."""
 
     def __init__(self, client: StripeClient) -> None:
         self._client = client
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         ours = {"payment": payment.id, "operation": operation.id}
         money = Money(operation.amount, payment.submission.amount.currency)
         match operation.kind:
@@ -86,12 +85,10 @@ class Stripe:
         return json.dumps(params)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         with without_causes():
             return require_payer_action(payment, self._send(payment))
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         with without_causes():
             return require_payer_action(payment, self._look_up(payment))
 
@@ -148,7 +145,7 @@ class Stripe:
         intent: PaymentIntent,
         external: Sequence[ExternalMovement],
     ) -> Answer:
-        """What an intent tells of the operation that is looked at."""
+        """Answers for the claimed operation from its intent."""
         operation = payment.claimed_operation
         match operation.kind:
             case Kind.CAPTURE if operation.is_external:
@@ -165,7 +162,7 @@ class Stripe:
                 return parse_intent(intent, operation.kind)
 
     def _read_part_fee(self, intent: PaymentIntent, operation: Operation) -> Fee | None:
-        """What the balance says of an earlier one of several captures."""
+        """Reads the fee of one of several captures from the balance."""
         part, charge = parse_parts(intent).get(operation.id), intent.latest_charge
         if part is None or charge is None:
             return None
@@ -178,9 +175,9 @@ class Stripe:
         )
 
     def _find_intent(self, payment: Payment) -> PaymentIntent | None:
-        """The payment's intent: by its id, or by what we wrote on it.
+        """Finds the payment's intent by its id, or by the metadata we wrote on it.
 
-        A list by creation time does not lag, as Stripe's search does.
+        Lists by creation time: unlike Stripe's search, the list does not lag.
         """
         intents = self._client.v1.payment_intents
         if "payment_intent" in payment.refs:
@@ -204,7 +201,7 @@ class Stripe:
             if not page.has_more:
                 return None
             params["starting_after"] = page.data[-1].id
-        # The next look would meet the same list.
+        # Another lookup would read the same list.
         raise NeedsReview(ReviewReason.LIST_TOO_LONG)
 
     def _look_up_refund(self, payment: Payment, operation: Operation) -> Answer:
@@ -222,7 +219,7 @@ class Stripe:
         return Answer(Verdict.ABSENT, external_movements=external)
 
     def _list_refunds(self, intent_id: str) -> ListObject[Refund]:
-        """The newest refunds of an intent, others' as well; a page has them all."""
+        """The newest hundred refunds of an intent, external ones included."""
         return self._client.v1.refunds.list(
             {
                 "payment_intent": intent_id,
@@ -237,19 +234,19 @@ def _intent_path(payment: Payment, act: str) -> str:
 
 
 def _is_rest_held(payment: Payment) -> bool:
-    """Whether what no capture under way may take counts as on hold."""
+    """Whether the hold stands and no capture is under way."""
     held = payment.hold is not None and payment.hold.ended is None
     return held and not payment.capture_reserved
 
 
 def _parse_canceled(intent: PaymentIntent) -> Answer:
-    """What an intent says of its cancellation, some of it captured before or none."""
+    """Answers for a void from its intent, which may be partly captured."""
     if is_rest_released(intent):
         return replace(parse_released_rest(intent), verdict=Verdict.SUCCEEDED)
     return parse_void(intent)
 
 
 def _raise_lookup_failed(error: StripeError) -> NoReturn:
-    """A look that was refused says nothing of what was looked for."""
+    """Raises OutcomeUnknown: a refused lookup does not tell what happened."""
     map_error(error)
     raise OutcomeUnknown(ErrorDetail.LOOKUP_REFUSED, request_id=error.request_id)

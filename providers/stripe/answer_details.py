@@ -1,6 +1,6 @@
-"""Fees and saved methods in Stripe's answers, beside the outcome.
+"""Parses fees and saved methods in Stripe's answers.
 
-The outcome counts without them, so what cannot be read is left out and logged.
+They are optional: one that cannot be read is logged and left out of the answer.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from domain.money import Fee
 from domain.payments.answer import SavedMethod
 from domain.payments.submission import ProviderName
 from providers.amounts import from_stripe
-from providers.sanitize import validated_id, read_secondary
+from providers.sanitize import read_secondary, validated_id
 
 
 def parse_stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
-    """The fee in the line of the balance that a charge or a refund was expanded with.
+    """The fee in the expanded balance transaction of a charge or a refund.
 
-    Below 0 where Stripe gave a fee back. ``part`` is the capture that is meant, in
-    Stripe's units, where there may be several: the line is the latest one's, so of
-    another amount it is none of this.
+    It is negative if Stripe returned a fee. ``part`` is the amount of one of several
+    captures, in Stripe's units. The transaction is the latest capture's, so one with
+    another amount gives no fee.
     """
 
     def read() -> Fee | None:
@@ -37,18 +37,21 @@ def parse_stripe_fee(holder: Any, part: int | None = None) -> Fee | None:
 def parse_stripe_part_fee(
     lines: Callable[[], Iterable[Any]], part: int, currency: str
 ) -> Fee | None:
-    """The fee of one of several captures of a charge, from ``lines``, all that the
-    balance has of it; of equal captures any line may be any's."""
+    """The fee of one of several captures of a charge.
+
+    ``lines`` reads the charge's balance transactions. Captures of equal amounts may
+    get each other's fee.
+    """
 
     def read() -> Fee | None:
-        of = (line for line in lines() if _is_of(line, part, currency))
-        return next((_fee_in(line) for line in of), None)
+        captures = (line for line in lines() if _is_of(line, part, currency))
+        return next((_fee_in(line) for line in captures), None)
 
     return read_secondary("fee", ProviderName.STRIPE, read)
 
 
 def parse_stripe_saved_method(intent: Any) -> SavedMethod | None:
-    """The method that an intent saved by being paid with it."""
+    """The payment method that an intent saved, or None."""
 
     def read() -> SavedMethod | None:
         method = getattr(intent, "payment_method", None)
@@ -64,8 +67,10 @@ def parse_stripe_saved_method(intent: Any) -> SavedMethod | None:
 
 
 def _is_of(line: Any, part: int, currency: str) -> bool:
-    """Whether a line of the balance is a capture of ``part``; lines in the account's
-    currency tell of no capture."""
+    """Whether a balance transaction is a capture of ``part``.
+
+    One in the account's currency, where that differs, cannot be matched.
+    """
     taken = line.type in ("charge", "payment")
     return taken and (line.amount, line.currency) == (part, currency)
 
@@ -75,6 +80,6 @@ def _fee_in(line: Any) -> Fee:
     return Fee(money.minor if line.fee > 0 else -money.minor, money.currency)
 
 
-def _id(named: Any) -> object:
-    """The id of what Stripe names by it, or has expanded."""
-    return named if isinstance(named, str) else named.id
+def _id(value: Any) -> object:
+    """The id of an object that Stripe gives as an id or expanded."""
+    return value if isinstance(value, str) else value.id

@@ -1,4 +1,4 @@
-"""What Stripe says moved: the lines of its balance, each with its charge or refund."""
+"""Reads movements from Stripe's balance transactions and their charges or refunds."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from domain.errors import InvalidPayment, NeedsReview
 from domain.money import Money
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
-from domain.reconciliation import Movement, MovementStatus, UnreadableEntry, Direction
+from domain.reconciliation import Direction, Movement, MovementStatus, UnreadableEntry
 from providers.amounts import from_stripe, to_stripe
 from providers.sanitize import (
-    validated_id,
-    parse_optional,
     parse_lines,
+    parse_optional,
     parse_unix_time,
+    validated_id,
 )
 from providers.stripe.captures import parse_parts
 from providers.stripe.errors import mapped_errors
 from providers.stripe.responses import EXPAND_CHARGE, read_metadata_id
 
-#: Lines on a page, Stripe's most.
+#: Lines on a page: Stripe's maximum.
 _PAGE: Final = 100
-#: Types of lines that a payment causes (docs.stripe.com/reports/balance-transaction-
-#: types). A refund that failed has a second line; its refund says how it stands. A
-#: dispute's lines are adjustments, as are some that no payment has caused.
+#: Types of balance transactions that payments cause (docs.stripe.com/reports/
+#: balance-transaction-types). A failed refund has two, and the refund itself has the
+#: status. Disputes cause adjustments; some adjustments have other causes.
 _TYPES: Final = frozenset(
     "charge payment refund payment_refund refund_failure"
     " payment_failure_refund adjustment".split()
@@ -44,7 +44,7 @@ _REFUNDS: Final = {
 
 
 class StripeStatement:
-    """A Statement. A balance is listed by the time of its lines, which does not lag."""
+    """The Statement of a Stripe account. Its balance transactions have no lag."""
 
     def __init__(self, client: StripeClient) -> None:
         self._client = client
@@ -52,7 +52,6 @@ class StripeStatement:
     def list_page(
         self, since: datetime, until: datetime, cursor: str | None
     ) -> StatementPage:
-        """See Statement."""
         # Stripe's times are whole seconds.
         params: dict[str, Any] = {
             "created": {
@@ -68,7 +67,6 @@ class StripeStatement:
             return self._read_page(params, since)
 
     def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
-        """See Statement."""
         intent_id = payment.refs.get("payment_intent")
         if intent_id is None:
             return None
@@ -76,7 +74,7 @@ class StripeStatement:
             return self._read_payment(intent_id)
 
     def find_payment_id(self, ref: str) -> str | None:
-        """See Statement. A charge has what we wrote on its intent."""
+        """Finds it in the charge's metadata, which Stripe copies from the intent."""
         with mapped_errors():
             try:
                 return read_metadata_id(
@@ -96,7 +94,7 @@ class StripeStatement:
         return StatementPage(movements, more, unread)
 
     def _read_payment(self, intent_id: str) -> list[Movement]:
-        """An intent's charge and its refunds; none where Stripe has no such intent."""
+        """The charge and refunds of an intent; none if Stripe has no such intent."""
         api = self._client.v1
         try:
             intent = api.payment_intents.retrieve(intent_id, {"expand": EXPAND_CHARGE})
@@ -118,9 +116,10 @@ class StripeStatement:
         return found + [_parse_refund(refund, refund.created) for refund in page.data]
 
     def _parse_parts(self, charge: Any, parts: Mapping[str, int]) -> list[Movement]:
-        """The captures of a charge that takes several: its lines, each of them ours.
+        """The captures of a charge that takes several, from its balance transactions.
 
-        A line names no capture; of equal amounts any may be any.
+        A transaction names no capture, so captures are matched by amount; equal ones
+        are interchangeable.
         """
         page = self._client.v1.balance_transactions.list(
             {"source": charge.id, "limit": _PAGE}
@@ -128,7 +127,7 @@ class StripeStatement:
         lines = [line for line in page.data if line.type in _TYPES]
         left, found = dict(parts), list[Movement]()
         if any(line.currency != charge.currency for line in lines):
-            # Their amounts tell nothing, so what we wrote on the intent has to.
+            # Converted amounts cannot be matched; the intent's metadata has ours.
             whole = _parse_charge(charge, charge.created, None)
             return [
                 replace(whole, money=from_stripe(part, charge.currency), operation=ours)
@@ -158,7 +157,7 @@ def _parse_line(line: BalanceTransaction) -> Movement | None:
 
 
 def _parse_unreadable(line: Any, since: datetime) -> UnreadableEntry:
-    """A line that cannot be read, by its source where that has a name."""
+    """An entry for a line that cannot be read, with its source's id if it has one."""
     source: Any = getattr(line, "source", None)
     names = (getattr(one, "id", None) for one in (source, line))
     refs = [
@@ -172,23 +171,23 @@ def _parse_unreadable(line: Any, since: datetime) -> UnreadableEntry:
 
 
 def _parse_charge(charge: Any, at: int, line: Any) -> Movement:
-    """``line`` is the charge's in the balance, which says the fee; None: it has none.
+    """The movement of a charge, or of one of its captures.
 
-    Its amount is what one of several captures took. Where it is in the account's
-    currency, and not the charge's, the charge's counts.
+    ``line`` is its balance transaction, which has the fee, or None. The line's amount
+    is that of one capture. It is used only in the charge's currency.
     """
-    standing = MovementStatus.NOT_MOVED
+    status = MovementStatus.NOT_MOVED
     if charge.status == "succeeded" and charge.amount_captured:
-        standing = MovementStatus.MOVED
+        status = MovementStatus.MOVED
     elif charge.status == "pending":
-        standing = MovementStatus.UNDER_WAY
-    moved = standing is MovementStatus.MOVED
+        status = MovementStatus.UNDER_WAY
+    moved = status is MovementStatus.MOVED
     amount = charge.amount_captured if moved else charge.amount
     if moved and line is not None and line.currency == charge.currency:
         amount = line.amount
     return Movement(
         direction=Direction.COLLECTED,
-        status=standing,
+        status=status,
         money=from_stripe(amount, charge.currency),
         at=parse_unix_time(at),
         ref=validated_id(charge.id),
@@ -199,7 +198,7 @@ def _parse_charge(charge: Any, at: int, line: Any) -> Movement:
 
 
 def _parse_fee(line: Any) -> Money | None:
-    """It is told and not compared, so what is no amount of ISO 4217 is left out."""
+    """The fee, or None if it is not an ISO 4217 amount: it is shown, not compared."""
     try:
         return from_stripe(line.fee, line.currency)
     except InvalidPayment:
@@ -209,7 +208,7 @@ def _parse_fee(line: Any) -> Money | None:
 def _parse_refund(refund: Any, at: int) -> Movement:
     return Movement(
         direction=Direction.REFUNDED,
-        # A status that we do not know is read as neither yes nor no.
+        # An unrecognized status proves neither success nor failure.
         status=_REFUNDS.get(refund.status, MovementStatus.UNDER_WAY),
         money=from_stripe(refund.amount, refund.currency),
         at=parse_unix_time(at),
@@ -221,9 +220,9 @@ def _parse_refund(refund: Any, at: int) -> Movement:
 
 
 def _parse_dispute_movement(dispute: Any, line: BalanceTransaction) -> Movement:
-    """What a dispute took, or gave back. It has none of our metadata, but a charge.
+    """Money that a dispute withdrew or reinstated; its charge identifies the payment.
 
-    Where the line is in the account's currency, the dispute's amount counts.
+    The dispute's amount is used if the line is in another currency.
     """
     same = line.currency == dispute.currency
     amount = abs(line.amount) if same else dispute.amount

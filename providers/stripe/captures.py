@@ -1,8 +1,8 @@
-"""Captures of a PaymentIntent, one or several, and how each is known again.
+"""Builds and recognizes the captures of a PaymentIntent.
 
-Every capture writes its operation's id on the intent in the same call. Where several
-are possible, each writes a key of its own, whose value is its amount: what one has
-written no other overwrites, and together they say what ours have taken.
+Every capture writes its operation's id to the intent's metadata in the same call. If
+several are possible, each writes a key of its own with its amount as the value: no
+capture overwrites another's key, and the sum is the amount captured by us.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from providers.sanitize import parse_own_id
 from providers.stripe.answer_details import parse_stripe_fee
 from providers.stripe.responses import (
     EXPAND_CHARGE,
+    build_charge_refs,
     parse_release,
     read_metadata_id,
-    build_charge_refs,
     read_request_id,
 )
 
-#: Before the operation's id, in the name of a metadata key: 37 characters of Stripe's
-#: 40 in all.
+#: Prefix of a metadata key. With the operation's id it has 37 characters; Stripe takes
+#: 40.
 _PART: Final = "capture_"
-#: An amount, as we write it there; Stripe takes twelve digits at most.
+#: The amount in such a key's value; Stripe takes at most twelve digits.
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}")
 
 
 def capture_params(payment: Payment, operation: Operation, amount: int) -> Any:
-    """What a capture of ``amount`` (Stripe's units) sends.
+    """The parameters of a capture of ``amount`` (Stripe's units).
 
-    The intent keeps the metadata of its beginning beside this. ``capture`` names the
-    latest one, for webhooks.
+    Stripe merges the metadata into the intent's. ``capture`` names the latest capture,
+    for webhooks.
     """
     metadata = {"capture": operation.id}
     params: dict[str, Any] = {"amount_to_capture": amount, "metadata": metadata}
@@ -53,9 +53,9 @@ def capture_params(payment: Payment, operation: Operation, amount: int) -> Any:
 
 
 def parse_parts(intent: Any) -> Mapping[str, int]:
-    """Our captures of an intent that takes several: Stripe's units by operation.
+    """Our captures of an intent that takes several: Stripe's units by operation id.
 
-    Others may write metadata of such a name, too: what is none of ours is left out.
+    Keys and values that do not have our form are left out; others may write metadata.
     """
     as_dict: Any = getattr(getattr(intent, "metadata", None), "to_dict", dict)
     return {
@@ -69,7 +69,7 @@ def parse_parts(intent: Any) -> Mapping[str, int]:
 
 
 def is_rest_released(intent: Any) -> bool:
-    """Whether nothing is on hold any more of what our several captures have left."""
+    """Whether the amount left by our several captures is no longer on hold."""
     taken = sum(parse_parts(intent).values())
     received: int = intent.amount_received
     ours_alone = 0 < taken == received < intent.amount
@@ -77,7 +77,7 @@ def is_rest_released(intent: Any) -> bool:
 
 
 def parse_released_rest(intent: PaymentIntent) -> Answer:
-    """That the rest is not on hold any more; Stripe does not say who let go of it."""
+    """The answer for a released rest; Stripe does not say who released it."""
     refs = build_charge_refs(intent.id, None)
     return Answer(Verdict.EXPIRED, refs=refs, request_id=read_request_id(intent))
 
@@ -87,7 +87,7 @@ def parse_capture(
     operation: Operation,
     external: Sequence[ExternalMovement] = (),
 ) -> Answer:
-    """What an intent says of one of its captures; ``external`` are those of others."""
+    """Answers for one capture of an intent; ``external`` are those made by others."""
     request_id, parts = read_request_id(intent), parse_parts(intent)
     if operation.id in parts:
         if sum(parts.values()) > intent.amount_received:
@@ -97,10 +97,10 @@ def parse_capture(
         case "succeeded" if read_metadata_id(intent, "capture") == operation.id:
             return _captured_answer(intent, intent.amount_received)
         case "succeeded" if is_rest_released(intent):
-            # It never came, and there is nothing left that it could take.
+            # The capture never arrived, and no amount is left for it.
             return parse_released_rest(intent)
         case "succeeded":
-            # It never came: others have captured, and an intent is captured once.
+            # The capture never arrived: an external one has taken its place.
             refs = build_charge_refs(intent.id, None)
             return decline_captured_elsewhere(
                 external, request_id=request_id, refs=refs

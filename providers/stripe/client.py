@@ -1,4 +1,4 @@
-"""Stripe's own client of an account, over connections that all accounts share."""
+"""Stripe's SDK client for an account, over connections shared by all accounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from providers import http
 from providers.http import Observe, route_of
 from providers.sanitize import clean_json
 
-#: The version of Stripe's API that these translations were written for.
+#: The version of Stripe's API that the adapter is written for.
 API_VERSION: Final = "2026-10-28.endive"
 
 
@@ -27,11 +27,11 @@ def connection_pools(
     proxy: str = "",
     roots: str = stripe.ca_bundle_path,
 ) -> PoolManager:
-    """Pools that keep connections for all threads and retry nothing.
+    """Creates pools that keep connections for all threads and retry nothing.
 
-    ``timeout`` is in seconds, to connect and between two bytes; ``proxy`` is a URL,
-    credentials included; ``roots`` is the file of the authorities to trust. Proxies of
-    the environment are not read.
+    ``timeout`` is in seconds, to connect and between two bytes. ``proxy`` is a URL,
+    credentials included. ``roots`` is the file of trusted authorities. Proxies of the
+    environment are not used.
     """
     options: dict[str, Any] = {
         "maxsize": connections,
@@ -50,10 +50,9 @@ def connection_pools(
 
 
 class PooledClient(HTTPClient):
-    """The transport of Stripe's client: urllib3, at half of what requests costs.
+    """The transport of Stripe's client, on urllib3 at half the cost of requests.
 
-    Each call is observed once. An answer has no text that could not be stored or
-    printed.
+    Each call is observed once. The texts of an answer are safe to store and to print.
     """
 
     name = "urllib3"
@@ -72,7 +71,7 @@ class PooledClient(HTTPClient):
         *,
         _usage: list[str] | None = None,
     ) -> tuple[str, int, Mapping[str, str]]:
-        """One call; a redirect is an answer. Raises APIConnectionError."""
+        """Makes one call and follows no redirect. Raises APIConnectionError."""
         body = post_data.encode() if isinstance(post_data, str) else post_data
         start, status_class = time.perf_counter(), "none"
         try:
@@ -98,7 +97,7 @@ class PooledClient(HTTPClient):
         *,
         _usage: list[str] | None = None,
     ) -> Never:
-        """Raises NotImplementedError: no answer of ours is a stream."""
+        """Raises NotImplementedError: the adapter reads no streams."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -113,8 +112,8 @@ def create_client(
     transport: PooledClient,
     connected: str | None = None,
 ) -> StripeClient:
-    """Stripe's own client, over ``transport``, retrying nothing."""
-    # Its telemetry keeps an id in the home folder and sends it with every call.
+    """Creates Stripe's SDK client over ``transport``; it retries nothing."""
+    # Telemetry stores an id in the home folder and sends it with every call.
     stripe.enable_telemetry = False
     return StripeClient(
         secret_key,
@@ -127,10 +126,10 @@ def create_client(
 
 
 class StripeObject:
-    """An object of Stripe's, whose fields are read as those of the SDK's own are.
+    """A Stripe object with the attribute access of the SDK's objects.
 
-    The SDK makes objects of all that an answer holds, read or not: of an intent with
-    its charge and its line of the balance that costs as much as the call itself.
+    The SDK converts every nested value to an object, whether it is read or not. For an
+    intent with its charge and balance transaction that costs as much as the call.
     """
 
     __slots__ = ("_fields", "last_response")
@@ -140,7 +139,7 @@ class StripeObject:
         self.last_response = last_response
 
     def __getattr__(self, name: str) -> Any:
-        """Raises AttributeError where Stripe did not say it."""
+        """The field ``name``. Raises AttributeError if the answer has none."""
         try:
             value = self._fields[name]
         except KeyError:
@@ -148,14 +147,14 @@ class StripeObject:
         return StripeObject(value) if isinstance(value, dict) else value
 
     def to_dict(self) -> Mapping[str, Any]:
-        """The fields, as Stripe wrote them."""
+        """The fields as Stripe wrote them."""
         return self._fields
 
 
 def post(
     client: StripeClient, path: str, params: Mapping[str, Any], *, key: str
 ) -> Any:
-    """What a call under an idempotency key found: see Found. Raises StripeError."""
-    untyped: Any = client  # the SDK types its services, and not this
+    """Posts under an idempotency key; returns a StripeObject. Raises StripeError."""
+    untyped: Any = client  # the SDK does not type ``raw_request``
     answer = untyped.raw_request("post", path, **params, idempotency_key=key)
     return StripeObject(answer.data, answer)

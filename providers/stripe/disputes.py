@@ -1,4 +1,4 @@
-"""What Stripe shows of a dispute, in our terms."""
+"""Reads Stripe's disputes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from domain.errors import OutcomeUnknown
 from domain.money import Money
 from domain.payments.dispute import (
     Dispute,
+    DisputeSnapshot,
     DisputeState,
     DisputeUpdate,
-    DisputeSnapshot,
 )
 from providers.amounts import from_stripe
 from providers.sanitize import (
-    validated_id,
     parse_optional,
     parse_stripe_code,
     parse_unix_time,
+    validated_id,
 )
 from providers.stripe.errors import mapped_errors
 from providers.stripe.responses import read_metadata_id
 
-#: What a status is to us, and whether the payer's bank only asks
+#: The state of each status, and whether the dispute is only an inquiry
 #: (docs.stripe.com/api/disputes/object, status).
 _STATES: Final = {
     "warning_needs_response": (DisputeState.NEEDS_RESPONSE, True),
@@ -41,13 +41,15 @@ _ENDS: Final = frozenset({"warning_closed", "prevented", "won", "lost"})
 
 
 class StripeDisputeReader:
-    """Disputes. Stripe writes nothing of ours on one, but its intent has it."""
+    """The DisputeReader of a Stripe account.
+
+    A dispute has none of our metadata; its payment intent does.
+    """
 
     def __init__(self, client: StripeClient) -> None:
         self._client = client
 
     def read(self, update: DisputeUpdate) -> DisputeSnapshot:
-        """See DisputeReader."""
         with mapped_errors():
             return self._read(update.ref)
 
@@ -55,7 +57,7 @@ class StripeDisputeReader:
         params: Any = {"expand": ["payment_intent"]}
         found: Any = self._client.v1.disputes.retrieve(dispute_id, params)
         intent = found.payment_intent
-        names = [
+        ids = [
             read_metadata_id(intent, name)
             for name in ("capture", "operation")
             if intent is not None
@@ -63,7 +65,7 @@ class StripeDisputeReader:
         return DisputeSnapshot(
             _parse_dispute(found),
             payment=None if intent is None else read_metadata_id(intent, "payment"),
-            operations=tuple(name for name in names if name is not None),
+            operations=tuple(one for one in ids if one is not None),
         )
 
 
@@ -74,7 +76,7 @@ def _parse_dispute(found: Any) -> Dispute:
     money = from_stripe(found.amount, found.currency)
     taken = -sum(_moved_amount(line, money) for line in found.balance_transactions)
     due = found.evidence_details.due_by
-    asked = state is DisputeState.NEEDS_RESPONSE
+    needs_response = state is DisputeState.NEEDS_RESPONSE
     return Dispute(
         id=validated_id(found.id),
         ref=validated_id(found.charge),
@@ -84,17 +86,17 @@ def _parse_dispute(found: Any) -> Dispute:
         opened_at=parse_unix_time(found.created),
         inquiry=inquiry,
         withdrawn=min(max(taken, 0), money.minor),
-        respond_by=parse_optional(parse_unix_time, due) if asked else None,
+        respond_by=parse_optional(parse_unix_time, due) if needs_response else None,
         outcome=found.status if found.status in _ENDS else None,
     )
 
 
 def _moved_amount(line: Any, disputed: Money) -> int:
-    """What a line of the balance moved, in minor units of ``disputed``; debits are
-    negative. Fees are beside its amount.
+    """The amount that a balance transaction moved, in minor units of ``disputed``.
 
-    A line in the account's currency moved all of it, at the rate of its day: the sum of
-    such lines is seldom 0 where all came back.
+    Debits are negative; fees are not included. A transaction in another currency counts
+    as the whole disputed amount: exchange rates change, so the sum of such amounts is
+    rarely 0 even if all the money came back.
     """
     amount = line.amount
     whole = line.currency.upper() != disputed.currency

@@ -1,4 +1,4 @@
-"""What Stripe's refusals mean, by the class and the code of the SDK's exceptions."""
+"""Maps the SDK's exceptions to answers and ProviderErrors, by class and code."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from domain.errors import (
 from domain.payments.answer import Answer, Failure, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
-from providers.http import detail_of_status, parse_retry_after, is_unsent
+from providers.http import detail_of_status, is_unsent, parse_retry_after
 from providers.sanitize import parse_sentence, parse_stripe_code, without_causes
-from providers.stripe.responses import parse_decline, build_charge_refs
+from providers.stripe.responses import build_charge_refs, parse_decline
 
-#: Codes of a 400 that tell of an earlier call of ours.
+#: Codes of a 400 that an earlier call of ours may have caused.
 _DONE_EARLIER: Final = frozenset(
     "charge_already_captured charge_already_refunded"
     " payment_intent_unexpected_state".split()
 )
-#: What an intent can not be whose payment was declined.
+#: Statuses that an intent with a declined payment cannot have.
 _NOT_DECLINED: Final = frozenset("succeeded processing requires_capture".split())
-#: Codes of a 403 for what this request is about; any other, and one without a code, is
-#: taken to be about all calls of its kind: a restricted key may lack the right to them.
+#: Codes of a 403 that concern this request alone. Any other 403 is taken to concern all
+#: calls of its kind: a restricted key may lack the permission.
 _NOT_PERMITTED: Final = frozenset(
     "capability_not_active country_unsupported payment_method_not_available"
     " payment_method_restricted payment_method_unactivated".split()
 )
-#: Codes of a 400 that say: too late.
+#: Codes of a 400 for an expired hold.
 _EXPIRED: Final = frozenset({"charge_expired_for_capture"})
 
 
 def map_error(error: StripeError) -> Answer:
-    """What an exception of the SDK says of the payment; see the module's tests.
+    """Maps an exception of the SDK to an answer.
 
-    Raises a ProviderError for all that is not a definite no.
+    Raises a ProviderError unless the exception is a definite refusal.
     """
     code = parse_stripe_code(error.code) or parse_stripe_code(
         getattr(error.error, "code", None)
@@ -77,7 +77,7 @@ def map_error(error: StripeError) -> Answer:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Around a read that is no look of a payment's. Raises ProviderError."""
+    """Maps the errors of a read other than a lookup. Raises ProviderError."""
     with without_causes():
         try:
             yield
@@ -87,7 +87,7 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _map_card_error(error: stripe.CardError, request_id: str | None) -> Answer:
-    """A decline, unless the intent that it belongs to says otherwise."""
+    """A decline. Raises NeedsReview if the intent's status contradicts it."""
     intent = getattr(error.error, "payment_intent", None)
     if intent is None:
         return parse_decline(error.error, {}, request_id)
@@ -116,14 +116,14 @@ def _map_rejection(
 def _raise_unknown(
     error: StripeError, code: str | None, request_id: str | None
 ) -> NoReturn:
-    """Whatever is left may have happened."""
+    """Raises for errors after which the operation may have been carried out."""
     if isinstance(error, stripe.APIConnectionError):
         if is_unsent(error):
             raise NotSent
         raise OutcomeUnknown(ErrorDetail.NO_ANSWER)
     status = error.http_status or 0
     if status >= 500:
-        # Stripe would say the same again: only a look can tell.
+        # Stripe would repeat this answer, so only a lookup helps.
         if _header(error, "Idempotent-Replayed") == "true":
             raise LookupRequired(ErrorDetail.REPLAYED_500, request_id=request_id)
         if _header(error, "Stripe-Should-Retry") == "false":
@@ -131,7 +131,7 @@ def _raise_unknown(
     if 200 <= status < 300:
         raise MalformedAnswer(request_id=request_id)
     if status in (401, 403):
-        # Not Stripe's words: somebody between us, who can not speak for it.
+        # The error does not have Stripe's form: a proxy or another server answered.
         code = ErrorDetail.MALFORMED_ANSWER
     raise OutcomeUnknown(
         code or detail_of_status(status),
@@ -141,6 +141,6 @@ def _raise_unknown(
 
 
 def _header(error: StripeError, name: str) -> str | None:
-    """``name`` as Stripe writes it, whatever the transport made of its case."""
+    """The value of a header, looked up without regard to case."""
     headers = {key.lower(): value for key, value in (error.headers or {}).items()}
     return headers.get(name.lower())

@@ -1,6 +1,6 @@
-"""What others moved of a payment at Stripe: in the dashboard, or by another program.
+"""Finds captures and refunds at Stripe that others made, by dashboard or program.
 
-All that we make there carries the id of its operation. The rest is not ours.
+Ours carry the id of their operation; all others are external.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from domain.payments.review_reasons import ReviewReason
 from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from providers.amounts import from_stripe, to_stripe
-from providers.sanitize import validated_id, parse_optional, read_secondary
+from providers.sanitize import parse_optional, read_secondary, validated_id
 from providers.stripe.answer_details import parse_stripe_fee
 from providers.stripe.captures import parse_parts
 from providers.stripe.responses import (
-    read_metadata_id,
     build_charge_refs,
+    read_metadata_id,
     read_request_id,
 )
 
@@ -41,7 +41,7 @@ _STATUSES: Final = {
 def parse_external_captures(
     payment: Payment, intent: PaymentIntent
 ) -> tuple[ExternalMovement, ...]:
-    """What was captured beyond our captures: Stripe names no single one."""
+    """The amount captured beyond our captures; Stripe does not list them singly."""
 
     def read() -> tuple[ExternalMovement, ...]:
         if payment.first_operation.kind is not Kind.AUTHORIZE:
@@ -55,7 +55,7 @@ def parse_external_captures(
             money=from_stripe(rest, intent.currency),
             refs=build_charge_refs(intent.id, intent.latest_charge),
             final=intent.status != "requires_capture",
-            # The balance line of the charge; of another amount it is none of this.
+            # The balance transaction is used only if it has this amount.
             fee=parse_stripe_fee(intent.latest_charge, rest),
         )
         return (found,)
@@ -66,10 +66,14 @@ def parse_external_captures(
 def parse_external_refunds(
     payment: Payment, refunds: Iterable[Refund]
 ) -> tuple[ExternalMovement, ...]:
-    """Those of an intent's ``refunds`` that are not ours."""
-    asked = [one for one in payment.operations if one.kind is Kind.REFUND]
-    ids = {one.id for one in asked if not one.is_external}
-    refs = {one.refs.get("refund") for one in asked if not one.is_external}
+    """The external ones of an intent's ``refunds``."""
+    ours = [
+        one
+        for one in payment.operations
+        if one.kind is Kind.REFUND and not one.is_external
+    ]
+    ids = {one.id for one in ours}
+    refs = {one.refs.get("refund") for one in ours}
 
     def read(refund: Any) -> ExternalMovement | None:
         if read_metadata_id(refund, "operation") in ids or refund.id in refs:
@@ -94,14 +98,14 @@ def parse_external_refunds(
 
 
 def has_other_refunds(payment: Payment, intent: PaymentIntent) -> bool:
-    """Whether the charge says that more, or less, went back than we know of."""
+    """Whether the refunded amount of the charge differs from the payment's."""
 
     def read() -> bool:
         charge: Any = intent.latest_charge
         if not charge or isinstance(charge, str):
             return False
-        back = Money(payment.refunded, payment.submission.amount.currency)
-        differs: bool = charge.amount_refunded != to_stripe(back)
+        refunded = Money(payment.refunded, payment.submission.amount.currency)
+        differs: bool = charge.amount_refunded != to_stripe(refunded)
         return differs
 
     return read_secondary("external", ProviderName.STRIPE, read) or False
@@ -110,7 +114,7 @@ def has_other_refunds(payment: Payment, intent: PaymentIntent) -> bool:
 def parse_external_capture(
     payment: Payment, intent: PaymentIntent, operation: Operation
 ) -> Answer:
-    """What an intent says of a capture that others have made."""
+    """Answers for an external capture from its intent."""
     known = sum(
         to_stripe(Money(one.amount, payment.submission.amount.currency))
         for one in payment.operations
@@ -129,7 +133,10 @@ def parse_external_capture(
 
 
 def _own_captured_units(payment: Payment, intent: PaymentIntent) -> int:
-    """Stripe's units; a capture that a person resolved may have left no mark."""
+    """The amount of our captures, in Stripe's units.
+
+    A capture resolved by an operator may have left no metadata.
+    """
     parts, latest, taken = parse_parts(intent), read_metadata_id(intent, "capture"), 0
     for one in payment.operations:
         if one.kind is not Kind.CAPTURE or one.is_external:

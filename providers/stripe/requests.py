@@ -1,4 +1,4 @@
-"""What a PaymentIntent is made and confirmed with."""
+"""Builds the requests that create and confirm a PaymentIntent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from domain.payments.submission import ProviderName, Submission
 from providers.sanitize import truncate
 from providers.stripe.responses import EXPAND_CHARGE
 
-#: Characters that Stripe allows in a description, by its published schema.
+#: Longest description in Stripe's published schema, in characters.
 _DESCRIPTION: Final = 1000
 
 
 def build_intent(
     submission: Submission, operation: Operation, amount: int, ours: dict[str, str]
 ) -> dict[str, Any]:
-    """A charge or an authorization, created and confirmed in one call.
+    """The parameters of a charge or an authorization, confirmed in the same call.
 
-    ``amount`` is in Stripe's units; the charge says until when it can be captured.
+    ``amount`` is in Stripe's units.
     """
     manual = operation.kind is Kind.AUTHORIZE
     params: dict[str, Any] = {
@@ -56,10 +56,10 @@ def build_intent(
 
 
 def build_confirmation(submission: Submission) -> dict[str, Any]:
-    """Our word on an intent that waits for it, as the first call gave it.
+    """The parameters that confirm an intent again.
 
-    What could not be paid off session is tried again with the payer there: a decline
-    has taken the method off the intent.
+    A payment that failed off session is confirmed with the payer present. It names the
+    payment method again, because the decline removed it from the intent.
     """
     params: dict[str, Any] = {"expand": EXPAND_CHARGE}
     if submission.off_session:
@@ -70,16 +70,17 @@ def build_confirmation(submission: Submission) -> dict[str, Any]:
 
 
 def require_payer_action(payment: Payment, answer: Answer) -> Answer:
-    """``answer``, or the next step where a bank insists on a payer who is not there.
+    """Replaces the decline of an off-session payment that needs authentication.
 
-    With a way back, confirming the same intent once more, not off session, makes it
-    give the address at which the payer authenticates (docs.stripe.com/payments/
-    save-during-payment#charge-saved-payment-method).
+    With a return URL the answer is APPROVED: the intent is confirmed once more, on
+    session, and then gives the page where the payer authenticates (docs.stripe.com/
+    payments/save-during-payment#charge-saved-payment-method). Without one it asks for
+    another submission.
     """
-    asked, operation = payment.submission, payment.claimed_operation
+    submission, operation = payment.submission, payment.claimed_operation
     declined = answer.verdict is Verdict.ACTION_REQUIRED and answer.failure is not None
     begins = operation.kind in (Kind.CHARGE, Kind.AUTHORIZE)
-    if not (asked.off_session and begins and declined):
+    if not (submission.off_session and begins and declined):
         return answer
     resent = (
         operation.approved
@@ -87,11 +88,11 @@ def require_payer_action(payment: Payment, answer: Answer) -> Answer:
         and payment.claim.action is ClaimAction.SEND
     )
     if resent or operation.state is State.REQUIRES_ACTION:
-        # Asked with the payer there, and declined for the same reason all the same.
+        # The payer was present, and the bank declined for the same reason.
         return answer
-    if asked.return_url is None:
+    if submission.return_url is None:
         words = "the payer, who cannot be asked without a return_url: void it, and"
         return replace(answer, waiting_for=f"{words} submit another one with it")
     if "payment_intent" not in {**operation.refs, **answer.refs}:
-        return answer  # nothing that could be confirmed
+        return answer  # no intent to confirm
     return replace(answer, verdict=Verdict.APPROVED, waiting_for=None)

@@ -1,4 +1,4 @@
-"""What Stripe's answers mean, in our terms: the tables, and nothing else."""
+"""Parses Stripe's payment intents, refunds and charges into answers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from domain.payments.operation import Kind
 from domain.payments.review_reasons import ReviewReason
 from providers.amounts import from_stripe
 from providers.sanitize import (
-    validated_id,
     parse_optional,
     parse_own_id,
     parse_page_url,
     parse_sentence,
     parse_stripe_code,
     parse_unix_time,
+    validated_id,
 )
 from providers.stripe.answer_details import parse_stripe_fee, parse_stripe_saved_method
 
-#: Decline codes after which the same card may still work later
+#: Decline codes after which the same card may work later
 #: (docs.stripe.com/declines/codes).
 _RETRYABLE: Final = frozenset(
     "approve_with_id authentication_required insufficient_funds issuer_not_available"
@@ -34,32 +34,32 @@ _RETRYABLE: Final = frozenset(
     "_exceeded card_velocity_exceeded".split()
 )
 
-#: The code of an attempt that the payer did not pay in time: a voucher, a QR code or a
-#: bank transfer (docs.stripe.com/error-codes).
+#: The code of a voucher, QR code or bank transfer that the payer did not pay in time
+#: (docs.stripe.com/error-codes).
 _RAN_OUT: Final = "payment_intent_payment_attempt_expired"
 
-#: Addresses of pages for the payer, the best first (docs.stripe.com/api/payment_intents
-#: /object, next_action); each type has one of the first three, or only pictures.
+#: Fields with a page for the payer, the best first (docs.stripe.com/api/payment_intents
+#: /object, next_action). Each type has one of the first three, or only images.
 _INSTRUCTIONS: Final = (
     *("hosted_voucher_url", "hosted_instructions_url", "hosted_verification_url"),
     *("mobile_auth_url", "image_url_svg", "image_url_png"),
 )
 
-#: The codes of refunds that came to nothing, by their status.
+#: The failure codes of refunds, by status.
 _REFUND_CODES: Final = {
     "canceled": FailureCode.REFUND_CANCELED,
     "failed": FailureCode.REFUND_FAILED,
 }
-#: Asked for with an intent: its charge, and the line of the balance with its fee.
+#: Expanded in an intent: its charge, and the balance transaction with the fee.
 EXPAND_CHARGE: Final = ["latest_charge.balance_transaction"]
-#: And with a refund: its own line.
+#: Expanded in a refund: its balance transaction.
 EXPAND_REFUND: Final = ["balance_transaction"]
 
 
 def parse_intent(intent: PaymentIntent, kind: Kind) -> Answer:
-    """A PaymentIntent's status, as the answer to a charge or an authorize.
+    """Answers for a charge or an authorization from its PaymentIntent.
 
-    Raises NeedsReview or OutcomeUnknown where it says neither yes nor no.
+    Raises NeedsReview or OutcomeUnknown if the status gives no outcome.
     """
     request_id, refs = read_request_id(intent), build_charge_refs(
         intent.id, intent.latest_charge
@@ -114,7 +114,7 @@ def parse_intent(intent: PaymentIntent, kind: Kind) -> Answer:
 
 
 def parse_void(intent: PaymentIntent) -> Answer:
-    """What an intent's status says of its cancellation."""
+    """Answers for a void from the intent's status."""
     request_id = read_request_id(intent)
     match intent.status:
         case "canceled":
@@ -145,7 +145,7 @@ def parse_void(intent: PaymentIntent) -> Answer:
 
 
 def parse_refund(refund: Refund) -> Answer:
-    """A refund's status, in our terms."""
+    """Answers for a refund from its status."""
     request_id, refs = read_request_id(refund), {"refund": validated_id(refund.id)}
     match refund.status:
         case "succeeded":
@@ -158,11 +158,14 @@ def parse_refund(refund: Refund) -> Answer:
                 fee=parse_stripe_fee(refund),
             )
         case "pending" | "requires_action" as status:
-            why = "Stripe to complete the refund"
+            waiting_for = "Stripe to complete the refund"
             verdict = Verdict.PENDING
             if status == "requires_action":
-                verdict, why = Verdict.ACTION_REQUIRED, "the payer to say where to"
-            return Answer(verdict, refs=refs, waiting_for=why, request_id=request_id)
+                verdict = Verdict.ACTION_REQUIRED
+                waiting_for = "the payer to say where to"
+            return Answer(
+                verdict, refs=refs, waiting_for=waiting_for, request_id=request_id
+            )
         case "failed" | "canceled" as status:
             reason = parse_stripe_code(getattr(refund, "failure_reason", None))
             failure = Failure(
@@ -179,28 +182,28 @@ def parse_refund(refund: Refund) -> Answer:
 
 
 def read_metadata_id(found: PaymentIntent | Refund | Charge, name: str) -> str | None:
-    """The id of ours on Stripe's object under ``name``; None of any other text."""
+    """Our id in the metadata field ``name``; None if the field has no such id."""
     return parse_own_id(getattr(getattr(found, "metadata", None), name, None))
 
 
 def read_request_id(found: PaymentIntent | Refund) -> str | None:
-    """Stripe's name of the call that ``found`` came by; an item of a list has none."""
+    """The id of the request that returned ``found``; None for an item of a list."""
     return found.last_response.request_id if found.last_response else None
 
 
 def parse_release(intent: PaymentIntent, by_us: Verdict) -> Answer:
-    """A cancellation: by Stripe itself where time ran out."""
-    late = intent.cancellation_reason == "automatic"
-    verdict = Verdict.EXPIRED if late else by_us
+    """Answers for a canceled intent: EXPIRED if Stripe canceled it, else ``by_us``."""
+    expired = intent.cancellation_reason == "automatic"
+    verdict = Verdict.EXPIRED if expired else by_us
     refs = build_charge_refs(intent.id, None)
     return Answer(verdict, refs=refs, request_id=read_request_id(intent))
 
 
 def _parse_next_action(intent: PaymentIntent) -> NextAction | None:
-    """The page of an action: Stripe shows of it only what belongs to its type.
+    """The payer's page in an intent's next action.
 
-    A redirect has a ``url``. Vouchers, QR codes and bank transfers, and types that are
-    new, have other addresses, of which the first in ``_INSTRUCTIONS`` is taken.
+    A redirect has a ``url``. Vouchers, QR codes, bank transfers and unrecognized types
+    have other fields: those in ``_INSTRUCTIONS`` come first.
     """
     if _needs_script(intent):
         return None
@@ -219,8 +222,11 @@ def _parse_next_action(intent: PaymentIntent) -> NextAction | None:
 
 
 def _needs_script(intent: PaymentIntent) -> bool:
-    """Whether only Stripe's script on the shop's page could go on: what Stripe asks for
-    where it has no way back to the shop. Its addresses are no pages for people."""
+    """Whether the next action needs Stripe's script on the shop's page.
+
+    Stripe asks for it when the payment has no return URL. The action's URLs are not
+    pages for the payer.
+    """
     action: Any = getattr(intent, "next_action", None)
     return getattr(action, "type", None) in (None, "use_stripe_sdk")
 
@@ -228,20 +234,22 @@ def _needs_script(intent: PaymentIntent) -> bool:
 def _parse_unconfirmed(
     intent: PaymentIntent, refs: dict[str, str], request_id: str | None
 ) -> Answer:
-    """The payer must confirm or pay; to confirm, Stripe has a page only where it may
-    send them back from there."""
+    """The answer while the payer must confirm or pay.
+
+    Stripe has a page for confirmation only if the payment has a return URL.
+    """
     action = _parse_next_action(intent)
-    failure, waits = None, "the payer to confirm the payment"
+    failure, waiting_for = None, "the payer to confirm the payment"
     if action is not None and action.type is NextActionType.INSTRUCTIONS:
-        waits = "the payer to pay as their page says"
+        waiting_for = "the payer to pay as their page says"
     elif action is None and not _needs_script(intent):
-        waits = "the payer to confirm by their payment method, which has no page"
+        waiting_for = "the payer to confirm by their payment method, which has no page"
     elif action is None:
-        waits = "a void: the payer has no page to confirm it on"
+        waiting_for = "a void: the payer has no page to confirm it on"
         failure = Failure(
             code=FailureCode.RETURN_URL_MISSING,
-            message="The payer must confirm this payment, and can do so only where it"
-            " has a return_url. Void it, and submit it again with one.",
+            message="The payer must confirm this payment, which needs a return_url."
+            " Void it, and submit it again with one.",
             provider_request_id=request_id,
         )
     return Answer(
@@ -249,13 +257,13 @@ def _parse_unconfirmed(
         refs=refs,
         next_action=action,
         failure=failure,
-        waiting_for=waits,
+        waiting_for=waiting_for,
         request_id=request_id,
     )
 
 
 def parse_decline(error: Any, refs: dict[str, str], request_id: str | None) -> Answer:
-    """``error`` is Stripe's error object, from an exception or from an intent."""
+    """Answers for a decline; ``error`` comes from an exception or from an intent."""
     code = parse_stripe_code(error.code) or FailureCode.CARD_ERROR
     decline_code = parse_stripe_code(getattr(error, "decline_code", None))
     failure = Failure(
@@ -267,14 +275,14 @@ def parse_decline(error: Any, refs: dict[str, str], request_id: str | None) -> A
         provider_request_id=request_id,
     )
     if code == _RAN_OUT:
-        ran_out = Failure(
+        expired = Failure(
             FailureCode.INSTRUCTIONS_EXPIRED,
-            "The payer did not pay before the voucher or code ran out.",
+            "The payer did not pay before the voucher or code expired.",
             retryable=True,
             provider_request_id=request_id,
         )
         return Answer(
-            Verdict.EXPIRED, refs=refs, failure=ran_out, request_id=request_id
+            Verdict.EXPIRED, refs=refs, failure=expired, request_id=request_id
         )
     if "authentication_required" in (code, decline_code):
         return Answer(
@@ -288,7 +296,10 @@ def parse_decline(error: Any, refs: dict[str, str], request_id: str | None) -> A
 
 
 def build_charge_refs(intent_id: object, charge: Any) -> dict[str, str]:
-    """``charge`` is an id, an expanded object, or None. Raises ValueError."""
+    """Stripe's ids of a payment. ``charge`` is an id, an expanded object or None.
+
+    Raises ValueError.
+    """
     refs = {"payment_intent": validated_id(intent_id)}
     if charge:
         refs["charge"] = validated_id(getattr(charge, "id", charge))
@@ -296,14 +307,14 @@ def build_charge_refs(intent_id: object, charge: Any) -> dict[str, str]:
 
 
 def parse_capture_before(charge: Any) -> datetime | None:
-    """Until when an expanded charge can be captured (UTC), where that can be read."""
+    """The end of an expanded charge's capture period (UTC), or None."""
     return parse_optional(
         parse_unix_time, getattr(_card_details(charge), "capture_before", None)
     )
 
 
 def may_capture_in_parts(charge: Any) -> bool:
-    """Whether an expanded charge can be captured in parts, one after the other."""
+    """Whether an expanded charge can be captured in several parts."""
     multicapture = getattr(_card_details(charge), "multicapture", None)
     return getattr(multicapture, "status", None) == "available"
 

@@ -1,4 +1,4 @@
-"""Stripe's webhooks: whether one is Stripe's and for us, and what it means."""
+"""Verifies and parses Stripe's webhooks."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from domain.payments.submission import Mode
 from domain.webhook_refusals import WebhookRefusal
 from domain.webhooks import ObjectUpdate, Webhook
 from providers.amounts import from_stripe
-from providers.sanitize import validated_id, parse_optional, parse_own_id, parse_json
+from providers.sanitize import parse_json, parse_optional, parse_own_id, validated_id
 
-#: Seconds by which the time of a signature may differ from ours: what Stripe's own
-#: libraries allow (docs.stripe.com/webhooks#replay-attacks).
+#: Allowed difference in seconds between a signature's time and ours: the same as in
+#: Stripe's libraries (docs.stripe.com/webhooks#replay-attacks).
 TOLERANCE: Final = 300
-#: Characters of a signature header that are looked at: dozens of signatures.
+#: Characters read of a signature header: dozens of signatures.
 _MAX_HEADER: Final = 4096
 _REFUNDS: Final = frozenset({Kind.REFUND})
 _INTENTS: Final = frozenset({Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE})
 
-#: What an event of this type says of its object; None: its status does.
+#: The verdict of each event type; None: the object's status decides.
 _VERDICTS: Final[Mapping[str, Verdict | None]] = {
     "payment_intent.amount_capturable_updated": Verdict.SUCCEEDED,
     "payment_intent.canceled": Verdict.CANCELED,
@@ -46,12 +46,14 @@ _VERDICTS: Final[Mapping[str, Verdict | None]] = {
     "refund.failed": None,
     "refund.updated": None,
 }
-#: Each is a reason to read the dispute.
+#: The event types after which the dispute is read.
 _DISPUTES: Final = frozenset(
-    f"charge.dispute.{what}"
-    for what in ("created", "updated", "funds_withdrawn", "funds_reinstated", "closed")
+    f"charge.dispute.{change}"
+    for change in (
+        *("created", "updated", "funds_withdrawn", "funds_reinstated", "closed"),
+    )
 )
-#: A refund's statuses.
+#: The verdict of each status of a refund.
 _REFUND: Final = {
     "pending": Verdict.PENDING,
     "requires_action": Verdict.ACTION_REQUIRED,
@@ -62,15 +64,14 @@ _REFUND: Final = {
 
 
 class StripeWebhooks:
-    """An WebhookVerifier. ``secrets`` are all that Stripe may sign with: two while one
-    rolls.
+    """The WebhookVerifier of a Stripe endpoint.
 
-    ``whose`` says which of our accounts an event is of, by the account that it names:
-    Connect's events name one, and it is never the endpoint's own. Raises
-    WebhookDropped where it is none of ours.
+    ``secrets`` are the endpoint's signing secrets: two during a rotation. ``whose``
+    returns our account for the connected account that an event names; only Connect's
+    events name one. It raises WebhookDropped for an unknown account.
     """
 
-    #: Types that tell us something; others are kept and left alone.
+    #: The types that are handled; webhooks of other types are only stored.
     event_types = frozenset(_VERDICTS) | _DISPUTES
 
     def __init__(
@@ -92,7 +93,6 @@ class StripeWebhooks:
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """See WebhookVerifier."""
         if not self._secrets:
             raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
         at, signatures = _parse_signature(headers.get("stripe-signature"))
@@ -116,7 +116,7 @@ class StripeWebhooks:
         return Webhook(account, name, kind, text, received_at=now)
 
     def _expected_signatures(self, at: str, body: bytes) -> list[str]:
-        """What each secret makes of it; docs.stripe.com/webhooks#verify-manually."""
+        """The signature by each secret (docs.stripe.com/webhooks#verify-manually)."""
         signed = at.encode() + b"." + body
         return [
             hmac.new(secret, signed, hashlib.sha256).hexdigest()
@@ -125,7 +125,7 @@ class StripeWebhooks:
 
 
 def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
-    """What a webhook of StripeWebhooks means; None: nothing.
+    """Parses a verified webhook; None if its type is not handled.
 
     Raises UnreadableWebhook.
     """
@@ -137,14 +137,14 @@ def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
             return DisputeUpdate(webhook.account, validated_id(found["id"]))
         metadata = found.get("metadata")
         ours = metadata if isinstance(metadata, dict) else {}
-        says, of, captured = _VERDICTS[webhook.type], None, None
+        verdict, parent, captured = _VERDICTS[webhook.type], None, None
         if found["object"] == "refund":
-            kinds, names = _REFUNDS, [ours.get("operation")]
+            kinds, ids = _REFUNDS, [ours.get("operation")]
             refs = {"refund": validated_id(found["id"])}
-            says = _REFUND.get(found["status"])
-            of = found.get("charge")
+            verdict = _REFUND.get(found["status"])
+            parent = found.get("charge")
         else:
-            kinds, names = _INTENTS, [ours.get("capture"), ours.get("operation")]
+            kinds, ids = _INTENTS, [ours.get("capture"), ours.get("operation")]
             refs = {"payment_intent": validated_id(found["id"])}
             captured = _captured_amount(found)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -154,16 +154,16 @@ def parse_event(webhook: Webhook) -> ObjectUpdate | DisputeUpdate | None:
         type=webhook.type,
         kinds=kinds,
         payment=parse_own_id(ours.get("payment")),
-        operations=tuple(one for one in map(parse_own_id, names) if one is not None),
+        operations=tuple(one for one in map(parse_own_id, ids) if one is not None),
         refs=refs,
-        verdict=says,
-        parent_ref=parse_optional(validated_id, of),
+        verdict=verdict,
+        parent_ref=parse_optional(validated_id, parent),
         captured=captured,
     )
 
 
 def _captured_amount(intent: Mapping[str, Any]) -> int | None:
-    """What was captured of an intent, which is one to be captured by a call."""
+    """The captured amount (minor units) of an intent with manual capture, or None."""
     if intent.get("capture_method") != "manual":
         return None
     try:
@@ -188,7 +188,7 @@ def _parse_signature(header: str | None) -> tuple[str, list[str]]:
 def _compare_signatures(
     expected: Iterable[str], given: Sequence[str]
 ) -> Iterable[bool]:
-    """Each compared in constant time."""
+    """Compares each pair in constant time."""
     for one in expected:
         for signature in given:
             yield hmac.compare_digest(one.encode(), signature.encode())
