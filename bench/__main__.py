@@ -23,17 +23,17 @@ from bench.figures import Round
 from bench.machine import this_machine
 from bench.ours import OURS
 from bench.peer import PEER
-from bench.report import Report, reading, refreshed, told
+from bench.report import Report, compare_with_target, refresh_page, summarize
 from bench.rounds import Plan, play
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
-#: Fewer than these are too few for the page.
+#: The defaults, and the least for a result on the page.
 PAYMENTS: Final = 1500
 ROUNDS: Final = 3
-#: CPU time is counted in hundredths of a second; fewer payments would take none.
+#: CPU time is counted in hundredths of a second, so fewer payments could show none.
 FEWEST: Final = 100
 CONNECTIONS: Final = 64
-#: Seconds; Stripe takes rather more for a card payment.
+#: Seconds; Stripe takes longer for a card payment.
 LATENCY: Final = 0.1
 #: Exit code of an interrupted program, as in shells.
 INTERRUPTED: Final = 130
@@ -66,7 +66,7 @@ def main() -> int:
         return 1
     shutil.rmtree(home, ignore_errors=True)
     if not options.only and options.payments >= PAYMENTS and options.rounds >= ROUNDS:
-        PAGE.write_text(refreshed(PAGE.read_text(), report))
+        PAGE.write_text(refresh_page(PAGE.read_text(), report))
         _say(f"{PAGE.relative_to(ROOT)} has these figures now")
     return 0
 
@@ -79,8 +79,8 @@ def _run(options: argparse.Namespace, home: Path) -> Report:
         for side in sides:
             place = home / f"{number}-{side.name}"
             rounds.append(play(side, number, plan, place))
-            found = told(rounds[-1].figures())
-            _say(f"Round {number} of {options.rounds}, {side.title}: {found}")
+            summary = summarize(rounds[-1].figures())
+            _say(f"Round {number} of {options.rounds}, {side.title}: {summary}")
             for data in ("mongo", "redis"):  # hundreds of megabytes; logs stay
                 shutil.rmtree(place / side.name / data, ignore_errors=True)
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
@@ -124,17 +124,17 @@ def _print_table(report: Report) -> None:
         table.add_row(*row)
     Console(highlight=False).print(table)
     if report.ratios():
-        print(reading(report))
+        print(compare_with_target(report))
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """The first signal stops everything in order; further ones are ignored."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, _already_stopping)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _already_stopping)
     raise KeyboardInterrupt
 
 

@@ -18,7 +18,7 @@ from bench.errors import BenchError
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOOPBACK: Final = "127.0.0.1"
-#: Below Linux's ephemeral ports, so that no outgoing connection takes one meanwhile.
+#: Below Linux's ephemeral ports, so that no outgoing connection takes a chosen one.
 PORTS: Final = range(10_000, 32_000)
 #: Seconds to become ready, or to stop, on a busy machine.
 START_WAIT: Final = 60.0
@@ -110,7 +110,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_WAIT)
     except subprocess.TimeoutExpired:
-        pass  # its time is over
+        pass  # it is killed below
     try:
         os.killpg(process.pid, signal.SIGKILL)  # with its remaining children
     except ProcessLookupError:

@@ -23,15 +23,15 @@ class Reading:
     """User and system seconds so far."""
 
     processes: dict[str, float]  #: of each root, its descendants included
-    all_told: float  #: of all roots together; one below another counts once
+    all_roots: float  #: of all roots together, each process counted once
     machine: float  #: of the whole machine, including time that its host took away
 
 
 def read(roots: Mapping[str, int]) -> Reading:
-    """CPU times of the root processes (name to pid).
+    """CPU times of the root processes (name to pid) and their descendants.
 
-    Descendants count, both living and waited for. Raises BenchError if a
-    root does not run: its times are gone, and a new process's would mislead.
+    Descendants that have ended count too. Raises BenchError if a root does not run,
+    because its times are lost.
     """
     times: dict[int, int] = {}
     children: defaultdict[int, list[int]] = defaultdict(list)
@@ -48,7 +48,7 @@ def read(roots: Mapping[str, int]) -> Reading:
 
     return Reading(
         processes={name: used(tree) for name, tree in trees.items()},
-        all_told=used(set().union(*trees.values())),
+        all_roots=used(set().union(*trees.values())),
         machine=_machine(),
     )
 

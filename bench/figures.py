@@ -9,7 +9,7 @@ from typing import Final
 
 from bench.sides import SERVERS
 
-#: A payment in milliseconds from seconds for many.
+#: In a second.
 MILLISECONDS: Final = 1000.0
 
 
@@ -85,7 +85,7 @@ RATIOS: Final = ("throughput", "cpu", "cpu_python", "cpu_relative")
 
 
 def percentiles(seconds: Iterable[float]) -> Percentiles:
-    """Of at least one time, by the nearest rank."""
+    """Percentiles of at least one time, by the nearest rank."""
     ordered = sorted(seconds)
 
     def at(share: float) -> float:
@@ -97,7 +97,7 @@ def percentiles(seconds: Iterable[float]) -> Percentiles:
 
 def medians(rounds: Sequence[Round]) -> dict[str, float]:
     """Each figure's median over the rounds of one side."""
-    measured = [one.figures() for one in rounds]
+    measured = [round.figures() for round in rounds]
     return {
         name: median(figures[name] for figures in measured)
         for name in FIGURES

@@ -31,11 +31,11 @@ class Window:
 def judge(
     side: str, number: int, window: Window, stored: Mapping[str, Stored] | None
 ) -> Round:
-    """The round's figures and faults; ``stored``: the side's own outcomes, if any.
+    """The round's figures and faults. ``stored`` has the side's outcomes, if any.
 
-    Raises BenchError if nothing was charged at all.
+    Raises BenchError if nothing was charged.
     """
-    sent = {one.reference: one.at for one in window.submissions}
+    sent = {submission.reference: submission.at for submission in window.submissions}
     charged = {name: at for name, at in window.charges if name in sent}
     faults = _faults(window, sent, charged, stored)
     settled = dict(charged)
@@ -52,7 +52,7 @@ def judge(
         cpu=window.cpu,
         yardstick=window.yardstick,
         others=window.others,
-        accepted=percentiles(one.seconds for one in window.submissions),
+        accepted=percentiles(submission.seconds for submission in window.submissions),
         charged=percentiles(charged[name] - sent[name] for name in charged),
         captured=(
             percentiles(settled[name] - sent[name] for name in settled)
@@ -70,7 +70,9 @@ def _faults(
     stored: Mapping[str, Stored] | None,
 ) -> tuple[str, ...]:
     """The faults of the round, a sentence each."""
-    statuses = Counter(str(one.status or "no answer") for one in window.submissions)
+    statuses = Counter(
+        str(submission.status or "no answer") for submission in window.submissions
+    )
     refused = {status: count for status, count in statuses.items() if status != "202"}
     found = [f"{count} requests got {status}" for status, count in refused.items()]
     missing = len(sent) - len(charged)

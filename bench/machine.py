@@ -31,9 +31,9 @@ class Machine:
     python: str
     packages: dict[str, str]
 
-    def told(self) -> str:
-        """In one sentence."""
-        packages = ", ".join(f"{name} {found}" for name, found in self.packages.items())
+    def describe(self) -> str:
+        """The machine in one line."""
+        packages = ", ".join(map(" ".join, self.packages.items()))
         return (
             f"{self.date}, {self.cores} cores, {self.memory_gib:.0f} GiB of memory,"
             f" Python {self.python}, {packages}"
@@ -41,7 +41,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """This machine; the cores are those available to us."""
+    """This machine; its cores are those available to this process."""
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return Machine(
         date=datetime.now(UTC).date().isoformat(),

@@ -21,9 +21,9 @@ from bench.sides import Running, Side, Stored
 
 #: The product's processes; the simulators are not among them.
 PROCESSES: Final = ("web", "worker", "beat", "exporter", "redis", "mongo")
-#: Seconds a command may take: longer than `payments up` gives itself.
+#: Seconds for a command: longer than the limit of `payments up` itself.
 COMMAND_WAIT: Final = 180.0
-#: Payments on a page, the most that the API gives.
+#: Payments on a page: the API's limit.
 PAGE: Final = 100
 #: Seconds to wait for one answer of the API.
 TIMEOUT: Final = 10.0
@@ -78,19 +78,19 @@ def _payments(environment: Mapping[str, str], *arguments: str) -> str:
         start_new_session=True,
     )
     try:
-        printed, said = process.communicate(timeout=COMMAND_WAIT)
+        output, errors = process.communicate(timeout=COMMAND_WAIT)
     except BaseException:
-        # Interrupted, it stops the processes that it has started.
+        # INT makes it stop the processes that it has started.
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=COMMAND_WAIT)
         raise
     if process.returncode:
-        raise BenchError(f"`payments {' '.join(arguments)}` failed: {said.strip()}")
-    return printed
+        raise BenchError(f"`payments {' '.join(arguments)}` failed: {errors.strip()}")
+    return output
 
 
 def _stored(url: str, headers: Mapping[str, str]) -> dict[str, Stored]:
-    """Every payment, by its reference, page by page."""
+    """Reads every payment, page by page, and returns its outcome by reference."""
     found: dict[str, Stored] = {}
     query: dict[str, Any] | None = {"limit": PAGE}
     with requests.Session() as session:

@@ -18,10 +18,10 @@ from bench.errors import BenchError
 from bench.sides import Running, Side
 
 PACKAGE: Final = "bench.peers.plain_celery"
-#: Two processes for two cores; together they have a thread per connection.
+#: Two processes for two cores, with one thread per connection in total.
 WEB_PROCESSES: Final = 2
 WEB_THREADS: Final = 32
-#: Calls to Stripe at once, as many as the product's worker has.
+#: Concurrent calls to Stripe, as in the product's worker.
 WORKER_THREADS: Final = 100
 #: Seconds a connection stays open between requests.
 KEEP_ALIVE: Final = 75
@@ -64,7 +64,7 @@ def serving(home: Path, stripe_url: str) -> Iterator[Running]:
 
 
 def environment(redis_url: str, stripe_url: str) -> dict[str, str]:
-    """The environment of its processes."""
+    """The environment of the peer's processes."""
     return {
         "PEER_REDIS_URL": redis_url,
         "PEER_STRIPE_API_BASE": stripe_url,
@@ -73,7 +73,7 @@ def environment(redis_url: str, stripe_url: str) -> dict[str, str]:
 
 
 def web_command(port: int) -> tuple[str, ...]:
-    """Serves on ``port`` of the loopback."""
+    """The command of the web side, on ``port`` of the loopback."""
     return (
         *(sys.executable, "-m", "gunicorn", f"{PACKAGE}.web:app"),
         *("--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread"),
@@ -83,7 +83,7 @@ def web_command(port: int) -> tuple[str, ...]:
 
 
 def worker_command() -> tuple[str, ...]:
-    """One worker process."""
+    """The command of one worker process."""
     return (
         *(sys.executable, "-m", "celery", "--app", f"{PACKAGE}.tasks", "--quiet"),
         *("worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS)),
@@ -92,7 +92,7 @@ def worker_command() -> tuple[str, ...]:
 
 
 def _redis(home: Path, port: int) -> tuple[str | Path, ...]:
-    """The same server with the same durability as the product's own."""
+    """The same server as the product's, with the same durability."""
     return (
         _redis_program(),
         *("--port", str(port), "--bind", LOOPBACK, "--dir", home),

@@ -15,7 +15,7 @@ from bench.peer import PEER
 
 SIDES: Final = (OURS, PEER)
 BEGIN: Final = "<!-- figures: begin, written by make bench -->"
-#: The target: times the plain side's throughput, at this part of its CPU.
+#: The target, relative to the plain side: throughput, and CPU per payment.
 FASTER: Final = 3.0
 CHEAPER: Final = 1 / 3
 END: Final = "<!-- figures: end -->"
@@ -23,7 +23,7 @@ END: Final = "<!-- figures: end -->"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run."""
+    """The results of a whole run."""
 
     command: str
     machine: Machine
@@ -33,14 +33,14 @@ class Report:
     def faults(self) -> list[str]:
         """The faults, each with its round."""
         return [
-            f"{one.side}, round {one.number}: {fault}"
-            for one in self.rounds
-            for fault in one.faults
+            f"{round.side}, round {round.number}: {fault}"
+            for round in self.rounds
+            for fault in round.faults
         ]
 
     def of(self, side: str) -> list[Round]:
         """The rounds of one side, in order."""
-        return [one for one in self.rounds if one.side == side]
+        return [round for round in self.rounds if round.side == side]
 
     def medians(self) -> dict[str, dict[str, float]]:
         """By side, each figure's median, without sides that did not run."""
@@ -56,7 +56,7 @@ class Report:
         return ratios(ours, peer) if ours and peer else {}
 
     def columns(self) -> list[str]:
-        """The heads of ``rows``."""
+        """The headings of ``rows``."""
         return ["", *(side.title for side in SIDES), "ratio", "ratio by round"]
 
     def rows(self) -> list[list[str]]:
@@ -77,7 +77,7 @@ class Report:
         document = {
             "command": self.command,
             "machine": asdict(self.machine),
-            "rounds": [{**asdict(one), **one.figures()} for one in self.rounds],
+            "rounds": [{**asdict(round), **round.figures()} for round in self.rounds],
             "medians": self.medians(),
             "ratios": {
                 name: {"rounds": by_round[name], "median": median(by_round[name])}
@@ -89,7 +89,7 @@ class Report:
         return json.dumps(document, indent=2)
 
 
-def refreshed(page: str, report: Report) -> str:
+def refresh_page(page: str, report: Report) -> str:
     """``page`` with the report between its markers.
 
     Raises ValueError if a marker is missing.
@@ -101,8 +101,8 @@ def refreshed(page: str, report: Report) -> str:
     return f"{head}{BEGIN}\n{_markdown(report)}{END}{foot}"
 
 
-def reading(report: Report) -> str:
-    """The ratios of a run of both sides, beside the targets."""
+def compare_with_target(report: Report) -> str:
+    """A sentence that compares the ratios with the targets."""
     faster = median(report.ratios()["throughput"])
     cheaper = median(report.ratios()["cpu"])
     slower = "slower than the plain side" if faster < 1 else "no slower"
@@ -118,8 +118,8 @@ def _markdown(report: Report) -> str:
     columns = report.columns()
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *report.rows()]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    about = f"`{report.command}`, {report.machine.told()}."
-    return f"{about}\n\n{table}\n\n{reading(report)}\n"
+    about = f"`{report.command}`, {report.machine.describe()}."
+    return f"{about}\n\n{table}\n\n{compare_with_target(report)}\n"
 
 
 def _shown(value: float | None) -> str:
@@ -134,10 +134,10 @@ def _ratios_shown(found: Sequence[float] | None) -> tuple[str, str]:
     return f"{median(found):.2f}", " · ".join(f"{ratio:.2f}" for ratio in found)
 
 
-def told(found: Mapping[str, float]) -> str:
-    """One round's main figures, for the terminal."""
+def summarize(figures: Mapping[str, float]) -> str:
+    """The main figures of a round, for the terminal."""
     return (
-        f"{found['throughput']:.0f} payments/s, {found['cpu']:.2f} ms CPU each,"
-        f" 202 after {found['accepted_p50']:.0f} ms;"
-        f" other programs kept {found['others']:.1f} cores busy"
+        f"{figures['throughput']:.0f} payments/s, {figures['cpu']:.2f} ms CPU each,"
+        f" 202 after {figures['accepted_p50']:.0f} ms;"
+        f" other programs kept {figures['others']:.1f} cores busy"
     )

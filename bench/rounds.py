@@ -1,4 +1,4 @@
-"""One round: a side and its Stripe start, warm up, are measured and stop."""
+"""One round: starts a side and its simulator, warms up, measures, and stops both."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from bench.judge import Window, judge
 from bench.load import submit
 from bench.sides import Running, Side, Stored
 
-#: Payments before the clock starts: they open every connection and thread.
+#: Payments before the measurement; they open every connection and thread.
 WARM_UP: Final = 300
 #: Seconds for one request, and for the warm-up to be charged.
 REQUEST_WAIT: Final = 30.0
 WARM_UP_WAIT: Final = 60.0
-#: Payments per second below which a round is given up, on top of a minute.
+#: Payments a second: a round may take a minute and the time at this rate.
 SLOWEST: Final = 25
-#: Seconds between two reads of the ledger; each costs the simulator half a
-#: millisecond. The rows have their own times, so it costs no precision.
-LOOK: Final = 0.1
-#: Seconds after the last charge in which its outcome is still being stored.
+#: Seconds between two reads of the ledger, each half a millisecond of the simulator.
+#: The precision does not depend on it, because rows have times.
+POLL: Final = 0.1
+#: Seconds after the last charge for storing its outcome.
 TAIL: Final = 0.25
-#: The simulator; and the load generator, with the simulator below it.
+#: The simulator, and the load generator with its child, the simulator.
 STRIPE: Final = "stripe"
 BENCH: Final = "bench"
 #: Seconds for storing the last outcomes, after all charges.
@@ -41,7 +41,7 @@ PROCESSING: Final = "processing"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The common settings of all rounds."""
+    """The settings of all rounds."""
 
     payments: int
     connections: int
@@ -51,7 +51,7 @@ class Plan:
 def play(side: Side, number: int, plan: Plan, home: Path) -> Round:
     """Measures ``side`` once, in ``home``; no process runs afterwards.
 
-    Raises BenchError if it cannot be measured at all.
+    Raises BenchError if it cannot be measured.
     """
     home.mkdir(parents=True)
     with stripe.serving(home / "stripe.log", plan.latency) as (stripe_url, pid):
@@ -73,22 +73,22 @@ async def _measure(
             raise BenchError(f"the warm-up was not charged in {WARM_UP_WAIT:g} s")
         await asyncio.sleep(TAIL)
         references = [f"order-{place}" for place in range(plan.payments)]
-        # Our own as well; the rest is the work of other programs.
+        # With our own process, the remainder is the work of other programs.
         roots = {**running.processes, STRIPE: stripe_pid, BENCH: os.getpid()}
         before, start = cpu.read(roots), time.time()
         submissions = await submit(
             session, running, references, connections=plan.connections
         )
         total = WARM_UP + plan.payments
-        patience = 60 + plan.payments / SLOWEST
-        await _charged(session, stripe_url, total, seconds=patience)
+        limit = 60 + plan.payments / SLOWEST
+        await _charged(session, stripe_url, total, seconds=limit)
         await asyncio.sleep(TAIL)
         after, end = cpu.read(roots), time.time()
         charges = await stripe.charges(session, stripe_url, after=WARM_UP)
     used = {name: after.processes[name] - before.processes[name] for name in roots}
     yardstick = used.pop(STRIPE)
     del used[BENCH]
-    ours = after.all_told - before.all_told
+    ours = after.all_roots - before.all_roots
     others = (after.machine - before.machine - ours) / (end - start)
     return Window(start, submissions, charges, used, yardstick, max(others, 0.0))
 
@@ -101,7 +101,7 @@ async def _charged(
     while not await stripe.charges(session, stripe_url, after=total - 1):
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(POLL)
     return True
 
 
@@ -112,7 +112,7 @@ def _outcomes(running: Running) -> dict[str, Stored] | None:
     deadline = time.monotonic() + OUTCOME_WAIT
     while True:
         found = running.stored()
-        waits = any(one.status == PROCESSING for one in found.values())
+        waits = any(payment.status == PROCESSING for payment in found.values())
         if not waits or time.monotonic() > deadline:
             return found
-        time.sleep(LOOK)
+        time.sleep(POLL)

@@ -1,4 +1,4 @@
-"""The interface of the two compared services to a round."""
+"""The interface between a round and the two compared services."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVERS: Final = frozenset({"redis", "mongo"})
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A payment in its service's view."""
+    """A payment as its service stores it."""
 
     status: str
     at: float  #: the time of that status, in seconds since the epoch
@@ -22,7 +22,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A side that serves."""
+    """A side that is running and ready."""
 
     url: str  #: accepts payments by POST
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The Stripe of both sides: a simulator, and its ledger."""
+"""The simulator of Stripe for both sides, and its ledger."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ def serving(log: Path, latency: float) -> Iterator[tuple[str, int]]:
 async def charges(
     session: aiohttp.ClientSession, stripe_url: str, *, after: int
 ) -> list[tuple[str, float]]:
-    """The ledger without its first ``after`` rows.
-
-    The reference of each charge, and its time in seconds since the epoch.
+    """The reference and time (seconds since the epoch) of each charge in the ledger,
+    without the first ``after`` rows.
     """
     address = f"{stripe_url}/_ledger"
     async with session.get(address, params={"after": after}) as answer:

@@ -1,7 +1,8 @@
-"""What `make demo` runs: a whole stack, payments, two faults, scenes, a verdict.
+"""`make demo`: starts a stack, submits payments, injects two faults, plays scenes, and
+checks the results.
 
-Everything happens in its own folder, which is made anew each time, and over the
-public interfaces: the command line, HTTP, and the simulators' controls.
+It uses a folder of its own, emptied at each start, and only public interfaces: the
+command line, HTTP, and the simulators' controls.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import requests
-from scenes import Shop, play, tell
+from scenes import Shop, play, print_timeline
 
 HOME: Final = Path(".payments/demo")
 STOP: Final = f"PAYMENTS_HOME={HOME} .venv/bin/payments down"
 PAYMENTS: Final = Path(__file__).with_name("payments.ndjson")
 #: The payment whose timeline is shown at the end.
-TOLD: Final = "order-1026"
-#: Movements of requested operations; a dispute's are not requested.
+SHOWN: Final = "order-1026"
+#: Movements of requested operations, without those of disputes.
 KINDS: Final = frozenset({"charge", "authorize", "capture", "void", "refund"})
 #: Seconds for all payments to end, the outage included; they usually need five.
 WAIT: Final = 60
 
-#: Stripe refuses connections for a while; PayPal carries orders out and sends no
-#: answer, which is the classic cause of double charges. They are among the
-#: first: PayPal's declined order comes late in the file, because a send whose
-#: resend is declined needs manual review.
+#: Stripe refuses connections for a while. PayPal carries orders out and sends no
+#: answer, the classic cause of double charges. These are the first orders in the file.
+#: PayPal's declined order comes later, because a lost answer followed by a declined
+#: resend needs manual review.
 FAULTS: Final[dict[str, dict[str, Any]]] = {
     "stripe": {"do": "refuse", "seconds": 3},
     "paypal": {
@@ -58,18 +59,18 @@ def main() -> int:
             requests.post(f"{urls[provider]}/_faults", json=fault, timeout=5)
         say(
             "Stripe now refuses connections for 3 s; PayPal will carry 2 orders out and"
-            " drop the answer"
+            " drop its answers"
         )
         say(f"Submitting {PAYMENTS.name}, and waiting for each payment to end")
         payments("submit", str(PAYMENTS), "--wait", str(WAIT))
-        say("Now payers, shop and banks go on with some of them")
+        say("Payers, the shop and banks now continue some of the payments")
         shop = Shop(urls, (HOME / "keys/demo_test_key").read_text().strip())
         played = play(shop)
-        say(f"The timeline of {TOLD}; `payments show ID` tells more")
-        tell(shop, shop.named(TOLD))
+        say(f"The timeline of {SHOWN}; `payments show ID` gives details")
+        print_timeline(shop, shop.find(SHOWN))
         return 0 if judge(shop) and played else 1
     finally:
-        # First of all, because the output may have no reader any more.
+        # Before any output, because its reader may be gone.
         payments("down", stdout=subprocess.DEVNULL)
         say("The stack is stopped")
 
@@ -110,13 +111,13 @@ def payments(*arguments: str, stdout: int | None = None, check: bool = True) -> 
 
 
 def stop(*_: object) -> None:
-    """TERM ends the demo like Ctrl-C: with a stopped stack."""
+    """Ends the demo on TERM as on Ctrl-C, so that the stack is stopped."""
     raise KeyboardInterrupt
 
 
-def say(what: str) -> None:
+def say(text: str) -> None:
     """Prints one line of progress."""
-    print(f"· {what}", flush=True)
+    print(f"· {text}", flush=True)
 
 
 if __name__ == "__main__":
@@ -127,13 +128,13 @@ if __name__ == "__main__":
         print("The demo was interrupted.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader has closed the pipe (`| head`); nothing is left to flush.
+        # The reader has closed the pipe (`| head`), so nothing may be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (subprocess.CalledProcessError, requests.RequestException) as error:
-        why = str(error)
+        reason = str(error)
         if isinstance(error, subprocess.CalledProcessError):
-            why = f"`payments {error.cmd[1]}` exited with {error.returncode}"
+            reason = f"`payments {error.cmd[1]}` exited with {error.returncode}"
         logs = HOME / "logs"
-        print(f"The demo failed: {why}. The logs are in {logs}", file=sys.stderr)
+        print(f"The demo failed: {reason}. The logs are in {logs}", file=sys.stderr)
         sys.exit(1)

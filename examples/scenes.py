@@ -1,9 +1,9 @@
 """Events of some of the demo's payments after their submission.
 
-``scenes.ndjson`` has a scene per line: its payment, and its steps. A step is
-an act of the payer on the payment's page (``payer``: the button), a request
-of the shop (``job`` and ``body``), or an event at the provider (``control``:
-an address of its simulator, and ``body``). ``until`` has the payment's later fields.
+``scenes.ndjson`` has a scene per line: its payment, and its steps. A step is the
+payer's choice on the payment's page (``payer``: the button), a request of the shop
+(``job`` and ``body``), or an event at the provider (``control``: an address of its
+simulator, and ``body``). ``until`` has the payment's fields after the step.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import requests
 from domain.money import Money
 
 SCENES: Final = Path(__file__).with_name("scenes.ndjson")
-#: Seconds until a step shows; by a webhook it takes one.
+#: Seconds until the payment shows a step; with a webhook it takes one.
 WAIT: Final = 30
-#: Seconds of one request at most.
+#: Seconds for one request.
 TIMEOUT: Final = 10
 
 _EVENT: Final = "  {}  {:<20}  {:<24}  {}"
@@ -37,8 +37,8 @@ class Shop:
     urls: Mapping[str, str]
     key: str
 
-    def named(self, reference: str) -> dict[str, Any]:
-        """Returns the payment of that reference."""
+    def find(self, reference: str) -> dict[str, Any]:
+        """Returns the payment with that reference."""
         query = {"reference": reference}
         [found] = self._read("/v1/payments", query)["data"]
         return dict(found)
@@ -83,23 +83,24 @@ class Shop:
 
 def play(shop: Shop) -> bool:
     """Plays every scene and prints a row of each; True if all ended as expected."""
-    columns = ("scene", "reference", "came to", "expected", "ok", "payment")
+    columns = ("scene", "reference", "result", "expected", "ok", "payment")
     print(_ROW.format(*columns), flush=True)
     print(f"  {'─' * 164}", flush=True)
-    return all([_played(shop, scene) for scene in scenes()])
+    return all([_play_scene(shop, scene) for scene in scenes()])
 
 
-def tell(shop: Shop, payment: Mapping[str, Any]) -> None:
+def print_timeline(shop: Shop, payment: Mapping[str, Any]) -> None:
     """Prints the payment's timeline: time, event, operation and state."""
-    named = {
-        one["id"]: f"{one['kind']} of {Money(one['amount'], payment['currency'])}"
-        for one in payment["operations"]
+    titles = {
+        operation["id"]: f"{operation['kind']} of"
+        f" {Money(operation['amount'], payment['currency'])}"
+        for operation in payment["operations"]
     }
     for event in shop.events(payment["id"]):
         data = event["data"]
-        about = named.get(data.get("operation"), "")
+        title = titles.get(data.get("operation"), "")
         state = data.get("to", "")
-        print(_EVENT.format(event["at"][11:23], event["type"], about, state).rstrip())
+        print(_EVENT.format(event["at"][11:23], event["type"], title, state).rstrip())
 
 
 def scenes() -> Iterator[dict[str, Any]]:
@@ -108,17 +109,17 @@ def scenes() -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def _played(shop: Shop, scene: Mapping[str, Any]) -> bool:
-    payment = shop.named(scene["reference"])
+def _play_scene(shop: Shop, scene: Mapping[str, Any]) -> bool:
+    payment = shop.find(scene["reference"])
     for step in scene["steps"]:
         _act(shop, payment, step)
-        payment = _shown(shop, payment["id"], step["until"])
+        payment = _wait_for(shop, payment["id"], step["until"])
         if not _has(payment, step["until"]):
             break
     wanted = step["until"]
     done, currency = _has(payment, wanted), payment["currency"]
-    came = _told({name: payment.get(name) for name in wanted}, currency)
-    row = (scene["scene"], scene["reference"], came, _told(wanted, currency))
+    result = _summarize({name: payment.get(name) for name in wanted}, currency)
+    row = (scene["scene"], scene["reference"], result, _summarize(wanted, currency))
     print(_ROW.format(*row, "yes" if done else "NO", payment["id"]), flush=True)
     return done
 
@@ -152,7 +153,7 @@ def _visit(page: str, button: str) -> None:
     ).raise_for_status()
 
 
-def _shown(shop: Shop, payment_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _wait_for(shop: Shop, payment_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the payment once it shows ``wanted``, or its state at the timeout."""
     deadline = time.monotonic() + WAIT
     payment = shop.read(payment_id)
@@ -177,14 +178,14 @@ def _has(shown: Any, wanted: Any) -> bool:
     return bool(shown == wanted)
 
 
-def _told(shown: Mapping[str, Any], currency: str) -> str:
-    """``captured 33.00 EUR``: the fields of a scene, in few words."""
+def _summarize(shown: Mapping[str, Any], currency: str) -> str:
+    """The fields of a scene in a few words, such as ``captured 33.00 EUR``."""
     words = []
     for name, value in shown.items():
         if name.startswith("amount") and isinstance(value, int):
             words.append(str(Money(value, currency)))
         elif isinstance(value, list):
-            words += [f"{name[:-1]} {one.get('state')}" for one in value]
+            words += [f"{name[:-1]} {item.get('state')}" for item in value]
         else:
             words.append(str(value))
     return " ".join(words)

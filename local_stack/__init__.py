@@ -1,1 +1,1 @@
-"""A whole deployment on one machine: servers, simulators, programs, supervised."""
+"""A supervised deployment on one machine: servers, simulators and programs."""

@@ -1,8 +1,8 @@
 """``python -m local_stack.container_check READY LIVE``: a container's health check.
 
-Exits with 0 where READY (a URL) answers. Docker restarts a container whose program
-ends, and no other. So this ends the program once LIVE did not answer several times in
-a row; a server that is away makes a program unready, and does not end it.
+It exits with 0 if READY (a URL) answers. Docker restarts only containers whose program
+has ended, so this check kills the program after LIVE failed several times in a row. An
+unavailable server makes a program unready, but does not end it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Final
 
 from local_stack import probe
 
-#: Checks in a row, of which compose makes one every 5 seconds.
+#: Failed checks in a row; compose makes one every 5 seconds.
 FAILURES: Final = 6
-#: Seconds that an answer may take; below the 5 that compose gives the whole check.
+#: Seconds for an answer; less than the 5 that compose gives the whole check.
 ANSWER: Final = 2.0
-#: A container's folder for such things is in memory, and empty at its start.
+#: In memory in a container, and empty at its start.
 COUNT: Final = Path("/tmp/failed_checks")  # nosec B108: of this container alone
 
 
@@ -32,7 +32,7 @@ def main(
     count: Path = COUNT,
     seconds: float = ANSWER,
 ) -> int:
-    """The exit code of the check; ``init`` is the process that started the program."""
+    """Returns the exit code; ``init`` is the parent process of the program."""
     if probe.is_ready(live, seconds=seconds):
         count.unlink(missing_ok=True)
         return int(not (ready == live or probe.is_ready(ready, seconds=seconds)))
@@ -40,14 +40,14 @@ def main(
     count.write_text(str(failures))
     if failures >= FAILURES:
         count.unlink()
-        print(f"no answer of {live} for {failures} checks: ending the program")
+        print(f"{live} failed {failures} checks in a row: ending the program")
         for program in children(init):
-            os.kill(program, signal.SIGKILL)  # frozen, it would not hear TERM
+            os.kill(program, signal.SIGKILL)  # a frozen program ignores TERM
     return 1
 
 
 def children(pid: int) -> Iterator[int]:
-    """The processes that a process started or was left."""
+    """The child processes of ``pid``, adopted ones included."""
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         yield from map(int, children.read_text().split())
 

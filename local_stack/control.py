@@ -1,4 +1,4 @@
-"""A stack in the background: start it, stop it, ask how it is."""
+"""Starts, stops and inspects a stack in the background."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from local_stack import api_port, demo_keys, folders, probe
+from local_stack import demo_keys, probe
+from local_stack.folders import make_folder
 from local_stack.state import (
     READY,
     Ready,
     StackError,
     StackTaken,
     State,
+    check_port,
     is_taken,
     read_state,
 )
 from runtime import processes
 from runtime.settings import Settings
 
-#: Seconds a stack has to start: two groups of processes and an empty database.
+#: Seconds for a start: two groups of processes and an empty database.
 START_WAIT: Final = 150.0
-#: Seconds a stack has to stop: its programs drain, then its servers stop.
+#: Seconds for a stop: programs finish their work, then servers stop.
 STOP_WAIT: Final = 60.0
 
 
 def start(settings: Settings, *, workers: int) -> Ready:
-    """Start a stack in the background; returns once it serves.
+    """Starts a stack in the background and returns once it serves.
 
-    Raises StackError, with the end of the stack's log, where it does not. The log of
-    the run before is kept beside it.
+    Raises StackError with the end of the stack's log if it does not start. The previous
+    run's log is kept beside the new one.
     """
     home = settings.home.resolve()
     if is_taken(home):
         raise StackTaken(home)
-    api_port.check(settings)
-    log = folders.folder(home, "logs") / "stack.log"
-    if log.exists():  # its end must not be an older run's
+    check_port(settings)
+    log = make_folder(home, "logs") / "stack.log"
+    if log.exists():  # an error shows the end of this run's log only
         log.replace(log.with_name(f"{log.name}.1"))
     with _interruptible():
         with open(log, "ab") as file:
@@ -59,19 +61,19 @@ def start(settings: Settings, *, workers: int) -> Ready:
         raise StackError(
             f"the stack did not start. The end of {log}:\n{processes.tail(log)}"
         )
-    child.returncode = 0  # it lives on without us, so nobody need wait for it
+    child.returncode = 0  # it outlives this process, so subprocess must not warn
     return Ready(state.urls, demo_keys.read(home), home)
 
 
 def stop(home: Path) -> bool:
-    """Stop the stack of ``home``; False where none runs.
+    """Stops the stack of ``home``; returns False if none runs.
 
-    Raises StackError where it does not stop in time.
+    Raises StackError if it does not stop in time.
     """
     state = read_state(home)
     if state is None:
         return False
-    # The lock is held, so this process is the stack's and no other's.
+    # The lock is held, so no other process has reused the stack's pid.
     os.kill(state.pid, signal.SIGTERM)
 
     def stopped() -> bool:
@@ -86,7 +88,7 @@ def stop(home: Path) -> bool:
 
 
 def status(home: Path) -> dict[str, Any] | None:
-    """What runs in ``home``, each process asked now; None where nothing does."""
+    """The running stack of ``home`` with a fresh probe of each process, or None."""
     state = read_state(home)
     if state is None:
         return None
@@ -107,7 +109,7 @@ def status(home: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """TERM and HUP are heard as Ctrl-C is, for the child has to be stopped first."""
+    """Handles TERM and HUP like Ctrl-C, so that the child is stopped first."""
     caught = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in caught}
     for number in caught:
@@ -121,7 +123,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _wait_for(child: subprocess.Popen[bytes], home: Path) -> State | None:
-    """The state of a child that became ready, or None."""
+    """The state of the child once it is ready; None if it ends or is too slow."""
     found: list[State] = []
 
     def settled() -> bool:

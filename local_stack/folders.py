@@ -1,4 +1,4 @@
-"""Folders in a stack's home: its owner's alone, for they hold payments and keys."""
+"""Folders in a stack's home, private because they hold payments and keys."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from runtime.settings import SettingsError
 
 
-def folder(home: Path, name: str = "") -> Path:
-    """``home``, or its folder ``name``, made where it is missing; absolute.
+def make_folder(home: Path, name: str = "") -> Path:
+    """Makes ``home`` and its folder ``name`` if missing; returns the absolute path.
 
-    Raises SettingsError where it cannot be made.
+    Raises SettingsError if it cannot be made.
     """
     path = home
-    for part in ("", name):  # the mode of mkdir is that of the last folder only
+    for part in ("", name):  # mkdir sets the mode of the last folder only
         path = path / part
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

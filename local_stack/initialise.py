@@ -1,4 +1,4 @@
-"""What a deployment needs before its first process: indexes, keys, and a test key."""
+"""The set-up before the first process: indexes, secret keys and a test key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime import container
 from runtime.logs import get_logger
 from runtime.settings import Settings
 
-#: Seconds between two words on a build: it may take an hour.
+#: Seconds between two reports on the build of an index, which may take an hour.
 PROGRESS_INTERVAL: Final = 5.0
 
 log = get_logger()
@@ -33,11 +33,11 @@ def initialise(
     on_progress: Callable[[BuildProgress], None] = lambda _: None,
     unique: bool | None = None,
 ) -> list[Index]:
-    """Makes indexes and secret keys that are not there yet; harmless to repeat.
+    """Makes missing indexes and secret keys; may be repeated.
 
-    Returns the indexes that it built. See ``create_indexes`` for ``tell`` and
-    ``unique``. Raises StoreUnavailable where the database does not answer, StackError
-    where it was sealed with other keys, and IndexNotBuilt.
+    Returns the indexes that it built. ``on_progress`` and ``unique`` are those of
+    ``create_indexes``. Raises StoreUnavailable, IndexNotBuilt, and StackError if the
+    database was encrypted with other keys.
     """
     settings.require("mongo_url")
     database = container.open_database(settings)
@@ -47,7 +47,7 @@ def initialise(
                 database, Vault(keys.source(settings), keys.purpose)
             ):
                 raise StackError(_other_keys(settings, keys))
-        # Hashing anything makes the pepper, before two processes could.
+        # Any hash makes the pepper, before two processes make one each.
         container.open_keys(settings, database).find("")
         return create_indexes(database, on_progress=on_progress, unique=unique)
     finally:
@@ -55,14 +55,16 @@ def initialise(
 
 
 def build_indexes(settings: Settings) -> None:
-    """Builds the indexes that the service runs without, however long it takes, and logs
-    how far it is, and what is wrong where one cannot be built."""
+    """Builds the indexes that are not unique, without a time limit.
+
+    Logs the progress, and the reason if an index cannot be built.
+    """
     database = container.open_database(settings)
     try:
         built = create_indexes(
             database,
             on_progress=throttle(
-                lambda one: log.info("index_building", reason=one.description)
+                lambda build: log.info("index_building", reason=build.description)
             ),
             unique=False,
         )
@@ -75,8 +77,10 @@ def build_indexes(settings: Settings) -> None:
 
 
 def unwanted_indexes(settings: Settings) -> tuple[Index, ...]:
-    """Indexes that cost writes and serve no query of this version: an older one's, or a
-    person's. None is dropped here. Raises StoreUnavailable."""
+    """Indexes that serve no query of this version: an older version's or an operator's.
+
+    None is dropped here. Raises StoreUnavailable.
+    """
     database = container.open_database(settings)
     try:
         return compare_indexes(database).unwanted
@@ -87,33 +91,32 @@ def unwanted_indexes(settings: Settings) -> tuple[Index, ...]:
 def throttle(
     on_progress: Callable[[BuildProgress], None],
 ) -> Callable[[BuildProgress], None]:
-    """``tell``, called every PROGRESS_INTERVAL seconds at most."""
+    """Wraps ``on_progress``: at most one call in PROGRESS_INTERVAL seconds."""
     due = 0.0
 
-    def told(progress: BuildProgress) -> None:
+    def throttled(progress: BuildProgress) -> None:
         nonlocal due
         if progress.seconds >= due:
             due = progress.seconds + PROGRESS_INTERVAL
             on_progress(progress)
 
-    return told
+    return throttled
 
 
 def _other_keys(settings: Settings, keys: container.EncryptionKeys) -> str:
     source = keys.source(settings)
     where = str(source.path) if source.is_generated else keys.setting
     return (
-        f"the encryption keys in {where} do not open what is stored in the database"
-        f" {settings.database!r}. Put those back that it was used with, or name another"
-        " one by PAYMENTS_MONGO_DATABASE"
+        f"the encryption keys in {where} do not open the data in the database"
+        f" {settings.database!r}. Restore the keys that it was used with, or set"
+        " PAYMENTS_MONGO_DATABASE to another database"
     )
 
 
 def ensure_demo_keys(settings: Settings) -> str | None:
-    """The demo merchant's test key; it and an operator's are made where they miss.
+    """The demo merchant's test key; None in live mode.
 
-    None with real money.
-    Raises StoreUnavailable.
+    Makes this key and an operator's key if they are missing. Raises StoreUnavailable.
     """
     if settings.mode is not Mode.TEST:
         return None
@@ -134,9 +137,9 @@ def _ensure(
     name: str,
     role: Role,
 ) -> str:
-    """The secret in the file ``name``, made anew where it opens nothing."""
+    """The secret in the file ``name``; a new one if it is missing or not valid."""
     secret = demo_keys.read(home, name)
-    # Kept for another database, or revoked: it opens nothing.
+    # A stored key may be revoked, or belong to another database.
     if secret is None or authenticate(secret, store=keys, clock=clock) is None:
         merchant = demo_keys.MERCHANT
         _, secret = create_key(

@@ -1,4 +1,4 @@
-"""`payments up`: the whole stack as children of one process in the foreground."""
+"""`payments up`: runs the stack as child processes of one foreground process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from http.client import HTTPException
 from typing import Any, Final
 
 from domain.errors import StoreUnavailable
-from local_stack import api_port, embedded_servers, folders, initialise, probe
+from local_stack import embedded_servers, initialise, probe
+from local_stack.folders import make_folder
 from local_stack.process_table import PROGRAMS, Process, program_process
 from local_stack.state import (
     READY,
@@ -23,6 +24,7 @@ from local_stack.state import (
     Row,
     StackError,
     State,
+    check_port,
     forget_state,
     take,
     write_state,
@@ -37,15 +39,15 @@ from runtime.settings_checks import hosts_of
 log = get_logger()
 
 LOOPBACK: Final = "127.0.0.1"
-#: What the simulators sign webhooks with: a secret, and a webhook's id.
+#: For the signatures of the simulators' webhooks: a secret, and a webhook's id.
 SIMULATOR_WEBHOOKS: Final = {"stripe": "whsec_simulator", "paypal": "WH-SIMULATOR"}
-#: Seconds a group has to become ready: Python's start on a busy machine.
+#: Seconds for the start of a group of Python programs on a busy machine.
 START_WAIT: Final = 60.0
-#: Seconds that a start waits for indexes of collections that are small.
+#: Seconds that a start waits for the indexes of small collections.
 INDEX_WAIT: Final = 10.0
-#: Seconds a simulator has to stop; it keeps nothing.
+#: Seconds for the stop of a simulator, which stores nothing.
 SIMULATOR_STOP: Final = 5.0
-#: Seconds a server has to stop: a checkpoint of a small database.
+#: Seconds for the stop of a server: a checkpoint of a small database.
 SERVER_STOP: Final = 15.0
 
 
@@ -53,7 +55,7 @@ class Stack:
     """One run of the stack."""
 
     def __init__(self, settings: Settings, *, workers: int) -> None:
-        # Children may run elsewhere, so the folder needs its whole name.
+        # Children may have another working directory, so the path is absolute.
         self._settings = replace(settings, home=settings.home.resolve())
         self._workers = workers
         self._filled: dict[str, Any] = {}
@@ -61,9 +63,9 @@ class Stack:
         self._supervisor = Supervisor(changed=self._write)
 
     def run(self, on_ready: Callable[[Ready], None]) -> None:
-        """Start everything, ``tell`` once it serves, and keep it up until a signal.
+        """Starts everything, calls ``on_ready``, and keeps it running until a signal.
 
-        Raises StackError where it cannot start; nothing is left running then.
+        Raises StackError if it cannot start; then it has stopped every process.
         """
         take(self._settings.home)
         with self._supervisor.signals():
@@ -83,8 +85,8 @@ class Stack:
             except StoreUnavailable as error:
                 where = hosts_of(self._settings.mongo_url)
                 raise StackError(
-                    f"MongoDB at {where} has no primary that answers"
-                    " (PAYMENTS_MONGO_URL). `payments doctor` says more"
+                    f"MongoDB at {where} has no reachable primary"
+                    " (PAYMENTS_MONGO_URL). `payments doctor` gives details"
                 ) from error
             finally:
                 self._phase = STOPPING
@@ -94,18 +96,20 @@ class Stack:
 
     def _start(self) -> Ready:
         ports = Ports(self._settings.home)
-        api_port.check(self._settings)
+        check_port(self._settings)
         if not self._settings.port:
             self._fill(port=ports.get("web"))
         servers = [*self._servers(ports), *self._simulators(ports)]
         if servers:
             self._supervisor.start(servers, seconds=START_WAIT)
         if not probe.is_ready(self._settings.redis_url):
-            # No reason not to start: payments are accepted, and wait.
-            where = hosts_of(self._settings.redis_url)
-            why = "PAYMENTS_REDIS_URL: it does not answer, and payments wait for it"
-            log.warning("redis_unreachable", address=where, reason=why)
-        self._trust()
+            # The stack starts anyway: payments are accepted, and wait.
+            log.warning(
+                "redis_unreachable",
+                address=hosts_of(self._settings.redis_url),
+                reason="PAYMENTS_REDIS_URL does not answer, and payments wait for it",
+            )
+        self._trust_simulators()
         initialise.initialise(self._settings, unique=True)
         self._build_indexes()
         key = initialise.ensure_demo_keys(self._settings)
@@ -114,8 +118,9 @@ class Stack:
         return Ready(self._urls(), key, self._settings.home)
 
     def _build_indexes(self) -> None:
-        """Waits a moment for the indexes, and starts without them where they take
-        longer: over millions of payments they take minutes."""
+        """Builds the indexes in a thread and waits INDEX_WAIT seconds at most, because
+        millions of payments take minutes.
+        """
         building = threading.Thread(
             target=initialise.build_indexes,
             args=(self._settings,),
@@ -126,7 +131,7 @@ class Stack:
         building.join(INDEX_WAIT)
 
     def _servers(self, ports: Ports) -> list[Process]:
-        """Servers for the addresses that the settings leave open."""
+        """Embedded servers for the addresses that are not set."""
         found = []
         home = self._settings.home
         if not self._settings.redis_url:
@@ -150,7 +155,7 @@ class Stack:
         ]
 
     def _simulators(self, ports: Ports) -> list[Process]:
-        """Simulators for the providers whose addresses the settings leave open."""
+        """Simulators for the providers whose addresses are not set."""
         found = []
         for name, field in {
             "stripe": "stripe_api_base",
@@ -161,35 +166,35 @@ class Stack:
             port = ports.get(name)
             url = f"http://{LOOPBACK}:{port}"
             self._fill(**{field: url})
-            where = ("--host", LOOPBACK, "--port", str(port))
-            told = ("--webhook-url", f"{self._api()}/v1/webhooks/{name}")
-            kept = folders.folder(self._settings.home) / f"{name}_simulator_keys.pem"
+            keys = make_folder(self._settings.home) / f"{name}_simulator_keys.pem"
             found.append(
                 Process(
                     name=name,
                     command=(
-                        *(sys.executable, "-m", "simulators", name, *where, *told),
-                        *("--keys", str(kept)),
+                        *(sys.executable, "-m", "simulators", name),
+                        *("--host", LOOPBACK, "--port", str(port)),
+                        *("--webhook-url", f"{self._api()}/v1/webhooks/{name}"),
+                        *("--keys", str(keys)),
                     ),
                     environment=os.environ,
                     ready_url=f"{url}/_health",
                     live_url=f"{url}/_health",
                     metrics_url=f"{url}/metrics",
-                    log=folders.folder(self._settings.home, "logs") / f"{name}.log",
+                    log=make_folder(self._settings.home, "logs") / f"{name}.log",
                     stop_seconds=SIMULATOR_STOP,
                 )
             )
         return found
 
-    def _trust(self) -> None:
-        """The programs know the webhooks of the simulators that were started here."""
+    def _trust_simulators(self) -> None:
+        """Sets the webhook secrets and certificates of the started simulators."""
         fields = self._settings
         if "stripe_api_base" in self._filled and not fields.stripe_webhook_secrets:
             self._fill(stripe_webhook_secrets=SIMULATOR_WEBHOOKS["stripe"])
         if "paypal_api_base" in self._filled and not fields.paypal_webhook_id:
             self._fill(paypal_webhook_id=SIMULATOR_WEBHOOKS["paypal"])
         if "paypal_api_base" in self._filled and fields.paypal_roots is None:
-            roots = folders.folder(fields.home) / "paypal_simulator_root.pem"
+            roots = make_folder(fields.home) / "paypal_simulator_root.pem"
             try:
                 root = probe.fetch(f"{fields.paypal_api_base}/_root.pem")
             except (OSError, HTTPException) as error:
@@ -203,9 +208,9 @@ class Stack:
             count = self._workers if program.name == "worker" else 1
             for number in range(1, count + 1):
                 name = program.name if number == 1 else f"{program.name}-{number}"
-                # The port of the web's own name is the API's.
-                kept = "web-health" if program.name == "web" else name
-                own = replace(self._settings, metrics_port=ports.get(kept))
+                # "web" is the name of the API's port.
+                port_name = "web-health" if program.name == "web" else name
+                own = replace(self._settings, metrics_port=ports.get(port_name))
                 host = probe.reachable(own.metrics_host)
                 address = f"http://{host}:{own.metrics_port}"
                 found.append(
@@ -230,7 +235,7 @@ class Stack:
         }
 
     def _fill(self, **values: Any) -> None:
-        """Settle what the settings left open, for the children and for others."""
+        """Sets unset settings, for the children and for other commands."""
         self._settings = replace(self._settings, **values)
         self._filled |= values
 

@@ -1,4 +1,4 @@
-"""Asks a server once whether it serves."""
+"""Probes of a server: one request, with a time limit."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-#: Seconds one question may take: on the loopback, an answer takes milliseconds.
+#: Seconds of a probe at most; on the loopback, an answer takes milliseconds.
 TIMEOUT: Final = 1.0
 
 
 def is_ready(url: str, *, seconds: float = TIMEOUT) -> bool:
     """Whether ``url`` serves: 2xx of HTTP, PONG of Redis, a primary of MongoDB.
 
-    The answer has about so many ``seconds``. Never raises.
+    Waits about ``seconds`` for the answer. Never raises.
     """
     probes = {"http": _http, "redis": _redis, "rediss": _redis, "mongodb": _mongo}
     return probes[urlsplit(url).scheme](url, seconds)
 
 
 def fetch(url: str, *, seconds: float = TIMEOUT) -> bytes:
-    """What an HTTP server that is ready has there. Raises OSError, HTTPException."""
+    """The body at ``url``. Raises OSError, and HTTPException unless it is a 2xx."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     try:
@@ -75,9 +75,10 @@ def _mongo(url: str, seconds: float) -> bool:
 
 
 def reachable(host: str) -> str:
-    """The host, as in a URL, of a server that listens on ``host`` or everywhere.
+    """The host for the URL of a server that listens on ``host``.
 
-    Raises ValueError where it is no IP address.
+    For an address such as 0.0.0.0 it is the loopback. Raises ValueError if ``host`` is
+    not an IP address.
     """
     address = ip_address(host)
     if address.version == 6:

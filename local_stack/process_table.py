@@ -1,4 +1,4 @@
-"""The programs of the stack: one row each, for `payments up`, Procfile and compose."""
+"""The programs of the stack: a row each, for `payments up`, Procfile and compose."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Final
 
 from local_stack import probe
 
-#: Seconds a program of ours has to stop: longer than the slowest provider call (13 s)
-#: and the settle after it (4 s).
+#: Seconds for the stop of a program: longer than the slowest provider call (13 s) and
+#: the settle after it (4 s).
 DRAIN: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program of ours, as the Procfile has it."""
+    """A program of the service, as in the Procfile."""
 
     name: str
     command: tuple[str, ...]
-    #: Answers 200 once the program does its work. Like the others, a path of the
-    #: address that its metrics have.
+    #: Answers 200 once the program works. All paths are at the address of its metrics.
     ready_path: str = "/metrics"
     live_path: str = "/metrics"  #: answers 200 unless only a restart can help
 
@@ -37,21 +36,21 @@ PROGRAMS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """One child of a stack: a program of ours, a simulator or a server."""
+    """One child of a stack: a program of the service, a simulator or a server."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     ready_url: str
-    live_url: str | None = None  #: None: nothing tells whether it is frozen
+    live_url: str | None = None  #: None: a frozen process is not detected
     metrics_url: str | None = None
-    log: Path | None = None  #: where it prints; None: where the stack does
+    log: Path | None = None  #: its output; None: the stack's output
     stop_seconds: float = DRAIN
-    #: What makes it ready and says so, where asking ``ready_url`` is not enough.
+    #: Makes it ready and returns whether it is; None: ``ready_url`` is probed.
     prepare: Callable[[], bool] | None = None
 
     def ready(self) -> bool:
-        """Whether it serves now."""
+        """Whether the process serves now."""
         return self.prepare() if self.prepare else probe.is_ready(self.ready_url)
 
 

@@ -1,4 +1,4 @@
-"""What a running stack leaves in its home for others: lock, ports and state."""
+"""The files of a running stack in its home: lock, ports and state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from local_stack import folders
+from local_stack.folders import make_folder
 from runtime import processes
 from runtime.settings import Settings, SettingsError
 
@@ -19,18 +19,30 @@ STARTING: Final = "starting"
 READY: Final = "ready"
 STOPPING: Final = "stopping"
 
-#: Seconds; a question whether a stack runs takes microseconds.
-ASKING: Final = 0.5
+#: Seconds that another process may hold the lock to check it; that takes microseconds.
+CHECK_WAIT: Final = 0.5
 
 
 class StackError(Exception):
-    """The stack cannot do what it was asked; the message names the next step."""
+    """A command of the stack failed; the message names the next step."""
 
-    exit_code = 1  #: of the command; 2 where the command itself was wrong
+    exit_code = 1  #: of the command; 2 if the command itself was wrong
+
+
+class PortBusy(StackError):
+    """The API's port is in use."""
+
+    exit_code = 2
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            f"port {settings.port} on {settings.host} is in use. Free it, or set"
+            " PAYMENTS_HTTP_PORT to another (0 picks a free one)"
+        )
 
 
 class StackTaken(StackError):
-    """Another stack has the home."""
+    """Another stack uses the home."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(
@@ -41,10 +53,10 @@ class StackTaken(StackError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A process as others may know it."""
+    """A process of the stack, for other commands."""
 
     name: str
-    pid: int | None  #: None while it waits to be started again
+    pid: int | None  #: None while it waits for its restart
     ready_url: str
     metrics_url: str | None
 
@@ -57,47 +69,47 @@ class State:
     phase: str
     home: str
     urls: Mapping[str, str]
-    #: Variables that the stack set because its settings did not; the others are the
-    #: environment's, and may hold secrets.
+    #: Variables that the stack set itself. Variables of the environment may hold
+    #: secrets and are not stored.
     filled: Mapping[str, str] = field(default_factory=dict)
     processes: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What is told once a stack serves."""
+    """The access to a stack that serves."""
 
     urls: Mapping[str, str]
-    key: str | None = field(repr=False)  #: the demo merchant's; None with real money
+    key: str | None = field(repr=False)  #: the demo merchant's; None in live mode
     home: Path
 
 
 def write_state(home: Path, state: State) -> None:
-    """Replaces the state in one step, so that nobody reads half of it."""
+    """Replaces the state atomically."""
     fresh = home / "stack.json.new"
     fresh.write_text(json.dumps(asdict(state), indent=2) + "\n")
     fresh.replace(home / "stack.json")
 
 
 def forget_state(home: Path) -> None:
-    """Remove the state of a stack that has stopped, or was killed."""
+    """Removes the state of a stopped or killed stack."""
     (home / "stack.json").unlink(missing_ok=True)
 
 
 def read_state(home: Path) -> State | None:
-    """The state of the stack that runs on ``home``, or None where none does."""
+    """The state of the stack that runs in ``home``, or None."""
     if not is_taken(home):
         return None
     try:
         found = json.loads((home / "stack.json").read_text())
     except FileNotFoundError:
-        return None  # it has just begun, or has nearly ended
+        return None  # the stack is starting or stopping
     rows = tuple(Row(**row) for row in found.pop("processes"))
     return State(**found, processes=rows)
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
-    """The settings in ``environment``; what it leaves open, the running stack fills.
+    """The settings in ``environment``, with unset ones from the running stack.
 
     Raises SettingsError.
     """
@@ -105,7 +117,7 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
     state = read_state(settings.home)
     if state is None:
         return settings
-    # Nothing and 0 (a port to be chosen) are what the stack has settled.
+    # An empty value, and the port 0, are left to the stack.
     given = {
         name: value for name, value in environment.items() if value not in ("", "0")
     }
@@ -113,28 +125,28 @@ def settings_of(environment: Mapping[str, str]) -> Settings:
 
 
 def take(home: Path) -> None:
-    """Take ``home`` for one stack until this process ends, however it ends.
+    """Locks ``home`` for this process until it ends in any way.
 
-    The file stays open on purpose: the kernel closes it with everything else, so who
-    finds it unlocked knows that nothing of the process is left. Raises StackTaken
-    where another stack has it, and SettingsError where the home cannot be used.
+    The file stays open on purpose: the kernel closes it when the process ends, so an
+    unlocked file means that the process is gone. Raises StackTaken if another stack has
+    the lock, and SettingsError if the home cannot be used.
     """
-    file = folders.folder(home) / "stack.lock"
+    file = make_folder(home) / "stack.lock"
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise SettingsError(
             f"PAYMENTS_HOME: {file} cannot be written ({error.strerror})"
         ) from None
-    # Somebody who only asks holds the lock for a moment.
-    if not processes.wait_until(lambda: _lock(descriptor), seconds=ASKING):
+    # A process that checks the lock holds it for a moment.
+    if not processes.wait_until(lambda: _lock(descriptor), seconds=CHECK_WAIT):
         os.close(descriptor)
         raise StackTaken(home)
-    forget_state(home)  # a killed stack's, whose process ids are others' by now
+    forget_state(home)  # of a killed stack; its pids may have been reused
 
 
 def is_taken(home: Path) -> bool:
-    """Whether a stack's process has ``home``."""
+    """Whether a stack runs in ``home``."""
     try:
         descriptor = os.open(home / "stack.lock", os.O_RDONLY)
     except FileNotFoundError:
@@ -142,11 +154,17 @@ def is_taken(home: Path) -> bool:
     try:
         return not _lock(descriptor)
     finally:
-        os.close(descriptor)  # and with it the lock, where we got it
+        os.close(descriptor)  # releases the lock if it was free
+
+
+def check_port(settings: Settings) -> None:
+    """Raises PortBusy if the API cannot listen on its port now."""
+    if settings.port and not processes.port_is_free(settings.host, settings.port):
+        raise PortBusy(settings)
 
 
 class Ports:
-    """Ports chosen once for a home: whoever starts again finds its old one."""
+    """The ports of a home, chosen once and reused after a restart."""
 
     def __init__(self, home: Path) -> None:
         self._file = home / "ports.json"
@@ -156,7 +174,7 @@ class Ports:
         self._taken: set[int] = set()
 
     def get(self, name: str) -> int:
-        """The port of ``name``: the one of old where it is free, else a new one."""
+        """The previous port of ``name`` if it is free, or a new one."""
         port = self._kept.get(name, 0)
         while port in self._taken | {0} or not processes.port_is_free(
             "127.0.0.1", port

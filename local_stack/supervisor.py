@@ -1,6 +1,6 @@
-"""Keeps children running until it is told to stop, and then leaves none behind.
+"""Keeps child processes running until a signal, and then stops all of them.
 
-A child that ends is started again, and so is one that runs and does not answer.
+A child that ends or stops answering is restarted.
 """
 
 from __future__ import annotations
@@ -22,61 +22,62 @@ from runtime.logs import get_logger
 
 log = get_logger()
 
-#: Seconds before a dead child is started again: doubled each time, up to the longest.
+#: Seconds before a restart: doubled each time, up to the longest.
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 30.0
-#: A child that lived this many seconds has recovered: its next wait is the first.
+#: After a run of this many seconds, the next wait is the first again.
 RECOVERED_AFTER: Final = 60.0
-#: Seconds between two looks at the children.
+#: Seconds between two checks of the children.
 TICK: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeLimits:
-    """How long a running child may give no answer before it is started again.
+    """Limits of probes, after which a running child is restarted.
 
-    A busy machine makes answers slow, and a restart makes it busier.
+    They are generous: on a busy machine answers are slow, and restarts add load.
     """
 
     interval: float = 5.0  #: seconds between two probes
-    answer: float = 5.0  #: seconds that an answer may take
-    failures: int = 6  #: probes in a row: half a minute, or a whole one
-    #: The same before the first answer, such as that of a MongoDB which recovers.
+    answer: float = 5.0  #: seconds for an answer
+    failures: int = 6  #: failed probes in a row: half a minute to a whole one
+    #: The same before the first answer: MongoDB may have to recover first.
     first_failures: int = 24
 
 
 class Interrupted(Exception):
-    """A signal asked the stack to stop."""
+    """The stack received a signal to stop."""
 
 
 @dataclass(slots=True)
 class Child:
-    """A process, its current run, and when it is to run again."""
+    """A process, its current run, and the time of its restart."""
 
     process: Process
     run: subprocess.Popen[bytes]
     started: float  #: monotonic seconds
-    ends: int = 0  #: deaths since it last recovered
+    ends: int = 0  #: ends since it last recovered
     restart_at: float | None = None  #: monotonic seconds; None while it runs
     has_answered: bool = False  #: in its current run
-    failures: int = 0  #: probes in a row that it did not answer
+    failures: int = 0  #: failed probes in a row
 
     @property
     def pid(self) -> int | None:
-        """Of the current run; None while it is down."""
+        """The pid of the current run; None before a restart."""
         return self.run.pid if self.restart_at is None else None
 
 
 class Supervisor:
-    """Groups of children, one started after another; use from one lasting thread.
+    """Groups of children, started one after another.
 
-    ``changed`` is called whenever a child's pid is another.
+    Use it from one thread that lasts as long as the process. It calls ``changed`` after
+    each change of a child's pid.
     """
 
     def __init__(
-        self, changed: Callable[[], None], *, patience: ProbeLimits = ProbeLimits()
+        self, changed: Callable[[], None], *, limits: ProbeLimits = ProbeLimits()
     ) -> None:
-        self._patience = patience
+        self._limits = limits
         self._stopping = threading.Event()
         self._groups: list[list[Child]] = []
         self._changed = changed
@@ -84,12 +85,12 @@ class Supervisor:
 
     @property
     def children(self) -> list[Child]:
-        """All of them, in the order of their start."""
+        """All children, in the order of their start."""
         return [child for group in self._groups for child in group]
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Take TERM, INT and HUP as the wish to stop; a second one hurries."""
+        """Handles TERM, INT and HUP: the first stops, the second skips the waits."""
         caught = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it
             caught.append(signal.SIGHUP)
@@ -101,14 +102,14 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raises Interrupted once a signal came."""
+        """Raises Interrupted after a signal."""
         if self._signals:
             raise Interrupted
 
     def start(self, group: Sequence[Process], *, seconds: float) -> None:
-        """Start ``group`` together and wait until all are ready.
+        """Starts the processes of ``group`` together and waits until all are ready.
 
-        Raises ProcessFailed where one ends or stays unready, and Interrupted.
+        Raises Interrupted, and ProcessFailed if one ends or stays unready.
         """
         fresh: list[Child] = []
         self._groups.append(fresh)
@@ -130,29 +131,29 @@ class Supervisor:
             raise processes.ProcessFailed(f"{names}: not ready after {seconds:g} s")
 
     def tend(self) -> None:
-        """Keep the children alive until a signal comes; then raise Interrupted."""
+        """Restarts children until a signal; then raises Interrupted."""
         for child in self.children:
             if child.process.live_url is not None:
-                # Probes wait for answers; the children are started from this thread.
+                # Probes block, and only this thread may start children.
                 threading.Thread(target=self._probe, args=[child], daemon=True).start()
         while True:
             self.check()
             for child in self.children:
-                self._look_after(child)
+                self._restart_if_needed(child)
             time.sleep(TICK)
 
     def stop(self) -> None:
-        """Stop all, the last group first; KILL who does not stop in time."""
+        """Stops all children, the last group first; kills those that are too slow."""
         self._stopping.set()
-        # Whoever asks again, while we stop, does not want to wait.
-        patience = max(self._signals, 1)
+        # A further signal during the stop skips the waits.
+        signals = max(self._signals, 1)
         for group in reversed(self._groups):
             for child in group:
                 processes.ask_to_stop(child.run)
             deadline = time.monotonic()
             deadline += max((child.process.stop_seconds for child in group), default=0)
             left = list(group)
-            while left and self._signals <= patience and time.monotonic() < deadline:
+            while left and self._signals <= signals and time.monotonic() < deadline:
                 time.sleep(processes.POLL)
                 left = [child for child in left if child.run.poll() is None]
             for child in left:
@@ -165,25 +166,25 @@ class Supervisor:
         self._signals += 1
 
     def _probe(self, child: Child) -> None:
-        """Asks a child again and again, and counts what it does not answer."""
-        url, patience = child.process.live_url or "", self._patience
-        while not self._stopping.wait(patience.interval):
+        """Probes a child at intervals, and counts its failures in a row."""
+        url, limits = child.process.live_url or "", self._limits
+        while not self._stopping.wait(limits.interval):
             if child.restart_at is not None:
                 continue
             run = child.run
-            answered = probe.is_ready(url, seconds=patience.answer)
+            answered = probe.is_ready(url, seconds=limits.answer)
             if child.run is not run:
-                continue  # it was another run that was asked
+                continue  # the answer was a previous run's
             child.failures = 0 if answered else child.failures + 1
             child.has_answered |= answered
 
     def _is_silent(self, child: Child) -> bool:
-        patience = self._patience
+        limits = self._limits
         if child.has_answered:
-            return child.failures >= patience.failures
-        return child.failures >= patience.first_failures
+            return child.failures >= limits.failures
+        return child.failures >= limits.first_failures
 
-    def _look_after(self, child: Child) -> None:
+    def _restart_if_needed(self, child: Child) -> None:
         now = time.monotonic()
         if child.restart_at is None and self._is_silent(child):
             log.error(
@@ -192,7 +193,7 @@ class Supervisor:
                 pid=child.run.pid,
                 attempts=child.failures,
             )
-            # Frozen, it would not hear TERM; all of ours survive KILL.
+            # A frozen process ignores TERM, and every program here survives KILL.
             processes.kill_session(child.run)
         if child.restart_at is None and child.run.poll() is not None:
             if now - child.started > RECOVERED_AFTER:
@@ -200,7 +201,7 @@ class Supervisor:
             wait = restart_wait(child.ends)
             child.ends += 1
             child.restart_at = now + wait
-            # Its helpers may still hold its port.
+            # Its own children may still hold its port.
             processes.kill_session(child.run)
             log.error(
                 "process_ended",
@@ -221,7 +222,7 @@ class Supervisor:
 
 
 def restart_wait(ends: int) -> float:
-    """Seconds to wait after a child that had ended ``ends`` times before ended."""
+    """Seconds before a restart after ``ends`` earlier ends."""
     return float(min(FIRST_WAIT * 2 ** min(ends, 10), LONGEST_WAIT))
 
 

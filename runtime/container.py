@@ -6,6 +6,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from application.ports.admission import BreakerStore, AdmissionControl, RateLimi
 from application.ports.operators import OperatorView
 from application.ports.payments import JobQueue, PaymentStore
 from application.ports.webhooks import WebhookInbox
+from application.reconciliation.provider_calls import ReconciliationContext
 from application.webhooks import WebhookContext
+from domain.account import Account
 from domain.errors import StoreUnavailable
 from domain.payments.submission import ProviderName
 from persistence import mongo, monitoring
@@ -33,6 +36,7 @@ from persistence.accounts import MongoAccounts
 from persistence.api_keys import MongoApiKeys
 from persistence.circuit_breakers import MongoBreakerStore
 from persistence.codec import Document
+from persistence.differences import MongoDifferences
 from persistence.encryption import ACCOUNTS, PAYMENTS, KeySource, Pepper, Vault
 from persistence.group_commit import GroupCommitPayments
 from persistence.indexes import UniqueIndexes
@@ -56,6 +60,9 @@ from runtime.settings import API_BASES, Settings
 #: Assumed workers per account if neither server knows their number: more than most
 #: deployments have, because too few calls are better than refused calls.
 WORKERS: Final = 8
+#: A reconciliation makes at most one in so many of an account's calls, because payments
+#: come first.
+RATE_SHARE: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +271,45 @@ def webhook_context(
         statements=adapters.statement_for,
         clock=attempt_context.clock,
     )
+
+
+def reconciliation_context(
+    settings: Settings, database: Database[Document]
+) -> ReconciliationContext:
+    """The dependencies of a reconciliation, in the deployment's mode."""
+    vault = open_vault(settings)
+    # Calls are made one at a time.
+    adapters = open_adapters(settings, database, connections=1)
+    clock = ServerClock(database)
+
+    def pace(account: Account) -> float:
+        rate = adapters.rate_of(account.id)
+        return RATE_SHARE / rate if rate else 0.0
+
+    return ReconciliationContext(
+        statements=adapters.statement_for,
+        view=MongoOperatorView(database, vault, settings.mode),
+        store=MongoPayments(database, vault, holder="reconciler", mode=settings.mode),
+        differences=MongoDifferences(database, settings.mode),
+        limiter=open_rate_limiter(settings, database, rates=adapters.rate_of),
+        breakers=MongoBreakerStore(database),
+        pace=pace,
+        mode=settings.mode,
+        clock=clock,
+        sleep=time.sleep,
+        new_id=id_factory(clock),
+    )
+
+
+def list_accounts(
+    settings: Settings, database: Database[Document]
+) -> dict[Account, datetime | None]:
+    """The accounts of the deployment's mode, its own first, with retirement dates.
+
+    Raises StoreUnavailable.
+    """
+    stored = open_accounts(settings, database).retirement_dates(settings.mode)
+    return {**dict.fromkeys(map(Account.own, ProviderName)), **stored}
 
 
 def open_inbox(

@@ -1,1 +1,1 @@
-"""Carry payments out: Celery tasks, and the beat that finds lost work."""
+"""The programs that carry payments out: Celery workers, beat and exporter."""

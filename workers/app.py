@@ -24,16 +24,16 @@ from runtime.settings import Settings
 from runtime.settings_checks import without_credentials
 from workers import tasks
 
-#: Seconds between two renewals: one of them may fail before a lease runs out.
+#: Seconds between two renewals of leases, so that one may fail before they expire.
 RENEWAL: Final = LEASE.total_seconds() / 3
-#: Calls that one task waits for on average; a message under load names more.
+#: Provider calls per task on average; a message under load names more payments.
 CALLS_PER_TASK: Final = 3
 
 log = logs.get_logger()
 
 
 def build(settings: Settings) -> tuple[Celery, WorkerServices]:
-    """The application with its tasks, and what they work with."""
+    """The application with its tasks, and their dependencies."""
     app = make_app(settings)
     services = create_worker_services(settings)
     tasks.register(app, services)
@@ -41,13 +41,13 @@ def build(settings: Settings) -> tuple[Celery, WorkerServices]:
 
 
 def serve(settings: Settings) -> None:
-    """Works until TERM, then finishes what it holds."""
+    """Works until TERM, then finishes the claimed payments."""
     logs.configure(settings, "worker")
     app, services = build(settings)
     metrics.register_metrics(
         metrics.QUEUE_WAIT, metrics.WORKER_SLOTS, metrics.WORKER_BUSY
     )
-    # Who we run as is the container's matter, and the Dockerfile's user is nobody.
+    # The user is the container's choice; the Dockerfile has an unprivileged one.
     warnings.simplefilter("ignore", SecurityWarning)
     metrics.WORKER_SLOTS.set(settings.worker_slots)
     metrics.WORKER_BUSY.set_function(lambda: len(services.attempt_context.held_ids))
@@ -61,7 +61,7 @@ def serve(settings: Settings) -> None:
         _stop_quietly(services)
 
     worker_ready.connect(on_ready, weak=False)
-    # Whoever listens here keeps Celery's hands off the root logger and its level.
+    # A connected handler keeps Celery from configuring the root logger.
     setup_logging.connect(_logging_is_set_up, weak=False)
     app.worker_main(
         [
@@ -78,13 +78,13 @@ def serve(settings: Settings) -> None:
 
 
 def _logging_is_set_up(**_: object) -> None:
-    """By ``logs.configure``."""
+    """Does nothing: ``logs.configure`` did the set-up."""
 
 
 def _stop_quietly(services: WorkerServices) -> None:
-    """On TERM, make no call that waits for its turn, and let Celery end warmly.
+    """On TERM, starts no more calls and lets Celery finish its tasks.
 
-    Celery's own handlers do the latter, and print a line that is not JSON.
+    It replaces Celery's own handlers, which print lines that are not JSON.
     """
 
     def stop(number: int, _: object) -> None:
@@ -97,7 +97,7 @@ def _stop_quietly(services: WorkerServices) -> None:
 
 
 def _keep_leases(services: WorkerServices) -> None:
-    """Renews what this process holds, and says that it lives."""
+    """Renews this process's leases, and reports that it is alive."""
     pause = threading.Event()
     while True:
         began = time.monotonic()

@@ -1,8 +1,8 @@
-"""``python -m workers.beat``: rings for due work and carries replays out, for ever;
-once a day it compares the providers' books with ours.
+"""``python -m workers.beat``: dispatches due work, carries replays out, and once a day
+compares the providers' books with ours.
 
-A plain loop rather than Celery's beat: its ticks would travel through Redis, pile up
-there while no worker runs, and be lost with it. Any number of beats may run.
+It is a plain loop and not Celery's beat, whose ticks would pass through Redis, pile up
+there without a worker, and be lost with it. Any number of beats may run.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from runtime.queue.wakeups import DUE_PAYMENTS, WEBHOOKS, WakeupQueue, connect_r
 from runtime.settings import API_BASES, Settings
 from workers import reconciler
 
-#: Seconds between two looks. A lost message costs a payment this much, and a second
-#: or two of grace.
+#: Seconds between two dispatches. A lost message delays a payment by this time and the
+#: grace of a second or two.
 PERIOD: Final = 1.0
 
 log = logs.get_logger()
 
 
 def main() -> None:
-    """Beats until TERM."""
+    """Runs until TERM."""
     settings = Settings.of_process("mongo_url", "redis_url", *API_BASES)
     logs.configure(settings, "beat")
     stop = threading.Event()
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Dispatches and replays every period until ``stop``, whatever the servers do."""
+    """Dispatches and replays each period until ``stop``; continues after outages."""
     database = open_database(settings)
     store = MongoPayments(
         database, open_vault(settings), holder="beat", mode=settings.mode
@@ -56,7 +56,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     app, redis = make_app(settings), connect_redis(settings)
     wakeup_queue = WakeupQueue(app, redis, to=DUE_PAYMENTS)
     inbox = open_inbox(settings, database, clock=clock)
-    webhook_bell = WakeupQueue(app, redis, to=WEBHOOKS)
+    webhook_queue = WakeupQueue(app, redis, to=WEBHOOKS)
     operators = operator_context(
         settings, database, store=store, queue=wakeup_queue, clock=clock
     )
@@ -65,7 +65,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
             count = dispatch.dispatch_due(store=store, queue=wakeup_queue)
             if count:
                 log.info("dispatched", count=count)
-            count = dispatch.dispatch_due(store=inbox, queue=webhook_bell)
+            count = dispatch.dispatch_due(store=inbox, queue=webhook_queue)
             if count:
                 log.info("webhooks_dispatched", count=count)
         except (StoreUnavailable, QueueUnavailable) as error:

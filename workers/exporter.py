@@ -1,4 +1,4 @@
-"""Asks MongoDB how much waits, and serves it: one process, not every worker."""
+"""Serves metrics from MongoDB's contents; one process does it for all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runtime import logs, metrics
 from runtime.container import open_clock, open_database
 from runtime.settings import Settings
 
-#: Seconds between two questions: as often as Prometheus usually scrapes.
+#: Seconds between two reads: Prometheus's scrape interval here.
 PERIOD: Final = 5.0
 
 log = logs.get_logger()
@@ -42,13 +42,13 @@ def main() -> None:
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Asks every question each period until ``stop``, whatever the database does."""
+    """Updates all gauges each period until ``stop``; continues after outages."""
     database = open_database(settings)
     open_clock(database)
     breakers = MongoBreakerStore(database)
     reconciliations = Reconciliations(database, settings.mode)
     differences = MongoDifferences(database, settings.mode)
-    questions: Sequence[Callable[[], None]] = (
+    updates: Sequence[Callable[[], None]] = (
         lambda: show_backlog(count_backlog(database)),
         lambda: show_breakers(breakers.load_all()),
         lambda: metrics.WEBHOOKS_WAITING.set(count_waiting_webhooks(database)),
@@ -59,16 +59,16 @@ def run(settings: Settings, stop: threading.Event) -> None:
         lambda: show_faults(document_faults.count_faults(database)),
     )
     while not stop.is_set():
-        for question in questions:
-            run_question(question)
+        for update in updates:
+            run_update(update)
         stop.wait(PERIOD)
     database.client.close()
 
 
-def run_question(question: Callable[[], None]) -> None:
-    """Asks one question; what goes wrong with it keeps no other from its answer."""
+def run_update(update: Callable[[], None]) -> None:
+    """Updates gauges; logs an error, so that the other updates still run."""
     try:
-        question()
+        update()
     except StoreUnavailable:
         log.warning("exporter_skipped", reason="store_unavailable")
     except Exception:
@@ -76,7 +76,7 @@ def run_question(question: Callable[[], None]) -> None:
 
 
 def show_backlog(found: Backlog) -> None:
-    """Sets every gauge, so that a state which emptied shows 0."""
+    """Sets the gauges of every state, so that an empty state shows 0."""
     for state in STATES_WITH_WORK:
         metrics.DUE.labels(state).set(found.due.get(state, 0))
     for provider in ProviderName:
@@ -91,22 +91,20 @@ def show_backlog(found: Backlog) -> None:
 def show_breakers(breakers: Mapping[str, CircuitBreaker]) -> None:
     """Sets the gauges of the accounts' breakers."""
     for breaker in breakers.values():
-        for position in BreakerState:
-            is_so = breaker.state is position
-            metrics.BREAKER_STATE.labels(
-                *metrics.breaker_labels(breaker), position
-            ).set(is_so)
+        labels = metrics.breaker_labels(breaker)
+        for state in BreakerState:
+            metrics.BREAKER_STATE.labels(*labels, state).set(breaker.state is state)
 
 
 def show_indexes(found: IndexComparison) -> None:
-    """Says of each index that this version wants whether it is missing."""
+    """Sets the gauge of each index of this version: 1 if it is missing."""
     for index in list_wanted():
         is_missing = index in found.missing
         metrics.INDEX_MISSING.labels(index.collection, index.name).set(is_missing)
 
 
 def show_faults(found: Mapping[tuple[str, DocumentFault], int]) -> None:
-    """Sets the gauges of every collection, so that one without a fault shows 0."""
+    """Sets the gauges of every collection, so that one without faults shows 0."""
     for collection in INDEXES:
         for fault in DocumentFault:
             count = found.get((collection, fault), 0)
@@ -117,8 +115,9 @@ def show_reports(
     reports: Iterable[ReconciliationReport],
     open: Mapping[tuple[str, DifferenceKind], int],
 ) -> None:
-    """Sets the gauges of the accounts that were compared with at least once; ``open``
-    counts what a person has to see to."""
+    """Sets the gauges of accounts with a report. ``open`` counts open differences by
+    account id and kind.
+    """
     for report in reports:
         name = report.account.id
         for kind in DifferenceKind:

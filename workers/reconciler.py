@@ -1,6 +1,7 @@
 """The daily comparison with the providers' books, in a thread of each beat.
 
-Whoever takes the turn makes the report; the beat's own loop is never held up by it.
+One beat takes an account's turn and makes its report. The beat's main loop does not
+wait for it.
 """
 
 from __future__ import annotations
@@ -19,24 +20,27 @@ from domain.reconciliation import ReconciliationReport
 from persistence.codec import Document
 from persistence.reconciliations import Reconciliations
 from runtime import logs
-from runtime.container import open_database
-from runtime.reconciliation import list_accounts, reconciliation_context
+from runtime.container import (
+    list_accounts,
+    open_database,
+    reconciliation_context,
+)
 from runtime.settings import Settings
 
-#: Seconds between two looks whether a report is due.
+#: Seconds between two checks for due reports.
 POLL_SECONDS: Final = 10.0
-#: What a report is of: twice the time between two, so that what was under way in one
-#: is compared in the next.
+#: The time that a report covers: twice the interval between reports, so that the next
+#: one compares the payments that were in progress during this one.
 REPORT_SPAN: Final = timedelta(hours=48)
-#: An account that was retired so long ago is compared only where its money moves
-#: still: a payer may object to a payment for 540 days.
+#: An account retired longer ago is compared only if its money still moves: payers may
+#: dispute a payment for 540 days.
 RETIRED_FOR: Final = timedelta(days=550)
 
 log = logs.get_logger()
 
 
 def start(settings: Settings, stop: threading.Event) -> None:
-    """Makes every report that is due, until ``stop``, in a thread of its own."""
+    """Starts a thread that makes due reports until ``stop``."""
     threading.Thread(
         target=_run, args=(settings, stop), name="reconciler", daemon=True
     ).start()
@@ -44,10 +48,10 @@ def start(settings: Settings, stop: threading.Event) -> None:
 
 def _run(settings: Settings, stop: threading.Event) -> None:
     database = open_database(settings)
-    tools = reconciliation_context(settings, database)
+    context = reconciliation_context(settings, database)
     while not stop.is_set():
         try:
-            run_all(settings, database, context=tools, stop=stop)
+            run_all(settings, database, context=context, stop=stop)
         except StoreUnavailable:
             log.warning("reconciliation_skipped", reason="store_unavailable")
         stop.wait(POLL_SECONDS)
@@ -60,20 +64,21 @@ def run_all(
     context: ReconciliationContext,
     stop: threading.Event,
 ) -> list[ReconciliationReport]:
-    """The reports of all accounts that are due. Raises StoreUnavailable."""
+    """Makes the due reports of all accounts. Raises StoreUnavailable."""
     reports = Reconciliations(database, settings.mode)
-    retired, made = list_accounts(settings, database), list[ReconciliationReport]()
-    for account in reports.list_due(retired):
+    retirement_dates = list_accounts(settings, database)
+    made: list[ReconciliationReport] = []
+    for account in reports.list_due(retirement_dates):
         if stop.is_set():
             break
         try:
             report = run_once(
                 account,
-                retired[account],
+                retirement_dates[account],
                 context=context,
                 reports=reports,
             )
-        except Exception as error:  # whatever it is, the next one is tried
+        except Exception as error:  # the next account is tried
             if type(error) is StoreUnavailable:
                 raise
             log.exception("reconciliation_failed", account=account.id)
@@ -90,10 +95,11 @@ def run_once(
     context: ReconciliationContext,
     reports: Reconciliations,
 ) -> ReconciliationReport | None:
-    """Makes a report of the last 48 hours and stores it, where it is our turn; what
-    differs is open until a person closes it, or the books agree.
+    """Makes and stores a report of the last 48 hours; None if another beat has the
+    turn, and for a retired account without movements.
 
-    Raises StoreUnavailable.
+    Its differences are open until an operator closes them or the books agree. Raises
+    StoreUnavailable.
     """
     if not reports.claim_turn(account):
         return None
@@ -104,11 +110,13 @@ def run_once(
             reports.skip_turn(account)
             return None
 
-    def told(_: Progress) -> None:
+    def renew_turn(_: Progress) -> None:
         reports.renew_turn(account)
 
     try:
-        report = reconcile(account, since, until, context=context, on_progress=told)
+        report = reconcile(
+            account, since, until, context=context, on_progress=renew_turn
+        )
     except NotReconciled as error:
         log.error("reconciliation_failed", account=account.id, reason=str(error))
         return None
@@ -119,14 +127,14 @@ def run_once(
 
 def _log_report(report: ReconciliationReport) -> None:
     account, provider = report.account.id, report.account.provider.value
-    for one in report.differences:
+    for difference in report.differences:
         log.error(
             "reconciliation_differs",
             account=account,
             provider=provider,
-            reason=one.kind.value,
-            payment=one.payment,
-            operation=one.operation,
-            ref=one.ref,
+            reason=difference.kind.value,
+            payment=difference.payment,
+            operation=difference.operation,
+            ref=difference.ref,
         )
     log.info("reconciled", account=account, provider=provider, count=report.compared)

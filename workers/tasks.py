@@ -1,7 +1,6 @@
-"""Tasks are addresses: each calls one use case and tells what came of it.
+"""The Celery tasks: each calls one use case, and logs and counts its result.
 
-The ids are those that ``runtime.queue.kombu_transport`` has taken out of a message: a
-group at most, and nothing but texts.
+``runtime.queue.kombu_transport`` has checked the ids: texts, at most one group.
 """
 
 from __future__ import annotations
@@ -34,31 +33,31 @@ def register(app: Celery, services: WorkerServices) -> None:
     def recover(ids: list[str]) -> None:
         attempt_payments(ids, services, urgent=False)
 
-    def hear(ids: list[str]) -> None:
+    def handle(ids: list[str]) -> None:
         handle_webhooks(ids, services)
 
     _register_task(app, NEW_PAYMENTS.task, attempt)
     _register_task(app, DUE_PAYMENTS.task, recover)
-    _register_task(app, WEBHOOKS.task, hear)
+    _register_task(app, WEBHOOKS.task, handle)
 
 
 def attempt_payments(
     ids: Sequence[str], services: WorkerServices, *, urgent: bool
 ) -> None:
-    """Works on the payments that a message names, as far as they are due.
+    """Carries out the due payments among ``ids``.
 
-    At an account's limit what is ``urgent`` goes first.
+    At an account's rate limit, ``urgent`` ones go first.
     """
     try:
         for group in use_case.run(ids, services.attempt_context, urgent=urgent):
-            for settled in group:
-                _report_results(settled, services)
+            for result in group:
+                _report(result)
     except StoreUnavailable:
         log.warning("attempt_abandoned", count=len(ids), reason="store_unavailable")
 
 
 def handle_webhooks(ids: Sequence[str], services: WorkerServices) -> None:
-    """Handles the webhooks that a message names, as far as they are due."""
+    """Handles the due webhooks among ``ids``."""
     try:
         for webhook in webhooks.handle(ids, services.webhook_context):
             if webhook.status is not WebhookStatus.WAITING:
@@ -74,10 +73,10 @@ def handle_webhooks(ids: Sequence[str], services: WorkerServices) -> None:
         log.warning("webhooks_abandoned", count=len(ids), reason="store_unavailable")
 
 
-def _report_results(results: AttemptResult, services: WorkerServices) -> None:
-    payment, operation = results.payment, results.operation
+def _report(result: AttemptResult) -> None:
+    payment, operation = result.payment, result.operation
     provider = payment.provider
-    metrics.ATTEMPTS.labels(provider, results.answer).inc()
+    metrics.ATTEMPTS.labels(provider, result.answer).inc()
     if operation.attempts == 1 and operation.started_at is not None:
         waited = operation.started_at - operation.starts_at
         metrics.QUEUE_WAIT.observe(max(waited.total_seconds(), 0.0))
@@ -86,20 +85,20 @@ def _report_results(results: AttemptResult, services: WorkerServices) -> None:
     if operation.has_ended:
         seconds = (payment.updated_at - operation.starts_at).total_seconds()
         metrics.END_TO_END.labels(provider, operation.kind).observe(seconds)
-    if results.is_correction:
+    if result.is_correction:
         metrics.CORRECTIONS.labels(provider, operation.kind).inc()
-    if results.is_escalation:
+    if result.is_escalation:
         metrics.ESCALATED.labels(provider, ReviewReason.of(operation.error)).inc()
-    for kind in results.discovered:
+    for kind in result.discovered:
         metrics.EXTERNAL.labels(provider, kind).inc()
         log.info("operation_discovered", payment=payment.id, provider=provider.value)
-    disagrees = results.code in DISAGREEING_CODES
+    disagrees = result.code in DISAGREEING_CODES
     if disagrees:
-        metrics.DISAGREEMENTS.labels(provider, results.code).inc()
+        metrics.DISAGREEMENTS.labels(provider, result.code).inc()
     origin = operation.origin
-    wrong = results.is_correction or disagrees or operation.state in STUCK
-    (log.error if wrong else log.info)(
-        "operation_corrected" if results.is_correction else "attempt_settled",
+    needs_attention = result.is_correction or disagrees or operation.state in STUCK
+    (log.error if needs_attention else log.info)(
+        "operation_corrected" if result.is_correction else "attempt_settled",
         payment=payment.id,
         merchant=payment.merchant,
         request_id=origin and origin.request_id,
@@ -107,11 +106,11 @@ def _report_results(results: AttemptResult, services: WorkerServices) -> None:
         operation=operation.id,
         provider=provider.value,
         state=operation.state.value,
-        answer=results.answer,
+        answer=result.answer,
         attempt=operation.attempts,
     )
 
 
 def _register_task(app: Celery, name: str, run: Callable[[Any], None]) -> None:
-    """Celery's decorator has no types; this is the only place that meets it."""
+    """Registers a task. Celery's decorator has no types and is used only here."""
     app.task(name=name, ignore_result=True)(run)

@@ -26,12 +26,12 @@ def check(account: str | None, as_json: bool) -> None:
     with opened() as (settings, database):
         from cli import output
         from cli.commands import account_credentials
-        from runtime import container, reconciliation
+        from runtime import container
 
         adapters = container.open_adapters(settings, database, connections=1)
         found = [
             finding
-            for one in reconciliation.list_accounts(settings, database)
+            for one in container.list_accounts(settings, database)
             if account in (None, one.id)
             for finding in account_credentials.findings(
                 one.id, partial(adapters.for_account, one)

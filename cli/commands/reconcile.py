@@ -131,7 +131,7 @@ def _compare_accounts(
     from rich.progress import Progress
 
     from application.reconciliation import reconcile as use_case
-    from runtime.reconciliation import list_accounts, reconciliation_context
+    from runtime.container import list_accounts, reconciliation_context
 
     reports, failed = list[ReconciliationReport](), dict[Account, str]()
     console = Console(stderr=True)

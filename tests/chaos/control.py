@@ -21,7 +21,8 @@ from typing import Final
 from redis import Redis as RedisClient
 
 from bench import peer
-from local_stack import folders, probe
+from local_stack import probe
+from local_stack.folders import make_folder
 from runtime import processes
 from tests.chaos import stack
 from tests.chaos.asking import Log, Target
@@ -114,7 +115,7 @@ def _running(home: Path) -> Iterator[Victims]:
         environment = {**os.environ, **peer.environment(redis.url, url)}
         port = processes.free_port()
         base = f"http://{stack.LOOPBACK}:{port}"
-        logs = folders.folder(home, "logs")
+        logs = make_folder(home, "logs")
         web = Child(
             name="web",
             kind="web",

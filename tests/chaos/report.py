@@ -149,7 +149,7 @@ class Report:
 
     def as_markdown(self) -> str:
         """Tables for a page."""
-        lines = [f"`{self.command}`, {self.machine.told()}.", ""]
+        lines = [f"`{self.command}`, {self.machine.describe()}.", ""]
         lines += _table(("the run", ""), self.did())
         lines += ["", *_table(("", "invariant", "checked", "violations"), self.found())]
         lines += ["", *_table(("the result", ""), self.ends())]

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from local_stack import embedded_servers, folders, initialise, probe
+from local_stack import embedded_servers, initialise, probe
+from local_stack.folders import make_folder
 from local_stack.process_table import PROGRAMS, program_process
 from runtime import processes
 from runtime.settings import Settings
@@ -122,7 +123,7 @@ def simulator(name: str, home: Path) -> tuple[str, Child]:
         kind="simulator",
         command=(sys.executable, "-m", "simulators", name, *where),
         environment=os.environ,
-        log=folders.folder(home, "logs") / f"{name}.log",
+        log=make_folder(home, "logs") / f"{name}.log",
         ready=partial(probe.is_ready, f"{url}/_health"),
     )
     return url, child
@@ -151,7 +152,7 @@ def _programs(settings: Settings) -> tuple[list[Child], list[str]]:
                     kind=program.name,
                     command=process.command,
                     environment=process.environment,
-                    log=folders.folder(settings.home, "logs") / f"{name}.log",
+                    log=make_folder(settings.home, "logs") / f"{name}.log",
                     ready=process.ready,
                 )
             )

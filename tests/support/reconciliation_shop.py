@@ -21,7 +21,7 @@ from domain.payments.submission import CaptureMethod, ProviderName
 from domain.reconciliation import ReconciliationReport
 from local_stack.initialise import initialise
 from persistence.codec import Document
-from runtime import container, reconciliation
+from runtime import container
 from runtime.settings import Settings
 from tests.suites.accounts import capture, refund, void
 from tests.suites.samples import PRICE, SHOP, payment, submission
@@ -156,7 +156,7 @@ def open_day(
                 database=database,
                 workers=workers,
                 simulators=simulators,
-                auditor=reconciliation.reconciliation_context(settings, database),
+                auditor=container.reconciliation_context(settings, database),
                 ids=_submitted(workers[0], stories),
             )
         finally:

@@ -13,17 +13,17 @@ log = logging.getLogger(__name__)
 
 #: Seconds to connect, and to read: Stripe answers within a second or two.
 TIMEOUT: Final = (3.0, 10.0)
-#: Errors after which the same request may be sent again: the key makes it safe.
-PASSING: Final = (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError)
+#: Errors after which the request is sent again, safely because of its key.
+TRANSIENT: Final = (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError)
 
 app = Celery("plain_celery", broker=os.environ["PEER_REDIS_URL"])
 app.conf.update(
     task_ignore_result=True,
-    # A dying worker must not lose its payments.
+    # A killed worker must not lose its payments.
     task_acks_late=True,
     # Tasks wait for Stripe; four per thread keep the threads busy.
     worker_prefetch_multiplier=4,
-    # As many as the web side's threads, so that none waits to publish.
+    # One for each thread of the web side, so that none waits to publish.
     broker_pool_limit=64,
     broker_connection_retry_on_startup=True,
 )
@@ -38,10 +38,10 @@ client = stripe.StripeClient(
 
 
 @app.task(  # type: ignore[untyped-decorator]  # Celery has no types
-    autoretry_for=PASSING, retry_backoff=True, max_retries=5
+    autoretry_for=TRANSIENT, retry_backoff=True, max_retries=5
 )
 def charge(operation_id: str, payment: dict[str, Any]) -> None:
-    """Moves the money, at most once for ``operation_id``; a decline ends it."""
+    """Charges once for ``operation_id``. A decline ends the task."""
     try:
         client.v1.payment_intents.create(
             params={

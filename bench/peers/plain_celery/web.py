@@ -27,5 +27,5 @@ def submit() -> tuple[dict[str, Any], int]:
 
 @app.get("/healthz")
 def alive() -> dict[str, str]:
-    """Answers as soon as the web side serves."""
+    """Answers once the web side serves."""
     return {"status": "ok"}

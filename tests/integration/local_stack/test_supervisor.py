@@ -244,7 +244,7 @@ def tended(keeper: Supervisor, act: Callable[[], None]) -> None:
 def test_a_child_that_is_frozen_is_started_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keeper = Supervisor(changed=lambda: None, patience=IMPATIENT)
+    keeper = Supervisor(changed=lambda: None, limits=IMPATIENT)
     keeper.start([server(tmp_path)], seconds=SOON)
     [child] = keeper.children
     first = child.run.pid
@@ -263,7 +263,7 @@ def test_a_child_that_is_frozen_is_started_again(
 
 
 def test_a_child_that_is_slow_for_a_while_is_left_alone(tmp_path: Path) -> None:
-    keeper = Supervisor(changed=lambda: None, patience=IMPATIENT)
+    keeper = Supervisor(changed=lambda: None, limits=IMPATIENT)
     keeper.start([server(tmp_path)], seconds=SOON)
     [child] = keeper.children
     first = child.run.pid
@@ -280,8 +280,8 @@ def test_a_child_that_is_slow_for_a_while_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_child_has_longer_for_its_first_answer(tmp_path: Path) -> None:
-    patience = replace(IMPATIENT, failures=1, first_failures=8)
-    keeper = Supervisor(changed=lambda: None, patience=patience)
+    limits = replace(IMPATIENT, failures=1, first_failures=8)
+    keeper = Supervisor(changed=lambda: None, limits=limits)
     silent = replace(server(tmp_path), command=("/bin/sleep", "600"))
     keeper.start([replace(silent, prepare=lambda: True)], seconds=SOON)
     [child] = keeper.children

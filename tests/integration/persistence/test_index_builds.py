@@ -358,8 +358,8 @@ def test_a_question_that_fails_keeps_no_other_from_the_exporter() -> None:
 
         return question
 
-    exporter.run_question(fails(StoreUnavailable()))
-    exporter.run_question(fails(ValueError()))
+    exporter.run_update(fails(StoreUnavailable()))
+    exporter.run_update(fails(ValueError()))
 
 
 def test_a_web_process_is_not_ready_without_the_index_that_keeps_keys_apart(

@@ -17,7 +17,7 @@ from domain.payments.states import State, Status
 from domain.payments.submission import ProviderName
 from domain.reconciliation import DifferenceKind, ReconciliationReport
 from domain.webhooks import WebhookStatus
-from runtime import reconciliation
+from runtime import container
 from tests.support.provider_dashboard import Dashboard
 from tests.support.simulator_process import eventually
 from tests.support.webhook_workbench import HearingBench, Told
@@ -351,9 +351,7 @@ def test_a_comparison_takes_over_what_no_webhook_has_told(
 
 def _compared(bench: HearingBench, provider: str) -> ReconciliationReport:
     """A comparison of the last hour with the provider's own account."""
-    auditor = reconciliation.reconciliation_context(
-        bench.work.settings, bench.work.database
-    )
+    auditor = container.reconciliation_context(bench.work.settings, bench.work.database)
     until = auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
     return reconcile(
         Account.own(ProviderName(provider)),

@@ -9,7 +9,7 @@ import pytest
 
 from bench.figures import Percentiles, Round, medians, percentiles
 from bench.machine import this_machine
-from bench.report import BEGIN, END, Report, reading, refreshed
+from bench.report import BEGIN, END, Report, compare_with_target, refresh_page
 
 
 def measured(side: str, number: int, seconds: float, cpu: dict[str, float]) -> Round:
@@ -79,27 +79,27 @@ def test_medians_leave_out_what_a_side_cannot_say() -> None:
 
 def test_the_reading_says_how_far_the_target_is() -> None:
     report = two_rounds()
-    assert reading(report) == (
+    assert compare_with_target(report) == (
         "2.50 times the throughput (target 3, least 1) at 0.60 times the CPU"
         " (target 0.33): no slower, and the target is not reached."
     )
     rounds = [replace(one, seconds=9.0) for one in report.of("ours")]
     slower = replace(report, rounds=(*rounds, *report.of("peer")))
-    assert "slower than the plain side" in reading(slower)
+    assert "slower than the plain side" in compare_with_target(slower)
 
 
 def test_a_page_keeps_everything_around_its_figures() -> None:
     report = two_rounds()
     page = f"above\n{BEGIN}\nold figures\n{END}\nbelow\n"
-    found = refreshed(page, report)
+    found = refresh_page(page, report)
     assert found.startswith(f"above\n{BEGIN}\n") and found.endswith(f"{END}\nbelow\n")
     assert "old figures" not in found and "2.50 | 2.00 · 3.00 |" in found
-    assert refreshed(found, report) == found
+    assert refresh_page(found, report) == found
 
 
 def test_a_page_without_a_place_for_figures_is_left_alone() -> None:
     with pytest.raises(ValueError, match="no place"):
-        refreshed(f"{BEGIN}\nno end", two_rounds())
+        refresh_page(f"{BEGIN}\nno end", two_rounds())
 
 
 def test_the_json_names_every_fault_with_its_round() -> None:
