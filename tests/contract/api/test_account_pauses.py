@@ -1,4 +1,4 @@
-"""Operators see, open and close what stands before a provider's account."""
+"""Operators list the breakers of provider accounts, and pause and resume accounts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from runtime import container
 from runtime.processes import wait_until
 from tests.support.running_web import Client, RunningWeb, stripe_payment
 
-GATES = "/v1/operations/accounts"
+ACCOUNTS = "/v1/operations/accounts"
 JSON = "application/json"
 
 
 @pytest.fixture(params=[Role.OPERATOR, Role.ADMIN])
 def operator(request: pytest.FixtureRequest, web: RunningWeb) -> Iterator[Client]:
-    """Somebody who may; every gate is as if it never moved, before and after."""
+    """A client that may pause accounts; all breakers are reset before and after."""
     database = web.database()
     database.circuit_breakers.delete_many({})
     yield web.client(request.param)
@@ -31,16 +31,16 @@ def operator(request: pytest.FixtureRequest, web: RunningWeb) -> Iterator[Client
     database.client.close()
 
 
-def gate(client: Client, provider: str = "stripe") -> dict[str, Any]:
+def breaker(client: Client, provider: str = "stripe") -> dict[str, Any]:
     """A provider's breaker as it is listed."""
-    answer = client.get(GATES)
+    answer = client.get(ACCOUNTS)
     assert answer.status_code == 200
     found: list[dict[str, Any]] = answer.json()["data"]
     return next(one for one in found if one["provider"] == provider)
 
 
-def test_gates_that_never_moved_are_closed(operator: Client) -> None:
-    answer = operator.get(GATES).json()
+def test_breakers_that_never_changed_are_closed(operator: Client) -> None:
+    answer = operator.get(ACCOUNTS).json()
     assert [one["provider"] for one in answer["data"]] == ["stripe", "paypal"]
     for one in answer["data"]:
         assert one == {
@@ -59,15 +59,17 @@ def test_gates_that_never_moved_are_closed(operator: Client) -> None:
         }
 
 
-def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) -> None:
+def test_a_paused_account_shows_author_and_reason_until_it_is_resumed(
+    operator: Client,
+) -> None:
     opened = operator.send(
         "POST",
-        f"{GATES}/stripe/pause",
+        f"{ACCOUNTS}/stripe/pause",
         '{"reason": "Stripe called"}',
         Content_Type=JSON,
     )
     assert opened.status_code == 200
-    assert opened.json() == gate(operator)
+    assert opened.json() == breaker(operator)
     assert opened.json()["state"] == "open"
     assert (opened.json()["trip_reason"], opened.json()["reason"]) == (
         "operator",
@@ -75,11 +77,11 @@ def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) ->
     )
     assert opened.json()["next_probe_at"] is None
     assert operator.key.id in opened.json()["by"]
-    assert gate(operator, "paypal")["state"] == "closed"
+    assert breaker(operator, "paypal")["state"] == "closed"
     closed = operator.send(
-        "POST", f"{GATES}/stripe/resume", '{"reason": "all well"}', Content_Type=JSON
+        "POST", f"{ACCOUNTS}/stripe/resume", '{"reason": "all well"}', Content_Type=JSON
     )
-    assert closed.json() == gate(operator)
+    assert closed.json() == breaker(operator)
     assert (closed.json()["state"], closed.json()["trip_reason"]) == ("closed", None)
     changes = closed.json()["changes"]
     assert [(one["state"], one["reason"]) for one in changes] == [
@@ -89,35 +91,36 @@ def test_an_opened_gate_says_who_and_why_until_it_is_closed(operator: Client) ->
     assert all(operator.key.id in one["by"] for one in changes)
 
 
-def test_a_payment_says_that_it_waits_for_an_open_gate_until_that_is_closed(
+def test_a_payment_waits_for_a_paused_account_until_it_is_resumed(
     operator: Client, merchant: Client
 ) -> None:
     path = merchant.submit(stripe_payment()).headers["Location"]
 
-    def asked(what: str) -> None:
-        where, body = f"{GATES}/stripe/{what}", '{"reason": "Stripe called"}'
-        assert operator.send("POST", where, body, Content_Type=JSON).status_code == 200
+    def change(action: str) -> None:
+        address, body = f"{ACCOUNTS}/stripe/{action}", '{"reason": "Stripe called"}'
+        answer = operator.send("POST", address, body, Content_Type=JSON)
+        assert answer.status_code == 200
 
-    def waits_for(words: str | None) -> bool:
+    def waits_for(text: str | None) -> bool:
         read, [listed] = merchant.get(path), merchant.get("/v1/payments").json()["data"]
-        told = [one["operations"][0]["waiting_for"] for one in (read.json(), listed)]
+        shown = [one["operations"][0]["waiting_for"] for one in (read.json(), listed)]
         tags.append(read.headers["ETag"])
-        return told == [words, words]
+        return shown == [text, text]
 
     tags = list[str]()
     assert waits_for(None)
-    asked("pause")
+    change("pause")
     assert wait_until(
         lambda: waits_for("the circuit breaker of stripe to close"), seconds=9
     )
-    assert tags[-1] != tags[0], "a conditional read tells of it"
+    assert tags[-1] != tags[0], "a conditional read gets the change"
     assert merchant.get(path, If_None_Match=tags[-1]).status_code == 304
-    asked("resume")
+    change("resume")
     assert wait_until(lambda: waits_for(None), seconds=9)
     assert tags[-1] == tags[0]
 
 
-def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
+def test_a_breaker_that_a_worker_opened_shows_its_next_probe(
     web: RunningWeb, operator: Client
 ) -> None:
     database = web.database()
@@ -128,7 +131,7 @@ def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
         by="worker",
     )
     database.client.close()
-    found = gate(operator, "paypal")
+    found = breaker(operator, "paypal")
     assert (found["trip_reason"], found["reason"], found["by"]) == (
         "failing",
         "9 of 9",
@@ -137,27 +140,27 @@ def test_a_gate_that_a_worker_opened_says_when_it_is_tried(
     assert found["since"] < found["next_probe_at"]
 
 
-def test_one_kind_of_calls_is_stopped_and_let_through_by_itself(
+def test_one_kind_of_calls_is_paused_and_resumed_by_itself(
     operator: Client,
 ) -> None:
     body = '{"reason": "an audit", "calls": "refunds"}'
-    opened = operator.send("POST", f"{GATES}/stripe/pause", body, Content_Type=JSON)
+    opened = operator.send("POST", f"{ACCOUNTS}/stripe/pause", body, Content_Type=JSON)
     assert (opened.status_code, opened.json()["calls"]) == (200, "refunds")
     assert opened.json()["state"] == "open"
-    listed = operator.get(GATES).json()["data"]
+    listed = operator.get(ACCOUNTS).json()["data"]
     states = {(one["account"], one["calls"]): one["state"] for one in listed}
     assert states == {
         ("stripe", None): "closed",
         ("stripe", "refunds"): "open",
         ("paypal", None): "closed",
     }
-    closed = operator.send("POST", f"{GATES}/stripe/resume", body, Content_Type=JSON)
+    closed = operator.send("POST", f"{ACCOUNTS}/stripe/resume", body, Content_Type=JSON)
     assert (closed.json()["calls"], closed.json()["state"]) == ("refunds", "closed")
 
 
-def test_a_gate_that_is_closed_may_be_closed(operator: Client) -> None:
+def test_an_account_that_is_not_paused_may_be_resumed(operator: Client) -> None:
     answer = operator.send(
-        "POST", f"{GATES}/stripe/resume", '{"reason": "sure"}', Content_Type=JSON
+        "POST", f"{ACCOUNTS}/stripe/resume", '{"reason": "sure"}', Content_Type=JSON
     )
     assert (answer.status_code, answer.json()["state"]) == (200, "closed")
     assert answer.json()["changes"] == []
@@ -167,13 +170,13 @@ def test_a_gate_that_is_closed_may_be_closed(operator: Client) -> None:
     ("method", "path"),
     [("GET", ""), ("POST", "/stripe/pause"), ("POST", "/stripe/resume")],
 )
-def test_a_merchant_may_not(
+def test_a_merchant_may_not_list_or_change_breakers(
     web: RunningWeb, operator: Client, merchant: Client, method: str, path: str
 ) -> None:
     body = '{"reason": "mine"}' if method == "POST" else None
-    answer = merchant.send(method, GATES + path, body, Content_Type=JSON)
+    answer = merchant.send(method, ACCOUNTS + path, body, Content_Type=JSON)
     assert (answer.status_code, answer.json()["code"]) == (403, "role_not_allowed")
-    assert gate(operator)["state"] == "closed"
+    assert breaker(operator)["state"] == "closed"
 
 
 @pytest.mark.parametrize(
@@ -191,15 +194,15 @@ def test_a_merchant_may_not(
         ("/stripe/pause", "reason", 400, "malformed_json"),
     ],
 )
-def test_what_is_wrong_is_said_and_changes_nothing(
+def test_an_invalid_pause_is_refused_and_changes_nothing(
     operator: Client, path: str, body: str, status: int, code: str
 ) -> None:
-    answer = operator.send("POST", GATES + path, body, Content_Type=JSON)
+    answer = operator.send("POST", ACCOUNTS + path, body, Content_Type=JSON)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert gate(operator)["state"] == "closed"
+    assert breaker(operator)["state"] == "closed"
 
 
-def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
+def test_a_merchants_account_is_paused_by_its_id(
     web: RunningWeb, operator: Client
 ) -> None:
     database = web.database()
@@ -212,14 +215,14 @@ def test_the_gate_of_a_merchants_account_is_opened_by_its_id(
         credentials=Credentials("secret", "client"),
     )
     MongoAccounts(database, container.open_account_vault(web.settings)).add(account)
-    path = f"{GATES}/{account.id}/pause"
+    path = f"{ACCOUNTS}/{account.id}/pause"
     opened = operator.send("POST", path, '{"reason": "audit"}', Content_Type=JSON)
     assert opened.status_code == 200
     shown = opened.json()
     assert (shown["account"], shown["provider"]) == (account.id, "paypal")
     assert (shown["merchant"], shown["state"]) == ("a-shop", "open")
-    assert shown in operator.get(GATES).json()["data"]
-    assert gate(operator)["state"] == "closed"
+    assert shown in operator.get(ACCOUNTS).json()["data"]
+    assert breaker(operator)["state"] == "closed"
     gone = path.replace(account.id, container.new_id("acct"))
     answer = operator.send("POST", gone, '{"reason": "audit"}', Content_Type=JSON)
     assert (answer.status_code, answer.json()["code"]) == (404, "breaker_not_found")

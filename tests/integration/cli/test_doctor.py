@@ -86,17 +86,17 @@ def test_lost_encryption_keys_are_named_and_none_are_made(settings: Settings) ->
     assert verdicts(settings)["encryption keys"].verdict == FAIL
 
 
-def test_an_open_gate_is_warned_of_with_its_reason(settings: Settings) -> None:
+def test_an_open_breaker_is_a_warning_with_its_reason(settings: Settings) -> None:
     initialise(settings)
     database = container.open_database(settings)
     breakers = MongoBreakerStore(database)
     breakers.open(
         "paypal", trip_reason=TripReason.OPERATOR, reason="an audit", by="ann"
     )
-    found = verdicts(settings)["paypal gate"]
+    found = verdicts(settings)["paypal circuit breaker"]
     assert (found.verdict, "an audit" in found.words) == (WARN, True)
     breakers.close("paypal", reason="done", by="ann")
-    assert "paypal gate" not in verdicts(settings)
+    assert "paypal circuit breaker" not in verdicts(settings)
     database.client.close()
 
 
