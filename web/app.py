@@ -1,4 +1,4 @@
-"""The application: the calls, the pages, and what happens around them."""
+"""The Flask application: the calls, the pages and their hooks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from web.routes.webhooks import WebhookRoutes
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """The application, and what must be told when its process stops."""
+    """The application and its waiting requests, which end when the process stops."""
 
     app: Flask
     waiting: LongPoll
 
 
 def from_environment() -> Flask:
-    """The application that ``PAYMENTS_*`` variables describe, for any WSGI server.
+    """Builds the application from ``PAYMENTS_*`` variables, for any WSGI server.
 
-    ``python -m web`` serves it with deadlines and bounds, and its health beside it.
-    ``gunicorn "web.app:from_environment()"`` with threads serves the API alone, and
-    needs a proxy before it that holds slow clients back. Raises SettingsError.
+    ``python -m web`` serves it with time and size limits and with health checks.
+    ``gunicorn "web.app:from_environment()"`` with threads serves only the API, and
+    needs a proxy in front that buffers slow clients. Raises SettingsError.
     """
     settings = Settings.read(os.environ)
     logs.configure(settings, "web")
@@ -43,7 +43,7 @@ def from_environment() -> Flask:
 
 
 def build(services: WebServices) -> Web:
-    """The application on ``services``. Nothing connects before the first request."""
+    """Builds the application. Nothing connects before the first request."""
     capacity = max(1, services.settings.web_threads // 2)
     waiting = LongPoll(services.store, capacity=capacity)
     breakers = BreakerView(services.breakers, clock=services.clock)
@@ -55,9 +55,9 @@ def build(services: WebServices) -> Web:
         WebhookRoutes(services),
     )
     app, document = application(calls)
-    # Flask cuts a chunked body off at this length without a word; one more tells.
+    # Flask silently truncates a chunked body at this length; one byte more shows it.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY + 1
-    # A redirect would repeat the path; an address that is not exact is not found.
+    # A redirect would repeat the path in the answer; inexact addresses are not found.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.register_blueprint(docs.pages(document))

@@ -1,4 +1,4 @@
-"""Who asks: the API key, and what it may do."""
+"""Authentication of API keys, and the roles that calls need."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from web.problems import Problem
 
 
 def require_reader(request: Request, services: WebServices) -> ApiKey:
-    """Whose payments the request may see; an operator any by its id.
+    """Returns the valid API key of a request, of any role.
 
-    Which key fits is decided by ``ApiKeyStore.find``, in constant time. Raises Problem
-    where the key is missing, unknown, ended, of another mode or used too often, and
-    StoreUnavailable where keys cannot be looked up.
+    ``ApiKeyStore.find`` compares keys in constant time. Raises Problem if the key is
+    missing, unknown, expired, of another mode or over its quota, and StoreUnavailable
+    if keys cannot be looked up.
     """
-    given = request.headers.get("Authorization", "")
-    if not given:
+    if not request.headers.get("Authorization", ""):
         challenge = {"WWW-Authenticate": "Bearer"}
         raise Problem(ProblemCode.API_KEY_REQUIRED, headers=challenge)
     secret = parsing.parse_bearer(request)
@@ -42,9 +41,9 @@ def require_reader(request: Request, services: WebServices) -> ApiKey:
 
 
 def require_submitter(request: Request, services: WebServices) -> Scope:
-    """Whose payment the request may make; only the role ``merchant`` may.
+    """Returns the scope in which a key of the role ``merchant`` may make payments.
 
-    Raises as ``require_reader`` does.
+    Raises as ``require_reader`` does, and Problem for another role.
     """
     key = require_reader(request, services)
     if key.role is not Role.MERCHANT:
@@ -53,9 +52,9 @@ def require_submitter(request: Request, services: WebServices) -> Scope:
 
 
 def require_operator(request: Request, services: WebServices) -> ApiKey:
-    """Who acts on all merchants' payments of a mode: an operator or an admin.
+    """Returns the key of an operator or admin, for all merchants of its mode.
 
-    Raises as ``require_reader`` does.
+    Raises as ``require_reader`` does, and Problem for another role.
     """
     key = require_reader(request, services)
     if key.role not in (Role.OPERATOR, Role.ADMIN):

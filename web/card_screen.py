@@ -1,4 +1,4 @@
-"""Finds card data in a parsed document, once the document is within bounds."""
+"""Finds card data in a parsed document that is within bounds."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Final
 
 from domain.card_numbers import has_card_data, is_sensitive
 
-#: Values of a document, those in objects and lists counted as well. A replay of
-#: 1,000 payments has the most.
+#: Values of a document, nested ones included. A replay of 1,000 payments has the most.
 MAX_VALUES: Final = 2_000
 #: Levels of objects and lists; a payment has three.
 MAX_DEPTH: Final = 16
 #: Characters of a name; those of metadata have 40 at most.
 MAX_NAME: Final = 256
-#: Of the longest card number (ISO/IEC 7812-1).
+#: Digits of the longest card number (ISO/IEC 7812-1).
 _DIGITS: Final = 19
 
 #: The names and indexes that lead to a value.
@@ -22,7 +21,7 @@ Steps = tuple[int | str, ...]
 
 
 def is_within_bounds(document: object) -> bool:
-    """Whether the document is small enough to be looked at value by value."""
+    """Whether the document is small enough to screen every value."""
     depth, count, level = 0, 1, [document]
     while level:
         inner: list[object] = []
@@ -42,10 +41,10 @@ def is_within_bounds(document: object) -> bool:
 
 
 def find_card_data(document: object) -> Steps | None:
-    """The way to the first card data in a document that is within bounds.
+    """Returns the path to the first card data in a document within bounds.
 
-    Names are looked at as well as values. A card number in a name is reported at the
-    object that has the name, so that the way never repeats it.
+    Names are screened as well as values. For a card number in a name the path ends at
+    the object with that name, so that the path never repeats the number.
     """
     if isinstance(document, str):
         return () if has_card_data(document) else None
@@ -69,9 +68,9 @@ def find_card_data(document: object) -> Steps | None:
 
 
 def _digits(number: int | Decimal) -> str:
-    """The digits of a whole number that is no longer than a card number, else none."""
+    """Returns the digits of a whole number not longer than a card number, or ""."""
     if isinstance(number, Decimal):
-        # The exponent decides first: 1e999999 has a million digits.
+        # The exponent is checked first, because 1e999999 has a million digits.
         if number.adjusted() > _DIGITS or number != number.to_integral_value():
             return ""
         number = int(number)

@@ -1,4 +1,4 @@
-"""What people read: Swagger UI from a wheel, and a page for each problem."""
+"""The documentation pages: Swagger UI from a wheel, and a page for each problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 from web.problems import Problem
 
-#: Everything from this host; Swagger UI sets styles in place and draws from data URLs.
+#: Only this host; Swagger UI uses inline styles and images in data URLs.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
@@ -32,7 +32,7 @@ _PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-#: The validator would send the document to a host outside.
+#: The validator is off because it would send the document to another host.
 _START: Final = """SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
@@ -41,12 +41,12 @@ _START: Final = """SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis],
 });
 """
-#: Seconds that a browser may keep what changes only with a release.
+#: Seconds that a browser may cache the pages, which change only with a release.
 _KEEP: Final = 300
 
 
 def pages(document: bytes) -> Blueprint:
-    """``/openapi.json`` (``document``), ``/docs`` and ``/problems/<code>``."""
+    """Serves ``/openapi.json`` (``document``), ``/docs`` and ``/problems/<code>``."""
     swagger = files("flask_openapi3_swagger") / "templates" / "swagger"
     blueprint = Blueprint(
         "docs", __name__, static_folder=str(swagger), static_url_path="/docs/assets"

@@ -1,4 +1,4 @@
-"""Requests that wait for a payment to settle: one poller a process serves them all."""
+"""Requests that wait for a payment to settle, served by one poller per process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from application.ports.payments import PaymentStore
 from domain.errors import StoreUnavailable
 from runtime.metrics import REGISTRY
 
-#: Seconds between two looks: a tenth of what a provider call usually takes longer.
+#: Seconds between two reads; short beside a provider's call.
 INTERVAL: Final = 0.1
 
 REQUESTS_WAITING: Final = Gauge(
@@ -30,48 +30,49 @@ class _Waiter:
 
 
 class LongPoll:
-    """Safe to use from threads; the poller starts with the first who waits.
+    """Waits for payments to settle. Safe to use from threads.
 
-    At most ``capacity`` requests wait, so that they never take all the threads from
-    those who submit. Merchants share the places: see ``_make_room``.
+    At most ``capacity`` requests wait, so that submissions always find threads.
+    Merchants share the places; see ``_make_room``. The first waiting request starts
+    the poller.
     """
 
     def __init__(self, store: PaymentStore, *, capacity: int) -> None:
         self._store = store
         self._capacity = capacity
         self._waiters: dict[threading.Event, _Waiter] = {}  # oldest first
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._poller: threading.Thread | None = None
         self._stopped = False
 
     def wait_until_settled(
         self, payment_id: str, merchant: str, seconds: float
     ) -> None:
-        """Returns once the payment is settled, and after ``seconds`` at the latest.
+        """Returns once the payment is settled, or after ``seconds``.
 
-        Returns sooner where another merchant needs the place, at once where there is
-        none for this ``merchant``, and when the process stops.
+        Returns sooner if another merchant needs the place, if ``merchant`` gets no
+        place, or when the process stops.
         """
         settled = threading.Event()
-        with self._news:
+        with self._changed:
             if self._stopped or not self._make_room(merchant):
                 return
             self._waiters[settled] = _Waiter(payment_id, merchant)
             REQUESTS_WAITING.set(len(self._waiters))
             self._start()
-            self._news.notify()
+            self._changed.notify()
         try:
             settled.wait(seconds)
         finally:
-            with self._news:
+            with self._changed:
                 self._waiters.pop(settled, None)
                 REQUESTS_WAITING.set(len(self._waiters))
 
     def _make_room(self, merchant: str) -> bool:
-        """Whether there is a place for ``merchant``.
+        """Returns whether ``merchant`` gets a place.
 
-        Where all are taken, the oldest waiter of the merchant with the most places is
-        answered, if that merchant still has as many as the newcomer afterwards.
+        If all places are taken, the merchant with the most places loses its oldest
+        one, provided it then still has at least as many as ``merchant``.
         """
         if len(self._waiters) < self._capacity:
             return True
@@ -87,12 +88,12 @@ class LongPoll:
         return True
 
     def stop(self) -> None:
-        """Lets everyone go."""
-        with self._news:
+        """Ends all waits."""
+        with self._changed:
             self._stopped = True
             for waiter in self._waiters:
                 waiter.set()
-            self._news.notify()
+            self._changed.notify()
 
     def _start(self) -> None:
         if self._poller is None:
@@ -103,21 +104,24 @@ class LongPoll:
 
     def _poll(self) -> None:
         while True:
-            with self._news:
+            with self._changed:
                 while not self._waiters and not self._stopped:
-                    self._news.wait()
+                    self._changed.wait()
                 if self._stopped:
                     return
                 waiters = dict(self._waiters)
             for waiter in self._settled(waiters):
                 waiter.set()
-            with self._news:
-                self._news.wait_for(lambda: self._stopped, INTERVAL)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped, INTERVAL)
 
     def _settled(
         self, waiters: dict[threading.Event, _Waiter]
     ) -> list[threading.Event]:
-        """Those whose payment is settled, or gone; none while the store is away."""
+        """Returns the waiters of settled or missing payments.
+
+        Returns none while the store is unavailable.
+        """
         wanted = {one.payment_id for one in waiters.values()}
         try:
             settled = self._store.find_settled(list(wanted))

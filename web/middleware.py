@@ -1,4 +1,4 @@
-"""What happens around every call: its name, its headers, its log line, its metric."""
+"""Hooks around every call: request id, headers, log line and metric."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from runtime import logs
 from runtime.metrics import REGISTRY
 from web import parsing
 
-#: Seconds; an insert takes milliseconds, a read that waits up to thirty.
+#: Seconds. An insert takes milliseconds, a long poll up to 30 seconds.
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SECONDS: Final = Histogram(
     "payments_http_seconds",
-    "One HTTP request to this API, by route",
+    "Duration of an HTTP request to this API, by route",
     ["method", "route", "status"],
     buckets=_BUCKETS,
     registry=REGISTRY,
 )
-#: A client may name any method; these are told apart.
+#: Methods with their own label; a client may send any other.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
-#: Answers are data: no page may run, frame or keep them.
+#: Answers are data: a browser must not run, frame or cache them.
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -38,7 +38,7 @@ log = logs.get_logger()
 
 
 def register(app: Flask, new_id: Callable[[str], str]) -> None:
-    """Puts the hooks around every call of ``app``."""
+    """Registers the hooks of every call of ``app``."""
 
     @app.before_request
     def begin() -> None:
@@ -57,7 +57,7 @@ def register(app: Flask, new_id: Callable[[str], str]) -> None:
 
 
 def _log_request(status: int) -> None:
-    """By the route's rule, never the path: a path may hold anything."""
+    """Logs the route's rule instead of the path, which may hold any text."""
     method = request.method if request.method in _METHODS else "other"
     route = request.url_rule.rule if request.url_rule else "unmatched"
     seconds = time.perf_counter() - g.began

@@ -1,4 +1,4 @@
-"""What a payment that is read says of an open breaker of its account."""
+"""Shows waiting operations as blocked by their account's open breaker."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from domain.errors import StoreUnavailable
 from domain.payments.payment import Payment
 from runtime import logs
 
-#: Seconds that the breakers are known for: workers follow as late.
+#: Seconds that breakers are cached; workers see changes as late.
 CACHE_SECONDS: Final = 1.0
 
 log = logs.get_logger()
 
 
 class BreakerView:
-    """Safe to use from threads; all requests of a process share one read a second."""
+    """The breakers as requests see them. Safe to use from threads.
+
+    All requests of a process share one read a second.
+    """
 
     def __init__(
         self,
@@ -33,15 +36,15 @@ class BreakerView:
         self._breakers = breakers
         self._clock = clock
         self._seconds = seconds
-        self._reading = threading.Lock()  # one thread reads; others go by what is known
+        self._reading = threading.Lock()  # one thread reads; the others use the cache
         self._known: Mapping[str, CircuitBreaker] = {}
         self._known_until = 0.0
 
     def with_breaker_wait(self, payment: Payment) -> Payment:
-        """``payment`` as it stands before its breaker; costs nothing once it is
-        settled.
+        """Returns ``payment`` with the open breaker that its operations wait for.
 
-        Where the breakers cannot be read, those that were known last stand.
+        Settled payments need no read. While breakers cannot be read, the last known
+        ones are used.
         """
         if payment.is_settled:
             return payment

@@ -1,7 +1,7 @@
-"""flask-openapi3, kept in one place: what the calls take and answer, as OpenAPI 3.1.
+"""Builds the Flask application and its OpenAPI 3.1 document with flask-openapi3.
 
-The library routes and describes. It does not validate: it would build each query's
-schema anew for every request, and read a body before the card screen has seen it.
+The library routes and documents. It does not validate, because it would rebuild each
+query's schema for every request and parse a body before the card screen.
 """
 
 from __future__ import annotations
@@ -21,43 +21,45 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from runtime import __version__
-from web.models import responses as answers
+from web.models import responses
 from web.problem_catalogue import CATALOGUE
 from web.problem_codes import ProblemCode
 
 _SCHEMAS: Final = "#/components/schemas/"
 _SECURITY_SCHEME: Final = "api_key"
 _DESCRIPTION: Final = (
-    "Submit payment jobs, and read what became of them. A 202 means that the payment is"
-    " durable: it will be carried out once, whatever breaks. Amounts are in minor units"
-    " (1999 is $19.99 or 1,999 yen), times are RFC 3339 in UTC, `/v1` only grows.\n\n"
+    "Submit payment jobs and read their results. A 202 means that the payment is"
+    " durable and will be carried out exactly once, even after failures. Amounts are in"
+    " minor units (1999 is $19.99 or 1,999 yen). Times are RFC 3339 in UTC. Later"
+    " releases only add to `/v1`.\n\n"
     "Every error is a problem by RFC 9457. Its `code` is one of:\n\n"
 )
-#: What every call may answer besides.
+#: Problems of every call.
 _ANY_PROBLEM: Final = (
     ProblemCode.BAD_REQUEST,
     ProblemCode.REQUEST_TIMEOUT,
     ProblemCode.OVERLOADED,
     ProblemCode.INTERNAL_ERROR,
 )
-_STATUSES: Final = {200: "OK", 201: "Made", 202: "Durable", 304: "Still the same"}
-#: What every answer may have.
+_STATUSES: Final = {200: "OK", 201: "Created", 202: "Durable", 304: "Not modified"}
+#: Headers of every answer.
 _EVERY_ANSWER: Final = ("Request-Id", "RateLimit", "RateLimit-Policy")
 #: Headers of answers, by name.
 _HEADERS: Final = {
-    "Request-Id": "Names this request in our logs; your own, where you sent a sane one",
-    "Location": "Where to read what was made",
-    "Retry-After": "Seconds",
-    "Idempotent-Replayed": "`true` where an earlier request made the payment",
-    "ETag": "Changes with the payment",
-    "WWW-Authenticate": "Bearer",
-    "RateLimit": "Left of each quota: requests (r), and seconds until its window"
-    " ends (t)",
-    "RateLimit-Policy": "Each quota: requests (q) in a window of seconds (w)",
+    "Request-Id": "The id of this request in the logs; your own if you sent a valid"
+    " one",
+    "Location": "The address of the created resource",
+    "Retry-After": "Seconds to wait before the next request",
+    "Idempotent-Replayed": "`true` if an earlier request created the payment",
+    "ETag": "Changes when the payment changes",
+    "WWW-Authenticate": "The authentication scheme",
+    "RateLimit": "The remaining requests (r) of each quota, and the seconds until its"
+    " window ends (t)",
+    "RateLimit-Policy": "The requests (q) of each quota in a window of seconds (w)",
 }
 
 
-#: Problems of every call that needs a key.
+#: Problems of calls that need a key.
 AUTHENTICATED: Final = (
     ProblemCode.API_KEY_REQUIRED,
     ProblemCode.API_KEY_INVALID,
@@ -66,7 +68,7 @@ AUTHENTICATED: Final = (
     ProblemCode.STORE_UNAVAILABLE,
     ProblemCode.DOCUMENT_UNREADABLE,
 )
-#: Problems of every call that makes a job.
+#: Problems of calls that create a job.
 SUBMIT_PROBLEMS: Final = (
     *AUTHENTICATED,
     ProblemCode.MALFORMED_JSON,
@@ -79,13 +81,13 @@ SUBMIT_PROBLEMS: Final = (
     ProblemCode.IDEMPOTENCY_KEY_REUSED,
     ProblemCode.WRITE_REFUSED,
 )
-#: Problems of every call of an operator.
+#: Problems of operators' calls.
 OPERATOR_PROBLEMS: Final = (
     *AUTHENTICATED,
     ProblemCode.ROLE_NOT_ALLOWED,
     ProblemCode.CARD_NUMBER_REFUSED,
 )
-#: Problems of every call of an operator that changes something.
+#: Problems of operators' calls that change something.
 OPERATOR_ACTION_PROBLEMS: Final = (
     *OPERATOR_PROBLEMS,
     ProblemCode.MALFORMED_JSON,
@@ -95,7 +97,7 @@ OPERATOR_ACTION_PROBLEMS: Final = (
     ProblemCode.CONFLICT,
     ProblemCode.WRITE_REFUSED,
 )
-#: Headers of the answer to every new job.
+#: Headers of the answer to a new job.
 ACCEPTED: Final = ("Location", "Retry-After", "Idempotent-Replayed")
 
 #: The attribute of a view that holds its Route.
@@ -105,11 +107,11 @@ _View = TypeVar("_View", bound=Callable[..., Response])
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Documents a view, which it decorates: its address, its request, its answers."""
+    """Decorates a view with its address, request and answers."""
 
     method: str
     rule: str
-    #: The model of a JSON answer, a media type, or None for no body; by status.
+    #: By status: the model of a JSON answer, a media type, or None for no body.
     answers: Mapping[int, type[BaseModel] | str | None]
     problems: tuple[ProblemCode, ...] = ()  #: codes of CATALOGUE
     takes: Mapping[str, type[BaseModel]] = field(default_factory=dict)
@@ -124,14 +126,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A route and the view that serves it."""
+    """A route with its view."""
 
     route: Route
     view: Callable[..., Response]
 
 
 def find_calls(*owners: object) -> list[Endpoint]:
-    """The methods of ``owners`` that have a Route, in their order."""
+    """Finds the methods of ``owners`` that have a Route, in order."""
     return [
         Endpoint(route, getattr(owner, name))
         for owner in owners
@@ -141,7 +143,7 @@ def find_calls(*owners: object) -> list[Endpoint]:
 
 
 def application(calls: list[Endpoint]) -> tuple[OpenAPI, bytes]:
-    """A Flask application that serves ``calls``, and their OpenAPI document (JSON)."""
+    """Returns a Flask application that serves ``calls``, and their OpenAPI JSON."""
     codes = "\n".join(
         f"- `{code}` ({status}): {detail}"
         for code, (status, _, detail) in CATALOGUE.items()
@@ -167,8 +169,8 @@ def _add(app: OpenAPI, call: Endpoint) -> None:
     def described(**path: str) -> Response:
         return call.view(**path)
 
-    # flask-openapi3 reads the models from the annotations of what it is given, and
-    # leaves validation to a view that has this mark.
+    # flask-openapi3 reads the models from the view's annotations, and leaves validation
+    # to a view with this mark.
     described.__annotations__ = dict(route.takes)
     setattr(described, "__delay_validate_request__", True)
     summary, _, description = (inspect.getdoc(call.view) or "").partition("\n\n")
@@ -186,14 +188,14 @@ def _add(app: OpenAPI, call: Endpoint) -> None:
 
 
 def _document(app: OpenAPI, calls: list[Endpoint]) -> dict[str, Any]:
-    """The library's document with our own answers and schemas.
+    """Returns the library's document with our own responses and schemas.
 
-    Its model of a schema drops keywords that 3.1 has, and its answers know no media
-    type but ``application/json``.
+    The library's schemas drop keywords of OpenAPI 3.1, and its responses support only
+    ``application/json``.
     """
     document: dict[str, Any] = app.api_doc
     models: set[tuple[type[BaseModel], JsonSchemaMode]] = {
-        (answers.Problem, "serialization")
+        (responses.Problem, "serialization")
     }
     for route in (call.route for call in calls):
         path = route.rule.replace("<", "{").replace(">", "}")
@@ -256,7 +258,7 @@ def _headers(*names: str) -> dict[str, Any]:
 
 
 def _tidy(part: Any) -> Any:
-    """Without what pydantic adds and nobody reads: titles, and defaults of null."""
+    """Removes pydantic's titles and null defaults, which add nothing."""
     if isinstance(part, list):
         return [_tidy(one) for one in part]
     if not isinstance(part, dict):

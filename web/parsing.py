@@ -1,4 +1,4 @@
-"""What a request says, or the problem with it: bodies, keys and trace contexts."""
+"""Parses requests: bodies, queries, cursors, keys and trace contexts."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from web.models.types import Query
 from web.problem_codes import FieldErrorCode, ProblemCode
 from web.problems import Problem, invalid, pointer_to
 
-Asked = TypeVar("Asked", bound=Query)
+QueryModel = TypeVar("QueryModel", bound=Query)
 Model = TypeVar("Model", bound=BaseModel)
 
-#: Bytes. A submission with every field full is 40 KiB.
+#: Bytes. The largest valid submission has 40 KiB.
 MAX_BODY: Final = 64 * 1024
-#: Names in a query; the longest model has ten.
+#: Names in a query; the largest model has ten.
 _MAX_PARAMETERS: Final = 100
 
 #: Structured Fields string (RFC 9651, section 3.3.3).
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _BARE: Final = re.compile(r"[!#-~](?:[ -~]{0,253}[!-~])?")
-#: Longer keys help nobody and make the index large.
+#: Characters. Longer keys have no use and enlarge the index.
 _MAX_KEY: Final = 255
-#: W3C Trace Context, version 00; an id of zeros only is no id.
+#: W3C Trace Context, version 00; ids of zeros only are invalid.
 _TRACEPARENT: Final = re.compile(
     r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
-#: RFC 6750's b64token; ours have 67 characters, so a longer one is not looked up.
+#: RFC 6750's b64token. Our keys have 67 characters; much longer ones are not looked up.
 _BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]{1,200}=*)", re.IGNORECASE)
 
 
 def parse_bearer(request: Request) -> str | None:
-    """The API key that a request gives, where it has the form of one."""
+    """Returns the API key of a request, or None if it is not well formed."""
     found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
     return found[1] if found else None
 
 
 def parse_json(request: Request, *, optional: bool = False) -> Any:
-    """The body as JSON, screened for card data; ``{}`` for none if ``optional``.
+    """Returns the JSON body, screened for card data; ``{}`` for an ``optional`` one.
 
-    Numbers with a point or an exponent are Decimal, to the digit. Raises Problem
-    where it is too large (in bytes, values, levels or names), of another type, not
-    JSON in UTF-8 (names given twice, NaN and infinities included), or has card data.
+    Numbers with a point or an exponent are exact Decimals. Raises Problem if the body
+    is too large (in bytes, values, levels or names), of another media type, not JSON in
+    UTF-8 (repeated names, NaN and infinities included), or has card data.
     """
     body = request.get_data(cache=False)
     if optional and not body:
@@ -77,7 +77,9 @@ def parse_json(request: Request, *, optional: bool = False) -> Any:
 def parse_body(
     request: Request, model: type[Model], *, optional: bool = False
 ) -> Model:
-    """The body as ``model``. Raises Problem as ``parse_json`` does, or with faults."""
+    """Returns the body as ``model``. Raises Problem as ``parse_json`` does, or with
+    the fields' errors.
+    """
     document = parse_json(request, optional=optional)
     try:
         return model.model_validate(document)
@@ -85,8 +87,11 @@ def parse_body(
         raise invalid(error, ProblemCode.INVALID_REQUEST) from None
 
 
-def parse_query(request: Request, model: type[Asked]) -> Asked:
-    """The query as ``model``, screened. Raises Problem where it does not fit."""
+def parse_query(request: Request, model: type[QueryModel]) -> QueryModel:
+    """Returns the query as ``model``, screened for card data.
+
+    Raises Problem if the query is not valid.
+    """
     given = dict(request.args.lists())
     if len(given) > _MAX_PARAMETERS:
         detail = f"must have at most {_MAX_PARAMETERS} names"
@@ -110,12 +115,14 @@ def parse_query(request: Request, model: type[Asked]) -> Asked:
 
 
 def encode_cursor(last: str) -> str:
-    """Where a list goes on behind ``last``: opaque, so that nobody builds one."""
+    """Returns an opaque cursor for the page after ``last``."""
     return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, form: str) -> str:
-    """What ``encode_cursor`` hid, of this form. Raises Problem where it hid none."""
+    """Returns the encoded value of a cursor. Raises Problem if it does not match
+    ``form``.
+    """
     try:
         found = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
@@ -128,7 +135,7 @@ def decode_cursor(cursor: str, form: str) -> str:
 
 
 def parse_idempotency_key(request: Request) -> str:
-    """The key, without its quotes. Raises Problem where it is missing or no key."""
+    """Returns the key without quotes. Raises Problem if it is missing or invalid."""
     given = request.headers.get("Idempotency-Key", "").strip(" \t")
     if not given:
         raise Problem(ProblemCode.IDEMPOTENCY_KEY_REQUIRED)
@@ -147,7 +154,7 @@ def parse_idempotency_key(request: Request) -> str:
 
 
 def parse_request_id(request: Request) -> str | None:
-    """The client's own name of the request, where it gave a sane one."""
+    """Returns the client's request id, or None if it is missing or not safe to log."""
     given = request.headers.get("Request-Id", "")
     if _REQUEST_ID.fullmatch(given) and not has_card_data(given):
         return given
@@ -155,7 +162,7 @@ def parse_request_id(request: Request) -> str | None:
 
 
 def parse_traceparent(request: Request) -> str | None:
-    """The W3C trace context, where it is well formed; else the request has none."""
+    """Returns the W3C trace context, or None if it is missing or not well formed."""
     given = request.headers.get("Traceparent", "")
     if _TRACEPARENT.fullmatch(given) and not has_card_data(given):
         return given
@@ -168,7 +175,8 @@ def _card_problem(
     detail = (
         "looks like card data: a card number, a magnetic stripe, or a field for a"
         " security code or PIN. Send the provider's token instead. An identifier that"
-        f" only looks like a card number is taken with {NOT_A_CARD} before its digits"
+        f" only looks like a card number is accepted with {NOT_A_CARD} before its"
+        " digits"
     )
     fault = FieldError(
         code=FieldErrorCode.CARD_NUMBER_REFUSED,
@@ -184,7 +192,9 @@ def _names(model: type[Query]) -> set[str]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A name given twice means one thing to one reader and another to the next."""
+    """Raises ValueError for a repeated name, because JSON readers interpret it
+    differently.
+    """
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name is given twice")

@@ -1,4 +1,4 @@
-"""The codes of the problems that the API answers with."""
+"""The codes of the API's problems and of the errors in a request's fields."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ProblemCode(StrEnum):
-    """The ``code`` of a problem; ``catalogue`` has what each says."""
+    """The ``code`` of a problem; ``problem_catalogue`` has the texts."""
 
     BAD_REQUEST = "bad_request"
     MALFORMED_JSON = "malformed_json"
@@ -47,15 +47,14 @@ class ProblemCode(StrEnum):
 
 
 class FieldErrorCode(StrEnum):
-    """The ``code`` of one fault in a request. Any other is the type of a pydantic
-    error, or of the field that was given."""
+    """The ``code`` of one invalid field. Any other code is pydantic's error type."""
 
     ADDITIONAL = "additional"  #: not a field of this request
     CARD_NUMBER_REFUSED = "card_number_refused"
     FLAG = "flag"  #: neither true nor false
-    FORM = "form"  #: not written as it must be
-    NOT_POSSIBLE = "not_possible"  #: it contradicts another field, or a provider's rule
+    FORM = "form"  #: does not match the pattern
+    NOT_POSSIBLE = "not_possible"  #: contradicts another field or a provider's rule
     REPEATED = "repeated"
     REQUIRED = "required"
     TOO_LONG = "too_long"
-    WHOLE_NUMBER = "whole_number"  #: not one
+    WHOLE_NUMBER = "whole_number"  #: not a whole number

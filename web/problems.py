@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem; one place knows which is which."""
+"""Maps every error to an RFC 9457 problem."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from web.models.responses import FieldError
 from web.problem_catalogue import CATALOGUE
 from web.problem_codes import FieldErrorCode, ProblemCode
 
-#: Seconds a client should wait before it asks again.
+#: Seconds that a client should wait before it tries again.
 RETRY_AFTER: Final = 1
-#: Faults told at once; a body can hold thousands.
+#: Errors in one answer; a body can have thousands.
 _MAX_ERRORS: Final = 20
-#: Characters of a client's own name that a pointer repeats.
+#: Characters of a client's field name that a pointer may repeat.
 _MAX_STEP: Final = 64
 
-#: How pydantic begins: "Input should be …", "String should have …".
+#: The start of pydantic's messages: "Input should be …", "String should have …".
 _SUBJECT: Final = re.compile(r"^\w+ should")
-#: The problem of each error, and of those that derive from it; see ``code_of``.
+#: The problem of each error class and its subclasses; see ``code_of``.
 PROBLEMS: Final[Mapping[type, ProblemCode]] = {
     InvalidPayment: ProblemCode.INVALID_PAYMENT,
     IdempotencyMismatch: ProblemCode.IDEMPOTENCY_KEY_REUSED,
@@ -69,7 +69,7 @@ _OF_STATUS: Final = {
 
 
 class Problem(Exception):
-    """A request that ends here, with an answer of its ``code`` in CATALOGUE."""
+    """An error that is answered with the problem ``code`` of CATALOGUE."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Problem(Exception):
         )
 
     def response(self) -> Response:
-        """The problem as ``application/problem+json``."""
+        """Renders the problem as ``application/problem+json``."""
         self.document.request_id = g.get("request_id", "")
         status = self.document.status
         response = Response(
@@ -121,7 +121,7 @@ def document(
     payment: str | None = None,
     quota: str | None = None,
 ) -> responses.Problem:
-    """The response model of a problem; ``detail`` is the catalogue's by default."""
+    """Returns a problem's response model; ``detail`` defaults to the catalogue's."""
     status, title, text = CATALOGUE[code]
     return responses.Problem(
         type=f"/problems/{code}",
@@ -139,21 +139,21 @@ def document(
 
 
 def encode(problem: responses.Problem) -> bytes:
-    """JSON without the fields that the problem does not have."""
+    """Encodes a problem as JSON without its empty fields."""
     return problem.__pydantic_serializer__.to_json(problem, exclude_defaults=True)
 
 
 def invalid(error: ValidationError, code: ProblemCode) -> Problem:
-    """What a pydantic model found, as a problem of ``code``."""
-    told = error.errors(include_url=False, include_input=False, include_context=True)
-    # Of what may be left out, pydantic says as well that it is not left out.
-    found = [one for one in told if one["type"] != "none_required"]
-    of = _query_error if code is ProblemCode.INVALID_QUERY else _body_error
-    return Problem(code, errors=[of(one) for one in found[:_MAX_ERRORS]])
+    """Returns the errors of a pydantic model as a problem of ``code``."""
+    details = error.errors(include_url=False, include_input=False, include_context=True)
+    # pydantic reports a second error, "none_required", for each optional field.
+    found = [detail for detail in details if detail["type"] != "none_required"]
+    render = _query_error if code is ProblemCode.INVALID_QUERY else _body_error
+    return Problem(code, errors=[render(detail) for detail in found[:_MAX_ERRORS]])
 
 
 def register(app: Flask) -> None:
-    """Makes every error of ``app`` a problem."""
+    """Answers every error of ``app`` with a problem."""
     app.register_error_handler(Problem, Problem.response)
     app.register_error_handler(PaymentsError, _handle_payments_error)
     app.register_error_handler(HTTPException, _handle_http_error)
@@ -169,7 +169,7 @@ def _handle_payments_error(error: PaymentsError) -> Response:
         )
         return Problem(ProblemCode.INVALID_PAYMENT, errors=[fault]).response()
     if isinstance(error, Conflict):
-        detail = f"It cannot be done: {error}."
+        detail = f"The request conflicts with the current state: {error}."
         return Problem(ProblemCode.CONFLICT, reason=error.why, detail=detail).response()
     if isinstance(error, ReferenceInProgress):
         code = ProblemCode.REFERENCE_IN_PROGRESS
@@ -179,13 +179,13 @@ def _handle_payments_error(error: PaymentsError) -> Response:
 
 
 def code_of(error: PaymentsError) -> ProblemCode | None:
-    """The problem that an error of this class is; None: a fault of ours."""
+    """Returns the code of an error's class; None for an internal error."""
     kinds = type(error).__mro__
     return next((PROBLEMS[kind] for kind in kinds if kind in PROBLEMS), None)
 
 
 def _handle_http_error(error: HTTPException) -> Response:
-    """What Flask itself refuses; its words may repeat the request, ours do not."""
+    """Answers Flask's own errors. Flask's texts may repeat the request; ours do not."""
     status = error.code or 500
     if status >= 500:
         return _handle_unexpected(error)
@@ -215,7 +215,7 @@ def _query_error(error: ErrorDetails) -> FieldError:
 
 
 def _describe_error(error: ErrorDetails) -> tuple[str, str]:
-    """A stable code, and words that repeat nothing of the input."""
+    """Returns a stable code and a text that does not repeat the input."""
     kind = error["type"]
     if kind == "missing":
         return FieldErrorCode.REQUIRED, "is required"
@@ -227,15 +227,15 @@ def _describe_error(error: ErrorDetails) -> tuple[str, str]:
 
 
 def pointer_to(steps: Iterable[int | str]) -> str:
-    """The JSON pointer (RFC 6901) of a fault.
+    """Returns the JSON pointer (RFC 6901) of an error.
 
-    It stops before a name that is not worth telling, and is empty where its steps
-    spell a card number out.
+    The pointer stops before an unsafe name, and is empty if its steps contain a card
+    number.
     """
     pointer = ""
     for step in steps:
         name = str(step)
-        if name == "[key]":  # pydantic's mark for a fault in the name itself
+        if name == "[key]":  # pydantic's mark for an error in the name itself
             pointer = pointer.rpartition("/")[0]
             break
         if not _is_safe_name(name):

@@ -1,4 +1,4 @@
-"""Which quotas a request counts against, and what its answer says of them."""
+"""Counts requests against quotas and reports the quotas in answers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from web.problem_codes import ProblemCode
 from web import parsing
 from web.problems import Problem
 
-#: Hops of ``X-Forwarded-For`` that are looked at, from ours outwards.
+#: Hops of ``X-Forwarded-For`` that are read, from the nearest one outwards.
 _MAX_HOPS: Final = 8
-#: An IPv6 customer has a network of this length, and any address in it.
+#: One IPv6 customer usually has all addresses of such a network.
 _IPV6_PREFIX: Final = 64
 
 _Address = IPv4Address | IPv6Address
@@ -35,7 +35,7 @@ _Network = IPv4Network | IPv6Network
 
 
 def register(app: Flask, services: WebServices) -> None:
-    """Has every call of ``app`` counted. Comes after the hooks that name a request."""
+    """Counts every call of ``app``. Call it after ``middleware.register``."""
 
     @app.before_request
     def begin() -> None:
@@ -48,19 +48,22 @@ def register(app: Flask, services: WebServices) -> None:
 
 
 def count_key(key: ApiKey, services: WebServices) -> None:
-    """Counts a request of a valid key, and not by its address. Raises Problem."""
+    """Counts a request by its valid key instead of its address.
+
+    Raises Problem if a quota is exceeded.
+    """
     g.address = None
     _check(services.quotas.hit(QuotaName.KEY, key.id))
-    # A key that is refused takes nothing from the merchant's other keys.
+    # The key's quota comes first, so that a refused key does not use up the merchant's.
     _check(services.quotas.hit(QuotaName.MERCHANT, key.merchant))
 
 
 def _begin(request: Request, services: WebServices) -> None:
-    """Counts a webhook by its address before anything of it is read.
+    """Checks the quota of the client's address before the request is read.
 
-    An address that sent too much without a valid key is refused before its key is
-    looked up, but for keys that were valid lately: others may share the address.
-    Raises Problem.
+    Webhooks are counted here. Other requests from an address over its quota are
+    refused before their key is looked up, except for keys that were valid lately:
+    several clients may share an address. Raises Problem.
     """
     g.usages, g.address = [], None
     address = client_address(
@@ -82,7 +85,7 @@ def _begin(request: Request, services: WebServices) -> None:
 
 
 def _end(response: Response, services: WebServices) -> None:
-    """Counts a request that had no valid key; tells what is left of the quotas."""
+    """Counts a request without a valid key and adds the ``RateLimit`` headers."""
     if g.address is not None:
         usage = services.quotas.hit(QuotaName.ADDRESS, g.address)
         if usage is not None:
@@ -123,10 +126,10 @@ def _networks(text: str) -> tuple[_Network, ...]:
 def client_address(
     remote: str | None, forwarded: str | None, proxies: Sequence[_Network]
 ) -> str | None:
-    """Whom a request is counted to: an IPv4 address, or the /64 of an IPv6 address.
+    """Returns the address that a request counts for: IPv4, or the /64 of an IPv6.
 
-    ``forwarded`` is believed as far as ``proxies`` have written it. None: the server
-    does not say who asks.
+    Entries of ``forwarded`` are trusted as far as ``proxies`` have written them. None
+    means that the address is unknown.
     """
     hops = [remote or ""]
     if proxies and forwarded:
@@ -144,7 +147,7 @@ def client_address(
 
 @lru_cache(4096)
 def _parse(text: str) -> _Address | None:
-    """An address, written with its port or without."""
+    """Parses an address with or without a port."""
     if len(text) > 64:
         return None
     host = text
@@ -168,11 +171,11 @@ def _counted(address: _Address) -> str:
 
 
 def _policy(usage: Usage) -> str:
-    """draft-ietf-httpapi-ratelimit-headers, section 3: the quota and its window."""
+    """Renders a quota and its window (draft-ietf-httpapi-ratelimit-headers, 3)."""
     quota = usage.quota
     return f'"{quota.name}";q={quota.amount};w={quota.seconds}'
 
 
 def _limit(usage: Usage) -> str:
-    """Section 4 of it: what is left, and the seconds until all of it is there again."""
+    """Renders the remaining requests and the seconds to the reset (section 4)."""
     return f'"{usage.quota.name}";r={usage.remaining};t={usage.resets_in}'

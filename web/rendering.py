@@ -1,4 +1,4 @@
-"""Response models of payments, events and breakers, and answers made of them."""
+"""Renders payments, events and breakers as response models and JSON responses."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def json_response(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """``document`` as a JSON response."""
+    """Renders ``document`` as a JSON response."""
     body = document.__pydantic_serializer__.to_json(document)
     return Response(body, status, headers, mimetype="application/json")
 
 
 def render_payment(found: Payment) -> responses.Payment:
-    """A payment as its merchant sees it."""
-    asked = found.submission
+    """Renders a payment for its merchant."""
+    submission = found.submission
     return responses.Payment(
         id=found.id,
         object="payment",
         livemode=found.mode is Mode.LIVE,
         status=found.status,
-        amount=asked.amount.minor,
-        currency=asked.amount.currency,
+        amount=submission.amount.minor,
+        currency=submission.amount.currency,
         amount_authorized=found.authorized,
         amount_captured=found.captured,
         amount_refunded=found.refunded,
@@ -55,15 +55,15 @@ def render_payment(found: Payment) -> responses.Payment:
         ),
         operations=[render_operation(one) for one in found.operations],
         disputes=[_render_dispute(one) for one in found.disputes],
-        reference=asked.reference,
-        metadata=dict(asked.metadata),
+        reference=submission.reference,
+        metadata=dict(submission.metadata),
         created_at=found.created_at,
         updated_at=found.updated_at,
     )
 
 
 def render_event(found: Event) -> responses.Event:
-    """One line of a timeline."""
+    """Renders one event of a timeline."""
     return responses.Event(
         object="event",
         seq=found.seq,
@@ -74,7 +74,7 @@ def render_event(found: Event) -> responses.Event:
 
 
 def render_operation(one: Operation) -> responses.Operation:
-    """An operation as its merchant sees it."""
+    """Renders an operation for its merchant."""
     unknown = one.send if one.state is State.UNKNOWN else None
     return responses.Operation(
         id=one.id,
@@ -114,8 +114,9 @@ def _render_dispute(one: Dispute) -> responses.Dispute:
 def render_breaker(
     found: CircuitBreaker, stored: StoredAccount | None = None
 ) -> responses.CircuitBreaker:
-    """A breaker as operators see it; ``stored`` is the account, unless it is our
-    own.
+    """Renders a breaker for operators.
+
+    ``stored`` is the merchant's account; None for the deployment's own.
     """
     return responses.CircuitBreaker(
         object="circuit_breaker",

@@ -1,4 +1,4 @@
-"""The web process: the API on a public listener, its health on one of its own."""
+"""The web process: a public listener for the API, a private one for its health."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from web.app import Web, build
 from web.http.listener import Limits, Listener
 from web.routes import health, webhooks
 
-#: Seconds that requests have to end once the process is told to stop: longer than the
-#: slowest insert, which gives up after two timeouts of the database.
+#: Seconds for requests to end when the process stops: longer than the slowest insert,
+#: which gives up after two timeouts of the database.
 DRAIN: Final = 15
-#: Threads for probes: a few may wait for a database that does not answer.
+#: Threads for probes; a few may wait for an unavailable database.
 HEALTH_THREADS: Final = 4
-#: Probes are few, and have no bodies.
+#: Probes are few and have no bodies.
 HEALTH_LIMITS: Final = Limits(connections=128, queue=32)
-#: Open files besides the clients' connections: to the servers, logs, libraries.
+#: Open files besides clients' connections: servers, logs and libraries.
 OTHER_FILES: Final = 512
 
 log = logs.get_logger()
 
 
 def main() -> int:
-    """Serves until TERM or INT; returns the exit code. 2: it cannot start."""
+    """Serves until TERM or INT. Returns the exit code, 2 if it cannot start."""
     settings = Settings.of_process("mongo_url", "redis_url")
     logs.configure(settings, "web")
     for host, port, name in (
@@ -83,9 +83,10 @@ def _max_body(target: bytes) -> int:
 
 
 def most_connections() -> int:
-    """As many as ``Limits`` has, or as the system's limit of open files allows.
+    """Returns the number of connections that the limit of open files allows.
 
-    The soft limit, which may be 1,024, is raised as far as the hard one goes.
+    It is at most that of ``Limits``. The soft limit of open files, often 1,024, is
+    raised as far as the hard limit allows.
     """
     wanted = Limits().connections + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,6 +1,6 @@
-"""One HTTP/1.1 connection: it reads requests under deadlines and bounds, one by one.
+"""One HTTP/1.1 connection, which reads requests one by one within time and size limits.
 
-httptools (llhttp, the parser of Node.js) decides what is well-formed HTTP.
+httptools (llhttp, the parser of Node.js) checks that the HTTP is well formed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"Connection: close\r\n"
-#: Of a target that names the server as well (RFC 9112, section 3.2.2).
-_WHOLE: Final = re.compile(rb"https?://[^/?#]+/?", re.IGNORECASE)
+#: The start of a target in absolute form (RFC 9112, section 3.2.2).
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]+/?", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """The request ends here, with the problem ``code`` as its answer."""
+    """The request is refused with the problem ``code``."""
 
     def __init__(self, code: ProblemCode) -> None:
         super().__init__(code)
@@ -34,23 +34,22 @@ class Refused(Exception):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A client's connection. Use from the thread of the event loop.
+    """A client's connection. Use it only from the event loop's thread.
 
-    Whenever the next step is the client's, the connection is among the listener's
-    ``waiting`` ones and has a deadline. Requests that come before the answer to an
-    earlier one are answered in their order.
+    While the connection waits for its client it has a deadline and is listed in the
+    listener's ``waiting``. Pipelined requests are answered in their order.
     """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._limits = listener.limits
-        #: None once nothing more is read. It holds the connection, which holds it.
+        #: None once reading has ended, which also breaks the reference cycle.
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._incoming: Request | None = None  #: not complete yet
-        self._read_bytes = 0  #: since this request began
+        self._read_bytes = 0  #: since the incoming request began
         self._max_body = 0
-        self._due: deque[Request] = deque()  #: complete, in their order
-        self._current: Request | None = None  #: the one that is being answered
+        self._due: deque[Request] = deque()  #: complete, in order of arrival
+        self._current: Request | None = None  #: being answered by a thread
         self._has_unsent = False
         self._client_has_ended = False
         self._closes = False  #: the next answer is the last
@@ -62,25 +61,25 @@ class Connection(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._server = transport.get_extra_info("sockname")[:2]
-        # A client that is gone already has no name.
+        # The peer name is missing if the client has already disconnected.
         self._client = (transport.get_extra_info("peername") or ("", 0))[:2]
-        # Tells of every answer that its client does not read at once.
+        # pause_writing is then called for every answer not read at once.
         transport.set_write_buffer_limits(high=0)
         self._wait(self._limits.head_seconds, self._transport.close)
         self._listener.add(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        # It is parsed before another connection reads, so that all can share it.
+        # The data is parsed before another connection reads, so all share one buffer.
         return self._listener.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._parser is None:
-            return  # a refused client may still send the rest
+            return  # the rest of a refused request is ignored
         try:
             self._parser.feed_data(memoryview(self._listener.buffer)[:nbytes])
             self._check_framing(nbytes)
         except HttpParserUpgrade:
-            # The request is complete; what follows it is another protocol's.
+            # The request is complete; the data after it belongs to another protocol.
             self._parser = None
         except HttpParserError as error:
             cause = error.__context__
@@ -90,12 +89,12 @@ class Connection(asyncio.BufferedProtocol):
         except Refused as refused:
             self._refuse(refused.code)
         self._answer_next()
-        if self._due:  # behind the one that is being answered
+        if self._due:  # pipelined after the current request
             self._stop_waiting()
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        # A client that only stopped sending still reads.
+        # A half-closed client may still read its answer.
         self._client_has_ended = True
         return self._current is not None
 
@@ -117,7 +116,7 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = None
         self._listener.remove(self)
 
-    # The parser calls these; what they raise ends the parsing.
+    # The parser calls these; an exception ends the parsing.
 
     def on_message_begin(self) -> None:
         self._incoming = Request(self._server, self._client)
@@ -131,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         assert self._incoming is not None
         if self._incoming.method:
-            return  # a trailer, which must not pass for a header
+            return  # a trailer is not a header
         if len(self._incoming.headers) >= self._limits.headers:
             raise Refused(ProblemCode.HEAD_TOO_LARGE)
         self._incoming.headers.append((name, value))
@@ -164,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
     # The listener calls these.
 
     def answer(self, answer: Answer) -> None:
-        """Sends the answer to the request that the listener was given."""
+        """Sends the answer to the current request."""
         assert self._current is not None
         self._listener.hold(-len(self._current.body))
         has_body = self._current.method != "HEAD"
@@ -173,24 +172,24 @@ class Connection(asyncio.BufferedProtocol):
             self._send(answer, has_body=has_body)
 
     def abort(self) -> None:
-        """Ends the connection at once, without a word."""
+        """Ends the connection at once, without an answer."""
         self._forget_requests()
         self._stop_waiting()
         self._transport.abort()
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of bodies that are not answered."""
+        """Bytes of the bodies that wait for a thread."""
         return sum(len(request.body) for request in self._unanswered())
 
     def drain(self) -> None:
-        """Ends the connection after the answers that it owes."""
+        """Ends the connection once its pending answers are sent."""
         self._closes = True
         if not self._current and self._incoming is None and not self._has_unsent:
             self._transport.close()
 
     def _check_head(self, request: Request) -> None:
-        """Raises Refused for what HTTP or a bound of ours forbids."""
+        """Raises Refused if the head breaks HTTP's rules or our limits."""
         if request.version not in ("1.0", "1.1"):
             raise Refused(ProblemCode.BAD_REQUEST)
         lengths = (len(name) + len(value) for name, value in request.headers)
@@ -200,17 +199,17 @@ class Connection(asyncio.BufferedProtocol):
         hosts = sum(name == b"host" for name, _ in given)
         if hosts > 1 or (hosts == 0 and request.version == "1.1"):
             raise Refused(ProblemCode.BAD_REQUEST)
-        whole = _WHOLE.match(request.target)
-        if whole:
-            request.target = b"/" + request.target[whole.end() :]
+        absolute = _ABSOLUTE_FORM.match(request.target)
+        if absolute:
+            request.target = b"/" + request.target[absolute.end() :]
         if not request.target.startswith(b"/"):
             raise Refused(ProblemCode.BAD_REQUEST)
         self._max_body = self._listener.max_body(request.target)
         for name, value in given:
-            # The parser has seen to it that it is a number.
+            # The parser has checked that the length is a number.
             if name == b"content-length" and int(value) > self._max_body:
                 raise Refused(ProblemCode.BODY_TOO_LARGE)
-            # Of a body that is compressed as well, nobody here undoes that.
+            # No other transfer encoding, such as compression, is supported.
             if name == b"transfer-encoding" and value.lower() != b"chunked":
                 raise Refused(ProblemCode.BAD_REQUEST)
         expects = (b"expect", b"100-continue")
@@ -219,10 +218,10 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.write(_CONTINUE)
 
     def _check_framing(self, count: int) -> None:
-        """Raises Refused where all that is no body takes too much: a head that has no
-        end, the sizes and extensions of chunks, trailers.
+        """Raises Refused if the bytes outside the body exceed the limit.
 
-        The first part of a request may have come with the end of something else.
+        An endless head, chunk sizes and extensions, and trailers are such bytes. The
+        first read of a request may also hold the end of the one before it.
         """
         if self._incoming is None:
             return
@@ -233,7 +232,7 @@ class Connection(asyncio.BufferedProtocol):
             raise Refused(ProblemCode.HEAD_TOO_LARGE)
 
     def _answer_next(self) -> None:
-        """Begins with the next answer, where one is due and none is on its way."""
+        """Handles the next due request unless an answer is in progress."""
         if self._transport.is_closing():
             return
         if self._has_unsent and self._timer is None:
@@ -257,7 +256,7 @@ class Connection(asyncio.BufferedProtocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """After an answer was sent completely."""
+        """Chooses the next step after a complete answer."""
         if self._closes and not self._current:
             self._linger()
         elif self._due:
@@ -272,7 +271,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def _refuse(self, code: ProblemCode) -> None:
-        """Ends the reading; the refusal is sent after the answers before it."""
+        """Stops reading; the refusal is sent after the answers due before it."""
         self._listener.count_refusal(code)
         if self._incoming is not None:
             self._listener.hold(-len(self._incoming.body))
@@ -284,15 +283,15 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     def _time_out(self) -> None:
-        """The client was too slow with a request."""
+        """Refuses a request that its client sent too slowly."""
         self._refuse(ProblemCode.REQUEST_TIMEOUT)
         self._answer_next()
 
     def _linger(self) -> None:
-        """Closes once the client has read the last answer.
+        """Closes the connection once the client has read the last answer.
 
-        Closed at once, with a part of its request unread, the system would reset the
-        connection, and the client would lose the answer (RFC 9112, section 9.6).
+        An immediate close with unread data would make the system reset the connection,
+        and the client would lose the answer (RFC 9112, section 9.6).
         """
         if self._client_has_ended:
             self._transport.close()
@@ -301,11 +300,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
         try:
             self._transport.write_eof()
-        except OSError:  # it is gone
+        except OSError:  # the client has disconnected
             self.abort()
 
     def _unanswered(self) -> Iterator[Request]:
-        """Requests that no thread has yet, an incomplete one included."""
+        """Yields the requests that no thread has yet, an incomplete one included."""
         if self._incoming is not None:
             yield self._incoming
         yield from self._due
@@ -316,7 +315,7 @@ class Connection(asyncio.BufferedProtocol):
         self._due.clear()
 
     def _wait(self, seconds: float, then: Callable[[], object]) -> None:
-        """Gives the client so long for its next step."""
+        """Calls ``then`` if the client does not act within ``seconds``."""
         self._stop_waiting()
         self._timer = asyncio.get_running_loop().call_later(seconds, then)
         self._listener.waiting[self] = None

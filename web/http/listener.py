@@ -1,8 +1,8 @@
-"""Listens for HTTP/1.1 and has threads call a WSGI application, all within bounds.
+"""Listens for HTTP/1.1 and calls a WSGI application from a bounded pool of threads.
 
-A thread is used only once a request was read completely, so that slow clients hold
-none. What a client may hold instead, a connection and some memory, is bounded, and
-the client that keeps the listener waiting longest gives way.
+A thread gets a request only once it was read completely, so slow clients hold no
+threads. They hold connections and memory, which are bounded: at a limit, the
+connection that has waited longest for its client is closed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from web.problem_codes import ProblemCode
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-#: Connections that the system keeps for a listener that is busy.
+#: Connections that the system queues while the listener is busy.
 BACKLOG: Final = 1024
 
 CONNECTIONS: Final = Gauge(
@@ -41,48 +41,48 @@ CONNECTIONS: Final = Gauge(
 )
 CONNECTIONS_REFUSED: Final = Counter(
     "payments_http_refused",
-    "Requests and connections that ended before the application saw them, by reason",
+    "Requests and connections refused before they reached the application, by reason",
     ["reason"],
     registry=REGISTRY,
 )
 
 
 class DropReason(StrEnum):
-    """Why a connection ended without an answer."""
+    """The reason why a connection was ended without an answer."""
 
     UNREAD = "unread"  #: too many clients do not read their answers
-    TOO_MANY_BODIES = "too_many_bodies"  #: bodies under way need too much memory
+    TOO_MANY_BODIES = "too_many_bodies"  #: incoming bodies need too much memory
     TOO_MANY_CONNECTIONS = "too_many_connections"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients may take."""
+    """The limits of a listener's clients."""
 
     head_seconds: float = 10.0  #: for a request's line and headers
-    body_seconds: float = 10.0  #: for its body, after that
-    #: Between two requests: longer than load balancers keep a connection (60 s).
+    body_seconds: float = 10.0  #: for its body, after the head
+    #: Between two requests; longer than load balancers keep a connection (60 s).
     idle_seconds: float = 75.0
     answer_seconds: float = 30.0  #: to read an answer
     linger_seconds: float = 2.0  #: to read the last answer and close
-    #: Longer than a request that waits (30 s) and the store's timeouts after it.
+    #: Longer than a long poll (30 s) and the store's timeouts after it.
     stuck_seconds: float = 45.0
     head_bytes: int = 16 * 1024
-    headers: int = 100  #: of one request; each takes memory however short it is
-    #: Requests of one connection that wait for the answer to an earlier one.
+    headers: int = 100  #: of one request; even a short one takes memory
+    #: Requests of one connection that wait for an earlier answer.
     pipelined: int = 32
-    #: Of all bodies that are not answered. With the buffers of all connections it
-    #: stays far below the 512 MiB that a container has.
+    #: Of all bodies not yet answered. Together with the buffers of all connections
+    #: this stays far below the 512 MiB of a container.
     held_bytes: int = 64 * 1024 * 1024
     connections: int = 2048
-    unsent: int = 64  #: answers that their clients do not read at once
+    unsent: int = 64  #: answers not read at once
     queue: int = 256  #: requests that wait for a thread
 
 
 class Listener:
-    """A port with its connections and threads. Use from one event loop.
+    """A port with its connections and threads. Use it from one event loop.
 
-    ``max_body`` says how many bytes the body of a request to a target may have.
+    ``max_body`` returns the largest body, in bytes, that a target accepts.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class Listener:
     ) -> None:
         self.limits = limits
         self.max_body = max_body
-        #: Connections share it: each parses at once what it has read.
+        #: Shared by all connections, because each parses its data at once.
         self.buffer = bytearray(limits.head_bytes)
-        #: Connections whose client has the next step, the longest waiting one first.
+        #: Connections that wait for their client, the longest wait first.
         self.waiting: dict[Connection, None] = {}
         self._unsent: dict[Connection, None] = {}
         self._connections: set[Connection] = set()
@@ -105,14 +105,14 @@ class Listener:
         self._app = app
         self._threads = threads
         self._jobs: queue.SimpleQueue[tuple[Request, Connection]] = queue.SimpleQueue()
-        #: Answers that the event loop has not taken yet, and whether it was woken.
+        #: Answers for the event loop, and whether it was woken to take them.
         self._answers: deque[tuple[Connection, Answer]] = deque()
         self._is_woken = False
         self._outstanding = 0
         self._progressed = time.monotonic()
 
     async def start(self, host: str, port: int) -> int:
-        """Listens; returns the port. Raises OSError where it cannot."""
+        """Starts to listen and returns the port. Raises OSError if that fails."""
         self._loop = asyncio.get_running_loop()
         self._server = await self._loop.create_server(
             partial(Connection, self), sock=_listening(host, port), backlog=BACKLOG
@@ -124,13 +124,13 @@ class Listener:
         return int(self._server.sockets[0].getsockname()[1])
 
     def is_stuck(self) -> bool:
-        """Whether every thread has a request, and none was answered for long."""
+        """Whether all threads are busy and none has finished for ``stuck_seconds``."""
         waited = time.monotonic() - self._progressed
         busy = self._outstanding >= self._threads
         return busy and waited > self.limits.stuck_seconds
 
     async def drain(self, seconds: float) -> None:
-        """Takes no more requests; returns once the others are answered, or then."""
+        """Stops listening and waits up to ``seconds`` for the requests in progress."""
         self._server.close()
         for connection in list(self._connections):
             connection.drain()
@@ -141,7 +141,7 @@ class Listener:
     # Connections call these.
 
     def add(self, connection: Connection) -> None:
-        """Notes a new connection; ends another one where there are too many."""
+        """Adds a connection; ends the longest waiting one if there are too many."""
         self._connections.add(connection)
         CONNECTIONS.inc()
         if len(self._connections) > self.limits.connections and self.waiting:
@@ -149,13 +149,13 @@ class Listener:
             next(iter(self.waiting)).abort()
 
     def remove(self, connection: Connection) -> None:
-        """Forgets a connection that has ended."""
+        """Removes a connection that has ended."""
         self._connections.discard(connection)
         self.remove_unsent(connection)
         CONNECTIONS.dec()
 
     def add_unsent(self, connection: Connection) -> None:
-        """Notes an answer that its client does not read; ends the oldest of many."""
+        """Adds an unread answer; ends the oldest connection if there are too many."""
         self._unsent[connection] = None
         if len(self._unsent) > self.limits.unsent:
             self.count_refusal(DropReason.UNREAD)
@@ -164,22 +164,21 @@ class Listener:
             oldest.abort()
 
     def remove_unsent(self, connection: Connection) -> None:
-        """Forgets an answer that was read."""
+        """Removes an answer that was read."""
         self._unsent.pop(connection, None)
 
     def hold(self, count: int) -> None:
-        """Counts bytes of bodies; where they are too many, ends the connections that
-        have most of them."""
+        """Counts bytes of bodies; ends the largest holders if there are too many."""
         self._held += count
         while count > 0 and self._held > self.limits.held_bytes and self.waiting:
             largest = max(self.waiting, key=lambda one: one.held_bytes)
             if not largest.held_bytes:
-                return  # all of it is being answered
+                return  # threads have all the bodies
             self.count_refusal(DropReason.TOO_MANY_BODIES)
             largest.abort()
 
     def handle(self, request: Request, connection: Connection) -> None:
-        """Has a thread answer ``request``, or says that too many wait for one."""
+        """Queues ``request`` for a thread; answers 503 if the queue is full."""
         if self._outstanding >= self._threads + self.limits.queue:
             self.count_refusal(ProblemCode.OVERLOADED)
             answer = wsgi.refusal(ProblemCode.OVERLOADED)
@@ -191,22 +190,22 @@ class Listener:
         self._jobs.put((request, connection))
 
     def count_refusal(self, reason: ProblemCode | DropReason) -> None:
-        """Tells of a request or connection that the application never saw."""
+        """Counts a request or connection that never reached the application."""
         CONNECTIONS_REFUSED.labels(reason).inc()
 
     def _work(self) -> None:
-        """One thread, for as long as the process lives."""
+        """Answers requests in one thread until the process ends."""
         while True:
             request, connection = self._jobs.get()
             self._answers.append((connection, wsgi.call(self._app, request)))
-            # Requests that are stored together are answered together: waking the loop
-            # for each of them costs as much as the answer.
+            # Payments stored in one batch are answered together: waking the loop for
+            # each answer would cost as much as the answer itself.
             if not self._is_woken:
                 self._is_woken = True
                 self._loop.call_soon_threadsafe(self._take_answers)
 
     def _take_answers(self) -> None:
-        """Before it looks, it lets itself be woken again, so that none is left."""
+        """Sends all finished answers. The flag is reset first, so none is missed."""
         self._is_woken = False
         while self._answers:
             self._outstanding -= 1
@@ -216,7 +215,7 @@ class Listener:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket of IPv4 or IPv6; ``::`` takes both."""
+    """Opens an IPv4 or IPv6 socket; ``::`` accepts both."""
     address = ip_address(host)
     v6 = address.version == 6
     return socket.create_server(

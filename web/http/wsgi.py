@@ -1,4 +1,4 @@
-"""Calls a WSGI application (PEP 3333) with a request that was read completely."""
+"""Calls a WSGI application (PEP 3333) with a completely read request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logs.get_logger()
 
-#: Answers that have no body by their status (RFC 9110, section 6.4.1).
+#: Statuses without a body (RFC 9110, section 6.4.1).
 _BODILESS: Final = ("204", "304")
 _BASE: Final[dict[str, Any]] = {
     "SCRIPT_NAME": "",
@@ -38,7 +38,7 @@ _BASE: Final[dict[str, Any]] = {
 
 @dataclass(slots=True)
 class Request:
-    """A request as it came; complete once a listener gets it."""
+    """A request as it was received; complete once the listener handles it."""
 
     server: tuple[str, int]
     client: tuple[str, int]
@@ -48,19 +48,19 @@ class Request:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     closes: bool = False  #: the connection ends with the answer
-    refused_as: ProblemCode | None = None  #: where no application may see it
+    refused_as: ProblemCode | None = None  #: set if the application must not see it
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as it is sent; ``head`` lacks only the empty line that ends it."""
+    """An answer as it is sent; ``head`` lacks the empty line at its end."""
 
     head: bytes
     body: bytes
 
 
 def call(app: WSGIApplication, request: Request) -> Answer:
-    """The answer of ``app``. Never raises: an error is logged, and answered by 500."""
+    """Returns the answer of ``app``. Never raises: an error is logged and gives 500."""
     try:
         return _call(app, _environ(request))
     except Exception as error:
@@ -69,7 +69,7 @@ def call(app: WSGIApplication, request: Request) -> Answer:
 
 
 def refusal(code: ProblemCode) -> Answer:
-    """The answer to a request that no application saw: a problem of CATALOGUE."""
+    """Returns the answer to a request that never reached the application."""
     request_id = new_id("req")
     body = problems.encode(problems.document(code, request_id=request_id))
     headers = [
@@ -101,7 +101,7 @@ def _call(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
         close = getattr(found, "close", None)
         if close is not None:
             close()
-    # An error while the answer is made starts another one.
+    # An application may start a second answer after an error (PEP 3333).
     status, headers = started[-1]
     body = b"".join(parts)
     if not any(name.lower() == "content-length" for name, _ in headers):
@@ -134,10 +134,10 @@ def _environ(request: Request) -> WSGIEnvironment:
 
 
 def _environ_key(name: bytes) -> str | None:
-    """None for a header that the application must not see.
+    """Returns the WSGI name of a header; None hides it from the application.
 
-    The body's framing is undone here. A name with an underscore would pass for one
-    with a hyphen that a proxy has set or removed.
+    Framing headers no longer describe the body. In WSGI, a name with an underscore
+    would look like the hyphenated header that a proxy sets or removes.
     """
     key = name.decode("latin-1").upper()
     if "_" in key or key in ("CONTENT-LENGTH", "TRANSFER-ENCODING"):

@@ -1,4 +1,4 @@
-"""What the operators' calls take and answer: replays, and what a person decides."""
+"""Models of the operators' calls: searches, replays and resolutions."""
 
 from __future__ import annotations
 
@@ -26,33 +26,34 @@ from web.models.types import (
     Whole,
 )
 
-#: Payments that a request may name: they fit into a body.
+#: Payments that a request may name; so many fit into a body.
 _MAX_IDS: Final = 1_000
 
-#: Kept in small letters, whatever the provider's are.
+#: Converted to small letters, as all codes are stored.
 Code = Annotated[str, StringConstraints(pattern=patterns.CODE, to_lower=True)]
 Merchant = Annotated[str, Field(pattern=patterns.MERCHANT)]
-#: States come as texts.
+#: Not strict, because JSON has a state as text.
 AnyState = Annotated[State, Field(strict=False)]
 
 
 class FoundQuery(Query):
-    """Which operations to find, newest payment first; all that is given must match."""
+    """Filters of operations, newest payment first. All given filters must match."""
 
     state: State | SkipJsonSchema[None] = Field(
         default=None,
-        description="Absent: those in review and dead. Others need a merchant",
+        description="Absent: operations in review and dead letters. Other states need a"
+        " merchant",
     )
     provider: Provider | SkipJsonSchema[None] = None
     error: Code | SkipJsonSchema[None] = Field(
-        default=None, description="The code of what went wrong last"
+        default=None, description="The code of the last error"
     )
     merchant: Merchant | SkipJsonSchema[None] = None
     created_from: Time | SkipJsonSchema[None] = Field(
-        default=None, alias="created[gte]", description="Made at this time or later"
+        default=None, alias="created[gte]", description="Created at this time or later"
     )
     created_before: Time | SkipJsonSchema[None] = Field(
-        default=None, alias="created[lt]", description="Made before this time"
+        default=None, alias="created[lt]", description="Created before this time"
     )
     amount_from: Whole | SkipJsonSchema[None] = Field(
         default=None, alias="amount[gte]", le=MAX_AMOUNT, description="In minor units"
@@ -62,100 +63,100 @@ class FoundQuery(Query):
     )
     limit: Whole = Field(default=20, ge=1, le=100, description="Payments on a page")
     cursor: Annotated[str, Field(pattern=patterns.CURSOR)] | SkipJsonSchema[None] = (
-        Field(default=None, description="The next_cursor of the page before")
+        Field(default=None, description="The next_cursor of the previous page")
     )
 
     def search(self) -> Search:
-        """What to search for."""
+        """Converts the filters."""
         return _search(self)
 
 
 class PreviewRequest(StrictModel):
-    """Which operations to freeze for a replay; all that is given must match."""
+    """Filters of the operations to freeze for a replay. All given ones must match."""
 
     state: AnyState | None = Field(
         default=None,
-        description="Absent: those in review and dead. Others need a merchant or ids",
+        description="Absent: operations in review and dead letters. Other states need a"
+        " merchant or ids",
     )
     provider: Provider | None = None
-    error: Code | None = Field(
-        default=None, description="The code of what went wrong last"
-    )
+    error: Code | None = Field(default=None, description="The code of the last error")
     merchant: Merchant | None = None
     created_from: Time | None = Field(
-        default=None, description="Payments made at this time or later"
+        default=None, description="Payments created at this time or later"
     )
     created_before: Time | None = Field(
-        default=None, description="Payments made before this time"
+        default=None, description="Payments created before this time"
     )
     amount_from: Amount | None = Field(default=None, description="In minor units")
     amount_to: Amount | None = Field(default=None, description="In minor units")
     ids: list[Annotated[str, Field(pattern=patterns.PAYMENT_ID)]] = Field(
-        default=[], max_length=_MAX_IDS, description="Payments; none: any"
+        default=[], max_length=_MAX_IDS, description="Payments; empty for any payment"
     )
 
     def search(self) -> Search:
-        """What to search for."""
+        """Converts the filters."""
         return replace(_search(self), ids=tuple(self.ids))
 
 
 class RunRequest(StrictModel):
-    """Have a frozen set carried out."""
+    """The run of a frozen set."""
 
-    reason: Reason = Field(description="It stands on each payment's timeline")
+    reason: Reason = Field(description="The reason, for each payment's timeline")
     rate: int = Field(
-        default=DEFAULT_RATE, ge=1, le=MAX_RATE, description="Items a second, at most"
+        default=DEFAULT_RATE, ge=1, le=MAX_RATE, description="At most so many items/s"
     )
 
 
 class CancelRequest(StrictModel):
-    """Stop a run. It has no fields; a body may be left out."""
+    """The cancellation of a run. It has no fields, and the body is optional."""
 
 
 class ResolveRequest(StrictModel):
-    """What a person found out about an operation, or gave up on."""
+    """An operator's decision about an operation in review or a dead letter."""
 
     operation: Annotated[str, Field(pattern=patterns.OPERATION_ID)]
     verdict: Literal["succeeded", "declined", "canceled"] = Field(
         alias="as",
-        description="Of a review: what the provider shows. Of a dead letter: canceled",
+        description="For an operation in review, the outcome at the provider. For a"
+        " dead letter only `canceled`",
     )
-    reason: Reason = Field(description="It stands on the payment's timeline")
+    reason: Reason = Field(description="The reason, for the payment's timeline")
     provider_reference: Annotated[str, Field(max_length=100)] | None = Field(
         default=None,
-        description="Of what succeeded: the provider's id of it. At Stripe a payment"
-        " intent (`pi_`), or a refund (`re_`); at PayPal the capture, authorization or"
-        " refund, 17 capital letters and digits",
+        description="The provider's id of a succeeded operation: Stripe's payment"
+        " intent (`pi_`) or refund (`re_`); PayPal's capture, authorization or refund,"
+        " 17 capital letters and digits",
     )
     amount: Amount | None = Field(
         default=None,
-        description="Of what succeeded: the minor units that moved. Absent: all that"
-        " was asked for; more never is",
+        description="The minor units that a succeeded operation moved, at most the"
+        " requested amount. Absent: the requested amount",
     )
 
     @property
     def found(self) -> Evidence:
-        """What was found out, in our terms."""
+        """The decision as evidence about the operation."""
         return Evidence(Verdict(self.verdict), self.provider_reference, self.amount)
 
 
 class ReplayPath(StrictModel):
-    """Which replay."""
+    """The replay in an address."""
 
     replay_id: str = Field(pattern=patterns.REPLAY_ID)
 
 
 class ReplayQuery(Query):
-    """Which of a set's items to show."""
+    """The page of a set's items."""
 
     limit: Whole = Field(default=20, ge=1, le=100)
     cursor: Annotated[str, Field(pattern=patterns.CURSOR)] | SkipJsonSchema[None] = (
-        Field(default=None, description="The next_cursor of the page before")
+        Field(default=None, description="The next_cursor of the previous page")
     )
 
 
 class FoundOperation(Operation):
-    """An operation that was found, and whose it is."""
+    """An operation with the facts of its payment."""
 
     object: Literal["operation"]
     payment: str
@@ -163,14 +164,14 @@ class FoundOperation(Operation):
     provider: Provider
     currency: str
     reference: str | None
-    error: str | None = Field(description="The code of what went wrong last")
-    replay: ReplayAction = Field(description="What a replay would do now")
+    error: str | None = Field(description="The code of the last error")
+    replay: ReplayAction = Field(description="The effect that a replay would have now")
     created_at: Timestamp
     version: int
 
 
 class FoundList(Answer):
-    """A page: the matching operations of as many payments as the limit says."""
+    """A page with the matching operations of up to ``limit`` payments."""
 
     object: Literal["list"]
     data: list[FoundOperation]
@@ -179,7 +180,7 @@ class FoundList(Answer):
 
 
 class ReplayTotal(Answer):
-    """Items of which the same would happen, in one currency."""
+    """The items of a set with one action and one currency."""
 
     action: ReplayAction
     currency: str
@@ -188,7 +189,7 @@ class ReplayTotal(Answer):
 
 
 class ReplayItem(Answer):
-    """One operation of a set, as it was when the set was frozen."""
+    """One operation, in its state at the time when its set was frozen."""
 
     object: Literal["replay_item"]
     number: int
@@ -202,12 +203,12 @@ class ReplayItem(Answer):
     merchant: str
     provider: Provider
     outcome: ItemOutcome | None = Field(
-        description="What came of it; null: not reached yet"
+        description="The outcome; null until the run reaches the item"
     )
 
 
 class ReplayItems(Answer):
-    """A page of a set's items, in their order."""
+    """A page of a set's items in order."""
 
     object: Literal["list"]
     data: list[ReplayItem]
@@ -216,7 +217,7 @@ class ReplayItems(Answer):
 
 
 class ReplaySet(Answer):
-    """A frozen set, what would happen to it, and how far its run has come."""
+    """A frozen set with its expected effects and the progress of its run."""
 
     id: str = Field(json_schema_extra={"pattern": patterns.REPLAY_ID})
     object: Literal["replay"]
@@ -225,9 +226,9 @@ class ReplaySet(Answer):
     search: dict[str, str]
     count: int
     totals: list[ReplayTotal]
-    outcomes: dict[str, int] = Field(description="How many items have which verdict")
+    outcomes: dict[str, int] = Field(description="The number of items by outcome")
     items: ReplayItems
-    by: str = Field(description="The API key that froze it")
+    by: str = Field(description="The API key that froze the set")
     created_at: Timestamp
     run_by: str | None
     reason: str | None
@@ -237,14 +238,14 @@ class ReplaySet(Answer):
     ended_at: Timestamp | None
 
 
-def _search(asked: FoundQuery | PreviewRequest) -> Search:
+def _search(filters: FoundQuery | PreviewRequest) -> Search:
     return Search(
-        state=asked.state,
-        provider=ProviderName(asked.provider) if asked.provider else None,
-        error=asked.error,
-        merchant=asked.merchant,
-        created_from=asked.created_from,
-        created_before=asked.created_before,
-        amount_from=asked.amount_from,
-        amount_to=asked.amount_to,
+        state=filters.state,
+        provider=ProviderName(filters.provider) if filters.provider else None,
+        error=filters.error,
+        merchant=filters.merchant,
+        created_from=filters.created_from,
+        created_before=filters.created_before,
+        amount_from=filters.amount_from,
+        amount_to=filters.amount_to,
     )

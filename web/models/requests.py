@@ -1,4 +1,4 @@
-"""What the API takes: one pydantic model a request, strict, each field bounded."""
+"""Request models of payments: one strict pydantic model per request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from web.models.types import (
     list_currencies,
 )
 
-#: Seconds a reader may wait for news; proxies cut silent connections at 60.
+#: Seconds that a long poll may take; proxies cut silent connections at 60.
 MAX_WAIT: Final = 30
 
 
@@ -43,13 +43,13 @@ class CustomerRequest(StrictModel):
     email: Annotated[str, Field(pattern=patterns.EMAIL, max_length=254)] | None = None
     id: Annotated[str, Field(pattern=patterns.TOKEN, max_length=255)] | None = Field(
         default=None,
-        description="The provider's id of the customer, whom methods are saved for:"
-        " Stripe's cus_…, or the one of PayPal's vault",
+        description="The provider's id of the customer for saved methods: Stripe's"
+        " `cus_…`, or the id in PayPal's vault",
     )
 
 
 class PaymentRequest(StrictModel):
-    """One payment to make. A field that is null counts as absent."""
+    """A payment to make. A null field counts as absent."""
 
     model_config = ConfigDict(title="PaymentRequest")
 
@@ -63,57 +63,60 @@ class PaymentRequest(StrictModel):
     )
     provider: Provider | None = Field(
         default=None,
-        description="Who carries it out. A merchant with accounts of its own may leave"
-        " it out: they are chosen between, by currency and weight",
+        description="The provider that carries it out. Optional for a merchant with"
+        " its own accounts: one is then chosen by currency and weight",
     )
     capture: Literal["automatic", "manual"] = Field(
         default="automatic",
-        description="automatic charges at once; manual authorizes now, to be captured",
+        description="`automatic` charges at once; `manual` only authorizes, for later"
+        " captures",
     )
     payment_method: (
         Annotated[str, Field(pattern=patterns.TOKEN, max_length=255)] | None
     ) = Field(
         default=None,
-        description="The provider's token. Stripe needs one; PayPal answers"
-        " without one by an approval link.",
+        description="The provider's token. Stripe requires one. A PayPal payment"
+        " without one needs its payer's approval; see next_action",
     )
     off_session: bool = Field(
         default=False,
-        description="The payer is not there: pay by a saved method. Should the bank"
-        " insist on the payer, a return_url lets us ask for that by next_action.",
+        description="The payer is absent and pays by a saved method. If the bank"
+        " requires the payer, next_action has the page, provided there is a return_url",
     )
     setup_future_usage: Literal["on_session", "off_session"] | None = Field(
         default=None,
-        description="Save the method for later payments; see saved_method",
+        description="Saves the method for later payments; see saved_method",
     )
     multicapture: bool = Field(
         default=False,
-        description="With capture manual: ask Stripe for a hold that several captures"
-        " can take parts of, where the card allows it. PayPal's always are.",
+        description="With `manual` capture, requests a Stripe hold that allows several"
+        " captures, if the card supports it. PayPal's holds always do",
     )
     reference: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
         default=None,
-        description="Your name of the order; a second payment of it is refused while"
-        " the first is unfinished or unknown",
+        description="Your name of the order. By default a second payment with the same"
+        " reference is refused while the first is unfinished or unknown",
     )
     allow_duplicate_reference: bool = Field(
-        default=False, description="Take it though another one is unfinished"
+        default=False,
+        description="Accepts the payment even if another payment with its reference"
+        " would block it",
     )
     description: Annotated[Text, Field(min_length=1, max_length=500)] | None = None
     return_url: Annotated[str, Field(pattern=patterns.URL, max_length=2000)] | None = (
-        Field(default=None, description="Where the payer goes after acting")
+        Field(default=None, description="The page to which the payer returns")
     )
     customer: CustomerRequest | None = None
     metadata: Metadata | None = None
     execute_at: Time | None = Field(
-        default=None, description="Not before then; at most 90 days ahead"
+        default=None,
+        description="The earliest time to carry it out; at most 90 days ahead",
     )
 
     def to_submission(self, duplicate_policy: DuplicatePolicy) -> Submission:
-        """What was asked for. Raises InvalidPayment where the currency is unknown.
+        """Converts the request. Raises InvalidPayment if the currency is unknown.
 
-        ``duplicate_policy`` is the merchant's: it says when another payment of a
-        reference is refused.
+        ``duplicate_policy`` says when another payment with the reference is refused.
         """
         usage = self.setup_future_usage
         return Submission(
@@ -136,35 +139,36 @@ class PaymentRequest(StrictModel):
 
 
 class CaptureRequest(StrictModel):
-    """Take money that is on hold."""
+    """A capture of money on hold."""
 
     amount: Amount | None = Field(
-        default=None, description="In minor units; absent: all that is left"
+        default=None, description="In minor units; absent for the whole rest"
     )
     final: bool | None = Field(
         default=None,
-        description="Release the rest. Stripe does unless you say false, which it"
-        " takes where authorization.multicapture is true; PayPal where you say so",
+        description="Whether the rest is released. By default Stripe releases it and"
+        " PayPal keeps it. Stripe accepts false only if authorization.multicapture is"
+        " true",
     )
 
 
 class RefundRequest(StrictModel):
-    """Give captured money back."""
+    """A refund of captured money."""
 
     amount: Amount | None = Field(
         default=None,
-        description="In minor units; absent: all that is left of one charge or capture."
-        " Where several captures have some left, operation has to say of which",
+        description="In minor units; absent for the whole rest of one charge or"
+        " capture. If several captures have money left, operation must name one",
     )
     operation: Annotated[str, Field(pattern=patterns.OPERATION_ID)] | None = Field(
         default=None,
-        description="The charge or capture that it is of; absent: the only one with"
-        " money left, or the first that has amount left",
+        description="The charge or capture to refund. Absent: the only one with money"
+        " left, or the first with at least amount left",
     )
 
 
 class VoidRequest(StrictModel):
-    """Release what is on hold. It has no fields; a body may be left out."""
+    """A release of money on hold. It has no fields, and the body is optional."""
 
 
 class SubmitHeaders(BaseModel):
@@ -175,12 +179,12 @@ class SubmitHeaders(BaseModel):
         min_length=1,
         max_length=255,
         pattern=r"^[!#-~]+$",
-        description="Unique for what you want to happen once; bare or in quotes",
+        description="A unique value for each operation, with or without double quotes",
     )
 
 
 class PaymentPath(BaseModel):
-    """Which payment."""
+    """The payment in an address."""
 
     payment_id: str = Field(pattern=patterns.PAYMENT_ID)
 
@@ -191,41 +195,43 @@ class ReadHeaders(BaseModel):
     if_none_match: str | SkipJsonSchema[None] = Field(
         default=None,
         alias="If-None-Match",
-        description="The ETag you have: 304 where the payment is still the same",
+        description="The ETag of an earlier answer: the answer is 304 if the payment"
+        " has not changed",
     )
 
 
 class AccountPath(BaseModel):
-    """Which breaker."""
+    """The account in an address."""
 
     account: str = Field(
         pattern=patterns.ACCOUNT_ID,
-        description="The account's id; the deployment's own have their provider's name",
+        description="The account's id; the provider's name for the deployment's own"
+        " account",
     )
 
 
 class AccountPauseRequest(StrictModel):
-    """Open or close a breaker."""
+    """A pause or resumption of an account's calls."""
 
-    reason: Reason = Field(description="For whoever looks at it next")
+    reason: Reason = Field(description="The reason, shown to other operators")
     calls: Calls | None = Field(
-        default=None, description="The kind of calls; absent: all of the account's"
+        default=None, description="The kind of calls; absent for all calls"
     )
 
 
 class ReadQuery(Query):
-    """How to read one payment."""
+    """The query of a read of one payment."""
 
     wait: Whole = Field(
         default=0,
         ge=0,
         le=MAX_WAIT,
-        description="Seconds to hold the answer until the payment is settled",
+        description="Seconds to wait, at most, until the payment is settled",
     )
 
 
 class ListQuery(Query):
-    """Which payments to list, newest first."""
+    """The filters of a list of payments, newest first."""
 
     status: Status | SkipJsonSchema[None] = None
     provider: Provider | SkipJsonSchema[None] = None
@@ -233,19 +239,19 @@ class ListQuery(Query):
         SkipJsonSchema[None]
     ) = None
     disputed: Flag | SkipJsonSchema[None] = Field(
-        default=None, description="Whether it has a dispute, open or ended"
+        default=None, description="Whether the payment has a dispute, open or ended"
     )
     created_from: Time | SkipJsonSchema[None] = Field(
-        default=None, alias="created[gte]", description="Made at this time or later"
+        default=None, alias="created[gte]", description="Created at this time or later"
     )
     created_before: Time | SkipJsonSchema[None] = Field(
-        default=None, alias="created[lt]", description="Made before this time"
+        default=None, alias="created[lt]", description="Created before this time"
     )
     limit: Whole = Field(default=20, ge=1, le=100)
     cursor: Annotated[str, Field(pattern=patterns.CURSOR)] | SkipJsonSchema[None] = (
-        Field(default=None, description="The next_cursor of the page before")
+        Field(default=None, description="The next_cursor of the previous page")
     )
 
 
 class NoQuery(Query):
-    """The query of a call that takes none."""
+    """The query of a call without parameters."""

@@ -35,66 +35,70 @@ class Answer(BaseModel):
 
 
 class NextAction(Answer):
-    """Where the payer must go."""
+    """The page that the payer must open."""
 
     type: NextActionType = Field(
-        description="redirect: the payer acts there and comes back to the return_url."
-        " instructions: the page says how to pay elsewhere, as a voucher or a QR code"
-        " does; nobody comes back from it."
+        description="`redirect`: the payer acts on the page and returns to the"
+        " return_url. `instructions`: the page explains how to pay elsewhere, for"
+        " example by a voucher or a QR code, and the payer does not return from it."
     )
     url: str
 
 
 class LastError(Answer):
-    """Why the last attempt came to nothing."""
+    """The reason why the last attempt failed."""
 
     code: str = Field(
-        description="The provider's; declined_by_operator or canceled_by_operator where"
-        " a person said so"
+        description="The provider's code, or `declined_by_operator` or"
+        " `canceled_by_operator` if an operator resolved the operation"
     )
     decline_code: str | None
     advice_code: str | None
     message: str
-    retryable: bool = Field(description="A later payment of the kind may succeed")
+    retryable: bool = Field(description="Whether a similar later payment may succeed")
     provider_request_id: str | None
 
 
 class SavedMethod(Answer):
-    """What the payer can pay with again: the payment_method of a later payment."""
+    """The payer's saved method, for use as the payment_method of a later payment."""
 
-    id: str = Field(description="The provider's token. Keep it as a secret")
-    customer: str | None = Field(description="Give it as customer.id, at Stripe")
+    id: str = Field(description="The provider's token. Keep it secret")
+    customer: str | None = Field(
+        description="The customer.id to send with it. Only Stripe needs one"
+    )
 
 
 class Operation(Answer):
-    """One movement of money: one that was asked for, or that others made at the
-    provider."""
+    """One requested movement of money, or one that was made at the provider."""
 
     id: str
     kind: Kind
     amount: int = Field(
-        description="What was asked for; of an operation that an operator resolved,"
-        " what moved"
+        description="The requested amount; after an operator resolved the operation,"
+        " the amount that moved"
     )
     state: State
     attempts: int
-    due_at: Timestamp | None = Field(description="When we try next, or look again")
+    due_at: Timestamp | None = Field(
+        description="The time of the next attempt or status lookup"
+    )
     safe_retry_until: Timestamp | None = Field(
-        description="Until then we find an unknown outcome out by ourselves"
+        description="Until then the service resolves an unknown outcome by itself"
     )
     waiting_for: str | None = Field(
-        description="Whom or what it waits for, in words: the payer, the provider, an"
-        " operator, an open gate before the account"
+        description="What the operation is blocked on, as text: the payer, the"
+        " provider, an operator or a circuit breaker. null if the operation only waits"
+        " for due_at"
     )
     source: Literal["api", "provider"] = Field(
-        description="`provider`: others made it there, in its dashboard say; it counts"
-        " in all totals, and is never sent"
+        description="`provider`: the operation was made at the provider, for example in"
+        " its dashboard. It counts in all totals and is never sent"
     )
-    target: str | None = Field(description="The operation that a refund is of")
-    final: bool = Field(description="A capture after which the rest is released")
+    target: str | None = Field(description="The operation that a refund gives back")
+    final: bool = Field(description="Whether the rest is released after this capture")
     fee: int | None = Field(
-        description="What the provider kept, in minor units of fee_currency; below 0"
-        " where it gave a fee back, null while it has not said"
+        description="The provider's fee in minor units of fee_currency; negative if a"
+        " fee was returned, null until the provider reports it"
     )
     fee_currency: str | None
     provider_refs: dict[str, str]
@@ -103,34 +107,42 @@ class Operation(Answer):
 class Authorization(Answer):
     """Money on hold."""
 
-    expires_at: Timestamp | None = Field(description="The provider lets go of it then")
+    expires_at: Timestamp | None = Field(
+        description="The time when the provider releases the hold"
+    )
     honored_until: Timestamp | None = Field(
-        description="Until then the provider vouches for the whole amount"
+        description="Until then the provider guarantees the whole amount"
     )
     ended: HoldEnd | None
-    multicapture: bool = Field(description="A capture may leave the rest on hold")
+    multicapture: bool = Field(
+        description="Whether a capture may leave the rest on hold"
+    )
 
 
 class Dispute(Answer):
-    """What the payer objects to at the provider. It is answered there, and changes
-    neither the payment's status nor what was captured or refunded."""
+    """A dispute of the payer, which is answered at the provider.
 
-    id: str = Field(description="The provider's")
-    operation: str | None = Field(description="The charge or capture that it is of")
+    A dispute changes neither the payment's status nor the captured and refunded
+    amounts.
+    """
+
+    id: str = Field(description="The provider's id")
+    operation: str | None = Field(description="The disputed charge or capture")
     state: DisputeState
-    inquiry: bool = Field(description="The bank only asks; no money is taken for it")
+    inquiry: bool = Field(description="The bank only inquires and withdraws no money")
     reason: str = Field(
-        description="The provider's code; `reversed`: it took the money by itself"
+        description="The provider's code; `reversed` if the provider took the money"
+        " without a dispute"
     )
     amount: int
     amount_withdrawn: int = Field(
-        description="What the provider took of it and has not given back"
+        description="The amount that the provider has withdrawn and not returned"
     )
     currency: str
-    respond_by: Timestamp | None = Field(description="Until when an answer is taken")
+    respond_by: Timestamp | None = Field(description="The deadline for evidence")
     opened_at: Timestamp
     updated_at: Timestamp
-    outcome: str | None = Field(description="The provider's word for how it ended")
+    outcome: str | None = Field(description="The provider's code for the outcome")
 
 
 class Payment(Answer):
@@ -147,24 +159,25 @@ class Payment(Answer):
     amount_refunded: int
     amount_capturable: int
     amount_disputed: int = Field(
-        description="What disputes are about that are open or lost. It is a part of"
-        " amount_captured, and the merchant does not have it for sure"
+        description="The amount of all open and lost disputes. It is part of"
+        " amount_captured, and the merchant may have to return it"
     )
     amount_fee: int | None = Field(
-        description="The sum of what is known of the provider's fees, in fee_currency;"
-        " null where none is, or several currencies are"
+        description="The sum of the provider's known fees in fee_currency; null if no"
+        " fee is known or fees have several currencies"
     )
     fee_currency: str | None
     authorization: Authorization | None
-    provider: Provider = Field(description="Whose account carries it out")
+    provider: Provider = Field(description="The provider that carries it out")
     account: str = Field(
-        description="Its id; the deployment's own account has its provider's name"
+        description="The id of the account that carries it out; the provider's name for"
+        " the deployment's own account"
     )
     provider_refs: dict[str, str]
     next_action: NextAction | None
     last_error: LastError | None
     saved_method: SavedMethod | None = Field(
-        description="Where setup_future_usage saved one"
+        description="The method that setup_future_usage saved"
     )
     operations: list[Operation]
     disputes: list[Dispute]
@@ -175,7 +188,7 @@ class Payment(Answer):
 
 
 class Event(Answer):
-    """One line of a payment's timeline."""
+    """One event of a payment's timeline."""
 
     object: Literal["event"]
     seq: int = Field(description="Counts from 1 without a gap")
@@ -203,7 +216,7 @@ class EventList(Answer):
 
 
 class BreakerChange(Answer):
-    """One opening or closing of a breaker."""
+    """One change of a breaker's state."""
 
     state: BreakerState
     trip_reason: TripReason | None
@@ -213,22 +226,25 @@ class BreakerChange(Answer):
 
 
 class CircuitBreaker(Answer):
-    """What stands before a provider's account. Open, it lets nothing through."""
+    """The circuit breaker of a provider account. While it is open, calls wait."""
 
     object: Literal["circuit_breaker"]
     account: str
     calls: CallKind | None = Field(
-        description="The kind of calls that it stops; null: all"
+        description="The kind of calls that the breaker stops; null for all calls"
     )
     provider: Provider
-    merchant: str | None = Field(description="null: the deployment's own account")
+    merchant: str | None = Field(description="null for the deployment's own account")
     state: BreakerState
-    trip_reason: TripReason | None = Field(description="What opened it")
+    trip_reason: TripReason | None = Field(description="The cause of its opening")
     reason: str | None
     by: str | None = Field(description="The worker, or the operator's merchant and key")
-    since: Timestamp | None = Field(description="null where it never moved")
+    since: Timestamp | None = Field(
+        description="The time of the last change; null if its state never changed"
+    )
     next_probe_at: Timestamp | None = Field(
-        description="When one payment goes through to try; null: an operator decides"
+        description="The time when one operation is let through as a probe; null if"
+        " only an operator can close the breaker"
     )
     changes: list[BreakerChange] = Field(description="The last 20, oldest first")
 
@@ -243,20 +259,20 @@ class CircuitBreakerList(Answer):
 
 
 class Health(Answer):
-    """The state of the process, and of each server that it needs."""
+    """The state of the process and of each server that it needs."""
 
     status: Literal["ok", "ready", "degraded"]
     checks: dict[str, str]
 
 
 class Received(Answer):
-    """A provider's event that is durable."""
+    """The confirmation of a stored provider event."""
 
     received: Literal[True]
 
 
 class FieldError(Answer):
-    """One thing that is wrong."""
+    """One error in a request."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
@@ -269,7 +285,7 @@ class FieldError(Answer):
 
 
 class Problem(Answer):
-    """RFC 9457; ``type`` names a page that explains ``code``."""
+    """A problem by RFC 9457; ``type`` is the address of a page that explains it."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
@@ -281,8 +297,10 @@ class Problem(Answer):
     request_id: str
     errors: list[FieldError] = Field(default_factory=list)
     checks: dict[str, str] = Field(default_factory=dict)
-    reason: str | None = Field(default=None, description="Which rule forbids it")
-    payment: str | None = Field(
-        default=None, description="The payment that stands in the way"
+    reason: str | None = Field(
+        default=None, description="The code of the rule that forbids the request"
     )
-    quota: str | None = Field(default=None, description="The quota that is used up")
+    payment: str | None = Field(
+        default=None, description="The payment that blocks the request"
+    )
+    quota: str | None = Field(default=None, description="The exceeded quota")

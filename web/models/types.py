@@ -1,4 +1,4 @@
-"""What the API's requests are made of: bounded texts, numbers and times."""
+"""The types of request fields: bounded texts, numbers and times."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from domain.provider_rules import ProviderName
 from web.models import patterns
 from web.problem_codes import FieldErrorCode
 
-#: Minor units: the largest integer that every reader of JSON keeps to the digit (RFC
-#: 8259, section 6). What a provider takes at most depends on it and on the currency.
+#: Minor units: the largest integer that every JSON reader keeps exactly (RFC 8259,
+#: section 6). The largest amount of a provider depends on the currency.
 MAX_AMOUNT: Final = 2**53 - 1
-#: Stripe's limits of metadata, so that it can be passed on whole.
+#: Stripe's limits of metadata, so that Stripe accepts all of it.
 _MAX_PAIRS: Final = 50
 _MAX_NAME: Final = 40
 _MAX_VALUE: Final = 500
@@ -27,12 +27,12 @@ _WHOLE: Final = re.compile(r"^[0-9]{1,16}$", re.ASCII)
 
 
 def _time(value: object) -> datetime:
-    """RFC 3339 with an offset, as UTC."""
+    """Parses an RFC 3339 time with an offset, and returns it in UTC."""
     try:
         if isinstance(value, str) and _TIME.match(value):
             return datetime.fromisoformat(value.upper()).astimezone(timezone.utc)
     except (ValueError, OverflowError):
-        pass  # a thirteenth month, or a year that UTC does not have
+        pass  # a thirteenth month, or a year outside of UTC's range
     raise PydanticCustomError(
         FieldErrorCode.FORM.value,
         "{words}",
@@ -41,7 +41,7 @@ def _time(value: object) -> datetime:
 
 
 def _whole(value: object) -> int:
-    """A whole number as a query writes it."""
+    """Parses a whole number of a query."""
     if isinstance(value, str) and _WHOLE.match(value):
         return int(value)
     raise PydanticCustomError(
@@ -50,14 +50,14 @@ def _whole(value: object) -> int:
 
 
 def _flag(value: object) -> bool:
-    """``true`` or ``false``, as a query writes it."""
+    """Parses ``true`` or ``false`` of a query."""
     if value in ("true", "false"):
         return value == "true"
     raise PydanticCustomError(FieldErrorCode.FLAG.value, "must be true or false")
 
 
 def list_currencies(schema: dict[str, Any]) -> None:
-    """Names them one by one in the documentation."""
+    """Adds all currencies to the documentation of a field."""
     schema["enum"] = sorted(CURRENCIES)
 
 
@@ -70,10 +70,10 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Text = Annotated[str, Field(pattern=patterns.TEXT)]
 Name = Annotated[Text, Field(min_length=1, max_length=_MAX_NAME)]
-#: Why an operator acts.
+#: The reason of an operator's action.
 Reason = Annotated[Text, Field(min_length=1, max_length=500)]
 Value = Annotated[Text, Field(max_length=_MAX_VALUE)]
-#: pydantic would document the names as patterns, and let every other name pass.
+#: pydantic's own schema would document the names as patterns and allow any other name.
 Metadata = Annotated[
     dict[Name, Value],
     Field(max_length=_MAX_PAIRS),
@@ -96,14 +96,16 @@ Metadata = Annotated[
 ]
 if TYPE_CHECKING:
     Provider = str
-else:  # A type checker takes no names that are known at run time alone.
+else:  # Type checkers reject a Literal of values known only at run time.
     Provider = Literal[tuple(one.value for one in ProviderName)]
 Calls = Literal["charges", "captures", "voids", "refunds", "reads", "disputes"]
 Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
 
 
 class StrictModel(BaseModel):
-    """Nothing is converted, nothing unknown is taken, nothing given is repeated."""
+    """A body model: values are not converted, unknown fields are refused, and errors
+    do not repeat the input.
+    """
 
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, hide_input_in_errors=True
@@ -111,6 +113,6 @@ class StrictModel(BaseModel):
 
 
 class Query(BaseModel):
-    """A query: texts are converted, nothing unknown is taken."""
+    """A query model: texts are converted, and unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

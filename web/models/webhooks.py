@@ -1,4 +1,4 @@
-"""What providers send to the webhooks, for the documentation: signatures decide."""
+"""Models that document the providers' webhooks; verifiers check the requests."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from web.models import patterns
 
-#: Of the documentation alone; what comes is read by whoever checks the signature.
+#: For the documentation only; the verifier of the signature parses the header.
 _SIGNED = r"^t=[0-9]{1,12},v1=[0-9a-f]{64}$"
 
 
 class ProviderEvent(BaseModel):
-    """A provider's event, as it has it."""
+    """An event in the provider's own form."""
 
     model_config = ConfigDict(extra="allow")
 
-    id: str = Field(min_length=1, max_length=128, description="The same on each retry")
+    id: str = Field(
+        min_length=1, max_length=128, description="The same for each retry of an event"
+    )
 
 
 class AccountPath(BaseModel):
-    """Whose events."""
+    """The account in an address."""
 
     account: str = Field(pattern=patterns.STORED_ACCOUNT_ID)
 

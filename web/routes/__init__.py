@@ -1,1 +1,1 @@
-"""The API's calls: each parses, calls a use case, and renders."""
+"""The API's calls. Each one parses, calls a use case and renders."""

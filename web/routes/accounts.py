@@ -1,4 +1,4 @@
-"""The calls under ``/v1/operations/accounts``: what stops all calls to an account."""
+"""The calls under ``/v1/operations/accounts``: breakers, pause and resume."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _change_route(path: str) -> Route:
 
 @dataclass(frozen=True, slots=True)
 class AccountRoutes:
-    """The calls, with what they need."""
+    """The calls with their dependencies."""
 
     services: WebServices
 
@@ -46,13 +46,13 @@ class AccountRoutes:
         tag="operations",
     )
     def list_breakers(self) -> Response:
-        """List the breakers before the providers' accounts.
+        """List the circuit breakers of the provider accounts.
 
-        An open breaker lets nothing through but a probe now and then: its payments
-        wait, and spend no attempt. The last changes say who opened and closed it, and
-        why. A breaker of an account stops all its calls, one with calls that kind
-        alone. Those of merchants' accounts, and of kinds of calls, are listed once they
-        have moved.
+        An open breaker blocks all calls except an occasional probe: payments wait and
+        use up no attempt. `changes` shows the author and the reason of each change. A
+        breaker stops all calls of its account, or only the kind in `calls`. The
+        breakers of merchants' accounts and of single kinds of calls are listed once
+        their state has changed.
         """
         auth.require_operator(request, self.services)
         parsing.parse_query(request, NoQuery)
@@ -71,11 +71,10 @@ class AccountRoutes:
 
     @_change_route("pause")
     def pause(self, account: str) -> Response:
-        """Stop all calls to an account, or one kind of them.
+        """Pause an account: stop all its calls, or one kind of them.
 
-        Its payments wait until somebody closes the breaker again, or go on to the next
-        account where they have one. Calls under way end as they will; workers follow
-        within a second or two.
+        Its payments wait until the account is resumed, or move to the merchant's next
+        account. Calls in progress are completed. Workers follow within two seconds.
         """
         by, stored, reason, name = self._parse_request(account)
         breakers = self.services.breakers
@@ -86,9 +85,9 @@ class AccountRoutes:
 
     @_change_route("resume")
     def resume(self, account: str) -> Response:
-        """Let calls to an account through again, whatever had stopped them.
+        """Resume an account: close its breaker, regardless of the reason it is open.
 
-        The breakers before single kinds of its calls stay as they are, unless named.
+        Breakers of single kinds of calls stay unchanged unless `calls` names the kind.
         """
         by, stored, reason, name = self._parse_request(account)
         breaker = self.services.breakers.close(name, reason=reason, by=by)
@@ -97,18 +96,18 @@ class AccountRoutes:
     def _parse_request(
         self, account: str
     ) -> tuple[str, StoredAccount | None, str, str]:
-        """By whom, for which account, why, and which of its breakers by name."""
+        """Returns the author, the stored account, the reason and the breaker's name."""
         key = auth.require_operator(request, self.services)
-        asked = parsing.parse_body(request, AccountPauseRequest)
+        body = parsing.parse_body(request, AccountPauseRequest)
         stored = self._load_stored(account).get(account)
         if stored is None and account not in set(ProviderName):
             raise Problem(ProblemCode.BREAKER_NOT_FOUND)
-        calls = CallKind(asked.calls) if asked.calls else None
+        calls = CallKind(body.calls) if body.calls else None
         by = f"{key.merchant} {key.id}"
-        return by, stored, asked.reason, breaker_name(account, calls)
+        return by, stored, body.reason, breaker_name(account, calls)
 
     def _load_stored(self, *names: str) -> dict[str, StoredAccount]:
-        """Those of ``names`` that are merchants' accounts of our mode."""
+        """Returns the merchants' accounts of our mode among ``names``."""
         ids = [one for one in names if one not in set(ProviderName)]
         if not ids:
             return {}
@@ -119,7 +118,7 @@ class AccountRoutes:
     def _answer(
         self, name: str, stored: StoredAccount | None, breaker: CircuitBreaker | None
     ) -> Response:
-        """The breaker as it is now; it may have been so before."""
+        """Answers with the breaker's current state, even if it did not change."""
         found = breaker or self.services.breakers.load_all().get(
             name, CircuitBreaker(name)
         )

@@ -1,4 +1,4 @@
-"""Captures, voids and refunds of a payment: each parses, calls, and renders."""
+"""The calls that capture, void and refund a payment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class _Requester:
-    """Whose request it is."""
+    """The merchant and the origin of a request."""
 
     scope: Scope
     origin: Origin
@@ -60,7 +60,7 @@ def _follow_up(path: str, body: type[BaseModel]) -> Route:
 
 @dataclass(frozen=True, slots=True)
 class FollowUpRoutes:
-    """The calls, with what they need."""
+    """The calls with their dependencies."""
 
     services: WebServices
 
@@ -68,57 +68,56 @@ class FollowUpRoutes:
     def capture(self, payment_id: str) -> Response:
         """Capture money that is on hold.
 
-        The whole of it or a part; the answer comes once the job is durable. A 409
-        says what forbids it: more than is left, or an authorization that has ended.
+        The capture takes the whole amount or a part. The answer comes once the job is
+        durable. A 409 has the reason: the amount is more than the rest, or the
+        authorization has ended.
         """
-        asked, job = self._parse_request(CaptureRequest, payment_id, Kind.CAPTURE)
-        request = partial(follow_ups.capture, amount=asked.amount, final=asked.final)
-        return self._accept(payment_id, request, job)
+        body, requester = self._parse_request(CaptureRequest, payment_id, Kind.CAPTURE)
+        request = partial(follow_ups.capture, amount=body.amount, final=body.final)
+        return self._accept(payment_id, request, requester)
 
     @_follow_up("refunds", RefundRequest)
     def refund(self, payment_id: str) -> Response:
         """Refund captured money.
 
-        The whole of it or a part, as often as some is left; each refund is of one
-        capture. What refunds under way may still give back is reserved. A 409 says that
-        too much was asked, or that operation has to say which of several captures.
+        A refund returns the whole amount or a part, and belongs to one capture. The
+        amounts of unfinished refunds are reserved. A 409 has the reason: the amount is
+        more than the rest, or `operation` must name one of several captures.
         """
-        asked, job = self._parse_request(RefundRequest, payment_id, Kind.REFUND)
-        request = partial(
-            follow_ups.refund, amount=asked.amount, target=asked.operation
-        )
-        return self._accept(payment_id, request, job)
+        body, requester = self._parse_request(RefundRequest, payment_id, Kind.REFUND)
+        request = partial(follow_ups.refund, amount=body.amount, target=body.operation)
+        return self._accept(payment_id, request, requester)
 
     @_follow_up("void", VoidRequest)
     def void(self, payment_id: str) -> Response:
-        """Release what is on hold, or call off what has not begun."""
-        _, job = self._parse_request(VoidRequest, payment_id, Kind.VOID)
-        return self._accept(payment_id, follow_ups.void, job)
+        """Release money on hold, or cancel a payment that has not begun."""
+        _, requester = self._parse_request(VoidRequest, payment_id, Kind.VOID)
+        return self._accept(payment_id, follow_ups.void, requester)
 
     def _parse_request(
         self, model: type[_Model], payment_id: str, kind: Kind
     ) -> tuple[_Model, _Requester]:
-        """What was asked for, and by whom."""
+        """Returns the body and the requester."""
         scope = auth.require_submitter(flask.request, self.services)
         key = parsing.parse_idempotency_key(flask.request)
-        asked = parsing.parse_body(flask.request, model, optional=True)
+        body = parsing.parse_body(flask.request, model, optional=True)
         check_id(payment_id)
-        named = {**asked.model_dump(), "kind": kind.value, "payment": payment_id}
-        return asked, _Requester(scope, origin_of(key, named, self.services))
+        intent = {**body.model_dump(), "kind": kind.value, "payment": payment_id}
+        return body, _Requester(scope, origin_of(key, intent, self.services))
 
     def _accept(
-        self, payment_id: str, request: Callable[..., Payment], job: _Requester
+        self, payment_id: str, request: Callable[..., Payment], requester: _Requester
     ) -> Response:
         accepted = accept.accept_request(
             payment_id,
             partial(
                 request,
                 id=self.services.new_id("op"),
-                origin=job.origin,
+                origin=requester.origin,
                 now=self.services.clock(),
             ),
-            job.origin,
-            scope=job.scope,
+            requester.origin,
+            scope=requester.scope,
             store=self.services.store,
             queue=self.services.queue,
         )

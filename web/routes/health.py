@@ -1,7 +1,6 @@
-"""The health application: is the process alive, can it accept, what does it count.
+"""The health application: liveness, readiness and metrics of the process.
 
-It has a listener of its own, away from the public one, and answers while that one is
-attacked or out of threads.
+Its own private listener answers even while the public one is flooded or out of threads.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ def build(
     check: Callable[[], dict[str, str]],
     new_id: Callable[[str], str],
 ) -> Flask:
-    """``/healthz``, ``/readyz`` and ``/metrics``.
+    """Serves ``/healthz``, ``/readyz`` and ``/metrics``.
 
-    ``is_stuck`` tells of the public listener, ``check`` of the servers.
+    ``is_stuck`` checks the public listener, ``check`` the servers.
     """
     app = Flask("health", static_folder=None)
     app.url_map.merge_slashes = False
@@ -34,7 +33,7 @@ def build(
 
     @app.get("/healthz")
     def alive() -> Response:
-        """Whether the API is served. Looks at no server: a restart mends none."""
+        """Whether the API is served. Servers do not count: a restart would not help."""
         if is_stuck():
             raise Problem(ProblemCode.STUCK)
         return rendering.json_response(responses.Health(status="ok", checks={}))
@@ -43,22 +42,22 @@ def build(
     def ready() -> Response:
         """Whether payments can be accepted now.
 
-        MongoDB and the right encryption keys are needed. Without Redis the state is
-        ``degraded``, and still 200: payments are accepted, and recovery finds them
-        later.
+        MongoDB and the right encryption keys are required. Without Redis the status is
+        ``degraded`` and the answer still 200: payments are accepted, and recovery
+        carries them out later.
         """
         if is_stuck():
             raise Problem(ProblemCode.STUCK)
         checks = check()
         if checks["mongodb"] != "ok" or checks["encryption"] != "ok":
             raise Problem(ProblemCode.NOT_READY, checks=checks)
-        well = all(found == "ok" for found in checks.values())
-        status: Literal["ready", "degraded"] = "ready" if well else "degraded"
+        healthy = all(found == "ok" for found in checks.values())
+        status: Literal["ready", "degraded"] = "ready" if healthy else "degraded"
         return rendering.json_response(responses.Health(status=status, checks=checks))
 
     @app.get("/metrics")
     def exposition() -> Response:
-        """This process's metrics, as Prometheus reads them."""
+        """Renders this process's metrics for Prometheus."""
         body, content_type = metrics.render_metrics()
         return Response(body, content_type=content_type)
 

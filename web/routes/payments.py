@@ -1,4 +1,4 @@
-"""The calls under ``/v1/payments``: each parses, calls a use case, and renders."""
+"""The calls under ``/v1/payments`` that submit and read payments."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _READS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PaymentRoutes:
-    """The calls, with what they need."""
+    """The calls with their dependencies."""
 
     services: WebServices
     waiting: LongPoll
@@ -75,23 +75,23 @@ class PaymentRoutes:
     def submit(self) -> Response:
         """Submit a payment.
 
-        Answers once the payment is durable; it is carried out afterwards. The same
-        Idempotency-Key and body give the same payment again, with the header
-        Idempotent-Replayed.
+        The answer comes once the payment is durable; the payment is carried out
+        afterwards. A repeat with the same Idempotency-Key and body returns the same
+        payment, with the header Idempotent-Replayed.
         """
         scope = auth.require_submitter(request, self.services)
         key = parsing.parse_idempotency_key(request)
         body = parsing.parse_json(request)
         try:
-            asked = PaymentRequest.model_validate(body)
+            order = PaymentRequest.model_validate(body)
         except ValidationError as error:
             raise invalid(error, ProblemCode.INVALID_PAYMENT) from None
-        chosen = self.services.merchants.load_settings(scope)
+        settings = self.services.merchants.load_settings(scope)
         accepted = accept.accept_payment(
-            asked.to_submission(_duplicate_policy(chosen, asked)),
+            order.to_submission(_duplicate_policy(settings, order)),
             origin_of(key, body, self.services),
             scope=scope,
-            routes=chosen.routes,
+            routes=settings.routes,
             draw=self.services.draw(),
             store=self.services.store,
             queue=self.services.queue,
@@ -109,23 +109,24 @@ class PaymentRoutes:
         headers={200: ("ETag",), 304: ("ETag",)},
     )
     def read(self, payment_id: str) -> Response:
-        """Read a payment; an operator reads any merchant's.
+        """Read a payment. Operators can read the payments of all merchants.
 
-        With ``wait`` the answer is held until the payment is settled: it ended, or the
-        payer or a person must act. When the time is out it says how things are then.
+        With `wait`, the answer comes when the payment is settled, which means that it
+        has ended or that the payer or an operator must act. After the given seconds the
+        answer has the current state.
         """
         key = auth.require_reader(request, self.services)
-        asked = parsing.parse_query(request, ReadQuery)
+        query = parsing.parse_query(request, ReadQuery)
         scope = self._scope(key, payment_id)
         found = self.services.store.get(scope, payment_id)
-        if found is not None and asked.wait and not found.is_settled:
-            self.waiting.wait_until_settled(payment_id, key.merchant, asked.wait)
+        if found is not None and query.wait and not found.is_settled:
+            self.waiting.wait_until_settled(payment_id, key.merchant, query.wait)
             found = self.services.store.get(scope, payment_id)
         if found is None:
             raise PaymentNotFound
         shown = self.breakers.with_breaker_wait(found)
-        # The breaker is no part of the payment, but of what is shown of it.
-        tag = f"{found.version}{'' if shown == found else '-gate'}"
+        # The stored version does not change with the breaker, but the answer does.
+        tag = f"{found.version}{'' if shown == found else '-blocked'}"
         if request.if_none_match.contains(tag):
             return Response(status=304, headers={"ETag": f'"{tag}"'})
         return rendering.json_response(
@@ -146,25 +147,26 @@ class PaymentRoutes:
     def list(self) -> Response:
         """List payments, newest first."""
         key = auth.require_reader(request, self.services)
-        asked = parsing.parse_query(request, ListQuery)
+        query = parsing.parse_query(request, ListQuery)
         before = (
-            parsing.decode_cursor(asked.cursor, patterns.PAYMENT_ID)
-            if asked.cursor
+            parsing.decode_cursor(query.cursor, patterns.PAYMENT_ID)
+            if query.cursor
             else None
         )
-        query = Query(
-            status=asked.status,
-            provider=ProviderName(asked.provider) if asked.provider else None,
-            reference=asked.reference,
-            disputed=asked.disputed,
-            created_from=asked.created_from,
-            created_before=asked.created_before,
+        filters = Query(
+            status=query.status,
+            provider=ProviderName(query.provider) if query.provider else None,
+            reference=query.reference,
+            disputed=query.disputed,
+            created_from=query.created_from,
+            created_before=query.created_before,
             before=before,
-            # One more than asked for tells whether there is more.
-            limit=asked.limit + 1,
+            # One payment more than the limit shows whether there is another page.
+            limit=query.limit + 1,
         )
-        found = self.services.store.list_payments(Scope(key.merchant, key.mode), query)
-        shown = found[: asked.limit]
+        scope = Scope(key.merchant, key.mode)
+        found = self.services.store.list_payments(scope, filters)
+        shown = found[: query.limit]
         more = len(found) > len(shown)
         cursor = parsing.encode_cursor(shown[-1].id) if more else None
         data = [
@@ -185,14 +187,17 @@ class PaymentRoutes:
         takes={"path": PaymentPath},
     )
     def events(self, payment_id: str) -> Response:
-        """Read a payment's timeline, oldest event first; an operator any merchant's."""
+        """Read a payment's timeline, oldest event first.
+
+        Operators can read the timelines of all merchants' payments.
+        """
         key = auth.require_reader(request, self.services)
         parsing.parse_query(request, NoQuery)
         scope = self._scope(key, payment_id)
-        told = self.services.store.load_timeline(scope, payment_id)
-        if told is None:
+        timeline = self.services.store.load_timeline(scope, payment_id)
+        if timeline is None:
             raise PaymentNotFound
-        data = [rendering.render_event(event) for event in told]
+        data = [rendering.render_event(event) for event in timeline]
         return rendering.json_response(
             responses.EventList(
                 object="list", data=data, has_more=False, next_cursor=None
@@ -200,7 +205,7 @@ class PaymentRoutes:
         )
 
     def _scope(self, key: ApiKey, payment_id: str) -> Scope:
-        """Among whose payments it is looked for: an operator's key sees all."""
+        """Returns the payment's scope; an operator's key may use any merchant's."""
         check_id(payment_id)
         if key.role is Role.MERCHANT:
             return Scope(key.merchant, key.mode)
@@ -211,9 +216,9 @@ class PaymentRoutes:
 
 
 def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Origin:
-    """The request at hand, as its operation remembers it.
+    """Returns the origin of the current request's operation.
 
-    ``body`` is what the key stands for: another one under it is refused.
+    ``body`` is fingerprinted: another body under the same key is refused.
     """
     return Origin(
         idempotency_key=key,
@@ -224,7 +229,7 @@ def origin_of(key: str, body: Mapping[str, object], services: WebServices) -> Or
 
 
 def accepted_answer(accepted: accept.Accepted) -> Response:
-    """202 with the payment, counted and logged."""
+    """Counts and logs an accepted request, and answers 202 with its payment."""
     payment, operation = accepted.payment, accepted.operation
     headers = {"Location": f"/v1/payments/{payment.id}", "Retry-After": "1"}
     if accepted.replayed:
@@ -241,15 +246,15 @@ def accepted_answer(accepted: accept.Accepted) -> Response:
 
 
 def _duplicate_policy(
-    settings: MerchantSettings, asked: PaymentRequest
+    settings: MerchantSettings, order: PaymentRequest
 ) -> DuplicatePolicy:
-    """The merchant's, where there is something to guard."""
-    if asked.reference is None or asked.allow_duplicate_reference:
+    """Returns the merchant's policy if it applies to the payment's reference."""
+    if order.reference is None or order.allow_duplicate_reference:
         return DuplicatePolicy.NONE
     return settings.duplicate_policy
 
 
 def check_id(payment_id: str) -> None:
-    """What is no id of ours does not reach the database, nor its logs."""
+    """Raises PaymentNotFound for a malformed id before it reaches database and logs."""
     if not _PAYMENT_ID.match(payment_id):
         raise PaymentNotFound

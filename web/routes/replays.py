@@ -1,4 +1,4 @@
-"""The operators' calls under ``/v1/operations``: find, freeze, run, resolve."""
+"""The operators' calls under ``/v1/operations``: find, preview, run, resolve."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ log = logs.get_logger()
 _SETS: Final = "/v1/operations/replays"
 _ONE: Final = f"{_SETS}/<replay_id>"
 _REPLAY_ID: Final = re.compile(patterns.REPLAY_ID)
-#: An item's number, as a cursor hides it.
+#: The number of an item in a cursor.
 _NUMBER: Final = r"^[0-9]{1,6}$"
-#: Items that an act answers with; the rest is read page by page.
+#: Items in the answer to an action; the rest is read page by page.
 _FIRST_PAGE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRoutes:
-    """The calls, with what they need."""
+    """The calls with their dependencies."""
 
     services: WebServices
 
@@ -65,20 +65,20 @@ class ReplayRoutes:
     def find(self) -> Response:
         """Find operations of all merchants.
 
-        By default those that wait for a person: in review, and dead letters. For
-        operators and admins.
+        By default these are the operations that need an operator: those in review, and
+        dead letters. For operators and admins.
         """
         auth.require_operator(request, self.services)
-        asked = parsing.parse_query(request, FoundQuery)
-        last = asked.cursor and parsing.decode_cursor(asked.cursor, patterns.PAYMENT_ID)
-        search = asked.search()
+        query = parsing.parse_query(request, FoundQuery)
+        last = query.cursor and parsing.decode_cursor(query.cursor, patterns.PAYMENT_ID)
+        search = query.search()
         found = operator_actions.find_payments(
             search,
             before=last or None,
-            limit=asked.limit + 1,
+            limit=query.limit + 1,
             context=self.services.operator_context,
         )
-        shown = found[: asked.limit]
+        shown = found[: query.limit]
         more = len(found) > len(shown)
         cursor = parsing.encode_cursor(shown[-1].id) if more else None
         data = [
@@ -104,13 +104,13 @@ class ReplayRoutes:
     def preview(self) -> Response:
         """Freeze a set of operations for a replay.
 
-        Nothing happens to them yet: the answer says what would, for each and in sum.
-        At most 10,000 operations.
+        Nothing is carried out yet. The answer shows the effect on each operation, and
+        totals. A set has at most 10,000 operations.
         """
         key = auth.require_operator(request, self.services)
-        asked = parsing.parse_body(request, PreviewRequest)
+        body = parsing.parse_body(request, PreviewRequest)
         replay = operator_actions.preview_replay(
-            asked.search(),
+            body.search(),
             by=key.id,
             mode=key.mode,
             new_id=self.services.new_id,
@@ -133,15 +133,15 @@ class ReplayRoutes:
         tag="operations",
     )
     def read(self, replay_id: str) -> Response:
-        """Read a set, its items page by page, and how far its run has come."""
+        """Read a set: its items page by page, and the progress of its run."""
         auth.require_operator(request, self.services)
-        asked = parsing.parse_query(request, ReplayQuery)
+        query = parsing.parse_query(request, ReplayQuery)
         _check_id(replay_id)
-        last = parsing.decode_cursor(asked.cursor, _NUMBER) if asked.cursor else "0"
+        last = parsing.decode_cursor(query.cursor, _NUMBER) if query.cursor else "0"
         found = self.services.operator_context.replays.get(replay_id)
         if found is None:
             raise ReplayNotFound
-        return self._answer(found, after=int(last), limit=asked.limit)
+        return self._answer(found, after=int(last), limit=query.limit)
 
     @Route(
         "POST",
@@ -152,17 +152,17 @@ class ReplayRoutes:
         tag="operations",
     )
     def run(self, replay_id: str) -> Response:
-        """Have a set carried out.
+        """Carry out a set.
 
-        It goes on though nobody watches. Each payment is judged again at its turn, and
-        left alone where it has moved on. A set under way stays as it is; one that was
-        stopped goes on with what is left.
+        The run continues in the background. Each payment is checked again when its turn
+        comes, and skipped if it has changed. A running set is not affected. A canceled
+        set continues with its remaining items.
         """
         key = auth.require_operator(request, self.services)
-        asked = parsing.parse_body(request, RunRequest)
+        body = parsing.parse_body(request, RunRequest)
         _check_id(replay_id)
         now = self.services.clock()
-        run = ReplayRun(key.id, asked.reason, asked.rate, now)
+        run = ReplayRun(key.id, body.reason, body.rate, now)
         replay = operator_actions.start_replay(
             replay_id, run, context=self.services.operator_context
         )
@@ -178,7 +178,7 @@ class ReplayRoutes:
         tag="operations",
     )
     def cancel(self, replay_id: str) -> Response:
-        """Stop a set; up to a second's items are still carried out."""
+        """Cancel a set. The items of up to one second are still carried out."""
         key = auth.require_operator(request, self.services)
         parsing.parse_body(request, CancelRequest, optional=True)
         _check_id(replay_id)
@@ -197,40 +197,39 @@ class ReplayRoutes:
         tag="operations",
     )
     def resolve(self, payment_id: str) -> Response:
-        """Say what became of an operation that waits for a person.
+        """Resolve an operation that needs an operator.
 
-        Of one in review it is what the provider shows; a dead letter can be discarded.
-        With the provider's reference, what succeeded can be refunded, captured or
-        looked up as if its answer had been heard; the amount says how much moved, where
-        that is less than was asked for. A no is the payment's `last_error`, with the
-        key that said it. Of a review it can be taken back, by `succeeded`.
+        An operation in review gets the outcome that the provider shows. A dead letter
+        can only be discarded. With the provider's reference, a succeeded operation can
+        be refunded, captured and looked up as usual. `amount` states the sum that moved
+        if it is smaller than requested. A refusal becomes the payment's `last_error`,
+        with the operator's key; after a review it can be changed to `succeeded` later.
         """
         key = auth.require_operator(request, self.services)
-        asked = parsing.parse_body(request, ResolveRequest)
+        body = parsing.parse_body(request, ResolveRequest)
         check_id(payment_id)
-        who = Intervention(key.id, asked.reason)
-        done = operator_actions.resolve(
+        payment = operator_actions.resolve(
             payment_id,
-            asked.operation,
-            asked.found,
-            who,
+            body.operation,
+            body.found,
+            Intervention(key.id, body.reason),
             context=self.services.operator_context,
         )
-        log.info("operation_resolved", payment=done.id, operation=asked.operation)
-        return rendering.json_response(rendering.render_payment(done))
+        log.info("operation_resolved", payment=payment.id, operation=body.operation)
+        return rendering.json_response(rendering.render_payment(payment))
 
     def _render_found(
         self, payment: Payment, operation: Operation
     ) -> models.FoundOperation:
-        asked = payment.submission
+        submission = payment.submission
         return models.FoundOperation(
             object="operation",
             **dict(rendering.render_operation(operation)),
             payment=payment.id,
             merchant=payment.merchant,
             provider=payment.provider,
-            currency=asked.amount.currency,
-            reference=asked.reference,
+            currency=submission.amount.currency,
+            reference=submission.reference,
             error=operation.error,
             replay=decide_replay(payment, operation, now=self.services.clock()),
             created_at=payment.created_at,
@@ -268,7 +267,8 @@ class ReplayRoutes:
                 for one in replay.totals
             ],
             outcomes={
-                came.value: n for came, n in replays.count_outcomes(replay.id).items()
+                outcome.value: count
+                for outcome, count in replays.count_outcomes(replay.id).items()
             },
             items=models.ReplayItems(
                 object="list",
@@ -306,6 +306,6 @@ def _item(item: ReplayItem) -> models.ReplayItem:
 
 
 def _check_id(replay_id: str) -> None:
-    """What is no id of ours does not reach the database."""
+    """Raises ReplayNotFound for a malformed id before it reaches the database."""
     if not _REPLAY_ID.match(replay_id):
         raise ReplayNotFound

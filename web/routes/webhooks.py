@@ -1,4 +1,4 @@
-"""The calls under ``/v1/webhooks``: what providers tell us, kept before the answer."""
+"""The calls under ``/v1/webhooks``: events of providers, stored before the answer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from web.openapi import Route
 from web.problem_codes import ProblemCode
 from web.problems import PROBLEMS, Problem
 
-#: Bytes of an event. Evidence of a dispute, 150,000 characters, is the longest thing
-#: in one; an escape may make six bytes of a character.
+#: Bytes of an event. The longest part of one is a dispute's evidence: 150,000
+#: characters, each at most six bytes when escaped.
 MAX_BODY: Final = 1024 * 1024
 
 _ACCOUNT: Final = re.compile(patterns.STORED_ACCOUNT_ID)
@@ -68,41 +68,41 @@ def _webhook(path: str, headers: type[BaseModel]) -> Route:
 
 @dataclass(frozen=True, slots=True)
 class WebhookRoutes:
-    """The calls, with what they need."""
+    """The calls with their dependencies."""
 
     services: WebServices
 
     @_webhook("stripe", StripeHeaders)
     def stripe(self) -> Response:
-        """Take an event of Stripe's.
+        """Receive an event from Stripe.
 
-        For Stripe alone: its signature takes the place of an API key. The answer comes
-        once the event is durable; what it tells is looked up at Stripe afterwards.
+        Only for Stripe, whose signature replaces an API key. The answer comes once the
+        event is durable. The event's object is looked up at Stripe afterwards.
         """
         return self._receive(ProviderName.STRIPE)
 
     @_webhook("stripe/<account>", StripeHeaders)
     def stripe_account(self, account: str) -> Response:
-        """Take an event of Stripe's for a merchant's account.
+        """Receive an event from Stripe for a merchant's account.
 
-        As for the deployment's own; each account has secrets of its own.
+        Each account has its own signing secrets.
         """
         return self._receive(ProviderName.STRIPE, account)
 
     @_webhook("paypal", PayPalHeaders)
     def paypal(self) -> Response:
-        """Take an event of PayPal's.
+        """Receive an event from PayPal.
 
-        For PayPal alone: its signature takes the place of an API key. The answer comes
-        once the event is durable; what it tells is looked up at PayPal afterwards.
+        Only for PayPal, whose signature replaces an API key. The answer comes once the
+        event is durable. The event's object is looked up at PayPal afterwards.
         """
         return self._receive(ProviderName.PAYPAL)
 
     @_webhook("paypal/<account>", PayPalHeaders)
     def paypal_account(self, account: str) -> Response:
-        """Take an event of PayPal's for a merchant's account.
+        """Receive an event from PayPal for a merchant's account.
 
-        As for the deployment's own; each account has a webhook id of its own.
+        Each account has its own webhook id.
         """
         return self._receive(ProviderName.PAYPAL, account)
 
@@ -134,7 +134,10 @@ class WebhookRoutes:
     def _find_verifier(
         self, provider: ProviderName, account: str | None
     ) -> WebhookVerifier:
-        """What is no id of ours does not reach the database."""
+        """Returns the account's verifier. Malformed ids do not reach the database.
+
+        Raises Problem if the account does not exist.
+        """
         try:
             if account is None or _ACCOUNT.fullmatch(account):
                 return self.services.webhook_verifiers.for_account(provider, account)
@@ -145,7 +148,7 @@ class WebhookRoutes:
 
 
 def _body() -> bytes:
-    """What was sent. Raises WebhookRefused where no event is so long."""
+    """Returns the request's body. Raises WebhookRefused if it is too long."""
     request.max_content_length = MAX_BODY + 1
     try:
         body = request.get_data(cache=False)
@@ -175,8 +178,10 @@ def _refused(
 def _count_refused(
     provider: ProviderName, account: str | None, reason: WebhookRefusal
 ) -> None:
-    """Tells of a webhook that is refused. An account that is unknown is not repeated:
-    anybody may have made it up."""
+    """Counts and logs a refused webhook.
+
+    The id of an unknown account is not logged, because anybody can invent one.
+    """
     metrics.WEBHOOKS_REFUSED.labels(provider, reason).inc()
     known = (
         {}
