@@ -1,1 +1,1 @@
-"""What a payment is and what may become of it: pure, no I/O, no clock."""
+"""Payments, their states and the rules that change them: pure, no I/O, no clock."""

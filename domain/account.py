@@ -11,19 +11,19 @@ from domain.payments.submission import Mode, ProviderName
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account at a provider, as a payment names it."""
+    """One account at a provider, as payments refer to it."""
 
     id: str  #: ours; the deployment's own account has its provider's name
     provider: ProviderName
 
     @classmethod
     def own(cls, provider: ProviderName) -> Account:
-        """The account that the deployment's settings describe."""
+        """The account in the deployment's settings."""
         return cls(provider.value, provider)
 
     @property
     def is_own(self) -> bool:
-        """Whether the deployment's settings describe it."""
+        """Whether it is the account in the deployment's settings."""
         return self.id == self.provider.value
 
 
@@ -34,26 +34,26 @@ class AccountNotFound(PaymentsError):
 
 
 class AlreadyConnected(PaymentsError):
-    """Another account of this mode is the same connected account of Stripe's."""
+    """Another account of this mode has the same connected account at Stripe."""
 
     code = "already_connected"
 
 
 class TooManyAccounts(PaymentsError):
-    """The merchant has as many accounts in this mode as can be chosen between."""
+    """The merchant has the most accounts that are allowed in one mode."""
 
     code = "too_many_accounts"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What opens an account. Nothing here is ever shown."""
+    """The secrets of an account. None of them is ever shown."""
 
-    #: Stripe's secret key, or PayPal's client secret; None: the deployment's own, for
-    #: a connected account.
+    #: Stripe's secret key, or PayPal's client secret. None for a connected account,
+    #: which uses the deployment's own.
     secret: str | None = field(default=None, repr=False)
     client_id: str | None = field(default=None, repr=False)  #: PayPal's
-    #: What Stripe signs its webhooks with; several while one rolls.
+    #: The secrets that Stripe signs webhooks with; several while one is replaced.
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     webhook_id: str | None = field(default=None, repr=False)  #: PayPal's
 
@@ -68,17 +68,16 @@ class StoredAccount:
     provider: ProviderName
     created_at: datetime
     credentials: Credentials
-    currencies: tuple[str, ...] = ()  #: ISO 4217; none: any
-    weight: int = 1  #: its share beside the merchant's others
-    calls_per_second: int | None = (
-        None  #: calls a second, 0 for any number; None: as the setting
-    )
-    connected_account: str | None = None  #: Stripe's id of it, below the key's account
+    currencies: tuple[str, ...] = ()  #: ISO 4217; empty: any
+    weight: int = 1  #: its share among the merchant's accounts
+    #: The rate limit; 0: none; None: the deployment's setting.
+    calls_per_second: int | None = None
+    connected_account: str | None = None  #: Stripe's id of a connected account
     rolled_at: datetime | None = None
-    retired_at: datetime | None = None  #: no new payments from then on
+    retired_at: datetime | None = None  #: it gets no new payments from then on
     version: int = 1
 
     @property
     def account(self) -> Account:
-        """As payments name it."""
+        """The account, as payments refer to it."""
         return Account(self.id, self.provider)

@@ -1,4 +1,4 @@
-"""API keys: their merchant, their mode, their role, and how long each is accepted."""
+"""API keys, with their merchant, mode, role and end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from domain.errors import PaymentsError
 from domain.payments.submission import Mode
 
-#: Hex digits: 64 bits tell the keys apart, 192 bits keep one secret.
+#: Hex digits: 64 bits identify a key, 192 bits are its secret.
 NAME_DIGITS: Final = 16
 SECRET_DIGITS: Final = 48
 
@@ -20,7 +20,7 @@ class Role(StrEnum):
 
     MERCHANT = "merchant"  #: submit and read its own payments
     OPERATOR = "operator"  #: read and operate on all merchants' payments
-    ADMIN = "admin"  #: all that an operator may, and the keys
+    ADMIN = "admin"  #: all rights of an operator, and the management of keys
 
 
 class KeyNotFound(PaymentsError):
@@ -30,7 +30,7 @@ class KeyNotFound(PaymentsError):
 
 
 class KeyChanged(PaymentsError):
-    """Somebody changed whose the API key is, in the database."""
+    """The merchant, mode or role of the API key was changed in the database."""
 
     code = "key_changed"
 
@@ -44,7 +44,7 @@ class ApiKey:
     mode: Mode
     role: Role
     created_at: datetime
-    expires_at: datetime | None = None  #: revoked or rolled: refused from then on
+    expires_at: datetime | None = None  #: refused from then on: revoked or rolled
 
     def is_live_at(self, now: datetime) -> bool:
         """Whether the key is accepted at ``now``."""
@@ -52,5 +52,5 @@ class ApiKey:
 
 
 def find_key_id(secret: str) -> str:
-    """The id of the key that ``secret`` would open; any text has one."""
+    """The id of the key that ``secret`` belongs to, without a check that it exists."""
     return f"key_{secret.rpartition('_')[2][:NAME_DIGITS]}"

@@ -1,8 +1,8 @@
 """Recognises card data in texts: card numbers, magnetic stripes, security codes.
 
-The rules judge by the ranges that issuers use, with their lengths, and by how card
-numbers are written: in one piece, or in the groups that are printed on a card with one
-kind of separator between them. docs/security.md describes them for web apps.
+A card number is recognised by the issuers' ranges with their lengths, and by its form:
+digits in one piece, or the groups that are printed on a card with one kind of separator
+between them. docs/security.md describes the rules for web apps.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-#: An identifier of digits alone is sent with this before it; nobody types it by chance.
+#: A web app puts this before an identifier of digits alone; no text has it by chance.
 NOT_A_CARD: Final = "nocard_"
 
 #: Characters of the shortest text that is refused: a security code with its name.
 _SHORTEST_TEXT: Final = len("cvv=123")
 
-#: Each range of issuers, as leading digits, with the lengths of its numbers.
+#: The ranges of issuers, as leading digits, with the lengths of their numbers.
 #: Sources: ISO/IEC 7812-1 (structure), github.com/braintree/credit-card-type (PayPal's
 #: list for forms), Discover's and Mastercard's published range tables.
-#: Left out are Visa's 13 digits, no longer issued: one in ten German mobile numbers
-#: (49 171…), article numbers (EAN 400 to 440) and order ids of large shops has that
-#: form. For the same reason 17 and 18 digits count only where they are issued.
+#: Visa's 13 digits are left out. They are no longer issued, and one in ten German
+#: mobile numbers (49 171…), article numbers (EAN 400 to 440) and order ids of large
+#: shops has that form. For the same reason 17 and 18 digits count only in the ranges
+#: that issue them.
 _RANGES: Final = re.compile(
     r"4(?:\d{15}|\d{18})"  # Visa; also Elo, Dankort
     r"|5[1-5]\d{14}"  # Mastercard
@@ -45,14 +46,14 @@ _RANGES: Final = re.compile(
     r"|9792\d{12}"  # Troy
 )
 #: Fourteen digits that Diners Club and Carte Blanche no longer issue. An article number
-#: (GTIN-14) has this form too, so one with a valid check digit passes for that.
+#: (GTIN-14) has this form too, so a number with GS1's check digit is taken for one.
 _RETIRED: Final = re.compile(r"3(?:0[0-5]\d|095|[89]\d\d)\d{10}")
 
-#: One kind of separator stands between all groups.
+#: The separator between two groups; all groups of a number have the same one.
 _SEPARATOR: Final = (
     r"[ ]?[-./_+~|*]{1,2}[ ]?|[ ]{1,3}|\t|\r?\n|<[Bb][Rr][ ]?/?>(?:\r?\n)?"
 )
-#: Digits after a decimal point are a fraction.
+#: Digits after a decimal point are a fraction and do not count.
 _NUMBERS: Final = re.compile(
     r"(?<![0-9])(?<![0-9]\.)(?:"
     # in one piece, with the zeros that fill a field of a fixed width
@@ -65,29 +66,30 @@ _NUMBERS: Final = re.compile(
     r")",
     re.ASCII,
 )
-#: Groups of four before the first one: it is part of a longer number or of an IBAN.
-#: A year is none.
+#: Groups of four before the match: the match is part of a longer number or of an IBAN.
+#: A year is no such group.
 _LONGER: Final = re.compile(
     rf"(?<![0-9A-Za-z])(?:(?!20)[0-9]{{4}}(?P<s>{_SEPARATOR})"
     rf"|[A-Z]{{2}}[0-9]{{2}}(?P<t>{_SEPARATOR})(?:[0-9A-Z]{{4}}(?P=t)){{0,7}})\Z"
 )
-#: What digits in one piece follow in a phone number and in an IBAN.
+#: The text before the digits of a phone number or of an IBAN.
 _HEAD: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:\+|[A-Z]{2}(?:[0-9]{2}[0-9A-Z]{1,16})?)\Z"
 )
-#: Times that order numbers begin with, in Mastercard's or Diners Club's ranges for some
-#: years or days: yymmddHHMMSS from 2024 to 2030, ddmmyyyy from 2020 to 2039.
+#: Times at the beginning of order numbers. In some years or on some days they are in
+#: the ranges of Mastercard or Diners Club: yymmddHHMMSS from 2024 to 2030, ddmmyyyy
+#: from 2020 to 2039.
 _TIMES: Final = re.compile(
     r"(?:2[4-9]|30)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
     r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
     r"|[0-3]\d(?:0[1-9]|1[0-2])20[23]\d"
 )
-#: Digits of a phone number with its calling code (ITU-T E.164).
+#: Digits of the longest phone number with its calling code (ITU-T E.164).
 _LONGEST_PHONE: Final = 15
 
-#: Magnetic stripes (ISO/IEC 7813), whoever issued the card: track 1 has carets around
-#: the name; tracks 2 and 3 have a start sentinel, or an expiry date and a service code
-#: after the separator, which chips write as D.
+#: Magnetic stripes (ISO/IEC 7813) of any issuer. Track 1 has carets around the name.
+#: Tracks 2 and 3 have a start sentinel, or an expiry date and a service code after the
+#: separator, which chips write as D.
 _TRACKS: Final = re.compile(
     r"[0-9][0-9 ]{7,22}\^[^^]{0,30}\^"
     r"|;[0-9]{12,21}[=Dd][0-9=?]"
@@ -97,15 +99,16 @@ _TRACKS: Final = re.compile(
 _CODES: Final = re.compile(
     r"[Cc][Vv][VvCcNn]2?(?:[\"'\]]{0,2}\s?[:=]\s?[\"']?|\s)[0-9]{3,4}(?![0-9])"
 )
-#: A text without it has no number. Most texts end here.
+#: A quick test that rules out most texts: a text without a match has no card number.
 _MAYBE: Final = re.compile(
     r"[0-9]{4}(?:[0-9]{8}|(?:[^0-9A-Za-z]{1,4}|<[Bb][Rr][^0-9A-Za-z]{1,5})[0-9]{4})"
 )
 
 #: Digests and random ids in hexadecimal. One SHA-256 in 5,000 has digits that pass for
-#: a card number. Three letters keep a number with a few letters beside it out; D and F
-#: are in the magnetic stripe as chips write it. One letter is enough where the digits
-#: of a UUID's version and variant are in their places (RFC 9562): most keys are UUIDs.
+#: a card number. A digest needs three letters, so that a card number with a few letters
+#: beside it is none; D and F do not count, since chips write them in a magnetic stripe.
+#: One letter is enough where a UUID's version and variant are in their places (RFC
+#: 9562): most keys are UUIDs.
 _DIGESTS: Final = re.compile(
     r"(?<![0-9A-Za-z])(?=[0-9A-Fa-f]{8})"
     r"(?:(?=(?:[0-9DFdf-]{0,126}+[A-CEa-ce]){3})"
@@ -114,8 +117,8 @@ _DIGESTS: Final = re.compile(
     r"[1-8][0-9A-Fa-f]{3}\1[89ABab][0-9A-Fa-f]{3}\1[0-9A-Fa-f]{12})(?![0-9A-Za-z])"
 )
 
-#: Names of fields, in small letters and without what stands between words, whose values
-#: are sensitive authentication data or a card number (PCI DSS, table 2).
+#: Names of fields whose values are sensitive authentication data or a card number (PCI
+#: DSS, table 2), in small letters and without the characters between words.
 _CARD: Final = r"(?:(?:credit|debit|payment|bank)?card|cc)"
 _SENSITIVE: Final = re.compile(
     rf"{_CARD}?(?:cvv|cvc|cvn|cvd|cav)2?(?:code|number|no|num|value)?"
@@ -125,8 +128,8 @@ _SENSITIVE: Final = re.compile(
     r"|(?:encrypted|clear)?pin(?:block|data)"
     r"|track[123]|track[123]?(?:equivalent)?data|mag(?:netic)?stripe(?:data)?"
 )
-#: The same for names that mean other things as well: India's tax id is a PAN, its
-#: postal code a PIN of six digits.
+#: Names that mean other things as well, with the form of a value that is card data.
+#: India's tax id is a PAN, its postal code a PIN of six digits.
 _AMBIGUOUS: Final = (
     (re.compile(r"cid|csc|securitycode"), re.compile(r"^\s*\d{3,4}\s*$")),
     (re.compile(r"pin"), re.compile(r"^\s*\d{4,12}\s*$")),
@@ -136,19 +139,19 @@ _AMBIGUOUS: Final = (
 _ANYTHING: Final = re.compile("")
 _PARTS: Final = re.compile(r"[][./]")
 _BETWEEN_WORDS: Final = re.compile(r"[\W_]+")
-#: Characters of a name; longer ones are no names of a form's fields.
+#: Characters of the longest name of a form's field.
 _LONGEST_NAME: Final = 64
 
-#: Encodings are undone at most so often: a form in a form's address.
+#: Layers of encoding that are undone: a form in a form's address.
 _LAYERS: Final = 3
 _ENTITY: Final = re.compile(
     r"&(?:#[0-9]{1,12}|#[Xx][0-9A-Fa-f]{1,8}|[A-Za-z]{2,32}(?=;));?"
 )
 #: Categories of characters that do not show: formats, marks, unassigned.
 _INVISIBLE: Final = frozenset({"Cf", "Cn", "Mc", "Me", "Mn"})
-#: Fillers that are letters or symbols by category, and are blank.
+#: Blank characters that are letters or symbols by category.
 _FILLERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-#: What is written for a hyphen or a point between groups, dashes (Pd) aside.
+#: Characters that replace a hyphen or a point between groups, besides dashes (Pd).
 _SYMBOLS: Final = {"\u2212": "-", "\u00b7": ".", "\u2022": ".", "\u2027": "."}
 
 
@@ -156,8 +159,8 @@ def has_card_data(text: str) -> bool:
     """True where ``text`` has a card number, a magnetic stripe or a security code.
 
     A card number has an issuer's leading digits and length and passes the Luhn check.
-    Other scripts' digits, invisible characters, percent-encoding and HTML entities are
-    seen through. The time is linear in the length of ``text``.
+    Digits of other scripts, invisible characters, percent-encoding and HTML entities
+    are decoded first. The time is linear in the length of ``text``.
     """
     if len(text) < _SHORTEST_TEXT:
         return False
@@ -167,10 +170,10 @@ def has_card_data(text: str) -> bool:
 
 
 def is_sensitive(name: str, value: object) -> bool:
-    """True where a field of this name would carry card data that may not be kept.
+    """True where a field of this name carries card data that must not be kept.
 
-    Names of one meaning only count whatever the value is, null aside; names that mean
-    other things too (``pin``, ``pan``, ``cid``) count where the value has the form.
+    A name with only that meaning counts with any value but null. A name that means
+    other things too (``pin``, ``pan``, ``cid``) counts where the value has the form.
     """
     form = _pattern_for(name) if len(name) <= _LONGEST_NAME else None
     if form is None or value is None:
@@ -180,9 +183,9 @@ def is_sensitive(name: str, value: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def _pattern_for(name: str) -> re.Pattern[str] | None:
-    """What a value of this name looks like where it is card data; None: none is.
+    """The form of card data in a field of this name; None where no value is card data.
 
-    ``card[cvc]`` and ``card.cvc`` are what a form makes of the name ``cvc``.
+    A form sends the name ``cvc`` as ``card[cvc]`` or ``card.cvc``.
     """
     for part in _PARTS.split(unicodedata.normalize("NFKC", name).casefold()):
         word = _BETWEEN_WORDS.sub("", part)
@@ -248,26 +251,26 @@ def _is_issued(number: str) -> bool:
 
 
 def _has_luhn_digit(number: str) -> bool:
-    """The check digit of ISO/IEC 7812-1, annex B."""
+    """Whether the check digit of ISO/IEC 7812-1, annex B, is right."""
     digits = [int(char) for char in reversed(number)]
     doubled = (sum(divmod(2 * digit, 10)) for digit in digits[1::2])
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def _is_article(number: str) -> bool:
-    """The check digit of GS1: every second digit counts three times."""
+    """Whether the check digit of GS1 is right: every second digit counts triple."""
     digits = [int(char) for char in reversed(number)]
     return (sum(digits[::2]) + 3 * sum(digits[1::2])) % 10 == 0
 
 
 def _is_iban(text: str) -> bool:
-    """The check digits of ISO 13616: the text as a number, its head at its end."""
-    turned = text[4:] + text[:4]
-    return int("".join(str(int(char, 36)) for char in turned)) % 97 == 1
+    """Whether the check digits of ISO 13616 are right."""
+    rotated = text[4:] + text[:4]
+    return int("".join(str(int(char, 36)) for char in rotated)) % 97 == 1
 
 
 def _decode_layers(text: str) -> Iterator[str]:
-    """The plain text, and what it says once each layer of encoding is undone."""
+    """The plain text, and the text after each layer of encoding is undone."""
     yield text if text.isascii() else _normalize(text)
     for _ in range(_LAYERS):
         decoded = unquote(text) if "%" in text else text
@@ -280,7 +283,7 @@ def _decode_layers(text: str) -> Iterator[str]:
 
 
 def _normalize(text: str) -> str:
-    """The text with ASCII digits, spaces and hyphens, without what does not show."""
+    """The text with ASCII digits, spaces and hyphens, without invisible characters."""
     return "".join(map(_normalize_character, text))
 
 

@@ -1,4 +1,4 @@
-"""The breaker of a provider's account: when it opens, and how long it stays so."""
+"""The circuit breakers of a provider's account: when they open, and for how long."""
 
 from __future__ import annotations
 
@@ -24,48 +24,49 @@ from domain.payments.answer import Answer
 from domain.payments.operation import ClaimAction, Kind, Operation
 from domain.payments.payment import Payment
 
-#: Seconds that a process looks back. More than the slowest call takes (13 s, and as
-#: much for a token), so that calls which begin together and hang count together.
+#: Seconds of the window in which a process counts outcomes. It is longer than the
+#: slowest call (13 s, and as much for a token), so that calls which begin together and
+#: hang count together.
 WINDOW_SECONDS: Final = 30
-#: Failures in the window: a restart behind the provider's load balancer costs some.
+#: Failures in the window that open a breaker. A restart at the provider costs a few.
 MIN_FAILURES: Final = 10
-#: Of all that is told in the window. Where more fails than works, waiting costs less
-#: than asking; where less does, stopping would keep more of them waiting than it helps.
+#: The share of failures in the window that opens a breaker. Below it, an open breaker
+#: would delay more calls than it saves.
 FAILURE_RATIO: Final = 0.5
 
-#: How long after a breaker opened, or a probe failed, the next one is due: doubled each
-#: time, for most outages are over in seconds and the others last for minutes.
+#: The time from the opening of a breaker, or a failed probe, to the next probe. It
+#: doubles each time: most outages are over in seconds, the others last for minutes.
 FIRST_PROBE_DELAY: Final = timedelta(seconds=2)
 MAX_PROBE_DELAY: Final = timedelta(seconds=10)
-#: The same where we are refused. Credentials change by a person's hand; asking more
-#: often for long would look like an attack.
+#: The same where the provider refuses our credentials. A person has to change them, and
+#: more frequent calls would look like an attack.
 MISCONFIGURED_PROBE_DELAY: Final = timedelta(minutes=1)
-#: How long after a probe was due an operation may be it that was refused before, or
-#: whose own probe failed: so long, others come first. Of one kind of calls, because the
-#: cause may be that operation; of an account, where any call would do, not so long.
+#: Operations that were refused before, or whose own probe failed, come last as a probe:
+#: this long after the probe was due. It is longer for one kind of calls, since the
+#: operation itself may be the cause there.
 KIND_REPROBE_DELAY: Final = timedelta(minutes=4)
 ACCOUNT_REPROBE_DELAY: Final = timedelta(seconds=5)
-#: A probe that was not heard of for so long is dead: longer than the slowest call
-#: (connect 3 s, read 10 s), the token before it, and the repeats of what was not sent.
+#: A probe without an outcome is given up after this. It is longer than the slowest call
+#: (connect 3 s, read 10 s) with the token before it and the retries of unsent requests.
 PROBE_TIMEOUT: Final = timedelta(seconds=30)
 
-#: Changes that a breaker remembers, and operations that it was opened by.
+#: Changes, and refused operations, that a breaker remembers.
 MAX_CHANGES: Final = 20
 
-#: What an operation waits for that does not pass a breaker; its subject comes in
-#: between.
+#: ``waiting_for`` of an operation that an open breaker stops, with the breaker's
+#: subject.
 WAITS_FOR_BREAKER: Final = "the circuit breaker of {} to close"
 
 
 class CallKind(StrEnum):
-    """What a call to a provider is about; an account may have the right to some."""
+    """The kinds of calls to a provider; an account may have the right to some only."""
 
     CHARGES = "charges"  #: authorizations too
     CAPTURES = "captures"
     VOIDS = "voids"
     REFUNDS = "refunds"
-    READS = "reads"  #: looks at what became of any of these
-    DISPUTES = "disputes"  #: reads of these
+    READS = "reads"  #: status lookups of any of these
+    DISPUTES = "disputes"  #: reads of disputes
 
 
 _CALL_KINDS: Final = {
@@ -79,16 +80,17 @@ _CALL_KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, as a breaker knows it."""
+    """One call to a provider, as the breakers see it."""
 
     kind: CallKind
-    operation: str  #: the id of what it is for
-    #: The last try of the operation failed, so it is a poor probe. Not its identity.
+    operation: str  #: the id of the operation, or the dispute, that it is for
+    #: The last try of the operation failed, so it is a poor probe. It is not a part of
+    #: the call's identity.
     has_failed: bool = field(default=False, compare=False)
 
     @classmethod
     def for_due_work(cls, payment: Payment, *, now: datetime) -> Call:
-        """The call that work on ``payment`` begins with, its claim being released."""
+        """The next call for ``payment``, which has no claim."""
         operation = payment.next_operation or payment.first_operation
         reads = payment.next_operation is None or operation.needs_lookup(now=now)
         kind = CallKind.READS if reads else _CALL_KINDS[operation.kind]
@@ -96,27 +98,27 @@ class Call:
 
     @classmethod
     def for_claim(cls, payment: Payment) -> Call:
-        """The call that ``payment`` is held for. Raises PaymentNotFound without one."""
-        operation = payment.claimed_operation
-        looks = payment.claim is not None and payment.claim.action is ClaimAction.LOOKUP
+        """The call of the payment's claim. Raises PaymentNotFound without a claim."""
+        operation, claim = payment.claimed_operation, payment.claim
+        reads = claim is not None and claim.action is ClaimAction.LOOKUP
         return cls(
-            CallKind.READS if looks else _CALL_KINDS[operation.kind], operation.id
+            CallKind.READS if reads else _CALL_KINDS[operation.kind], operation.id
         )
 
 
 class ProviderHealth(StrEnum):
-    """What one outcome says of the provider, whatever it says of the payment."""
+    """The provider's health as one outcome shows it, whatever the payment's result."""
 
-    HEALTHY = "healthy"  #: it answered; a no is an answer
-    FAILED = "failed"  #: away or broken
-    REFUSED = "refused"  #: it does not take our credentials
-    KIND_REFUSED = "kind_refused"  #: it takes them, and not for this kind of call
+    HEALTHY = "healthy"  #: it answered; a decline is an answer
+    FAILED = "failed"  #: unreachable or broken
+    REFUSED = "refused"  #: it refuses our credentials
+    KIND_REFUSED = "kind_refused"  #: it refuses our credentials for this kind of call
     BUSY = "busy"  #: it wants fewer calls
-    UNRELATED = "unrelated"  #: it says nothing of the provider as a whole
+    UNRELATED = "unrelated"  #: the outcome shows nothing about the provider's health
 
 
-#: The health that each detail shows, unless the class of its error says it already.
-SIGNS: Final[Mapping[ProviderHealth, frozenset[ErrorDetail]]] = {
+#: The error details that show each health, where the error's class does not decide.
+DETAILS_BY_HEALTH: Final[Mapping[ProviderHealth, frozenset[ErrorDetail]]] = {
     ProviderHealth.HEALTHY: frozenset(
         {
             ErrorDetail.NOT_PERMITTED,
@@ -135,7 +137,7 @@ SIGNS: Final[Mapping[ProviderHealth, frozenset[ErrorDetail]]] = {
             ErrorDetail.IN_FLIGHT,
             ErrorDetail.IDEMPOTENCY_KEY_IN_USE,
             ErrorDetail.READ_REFUSED,
-            # There was no token to make the call with.
+            # The call could not be made without a token.
             ErrorDetail.TOKEN_UNAVAILABLE,
             ErrorDetail.TOKEN_MALFORMED,
         }
@@ -171,16 +173,18 @@ SIGNS: Final[Mapping[ProviderHealth, frozenset[ErrorDetail]]] = {
         }
     ),
 }
-_SIGN: Final[Mapping[str, ProviderHealth]] = {
-    detail: sign for sign, details in SIGNS.items() for detail in details
+_HEALTH_BY_DETAIL: Final[Mapping[str, ProviderHealth]] = {
+    detail: health
+    for health, details in DETAILS_BY_HEALTH.items()
+    for detail in details
 }
 
 
 def assess_health(outcome: Answer | ProviderError) -> ProviderHealth:
     """The health that ``outcome`` shows.
 
-    The class of an error comes first, where it says enough; then the table of details.
-    A provider's own code counts as its class does.
+    The class of an error decides first, then its detail. A provider's own code has no
+    say: its class decides.
     """
     match outcome:
         case Answer() | NotPermitted():
@@ -194,21 +198,22 @@ def assess_health(outcome: Answer | ProviderError) -> ProviderHealth:
         case NotExecuted() if outcome.retry_after is not None:
             return ProviderHealth.BUSY
         case NotSent() | OutcomeUnknown():
-            return _SIGN.get(outcome.detail, ProviderHealth.FAILED)
+            return _HEALTH_BY_DETAIL.get(outcome.detail, ProviderHealth.FAILED)
         case NotExecuted():
-            return _SIGN.get(outcome.detail, ProviderHealth.UNRELATED)
+            return _HEALTH_BY_DETAIL.get(outcome.detail, ProviderHealth.UNRELATED)
         case _:
             return ProviderHealth.UNRELATED
 
 
 @dataclass(frozen=True, slots=True)
 class FailureWindow:
-    """What a process heard from an account lately, by the second."""
+    """Recent outcomes of an account's calls in one process, by the second."""
 
-    counts: tuple[tuple[int, int, int], ...] = ()  #: second, well, failed; oldest first
+    #: Second, healthy outcomes, failed outcomes; oldest first.
+    counts: tuple[tuple[int, int, int], ...] = ()
 
     def add(self, *, healthy: int, failed: int, now: float) -> FailureWindow:
-        """With as many more signs of each kind; ``now`` is in seconds and monotonic."""
+        """The window with more outcomes; ``now`` is in seconds and monotonic."""
         second = int(now)
         kept = [row for row in self.counts if second - WINDOW_SECONDS < row[0]]
         if kept and kept[-1][0] >= second:
@@ -218,12 +223,12 @@ class FailureWindow:
 
     @property
     def failed(self) -> int:
-        """Signs of failure."""
+        """Failed outcomes in the window."""
         return sum(failed for _, _, failed in self.counts)
 
     @property
     def total(self) -> int:
-        """Signs of either kind."""
+        """All outcomes in the window."""
         return self.failed + sum(healthy for _, healthy, _ in self.counts)
 
     @property
@@ -233,18 +238,18 @@ class FailureWindow:
 
 
 class BreakerState(StrEnum):
-    """As with an electric breaker: what is open lets nothing through."""
+    """Whether calls pass, as with an electric breaker."""
 
-    CLOSED = "closed"  #: payments go to the provider
-    OPEN = "open"  #: none do, but a probe now and then
+    CLOSED = "closed"  #: calls go to the provider
+    OPEN = "open"  #: no call passes, except a probe from time to time
 
 
 class TripReason(StrEnum):
-    """What opened a breaker."""
+    """The reason for opening a breaker."""
 
-    FAILING = "failing"  #: the provider is away or broken; probes find its return
-    MISCONFIGURED = "misconfigured"  #: it refuses us; probes find new rights
-    OPERATOR = "operator"  #: a person decided, and only a person closes it
+    FAILING = "failing"  #: the provider is unreachable or broken; a probe closes it
+    MISCONFIGURED = "misconfigured"  #: our credentials are refused; a probe closes it
+    OPERATOR = "operator"  #: an operator opened it; only an operator closes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,37 +257,37 @@ class BreakerChange:
     """One opening or closing."""
 
     state: BreakerState
-    trip_reason: TripReason | None  #: None where it was closed
-    reason: str  #: a sentence for people
+    trip_reason: TripReason | None  #: None for a closing
+    reason: str  #: a sentence for operators
     by: str  #: the operator's key, or the worker
     at: datetime
 
 
 def breaker_name(account: str, calls: CallKind | None = None) -> str:
-    """The name of the breaker of all calls of an account, or before one kind."""
+    """The name of the breaker of an account's calls, or of one kind of its calls."""
     return account if calls is None else f"{account}:{calls}"
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """The breaker of one account, or one kind of its calls, as it was when read."""
+    """The breaker of one account, or of one kind of its calls, as it was when read."""
 
     name: str  #: see ``breaker_name``
     state: BreakerState = BreakerState.CLOSED
     trip_reason: TripReason | None = None
     reason: str = ""
     by: str = ""
-    since: datetime | None = None  #: UTC; None where it never moved
+    since: datetime | None = None  #: UTC; None where it never changed
     probe_at: datetime | None = None  #: when the next probe is due; None: never
-    probe_in: timedelta | None = None  #: and how long that was, by the database's clock
-    probe_number: int = (
-        0  #: counts the probes, so that a late one is told from the latest
-    )
-    failed_probes: int = 0  #: probes that failed since it opened
-    #: Operations that opened it by being refused, or whose probes failed, oldest first.
-    #: Where another one's probe then succeeded, what refused them concerns them alone.
+    probe_in: timedelta | None = None  #: the time until then, by the database's clock
+    #: Counts the probes, so that a late outcome is not taken for the latest one.
+    probe_number: int = 0
+    failed_probes: int = 0  #: failed probes since it opened
+    #: Operations that were refused when it opened, or whose probes failed, oldest
+    #: first. Where a probe of another operation succeeded, the refusal concerns these
+    #: operations alone.
     refused_operations: tuple[str, ...] = ()
-    changes: tuple[BreakerChange, ...] = ()  #: the last CHANGES, oldest first
+    changes: tuple[BreakerChange, ...] = ()  #: the last MAX_CHANGES, oldest first
 
     @property
     def account(self) -> str:
@@ -291,27 +296,27 @@ class CircuitBreaker:
 
     @property
     def call_kind(self) -> CallKind | None:
-        """The calls that it stands before; None: all."""
+        """The kind of calls that it controls; None: all calls."""
         kind = self.name.partition(":")[2]
         return CallKind(kind) if kind else None
 
     @property
     def subject(self) -> str:
-        """What it stands before, in words."""
+        """The calls that it controls, in words."""
         return f"{self.call_kind} at {self.account}" if self.call_kind else self.account
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing passes."""
+        """Whether calls are stopped."""
         return self.state is BreakerState.OPEN
 
     @property
     def is_probe_due(self) -> bool:
-        """Whether one payment may pass now, to see how the provider is."""
+        """Whether one call may pass now as a probe of the provider."""
         return self.probe_in is not None and self.probe_in <= timedelta()
 
     def may_probe(self, operation: str) -> bool:
-        """Whether this one may pass now; others come before those that failed."""
+        """Whether this operation may be the probe now; refused ones come last."""
         if self.probe_in is None or operation not in self.refused_operations:
             return self.is_probe_due
         return self.probe_in <= -(
@@ -322,25 +327,26 @@ class CircuitBreaker:
 def with_breaker_wait(
     payment: Payment, breakers: Mapping[str, CircuitBreaker], *, now: datetime
 ) -> Payment:
-    """As it stands before the ``gates`` (by name): what is due, nobody holds, and does
-    not pass says so.
+    """Shows due operations as waiting for the open breaker.
 
-    To be shown, not stored: whoever is put off has no write of its own.
+    ``breakers`` are by name. The result is shown and not stored: a stopped call causes
+    no write to its payment.
     """
     if payment.claim is not None:
         return payment
 
-    def told(one: Operation) -> Operation:
-        if one.due_at is None or one.due_at > now:
-            return one
-        kind = CallKind.READS if one.needs_lookup(now=now) else _CALL_KINDS[one.kind]
+    def with_wait(operation: Operation) -> Operation:
+        if operation.due_at is None or operation.due_at > now:
+            return operation
+        reads = operation.needs_lookup(now=now)
+        kind = CallKind.READS if reads else _CALL_KINDS[operation.kind]
         breaker = _find_open_breaker(payment.account.id, [None, kind], breakers)
         if breaker is None:
-            return one
+            return operation
         words = WAITS_FOR_BREAKER.format(breaker.subject)
-        return replace(one, waiting_for=one.waiting_for or words)
+        return replace(operation, waiting_for=operation.waiting_for or words)
 
-    return replace(payment, operations=tuple(map(told, payment.operations)))
+    return replace(payment, operations=tuple(map(with_wait, payment.operations)))
 
 
 def _find_open_breaker(
@@ -353,7 +359,7 @@ def _find_open_breaker(
 
 
 def probe_delay(reason: TripReason, failed_probes: int) -> timedelta | None:
-    """How long to leave an account alone after ``failed`` probes; None: for good."""
+    """The time until the next probe after so many failed ones; None: no more probes."""
     if reason is TripReason.OPERATOR:
         return None
     longest = (
@@ -361,5 +367,5 @@ def probe_delay(reason: TripReason, failed_probes: int) -> timedelta | None:
         if reason is TripReason.MISCONFIGURED
         else MAX_PROBE_DELAY
     )
-    doublings = min(failed_probes, 10)  # past the longest long before
+    doublings = min(failed_probes, 10)  # more would exceed the longest anyway
     return min(FIRST_PROBE_DELAY * (1 << doublings), longest)

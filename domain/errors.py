@@ -1,4 +1,4 @@
-"""Every error of ours. A class's docstring is its message unless one is given."""
+"""All errors of this service. A class's docstring is its default message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.webhook_refusals import WebhookRefusal
 class PaymentsError(Exception):
     """Something went wrong in the payment service."""
 
-    #: A stable word for machines: it goes into problems, logs and timelines.
+    #: A stable code, which is shown in problems, logs and timelines.
     code = "error"
 
     def __init__(self, message: str | None = None) -> None:
@@ -22,7 +22,7 @@ class PaymentsError(Exception):
 class InvalidPayment(PaymentsError):
     """The payment's fields contradict each other or a provider's rules.
 
-    ``field`` is the JSON name of the field at fault.
+    ``field`` is the JSON name of the invalid field.
     """
 
     code = "invalid_payment"
@@ -33,7 +33,7 @@ class InvalidPayment(PaymentsError):
 
 
 class IllegalTransition(PaymentsError):
-    """The state machine has no such step; nothing was changed."""
+    """The state machine does not allow this step; nothing was changed."""
 
     code = "illegal_transition"
 
@@ -45,7 +45,7 @@ class IdempotencyMismatch(PaymentsError):
 
 
 class Conflict(PaymentsError):
-    """The payment is in no state for this."""
+    """The payment's state does not allow this."""
 
     code = "conflict"
 
@@ -80,28 +80,28 @@ class ReplayNotFound(PaymentsError):
 
 
 class NotReconciled(PaymentsError):
-    """A provider's books could not be read to the end; no report was made."""
+    """The provider's list of movements could not be read to the end: no report."""
 
     code = "not_reconciled"
 
 
 class StoreUnavailable(PaymentsError):
-    """The database did not acknowledge in time; nothing is promised."""
+    """The database did not acknowledge in time; the write may be lost."""
 
     code = "store_unavailable"
 
 
 class WriteRefused(StoreUnavailable):
-    """The database refuses to write this; nothing of it was stored.
+    """The database refuses this write; nothing of it was stored.
 
-    Trying again cannot help until an operator has seen to it.
+    Trying again cannot help until an operator has corrected the cause.
     """
 
     code = "write_refused"
 
 
 class DocumentUnreadable(StoreUnavailable):
-    """What is stored here cannot be read; an operator has to see to it."""
+    """The stored document cannot be read; an operator has to repair it."""
 
     code = "document_unreadable"
 
@@ -120,16 +120,16 @@ class WebhookRefused(PaymentsError):
 
 
 class WebhookNotTrusted(WebhookRefused):
-    """Nobody that the provider vouches for has signed the webhook."""
+    """The webhook's signature is not valid."""
 
     code = "webhook_not_trusted"
 
 
 class WebhookDropped(PaymentsError):
-    """The provider has signed the webhook, and it is not for us.
+    """The provider signed the webhook, but it is not for this deployment.
 
-    ``why`` is for metrics and logs. The provider must not be told of an
-    error: one that hears too many stops sending, ours included.
+    ``why`` is for metrics and logs. The provider gets no error: after too many errors
+    it stops all webhooks.
     """
 
     code = "webhook_dropped"
@@ -146,23 +146,23 @@ class CertificateUnavailable(PaymentsError):
 
 
 class UnreadableWebhook(PaymentsError):
-    """The webhook is the provider's, and not shaped as we know it."""
+    """The webhook is the provider's, but its shape is unknown."""
 
     code = "webhook_unreadable"
 
 
 class QueueUnavailable(PaymentsError):
-    """The broker took no message; recovery will find the work."""
+    """The broker does not answer; recovery finds the work."""
 
     code = "queue_unavailable"
 
 
 class ProviderError(PaymentsError):
-    """A provider call ended without an answer; the class says what is safe next.
+    """A provider call ended without an answer; the class decides the next step.
 
-    ``detail`` is an ErrorDetail or a provider's code, never a provider's raw text;
-    ``request_id`` is the provider's own name of the call, where it gave one;
-    ``retry_after`` is how long it asked us to wait.
+    ``detail`` is an ErrorDetail or a provider's code, never a provider's raw text.
+    ``request_id`` is the provider's id of the call, if it gave one. ``retry_after`` is
+    the time that the provider asked us to wait.
     """
 
     code = ErrorDetail.PROVIDER_ERROR
@@ -193,19 +193,19 @@ class NotSent(NotExecuted):
 
 
 class Misconfigured(NotExecuted):
-    """Credentials or rights are wrong; trying again cannot help until they change."""
+    """The credentials or rights are wrong; a retry cannot help until they change."""
 
     code = ErrorDetail.MISCONFIGURED
 
 
 class NotAuthorized(Misconfigured):
-    """The credentials may not make calls of this kind; other kinds of calls go on."""
+    """The credentials do not allow calls of this kind; other kinds are allowed."""
 
     code = ErrorDetail.NOT_AUTHORIZED
 
 
 class NotPermitted(Misconfigured):
-    """The account has no right to this one thing; what else it does goes on."""
+    """The account has no right to this one request; its other requests go on."""
 
     code = ErrorDetail.NOT_PERMITTED
 
@@ -223,24 +223,24 @@ class MalformedAnswer(OutcomeUnknown):
 
 
 class MalformedObject(MalformedAnswer):
-    """The provider answered, and what it says of this one object cannot be read."""
+    """The provider answered, but its answer about this object cannot be read."""
 
     code = ErrorDetail.MALFORMED_OBJECT
 
 
 class LookupRequired(OutcomeUnknown):
-    """Sending it again would tell nothing; only a look at the provider does."""
+    """Another send would prove nothing; only a status lookup does."""
 
     code = ErrorDetail.LOOKUP_REQUIRED
 
 
 class ListTooLong(ProviderError):
-    """The provider lists no more than a part of this; ask for a shorter time."""
+    """The provider lists only a part of this; a shorter time is needed."""
 
     code = ErrorDetail.LIST_TOO_LONG
 
 
 class NeedsReview(ProviderError):
-    """The provider's answer is one that only a person can judge."""
+    """The provider's answer needs manual review."""
 
     code = ErrorDetail.NEEDS_REVIEW

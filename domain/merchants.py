@@ -10,8 +10,8 @@ from domain.payments.submission import DuplicatePolicy
 
 @dataclass(frozen=True, slots=True)
 class MerchantSettings:
-    """The choices that a merchant's new payments are made by."""
+    """The settings that a merchant's new payments are made with."""
 
-    #: When a payment refuses another one of the same reference.
+    #: Whether a payment blocks another payment of the same reference, and how long.
     duplicate_policy: DuplicatePolicy = DuplicatePolicy.UNFINISHED
     routes: Routes = Routes()

@@ -52,7 +52,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """What a provider kept of a movement; below 0 where it gave a fee back."""
+    """The provider's fee for a movement; negative where it gave a fee back."""
 
     minor: int  #: as in Money
     currency: str  #: ISO 4217; not always the payment's

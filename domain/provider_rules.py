@@ -1,7 +1,7 @@
-"""All that the domain knows of the difference between one provider and another.
+"""The rules in which providers differ, as far as the domain knows them.
 
-A provider is a row of ``RULES``; the rest of the domain reads rows and names none.
-``docs/adding-a-provider.md`` says what else a provider needs.
+A provider is a row of ``RULES``; the rest of the domain reads rows and names no
+provider. ``docs/adding-a-provider.md`` describes the other parts of a provider.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from domain.payments.operation import Kind
 
 
 class _Registered(type):
-    """Makes ``ProviderName`` a collection, as an enum is: of the names with a row."""
+    """Makes ``ProviderName`` iterable, as an enum is: it has the names with a row."""
 
     def __iter__(cls) -> Iterator[ProviderName]:
         return iter(RULES)
@@ -31,7 +31,7 @@ class _Registered(type):
 
 
 class ProviderName(str, metaclass=_Registered):
-    """The name of a provider that has a row in ``RULES``; one object a name.
+    """The name of a provider with a row in ``RULES``; one object for each name.
 
     Raises ValueError where the name has no row.
     """
@@ -55,7 +55,7 @@ class ProviderName(str, metaclass=_Registered):
 
 @dataclass(frozen=True, slots=True)
 class ObjectId:
-    """The provider's id of an operation's object, as a dashboard shows it."""
+    """The form of the provider's id of an operation's object, as dashboards show it."""
 
     ref: str  #: the name of the object among the operation's refs
     pattern: re.Pattern[str]  #: of the whole id
@@ -67,12 +67,12 @@ class ObjectId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRules:
-    """One provider's row. The sources of its values stand beside them.
+    """The rules of one provider. The sources are beside the values.
 
     Amounts are in the provider's *units*: cents of USD, and at PayPal whole forints.
     """
 
-    #: As people write it.
+    #: The name in texts.
     name: str
 
     #: Decimals of the units, where they are not those of ISO 4217.
@@ -86,14 +86,14 @@ class ProviderRules:
     #: ISO 4217 codes of the currencies that the provider takes.
     currencies: Set[str] = CURRENCIES
 
-    #: How long a resend with the same key is safe. It is an hour less than the
+    #: The time in which a resend with the same key is safe. It is an hour less than the
     #: provider's own window, for clocks that differ and for slow calls.
     key_windows: Mapping[Kind, timedelta]
     #: A key that ended in an error is free again: a resend may make a new object. A
     #: provider that keeps such keys answers a resend with the object of the first send.
     forgets_failed_keys: bool
     #: A lookup finds the object of a first operation by our ids. Otherwise only the
-    #: provider's own id finds it, which a lost answer did not bring.
+    #: provider's own id finds it, which is unknown after a lost answer.
     finds_by_our_ids: bool
 
     #: A payment cannot be made without a payment method.
@@ -116,13 +116,13 @@ class ProviderRules:
     #: The name, among an operation's refs, of the object that took the money. Refunds
     #: and disputes refer to its id, and captures that share one share what is left.
     charge_ref: str
-    #: How late a movement may appear in the provider's list of movements; 0: at once.
+    #: The delay of a movement in the provider's list of movements; 0: at once.
     list_lag: timedelta
-    #: The id that an operator copies from the provider's dashboard.
+    #: The id of an operation's object, which an operator copies from the dashboard.
     object_ids: Mapping[Kind, ObjectId]
 
     def to_units(self, money: Money) -> int:
-        """The units of any amount: a payment, a capture or a refund.
+        """The units of the amount of a payment, a capture or a refund.
 
         Raises InvalidPayment where the provider has no such amount.
         """
@@ -140,9 +140,9 @@ class ProviderRules:
         return units
 
     def from_units(self, units: int, currency: str) -> Money:
-        """The reverse, also of what is larger than one payment.
+        """The money of ``units``, which may exceed the largest payment.
 
-        Raises InvalidPayment where the units are a fraction that ISO 4217 lacks.
+        Raises InvalidPayment where the units are a fraction of ISO 4217's minor unit.
         """
         minor, rest = _scale(units, -self._shift(currency))
         if rest:
@@ -165,7 +165,7 @@ class ProviderRules:
 
 
 def _scale(amount: int, digits: int) -> tuple[int, int]:
-    """``amount`` times ten to the power of ``digits``, and what does not divide."""
+    """``amount`` times ten to the power of ``digits``, and the remainder."""
     scale = int(10 ** abs(digits))
     return (amount * scale, 0) if digits >= 0 else divmod(amount, scale)
 
@@ -188,8 +188,8 @@ _INTENT: Final = ObjectId("payment_intent", re.compile(r"pi_[A-Za-z0-9]{8,64}"),
 
 #: Sources of the amounts: docs.stripe.com/currencies (zero-decimal, special cases,
 #: maximum amounts) and the reference of PaymentIntents: eight digits, and more in a few
-#: currencies. The minimum is that of the currency in which the account is paid out,
-#: after conversion, and some methods have none: Stripe alone can say.
+#: currencies. The minimum depends on the currency in which the account is paid out, and
+#: some methods have none, so only Stripe checks it.
 STRIPE_RULES: Final = ProviderRules(
     name="Stripe",
     # ISO 4217 has no decimals of the first two, yet Stripe takes them as if they had
@@ -200,7 +200,7 @@ STRIPE_RULES: Final = ProviderRules(
         **dict.fromkeys("COP HUF IDR JPY LBP".split(), 999_999_999_999),
         "INR": 999_999_999,
     },
-    # It keeps three decimals, and settles two.
+    # Stripe keeps three decimals, and settles two.
     steps=dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 10),
     # docs.stripe.com/api/idempotent_requests: a day, and a 500 is kept as well.
     key_windows=dict.fromkeys(Kind, timedelta(hours=24) - _HOUR),
@@ -210,8 +210,9 @@ STRIPE_RULES: Final = ProviderRules(
     methods_are_saved=False,
     saves_for_customer=True,  # docs.stripe.com/payments/save-during-payment
     needs_payer_approval=False,
-    # docs.stripe.com/payments/multicapture: 50 captures of some cards, and as many
-    # metadata keys: one a capture, some for the payment, and some tries of the final.
+    # docs.stripe.com/payments/multicapture: 50 captures of some cards. The limit is
+    # 50 metadata keys as well: one for each capture, some for the payment, and some for
+    # tries of the final capture.
     captures_in_parts=False,
     max_partial_captures=40,
     charge_ref="charge",
@@ -245,7 +246,7 @@ PAYPAL_RULES: Final = ProviderRules(
         "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS JPY MXN MYR NOK NZD PHP PLN"
         " SEK SGD THB TWD USD".split()
     ),
-    # A void takes no key: it changes nothing the second time.
+    # A void needs no key: a second one changes nothing.
     key_windows={
         **dict.fromkeys(Kind, _PAYMENTS),
         **dict.fromkeys((Kind.CHARGE, Kind.AUTHORIZE), _ORDERS),

@@ -1,7 +1,8 @@
-"""How many calls an account takes: a bucket of tokens, kept as one length of time.
+"""The rate limit of an account: a bucket of tokens, kept as one length of time.
 
-The generic cell rate algorithm: each call fills the bucket for one more interval, time
-empties it, and one that is full for longer than a burst takes no more.
+This is the generic cell rate algorithm. Each call fills the bucket for one more
+interval, time empties it, and a bucket that is full for longer than a burst gives no
+token.
 """
 
 from __future__ import annotations
@@ -9,34 +10,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-#: Of a second's calls, how many may go at once after a pause. Stripe's own bucket holds
-#: a second's (stripe.com/blog/rate-limiters), so the rest of it is for calls that were
-#: admitted apart and arrive together.
+#: The share of a second's calls that may go at once after a pause. Stripe's own bucket
+#: holds a whole second's (stripe.com/blog/rate-limiters); the rest of it is for calls
+#: that were admitted apart and arrive together.
 BURST: Final = 0.25
 #: Seconds that a bucket may be filled ahead beyond its burst: longer than a call waits
-#: for its tokens. A bucket that is fuller than that was filled by nobody of ours.
+#: for its tokens. A fuller bucket is not the work of this service.
 MAX_LEAD: Final = 1.0
 #: Seconds of the longest pause. One answer of a provider must not stop an account for
 #: an hour; calls that come too early are refused and tried again.
 MAX_PAUSE: Final = 60.0
-#: Of a token: what floats lose of a time must not cost one.
+#: A part of a token: a rounding error of a float must not cost a token.
 _ROUNDING: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """What a bucket gave. Times are seconds."""
+    """The tokens that a bucket gave. Times are seconds."""
 
     granted: int
-    full_for: float  #: the bucket as it is now
-    delay: float = 0.0  #: how long to wait before the calls are made
-    retry_in: float = 0.0  #: when what was not granted may be had
+    full_for: float  #: the bucket after this grant
+    delay: float = 0.0  #: the wait before the calls
+    retry_in: float = 0.0  #: the time until the refused tokens are available
 
     @classmethod
     def from_bucket(
         cls, wanted: int, granted: int, *, full_for: float, rate: float
     ) -> TokenGrant:
-        """``granted`` of ``wanted``, from a bucket that is full for so long since."""
+        """A grant of ``granted`` tokens, after which the bucket is ``full_for``."""
         missing = wanted - granted
         over = full_for - burst_seconds(rate)
         return cls(
@@ -52,10 +53,10 @@ class TokenGrant:
 def take_tokens(
     full_for: float, *, wanted: int, rate: float, within: float
 ) -> TokenGrant:
-    """As many of ``wanted`` tokens as there are ``within`` so many seconds.
+    """As many of the ``wanted`` tokens as are available ``within`` so many seconds.
 
-    ``rate`` is in tokens a second; 0 is without a limit, and then only a pause fills
-    the bucket.
+    ``rate`` is in tokens a second. 0 means no limit; then only a pause fills the
+    bucket.
     """
     room, each = within + burst_seconds(rate) - full_for, token_interval(rate)
     if each:
@@ -78,5 +79,5 @@ def token_interval(rate: float) -> float:
 
 
 def burst_seconds(rate: float) -> float:
-    """Seconds that a bucket may be full for and still give: a token's at least."""
+    """Seconds that a bucket may be full for and still give a token."""
     return max(BURST, token_interval(rate)) if rate else 0.0

@@ -1,4 +1,4 @@
-"""What moved, as a provider says it and as we say it, and how the two differ."""
+"""Movements of money by our records and by the provider's, and their differences."""
 
 from __future__ import annotations
 
@@ -19,98 +19,98 @@ from domain.provider_rules import RULES
 
 
 class Direction(StrEnum):
-    """Which way money went."""
+    """The direction of a movement of money."""
 
-    COLLECTED = "collected"  #: to the merchant: a charge, or a capture
+    COLLECTED = "collected"  #: to the merchant: a charge or a capture
     REFUNDED = "refunded"  #: back to the payer
-    WITHDRAWN = "withdrawn"  #: taken by the provider, for a dispute or a reversal
-    REINSTATED = "reinstated"  #: given back by it, for a dispute that was won
+    WITHDRAWN = "withdrawn"  #: taken by the provider for a dispute or a reversal
+    REINSTATED = "reinstated"  #: given back by the provider for a dispute that was won
 
 
-#: Which ways the provider moves money by itself, beside all operations.
+#: The directions in which the provider moves money by itself, without an operation.
 PROVIDER_INITIATED: Final = frozenset({Direction.WITHDRAWN, Direction.REINSTATED})
 
 
 class MovementStatus(StrEnum):
-    """How far a movement has come."""
+    """The progress of a movement."""
 
-    MOVED = "moved"  #: the money is there
-    UNDER_WAY = "under_way"  #: the provider, the payer or a person is not done with it
-    OPEN = "open"  #: ours only: work is owed on it, so we do not say yet
-    NOT_MOVED = "not_moved"  #: it came to nothing
+    MOVED = "moved"  #: the money moved
+    UNDER_WAY = "under_way"  #: it waits for the provider, the payer or an operator
+    OPEN = "open"  #: ours only: a worker still works on it
+    NOT_MOVED = "not_moved"  #: it ended without a movement
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money that moved to or from the merchant, or was to."""
+    """Money that moved to or from the merchant, or was requested to move."""
 
     direction: Direction
     status: MovementStatus
-    money: Money  #: what moved; where nothing did, what was to
-    at: datetime | None  #: when it moved (UTC); None where ours did not
+    money: Money  #: the amount that moved; else the requested amount
+    at: datetime | None  #: when it moved (UTC); None where ours did not move
     ref: str | None  #: the provider's id of the charge, capture, refund or dispute
-    payment: str | None  #: ours; of a provider's, as we wrote it on its object
-    operation: str | None  #: likewise
-    fee: Money | None = None  #: what the provider kept of it, where it says so
-    charge_ref: str | None = (
-        None  #: the provider's id of the charge that it took from, or gave
-    )
+    #: Our payment's id; a provider's movement has the id that we wrote on its object.
+    payment: str | None
+    operation: str | None  #: our operation's id, likewise
+    fee: Money | None = None  #: the provider's fee, where it gives one
+    #: The provider's id of the charge that was refunded or disputed.
+    charge_ref: str | None = None
 
     @property
     def moved(self) -> int:
-        """Minor units."""
+        """The minor units that moved."""
         return self.money.minor if self.status is MovementStatus.MOVED else 0
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
-    """A line in a provider's books, or all that it has of a payment, that cannot be
-    read: an amount that is none, a currency or a shape that we do not know."""
+    """An entry in a provider's list, or its data of a payment, that cannot be read.
 
-    at: datetime  #: when it moved (UTC), or when the time that was read begins
+    Its amount is malformed, or its currency or shape is unknown.
+    """
+
+    at: datetime  #: when it moved (UTC), else the beginning of the time that was read
     ref: str | None  #: the provider's id of it, where that can be read
-    payment: str | None  #: ours, likewise
+    payment: str | None  #: our payment's id, likewise
 
 
-#: Ours and theirs of one movement; None: the side does not have it.
+#: Our movement and the provider's of the same money; None where a side has none.
 Pair = tuple[Movement | None, Movement | None]
 
 
 class DifferenceKind(StrEnum):
     """How the two sides of a movement differ."""
 
-    OURS_ALONE = "ours_alone"  #: we say that it moved, the provider has none
-    THEIRS_ALONE = "theirs_alone"  #: the provider has it, we do not know it
-    STATE = "state"  #: it moved for one side only
+    OURS_ALONE = "ours_alone"  #: it moved by our records; the provider has none
+    THEIRS_ALONE = "theirs_alone"  #: the provider has it; our records do not
+    STATE = "state"  #: it moved by one side's records only
     CURRENCY = "currency"
     AMOUNT = "amount"
-    UNREADABLE = "unreadable"  #: the provider has something that we cannot read
+    UNREADABLE = "unreadable"  #: the provider's entry cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One movement of which the provider says something else than we do."""
+    """One movement on which our records and the provider's differ."""
 
     kind: DifferenceKind
     ours: Movement | None
     theirs: Movement | None
-    unreadable: UnreadableEntry | None = (
-        None  #: what the provider has, where it cannot be read
-    )
+    unreadable: UnreadableEntry | None = None  #: in place of both
 
     @property
     def payment(self) -> str | None:
-        """Our payment, where either side names one."""
+        """Our payment's id, where either side has one."""
         return next((one.payment for one in self._sides if one.payment), None)
 
     @property
     def operation(self) -> str | None:
-        """Our operation, where we have one."""
+        """Our operation's id, where our side has one."""
         return self.ours.operation if self.ours is not None else None
 
     @property
     def ref(self) -> str | None:
-        """The provider's id of it, where either side names one."""
+        """The provider's id of it, where either side has one."""
         return next((one.ref for one in reversed(self._sides) if one.ref), None)
 
     @property
@@ -121,47 +121,47 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class MovementTotal:
-    """What moved one way in one currency, by both sides. Minor units."""
+    """The sums of one direction and currency by both sides, in minor units."""
 
     direction: Direction
     currency: str
     ours: int
     theirs: int
-    fees: int  #: of the provider, as far as it says them; in this currency
+    fees: int  #: the provider's known fees in this currency
 
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationReport:
-    """What one comparison with one account came to."""
+    """The result of one comparison with one account."""
 
     id: str
     mode: Mode
     account: Account
     since: datetime  #: inclusive, UTC
     until: datetime  #: exclusive, UTC
-    began_at: datetime  #: of the reading; a list that lags lacks what moved just before
+    began_at: datetime  #: a list that lags lacks movements shortly before this
     ended_at: datetime
-    compared: int  #: movements
-    counts: Mapping[DifferenceKind, int]  #: of all differences
-    differences: tuple[Difference, ...]  #: the first of them
+    compared: int  #: the number of movements
+    counts: Mapping[DifferenceKind, int]  #: all differences, by kind
+    differences: tuple[Difference, ...]  #: the listed ones
     totals: tuple[MovementTotal, ...]
 
     @property
     def may_lack_after(self) -> datetime | None:
-        """The time from which the provider's list may not be whole yet, if any."""
+        """The time from which the provider's list may be incomplete, if any."""
         lag = RULES[self.account.provider].list_lag
         after = max(self.since, self.began_at - lag)
         return after if lag and after < self.until else None
 
     @property
     def difference_count(self) -> int:
-        """How many movements differ, those that are not listed included."""
+        """The number of all differences, listed or not."""
         return sum(self.counts.values())
 
 
 @dataclass(slots=True)
 class Totals:
-    """Sums of pairs while they are compared."""
+    """The sums of a comparison under way."""
 
     count: int = 0
     ours: Counter[tuple[Direction, str]] = field(default_factory=Counter)
@@ -171,16 +171,16 @@ class Totals:
     def add(self, pair: Pair) -> None:
         """Counts both sides of one movement."""
         self.count += 1
-        for one, sums in zip(pair, (self.ours, self.theirs), strict=True):
-            if one is not None and one.moved:
-                sums[one.direction, one.money.currency] += one.moved
+        for movement, sums in zip(pair, (self.ours, self.theirs), strict=True):
+            if movement is not None and movement.moved:
+                sums[movement.direction, movement.money.currency] += movement.moved
         theirs = pair[1]
         if theirs is not None and theirs.fee is not None and theirs.fee.minor:
             self.fees[theirs.direction, theirs.fee.currency] += theirs.fee.minor
 
     @property
     def by_direction(self) -> tuple[MovementTotal, ...]:
-        """What was counted, by currency and way."""
+        """The sums by currency and direction."""
         keys = {*self.ours, *self.theirs, *self.fees}
         return tuple(
             MovementTotal(*key, self.ours[key], self.theirs[key], self.fees[key])
@@ -196,7 +196,7 @@ _DIRECTIONS: Final = {
 
 
 def list_movements(payment: Payment) -> list[Movement]:
-    """What we say that moved, or was to, by ``payment``; a hold moves nothing."""
+    """The movements of ``payment`` by our records; a hold moves nothing."""
     return [
         _build_movement(payment, one, _DIRECTIONS[one.kind])
         for one in payment.operations
@@ -205,14 +205,14 @@ def list_movements(payment: Payment) -> list[Movement]:
 
 
 def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
-    """Whether ``theirs`` is what a dispute that we know took back by a refund.
+    """Whether ``theirs`` is the withdrawal of a known dispute, shown as a refund.
 
-    A provider may show it among the refunds, and names no operation of ours on it.
+    Some providers list it among the refunds, without an operation of ours.
     """
-    asked = {one.id for one in payment.operations if one.kind is Kind.REFUND}
+    refunds = {one.id for one in payment.operations if one.kind is Kind.REFUND}
     return (
         theirs.direction is Direction.REFUNDED
-        and theirs.operation not in asked
+        and theirs.operation not in refunds
         and any(
             one.ref == theirs.charge_ref
             and one.money.currency == theirs.money.currency
@@ -225,66 +225,72 @@ def is_withdrawal(payment: Payment, theirs: Movement) -> bool:
 def match_movements(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Pair]:
     """Each movement of either side once, with its counterpart where it has one.
 
-    By the provider's id, which several captures may share: of those by the operation
-    that theirs names, or by the amount. Where ours has no id yet, by the operation; and
-    then any that goes the same way and may be it, for a captured charge may name the
-    authorization.
+    Movements match by the provider's id. Several captures may share one id; they match
+    by the operation on the provider's movement, or by the amount. A movement of ours
+    without an id matches by the operation, and then any movement of its direction: a
+    captured charge may name the authorization.
     """
-    left, alone, pairs = list(ours), list(theirs), list[Pair]()
-    for is_same in _RULES:
-        for one in tuple(alone):
-            mine = next(
+    our_rest, their_rest, pairs = list(ours), list(theirs), list[Pair]()
+    for is_same in _MATCH_RULES:
+        for their in tuple(their_rest):
+            our = next(
                 (
-                    each
-                    for each in left
-                    if each.direction is one.direction and is_same(each, one)
+                    one
+                    for one in our_rest
+                    if one.direction is their.direction and is_same(one, their)
                 ),
                 None,
             )
-            if mine is not None:
-                left.remove(mine)
-                alone.remove(one)
-                pairs.append((mine, one))
-    return [*pairs, *((one, None) for one in left), *((None, one) for one in alone)]
+            if our is not None:
+                our_rest.remove(our)
+                their_rest.remove(their)
+                pairs.append((our, their))
+    return [
+        *pairs,
+        *((one, None) for one in our_rest),
+        *((None, one) for one in their_rest),
+    ]
 
 
 def compare_pair(pair: Pair) -> Difference | None:
-    """How the sides of a movement differ, or None where they agree.
+    """The difference between the sides of a movement, or None where they agree.
 
-    What we are at is no difference yet, and what never moved needs no counterpart.
+    An open movement of ours does not differ yet. A movement that did not happen needs
+    no counterpart.
     """
     ours, theirs = pair
-    differs = None
+    kind = None
     if ours is None or theirs is None:
         if ours is not None and ours.status is MovementStatus.MOVED:
-            differs = DifferenceKind.OURS_ALONE
+            kind = DifferenceKind.OURS_ALONE
         elif theirs is not None and theirs.status is not MovementStatus.NOT_MOVED:
-            differs = DifferenceKind.THEIRS_ALONE
+            kind = DifferenceKind.THEIRS_ALONE
     elif ours.status is MovementStatus.OPEN:
         return None
     elif ours.status is not theirs.status:
-        differs = DifferenceKind.STATE
+        kind = DifferenceKind.STATE
     elif ours.status is not MovementStatus.NOT_MOVED and ours.money != theirs.money:
         same = ours.money.currency == theirs.money.currency
-        differs = DifferenceKind.AMOUNT if same else DifferenceKind.CURRENCY
-    return None if differs is None else Difference(differs, ours, theirs)
+        kind = DifferenceKind.AMOUNT if same else DifferenceKind.CURRENCY
+    return None if kind is None else Difference(kind, ours, theirs)
 
 
 def find_differences(pairs: Sequence[Pair]) -> list[Difference]:
-    """Those of ``pairs`` whose sides differ."""
+    """The differences of ``pairs``."""
     return [found for pair in pairs if (found := compare_pair(pair)) is not None]
 
 
-def _is_same_movement(ours: Movement, theirs: Movement) -> bool:
+def _has_same_ref(ours: Movement, theirs: Movement) -> bool:
     return ours.ref is not None and ours.ref == theirs.ref
 
 
-_RULES: Final[Sequence[Callable[[Movement, Movement], bool]]] = (
-    lambda ours, theirs: _is_same_movement(ours, theirs)
+#: The rules of ``match_movements``; an earlier rule comes first.
+_MATCH_RULES: Final[Sequence[Callable[[Movement, Movement], bool]]] = (
+    lambda ours, theirs: _has_same_ref(ours, theirs)
     and ours.operation == theirs.operation,
     lambda ours, theirs: ours.ref is None and ours.operation == theirs.operation,
-    lambda ours, theirs: _is_same_movement(ours, theirs) and ours.money == theirs.money,
-    lambda ours, theirs: _is_same_movement(ours, theirs),
+    lambda ours, theirs: _has_same_ref(ours, theirs) and ours.money == theirs.money,
+    lambda ours, theirs: _has_same_ref(ours, theirs),
     lambda ours, theirs: ours.ref is None
     and ours.status is not MovementStatus.NOT_MOVED,
 )
@@ -293,23 +299,25 @@ _RULES: Final[Sequence[Callable[[Movement, Movement], bool]]] = (
 def _build_movement(
     payment: Payment, operation: Operation, direction: Direction
 ) -> Movement:
-    standing = _movement_status(operation.state)
-    moved = standing is MovementStatus.MOVED
+    status = _movement_status(operation.state)
+    moved = status is MovementStatus.MOVED
     minor = operation.moved if moved else operation.amount
     return Movement(
         direction=direction,
-        status=standing,
+        status=status,
         money=Money(minor, payment.submission.amount.currency),
         at=operation.moved_at if moved else None,
-        ref=operation.refs.get(_ref_of(payment, direction)),
+        ref=operation.refs.get(_ref_name(payment, direction)),
         payment=payment.id,
         operation=operation.id,
     )
 
 
-def _ref_of(payment: Payment, way: Direction) -> str:
-    """The name of the object of a movement, among an operation's refs."""
-    return "refund" if way is Direction.REFUNDED else RULES[payment.provider].charge_ref
+def _ref_name(payment: Payment, direction: Direction) -> str:
+    """The name of a movement's object among an operation's refs."""
+    if direction is Direction.REFUNDED:
+        return "refund"
+    return RULES[payment.provider].charge_ref
 
 
 def _movement_status(state: State) -> MovementStatus:

@@ -1,4 +1,4 @@
-"""A replay as an operator asks for it: a search, the set it froze, and its run."""
+"""Replays by operators: the search, the frozen set of operations, and its run."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from domain.payments.states import STUCK, State
 from domain.payments.submission import Mode, ProviderName
 from domain.timestamps import format_rfc3339
 
-#: Operations in one set: a night's outage fits, and a person can still judge the sums.
+#: Operations in one set: enough for a night's outage, and few enough to review.
 MAX_ITEMS: Final = 10_000
-#: Items a second: what a provider that has just come back takes beside the day's work;
-#: and the most that a beat carries out without being late for its other work.
+#: Items a second. The default leaves a provider that has just come back room for new
+#: payments; the maximum is the most that a beat carries out in time.
 DEFAULT_RATE: Final = 10
 MAX_RATE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which operations to find, of all merchants; every given field must match."""
+    """A search for operations of all merchants; every given field must match."""
 
-    state: State | None = None  #: None: those that wait for a person
+    state: State | None = None  #: None: those that wait for an operator
     provider: ProviderName | None = None
     error: str | None = None  #: the code of what went wrong last
     merchant: str | None = None
@@ -38,7 +38,7 @@ class Search:
     created_before: datetime | None = None  #: exclusive, UTC
     amount_from: int | None = None  #: the operation's minor units; inclusive
     amount_to: int | None = None  #: inclusive
-    ids: tuple[str, ...] = ()  #: payments; none: any
+    ids: tuple[str, ...] = ()  #: payments; empty: any
 
     @property
     def states(self) -> frozenset[State]:
@@ -46,7 +46,7 @@ class Search:
         return STUCK if self.state is None else frozenset({self.state})
 
     def matching(self, payment: Payment) -> list[Operation]:
-        """The operations of ``payment``, which matches, that match as well."""
+        """The matching operations of ``payment``, which matches itself."""
         return [
             one
             for one in payment.operations
@@ -71,16 +71,16 @@ class Search:
             "amount_to": self.amount_to,
             "ids": len(self.ids) or None,
         }
-        return {name: str(one) for name, one in given.items() if one is not None}
+        return {name: str(value) for name, value in given.items() if value is not None}
 
 
 class ItemOutcome(StrEnum):
-    """What came of one item of a run."""
+    """The outcome of one item of a run."""
 
-    REPLAYED = "replayed"  #: under way again; the payment's timeline tells the rest
-    MOVED_ON = "moved_on"  #: the payment is not as it was frozen; left alone
-    REFUSED = "refused"  #: might move money a second time; left alone
-    NOTHING = "nothing"  #: work was owed on it already; left alone
+    REPLAYED = "replayed"  #: under way again; see the payment's timeline
+    MOVED_ON = "moved_on"  #: the payment changed after the freeze; not replayed
+    REFUSED = "refused"  #: it might move money a second time; not replayed
+    NOTHING = "nothing"  #: it was under way already; not replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ReplayItem:
     operation: str
     version: int  #: the payment's
     state: State
-    action: ReplayAction  #: what a replay would have done
+    action: ReplayAction  #: the effect of a replay at that time
     amount: int  #: minor units
     currency: str
     merchant: str
@@ -102,7 +102,7 @@ class ReplayItem:
 
 @dataclass(frozen=True, slots=True)
 class ReplayTotal:
-    """Items of which the same would happen, in one currency."""
+    """The sum of the items with one action and one currency."""
 
     action: ReplayAction
     currency: str
@@ -111,17 +111,17 @@ class ReplayTotal:
 
 
 class ReplayStage(StrEnum):
-    """How far a set has come."""
+    """The progress of a set."""
 
-    PREVIEWED = "previewed"  #: frozen; nothing happens to it
+    PREVIEWED = "previewed"  #: frozen, not started
     RUNNING = "running"  #: being carried out
-    CANCELED = "canceled"  #: stopped; a run goes on with what is left
-    DONE = "done"  #: every item has its verdict
+    CANCELED = "canceled"  #: stopped; a new run carries out the remaining items
+    DONE = "done"  #: every item has its outcome
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRun:
-    """By whom a set was set going, why and how fast."""
+    """The start of a run: its operator, reason and rate."""
 
     by: str  #: the API key's id
     reason: str
@@ -135,48 +135,52 @@ class ReplaySet:
 
     id: str
     mode: Mode
-    by: str  #: who froze it: the API key's id
+    by: str  #: the API key's id of the operator that froze it
     created_at: datetime
-    search: Mapping[str, str]  #: what was asked for
+    search: Mapping[str, str]  #: the given fields of the search
     totals: tuple[ReplayTotal, ...]
     stage: ReplayStage = ReplayStage.PREVIEWED
-    run: ReplayRun | None = None  #: the last one
+    run: ReplayRun | None = None  #: the last run
     canceled_by: str | None = None  #: the API key's id
     ended_at: datetime | None = None  #: canceled or done
 
     @property
     def count(self) -> int:
-        """How many items it has."""
+        """The number of its items."""
         return sum(one.count for one in self.totals)
 
     def start(self, run: ReplayRun) -> ReplaySet:
-        """The set under way. Raises Conflict where it has been carried out."""
+        """The set as running. Raises Conflict where it has been carried out."""
         if self.stage is ReplayStage.DONE:
             raise Conflict(
-                ConflictReason.ALREADY_DONE, "every item of it has been carried out"
+                ConflictReason.ALREADY_DONE, "every item has been carried out"
             )
         return replace(
             self, stage=ReplayStage.RUNNING, run=run, canceled_by=None, ended_at=None
         )
 
     def cancel(self, by: str, *, now: datetime) -> ReplaySet:
-        """The set, of which nothing more is carried out. Raises Conflict."""
+        """The set as canceled. Raises Conflict where it has been carried out."""
         if self.stage is ReplayStage.DONE:
             raise Conflict(
-                ConflictReason.ALREADY_DONE, "every item of it has been carried out"
+                ConflictReason.ALREADY_DONE, "every item has been carried out"
             )
         return replace(self, stage=ReplayStage.CANCELED, canceled_by=by, ended_at=now)
 
     def finish(self, *, now: datetime) -> ReplaySet:
-        """The set, every item of which has its verdict."""
+        """The set as done."""
         return replace(self, stage=ReplayStage.DONE, ended_at=now)
 
 
 def freeze(
     payments: Iterable[Payment], search: Search, *, now: datetime
 ) -> list[ReplayItem]:
-    """What a replay of all that ``search`` picks would do now, one after the other."""
-    picked = [(one, found) for one in payments for found in search.matching(one)]
+    """The items of the matching operations, with the effect of a replay now."""
+    matches = [
+        (payment, operation)
+        for payment in payments
+        for operation in search.matching(payment)
+    ]
     return [
         ReplayItem(
             number=number,
@@ -190,17 +194,17 @@ def freeze(
             merchant=payment.merchant,
             provider=payment.provider,
         )
-        for number, (payment, operation) in enumerate(picked, 1)
+        for number, (payment, operation) in enumerate(matches, 1)
     ]
 
 
 def summarize(items: Sequence[ReplayItem]) -> tuple[ReplayTotal, ...]:
-    """``items`` by what would happen and by currency."""
+    """The totals of ``items`` by action and currency."""
     counts, amounts = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for item in items:
         counts[item.action, item.currency] += 1
         amounts[item.action, item.currency] += item.amount
     return tuple(
-        ReplayTotal(ReplayAction(what), currency, count, amounts[what, currency])
-        for (what, currency), count in sorted(counts.items())
+        ReplayTotal(ReplayAction(action), currency, count, amounts[action, currency])
+        for (action, currency), count in sorted(counts.items())
     )

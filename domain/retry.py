@@ -1,4 +1,4 @@
-"""When to try again: pure, so that clock and jitter are arguments."""
+"""The time of the next try: pure, with the clock and the jitter as arguments."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class RetryPolicy:
 
     base_delay: timedelta  #: the first wait is at most this long
     max_delay: timedelta  #: no wait is longer
-    max_tries: int | None  #: give up after so many; None counts only time
+    max_tries: int | None  #: give up after so many tries; None: only the time counts
     max_duration: timedelta | None  #: give up so long after the first try; None: never
-    min_tries: int = 0  #: but not before so many tries: we may have been down meanwhile
+    min_tries: int = 0  #: tries that are made in any case, also after a downtime
 
     def next_at(
         self,
@@ -29,10 +29,10 @@ class RetryPolicy:
         jitter: float,
         retry_after: timedelta | None = None,
     ) -> datetime | None:
-        """When to try again (UTC), or None where the budget is spent.
+        """The time of the next try (UTC), or None where the budget is spent.
 
-        ``tries`` were made since ``since``; ``jitter`` is in [0, 1]. What the
-        provider asked for (``retry_after``) is the least we wait, up to the budget.
+        ``tries`` were made since ``since``; ``jitter`` is in [0, 1]. The wait is at
+        least ``retry_after``, which the provider asked for.
         """
         if self.max_tries is not None and tries >= self.max_tries:
             return None
@@ -46,82 +46,83 @@ class RetryPolicy:
         return at
 
 
-#: A long weekend: the longest that nobody may look. Both policies share it, since a
+#: A long weekend, in which nobody may be at work. The policies share it, since a
 #: payment may need one after the other and the time runs from its first attempt.
-_WITHIN: Final = timedelta(days=4)
+_LONG_WEEKEND: Final = timedelta(days=4)
 
-#: Tries of what changes nothing, however late they come: an hour of looks.
-_LEAST: Final = 10
+#: Tries of a read that are made in any case: about an hour of status lookups.
+_MIN_READS: Final = 10
 
-#: Proven not executed: the provider was away or busy. The tries fill the time.
+#: Proven not executed: the provider was unreachable or busy. The time is the limit.
 TRANSIENT: Final = RetryPolicy(
     base_delay=timedelta(seconds=1),
     max_delay=timedelta(minutes=5),
     max_tries=2_000,
-    max_duration=_WITHIN,
+    max_duration=_LONG_WEEKEND,
 )
-#: Sent, never heard: the same request with the same key. The window of the key,
-#: which is shorter, ends it.
+#: Sent, without a conclusive answer: the same request with the same key. The end of the
+#: key's window, which comes sooner, ends it.
 UNKNOWN: Final = RetryPolicy(
     base_delay=timedelta(seconds=2),
     max_delay=timedelta(minutes=5),
     max_tries=None,
     max_duration=None,
 )
-#: Wrong credentials: a person must act. The account's breaker asks once for all, so
-#: this only keeps the one that was refused from being first in line again.
+#: Wrong credentials: a person must change them. The account's breaker probes for all
+#: payments, so this only keeps the refused operation from being the next probe.
 MISCONFIGURED: Final = RetryPolicy(
     base_delay=timedelta(minutes=1),
     max_delay=timedelta(minutes=1),
     max_tries=None,
-    max_duration=_WITHIN,
+    max_duration=_LONG_WEEKEND,
 )
-#: Only a look can tell. Counted from when looking began; then a person decides.
+#: Only a status lookup helps. The time runs from the first lookup; then the operation
+#: needs manual review.
 LOOKUP: Final = RetryPolicy(
     base_delay=timedelta(seconds=5),
     max_delay=timedelta(minutes=10),
     max_tries=None,
     max_duration=timedelta(days=3),
-    min_tries=_LEAST,
+    min_tries=_MIN_READS,
 )
-#: The payer must act: most do within minutes, PayPal waits three hours, and Stripe for
-#: as long as anybody likes. A webhook is sooner, where there is one.
+#: The payer must act. Most do within minutes; PayPal waits three hours, Stripe without
+#: a limit. A webhook comes sooner, if there is one.
 PAYER: Final = RetryPolicy(
     base_delay=timedelta(minutes=1),
     max_delay=timedelta(hours=6),
     max_tries=None,
     max_duration=timedelta(days=30),
-    min_tries=_LEAST,
+    min_tries=_MIN_READS,
 )
-#: The provider has it and is not done: bank debits take days, reviews weeks.
+#: In progress at the provider: bank debits take days, reviews weeks.
 POLL: Final = RetryPolicy(
     base_delay=timedelta(minutes=1),
     max_delay=timedelta(hours=1),
     max_tries=None,
     max_duration=timedelta(days=45),
-    min_tries=_LEAST,
+    min_tries=_MIN_READS,
 )
-#: A method that the provider still saves, once it has paid: seconds, as a rule.
+#: The provider still saves the payment method after the payment: usually seconds.
 METHOD_SAVING: Final = RetryPolicy(
     base_delay=timedelta(seconds=30),
     max_delay=timedelta(minutes=10),
     max_tries=None,
     max_duration=timedelta(hours=1),
 )
-#: A webhook whose payment is not there yet, or is just being worked on: its insert or
-#: its answer follows within seconds. What is of another system never comes.
+#: A webhook whose payment is not stored yet, or is claimed: the insert or the answer
+#: follows within seconds. The payment of another system never comes.
 WEBHOOK: Final = RetryPolicy(
     base_delay=timedelta(seconds=1),
     max_delay=timedelta(minutes=10),
     max_tries=None,
     max_duration=timedelta(hours=1),
-    min_tries=_LEAST,
+    min_tries=_MIN_READS,
 )
-#: A dispute that could not be read: the provider is away, or a person must give the
-#: account the right to it. Nothing but its webhooks tells of it.
+#: A dispute that could not be read: the provider is unreachable, or a person must give
+#: the account the right to read it. Disputes are known by their webhooks alone.
 DISPUTE: Final = RetryPolicy(
     base_delay=timedelta(seconds=2),
     max_delay=timedelta(minutes=10),
     max_tries=None,
-    max_duration=_WITHIN,
+    max_duration=_LONG_WEEKEND,
 )

@@ -1,4 +1,4 @@
-"""How a time is written, wherever somebody reads it."""
+"""The text form of a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a webhook is not taken."""
+"""The reasons for refusing or dropping a webhook."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from enum import StrEnum
 
 
 class WebhookRefusal(StrEnum):
-    """Why a webhook is refused or dropped: for metrics, logs and its sender."""
+    """The reason for refusing or dropping a webhook; shown in metrics and logs.
 
-    # Refused: the sender is told.
+    The sender of a refused webhook gets it as well.
+    """
+
+    # Refused: the sender gets an error.
     ACCOUNT_UNKNOWN = "account_unknown"  #: no merchant's account has this address
-    NOT_SET_UP = "not_set_up"  #: no secret or webhook id to verify it by
+    NOT_SET_UP = "not_set_up"  #: no secret or webhook id to verify it with
     TOO_LARGE = "too_large"
     STALE = "stale"  #: signed too long ago
-    SIGNATURE = "signature"  #: it does not fit
-    CERTIFICATE = "certificate"  #: PayPal's authority has not signed it
-    CERTIFICATE_ADDRESS = "certificate_address"  #: no address of a certificate
+    SIGNATURE = "signature"  #: the signature does not match
+    CERTIFICATE = "certificate"  #: not signed by PayPal's authority
+    CERTIFICATE_ADDRESS = "certificate_address"  #: not the address of a certificate
     CERTIFICATE_HOST = "certificate_host"  #: the address is not at PayPal
     CERTIFICATE_UNAVAILABLE = "certificate_unavailable"  #: it could not be fetched
 
-    # Dropped: signed by the provider, and not for this deployment.
+    # Dropped: signed by the provider, but not for this deployment.
     ANOTHER_ACCOUNT = "another_account"
-    ANOTHER_MODE = "another_mode"  #: live where test is served, or the reverse
+    ANOTHER_MODE = "another_mode"  #: live in a deployment for test, or the reverse
 
-    # Either.
+    # Refused or dropped.
     MALFORMED = "malformed"

@@ -1,4 +1,4 @@
-"""What a provider tells us by webhook: never believed, only a reason to look."""
+"""Webhooks: their content moves no operation, it only causes a status lookup."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from domain.payments.review_reasons import LookupReason
 from domain.payments.states import FINAL, UNSENT, State
 from domain.payments.submission import ProviderName
 
-#: What says that money has moved, or is about to.
+#: Verdicts that mean that money has moved, or is about to.
 _MOVES: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING})
-#: An end that leaves nothing of an object.
+#: Verdicts of an object that ended without moving money, or released its hold.
 _NOTHING_LEFT: Final = frozenset(
     {Verdict.DECLINED, Verdict.CANCELED, Verdict.EXPIRED, Verdict.REJECTED}
 )
-#: What says the same as a state. Of a void, "canceled" is said of what it released.
-_SAME: Final[Mapping[State, frozenset[Verdict]]] = {
+#: The verdicts that mean the same as a state.
+_VERDICTS_BY_STATE: Final[Mapping[State, frozenset[Verdict]]] = {
     State.PENDING: frozenset({Verdict.PENDING}),
     State.REQUIRES_ACTION: frozenset({Verdict.ACTION_REQUIRED}),
     State.SUCCEEDED: frozenset({Verdict.SUCCEEDED}),
@@ -35,64 +35,64 @@ _SAME: Final[Mapping[State, frozenset[Verdict]]] = {
 
 
 class WebhookStatus(StrEnum):
-    """What became of a webhook."""
+    """The status of a webhook."""
 
-    WAITING = "waiting"  #: not handled yet, or tried again
-    HANDLED = "handled"  #: a look is due, or it told what we knew
-    IGNORED = "ignored"  #: of a type that tells us nothing
+    WAITING = "waiting"  #: not handled yet, or to be tried again
+    HANDLED = "handled"  #: a status lookup is due, or nothing in it was new
+    IGNORED = "ignored"  #: its type does not concern payments
     UNMATCHED = "unmatched"  #: it names no payment of ours, or none for an hour
-    UNREADABLE = "unreadable"  #: not shaped as we know it, or it failed for an hour
+    UNREADABLE = "unreadable"  #: its shape is unknown, or handling failed for an hour
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One event of a provider's, as it came; ``body`` is its JSON."""
+    """One event of a provider's, as it was received; ``body`` is its JSON."""
 
-    account: Account  #: whose events came to that address
-    event: str  #: the provider's id of it: the same however often it is sent
+    account: Account  #: the account of the address that it came to
+    event: str  #: the provider's id of it, the same in each delivery
     type: str
     body: str = field(repr=False)
     received_at: datetime
     status: WebhookStatus = WebhookStatus.WAITING
-    due_at: datetime | None = None  #: it is handled from then on
-    starts_at: datetime | None = None  #: tries count from then: received, or replayed
+    due_at: datetime | None = None  #: it is to be handled from then on
+    starts_at: datetime | None = None  #: the beginning of its tries
     tries: int = 0
-    payment: str | None = None  #: whom it was about
+    payment: str | None = None  #: the id of its payment, once it is handled
 
     @property
     def id(self) -> str:
-        """Unique over accounts."""
+        """An id that is unique over all accounts."""
         return f"{self.account.id}:{self.event}"
 
     @property
     def provider(self) -> ProviderName:
-        """Who has told it."""
+        """The provider that sent it."""
         return self.account.provider
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectUpdate:
-    """What a webhook means: of which operation something may be new."""
+    """The content of a webhook about a provider object, in our terms."""
 
     event: str
     type: str
-    kinds: frozenset[Kind]  #: whose object it is
-    payment: str | None  #: ours, as the object names it
-    operations: tuple[str, ...] = ()  #: ours, as the object names them; nearest first
-    refs: Mapping[str, str] = field(default_factory=dict)  #: of that operation
-    verdict: Verdict | None = None  #: what it was when it was told; None: it is there
-    parent_ref: str | None = (
-        None  #: the provider's id of what a refund without ours is of
-    )
-    #: Minor units that were captured of the whole payment, where it says so.
+    kinds: frozenset[Kind]  #: the kinds of operations that make such an object
+    payment: str | None  #: our payment's id, as written on the object
+    #: Our operations' ids, as written on the object; the closest one first.
+    operations: tuple[str, ...] = ()
+    refs: Mapping[str, str] = field(default_factory=dict)  #: the operation's object ids
+    verdict: Verdict | None = None  #: the object's status; None: it exists
+    #: The provider's id of the charge or capture, for a refund without our ids.
+    parent_ref: str | None = None
+    #: Minor units captured of the whole payment, where the webhook has them.
     captured: int | None = None
 
 
 def find_operation(payment: Payment, update: ObjectUpdate) -> Operation | None:
-    """The operation of ``payment`` that ``notice`` may have news of, if any."""
+    """The operation of ``payment`` that ``update`` is about, if any."""
     fitting = [one for one in payment.operations if one.kind in update.kinds]
-    known = {one.id: one for one in fitting}
-    found = next((known[one] for one in update.operations if one in known), None)
+    by_id = {one.id: one for one in fitting}
+    found = next((by_id[name] for name in update.operations if name in by_id), None)
     if found is None:
         shared = (
             one
@@ -108,14 +108,17 @@ def find_operation(payment: Payment, update: ObjectUpdate) -> Operation | None:
 
 
 def may_be_external(update: ObjectUpdate) -> bool:
-    """Whether an object is made by others if none of our operations has made it."""
+    """Whether others may have made the object at the provider."""
     return not update.kinds.isdisjoint({Kind.CAPTURE, Kind.REFUND})
 
 
 def schedule_external_lookup(
     payment: Payment, update: ObjectUpdate, *, now: datetime
 ) -> Payment:
-    """The payment with a look due that shows what others did, unless one is."""
+    """The payment with a status lookup due that finds changes made by others.
+
+    The same payment where a lookup is due already.
+    """
     first = payment.first_operation
     if _is_lookup_due(first, now):
         return payment
@@ -129,9 +132,9 @@ def schedule_external_lookup(
 
 
 def is_held(payment: Payment, operation: Operation) -> bool:
-    """Whether a worker is just asking the provider of ``operation``: wait for it.
+    """Whether a worker has claimed ``operation``.
 
-    A write now would only cost that worker its own.
+    A write now would make the worker's own write fail.
     """
     return payment.claim is not None and payment.claim.operation == operation.id
 
@@ -139,14 +142,14 @@ def is_held(payment: Payment, operation: Operation) -> bool:
 def schedule_lookup(
     payment: Payment, operation: Operation, update: ObjectUpdate, *, now: datetime
 ) -> Payment:
-    """The payment with a look at ``operation`` due, and what to look at written down.
+    """The payment with a status lookup of ``operation`` due, and its object ids stored.
 
-    The same payment where the notice has no news: it tells what we know, or a look is
-    due already. It never moves an operation.
+    The same payment where nothing in ``update`` is new, or a lookup is due already. No
+    operation changes its state.
     """
     if _is_of_another_object(operation, update):
         if update.verdict not in _MOVES:
-            return payment  # what an earlier key left behind has come to nothing
+            return payment  # an earlier key's object ended without moving money
         if operation.state is State.SUCCEEDED:
             return _with_lookup_due(
                 payment, operation, update, now, reason=LookupReason.ANOTHER_OBJECT
@@ -155,14 +158,14 @@ def schedule_lookup(
         return payment
     if operation.state in UNSENT and update.verdict in _NOTHING_LEFT:
         return payment
-    asked = (
+    after = (
         operation
         if _is_lookup_due(operation, now)
         else operation.with_lookup_due(now=now)
     )
-    asked = replace(asked, refs={**operation.refs, **update.refs})
+    after = replace(after, refs={**operation.refs, **update.refs})
     return (
-        payment if asked == operation else _with_lookup_due(payment, asked, update, now)
+        payment if after == operation else _with_lookup_due(payment, after, update, now)
     )
 
 
@@ -191,25 +194,26 @@ def _is_of_another_object(operation: Operation, update: ObjectUpdate) -> bool:
 
 
 def _is_lookup_due(operation: Operation, now: datetime) -> bool:
-    looking = operation.lookups_since is not None
-    return looking and operation.due_at is not None and operation.due_at <= now
+    is_lookup = operation.lookups_since is not None
+    return is_lookup and operation.due_at is not None and operation.due_at <= now
 
 
 def _is_known(payment: Payment, operation: Operation, update: ObjectUpdate) -> bool:
-    """Whether it tells what we heard already, or what came before that."""
+    """Whether the operation's state includes the content of ``update`` already."""
     if update.captured is not None and update.captured > payment.captured:
         return False
-    says, state = update.verdict, operation.state
-    heard = update.refs.items() <= dict(operation.refs).items()
-    if says is None:
-        return heard
-    if says is Verdict.APPROVED:
+    verdict, state = update.verdict, operation.state
+    has_refs = update.refs.items() <= dict(operation.refs).items()
+    if verdict is None:
+        return has_refs
+    if verdict is Verdict.APPROVED:
         return operation.approved or state in FINAL
-    if says in (Verdict.ACTION_REQUIRED, Verdict.PENDING) and state in FINAL:
-        return heard
-    if says in _NOTHING_LEFT and state is State.SUCCEEDED:
+    if verdict in (Verdict.ACTION_REQUIRED, Verdict.PENDING) and state in FINAL:
+        return has_refs
+    if verdict in _NOTHING_LEFT and state is State.SUCCEEDED:
+        # A webhook of a void shows the authorization that it released as canceled.
         if operation.kind is Kind.VOID:
             return True
         if operation.kind is Kind.AUTHORIZE:
             return payment.hold is not None and payment.hold.ended is not None
-    return says in _SAME.get(state, ())
+    return verdict in _VERDICTS_BY_STATE.get(state, ())

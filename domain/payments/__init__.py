@@ -1,1 +1,1 @@
-"""A payment, its operations, and every step that moves them."""
+"""Payments, their operations, and every step that changes them."""

@@ -1,4 +1,4 @@
-"""What a provider said of an attempt."""
+"""A provider's answer to an attempt."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from domain.payments.states import Trigger
 
 
 class Verdict(StrEnum):
-    """What a provider can answer; what is none of these is a ProviderError."""
+    """The answers of a provider; any other end of a call is a ProviderError."""
 
-    SUCCEEDED = "succeeded"  #: money moved, ``moved`` says how much
-    DECLINED = "declined"  #: a definite no to this payment
-    REJECTED = "rejected"  #: a definite no to this request, whoever pays
+    SUCCEEDED = "succeeded"  #: money moved, see ``Answer.moved``
+    DECLINED = "declined"  #: this payment is refused
+    REJECTED = "rejected"  #: this request is refused from any payer
     ACTION_REQUIRED = "action_required"  #: the payer must act first
-    APPROVED = "approved"  #: the provider waits for our word, the payer being there
-    PENDING = "pending"  #: taken, not done
-    CANCELED = "canceled"  #: called off at the provider
-    EXPIRED = "expired"  #: too late at the provider
-    ABSENT = "absent"  #: never there, says a look that cannot lag
+    APPROVED = "approved"  #: the payer agreed; the provider waits for our next request
+    PENDING = "pending"  #: in progress at the provider
+    CANCELED = "canceled"  #: canceled at the provider
+    EXPIRED = "expired"  #: its time at the provider ended
+    ABSENT = "absent"  #: the provider never had it, by a lookup that cannot lag
 
     @property
     def trigger(self) -> Trigger:
-        """How this answer moves the operation."""
+        """The trigger that changes the operation's state."""
         return Trigger.PENDED if self is Verdict.PENDING else Trigger(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why it was a no, as the merchant may read it."""
+    """The reason of a refusal, as the merchant may read it."""
 
-    code: str  #: the provider's error code, or that a person said so
-    message: str  #: the provider's sentence for people, or ours
+    code: str  #: the provider's error code, or a FailureCode
+    message: str  #: a sentence for people, the provider's or ours
     decline_code: str | None = None  #: the bank's reason
-    advice_code: str | None = None  #: what the network advises to do next
+    advice_code: str | None = None  #: the network's advice for the next step
     retryable: bool = False  #: a later payment of the same kind may succeed
     provider_request_id: str | None = None  #: to quote to the provider's support
 
 
 class NextActionType(StrEnum):
-    """What the payer does at the page."""
+    """The purpose of the page for the payer."""
 
-    REDIRECT = "redirect"  #: they act there, and come back to the return_url
-    INSTRUCTIONS = "instructions"  #: it says how to pay elsewhere: a voucher, a QR code
+    REDIRECT = "redirect"  #: the payer acts there and returns to the return_url
+    INSTRUCTIONS = "instructions"  #: it shows how to pay elsewhere, as by a QR code
 
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """Where the payer must go."""
+    """The page that the payer must open."""
 
     url: str
     type: NextActionType = NextActionType.REDIRECT
@@ -60,28 +60,26 @@ class NextAction:
 
 @dataclass(frozen=True, slots=True)
 class SavedMethod:
-    """What a payer has let us pay with again: the provider's tokens, kept secret."""
+    """A payment method that was saved for later payments: the provider's secret ids."""
 
     id: str = field(repr=False)
-    customer: str | None = field(default=None, repr=False)  #: whom it is saved for
+    customer: str | None = field(default=None, repr=False)  #: its owner's id
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalMovement:
-    """A capture or a refund of the payment's that no operation of ours has made.
+    """A capture or a refund of the payment that no operation of ours has made.
 
-    Stripe names no single capture of a charge, so captures with the same ``refs`` are
-    one movement, of their sum.
+    Stripe has no ids of single captures, so captures with the same ``refs`` are one
+    movement with their sum.
     """
 
     kind: Kind  #: CAPTURE or REFUND
     verdict: Verdict
     money: Money
     refs: Mapping[str, str]  #: provider object ids
-    parent_ref: str | None = (
-        None  #: of a refund: the provider's id of its charge or capture
-    )
-    final: bool = False  #: of a capture: nothing is on hold any more
+    parent_ref: str | None = None  #: the provider's id of a refund's charge or capture
+    final: bool = False  #: a capture after which nothing is on hold any more
     fee: Fee | None = None
 
     @property
@@ -95,17 +93,18 @@ class Answer:
     """One provider answer, in our terms."""
 
     verdict: Verdict
-    moved: Money | None = None  #: the money that moved, where some did
+    moved: Money | None = None  #: the money that moved, if any
     refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
     next_action: NextAction | None = None
     failure: Failure | None = None
-    waiting_for: str | None = None  #: what a pending or acting payment waits for
-    request_id: str | None = None  #: the provider's name of the call
-    expires_at: datetime | None = None  #: an authorization's money is let go then
-    honored_until: datetime | None = None  #: until then the provider vouches for it
+    #: What an operation that is pending or needs action waits for, in words.
+    waiting_for: str | None = None
+    request_id: str | None = None  #: the provider's id of the call
+    expires_at: datetime | None = None  #: an authorization's money is released then
+    honored_until: datetime | None = None  #: an authorization is guaranteed until then
     multicapture: bool = False  #: a capture may leave the rest on hold
-    fee: Fee | None = None  #: None where it was not said, or not yet
-    saved_method: SavedMethod | None = None  #: where this payment saved one
-    is_saving_method: bool = False  #: one is still being saved: a later look finds it
-    #: What others moved, as far as a look that reads it all has seen it.
+    fee: Fee | None = None  #: None where the provider has not given it
+    saved_method: SavedMethod | None = None  #: the method that this payment saved
+    is_saving_method: bool = False  #: the method is still being saved
+    #: Movements made by others, from a lookup that reads the whole payment.
     external_movements: tuple[ExternalMovement, ...] = ()

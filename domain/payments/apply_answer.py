@@ -1,4 +1,4 @@
-"""What an answer, or the lack of one, makes of a payment."""
+"""Applies the outcome of a call to its payment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from domain.payments.transitions import (
     amount_differs,
     may_have_duplicate,
     is_refund_too_large,
-    recheck_refunds,
+    schedule_refund_lookups,
     event_data,
 )
 from domain.provider_rules import RULES
@@ -45,9 +45,9 @@ from domain.provider_rules import RULES
 def settle(
     payment: Payment, outcome: Answer | ProviderError, *, now: datetime, jitter: float
 ) -> Payment:
-    """What the claim of ``payment`` came to; ``jitter`` in [0, 1] spreads the next.
+    """The payment with the outcome of its claimed call, and without the claim.
 
-    Raises PaymentNotFound where nobody has claimed it.
+    ``jitter`` in [0, 1] spreads the next tries. Raises PaymentNotFound without a claim.
     """
     if isinstance(outcome, ProviderError):
         return _apply_outcome(payment, outcome, now, jitter)
@@ -65,11 +65,11 @@ def _apply_outcome(
         return apply_lookup(
             free, operation, outcome, asked_at=claim.at, now=now, jitter=jitter
         )
-    onward = reroute_after_failure(
+    rerouted = reroute_after_failure(
         free, operation, outcome, event_data(outcome), now=now
     )
-    if onward is not None:
-        return onward
+    if rerouted is not None:
+        return rerouted
     if isinstance(outcome, NeedsReview):
         return escalate(
             free, operation, outcome.detail, now=now, request_id=outcome.request_id
@@ -88,13 +88,13 @@ def _apply_outcome(
             request_id=outcome.request_id,
         )
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
-        # Only a look can prove that; from a send it is nothing we understand.
+        # Only a lookup can prove absence; a send cannot.
         return escalate(free, operation, ReviewReason.ABSENT_IN_ANSWER, now=now)
     if operation.state is State.UNKNOWN and not _is_about_earlier_send(
         free, operation, outcome
     ):
-        why = out_of_turn(outcome.verdict, State.UNKNOWN)
-        return _schedule_lookup(free, operation, why, event_data(outcome), now)
+        reason = out_of_turn(outcome.verdict, State.UNKNOWN)
+        return _schedule_lookup(free, operation, reason, event_data(outcome), now)
     if may_have_duplicate(operation, outcome):
         return escalate(
             free,
@@ -106,7 +106,7 @@ def _apply_outcome(
     if is_refund_too_large(free, operation, outcome):
         target = free.get_operation(operation.target or "")
         known = replace(operation, refs={**operation.refs, **outcome.refs})
-        free = recheck_refunds(free, target, now=now)
+        free = schedule_refund_lookups(free, target, now=now)
         return _schedule_lookup(
             free, known, LookupReason.EXCEEDS_CAPTURED, event_data(outcome), now
         )
@@ -116,14 +116,14 @@ def _apply_outcome(
 def _is_about_earlier_send(
     payment: Payment, operation: Operation, answer: Answer
 ) -> bool:
-    """Whether the answer to a resend says what became of the send before it.
+    """Whether the answer to a resend is conclusive about the send before it.
 
-    A unattributed refusal speaks of this call: it may have been refused just because
+    An unattributed refusal is of this call only: it may have been refused just because
     the earlier one took the money. A provider that keeps failed keys answers with the
-    object that the key made. Where it forgets them, the resend may be a new request,
-    with an object of its own: only moved money, which moves once for an invoice, or an
-    object that we know, answers for the earlier send. That the payer has to act is true
-    where the payer is asked first: none of the sends can have moved money.
+    object that the key made. At a provider that forgets them, the resend may be a new
+    request with an object of its own. Only moved money, which moves once for an
+    invoice, or a known object is then conclusive. A demand for the payer's action is
+    conclusive where the payer must approve first: no send can have moved money.
     """
     if answer.verdict is Verdict.ACTION_REQUIRED and needs_payer_approval(
         payment, operation
@@ -144,13 +144,13 @@ def _schedule_lookup(
     data: Mapping[str, str | int],
     now: datetime,
 ) -> Payment:
-    """Unknown, and no send will tell: the next step is a look."""
+    """The outcome is unknown, and another send would prove nothing."""
     after = replace(
         operation,
         lookups_since=now,
         lookup_count=0,
         due_at=now,
-        waiting_for=f"a look at {payment.provider}: {reason}",
+        waiting_for=f"a status lookup at {payment.provider}: {reason}",
         error=reason,
     )
     return payment.transition(
@@ -201,14 +201,14 @@ def _handle_error(
     )
 
 
-#: What each kind of retry waits for, in words.
+#: ``waiting_for`` of each retry policy.
 _WAITS: Final = {
     retry.UNKNOWN: "{} to answer the same request",
     retry.MISCONFIGURED: "credentials that {} accepts",
     retry.TRANSIENT: "{} to take the request",
 }
-#: Where the credentials are right, and may not do this.
-_RIGHT: Final = "a right that {} has to grant"
+#: ``waiting_for`` where the credentials are right but lack a right.
+_WAITS_FOR_RIGHT: Final = "a right that {} has to grant"
 
 
 def _retry_policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy, str]:
@@ -218,5 +218,5 @@ def _retry_policy(state: State, error: ProviderError) -> tuple[retry.RetryPolicy
         policy = retry.MISCONFIGURED
     else:
         policy = retry.TRANSIENT
-    right = isinstance(error, NotPermitted) and policy is retry.MISCONFIGURED
-    return policy, _RIGHT if right else _WAITS[policy]
+    lacks_right = isinstance(error, NotPermitted) and policy is retry.MISCONFIGURED
+    return policy, _WAITS_FOR_RIGHT if lacks_right else _WAITS[policy]

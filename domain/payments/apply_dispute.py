@@ -1,4 +1,4 @@
-"""Lays a dispute over its payment, and tells each new fact of it once."""
+"""Applies a dispute to its payment, with one event for each new fact."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from domain.payments.operation import Kind
 from domain.payments.payment import Event, Payment
 from domain.timestamps import format_rfc3339
 
-#: An event's type, and the minor units that it is of.
+#: An event's type, and its amount in minor units.
 Fact = tuple[EventType, int]
 
 
 def apply_dispute(
     payment: Payment, snapshot: DisputeSnapshot, *, now: datetime
 ) -> Payment:
-    """The payment with the dispute as it was read.
+    """The payment with the dispute as the provider shows it.
 
-    The same payment where nothing of it is new, or where no more disputes are kept.
-    ``reading`` must be no older than what the payment knows: whoever writes it down
-    read it after the payment.
+    The same payment where nothing is new, or the payment has MAX_DISPUTES already.
+    ``snapshot`` must have been read after the payment, so that it is no older than the
+    dispute in the payment.
     """
     read = snapshot.dispute
     if _is_covered(payment, read):
@@ -50,7 +50,7 @@ def apply_dispute(
         return payment
     found = replace(found, updated_at=now)
     disputes = tuple(found if one is known else one for one in kept)
-    laid = replace(
+    disputed = replace(
         payment,
         disputes=disputes if known is not None else (*disputes, found),
         updated_at=now,
@@ -59,11 +59,11 @@ def apply_dispute(
             *_build_events(payment, found, _new_facts(known, found, before), now),
         ),
     )
-    return without_disputed_refunds(laid, now=now)
+    return without_disputed_refunds(disputed, now=now)
 
 
 def _new_facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[Fact]:
-    """What is new of ``found``; ``before`` was withdrawn of it by what was known."""
+    """The new facts of ``found``; ``before`` is the amount withdrawn until now."""
     if known is None:
         yield EventType.DISPUTE_OPENED, found.money.minor
     if found.withdrawn > before:
@@ -82,36 +82,36 @@ def _new_facts(known: Dispute | None, found: Dispute, before: int) -> Iterator[F
 def _build_events(
     payment: Payment, found: Dispute, facts: Iterator[Fact], now: datetime
 ) -> Iterator[Event]:
-    told: dict[str, str | int] = {
+    data: dict[str, str | int] = {
         "dispute": found.id,
         "state": found.state.value,
         "currency": found.money.currency,
         "reason": found.reason,
     }
     if found.operation is not None:
-        told["operation"] = found.operation
+        data["operation"] = found.operation
     if found.respond_by is not None:
-        told["respond_by"] = format_rfc3339(found.respond_by)
+        data["respond_by"] = format_rfc3339(found.respond_by)
     if found.outcome is not None:
-        told["outcome"] = found.outcome
+        data["outcome"] = found.outcome
     first = payment.event_count + len(payment.pending_events) + 1
     for seq, (type, amount) in enumerate(facts, first):
-        yield Event(seq, type, now, {**told, "amount": amount})
+        yield Event(seq, type, now, {**data, "amount": amount})
 
 
 def _find_operation(payment: Payment, snapshot: DisputeSnapshot) -> str | None:
-    """The charge or capture that is disputed: by its id, or by what we wrote on it."""
-    takes = [
+    """The disputed charge or capture: by the provider's id, or by our id on it."""
+    charges = [
         one for one in payment.operations if one.kind in (Kind.CHARGE, Kind.CAPTURE)
     ]
-    for one in takes:
+    for one in charges:
         if snapshot.dispute.ref in one.refs.values():
             return one.id
-    return next((one.id for one in takes if one.id in snapshot.operations), None)
+    return next((one.id for one in charges if one.id in snapshot.operations), None)
 
 
 def _is_covered(payment: Payment, read: Dispute) -> bool:
-    """A reversal by which a dispute that we know took the money."""
+    """Whether it is a reversal by which a known dispute took the money."""
     return read.reason == REVERSED and any(
         one.reason != REVERSED and one.ref == read.ref and one.is_at_risk
         for one in payment.disputes
@@ -119,6 +119,6 @@ def _is_covered(payment: Payment, read: Dispute) -> bool:
 
 
 def _is_replaced(one: Dispute, read: Dispute) -> bool:
-    """A reversal of which we did not know yet what it was for."""
+    """Whether ``one`` is a reversal that belongs to the dispute ``read``."""
     same = one.reason == REVERSED and one.ref == read.ref and one.id != read.id
     return same and read.reason != REVERSED and read.is_at_risk

@@ -1,4 +1,8 @@
-"""What a look at the provider makes of a payment: evidence, or another look."""
+"""Applies the outcome of a status lookup: evidence, or another lookup.
+
+``apply_lookup`` is the entry. An operation that has ended is rechecked, and a hold that
+has ended is closed.
+"""
 
 from __future__ import annotations
 
@@ -26,36 +30,37 @@ from domain.payments.transitions import (
     may_have_duplicate,
     is_refund_too_large,
     resend_may_succeed,
-    recheck_refunds,
+    schedule_refund_lookups,
     event_data,
 )
 
-#: What a look must find for a send that is owed not to be made. A look goes before it
-#: where the provider told of money meanwhile.
+#: Verdicts that replace a due send. A lookup comes before the send where a webhook
+#: showed an object of the operation.
 _FOUND: Final = frozenset({Verdict.SUCCEEDED, Verdict.PENDING, Verdict.ACTION_REQUIRED})
 
-#: States that a look must lead out of; from others it only reports.
+#: States in which an inconclusive lookup leads to manual review.
 _UNDECIDED: Final = frozenset({State.UNKNOWN, State.PENDING, *UNSENT})
 
-#: Answers that say the same again.
-_NO_NEWS: Final = frozenset(
+#: Answers that leave the state as it is.
+_UNCHANGED: Final = frozenset(
     {
         (State.PENDING, Verdict.PENDING),
         (State.REQUIRES_ACTION, Verdict.ACTION_REQUIRED),
     }
 )
 
-#: How soon the next look is due where somebody else moves next.
+#: The policy of the next lookup where the provider or the payer acts next.
 _POLLS: Final = {State.PENDING: retry.POLL, State.REQUIRES_ACTION: retry.PAYER}
 
-#: Requests of one operation: where an approval is answered by a demand for the next one
-#: over and over, or each is refused as done already and a look finds nothing done, as
-#: when PayPal took the money by an order whose id was lost, a person finds out why.
-_GENERATIONS: Final = 10
-#: An authorization that should have ended and has not is asked of this often.
-_STILL_HELD: Final = timedelta(hours=1)
-#: Then a person finds out why. What a capture that nobody knows of took looks so too.
-_HELD_FOR: Final = timedelta(days=3)
+#: The most generations of one operation; then it needs manual review. The payer may
+#: have to approve each time anew. Or each request may be refused as done already while
+#: a lookup finds nothing, as when PayPal took the money by an order whose id was lost.
+_MAX_GENERATIONS: Final = 10
+#: The time between lookups of an authorization that should have ended and has not.
+_HELD_LOOKUP_DELAY: Final = timedelta(hours=1)
+#: The time of these lookups; then it needs manual review. An unknown capture may be the
+#: cause.
+_MAX_HELD_TIME: Final = timedelta(days=3)
 
 
 def apply_lookup(
@@ -67,12 +72,12 @@ def apply_lookup(
     now: datetime,
     jitter: float,
 ) -> Payment:
-    """What a look at ``operation`` came to; it changes nothing at the provider.
+    """The payment with the outcome of a status lookup of ``operation``.
 
-    ``asked_at`` is before the provider was asked: a worker may be held up after that.
+    ``asked_at`` is a time before the lookup: a worker may be delayed after it.
     """
     if isinstance(outcome, ProviderError):
-        return _lookup_failed(payment, operation, outcome, now, jitter)
+        return _handle_lookup_error(payment, operation, outcome, now, jitter)
     if operation.state in UNSENT and outcome.verdict not in _FOUND:
         return _resume_send(payment, operation, outcome, now)
     if outcome.verdict is Verdict.ABSENT or is_approved_again(operation, outcome):
@@ -80,30 +85,32 @@ def apply_lookup(
     if not operation.has_ended and may_have_duplicate(operation, outcome):
         return _handle_possible_duplicate(payment, operation, outcome, now)
     if not operation.has_ended and resend_may_succeed(operation, outcome):
-        early = _look_again_later(payment, operation, outcome, asked_at, now)
-        if early is not None:
-            return early
+        postponed = _postpone_early_lookup(payment, operation, outcome, asked_at, now)
+        if postponed is not None:
+            return postponed
     if operation.state is State.UNKNOWN and _is_forgotten(outcome):
-        return _forgotten_by_provider(payment, operation, outcome, now, jitter)
+        return _handle_forgotten_object(payment, operation, outcome, now, jitter)
     if operation.kind is Kind.AUTHORIZE and operation.state is State.SUCCEEDED:
-        return apply_hold_lookup(payment, operation, outcome, now)
+        return _apply_hold_lookup(payment, operation, outcome, now)
     if operation.state is not State.SUCCEEDED and is_refund_too_large(
         payment, operation, outcome
     ):
         target = payment.get_operation(operation.target or "")
-        payment = recheck_refunds(payment, target, now=now)
-        return _look_again(payment, operation, outcome, now, jitter)
+        payment = schedule_refund_lookups(payment, target, now=now)
+        return _schedule_next_lookup(payment, operation, outcome, now, jitter)
     if operation.has_ended:
-        return apply_recheck(payment, operation, outcome, now)
+        return _apply_recheck(payment, operation, outcome, now)
     if amount_differs(payment, operation, outcome):
         known = replace(operation, refs={**operation.refs, **outcome.refs})
-        return _inconclusive(payment, known, ReviewReason.AMOUNT_DIFFERS, outcome, now)
+        return _give_up_lookup(
+            payment, known, ReviewReason.AMOUNT_DIFFERS, outcome, now
+        )
     if (operation.state, outcome.verdict.trigger) not in TRANSITIONS:
-        why = out_of_turn(outcome.verdict, operation.state)
-        return _inconclusive(payment, operation, why, outcome, now)
-    if (operation.state, outcome.verdict) in _NO_NEWS:
-        return _look_again(payment, operation, outcome, now, jitter)
-    if outcome.verdict is Verdict.APPROVED and operation.generation >= _GENERATIONS:
+        reason = out_of_turn(outcome.verdict, operation.state)
+        return _give_up_lookup(payment, operation, reason, outcome, now)
+    if (operation.state, outcome.verdict) in _UNCHANGED:
+        return _schedule_next_lookup(payment, operation, outcome, now, jitter)
+    if outcome.verdict is Verdict.APPROVED and operation.generation >= _MAX_GENERATIONS:
         return escalate(payment, operation, ReviewReason.APPROVED_AGAIN, now=now)
     return apply_answer(payment, operation, outcome, EventType.LOOKUP_ANSWERED, now=now)
 
@@ -111,9 +118,12 @@ def apply_lookup(
 def _handle_possible_duplicate(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
-    """No look finds the other one: a person does, or the webhook of its money."""
+    """The payment in review: a lookup cannot find the other object of the operation.
+
+    An operator finds it, or the webhook of its movement does.
+    """
     if operation.state is State.REVIEW:
-        return _inconclusive(
+        return _give_up_lookup(
             payment, operation, ReviewReason.ANOTHER_ORDER, answer, now
         )
     return escalate(
@@ -128,45 +138,45 @@ def _handle_possible_duplicate(
 def _resume_send(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
-    """Nothing that an earlier key did stands in the way: the send is owed as before."""
-    owed = replace(operation, due_at=now, lookups_since=None, lookup_count=0)
+    """The payment with its send due again: no earlier key has moved money."""
+    after = replace(operation, due_at=now, lookups_since=None, lookup_count=0)
     return payment.with_event(
-        owed, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
+        after, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
     )
 
 
-def _lookup_failed(
+def _handle_lookup_error(
     payment: Payment,
     operation: Operation,
     error: ProviderError,
     now: datetime,
     jitter: float,
 ) -> Payment:
-    """The look itself failed: look again, within a budget."""
+    """The payment after a failed lookup: the next lookup, or a review."""
     if isinstance(error, NeedsReview):
-        return _inconclusive(payment, operation, error.detail, error, now)
-    return _look_again(payment, operation, error, now, jitter)
+        return _give_up_lookup(payment, operation, error.detail, error, now)
+    return _schedule_next_lookup(payment, operation, error, now, jitter)
 
 
-def _look_again(
+def _schedule_next_lookup(
     payment: Payment,
     operation: Operation,
     outcome: Answer | ProviderError,
     now: datetime,
     jitter: float,
 ) -> Payment:
-    """No news: the next look, or a person where the budget is spent."""
+    """The payment with the next lookup due, or inconclusive after the last one."""
     policy = _POLLS.get(operation.state, retry.LOOKUP)
-    wait = outcome.retry_after if isinstance(outcome, ProviderError) else None
+    retry_after = outcome.retry_after if isinstance(outcome, ProviderError) else None
     due_at = policy.next_at(
         tries=operation.lookup_count,
         since=operation.lookups_since or now,
         now=now,
         jitter=jitter,
-        retry_after=wait,
+        retry_after=retry_after,
     )
     if due_at is None:
-        return _inconclusive(
+        return _give_up_lookup(
             payment, operation, ReviewReason.NOTHING_FOUND, outcome, now
         )
     after = replace(operation, due_at=due_at)
@@ -183,36 +193,38 @@ def _handle_absence(
     now: datetime,
     jitter: float,
 ) -> Payment:
-    """Proven never executed, if enough time had passed since the last send.
+    """The payment after a proof of absence, if enough time had passed since the send.
 
-    Then the next generation may begin: no earlier key can move money any more. What is
-    sent and absent for days is refused in a way that we do not understand.
+    No earlier key can move money then, so the next generation may begin. An operation
+    that is sent and absent for days needs manual review.
     """
     if operation.state not in (State.UNKNOWN, State.REVIEW) or operation.send is None:
-        return _inconclusive(payment, operation, ReviewReason.VANISHED, answer, now)
-    early = _look_again_later(payment, operation, answer, asked_at, now)
-    if early is not None:
-        return early
+        return _give_up_lookup(payment, operation, ReviewReason.VANISHED, answer, now)
+    postponed = _postpone_early_lookup(payment, operation, answer, asked_at, now)
+    if postponed is not None:
+        return postponed
     retrying = operation.state is State.UNKNOWN
     if operation.may_have_duplicate_order and not retrying:
-        return _inconclusive(
+        return _give_up_lookup(
             payment, operation, ReviewReason.ANOTHER_ORDER, answer, now
         )
-    again_at = retry.TRANSIENT.next_at(
+    next_at = retry.TRANSIENT.next_at(
         tries=operation.generation,
         since=operation.started_at or now,
         now=now,
         jitter=jitter,
     )
-    if retrying and (again_at is None or operation.generation >= _GENERATIONS):
-        return _inconclusive(payment, operation, ReviewReason.ABSENT_AGAIN, answer, now)
+    if retrying and (next_at is None or operation.generation >= _MAX_GENERATIONS):
+        return _give_up_lookup(
+            payment, operation, ReviewReason.ABSENT_AGAIN, answer, now
+        )
     after = replace(
         operation,
         generation=operation.generation + 1,
         send=None,
         lookups_since=None,
         lookup_count=0,
-        due_at=again_at if retrying else None,
+        due_at=next_at if retrying else None,
         waiting_for=(
             f"{payment.provider} to take the request"
             if retrying
@@ -229,35 +241,38 @@ def _handle_absence(
 
 
 def _is_forgotten(answer: Answer) -> bool:
-    """Whether the provider has no object any more that it could tell of."""
+    """Whether the provider has deleted the object."""
     return answer.verdict is Verdict.EXPIRED and not answer.refs
 
 
-def _forgotten_by_provider(
+def _handle_forgotten_object(
     payment: Payment,
     operation: Operation,
     answer: Answer,
     now: datetime,
     jitter: float,
 ) -> Payment:
-    """Forgotten by the provider, which keeps what it carried out.
+    """The payment after the provider deleted the object; it keeps executed ones.
 
-    By itself that proves nothing: another account's would be unknown to it as well. It
-    counts where the provider knew what it was about and refused our resend as too late.
+    A missing object alone proves nothing: an object of another account is missing as
+    well. It is conclusive after the provider refused our resend as too late.
     """
     if operation.error != TOO_LATE:
-        return _look_again(payment, operation, answer, now, jitter)
+        return _schedule_next_lookup(payment, operation, answer, now, jitter)
     return apply_answer(payment, operation, answer, EventType.LOOKUP_ANSWERED, now=now)
 
 
-def _look_again_later(
+def _postpone_early_lookup(
     payment: Payment,
     operation: Operation,
     answer: Answer,
     asked_at: datetime,
     now: datetime,
 ) -> Payment | None:
-    """The look again, once nothing that was sent can still be on its way; None: now."""
+    """The payment with the lookup due later, if the last send may still arrive.
+
+    None where enough time had passed.
+    """
     send = operation.send
     if send is None or asked_at >= send.last_at + ABSENCE_PROOF_DELAY:
         return None
@@ -267,22 +282,25 @@ def _look_again_later(
     )
 
 
-def _inconclusive(
+def _give_up_lookup(
     payment: Payment,
     operation: Operation,
     reason: str,
     outcome: Answer | ProviderError,
     now: datetime,
 ) -> Payment:
-    """A person must look; where nothing was owed, the look only ends."""
+    """The payment after its last, inconclusive lookup.
+
+    An undecided operation needs manual review; others only end their lookups.
+    """
     if operation.state in _UNDECIDED:
         request_id = outcome.request_id
         return escalate(payment, operation, reason, now=now, request_id=request_id)
     hold = payment.hold
-    ending = hold is not None and hold.asked and hold.ended is None
-    waits = (
+    is_ending = hold is not None and hold.asked and hold.ended is None
+    waiting_for = (
         f"an operator: {reason}"
-        if ending and operation.kind is Kind.AUTHORIZE
+        if is_ending and operation.kind is Kind.AUTHORIZE
         else None
     )
     after = replace(
@@ -290,43 +308,43 @@ def _inconclusive(
         due_at=None,
         lookups_since=None,
         lookup_count=0,
-        waiting_for=waits or operation.waiting_for,
+        waiting_for=waiting_for or operation.waiting_for,
     )
     data = {**event_data(outcome), "reason": reason}
     return payment.with_event(after, EventType.LOOKUP_ANSWERED, now=now, data=data)
 
 
 def is_correction(step: Payment) -> bool:
-    """Whether a step moved what was final."""
+    """Whether a step changed a final state."""
     return any(
         event.type == EventType.OPERATION_CORRECTED for event in step.pending_events
     )
 
 
-def apply_hold_lookup(
+def _apply_hold_lookup(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
-    """What became of an authorization: still held, or let go."""
+    """The payment with the outcome of a lookup of its hold: held, or released."""
     payment = replace(payment, saved_method=answer.saved_method or payment.saved_method)
     hold, end = payment.hold, HOLD_ENDS.get(answer.verdict)
     after = _finish_lookup(operation, answer, now)
     if hold is None or hold.ended is not None or end is None:
         if hold is not None and hold.ended is None and hold.asked:
-            after = _extend_hold(operation, now)
+            after = _schedule_held_lookup(operation, now)
         return payment.with_event(
             after, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
         )
-    told = payment.with_event(
+    ended = payment.with_event(
         after,
         EventType.AUTHORIZATION_ENDED,
         now=now,
         data={"reason": end.value, **event_data(answer)},
     )
-    return replace(told, hold=replace(hold, ended=end))
+    return replace(ended, hold=replace(hold, ended=end))
 
 
 def _finish_lookup(operation: Operation, answer: Answer, now: datetime) -> Operation:
-    """Nothing more is owed; but a method that is still being saved is asked after."""
+    """The operation without further lookups, unless a method is still being saved."""
     if answer.is_saving_method:
         due_at = retry.METHOD_SAVING.next_at(
             tries=operation.lookup_count,
@@ -339,11 +357,11 @@ def _finish_lookup(operation: Operation, answer: Answer, now: datetime) -> Opera
     return replace(operation, due_at=None, lookups_since=None, lookup_count=0)
 
 
-def _extend_hold(operation: Operation, now: datetime) -> Operation:
-    """An authorization whose end has come, and the provider says that it is there."""
+def _schedule_held_lookup(operation: Operation, now: datetime) -> Operation:
+    """The next lookup of an authorization that should have ended and is still held."""
     since = operation.lookups_since or now
-    if now < since + _HELD_FOR:
-        return replace(operation, due_at=now + _STILL_HELD)
+    if now < since + _MAX_HELD_TIME:
+        return replace(operation, due_at=now + _HELD_LOOKUP_DELAY)
     return replace(
         operation,
         due_at=None,
@@ -353,30 +371,30 @@ def _extend_hold(operation: Operation, now: datetime) -> Operation:
     )
 
 
-def apply_recheck(
+def _apply_recheck(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:
-    """A final operation, asked of again: the same, or a correction.
+    """The payment with a final operation confirmed or corrected by a lookup.
 
-    What was not said before, as a fee that came late, is taken down all the same.
+    New data of the answer, such as a late fee, is stored in both cases.
     """
     payment = replace(payment, saved_method=answer.saved_method or payment.saved_method)
     after = CORRECTIONS.get((operation.state, answer.verdict.trigger))
     if after is None or amount_differs(payment, operation, answer):
-        rested = _finish_lookup(operation, answer, now)
-        quiet = replace(rested, fee=answer.fee or operation.fee)
-        return payment.with_event(
-            quiet, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
+        confirmed = replace(
+            _finish_lookup(operation, answer, now), fee=answer.fee or operation.fee
         )
-    corrected = replace(with_answer(operation, answer, now=now), state=after)
-    told = payment.with_event(
-        corrected,
+        return payment.with_event(
+            confirmed, EventType.LOOKUP_ANSWERED, now=now, data=event_data(answer)
+        )
+    corrected = payment.with_event(
+        replace(with_answer(operation, answer, now=now), state=after),
         EventType.OPERATION_CORRECTED,
         now=now,
         previous=operation.state,
         data=event_data(answer),
     )
-    hold = told.hold
+    hold = corrected.hold
     if operation.kind is Kind.AUTHORIZE:
-        hold = derive_hold(told, operation, answer)
-    return replace(told, hold=hold, last_error=answer.failure)
+        hold = derive_hold(corrected, operation, answer)
+    return replace(corrected, hold=hold, last_error=answer.failure)

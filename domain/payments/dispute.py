@@ -1,6 +1,6 @@
-"""What a payer objects to at the provider, as the provider says it.
+"""Disputes, as the provider shows them.
 
-A dispute is laid over its payment: it moves no operation and no total.
+A dispute belongs to its payment, but changes no operation and no total.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from domain.account import Account
 from domain.money import Money
 from domain.payments.event_types import EventType
 
-#: Disputes that a payment keeps. A charge is disputed once, seldom twice.
+#: The most disputes that a payment keeps. A charge is disputed once, rarely twice.
 MAX_DISPUTES: Final = 50
 #: The reason of a reversal that the provider made by itself, without a dispute.
 REVERSED: Final = "reversed"
 
 
 class DisputeState(StrEnum):
-    """Where a dispute stands, as the merchant sees it."""
+    """The state of a dispute, as the merchant sees it."""
 
     NEEDS_RESPONSE = "needs_response"  #: the merchant may answer, at the provider
-    UNDER_REVIEW = "under_review"  #: the provider, a bank or the payer is at it
+    UNDER_REVIEW = "under_review"  #: the provider, a bank or the payer must act
     WON = "won"  #: decided for the merchant
-    LOST = "lost"  #: decided for the payer, or given up; reversals are lost at once
+    LOST = "lost"  #: decided for the payer, or accepted; a reversal is lost at once
     CLOSED = "closed"  #: ended without a decision
 
 
@@ -40,8 +40,8 @@ _ENDED: Final = {
     DisputeState.LOST: EventType.DISPUTE_LOST,
     DisputeState.CLOSED: EventType.DISPUTE_CLOSED,
 }
-#: What is told where a dispute comes from one state to another; None: not heard of
-#: before. The provider decides, and may do so again (an appeal), so every way exists.
+#: The event of each change of state; None: a new dispute. The provider may decide
+#: again, as after an appeal, so every change is possible.
 STATE_EVENTS: Final[Mapping[tuple[DisputeState | None, DisputeState], EventType]] = {
     **{
         (was, now): EventType.DISPUTE_UPDATED
@@ -61,41 +61,41 @@ STATE_EVENTS: Final[Mapping[tuple[DisputeState | None, DisputeState], EventType]
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """One objection of a payer's. Times are UTC."""
+    """One dispute, or a reversal without a dispute. Times are UTC."""
 
-    id: str  #: the provider's; without a dispute, its id of the reversal
-    ref: str  #: the provider's id of the charge or capture that it is of
-    money: Money  #: what is disputed
-    reason: str  #: the provider's code of it, in small letters
+    id: str  #: the provider's id of the dispute, else of the reversal
+    ref: str  #: the provider's id of the charge or capture
+    money: Money  #: the disputed amount
+    reason: str  #: the provider's code, in small letters
     state: DisputeState
     opened_at: datetime  #: by the provider's clock
-    inquiry: bool = False  #: the payer's bank only asks; nothing is withdrawn for it
-    #: Minor units of ``money`` that the provider took, and has not given back.
+    inquiry: bool = False  #: the payer's bank only asks; no money is withdrawn
+    #: Minor units that the provider took and has not given back.
     withdrawn: int = 0
-    respond_by: datetime | None = None  #: until when an answer is taken
-    outcome: str | None = None  #: the provider's word for how it ended
-    operation: str | None = None  #: ours: the charge or capture that it is of
-    updated_at: datetime | None = None  #: when we last heard something new of it
+    respond_by: datetime | None = None  #: the end of the time for a response
+    outcome: str | None = None  #: the provider's code of the decision
+    operation: str | None = None  #: the id of our charge or capture
+    updated_at: datetime | None = None  #: the last time that something was new
 
     @property
     def is_at_risk(self) -> bool:
-        """The merchant does not have this money for sure: it is open, or lost."""
+        """Whether the merchant may not keep the money: the dispute is open or lost."""
         return self.state in OPEN or self.state is DisputeState.LOST
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeUpdate:
-    """What a webhook says is new: never believed, only read."""
+    """The content of a webhook about a dispute: it only causes a read."""
 
-    account: Account  #: whose events told it
+    account: Account  #: the account of the webhook
     ref: str  #: the provider's id of the dispute, or of the reversal
     is_reversal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeSnapshot:
-    """A dispute as the provider shows it now, and whose it is."""
+    """A dispute as the provider shows it now, with its payment."""
 
     dispute: Dispute
-    payment: str | None  #: ours, as we wrote it on what is disputed
-    operations: tuple[str, ...] = ()  #: ours, likewise
+    payment: str | None  #: our payment's id, as written on the disputed object
+    operations: tuple[str, ...] = ()  #: our operations' ids, likewise

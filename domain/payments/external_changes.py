@@ -1,9 +1,8 @@
-"""Takes over what others did at the provider: refunds, captures and voids.
+"""Records refunds, captures and voids that others made at the provider.
 
-Whoever may use the merchant's account there can move a payment's money without us: a
-person in the dashboard, another program. That is a fact, as what our own operations did
-is, and becomes an operation without a request. Operations of ours that it leaves no
-money for end.
+A person in the provider's dashboard, or another program, can move a payment's money
+without this service. Such a movement becomes an operation without a request. Unsent
+operations of ours end where it leaves no money for them.
 """
 
 from __future__ import annotations
@@ -24,35 +23,38 @@ from domain.payments.operation import HoldEnd, Kind, Operation
 from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
 from domain.payments.states import UNSENT, State, Trigger
-from domain.payments.transitions import HOLD_ENDS, recheck_refunds
+from domain.payments.transitions import HOLD_ENDS, schedule_refund_lookups
 
-#: A payment with so many operations keeps no more of others': its document would
-#: outgrow its use.
+#: A payment with so many operations gets no more external ones: its document would
+#: become too large.
 MAX_KEPT: Final = 200
 
-#: The state of an operation of others' that is new to us.
-_FOUND: Final = {Verdict.SUCCEEDED: State.SUCCEEDED, Verdict.PENDING: State.PENDING}
+#: The state of a new external operation, by the movement's verdict.
+_NEW_STATES: Final = {
+    Verdict.SUCCEEDED: State.SUCCEEDED,
+    Verdict.PENDING: State.PENDING,
+}
 #: States in which an operation is proven not to have been carried out.
 _NOT_EXECUTED: Final = UNSENT | {State.DEAD}
-_WHY: Final = {
+_OVERTAKEN_FAILURES: Final = {
     Kind.REFUND: Failure(
         FailureCode.REFUNDED_AT_PROVIDER,
-        "Others have refunded at the provider what it was to give back.",
+        "The money was refunded at the provider by others.",
     ),
     Kind.CAPTURE: Failure(
         FailureCode.CAPTURED_AT_PROVIDER,
-        "Others have captured at the provider what it was to take.",
+        "The money was captured at the provider by others.",
     ),
 }
-#: Of ids, as ULIDs have them.
+#: The characters of an id, as in ULIDs.
 _LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_LENGTH: Final = 26
+_ID_LENGTH: Final = 26
 
 
 def record_external_movements(
     before: Payment, payment: Payment, answer: Answer, *, now: datetime
 ) -> Payment:
-    """``payment`` with what ``answer`` shows that others did at the provider.
+    """``payment`` with the external movements in ``answer``.
 
     ``before`` is the payment before ``answer`` was applied to it.
     """
@@ -71,21 +73,22 @@ def decline_captured_elsewhere(
     request_id: str | None,
     refs: Mapping[str, str] | None = None,
 ) -> Answer:
-    """A capture that never came, of a hold that was captured whole: it is declined.
+    """The answer to a capture that is absent, of a hold that others captured: declined.
 
-    Raises NeedsReview where no capture of others' could be read: the money may be ours.
+    Raises NeedsReview where no external capture could be read: our capture may have
+    taken the money.
     """
     taken = (Verdict.SUCCEEDED, Verdict.PENDING)
     if not any(one.kind is Kind.CAPTURE and one.verdict in taken for one in external):
         raise NeedsReview(ReviewReason.CAPTURED_ELSEWHERE, request_id=request_id)
-    failure = replace(_WHY[Kind.CAPTURE], provider_request_id=request_id)
+    failure = replace(_OVERTAKEN_FAILURES[Kind.CAPTURE], provider_request_id=request_id)
     return Answer(
         Verdict.DECLINED, refs=refs or {}, failure=failure, request_id=request_id
     )
 
 
 def find_discoveries(step: Payment) -> list[Kind]:
-    """The kinds of the operations of others' that a step has found."""
+    """The kinds of the external operations that a step has added."""
     found = (
         one.data
         for one in step.pending_events
@@ -95,9 +98,10 @@ def find_discoveries(step: Payment) -> list[Kind]:
 
 
 def with_partly_captured_hold(payment: Payment, answer: Answer) -> Answer:
-    """``answer``, or that a hold was there which others have captured a part of.
+    """``answer``, or success of an authorization that others have partly captured.
 
-    A look that finds it ended says only that; of what was captured it has to have been.
+    A lookup shows such a hold as ended only. The capture proves that the authorization
+    had succeeded.
     """
     operation = payment.claimed_operation
     done = operation.state is State.SUCCEEDED
@@ -129,7 +133,7 @@ def reject_overtaken(payment: Payment, *, now: datetime) -> Payment:
     for one in reversed(payment.operations):
         unsent = one.state in _NOT_EXECUTED and one.lookups_since is None
         if unsent and _is_overtaken(payment, one):
-            failure = _WHY[one.kind]
+            failure = _OVERTAKEN_FAILURES[one.kind]
             ended = replace(one, due_at=None, waiting_for=None, error=failure.code)
             rejected = payment.transition(
                 ended,
@@ -143,17 +147,17 @@ def reject_overtaken(payment: Payment, *, now: datetime) -> Payment:
 
 
 def without_disputed_refunds(payment: Payment, *, now: datetime) -> Payment:
-    """The payment without refunds of others' by which a dispute took the money."""
+    """The payment without external refunds that are the withdrawal of a dispute."""
     for one in payment.operations:
         if one.is_external and one.target is not None:
-            of = payment.get_operation(one.target).refs.values()
-            if _is_dispute_withdrawal(payment, one.refs, of, one.amount):
+            charge_refs = payment.get_operation(one.target).refs.values()
+            if _is_dispute_withdrawal(payment, one.refs, charge_refs, one.amount):
                 payment = _without_refund(payment, payment.get_operation(one.id), now)
     return payment
 
 
 def _is_overtaken(payment: Payment, operation: Operation) -> bool:
-    """Whether what is moved and wanted, with ``operation``, is more than there is."""
+    """Whether the money that has moved leaves too little for ``operation``."""
     if operation.kind is Kind.CAPTURE:
         taken = payment.hold is not None and payment.hold.ended is HoldEnd.CAPTURED
         captures = (one for one in payment.operations if one.kind is Kind.CAPTURE)
@@ -170,7 +174,7 @@ def _is_overtaken(payment: Payment, operation: Operation) -> bool:
 def _with_movement(
     before: Payment, payment: Payment, found: ExternalMovement, now: datetime
 ) -> Payment:
-    """The payment with one movement of others' as the provider shows it."""
+    """The payment with one external movement as the provider shows it."""
     same = [
         one
         for one in payment.operations
@@ -179,9 +183,9 @@ def _with_movement(
     known = [one for one in same if one.is_external]
     if found.kind is Kind.REFUND:
         if same and not known:
-            return payment  # ours: a person resolved it, and named it
-        of = (found.parent_ref,) if found.parent_ref else ()
-        if _is_dispute_withdrawal(payment, found.refs, of, found.money.minor):
+            return payment  # ours: an operator resolved it with this reference
+        charge_refs = (found.parent_ref,) if found.parent_ref else ()
+        if _is_dispute_withdrawal(payment, found.refs, charge_refs, found.money.minor):
             for one in known:
                 payment = _without_refund(payment, one, now)
             return payment
@@ -191,7 +195,7 @@ def _with_movement(
         payment = apply_lookup(
             payment, known[-1], answer, asked_at=now, now=now, jitter=1.0
         )
-    elif found.verdict in _FOUND:
+    elif found.verdict in _NEW_STATES:
         payment = _with_new_movement(before, payment, found, known, now)
     return _with_hold_ended(payment, found)
 
@@ -200,12 +204,12 @@ def _with_hold_ended(payment: Payment, found: ExternalMovement) -> Payment:
     hold = payment.hold
     if found.kind is not Kind.CAPTURE or hold is None or hold.ended is not None:
         return payment
-    whole = payment.captured >= payment.authorized
-    kept = any(
+    is_whole = payment.captured >= payment.authorized
+    is_recorded = any(
         one.is_external and one.state is State.SUCCEEDED and found.kind is one.kind
         for one in payment.operations
     )
-    if not kept or not (found.final or whole):
+    if not is_recorded or not (found.final or is_whole):
         return payment
     return replace(payment, hold=replace(hold, ended=HoldEnd.CAPTURED))
 
@@ -217,10 +221,10 @@ def _with_new_movement(
     known: Sequence[Operation],
     now: datetime,
 ) -> Payment:
-    """The payment with what is new of a movement, where its books have room for it.
+    """The payment with the new part of a movement, where its totals have room for it.
 
-    Without room another movement has changed meanwhile, or is yet to be heard of: the
-    provider is asked again.
+    Without room another movement has changed meanwhile or is not known yet, so one more
+    lookup is due.
     """
     amount = found.money.minor - sum(one.amount for one in known)
     same_currency = found.money.currency == payment.submission.amount.currency
@@ -231,14 +235,14 @@ def _with_new_movement(
         ours = _find_resolved_refund(payment, amount)
         if ours is not None:
             named = replace(ours, refs={**ours.refs, **found.refs})
-            told = {"source": "provider", "ref": found.ref}
+            data = {"source": "provider", "ref": found.ref}
             return payment.with_event(
-                named, EventType.OPERATION_NAMED, now=now, data=told
+                named, EventType.OPERATION_NAMED, now=now, data=data
             )
         target = _find_target(payment, found)
         if target is None or payment.unrefunded_amount(target) < amount:
             if target is not None:
-                payment = recheck_refunds(payment, target, now=now)
+                payment = schedule_refund_lookups(payment, target, now=now)
             return _schedule_lookup(before, payment, now)
     elif payment.authorized - payment.captured < amount:
         return _schedule_lookup(before, payment, now)
@@ -249,7 +253,7 @@ def _with_new_movement(
         amount=amount,
         origin=None,
         starts_at=now,
-        state=_FOUND[found.verdict],
+        state=_NEW_STATES[found.verdict],
         due_at=None if done else now + retry.POLL.base_delay,
         moved=amount if done else 0,
         moved_at=now if done else None,
@@ -265,10 +269,10 @@ def _with_new_movement(
 def _with_external_void(
     before: Payment, payment: Payment, answer: Answer, now: datetime
 ) -> Payment:
-    """The payment with the void of others' that ``answer`` shows, if it shows one."""
-    was, hold = before.hold, payment.hold
-    voided = hold is not None and hold.ended is HoldEnd.VOIDED
-    if was is None or was.ended is not None or not voided:
+    """The payment with an external void, where ``answer`` shows one."""
+    hold_before, hold = before.hold, payment.hold
+    is_voided = hold is not None and hold.ended is HoldEnd.VOIDED
+    if hold_before is None or hold_before.ended is not None or not is_voided:
         return payment
     voids = (one for one in payment.operations if one.kind is Kind.VOID)
     if any(not one.has_ended or one.state is State.SUCCEEDED for one in voids):
@@ -301,26 +305,29 @@ def _add_discovered(
 
 
 def _without_refund(payment: Payment, operation: Operation, now: datetime) -> Payment:
-    """The payment whose refund of others' was none."""
-    if operation.state not in _FOUND.values():
+    """The payment with an external refund canceled, which was no refund."""
+    if operation.state not in _NEW_STATES.values():
         return payment
     answer = Answer(Verdict.CANCELED, refs=operation.refs)
     return apply_lookup(payment, operation, answer, asked_at=now, now=now, jitter=1.0)
 
 
 def _is_dispute_withdrawal(
-    payment: Payment, refs: Mapping[str, str], of: Collection[str], amount: int
+    payment: Payment, refs: Mapping[str, str], charge_refs: Collection[str], amount: int
 ) -> bool:
-    """Whether a dispute, or a reversal, took the money by the refund with ``refs``."""
+    """Whether the refund with ``refs`` is the withdrawal of a dispute or a reversal.
+
+    ``charge_refs`` are the ids of the refunded charge.
+    """
     return any(
-        one.id in refs.values() or (one.ref in of and one.withdrawn == amount)
+        one.id in refs.values() or (one.ref in charge_refs and one.withdrawn == amount)
         for one in payment.disputes
     )
 
 
 def _find_target(payment: Payment, found: ExternalMovement) -> Operation | None:
-    """The charge or capture that a refund is of: of several, one that has enough."""
-    taken = [
+    """The charge or capture of an external refund; of several, one with enough left."""
+    charges = [
         one
         for one in payment.operations
         if one.kind in (Kind.CHARGE, Kind.CAPTURE)
@@ -328,13 +335,13 @@ def _find_target(payment: Payment, found: ExternalMovement) -> Operation | None:
         and found.parent_ref in one.refs.values()
     ]
     enough = (
-        one for one in taken if payment.refundable_amount(one) >= found.money.minor
+        one for one in charges if payment.refundable_amount(one) >= found.money.minor
     )
-    return next(enough, taken[0] if taken else None)
+    return next(enough, charges[0] if charges else None)
 
 
 def _find_resolved_refund(payment: Payment, amount: int) -> Operation | None:
-    """Our refund of this amount that a person saw at the provider, and did not name."""
+    """Our refund of this amount that an operator resolved without a reference."""
     for one in payment.operations:
         done = one.kind is Kind.REFUND and one.state is State.SUCCEEDED
         if done and "refund" not in one.refs and one.moved == amount:
@@ -343,23 +350,23 @@ def _find_resolved_refund(payment: Payment, amount: int) -> Operation | None:
 
 
 def _schedule_lookup(before: Payment, payment: Payment, now: datetime) -> Payment:
-    """The payment with another look due at it, for an hour at most."""
+    """The payment with another status lookup due, for an hour at most."""
     first, since = payment.first_operation, before.first_operation.lookups_since or now
     due_at = retry.METHOD_SAVING.next_at(
         tries=before.first_operation.lookup_count, since=since, now=now, jitter=1.0
     )
     if due_at is None or not first.has_ended or first.due_at is not None:
         return payment
-    asked = replace(
+    looked_up = replace(
         first,
         due_at=due_at,
         lookups_since=since,
         lookup_count=before.first_operation.lookup_count,
     )
-    return replace(payment, operations=(asked, *payment.operations[1:]))
+    return replace(payment, operations=(looked_up, *payment.operations[1:]))
 
 
 def _derive_id(payment: Payment, *names: str) -> str:
-    """The same for the same thing, however often it is found, and by whomever."""
+    """The id of an external operation, the same each time that it is found."""
     digest = sha256("/".join((payment.id, *names)).encode()).digest()
-    return "op_" + "".join(_LETTERS[one % 32] for one in digest[:_LENGTH])
+    return "op_" + "".join(_LETTERS[byte % 32] for byte in digest[:_ID_LENGTH])

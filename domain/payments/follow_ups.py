@@ -1,7 +1,7 @@
-"""What may be asked of a payment that exists: captures, voids and refunds.
+"""Captures, voids and refunds of a payment.
 
-A request reserves what it wants in the same write that appends it, so two that
-together want too much cannot both be accepted.
+A request reserves its amount in the same write that appends it. So two requests that
+exceed the rest together cannot both be accepted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from domain.payments.states import UNSENT, State
 from domain.payments.transitions import cancel_first_operation
 from domain.provider_rules import RULES
 
-#: Operations of one payment; its document would outgrow its use.
+#: The most operations of one payment: its document must not grow without a bound.
 MAX_OPERATIONS: Final = 100
 
 
@@ -33,12 +33,12 @@ def capture(
     origin: Origin,
     now: datetime,
 ) -> Payment:
-    """Takes ``amount`` (minor units) of the hold; None takes what is left.
+    """The payment with a capture of ``amount`` (minor units); None takes the rest.
 
-    ``final`` releases the rest. None is True at a provider that does not capture in
-    parts; there only a hold of several captures allows False. Raises InvalidPayment
-    where the provider has no such amount, and Conflict, also where another capture
-    under way may still take the rest: it may be done after this.
+    ``final`` releases the rest. At a provider that does not capture in parts, None
+    means True, and False is allowed only for a hold of several captures. Raises
+    InvalidPayment where the provider has no such amount. Raises Conflict where the
+    hold does not allow the capture, or another capture under way may take the rest.
     """
     left = payment.capturable
     wanted = left if amount is None else amount
@@ -84,19 +84,19 @@ def refund(
     origin: Origin,
     now: datetime,
 ) -> Payment:
-    """Gives ``amount`` (minor units) back; None gives back what is left of a capture.
+    """The payment with a refund of ``amount`` (minor units); None refunds the rest.
 
-    ``target`` names the capture that it is of; by default the first that has enough.
-    A provider refunds one capture at a time, so all that is left of several is asked
-    for by name. Raises InvalidPayment where the provider has no such amount, Conflict,
+    ``target`` is the id of the capture; by default the first one with enough left. A
+    provider refunds one capture at a time, so the rest of several captures needs a
+    ``target``. Raises InvalidPayment where the provider has no such amount, Conflict,
     and PaymentNotFound where ``target`` is no operation.
     """
-    of = payment.operations if target is None else (payment.get_operation(target),)
-    left = [(one, payment.refundable_amount(one)) for one in of]
+    targets = payment.operations if target is None else (payment.get_operation(target),)
+    left = [(one, payment.refundable_amount(one)) for one in targets]
     left = [(one, most) for one, most in left if most]
     if not left:
         raise Conflict(
-            ConflictReason.NOTHING_TO_REFUND, "nothing that was captured is left"
+            ConflictReason.NOTHING_TO_REFUND, "no captured money is left to refund"
         )
     if amount is None and len(left) > 1:
         words = f"{len(left)} captures have money left: name one of them as operation"
@@ -123,7 +123,7 @@ def refund(
 
 
 def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment:
-    """Releases what is on hold, or calls off what has not moved money yet.
+    """The payment with its hold released, or canceled before money moves.
 
     Raises Conflict where money may have moved or is about to.
     """
@@ -138,16 +138,15 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
     if any(one.kind is Kind.VOID and not one.has_ended for one in payment.operations):
         raise Conflict(ConflictReason.VOID_UNDER_WAY, "a void is not finished yet")
     if first.may_have_duplicate_order and not first.has_ended:
-        words = "it may have been paid by an order that was not heard of"
+        words = "an order of a lost answer may have been paid"
         raise Conflict(ConflictReason.ANOTHER_ORDER, words)
-    acts = first.state is State.REQUIRES_ACTION
-    approves = RULES[payment.provider].needs_payer_approval
-    if acts and not approves:
+    waits_for_payer = first.state is State.REQUIRES_ACTION
+    if waits_for_payer and not RULES[payment.provider].needs_payer_approval:
         return _with_new_operation(payment, operation, now)
-    # Of what the provider told of money meanwhile, a look must come first.
-    unsent = first.state in UNSENT and first.lookups_since is None
+    # A due lookup must come first: by a webhook, money may have moved.
+    is_unsent = first.state in UNSENT and first.lookups_since is None
     # An order that the payer approves moves nothing without another request of ours.
-    if (unsent or acts) and payment.claim is None:
+    if (is_unsent or waits_for_payer) and payment.claim is None:
         return _cancel_unsent(payment, operation, now)
     if payment.hold is None or payment.hold.ended is not None:
         raise Conflict(ConflictReason.NOTHING_TO_VOID, _capture_refusal(payment))
@@ -160,7 +159,7 @@ def void(payment: Payment, *, id: str, origin: Origin, now: datetime) -> Payment
 
 
 def _cancel_unsent(payment: Payment, operation: Operation, now: datetime) -> Payment:
-    """Nothing was sent that could move money: no provider is needed."""
+    """The payment canceled without a call, since no request can have moved money."""
     done = replace(operation, state=State.SUCCEEDED)
     return _append(cancel_first_operation(payment, now=now), done, now)
 
@@ -189,28 +188,28 @@ def _append(payment: Payment, operation: Operation, now: datetime) -> Payment:
 def _check_units(payment: Payment, minor: int) -> None:
     """Raises InvalidPayment where the provider has no such amount.
 
-    That may be so of what is left: a dispute, or a person at the provider, took part.
+    The rest may be such an amount after a dispute or an external refund.
     """
     money = Money(minor, payment.submission.amount.currency)
     RULES[payment.provider].to_units(money)
 
 
-def _check_reference(payment: Payment, of: Operation) -> None:
-    """Raises Conflict where the reference of what a follow-up acts on is not known.
+def _check_reference(payment: Payment, target: Operation) -> None:
+    """Raises Conflict where the provider's reference of ``target`` is not known.
 
-    That is so of an operation that an operator resolved without a reference.
+    An operator may have resolved it without a reference.
     """
-    name = RULES[payment.provider].object_ids[of.kind].ref
-    if name not in payment.first_operation.refs and name not in of.refs:
+    name = RULES[payment.provider].object_ids[target.kind].ref
+    if name not in payment.first_operation.refs and name not in target.refs:
         words = (
-            f"the provider's reference of {of.id} is not known: an operator has to"
+            f"the provider's reference of {target.id} is not known: an operator has to"
             " resolve that operation once more, as succeeded, with the reference"
         )
         raise Conflict(ConflictReason.PROVIDER_REFERENCE_UNKNOWN, words)
 
 
 def _count_parts(payment: Payment) -> int:
-    """Captures that left the rest on hold, or were to."""
+    """The number of captures that leave the rest on hold."""
     parts = (one for one in payment.operations if one.kind is Kind.CAPTURE)
     return sum(not one.final for one in parts)
 
@@ -219,12 +218,12 @@ def _release_reason(payment: Payment) -> str:
     name = RULES[payment.provider].name
     if payment.submission.multicapture:
         return (
-            f"{name} does not take several captures of this card and releases what a"
-            " capture leaves: leave final out, or say true"
+            f"{name} does not allow several captures of this card and releases the rest"
+            " after a capture: omit final, or set it to true"
         )
     return (
-        f"{name} releases what a capture leaves: leave final out, or say true; for"
-        " several captures the payment has to say multicapture"
+        f"{name} releases the rest after a capture: omit final, or set it to true;"
+        " several captures need a payment with multicapture"
     )
 
 
@@ -238,7 +237,7 @@ def _capture_refusal(payment: Payment) -> str:
             else "the payment was captured with its charge, or is about to be"
         )
     if hold.ended is HoldEnd.CAPTURED:
-        return "the authorization is captured, and what was left is released"
+        return "the authorization is captured, and the rest is released"
     if hold.ended is not None:
         return f"the authorization is {hold.ended}"
     return "all of the authorization is captured or about to be"

@@ -1,4 +1,4 @@
-"""What makes two requests the same, here and at a provider."""
+"""The identity of requests, here and at a provider."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 def compute_fingerprint(body: Mapping[str, object]) -> str:
     """SHA-256 of a request's canonical JSON, in hex.
 
-    Fields that are null count as absent, so that a client which learns to send
+    A field that is null counts as absent, so that a new version of a client which sends
     ``"execute_at": null`` still repeats the same request.
     """
     given = {name: value for name, value in body.items() if value is not None}
@@ -19,9 +19,9 @@ def compute_fingerprint(body: Mapping[str, object]) -> str:
 
 
 def derive_provider_key(operation_id: str, generation: int) -> str:
-    """The key a provider tells our sends apart by.
+    """The idempotency key of a send at the provider.
 
-    It names the intent, not the try: it changes only after proof of absence, or the
-    payer's approval, has begun the next ``generation``.
+    All tries of one ``generation`` share it. The next generation begins only after a
+    proof of absence, a rerouting or the payer's approval.
     """
     return f"{operation_id}-{generation}"

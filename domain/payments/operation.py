@@ -1,4 +1,4 @@
-"""One movement of money that was asked for, and how far it has come."""
+"""An operation: one requested movement of money, and its progress."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from domain.money import Fee
 from domain.payments.idempotency import derive_provider_key
 from domain.payments.states import FINAL, STATES_WITH_WORK, State
 
-#: Seconds of silence after a send before a look may prove that the provider never had
-#: it: many times the longest that a provider works on a call.
+#: The time after a send from which a lookup may prove that the provider never had it:
+#: many times a provider's longest time for a call.
 ABSENCE_PROOF_DELAY: Final = timedelta(minutes=10)
 
 
 class Kind(StrEnum):
-    """What an operation does."""
+    """The kind of an operation."""
 
     CHARGE = "charge"  #: authorize and capture in one step
     AUTHORIZE = "authorize"  #: put the money on hold
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The HTTP request that an operation comes from."""
+    """The HTTP request that made an operation."""
 
     idempotency_key: str
     fingerprint: str  #: of the request, keyed
@@ -42,51 +42,50 @@ class Send:
     """A request to a provider, written down before it happens."""
 
     key: str  #: the provider's idempotency key
-    body: str  #: JSON, sent again to the letter by every resend
-    first_at: datetime  #: the earliest time it may have reached the provider
-    last_at: datetime  #: the latest send of it
-    window_ends_at: datetime  #: the same key protects until then
+    body: str  #: JSON; every resend repeats it exactly
+    first_at: datetime  #: the earliest time at which it may have arrived
+    last_at: datetime  #: the time of the latest send
+    window_ends_at: datetime  #: a resend with the same key is safe until then
 
     @property
     def is_resend(self) -> bool:
-        """It was sent more than once."""
+        """Whether it was sent more than once."""
         return self.last_at != self.first_at  # clocks of two workers may differ
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One movement of money that was asked for."""
+    """One requested movement of money."""
 
     id: str
     kind: Kind
     amount: int  #: minor units of the payment's currency
-    origin: Origin | None  #: None: others made it at the provider, see ``external``
-    starts_at: datetime  #: when it was asked for, or was to begin
+    origin: Origin | None  #: None: made by others at the provider, see ``is_external``
+    starts_at: datetime  #: the time of the request, or its scheduled time
     state: State = State.QUEUED
-    due_at: datetime | None = None  #: work is owed from then on; None: none is
+    due_at: datetime | None = None  #: work is owed from then on; None: no work is owed
     moved: int = 0  #: minor units that the provider moved
-    moved_at: datetime | None = None  #: when we heard that it did
-    fee: Fee | None = None  #: what the provider kept; None: it has not said
+    moved_at: datetime | None = None  #: the time of the answer that it moved
+    fee: Fee | None = None  #: the provider's fee; None: not known
     refs: Mapping[str, str] = field(default_factory=dict)  #: provider object ids
     target: str | None = None  #: a refund's charge or capture, by operation id
     final: bool = False  #: a capture after which the rest of the hold is released
-    attempts: int = 0  #: sends so far; those that credentials refused do not count
+    attempts: int = 0  #: sends, except those refused for wrong credentials
     generation: int = 1  #: see ``idempotency.derive_provider_key``
-    approved: bool = False  #: what is sent now is the word that the provider waits for
-    may_have_duplicate_order: bool = (
-        False  #: sends that nobody heard of may have made several objects
-    )
-    resolved_by_operator: bool = False  #: a person said how it ended, of a review
+    approved: bool = False  #: the payer agreed; the next send carries it out
+    #: Sends without an answer may have made several objects at the provider.
+    may_have_duplicate_order: bool = False
+    resolved_by_operator: bool = False  #: an operator refused it after a review
     send: Send | None = None
-    started_at: datetime | None = None  #: the first attempt
-    lookups_since: datetime | None = None  #: sends are over; looks began then
-    lookup_count: int = 0  #: looks in a row that ended nothing
-    waiting_for: str | None = None  #: whom or what it waits for, in words
-    error: str | None = None  #: the code of what went wrong last
+    started_at: datetime | None = None  #: the time of the first attempt
+    lookups_since: datetime | None = None  #: set: lookups only, no sends, since then
+    lookup_count: int = 0  #: inconclusive lookups in a row
+    waiting_for: str | None = None  #: what blocks it, in words
+    error: str | None = None  #: the code of the last error
 
     @property
     def is_external(self) -> bool:
-        """Others made it at the provider, in its dashboard say; we never send it."""
+        """Whether others made it at the provider, as in its dashboard."""
         return self.origin is None
 
     @property
@@ -96,32 +95,33 @@ class Operation:
 
     @property
     def has_ended(self) -> bool:
-        """Nothing of ours moves it any more; a correction may."""
+        """Whether it is final; only a correction may change it."""
         return self.state in FINAL
 
     @property
     def collects_money(self) -> bool:
-        """It takes money from the payer, or puts it on hold."""
+        """Whether it takes money from the payer, or puts it on hold."""
         return self.kind in (Kind.CHARGE, Kind.AUTHORIZE, Kind.CAPTURE)
 
     @property
     def reserved_amount(self) -> int:
-        """Minor units that nobody else may have: those that may yet move."""
+        """Minor units that may yet move, so that no other operation may take them."""
         return 0 if self.has_ended else self.amount
 
     @property
     def has_work(self) -> bool:
-        """A worker has something to do, now or at ``due_at``."""
+        """Whether a worker has something to do, now or at ``due_at``."""
         return self.state in STATES_WITH_WORK
 
     def with_lookup_due(self, *, now: datetime) -> Operation:
-        """With a look due, which changes nothing at the provider."""
+        """The operation with a status lookup due now."""
         return replace(self, due_at=now, lookups_since=now, lookup_count=0)
 
     def needs_lookup(self, *, now: datetime) -> bool:
-        """Whether only a look may be next: a send would tell nothing, or charge anew.
+        """Whether the next step must be a lookup: a send is pointless or might charge
+        again.
 
-        Past its window the provider may have forgotten the key.
+        After its window the provider may have forgotten the key.
         """
         if self.lookups_since is not None or not self.has_work:
             return True
@@ -131,50 +131,50 @@ class Operation:
 
 
 class ClaimAction(StrEnum):
-    """What a worker is about to do at the provider."""
+    """The call that a worker makes under its claim."""
 
-    SEND = "send"  #: have it done
-    LOOKUP = "lookup"  #: ask what became of it, changing nothing
+    SEND = "send"  #: carries the operation out
+    LOOKUP = "lookup"  #: asks for its status and changes nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker holds a payment for."""
+    """A worker's claim of a payment, for one call."""
 
     operation: str  #: its id
     action: ClaimAction
-    fence: int  #: the version that this claim made: whoever comes later has another
-    at: datetime  #: its call is made no earlier, and soon after
+    fence: int  #: the payment's version with this claim; a later claim has another
+    at: datetime  #: the call is made after this, and soon
 
 
 class HoldEnd(StrEnum):
-    """How money stopped being on hold."""
+    """The end of a hold."""
 
-    CAPTURED = "captured"  #: taken, and the rest released
+    CAPTURED = "captured"  #: captured, and the rest released
     VOIDED = "voided"  #: released by the merchant, here or at the provider
-    EXPIRED = "expired"  #: let go by the provider
+    EXPIRED = "expired"  #: released by the provider after its time
 
 
-#: How long before the end a merchant is warned: time for a person to act on it.
+#: The time from the warning to the end of a hold: enough for a person to act.
 _EXPIRY_WARNING: Final = timedelta(hours=24)
-#: A shorter one where the whole time is three days.
+#: The same for the guaranteed time, which is three days.
 _HONOR_WARNING: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Money that an authorization keeps aside. Times are the provider's, UTC."""
+    """Money on hold by an authorization. Times are the provider's, UTC."""
 
-    expires_at: datetime | None  #: let go then; None where it was not said
-    honored_until: datetime | None = None  #: vouched for until then (PayPal: 3 days)
-    warnings_sent: int = 0  #: warnings told so far
-    asked: bool = False  #: its end has come, and the provider is being asked
+    expires_at: datetime | None  #: the money is released then; None: not known
+    honored_until: datetime | None = None  #: guaranteed until then (PayPal: 3 days)
+    warnings_sent: int = 0  #: warnings so far
+    asked: bool = False  #: its time has ended, and a status lookup is due
     ended: HoldEnd | None = None
     multicapture: bool = False  #: a capture may leave the rest on hold (Stripe)
 
     @property
     def next_at(self) -> datetime | None:
-        """When it needs us next: to warn, or to see how it ended."""
+        """The time of the next warning, else of the lookup at its end."""
         if self.ended is not None or self.asked:
             return None
         warnings = self._warning_times()

@@ -1,4 +1,7 @@
-"""What an operator may do with an operation; who and why are on the timeline."""
+"""The actions of operators: replay, look up and resolve an operation.
+
+The timeline has the operator and the reason.
+"""
 
 from __future__ import annotations
 
@@ -25,48 +28,50 @@ from domain.payments.transitions import (
 )
 from domain.provider_rules import RULES
 
-#: What a person may say of an operation, by its state.
-_VERDICTS_OF_OPERATORS: Final = {
+#: The verdicts that an operator may give, by the operation's state.
+_OPERATOR_VERDICTS: Final = {
     State.REVIEW: (Verdict.SUCCEEDED, Verdict.DECLINED, Verdict.CANCELED),
     State.DEAD: (Verdict.CANCELED,),
 }
-#: The code of a refusal that an operator found out about.
-_BY_OPERATOR: Final = {
+#: The failure code of a refusal by an operator.
+_FAILURE_CODES: Final = {
     Verdict.DECLINED: FailureCode.DECLINED_BY_OPERATOR,
     Verdict.CANCELED: FailureCode.CANCELED_BY_OPERATOR,
 }
 
 
 class ReplayAction(StrEnum):
-    """What a replay of an operation would do."""
+    """The effect of a replay of an operation."""
 
-    RESEND = "resend"  #: the same request with the same provider key
-    LOOKUP = "lookup"  #: asks the provider, and sends nothing
-    NEEDS_REASON = "needs_reason"  #: sends anew, as it was proven not executed
-    REFUSED = "refused"  #: might move money a second time
-    NOTHING = "nothing"  #: work is owed on it already
+    RESEND = "resend"  #: sends the same request with the same provider key
+    LOOKUP = "lookup"  #: asks the provider for its status, and sends nothing
+    NEEDS_REASON = "needs_reason"  #: sends a new request: proven not executed
+    REFUSED = "refused"  #: no effect: it might move money a second time
+    NOTHING = "nothing"  #: no effect: it is under way already
 
 
 @dataclass(frozen=True, slots=True)
 class Intervention:
-    """Who acts, and why."""
+    """An operator's action and its reason."""
 
     by: str  #: the API key's id
     reason: str
-    replay: str | None = None  #: the frozen set that the operation was in
+    replay: str | None = None  #: the replay set of the operation
 
     @property
     def event_data(self) -> dict[str, str | int]:
-        """What an event says of it."""
-        told: dict[str, str | int] = {"by": self.by, "reason": self.reason}
-        return told if self.replay is None else {**told, "replay_set": self.replay}
+        """The data of the action for an event."""
+        data: dict[str, str | int] = {"by": self.by, "reason": self.reason}
+        return data if self.replay is None else {**data, "replay_set": self.replay}
 
 
 def decide_replay(
     payment: Payment, operation: Operation, *, now: datetime
 ) -> ReplayAction:
-    """What a replay of ``operation`` would do now; it never mints a key while a send
-    may still have moved money."""
+    """The effect of a replay of ``operation`` now.
+
+    It never makes a new key while a send may have moved money.
+    """
     match operation.state:
         case State.QUEUED | State.RUNNING | State.RETRYING | State.UNKNOWN:
             return ReplayAction.NOTHING
@@ -83,22 +88,25 @@ def decide_replay(
 def replay_operation(
     payment: Payment, operation: Operation, intervention: Intervention, *, now: datetime
 ) -> Payment:
-    """The payment with ``operation`` under way again, as ``decide_replay`` says.
+    """The payment with ``operation`` under way again, by ``decide_replay``.
 
     Raises Conflict where a replay is refused, or work is owed already.
     """
-    what = decide_replay(payment, operation, now=now)
-    if what is ReplayAction.NOTHING:
-        raise Conflict(ConflictReason.WORK_IS_OWED, "it is being worked on already")
-    if what is ReplayAction.REFUSED:
+    action = decide_replay(payment, operation, now=now)
+    if action is ReplayAction.NOTHING:
         raise Conflict(
-            ConflictReason.WOULD_MOVE_MONEY_AGAIN, "it might move money a second time"
+            ConflictReason.WORK_IS_OWED, "the operation is under way already"
+        )
+    if action is ReplayAction.REFUSED:
+        raise Conflict(
+            ConflictReason.WOULD_MOVE_MONEY_AGAIN,
+            "a replay might move money a second time",
         )
     event, data = EventType.OPERATION_REPLAYED, {
         **intervention.event_data,
-        "replay": what.value,
+        "replay": action.value,
     }
-    if what is ReplayAction.LOOKUP:
+    if action is ReplayAction.LOOKUP:
         return payment.with_event(
             operation.with_lookup_due(now=now), event, now=now, data=data
         )
@@ -107,34 +115,33 @@ def replay_operation(
     )
     if operation.state is State.REVIEW and operation.send is not None:
         return payment.transition(again, Trigger.RESUMED, event, now=now, data=data)
-    # A new beginning, with the whole budget of tries and of time.
-    anew = replace(again, starts_at=now, attempts=0, started_at=None)
-    return payment.transition(anew, Trigger.REPLAYED, event, now=now, data=data)
+    # The replay has the whole budget of tries and of time.
+    fresh = replace(again, starts_at=now, attempts=0, started_at=None)
+    return payment.transition(fresh, Trigger.REPLAYED, event, now=now, data=data)
 
 
 def request_lookup(
     payment: Payment, operation: Operation, intervention: Intervention, *, now: datetime
 ) -> Payment:
-    """The payment with a look at ``operation`` owed: a look never moves money, so
-    one that ended in a no is asked of again as well.
+    """The payment with a status lookup of ``operation`` due, refused ones included.
 
-    Raises Conflict where work is owed already, or a person has to decide.
+    Raises Conflict where work is owed already, or an operator has to decide.
     """
     if operation.state in STATES_WITH_WORK | STUCK:
-        words = f"an operation that is {operation.state} is not looked into"
+        words = f"a {operation.state} operation cannot be looked up now"
         raise Conflict(ConflictReason.LOOKUP_NOT_POSSIBLE, words)
     data = {**intervention.event_data, "replay": ReplayAction.LOOKUP.value}
-    asked = operation.with_lookup_due(now=now)
-    return payment.with_event(asked, EventType.OPERATION_REPLAYED, now=now, data=data)
+    after = operation.with_lookup_due(now=now)
+    return payment.with_event(after, EventType.OPERATION_REPLAYED, now=now, data=data)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a person found out about an operation at the provider."""
+    """An operator's findings about an operation at the provider."""
 
     verdict: Verdict  #: SUCCEEDED, DECLINED or CANCELED
-    ref: str | None = None  #: the provider's id of what was done
-    amount: int | None = None  #: minor units that moved; None: all that was asked for
+    ref: str | None = None  #: the provider's id of the object
+    amount: int | None = None  #: minor units that moved; None: the requested amount
 
 
 def resolve_operation(
@@ -145,21 +152,20 @@ def resolve_operation(
     *,
     now: datetime,
 ) -> Payment:
-    """What a person found out about an operation in review, or gave up on.
+    """The payment with ``operation`` resolved by an operator's evidence.
 
-    Of a review it is what a person saw at the provider (SUCCEEDED, DECLINED,
-    CANCELED); a dead letter can only be discarded (CANCELED). A no that a person said
-    of a review may be taken back (SUCCEEDED), and a success without the provider's
-    reference may be given one. Raises Conflict, and InvalidPayment where the evidence
-    cannot be of this operation.
+    An operation in review becomes SUCCEEDED, DECLINED or CANCELED; a dead letter only
+    CANCELED. An operator's refusal may be corrected to SUCCEEDED later, and a success
+    without the provider's reference may get one. Raises Conflict, and InvalidPayment
+    where the evidence does not fit the operation.
     """
     verdict = evidence.verdict
     if operation.state is State.SUCCEEDED and verdict is Verdict.SUCCEEDED:
-        return _with_reference(payment, operation, evidence, intervention, now)
+        return _add_reference(payment, operation, evidence, intervention, now)
     if operation.resolved_by_operator and verdict is Verdict.SUCCEEDED:
-        return _overrule_evidence(payment, operation, evidence, intervention, now)
-    if verdict not in _VERDICTS_OF_OPERATORS.get(operation.state, ()):
-        words = f"an operation that is {operation.state} cannot be set so by hand"
+        return _correct_refusal(payment, operation, evidence, intervention, now)
+    if verdict not in _OPERATOR_VERDICTS.get(operation.state, ()):
+        words = f"an operator cannot resolve a {operation.state} operation like this"
         raise Conflict(ConflictReason.RESOLUTION_NOT_POSSIBLE, words)
     answer = _answer_from_evidence(payment, operation, evidence, intervention)
     _check_room(payment, operation, answer)
@@ -175,7 +181,7 @@ def resolve_operation(
         resolved_by_operator=operation.state is State.REVIEW,
     )
     others = (ended if one.id == ended.id else one for one in done.operations)
-    # That a capture or a void came to nothing does not end what is on hold.
+    # A refused capture or void does not end the hold.
     return replace(done, operations=tuple(others), hold=payment.hold)
 
 
@@ -185,17 +191,17 @@ def _answer_from_evidence(
     evidence: Evidence,
     intervention: Intervention,
 ) -> Answer:
-    """What a person saw, as if the provider had said it; of a no, that it is theirs."""
+    """The evidence as an answer of the provider; a refusal names the operator."""
     verdict = evidence.verdict
     if verdict is not Verdict.SUCCEEDED:
         if evidence.ref is not None or evidence.amount is not None:
-            words = "a reference and an amount are of what has succeeded"
+            words = "only a success has a reference and an amount"
             raise InvalidPayment(words, field="as")
         words = (
-            f"An operator ({intervention.by}) has set it so; the timeline has the"
+            f"An operator ({intervention.by}) decided this; the timeline has the"
             " reason."
         )
-        return Answer(verdict, failure=Failure(_BY_OPERATOR[verdict], words))
+        return Answer(verdict, failure=Failure(_FAILURE_CODES[verdict], words))
     refs = (
         build_refs(payment.provider, operation.kind, evidence.ref)
         if evidence.ref is not None
@@ -208,53 +214,53 @@ def _answer_from_evidence(
     amount = operation.amount if evidence.amount is None else evidence.amount
     money = Money(amount, payment.submission.amount.currency)
     if amount > operation.amount:
-        asked = replace(money, minor=operation.amount)
-        raise InvalidPayment(f"no more than {asked} was asked for", field="amount")
+        requested = replace(money, minor=operation.amount)
+        raise InvalidPayment(f"only {requested} was requested", field="amount")
     RULES[payment.provider].to_units(money)
     return Answer(verdict, money, refs)
 
 
 def _evidence_data(operation: Operation, evidence: Evidence) -> dict[str, str | int]:
-    """What an event says of the evidence, where it was given."""
+    """The data of the evidence for an event."""
     given = {"ref": evidence.ref, "amount": evidence.amount}
-    told = {name: value for name, value in given.items() if value is not None}
+    data = {name: value for name, value in given.items() if value is not None}
     if evidence.amount not in (None, operation.amount):
-        told["amount_asked"] = operation.amount
-    return told
+        data["amount_asked"] = operation.amount
+    return data
 
 
 def _with_amount(operation: Operation, answer: Answer) -> Operation:
-    """``operation`` of the amount that moved; the timeline has the one asked for."""
+    """``operation`` with the amount that moved; the timeline has the requested one."""
     moved = answer.moved
     return operation if moved is None else replace(operation, amount=moved.minor)
 
 
-def _with_reference(
+def _add_reference(
     payment: Payment,
     operation: Operation,
     evidence: Evidence,
     intervention: Intervention,
     now: datetime,
 ) -> Payment:
-    """A success that gets the provider's reference, which it did not have."""
+    """The payment with the missing provider's reference of a success added."""
     if evidence.ref is None:
-        words = "it has succeeded: only a reference that is missing can be added"
+        words = "the operation has succeeded: only a missing reference can be added"
         raise Conflict(ConflictReason.RESOLUTION_NOT_POSSIBLE, words)
     refs = build_refs(payment.provider, operation.kind, evidence.ref)
     if not operation.refs.keys().isdisjoint(refs):
         raise Conflict(
-            ConflictReason.RESOLUTION_NOT_POSSIBLE, "its reference is known already"
+            ConflictReason.RESOLUTION_NOT_POSSIBLE, "the reference is known already"
         )
     if evidence.amount not in (None, operation.moved):
         moved = Money(operation.moved, payment.submission.amount.currency)
-        raise InvalidPayment(f"{moved} is what moved", field="amount")
+        raise InvalidPayment(f"{moved} has moved", field="amount")
     named = replace(operation, refs={**operation.refs, **refs})
     data = {**intervention.event_data, **_evidence_data(operation, evidence)}
     return payment.with_event(named, EventType.OPERATION_RESOLVED, now=now, data=data)
 
 
 def _check_room(payment: Payment, operation: Operation, answer: Answer) -> None:
-    """Raises Conflict where others took at the provider what ``answer`` says moved."""
+    """Raises Conflict where other operations left too little for ``answer``."""
     if answer.moved is None:
         return
     room = answer.moved.minor
@@ -267,18 +273,21 @@ def _check_room(payment: Payment, operation: Operation, answer: Answer) -> None:
 
 
 def _amount_conflict() -> Conflict:
-    words = "what it had reserved was captured or refunded by another operation"
+    words = "another operation captured or refunded the reserved amount"
     return Conflict(ConflictReason.NOT_ENOUGH_LEFT, words)
 
 
-def _overrule_evidence(
+def _correct_refusal(
     payment: Payment,
     operation: Operation,
     evidence: Evidence,
     intervention: Intervention,
     now: datetime,
 ) -> Payment:
-    """A no that a person said was a yes; what it let go may be in use by now."""
+    """The payment with an operator's refusal corrected to a success.
+
+    Raises Conflict where other operations have used the released amount.
+    """
     answer = _answer_from_evidence(payment, operation, evidence, intervention)
     wanted = operation.amount if answer.moved is None else answer.moved.minor
     room = wanted
@@ -296,31 +305,40 @@ def _overrule_evidence(
         **intervention.event_data,
         **_evidence_data(operation, evidence),
     }
-    told = payment.with_event(
+    corrected = payment.with_event(
         done,
         EventType.OPERATION_CORRECTED,
         now=now,
         previous=operation.state,
         data=data,
     )
-    return replace(told, hold=derive_hold(told, done, answer), last_error=None)
+    return replace(
+        corrected, hold=derive_hold(corrected, done, answer), last_error=None
+    )
 
 
 def _decide_for_review(
     payment: Payment, operation: Operation, now: datetime
 ) -> ReplayAction:
-    """Within the window the same key is safe. After it a lookup needs the provider's
-    id, unless the provider finds the object by ours."""
+    """The effect of a replay of an operation in review.
+
+    Within the key's window a resend is safe. After it a lookup needs the provider's id,
+    unless the provider finds the object by our ids.
+    """
     if operation.send is None:
         return _decide_for_unsent(operation)
     if now < operation.send.window_ends_at:
         return ReplayAction.RESEND
-    lists = RULES[payment.provider].finds_by_our_ids
-    lost = not lists and operation is payment.first_operation and not operation.refs
-    return ReplayAction.REFUSED if lost else ReplayAction.LOOKUP
+    finds_by_our_ids = RULES[payment.provider].finds_by_our_ids
+    is_first = operation is payment.first_operation
+    is_lost = not finds_by_our_ids and is_first and not operation.refs
+    return ReplayAction.REFUSED if is_lost else ReplayAction.LOOKUP
 
 
 def _decide_for_unsent(operation: Operation) -> ReplayAction:
-    """Proven not executed; a later generation is a new request to the provider."""
-    anew = operation.send is None and operation.generation > 1
-    return ReplayAction.NEEDS_REASON if anew else ReplayAction.RESEND
+    """The effect of a replay of an operation that is proven not executed.
+
+    A later generation is a new request to the provider.
+    """
+    is_new_request = operation.send is None and operation.generation > 1
+    return ReplayAction.NEEDS_REASON if is_new_request else ReplayAction.RESEND

@@ -1,8 +1,8 @@
-"""A payment: what the web app asked for, and how far we have come with it.
+"""A payment: the request of a web app, and its progress.
 
-Values are frozen. Each step returns a new payment whose ``news`` holds the events
-of that step; the store writes both in one go. Totals are never kept: they follow from
-the operations.
+Values are frozen. Each step returns a new payment with the step's events in
+``pending_events``; the store writes both at once. Totals are computed from the
+operations and never stored.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from domain.payments.states import State, Status, Trigger, move
 from domain.payments.submission import DuplicatePolicy, Mode, ProviderName, Submission
 from domain.provider_rules import RULES
 
-#: How long the message of a new payment has before recovery looks for it; equally
-#: how early a claim may come, so that clocks may differ by as much.
+#: The time that a new payment's wake-up message has before recovery takes over. A claim
+#: may come earlier by as much, so that clocks may differ by as much.
 WAKEUP_GRACE: Final = timedelta(seconds=2)
 
-#: A worker renews its leases every third of this; a dead one's work is taken over
-#: after it. Shorter than that, a long pause of a live worker would cost a resend.
+#: A worker renews its leases every third of this; after it a dead worker's payments are
+#: taken over. A shorter lease would expire in a long pause of a live worker, and cost a
+#: resend.
 LEASE: Final = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the timeline; ``seq`` counts from 1 without a gap."""
+    """One event of the timeline; ``seq`` counts from 1 without a gap."""
 
     seq: int
-    type: str  #: an EventType; one that was read may be of a later version
+    type: str  #: an EventType; a stored one may be of a later version
     at: datetime
     data: Mapping[str, str | int]
 
@@ -50,26 +51,26 @@ class Payment:
     merchant: str
     mode: Mode
     submission: Submission
-    account: Account  #: that it is, or will be, carried out with
+    account: Account  #: the account that carries it out
     operations: tuple[Operation, ...]  #: the first charges or authorizes
     created_at: datetime
     updated_at: datetime
-    #: Where it may go on to, should this one not take it.
+    #: The next accounts to try, should this one not carry it out.
     route: tuple[Account, ...] = ()
-    routes_on: tuple[str, ...] = ()  #: decline codes on which it goes on
+    routes_on: tuple[str, ...] = ()  #: decline codes that reroute it
     hold: Hold | None = None  #: of an authorization that succeeded
-    claim: Claim | None = None  #: what a worker holds it for
+    claim: Claim | None = None  #: of the worker that is working on it
     next_action: NextAction | None = None
     last_error: Failure | None = None
-    disputes: tuple[Dispute, ...] = ()  #: laid over it; see ``apply_dispute``
-    saved_method: SavedMethod | None = None  #: what the payer can pay with again
-    version: int = 1  #: raised by every write that moves the payment
+    disputes: tuple[Dispute, ...] = ()  #: see ``apply_dispute``
+    saved_method: SavedMethod | None = None  #: for later payments
+    version: int = 1  #: raised by every write of a step
     event_count: int = 0  #: events on the stored timeline
     pending_events: tuple[Event, ...] = ()  #: events not stored yet
 
     @property
     def provider(self) -> ProviderName:
-        """Whose account carries it out."""
+        """The provider of its account."""
         return self.account.provider
 
     @property
@@ -81,7 +82,7 @@ class Payment:
     def claimed_operation(self) -> Operation:
         """The operation that the claim names. Raises PaymentNotFound without one."""
         if self.claim is None:
-            raise PaymentNotFound("nobody works on this payment")
+            raise PaymentNotFound("no worker has claimed this payment")
         return self.get_operation(self.claim.operation)
 
     def get_operation(self, operation_id: str) -> Operation:
@@ -92,7 +93,7 @@ class Payment:
         raise PaymentNotFound("there is no such operation")
 
     def find_by_key(self, idempotency_key: str) -> Operation | None:
-        """The operation that a request of this key made."""
+        """The operation that a request with this key made, if any."""
         for one in self.operations:
             if one.origin and one.origin.idempotency_key == idempotency_key:
                 return one
@@ -100,13 +101,13 @@ class Payment:
 
     @property
     def next_operation(self) -> Operation | None:
-        """The operation on which work is owed first, if any."""
-        owed = [one for one in self.operations if one.due_at is not None]
-        return min(owed, key=lambda one: one.due_at or one.starts_at, default=None)
+        """The operation that is due first, if any."""
+        due = [one for one in self.operations if one.due_at is not None]
+        return min(due, key=lambda one: one.due_at or one.starts_at, default=None)
 
     @property
     def due_at(self) -> datetime | None:
-        """Work is owed from then on; None: none is. A lease is the store's matter."""
+        """Work is owed from then on, leases aside; None: no work is owed."""
         upcoming = [one.due_at for one in self.operations if one.due_at is not None]
         if self.hold is not None and self.hold.next_at is not None:
             upcoming.append(self.hold.next_at)
@@ -114,49 +115,49 @@ class Payment:
 
     @property
     def refs(self) -> Mapping[str, str]:
-        """Provider object ids, of all operations; a later one's stand for all."""
+        """The provider object ids of all operations, the last one of each name."""
         return {name: ref for one in self.operations for name, ref in one.refs.items()}
 
     @property
     def authorized(self) -> int:
-        """Minor units that the payer's bank agreed to, as in all that follow."""
+        """The authorized or charged amount, in minor units as all amounts here."""
         return self.first_operation.moved
 
     @property
     def captured(self) -> int:
-        """What became the merchant's, refunds not taken off."""
+        """The captured amount; refunds are not subtracted."""
         return self._sum_moved(*_COLLECTING_KINDS)
 
     @property
     def capture_reserved(self) -> int:
-        """What captures under way may yet take: no more than is left for them."""
+        """The amount that captures under way may yet take."""
         left = max(0, self.authorized - self.captured)
         return min(left, self._sum_reserved(Kind.CAPTURE))
 
     @property
     def capturable(self) -> int:
-        """What may still be asked for by a capture."""
+        """The amount that a new capture may take."""
         if self.hold is None or self.hold.ended is not None or self._is_closing:
             return 0
         return max(0, self.authorized - self.captured - self.capture_reserved)
 
     @property
     def refunded(self) -> int:
-        """What went back."""
+        """The refunded amount."""
         return self._sum_moved(Kind.REFUND)
 
     @property
     def refund_reserved(self) -> int:
-        """What refunds under way may yet give back: no more than is left for them."""
+        """The amount that refunds under way may yet give back."""
         left = max(0, self.captured - self.refunded)
         return min(left, self._sum_reserved(Kind.REFUND))
 
     def refundable_amount(self, target: Operation) -> int:
-        """What may still be asked back of one charge or capture.
+        """The amount that a new refund of one charge or capture may give back.
 
-        The cost of a lost dispute is with the payer already. Captures may share one
-        charge of the provider's: a dispute, and a refund that others made, is of the
-        whole charge, and none of the captures can give that back.
+        Money taken by a lost dispute cannot be refunded. Captures may share one charge
+        at the provider. A dispute, or a refund made by others, is of the whole charge
+        and reduces the amount of all its captures.
         """
         if target.kind not in _COLLECTING_KINDS:
             return 0
@@ -166,27 +167,27 @@ class Payment:
         for ref in {one.ref for one in lost}:
             cost = sum(self._dispute_cost(one) for one in lost if one.ref == ref)
             named = {one.operation for one in lost if one.ref == ref}
-            of = [
+            disputed = [
                 one
                 for one in self.operations
                 if one.kind in _COLLECTING_KINDS
                 and (one.id in named or ref in one.refs.values())
             ]
-            if target in of:
-                left = min(left, sum(self._net_amount(one) for one in of) - cost)
+            if target in disputed:
+                left = min(left, sum(self._net_amount(one) for one in disputed) - cost)
         return max(0, left)
 
     def operations_of_charge(self, target: Operation) -> list[Operation]:
-        """The charges and captures that took by the same object of the provider's."""
-        name = self._charge_of(target)
+        """The charges and captures with the same provider charge as ``target``."""
+        charge = self._charge_id(target)
         return [
             one
             for one in self.operations
-            if one.kind in _COLLECTING_KINDS and self._charge_of(one) == name
+            if one.kind in _COLLECTING_KINDS and self._charge_id(one) == charge
         ]
 
     def unrefunded_amount(self, target: Operation) -> int:
-        """What has not gone back of the charge that ``target`` took money by."""
+        """The amount of the charge of ``target`` that has not been refunded."""
         group = self.operations_of_charge(target)
         names = {one.id for one in group}
         back = (one.moved for one in self.operations if one.target in names)
@@ -194,7 +195,7 @@ class Payment:
 
     @property
     def disputed(self) -> int:
-        """What disputes are about that are open or lost; part of what was captured."""
+        """The amount of open and lost disputes; a part of the captured amount."""
         return sum(
             one.money.minor
             for one in self.disputes
@@ -210,7 +211,7 @@ class Payment:
 
     @property
     def fee(self) -> Fee | None:
-        """What is known of the provider's fees; None also of several currencies."""
+        """The known fees of the provider; None also for several currencies."""
         fees = [one.fee for one in self.operations if one.fee is not None]
         currencies = {fee.currency for fee in fees}
         if len(currencies) != 1:
@@ -219,12 +220,12 @@ class Payment:
 
     @property
     def is_settled(self) -> bool:
-        """Nothing more will happen unless somebody outside acts."""
+        """Whether no worker has anything more to do."""
         return not any(one.has_work for one in self.operations)
 
     @property
     def status(self) -> Status:
-        """What the merchant sees."""
+        """The payment's state for its merchant."""
         held = self.hold is not None and self.hold.ended is None
         if self.refunded:
             whole = self.refunded >= self.captured and not held
@@ -237,19 +238,16 @@ class Payment:
 
     @property
     def blocks_reference(self) -> bool:
-        """Whether it stands in the way of another payment of its reference."""
-        asked = self.submission
-        if asked.reference is None or asked.duplicate_policy is DuplicatePolicy.NONE:
+        """Whether it blocks another payment of its reference."""
+        policy = self.submission.duplicate_policy
+        if self.submission.reference is None or policy is DuplicatePolicy.NONE:
             return False
-        held = self.hold is not None and self.hold.ended is None
-        taking = any(
+        is_held = self.hold is not None and self.hold.ended is None
+        is_collecting = any(
             one.collects_money and not one.has_ended for one in self.operations
         )
-        kept = (
-            asked.duplicate_policy is DuplicatePolicy.PAID
-            and self.captured > self.refunded
-        )
-        return held or taking or kept
+        is_paid = policy is DuplicatePolicy.PAID and self.captured > self.refunded
+        return is_held or is_collecting or is_paid
 
     def transition(
         self,
@@ -260,10 +258,10 @@ class Payment:
         now: datetime,
         data: Mapping[str, str | int] | None = None,
     ) -> Payment:
-        """The payment with ``operation`` moved by the table, and told.
+        """The payment with ``operation`` in its next state, and an event.
 
-        ``operation`` may differ from the one that is there in all but its id and its
-        state. Raises IllegalTransition.
+        ``operation`` has the id and the state of the stored one, and may have other
+        fields changed. Raises IllegalTransition.
         """
         after = replace(operation, state=move(operation.state, trigger))
         return self.with_event(
@@ -279,9 +277,9 @@ class Payment:
         previous: State | None = None,
         data: Mapping[str, str | int] | None = None,
     ) -> Payment:
-        """The payment with ``operation`` in its place, and an event that says so.
+        """The payment with ``operation`` replaced or added, and an event.
 
-        ``was`` is its state before, where that is another.
+        ``previous`` is its state before, where that has changed.
         """
         event_data: dict[str, str | int] = {"operation": operation.id}
         if previous is not None:
@@ -301,25 +299,24 @@ class Payment:
 
     @property
     def _is_closing(self) -> bool:
-        """A void, or a capture that releases the rest, is under way."""
+        """Whether a void, or a capture that releases the rest, is under way."""
         return any(
             not one.has_ended and (one.kind is Kind.VOID or one.final)
             for one in self.operations
         )
 
-    def _charge_of(self, operation: Operation) -> str:
-        """The id of the provider's object that took the money, else our own."""
+    def _charge_id(self, operation: Operation) -> str:
+        """The provider's id of the object that took the money, else our own."""
         charge_ref = RULES[self.provider].charge_ref
         return operation.refs.get(charge_ref, operation.id)
 
     def _net_amount(self, target: Operation) -> int:
-        """What a charge or capture took, without its refunds, wanted ones included."""
-        back = [one for one in self.operations if one.target == target.id]
-        taken = sum(one.moved or one.reserved_amount for one in back)
-        return target.moved - taken
+        """The amount of a charge or capture less its refunds and reserved refunds."""
+        refunds = [one for one in self.operations if one.target == target.id]
+        return target.moved - sum(one.moved or one.reserved_amount for one in refunds)
 
     def _dispute_cost(self, lost: Dispute) -> int:
-        """What a lost dispute took. One in another currency may have taken all."""
+        """The cost of a lost dispute; in another currency, all that was captured."""
         if lost.money.currency == self.submission.amount.currency:
             return lost.withdrawn
         return self.captured if lost.withdrawn else 0

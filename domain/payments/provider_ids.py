@@ -1,4 +1,4 @@
-"""The ids that providers give their objects, as a person reads them in a dashboard."""
+"""The ids of provider objects, as an operator copies them from a dashboard."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from domain.provider_rules import RULES, ProviderName
 def build_refs(provider: ProviderName, kind: Kind, given: str) -> Mapping[str, str]:
     """The refs of an operation whose object has the id ``given``.
 
-    Raises InvalidPayment where that is no id of such an object.
+    Raises InvalidPayment where the id does not have the form of such an object's.
     """
-    known_by = RULES[provider].object_ids[kind]
-    if known_by.pattern.fullmatch(given):
-        return {known_by.ref: given}
-    words = f"a {kind} at {provider} is known by its {known_by}"
+    object_id = RULES[provider].object_ids[kind]
+    if object_id.pattern.fullmatch(given):
+        return {object_id.ref: given}
+    words = f"a {kind} at {provider} is identified by its {object_id}"
     raise InvalidPayment(words, field="provider_reference")

@@ -1,5 +1,4 @@
-"""Why an operation needs manual review, or a status lookup that a webhook or an answer
-asks for."""
+"""The reasons for a manual review, and for a status lookup without an error."""
 
 from __future__ import annotations
 
@@ -11,34 +10,34 @@ from domain.payments.states import State
 
 
 class ReviewReason(StrEnum):
-    """Why an operation needs manual review; the label of the metric that counts these.
+    """The reason for a manual review; also a label of the metric of reviews.
 
-    Stored as an operation's error and on its timeline, by its value. Three of them are
-    stored with more in the code, see ``FAMILIES`` and ``out_of_turn``.
+    It is stored by its value, as an operation's error and on its timeline. Three of the
+    values have a suffix there, see ``FAMILIES`` and ``out_of_turn``.
     """
 
     ABSENT_AGAIN = "absent_again"  #: each new request is refused or lost, for days
-    ABSENT_IN_ANSWER = "absent_in_answer"  #: an answer to a send denies the object
-    AMOUNT_DIFFERS = "amount_differs"  #: another amount moved than was asked for
-    ANOTHER_ORDER = "another_order"  #: an order that was lost may have been paid
-    APPROVED_AGAIN = "approved_again"  #: each approval is answered by a new demand
+    ABSENT_IN_ANSWER = "absent_in_answer"  #: the answer to a send denies the object
+    AMOUNT_DIFFERS = "amount_differs"  #: the amount moved is not the requested one
+    ANOTHER_ORDER = "another_order"  #: an order of a lost answer may have been paid
+    APPROVED_AGAIN = "approved_again"  #: each send is followed by one more approval
     CANCELED_AFTER_CAPTURE = "canceled_after_capture"
     CANNOT_PREPARE = "cannot_prepare"  #: the request could not be built
     CAPTURED_ELSEWHERE = "captured_elsewhere"  #: by a capture that could not be read
     COMPLIANCE_VIOLATION = "compliance_violation"
     DECLINED_YET_CHARGED = "declined_yet_charged"
-    DUPLICATE_REQUEST_ID = "duplicate_request_id"  #: the key came with another body
+    DUPLICATE_REQUEST_ID = "duplicate_request_id"  #: the key was used with another body
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"  #: the same at Stripe
     LESS_WAS_CAPTURED = "less_was_captured"
     LIST_TOO_LONG = "list_too_long"  #: for a lookup to find the object in
     MADE_TWICE = "made_twice"  #: the provider shows two objects of one operation
-    NOTHING_FOUND = "nothing_found"  #: lookups told nothing new for too long
-    NOTHING_TO_LOOK_UP = "nothing_to_look_up"  #: no id that a lookup could ask for
+    NOTHING_FOUND = "nothing_found"  #: lookups found nothing new for too long
+    NOTHING_TO_LOOK_UP = "nothing_to_look_up"  #: no id is known for a lookup
     REFUND_FAILED_INSUFFICIENT_FUNDS = "refund_failed_insufficient_funds"
     SEND_NOT_WRITTEN_DOWN = "send_not_written_down"
-    STILL_HELD = "still_held"  #: a hold is there long after its end
+    STILL_HELD = "still_held"  #: the hold still exists long after its end
     TOO_MANY_REFUNDS = "too_many_refunds"  #: for a lookup to find ours among them
-    VANISHED = "vanished"  #: the provider denies what it had confirmed
+    VANISHED = "vanished"  #: the provider denies an object that it had confirmed
 
     OUT_OF_TURN = "out_of_turn"  #: an answer that the operation's state does not allow
     PAYEE_ACCOUNT = "payee_account"  #: PayPal restricts the merchant's account
@@ -46,12 +45,12 @@ class ReviewReason(StrEnum):
     OTHER = "other"  #: a code that is none of these
 
     def with_detail(self, detail: str) -> str:
-        """The code that is stored of a member of FAMILIES."""
+        """The stored code of a member of FAMILIES, with its suffix."""
         return f"{self}_{detail}"
 
     @classmethod
     def of(cls, error: str | None) -> ReviewReason:
-        """The reason that the error of an operation in review stands for."""
+        """The reason in the stored error of an operation in review."""
         if error is None:
             return cls.OTHER
         if error in _MEMBERS:
@@ -77,8 +76,8 @@ def out_of_turn(verdict: Verdict, state: State) -> str:
 
 
 class LookupReason(StrEnum):
-    """Why a status lookup is needed, where no error says it."""
+    """The reason for a status lookup without an error."""
 
     EXCEEDS_CAPTURED = "exceeds_captured"  #: a refund of more than is left
-    MADE_BY_OTHERS = "made_by_others"  #: an object that no operation has made
-    ANOTHER_OBJECT = "another_object"  #: not the one that the operation is known by
+    MADE_BY_OTHERS = "made_by_others"  #: an object that no operation of ours has made
+    ANOTHER_OBJECT = "another_object"  #: a second object of the operation

@@ -1,9 +1,8 @@
-"""Where a payment is carried out: the accounts it may go to, and when it goes on.
+"""The choice of a payment's account, and the rerouting to its next account.
 
-Going on to another account is the one step that could charge twice where it guesses.
-So it is taken only for a first operation that nobody has: never sent, proven not
-executed, or declined for good; and never while anything says that an account may have
-heard of it.
+A wrong rerouting could charge twice. So only a first operation is rerouted that was
+never sent, was proven not executed, or was declined, and only without any sign that
+an account may have carried it out.
 """
 
 from __future__ import annotations
@@ -25,36 +24,35 @@ from domain.payments.payment import Payment
 from domain.payments.states import UNSENT, State, Trigger
 from domain.payments.submission import Submission
 
-#: Why it did, where no call was made: nothing goes through to the account before it.
+#: The reason of a rerouting without a call: the breaker of the account is open.
 BREAKER_OPEN: Final = "breaker_open"
 
-#: Accounts that a payment tries at most: after so many that did not take it, a person
-#: should hear of it rather than the next one.
+#: The most accounts that a payment tries; then it fails, or needs an operator.
 MAX_ROUTE: Final = 5
-#: Accounts of one merchant and mode: all are read with each choice.
+#: The most accounts of one merchant and mode: each choice reads all of them.
 MAX_ACCOUNTS: Final = 20
-#: A share beside another one's: whole percents need no more.
+#: The largest weight: whole percents need no more.
 MAX_WEIGHT: Final = 1000
-#: Decline codes that a merchant may list: Stripe has about fifty.
+#: The most decline codes that a merchant may list: Stripe has about fifty.
 MAX_CODES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of a merchant's accounts, as far as choosing goes."""
+    """One of a merchant's accounts, with the data for the choice."""
 
     account: Account
-    currencies: frozenset[str] = frozenset()  #: ISO 4217; none: any
-    weight: int = 1  #: its share; 0: only where the others did not take it
-    retired: bool = False  #: it takes no new payments
+    currencies: frozenset[str] = frozenset()  #: ISO 4217; empty: any
+    weight: int = 1  #: its share; 0: only after the others
+    retired: bool = False  #: it gets no new payments
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """What a merchant has chosen: where its payments may go, and on which declines."""
+    """A merchant's accounts, and the declines that reroute a payment."""
 
-    candidates: tuple[Candidate, ...] = ()  #: none: the deployment's own accounts
-    decline_codes: tuple[str, ...] = ()  #: a decline with one of these goes on
+    candidates: tuple[Candidate, ...] = ()  #: empty: the deployment's own accounts
+    decline_codes: tuple[str, ...] = ()  #: a decline with one of these is rerouted
 
 
 def choose_accounts(
@@ -62,9 +60,9 @@ def choose_accounts(
 ) -> tuple[Account, ...]:
     """The accounts to try, in order; ``draw`` in [0, 1) decides by their weights.
 
-    Whoever has accounts of its own has its payments made there alone, retired ones
-    included: money must not end up with somebody else because an account was retired.
-    Raises InvalidPayment where no account takes the payment.
+    A merchant with accounts of its own, even with retired ones only, never pays through
+    the deployment's: its money must not go to another owner. Raises InvalidPayment
+    where no account takes the payment.
     """
     if submission.provider is not None:
         submission.check_for(submission.provider)
@@ -80,20 +78,20 @@ def choose_accounts(
             f" {submission.amount.currency}"
         )
         raise InvalidPayment(words, field="provider")
-    # Whose token it is goes first; elsewhere the payer has to act.
-    able = [one for one in fitting if _has_token(one, submission)]
-    other = [one for one in fitting if one not in able]
-    return (*_draw_order(able, draw), *_draw_order(other, draw))[:MAX_ROUTE]
+    # Accounts of the token's provider come first; at the others the payer has to act.
+    with_token = [one for one in fitting if _has_token(one, submission)]
+    others = [one for one in fitting if one not in with_token]
+    return (*_draw_order(with_token, draw), *_draw_order(others, draw))[:MAX_ROUTE]
 
 
 def reroute_around_outage(payment: Payment, *, now: datetime) -> Payment | None:
-    """The payment at its next account, as the breaker of this one is open.
+    """The payment at its next account, since the breaker of this one is open.
 
-    None where it may not go on, or there is none.
+    None where it must not be rerouted, or has no next account.
     """
     first = payment.first_operation
-    free = payment.claim is None and first.state in UNSENT
-    if not free or not _is_untaken(payment, first):
+    is_free = payment.claim is None and first.state in UNSENT
+    if not is_free or not _is_untaken(payment, first):
         return None
     return _to_next_account(payment, first, BREAKER_OPEN, now)
 
@@ -107,20 +105,20 @@ def reroute_after_failure(
     now: datetime,
 ) -> Payment | None:
     """The payment at its next account, where ``outcome`` of a send proves that this one
-    did not take it; ``told`` is what the timeline has of the outcome.
+    did not carry it out; ``event_data`` describes the outcome on the timeline.
 
-    None where it may not go on, or there is none.
+    None where it must not be rerouted, or has no next account.
     """
-    why = _refusal_code(payment, outcome)
-    running = operation.state is State.RUNNING
-    if why is None or not running or not _is_untaken(payment, operation):
+    code = _refusal_code(payment, outcome)
+    is_running = operation.state is State.RUNNING
+    if code is None or not is_running or not _is_untaken(payment, operation):
         return None
     spent = 0 if isinstance(outcome, Misconfigured) else 1
-    asked = replace(operation, attempts=operation.attempts - 1 + spent, error=why)
+    after = replace(operation, attempts=operation.attempts - 1 + spent, error=code)
     answered = payment.transition(
-        asked, Trigger.ROUTED, EventType.ATTEMPT_ANSWERED, now=now, data=event_data
+        after, Trigger.ROUTED, EventType.ATTEMPT_ANSWERED, now=now, data=event_data
     )
-    return _to_next_account(answered, answered.first_operation, why, now)
+    return _to_next_account(answered, answered.first_operation, code, now)
 
 
 def _is_fitting(candidate: Candidate, submission: Submission) -> bool:
@@ -141,24 +139,24 @@ def _has_token(candidate: Candidate, submission: Submission) -> bool:
 
 
 def _draw_order(fitting: Sequence[Candidate], draw: float) -> list[Account]:
-    """In an order in which each one's chance to be next is its share of what is left.
+    """A random order, in which an account's chance to be next is its share of the rest.
 
-    One draw is enough: where in its share it fell is as even as the draw was.
+    One draw is enough: its position within the chosen share is the next draw.
     """
     left, order = sorted(fitting, key=lambda one: one.account.id), list[Account]()
-    while weighty := [one for one in left if one.weight]:
-        ends = list(accumulate(one.weight for one in weighty))
+    while weighted := [one for one in left if one.weight]:
+        ends = list(accumulate(one.weight for one in weighted))
         at = draw * ends[-1]
-        place = min(bisect_right(ends, at), len(weighty) - 1)
-        found = weighty[place]
-        draw = min(max(1 - (ends[place] - at) / found.weight, 0.0), 1.0)
-        order.append(found.account)
-        left.remove(found)
+        index = min(bisect_right(ends, at), len(weighted) - 1)
+        chosen = weighted[index]
+        draw = min(max(1 - (ends[index] - at) / chosen.weight, 0.0), 1.0)
+        order.append(chosen.account)
+        left.remove(chosen)
     return [*order, *(one.account for one in left)]
 
 
 def _refusal_code(payment: Payment, outcome: Answer | ProviderError) -> str | None:
-    """Why the account did not take it, in a code; None where it may have."""
+    """The code of the proof that the account did not carry it out, else None."""
     if isinstance(outcome, (NotSent, Misconfigured)):
         return None if outcome.detail in CALL_NOT_MADE else outcome.detail
     if not isinstance(outcome, Answer) or outcome.verdict is not Verdict.DECLINED:
@@ -169,9 +167,9 @@ def _refusal_code(payment: Payment, outcome: Answer | ProviderError) -> str | No
 
 
 def _is_untaken(payment: Payment, operation: Operation) -> bool:
-    """Whether it is the payment's only operation, and no account shows a trace of it.
+    """Whether it is the payment's only operation, and no account has a trace of it.
 
-    A later generation that is unsent was proven absent, by a look or by going on.
+    An unsent later generation was proven absent by a lookup, or follows a rerouting.
     """
     return (
         bool(payment.route)
@@ -186,8 +184,8 @@ def _is_untaken(payment: Payment, operation: Operation) -> bool:
 def _to_next_account(
     payment: Payment, operation: Operation, reason: str, now: datetime
 ) -> Payment:
-    to, *rest = payment.route
-    fresh = replace(
+    account, *rest = payment.route
+    unsent = replace(
         operation,
         generation=operation.generation + 1,
         send=None,
@@ -196,10 +194,10 @@ def _to_next_account(
     )
     data: dict[str, str | int] = {
         "from_account": payment.account.id,
-        "to_account": to.id,
+        "to_account": account.id,
         "reason": reason,
     }
     moved = payment.transition(
-        fresh, Trigger.ROUTED, EventType.PAYMENT_ROUTED, now=now, data=data
+        unsent, Trigger.ROUTED, EventType.PAYMENT_ROUTED, now=now, data=data
     )
-    return replace(moved, account=to, route=tuple(rest), last_error=None)
+    return replace(moved, account=account, route=tuple(rest), last_error=None)

@@ -1,4 +1,4 @@
-"""What a worker does with a payment before it calls the provider."""
+"""The steps of a payment before a worker calls the provider."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from domain.timestamps import format_rfc3339
 
 
 def expire_claim(payment: Payment, *, now: datetime) -> Payment:
-    """The payment without the claim of a worker that went silent.
+    """The payment without the claim of a dead worker.
 
-    What it was sending may have arrived; what it was looking at did not change.
+    The outcome of its send is unknown. A lookup changed nothing.
     """
     claim = payment.claim
     if claim is None:
@@ -34,14 +34,14 @@ def expire_claim(payment: Payment, *, now: datetime) -> Payment:
 def record_send(
     payment: Payment, operation: Operation, body: str, *, now: datetime
 ) -> Payment:
-    """The next send of ``operation``, written down before it happens.
+    """The payment with the next send of ``operation`` recorded, before it happens.
 
-    A resend keeps the first ``body`` (JSON) of its key and, while the outcome is
-    unknown, the first time: the provider's window runs from there. Raises
-    IllegalTransition where a send would tell nothing or might be a new one.
+    A resend keeps the first ``body`` (JSON) of its key. While the outcome is unknown it
+    also keeps the first time, from which the provider's window runs. Raises
+    IllegalTransition where only a lookup may be next.
     """
     if operation.needs_lookup(now=now):
-        raise IllegalTransition("only a look may be next")
+        raise IllegalTransition("only a status lookup may be next")
     send, attempt = operation.send, operation.attempts + 1
     if send is not None and operation.state is State.UNKNOWN:
         send = replace(send, last_at=now)
@@ -63,7 +63,7 @@ def record_send(
         attempts=attempt,
         started_at=operation.started_at or now,
         waiting_for=None,
-        # What an earlier key came to says nothing of a new one.
+        # The error of an earlier key does not concern a new one.
         error=operation.error if operation.send else None,
     )
     return replace(
@@ -79,7 +79,7 @@ def record_send(
 
 
 def _may_duplicate_order(payment: Payment, operation: Operation) -> bool:
-    """Whether a resend may make an order that takes the money beside an earlier one.
+    """Whether a resend may make a second order that takes money besides an earlier one.
 
     Where the payer approves first, no order takes money by itself.
     """
@@ -89,31 +89,34 @@ def _may_duplicate_order(payment: Payment, operation: Operation) -> bool:
 
 
 def start_lookup(payment: Payment, operation: Operation, *, now: datetime) -> Payment:
-    """A look at what became of ``operation``, told before it happens."""
-    asked = replace(
+    """The payment with a status lookup of ``operation`` recorded, before it happens."""
+    looked_up = replace(
         operation,
         lookups_since=operation.lookups_since or now,
         lookup_count=operation.lookup_count + 1,
     )
     return replace(
         payment.with_event(
-            asked, EventType.LOOKUP_SENT, now=now, data={"lookup": asked.lookup_count}
+            looked_up,
+            EventType.LOOKUP_SENT,
+            now=now,
+            data={"lookup": looked_up.lookup_count},
         ),
         claim=Claim(operation.id, ClaimAction.LOOKUP, payment.version + 1, now),
     )
 
 
 def advance_hold(payment: Payment, *, now: datetime) -> Payment:
-    """The next milestone of the hold has come: a warning, or its end.
+    """The payment with the next warning of its hold, or with a lookup at its end.
 
-    At its end the provider is asked: a hold ends when it says so.
+    Only the provider decides when a hold has ended.
     """
     hold, first = payment.hold, payment.first_operation
     if hold is None or hold.next_at is None:
-        raise IllegalTransition("the hold needs nothing")
+        raise IllegalTransition("the hold needs no step")
     if hold.expires_at is not None and now >= hold.expires_at:
-        asked = replace(first, due_at=now, lookups_since=now)
-        ending = payment.with_event(asked, EventType.AUTHORIZATION_ENDING, now=now)
+        after = replace(first, due_at=now, lookups_since=now)
+        ending = payment.with_event(after, EventType.AUTHORIZATION_ENDING, now=now)
         return replace(ending, hold=replace(hold, asked=True))
     data: dict[str, str | int] = {}
     for name, at in (

@@ -142,8 +142,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.DEAD, Trigger.REPLAYED): State.QUEUED,
 }
 
-#: How a later fact moves what was final: the provider was asked again and says
-#: otherwise. Each is told, logged as an error and counted.
+#: The changes of final states by a later answer of the provider. Each one is an event,
+#: is logged as an error and counted.
 CORRECTIONS: Final[Mapping[tuple[State, Trigger], State]] = {
     (State.SUCCEEDED, Trigger.DECLINED): State.DECLINED,
     (State.SUCCEEDED, Trigger.CANCELED): State.CANCELED,
@@ -155,7 +155,7 @@ CORRECTIONS: Final[Mapping[tuple[State, Trigger], State]] = {
 
 
 def move(state: State, trigger: Trigger) -> State:
-    """The state that ``trigger`` leads to. Raises IllegalTransition where none does."""
+    """The state that ``trigger`` leads to. Raises IllegalTransition without one."""
     try:
         return TRANSITIONS[state, trigger]
     except KeyError:

@@ -1,4 +1,4 @@
-"""What a web app asks for."""
+"""A web app's request for a payment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.money import Money
 from domain.provider_rules import RULES, TOKEN_PROVIDER
 from domain.provider_rules import ProviderName as ProviderName  # of a submission
 
-#: Farther ahead a schedule is more likely a mistake than a plan.
+#: A schedule farther ahead is probably a mistake.
 MAX_SCHEDULE: Final = timedelta(days=90)
 
 
@@ -25,30 +25,30 @@ class Mode(StrEnum):
 
 
 class CaptureMethod(StrEnum):
-    """When the money becomes the merchant's."""
+    """The time of the capture."""
 
     AUTOMATIC = "automatic"  #: at once, with the charge
-    MANUAL = "manual"  #: authorized now, captured when the merchant says so
+    MANUAL = "manual"  #: authorized now, captured at the merchant's request
 
 
 class DuplicatePolicy(StrEnum):
-    """While which payment of a reference stands in the way of another one."""
+    """How long a payment blocks another payment of the same reference."""
 
     NONE = "none"  #: never
     UNFINISHED = "unfinished"  #: while it may still move money
-    PAID = "paid"  #: and as long as the merchant keeps the money
+    PAID = "paid"  #: also as long as the merchant keeps the money
 
 
 class FutureUsage(StrEnum):
     """The later payments that a method is saved for."""
 
-    ON_SESSION = "on_session"  #: those that the payer is there for
-    OFF_SESSION = "off_session"  #: also those that the merchant makes alone
+    ON_SESSION = "on_session"  #: the payer is present for them
+    OFF_SESSION = "off_session"  #: the merchant may also make them alone
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What the web app asked for; never changed afterwards."""
+    """The requested payment; it never changes."""
 
     amount: Money
     provider: ProviderName | None  #: None: any of the merchant's accounts
@@ -56,12 +56,12 @@ class Submission:
     payment_method: str | None = None  #: the provider's token, never a card
     reference: str | None = None  #: the merchant's name of the order
     description: str | None = None
-    return_url: str | None = None  #: where the payer goes after acting
+    return_url: str | None = None  #: the payer's next page after acting
     email: str | None = None  #: the payer's
     customer: str | None = None  #: the provider's id of the payer
-    off_session: bool = False  #: the payer is not there to confirm anything
-    setup_future_usage: FutureUsage | None = None  #: saves the method; None: does not
-    multicapture: bool = False  #: a hold of which several captures are wanted
+    off_session: bool = False  #: the payer is not present to confirm the payment
+    setup_future_usage: FutureUsage | None = None  #: None: the method is not saved
+    multicapture: bool = False  #: the hold should allow several captures
     metadata: Mapping[str, str] = field(default_factory=dict)
     execute_at: datetime | None = None  #: not before then (UTC)
     duplicate_policy: DuplicatePolicy = DuplicatePolicy.NONE  #: of the ``reference``
@@ -72,7 +72,8 @@ class Submission:
             raise InvalidPayment("must be at least 1", field="amount")
         if self.off_session and self.setup_future_usage is not None:
             raise InvalidPayment(
-                "off_session pays by what is saved already", field="setup_future_usage"
+                "off_session pays with a method that is saved already",
+                field="setup_future_usage",
             )
         if self.multicapture and self.capture is not CaptureMethod.MANUAL:
             raise InvalidPayment("needs capture manual", field="multicapture")
@@ -100,8 +101,8 @@ class Submission:
         return self.provider or TOKEN_PROVIDER
 
     def _check_method(self, provider: ProviderName) -> None:
-        """Raises InvalidPayment where ``provider`` cannot pay by the method that is
-        named, or save one, as it is asked to."""
+        """Raises InvalidPayment where ``provider`` cannot pay with the given method, or
+        cannot save one."""
         rules, token = RULES[provider], self.payment_method_for(provider)
         saves = self.setup_future_usage is not None
         if rules.needs_payment_method and token is None:
@@ -114,16 +115,18 @@ class Submission:
                 )
         if rules.needs_payer_approval and self.off_session and token is None:
             raise InvalidPayment(
-                "off_session needs a saved one: without it"
+                "off_session needs a saved payment method: without one,"
                 f" {rules.name} asks the payer",
                 field="payment_method",
             )
         if not saves:
             return
         if rules.methods_are_saved and token is not None:
-            raise InvalidPayment("it is saved already", field="setup_future_usage")
+            raise InvalidPayment(
+                "the method is saved already", field="setup_future_usage"
+            )
         if rules.needs_payer_approval and self.return_url is None:
             raise InvalidPayment(
-                f"{rules.name} saves nothing unless the payer can come back",
+                f"{rules.name} needs it to save a method",
                 field="return_url",
             )

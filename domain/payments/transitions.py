@@ -1,4 +1,4 @@
-"""The steps that sends and looks share: an answer applied, a person called."""
+"""The steps that sends and lookups share: applying an answer, and escalation."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from domain.payments.review_reasons import out_of_turn
 from domain.payments.states import State, Trigger
 from domain.provider_rules import RULES
 
-#: The error of an operation whose resend was refused as too late, while nobody knows
-#: what became of the first send.
+#: The error of an operation whose resend was refused as too late, while the outcome of
+#: the first send is unknown.
 TOO_LATE: Final = out_of_turn(Verdict.EXPIRED, State.UNKNOWN)
 
-#: Whom an answer waits for where it does not say it better.
-_WAITING_STATES: Final = {
+#: The default of ``waiting_for``, where the answer has none.
+_WAITING_FOR: Final = {
     Verdict.PENDING: "the provider",
     Verdict.ACTION_REQUIRED: "the payer",
 }
 
-#: How an answer that is no end is followed up, should nobody tell us more.
+#: The lookups that follow an answer which is not final.
 _POLLS: Final = {
     Verdict.PENDING: retry.POLL,
     Verdict.ACTION_REQUIRED: retry.PAYER,
 }
 
-#: What says that no money moved.
+#: Verdicts that mean that no money moved.
 _NEGATIVE_VERDICTS: Final = frozenset(
     {Verdict.DECLINED, Verdict.REJECTED, Verdict.CANCELED, Verdict.EXPIRED}
 )
 
-#: What an end that an answer tells of means for the hold.
+#: The end of a hold that a verdict means.
 HOLD_ENDS: Final = {Verdict.EXPIRED: HoldEnd.EXPIRED, Verdict.CANCELED: HoldEnd.VOIDED}
 
 
 def amount_differs(payment: Payment, operation: Operation, answer: Answer) -> bool:
-    """Whether the amount that moved is another than was asked for."""
+    """Whether the amount that moved is not the requested one."""
     moves = answer.verdict is Verdict.SUCCEEDED and operation.kind is not Kind.VOID
-    asked = Money(operation.amount, payment.submission.amount.currency)
-    return answer.moved != (asked if moves else None)
+    requested = Money(operation.amount, payment.submission.amount.currency)
+    return answer.moved != (requested if moves else None)
 
 
 def is_refund_too_large(payment: Payment, operation: Operation, answer: Answer) -> bool:
-    """Whether a refund that was made is more than our books have left for it.
+    """Whether a refund that was made is more than our totals have left for it.
 
-    The provider allows none, so a refund that others made there has failed meanwhile.
+    The provider allows no such refund, so an external refund has failed meanwhile.
     """
     if operation.target is None or answer.verdict is not Verdict.SUCCEEDED:
         return False
@@ -64,8 +64,10 @@ def is_refund_too_large(payment: Payment, operation: Operation, answer: Answer) 
     return others and operation.amount > left
 
 
-def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Payment:
-    """The payment with a look due at each refund of the charge ``target`` is of."""
+def schedule_refund_lookups(
+    payment: Payment, target: Operation, *, now: datetime
+) -> Payment:
+    """The payment with a lookup due of each refund of ``target``'s charge."""
     names = {one.id for one in payment.operations_of_charge(target)}
     return replace(
         payment,
@@ -81,37 +83,37 @@ def recheck_refunds(payment: Payment, target: Operation, *, now: datetime) -> Pa
 
 
 def creates_order(payment: Payment, operation: Operation) -> bool:
-    """Whether each of its sends may make an order of its own at the provider.
+    """Whether each send of the operation may make an order of its own at the provider.
 
-    A provider that keeps failed keys makes one; a send after the payer's approval
-    carries out the order that is there.
+    A provider that keeps failed keys makes only one. A send after the payer's approval
+    carries out the existing order.
     """
-    return RULES[payment.provider].forgets_failed_keys and _begins(operation)
+    return RULES[payment.provider].forgets_failed_keys and _begins_payment(operation)
 
 
 def needs_payer_approval(payment: Payment, operation: Operation) -> bool:
-    """Whether nothing that was sent can have moved money: the payer is asked first.
+    """Whether the payer must approve first, so that no send can have moved money.
 
     Such an order waits for the payer's approval, and then for another request of ours.
-    An order of a lost answer has a link that nobody knows.
+    After a lost answer nobody knows the link for the approval.
     """
     asks = RULES[payment.provider].needs_payer_approval
     token = payment.submission.payment_method_for(payment.provider)
-    return asks and token is None and _begins(operation)
+    return asks and token is None and _begins_payment(operation)
 
 
-def _begins(operation: Operation) -> bool:
-    """Whether its sends begin the payment; one after an approval carries it on."""
+def _begins_payment(operation: Operation) -> bool:
+    """Whether the operation's sends begin the payment, before any approval."""
     return operation.kind in (Kind.CHARGE, Kind.AUTHORIZE) and not operation.approved
 
 
 def may_have_duplicate(operation: Operation, answer: Answer) -> bool:
-    """Whether the no is of one object, and another may have taken the money."""
+    """Whether the refusal is of one object, and another may have taken the money."""
     return operation.may_have_duplicate_order and answer.verdict in _NEGATIVE_VERDICTS
 
 
 def resend_may_succeed(operation: Operation, answer: Answer) -> bool:
-    """Whether the no is of one object, and a resend may be about to make another.
+    """Whether the refusal is of one object, and a resend may yet make another.
 
     A provider that forgets a failed key still shows the object of the failed send.
     """
@@ -120,7 +122,7 @@ def resend_may_succeed(operation: Operation, answer: Answer) -> bool:
 
 
 def is_approved_again(operation: Operation, answer: Answer) -> bool:
-    """Whether the provider still waits for what we have sent: it never arrived."""
+    """Whether the provider still waits for a request that we sent: it never arrived."""
     return answer.verdict is Verdict.APPROVED and operation.approved
 
 
@@ -133,7 +135,7 @@ def apply_answer(
     now: datetime,
     more: Mapping[str, str | int] | None = None,
 ) -> Payment:
-    """The payment as ``answer`` says it is; ``more`` goes into the event.
+    """The payment with ``answer`` applied; ``more`` is added to the event's data.
 
     Raises IllegalTransition.
     """
@@ -162,7 +164,7 @@ def apply_answer(
 
 
 def cancel_first_operation(payment: Payment, *, now: datetime) -> Payment:
-    """The first operation ends, which moved nothing and cannot any more."""
+    """The payment with its first operation canceled, which can move no money."""
     first = replace(payment.first_operation, due_at=None, waiting_for=None)
     ended = payment.transition(
         first, Trigger.CANCELED, EventType.OPERATION_CANCELED, now=now
@@ -171,10 +173,9 @@ def cancel_first_operation(payment: Payment, *, now: datetime) -> Payment:
 
 
 def _with_first_lookup(payment: Payment, *, now: datetime) -> Payment:
-    """The payment with a status lookup of its first operation due now, where that waits
-    for the payer.
+    """The payment with a lookup of its first operation due, if it waits for the payer.
 
-    A void that the provider refuses met another state there: the payer has acted.
+    The payer has acted where the provider refuses the void.
     """
     first = payment.first_operation
     if first.state is not State.REQUIRES_ACTION:
@@ -184,7 +185,7 @@ def _with_first_lookup(payment: Payment, *, now: datetime) -> Payment:
 
 
 def with_answer(operation: Operation, answer: Answer, *, now: datetime) -> Operation:
-    """``operation`` with what ``answer`` says of it, its state aside."""
+    """``operation`` with the data of ``answer``, except for its state."""
     polls = _POLLS.get(answer.verdict)
     after = replace(
         operation,
@@ -195,7 +196,7 @@ def with_answer(operation: Operation, answer: Answer, *, now: datetime) -> Opera
         due_at=now + polls.base_delay if polls else None,
         lookups_since=None,
         lookup_count=0,
-        waiting_for=answer.waiting_for or _WAITING_STATES.get(answer.verdict),
+        waiting_for=answer.waiting_for or _WAITING_FOR.get(answer.verdict),
         error=find_error_code(answer),
         resolved_by_operator=False,
     )
@@ -206,7 +207,7 @@ def with_answer(operation: Operation, answer: Answer, *, now: datetime) -> Opera
     if answer.verdict is Verdict.ACTION_REQUIRED:
         return replace(after, approved=False)
     if answer.verdict is Verdict.APPROVED:
-        # Another request than the one before, so under another key.
+        # The next request is a new one, so it needs a new key.
         return replace(
             after,
             approved=True,
@@ -218,7 +219,7 @@ def with_answer(operation: Operation, answer: Answer, *, now: datetime) -> Opera
 
 
 def find_error_code(outcome: Answer | ProviderError) -> str | None:
-    """The code of what went wrong, the bank's before the provider's; None of a yes."""
+    """The error code, the bank's before the provider's; None of a success."""
     if isinstance(outcome, ProviderError):
         return outcome.detail
     failure = outcome.failure
@@ -233,9 +234,9 @@ def escalate(
     now: datetime,
     request_id: str | None = None,
 ) -> Payment:
-    """The payment with ``operation`` in review; ``why`` stands for a ReviewReason.
+    """The payment with ``operation`` in review; ``reason`` stands for a ReviewReason.
 
-    ``request_id`` is the provider's name of the call that led there.
+    ``request_id`` is the provider's id of the call with that result.
     """
     after = replace(
         operation, due_at=None, waiting_for=f"an operator: {reason}", error=reason
@@ -250,21 +251,21 @@ def escalate(
 
 
 def is_escalation(step: Payment) -> bool:
-    """Whether a step made an operation a person's."""
+    """Whether a step escalated an operation to manual review."""
     return any(
         event.type == EventType.OPERATION_ESCALATED for event in step.pending_events
     )
 
 
 def event_data(outcome: Answer | ProviderError) -> dict[str, str | int]:
-    """What an event says of ``outcome``, without what was not given."""
+    """The data of ``outcome`` for an event."""
     answer = outcome.verdict.value if isinstance(outcome, Answer) else outcome.code
-    found = {
+    data = {
         "answer": answer,
         "code": find_error_code(outcome),
         "provider_request_id": outcome.request_id,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in data.items() if value is not None}
 
 
 def derive_hold(payment: Payment, operation: Operation, answer: Answer) -> Hold | None:

@@ -153,7 +153,7 @@ MUTANTS: Final = (
     Mutant(
         "another amount than was asked for believed",
         "domain/payments/transitions.py",
-        "    return answer.moved != (asked if moves else None)",
+        "    return answer.moved != (requested if moves else None)",
         "    return False",
     ),
     Mutant(
@@ -173,7 +173,7 @@ MUTANTS: Final = (
     Mutant(
         "an unknown failed by a timer",
         "domain/payments/apply_lookup.py",
-        "        return _inconclusive(\n"
+        "        return _give_up_lookup(\n"
         "            payment, operation, ReviewReason.NOTHING_FOUND, outcome, now\n"
         "        )",
         "        no = Answer(Verdict.DECLINED)\n"
@@ -206,8 +206,8 @@ MUTANTS: Final = (
     Mutant(
         "refunds that reserve nothing",
         "domain/payments/payment.py",
-        "        taken = sum(one.moved or one.reserved_amount for one in back)",
-        "        taken = sum(one.moved for one in back)",
+        "sum(one.moved or one.reserved_amount for one in refunds)",
+        "sum(one.moved for one in refunds)",
     ),
     Mutant(
         "a rest left on hold where the card takes one capture",
@@ -222,9 +222,9 @@ MUTANTS: Final = (
         "        return self.amount if self.state is State.QUEUED else 0",
     ),
     Mutant(
-        "a reference that guards nothing",
+        "a reference that blocks nothing",
         "domain/payments/payment.py",
-        "        return held or taking or kept",
+        "        return is_held or is_collecting or is_paid",
         "        return False",
     ),
     Mutant(
@@ -237,20 +237,20 @@ MUTANTS: Final = (
     Mutant(
         "a webhook believed",
         "domain/webhooks.py",
-        "    asked = (\n"
+        "    after = (\n"
         "        operation\n"
         "        if _is_lookup_due(operation, now)\n"
         "        else operation.with_lookup_due(now=now)\n"
         "    )\n",
         '    done = {"state": State.SUCCEEDED, "moved": operation.amount}\n'
-        "    asked = replace(operation, **done)\n",
+        "    after = replace(operation, **done)\n",
     ),
     Mutant(
-        "a look before a send that forgets the send",
+        "a lookup before a send that forgets the send",
         "domain/payments/apply_lookup.py",
-        "    owed = replace(operation, due_at=now, lookups_since=None,"
+        "    after = replace(operation, due_at=now, lookups_since=None,"
         " lookup_count=0)",
-        "    owed = replace(operation, due_at=None, lookups_since=None,"
+        "    after = replace(operation, due_at=None, lookups_since=None,"
         " lookup_count=0)",
     ),
     Mutant(
@@ -262,8 +262,8 @@ MUTANTS: Final = (
     Mutant(
         "an unknown that goes on to another account",
         "domain/payments/routing.py",
-        "    running = operation.state is State.RUNNING\n",
-        "    operation, running = replace(operation, state=State.RUNNING), True\n",
+        "    is_running = operation.state is State.RUNNING\n",
+        "    operation, is_running = replace(operation, state=State.RUNNING), True\n",
     ),
     Mutant(
         "what others did not taken over",

@@ -14,7 +14,7 @@ from domain.circuit_breaker import (
     MISCONFIGURED_PROBE_DELAY,
     PROBE_TIMEOUT,
     FAILURE_RATIO,
-    SIGNS,
+    DETAILS_BY_HEALTH,
     WINDOW_SECONDS,
     Call,
     CircuitBreaker,
@@ -102,8 +102,10 @@ def test_an_error_says_of_the_provider_only_what_it_means(
 
 
 def test_each_error_detail_shows_one_health() -> None:
-    assert set(SIGNS) == set(ProviderHealth)
-    sorted_details = [detail for details in SIGNS.values() for detail in details]
+    assert set(DETAILS_BY_HEALTH) == set(ProviderHealth)
+    sorted_details = [
+        detail for details in DETAILS_BY_HEALTH.values() for detail in details
+    ]
     assert sorted(sorted_details) == sorted(ErrorDetail)
 
 
@@ -111,7 +113,7 @@ def test_each_error_detail_shows_one_health() -> None:
 def test_an_error_whose_class_says_nothing_shows_the_health_of_its_detail(
     detail: ErrorDetail,
 ) -> None:
-    [sign] = [sign for sign, details in SIGNS.items() if detail in details]
+    [sign] = [sign for sign, details in DETAILS_BY_HEALTH.items() if detail in details]
     assert assess_health(OutcomeUnknown(detail)) is sign
     assert assess_health(NotExecuted(detail)) is sign
     assert assess_health(ProviderError(detail)) is ProviderHealth.UNRELATED
@@ -122,7 +124,7 @@ def test_an_error_shows_the_health_of_its_default_detail(
     kind: type[ProviderError],
 ) -> None:
     assert isinstance(kind.code, ErrorDetail)
-    assert kind.code in SIGNS[assess_health(kind())]
+    assert kind.code in DETAILS_BY_HEALTH[assess_health(kind())]
 
 
 @pytest.mark.parametrize("kind", [NotExecuted, NotSent, OutcomeUnknown])

@@ -80,7 +80,10 @@ class TestFollowUps(FollowUpSuite):
         ({"amount": Money(1999, "CHF")}, "Acme takes no CHF"),
         ({"amount": Money(10_000_001, "USD")}, "more than Acme takes"),
         ({"payment_method": None}, "Acme needs one"),
-        ({"setup_future_usage": FutureUsage.OFF_SESSION}, "it is saved already"),
+        (
+            {"setup_future_usage": FutureUsage.OFF_SESSION},
+            "the method is saved already",
+        ),
     ],
 )
 def test_a_payment_that_the_row_does_not_allow_is_refused(
@@ -104,5 +107,7 @@ def test_captures_leave_the_rest_on_hold_as_often_as_the_row_allows(
 
 def test_a_reference_has_the_form_that_the_row_gives(account: Account) -> None:
     assert build_refs(account.name, Kind.CHARGE, "D17") == {"debit": "D17"}
-    with pytest.raises(InvalidPayment, match="a charge at acme is known by its debit"):
+    with pytest.raises(
+        InvalidPayment, match="a charge at acme is identified by its debit"
+    ):
         build_refs(account.name, Kind.CHARGE, "R17")

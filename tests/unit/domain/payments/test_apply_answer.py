@@ -215,7 +215,7 @@ def test_a_bare_no_to_a_resend_asks_for_a_look_and_decides_nothing(
     assert open_.due_at == NOW
     assert (
         open_.first_operation.waiting_for
-        == f"a look at stripe: {verdict}_while_unknown"
+        == f"a status lookup at stripe: {verdict}_while_unknown"
     )
     assert open_.first_operation.needs_lookup(now=NOW)
 

@@ -422,7 +422,7 @@ def test_a_success_without_a_reference_is_given_one(
     for wrong in (Evidence(Verdict.SUCCEEDED), Evidence(Verdict.SUCCEEDED, amount=5)):
         with pytest.raises(Conflict):
             resolve_operation(paid, paid.first_operation, wrong, WHO, now=NOW)
-    with pytest.raises(InvalidPayment, match="15.00 USD is what moved"):
+    with pytest.raises(InvalidPayment, match="15.00 USD has moved"):
         wrong = Evidence(Verdict.SUCCEEDED, ref, 1499)
         resolve_operation(paid, paid.first_operation, wrong, WHO, now=NOW)
     named = Evidence(Verdict.SUCCEEDED, ref, 1500)

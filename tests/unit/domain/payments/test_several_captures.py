@@ -92,7 +92,8 @@ def test_a_capture_that_does_not_say_so_releases_the_rest(final: bool | None) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"), [(True, "this card"), (False, "has to say multicapture")]
+    ("asked", "words"),
+    [(True, "this card"), (False, "need a payment with multicapture")],
 )
 def test_where_the_card_takes_one_capture_the_refusal_says_why(
     asked: bool, words: str
