@@ -1,4 +1,4 @@
-"""The provider accounts of merchants, with what opens them in one seal."""
+"""Merchants' provider accounts on MongoDB, their credentials sealed together."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ CREDENTIALS: Final = "credentials"
 
 
 class MongoAccounts:
-    """Every method raises StoreUnavailable where the database cannot answer, and those
-    that read DocumentUnreadable where credentials cannot be opened. ``vault`` is for
-    accounts: its keys open nothing of payments, nor theirs anything here."""
+    """The AccountStore on MongoDB.
+
+    Every method raises StoreUnavailable if the database does not answer; methods that
+    open credentials raise DocumentUnreadable if that fails. ``vault`` is the vault of
+    accounts: the vault of payments has other keys.
+    """
 
     def __init__(self, database: Database[Document], vault: Vault) -> None:
         self._accounts = database.accounts
@@ -50,7 +53,7 @@ class MongoAccounts:
         with translating_errors():
             try:
                 self._accounts.insert_one(self._encode(account))
-            except DuplicateKeyError:  # ids are new
+            except DuplicateKeyError:  # of the connected account; ids are new
                 raise AlreadyConnected from None
 
     def get(self, account_id: str) -> StoredAccount:
@@ -62,7 +65,7 @@ class MongoAccounts:
         return decode_or_report(found, self._decode, self._accounts)
 
     def find_connected(self, name: str, mode: Mode) -> StoredAccount:
-        """The account that is Stripe's ``name``. Raises AccountNotFound."""
+        """The account with Stripe's account id ``name``. Raises AccountNotFound."""
         with translating_errors():
             found = self._accounts.find_one({"connected": name, "mode": mode.value})
         if found is None:
@@ -70,9 +73,9 @@ class MongoAccounts:
         return decode_or_report(found, self._decode, self._accounts)
 
     def retirement_dates(self, mode: Mode) -> dict[Account, datetime | None]:
-        """All accounts of a mode, the oldest first, and since when each is retired.
+        """When each account of a mode was retired, or None; the oldest account first.
 
-        No secret is opened.
+        Opens no secret.
         """
         with translating_errors():
             found = self._accounts.find(
@@ -87,9 +90,9 @@ class MongoAccounts:
     def list(
         self, *, merchant: str | None = None, ids: Sequence[str] | None = None
     ) -> Sequence[StoredAccount]:
-        """All accounts, a merchant's, or those of ``ids``; the oldest first.
+        """All accounts, those of a merchant, or those of ``ids``; the oldest first.
 
-        One that cannot be read is left out, and reported.
+        One that cannot be read is left out and reported.
         """
         wanted: Document = {} if merchant is None else {"merchant": merchant}
         if ids is not None:
@@ -108,16 +111,16 @@ class MongoAccounts:
     def _split_readable(
         self, documents: Sequence[Document]
     ) -> tuple[Sequence[StoredAccount], Sequence[str]]:
-        """The accounts that can be read, and the ids of the others."""
-        accounts, others = [], []
+        """The accounts that can be read and the ids of the others."""
+        accounts, unreadable = [], []
         for document in documents:
             try:
                 accounts.append(
                     decode_or_report(document, self._decode, self._accounts)
                 )
             except DocumentUnreadable:
-                others.append(document["_id"])
-        return accounts, others
+                unreadable.append(document["_id"])
+        return accounts, unreadable
 
     def replace(self, account: StoredAccount) -> bool:
         with translating_errors():
@@ -128,20 +131,20 @@ class MongoAccounts:
         return bool(result.matched_count)
 
     def _encode(self, account: StoredAccount) -> Document:
-        whose = {
+        owner = {
             "_id": account.id,
             "merchant": account.merchant,
             "mode": account.mode.value,
             "provider": account.provider.value,
         }
-        opens = to_sealed_text(to_dict(account.credentials))
+        credentials = to_sealed_text(to_dict(account.credentials))
         document: Document = {
-            **whose,
+            **owner,
             "currencies": list(account.currencies) or None,
             "weight": account.weight,
             "rate": account.calls_per_second,
             "connected": account.connected_account,
-            CREDENTIALS: self._vault.seal(opens, *seal_binding(whose)),
+            CREDENTIALS: self._vault.seal(credentials, *seal_binding(owner)),
             "created_at": account.created_at,
             "rolled_at": account.rolled_at,
             "retired_at": account.retired_at,
@@ -151,7 +154,7 @@ class MongoAccounts:
 
     def _decode(self, document: Mapping[str, Any]) -> StoredAccount:
         sealed = document.get(CREDENTIALS)
-        opens = json.loads(self._vault.open(sealed, *seal_binding(document)))
+        fields = json.loads(self._vault.open(sealed, *seal_binding(document)))
         return StoredAccount(
             id=document["_id"],
             merchant=document["merchant"],
@@ -159,7 +162,7 @@ class MongoAccounts:
             provider=ProviderName(document["provider"]),
             created_at=document["created_at"],
             credentials=Credentials(
-                **{**opens, "webhook_secrets": tuple(opens["webhook_secrets"])}
+                **{**fields, "webhook_secrets": tuple(fields["webhook_secrets"])}
             ),
             currencies=tuple(document.get("currencies", ())),
             weight=document["weight"],
@@ -172,7 +175,7 @@ class MongoAccounts:
 
 
 def seal_binding(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an account's credentials are bound to."""
+    """The fields that an account's credentials are bound to."""
     bound = ("_id", "merchant", "mode", "provider")
     return "accounts", CREDENTIALS, *(document[name] for name in bound)
 
@@ -180,15 +183,15 @@ def seal_binding(document: Mapping[str, Any]) -> tuple[str, ...]:
 def load_candidates(
     database: Database[Document], scope: Scope
 ) -> tuple[Candidate, ...]:
-    """What a merchant's payments may be carried out with; no secret is opened.
+    """The accounts that a merchant's payments may use; opens no secret.
 
-    Raises StoreUnavailable, and DocumentUnreadable where one cannot be read.
+    Raises StoreUnavailable, and DocumentUnreadable if one cannot be read.
     """
     wanted = {"merchant": scope.merchant, "mode": scope.mode.value}
     shown = dict.fromkeys(("provider", "currencies", "weight", "retired_at"), 1)
     with translating_errors():
         found = list(database.accounts.find(wanted, shown).limit(MAX_ACCOUNTS))
-    # None is left out: a payment would go to an account that was not chosen.
+    # An unreadable account is not left out: payments would go to another account.
     return tuple(
         decode_or_report(one, _decode_candidate, database.accounts) for one in found
     )

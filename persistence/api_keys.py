@@ -1,4 +1,4 @@
-"""API keys: whose they are, in which mode, with which role."""
+"""API keys on MongoDB: a hash, the merchant, the mode and the role of each."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from persistence.mongo import translating_errors
 
 log = logging.getLogger(__name__)
 
-#: Seconds a key is trusted without asking again: how long a revoked one may live on.
+#: Seconds that a key is cached; a revoked key is accepted for at most as long.
 CACHE_SECONDS: Final = 10.0
-#: Keys remembered at once; the one asked for longest ago makes room.
+#: Cached keys; the least recently read is dropped.
 CACHE_SIZE: Final = 10_000
 
 
 class MongoApiKeys:
-    """Every method raises StoreUnavailable where the database cannot answer.
+    """The ApiKeyStore on MongoDB.
 
-    ``cached`` keys are remembered, each for ``cache_seconds``.
+    Every method raises StoreUnavailable if the database does not answer. It caches
+    ``cached`` keys, each for ``cache_seconds``.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class MongoApiKeys:
             raise KeyNotFound(f"there is no living key {key_id}")
         key = decode_or_report(found, _decode, self._keys)
         if not self._is_bound(found):
-            raise KeyChanged(f"whose {key_id} is was changed in the database.")
+            raise KeyChanged(f"the owner of {key_id} was changed in the database.")
         return key
 
     def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
@@ -104,7 +105,7 @@ class MongoApiKeys:
         return _decode(found)
 
     def bind_all(self) -> int:
-        """Binds the keys that an earlier release made; returns how many there were."""
+        """Binds the keys of earlier releases and returns their number."""
         with translating_errors():
             found = list(self._keys.find({"binding": None}))
             for document in found:
@@ -116,13 +117,12 @@ class MongoApiKeys:
         return len(found)
 
     def _binding(self, key: ApiKey, digest: str) -> str:
-        """Keyed, so that who writes to the database cannot make a key somebody
-        else's."""
-        its = (digest, key.id, key.merchant, key.mode.value, key.role.value)
-        return self._pepper.hash(json.dumps(["api key", *its]))
+        """A keyed hash: write access to the database cannot change a key's owner."""
+        fields = (digest, key.id, key.merchant, key.mode.value, key.role.value)
+        return self._pepper.hash(json.dumps(["api key", *fields]))
 
     def _is_bound(self, document: Mapping[str, Any]) -> bool:
-        """Whether the key is whose it was made for; reports one that is not."""
+        """Whether the key still has its original owner; logs one that has not."""
         bound = self._binding(_decode(document), document["hash"])
         if hmac.compare_digest(str(document.get("binding")), bound):
             return True
@@ -135,7 +135,7 @@ class MongoApiKeys:
             return key if time.monotonic() < until else None
 
     def _look_up(self, secret: str, digest: str) -> ApiKey | None:
-        """By the public part of the secret; the hash is compared in constant time."""
+        """Finds the key by its public part and compares its hash in constant time."""
         with translating_errors():
             found = self._keys.find_one({"_id": find_key_id(secret)})
         if found is None or not hmac.compare_digest(found["hash"], digest):

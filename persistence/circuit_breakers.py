@@ -1,4 +1,4 @@
-"""Breakers on MongoDB: one document a breaker, moved by conditional writes alone."""
+"""Circuit breakers on MongoDB: one document each, changed by conditional writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from domain.payments.submission import ProviderName
 from persistence.codec import Document
 from persistence.mongo import translating_errors
 
-#: Seconds that a worker waits for the breakers before it goes on with what it knows.
+#: Seconds that a worker waits for the breakers before it uses the states it knows.
 READ_TIMEOUT: Final = 1.0
 
 _OPEN: Final = BreakerState.OPEN.value
@@ -32,7 +32,7 @@ _FIELDS: Final = (
     "state trip_reason reason by since probe_at probe_number failed_probes"
     " refused_operations changes".split()
 )
-#: What is read, and how long a probe is off by the server's clock, never a worker's.
+#: The fields read, and the time until a probe by the server's clock.
 _PROJECTION: Final[Document] = {
     **dict.fromkeys(_FIELDS, 1),
     "probe_in": {"$subtract": ["$probe_at", "$$NOW"]},
@@ -40,7 +40,7 @@ _PROJECTION: Final[Document] = {
 
 
 class MongoBreakerStore:
-    """A breaker that never moved has no document."""
+    """The BreakerStore on MongoDB. A breaker that never opened has no document."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._breakers = database.circuit_breakers
@@ -64,13 +64,15 @@ class MongoBreakerStore:
     ) -> CircuitBreaker | None:
         failed = probed.failed_probes + 1 if probed else 0
         probe_wait = probe_delay(trip_reason, failed)
-        again = {
+        is_unchanged = {
             "$and": [
                 {"$eq": ["$state", _OPEN]},
                 {"$eq": ["$trip_reason", trip_reason.value]},
             ]
         }
-        is_news = True if trip_reason is TripReason.OPERATOR else {"$not": [again]}
+        is_change = (
+            True if trip_reason is TripReason.OPERATOR else {"$not": [is_unchanged]}
+        )
         was_open = {"$eq": ["$state", _OPEN]}
         return self._update(
             (
@@ -90,7 +92,7 @@ class MongoBreakerStore:
                 "refused_operations": _with_refused(list(refused_operations)),
                 "changes": {
                     "$cond": [
-                        is_news,
+                        is_change,
                         _with_change(BreakerState.OPEN, trip_reason, reason, by),
                         "$changes",
                     ]
@@ -108,7 +110,7 @@ class MongoBreakerStore:
         probed: CircuitBreaker | None = None,
     ) -> CircuitBreaker | None:
         is_open = {"_id": name, "state": _OPEN}
-        concerned_them = (
+        keeps_refused = (
             probed is not None and probed.trip_reason is TripReason.MISCONFIGURED
         )
         return self._update(
@@ -121,7 +123,7 @@ class MongoBreakerStore:
                 "since": "$$NOW",
                 "probe_at": None,
                 "failed_probes": 0,
-                "refused_operations": _with_refused([]) if concerned_them else [],
+                "refused_operations": _with_refused([]) if keeps_refused else [],
                 "changes": _with_change(BreakerState.CLOSED, None, reason, by),
             },
         )
@@ -143,7 +145,7 @@ class MongoBreakerStore:
     def _update(
         self, which: Document, fields: Document, *, upsert: bool = False
     ) -> CircuitBreaker | None:
-        """The breaker as it is after the write; None where ``which`` met nothing."""
+        """Returns the breaker after the write; None if ``which`` matched nothing."""
         with translating_errors():
             try:
                 found = self._breakers.find_one_and_update(
@@ -153,13 +155,16 @@ class MongoBreakerStore:
                     upsert=upsert,
                     return_document=ReturnDocument.AFTER,
                 )
-            except DuplicateKeyError:  # it is there, and in another position
+            except DuplicateKeyError:  # the breaker exists in another state
                 return None
         return _decode(found) if found else None
 
 
 def _openable_filter(name: str, trip_reason: TripReason) -> Document:
-    """The breaker, where ``why`` is enough to open it or weighs more than why it is."""
+    """The filter for the breaker if ``trip_reason`` may open it.
+
+    An operator may always do so; MISCONFIGURED takes the place of FAILING.
+    """
     which: Document = {"_id": name}
     if trip_reason is TripReason.FAILING:
         which["state"] = {"$ne": _OPEN}
@@ -172,8 +177,8 @@ def _openable_filter(name: str, trip_reason: TripReason) -> Document:
 
 
 def _latest_probe_filter(name: str, probed: CircuitBreaker) -> Document:
-    """The breaker, where the probe is its latest and no operator opened it
-    meanwhile.
+    """The filter for the breaker if the probe is its latest and no operator opened it
+    since.
     """
     return {
         "_id": name,
@@ -202,7 +207,7 @@ def _with_change(
 
 
 def _with_refused(operations: list[str]) -> Document:
-    """The operations that are known and these, each once."""
+    """The known operations and ``operations``, each once."""
     known = {"$ifNull": ["$refused_operations", []]}
     these = {"$literal": operations}
     is_new = {"$in": ["$$one", these]}

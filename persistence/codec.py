@@ -1,12 +1,15 @@
-"""Payments as documents and back: pure, but for the vault's ciphers.
+"""Converts payments, and the values nested in them, to documents and back.
 
-What people or providers could be harmed by is in two seals, each bound to its field
-and to the payment's id, merchant and mode:
+Pure, apart from the vault's encryption. Sensitive fields are in two seals, each bound
+to its field and to the payment's id, merchant and mode:
 
 ``personal_data``, written once, when the payment is accepted: ``payment_method``,
 ``email``, ``customer``, ``description``, ``return_url`` and ``metadata``;
 ``provider_data``, written by each step: the bodies of sends, the saved method, a
-failure's message (providers quote tokens there) and the address of a next action.
+failure's message (providers may quote tokens) and the URL of a next action.
+
+Operations, disputes, holds and accounts have functions of their own here, because other
+documents contain them too.
 """
 
 from __future__ import annotations
@@ -48,24 +51,24 @@ Document = dict[str, Any]
 PERSONAL: Final = "personal_data"
 PROVIDER: Final = "provider_data"
 
-#: Fields of a submission that are sealed; metadata is as well.
+#: Sealed fields of a submission, beside its metadata.
 _PERSONAL: Final = (
     *("payment_method", "email", "customer", "description", "return_url"),
 )
-#: Names in the provider's data.
+#: Names in the sealed provider data.
 _ACTION_URL: Final = "next_action.url"
 _MESSAGE: Final = "last_error.message"
 _SAVED: Final = "saved_method.id"
 _SAVED_FOR: Final = "saved_method.customer"
-_BODY: Final = "body of "  #: and the send's key, so that no body goes with another
-#: Fields of an operation that are stored as they are, and only where they are set.
+_BODY: Final = "body of "  #: followed by the send's key, which identifies the body
+#: Fields of an operation that are stored unchanged if they are set.
 _PLAIN_FIELDS: Final = (
     *("due_at", "moved", "moved_at", "target", "final", "attempts", "started_at"),
     *("lookups_since", "lookup_count", "waiting_for", "error", "approved"),
     *("resolved_by_operator", "may_have_duplicate_order"),
 )
 
-#: Fields of a dispute that are stored as they are, and only where they are set.
+#: Fields of a dispute that are stored unchanged if they are set.
 _DISPUTE_FIELDS: Final = tuple(
     "inquiry withdrawn respond_by outcome operation updated_at".split()
 )
@@ -73,27 +76,29 @@ _DISPUTE_FIELDS: Final = tuple(
 
 def encode_payment(payment: Payment, vault: Vault) -> Document:
     """The whole document of a new payment."""
-    asked = payment.submission
+    submission = payment.submission
     document: Document = {
         "_id": payment.id,
         "merchant": payment.merchant,
         "mode": payment.mode.value,
         "provider": payment.provider.value,
-        "any_provider": asked.provider is None or None,
-        "capture": asked.capture.value,
-        "amount": asked.amount.minor,
-        "currency": asked.amount.currency,
-        "reference": asked.reference,
-        "duplicate_policy": asked.duplicate_policy.value,
-        "blocked_reference": asked.reference if payment.blocks_reference else None,
-        "off_session": asked.off_session or None,
-        "setup_future_usage": asked.setup_future_usage
-        and asked.setup_future_usage.value,
-        "multicapture": asked.multicapture or None,
+        "any_provider": submission.provider is None or None,
+        "capture": submission.capture.value,
+        "amount": submission.amount.minor,
+        "currency": submission.amount.currency,
+        "reference": submission.reference,
+        "duplicate_policy": submission.duplicate_policy.value,
+        "blocked_reference": (
+            submission.reference if payment.blocks_reference else None
+        ),
+        "off_session": submission.off_session or None,
+        "setup_future_usage": submission.setup_future_usage
+        and submission.setup_future_usage.value,
+        "multicapture": submission.multicapture or None,
         PERSONAL: vault.seal(
             _personal_data(payment), *_payment_binding(payment, PERSONAL)
         ),
-        "execute_at": asked.execute_at,
+        "execute_at": submission.execute_at,
         "created_at": payment.created_at,
         **encode_progress(payment, vault),
         "due_at": payment.due_at,
@@ -105,12 +110,12 @@ def encode_payment(payment: Payment, vault: Vault) -> Document:
 
 
 def encode_progress(payment: Payment, vault: Vault) -> Document:
-    """The fields that a step changes, those of its lease aside.
+    """The fields that a step changes, without those of its lease.
 
-    None stands for a field that the document shall not have: ``open`` is there only
-    while it is, which keeps its index small. Totals are for those who search.
+    None removes a field from the document. ``open`` exists only while an operation is
+    open, which keeps its index small. The totals are for searches.
     """
-    provider_fields = _provider_data(payment)
+    sealed_fields = _provider_data(payment)
     return {
         "status": payment.status.value,
         "open": _open_state(payment),
@@ -126,8 +131,8 @@ def encode_progress(payment: Payment, vault: Vault) -> Document:
         "moved_at": _movement_times(payment) or None,
         "next_action": _fields_without(payment.next_action, "url"),
         "last_error": _fields_without(payment.last_error, "message"),
-        PROVIDER: provider_fields
-        and vault.seal(provider_fields, *_payment_binding(payment, PROVIDER)),
+        PROVIDER: sealed_fields
+        and vault.seal(sealed_fields, *_payment_binding(payment, PROVIDER)),
         "disputes": [encode_dispute(one) for one in payment.disputes] or None,
         "updated_at": payment.updated_at,
         "event_count": payment.event_count + len(payment.pending_events),
@@ -138,12 +143,12 @@ def encode_progress(payment: Payment, vault: Vault) -> Document:
 def seal_binding(
     field: str, payment_id: str, merchant: str, mode: str
 ) -> tuple[str, str, str, str, str]:
-    """What a payment's sealed ``field`` is bound to."""
+    """The values that a payment's sealed ``field`` is bound to."""
     return "payments", field, payment_id, merchant, mode
 
 
 def document_binding(document: Mapping[str, Any], field: str) -> tuple[str, ...]:
-    """The same, of a document."""
+    """The binding of a sealed ``field``, from a payment's document."""
     return seal_binding(field, document["_id"], document["merchant"], document["mode"])
 
 
@@ -152,9 +157,9 @@ def _payment_binding(payment: Payment, field: str) -> tuple[str, ...]:
 
 
 def _personal_data(payment: Payment) -> str:
-    asked = payment.submission
-    fields = {name: getattr(asked, name) for name in _PERSONAL}
-    return to_sealed_text({**fields, "metadata": dict(asked.metadata) or None})
+    submission = payment.submission
+    fields = {name: getattr(submission, name) for name in _PERSONAL}
+    return to_sealed_text({**fields, "metadata": dict(submission.metadata) or None})
 
 
 def _provider_data(payment: Payment) -> str | None:
@@ -178,8 +183,7 @@ def provider_data(
     saved_for: str | None,
     bodies: Mapping[str, str],
 ) -> str | None:
-    """The text that is sealed; ``bodies`` by their keys. None where there is nothing
-    yet that a provider was told or has said."""
+    """The text to seal, or None if every field is empty; ``bodies`` by send key."""
     fields = {
         _ACTION_URL: action_url,
         _MESSAGE: message,
@@ -187,18 +191,18 @@ def provider_data(
         _SAVED_FOR: saved_for,
         **{_BODY + key: body for key, body in bodies.items()},
     }
-    known = any(value is not None for value in fields.values())
-    return to_sealed_text(fields) if known else None
+    has_values = any(value is not None for value in fields.values())
+    return to_sealed_text(fields) if has_values else None
 
 
 def to_sealed_text(fields: Document) -> str:
-    """The text that is sealed for ``fields``; those that are None are left out."""
+    """The text to seal for ``fields``; those that are None are left out."""
     given = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(given, separators=(",", ":"), ensure_ascii=False)
 
 
 def _fields_without(value: Any, name: str) -> Document | None:
-    """A value's fields but for the one that is sealed."""
+    """A value's fields without the sealed one."""
     if value is None:
         return None
     fields = to_dict(value)
@@ -207,7 +211,7 @@ def _fields_without(value: Any, name: str) -> Document | None:
 
 
 def _account_fields(payment: Payment) -> Document:
-    """Nothing where it is the deployment's own account: from there none goes on."""
+    """The account and its route; empty for the deployment's own account."""
     if payment.account.is_own:
         return {}
     return {
@@ -216,7 +220,7 @@ def _account_fields(payment: Payment) -> Document:
     }
 
 
-#: Of several open operations the one that an operator should hear of first.
+#: Open states in the order of their urgency for an operator.
 _URGENCY: Final = (
     *(State.REVIEW, State.DEAD, State.UNKNOWN, State.RUNNING, State.RETRYING),
     *(State.QUEUED, State.REQUIRES_ACTION, State.PENDING),
@@ -224,7 +228,7 @@ _URGENCY: Final = (
 
 
 def _movement_times(payment: Payment) -> list[datetime]:
-    """When money moved between payer and merchant: to be found by in a statement."""
+    """When money moved between payer and merchant; reconciliation searches by it."""
     return [
         one.moved_at
         for one in payment.operations
@@ -238,7 +242,7 @@ def _open_state(payment: Payment) -> str | None:
 
 
 def encode_events(payment: Payment) -> list[Document]:
-    """The events that are not stored yet."""
+    """The payment's pending events."""
     return [
         {"seq": event.seq, "type": event.type, "at": event.at, "data": dict(event.data)}
         for event in payment.pending_events
@@ -246,14 +250,14 @@ def encode_events(payment: Payment) -> list[Document]:
 
 
 def decode_payment(document: Mapping[str, Any], vault: Vault | None) -> Payment:
-    """The payment that a document holds; its timeline is not needed.
+    """Decodes a payment's document; the timeline may be missing.
 
-    Without a vault, for those who read many payments and want nothing that is sealed,
-    what is there has an empty text, and the rest of it is left out. Raises KeyMissing
-    and SealBroken, and ValueError where it has no operation.
+    Without a vault nothing is opened, for reads of many payments: sealed texts are
+    empty and optional sealed fields are left out. Raises KeyMissing and SealBroken, and
+    ValueError if the payment has no operation.
     """
     if not document["operations"]:
-        raise ValueError("a payment has an operation")
+        raise ValueError("a payment has at least one operation")
     personal = _open_sealed(document, PERSONAL, vault)
     account = decode_account_fields(document)
     action, error = document.get("next_action"), document.get("last_error")
@@ -263,7 +267,7 @@ def decode_payment(document: Mapping[str, Any], vault: Vault | None) -> Payment:
         _open_sealed(document, PROVIDER, vault) if PROVIDER in document else {}
     )
 
-    def of(name: str) -> str:
+    def unsealed(name: str) -> str:
         if vault is None:
             return ""
         if name not in provider_fields:
@@ -290,7 +294,7 @@ def decode_payment(document: Mapping[str, Any], vault: Vault | None) -> Payment:
         route=tuple(map(decode_account, document.get("route", ()))),
         routes_on=tuple(document.get("routes_on", ())),
         operations=tuple(
-            decode_operation(one, lambda key: of(_BODY + key))
+            decode_operation(one, lambda key: unsealed(_BODY + key))
             for one in document["operations"]
         ),
         created_at=document["created_at"],
@@ -298,8 +302,8 @@ def decode_payment(document: Mapping[str, Any], vault: Vault | None) -> Payment:
         hold=hold and decode_hold(hold),
         claim=claim and Claim(**{**claim, "action": ClaimAction(claim["action"])}),
         next_action=action
-        and NextAction(url=of(_ACTION_URL), type=NextActionType(action["type"])),
-        last_error=error and Failure(**{**error, "message": of(_MESSAGE)}),
+        and NextAction(url=unsealed(_ACTION_URL), type=NextActionType(action["type"])),
+        last_error=error and Failure(**{**error, "message": unsealed(_MESSAGE)}),
         disputes=tuple(decode_dispute(one) for one in document.get("disputes", ())),
         saved_method=(
             SavedMethod(provider_fields[_SAVED], provider_fields.get(_SAVED_FOR))
@@ -314,7 +318,7 @@ def decode_payment(document: Mapping[str, Any], vault: Vault | None) -> Payment:
 def _open_sealed(
     document: Mapping[str, Any], field: str, vault: Vault | None
 ) -> Document:
-    """Nothing without a vault."""
+    """The sealed fields; empty without a vault."""
     if vault is None:
         return {}
     text = vault.open(document.get(field), *document_binding(document, field))
@@ -323,7 +327,7 @@ def _open_sealed(
 
 
 def decode_event(document: Mapping[str, Any]) -> Event:
-    """One line of the timeline."""
+    """Decodes one event of the timeline."""
     return Event(
         seq=document["seq"],
         type=document["type"],
@@ -333,15 +337,15 @@ def decode_event(document: Mapping[str, Any]) -> Event:
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass with slots that has no other in it.
+    """The fields of a dataclass that has slots and no nested dataclass.
 
-    ``asdict`` copies each of them deeply: a twentieth of all that a worker did.
+    ``asdict`` copies each field deeply, which took a twentieth of a worker's time.
     """
     return {name: getattr(value, name) for name in value.__slots__}
 
 
 def encode_operation(operation: Operation) -> dict[str, Any]:
-    """One operation; what is not set is left out, and so is its send's body."""
+    """Encodes an operation without unset fields and without its send's body."""
     send = operation.send and to_dict(operation.send)
     if send:
         del send["body"]
@@ -349,13 +353,13 @@ def encode_operation(operation: Operation) -> dict[str, Any]:
         **{name: getattr(operation, name) for name in _PLAIN_FIELDS},
         "fee": operation.fee and to_dict(operation.fee),
         "send": send,
-        # Without one, others made it at the provider.
+        # An external operation has no origin.
         "origin": operation.origin and to_dict(operation.origin),
     }
     return {
         "id": operation.id,
         "kind": operation.kind.value,
-        # 0 where a void calls a payment off that was not sent yet.
+        # 0 for the void of a payment that was not sent yet.
         "amount": operation.amount,
         "starts_at": operation.starts_at,
         "state": operation.state.value,
@@ -368,7 +372,7 @@ def encode_operation(operation: Operation) -> dict[str, Any]:
 def decode_operation(
     document: Mapping[str, Any], body_of: Callable[[str], str]
 ) -> Operation:
-    """What ``encode_operation`` wrote, now or earlier; ``body_of`` the send's key."""
+    """Decodes an operation; ``body_of`` returns the body for a send's key."""
     send, fee = document.get("send"), document.get("fee")
     origin = document.get("origin")
     return Operation(
@@ -387,7 +391,7 @@ def decode_operation(
 
 
 def encode_dispute(dispute: Dispute) -> dict[str, Any]:
-    """One dispute; what is not set is left out."""
+    """Encodes a dispute without unset fields."""
     if_set = {name: getattr(dispute, name) for name in _DISPUTE_FIELDS}
     return {
         "id": dispute.id,
@@ -402,7 +406,7 @@ def encode_dispute(dispute: Dispute) -> dict[str, Any]:
 
 
 def decode_dispute(document: Mapping[str, Any]) -> Dispute:
-    """What ``encode_dispute`` wrote."""
+    """Decodes a dispute."""
     return Dispute(
         id=document["id"],
         ref=document["ref"],
@@ -415,7 +419,7 @@ def decode_dispute(document: Mapping[str, Any]) -> Dispute:
 
 
 def encode_hold(hold: Hold) -> dict[str, Any]:
-    """A hold; one of several captures says so."""
+    """Encodes a hold; ``multicapture`` is stored only if it is true."""
     document = {**to_dict(hold), "ended": hold.ended and hold.ended.value}
     if not hold.multicapture:
         del document["multicapture"]
@@ -423,28 +427,28 @@ def encode_hold(hold: Hold) -> dict[str, Any]:
 
 
 def decode_hold(document: Mapping[str, Any]) -> Hold:
-    """What ``encode_hold`` wrote."""
+    """Decodes a hold."""
     ended = document["ended"]
     return Hold(**{**document, "ended": ended and HoldEnd(ended)})
 
 
 def encode_account(account: Account) -> dict[str, Any]:
-    """An account as a route names it."""
+    """Encodes an account of a route."""
     return {"id": account.id, "provider": account.provider.value}
 
 
 def decode_account(document: Mapping[str, Any]) -> Account:
-    """What ``encode_account`` wrote."""
+    """Decodes an account of a route."""
     return Account(document["id"], ProviderName(document["provider"]))
 
 
 def encode_account_fields(account: Account) -> dict[str, Any]:
-    """Whose a document is; the deployment's own account is named by its provider."""
+    """The account fields of a document; the deployment's own account has no id."""
     provider = {"provider": account.provider.value}
     return provider if account.is_own else {**provider, "account": account.id}
 
 
 def decode_account_fields(document: Mapping[str, Any]) -> Account:
-    """What ``encode_account_fields`` wrote."""
+    """Decodes the account fields of a document."""
     provider = ProviderName(document["provider"])
     return Account(document.get("account", provider.value), provider)

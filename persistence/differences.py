@@ -1,4 +1,4 @@
-"""Differences that a person has to see to: open until one has, or the books agree."""
+"""Reconciliation differences: open until a person closes them or the sides agree."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ from persistence.codec import Document
 from persistence.document_faults import update_independently, write_independently
 from persistence.mongo import translating_errors
 
-#: Open ones that are shown at once, the oldest first.
+#: Most open differences in a list.
 MAX_LISTED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class OpenDifference:
-    """A difference that nobody has closed. Times are UTC."""
+    """A difference that is not closed. Times are UTC."""
 
     id: str
     account: Account
     difference: Difference
-    first_at: datetime  #: a comparison found it first
-    last_at: datetime  #: and last
+    first_at: datetime  #: end of the first comparison that found it
+    last_at: datetime  #: end of the last one
 
 
 class MongoDifferences:
-    """Those of ``mode``. Every method raises StoreUnavailable."""
+    """The differences of one mode. Every method raises StoreUnavailable."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
         self._differences = database.reconciliation_differences
         self._mode = mode.value
 
     def record_report(self, report: ReconciliationReport) -> None:
-        """Opens what ``report`` has found, and forgets what agrees by now.
+        """Opens the differences of ``report`` and deletes those that agree now.
 
-        What a person has closed stays so while it is as it was then. A report that
-        does not list all that differs tells nothing of what agrees.
+        A closed difference stays closed while it is unchanged. Nothing is deleted if
+        the report does not list every difference.
         """
         found = {self._difference_id(report, one): one for one in report.differences}
         with translating_errors():
@@ -85,7 +85,7 @@ class MongoDifferences:
                 )
 
     def list_open(self) -> list[OpenDifference]:
-        """The oldest first, MOST at most."""
+        """At most MAX_LISTED open differences, the oldest first."""
         with translating_errors():
             found = self._differences.find(self._open_filter()).sort(
                 "first_at", ASCENDING
@@ -97,7 +97,7 @@ class MongoDifferences:
     def close(
         self, ids: Sequence[str], *, by: str, reason: str, now: datetime
     ) -> list[str]:
-        """Says that a person has seen to them; the ids of those that were open."""
+        """Closes differences and returns the ids of those that were open."""
         closed = {"by": by, "reason": reason, "at": now}
         done = []
         with translating_errors():
@@ -112,7 +112,7 @@ class MongoDifferences:
         return done
 
     def count_open(self) -> dict[tuple[str, DifferenceKind], int]:
-        """How many are open, by account and by how they differ."""
+        """The number of open differences, by account and kind."""
         by = {"account": "$account", "kind": "$difference.kind"}
         with translating_errors():
             found = self._differences.aggregate(
@@ -133,9 +133,9 @@ class MongoDifferences:
         return {"mode": self._mode, "open": True}
 
     def _difference_id(self, report: ReconciliationReport, found: Difference) -> str:
-        """The same of the same movement, whenever it is compared."""
-        named = f"{self._mode}:{report.account.id}:{found.operation}:{found.ref}"
-        return f"dif_{hashlib.sha256(named.encode()).hexdigest()[:24]}"
+        """The difference's id: the same in every comparison of the movement."""
+        movement = f"{self._mode}:{report.account.id}:{found.operation}:{found.ref}"
+        return f"dif_{hashlib.sha256(movement.encode()).hexdigest()[:24]}"
 
     def _encode_new(
         self, report: ReconciliationReport, found: Difference
@@ -172,7 +172,7 @@ def _decode(document: Mapping[str, Any]) -> OpenDifference:
 
 
 def encode_difference(found: Difference) -> Document:
-    """A difference, in the clear: ids, amounts and times."""
+    """Encodes a difference. It has ids, amounts and times, and nothing is sealed."""
     return {
         "kind": found.kind.value,
         "ours": found.ours and _encode_movement(found.ours),
@@ -184,7 +184,7 @@ def encode_difference(found: Difference) -> Document:
 
 
 def decode_difference(document: Mapping[str, Any]) -> Difference:
-    """What ``encode_difference`` wrote."""
+    """Decodes a difference."""
     return Difference(
         DifferenceKind(document["kind"]),
         document["ours"] and _decode_movement(document["ours"]),

@@ -1,8 +1,8 @@
-"""Documents that MongoDB refuses to write, and stored ones that cannot be read.
+"""Handles documents that MongoDB refuses to write and documents that cannot be read.
 
-Either concerns that document alone: what it was written or read with goes on. Each is
-logged, and kept for a while in ``document_faults``, one document a fault, where metrics
-and operators find it. Work on what was refused waits, longer with every refusal.
+A faulty document does not affect others written or read with it. Each fault is logged
+and kept for a while in ``document_faults``, where metrics and operators find it. Work
+on a refused document is postponed, longer with every refusal.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from persistence.type_checks import check_fields
 
 log = logging.getLogger(__name__)
 
-#: The first wait of what was refused, and the longest: an operator has to act.
+#: The first and the longest delay of a refused document; an operator has to act.
 FIRST_DELAY: Final = timedelta(seconds=10)
 MAX_DELAY: Final = timedelta(hours=1)
-#: A fault that was not met again for so long, after its wait, is forgotten.
+#: A fault that is not found again for so long after its delay is deleted.
 FAULT_TTL: Final = timedelta(minutes=30)
-#: Waiting documents that are kept out of turn at once; more mean that all are refused.
+#: Most documents that are excluded from due work; more mean that all are refused.
 MAX_POSTPONED: Final = 1_000
-#: Seconds until a document that is read again and again is reported again.
+#: Seconds until an unreadable document is reported again by the same process.
 REPORT_INTERVAL: Final = 60.0
 
 Write = InsertOne[Document] | UpdateOne | DeleteOne
@@ -54,40 +54,40 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class DocumentFault(StrEnum):
-    """What is wrong with a document."""
+    """The kind of a document's fault."""
 
     REFUSED = "refused"  #: MongoDB did not write it: a validator, its size, a type
-    UNREADABLE = "unreadable"  #: it is stored, and is not of the form that we write
+    UNREADABLE = "unreadable"  #: the stored document does not have the expected form
 
 
 @dataclass(frozen=True, slots=True)
 class FaultyDocument:
-    """A document with a fault that was met lately."""
+    """A document with a recent fault."""
 
     collection: str
     id: str
     fault: DocumentFault
-    code: str  #: MongoDB's name of its error, or the class of ours
-    count: int  #: times in a row
+    code: str  #: MongoDB's name of the error, or the class of ours
+    count: int  #: occurrences in a row
     first_at: datetime
     last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What came of writes, by their places."""
+    """The results of writes, by their positions."""
 
-    matched: int  #: documents that an update met
+    matched: int  #: documents matched by updates
     duplicates: frozenset[int]  #: inserts whose unique key was taken
-    refused: Mapping[int, str]  #: the code of those that MongoDB refused
+    refused: Mapping[int, str]  #: error codes of the refused writes
 
 
 def write_independently(
     collection: Collection[Document], writes: Sequence[Write]
 ) -> WriteResult:
-    """Writes all at once, in no order; one that is refused keeps no other from it.
+    """Writes all in one request; a refused write does not affect the others.
 
-    Raises PyMongoError where the trouble is the server's and no single write's.
+    Raises PyMongoError if the server fails rather than a single write.
     """
     try:
         result = collection.bulk_write(writes, ordered=False)
@@ -96,7 +96,7 @@ def write_independently(
     except (OperationFailure, BSONError, OverflowError, UnicodeError) as error:
         if isinstance(error, OperationFailure) and error.code in OF_THE_SERVER:
             raise
-        if len(writes) > 1:  # one of them spoils the request for all
+        if len(writes) > 1:  # one write makes the whole request fail
             return _merge_results(
                 [write_independently(collection, [one]) for one in writes]
             )
@@ -110,14 +110,13 @@ def update_independently(
     which: Document,
     update: Document | list[Document],
 ) -> int:
-    """Updates those of ``ids`` that are ``which``; how many there were.
+    """Updates those of ``ids`` that match ``which`` and returns their number.
 
-    One that MongoDB refuses is reported. Raises PyMongoError as ``write_independently``
-    does.
+    A refused one is reported. Raises PyMongoError as ``write_independently`` does.
     """
     try:
-        named = {**which, "_id": {"$in": list(ids)}}
-        return collection.update_many(named, update).matched_count
+        wanted = {**which, "_id": {"$in": list(ids)}}
+        return collection.update_many(wanted, update).matched_count
     except WriteError as error:
         if error.code in OF_THE_SERVER:
             raise
@@ -135,9 +134,9 @@ def decode_readable(
     *,
     postpones: bool = False,
 ) -> list[Read]:
-    """The documents that can be read; the others are left out, and reported.
+    """Decodes the documents that can be read; the others are left out and reported.
 
-    Work on them ``waits``, where they were read for it.
+    With ``postpones``, work on the others is postponed.
     """
     found = []
     for document in documents:
@@ -158,21 +157,21 @@ def read_readable_page(
     limit: int,
     order: tuple[str, str] = ("_id", "$lt"),
 ) -> list[Read]:
-    """The first ``limit`` documents that can be read, past those that cannot.
+    """The first ``limit`` documents that can be read.
 
-    ``find`` gives ``limit`` documents of a filter, sorted by the field of ``order``,
-    whose operator leads on behind the last one. All within the time of one operation:
-    raises PyMongoError where hardly any can be read.
+    ``find`` returns up to ``limit`` documents of a filter, sorted by the field of
+    ``order``; its operator selects those after the last one read. All reads share the
+    time limit of one operation: raises PyMongoError if almost none can be read.
     """
-    field, further = order
-    found, behind = list[Read](), dict[str, Any]()
+    field, operator = order
+    found, after = list[Read](), dict[str, Any]()
     with pymongo.timeout(OPERATION_TIMEOUT):
         while True:
-            documents = find(behind)
+            documents = find(after)
             found += decode_readable(documents, decode, collection)
             if len(documents) < limit or len(found) >= limit:
                 return found[:limit]
-            behind = {field: {further: documents[-1][field]}}
+            after = {field: {operator: documents[-1][field]}}
 
 
 def decode_or_report(
@@ -182,10 +181,10 @@ def decode_or_report(
     *,
     postpones: bool = False,
 ) -> Read:
-    """The document. Raises DocumentUnreadable, and reports it."""
+    """Decodes a document. Reports one that fails and raises DocumentUnreadable."""
     try:
         return check_fields(decode(document))
-    except Exception as error:  # whatever is in it, it is this document's
+    except Exception as error:  # any error concerns this document alone
         name = str(document.get("_id"))
         if postpones or _is_unreported(collection, name):
             codes = {name: type(error).__name__}
@@ -204,14 +203,19 @@ def report_faults(
     *,
     postpones: bool = False,
 ) -> None:
-    """Logs and keeps the faults of documents, by id. Those that ``waits`` are out of
-    turn until their wait is over. Never raises for what the database does."""
+    """Logs and stores faults; ``codes`` has the error code of each document id.
+
+    With ``postpones``, work on the documents is delayed. A database error is only
+    logged.
+    """
     if not codes:
         return
     for name, code in codes.items():
-        told = {"collection": collection.name, "document": name, "code": code}
-        log.error(f"document_{fault.value}", extra=told)
-    steps = [
+        log.error(
+            f"document_{fault.value}",
+            extra={"collection": collection.name, "document": name, "code": code},
+        )
+    updates = [
         UpdateOne(
             {"_id": f"{collection.name}:{name}:{fault.value}"},
             _fault_update(collection.name, name, fault, code, postpones=postpones),
@@ -221,16 +225,16 @@ def report_faults(
     ]
     try:
         with translating_errors():
-            collection.database.document_faults.bulk_write(steps, ordered=False)
+            collection.database.document_faults.bulk_write(updates, ordered=False)
     except StoreUnavailable:
         log.warning("faults_not_kept", extra={"count": len(codes)})
 
 
 def find_postponed(collection: Collection[Document]) -> list[str]:
-    """The ids whose wait is not over, MOST at most. Raises PyMongoError."""
-    waiting = {"collection": collection.name, "until": {"$exists": True}}
+    """At most MAX_POSTPONED ids whose delay has not ended. Raises PyMongoError."""
+    postponed = {"collection": collection.name, "until": {"$exists": True}}
     found = collection.database.document_faults.find(
-        {**waiting, "$expr": {"$gt": ["$until", "$$NOW"]}}, {"document": 1}
+        {**postponed, "$expr": {"$gt": ["$until", "$$NOW"]}}, {"document": 1}
     )
     return [
         one["document"] for one in found.sort("until", DESCENDING).limit(MAX_POSTPONED)
@@ -238,7 +242,10 @@ def find_postponed(collection: Collection[Document]) -> list[str]:
 
 
 def count_faults(database: Database[Document]) -> dict[tuple[str, DocumentFault], int]:
-    """How many documents have a fault, by collection. Raises StoreUnavailable."""
+    """The number of faulty documents, by collection and fault.
+
+    Raises StoreUnavailable.
+    """
     by = {"collection": "$collection", "fault": "$fault"}
     with translating_errors():
         rows = list(
@@ -253,7 +260,7 @@ def count_faults(database: Database[Document]) -> dict[tuple[str, DocumentFault]
 
 
 def list_latest(database: Database[Document], limit: int) -> list[FaultyDocument]:
-    """At most ``limit``, the latest first. Raises StoreUnavailable."""
+    """At most ``limit`` faulty documents, the latest first. Raises StoreUnavailable."""
     with translating_errors():
         found = database.document_faults.find().sort("last_at", DESCENDING)
         rows = list(found.limit(limit))
@@ -296,7 +303,7 @@ def _merge_results(single: Sequence[WriteResult]) -> WriteResult:
 def _fault_update(
     collection: str, name: str, fault: DocumentFault, code: str, *, postpones: bool
 ) -> list[Document]:
-    """The server's clock counts, and its count doubles the wait."""
+    """The update of a fault, by the server's clock. The delay doubles each time."""
     count = {"$add": [{"$ifNull": ["$count", 0]}, 1]}
     first, longest = FIRST_DELAY // _MILLISECOND, MAX_DELAY // _MILLISECOND
     doubled = {"$multiply": [first, {"$pow": [2, {"$min": ["$count", 20]}]}]}
@@ -325,7 +332,7 @@ _lock = threading.Lock()
 
 
 def _is_unreported(collection: Collection[Document], name: str) -> bool:
-    """Whether this process has not just reported it: lists are read every second."""
+    """Whether this process has not reported it lately; lists are read every second."""
     key, now = (collection.database.name, collection.name, name), time.monotonic()
     with _lock:
         if now < _reported.get(key, 0.0):

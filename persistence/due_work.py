@@ -1,4 +1,4 @@
-"""What is due stands in a line of its account, so no backlog is before another's."""
+"""Finds due work account by account, so that no backlog delays another account."""
 
 from __future__ import annotations
 
@@ -16,54 +16,55 @@ from persistence.document_faults import find_postponed
 from persistence.indexes import DUE_FIELDS
 from persistence.mongo import translating_errors, with_index_hint
 
-#: Merchants' accounts at one provider whose work is found at once; the others' turn
-#: comes with the next look, a second later.
+#: Merchants' accounts per provider in one scan. The next scan, a second later, goes on
+#: with the next accounts.
 ACCOUNTS_PER_SCAN: Final = 16
 
 
 class DueWork:
-    """Those of one mode, as one process goes through them."""
+    """The due payments of one mode; keeps the position of one process's scans."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
         self._payments = database.payments
         self._mode = mode.value
-        self._after: dict[ProviderName, str] = {}  # where the last look ended
+        self._after: dict[ProviderName, str] = {}  # last account of the last scan
 
     def find_due_ids(self, limit: int) -> list[str]:
-        lines, waiting = [], self._not_postponed()
-        for line in self._account_filters():
-            line |= waiting
-            longest = self._find_due_ids(line, ASCENDING, limit)
-            lines.append(longest)
-            if len(longest) == limit:
-                lines.append(self._find_due_ids(line, DESCENDING, limit))
-        return round_robin(lines, limit)
+        lists, not_postponed = [], self._not_postponed()
+        for account_filter in self._account_filters():
+            account_filter |= not_postponed
+            oldest = self._find_due_ids(account_filter, ASCENDING, limit)
+            lists.append(oldest)
+            if len(oldest) == limit:
+                lists.append(self._find_due_ids(account_filter, DESCENDING, limit))
+        return round_robin(lists, limit)
 
     def _not_postponed(self) -> Document:
-        """Leaves out what MongoDB refused to write, until its wait is over."""
+        """The filter that excludes refused documents until their delay ends."""
         with translating_errors():
-            refused = find_postponed(self._payments)
-        return {"_id": {"$nin": refused}} if refused else {}
+            postponed = find_postponed(self._payments)
+        return {"_id": {"$nin": postponed}} if postponed else {}
 
     def _account_filters(self) -> Iterator[Document]:
-        """The accounts that work is owed on, as filters: the deployment's own, and of
-        merchants' the next AT_ONCE of each provider, from where the last look ended.
+        """The filters of accounts with due work.
 
-        One step of the index an account, however long its line is.
+        They are the deployment's own account and the next ACCOUNTS_PER_SCAN merchants'
+        accounts of each provider. Each takes one step in the index, however long its
+        backlog is.
         """
         for provider in ProviderName:
-            its: Document = {"provider": provider.value}
-            yield {**its, "account": None}
+            of_provider: Document = {"provider": provider.value}
+            yield {**of_provider, "account": None}
             after = self._after.get(provider, "")
             for _ in range(ACCOUNTS_PER_SCAN):
-                due = {**its, "account": {"$gt": after}, **self._due_filter}
+                due = {**of_provider, "account": {"$gt": after}, **self._due_filter}
                 with translating_errors():
                     found = with_index_hint(partial(self._find_first, due), "lines")
                 if found is None:
                     after = ""
                     break
                 after = found["account"]
-                yield {**its, "account": after}
+                yield {**of_provider, "account": after}
             self._after[provider] = after
 
     def _find_first(self, due: Document, hint: Document) -> Document | None:

@@ -1,4 +1,4 @@
-"""Seals texts, each for one place: personal data, provider tokens, credentials."""
+"""Encrypts personal data, provider tokens and credentials, bound to their place."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from domain.errors import DocumentUnreadable, PaymentsError
 
-#: Seconds until every process that runs seals with a key that was added.
+#: Seconds until every running process seals with a newly added key.
 RELOAD: Final = 5.0
-#: What a key is for. Both vaults derive different keys, even from the same secret.
+#: The purposes of keys. The vaults derive different keys, even from the same secret.
 PAYMENTS: Final = "payments"
 ACCOUNTS: Final = "accounts"
 
-#: The first byte of a seal: the format below. Fernet's tokens begin with ``g``.
+#: The first byte of a seal: its format. Fernet tokens begin with ``g``.
 _FORMAT: Final = b"\x01"
 _KEY_BYTES: Final = 32
 _ID_BYTES: Final = 4
 _SALT_BYTES: Final = 12
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
-#: Format, id of the key, salt and nonce; the ciphertext and its tag follow.
+#: Length of format, key id, salt and nonce; the ciphertext and its tag follow.
 _HEAD: Final = len(_FORMAT) + _ID_BYTES + _SALT_BYTES + _NONCE_BYTES
 
 
@@ -52,7 +52,7 @@ class KeyMissing(FieldUnreadable):
 
 
 class SealBroken(FieldUnreadable):
-    """A stored field was not sealed for the place where it stands, or was changed."""
+    """A stored field was sealed for another place, or was changed."""
 
     code = "seal_broken"
 
@@ -64,17 +64,16 @@ class RotationUnderWay(PaymentsError):
 
 
 class Vault:
-    """AES-256-GCM under the newest key; opens what any of the keys sealed.
+    """Seals with AES-256-GCM under the newest key; opens seals of all known keys.
 
-    A seal is bound to its place as authenticated data, and opens nowhere else. Each
-    has a key of its own, derived by HKDF from the configured key, the purpose and a
-    random salt, and a random nonce. One GCM key with random nonces may seal 2**32
-    texts; salt and nonce together are 192 random bits, which bound 2**80 seals.
+    The place of a seal is its authenticated data: it opens nowhere else. Each seal has
+    a random nonce and a key of its own, derived by HKDF from the configured key, the
+    purpose and a random salt. One GCM key with random nonces may seal 2**32 texts; salt
+    and nonce together have 192 random bits, enough for 2**80 seals.
 
-    ``source`` gives the keys, newest first. It is asked again every RELOAD seconds,
-    and when a field was sealed with a key that is not known yet, so that a rotation
-    reaches processes that run. Raises ValueError where a key is not 32 bytes in
-    URL-safe base64.
+    ``source`` gives the keys, newest first. It is read again every RELOAD seconds, and
+    when a seal has an unknown key, so that running processes follow a rotation. Raises
+    ValueError if a key is not 32 bytes in URL-safe base64.
     """
 
     def __init__(self, source: KeySource, purpose: str = PAYMENTS) -> None:
@@ -84,8 +83,11 @@ class Vault:
         self.reload()
 
     def seal(self, text: str, *binding: str) -> bytes:
-        """``text`` under the newest key, for ``place`` alone: the collection, the
-        field, the document's id, and what else of the document must stay as it is."""
+        """Seals ``text`` under the newest key.
+
+        ``binding`` is its place: the collection, the field, the document's id and other
+        fields of the document that must not change.
+        """
         if time.monotonic() >= self._stale_at:
             self.reload()
         salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
@@ -95,9 +97,9 @@ class Vault:
         return b"".join((_FORMAT, newest, salt, nonce, sealed))
 
     def open(self, sealed: Any, *binding: str) -> str:
-        """What ``seal`` was given. ``sealed`` is what the database holds: anything.
+        """Opens a seal; ``sealed`` may be any value of the database.
 
-        Raises KeyMissing where the key is not known, and SealBroken.
+        Raises KeyMissing if the key is unknown, and SealBroken.
         """
         if not _is_seal(sealed):
             raise SealBroken
@@ -116,7 +118,7 @@ class Vault:
         return text.decode()
 
     def is_current(self, sealed: Any) -> bool:
-        """Whether ``sealed`` says that it was made with the newest key."""
+        """Whether ``sealed`` names the newest key."""
         return _is_seal(sealed) and _split_seal(sealed)[0] == self._ring[0]
 
     def reload(self) -> None:
@@ -124,41 +126,42 @@ class Vault:
         given = self.source.keys()
         if given != self._given:
             keys = [
-                (self._derived(key, b"id", _ID_BYTES), key)
-                for key in decode_keys(given)
+                (self._derive(key, b"id", _ID_BYTES), key) for key in decode_keys(given)
             ]
             self._ring = keys[0][0], dict(keys)
             self._given = given
         self._stale_at = time.monotonic() + RELOAD
 
     def _cipher(self, key: bytes, salt: bytes) -> AESGCM:
-        return AESGCM(self._derived(key, b"seal" + salt, _KEY_BYTES))
+        return AESGCM(self._derive(key, b"seal" + salt, _KEY_BYTES))
 
-    def _derived(self, key: bytes, info: bytes, length: int) -> bytes:
-        """HKDF without its extraction: the keys are uniformly random."""
+    def _derive(self, key: bytes, info: bytes, length: int) -> bytes:
+        """Derives by HKDF without extraction, as the keys are uniformly random."""
         info = f"payments/1/{self.purpose}/".encode() + info
         return HKDFExpand(SHA256(), length, info).derive(key)
 
 
 def _is_seal(sealed: Any) -> bool:
-    whole = _HEAD + _TAG_BYTES
-    return isinstance(sealed, bytes) and sealed[:1] == _FORMAT and len(sealed) >= whole
+    shortest = _HEAD + _TAG_BYTES
+    return (
+        isinstance(sealed, bytes) and sealed[:1] == _FORMAT and len(sealed) >= shortest
+    )
 
 
 def _split_seal(sealed: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """The key's id, the salt, the nonce, and the rest."""
+    """The key's id, the salt, the nonce and the ciphertext."""
     salt = len(_FORMAT) + _ID_BYTES
     nonce = salt + _SALT_BYTES
     return sealed[1:salt], sealed[salt:nonce], sealed[nonce:_HEAD], sealed[_HEAD:]
 
 
 def _encode_binding(binding: tuple[str, ...]) -> bytes:
-    """The same for no other place, whatever its parts hold."""
+    """Encodes a binding so that no two bindings have the same bytes."""
     return json.dumps(binding).encode()
 
 
 def decode_keys(keys: Sequence[str]) -> list[bytes]:
-    """The keys' bytes. Raises ValueError where one is no key, or there is none."""
+    """The keys' bytes. Raises ValueError if one is invalid or there is none."""
     try:
         found = [base64.b64decode(key, altchars=b"-_", validate=True) for key in keys]
     except ValueError:
@@ -169,11 +172,11 @@ def decode_keys(keys: Sequence[str]) -> list[bytes]:
 
 
 class KeySource:
-    """Where secret keys come from: the environment, or a generated file.
+    """Secret keys from the environment or from a generated file.
 
-    ``given`` is the setting (comma-separated); where it is empty, ``path`` holds one
-    key a line, newest first, and is made with a fresh key, readable by its owner
-    alone, the first time it is asked for.
+    ``given`` is the setting (comma-separated). If it is empty, the file ``path`` has
+    one key per line, newest first. It is generated on first use, readable by its owner
+    alone.
     """
 
     def __init__(self, given: str, path: Path) -> None:
@@ -182,7 +185,7 @@ class KeySource:
 
     @property
     def is_generated(self) -> bool:
-        """Whether the keys are in a file of ours, which we may add to."""
+        """Whether the keys are in the generated file, which a rotation may change."""
         return not self._given
 
     def keys(self) -> Sequence[str]:
@@ -194,15 +197,14 @@ class KeySource:
             try:
                 _write_new(self.path, _generate_key() + "\n")
             except FileExistsError:
-                pass  # another process was first; its key is the one
+                pass  # another process has just generated the file
         return self.path.read_text().split()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """For the length of a rotation, which a second one would spoil: it would drop
-        the key that the first one has just begun to seal with.
+        """Excludes other rotations: a second one could drop the key of the first.
 
-        Raises RotationUnderWay where another process is in here.
+        Raises RotationUnderWay if another process holds the lock.
         """
         self.keys()  # makes the folder
         lock = self.path.with_suffix(".lock")
@@ -214,14 +216,14 @@ class KeySource:
                 raise RotationUnderWay from None
             yield
         finally:
-            os.close(descriptor)  # and so ends the lock, as the process's end does
+            os.close(descriptor)  # releases the lock
 
     def add_key(self) -> None:
-        """Puts a fresh key first; older ones go on opening what they sealed."""
+        """Adds a new key in front; older keys still open their seals."""
         self._replace([_generate_key(), *self.keys()])
 
     def drop_old_keys(self) -> None:
-        """Forgets every key but the first."""
+        """Removes every key but the newest."""
         self._replace([self.keys()[0]])
 
     def _replace(self, keys: Sequence[str]) -> None:
@@ -232,10 +234,10 @@ class KeySource:
 
 
 class Pepper:
-    """Keyed hashes of secrets that must be recognised and never read again.
+    """Keyed hashes of secrets, which are recognized by their hash and never stored.
 
-    The key is a setting or a generated file, as with the vault, and never rotates:
-    a new one would disown every secret that was handed out.
+    The key comes from a KeySource and never rotates: a new key would invalidate every
+    issued secret.
     """
 
     def __init__(self, source: KeySource) -> None:
@@ -254,9 +256,9 @@ def _generate_key() -> str:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Makes a file for its owner alone; nobody ever sees a part of it.
+    """Creates a file atomically, readable by its owner alone.
 
-    Raises FileExistsError where it is there already.
+    Raises FileExistsError if it exists.
     """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

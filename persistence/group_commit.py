@@ -1,4 +1,4 @@
-"""Group commit: one durable insert for all who ask while another is under way."""
+"""Group commit: requests that arrive during an insert share the next one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from persistence.codec import Document
 from persistence.mongo import OPERATION_TIMEOUT
 from persistence.payments import MongoPayments, unwrap
 
-#: Payments in one insert; more would make the first of them wait for the last.
+#: Payments in one insert; a larger group would delay its first payment.
 GROUP_SIZE: Final = 64
-#: Payments that may wait for an insert; beyond it a client is told to come later.
+#: Payments that may wait for an insert; further ones are refused.
 MAX_WAITING: Final = 512
 
 _PendingInsert = tuple[Payment, Document, "Future[Payment | PaymentsError]"]
 
 
 class GroupCommitPayments(MongoPayments):
-    """A MongoPayments whose single inserts travel together.
+    """A MongoPayments that groups concurrent inserts.
 
-    A lone request waits for nobody: the writer takes what is there and goes.
+    A single request does not wait for others: the writer inserts what is pending.
     """
 
     max_waiting = MAX_WAITING
@@ -33,14 +33,15 @@ class GroupCommitPayments(MongoPayments):
     _starting = threading.Lock()
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore; also StoreUnavailable where too many wait already.
+        """Raises StoreUnavailable also if too many payments wait.
 
-        Payments are encoded before they wait, so that one which cannot be stays alone.
+        Payments are encoded before they are queued, so an encoding error concerns its
+        caller alone.
         """
         encoded = [(payment, self._encode(payment)) for payment in payments]
-        asked = [self._enqueue(payment, document) for payment, document in encoded]
+        inserts = [self._enqueue(payment, document) for payment, document in encoded]
         try:
-            return [unwrap(one.result(2 * OPERATION_TIMEOUT)) for one in asked]
+            return [unwrap(one.result(2 * OPERATION_TIMEOUT)) for one in inserts]
         except FutureTimeout:
             raise StoreUnavailable from None
 
@@ -51,11 +52,14 @@ class GroupCommitPayments(MongoPayments):
         try:
             self._pending().put_nowait((payment, document, future))
         except Full:
-            raise StoreUnavailable("too many payments wait to be stored") from None
+            raise StoreUnavailable(
+                "too many payments are waiting for storage"
+            ) from None
         return future
 
     def _pending(self) -> Queue[_PendingInsert]:
-        """Made with its writer on first use: a thread does not survive a fork."""
+        """The queue, created with its writer on first use: threads do not survive a
+        fork."""
         with self._starting:
             if self._writer is None:
                 self._queue: Queue[_PendingInsert] = Queue(self.max_waiting)

@@ -1,4 +1,4 @@
-"""Ids tell when they were made: a ULID begins with its millisecond."""
+"""Filters ids by creation time: a ULID begins with its millisecond."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ulid import ULID
 
 from persistence.codec import Document
 
-#: An id is made some microseconds after its payment's time is read, and a process may
-#: be stopped between the two, or its clock be set.
+#: Allowed difference between a payment's creation time and its id's: the id is made
+#: microseconds later, and the process may be stopped or its clock set in between.
 MARGIN: Final = timedelta(seconds=1)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -18,8 +18,10 @@ _LAST: Final = 2**48 - 1  #: the last millisecond that an id can have
 
 
 def id_range_filter(since: datetime | None, before: datetime | None) -> Document:
-    """Bounds of the ids of payments made ``since`` and ``before`` these times, for a
-    filter of ``_id``; the margin included."""
+    """The ``_id`` filter of payments created from ``since`` until ``before``.
+
+    Its bounds include MARGIN.
+    """
     bounds: Document = {}
     if since is not None:
         bounds["$gte"] = _first_id(since, -MARGIN)
@@ -29,7 +31,7 @@ def id_range_filter(since: datetime | None, before: datetime | None) -> Document
 
 
 def _first_id(at: datetime, margin: timedelta) -> str:
-    """Of the calendar's first and last second as well."""
+    """The first id of a time; times that an id cannot have give the nearest id."""
     milliseconds = (at - _EPOCH + margin) // timedelta(milliseconds=1)
     time = min(max(milliseconds, 0), _LAST).to_bytes(6, "big")
     return f"pay_{ULID.from_bytes(time + bytes(10))}"

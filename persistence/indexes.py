@@ -1,8 +1,8 @@
-"""The indexes: which there are, which are missing, and how they are built.
+"""Defines the indexes, compares them with the database's, and builds missing ones.
 
-MongoDB builds an index while the collection is read and written. A build belongs to the
-server: it goes on where the client that asked for it is gone, and a second request for
-the same index joins it.
+MongoDB builds an index while the collection is read and written. The server continues a
+build if the requesting client is gone, and a second request for the same index joins
+it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from domain.errors import PaymentsError, StoreUnavailable
 from persistence.codec import Document
 from persistence.mongo import TRANSIENT, ping, translating_errors
 
-#: Longest build that is waited for. MongoDB aborts a build at the time limit of the
-#: request, so this one is no operation's: a terabyte is scanned in hours.
+#: Time limit of a build. MongoDB aborts a build at the request's time limit, so the
+#: limit of other operations is too short: scanning a terabyte takes hours.
 BUILD_TIMEOUT: Final = timedelta(days=7)
-#: Seconds between two looks at how far a build is.
+#: Seconds between two reads of a build's progress.
 POLL_SECONDS: Final = 0.5
-#: Seconds without a primary after which building is given up: an election takes a few.
+#: Seconds to wait for a primary before giving up; an election takes a few.
 PRIMARY_TIMEOUT: Final = 60.0
 
-#: Builds of one index that an election may interrupt before it is given up.
+#: Tries of a build that elections interrupt.
 MAX_TRIES: Final = 10
 
 #: MongoDB's error codes.
@@ -41,10 +41,10 @@ _DUPLICATE_KEY: Final = 11000
 _CONFLICTS: Final = frozenset({85, 86})
 _OUT_OF_DISK_SPACE: Final = 14031
 _UNAUTHORIZED: Final = 13
-#: What two indexes of one name may differ in beside their fields.
+#: Options that are compared beside the name and the fields.
 _OPTIONS: Final = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds")
 
-#: The deployment's own accounts are told apart by their provider alone.
+#: The deployment's own accounts have no ``account``; the provider identifies them.
 DUE_FIELDS: Final = [
     ("provider", ASCENDING),
     ("account", ASCENDING),
@@ -52,7 +52,7 @@ DUE_FIELDS: Final = [
 ]
 PAYMENT_INDEXES: Final = [
     IndexModel(
-        # Of the payment and of all that was asked of it since.
+        # The idempotency keys of the payment and of its later operations.
         [("merchant", ASCENDING), ("mode", ASCENDING), ("keys", ASCENDING)],
         name="keys",
         unique=True,
@@ -68,12 +68,12 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"blocked_reference": {"$exists": True}},
     ),
     IndexModel(
-        # A line for each account: a backlog of one stands before nobody of another.
+        # Ordered by account first, so that no backlog delays another account.
         DUE_FIELDS,
         name="lines",
         partialFilterExpression={"due_at": {"$exists": True}},
     ),
-    # An entry for each time that money moved, and none for what never did.
+    # One entry per movement of money; payments without one have no entry.
     IndexModel([("moved_at", ASCENDING)], name="moved", sparse=True),
     IndexModel(
         [("open", ASCENDING), ("provider", ASCENDING), ("due_at", ASCENDING)],
@@ -81,7 +81,7 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"open": {"$exists": True}},
     ),
     IndexModel(
-        # What waits for a person, of all merchants; a payment on its way is not in it.
+        # Payments of all merchants that wait for an operator.
         [("open", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
         name="stuck",
         partialFilterExpression={"open": {"$in": ["dead", "review"]}},
@@ -101,8 +101,8 @@ PAYMENT_INDEXES: Final = [
         partialFilterExpression={"reference": {"$exists": True}},
     ),
     IndexModel(
-        # For lists of one provider, of one status, or of both: a list of one of them
-        # names each of the other, and MongoDB merges them in the order of the ids.
+        # For lists by provider, by status, or by both. A list by one of them names all
+        # values of the other, and MongoDB merges the ranges in the order of the ids.
         [
             ("merchant", ASCENDING),
             ("mode", ASCENDING),
@@ -112,7 +112,7 @@ PAYMENT_INDEXES: Final = [
         ],
         name="listed",
     ),
-    # The two of disputes have entries of those payments alone.
+    # These two have entries of disputed payments alone.
     IndexModel([("disputes.ref", ASCENDING)], name="disputes", sparse=True),
     IndexModel(
         [("merchant", ASCENDING), ("mode", ASCENDING), ("_id", DESCENDING)],
@@ -121,12 +121,12 @@ PAYMENT_INDEXES: Final = [
     ),
 ]
 WORKER_INDEXES: Final = [
-    # A worker that is gone for good leaves the list by itself.
+    # Removes workers without a heartbeat.
     IndexModel([("at", ASCENDING)], name="gone", expireAfterSeconds=600)
 ]
 ACCOUNT_INDEXES: Final = [
     IndexModel([("merchant", ASCENDING), ("mode", ASCENDING)], name="merchant"),
-    # Whose an event of Connect's is.
+    # Finds the account of a Connect event.
     IndexModel(
         [("connected", ASCENDING), ("mode", ASCENDING)],
         name="connected",
@@ -147,7 +147,7 @@ RECONCILIATION_INDEXES: Final = [
         [("mode", ASCENDING), ("provider", ASCENDING), ("ended_at", DESCENDING)],
         name="last",
     ),
-    # What differed is on the payments' timelines as well, where it was ours.
+    # Differences of our payments stay on their timelines.
     IndexModel([("ended_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
 ]
 DIFFERENCE_INDEXES: Final = [
@@ -164,7 +164,7 @@ ITEM_INDEXES: Final = [
         [("replay", ASCENDING), ("outcome", ASCENDING), ("number", ASCENDING)],
         name="left",
     ),
-    # The payments' timelines and the set's sums stay; the single items need not.
+    # The payments' timelines and the set's totals stay.
     IndexModel([("at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400),
 ]
 WEBHOOK_INDEXES: Final = [
@@ -177,7 +177,7 @@ WEBHOOK_INDEXES: Final = [
         [("mode", ASCENDING), ("status", ASCENDING), ("received_at", DESCENDING)],
         name="status",
     ),
-    # Longer than providers let an event be asked for again.
+    # Longer than providers allow an event to be requested again.
     IndexModel(
         [("received_at", ASCENDING)], name="old", expireAfterSeconds=90 * 86_400
     ),
@@ -213,11 +213,11 @@ class IndexNotBuilt(PaymentsError):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The place of one index."""
+    """The name of an index and its collection."""
 
     collection: str
     name: str
-    unique: bool = False  #: no payment is safe without it
+    unique: bool = False  #: payments are not safe without it
 
     def __str__(self) -> str:
         return f"{self.collection}.{self.name}"
@@ -230,27 +230,25 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class IndexComparison:
-    """The indexes of a database beside those that this version wants."""
+    """A database's indexes compared with those of this version."""
 
-    missing: tuple[Index, ...]  #: or under construction, or of other fields
+    missing: tuple[Index, ...]  #: absent, under construction, or with other fields
     building: tuple[Index, ...]
-    unwanted: tuple[Index, ...]  #: an older version's, or a person's
+    unwanted: tuple[Index, ...]  #: made by an older version or a person
 
 
 @dataclass(frozen=True, slots=True)
 class BuildProgress:
-    """How far the build of a collection's indexes is."""
+    """The progress of a build of a collection's indexes."""
 
     indexes: tuple[Index, ...]
-    done_count: int  #: documents, or keys, of this phase
-    total: int  #: 0 where the server does not say
-    seconds: float  #: since this process waits for it
+    done_count: int  #: documents or keys of the current phase
+    total: int  #: 0 if the server does not report it
+    seconds: float  #: since this process began to wait
 
     @property
     def description(self) -> str:
-        """``payments.keys, payments.blocked_reference: 41 %, 52,000 documents a
-        second``.
-        """
+        """Like ``payments.keys, payments.open: 41%, 52,000 entries a second``."""
         names = ", ".join(map(str, self.indexes))
         if not self.total:
             return f"{names}: under construction for {self.seconds:.0f} s"
@@ -283,14 +281,14 @@ def compare_indexes(database: Database[Document]) -> IndexComparison:
 
 
 class UniqueIndexes:
-    """Whether those indexes are there that keep one intent from two payments."""
+    """Checks for the indexes that prevent two payments for one intent."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
         self._seen = False
 
     def is_complete(self) -> bool:
-        """Asks until they are there, and never again. Raises StoreUnavailable."""
+        """Reads the database until they exist. Raises StoreUnavailable."""
         if not self._seen:
             missing = compare_indexes(self._database).missing
             self._seen = not any(one.unique for one in missing)
@@ -303,12 +301,12 @@ def create_indexes(
     on_progress: Callable[[BuildProgress], None] = lambda _: None,
     unique: bool | None = None,
 ) -> list[Index]:
-    """Builds every index that is missing and returns these; only the ``unique`` ones,
-    or only the others, where that is given.
+    """Builds every missing index and returns them.
 
-    Any number of processes may do so at once. An index that cannot be built does not
-    keep the others from it. Raises StoreUnavailable where the database does not
-    answer, and IndexNotBuilt, which names each index and what is wrong with it.
+    ``unique`` limits it to the unique indexes (True) or to the others (False). Several
+    processes may build at the same time. A failed index does not stop the others.
+    Raises StoreUnavailable if the database does not answer, and IndexNotBuilt with the
+    fault of each failed index.
     """
     missing = {
         one
@@ -336,15 +334,17 @@ def _build(
     wanted: Mapping[Index, IndexModel],
     on_progress: Callable[[BuildProgress], None],
 ) -> list[str]:
-    """Builds indexes of one collection in one scan, and each alone where that fails;
-    says what is wrong with those that cannot be built."""
+    """Builds indexes of one collection in one scan, or singly if that fails.
+
+    Returns the faults of those that cannot be built.
+    """
     for _ in range(MAX_TRIES):
         try:
             _build_together(database, wanted, on_progress)
             return []
         except (ConnectionFailure, OperationFailure) as error:
-            failed = error
-        if not _is_transient(failed):
+            failure = error
+        if not _is_transient(failure):
             break
         _await_primary(database)
     if len(wanted) > 1:
@@ -354,11 +354,11 @@ def _build(
             for fault in _build(database, {index: model}, on_progress)
         ]
     [(index, model)] = wanted.items()
-    return [_describe_failure(index, model, failed)]
+    return [_describe_failure(index, model, failure)]
 
 
 def _await_primary(database: Database[Document]) -> None:
-    """Raises StoreUnavailable where there is none for PATIENCE."""
+    """Raises StoreUnavailable without a primary for PRIMARY_TIMEOUT."""
     until = time.monotonic() + PRIMARY_TIMEOUT
     while time.monotonic() < until:
         time.sleep(POLL_SECONDS)
@@ -375,15 +375,14 @@ def _build_together(
     wanted: Mapping[Index, IndexModel],
     on_progress: Callable[[BuildProgress], None],
 ) -> None:
-    """Waits for the build in a thread, so that its progress can be told meanwhile, and
-    so that this process can end at any time."""
+    """Builds in a thread and reports its progress; the process can end at any time."""
     indexes, began = tuple(wanted), time.monotonic()
     ended: Queue[PyMongoError | None] = Queue()
 
     def build() -> None:
         try:
             with pymongo.timeout(BUILD_TIMEOUT.total_seconds()):
-                # A member that is down does not hold the build up.
+                # A member that is down does not delay the build.
                 database[indexes[0].collection].create_indexes(
                     list(wanted.values()), commitQuorum="majority"
                 )
@@ -408,15 +407,15 @@ def _build_together(
 def _read_progress(
     database: Database[Document], indexes: Sequence[Index]
 ) -> tuple[int, int]:
-    """What the server says of the build; zeros where it says nothing, or may not."""
+    """The build's done and total counts; zeros if the server does not report them."""
     building = {
         "command.createIndexes": indexes[0].collection,
         "command.$db": database.name,
         "progress.total": {"$gt": 0},
     }
-    asked: list[Document] = [{"$currentOp": {"allUsers": True}}, {"$match": building}]
+    query: list[Document] = [{"$currentOp": {"allUsers": True}}, {"$match": building}]
     try:
-        for one in database.client.admin.aggregate(asked):
+        for one in database.client.admin.aggregate(query):
             return one["progress"]["done"], one["progress"]["total"]
     except PyMongoError:
         pass
@@ -424,14 +423,14 @@ def _read_progress(
 
 
 def _is_transient(error: PyMongoError) -> bool:
-    """Whether it is the set's trouble, such as an election, and no index's."""
+    """Whether the error concerns the replica set, as in an election, not the index."""
     if isinstance(error, ConnectionFailure):
         return True
     return isinstance(error, OperationFailure) and error.code in TRANSIENT
 
 
 def _describe_failure(index: Index, model: IndexModel, error: PyMongoError) -> str:
-    """What is wrong, and what to do; never a value of a document."""
+    """Describes a failed build and its remedy, without values of documents."""
     code = error.code if isinstance(error, OperationFailure) else None
     fields = ", ".join(model.document["key"])
     if code == _DUPLICATE_KEY:
@@ -458,12 +457,14 @@ def _describe_failure(index: Index, model: IndexModel, error: PyMongoError) -> s
 
 
 def _read_indexes(database: Database[Document], collection: str) -> dict[str, Document]:
-    """The specifications of a collection's indexes by name, those under construction
-    included; these have a ``buildUUID`` beside."""
-    asked = {"listIndexes": collection, "includeBuildUUIDs": True}
+    """The specifications of a collection's indexes, by name.
+
+    An index under construction has a ``buildUUID``.
+    """
+    query = {"listIndexes": collection, "includeBuildUUIDs": True}
     with translating_errors():
         try:
-            answer = database.command(asked, cursor={"batchSize": 1000})
+            answer = database.command(query, cursor={"batchSize": 1000})
         except OperationFailure as error:
             if error.code != _NAMESPACE_NOT_FOUND:
                 raise
@@ -474,7 +475,7 @@ def _read_indexes(database: Database[Document], collection: str) -> dict[str, Do
 
 
 def _is_same(found: Mapping[str, Any], model: IndexModel) -> bool:
-    """Whether an index has the fields, in their order, and options of ``model``."""
+    """Whether an index has the ordered fields and the options of ``model``."""
     wanted = model.document
     if list(found["key"].items()) != list(wanted["key"].items()):
         return False

@@ -1,4 +1,4 @@
-"""Tells early that the encryption keys are not those that sealed what is stored."""
+"""Detects at start that the encryption keys do not match the stored documents."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from persistence.encryption import ACCOUNTS, PAYMENTS, FieldUnreadable, Vault
 from persistence.legacy_encryption import OldSeals, is_token
 from persistence.mongo import translating_errors
 
-#: One document for each purpose with one sealed word, made by whoever comes first.
+#: One document per purpose with a sealed word. The first process creates it.
 _CHECKS: Final = {PAYMENTS: "encryption", ACCOUNTS: "account_encryption"}
 _CHECK_TEXT: Final = "sealed"
 
 
 class SealState(StrEnum):
-    """How what is stored was sealed, as the word tells: it is sealed anew last."""
+    """How the stored documents are sealed, by the word, which is resealed last."""
 
-    NOTHING = "nothing"  #: the database has had no first user
-    NEWEST_KEY = "newest_key"  #: all of it with the newest key, or what came since is
-    OLDER_KEY = "older_key"  #: a rotation has not come to its end
-    EARLIER_RELEASE = "earlier_release"  #: an upgrade has not come to its end
-    OTHER_KEYS = "other_keys"  #: none of ours opens it
+    NOTHING = "nothing"  #: the database was not used yet
+    NEWEST_KEY = "newest_key"  #: all documents have the newest key
+    OLDER_KEY = "older_key"  #: a rotation has not finished
+    EARLIER_RELEASE = "earlier_release"  #: an upgrade has not finished
+    OTHER_KEYS = "other_keys"  #: none of our keys opens the word
 
 
 def is_used(database: Database[Document], purpose: str) -> bool:
-    """Whether this database has had a first user. Raises StoreUnavailable."""
+    """Whether this database was used for ``purpose``. Raises StoreUnavailable."""
     with translating_errors():
         return database.keyring.find_one({"_id": _CHECKS[purpose]}) is not None
 
 
 def find_seal_state(database: Database[Document], vault: Vault) -> SealState:
-    """How what ``vault`` is for was sealed. Raises StoreUnavailable."""
+    """The state of the seals of ``vault``'s purpose. Raises StoreUnavailable."""
     found = _find_check(database, vault)
     if found is None:
         return SealState.NOTHING
     word = found.get(_CHECK_TEXT)
     if is_token(word):
-        # Harmless wherever it comes from: nobody is shown what it says.
-        opens = _is_old_seal(word, vault)
-        return SealState.EARLIER_RELEASE if opens else SealState.OTHER_KEYS
+        # Opening a token that is bound to no place is harmless: it is not shown.
+        is_ours = _is_old_seal(word, vault)
+        return SealState.EARLIER_RELEASE if is_ours else SealState.OTHER_KEYS
     try:
-        if vault.open(word, *_place(vault)) != _CHECK_TEXT:
+        if vault.open(word, *_seal_binding(vault)) != _CHECK_TEXT:
             return SealState.OTHER_KEYS
     except FieldUnreadable:
         return SealState.OTHER_KEYS
@@ -53,19 +53,19 @@ def find_seal_state(database: Database[Document], vault: Vault) -> SealState:
 
 
 def has_matching_keys(database: Database[Document], vault: Vault) -> bool:
-    """Whether ``vault`` opens what this database's first user sealed.
+    """Whether ``vault`` opens the database's word; seals the word on first use.
 
     Raises StoreUnavailable.
     """
     if _find_check(database, vault) is None:
-        fresh = vault.seal(_CHECK_TEXT, *_place(vault))
+        fresh = vault.seal(_CHECK_TEXT, *_seal_binding(vault))
         with translating_errors():
             try:
                 database.keyring.insert_one(
                     {"_id": _CHECKS[vault.purpose], _CHECK_TEXT: fresh}
                 )
             except DuplicateKeyError:
-                pass  # another process was first, with the same keys or not
+                pass  # another process was first, perhaps with other keys
     return find_seal_state(database, vault) not in (
         SealState.NOTHING,
         SealState.OTHER_KEYS,
@@ -73,20 +73,20 @@ def has_matching_keys(database: Database[Document], vault: Vault) -> bool:
 
 
 def is_rotation_begun(database: Database[Document], vault: Vault) -> bool:
-    """Whether a rotation has added the newest key and has not come to its end.
+    """Whether a rotation has added the newest key and has not finished.
 
     Raises StoreUnavailable.
     """
-    how = find_seal_state(database, vault)
-    if how is SealState.EARLIER_RELEASE:
+    state = find_seal_state(database, vault)
+    if state is SealState.EARLIER_RELEASE:
         word = (_find_check(database, vault) or {}).get(_CHECK_TEXT, b"")
         return not OldSeals(vault.source).is_current(word)
-    return how is SealState.OLDER_KEY
+    return state is SealState.OLDER_KEY
 
 
 def reseal_check(database: Database[Document], vault: Vault) -> None:
     """Seals the word with the newest key. Raises StoreUnavailable."""
-    fresh = vault.seal(_CHECK_TEXT, *_place(vault))
+    fresh = vault.seal(_CHECK_TEXT, *_seal_binding(vault))
     with translating_errors():
         database.keyring.update_one(
             {"_id": _CHECKS[vault.purpose]}, {"$set": {_CHECK_TEXT: fresh}}, upsert=True
@@ -105,5 +105,5 @@ def _is_old_seal(word: Any, vault: Vault) -> bool:
         return False
 
 
-def _place(vault: Vault) -> tuple[str, ...]:
+def _seal_binding(vault: Vault) -> tuple[str, ...]:
     return "keyring", _CHECK_TEXT, _CHECKS[vault.purpose]

@@ -1,4 +1,4 @@
-"""What each merchant has chosen for its payments."""
+"""Merchants' settings on MongoDB."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from persistence.codec import Document
 from persistence.document_faults import decode_or_report
 from persistence.mongo import translating_errors
 
-#: Seconds that a web process goes by what it read: a change is felt this late.
+#: Seconds that a web process caches settings: the delay of a change.
 CACHE_SECONDS: Final = 5.0
-#: Merchants remembered at once, each some hundred bytes and as much an account.
+#: Cached merchants: some hundred bytes each, and as much per account.
 CACHE_SIZE: Final = 10_000
 
 
 class MongoMerchants:
-    """Every method raises StoreUnavailable where the database cannot answer."""
+    """The MerchantStore on MongoDB. Every method raises StoreUnavailable."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
@@ -35,7 +35,7 @@ class MongoMerchants:
         self._lock = threading.Lock()
 
     def load_settings(self, scope: Scope) -> MerchantSettings:
-        """A payment mostly costs no read: see CACHE_SECONDS."""
+        """Reads the database at most once in CACHE_SECONDS per merchant and mode."""
         with self._lock:
             until, known = self._cache.get(scope, (0.0, MerchantSettings()))
             if time.monotonic() < until:
@@ -63,13 +63,15 @@ class MongoMerchants:
         duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
-        given: Document = {}
+        changes: Document = {}
         if duplicate_policy is not None:
-            given["duplicate_policy"] = duplicate_policy.value
+            changes["duplicate_policy"] = duplicate_policy.value
         if routes_on is not None:
-            given["routes_on"] = list(routes_on)
+            changes["routes_on"] = list(routes_on)
         with translating_errors():
-            self._merchants.update_one({"_id": merchant}, {"$set": given}, upsert=True)
+            self._merchants.update_one(
+                {"_id": merchant}, {"$set": changes}, upsert=True
+            )
         with self._lock:
             self._cache.clear()
 

@@ -1,4 +1,4 @@
-"""The connection, and what a driver's error means to us."""
+"""Connects to MongoDB and maps the driver's errors."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from persistence.codec import Document
 
 log = logging.getLogger(__name__)
 
-#: Seconds for one operation: finding a primary, and its retries, included. An
-#: election takes a second or two; a request should hear 503 before its client gives up.
+#: Seconds for one operation, including the search for a primary and retries. An
+#: election takes a second or two; a client should get a 503 before it gives up.
 OPERATION_TIMEOUT: Final = 4.0
-#: Seconds to hear from the primary: a health check is asked every few seconds.
+#: Seconds for a ping; health checks ping every few seconds.
 PING_TIMEOUT: Final = 1.0
-#: Connections a process may open: more than the threads that use them at once.
+#: Connections of a process: more than its threads use at once.
 POOL: Final = 100
 
 #: MongoDB's error codes.
 DUPLICATE_KEY: Final = 11000
 _BAD_VALUE: Final = 2
-#: Those that a document meets alone, by MongoDB's names.
+#: Errors that concern one document, with MongoDB's names.
 _OF_ONE_DOCUMENT: Final[Mapping[int | None, str]] = {
     121: "DocumentValidationFailure",
     14: "TypeMismatch",
     **dict.fromkeys((10334, 17419, 17420), "BSONObjectTooLarge"),
     **dict.fromkeys((16554, 16555, 28664), "TypeMismatch"),  # $add, $concatArrays
 }
-#: Of errors that are the server's own and pass: elections, shutdowns, limits of time.
+#: Errors of the server that pass: elections, shutdowns, time limits.
 TRANSIENT: Final = frozenset(
     {
         *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, Socket…
@@ -48,9 +48,9 @@ TRANSIENT: Final = frozenset(
         365,  # TemporarilyUnavailable
     }
 )
-#: Those, and what no write gets past before somebody acts: rights, a full disk, a quota
-#: of a hosted database (8000, AtlasError), an error without a kind (1, 8), an operation
-#: that somebody ended (11601).
+#: All errors of the server: TRANSIENT, and those that fail every write until a person
+#: acts: missing rights, a full disk, the quota of a hosted database (8000, AtlasError),
+#: unspecified errors (1, 8), and an operation that was killed (11601).
 OF_THE_SERVER: Final = TRANSIENT | {
     *(1, 8, 13, 18, 64, 79, 100, 146, 8000, 11601, 14031),
 }
@@ -59,15 +59,16 @@ Result = TypeVar("Result")
 
 
 def connect(url: str, database: str) -> Database[Document]:
-    """The database, by a client that connects when it is first used.
+    """The database; its client connects on first use.
 
-    Every write waits for a majority's journal; every read is of the primary and of
-    majority-committed data, so nothing that decides can be rolled back.
+    Every write waits for the journals of a majority. Every read is of the primary and
+    of majority-committed data, so data that decisions are based on cannot be rolled
+    back.
     """
     client: MongoClient[Document] = MongoClient(
         url,
         tz_aware=True,
-        # A date beyond Python's calendar is of another type, and its document's fault.
+        # A date that Python cannot express gets another type, a fault of its document.
         datetime_conversion="DATETIME_AUTO",
         appname="payments",
         maxPoolSize=POOL,
@@ -83,14 +84,16 @@ def connect(url: str, database: str) -> Database[Document]:
 
 
 def ping(database: Database[Document]) -> dict[str, Any]:
-    """The server's view of itself. Raises StoreUnavailable where it gives none soon."""
+    """The server's ``hello``. Raises StoreUnavailable after PING_TIMEOUT."""
     with translating_errors(), pymongo.timeout(PING_TIMEOUT):
         return dict(database.client.admin.command("hello"))
 
 
 def with_index_hint(query: Callable[[Document], Result], name: str) -> Result:
-    """What ``ask`` finds with the hint it is given: to use the index ``name``, or none
-    where that index is missing, or under construction."""
+    """Runs ``query`` with a hint for the index ``name``.
+
+    Runs it without a hint if the index is missing or under construction.
+    """
     try:
         return query({"hint": name})
     except OperationFailure as error:
@@ -102,9 +105,9 @@ def with_index_hint(query: Callable[[Document], Result], name: str) -> Result:
 
 @contextmanager
 def translating_errors() -> Iterator[None]:
-    """Turns what the driver raises into StoreUnavailable, and logs what it was.
+    """Turns the driver's errors into StoreUnavailable and logs them.
 
-    A write that MongoDB refused for what is in the document is WriteRefused.
+    A write that MongoDB refused because of its document becomes WriteRefused.
     """
     try:
         yield
@@ -117,7 +120,7 @@ def translating_errors() -> Iterator[None]:
 
 
 def error_name(error: Exception | int) -> str:
-    """A word for logs: MongoDB's name of the error, its code, or the error's class."""
+    """An error's name for logs: MongoDB's name, its code, or the class."""
     code = error if isinstance(error, int) else getattr(error, "code", None)
     known = _OF_ONE_DOCUMENT.get(code)
     return known or (type(error).__name__ if code is None else str(code))

@@ -1,4 +1,4 @@
-"""What operators watch: how much waits, for how long, and who works on it."""
+"""Counts for metrics: open and due work, waiting webhooks and live workers."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from pymongo.database import Database
 from persistence.codec import Document
 from persistence.mongo import translating_errors, with_index_hint
 
-#: A worker that was not heard of for so long is not counted: three times as long as a
-#: worker takes to say again that it lives.
+#: A worker without a heartbeat for so long is not counted: three times the interval of
+#: heartbeats.
 HEARTBEAT_LIFETIME: Final = timedelta(seconds=15)
-#: Seconds for one count. It is asked for every few seconds, and reads all documents
-#: while its index is missing: that may not keep the server busy.
+#: Seconds for one count. Counts run every few seconds and read all documents while
+#: their index is missing, which must not overload the server.
 COUNT_TIMEOUT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The open operations, counted by index alone."""
+    """Counts of payments with open operations, from an index alone."""
 
     open: Mapping[tuple[str, str], int]  #: by provider and state
-    due: Mapping[str, int]  #: by state, those on which work is owed now
-    oldest_due_seconds: float  #: 0 where nothing is due
+    due: Mapping[str, int]  #: those that are due now, by state
+    oldest_due_seconds: float  #: 0 if nothing is due
 
 
 def count_backlog(database: Database[Document]) -> Backlog:
-    """Counts what is open now. Raises StoreUnavailable."""
-    owed = {"$and": [{"$gt": ["$due_at", None]}, {"$lte": ["$due_at", "$$NOW"]}]}
-    counted: list[dict[str, Any]] = [
+    """Counts the open payments. Raises StoreUnavailable."""
+    is_due = {"$and": [{"$gt": ["$due_at", None]}, {"$lte": ["$due_at", "$$NOW"]}]}
+    pipeline: list[dict[str, Any]] = [
         {"$match": {"open": {"$exists": True}}},
         {"$project": {"_id": 0, "open": 1, "provider": 1, "due_at": 1}},
         {
             "$group": {
                 "_id": {"provider": "$provider", "state": "$open"},
                 "open": {"$sum": 1},
-                "due": {"$sum": {"$cond": [owed, 1, 0]}},
+                "due": {"$sum": {"$cond": [is_due, 1, 0]}},
                 "seconds": {
                     "$max": {
-                        "$cond": [owed, {"$subtract": ["$$NOW", "$due_at"]}, 0],
+                        "$cond": [is_due, {"$subtract": ["$$NOW", "$due_at"]}, 0],
                     }
                 },
             }
         },
     ]
 
-    def ask(hint: Document) -> list[Document]:
-        return list(database.payments.aggregate(counted, **hint))
+    def count(hint: Document) -> list[Document]:
+        return list(database.payments.aggregate(pipeline, **hint))
 
     with translating_errors(), pymongo.timeout(COUNT_TIMEOUT):
-        rows = with_index_hint(ask, "open")
+        rows = with_index_hint(count, "open")
     due: dict[str, int] = {}
     for row in rows:
         state = row["_id"]["state"]
@@ -69,7 +69,7 @@ def count_backlog(database: Database[Document]) -> Backlog:
 
 
 def count_waiting_webhooks(database: Database[Document]) -> int:
-    """How many are not handled yet. Raises StoreUnavailable."""
+    """The number of webhooks not handled yet. Raises StoreUnavailable."""
     waiting = {"due_at": {"$exists": True}}
     with translating_errors(), pymongo.timeout(COUNT_TIMEOUT):
         return with_index_hint(
@@ -85,23 +85,23 @@ def report_alive(
     busy: int,
     proxy: str = "",
 ) -> None:
-    """Says that a worker lives, and where it sends provider calls.
+    """Stores a worker's heartbeat.
 
-    ``proxy`` is the URL of its forward proxy without credentials, "" where it has none.
-    Raises StoreUnavailable.
+    ``proxy`` is the URL of its forward proxy without credentials, or "". Raises
+    StoreUnavailable.
     """
-    # A value, so that MongoDB takes no text of it for a field's name.
-    said = {"slots": slots, "busy": busy, "proxy": {"$literal": proxy}}
+    # ``$literal``, because MongoDB reads a text that begins with $ as a field's name.
+    fields = {"slots": slots, "busy": busy, "proxy": {"$literal": proxy}}
     with translating_errors():
         database.workers.update_one(
             {"_id": holder},
-            [{"$set": {"at": "$$NOW", **said}}],
+            [{"$set": {"at": "$$NOW", **fields}}],
             upsert=True,
         )
 
 
 def count_live_workers(database: Database[Document]) -> int:
-    """How many workers were heard of lately. Raises StoreUnavailable."""
+    """The number of workers with a recent heartbeat. Raises StoreUnavailable."""
     since = {"$subtract": ["$$NOW", HEARTBEAT_LIFETIME // timedelta(milliseconds=1)]}
     with translating_errors():
         return database.workers.count_documents({"$expr": {"$gt": ["$at", since]}})

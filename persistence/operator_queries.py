@@ -1,4 +1,4 @@
-"""The OperatorView on MongoDB: operators' queries over all merchants."""
+"""Operators' queries over the payments of all merchants, on MongoDB."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from persistence.mongo import translating_errors, with_index_hint
 
 
 class MongoOperatorView:
-    """An OperatorView of ``mode``; what it reads is bounded by its indexes."""
+    """The OperatorView of one mode; every query is bounded by an index."""
 
     def __init__(self, database: Database[Document], vault: Vault, mode: Mode) -> None:
         self._payments = database.payments
@@ -33,13 +33,13 @@ class MongoOperatorView:
         self._mode = mode.value
 
     def find(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
-        """What is sealed is not opened: nobody here shows it."""
+        """Opens no sealed fields, because operators' lists do not show them."""
         wanted: Document = {
             "mode": self._mode,
             "operations": {"$elemMatch": _operation_filter(search)},
         }
         if search.states <= STUCK:
-            # The field has the most urgent state of a payment: review comes first.
+            # The field has the most urgent state of a payment; review is the most.
             wanted["open"] = {"$in": sorted(STUCK)}
         if search.merchant is not None:
             wanted["merchant"] = search.merchant
@@ -48,24 +48,24 @@ class MongoOperatorView:
         created = _range_filter(search.created_from, search.created_before, "$lt")
         if created:
             wanted["created_at"] = created
-        named = {"$in": list(search.ids)} if search.ids else {}
-        made = id_range_filter(search.created_from, search.created_before)
+        ids = {"$in": list(search.ids)} if search.ids else {}
+        id_range = id_range_filter(search.created_from, search.created_before)
         if before is not None:
-            made["$lt"] = min(before, made.get("$lt", before))
-        if named or made:
-            wanted["_id"] = {**named, **made}
-        # One that gives them in order; the planner may find another one shorter today.
-        hint = "stuck" if "open" in wanted else "newest" if search.merchant else None
-        hint = None if search.ids else hint
+            id_range["$lt"] = min(before, id_range.get("$lt", before))
+        if ids or id_range:
+            wanted["_id"] = {**ids, **id_range}
+        # An index in the order of the list; the planner might choose an unsorted one.
+        index = "stuck" if "open" in wanted else "newest" if search.merchant else None
+        index = None if search.ids else index
 
-        def find(behind: Document) -> list[Document]:
-            its = {"$and": [wanted, behind]} if behind else wanted
+        def find(after: Document) -> list[Document]:
+            query_filter = {"$and": [wanted, after]} if after else wanted
 
-            def ask(hint: Document) -> list[Document]:
-                found = self._payments.find(its, {"timeline": 0}, **hint)
+            def query(hint: Document) -> list[Document]:
+                found = self._payments.find(query_filter, {"timeline": 0}, **hint)
                 return list(found.sort("_id", DESCENDING).limit(limit))
 
-            return ask({}) if hint is None else with_index_hint(ask, hint)
+            return query({}) if index is None else with_index_hint(query, index)
 
         with translating_errors():
             return read_readable_page(
@@ -75,7 +75,7 @@ class MongoOperatorView:
     def find_moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
-        """One that cannot be read is left out, and reported."""
+        """Leaves out and reports payments that cannot be read."""
         between = {"$elemMatch": {"$gte": since, "$lt": until}}
         return self._readable({"moved_at": between, **_account_filter(account)}, limit)
 
@@ -90,13 +90,13 @@ class MongoOperatorView:
         )
 
     def load(self, ids: Sequence[str]) -> list[Payment]:
-        """One that cannot be read is left out, and reported."""
+        """Leaves out and reports payments that cannot be read."""
         return self._readable({"_id": {"$in": list(ids)}})
 
     def find_disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
-        """One that cannot be read is left out, and reported."""
-        of = {"disputes.ref": {"$in": list(refs)}}
-        return self._readable({**of, **_account_filter(account)})
+        """Leaves out and reports payments that cannot be read."""
+        disputed = {"disputes.ref": {"$in": list(refs)}}
+        return self._readable({**disputed, **_account_filter(account)})
 
     def _readable(self, wanted: Document, limit: int = 0) -> list[Payment]:
         wanted = {**wanted, "mode": self._mode}

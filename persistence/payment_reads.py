@@ -1,4 +1,4 @@
-"""What is read of payments without moving them."""
+"""Reads of payments on MongoDB."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HAS_WORK: Final = [state.value for state in STATES_WITH_WORK]
 
 
 class MongoReads:
-    """The half of a PaymentStore that moves nothing."""
+    """The reading half of the PaymentStore."""
 
     def __init__(self, database: Database[Document], vault: Vault) -> None:
         self._payments = database.payments
@@ -51,13 +51,13 @@ class MongoReads:
         created = {"$gte": query.created_from, "$lt": query.created_before}
         if any(created.values()):
             wanted["created_at"] = {op: at for op, at in created.items() if at}
-        made = id_range_filter(query.created_from, query.created_before)
+        id_range = id_range_filter(query.created_from, query.created_before)
         if query.before is not None:
-            made["$lt"] = min(query.before, made.get("$lt", query.before))
-        if made:
-            wanted["_id"] = made
+            id_range["$lt"] = min(query.before, id_range.get("$lt", query.before))
+        if id_range:
+            wanted["_id"] = id_range
         index = _choose_index(query)
-        if index == "listed":  # every one of its fields is given, and the ids sorted
+        if index == "listed":  # sorted by id only if all its other fields are given
             wanted.setdefault("provider", {"$in": sorted(ProviderName)})
             wanted.setdefault("status", {"$in": sorted(Status)})
         return self._page(wanted, query.limit, index)
@@ -72,15 +72,15 @@ class MongoReads:
         return decode_or_report(found, _decode_timeline, self._payments)
 
     def find_settled(self, ids: Sequence[str]) -> set[str]:
-        working = {"_id": {"$in": list(ids)}, "operations.state": {"$in": _HAS_WORK}}
+        unsettled = {"_id": {"$in": list(ids)}, "operations.state": {"$in": _HAS_WORK}}
         with translating_errors():
-            found = self._payments.find(working, {"_id": 1})
+            found = self._payments.find(unsettled, {"_id": 1})
             return set(ids) - {document["_id"] for document in found}
 
     def _page(self, wanted: Document, limit: int, index: str) -> list[Payment]:
-        def find(behind: Document) -> list[Document]:
-            its = {"$and": [wanted, behind]} if behind else wanted
-            return with_index_hint(lambda hint: self._find(its, limit, **hint), index)
+        def find(after: Document) -> list[Document]:
+            query = {"$and": [wanted, after]} if after else wanted
+            return with_index_hint(lambda hint: self._find(query, limit, **hint), index)
 
         with translating_errors():
             return read_readable_page(find, self._decode, self._payments, limit=limit)
@@ -111,7 +111,7 @@ class MongoReads:
 
 
 def _choose_index(query: Query) -> str:
-    """The index that leads to little else than what is asked for, in its order."""
+    """The most selective index that has the order of the list."""
     if query.reference is not None:
         return "reference"
     if query.disputed:

@@ -1,4 +1,4 @@
-"""PaymentStore on MongoDB: one document a payment, compare and set by version."""
+"""Payments on MongoDB: one document each, changed by compare-and-set on its version."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ log = logging.getLogger(__name__)
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
-#: The server's clock plus some milliseconds: leases are never measured by a worker's.
+#: The end of a new lease, by the server's clock: workers' clocks may be wrong.
 _LEASE_ENDS: Final = {"$add": ["$$NOW", int(LEASE / _MILLISECOND)]}
-#: The grace is for new payments and retries; a lease that somebody holds has none.
+#: Payments due until then can be claimed. Payments with a holder have no grace.
 _CLAIMABLE_UNTIL: Final = {
     "$add": [
         "$$NOW",
@@ -58,10 +58,10 @@ _CLAIMABLE_UNTIL: Final = {
 
 
 class MongoPayments(MongoReads):
-    """``holder`` names this process on the leases it takes.
+    """The PaymentStore on MongoDB.
 
-    ``mode`` is the one it works in: it never sees another's work that is due, for that
-    would go to the wrong account.
+    ``holder`` names this process on its leases. Only due work of ``mode`` is found: the
+    adapters of this process have the accounts of that mode.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class MongoPayments(MongoReads):
         super().__init__(database, vault)
         self._mode = mode.value
         self._holder = holder
-        self._lines = DueWork(database, mode)
+        self._due_work = DueWork(database, mode)
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
         documents = [self._encode(payment) for payment in payments]
@@ -87,9 +87,9 @@ class MongoPayments(MongoReads):
     def _insert(
         self, payments: Sequence[Payment], documents: Sequence[Document]
     ) -> list[Payment | PaymentsError]:
-        """Inserts ``documents``, which are the ``payments``, encoded.
+        """Inserts ``documents``, the encoded ``payments``.
 
-        What goes wrong with the earlier payment of one key stands in its place.
+        Returns for each the stored payment or the error of its insert.
         """
         if not payments:
             return []
@@ -142,7 +142,7 @@ class MongoPayments(MongoReads):
         return _as_written(payment) if result.matched_count else None
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """One that cannot be read is put off, and reported."""
+        """Postpones and reports payments that cannot be read."""
         due = {
             "_id": {"$in": list(ids)},
             "mode": self._mode,
@@ -186,24 +186,30 @@ class MongoPayments(MongoReads):
             )
 
     def find_due_ids(self, limit: int) -> list[str]:
-        return self._lines.find_due_ids(limit)
+        return self._due_work.find_due_ids(limit)
 
     def _postpone(self, ids: Sequence[str], until: Document) -> None:
-        """Work is still owed, but it shall not stand in the way of others'; what was
-        settled meanwhile may be owed later still."""
-        owed = {"due_at": {"$type": "date"}}
-        in_time = {"$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]}
+        """Delays due work that no worker holds, so that it does not delay other work.
+
+        A later ``due_at`` stays, which a step may have set meanwhile.
+        """
+        has_work = {"due_at": {"$type": "date"}}
+        not_held = {
+            "$or": [{"holder": None}, {"$expr": {"$lte": ["$due_at", "$$NOW"]}}]
+        }
         with translating_errors():
             update_independently(
                 self._payments,
                 ids,
-                {**owed, **in_time},
+                {**has_work, **not_held},
                 [{"$set": {"due_at": {"$max": ["$due_at", until]}}}],
             )
 
     def _find_conflict(self, payment: Payment) -> Payment | PaymentsError:
-        """What stands in the way: an earlier request of this key, our own retry of it,
-        or another payment that guards the reference."""
+        """The payment already stored under this key, or the error of the conflict.
+
+        The stored payment may be this one, inserted by an earlier try of ours.
+        """
         scope = Scope(payment.merchant, payment.mode)
         try:
             key = (
@@ -231,18 +237,18 @@ class MongoPayments(MongoReads):
         payments: Sequence[Payment],
         update: Callable[[Payment, ObjectId], UpdateOne],
     ) -> list[Payment]:
-        """Those of ``payments`` whose write met the version it was made for.
+        """Writes a step of each payment; returns those whose version still matched.
 
-        The mark tells our write from any other of the same version, our own process's
-        included; it is looked for only where some write met nothing. One that MongoDB
-        refuses is reported, and waits for its next turn.
+        The mark distinguishes this write from any other of the same version, also of
+        this process. It is read only if some write matched nothing: an earlier try of
+        it may have been applied. A refused payment is reported and postponed.
         """
         mark, updates = ObjectId(), {}
         for payment in payments:
             try:
                 updates[payment.id] = update(payment, mark)
             except (PaymentsError, TypeError, ValueError) as error:
-                # It alone cannot be sealed.
+                # This payment alone cannot be encoded.
                 log.exception("step_not_encoded", extra={"payment": payment.id})
                 codes = {payment.id: type(error).__name__}
                 report_faults(
@@ -267,7 +273,7 @@ class MongoPayments(MongoReads):
         return [_as_written(payment) for payment in payments if payment.id in ours]
 
     def _claim(self, payment: Payment, mark: ObjectId) -> UpdateOne:
-        """A pipeline, for ``$$NOW``."""
+        """The update of a claim; ``$$NOW`` needs a pipeline."""
         fields = self._step_expression(payment, mark)
         if payment.claim is not None:
             fields |= {"due_at": _LEASE_ENDS, "holder": {"$literal": self._holder}}
@@ -276,15 +282,15 @@ class MongoPayments(MongoReads):
         )
 
     def _step_expression(self, payment: Payment, mark: ObjectId) -> Document:
-        """A step for a pipeline; values are marked so that none is a formula."""
+        """A step's fields for a pipeline; ``$literal`` keeps values from evaluation."""
         fields: Document = {
             name: "$$REMOVE" if value is None else {"$literal": value}
             for name, value in self._step_fields(payment, mark).items()
         }
-        event_count = {
+        timeline = {
             "$concatArrays": ["$timeline", {"$literal": encode_events(payment)}]
         }
-        return {**fields, "timeline": event_count}
+        return {**fields, "timeline": timeline}
 
     def _settle(self, payment: Payment, mark: ObjectId) -> UpdateOne:
         fields = self._step_fields(payment, mark)
@@ -298,7 +304,7 @@ class MongoPayments(MongoReads):
         )
 
     def _step_fields(self, payment: Payment, mark: ObjectId) -> Document:
-        """Every field that a step writes; None where the document shall have none."""
+        """Every field that a step writes; None removes the field."""
         step: Document = {
             **encode_progress(payment, self._vault),
             "version": payment.version + 1,
@@ -306,20 +312,20 @@ class MongoPayments(MongoReads):
             "holder": None,
             "mark": mark,
         }
-        # A guard is set once, with the payment: a correction that would set it again
-        # may meet the next payment's.
+        # The reference is blocked only when the payment is created: a correction that
+        # blocked it again could conflict with a newer payment.
         return step if payment.blocks_reference else {**step, "blocked_reference": None}
 
 
 def unwrap(stored: Payment | PaymentsError) -> Payment:
-    """The payment. Raises the error that stands in its place."""
+    """Returns the payment or raises the error."""
     if isinstance(stored, PaymentsError):
         raise stored
     return stored
 
 
 def _as_written(payment: Payment) -> Payment:
-    """The payment as its step is stored now."""
+    """The payment as stored by its step."""
     return replace(_without_pending_events(payment), version=payment.version + 1)
 
 

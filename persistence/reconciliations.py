@@ -1,4 +1,4 @@
-"""Reports of reconciliations, kept for 90 days, and whose turn it is to make one."""
+"""Reconciliation reports, kept for 90 days, and the turns of accounts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from persistence.differences import decode_difference, encode_difference
 from persistence.document_faults import decode_readable
 from persistence.mongo import translating_errors
 
-#: From one report to the next.
+#: Time from one report to the next.
 PERIOD: Final = timedelta(days=1)
-#: A run that was not heard of for so long is dead: its next slice takes minutes at
-#: most. One that failed is made again after as long.
+#: A run that did not renew its turn for so long is dead: a slice takes minutes at most.
+#: A failed run is repeated after the same time.
 LEASE: Final = timedelta(hours=1)
 
 
 class Reconciliations:
-    """Those of ``mode``. Every method raises StoreUnavailable."""
+    """The reports and turns of one mode. Every method raises StoreUnavailable."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
         self._reports = database.reconciliations
@@ -39,7 +39,7 @@ class Reconciliations:
         self._mode = mode.value
 
     def list_due(self, accounts: Iterable[Account]) -> list[Account]:
-        """Those of ``accounts`` whose next report is not known to be for later."""
+        """Those of ``accounts`` whose next report is due, or that have no turn yet."""
         turns = {_turn_id(self._mode, one): one for one in accounts}
         later = {"$expr": {"$gt": ["$next_at", "$$NOW"]}}
         with translating_errors():
@@ -48,9 +48,9 @@ class Reconciliations:
         return [one for turn, one in turns.items() if turn not in waiting]
 
     def claim_turn(self, account: Account) -> bool:
-        """Whether a report is due, and the caller's to make: one of all processes'.
+        """Whether a report is due and this process is the one to make it.
 
-        The first is due a day after somebody asked first.
+        The first report is due a day after the first call.
         """
         turn = {"_id": _turn_id(self._mode, account)}
         first = {"$ifNull": ["$next_at", _after(PERIOD)]}
@@ -60,15 +60,15 @@ class Reconciliations:
                 self._turns.update_one(turn, [{"$set": {"next_at": first}}], True)
             except DuplicateKeyError:  # another process was first
                 return False
-            taken = self._turns.update_one({**turn, **due}, _next_turn(LEASE))
-        return bool(taken.matched_count)
+            claimed = self._turns.update_one({**turn, **due}, _next_turn(LEASE))
+        return bool(claimed.matched_count)
 
     def renew_turn(self, account: Account) -> None:
-        """Says that the run goes on."""
+        """Prolongs the turn of a running comparison."""
         self._update_turn(account, _next_turn(LEASE))
 
     def skip_turn(self, account: Account) -> None:
-        """Says that there is nothing to compare; a day later it is asked again."""
+        """Ends a turn without a report; the next turn is a day later."""
         self._update_turn(account, _next_turn(PERIOD))
 
     def add_report(self, report: ReconciliationReport) -> None:
@@ -80,9 +80,9 @@ class Reconciliations:
         )
 
     def list_last(self, *, listed: bool = True) -> list[ReconciliationReport]:
-        """The last report of each account that has one, our own accounts first.
+        """The last report of each account, the deployment's own accounts first.
 
-        Without its differences where they shall not be ``listed``.
+        The differences are included only if ``listed``.
         """
         of_mode = {"_id": {"$regex": f"^{self._mode}:"}, "last": {"$exists": True}}
         with translating_errors():
@@ -100,7 +100,7 @@ class Reconciliations:
             )
 
     def _last_unnamed(self, own: Account) -> str | None:
-        """The id of its last report, of before turns had that."""
+        """The id of the last report made before turns named it."""
         found = self._reports.find_one(
             {"mode": self._mode, "provider": own.provider.value, "account": None},
             {"_id": 1},
@@ -119,7 +119,7 @@ def _turn_id(mode: str, account: Account) -> str:
 
 
 def _sort_key(report: ReconciliationReport) -> tuple[bool, int, str]:
-    """Our own accounts as the providers are named, then merchants' by their age."""
+    """Orders own accounts by provider, then merchants' accounts by age."""
     account = report.account
     return (
         not account.is_own,
@@ -129,7 +129,7 @@ def _sort_key(report: ReconciliationReport) -> tuple[bool, int, str]:
 
 
 def _after(wait: timedelta) -> Document:
-    """By the server's clock, as all turns are."""
+    """The time after ``wait``, by the server's clock."""
     return {"$add": ["$$NOW", wait // timedelta(milliseconds=1)]}
 
 

@@ -1,4 +1,4 @@
-"""Limiter: one bucket an account in Redis, and a share of it where Redis is away."""
+"""Rate limiters: one bucket per account in Redis, or a share of it without Redis."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from domain.rate_limit import TokenGrant
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a broken Redis is left alone before it is asked again.
+#: Seconds without a call to Redis after one failed.
 REDIS_BACKOFF: Final = 1.0
-#: Seconds that the number of workers is believed, where Redis is away.
+#: Seconds that the number of workers is cached.
 WORKER_COUNT_TTL: Final = 5.0
 _MILLISECONDS: Final = 1_000
 _MICROSECONDS: Final = 1_000_000
 
-#: Seconds by which Redis may postpone a payment in MongoDB. The next look finds out
-#: whether it still says so; whoever can write to Redis delays nothing for longer.
-MAX_BUCKET_AGE: Final = 5.0
+#: Longest delay in seconds that Redis can cause for a payment. The bucket is read again
+#: after it, so forged values in Redis cannot delay payments for longer.
+MAX_RETRY_IN: Final = 5.0
 
-#: ``domain.rate_limit.take`` by Redis's own clock, in microseconds. The first key
-#: holds the moment until which the bucket is full, and ends with it. The second key
-#: lives as long as a pause. A bucket that is fuller than ours ever get (a forged
-#: value, a clock that was set back) is empty, and a pause that is longer than ours
-#: is none.
+#: ``domain.rate_limit.take_tokens`` by Redis's clock, in microseconds. The first key
+#: has the time until which the bucket is full, and expires then. The second key exists
+#: during a pause. Values that the service never writes (forged ones, or after a clock
+#: was set back) count as an empty bucket and as no pause.
 _TAKE: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -62,7 +61,7 @@ if later > full then
 end
 return {granted, later - now}
 """
-#: ``domain.rate_limit.pause``, likewise, in milliseconds.
+#: ``domain.rate_limit.pause_bucket`` by Redis's clock, in milliseconds.
 _PAUSE: Final = """
 if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[2], '', 'PX', ARGV[1])
@@ -71,9 +70,9 @@ end
 
 
 class LocalRateLimiter:
-    """A RateLimiter for one process alone.
+    """A RateLimiter for a single process.
 
-    ``rates`` gives an account's calls a second by its id, 0: no limit; it never raises.
+    ``rates`` returns an account's calls per second (0: no limit) and must not raise.
     """
 
     def __init__(
@@ -84,14 +83,14 @@ class LocalRateLimiter:
     ) -> None:
         self._rates = rates
         self._clock = clock
-        self._full_until: dict[str, float] = {}  # one an account
+        self._full_until: dict[str, float] = {}  # by account
         self._lock = threading.Lock()
 
     def acquire(
         self, account: str, wanted: int, within: float, *, share: float = 1.0
     ) -> TokenGrant:
-        """See RateLimiter. ``share`` is this process's part of the rate."""
-        rate = self._rates(account) * share  # may be read: others do not wait for it
+        """``share`` is this process's part of the rate."""
+        rate = self._rates(account) * share  # may read MongoDB, so not under the lock
         with self._lock:
             now = self._clock()
             full_for = max(0.0, self._full_until.get(account, 0.0) - now)
@@ -112,10 +111,11 @@ class LocalRateLimiter:
 
 
 class RedisRateLimiter:
-    """A RateLimiter for all processes on ``redis``; ``rates`` as with LocalRateLimiter.
+    """A RateLimiter shared by all processes on ``redis``.
 
-    Where that is away, each takes its share: one part of as many as ``workers`` counts,
-    which is asked every few seconds then and must not raise.
+    Without Redis each process limits itself to an equal share of the rate. ``workers``
+    returns the number of processes and must not raise; ``rates`` is that of
+    LocalRateLimiter.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class RedisRateLimiter:
     def acquire(self, account: str, wanted: int, within: float) -> TokenGrant:
         rate = self._rates(account)
         burst, within = rate_limit.burst_seconds(rate), min(within, rate_limit.MAX_LEAD)
-        found = self._ask(
+        result = self._run(
             self._take,
             account,
             wanted,
@@ -148,33 +148,33 @@ class RedisRateLimiter:
             (rate_limit.MAX_LEAD + burst) * _MICROSECONDS,
             (rate_limit.MAX_PAUSE + burst) * _MICROSECONDS,
         )
-        if found is None:
+        if result is None:
             return self._local.acquire(account, wanted, within, share=self._our_share())
-        granted, full_for = found
+        granted, full_for = result
         taken = TokenGrant.from_bucket(
             wanted, granted, full_for=full_for / _MICROSECONDS, rate=rate
         )
-        return replace(taken, retry_in=min(taken.retry_in, MAX_BUCKET_AGE))
+        return replace(taken, retry_in=min(taken.retry_in, MAX_RETRY_IN))
 
     def pause(self, account: str, by: float) -> None:
-        """See RateLimiter; kept here as well, should Redis go away or forget."""
+        """Pauses the local bucket as well, in case Redis fails or loses its data."""
         by = min(by, rate_limit.MAX_PAUSE)
         self._local.pause(account, by)
         full_for = by + rate_limit.burst_seconds(self._rates(account))
-        self._ask(self._pause, account, int(full_for * _MILLISECONDS))
+        self._run(self._pause, account, int(full_for * _MILLISECONDS))
 
-    def _ask(self, script: Script, account: str, *numbers: float) -> Any:
-        """What the script answers; None where Redis is away, or was just now."""
+    def _run(self, script: Script, account: str, *numbers: float) -> Any:
+        """The script's result; None if Redis does not answer or failed just before."""
         if self._clock() < self._away_until:
             return None
         bucket = f"payments:limit:{account}"
         keys = [bucket, f"{bucket}:paused"]
         try:
             try:
-                # redis-py types every answer as one that may also be awaited.
+                # redis-py types every result as possibly awaitable.
                 return script(keys=keys, args=numbers) or ()
             except ResponseError:
-                # No bucket, whatever it is: without it the account begins with a burst.
+                # The keys do not hold a bucket: the account begins with a new one.
                 self._redis.delete(*keys)
                 log.error("limit_deleted", extra={"account": account})
                 return None

@@ -1,4 +1,4 @@
-"""Seals every stored field anew after an encryption key was added."""
+"""Reseals every stored field after an encryption key was added."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from persistence.mongo import translating_errors
 
 #: Documents read and written at once.
 BATCH: Final = 200
-#: What has sealed fields, and what changes with each write of them. A webhook's body
-#: never does, so it is its own.
+#: The collections with sealed fields, and the field that changes with each write of a
+#: document. A webhook's body never changes, so it is compared itself.
 FENCES: Final = {"payments": "version", "webhooks": "body", "accounts": "version"}
 
 
 @dataclass(frozen=True, slots=True)
 class RotationPass:
-    """What going over all documents once came to, by collection."""
+    """The counts of one pass over all documents, by collection."""
 
     resealed: Counter[str] = field(default_factory=Counter)
-    #: Written by others meanwhile: the next pass has them.
+    #: Written by others meanwhile and left for the next pass.
     moved: Counter[str] = field(default_factory=Counter)
-    #: An earlier release's, and left so.
+    #: Of an earlier release and left unchanged.
     old: Counter[str] = field(default_factory=Counter)
-    #: Could not be opened or written: collection, id, and why.
+    #: Not opened or not written: collection, id and reason.
     failed: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
     def is_last(self) -> bool:
-        """Whether another pass would find nothing to do."""
+        """Whether another pass would change nothing."""
         return not self.resealed.total() and not self.moved.total()
 
 
@@ -51,40 +51,42 @@ def reseal(
     old: OldSeals | None = None,
     progress: Callable[[int], None],
 ) -> RotationPass:
-    """Goes over all payments, webhooks and accounts once; ``vaults`` by collection.
+    """Makes one pass over all payments, webhooks and accounts.
 
-    With ``old``, documents of earlier releases are made ones of this. One that cannot
-    be opened or written is told of and left as it is, and the rest goes on. A payment
-    that moves meanwhile is left to the next pass: its worker may have sealed it with
-    either key. ``progress`` is told how many were read. Raises StoreUnavailable; what
-    was done by then stays done.
+    ``vaults`` are by collection.
+
+    With ``old``, documents of earlier releases are upgraded. A document that cannot be
+    opened or written is counted and left unchanged. A payment that changes meanwhile is
+    left for the next pass: its worker may have used either key. ``progress`` receives
+    the number of documents of each batch. Raises StoreUnavailable; documents written
+    before stay resealed.
     """
-    done = RotationPass()
+    result = RotationPass()
     for name in FENCES:
         after = ""
-        while batch := _batch(database[name], after):
+        while batch := _read_batch(database[name], after):
             after = batch[-1]["_id"]
-            _reseal(database[name], batch, vaults[name], old, done)
+            _reseal_batch(database[name], batch, vaults[name], old, result)
             progress(len(batch))
-    return done
+    return result
 
 
-def _reseal(
+def _reseal_batch(
     collection: Collection[Document],
     batch: list[Document],
     vault: Vault,
     old: OldSeals | None,
-    done: RotationPass,
+    result: RotationPass,
 ) -> None:
     name, writes = collection.name, dict[str, UpdateOne]()
     for document in batch:
         if old is None and is_old(name, document):
-            done.old[name] += 1
+            result.old[name] += 1
             continue
         try:
-            update = _update(name, document, vault, old)
+            update = _reseal_update(name, document, vault, old)
         except (PaymentsError, LookupError, TypeError, ValueError) as error:
-            done.failed.append((name, document["_id"], type(error).__name__))
+            result.failed.append((name, document["_id"], type(error).__name__))
             continue
         if update:
             fence = FENCES[name]
@@ -103,29 +105,29 @@ def _reseal(
                 raise
             matched, refused = error.details["nMatched"], error.details["writeErrors"]
     ids = list(writes)
-    for one in refused:
-        why = f"MongoDB's error {one['code']}"
-        done.failed.append((name, ids[one["index"]], why))
-    done.resealed[name] += matched
-    done.moved[name] += len(writes) - matched - len(refused)
+    for refusal in refused:
+        reason = f"MongoDB's error {refusal['code']}"
+        result.failed.append((name, ids[refusal["index"]], reason))
+    result.resealed[name] += matched
+    result.moved[name] += len(writes) - matched - len(refused)
 
 
-def _update(
+def _reseal_update(
     name: str, document: Document, vault: Vault, old: OldSeals | None
 ) -> Document | None:
-    """None where nothing is left to do."""
+    """The update that reseals a document; None if every seal is current."""
     if old is not None and is_old(name, document):
         return upgrade_document(name, document, old, vault)
     fields = {
-        field: vault.seal(vault.open(document[field], *place), *place)
-        for field, place in _seal_bindings(name, document).items()
+        field: vault.seal(vault.open(document[field], *binding), *binding)
+        for field, binding in _seal_bindings(name, document).items()
         if not vault.is_current(document[field])
     }
     return {"$set": fields} if fields else None
 
 
 def _seal_bindings(name: str, document: Document) -> dict[str, tuple[str, ...]]:
-    """The sealed fields that a document has, and what each is bound to."""
+    """The bindings of a document's sealed fields."""
     if name == "payments":
         fields = [one for one in (codec.PERSONAL, codec.PROVIDER) if one in document]
         return {one: codec.document_binding(document, one) for one in fields}
@@ -134,7 +136,7 @@ def _seal_bindings(name: str, document: Document) -> dict[str, tuple[str, ...]]:
     return {"body": webhooks.seal_binding(document)}
 
 
-def _batch(collection: Collection[Document], after: str) -> list[Document]:
+def _read_batch(collection: Collection[Document], after: str) -> list[Document]:
     with translating_errors():
         found = collection.find({"_id": {"$gt": after}}, {"timeline": 0})
         return list(found.sort("_id", ASCENDING).limit(BATCH))

@@ -1,4 +1,4 @@
-"""Replays on MongoDB: one document a set, one small document an item."""
+"""Replays on MongoDB: one document per set and one small document per item."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from persistence.mongo import translating_errors
 
 #: Items in one insert: some hundred kilobytes.
 _CHUNK: Final = 1_000
-#: How long a set's turn lasts: its rate is counted by the second.
+#: The next turn of a set is a second later: its rate is per second.
 _TURN_TIME: Final = {"$add": ["$$NOW", 1_000]}
 
 
 class MongoReplayStore:
-    """The Replays of ``mode``."""
+    """The Replays of one mode."""
 
     def __init__(self, database: Database[Document], mode: Mode) -> None:
         self._replays = database.replays
@@ -48,7 +48,7 @@ class MongoReplayStore:
         self._mode = mode.value
 
     def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
-        """The set comes last, so nobody finds a part of one."""
+        """Inserts the set last, so that an incomplete set is never found."""
         with translating_errors():
             for start in range(0, len(items), _CHUNK):
                 chunk = items[start : start + _CHUNK]
@@ -57,7 +57,7 @@ class MongoReplayStore:
                     self._items, [InsertOne(one) for one in documents]
                 )
                 if written.refused or written.duplicates:
-                    raise WriteRefused  # a set without one of its items is another set
+                    raise WriteRefused  # a set must have all of its items
             self._replays.insert_one(_encode(replay))
 
     def get(self, replay_id: str) -> ReplaySet | None:
@@ -82,8 +82,8 @@ class MongoReplayStore:
         return bool(result.matched_count)
 
     def claim_due(self) -> ReplaySet | None:
-        """The server's clock counts, and whoever writes first has it."""
-        waiting = {
+        """Claims by a conditional write and the server's clock."""
+        due = {
             "next_at": {"$exists": True},
             "$expr": {"$lte": ["$next_at", "$$NOW"]},
             "mode": self._mode,
@@ -91,25 +91,25 @@ class MongoReplayStore:
         }
         with translating_errors():
             found = self._replays.find_one_and_update(
-                waiting,
+                due,
                 [{"$set": {"next_at": _TURN_TIME}}],
                 sort=[("next_at", ASCENDING)],
             )
-        taken = [] if found is None else [found]
-        return next(iter(decode_readable(taken, _decode, self._replays)), None)
+        claimed = [] if found is None else [found]
+        return next(iter(decode_readable(claimed, _decode, self._replays)), None)
 
     def list_items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
     ) -> list[ReplayItem]:
         wanted: Document = {"replay": replay_id, "number": {"$gt": after}}
 
-        def find(behind: Document) -> list[Document]:
-            found = self._items.find({**wanted, **behind})
+        def find(after_last: Document) -> list[Document]:
+            found = self._items.find({**wanted, **after_last})
             return list(found.sort("number", ASCENDING).limit(limit))
 
         with translating_errors():
             if left:
-                # One whose verdict cannot be written keeps none from its turn.
+                # An item whose outcome cannot be written does not block the others.
                 wanted |= {
                     "outcome": None,
                     "_id": {"$nin": find_postponed(self._items)},
@@ -128,9 +128,9 @@ class MongoReplayStore:
         updates = [
             UpdateOne(
                 {"_id": _item_id(replay_id, number), "outcome": None},
-                {"$set": {"outcome": came.value}},
+                {"$set": {"outcome": outcome.value}},
             )
-            for number, came in verdicts.items()
+            for number, outcome in verdicts.items()
         ]
         if updates:
             with translating_errors():
@@ -140,13 +140,13 @@ class MongoReplayStore:
             report_faults(self._items, DocumentFault.REFUSED, refused, postpones=True)
 
     def count_outcomes(self, replay_id: str) -> Mapping[ItemOutcome, int]:
-        """Counted by index alone."""
-        counted: list[dict[str, Any]] = [
+        """Counts by an index alone."""
+        pipeline: list[dict[str, Any]] = [
             {"$match": {"replay": replay_id, "outcome": {"$in": sorted(ItemOutcome)}}},
             {"$group": {"_id": "$outcome", "count": {"$sum": 1}}},
         ]
         with translating_errors():
-            rows = list(self._items.aggregate(counted))
+            rows = list(self._items.aggregate(pipeline))
         return {ItemOutcome(row["_id"]): row["count"] for row in rows}
 
 

@@ -1,4 +1,4 @@
-"""UTC by MongoDB's clock, for processes whose own clock may be wrong."""
+"""The time (UTC) by MongoDB's clock, for processes whose own clock may be wrong."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from domain.errors import StoreUnavailable
 from persistence import mongo
 from persistence.codec import Document
 
-#: Seconds between two readings of the server's clock, and after one that failed before
-#: any succeeded.
+#: Seconds between two readings of the server's clock.
 PERIOD: Final = 10.0
+#: Seconds after a failed reading if none has succeeded yet.
 RETRY: Final = 0.5
-#: Seconds that a process waits for the first reading; less than a probe has.
+#: Seconds that a process waits for the first reading; less than a health check waits.
 FIRST: Final = 0.5
-#: Seconds by which this machine's clock may differ from the server's and is used all
-#: the same: far below a lease, and above what a slow answer adds to a reading.
+#: Seconds by which the machine's clock may differ from the server's and still be used:
+#: far below a lease, and above the error that a slow answer adds to a reading.
 TOLERANCE: Final = 0.25
-#: It counts the time that a machine sleeps, as the server's clock does.
+#: A clock that includes the time when the machine sleeps, as the server's does.
 _SINCE_BOOT: Final = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
 class ServerClock:
-    """Gives the time at a resolution of a millisecond, as MongoDB has it.
+    """Returns the time in whole milliseconds, MongoDB's resolution.
 
-    Work that is due at once is then due by the clock that decides what is due. The
-    machine's own clock is used while it is within TOLERANCE of the server's; otherwise
-    the last reading and the time that passed since. Before the first reading succeeds
-    it is the machine's. Safe to use from threads. One thread reads the server's clock
-    once a PERIOD, while somebody asks for the time.
+    MongoDB's clock decides which work is due, so due times are set by the same clock.
+    The machine's clock is used while it is within TOLERANCE of the server's, and until
+    a first reading succeeds. Otherwise the time is the last reading plus the time
+    since. The clock is safe to use from threads. While it is used, one thread reads the
+    server's clock once per PERIOD.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ServerClock:
         self._reading = threading.Lock()  # held while a thread reads
         self._tried = threading.Event()
         #: The server's Unix time at a moment of the monotonic clock.
-        self._read: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
         self._stale_at = monotonic()
 
     def __call__(self) -> datetime:
@@ -68,23 +68,26 @@ class ServerClock:
         """Seconds by which this machine's clock is ahead of the server's."""
         if self._monotonic() >= self._stale_at:
             self._refresh()
-        if self._read is None:
+        if self._last is None:
             return 0.0
-        server, at = self._read
+        server, at = self._last
         return self._wall() - (server + self._monotonic() - at)
 
     def _refresh(self) -> None:
-        """Has a thread read the server's clock; only the first reading is waited for,
-        so that no probe waits for a server that is away."""
+        """Reads the server's clock in a thread.
+
+        Waits only for the first reading, so that no health check waits for a server
+        that does not answer.
+        """
         if self._reading.acquire(blocking=False):
             try:
-                threading.Thread(target=self._ask, name="clock", daemon=True).start()
-            except RuntimeError:  # no thread is to be had; the next caller tries again
+                threading.Thread(target=self._read, name="clock", daemon=True).start()
+            except RuntimeError:  # no thread can be started; the next caller retries
                 self._reading.release()
         if not self._tried.is_set():
             self._tried.wait(FIRST)
 
-    def _ask(self) -> None:
+    def _read(self) -> None:
         try:
             self._measure()
         finally:
@@ -94,16 +97,16 @@ class ServerClock:
     def _measure(self) -> None:
         before = self._monotonic()
         try:
-            theirs = mongo.ping(self._database)["localTime"]
+            server_time = mongo.ping(self._database)["localTime"]
         except StoreUnavailable:
             self._stale_at = self._monotonic() + (
-                RETRY if self._read is None else PERIOD
+                RETRY if self._last is None else PERIOD
             )
             return
         after = self._monotonic()
         self._stale_at = after + PERIOD
-        # A slow answer says little of when the server looked at its clock.
-        if self._read is None or after - before <= TOLERANCE:
-            # Commands answer in UTC without saying so.
-            server = theirs.replace(tzinfo=timezone.utc).timestamp()
-            self._read = server, (before + after) / 2
+        # A slow answer does not tell when the server read its clock.
+        if self._last is None or after - before <= TOLERANCE:
+            # Commands return UTC times without a time zone.
+            server = server_time.replace(tzinfo=timezone.utc).timestamp()
+            self._last = server, (before + after) / 2

@@ -1,7 +1,7 @@
-"""Whether what was read has the types that its dataclass declares.
+"""Checks that decoded values have the types that their dataclass declares.
 
-MongoDB stores whatever it is given. A text in the place of a time would be noticed long
-after it was read, amid documents that are well.
+MongoDB stores any type in any field. Without the check, a text in place of a time would
+fail long after it was read, together with healthy documents.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hi
 
 Value = TypeVar("Value")
 
-#: Combinations of types that are remembered of one dataclass; there are some dozens.
+#: Remembered combinations of types per dataclass; there are some dozens.
 _MAX_TYPES: Final = 1_000
 
 
 def check_fields(value: Value) -> Value:
-    """``value``, every field of it of the type that is declared, and so on within.
+    """Returns ``value`` after checking its fields and nested dataclasses.
 
-    What is no dataclass is not looked at. Raises TypeError.
+    A value that is not a dataclass is not checked. Raises TypeError.
     """
     kind: Any = type(value)
     if hasattr(kind, "__dataclass_fields__"):
@@ -32,37 +32,41 @@ def check_fields(value: Value) -> Value:
 
 @cache
 def _check_of(kind: type[Any]) -> Callable[[Any], None]:
-    """The check of a dataclass. It costs a microsecond or two, for the types of all
-    fields are looked up at once, among those that were well."""
+    """The check of a dataclass.
+
+    It takes a microsecond or two: the types of all fields are looked up together among
+    the combinations that passed.
+    """
     hints = get_type_hints(kind)
     names = [one.name for one in fields(kind)]
-    values_of = attrgetter(*names, "__class__")  # one more, so that it is always many
+    # With one name ``attrgetter`` returns no tuple, so ``__class__`` is added.
+    values_of = attrgetter(*names, "__class__")
     allowed = [_classes(hints[name]) for name in names]
-    within = [
-        (place, deeper)
+    nested_checks = [
+        (place, nested)
         for place, name in enumerate(names)
-        if (deeper := _within(hints[name])) is not None
+        if (nested := _nested_check(hints[name])) is not None
     ]
-    well = set[tuple[type, ...]]()
+    passed = set[tuple[type, ...]]()
 
     def check(value: Any) -> None:
         values = values_of(value)
         types = tuple(map(type, values))
-        if types not in well:
+        if types not in passed:
             for name, one, classes in zip(names, values, allowed, strict=False):
                 if not isinstance(one, classes):
                     raise TypeError(f"{name} is of the type {type(one).__name__}")
-            if len(well) < _MAX_TYPES:
-                well.add(types)
-        for place, check_within in within:
+            if len(passed) < _MAX_TYPES:
+                passed.add(types)
+        for place, check_nested in nested_checks:
             if values[place] is not None:
-                check_within(values[place])
+                check_nested(values[place])
 
     return check
 
 
 def _classes(hint: Any) -> tuple[type, ...]:
-    """The classes that a value of this type may have."""
+    """The classes allowed for a value of this type."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
         return tuple(one for arm in get_args(hint) for one in _classes(arm))
@@ -72,24 +76,24 @@ def _classes(hint: Any) -> tuple[type, ...]:
     return (int, float) if found is float else (found,)
 
 
-def _within(hint: Any) -> Callable[[Any], None] | None:
-    """The check of what a value of this type holds; None where that is nothing."""
+def _nested_check(hint: Any) -> Callable[[Any], None] | None:
+    """The check of the values nested in a value of this type, or None."""
     if get_origin(hint) in (Union, UnionType):
         arms = [one for one in get_args(hint) if one is not NoneType]
-        return _within(arms[0]) if len(arms) == 1 else None
+        return _nested_check(arms[0]) if len(arms) == 1 else None
     if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
-        return _each(get_args(hint)[0])
+        return _check_of_items(get_args(hint)[0])
     return _check_of(hint) if hasattr(hint, "__dataclass_fields__") else None
 
 
-def _each(hint: Any) -> Callable[[Any], None]:
-    classes, within = _classes(hint), _within(hint)
+def _check_of_items(hint: Any) -> Callable[[Any], None]:
+    classes, check_nested = _classes(hint), _nested_check(hint)
 
     def check(values: Any) -> None:
         for one in values:
             if not isinstance(one, classes):
                 raise TypeError(f"an item is of the type {type(one).__name__}")
-            if within is not None:
-                within(one)
+            if check_nested is not None:
+                check_nested(one)
 
     return check

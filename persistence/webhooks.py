@@ -1,4 +1,4 @@
-"""The WebhookInbox on MongoDB: one document a webhook, its body sealed."""
+"""Received webhooks on MongoDB: one document each, with a sealed body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class MongoWebhooks:
-    """The WebhookInbox of ``mode``; ``clock`` says what is due."""
+    """The WebhookInbox of one mode; ``clock`` decides which webhooks are due."""
 
     def __init__(
         self,
@@ -47,16 +47,16 @@ class MongoWebhooks:
         self._clock = clock
 
     def add(self, webhook: Webhook) -> bool:
-        whose = {
+        owner = {
             "_id": webhook.id,
             "mode": self._mode,
             **encode_account_fields(webhook.account),
         }
         document = {
-            **whose,
+            **owner,
             "event": webhook.event,
             "type": webhook.type,
-            "body": self._vault.seal(webhook.body, *seal_binding(whose)),
+            "body": self._vault.seal(webhook.body, *seal_binding(owner)),
             "received_at": webhook.received_at,
             "starts_at": webhook.starts_at,
             **_encode_progress(webhook),
@@ -66,16 +66,14 @@ class MongoWebhooks:
             try:
                 self._webhooks.insert_one(given)
             except DuplicateKeyError:
-                # It may be there and not committed yet; only what is, is durable.
+                # The other insert may not be committed yet, and so not durable.
                 if self._webhooks.find_one({"_id": webhook.id}, {"_id": 1}) is None:
                     raise StoreUnavailable from None
                 return False
         return True
 
     def load(self, ids: Sequence[str]) -> list[Webhook]:
-        """One that cannot be opened is left for later, and
-        reported.
-        """
+        """Postpones and reports webhooks that cannot be read."""
         soon = self._clock() + WAKEUP_GRACE
         wanted = {"_id": {"$in": list(ids)}, "mode": self._mode}
         with translating_errors():
@@ -90,9 +88,9 @@ class MongoWebhooks:
     def find_due_ids(self, limit: int) -> list[str]:
         due: Document = {"mode": self._mode, "due_at": {"$lte": self._clock()}}
         with translating_errors():
-            waiting = find_postponed(self._webhooks)
-            if waiting:
-                due["_id"] = {"$nin": waiting}
+            postponed = find_postponed(self._webhooks)
+            if postponed:
+                due["_id"] = {"$nin": postponed}
             found = self._webhooks.find(due, {"_id": 1}, sort=[("due_at", ASCENDING)])
             return [document["_id"] for document in found.limit(limit)]
 
@@ -122,9 +120,9 @@ class MongoWebhooks:
     def find(
         self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
-        """Without their bodies."""
-        fates = [status] if status is not None else list(WebhookStatus)
-        wanted: Document = {"mode": self._mode, "status": {"$in": sorted(fates)}}
+        """Leaves out the bodies."""
+        statuses = [status] if status is not None else list(WebhookStatus)
+        wanted: Document = {"mode": self._mode, "status": {"$in": sorted(statuses)}}
         if since is not None:
             wanted["received_at"] = {"$gte": since}
         with translating_errors():
@@ -133,7 +131,7 @@ class MongoWebhooks:
         return decode_readable(newest, _decode_unsealed, self._webhooks)
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
-        again = {
+        fields = {
             "status": WebhookStatus.WAITING.value,
             "due_at": now,
             "starts_at": now,
@@ -144,7 +142,7 @@ class MongoWebhooks:
                 self._webhooks,
                 ids,
                 {"mode": self._mode},
-                {"$set": again, "$push": {"replayed_at": now}},
+                {"$set": fields, "$push": {"replayed_at": now}},
             )
 
 
@@ -153,14 +151,14 @@ def _decode_unsealed(document: Document) -> Webhook:
 
 
 def seal_binding(document: Document) -> tuple[str, ...]:
-    """What a webhook's body is bound to."""
-    whose = decode_account_fields(document)
-    names = document["_id"], document["mode"], whose.provider.value, whose.id
+    """The values that a webhook's body is bound to."""
+    account = decode_account_fields(document)
+    names = document["_id"], document["mode"], account.provider.value, account.id
     return "webhooks", "body", *names
 
 
 def _encode_progress(webhook: Webhook) -> Document:
-    """What handling changes; None where the document shall have no such field."""
+    """The fields that handling changes; None removes the field."""
     return {
         "status": webhook.status.value,
         "due_at": webhook.due_at,

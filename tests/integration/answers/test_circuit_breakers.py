@@ -20,7 +20,7 @@ from domain.circuit_breaker import (
 )
 from domain.payments.states import State
 from persistence.circuit_breakers import MongoBreakerStore
-from persistence.redis_limiter import MAX_BUCKET_AGE
+from persistence.redis_limiter import MAX_RETRY_IN
 from runtime import container, processes
 from tests.integration.answers.test_paypal_answers import (
     ANSWERS,
@@ -222,7 +222,7 @@ def test_an_account_with_too_many_calls_gets_none_for_as_long_as_it_asks(
     assert paused >= (REST - 1) * 1000
     due_at = _is_put_off(gated, other)
     # By MongoDB's clock and by Redis's, both of this machine.
-    assert due_at >= began + timedelta(seconds=MAX_BUCKET_AGE)
+    assert due_at >= began + timedelta(seconds=MAX_RETRY_IN)
     _is_put_off(gated, other)
 
 
