@@ -10,11 +10,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from operator import attrgetter
 from typing import Final
 
+from application.cache import Cache
 from application.ports.admission import (
     Admission,
     BreakerStore,
@@ -76,10 +78,18 @@ class SharedAdmissionControl:
         self._by = by
         self._jitter = jitter
         self._clock = clock
-        self._reading = threading.Lock()  # one thread reads; others go on meanwhile
-        self._lock = threading.Lock()  # guards the four that follow
+        #: When the breakers were read: one thread reads, others go on meanwhile.
+        self._reads = Cache[None, bool](
+            size=1,
+            seconds=CACHE_SECONDS,
+            failures=(StoreUnavailable,),
+            failure_seconds=CACHE_SECONDS,
+            failures_size=1,
+            outages=(StoreUnavailable,),
+            clock=clock,
+        )
+        self._lock = threading.Lock()  # guards the three that follow
         self._known: dict[str, CircuitBreaker] = {}
-        self._known_until = 0.0
         self._windows: dict[str, FailureWindow] = {}
         #: The probes that were sent, by operation, until when they are waited for.
         self._under_way: dict[str, tuple[CircuitBreaker, float]] = {}
@@ -313,8 +323,7 @@ class SharedAdmissionControl:
             refused_operations=tried,
         )
         if breaker is None:
-            with self._lock:
-                self._known_until = 0.0  # somebody moved it: see how it is
+            self._reads.clear()  # another process moved it: read how it is
             return
         self._cache_breakers([breaker])
         if probed is None or probed.trip_reason is not trip_reason:
@@ -341,14 +350,10 @@ class SharedAdmissionControl:
 
     def _refresh(self) -> None:
         """Knows the breakers as they were a second ago at most, or when last told."""
-        with self._lock:
-            stale = self._clock() >= self._known_until
-            first = not self._known
-        if stale and self._reading.acquire(blocking=first):
-            try:
-                self._read_breakers()
-            finally:
-                self._reading.release()
+        if self._reads.find(None):
+            return
+        with suppress(StoreUnavailable):
+            self._reads.get(None, self._read_breakers)
 
     def _cached_breakers(
         self, account: str, kinds: Iterable[CallKind]
@@ -361,16 +366,14 @@ class SharedAdmissionControl:
             kind: one for kind, one in found.items() if one and one.is_open
         }
 
-    def _read_breakers(self) -> None:
-        with self._lock:
-            if self._clock() < self._known_until:
-                return  # another thread was faster
+    def _read_breakers(self) -> bool:
+        """True; raises StoreUnavailable."""
         try:
             self._cache_breakers(self._breakers.load_all().values())
         except StoreUnavailable:
             log.warning("breakers_not_read")
-        with self._lock:
-            self._known_until = self._clock() + CACHE_SECONDS
+            raise
+        return True
 
     def _cache_breakers(self, breakers: Iterable[CircuitBreaker]) -> None:
         with self._lock:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +12,7 @@ from typing import Any, Final
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
+from application.cache import Cache
 from domain.api_keys import ApiKey, KeyChanged, KeyNotFound, Role, find_key_id
 from domain.payments.submission import Mode
 from persistence.codec import Document
@@ -46,11 +44,9 @@ class MongoApiKeys:
         cache_seconds: float = CACHE_SECONDS,
     ) -> None:
         self._keys = database.api_keys
-        self._cached = cached
-        self._cache_seconds = cache_seconds
         self._pepper = pepper
-        self._cache: OrderedDict[str, tuple[float, ApiKey]] = OrderedDict()
-        self._lock = threading.Lock()
+        #: Keys by the hash of their secret.
+        self._cache = Cache[str, ApiKey](size=cached, seconds=cache_seconds)
 
     def add(self, key: ApiKey, secret: str) -> None:
         digest = self._pepper.hash(secret)
@@ -71,7 +67,13 @@ class MongoApiKeys:
     def find(self, secret: str) -> ApiKey | None:
         """The hash is compared in constant time."""
         digest = self._pepper.hash(secret)
-        return self._find_cached(digest) or self._look_up(secret, digest)
+        known = self._cache.find(digest)
+        if known is not None:
+            return known
+        try:
+            return self._cache.get(digest, lambda: self._look_up(secret, digest))
+        except KeyNotFound:
+            return None
 
     def is_cached(self, secret: str) -> bool:
         return self._pepper.hash(secret) in self._cache
@@ -129,25 +131,18 @@ class MongoApiKeys:
         log.error("api_key_changed", extra={"key_id": document["_id"]})
         return False
 
-    def _find_cached(self, digest: str) -> ApiKey | None:
-        with self._lock:
-            until, key = self._cache.get(digest, (0.0, None))
-            return key if time.monotonic() < until else None
+    def _look_up(self, secret: str, digest: str) -> ApiKey:
+        """Finds the key by its public part and compares its hash in constant time.
 
-    def _look_up(self, secret: str, digest: str) -> ApiKey | None:
-        """Finds the key by its public part and compares its hash in constant time."""
+        Raises KeyNotFound.
+        """
         with translating_errors():
             found = self._keys.find_one({"_id": find_key_id(secret)})
         if found is None or not hmac.compare_digest(found["hash"], digest):
-            return None
+            raise KeyNotFound
         key = decode_or_report(found, _decode, self._keys)
         if not self._is_bound(found):
-            return None
-        with self._lock:
-            self._cache[digest] = (time.monotonic() + self._cache_seconds, key)
-            self._cache.move_to_end(digest)
-            if len(self._cache) > self._cached:
-                self._cache.popitem(last=False)
+            raise KeyNotFound
         return key
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +22,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure, WriteError
 
+from application.cache import Cache
 from domain.errors import DocumentUnreadable, StoreUnavailable
 from persistence.codec import Document
 from persistence.mongo import (
@@ -327,18 +326,17 @@ def _fault_update(
     ]
 
 
-_reported: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+_reported: Final = Cache[tuple[str, str, str], bool](
+    size=MAX_POSTPONED, seconds=REPORT_INTERVAL
+)
 _lock = threading.Lock()
 
 
 def _is_unreported(collection: Collection[Document], name: str) -> bool:
     """Whether this process has not reported it lately; lists are read every second."""
-    key, now = (collection.database.name, collection.name, name), time.monotonic()
+    key = collection.database.name, collection.name, name
     with _lock:
-        if now < _reported.get(key, 0.0):
+        if _reported.find(key):
             return False
-        _reported[key] = now + REPORT_INTERVAL
-        _reported.move_to_end(key)
-        if len(_reported) > MAX_POSTPONED:
-            _reported.popitem(last=False)
+        _reported.put(key, True)
         return True

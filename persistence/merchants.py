@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
 from pymongo.database import Database
 
+from application.cache import Cache
 from application.ports.payments import Scope
 from domain.merchants import MerchantSettings
 from domain.payments.routing import Routes
@@ -31,30 +29,15 @@ class MongoMerchants:
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
         self._merchants = database.merchants
-        self._cache: OrderedDict[Scope, tuple[float, MerchantSettings]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._cache = Cache[Scope, MerchantSettings](
+            size=CACHE_SIZE, seconds=CACHE_SECONDS
+        )
 
     def load_settings(self, scope: Scope) -> MerchantSettings:
         """Reads the database at most once in CACHE_SECONDS per merchant and mode."""
-        with self._lock:
-            until, known = self._cache.get(scope, (0.0, MerchantSettings()))
-            if time.monotonic() < until:
-                return known
-        with translating_errors():
-            found = self._merchants.find_one({"_id": scope.merchant}) or {}
-        known = MerchantSettings(
-            decode_or_report(found, _decode_policy, self._merchants),
-            Routes(
-                load_candidates(self._database, scope),
-                tuple(found.get("routes_on", ())),
-            ),
+        return self._cache.find(scope) or self._cache.get(
+            scope, lambda: self._read_settings(scope)
         )
-        with self._lock:
-            self._cache[scope] = (time.monotonic() + CACHE_SECONDS, known)
-            self._cache.move_to_end(scope)
-            if len(self._cache) > CACHE_SIZE:
-                self._cache.popitem(last=False)
-        return known
 
     def change_settings(
         self,
@@ -72,8 +55,18 @@ class MongoMerchants:
             self._merchants.update_one(
                 {"_id": merchant}, {"$set": changes}, upsert=True
             )
-        with self._lock:
-            self._cache.clear()
+        self._cache.clear()
+
+    def _read_settings(self, scope: Scope) -> MerchantSettings:
+        with translating_errors():
+            found = self._merchants.find_one({"_id": scope.merchant}) or {}
+        return MerchantSettings(
+            decode_or_report(found, _decode_policy, self._merchants),
+            Routes(
+                load_candidates(self._database, scope),
+                tuple(found.get("routes_on", ())),
+            ),
+        )
 
 
 def _decode_policy(document: Document) -> DuplicatePolicy:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
+from application.cache import Cache
 from application.ports.admission import BreakerStore
 from domain.circuit_breaker import CircuitBreaker, with_breaker_wait
 from domain.errors import StoreUnavailable
@@ -35,10 +35,15 @@ class BreakerView:
     ) -> None:
         self._breakers = breakers
         self._clock = clock
-        self._seconds = seconds
-        self._reading = threading.Lock()  # one thread reads; the others use the cache
-        self._known: Mapping[str, CircuitBreaker] = {}
-        self._known_until = 0.0
+        self._known = Cache[None, Mapping[str, CircuitBreaker]](
+            size=1,
+            seconds=CACHE_SECONDS,
+            failures=(StoreUnavailable,),
+            failure_seconds=CACHE_SECONDS,
+            failures_size=1,
+            outages=(StoreUnavailable,),
+            clock=seconds,
+        )
 
     def with_breaker_wait(self, payment: Payment) -> Payment:
         """Returns ``payment`` with the open breaker that its operations wait for.
@@ -48,18 +53,17 @@ class BreakerView:
         """
         if payment.is_settled:
             return payment
-        self._read_breakers()
-        return with_breaker_wait(payment, self._known, now=self._clock())
-
-    def _read_breakers(self) -> None:
-        if self._seconds() < self._known_until:
-            return
-        if not self._reading.acquire(blocking=False):
-            return
         try:
-            self._known = self._breakers.load_all()
+            known = self._known.find(None)
+            if known is None:
+                known = self._known.get(None, self._read_breakers)
+        except StoreUnavailable:
+            return payment
+        return with_breaker_wait(payment, known, now=self._clock())
+
+    def _read_breakers(self) -> Mapping[str, CircuitBreaker]:
+        try:
+            return self._breakers.load_all()
         except StoreUnavailable:
             log.warning("breakers_not_read")
-        finally:
-            self._known_until = self._seconds() + CACHE_SECONDS
-            self._reading.release()
+            raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from application.cache import Cache
 from domain.errors import (
     CertificateUnavailable,
     PaymentsError,
@@ -111,12 +112,15 @@ class Certificates:
         )
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows
-        self._kept: dict[str, tuple[rsa.RSAPublicKey, datetime]] = {}
-        self._failed: OrderedDict[str, tuple[PaymentsError, float]] = OrderedDict()
+        #: Keys, and when each is fetched again.
+        self._kept = Cache[str, tuple[rsa.RSAPublicKey, datetime]](size=MAX_KEPT)
+        self._failed = Cache[str, PaymentsError](
+            size=MAX_FAILED, seconds=FAILURE_LIFETIME, clock=clock
+        )
         self._fetching: dict[str, Future[rsa.RSAPublicKey]] = {}
         self._waiting = 0
         self._fetched_at: deque[float] = deque(maxlen=FETCHES_A_MINUTE)
-        self._senders: OrderedDict[str | None, _Sender] = OrderedDict()
+        self._senders = Cache[str | None, _Sender](size=_SENDERS)
 
     def fetch_key(
         self, url: str, *, now: datetime, sender: str | None = None
@@ -129,7 +133,7 @@ class Certificates:
         WebhookNotTrusted if the certificate is not PayPal's, and CertificateUnavailable
         if it cannot be fetched.
         """
-        kept = self._kept.get(url)
+        kept = self._kept.find(url)
         if kept is not None and now < kept[1]:
             return kept[0]
         self._check_url(url)
@@ -158,10 +162,11 @@ class Certificates:
         """
         with self._lock:
             now, was_good = self._clock(), url in self._kept
-            error, until = self._failed.get(url, (None, 0.0))
-            if error is not None and now < until:
+            error = self._failed.find(url)
+            if error is not None:
                 raise error.with_traceback(None)
-            counts = self._counts_of(sender)
+            counts = self._senders.find(sender) or _Sender()
+            self._senders.put(sender, counts)
             fetch = self._fetching.get(url)
             if fetch is not None:
                 if self._waiting >= _WAITING or counts.waiting >= _WAITING_EACH:
@@ -180,14 +185,6 @@ class Certificates:
             counts.fetching += 1
             self._fetching[url] = fetch = Future()
             return fetch, True, counts
-
-    def _counts_of(self, sender: str | None) -> _Sender:
-        """The counts of ``sender``; the least recent sender is forgotten."""
-        counts = self._senders.setdefault(sender, _Sender())
-        self._senders.move_to_end(sender)
-        if len(self._senders) > _SENDERS:
-            self._senders.popitem(last=False)
-        return counts
 
     def _run_fetch(
         self, fetch: Future[rsa.RSAPublicKey], url: str, now: datetime
@@ -215,15 +212,9 @@ class Certificates:
         with self._lock:
             del self._fetching[url]
             if good is not None:
-                self._kept.pop(url, None)
-                while len(self._kept) >= MAX_KEPT:
-                    self._kept.pop(next(iter(self._kept)))
-                self._kept[url] = good
+                self._kept.put(url, good)
             if failed is not None:
-                self._failed[url] = failed, self._clock() + FAILURE_LIFETIME
-                self._failed.move_to_end(url)
-                while len(self._failed) > MAX_FAILED:
-                    self._failed.popitem(last=False)
+                self._failed.put(url, failed)
 
     def _check_url(self, url: str) -> None:
         try:

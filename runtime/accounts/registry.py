@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from application.cache import Cache
 from application.ports.accounts import AccountStore
 from application.ports.provider import Provider
 from application.ports.reconciliation import Statement
@@ -55,8 +55,8 @@ class AccountAdapters:
         self._accounts = AccountCache(accounts.get)
         self._factory = AdapterFactory(settings, connections=connections)
         self._own = {name: self._factory.create_own(name) for name in PROVIDERS}
-        self._lock = threading.Lock()
-        self._made: OrderedDict[str, tuple[_Secrets, Adapters]] = OrderedDict()
+        self._lock = threading.Lock()  # one thread makes an account's adapters
+        self._made = Cache[str, tuple[_Secrets, Adapters]](size=MAX_CACHED)
 
     def provider_for(self, account: Account) -> Provider:
         """Reads nothing: each call of the provider reads the credentials."""
@@ -117,13 +117,10 @@ class AccountAdapters:
         """Makes new adapters if the account's secrets have changed."""
         secrets = stored.credentials, stored.connected_account
         with self._lock:
-            known = self._made.get(stored.id)
+            known = self._made.find(stored.id)
             if known is None or known[0] != secrets:
                 known = secrets, self._factory.create(stored)
-                self._made[stored.id] = known
-            self._made.move_to_end(stored.id)
-            if len(self._made) > MAX_CACHED:
-                self._made.popitem(last=False)
+            self._made.put(stored.id, known)  # those used longest ago make room
         return known[1]
 
 

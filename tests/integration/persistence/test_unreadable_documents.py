@@ -12,6 +12,7 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
+from application.cache import Cache
 from application.ports.payments import Query
 from domain.api_keys import Role
 from domain.errors import DocumentUnreadable
@@ -58,7 +59,8 @@ BROKEN: Final[dict[str, Document]] = {
 @pytest.fixture(autouse=True)
 def always_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests share their database and the names in it."""
-    monkeypatch.setattr(document_faults, "REPORTED_EVERY", 0.0)
+    short = Cache[tuple[str, str, str], bool](size=1, seconds=0.0)
+    monkeypatch.setattr(document_faults, "_reported", short)
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=list(BROKEN))

@@ -96,15 +96,23 @@ def test_the_names_of_no_account_that_are_remembered_are_bounded() -> None:
     assert store.reads == ["acct_0"], "the oldest made room"
 
 
-def test_so_many_are_remembered_and_whoever_was_not_asked_for_longest_goes() -> None:
+def test_cached_accounts_are_bounded_and_the_one_read_longest_ago_makes_room() -> None:
     many = [replace(ONE, id=f"acct_{number}") for number in range(MAX_CACHED + 1)]
     store = _Store(*many)
-    for account in many[:-1]:
+    for account in many:
         store.known.get(account.id)
-    store.known.get(many[0].id)
-    store.known.get(many[-1].id)
     store.reads.clear()
-    assert store.known.get(many[0].id) == many[0]
+    assert store.known.get(many[1].id) == many[1]
     assert store.reads == []
-    store.known.get(many[1].id)
-    assert store.reads == [many[1].id]
+    store.known.get(many[0].id)
+    assert store.reads == [many[0].id]
+
+
+def test_an_account_that_is_gone_is_not_used_again() -> None:
+    store = _Store(ONE)
+    store.known.get("acct_1")
+    store.found.clear()
+    store.now = CACHE_SECONDS
+    for _ in range(3):
+        with pytest.raises(AccountNotFound):
+            store.known.get("acct_1")
