@@ -258,6 +258,7 @@ def _settle_group(
     left, done = [payment for payment, _ in group], list[Payment]()
     corrected, escalated = set[str](), set[str]()
     discovered = dict[str, Sequence[Kind]]()
+    # Not ``retry_on_conflict``: each round is one write for all that are left.
     for _ in range(_MAX_SETTLE_TRIES):
         now = context.clock()
         steps = [

@@ -60,6 +60,7 @@ def sync_dispute(update: DisputeUpdate, context: DisputeContext) -> Payment | No
     named = _read_dispute(update, context).payment
     if named is None:
         raise PaymentNotFound
+    # Not ``retry_on_conflict``: here None says that the payment is not there.
     for _ in range(_MAX_CONFLICTS):
         payment = next(iter(context.view.load([named])), None)
         if payment is None:

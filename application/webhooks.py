@@ -194,6 +194,8 @@ def _apply_update(
     payment = payments.get(update.payment or "")
     if payment is None:
         return None
+    # Not ``retry_on_conflict``: the first round needs no read of its own, for the
+    # payments of a group are read together, and None says that work is under way.
     for _ in range(_MAX_CONFLICTS):
         if payment.account != webhook.account:
             return _finish(webhook, WebhookStatus.UNMATCHED)
