@@ -1,4 +1,4 @@
-"""What the providers' answers mean: each row of docs/providers.md, over HTTP."""
+"""Tests of each row of docs/providers.md, over HTTP."""
 
 import pytest
 

@@ -14,7 +14,7 @@ from tests.support.workbench import Workbench, workbench
 def open_bench(
     tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
 ) -> Iterator[Workbench]:
-    """See Workbench."""
+    """One workbench for all tests of the package."""
     home = tmp_path_factory.mktemp("answers")
     with prepared_web(home, mongo_url, redis_url) as web, workbench(web) as made:
         yield made
@@ -22,7 +22,7 @@ def open_bench(
 
 @pytest.fixture
 def bench(open_bench: Workbench) -> Iterator[Workbench]:
-    """The same, healed after the test."""
+    """The workbench; its simulators are healed after the test."""
     yield open_bench
     open_bench.stripe.heal()
     open_bench.paypal.heal()

@@ -1,7 +1,7 @@
-"""Each row of the amounts in docs/providers.md: what a provider is really sent.
+"""Tests of each row of the amounts in docs/providers.md.
 
-The units are written out by hand, from the providers' documentation: mistakes that
-cancel out in our own code do not here.
+The units are literals from the providers' documentation, so that errors of our own
+conversions cannot cancel out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from domain.payments.states import State
 from tests.support.workbench import Workbench
 
-#: Minor units of ISO 4217, what the provider is sent, and what its ledger counts.
+#: ISO 4217 minor units, the amount sent, and the amount in the provider's ledger.
 TAKEN: Final[dict[str, tuple[int, int | str, int]]] = {
     "stripe: USD": (1999, 1999, 1999),
     "stripe: JPY": (1999, 1999, 1999),
@@ -30,7 +30,7 @@ TAKEN: Final[dict[str, tuple[int, int | str, int]]] = {
     "paypal: TWD": (10_000, "100", 10_000),
     "paypal: EUR": (100_000_000, "1000000.00", 100_000_000),
 }
-#: What it takes in no form.
+#: Amounts that the provider does not take.
 REFUSED: Final[dict[str, int]] = {
     "stripe: KWD": 19_995,
     "stripe: MGA": 500_050,
@@ -40,14 +40,14 @@ REFUSED: Final[dict[str, int]] = {
     "paypal: HUF": 2_000_050,
     "paypal: TWD": 10_001,
 }
-#: What was paid, and a part of it that it takes in no form.
+#: A paid amount, and a part of it that the provider does not take.
 PARTS: Final[dict[str, tuple[int, int]]] = {
     "stripe: KWD": (19_990, 11_735),
     "stripe: MGA": (500_000, 150),
     "paypal: HUF": (150_000, 5050),
     "paypal: TWD": (10_000, 5050),
 }
-#: The smallest amount that is too large, and the limit in words.
+#: The smallest amount that is too large, and the limit as shown.
 TOO_LARGE: Final[dict[str, tuple[int, str]]] = {
     "stripe: USD": (100_000_000, "999999.99 USD"),
     "stripe: JPY": (1_000_000_000_000, "999999999999 JPY"),
@@ -59,7 +59,7 @@ TOO_LARGE: Final[dict[str, tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize("words", TAKEN)
-def test_an_amount_that_is_taken(bench: Workbench, words: str) -> None:
+def test_an_amount_is_sent_in_the_providers_unit(bench: Workbench, words: str) -> None:
     provider, currency = words.split(": ")
     amount, sent, at_the_provider = TAKEN[words]
     payment_id = bench.paid(provider, currency=currency, amount=amount)
@@ -76,7 +76,7 @@ def test_an_amount_that_is_taken(bench: Workbench, words: str) -> None:
 
 
 def _amount(body: Any) -> int | str:
-    """Of a charge or a refund, as it is sent."""
+    """The amount in the body of a charge or a refund."""
     [unit] = body.get("purchase_units", [body])
     amount: Any = unit["amount"] if "amount" in unit else None
     found: int | str = amount["value"] if isinstance(amount, dict) else amount
@@ -84,7 +84,9 @@ def _amount(body: Any) -> int | str:
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_an_amount_that_is_not_taken(bench: Workbench, words: str) -> None:
+def test_an_amount_that_the_provider_does_not_take_is_refused(
+    bench: Workbench, words: str
+) -> None:
     provider, currency = words.split(": ")
     sent = bench.calls(provider, "POST")
     answer = bench.submit(provider, currency=currency, amount=REFUSED[words])
@@ -93,7 +95,7 @@ def test_an_amount_that_is_not_taken(bench: Workbench, words: str) -> None:
 
 
 @pytest.mark.parametrize("words", PARTS)
-def test_a_part_that_is_not_taken_is_refused_at_the_door(
+def test_a_part_that_the_provider_does_not_take_is_refused_by_the_api(
     bench: Workbench, words: str
 ) -> None:
     provider, currency = words.split(": ")
@@ -114,9 +116,11 @@ def test_a_part_that_is_not_taken_is_refused_at_the_door(
         assert bench.calls(provider, "POST") == sent + 1
 
 
-def test_a_rest_that_is_not_taken_is_refused_at_the_door(bench: Workbench) -> None:
+def test_a_remainder_that_the_provider_does_not_take_is_refused_by_the_api(
+    bench: Workbench,
+) -> None:
     payment_id = bench.paid("paypal", currency="HUF", amount=150_000)
-    # As a capture is that PayPal cut short, in a fraction of a forint.
+    # PayPal captured less, with a fraction of a forint.
     bench.database.payments.update_one(
         {"_id": payment_id}, {"$set": {"operations.0.moved": 5050}}
     )
@@ -127,7 +131,7 @@ def test_a_rest_that_is_not_taken_is_refused_at_the_door(bench: Workbench) -> No
 
 
 @pytest.mark.parametrize("words", TOO_LARGE)
-def test_an_amount_over_the_providers_limit_is_refused_at_the_door(
+def test_an_amount_over_the_providers_limit_is_refused_by_the_api(
     bench: Workbench, words: str
 ) -> None:
     provider, currency = words.split(": ")
@@ -140,7 +144,9 @@ def test_an_amount_over_the_providers_limit_is_refused_at_the_door(
     assert bench.calls(provider, "POST") == sent
 
 
-def test_an_amount_under_stripes_minimum_is_stripes_to_refuse(bench: Workbench) -> None:
+def test_an_amount_under_stripes_minimum_is_rejected_by_stripe(
+    bench: Workbench,
+) -> None:
     payment_id = bench.pay("stripe", amount=49)
     refused = bench.step(payment_id).first_operation
     assert (refused.state, refused.error) == (State.REJECTED, "amount_too_small")

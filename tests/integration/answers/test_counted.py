@@ -1,4 +1,4 @@
-"""What a worker counts of answers that a person should know of."""
+"""Tests of the metrics of answers that need attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.answer_rows import Row, arm, asked
 from tests.support.workbench import Workbench
 from workers import tasks
 
-#: What says that our books, or what we know of the provider, are not as theirs.
+#: Answers that contradict our records or our knowledge of the provider.
 DISAGREEMENTS = [
     ("paypal", ANSWERS, "REFUND_AMOUNT_EXCEEDED"),
     ("paypal", ANSWERS, "MAX_CAPTURE_AMOUNT_EXCEEDED"),
@@ -41,7 +41,7 @@ REVIEWS = [
 
 @pytest.fixture
 def services(bench: Workbench) -> Iterator[WorkerServices]:
-    """A worker's, which works with the bench's tools."""
+    """A worker's services with the bench's context."""
     with ExitStack() as stack:
         made = container.create_worker_services(bench.settings)
         stack.callback(made.database.client.close)
@@ -51,7 +51,7 @@ def services(bench: Workbench) -> Iterator[WorkerServices]:
 
 
 @pytest.mark.parametrize(("provider", "rows", "words"), DISAGREEMENTS)
-def test_an_answer_that_only_wrong_books_explain_is_counted(
+def test_an_answer_that_contradicts_our_records_is_counted(
     bench: Workbench,
     services: WorkerServices,
     provider: str,
@@ -67,7 +67,7 @@ def test_an_answer_that_only_wrong_books_explain_is_counted(
 
 
 @pytest.mark.parametrize(("provider", "rows", "words", "why"), REVIEWS)
-def test_an_operation_that_becomes_a_persons_is_counted_by_why(
+def test_an_operation_in_review_is_counted_by_its_reason(
     bench: Workbench,
     services: WorkerServices,
     provider: str,
@@ -84,7 +84,7 @@ def test_an_operation_that_becomes_a_persons_is_counted_by_why(
     assert counted(metrics.DISAGREEMENTS, provider) == others
 
 
-def test_what_is_paid_is_counted_as_neither(
+def test_a_paid_payment_is_counted_as_neither(
     bench: Workbench, services: WorkerServices
 ) -> None:
     before = [counted(each, "stripe") for each in _BOTH]
@@ -98,7 +98,7 @@ _BOTH = (metrics.DISAGREEMENTS, metrics.ESCALATED)
 
 
 def counted(counter: Counter, provider: str) -> dict[str, float]:
-    """How often this process has counted each why."""
+    """The counter's values of a provider, by reason."""
     return {
         sample.labels["reason"]: sample.value
         for family in counter.collect()
@@ -110,7 +110,7 @@ def counted(counter: Counter, provider: str) -> dict[str, float]:
 def _carried_out(
     bench: Workbench, services: WorkerServices, provider: str, row: Row
 ) -> None:
-    """One attempt of what the row is about, by a worker's task."""
+    """Runs one attempt of the row's operation by a worker's task."""
     payment_id = asked(bench, provider, row)
     arm(bench, provider, row)
     tasks.attempt_payments([payment_id], services, urgent=True)

@@ -1,4 +1,4 @@
-"""Rows of docs/providers.md about calls that nobody answers, or that find nothing."""
+"""Tests of calls without an answer and of lookups that find nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.simulator_process import Simulator, eventually
 from tests.support.workbench import CHARGES, Workbench
 
 PROVIDERS: Final = ["stripe", "paypal"]
-#: What each says of something that it does not have.
+#: The provider's answer for an object that it does not have.
 MISSING: Final = {
     "stripe": {"error": {"type": "invalid_request_error", "code": "resource_missing"}},
     "paypal": {
@@ -24,7 +24,7 @@ MISSING: Final = {
 
 
 def _is_sent_again(bench: Workbench, before: Payment) -> None:
-    """The same request under the same key, and money moves once."""
+    """Asserts that the same request is sent under the same key and charges once."""
     again = bench.step(before.id).first_operation
     assert again.state is State.SUCCEEDED
     assert before.first_operation.send and again.send
@@ -34,7 +34,7 @@ def _is_sent_again(bench: Workbench, before: Payment) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_connection_that_is_refused_did_nothing(bench: Workbench, name: str) -> None:
-    bench.paid(name)  # PayPal's token is there: without one, none is what is missing
+    bench.paid(name)  # fetches PayPal's token, so that the charge itself fails
     payment_id = bench.pay(name)
     bench.at(name).arm(do="refuse", seconds=2)
     payment = bench.step(payment_id)
@@ -49,7 +49,7 @@ def test_a_connection_that_is_refused_did_nothing(bench: Workbench, name: str) -
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_an_answer_that_is_too_slow_leaves_it_unknown(
+def test_a_too_slow_answer_leaves_the_operation_unknown(
     bench: Workbench, name: str
 ) -> None:
     payment_id = bench.pay(name)
@@ -66,7 +66,7 @@ def test_an_answer_that_is_too_slow_leaves_it_unknown(
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_a_404_to_a_look_proves_nothing(bench: Workbench, name: str) -> None:
+def test_a_404_to_a_lookup_proves_nothing(bench: Workbench, name: str) -> None:
     method = "pm_usBankAccount" if name == "stripe" else "vault_pending"
     payment_id = bench.pay(name, payment_method=method)
     before = bench.step(payment_id).first_operation

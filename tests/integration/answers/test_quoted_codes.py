@@ -1,4 +1,4 @@
-"""Where a provider says what is no code in place of one, nobody keeps or shows it."""
+"""Tests that a text in place of a provider's code is neither stored nor shown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support import paypal_answers as paypal, stripe_answers as stripe
 from tests.support.answer_rows import AGAIN, TOKEN, Row, again, holds
 from tests.support.workbench import Workbench
 
-#: One character more than a code has.
+#: One character more than a code may have.
 TOO_LONG: Final = "n" * 81
 _DECLINED: Final = {**stripe.DECLINED, "code": TOKEN, "decline_code": TOKEN}
 
-#: By the provider, and what has it where a code should be.
+#: Rows by provider and by the object with the text.
 ROWS: Final[dict[str, Row]] = {
     "stripe: a card that is declined": Row(
         State.DECLINED,
@@ -86,9 +86,7 @@ ROWS: Final[dict[str, Row]] = {
 
 
 @pytest.mark.parametrize("what", ROWS)
-def test_what_stands_in_place_of_a_code_and_is_none_is_kept_nowhere(
-    bench: Workbench, what: str
-) -> None:
+def test_text_in_place_of_a_code_is_not_stored(bench: Workbench, what: str) -> None:
     payment_id = holds(bench, what.partition(":")[0], ROWS[what])
     shown = bench.shown(payment_id)
     assert not (shown["last_error"] or {}).get("decline_code")

@@ -1,6 +1,7 @@
-"""Each row of the texts in docs/providers.md: no payment is lost for an optional one.
+"""Tests of each row of the texts in docs/providers.md.
 
-The simulators count bytes of UTF-8, which no real provider does more strictly.
+A long optional text never fails a payment. The simulators count UTF-8 bytes, the
+strictest count possible.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.workbench import Workbench
 
-#: A field of a payment, its longest value, and what is left of it at the provider.
+#: A field of a payment, its longest value, and the truncated value at the provider.
 TEXTS: Final[dict[str, tuple[str, str, str]]] = {
     "paypal: description": ("description", "a" * 126 + "😀", "a" * 126),
     "stripe: description": ("description", "😀" * 500, "😀" * 250),
@@ -31,7 +32,9 @@ def test_a_text_fits_by_any_count(bench: Workbench, words: str) -> None:
     assert [kind for kind, _ in bench.moved(payment_id)] == ["charge"]
 
 
-def test_a_mark_stays_with_its_letter(bench: Workbench) -> None:
+def test_a_truncated_text_keeps_combining_marks_with_their_letter(
+    bench: Workbench,
+) -> None:
     text = "a" * 125 + "e\u0301" + "b" * 20
     payment_id = bench.paid("paypal", description=text)
     send = bench.stored(payment_id).first_operation.send

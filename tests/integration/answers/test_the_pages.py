@@ -1,4 +1,4 @@
-"""The pages name, for each row of their tables, a test that is there."""
+"""Tests that each row of the documentation's tables names an existing test."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tests.integration.answers.test_stripe_statuses import STATUSES as STRIPE
 
 ROOT: Final = Path(__file__).parents[3]
 DOCS: Final = ROOT / "docs"
-#: The rows of each table that are tests by the provider's own words, by test.
+#: The provider's words that are parameters of each test.
 ROWS: Final[dict[str, Iterable[str]]] = {
     "test_a_status_of_stripe": STRIPE,
     "test_an_error_of_stripe": ERRORS,
     "test_a_status_of_paypal": PAYPAL,
     "test_an_answer_of_paypal": ANSWERS,
-    "test_an_amount_that_is_taken": amounts.TAKEN,
-    "test_an_amount_that_is_not_taken": amounts.REFUSED,
-    "test_a_part_that_is_not_taken_is_refused_at_the_door": amounts.PARTS,
-    "test_an_amount_over_the_providers_limit_is_refused_at_the_door": amounts.TOO_LARGE,
+    "test_an_amount_is_sent_in_the_providers_unit": amounts.TAKEN,
+    "test_an_amount_that_the_provider_does_not_take_is_refused": amounts.REFUSED,
+    "test_a_part_that_the_provider_does_not_take_is_refused_by_the_api": amounts.PARTS,
+    "test_an_amount_over_the_providers_limit_is_refused_by_the_api": amounts.TOO_LARGE,
     "test_a_text_fits_by_any_count": texts.TEXTS,
 }
 _TEST: Final = re.compile(r"`(test_\w+)`")
-#: What a row is about: everything in code style in its first cell.
+#: The words of a row: the code in its first cell.
 _WORDS: Final = re.compile(r"`([^`]+)`")
 
 
 def tables(page: str) -> list[list[list[str]]]:
-    """The tables of a page that have a column of tests: rows of cells, no heading."""
+    """The rows of each table with a column of tests, without the heading."""
     found: list[list[list[str]]] = []
     block: list[list[str]] = []
     for line in chain((DOCS / page).read_text().splitlines(), [""]):
@@ -50,7 +50,7 @@ def tables(page: str) -> list[list[list[str]]]:
 
 
 def defined() -> set[str]:
-    """The names of all tests that there are."""
+    """The names of all tests."""
     files = (ROOT / "tests").rglob("test_*.py")
     texts = (file.read_text() for file in files)
     return set(chain(*(re.findall(r"def (test_\w+)\(", text) for text in texts)))

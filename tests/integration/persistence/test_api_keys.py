@@ -74,7 +74,7 @@ def test_the_key_that_was_read_longest_ago_makes_room(
     "changed",
     [{"merchant": "rival"}, {"role": "admin"}, {"mode": "live"}, {"binding": None}],
 )
-def test_a_key_that_was_made_somebody_elses_in_the_database_opens_nothing(
+def test_a_key_whose_owner_was_changed_in_the_database_is_refused(
     keys: MongoApiKeys, payments_db: Database[Document], changed: Document
 ) -> None:
     key, secret = created(keys)

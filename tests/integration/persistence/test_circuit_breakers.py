@@ -45,7 +45,7 @@ class TestMongoBreakers(BreakersSuite):
     """The suite of all breakers."""
 
 
-def test_without_a_server_every_call_says_so_in_time() -> None:
+def test_every_call_without_a_server_raises_in_time() -> None:
     database = mongo.connect("mongodb://127.0.0.1:1", "none")
     lost = MongoBreakerStore(database)
     with pytest.raises(StoreUnavailable):

@@ -82,7 +82,7 @@ def test_nothing_secret_is_readable_at_rest(
     assert readable == []
 
 
-def test_what_was_sealed_is_read_again(stored: MongoPayments) -> None:
+def test_a_sealed_payment_is_read_again(stored: MongoPayments) -> None:
     found = stored.get(SHOP, payment().id)
     assert found is not None
     assert found.submission.email == SECRETS["email"]
@@ -96,7 +96,7 @@ def test_what_was_sealed_is_read_again(stored: MongoPayments) -> None:
     assert found.last_error.message == SECRETS["failure"]
 
 
-def test_without_its_key_a_payment_cannot_be_read(
+def test_a_payment_without_its_key_cannot_be_read(
     stored: MongoPayments, payments_db: Database[Document], key_source: KeySource
 ) -> None:
     stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))
@@ -105,7 +105,7 @@ def test_without_its_key_a_payment_cannot_be_read(
         other.get(SHOP, payment().id)
 
 
-def test_a_payment_that_cannot_be_read_holds_up_nobody_and_stays_owed(
+def test_an_unreadable_payment_delays_no_other_and_stays_due(
     payments_db: Database[Document], vault: Vault, key_source: KeySource
 ) -> None:
     stranger = Vault(KeySource("", key_source.path.parent / "strange_keys"))

@@ -69,7 +69,7 @@ def closed(kept: MongoDifferences, *ids: str, now: datetime = NOW + HOUR) -> lis
     return kept.close(ids, by="ann", reason="a test charge", now=now)
 
 
-def test_what_differs_is_open_from_the_first_time_that_it_is_found(
+def test_a_difference_is_open_from_its_first_report(
     kept: MongoDifferences,
 ) -> None:
     kept.record_report(report(ALONE, ODD))
@@ -83,7 +83,7 @@ def test_what_differs_is_open_from_the_first_time_that_it_is_found(
     assert kept.count_open() == {("stripe", kind): 1 for kind in (ALONE.kind, ODD.kind)}
 
 
-def test_what_agrees_by_now_is_open_no_more(kept: MongoDifferences) -> None:
+def test_a_difference_that_agrees_now_is_deleted(kept: MongoDifferences) -> None:
     kept.record_report(report(ALONE, ODD))
     kept.record_report(report(ODD))
     assert [one.difference for one in kept.list_open()] == [ODD]
@@ -101,7 +101,7 @@ def test_what_agrees_by_now_is_open_no_more(kept: MongoDifferences) -> None:
     ],
     ids=["later", "earlier", "another account", "not all listed"],
 )
-def test_a_report_that_tells_nothing_of_it_leaves_it_open(
+def test_an_incomplete_report_leaves_a_difference_open(
     kept: MongoDifferences, other: ReconciliationReport
 ) -> None:
     kept.record_report(report(ALONE))
@@ -109,7 +109,7 @@ def test_a_report_that_tells_nothing_of_it_leaves_it_open(
     assert [one.difference for one in kept.list_open()] == [ALONE]
 
 
-def test_what_a_person_closed_stays_closed_while_it_is_as_it_was(
+def test_a_closed_difference_stays_closed_while_it_is_unchanged(
     kept: MongoDifferences, payments_db: Database[Document]
 ) -> None:
     kept.record_report(report(ALONE))
@@ -126,7 +126,7 @@ def test_what_a_person_closed_stays_closed_while_it_is_as_it_was(
     )
 
 
-def test_what_has_changed_since_it_was_closed_is_open_again(
+def test_a_closed_difference_that_changes_is_open_again(
     kept: MongoDifferences,
 ) -> None:
     kept.record_report(report(ALONE))
@@ -150,7 +150,7 @@ def test_modes_and_accounts_have_differences_of_their_own(
     assert live.close([kept.list_open()[0].id], by="ann", reason="r", now=NOW) == []
 
 
-def test_the_oldest_is_first(kept: MongoDifferences) -> None:
+def test_open_differences_are_listed_oldest_first(kept: MongoDifferences) -> None:
     kept.record_report(report(ODD))
     kept.record_report(report(ALONE, ODD, ended_at=NOW + 2 * HOUR))
     assert [one.difference for one in kept.list_open()] == [ODD, ALONE]

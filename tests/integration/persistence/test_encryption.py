@@ -27,7 +27,7 @@ HERE = ("payments", "personal_data", "pay_1", "shop", "test")
 VAULT = Vault(KeySource(Fernet.generate_key().decode(), Path("not there")))
 
 
-def test_what_is_sealed_opens_and_shows_nothing(vault: Vault) -> None:
+def test_a_sealed_text_opens_and_does_not_show_its_content(vault: Vault) -> None:
     sealed = vault.seal("ünïcode 4 you", *HERE)
     assert b"4 you" not in sealed
     assert vault.open(sealed, *HERE) == "ünïcode 4 you"
@@ -91,7 +91,7 @@ def test_a_key_that_was_forgotten_opens_nothing(
 @pytest.mark.parametrize(
     "broken", [b"", b"no token", b"\xff\xfe", b"\x01" * 44, None, 7, "text", {"a": 1}]
 )
-def test_what_was_never_sealed_does_not_open(vault: Vault, broken: Any) -> None:
+def test_an_unsealed_value_does_not_open(vault: Vault, broken: Any) -> None:
     with pytest.raises(SealBroken):
         vault.open(broken, *HERE)
     assert not vault.is_current(broken)

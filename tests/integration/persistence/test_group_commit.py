@@ -35,7 +35,7 @@ def many() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_many_at_once_are_each_stored_and_answered_with_their_own(
+def test_concurrent_inserts_each_get_their_own_payment(
     store: GroupCommitPayments, many: ThreadPoolExecutor
 ) -> None:
     new = [payment(number, now=clock()) for number in range(1, 201)]
@@ -44,7 +44,7 @@ def test_many_at_once_are_each_stored_and_answered_with_their_own(
     assert len(store.list_payments(SHOP, Query(limit=300))) == 200
 
 
-def test_a_repeated_key_is_answered_with_the_first_among_strangers(
+def test_a_repeated_key_in_a_group_gets_the_first_payment(
     store: GroupCommitPayments, many: ThreadPoolExecutor
 ) -> None:
     new = [
@@ -61,7 +61,7 @@ def test_a_repeated_key_is_answered_with_the_first_among_strangers(
     )
 
 
-def test_more_than_may_wait_are_told_to_come_later(
+def test_an_insert_beyond_the_bound_is_refused(
     payments_db: Database[Document],
     vault: Vault,
     many: ThreadPoolExecutor,

@@ -199,7 +199,7 @@ def test_a_list_of_one_provider_is_as_short_among_many_of_another(
     assert [one["docsExamined"] for one in asked] == [1] * 4
 
 
-def test_what_moved_in_a_minute_reads_that_and_nothing_else(
+def test_movements_of_a_minute_are_read_by_index(
     filled: MongoPayments,
     payments_db: Database[Document],
     vault: Vault,
@@ -221,7 +221,7 @@ def test_what_moved_in_a_minute_reads_that_and_nothing_else(
         assert one["docsExamined"] <= most
 
 
-def test_what_is_disputed_is_found_by_indexes_of_its_own(
+def test_disputed_payments_are_found_by_their_own_indexes(
     filled: MongoPayments,
     payments_db: Database[Document],
     vault: Vault,

@@ -146,7 +146,7 @@ def only(*names: str) -> dict[str, list[IndexModel]]:
     return {"payments": models}
 
 
-def test_a_build_outlasts_the_limit_of_an_operation_and_tells_how_far_it_is(
+def test_a_build_outlasts_the_limit_of_an_operation_and_reports_progress(
     large: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexes, "INDEXES", only("keys", "newest"))
@@ -168,7 +168,7 @@ def test_a_build_outlasts_the_limit_of_an_operation_and_tells_how_far_it_is(
     assert indexes.compare_indexes(large).missing == ()
 
 
-def test_a_build_is_made_once_for_all_who_ask(
+def test_a_build_runs_once_for_concurrent_requests(
     large: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexes, "INDEXES", only("newest"))
@@ -197,7 +197,7 @@ def _seconds(database: Database[Document]) -> list[float]:
     return [one["microsecs_running"] / 1e6 for one in _requests(database)]
 
 
-def test_init_that_was_killed_is_gone_on_with_by_the_next(
+def test_a_killed_init_is_continued_by_the_next(
     large: Database[Document], tmp_path: Path
 ) -> None:
     environment = {
@@ -260,7 +260,7 @@ def test_an_index_of_other_options_is_named(large: Database[Document]) -> None:
     assert indexes.compare_indexes(large).missing == (Index("payments", "moved"),)
 
 
-def test_a_build_that_somebody_ends_is_no_missing_primary(
+def test_a_killed_build_is_not_a_missing_primary(
     large: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexes, "INDEXES", only("newest"))
@@ -351,7 +351,7 @@ def _gauge(gauge: Any, *labels: str) -> float:
     return float(gauge.labels(*labels)._value.get())
 
 
-def test_a_question_that_fails_keeps_no_other_from_the_exporter() -> None:
+def test_a_failed_query_does_not_affect_the_exporters_others() -> None:
     def fails(error: Exception) -> Callable[[], None]:
         def question() -> None:
             raise error

@@ -64,7 +64,7 @@ def test_the_backlog_counts_what_is_open_and_what_is_due_and_for_how_long(
     assert running.id == payment(4).id
 
 
-def test_a_worker_says_again_and_again_that_it_lives(
+def test_a_worker_repeats_its_heartbeat(
     payments_db: Database[Document],
 ) -> None:
     monitoring.report_alive(payments_db, "one", slots=8, busy=1)

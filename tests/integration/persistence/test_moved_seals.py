@@ -68,7 +68,7 @@ def put(database: Database[Document], document: Document, **fields: Any) -> None
     assert result.matched_count
 
 
-def test_what_was_not_touched_is_read(store: MongoPayments) -> None:
+def test_an_unchanged_document_is_read(store: MongoPayments) -> None:
     mine = paid(store, 1)
     read = store.get(SHOP, mine["_id"])
     assert read is not None and read.saved_method == SAVED.saved_method
@@ -105,7 +105,7 @@ def test_fields_that_were_swapped_within_a_payment_do_not_open(
 @pytest.mark.parametrize(
     ("field", "value"), [("merchant", "rival"), ("mode", "live"), ("_id", "pay_2")]
 )
-def test_a_payment_that_was_given_to_somebody_else_does_not_open(
+def test_a_payment_moved_to_another_merchant_does_not_open(
     store: MongoPayments, vault: Vault, field: str, value: str
 ) -> None:
     mine = paid(store, 1)
@@ -155,7 +155,7 @@ def test_an_accounts_credentials_do_not_open_in_a_payment(
         ("_id", "acct_x"),
     ],
 )
-def test_an_account_that_was_given_to_somebody_else_does_not_open(
+def test_an_account_moved_to_another_merchant_does_not_open(
     accounts: MongoAccounts, payments_db: Database[Document], field: str, value: str
 ) -> None:
     accounts.add(account())

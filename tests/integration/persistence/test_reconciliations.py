@@ -84,7 +84,7 @@ def report(**fields: Any) -> ReconciliationReport:
     return replace(whole, **fields)
 
 
-def test_the_first_report_is_due_a_day_after_somebody_asked_first(
+def test_the_first_report_is_due_a_day_after_the_first_call(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     assert not reports.claim_turn(STRIPE)
@@ -95,7 +95,7 @@ def test_the_first_report_is_due_a_day_after_somebody_asked_first(
     assert not reports.claim_turn(PAYPAL), "each account has turns of its own"
 
 
-def test_one_of_all_beats_has_the_turn(
+def test_a_turn_is_claimed_by_one_process(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     def asked() -> list[bool]:
@@ -132,7 +132,7 @@ def test_after_a_report_the_next_one_is_due_a_day_later(
     assert reports.claim_turn(STRIPE)
 
 
-def test_whose_turn_is_not_known_to_be_later_is_due(
+def test_an_account_without_a_turn_is_due(
     reports: Reconciliations, payments_db: Database[Document]
 ) -> None:
     stored = Account("acct_1", ProviderName.STRIPE)
@@ -194,7 +194,7 @@ def test_reports_are_forgotten_after_90_days(payments_db: Database[Document]) ->
     assert timedelta(seconds=kept["expireAfterSeconds"]) == timedelta(days=90)
 
 
-def test_without_a_server_every_call_says_so() -> None:
+def test_every_call_without_a_server_raises() -> None:
     database = mongo.connect("mongodb://127.0.0.1:1", "none")
     lost = Reconciliations(database, Mode.TEST)
     with pytest.raises(StoreUnavailable):

@@ -87,7 +87,7 @@ def test_many_processes_take_from_one_bucket(setup: LimiterSetup) -> None:
     assert BURST <= granted <= BURST + 1 + passed * RATES[STRIPE]
 
 
-def test_a_pause_is_everybodys(setup: LimiterSetup) -> None:
+def test_a_pause_is_shared_by_all_processes(setup: LimiterSetup) -> None:
     one, other = setup.limiter(), setup.limiter()
     one.pause(STRIPE, 30.0)
     assert other.acquire(STRIPE, 1, 0.25).granted == 0
@@ -124,7 +124,7 @@ HOUR = 3600 * 1_000_000
 
 
 @pytest.mark.parametrize("ahead", [2_000_000, HOUR, 240 * HOUR, -HOUR])
-def test_a_bucket_that_is_fuller_than_ours_ever_get_is_empty(
+def test_a_bucket_fuller_than_the_maximum_is_empty(
     setup: LimiterSetup, redis_database: str, ahead: int
 ) -> None:
     """A forged value; or an honest one, after Redis's clock was set back."""
@@ -149,7 +149,7 @@ def test_a_text_that_is_no_moment_is_an_empty_bucket(
     assert limiter.acquire(STRIPE, 32, 0.0).granted in (0, 1)
 
 
-def test_a_pause_that_is_longer_than_ours_is_none(
+def test_a_pause_longer_than_the_maximum_is_ignored(
     setup: LimiterSetup, redis_database: str
 ) -> None:
     limiter = setup.limiter()
@@ -172,7 +172,7 @@ def test_a_pause_in_redis_postpones_nothing_for_longer_than_some_seconds(
     assert (taken.granted, taken.retry_in) == (0, module.MAX_RETRY_IN)
 
 
-def test_without_redis_each_takes_its_share_and_asks_it_again_later(
+def test_each_process_takes_its_share_without_redis(
     own_redis: embedded_servers.Server,
 ) -> None:
     settings = replace(Settings(), redis_url=own_redis.url)
@@ -203,7 +203,7 @@ def test_without_redis_each_takes_its_share_and_asks_it_again_later(
         assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
 
 
-def test_a_pause_that_redis_did_not_hear_of_is_kept_here(
+def test_a_pause_that_redis_did_not_store_is_kept_locally(
     own_redis: embedded_servers.Server,
 ) -> None:
     settings = replace(Settings(), redis_url=own_redis.url)

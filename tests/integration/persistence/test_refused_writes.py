@@ -145,7 +145,7 @@ def test_a_refused_payment_of_a_group_commit_gets_an_error_of_its_own_over_http(
             )
 
 
-def test_a_refused_insert_is_its_own_among_strangers(
+def test_a_refused_insert_fails_alone_in_its_group(
     payments_db: Database[Document], vault: Vault
 ) -> None:
     store = GroupCommitPayments(payments_db, vault, holder="web")
@@ -162,7 +162,7 @@ def test_a_refused_insert_is_its_own_among_strangers(
     assert errors == [None] * (GROUP - 1)
 
 
-def test_a_refused_claim_is_named_waits_longer_each_time_and_holds_up_nobody(
+def test_a_refused_claim_is_reported_and_postponed_longer_each_time(
     payments_db: Database[Document], store: MongoPayments
 ) -> None:
     group(store)
@@ -276,7 +276,7 @@ def test_a_refused_webhook_waits_and_the_others_are_handled(
     assert {one["_id"] for one in waiting} == {one.id for one in kept}
 
 
-def test_a_verdict_that_is_refused_ends_no_run(
+def test_a_refused_outcome_does_not_end_a_run(
     payments_db: Database[Document], store: MongoPayments, vault: Vault
 ) -> None:
     view = MongoOperatorView(payments_db, vault, Mode.TEST)

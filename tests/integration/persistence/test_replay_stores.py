@@ -53,7 +53,7 @@ def test_another_modes_sets_and_payments_are_not_there(
     assert live.find(Search(), before=None, limit=10) == []
 
 
-def test_one_that_cannot_be_read_is_left_out(
+def test_an_unreadable_item_is_left_out(
     office: Office, payments_db: Database[Document]
 ) -> None:
     one, two = (brought(office.store, number, ODD) for number in (1, 2))

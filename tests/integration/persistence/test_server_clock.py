@@ -79,7 +79,7 @@ def test_the_last_reading_holds_while_the_server_is_away(mongo_url: str) -> None
     assert clock.skew() == pytest.approx(120.0, abs=TOLERANCE)
 
 
-def test_without_any_reading_the_machines_clock_is_used() -> None:
+def test_the_machines_clock_is_used_without_a_reading() -> None:
     database = mongo.connect("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", "x")
     clock = ServerClock(database)
     assert is_now(clock())

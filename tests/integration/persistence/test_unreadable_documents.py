@@ -122,7 +122,7 @@ def test_a_search_of_operators_goes_on_behind_it(
     assert [one.id for one in page] == [found[2].id, found[1].id]
 
 
-def test_no_other_list_is_ended_by_it(
+def test_other_lists_skip_an_unreadable_document(
     payments_db: Database[Document], vault: Vault, key_source: KeySource
 ) -> None:
     now = clock()

@@ -75,7 +75,7 @@ def test_a_body_is_sealed_and_sealed_anew_by_a_rotation(
     assert post.inbox.load([kept.id]) == [kept]
 
 
-def test_what_is_due_and_whom_it_is_about_are_found_by_index(
+def test_due_webhooks_and_accounts_are_found_by_index(
     post: Post, payments_db: Database[Document], vault: Vault
 ) -> None:
     for number in range(1, 40):

@@ -44,7 +44,7 @@ def unreachable(request: pytest.FixtureRequest) -> Iterator[Database[Document]]:
         opened.client.close()
 
 
-def test_everything_says_so_within_its_time(
+def test_every_call_raises_within_its_time_limit(
     unreachable: Database[Document], vault: Vault, tmp_path: Path
 ) -> None:
     store = MongoPayments(unreachable, vault, holder="one")
@@ -88,7 +88,7 @@ def test_everything_says_so_within_its_time(
         assert max(pool.map(seconds, asked)) < BOUND
 
 
-def test_a_health_check_hears_it_sooner_than_a_payment_does(
+def test_a_health_check_times_out_before_a_payment_does(
     unreachable: Database[Document],
 ) -> None:
     started = time.monotonic()

@@ -93,7 +93,7 @@ def test_a_hold_that_ran_out_has_expired_whatever_was_wanted_of_it(
 
 
 @pytest.mark.parametrize("kind", [Kind.CAPTURE, Kind.REFUND])
-def test_what_was_done_is_still_found_when_the_key_is_forgotten(
+def test_an_operation_is_still_found_when_its_key_is_forgotten(
     account: Account, kind: Kind
 ) -> None:
     payment = account.due(kind)

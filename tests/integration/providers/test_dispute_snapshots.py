@@ -126,7 +126,7 @@ def paypal(both: tuple[Simulator, Simulator]) -> _PayPal:
         ("prevented", CLOSED, False, True),
     ],
 )
-def test_every_status_of_stripes(
+def test_every_stripe_status_has_its_state(
     stripe: _Stripe, status: str, state: DisputeState, inquiry: bool, ends: bool
 ) -> None:
     read = stripe.read(status=status)
@@ -195,7 +195,7 @@ def test_stripe_names_our_payment_by_its_intent_or_not_at_all(stripe: _Stripe) -
         ),
     ],
 )
-def test_every_status_of_paypals(
+def test_every_paypal_status_has_its_state(
     paypal: _PayPal, changes: dict[str, Any], state: DisputeState, outcome: str | None
 ) -> None:
     read = paypal.read(**changes)
@@ -238,7 +238,7 @@ def test_a_dispute_at_paypal_has_taken_what_its_movements_come_to(
     assert (read.state, read.withdrawn) == (WON, withdrawn)
 
 
-def test_what_paypal_gave_back_in_another_currency_is_all_of_it(
+def test_a_paypal_credit_in_another_currency_returns_the_whole_amount(
     paypal: _PayPal,
 ) -> None:
     euros = {"currency_code": "EUR", "value": "17.21"}
@@ -246,13 +246,15 @@ def test_what_paypal_gave_back_in_another_currency_is_all_of_it(
     assert paypal.read(status="RESOLVED", dispute_outcome=outcome).withdrawn == 1999
 
 
-def test_what_paypals_dispute_does_not_name_its_capture_does(paypal: _PayPal) -> None:
+def test_a_paypal_dispute_without_our_ids_uses_those_of_its_capture(
+    paypal: _PayPal,
+) -> None:
     [transaction] = paypal.shown["disputed_transactions"]
     bare = {name: transaction[name] for name in ("seller_transaction_id", "buyer")}
     assert paypal.read(disputed_transactions=[bare]).ref == paypal.capture["id"]
 
 
-def test_a_status_of_stripes_that_we_do_not_know_is_none(stripe: _Stripe) -> None:
+def test_an_unrecognized_stripe_dispute_status_is_not_read(stripe: _Stripe) -> None:
     with pytest.raises(OutcomeUnknown) as caught:
         stripe.read(status="charge_refunded")
     assert caught.value.detail == "unrecognised_status"
@@ -265,7 +267,7 @@ def test_a_status_of_stripes_that_we_do_not_know_is_none(stripe: _Stripe) -> Non
         {"status": "RESOLVED", "dispute_outcome": {"outcome_code": "SPLIT"}},
     ],
 )
-def test_a_status_of_paypals_that_we_do_not_know_is_none(
+def test_an_unrecognized_paypal_dispute_status_is_not_read(
     paypal: _PayPal, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(OutcomeUnknown) as caught:
@@ -274,7 +276,7 @@ def test_a_status_of_paypals_that_we_do_not_know_is_none(
 
 
 @pytest.mark.parametrize("changes", [{"amount": "much"}, {"evidence_details": None}])
-def test_what_is_not_shaped_like_a_dispute_is_not_read(
+def test_a_malformed_dispute_is_not_read(
     stripe: _Stripe, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(OutcomeUnknown) as caught:
@@ -306,7 +308,7 @@ def test_a_dispute_that_is_not_there_and_a_reversal_that_did_not_happen(
         assert caught.value.detail == "unrecognised_status"
 
 
-def test_an_app_that_has_no_right_to_disputes_hears_so(paypal: _PayPal) -> None:
+def test_an_app_without_the_disputes_feature_is_not_permitted(paypal: _PayPal) -> None:
     refused = {"name": "NOT_AUTHORIZED", "details": [{"issue": "PERMISSION_DENIED"}]}
     paypal.simulator.arm(do="answer", status=403, body=refused, match={"path": PATH})
     try:

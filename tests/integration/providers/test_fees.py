@@ -17,7 +17,7 @@ from tests.support.provider_accounts import Account
 from tests.support.simulator_control import Simulator
 
 
-def test_a_charge_says_its_fee_and_a_look_says_the_same(account: Account) -> None:
+def test_a_lookup_gives_the_same_fee_as_the_charge(account: Account) -> None:
     paid = account.charged()
     assert paid.first_operation.fee is not None
     assert 0 < paid.first_operation.fee.minor < 300
@@ -56,7 +56,7 @@ def test_a_refund_whose_answer_was_lost_is_found_with_its_fee(
     assert account.look_up(lost).fee == Fee(0, "USD")
 
 
-def test_what_is_not_done_has_no_fee_yet(account: Account) -> None:
+def test_an_unfinished_operation_has_no_fee(account: Account) -> None:
     pending = account.done(refund(account.charged("refunds later"), 700))
     assert pending.operations[-1].state is State.PENDING
     assert pending.operations[-1].fee is None

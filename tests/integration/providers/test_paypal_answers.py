@@ -138,7 +138,7 @@ def test_the_reason_of_a_declined_capture_is_kept_in_small_letters_as_all_codes_
 @pytest.mark.parametrize(
     "said", [order("LEVITATING"), order("COMPLETED", capture("LEVITATING"))]
 )
-def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
+def test_an_unrecognized_status_is_neither_success_nor_failure(
     paypal: PayPal, paypal_simulator: Simulator, said: object
 ) -> None:
     paypal_simulator.arm_answer(201, said, DEBUG_ID)

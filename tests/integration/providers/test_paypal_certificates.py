@@ -104,7 +104,7 @@ def test_a_chain_to_a_root_that_we_trust_is_fetched_once_an_hour(
         "file:///etc/passwd",
     ],
 )
-def test_no_other_address_is_ever_asked(
+def test_a_url_on_another_host_is_never_fetched(
     authority: Authority, tmp_path: Path, url: str
 ) -> None:
     with _certificates(authority, tmp_path, b"") as (certificates, _, seen):
@@ -114,7 +114,7 @@ def test_no_other_address_is_ever_asked(
         assert seen.calls == []
 
 
-def test_an_address_with_more_in_it_than_an_address_is_never_asked(
+def test_a_url_with_extra_parts_is_never_fetched(
     authority: Authority, tmp_path: Path
 ) -> None:
     _, chain = authority.vouches()
@@ -126,19 +126,21 @@ def test_an_address_with_more_in_it_than_an_address_is_never_asked(
         assert seen.calls == []
 
 
-def test_an_expired_one_is_not_believed(authority: Authority, tmp_path: Path) -> None:
+def test_an_expired_certificate_is_not_trusted(
+    authority: Authority, tmp_path: Path
+) -> None:
     _, chain = authority.vouches(until=-DAY)
     _refuses(authority, tmp_path, chain)
 
 
-def test_one_of_another_host_is_not_believed(
+def test_a_certificate_of_another_host_is_not_trusted(
     authority: Authority, tmp_path: Path
 ) -> None:
     _, chain = authority.vouches("api.sandbox.paypal.com")
     _refuses(authority, tmp_path, chain)
 
 
-def test_one_of_test_mode_is_not_believed_in_live_mode(
+def test_a_test_certificate_is_not_trusted_in_live_mode(
     authority: Authority, tmp_path: Path
 ) -> None:
     _, chain = authority.vouches(NAME)
@@ -147,7 +149,7 @@ def test_one_of_test_mode_is_not_believed_in_live_mode(
             made.fetch_key(url, now=_now())
 
 
-def test_a_chain_to_another_root_is_not_believed(
+def test_a_chain_to_another_root_is_not_trusted(
     authority: Authority, tmp_path: Path
 ) -> None:
     _, chain = Authority.new().vouches()
@@ -155,14 +157,14 @@ def test_a_chain_to_another_root_is_not_believed(
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nx", b"\xff"])
-def test_what_is_no_certificate_is_not_believed(
+def test_a_file_that_is_not_a_certificate_is_not_trusted(
     authority: Authority, tmp_path: Path, content: bytes
 ) -> None:
     _refuses(authority, tmp_path, content)
 
 
 @pytest.mark.parametrize("status", [404, 500, 302])
-def test_one_that_cannot_be_fetched_is_fetched_again_after_a_while(
+def test_a_failed_certificate_is_fetched_again_later(
     authority: Authority, tmp_path: Path, status: int
 ) -> None:
     key, chain = authority.vouches()
@@ -180,7 +182,7 @@ def test_one_that_cannot_be_fetched_is_fetched_again_after_a_while(
             assert len(seen.calls) == 2
 
 
-def test_one_that_is_not_believed_is_not_fetched_again_at_once(
+def test_an_untrusted_certificate_is_not_fetched_again_at_once(
     authority: Authority, tmp_path: Path
 ) -> None:
     with _certificates(authority, tmp_path, b"none") as (made, url, seen):
@@ -262,7 +264,7 @@ def test_the_senders_that_are_counted_are_bounded(
         assert 0 < counted <= 1_024
 
 
-def test_one_address_is_fetched_once_for_all_who_want_it_at_once(
+def test_a_certificate_is_fetched_once_for_concurrent_callers(
     authority: Authority, tmp_path: Path
 ) -> None:
     key, chain = authority.vouches()

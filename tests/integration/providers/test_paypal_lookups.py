@@ -67,7 +67,7 @@ def test_several_captures_are_taken_until_one_is_final(account: Account) -> None
     assert [row["amount"] for row in rows] == [1999, 600, 300, 100]
 
 
-def test_what_a_partial_capture_left_can_be_voided(account: Account) -> None:
+def test_the_rest_of_a_partial_capture_can_be_voided(account: Account) -> None:
     payment = account.done(capture(account.held(), 600))
     payment = account.done(void(payment))
     assert payment.operations[-1].state is State.SUCCEEDED
@@ -86,7 +86,7 @@ def test_refunds_go_to_the_capture_that_they_are_of(account: Account) -> None:
         assert account.look_up(payment, one).moved == Money(one.amount, "USD")
 
 
-def test_a_capture_of_a_lost_answer_is_told_from_an_equal_one(
+def test_a_lost_capture_is_distinguished_from_an_equal_one(
     account: Account,
 ) -> None:
     payment = account.done(capture(account.held(), 500))
@@ -130,7 +130,7 @@ def test_a_void_is_seen_by_its_authorization(
     ("at", "verdict"),
     [("2026-01-31T12:00:00Z", Verdict.CANCELED), (ENDS, Verdict.EXPIRED)],
 )
-def test_what_was_voided_at_the_end_of_its_time_has_expired(
+def test_an_authorization_voided_at_its_end_has_expired(
     account: Account, at: str, verdict: Verdict
 ) -> None:
     payment = capture(account.held())
@@ -201,7 +201,7 @@ def test_a_refund_is_read_by_its_status(
 
 @pytest.mark.parametrize("made", [("FAILED", "COMPLETED"), ("COMPLETED", "FAILED")])
 @pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.CAPTURE, Kind.REFUND])
-def test_what_a_failed_send_left_behind_hides_nothing_of_the_next_one(
+def test_an_object_of_a_failed_send_does_not_hide_the_resends(
     account: Account, kind: Kind, made: tuple[str, str]
 ) -> None:
     """PayPal forgets a key that ended in an error: a resend makes a second object."""
@@ -215,7 +215,7 @@ def test_what_a_failed_send_left_behind_hides_nothing_of_the_next_one(
     assert (seen.verdict, seen.refs[name]) == (Verdict.SUCCEEDED, "2COMPLETED")
 
 
-def test_two_objects_that_were_not_refused_are_for_a_person(account: Account) -> None:
+def test_two_objects_that_were_not_refused_need_review(account: Account) -> None:
     payment = refund(account.charged())
     made = a_resource("COMPLETED", invoice_id=payment.operations[-1].id)
     say(account, ORDERS, an_order("refunds", made, {**made, "id": "2OTHER"}))
@@ -225,7 +225,7 @@ def test_two_objects_that_were_not_refused_are_for_a_person(account: Account) ->
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID, Kind.REFUND])
-def test_a_status_that_nobody_knows_is_neither_success_nor_failure(
+def test_an_unrecognized_status_is_neither_success_nor_failure(
     account: Account, kind: Kind
 ) -> None:
     claimed = account.written_down(account.due(kind))

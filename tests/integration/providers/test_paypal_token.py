@@ -63,7 +63,7 @@ def paths(wire: Wire) -> list[str]:
     return [request.path for request in wire.requests]
 
 
-def test_whoever_speaks_with_an_account_goes_by_one_token(
+def test_all_calls_of_an_account_share_one_token(
     settings: Settings, paypal_wire: Wire
 ) -> None:
     settings = replace(settings, paypal_api_base=paypal_wire.url)
@@ -141,7 +141,7 @@ def test_wrong_credentials_are_misconfigured_and_nothing_is_sent(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_page_in_the_place_of_a_token_says_nothing_of_the_credentials(
+def test_a_page_in_place_of_a_token_does_not_blame_the_credentials(
     ours: PayPal, paypal_wire: Wire, status: int
 ) -> None:
     paypal_wire.canned[TOKEN] = [Canned(status, "<html>", {})]
@@ -153,7 +153,7 @@ def test_a_page_in_the_place_of_a_token_says_nothing_of_the_credentials(
 
 
 @pytest.mark.parametrize("status", [400, 404, 408, 429, 500, 503])
-def test_where_no_token_is_to_be_had_nothing_was_done(
+def test_a_call_without_a_token_is_not_made(
     ours: PayPal, paypal_wire: Wire, status: int
 ) -> None:
     headers = {"Retry-After": "9", "PayPal-Debug-Id": "f01"}

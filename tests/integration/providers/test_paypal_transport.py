@@ -83,7 +83,7 @@ def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
     assert order.headers["Authorization"].startswith("Bearer ")
 
 
-def test_what_arrives_is_what_was_written_down_under_its_key(
+def test_the_stored_request_arrives_under_its_key(
     make_paypal: MakePayPal, paypal_wire: Wire, paypal_simulator: Simulator
 ) -> None:
     paypal = make_paypal(paypal_wire.url)

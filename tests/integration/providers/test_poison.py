@@ -308,7 +308,7 @@ SCENES: Final[dict[str, Callable[[At], Scene]]] = {
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("name", ["stripe", "paypal"])
-def test_an_answer_with_anything_in_any_field_raises_nothing_but_what_is_promised(
+def test_an_answer_with_any_value_in_any_field_raises_only_promised_errors(
     name: str, scene: str, request: pytest.FixtureRequest, tmp_path: Any
 ) -> None:
     simulator: Simulator = request.getfixturevalue(f"{name}_simulator")

@@ -48,7 +48,7 @@ def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call
 
 
 @every_kind
-def test_a_look_that_fails_says_nothing(account: Account, kind: Kind) -> None:
+def test_a_failed_lookup_proves_nothing(account: Account, kind: Kind) -> None:
     payment = account.done(account.due(kind))
     everything = {"method": "GET", "path": account.simulator.root}
     account.simulator.arm("answer", status=503, body="{}", match=everything)

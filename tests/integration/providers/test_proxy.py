@@ -175,7 +175,7 @@ def test_a_proxy_that_makes_no_tunnel_proves_that_nothing_was_sent(
 
 
 @pytest.mark.parametrize("provider", ProviderName)
-def test_a_server_of_another_name_is_told_nothing(
+def test_a_server_with_another_name_gets_no_request(
     proxy: ForwardProxy, tmp_path: Path, provider: ProviderName
 ) -> None:
     with _tls_server(tmp_path) as (port, roots):
@@ -210,7 +210,7 @@ def test_a_proxy_that_goes_away_with_a_whole_request_proves_nothing(
 
 
 @pytest.mark.parametrize("provider", ProviderName)
-def test_behind_a_proxy_that_is_away_nothing_is_sent(
+def test_a_call_through_an_unreachable_proxy_is_not_sent(
     settings: Settings, provider: ProviderName
 ) -> None:
     away = replace(settings, provider_proxy=f"http://127.0.0.1:{free_port()}")

@@ -90,7 +90,7 @@ def test_a_card_is_saved_only_where_that_was_asked_for(
     assert at_stripe.done(declined).saved_method is None
 
 
-def test_a_card_that_its_payer_confirmed_is_saved_by_the_look_that_finds_it(
+def test_a_confirmed_card_is_saved_by_the_lookup_that_finds_it(
     at_stripe: Account, ann: str
 ) -> None:
     waiting = at_stripe.done(
@@ -169,7 +169,7 @@ def test_a_lost_answer_on_the_way_to_the_payer_is_found_by_the_same_request(
     assert waiting.next_action is not None
 
 
-def test_without_a_way_back_it_says_why_nobody_can_act(
+def test_a_payment_without_a_return_url_says_why_it_waits(
     at_stripe: Account, ann: str
 ) -> None:
     stuck = at_stripe.done(a_payment(method=SECURE, customer=ann, off_session=True))

@@ -107,7 +107,7 @@ def test_a_card_that_takes_one_capture_says_so(at_stripe: Account) -> None:
     assert not at_stripe.held().may_capture_in_parts
 
 
-def test_a_part_whose_answer_was_lost_is_told_from_an_equal_one(
+def test_a_capture_with_a_lost_answer_is_distinguished_from_an_equal_one(
     at_stripe: Account,
 ) -> None:
     payment = at_stripe.done(capture(held(at_stripe), 500))
@@ -141,7 +141,7 @@ def test_a_lost_part_is_found_after_others_have_been_captured(
     assert [amount for _, amount in kinds(at_stripe, again)] == [1999, 500, 700, 799]
 
 
-def test_a_void_after_a_part_releases_the_rest_and_a_look_says_so(
+def test_a_void_after_a_partial_capture_releases_the_rest(
     at_stripe: Account,
 ) -> None:
     part = at_stripe.done(capture(held(at_stripe), 500))
@@ -169,7 +169,7 @@ def test_a_part_that_comes_after_the_rest_was_released_captures_nothing(
     assert at_stripe.moved(late) == []
 
 
-def test_a_part_that_somebody_else_captured_is_not_taken_for_ours(
+def test_an_external_capture_is_not_mistaken_for_ours(
     at_stripe: Account,
 ) -> None:
     part = at_stripe.done(capture(held(at_stripe), 500))
@@ -212,7 +212,7 @@ def test_a_rest_that_ran_out_is_found_by_asking_of_the_authorization(
         )
 
 
-def test_less_than_our_captures_say_is_for_a_person(
+def test_a_total_below_our_captures_needs_review(
     stripe: Stripe, stripe_simulator: Simulator, at_stripe: Account
 ) -> None:
     asked = capture(held(at_stripe), 500)

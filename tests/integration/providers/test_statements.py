@@ -103,7 +103,7 @@ class TestStatements(StatementSuite):
     """The suite of all implementers."""
 
 
-def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None:
+def test_a_payment_without_provider_ids_cannot_be_read(books: Books) -> None:
     paid = books.account.charged()
     lost = replace(paid, operations=(replace(paid.first_operation, refs={}),))
     assert books.statement.for_payment(lost) is None
@@ -121,7 +121,7 @@ def test_a_payment_whose_ids_we_never_heard_cannot_be_read(books: Books) -> None
     ],
 )
 @pytest.mark.parametrize("read", ["page", "of"])
-def test_what_cannot_be_read_is_an_error_that_quotes_nothing(
+def test_an_unreadable_statement_is_an_error_without_quotes(
     books: Books,
     simulator: Simulator,
     fault: dict[str, Any],
@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_an_error_that_quotes_nothing(
     assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
 
-def test_wrong_credentials_and_closed_ports_are_told_apart(
+def test_wrong_credentials_and_closed_ports_differ(
     name: str, simulator: Simulator, calls: Calls
 ) -> None:
     now = datetime.now(UTC)

@@ -141,7 +141,7 @@ def test_a_bank_debit_is_pending_and_no_money_has_moved_yet(
         (intent("canceled", amount_received=700), "canceled_after_capture"),
     ],
 )
-def test_an_intent_that_a_charge_can_not_come_to_is_left_to_a_person(
+def test_an_intent_with_an_impossible_status_needs_review(
     stripe: Stripe, stripe_simulator: Simulator, said: object, detail: str
 ) -> None:
     stripe_simulator.arm_answer(200, said, {"Request-Id": "req_canned"})

@@ -131,7 +131,7 @@ def test_how_long_stripe_asks_to_wait_is_passed_on(
     assert caught.value.retry_after == wait
 
 
-def test_a_500_is_unknown_at_first_and_a_matter_for_a_look_once_replayed(
+def test_a_500_is_unknown_and_needs_a_lookup_once_replayed(
     stripe: Stripe, stripe_simulator: Simulator
 ) -> None:
     stripe_simulator.arm("replay_500")

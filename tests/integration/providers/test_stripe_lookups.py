@@ -60,7 +60,7 @@ def intent(payment: Payment, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [Kind.CHARGE, Kind.AUTHORIZE])
-def test_an_intent_that_was_never_heard_of_is_found_behind_a_hundred_others(
+def test_an_intent_with_a_lost_answer_is_found_after_a_hundred_others(
     account: Account, kind: Kind
 ) -> None:
     payment = unheard(account, account.due(kind), "commit_then_drop")
@@ -81,7 +81,7 @@ def test_an_intent_that_is_in_no_list_was_never_made(account: Account) -> None:
     assert account.look_up(payment).verdict is Verdict.ABSENT
 
 
-def test_a_decline_that_was_never_heard_of_is_found(account: Account) -> None:
+def test_a_decline_with_a_lost_answer_is_found(account: Account) -> None:
     payment = unheard(account, account.new("declines"), "commit_then_drop")
     seen = account.look_up(payment)
     assert seen.verdict is Verdict.DECLINED
@@ -112,7 +112,7 @@ def test_an_intent_is_missed_in_a_list_as_long_as_a_busy_account_makes_it(
     assert account.look_up(payment).verdict is Verdict.ABSENT
 
 
-def test_a_list_without_an_end_proves_nothing_and_is_left_to_a_person(
+def test_an_endless_list_proves_nothing_and_needs_review(
     account: Account,
 ) -> None:
     payment = unheard(account, account.new(), "drop")
@@ -134,7 +134,7 @@ def test_a_refund_that_is_not_among_a_hundred_may_be_behind_them(
     assert caught.value.detail == "too_many_refunds"
 
 
-def test_a_look_for_what_was_never_sent_is_left_to_a_person(account: Account) -> None:
+def test_a_lookup_of_an_unsent_operation_needs_review(account: Account) -> None:
     with pytest.raises(NeedsReview) as caught:
         account.look_up(account.new())
     assert caught.value.detail == "send_not_written_down"
@@ -199,7 +199,7 @@ def test_a_capture_is_known_by_what_we_wrote_on_it(account: Account) -> None:
     assert (seen.verdict, seen.moved) == (Verdict.SUCCEEDED, Money(1999, "USD"))
 
 
-def test_a_refund_of_a_status_that_nobody_knows_is_unknown(account: Account) -> None:
+def test_a_refund_with_an_unrecognized_status_is_unknown(account: Account) -> None:
     payment = account.written_down(refund(account.charged()))
     said = {"id": "re_3", "object": "refund", "status": "levitating"}
     account.simulator.arm_answer(200, said)

@@ -29,7 +29,7 @@ from tests.support.simulator_control import (
 from tests.support.simulator_process import eventually
 
 
-def test_a_patient_adapter_makes_three_tries_at_a_connection_and_then_gives_up(
+def test_a_retrying_adapter_tries_a_connection_three_times(
     make_stripe: MakeStripe, calls: Calls
 ) -> None:
     with refusing_port() as url:
@@ -39,7 +39,7 @@ def test_a_patient_adapter_makes_three_tries_at_a_connection_and_then_gives_up(
     assert calls.seen == [(f"POST {INTENTS}", "none")] * 3
 
 
-def test_a_patient_adapter_sends_once_where_the_answer_is_lost(
+def test_a_retrying_adapter_sends_once_if_the_answer_is_lost(
     make_stripe: MakeStripe, stripe_simulator: Simulator, calls: Calls
 ) -> None:
     stripe_simulator.arm("commit_then_drop")
@@ -133,7 +133,7 @@ def test_neither_a_proxy_nor_a_netrc_of_the_environment_is_used(
     assert request.headers["Authorization"].startswith("Bearer sk_test_")
 
 
-def test_what_arrives_is_what_was_written_down_under_its_key_and_version(
+def test_the_stored_request_arrives_under_its_key_and_version(
     make_stripe: MakeStripe, stripe_wire: Wire, stripe_simulator: Simulator
 ) -> None:
     stripe = make_stripe(stripe_wire.url)

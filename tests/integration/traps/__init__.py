@@ -1,1 +1,1 @@
-"""What can go wrong with a payment, trap by trap, over HTTP on real servers."""
+"""Tests of failures of a payment, over HTTP on real servers."""

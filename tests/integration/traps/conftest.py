@@ -1,4 +1,4 @@
-"""One web process for all traps; each test has a shop and providers of its own."""
+"""Fixtures: one web process for all tests; a shop and providers for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def web(
 
 @pytest.fixture
 def bench(web: RunningWeb) -> Iterator[Workbench]:
-    """See Workbench."""
+    """A shop, a worker and providers of its own."""
     with workbench(web) as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""Traps of time: what is decided later, by the payer, the bank or the calendar."""
+"""Tests of outcomes that are decided later, by the payer, the bank or the calendar."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_paypal_forgetting_an_order_proves_nothing_by_itself(bench: Workbench) -
     assert bench.told(payment_id)[-1] == "lookup.answered"
     for _ in range(LOOKUP.min_tries):
         bench.pass_time(DAY)
-        stands = bench.step(payment_id).first_operation.state
-        if stands is State.REVIEW:
+        state = bench.step(payment_id).first_operation.state
+        if state is State.REVIEW:
             break
-    assert stands is State.REVIEW
+    assert state is State.REVIEW
 
 
 @pytest.mark.parametrize("capture", ["automatic", "manual"])
-def test_an_order_to_approve_whose_answer_was_lost_asks_its_payer_all_the_same(
+def test_an_order_with_a_lost_answer_still_asks_its_payer(
     bench: Workbench, capture: str
 ) -> None:
     bench.lose_answer("paypal")
@@ -131,7 +131,7 @@ def test_3d_secure_and_the_browser_never_comes_back(
     assert bench.moved(payment_id) == moved
 
 
-def test_3d_secure_without_a_way_back_says_what_to_do_and_is_called_off(
+def test_3d_secure_without_a_return_url_explains_itself_and_can_be_voided(
     bench: Workbench,
 ) -> None:
     payment_id = bench.pay(payment_method="pm_card_authenticationRequired")
@@ -145,7 +145,7 @@ def test_3d_secure_without_a_way_back_says_what_to_do_and_is_called_off(
 
 
 def test_a_voucher_shows_its_page_and_is_paid_days_later(bench: Workbench) -> None:
-    """Without a return_url: nobody comes back from a shop's till."""
+    """A voucher needs no return_url."""
     payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
     waiting = bench.work(payment_id)
     assert waiting.status is Status.REQUIRES_ACTION
@@ -162,7 +162,7 @@ def test_a_voucher_shows_its_page_and_is_paid_days_later(bench: Workbench) -> No
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_a_voucher_that_ran_out_is_expired(bench: Workbench) -> None:
+def test_an_expired_voucher_expires_its_payment(bench: Workbench) -> None:
     payment_id = bench.pay(payment_method="pm_oxxo", currency="MXN")
     bench.work(payment_id)
     _end_voucher(bench, payment_id, "fail")
@@ -175,7 +175,7 @@ def test_a_voucher_that_ran_out_is_expired(bench: Workbench) -> None:
 
 
 def _end_voucher(bench: Workbench, payment_id: str, outcome: str) -> None:
-    """Two days later the payer has paid, or the voucher has run out."""
+    """Two days later the payer has paid, or the voucher has expired."""
     bench.pass_time(2 * DAY)
     intent = bench.stored(payment_id).refs["payment_intent"]
     paying = f"{bench.stripe.url}/_stripe/authorize/{intent}"
@@ -184,7 +184,7 @@ def _end_voucher(bench: Workbench, payment_id: str, outcome: str) -> None:
     bench.work(payment_id)
 
 
-def test_a_payer_who_never_comes_back_is_called_off(bench: Workbench) -> None:
+def test_a_payment_without_its_payer_can_be_voided(bench: Workbench) -> None:
     payment_id = bench.pay(
         payment_method="pm_card_authenticationRequired",
         return_url="https://shop.example/back",
@@ -213,10 +213,10 @@ def test_a_payer_who_agrees_before_the_void_has_paid(bench: Workbench) -> None:
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_a_payer_whose_bank_is_at_it_when_the_void_comes_is_looked_up_at_once(
+def test_a_payment_being_authenticated_during_a_void_is_looked_up_at_once(
     bench: Workbench,
 ) -> None:
-    """The void is a person's: the intent is neither paid nor to be canceled."""
+    """The void needs review: the intent is neither paid nor cancelable."""
     payment_id = bench.pay(
         payment_method="pm_card_authenticationRequired",
         return_url="https://shop.example/back",
@@ -254,9 +254,7 @@ def test_a_void_that_is_refused_leaves_the_payer_their_page(bench: Workbench) ->
 
 
 @pytest.mark.parametrize("agrees", [False, True])
-def test_an_order_that_was_called_off_is_never_captured(
-    bench: Workbench, agrees: bool
-) -> None:
+def test_a_voided_order_is_never_captured(bench: Workbench, agrees: bool) -> None:
     payment_id = _waits_for_approval(bench)
     page = bench.shown(payment_id)["next_action"]["url"]
     assert bench.ask(payment_id, "void").status_code == 202
@@ -270,7 +268,7 @@ def test_an_order_that_was_called_off_is_never_captured(
     assert bench.moved(payment_id) == []
 
 
-def test_a_bank_debit_that_takes_days(bench: Workbench) -> None:
+def test_a_bank_debit_is_pending_for_days(bench: Workbench) -> None:
     payment_id = bench.pay(payment_method="pm_usBankAccount_success")
     waiting = bench.work(payment_id)
     assert (waiting.first_operation.state, waiting.captured) == (State.PENDING, 0)
@@ -320,10 +318,10 @@ def test_a_refund_of_a_charge_that_was_resolved_without_a_reference_is_refused(
     assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [1500]
 
 
-def test_what_a_person_resolved_by_its_reference_can_be_refunded(
+def test_a_charge_resolved_with_a_reference_can_be_refunded(
     bench: Workbench, web: RunningWeb
 ) -> None:
-    """PayPal took the money by an order whose id was never heard."""
+    """PayPal took the money by an order whose id is unknown to us."""
     payment_id = bench.pay("paypal")
     path = {"path": "/v2/checkout/orders"}
     bench.paypal.arm(do="replay_500", when="after", match=path)
@@ -356,16 +354,16 @@ def test_what_a_person_resolved_by_its_reference_can_be_refunded(
     assert done.status_code == 200, done.text
     assert done.json()["provider_refs"] == {"capture": row["id"]}
     events = bench.shop.get(f"/v1/payments/{payment_id}/events").json()["data"]
-    told = events[-1]["data"]
-    assert (told["ref"], told["amount"]) == (row["id"], 1999)
-    assert (told["by"], told["reason"]) == (operator.key.id, "seen there")
+    data = events[-1]["data"]
+    assert (data["ref"], data["amount"]) == (row["id"], 1999)
+    assert (data["by"], data["reason"]) == (operator.key.id, "seen there")
     assert bench.ask(payment_id, "refunds", amount=700).status_code == 202
     after = bench.work(payment_id)
     assert (after.refunded, after.operations[1].state) == (700, State.SUCCEEDED)
     assert [one["amount"] for one in bench.paypal.movements(kind="refund")] == [700]
 
 
-def test_a_demand_for_the_payer_while_unknown_is_no_new_beginning(
+def test_a_request_for_the_payer_while_unknown_starts_no_new_attempt(
     bench: Workbench,
 ) -> None:
     payment_id = bench.pay("paypal")
@@ -382,7 +380,7 @@ def test_a_demand_for_the_payer_while_unknown_is_no_new_beginning(
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_a_refund_that_fails_later(bench: Workbench) -> None:
+def test_a_refund_that_fails_later_is_declined(bench: Workbench) -> None:
     payment_id = bench.paid("paypal", payment_method="vault_refund_failed")
     assert bench.ask(payment_id, "refunds").status_code == 202
     assert bench.work(payment_id).operations[-1].state is State.PENDING
@@ -398,20 +396,21 @@ def test_a_refund_that_fails_later(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("name", "days", "warned"), [("stripe", 7, [6]), ("paypal", 29, [3, 28])]
 )
-def test_authorization_runs_out(
+def test_an_authorization_expires_after_warnings(
     bench: Workbench, name: str, days: int, warned: list[int]
 ) -> None:
-    """PayPal's is warned of as well before the days end that it vouches for."""
-    payment_id, heard = bench.paid(name, capture="manual"), list[int]()
+    """PayPal's also has a warning before the end of the days it honours."""
+    payment_id, warning_days = bench.paid(name, capture="manual"), list[int]()
     for day in range(1, days):
         bench.pass_time(DAY)
         bench.work(payment_id)
         warnings = bench.told(payment_id).count("authorization.expiring")
-        heard += [day] * (warnings - len(heard))
+        warning_days += [day] * (warnings - len(warning_days))
     bench.pass_time(timedelta(hours=1))
     assert bench.work(payment_id).status is Status.AUTHORIZED
     warnings = bench.told(payment_id).count("authorization.expiring")
-    assert heard + [days - 1] * (warnings - len(heard)) == warned
+    last_day = [days - 1] * (warnings - len(warning_days))
+    assert warning_days + last_day == warned
     bench.pass_time(DAY)
     assert bench.work(payment_id).status is Status.EXPIRED
     assert bench.told(payment_id)[-1] == "authorization.ended"
@@ -430,7 +429,7 @@ def _waits_for_approval(bench: Workbench, capture: str = "automatic") -> str:
 
 
 def _approves(bench: Workbench, payment_id: str) -> None:
-    """The payer does, and closes the browser before it is sent back."""
+    """Approves as the payer, who then closes the browser."""
     page = bench.shown(payment_id)["next_action"]["url"]
     agreed = requests.post(
         page, data={"outcome": "approve"}, allow_redirects=False, timeout=10

@@ -1,4 +1,4 @@
-"""Traps between us and a provider: whatever gets lost, money moves once."""
+"""Tests of calls that fail: money moves once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from domain.payments.states import State, Status
 from tests.support.killed_worker import BOUNDARIES
 from tests.support.workbench import Workbench, worker
 
-#: Where a worker has to die so that what it was answered is never written down.
-_UNHEARD = BOUNDARIES.index("before the settle")
-#: Rounds of what only a meeting at the same moment would show.
+#: The boundary where a worker dies before it stores the answer.
+_UNSTORED = BOUNDARIES.index("before the settle")
+#: Rounds of a race.
 ROUNDS = 10
 
 
-def test_charged_and_the_answer_lost(bench: Workbench, provider: str) -> None:
+def test_a_charge_with_a_lost_answer_is_made_once(
+    bench: Workbench, provider: str
+) -> None:
     payment_id = bench.pay(provider)
     bench.lose_answer(provider)
     assert bench.work(payment_id).status is Status.CAPTURED
@@ -58,24 +60,26 @@ def _worker_that_dies(bench: Workbench, payment_id: str, boundary: int) -> int:
     ).returncode
 
 
-def test_the_same_message_twice_at_once(bench: Workbench, provider: str) -> None:
+def test_a_message_delivered_twice_at_once_charges_once(
+    bench: Workbench, provider: str
+) -> None:
     with ExitStack() as stack:
         workers = [bench.tools, worker(bench.settings, stack)]
         threads = stack.enter_context(ThreadPoolExecutor(2))
         for _ in range(ROUNDS):
             payment_id, start = bench.pay(provider), threading.Barrier(2)
 
-            def knock(tools: attempt.AttemptContext) -> int:
+            def run(context: attempt.AttemptContext) -> int:
                 start.wait(10)
-                return sum(map(len, attempt.run([payment_id], tools)))
+                return sum(map(len, attempt.run([payment_id], context)))
 
-            assert sum(threads.map(knock, workers)) == 1
+            assert sum(threads.map(run, workers)) == 1
             assert bench.told(payment_id).count("attempt.sent") == 1
             assert bench.moved(payment_id) == [("charge", 1999)]
     assert bench.calls(provider, "POST") == ROUNDS
 
 
-#: Providers keep a key for so long from its first send: none is sent again after it.
+#: How long providers keep a key after its first send; it is not sent again later.
 STRIPES_DAY, PAYPALS_HOURS = timedelta(hours=24), timedelta(hours=6)
 PAYPALS_45_DAYS = timedelta(days=45)
 
@@ -85,7 +89,7 @@ def test_a_provider_key_past_its_window_at_stripe(
     bench: Workbench, passed: timedelta
 ) -> None:
     payment_id = bench.pay()
-    assert _worker_that_dies(bench, payment_id, _UNHEARD) == -signal.SIGKILL
+    assert _worker_that_dies(bench, payment_id, _UNSTORED) == -signal.SIGKILL
     sent = bench.calls("stripe", "POST")
     bench.pass_time(passed)
     assert bench.work(payment_id).status is Status.CAPTURED
@@ -98,11 +102,11 @@ def test_a_provider_key_past_its_window_at_paypal(
     bench: Workbench, passed: timedelta
 ) -> None:
     payment_id = bench.pay("paypal")
-    assert _worker_that_dies(bench, payment_id, _UNHEARD) == -signal.SIGKILL
+    assert _worker_that_dies(bench, payment_id, _UNSTORED) == -signal.SIGKILL
     sent = bench.calls("paypal", "POST")
     bench.pass_time(passed)
     payment = bench.work(payment_id)
-    # PayPal lists no orders, and this one's id was never heard: a person decides.
+    # PayPal cannot list orders, and the order's id is unknown: an operator decides.
     assert payment.first_operation.state is State.REVIEW
     assert bench.calls("paypal", "POST") == sent
     assert bench.moved(payment_id) == [("charge", 1999)]
@@ -137,12 +141,12 @@ def test_paypal_keeps_the_key_of_a_refund_for_45_days(bench: Workbench) -> None:
     assert bench.moved(payment_id) == [("charge", 1999), ("refund", 1999)]
 
 
-def test_replayed_500(bench: Workbench) -> None:
+def test_a_replayed_500_is_resolved_by_a_lookup(bench: Workbench) -> None:
     payment_id = bench.pay()
     bench.stripe.arm(
         do="replay_500", when="after", match={"path": "/v1/payment_intents"}
     )
     assert bench.work(payment_id).status is Status.CAPTURED
-    assert bench.calls("stripe", "POST") == 2, "the send, and the one that is replayed"
+    assert bench.calls("stripe", "POST") == 2, "the send and its replay"
     assert bench.told(payment_id)[-2:] == ["lookup.sent", "lookup.answered"]
     assert bench.moved(payment_id) == [("charge", 1999)]

@@ -1,4 +1,4 @@
-"""A saved card, charged while nobody is there, whose bank insists on the payer."""
+"""Tests of off-session charges of a saved card whose bank asks for the payer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import stripe as sdk
 from domain.payments.states import State, Status
 from tests.support.workbench import CHARGES, Workbench
 
-#: A card that wants its payer whenever it is charged.
+#: A card that needs authentication for every charge.
 SECURE = "pm_card_authenticationRequired"
 
 
 def charged_off_session(bench: Workbench, method: str, **fields: Any) -> str:
-    """The id of a payment by a method of a customer's, at our own account."""
+    """The id of a payment by a customer's saved method, at our own account."""
     client = sdk.StripeClient(
         bench.settings.stripe_secret_key, base_addresses={"api": bench.stripe.url}
     )
@@ -26,7 +26,7 @@ def charged_off_session(bench: Workbench, method: str, **fields: Any) -> str:
     )
 
 
-def test_the_payer_is_asked_and_pays_once_whatever_answer_is_lost(
+def test_a_payer_asked_after_lost_answers_pays_once(
     bench: Workbench,
 ) -> None:
     payment_id = charged_off_session(
@@ -34,8 +34,8 @@ def test_the_payer_is_asked_and_pays_once_whatever_answer_is_lost(
     )
     bench.lose_answer("stripe")
     assert bench.step(payment_id).first_operation.state is State.UNKNOWN
-    # The same request tells of the decline; the payer is asked by the next one, whose
-    # answer is lost as well.
+    # The resend gets the decline. The next request asks the payer, and its answer is
+    # lost as well.
     assert bench.step(payment_id).first_operation.approved
     intent = bench.stored(payment_id).refs["payment_intent"]
     bench.lose_answer("stripe", f"{CHARGES['stripe']}/{intent}/confirm")
@@ -50,7 +50,9 @@ def test_the_payer_is_asked_and_pays_once_whatever_answer_is_lost(
     assert bench.moved(payment_id) == [("charge", 1999)]
 
 
-def test_without_a_way_back_the_shop_reads_why_and_can_void(bench: Workbench) -> None:
+def test_an_off_session_payment_without_a_return_url_explains_itself_and_can_be_voided(
+    bench: Workbench,
+) -> None:
     payment_id = charged_off_session(bench, SECURE)
     assert bench.work(payment_id).status is Status.REQUIRES_ACTION
     shown = bench.shown(payment_id)

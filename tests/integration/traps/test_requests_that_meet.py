@@ -1,4 +1,4 @@
-"""Traps between us and a shop: requests that come twice, at once, or too late."""
+"""Tests of a shop's requests that are repeated, concurrent or late."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from domain.payments.states import State, Status
 from tests.support.workbench import Workbench
 
-#: Rounds of what only a meeting at the same moment would show; the refunds of 60 and
-#: 60 on 100 have tests of their own, which run a thousand where they are asked to.
+#: Rounds of a race. Concurrent refunds over the amount have tests of their own, which
+#: can run a thousand rounds.
 ROUNDS = 10
 
 
 @pytest.mark.parametrize("named", [False, True])
 def test_two_identical_requests_at_once(bench: Workbench, named: bool) -> None:
-    """Also without a reference, which would guard them as well."""
+    """Runs also without a reference, which would block the second payment as well."""
     before = bench.database.payments.count_documents({})
     with ThreadPoolExecutor(2) as threads:
         for number in range(ROUNDS):
@@ -69,7 +69,9 @@ def test_one_partial_refund_retried(bench: Workbench, provider: str) -> None:
     assert bench.moved(payment_id)[1:] == [("refund", 500)]
 
 
-def test_capture_against_void(bench: Workbench, provider: str) -> None:
+def test_a_capture_and_a_void_at_once_have_one_winner(
+    bench: Workbench, provider: str
+) -> None:
     with ThreadPoolExecutor(2) as threads:
         for _ in range(ROUNDS):
             payment_id = bench.paid(provider, capture="manual")

@@ -1,4 +1,4 @@
-"""A wallet that PayPal saves only after it has answered is shown once it is there."""
+"""Tests of a wallet that PayPal saves only after its answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_wallet_that_paypal_saves_later_is_found_and_pays_again(
     assert bench.moved(again) == [("charge", 1999)]
 
 
-def test_a_wallet_that_was_saved_at_once_costs_no_look(bench: Workbench) -> None:
+def test_a_wallet_saved_at_once_needs_no_lookup(bench: Workbench) -> None:
     payment_id = bench.pay(
         "paypal",
         payment_method=None,

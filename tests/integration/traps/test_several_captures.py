@@ -1,4 +1,4 @@
-"""Several captures of one hold: a lost answer takes nothing twice, and loses none."""
+"""Tests of several captures of one hold: a lost answer captures nothing twice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ AMOUNTS = (500, 700, 799)
 
 @pytest.fixture(params=["stripe", "paypal"])
 def held(bench: Workbench, request: pytest.FixtureRequest) -> str:
-    """A payment of 19.99 USD on hold of which several captures can be taken."""
+    """A payment of 19.99 USD on hold that allows several captures."""
     return bench.paid(request.param, capture="manual", multicapture=True)
 
 
 def take(bench: Workbench, payment_id: str, amount: int, **more: Any) -> str:
-    """Asks for a capture that leaves the rest on hold; the id of its operation."""
+    """Requests a capture that leaves the rest on hold; returns the operation's id."""
     asked = {"amount": amount, "final": False, **more}
     answer = bench.ask(payment_id, "captures", **asked)
     assert answer.status_code == 202, answer.text
@@ -30,12 +30,12 @@ def take(bench: Workbench, payment_id: str, amount: int, **more: Any) -> str:
 
 
 def captures(payment: Payment) -> list[Operation]:
-    """The captures of a payment, as they were asked for."""
+    """The captures of a payment, in the order of their requests."""
     return [one for one in payment.operations if one.kind is Kind.CAPTURE]
 
 
 def lose_capture(bench: Workbench, payment: Payment) -> None:
-    """The next capture of ``payment`` is carried out, and its answer lost."""
+    """Carries out the next capture of ``payment`` and loses its answer."""
     if payment.provider == "stripe":
         path = f"/v1/payment_intents/{payment.refs['payment_intent']}/capture"
     else:
@@ -51,7 +51,7 @@ def test_the_second_of_three_captures_loses_its_answer(
     take(bench, held, 700)
     lost = bench.step(held)
     assert [one.state for one in captures(lost)] == [State.SUCCEEDED, State.UNKNOWN]
-    # What is unknown keeps its money: nobody else may have it.
+    # The unknown capture keeps its reservation.
     refused = bench.ask(held, "captures", amount=800, final=False)
     assert (refused.status_code, refused.json()["reason"]) == (
         409,
@@ -66,7 +66,7 @@ def test_the_second_of_three_captures_loses_its_answer(
     assert sends == 5, "the authorization, three captures, and the lost one again"
 
 
-def test_a_lost_capture_past_its_window_is_told_from_the_others_by_a_look(
+def test_a_lost_capture_past_its_window_is_identified_by_a_lookup(
     bench: Workbench, held: str
 ) -> None:
     take(bench, held, 700)
@@ -81,7 +81,7 @@ def test_a_lost_capture_past_its_window_is_told_from_the_others_by_a_look(
     sent = bench.calls(provider, "POST")
     bench.pass_time(timedelta(hours=25) if provider == "stripe" else timedelta(days=20))
     if provider == "paypal":
-        # Its key is good for 45 days: the same request tells.
+        # PayPal keeps the key for 45 days, so the same request is sent again.
         assert bench.work(held).captured == 1999
         return
     done = bench.work(held)
@@ -91,7 +91,7 @@ def test_a_lost_capture_past_its_window_is_told_from_the_others_by_a_look(
     assert len(bench.moved(held)) == 4
 
 
-def test_all_that_is_left_of_several_captures_is_refunded_by_name(
+def test_several_captures_are_refunded_by_operation(
     bench: Workbench, held: str
 ) -> None:
     for amount in (500, 700):
@@ -107,7 +107,7 @@ def test_all_that_is_left_of_several_captures_is_refunded_by_name(
 
 
 def _quieten(bench: Workbench, payment_id: str, operation: str) -> None:
-    """Lets what else is owed on a payment come before ``operation``."""
+    """Postpones ``operation``, so that other due operations come first."""
     bench.database.payments.update_one(
         {"_id": payment_id, "operations.id": operation},
         {"$set": {"operations.$.due_at": bench.now() + timedelta(hours=2)}},
@@ -134,7 +134,7 @@ def test_a_capture_that_never_arrived_is_proven_absent_beside_one_that_did(
     assert sorted(bench.moved(held)[1:]) == [("capture", 500), ("capture", 700)]
 
 
-def test_a_hold_that_was_captured_in_part_runs_out(bench: Workbench) -> None:
+def test_a_partly_captured_hold_expires(bench: Workbench) -> None:
     held = bench.paid(capture="manual", multicapture=True)
     take(bench, held, 500)
     bench.work(held)
@@ -147,7 +147,7 @@ def test_a_hold_that_was_captured_in_part_runs_out(bench: Workbench) -> None:
     assert shown["amount_capturable"] == 0
 
 
-def test_a_shop_sees_whether_the_rest_can_stay_on_hold(bench: Workbench) -> None:
+def test_a_shop_sees_whether_several_captures_are_possible(bench: Workbench) -> None:
     several = bench.paid(capture="manual", multicapture=True)
     assert bench.shown(several)["authorization"]["multicapture"] is True
     one = bench.paid(

@@ -18,7 +18,7 @@ from tests.support.webhook_workbench import HearingBench, hearing_bench
 def prepared(
     tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
 ) -> Iterator[Settings]:
-    """A database with its indexes: making them takes longer than any test."""
+    """Settings of a database with indexes; building them takes longer than any test."""
     settings = Settings(
         home=tmp_path_factory.mktemp("webhooks"),
         mongo_url=mongo_url,
@@ -35,7 +35,7 @@ def prepared(
 
 @pytest.fixture
 def bench(prepared: Settings, tmp_path: Path) -> Iterator[HearingBench]:
-    """See HearingBench. Its inbox is empty."""
+    """A workbench with an empty inbox."""
     with hearing_bench(prepared, tmp_path) as made:
         made.work.database.webhooks.delete_many({})
         yield made

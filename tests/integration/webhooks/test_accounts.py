@@ -1,4 +1,4 @@
-"""Webhooks of merchants' accounts: by their own secrets, of their own payments."""
+"""Tests of webhooks of merchants' accounts, with secrets and payments of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.dispute_steps import open_dispute
 from tests.support.simulator_process import Receiver, eventually
 from tests.support.webhook_workbench import SECRET, HearingBench, Told, drops, refused
 
-#: What a provider tells of a charge that succeeded, and of a dispute.
+#: The event types of a successful charge, and of a dispute.
 PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}
 DISPUTED = {"stripe": "charge.dispute.created", "paypal": "CUSTOMER.DISPUTE.CREATED"}
 BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
@@ -33,7 +33,7 @@ BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 @dataclass
 class Shop:
-    """A shop with accounts of its own, whose providers tell of each."""
+    """A shop with accounts of its own and their webhooks."""
 
     bench: HearingBench
     accounts: AccountsShop
@@ -50,7 +50,7 @@ class Shop:
         return self.accounts.add(provider, credentials=its)
 
     def listen(self, account: StoredAccount, secret: str | None = None) -> Receiver:
-        """Whom the provider tells of everything, as it would an account's endpoint."""
+        """A receiver of all events, in place of the account's endpoint."""
         its, receiver = account.credentials, Receiver()
         self.stack.callback(receiver.close)
         target = {
@@ -62,7 +62,7 @@ class Shop:
         return receiver
 
     def lost(self, provider: str) -> str:
-        """A payment that was charged, and nobody here knows."""
+        """A payment that was charged, and whose answer was lost."""
         payment_id = self.bench.work.pay(provider)
         self.bench.work.lose_answer(provider)
         assert self.bench.work.step(payment_id).first_operation.state is State.UNKNOWN
@@ -71,52 +71,50 @@ class Shop:
 
 @pytest.fixture
 def shop(bench: HearingBench) -> Iterator[Shop]:
-    """See Shop. It has no accounts yet."""
+    """A shop without accounts."""
     with ExitStack() as stack:
         yield Shop(bench, AccountsShop(bench.work), stack)
 
 
 def told_of(receiver: Receiver, account: StoredAccount, kind: str) -> Told:
-    """The first event of this type that came, for the account's own address."""
-    eventually(lambda: kind in receiver.types(), f"{kind} is told")
+    """The first event of this type, addressed to the account's endpoint."""
+    eventually(lambda: kind in receiver.types(), f"{kind} arrives")
     headers, body = receiver.received[receiver.types().index(kind)]
     return Told(account.provider, headers, body, account.id)
 
 
-def signed(told: Told, body: bytes, secret: str) -> Told:
+def signed(delivery: Told, body: bytes, secret: str) -> Told:
     """A body as Stripe would sign it."""
     at = str(int(time.time()))
     message = at.encode() + b"." + body
     signature = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
     headers = {"Stripe-Signature": f"t={at},v1={signature}"}
-    return replace(told, body=body, headers=headers)
+    return replace(delivery, body=body, headers=headers)
 
 
 def refuses(
-    bench: HearingBench, told: Told, status: int, why: str
+    bench: HearingBench, delivery: Told, status: int, why: str
 ) -> requests.Response:
-    """Has the product refuse it, count that, and change nothing."""
+    """Asserts that the webhook is refused and counted, and changes nothing."""
     payments = list(bench.work.database.payments.find())
-    before = refused(told.provider).get(why, 0)
-    answer = bench.give(told)
+    before = refused(delivery.provider).get(why, 0)
+    answer = bench.give(delivery)
     assert answer.status_code == status, answer.text
-    assert refused(told.provider)[why] == before + 1
+    assert refused(delivery.provider)[why] == before + 1
     assert bench.work.database.webhooks.count_documents({}) == 0
     assert list(bench.work.database.payments.find()) == payments
     return answer
 
 
 @BOTH
-def test_what_an_account_is_told_of_settles_its_payment(
-    shop: Shop, provider: str
-) -> None:
+def test_a_webhook_of_an_account_settles_its_payment(shop: Shop, provider: str) -> None:
     work, account = shop.bench.work, shop.add(provider)
     receiver = shop.listen(account)
     payment_id = shop.lost(provider)
     posts = work.calls(provider, "POST")
-    told = told_of(receiver, account, PAID[provider])
-    shop.bench.hear(told)
-    assert shop.bench.fate(told) is WebhookStatus.HANDLED
+    delivery = told_of(receiver, account, PAID[provider])
+    shop.bench.hear(delivery)
+    assert shop.bench.fate(delivery) is WebhookStatus.HANDLED
     after = work.stored(payment_id)
     assert (after.status, after.account) == (Status.CAPTURED, account.account)
     assert work.calls(provider, "POST") == posts, "it was looked at, not sent again"
@@ -130,28 +128,31 @@ def test_the_same_event_is_refused_at_any_other_address(
     account, other = shop.add(provider), shop.add(provider)
     receiver = shop.listen(account)
     shop.lost(provider)
-    told = told_of(receiver, account, PAID[provider])
-    refuses(shop.bench, replace(told, account=other.id), 401, "signature")
-    refuses(shop.bench, replace(told, account=None), 401, "signature")
-    assert shop.bench.give(told).status_code == 200
+    delivery = told_of(receiver, account, PAID[provider])
+    refuses(shop.bench, replace(delivery, account=other.id), 401, "signature")
+    refuses(shop.bench, replace(delivery, account=None), 401, "signature")
+    assert shop.bench.give(delivery).status_code == 200
 
 
 @BOTH
-def test_an_account_without_secrets_hears_nothing(shop: Shop, provider: str) -> None:
+def test_an_account_without_secrets_refuses_webhooks(shop: Shop, provider: str) -> None:
     account = shop.add(provider)
-    told = told_of(*_one(shop, account, provider), PAID[provider])
-    deaf = shop.accounts.add(provider)
-    refuses(shop.bench, replace(told, account=deaf.id), 401, "not_set_up")
+    delivery = told_of(*_one(shop, account, provider), PAID[provider])
+    without_secret = shop.accounts.add(provider)
+    misdirected = replace(delivery, account=without_secret.id)
+    refuses(shop.bench, misdirected, 401, "not_set_up")
 
 
 @BOTH
-def test_an_account_that_is_not_there_is_not_found(shop: Shop, provider: str) -> None:
+def test_a_webhook_of_an_unknown_account_is_not_found(
+    shop: Shop, provider: str
+) -> None:
     account = shop.add(provider)
-    told = told_of(*_one(shop, account, provider), PAID[provider])
+    delivery = told_of(*_one(shop, account, provider), PAID[provider])
     other = shop.add("paypal" if provider == "stripe" else "stripe")
     names = [container.new_id("acct"), other.id, provider, "acct_1", f"{account.id}%0A"]
     for name in names:
-        stranger = replace(told, account=name)
+        stranger = replace(delivery, account=name)
         answer = refuses(shop.bench, stranger, 404, "account_unknown")
         assert answer.json()["code"] == "account_not_found"
 
@@ -161,14 +162,14 @@ def test_a_first_webhook_is_taken_during_a_flood_of_made_up_accounts(
     shop: Shop, provider: str
 ) -> None:
     account = shop.add(provider)
-    told = told_of(*_one(shop, account, provider), PAID[provider])
+    delivery = told_of(*_one(shop, account, provider), PAID[provider])
     for _ in range(300):
-        stranger = replace(told, account=container.new_id("acct"))
+        stranger = replace(delivery, account=container.new_id("acct"))
         assert shop.bench.give(stranger).status_code == 404
-    assert shop.bench.give(told).status_code == 200
+    assert shop.bench.give(delivery).status_code == 200
 
 
-def test_what_one_account_is_told_of_anothers_payment_changes_nothing(
+def test_a_webhook_of_another_accounts_payment_changes_nothing(
     shop: Shop,
 ) -> None:
     shop.add()
@@ -181,19 +182,19 @@ def test_what_one_account_is_told_of_anothers_payment_changes_nothing(
     assert shop.bench.work.stored(payment_id) == before
 
 
-def test_a_secret_that_rolls_is_believed_beside_the_new_one_and_then_no_more(
+def test_a_rotated_secret_is_accepted_until_it_is_removed(
     shop: Shop,
 ) -> None:
     account = shop.add(secret="whsec_old")
-    told = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
-    assert shop.bench.give(told).status_code == 200
-    new = signed(told, told.body, "whsec_new")
+    delivery = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    assert shop.bench.give(delivery).status_code == 200
+    new = signed(delivery, delivery.body, "whsec_new")
     assert shop.bench.give(new).status_code == 401
     _sign_with(shop, account, "whsec_new", "whsec_old")
     eventually(lambda: shop.bench.give(new).ok, "the new secret is known")
-    assert shop.bench.give(told).status_code == 200, "and the old one still is"
+    assert shop.bench.give(delivery).status_code == 200, "and the old one still is"
     _sign_with(shop, account, "whsec_new")
-    eventually(lambda: not shop.bench.give(told).ok, "the old one is forgotten")
+    eventually(lambda: not shop.bench.give(delivery).ok, "the old one is forgotten")
     assert shop.bench.give(new).status_code == 200
 
 
@@ -203,11 +204,11 @@ def test_a_connected_accounts_events_come_to_the_deployments_address(
     name = f"acct_{uuid.uuid4().hex[:16]}"
     account = shop.accounts.add(secret=None, connected_account=name)
     payment_id = shop.lost("stripe")
-    told = _charged(shop)
-    assert told.event["account"] == name
-    at_home = replace(told, account=account.id)
+    delivery = _charged(shop)
+    assert delivery.event["account"] == name
+    at_home = replace(delivery, account=account.id)
     refuses(shop.bench, at_home, 401, "not_set_up")
-    assert shop.bench.give(told).status_code == 200
+    assert shop.bench.give(delivery).status_code == 200
     [webhook_id] = [one["_id"] for one in shop.bench.work.database.webhooks.find()]
     assert webhook_id == at_home.id, "it is kept as the connected account's"
     [handled] = shop.bench.handle([webhook_id])
@@ -221,30 +222,30 @@ def test_an_address_takes_only_events_that_name_its_connected_account(
     name = f"acct_{uuid.uuid4().hex[:16]}"
     its = Credentials(webhook_secrets=("whsec_connect",))
     account = shop.accounts.add(connected_account=name, credentials=its)
-    told = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
-    assert told.event["account"] == name
+    delivery = told_of(*_one(shop, account, "stripe"), PAID["stripe"])
+    assert delivery.event["account"] == name
     for named in (None, "acct_1032D82eZvKYlo2C"):
-        event = {**told.event, "account": named}
-        other = signed(told, json.dumps(event).encode(), "whsec_connect")
+        event = {**delivery.event, "account": named}
+        other = signed(delivery, json.dumps(event).encode(), "whsec_connect")
         drops(shop.bench, other, "another_account")
-    assert shop.bench.give(told).status_code == 200
-    live = json.dumps({**told.event, "livemode": True}).encode()
-    foreign = signed(replace(told, account=None), live, SECRET)
+    assert shop.bench.give(delivery).status_code == 200
+    live = json.dumps({**delivery.event, "livemode": True}).encode()
+    foreign = signed(replace(delivery, account=None), live, SECRET)
     shop.bench.work.database.webhooks.delete_many({})
     drops(shop.bench, foreign, "another_mode")
 
 
 @BOTH
-def test_a_dispute_is_read_at_the_account_and_laid_over_its_payment(
+def test_a_dispute_is_read_at_the_account_and_applied_to_its_payment(
     shop: Shop, provider: str
 ) -> None:
     work, account = shop.bench.work, shop.add(provider)
     receiver = shop.listen(account)
     payment_id = work.paid(provider)
     open_dispute(shop.bench, payment_id)
-    told = told_of(receiver, account, DISPUTED[provider])
-    shop.bench.hear(told)
-    assert shop.bench.fate(told) is WebhookStatus.HANDLED
+    delivery = told_of(receiver, account, DISPUTED[provider])
+    shop.bench.hear(delivery)
+    assert shop.bench.fate(delivery) is WebhookStatus.HANDLED
     [dispute] = work.stored(payment_id).disputes
     assert dispute.state is DisputeState.NEEDS_RESPONSE
     assert dispute.operation == work.stored(payment_id).first_operation.id
@@ -253,16 +254,16 @@ def test_a_dispute_is_read_at_the_account_and_laid_over_its_payment(
 def _one(
     shop: Shop, account: StoredAccount, provider: str
 ) -> tuple[Receiver, StoredAccount]:
-    """The account's endpoint, which is told of a charge."""
+    """The account's endpoint after a charge."""
     receiver = shop.listen(account)
     shop.lost(provider)
     return receiver, account
 
 
 def _charged(shop: Shop) -> Told:
-    """What Stripe tells the deployment's own endpoint of a charge."""
-    told = shop.bench.told("stripe", PAID["stripe"])
-    return next(one for one in told if one.type == PAID["stripe"])
+    """Stripe's webhook of a charge to the deployment's own endpoint."""
+    deliveries = shop.bench.told("stripe", PAID["stripe"])
+    return next(one for one in deliveries if one.type == PAID["stripe"])
 
 
 def _secret(account: StoredAccount) -> str:

@@ -1,4 +1,4 @@
-"""What webhooks tell of several captures of one payment."""
+"""Tests of webhooks of several captures of one payment."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from domain.payments.states import State, Status
 from tests.support.simulator_process import eventually
 from tests.support.webhook_workbench import HearingBench
 
-#: Told of each capture that leaves the rest on hold, and of the authorization.
+#: The event of each capture that leaves the rest on hold, and of the authorization.
 PART = "payment_intent.amount_capturable_updated"
 
 
-def test_what_a_webhook_alone_can_tell_of_one_of_several_captures(
+def test_one_of_several_captures_is_resolved_by_a_webhook_alone(
     bench: HearingBench,
 ) -> None:
     work = bench.work
@@ -26,8 +26,8 @@ def test_what_a_webhook_alone_can_tell_of_one_of_several_captures(
     assert work.ask(payment_id, "captures", amount=700, final=False).ok
     assert work.step(payment_id).operations[-1].state is State.UNKNOWN
     posts = work.calls("stripe", "POST")
-    heard = bench.receivers["stripe"]
-    eventually(lambda: heard.types().count(PART) == 3, "each capture is told of")
+    receiver = bench.receivers["stripe"]
+    eventually(lambda: receiver.types().count(PART) == 3, "every webhook arrives")
     bench.hear(*bench.told("stripe"))
     after = work.stored(payment_id)
     assert [one.moved for one in after.operations] == [1999, 500, 700]
@@ -35,9 +35,9 @@ def test_what_a_webhook_alone_can_tell_of_one_of_several_captures(
     assert work.calls("stripe", "POST") == posts, "it was looked at, not sent again"
 
 
-@pytest.mark.parametrize("told", ["before the next part", "after it"])
-def test_the_fee_of_a_part_whose_answer_was_lost_is_learnt_whenever_it_is_told_of(
-    bench: HearingBench, told: str
+@pytest.mark.parametrize("arrival", ["before the next part", "after it"])
+def test_the_fee_of_a_capture_with_a_lost_answer_is_found_by_webhook_or_lookup(
+    bench: HearingBench, arrival: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
@@ -46,10 +46,10 @@ def test_the_fee_of_a_part_whose_answer_was_lost_is_learnt_whenever_it_is_told_o
     assert work.ask(payment_id, "captures", amount=500, final=False).ok
     lost = work.step(payment_id).operations[-1]
     assert lost.state is State.UNKNOWN
-    if told == "before the next part":
+    if arrival == "before the next part":
         _hear(bench, parts=2)
     else:
-        # Its resend is due later than what is asked for now.
+        # Its resend is due after the next capture.
         work.database.payments.update_one(
             {"_id": payment_id, "operations.id": lost.id},
             {"$set": {"operations.$.due_at": work.now() + timedelta(hours=1)}},
@@ -65,13 +65,13 @@ def test_the_fee_of_a_part_whose_answer_was_lost_is_learnt_whenever_it_is_told_o
 
 
 def _hear(bench: HearingBench, *, parts: int) -> None:
-    """All that Stripe has told so far, once it told so often that some is on hold."""
-    heard = bench.receivers["stripe"]
-    eventually(lambda: heard.types().count(PART) == parts, "each capture is told of")
+    """Handles all webhooks of Stripe, once those of ``parts`` captures arrived."""
+    receiver = bench.receivers["stripe"]
+    eventually(lambda: receiver.types().count(PART) == parts, "every webhook arrives")
     bench.hear(*bench.told("stripe"))
 
 
-def test_what_is_known_of_every_capture_is_no_news(bench: HearingBench) -> None:
+def test_webhooks_of_known_captures_change_nothing(bench: HearingBench) -> None:
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
     for amount, final in ((500, False), (700, False), (99, True)):
@@ -79,8 +79,8 @@ def test_what_is_known_of_every_capture_is_no_news(bench: HearingBench) -> None:
         assert asked.status_code == 202, asked.text
         work.work(payment_id)
     before = work.stored(payment_id)
-    told = bench.told("stripe", PART, "payment_intent.succeeded")
-    bench.hear(*told, *reversed(told))
+    deliveries = bench.told("stripe", PART, "payment_intent.succeeded")
+    bench.hear(*deliveries, *reversed(deliveries))
     after = work.stored(payment_id)
     assert after.version == before.version
     assert "webhook.received" not in work.told(payment_id)

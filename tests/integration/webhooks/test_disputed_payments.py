@@ -1,4 +1,4 @@
-"""What a dispute comes to on its payment: which capture, how much, what is shown."""
+"""Tests of disputes on their payments: the capture, the amounts and the display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.webhook_workbench import HearingBench
 BOTH = pytest.mark.parametrize("provider", ["stripe", "paypal"])
 
 
-def test_an_inquiry_that_escalates_at_stripe(bench: HearingBench) -> None:
+def test_an_escalated_stripe_inquiry_becomes_a_dispute(bench: HearingBench) -> None:
     work = bench.work
     payment_id = work.paid()
     dispute_id = dispute_steps.open_dispute(
@@ -37,7 +37,7 @@ def test_an_inquiry_that_escalates_at_stripe(bench: HearingBench) -> None:
         ("paypal", "OPEN", "canceled", "canceled_by_buyer"),
     ],
 )
-def test_one_that_ends_undecided_is_closed_and_costs_nothing(
+def test_an_undecided_dispute_is_closed_and_withdraws_nothing(
     bench: HearingBench, provider: str, begin: str, end: str, outcome: str
 ) -> None:
     payment_id = bench.work.paid(provider)
@@ -59,9 +59,9 @@ def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -
     work = bench.work
     payment_id = work.paid("paypal")
     reversal = dispute_steps.reverse(bench, payment_id)
-    [told] = dispute_steps.told_of(bench, "paypal", ("CAPTURE.REVERSED",))
-    bench.hear(told)
-    bench.hear(told)
+    [delivery] = dispute_steps.told_of(bench, "paypal", ("CAPTURE.REVERSED",))
+    bench.hear(delivery)
+    bench.hear(delivery)
     after = work.stored(payment_id)
     [taken] = after.disputes
     assert (taken.id, taken.reason) == (reversal, "reversed")
@@ -71,7 +71,7 @@ def test_a_capture_that_paypal_reversed_without_a_dispute(bench: HearingBench) -
     dispute_steps.is_untouched(after)
 
 
-def test_a_reversal_after_a_dispute_that_was_won_is_one_of_its_own(
+def test_a_reversal_after_a_won_dispute_is_a_dispute_of_its_own(
     bench: HearingBench,
 ) -> None:
     payment_id = bench.work.paid("paypal")
@@ -100,7 +100,7 @@ def test_a_dispute_of_one_of_two_captures_names_that_one(bench: HearingBench) ->
     assert (after.disputed, after.captured) == (799, 1999)
 
 
-def test_what_a_lost_dispute_took_of_several_captures_is_refunded_of_none(
+def test_captures_taken_by_a_lost_dispute_cannot_be_refunded(
     bench: HearingBench,
 ) -> None:
     work = bench.work
@@ -130,7 +130,7 @@ def test_a_capture_of_stripes_is_disputed(bench: HearingBench) -> None:
 
 
 @BOTH
-def test_a_refund_while_it_is_disputed_is_refused_by_the_provider_and_said_so(
+def test_a_refund_during_a_dispute_is_refused_with_its_reason(
     bench: HearingBench, provider: str
 ) -> None:
     work = bench.work
@@ -151,7 +151,7 @@ def test_a_refund_while_it_is_disputed_is_refused_by_the_provider_and_said_so(
 
 
 @BOTH
-def test_what_a_lost_dispute_took_is_not_refunded_as_well(
+def test_money_taken_by_a_lost_dispute_cannot_be_refunded(
     bench: HearingBench, provider: str
 ) -> None:
     work = bench.work

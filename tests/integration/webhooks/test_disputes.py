@@ -1,4 +1,4 @@
-"""Disputes that providers tell of, over HTTP: laid over the payment, each fact once."""
+"""Tests of disputes over HTTP: applied to the payment, each fact once."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.support.killed_webhook_worker import OF_DISPUTES
 from tests.support.webhook_workbench import HearingBench
 from tests.support.workbench import CHARGES
 
-#: What a provider tells of a dispute that is opened, and then ends so.
+#: The events of a dispute that is opened and then ends, by provider and end.
 TOLD: Final = {
     ("stripe", "won"): ("created", "funds_withdrawn", "closed", "funds_reinstated"),
     ("stripe", "lost"): ("created", "funds_withdrawn", "closed"),
     ("paypal", "won"): ("CREATED", "RESOLVED"),
     ("paypal", "lost"): ("CREATED", "CAPTURE.REVERSED", "RESOLVED"),
 }
-#: What the timeline has of it, where each is heard as it happens.
+#: Its events on the timeline, if each webhook is handled as it happens.
 FACTS: Final = {
     ("stripe", "won"): [OPENED, WITHDRAWN, UPDATED, REINSTATED, "dispute.won"],
     ("stripe", "lost"): [OPENED, WITHDRAWN, UPDATED, "dispute.lost"],
@@ -75,7 +75,7 @@ def test_a_dispute_is_followed_from_its_opening_to_its_end(
 
 
 @ALL
-def test_its_events_in_every_order_twice(
+def test_dispute_webhooks_in_every_order_twice_have_one_result(
     bench: HearingBench, provider: str, end: str
 ) -> None:
     work = bench.work
@@ -83,12 +83,12 @@ def test_its_events_in_every_order_twice(
     dispute_steps.move(
         bench, provider, dispute_steps.open_dispute(bench, payment_id), end
     )
-    told = dispute_steps.told_of(bench, provider, TOLD[provider, end])
-    assert len(told) == len(TOLD[provider, end])
+    deliveries = dispute_steps.told_of(bench, provider, TOLD[provider, end])
+    assert len(deliveries) == len(TOLD[provider, end])
     before = work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     ends = set()
-    for order in itertools.permutations(told):
+    for order in itertools.permutations(deliveries):
         work.database.payments.replace_one({"_id": payment_id}, before)
         work.database.webhooks.delete_many({})
         for one in order:
@@ -106,7 +106,7 @@ def test_its_events_in_every_order_twice(
     dispute_steps.is_untouched(work.stored(payment_id))
 
 
-def test_a_dispute_that_is_told_before_our_own_calls_answer(
+def test_a_dispute_before_the_answer_to_our_call_is_applied(
     bench: HearingBench,
 ) -> None:
     work = bench.work
@@ -115,10 +115,10 @@ def test_a_dispute_that_is_told_before_our_own_calls_answer(
     work.stripe.arm(do="delay", when="after", seconds=1.5, match=match)
     calling = threading.Thread(target=work.step, args=(payment_id,))
     calling.start()
-    told = dispute_steps.told_of(bench, "stripe", ("created", "funds_withdrawn"))
-    for one in told:
+    deliveries = dispute_steps.told_of(bench, "stripe", ("created", "funds_withdrawn"))
+    for one in deliveries:
         assert bench.give(one).status_code == 200
-    handled = webhooks.handle([one.id for one in told], bench.hearing)
+    handled = webhooks.handle([one.id for one in deliveries], bench.hearing)
     assert {one.status for one in handled} == {WebhookStatus.HANDLED}
     early = work.stored(payment_id)
     assert (early.first_operation.state, len(early.disputes)) == (State.RUNNING, 1)
@@ -133,32 +133,32 @@ def test_a_dispute_that_is_told_before_our_own_calls_answer(
 
 
 @pytest.mark.parametrize("boundary", range(len(OF_DISPUTES)), ids=OF_DISPUTES)
-def test_crash_in_the_middle_of_laying_a_dispute_over_its_payment(
+def test_a_crash_while_applying_a_dispute_loses_nothing(
     bench: HearingBench, boundary: int
 ) -> None:
     work = bench.work
     payment_id = work.paid()
     dispute_steps.open_dispute(bench, payment_id)
-    [told] = dispute_steps.told_of(bench, "stripe", ("created",))
-    assert bench.give(told).status_code == 200
+    [delivery] = dispute_steps.told_of(bench, "stripe", ("created",))
+    assert bench.give(delivery).status_code == 200
     dead = subprocess.run(
         [sys.executable, "-m", "tests.support.killed_webhook_worker"]
-        + [told.id, str(boundary)],
+        + [delivery.id, str(boundary)],
         env={**os.environ, **work.settings.environment()},
         timeout=60,
         check=False,
     )
     assert dead.returncode == -signal.SIGKILL
     work.pass_time(timedelta(minutes=1))
-    assert bench.give(told).status_code == 200, "it is sent again"
+    assert bench.give(delivery).status_code == 200, "it is sent again"
     bench.handle(bench.inbox.find_due_ids(9))
-    assert bench.fate(told) is WebhookStatus.HANDLED
+    assert bench.fate(delivery) is WebhookStatus.HANDLED
     assert dispute_steps.facts(bench, payment_id) == [OPENED, WITHDRAWN]
     dispute_steps.is_untouched(work.stored(payment_id))
 
 
 @BOTH
-def test_a_dispute_of_somebody_elses_charge_is_unmatched(
+def test_a_dispute_of_a_foreign_charge_is_unmatched(
     bench: HearingBench, provider: str
 ) -> None:
     if provider == "stripe":
@@ -172,34 +172,36 @@ def test_a_dispute_of_somebody_elses_charge_is_unmatched(
         foreign = bench.work.paypal.post("/_drift", drifted).json()["id"]
         opened = bench.work.paypal.post("/_disputes", {"capture": foreign})
         assert opened.status_code == 201, opened.text
-    told = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
-    bench.hear(*told)
-    assert [bench.fate(one) for one in told] == [WebhookStatus.UNMATCHED]
+    deliveries = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
+    bench.hear(*deliveries)
+    assert [bench.fate(one) for one in deliveries] == [WebhookStatus.UNMATCHED]
 
 
 @BOTH
-def test_a_provider_that_is_away_is_asked_again_until_it_is_back(
+def test_a_dispute_webhook_is_retried_until_the_provider_answers(
     bench: HearingBench, provider: str
 ) -> None:
     work = bench.work
     payment_id = work.paid(provider)
     dispute_steps.open_dispute(bench, payment_id)
-    told = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
+    deliveries = dispute_steps.told_of(bench, provider, TOLD[provider, "won"][:1])
     work.at(provider).arm(do="drop", times=20, match={"method": "GET"})
-    bench.hear(*told)
+    bench.hear(*deliveries)
     for _ in range(10):
         work.pass_time(timedelta(minutes=11))
         bench.handle(bench.inbox.find_due_ids(9))
-    assert [bench.fate(one) for one in told] == [WebhookStatus.WAITING], "for two hours"
+    assert [bench.fate(one) for one in deliveries] == [
+        WebhookStatus.WAITING
+    ], "for two hours"
     work.at(provider).heal()
     work.pass_time(timedelta(minutes=11))
     bench.handle(bench.inbox.find_due_ids(9))
-    assert [bench.fate(one) for one in told] == [WebhookStatus.HANDLED]
+    assert [bench.fate(one) for one in deliveries] == [WebhookStatus.HANDLED]
     assert dispute_steps.facts(bench, payment_id)[0] == OPENED
 
 
 def _counted() -> Counter[tuple[str, str]]:
-    """How often this process has told each fact, by provider."""
+    """How often this process has counted each event, by provider."""
     return Counter(
         {
             (sample.labels["provider"], sample.labels["event"]): int(sample.value)
@@ -211,10 +213,10 @@ def _counted() -> Counter[tuple[str, str]]:
 
 
 @ALL
-def test_a_dispute_that_was_exchanged_twice_shows_what_really_stayed_away(
+def test_a_dispute_exchanged_at_two_rates_shows_the_amount_withdrawn(
     bench: HearingBench, provider: str, end: str
 ) -> None:
-    """It was taken and given back in the account's currency, at two rates."""
+    """The money is withdrawn and reinstated in the account's currency, at two rates."""
     work = bench.work
     payment_id = work.paid(provider)
     dispute_id = dispute_steps.open_dispute(bench, payment_id)

@@ -1,4 +1,4 @@
-"""What others did with a payment at its provider, in the dashboard say, is a fact."""
+"""Tests of changes that others made at the provider, such as in its dashboard."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def dashboard(bench: HearingBench) -> Dashboard:
-    """Somebody at the providers of the shop."""
+    """A user of the providers' dashboards."""
     return Dashboard(bench.work)
 
 
@@ -66,10 +66,10 @@ def test_a_refund_made_at_the_provider_counts_as_ours_does(
     assert work.shown(payment_id)["status"] == "refunded"
 
 
-def test_a_refund_of_ours_that_no_longer_fits_is_rejected_and_frees_its_money(
+def test_our_refund_over_the_remaining_amount_is_rejected_and_releases_it(
     bench: HearingBench, dashboard: Dashboard, provider: str
 ) -> None:
-    """It is queued, and not sent: nothing of it can have happened."""
+    """The refund is queued and not sent, so it cannot have happened."""
     work, payment_id = bench.work, bench.work.paid(provider)
     assert work.ask(payment_id, "refunds", amount=1600).status_code == 202
     dashboard.refund(payment_id, 500)
@@ -87,10 +87,10 @@ def test_a_refund_of_ours_that_no_longer_fits_is_rejected_and_frees_its_money(
     assert work.calls(provider, "POST") == posts, "ours was not sent"
 
 
-def test_a_refund_of_ours_whose_answer_was_lost_is_not_taken_for_anothers(
+def test_our_refund_with_a_lost_answer_is_not_mistaken_for_an_external_one(
     bench: HearingBench, dashboard: Dashboard, provider: str
 ) -> None:
-    """The provider shows both, of one amount: ours carries our id."""
+    """The provider shows two refunds of one amount; only ours carries our id."""
     work, payment_id = bench.work, bench.work.paid(provider)
     work.lose_answer(provider, _refunds(work.stored(payment_id)))
     assert work.ask(payment_id, "refunds", amount=600).status_code == 202
@@ -103,10 +103,10 @@ def test_a_refund_of_ours_whose_answer_was_lost_is_not_taken_for_anothers(
     assert (after.refunded, after.refund_reserved) == (1200, 0)
 
 
-def test_a_refund_of_ours_that_never_arrived_ends_once_that_is_proven(
+def test_our_refund_that_never_arrived_ends_once_its_absence_is_proven(
     bench: HearingBench, dashboard: Dashboard, provider: str
 ) -> None:
-    """All of it went back in the dashboard meanwhile: it is not resent for hours."""
+    """The whole amount was refunded in the dashboard meanwhile."""
     work, payment_id = bench.work, bench.work.paid(provider)
     match = {"method": "POST", "path": _refunds(work.stored(payment_id))}
     work.at(provider).arm(do="drop", match=match)
@@ -125,7 +125,7 @@ def test_a_refund_of_ours_that_never_arrived_ends_once_that_is_proven(
     assert [amount for kind, amount in _refunds_made(bench, provider)] == [1999]
 
 
-def test_a_refund_of_others_that_fails_later_is_taken_back(
+def test_an_external_refund_that_fails_later_is_reversed(
     bench: HearingBench, dashboard: Dashboard, provider: str
 ) -> None:
     method = {"stripe": "pm_card_refundFail", "paypal": "vault_refund_failed"}
@@ -194,10 +194,10 @@ def test_a_part_captured_at_paypal_leaves_the_rest_unless_it_is_the_last(
         assert work.work(payment_id).captured == 1999
 
 
-def test_parts_captured_at_stripe_between_ours_are_told_apart_from_ours(
+def test_external_captures_at_stripe_are_distinguished_from_ours(
     bench: HearingBench, dashboard: Dashboard
 ) -> None:
-    """Stripe names no single capture of a charge; ours write their amounts down."""
+    """Stripe lists no captures of a charge; ours write their amounts as metadata."""
     work = bench.work
     payment_id = work.paid(capture="manual", multicapture=True)
     assert work.ask(payment_id, "captures", amount=500, final=False).ok
@@ -213,7 +213,7 @@ def test_parts_captured_at_stripe_between_ours_are_told_apart_from_ours(
     parts = [(one.is_external, one.moved) for one in after.operations[1:]]
     assert parts == [(False, 500), (True, 300), (True, 200), (False, 400)]
     assert (after.captured, after.capturable) == (1400, 0)
-    # A refund of others' is of the charge that all of them share.
+    # An external refund is of the charge that all captures share.
     dashboard.refund(payment_id, 600)
     bench.hear(*_told(bench, "stripe", REFUNDED, 1))
     assert work.stored(payment_id).refunded == 600
@@ -240,33 +240,33 @@ def test_a_void_of_the_rest_of_a_partly_captured_hold(
     work, payment_id = bench.work, bench.work.paid("paypal", capture="manual")
     dashboard.capture(payment_id, 500, final=False)
     dashboard.void(payment_id)
-    told = _told(bench, "paypal", VOIDED, 1) + _told(bench, "paypal", CAPTURED, 1)
-    bench.hear(*told)
+    deliveries = _told(bench, "paypal", VOIDED, 1) + _told(bench, "paypal", CAPTURED, 1)
+    bench.hear(*deliveries)
     after = work.stored(payment_id)
     assert (after.captured, after.capturable, after.status) == (500, 0, Status.CAPTURED)
 
 
-def test_webhooks_of_what_others_did_in_every_order_twice(
+def test_webhooks_of_external_changes_in_every_order_twice_have_one_result(
     bench: HearingBench, dashboard: Dashboard, provider: str
 ) -> None:
-    """Two refunds of others beside one of ours whose answer was lost."""
+    """Two external refunds beside one of ours whose answer was lost."""
     work, payment_id = bench.work, bench.work.paid(provider)
     work.lose_answer(provider, _refunds(work.stored(payment_id)))
     assert work.ask(payment_id, "refunds", amount=300).status_code == 202
     assert work.step(payment_id).operations[1].state is State.UNKNOWN
     dashboard.refund(payment_id, 300)
     dashboard.refund(payment_id, 400)
-    # Nothing but what is told may find ours out.
+    # Only webhooks may resolve ours.
     late = work.now() + timedelta(hours=1)
     work.database.payments.update_one(
         {"_id": payment_id},
         {"$set": {"operations.1.due_at": late, "due_at": late}},
     )
-    told = _told(bench, provider, REFUNDED, 3)
+    deliveries = _told(bench, provider, REFUNDED, 3)
     before = work.database.payments.find_one({"_id": payment_id})
     assert before is not None
     posts, ends = work.calls(provider, "POST"), set[Any]()
-    for order in itertools.permutations(told):
+    for order in itertools.permutations(deliveries):
         work.database.payments.replace_one({"_id": payment_id}, before)
         work.database.webhooks.delete_many({})
         for one in order:
@@ -286,15 +286,15 @@ def test_a_webhook_that_comes_again_changes_nothing(
 ) -> None:
     payment_id = bench.work.paid(provider)
     dashboard.refund(payment_id, 500)
-    told = _told(bench, provider, REFUNDED, 1)
-    bench.hear(*told)
+    deliveries = _told(bench, provider, REFUNDED, 1)
+    bench.hear(*deliveries)
     before = bench.work.stored(payment_id)
-    bench.inbox.replay([one.id for one in told], now=bench.work.now())
-    bench.handle([one.id for one in told])
+    bench.inbox.replay([one.id for one in deliveries], now=bench.work.now())
+    bench.handle([one.id for one in deliveries])
     assert bench.work.stored(payment_id) == before
 
 
-def test_a_refund_of_a_charge_that_is_not_ours_is_nobodys(bench: HearingBench) -> None:
+def test_a_refund_of_a_foreign_charge_is_unmatched(bench: HearingBench) -> None:
     work = bench.work
     key = work.settings.stripe_secret_key or ""
     form = {
@@ -307,15 +307,15 @@ def test_a_refund_of_a_charge_that_is_not_ours_is_nobodys(bench: HearingBench) -
     made = work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=key)
     back = {"payment_intent": made.json()["id"]}
     assert work.stripe.stripe("POST", "/v1/refunds", back, merchant=key).ok
-    [told] = _told(bench, "stripe", REFUNDED, 1)
-    bench.hear(told)
-    assert bench.fate(told) is WebhookStatus.UNMATCHED
+    [delivery] = _told(bench, "stripe", REFUNDED, 1)
+    bench.hear(delivery)
+    assert bench.fate(delivery) is WebhookStatus.UNMATCHED
 
 
-def test_a_reversal_that_was_seen_as_a_refund_first_is_a_dispute_in_the_end(
+def test_a_reversal_first_seen_as_a_refund_becomes_a_dispute(
     bench: HearingBench,
 ) -> None:
-    """PayPal shows it among an order's refunds, and may tell of it late."""
+    """PayPal lists a reversal among an order's refunds; its webhook may be late."""
     work, payment_id = bench.work, bench.work.paid("paypal")
     capture = work.stored(payment_id).refs["capture"]
     answer = work.paypal.post("/_reversals", {"capture": capture})
@@ -331,10 +331,10 @@ def test_a_reversal_that_was_seen_as_a_refund_first_is_a_dispute_in_the_end(
     assert (again.refunded, again.disputed) == (0, 1999)
 
 
-def test_a_comparison_takes_over_what_no_webhook_has_told(
+def test_a_comparison_finds_changes_without_a_webhook(
     bench: HearingBench, dashboard: Dashboard, provider: str
 ) -> None:
-    """The refund names no payment of ours; the charge or capture that it is of does."""
+    """The refund does not name our payment; its charge or capture does."""
     work = bench.work
     refunded = work.paid(provider)
     captured = work.paid(provider, capture="manual")
@@ -351,13 +351,13 @@ def test_a_comparison_takes_over_what_no_webhook_has_told(
 
 def _compared(bench: HearingBench, provider: str) -> ReconciliationReport:
     """A comparison of the last hour with the provider's own account."""
-    auditor = container.reconciliation_context(bench.work.settings, bench.work.database)
-    until = auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
+    context = container.reconciliation_context(bench.work.settings, bench.work.database)
+    until = context.clock().replace(microsecond=0) + timedelta(seconds=1)
     return reconcile(
         Account.own(ProviderName(provider)),
         until - timedelta(hours=1),
         until,
-        context=auditor,
+        context=context,
         on_progress=lambda progress: None,
     )
 
@@ -365,22 +365,22 @@ def _compared(bench: HearingBench, provider: str) -> ReconciliationReport:
 def _told(
     bench: HearingBench, provider: str, types: dict[str, str], count: int
 ) -> list[Told]:
-    """What the provider has told of this type, once it is so many."""
+    """The provider's webhooks of this type, once ``count`` have arrived."""
     wanted = types[provider]
-    heard = bench.receivers[provider]
-    eventually(lambda: heard.types().count(wanted) >= count, f"{count} {wanted}")
+    receiver = bench.receivers[provider]
+    eventually(lambda: receiver.types().count(wanted) >= count, f"{count} {wanted}")
     return [one for one in bench.told(provider) if one.type == wanted]
 
 
-def _hear_without_work(bench: HearingBench, told: list[Told]) -> None:
-    """Has the webhooks handled, and no step taken."""
-    for one in told:
+def _hear_without_work(bench: HearingBench, deliveries: list[Told]) -> None:
+    """Handles the webhooks without carrying out the payments' steps."""
+    for one in deliveries:
         assert bench.give(one).status_code == 200
-    webhooks.handle([one.id for one in told], bench.hearing)
+    webhooks.handle([one.id for one in deliveries], bench.hearing)
 
 
 def _look_first(bench: HearingBench, payment_id: str) -> None:
-    """Lets the look at the payment be the next step, before all that is queued."""
+    """Makes a lookup the next step, before queued operations."""
     now = bench.work.now()
     set_ = {"operations.0.due_at": now, "operations.0.lookups_since": now}
     for number, one in enumerate(bench.work.stored(payment_id).operations):

@@ -1,4 +1,4 @@
-"""Traps of webhooks: early, late, twice, or the only thing we hear."""
+"""Tests of webhooks that are early, late, repeated, or the only answer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.support.killed_webhook_worker import BOUNDARIES
 from tests.support.webhook_workbench import HearingBench, Told
 from tests.support.workbench import CHARGES
 
-#: Seconds that a provider's answer is late; its webhooks are not.
+#: Seconds by which a provider's answer is delayed; its webhooks are not.
 _LATE = 1.5
-#: What a provider tells of a charge that succeeded.
+#: The event type of a successful charge.
 _PAID = {"stripe": "payment_intent.succeeded", "paypal": "PAYMENT.CAPTURE.COMPLETED"}
 
 
@@ -31,19 +31,21 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_the_webhook_before_the_answer(bench: HearingBench, provider: str) -> None:
+def test_a_webhook_before_the_answer_waits_for_it(
+    bench: HearingBench, provider: str
+) -> None:
     work = bench.work
     payment_id = work.pay(provider)
     match = {"method": "POST", "path": CHARGES[provider]}
     work.at(provider).arm(do="delay", when="after", seconds=_LATE, match=match)
     calling = threading.Thread(target=work.step, args=(payment_id,))
     calling.start()
-    told = bench.told(provider, _PAID[provider])
+    deliveries = bench.told(provider, _PAID[provider])
     before = work.stored(payment_id)
     assert before.first_operation.state is State.RUNNING
-    for one in told:
+    for one in deliveries:
         assert bench.give(one).status_code == 200
-    names = [one.id for one in told]
+    names = [one.id for one in deliveries]
     handled = webhooks.handle(names, bench.hearing)
     assert {one.status for one in handled} == {WebhookStatus.WAITING}
     assert work.stored(payment_id).version == before.version, "it is not disturbed"
@@ -58,11 +60,11 @@ def test_the_webhook_before_the_answer(bench: HearingBench, provider: str) -> No
     ]
     assert "webhook.received" not in work.told(
         payment_id
-    ), "it told what we knew by then"
+    ), "the answer was already stored"
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
-def test_what_a_webhook_alone_can_tell_of_an_unknown_charge(
+def test_an_unknown_charge_is_resolved_by_a_webhook_alone(
     bench: HearingBench, provider: str
 ) -> None:
     work = bench.work
@@ -77,7 +79,7 @@ def test_what_a_webhook_alone_can_tell_of_an_unknown_charge(
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
-def test_an_unknown_charge_at_paypal_whose_order_was_never_heard(
+def test_an_unknown_paypal_charge_without_an_order_id_is_resolved_by_a_webhook(
     bench: HearingBench,
 ) -> None:
     work = bench.work
@@ -111,7 +113,7 @@ def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
         State.RETRYING,
         2,
     )
-    # Whatever held it up for so long: the first request arrives.
+    # The first request arrives late.
     form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa"}
     form |= {"confirm": "true", "off_session": "true"}
     form |= {"metadata[payment]": payment_id}
@@ -128,30 +130,30 @@ def test_money_that_moved_after_it_was_proven_absent_is_not_moved_again(
 def test_paypal_approved_and_the_browser_never_comes_back(bench: HearingBench) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
-    told = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    bench.hear(*told)
+    deliveries = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    bench.hear(*deliveries)
     assert work.stored(payment_id).status is Status.CAPTURED, "at once, by webhook"
     assert work.moved(payment_id) == [("charge", 1999)]
-    bench.inbox.replay([one.id for one in told], now=work.now())
-    bench.handle([one.id for one in told])
+    bench.inbox.replay([one.id for one in deliveries], now=work.now())
+    bench.handle([one.id for one in deliveries])
     assert work.moved(payment_id) == [("charge", 1999)]
 
 
-def test_an_approval_told_again_before_it_is_carried_out_changes_nothing(
+def test_a_repeated_approval_before_the_capture_changes_nothing(
     bench: HearingBench,
 ) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
-    [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    assert bench.give(told).status_code == 200
-    webhooks.handle([told.id], bench.hearing)
+    [delivery] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.give(delivery).status_code == 200
+    webhooks.handle([delivery.id], bench.hearing)
     queued = work.step(payment_id)
     assert (queued.first_operation.state, queued.first_operation.approved) == (
         State.QUEUED,
         True,
     )
-    bench.inbox.replay([told.id], now=work.now())
-    webhooks.handle([told.id], bench.hearing)
+    bench.inbox.replay([delivery.id], now=work.now())
+    webhooks.handle([delivery.id], bench.hearing)
     assert work.stored(payment_id) == queued
     assert work.work(payment_id).status is Status.CAPTURED
 
@@ -167,8 +169,8 @@ def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
     assert work.stored(payment_id).status is Status.REFUNDED
     work.pass_time(timedelta(days=2))
     requests.get(f"{work.stripe.url}/v1/events", timeout=10)  # its clock ticks by calls
-    told = bench.told("stripe", "refund.failed", "charge.refund.updated")
-    bench.hear(*told)
+    deliveries = bench.told("stripe", "refund.failed", "charge.refund.updated")
+    bench.hear(*deliveries)
     after = work.stored(payment_id)
     assert (after.status, after.refunded) == (Status.CAPTURED, 0)
     assert work.told(payment_id).count("operation.corrected") == 1
@@ -176,20 +178,20 @@ def test_a_refund_that_fails_later_at_stripe_is_corrected_by_its_webhook(
 
 
 @pytest.mark.parametrize("boundary", range(len(BOUNDARIES)), ids=BOUNDARIES)
-def test_crash_in_the_middle_of_handling_a_webhook(
+def test_a_crash_while_handling_a_webhook_loses_nothing(
     bench: HearingBench, boundary: int
 ) -> None:
     work = bench.work
     payment_id = _waits_for_approval(bench)
-    [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    assert bench.give(told).status_code == 200
-    assert _handler_that_dies(bench, told, boundary) == -signal.SIGKILL
+    [delivery] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.give(delivery).status_code == 200
+    assert _handler_that_dies(bench, delivery, boundary) == -signal.SIGKILL
     work.pass_time(timedelta(seconds=5))
-    assert bench.give(told).status_code == 200, "it is sent again"
+    assert bench.give(delivery).status_code == 200, "it is sent again"
     due = bench.inbox.find_due_ids(9)
-    assert due == ([told.id] if boundary < len(BOUNDARIES) - 1 else [])
+    assert due == ([delivery.id] if boundary < len(BOUNDARIES) - 1 else [])
     bench.handle(due)
-    assert bench.fate(told) is WebhookStatus.HANDLED
+    assert bench.fate(delivery) is WebhookStatus.HANDLED
     after = work.work(payment_id)
     assert after.status is Status.CAPTURED
     facts = bench.facts(after)
@@ -199,35 +201,35 @@ def test_crash_in_the_middle_of_handling_a_webhook(
 
 def test_a_handler_that_meets_no_boundary_lives(bench: HearingBench) -> None:
     _waits_for_approval(bench)
-    [told] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
-    assert bench.give(told).status_code == 200
-    assert _handler_that_dies(bench, told, len(BOUNDARIES)) == 0
-    assert bench.fate(told) is WebhookStatus.HANDLED
+    [delivery] = bench.told("paypal", "CHECKOUT.ORDER.APPROVED")
+    assert bench.give(delivery).status_code == 200
+    assert _handler_that_dies(bench, delivery, len(BOUNDARIES)) == 0
+    assert bench.fate(delivery) is WebhookStatus.HANDLED
 
 
-def test_a_webhook_of_no_payment_of_ours_is_kept_and_unmatched_at_once(
+def test_a_webhook_of_a_foreign_payment_is_stored_as_unmatched(
     bench: HearingBench,
 ) -> None:
     form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa"}
     form |= {"confirm": "true", "off_session": "true"}
     merchant = "sk_test_another"
     bench.work.stripe.stripe("POST", "/v1/payment_intents", form, merchant=merchant)
-    told = bench.told("stripe", "payment_intent.succeeded", "charge.succeeded")
-    bench.hear(*told)
-    fates = {one.type: bench.fate(one) for one in told}
+    deliveries = bench.told("stripe", "payment_intent.succeeded", "charge.succeeded")
+    bench.hear(*deliveries)
+    fates = {one.type: bench.fate(one) for one in deliveries}
     assert fates["payment_intent.succeeded"] is WebhookStatus.UNMATCHED
     assert fates["charge.succeeded"] is WebhookStatus.IGNORED
-    names = [one.id for one in told]
+    names = [one.id for one in deliveries]
     assert bench.inbox.replay(names, now=bench.work.now()) == len(names)
     bench.handle(names)
-    assert {one.type: bench.fate(one) for one in told} == fates
+    assert {one.type: bench.fate(one) for one in deliveries} == fates
     assert bench.inbox.find_due_ids(9) == []
 
 
-def _handler_that_dies(bench: HearingBench, told: Told, boundary: int) -> int:
+def _handler_that_dies(bench: HearingBench, delivery: Told, boundary: int) -> int:
     module = "tests.support.killed_webhook_worker"
     return subprocess.run(
-        [sys.executable, "-m", module, told.id, str(boundary)],
+        [sys.executable, "-m", module, delivery.id, str(boundary)],
         env={**os.environ, **bench.work.settings.environment()},
         timeout=60,
         check=False,
@@ -235,7 +237,7 @@ def _handler_that_dies(bench: HearingBench, told: Told, boundary: int) -> int:
 
 
 def _waits_for_approval(bench: HearingBench) -> str:
-    """The payer has approved, and closed the browser."""
+    """A payment whose payer approved it and closed the browser."""
     work = bench.work
     back = "https://shop.example/back"
     payment_id = work.pay("paypal", payment_method=None, return_url=back)

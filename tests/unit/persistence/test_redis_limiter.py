@@ -49,7 +49,7 @@ def test_a_share_is_a_part_of_the_rate() -> None:
     assert taken.granted == 2 * BURST // 4
 
 
-def test_who_waits_for_an_account_s_rate_holds_up_no_other_account() -> None:
+def test_a_wait_for_one_accounts_rate_delays_no_other_account() -> None:
     """Of a merchant's account it is read from the database."""
     others = list[int]()
 

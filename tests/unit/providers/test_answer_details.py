@@ -156,7 +156,7 @@ def test_paypal_says_in_the_order_what_was_saved(
         ),
     ],
 )
-def test_what_cannot_be_read_is_left_out_and_logged(
+def test_an_unreadable_detail_is_left_out_and_logged(
     read: Any, given: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

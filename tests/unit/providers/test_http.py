@@ -172,7 +172,7 @@ def test_calls_are_reported_by_route_and_never_by_id(path: str, label: str) -> N
         ),
     ],
 )
-def test_where_no_connection_came_about_nothing_was_sent(error: Exception) -> None:
+def test_a_failed_connection_proves_that_nothing_was_sent(error: Exception) -> None:
     assert is_unsent(error)
     wrapped = RuntimeError("the SDK's own")
     wrapped.__cause__ = error
@@ -199,7 +199,7 @@ def test_the_failure_of_an_earlier_call_says_nothing_of_this_one() -> None:
     assert not is_unsent(lost)
 
 
-def test_errors_that_hold_each_other_are_looked_at_once() -> None:
+def test_errors_that_contain_each_other_are_read_once() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     assert not is_unsent(one)
@@ -240,13 +240,13 @@ def test_a_code_is_kept(value: str) -> None:
     "value",
     [None, 17, "", "two words", "4242424242424242", "pm_1234", "x" * 81, "a\n", "ä"],
 )
-def test_what_is_no_code_is_not_kept(value: object) -> None:
+def test_a_text_that_is_not_a_code_is_dropped(value: object) -> None:
     assert parse_stripe_code(value) is None
     assert parse_paypal_code(value.upper() if isinstance(value, str) else value) is None
 
 
 @pytest.mark.parametrize("value", ["tok_1Qab2CdEfGh", "tok_QuotedByTheProvider"])
-def test_what_may_be_a_token_is_no_code_of_either(value: str) -> None:
+def test_a_possible_token_is_not_a_code(value: str) -> None:
     assert parse_stripe_code(value) is parse_paypal_code(value) is None
 
 

@@ -110,7 +110,7 @@ def test_a_paypal_refund_names_our_payment_and_operation() -> None:
 
 
 @pytest.mark.parametrize("job", [follow_ups.void, follow_ups.refund])
-def test_paypal_is_asked_nothing_of_an_object_whose_id_was_never_heard(
+def test_an_object_without_its_paypal_id_is_not_looked_up(
     job: Callable[..., Payment],
 ) -> None:
     refunds = job is follow_ups.refund

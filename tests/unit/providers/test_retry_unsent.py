@@ -56,7 +56,7 @@ def test_an_answer_is_passed_on_after_one_send() -> None:
     assert provider.sent == [payment]
 
 
-def test_what_was_not_sent_is_sent_again_as_it_is_until_it_arrives() -> None:
+def test_an_unsent_call_is_sent_again_unchanged_until_it_arrives() -> None:
     provider, payment = Scripted(NotSent(), NotSent(), DONE), samples.sending(
         samples.payment()
     )
@@ -64,7 +64,7 @@ def test_what_was_not_sent_is_sent_again_as_it_is_until_it_arrives() -> None:
     assert provider.sent == [payment] * 3
 
 
-def test_three_sends_are_the_most() -> None:
+def test_a_call_is_sent_three_times_at_most() -> None:
     provider = Scripted(*[NotSent() for _ in range(9)])
     with pytest.raises(NotSent):
         RetryUnsent(provider).send(samples.sending(samples.payment()))
@@ -82,7 +82,7 @@ def test_a_connection_that_was_tried_for_a_second_is_not_tried_again() -> None:
 @pytest.mark.parametrize(
     "error", [NotExecuted, Misconfigured, OutcomeUnknown, NeedsReview]
 )
-def test_nothing_else_is_repeated(error: type[ProviderError]) -> None:
+def test_other_errors_are_not_retried(error: type[ProviderError]) -> None:
     raised = error("detail")
     provider = Scripted(raised, DONE)
     with pytest.raises(error) as caught:
@@ -98,7 +98,7 @@ def test_a_lost_answer_after_a_send_that_failed_is_unknown_and_not_repeated() ->
     assert len(provider.sent) == 2
 
 
-def test_a_look_is_as_patient_as_a_send() -> None:
+def test_a_lookup_retries_like_a_send() -> None:
     provider, payment = Scripted(NotSent(), DONE), samples.sending(samples.payment())
     assert RetryUnsent(provider).look_up(payment) is DONE
     assert provider.sent == [payment] * 2

@@ -69,7 +69,9 @@ def test_parsed_json_keeps_every_other_text(text: str) -> None:
         (b'"\xed\xa0\x80\xff"', "\ufffd" * 4),
     ],
 )
-def test_half_a_pair_is_replaced_and_nothing_else(written: bytes, read: str) -> None:
+def test_half_a_surrogate_pair_is_replaced_and_nothing_else(
+    written: bytes, read: str
+) -> None:
     assert parse_json(written) == read
 
 
@@ -123,7 +125,7 @@ def test_a_sentence_has_no_control_characters() -> None:
 @pytest.mark.parametrize(
     "at", [None, True, 1.5, "1", 10**18, -(10**18), -1, 10**30, 60_000_000_000, []]
 )
-def test_what_is_no_number_of_seconds_in_range_is_no_time(at: object) -> None:
+def test_a_number_of_seconds_out_of_range_is_not_a_time(at: object) -> None:
     with pytest.raises(ValueError):
         parse_unix_time(at)
     assert parse_unix_time(1_767_268_800) == datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -137,7 +139,7 @@ def test_what_is_no_number_of_seconds_in_range_is_no_time(at: object) -> None:
         *("1969-12-31T23:59:59Z", "3000-01-01T00:00:00Z"),
     ],
 )
-def test_what_is_no_text_of_a_time_in_range_is_no_time(at: object) -> None:
+def test_a_text_out_of_range_is_not_a_time(at: object) -> None:
     with pytest.raises(ValueError):
         parse_rfc3339(at)
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)

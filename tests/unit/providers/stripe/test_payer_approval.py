@@ -66,12 +66,12 @@ def test_a_card_that_is_declined_with_its_payer_there_is_not_tried_once_more() -
     assert require_payer_action(polled, DECLINED) == DECLINED
 
 
-def test_where_stripe_names_no_intent_there_is_none_to_confirm() -> None:
+def test_a_decline_without_an_intent_is_not_confirmed() -> None:
     nameless = replace(DECLINED, refs={})
     assert require_payer_action(_asked(), nameless).verdict is Verdict.ACTION_REQUIRED
 
 
-def test_without_a_way_back_it_says_what_to_do() -> None:
+def test_a_payment_without_a_return_url_says_what_to_do() -> None:
     seen = require_payer_action(_asked(return_url=None), DECLINED)
     assert seen.verdict is Verdict.ACTION_REQUIRED
     assert "return_url" in (seen.waiting_for or "")
