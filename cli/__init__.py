@@ -1,1 +1,1 @@
-"""The `payments` command: what a person types, and what it says to them."""
+"""The `payments` command line."""

@@ -1,4 +1,4 @@
-"""``python -m cli`` is `payments` where its script is not on the PATH."""
+"""``python -m cli`` runs `payments` without its script on the PATH."""
 
 from cli.main import main
 

@@ -1,4 +1,4 @@
-"""The HTTP API as the command line uses it: patient, and never twice for one key."""
+"""The command line's client of the HTTP API, which waits while the API is down."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from local_stack import demo_keys
 from local_stack.state import StackError, read_state
 from runtime.settings import Settings, SettingsError
 
-#: Seconds to connect, and to read: above the 30 that a `?wait=` may hold a request.
+#: Seconds to connect and to read: more than the 30 of a long poll.
 TIMEOUT: Final = (3.05, 40)
-#: Seconds the service may be out of reach or busy before all requests give up.
+#: Seconds that the service may be unavailable before all requests fail.
 MAX_ABSENCE: Final = 60.0
-#: Seconds of that before somebody who waits is told; a restart may go unnoticed.
+#: Seconds until the user gets a notice; a short restart needs none.
 ABSENCE_NOTICE: Final = 2.0
-#: Seconds between two tries where the answer names none; and the most it may ask for.
+#: Seconds between two attempts by default, and the longest accepted Retry-After.
 FIRST_PAUSE: Final = 0.5
 MAX_PAUSE: Final = 10.0
-#: Seconds the service holds one question for a payment's end.
+#: Seconds of one long poll.
 LONG_POLL_SECONDS: Final = 20
 
-#: What a header can carry; a newline would begin another one.
+#: Characters that a header can have; a newline would begin another header.
 _KEY: Final = re.compile(r"[!-~]+")
 
 
 class Api:
     """The API at ``base``, for the owner of ``key``. Safe to use from threads.
 
-    ``notify`` is told, in one line, when the service has been away for NOTICE seconds.
-    Once it has been away for ``patience`` seconds every request fails, those to come
-    too: a file of a thousand lines waits once.
+    ``notify`` gets one line once the service has been unavailable for ABSENCE_NOTICE
+    seconds. After ``patience`` seconds every request fails, later ones included, so a
+    file of a thousand lines waits only once.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Api:
         self._absence = _Absence(notify, patience)
         self._patience = patience
         self._session = requests.Session()
-        # A proxy or a .netrc of this machine is not meant for this.
+        # The machine's proxy and .netrc are not meant for this service.
         self._session.trust_env = False
         self._session.headers["Authorization"] = f"Bearer {key}"
         adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
@@ -60,43 +60,43 @@ class Api:
         self._session.mount("https://", adapter)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Closes the connections."""
         self._session.close()
 
     def submit(self, body: Mapping[str, Any], *, key: str) -> requests.Response:
-        """Post a payment under an idempotency key; the answer, whatever it says.
+        """Posts a payment under an idempotency key and returns any answer.
 
-        Tries again while the service is busy or out of reach: with the same key that
-        never makes a second payment. Raises StackError once PATIENCE is over.
+        Tries again while the service is busy or unavailable; the same key never makes
+        a second payment. Raises StackError after ``patience`` seconds.
         """
         return self._ask(
             "POST", "/v1/payments", json=body, headers={"Idempotency-Key": key}
         )
 
     def payment(self, payment_id: str, *, wait_seconds: int = 0) -> dict[str, Any]:
-        """A payment, ``hold`` seconds later at most where it is not settled yet.
+        """Reads a payment; waits up to ``wait_seconds`` until it is settled.
 
-        Raises StackError where it cannot be read.
+        Raises StackError if it cannot be read.
         """
         query = {"wait": str(wait_seconds)} if wait_seconds else {}
         return self.read(f"/v1/payments/{payment_id}", query)
 
     def events(self, payment_id: str) -> list[dict[str, Any]]:
-        """A payment's timeline. Raises StackError where it cannot be read."""
+        """Reads a payment's timeline. Raises StackError if it cannot be read."""
         found = self.read(f"/v1/payments/{payment_id}/events", {})
         return list(found["data"])
 
     def read(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
-        """What a GET of ``path`` answers. Raises StackError where it is a problem."""
+        """Returns the answer to a GET of ``path``. Raises StackError for a problem."""
         answer = self._ask("GET", path, params=query)
         if answer.status_code != 200:
             raise StackError(describe_problem(answer))
         return document(answer)
 
     def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """What a POST of ``body`` answers; harmless to repeat, as operators' acts are.
+        """Returns the answer to a POST of ``body``; operators' actions are idempotent.
 
-        Raises StackError where it is a problem.
+        Raises StackError for a problem.
         """
         answer = self._ask("POST", path, json=body)
         if not answer.ok:
@@ -115,7 +115,7 @@ class Api:
                 problem, pause = f"{self._base} does not answer", FIRST_PAUSE
                 waited = f"waiting for {self._base}"
             except requests.RequestException as error:
-                raise StackError(f"{self._base} cannot be asked: {error}") from None
+                raise StackError(f"{self._base} cannot be called: {error}") from None
             else:
                 if answer.status_code not in (429, 503):
                     self._absence.end()
@@ -130,30 +130,30 @@ class Api:
 
 
 class _Absence:
-    """How long the service has been away, for all threads together."""
+    """The time for which the service has been unavailable, for all threads."""
 
     def __init__(self, notify: Callable[[str], None], patience: float) -> None:
         self._notify = notify
         self._patience = patience
         self._lock = threading.Lock()
-        self._since: float | None = None  #: monotonic; None while it answers
-        self._told = False
-        self.too_long = False  #: and once it was, nobody waits again
+        self._since: float | None = None  #: monotonic; None while available
+        self._has_notified = False
+        self.too_long = False  #: once true, no request waits again
 
     def end(self) -> None:
-        """It answered."""
+        """Records that the service answered."""
         with self._lock:
-            self._since, self._told = None, False
+            self._since, self._has_notified = None, False
 
     def wait(self, message: str) -> None:
-        """It did not answer, or was too busy; ``words`` say what is waited for."""
+        """Records an unavailable service; ``message`` is the text of the notice."""
         with self._lock:
             now = time.monotonic()
             if self._since is None:
                 self._since = now
             away = now - self._since
-            if away >= ABSENCE_NOTICE and not self._told:
-                self._told = True
+            if away >= ABSENCE_NOTICE and not self._has_notified:
+                self._has_notified = True
                 self._notify(message)
             self.too_long = self.too_long or away >= self._patience
 
@@ -165,52 +165,53 @@ def create_api(
     notify: Callable[[str], None],
     demo: str = demo_keys.SHOP,
 ) -> Api:
-    """The API to talk to: named by the environment, or the running stack's.
+    """Connects to the API of PAYMENTS_URL, or of the running stack.
 
-    ``demo`` names the file of the home's key that is used where none is given.
-    PAYMENTS_URL and PAYMENTS_API_KEY name another one. Raises StackError where no
-    stack runs or no key is known, SettingsError where one of the two cannot be used.
+    The key is PAYMENTS_API_KEY, or the home's demo key in the file ``demo``. Raises
+    StackError if no stack runs or no key is known, and SettingsError if one of the two
+    variables is malformed.
     """
     base = environment.get("PAYMENTS_URL") or _running(settings)
     _check_url(base)
     key = environment.get("PAYMENTS_API_KEY") or demo_keys.read(settings.home, demo)
     if not key:
         raise StackError(
-            "no API key is known. Set PAYMENTS_API_KEY (`payments keys create` makes"
-            " one), or start a stack with `payments up`"
+            "no API key is known. Set PAYMENTS_API_KEY (`payments keys create` creates"
+            " a key), or start a stack with `payments up`"
         )
     if not _KEY.fullmatch(key):
         raise SettingsError(
-            "PAYMENTS_API_KEY has a space or a character that no key has. Copy it again"
+            "PAYMENTS_API_KEY has an invalid character. Copy the key again"
         )
     return Api(base, key, notify=notify)
 
 
 def document(answer: requests.Response) -> dict[str, Any]:
-    """The object in an answer. Raises StackError where it has none."""
+    """Returns the JSON object of an answer. Raises StackError if there is none."""
     try:
         return dict(answer.json())
     except (ValueError, TypeError):
         raise StackError(
-            f"{answer.url} does not answer as a payment service does."
+            f"the answer of {answer.url} is not from a payment service."
             " Does PAYMENTS_URL name one?"
         ) from None
 
 
 def describe_problem(answer: requests.Response) -> str:
-    """What a problem says, in one line."""
+    """Describes a problem in one line."""
     try:
         problem = answer.json()
-        said = [problem.get("detail") or problem["title"]]
+        parts = [problem.get("detail") or problem["title"]]
         for error in problem.get("errors", []):
-            said.append(f"{error.get('pointer', '')}: {error.get('detail', '')}")
+            parts.append(f"{error.get('pointer', '')}: {error.get('detail', '')}")
     except (ValueError, KeyError, AttributeError):
-        said = [answer.reason or "no reason given"]
+        parts = [answer.reason or "no reason given"]
     if answer.status_code in (401, 403):
-        said.append(
-            "the key is PAYMENTS_API_KEY, or the home's: see `payments keys list`"
+        parts.append(
+            "the key is PAYMENTS_API_KEY or the home's demo key; see `payments keys"
+            " list`"
         )
-    return f"{answer.status_code} {'; '.join(map(str, said))}"
+    return f"{answer.status_code} {'; '.join(map(str, parts))}"
 
 
 def _running(settings: Settings) -> str:
@@ -228,11 +229,11 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
         usable = usable and parts.port != 0
-    except ValueError:  # no port is like this
+    except ValueError:  # an invalid port
         usable = False
     if not usable or not _KEY.fullmatch(url):
         raise SettingsError(
-            "PAYMENTS_URL is no address: write it like http://127.0.0.1:8000"
+            "PAYMENTS_URL is not an address such as http://127.0.0.1:8000"
         )
 
 
@@ -245,7 +246,7 @@ def _pause(answer: requests.Response) -> float:
 
 
 def is_settled(payment: Mapping[str, Any]) -> bool:
-    """Whether no work of ours will change the payment."""
+    """Whether the service has no more work on the payment."""
     states = {operation["state"] for operation in payment["operations"]}
     waits = bool(states & {"pending", "review", "dead"})
     return payment["status"] != "processing" or waits
@@ -254,7 +255,9 @@ def is_settled(payment: Mapping[str, Any]) -> bool:
 def wait_until_settled(
     api: Api, payment: dict[str, Any], *, deadline: float
 ) -> dict[str, Any]:
-    """The payment once it is settled, or as it is at ``deadline`` (monotonic)."""
+    """Returns the payment once it is settled, or its state at ``deadline``
+    (monotonic).
+    """
     while not is_settled(payment):
         left = deadline - time.monotonic()
         if left <= 0:

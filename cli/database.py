@@ -1,4 +1,4 @@
-"""The database of a command that needs no running API."""
+"""The database of commands that need no running API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def settings_with_database() -> Settings:
-    """Raises StackError where they name no database and no stack runs."""
+    """Reads the settings. Raises StackError if they name no database and no stack
+    runs.
+    """
     settings = settings_of(os.environ)
     if not settings.mongo_url:
         raise StackError(
@@ -29,7 +31,7 @@ def settings_with_database() -> Settings:
 
 @contextmanager
 def opened() -> Iterator[tuple[Settings, Database[Document]]]:
-    """The settings and their database, for the length of a command.
+    """Opens the settings' database for the duration of a command.
 
     Raises StackError as ``settings_with_database`` does.
     """

@@ -1,4 +1,4 @@
-"""What `payments doctor` says of one thing."""
+"""The findings of `payments doctor`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ OK: Final = "ok"
 WARN: Final = "warn"
 FAIL: Final = "fail"
 
-#: Seconds one question may take before its answer is: unreachable.
+#: Seconds that one check may take before its subject counts as unreachable.
 TIMEOUT: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict on one thing, with a line of advice unless it is ok."""
+    """The verdict of one check, with a line of advice unless it is ok."""
 
     name: str
     verdict: str  #: OK, WARN or FAIL
@@ -24,7 +24,7 @@ class Finding:
 
 
 def unset(name: str, variable: str) -> Finding:
-    """A setting is missing that something needs."""
+    """Returns the finding of a missing setting."""
     return Finding(
         name,
         FAIL,

@@ -1,4 +1,4 @@
-"""The `payments` command. Heavy imports stay inside the commands, for a quick help."""
+"""The `payments` command. Heavy imports are inside the commands, for a quick help."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class ErrorReportingGroup(click.Group):
-    """Tells an error of ours in one line, without a traceback."""
+    """A group that reports the product's errors in one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; wrong settings exit with 2, everything else with 1."""
+        """Runs the command. Invalid settings exit with 2, other errors with 1."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:
@@ -40,9 +40,9 @@ class ErrorReportingGroup(click.Group):
         except StackError as error:
             _fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            sys.exit(130)  # as shells say it; 1 means something here
+            sys.exit(130)  # the shells' code for an interrupt
         except PaymentsError as error:
-            _fail(f"{error} Run `payments doctor` to see what is wrong.", 1)
+            _fail(f"{error} Run `payments doctor` to find the cause.", 1)
 
 
 @click.group(
@@ -50,9 +50,9 @@ class ErrorReportingGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="payments")
 def main() -> None:
-    """Run the payment service and look after it.
+    """Run and operate the payment service.
 
-    Settings are PAYMENTS_* environment variables; docs/operating.md lists them.
+    Settings are PAYMENTS_* environment variables, listed in docs/operating.md.
     """
 
 
@@ -93,7 +93,7 @@ def down() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """What runs in PAYMENTS_HOME, and whether it is ready now."""
+    """Show the processes of PAYMENTS_HOME and whether they are ready."""
     home = Settings.read(os.environ).home.resolve()
     from cli import output
     from local_stack import control
@@ -105,12 +105,13 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON without progress.")
 def init(as_json: bool) -> None:
-    """Make the database's indexes and the secret keys that are not there yet.
+    """Create missing database indexes and secret keys.
 
-    An index of a large collection takes minutes; the service runs meanwhile. MongoDB
-    goes on with it where this command is interrupted, and `payments init` finds it.
+    An index of a large collection takes minutes, during which the service may run. If
+    this command is interrupted, MongoDB continues the build and the next `payments
+    init` waits for it.
     """
     settings = settings_of(os.environ)
     from local_stack import initialise
@@ -135,7 +136,7 @@ def init(as_json: bool) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Check all that the service depends on, with advice for what is wrong."""
+    """Check everything that the service depends on, and give advice."""
     settings = settings_of(os.environ)
     from cli import output
     from cli.commands import doctor as checks

@@ -1,4 +1,4 @@
-"""How the command line puts things: text for people, JSON for programs."""
+"""The output of the command line: text for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cli.findings import Finding
     from local_stack.state import Ready
 
-#: Columns where the output is no terminal that could say how wide it is.
+#: Columns of output that is not a terminal.
 WIDTH: Final = 160
 
 _BLOCK: Final = """
@@ -39,7 +39,7 @@ Try it:
 
 
 def started(ready: Ready, *, how_to_stop: str) -> str:
-    """A block with a key to copy on a terminal; elsewhere a line without secrets."""
+    """Renders a block with the key on a terminal, elsewhere a line without secrets."""
     if not sys.stdout.isatty():
         file = str(demo_keys.file_of(ready.home)) if ready.key else None
         line = {"event": "ready", "urls": dict(ready.urls), "key_file": file}
@@ -49,7 +49,7 @@ def started(ready: Ready, *, how_to_stop: str) -> str:
 
 
 def status(found: Mapping[str, Any]) -> str:
-    """`payments status` for people."""
+    """Renders `payments status` for people."""
     rows = [
         [
             row["name"],
@@ -64,7 +64,7 @@ def status(found: Mapping[str, Any]) -> str:
 
 
 def findings(found: Sequence[Finding]) -> str:
-    """`payments doctor` for people: a line each, and advice for what is wrong."""
+    """Renders `payments doctor` for people: a line per finding, and its advice."""
     lines = []
     for one in found:
         lines.append(f"{one.verdict:4}  {one.name}: {one.words}")
@@ -74,7 +74,7 @@ def findings(found: Sequence[Finding]) -> str:
 
 
 def findings_json(found: Sequence[Finding]) -> str:
-    """`payments doctor` for programs."""
+    """Renders `payments doctor` for programs."""
     return json.dumps([asdict(one) for one in found], indent=2)
 
 
@@ -85,10 +85,10 @@ def table(
     whole: Collection[str] = (),
     width: int = WIDTH,
 ) -> str:
-    """A plain table, coloured on a terminal only; elsewhere it has ``width`` columns.
+    """Renders a plain table: coloured on a terminal, elsewhere ``width`` columns wide.
 
-    Columns in ``whole`` are never broken, for people copy from them: where they need
-    more than the terminal has, it wraps the line. Columns of "-" only are left out.
+    Columns in ``whole`` are never folded, so that people can copy from them; a narrow
+    terminal wraps the line. Columns with only "-" are left out.
     """
     from rich import box
     from rich.cells import cell_len
@@ -128,5 +128,5 @@ def table(
 
 
 def _printable(text: str) -> str:
-    """Others write references: none may move the cursor or stop the output."""
+    """Replaces characters with which a foreign text could control the terminal."""
     return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,4 +1,4 @@
-"""Where a command gets a secret from, and whether it can be the one that is meant."""
+"""Reads secrets for commands, and checks that they fit the account."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from local_stack.state import StackError
 from runtime.settings import LIVE_KEYS, SIMULATOR_CLIENT, Settings
 from runtime.settings_checks import ACCOUNT_SECRET, listed
 
-#: More is a file that was meant for somebody else.
+#: Characters. A longer input is not a secret.
 _LONGEST: Final = 1_000
 #: Stripe's secret and restricted keys.
 _STRIPE_KEY: Final = re.compile(r"(sk|rk)_(test|live)_[!-~]{1,200}")
-#: Secrets that are in force at once: one, and its successor.
+#: Webhook secrets in force at the same time.
 _WEBHOOK_SECRETS: Final = 5
 
 
 def read(label: str, *, optional: bool = False) -> str | None:
-    """The secret, from the environment, a prompt or a line of the standard input.
+    """Reads a secret from the environment, a prompt or a line of the standard input.
 
-    None where it is empty and ``optional``. Raises StackError where there is none.
+    Returns None for an empty ``optional`` one. Raises StackError if it is missing.
     """
     given = os.environ.get(ACCOUNT_SECRET, "")
     if not given and sys.stdin.isatty():
@@ -51,26 +51,26 @@ def read(label: str, *, optional: bool = False) -> str | None:
 
 
 def read_webhook_secrets(provider: ProviderName) -> tuple[str, ...]:
-    """What Stripe signs webhooks with, comma between, read as ``read`` does."""
+    """Reads Stripe's signing secrets, separated by commas, as ``read`` does."""
     if provider is not ProviderName.STRIPE:
         raise StackError(
             "PayPal signs with its own certificate: set --webhook-id with"
             " `payments accounts set`"
         )
-    found = listed(read("Stripe's webhook secrets (comma between)") or "")
+    found = listed(read("Stripe's webhook secrets (separated by commas)") or "")
     if not all(one.startswith("whsec_") for one in found):
         raise StackError("Stripe's webhook secrets begin with whsec_")
     if len(found) > _WEBHOOK_SECRETS:
-        raise StackError(f"{_WEBHOOK_SECRETS} webhook secrets at most are in force")
+        raise StackError(f"an account has at most {_WEBHOOK_SECRETS} webhook secrets")
     return tuple(found)
 
 
 def check(
     provider: ProviderName, mode: Mode, secret: str | None, settings: Settings
 ) -> None:
-    """Real money goes to real accounts only. Raises StackError.
+    """Raises StackError if the secret does not fit the provider and the mode.
 
-    ``secret`` is None where the deployment's own key is used, which was checked.
+    ``secret`` is None if the deployment's own key is used.
     """
     _CHECKS[provider](mode, secret, settings)
 
@@ -82,14 +82,14 @@ def _check_stripe(mode: Mode, secret: str | None, settings: Settings) -> None:
         live = secret.startswith(LIVE_KEYS)
     else:
         raise StackError(
-            "this is no secret key of Stripe's: those begin with sk_ or rk_"
+            "this is not a secret key of Stripe; they begin with sk_ or rk_"
         )
     if live and mode is Mode.TEST:
         raise StackError(
-            "this is a live key, but the account is a test one: --mode live"
+            "this is a live key, but the account is in test mode: use --mode live"
         )
     if not live and mode is Mode.LIVE:
-        raise StackError("the account is a live one, but this is no live key")
+        raise StackError("the account is in live mode, but this is a test key")
 
 
 def _check_paypal(mode: Mode, secret: str | None, settings: Settings) -> None:

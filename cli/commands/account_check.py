@@ -1,4 +1,4 @@
-"""`payments accounts check`: what the credentials of accounts open."""
+"""`payments accounts check`: tests the credentials of accounts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from local_stack.state import StackError
 @click.argument("account", metavar="[ID]", required=False, callback=account_id)
 @as_json
 def check(account: str | None, as_json: bool) -> None:
-    """Ask the provider what an account's credentials open; by default, all accounts'.
+    """Check the rights of an account's credentials; by default of all accounts.
 
-    ID may be stripe or paypal, for the deployment's own. Nothing but reads is sent,
-    beside the limits of the accounts: some calls for each.
+    ID may be stripe or paypal for the deployment's own account. The check sends a few
+    reads per account, which do not count against its rate limit.
     """
     with opened() as (settings, database):
         from cli import output

@@ -1,4 +1,4 @@
-"""What is said of an account's credentials: whether they open what we need."""
+"""Findings about the rights of an account's credentials."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from domain.payments.submission import ProviderName
 from providers.credential_checks import Permission
 from runtime.provider_table import Adapters
 
-#: What is not to be had without the right, and who gives it.
+#: The effect of a missing right, and the remedy.
 _ADVICE: Final = {
-    Permission.DISPUTES: "Disputes are heard of, and not read: allow the key, or"
-    " PayPal's"
-    " app, to read disputes",
+    Permission.DISPUTES: "Disputes are reported by webhooks but cannot be read: allow"
+    " the key, or PayPal's app, to read disputes",
     Permission.BALANCE: "`payments reconcile` cannot compare: allow the key to read"
-    " balance"
-    " transactions, or PayPal's app its transaction search",
+    " balance transactions, or PayPal's app the transaction search",
 }
 
 
 def findings(name: str, adapters: Callable[[], Adapters]) -> Iterator[Finding]:
-    """One for each right of the account ``name``, of which each costs a call or two.
+    """Yields a finding for each right of the account ``name``, by a call or two each.
 
-    Where not even payments can be read, nothing else is asked.
+    If payments cannot be read, no other right is checked.
     """
     try:
         rights = adapters().permission_checks
@@ -51,11 +49,11 @@ def _missing(name: str, right: Permission, error: ProviderError) -> Finding:
         how = f"`payments accounts roll {name}`"
         if name in set(ProviderName):
             how = f"PAYMENTS_{name.upper()}_…, and start the processes again"
-        advice = f"Its payments wait. Give it a secret that works: {how}"
+        advice = f"Its payments wait. Give the account a valid secret: {how}"
         return Finding(f"{name} {right}", FAIL, words, advice)
     return Finding(
         f"{name} {right}",
         FAIL,
-        f"could not be asked for ({error.detail})",
-        "Try again; where that stays, see whether provider and network are well",
+        f"could not be checked ({error.detail})",
+        "Try again. If the error persists, check the provider and the network",
     )

@@ -1,4 +1,4 @@
-"""What `payments accounts …` is given: its options, and which belong together."""
+"""The options of `payments accounts …`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CONNECTED: Final = re.compile(r"acct_[A-Za-z0-9]{1,60}")
 def account_id(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
-    """Checks what names an account, where it is given; it may be the deployment's."""
+    """Checks an optional account id; it may be that of a deployment's own account."""
     if value is None:
         return None
     if value not in set(ProviderName) and not _ID.fullmatch(value):
         raise click.BadParameter(
-            "write the id of an account, as `payments accounts list` shows it, or"
-            " stripe or paypal for the deployment's own"
+            "write an account's id from `payments accounts list`, or stripe or paypal"
+            " for the deployment's own account"
         )
     return value
 
@@ -38,7 +38,9 @@ def _currencies(
     found = tuple(dict.fromkeys(one.strip().upper() for one in value.split(",") if one))
     wrong = sorted(set(found) - set(CURRENCIES))
     if wrong:
-        raise click.BadParameter(f"{wrong[0]} is no currency: write USD,EUR or so")
+        raise click.BadParameter(
+            f"{wrong[0]} is not a currency; write codes like USD,EUR"
+        )
     return found
 
 
@@ -46,7 +48,7 @@ def _connected_account(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
     if value is not None and not _CONNECTED.fullmatch(value):
-        raise click.BadParameter("write Stripe's id of the account, acct_ and more")
+        raise click.BadParameter("write Stripe's id of the account, acct_…")
     return value
 
 
@@ -56,27 +58,28 @@ currency = click.option(
     "currencies",
     callback=_currencies,
     metavar="CODES",
-    help="Takes these alone, comma between; '' for any.",
+    help="Accepted currencies, separated by commas; '' for any.",
 )
 weight = click.option(
     "--weight",
     type=click.IntRange(0, MAX_WEIGHT),
-    help="Its share beside the merchant's others; 0: only where those did not take it.",
+    help="Share of the merchant's payments; 0: only payments that no other account"
+    " took.",
 )
 rate = click.option(
     "--rate",
     type=click.IntRange(0, 10_000),
-    help="Calls a second, of all workers together; 0 for any number.",
+    help="Calls a second of all workers together; 0 for no limit.",
 )
 client_id = click.option("--client-id", help="PayPal's client id.")
 webhook_id = click.option("--webhook-id", help="PayPal's id of our webhook.")
 connected = click.option(
     "--connected",
     callback=_connected_account,
-    help="Stripe's id of a connected account; without a key of its own it is reached by"
-    " the deployment's.",
+    help="Stripe's id of a connected account; without its own key it uses the"
+    " deployment's.",
 )
-#: What a provider's secret is called.
+#: The name of each provider's secret.
 SECRET_PROMPTS: Final = {
     ProviderName.STRIPE: "Stripe's secret key",
     ProviderName.PAYPAL: "PayPal's client secret",
@@ -89,8 +92,8 @@ def check(
     webhook_id: str | None,
     connected: str | None,
 ) -> None:
-    """Raises UsageError where an option is another provider's."""
+    """Raises UsageError for an option of another provider."""
     if provider is ProviderName.STRIPE and (client_id or webhook_id):
-        raise click.UsageError("--client-id and --webhook-id are PayPal's alone")
+        raise click.UsageError("--client-id and --webhook-id are only for PayPal")
     if provider is ProviderName.PAYPAL and connected:
-        raise click.UsageError("--connected is Stripe's alone")
+        raise click.UsageError("--connected is only for Stripe")

@@ -1,4 +1,4 @@
-"""How an account is shown: without its secrets, and with where its webhooks go."""
+"""Prints accounts without their secrets, and with the address of their webhooks."""
 
 from __future__ import annotations
 
@@ -56,39 +56,41 @@ def show_accounts(
 
 
 def next_step(account: StoredAccount) -> str:
-    """How a new account's secret is tried, and its webhooks are set up."""
-    tried = f"Does its secret work? `payments accounts check {account.id}`"
-    register = f"{tried}\nRegister {webhook_path(account)} of this deployment at"
+    """Describes the check of a new account's secret and the setup of its webhooks."""
+    check = f"Check its secret: `payments accounts check {account.id}`"
+    register = f"{check}\nRegister {webhook_path(account)} of this deployment at"
     if account.provider is ProviderName.PAYPAL:
         then = f"`payments accounts set {account.id} --webhook-id ID`"
         return f"{register} PayPal, then {then}."
     if account.connected_account is not None:
         return (
-            f"{register} Stripe for the events of connected accounts, and have its"
-            " secret among PAYMENTS_STRIPE_WEBHOOK_SECRETS."
+            f"{register} Stripe for the events of connected accounts, and add its"
+            " secret to PAYMENTS_STRIPE_WEBHOOK_SECRETS."
         )
     then = f"`payments accounts roll {account.id} --webhook-secrets`"
     return f"{register} Stripe, then {then}."
 
 
 def webhook_path(account: StoredAccount) -> str:
-    """Where a provider tells of the account: of a connected one without secrets of its
-    own, at the deployment's own address."""
-    address = f"/v1/webhooks/{account.provider}"
-    its_own = account.connected_account is None or account.credentials.webhook_secrets
-    return f"{address}/{account.id}" if its_own else address
+    """Returns the path of the account's webhooks.
+
+    A connected account without its own signing secrets uses the deployment's path.
+    """
+    path = f"/v1/webhooks/{account.provider}"
+    has_own = account.connected_account is None or account.credentials.webhook_secrets
+    return f"{path}/{account.id}" if has_own else path
 
 
 def _has_webhook_secret(account: StoredAccount, settings: Settings) -> bool:
-    """Whether webhooks of the account are told from anybody else's."""
-    its = account.credentials
+    """Whether the account's webhooks can be verified."""
+    credentials = account.credentials
     if account.connected_account is not None and settings.stripe_webhook_secrets:
         return True
-    return bool(its.webhook_secrets or its.webhook_id)
+    return bool(credentials.webhook_secrets or credentials.webhook_id)
 
 
 def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
-    its = account.credentials
+    credentials = account.credentials
     return {
         "id": account.id,
         "merchant": account.merchant,
@@ -97,9 +99,9 @@ def _row(account: StoredAccount, settings: Settings) -> dict[str, Any]:
         "currencies": list(account.currencies),
         "weight": account.weight,
         "rate": account.calls_per_second,
-        "client_id": its.client_id,
+        "client_id": credentials.client_id,
         "connected": account.connected_account,
-        "own_secret": its.secret is not None,
+        "own_secret": credentials.secret is not None,
         "webhooks": _has_webhook_secret(account, settings),
         "webhook_path": webhook_path(account),
         "created_at": format_rfc3339(account.created_at),

@@ -1,4 +1,4 @@
-"""`payments breakers`: what stands before the providers' accounts."""
+"""`payments breakers`, `payments accounts pause` and `payments accounts resume`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from local_stack import demo_keys
 
 _ACCOUNTS: Final = "/v1/operations/accounts"
 
-#: What a breaker's position means to whoever has not read the glossary.
+#: The meaning of each state of a breaker.
 _DESCRIPTIONS: Final = {
-    "closed": "closed: payments go through",
-    "open": "open: nothing goes through",
+    "closed": "closed: calls are made",
+    "open": "open: calls wait",
 }
 
 _account = click.argument("account", callback=account_id)
 _calls = click.option(
     "--calls",
     type=click.Choice([one.value for one in CallKind]),
-    help="Of one kind alone.",
+    help="Only this kind of calls.",
 )
-_reason = click.option("--reason", required=True, help="For whoever looks at it next.")
+_reason = click.option(
+    "--reason", required=True, help="The reason, shown to other operators."
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -36,9 +38,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_as_json
 @click.pass_context
 def breakers(context: click.Context, as_json: bool) -> None:
-    """Show the breakers before the providers' accounts, open or close one.
+    """Show the circuit breakers of the provider accounts.
 
-    As with an electric breaker, an open breaker lets nothing through: payments wait.
+    While a breaker is open, calls to its account are not made and payments wait.
+    `payments accounts pause` and `resume` open and close a breaker.
     """
     if context.invoked_subcommand:
         return
@@ -52,10 +55,10 @@ def breakers(context: click.Context, as_json: bool) -> None:
 @_reason
 @_as_json
 def pause(account: str, calls: str | None, reason: str, as_json: bool) -> None:
-    """Stop all calls to ACCOUNT, an id or stripe or paypal for the deployment's own.
+    """Stop all calls to ACCOUNT: an id, or stripe or paypal for the deployment's own.
 
-    Its payments wait until the breaker is closed, or go on to the next account where
-    they have one.
+    Its payments wait until the account is resumed, or move to the merchant's next
+    account.
     """
     _change(account, "pause", calls, reason, as_json)
 
@@ -66,16 +69,16 @@ def pause(account: str, calls: str | None, reason: str, as_json: bool) -> None:
 @_reason
 @_as_json
 def resume(account: str, calls: str | None, reason: str, as_json: bool) -> None:
-    """Let calls to ACCOUNT through again, whatever had stopped them."""
+    """Allow calls to ACCOUNT again, regardless of the reason its breaker is open."""
     _change(account, "resume", calls, reason, as_json)
 
 
 def _change(
     account: str, action: str, calls: str | None, reason: str, as_json: bool
 ) -> None:
-    asked = {"reason": reason, **({"calls": calls} if calls else {})}
+    body = {"reason": reason, **({"calls": calls} if calls else {})}
     with connected(demo=demo_keys.OPERATOR) as api:
-        breaker = api.act(f"{_ACCOUNTS}/{account}/{action}", asked)
+        breaker = api.act(f"{_ACCOUNTS}/{account}/{action}", body)
     if as_json:
         click.echo(json.dumps(breaker, indent=2))
     else:
@@ -94,7 +97,7 @@ def _show(found: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         "provider",
         "merchant",
         "state",
-        "trip_reason",
+        "trip reason",
         "reason",
         "since",
         "next probe",

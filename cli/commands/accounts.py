@@ -1,7 +1,7 @@
 """`payments accounts …`: the provider accounts of merchants.
 
-A secret comes from the environment, from a prompt that does not show it, or from the
-standard input: never from an argument, which other users of a machine can read.
+A secret comes from the environment, from a hidden prompt or from the standard input,
+but never from an argument, which other users of the machine could read.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 @click.group()
 def accounts() -> None:
-    """Give a merchant provider accounts of its own, and look after them.
+    """Manage merchants' own provider accounts.
 
-    A merchant that has any has its payments carried out there alone.
+    The payments of a merchant with own accounts are carried out only there.
     """
 
 
@@ -47,20 +47,20 @@ accounts.add_command(check)
 
 @accounts.command()
 @click.option(
-    "--merchant", required=True, callback=merchant_name, help="Whose account it is."
+    "--merchant", required=True, callback=merchant_name, help="The account's merchant."
 )
 @click.option(
     "--provider",
     type=click.Choice([one.value for one in ProviderName]),
     required=True,
-    help="Where it is.",
+    help="The account's provider.",
 )
 @click.option(
     "--mode",
     type=click.Choice([one.value for one in Mode]),
     default=Mode.TEST.value,
     show_default=True,
-    help="Whether its money is real.",
+    help="live for real money.",
 )
 @options.currency
 @options.weight
@@ -81,10 +81,11 @@ def add(
     connected: str | None,
     as_json: bool,
 ) -> None:
-    """Add an account; its secret is asked for.
+    """Add an account.
 
-    The secret (Stripe's secret key, PayPal's client secret) is read from
-    PAYMENTS_ACCOUNT_SECRET, else asked for, or the first line of the standard input.
+    Its secret (Stripe's secret key, PayPal's client secret) is read from
+    PAYMENTS_ACCOUNT_SECRET, from a prompt, or from the first line of the standard
+    input.
     """
     name = ProviderName(provider)
     options.check(name, client_id, webhook_id, connected)
@@ -94,17 +95,17 @@ def add(
         if name is ProviderName.PAYPAL and not client_id:
             raise click.UsageError("PayPal's accounts need --client-id")
 
-        asked = secrets.read(
+        secret = secrets.read(
             options.SECRET_PROMPTS[name], optional=connected is not None
         )
-        secrets.check(name, Mode(mode), asked, settings)
+        secrets.check(name, Mode(mode), secret, settings)
         fresh = StoredAccount(
             id=container.new_id("acct"),
             merchant=merchant,
             mode=Mode(mode),
             provider=name,
             created_at=container.clock(),
-            credentials=Credentials(asked, client_id, webhook_id=webhook_id),
+            credentials=Credentials(secret, client_id, webhook_id=webhook_id),
             currencies=currencies or (),
             weight=1 if weight is None else weight,
             calls_per_second=rate,
@@ -114,12 +115,12 @@ def add(
             use_cases.add_account(fresh, store=store)
         except TooManyAccounts:
             raise StackError(
-                f"{merchant} has {MAX_ACCOUNTS} accounts in {mode} mode, which is all"
-                " that can be chosen between"
+                f"{merchant} has {MAX_ACCOUNTS} accounts in {mode} mode, which is the"
+                " limit"
             ) from None
         except AlreadyConnected:
             raise StackError(
-                f"{connected} is another account's already: `payments accounts list`"
+                f"{connected} belongs to another account; see `payments accounts list`"
             ) from None
     rows.show_account(fresh, settings, as_json)
     if not as_json:
@@ -127,7 +128,7 @@ def add(
     if fresh.mode is not settings.mode:
         click.echo(
             f"Warning: this is a {mode} account, but PAYMENTS_MODE is"
-            f" {settings.mode}: it is not used while that is so.",
+            f" {settings.mode}, so the account is not used.",
             err=True,
         )
 
@@ -143,8 +144,8 @@ def list_accounts(merchant: str | None, as_json: bool) -> None:
     rows.show_accounts(listed, settings, as_json)
     if unreadable:
         click.echo(
-            "Warning: these are not shown, for their credentials cannot be opened:"
-            f" {', '.join(unreadable)}. `payments doctor` says more",
+            "Warning: the credentials of these accounts cannot be decrypted:"
+            f" {', '.join(unreadable)}. See `payments doctor`",
             err=True,
         )
 
@@ -153,7 +154,7 @@ def list_accounts(merchant: str | None, as_json: bool) -> None:
 @options.identified
 @as_json
 def show(account: str, as_json: bool) -> None:
-    """Show an account, without its secrets, and where its webhooks go."""
+    """Show an account without its secrets, and the address of its webhooks."""
     with _accounts(account) as (settings, store):
         rows.show_account(store.get(account), settings, as_json)
 
@@ -173,10 +174,10 @@ def change(
     webhook_id: str | None,
     as_json: bool,
 ) -> None:
-    """Change what an account takes, and how much; processes follow in seconds."""
+    """Change an account's options; processes follow within seconds."""
     if all(one is None for one in (currencies, weight, rate, webhook_id)):
         raise click.UsageError(
-            "say what to change: --currency, --weight, --rate or --webhook-id"
+            "give an option to change: --currency, --weight, --rate or --webhook-id"
         )
 
     with _accounts(account) as (settings, store):
@@ -199,14 +200,14 @@ def change(
     "--webhook-secrets",
     "of_webhooks",
     is_flag=True,
-    help="What Stripe signs its webhooks with, instead of the key; comma between.",
+    help="Roll Stripe's signing secrets (separated by commas) instead of the key.",
 )
 @as_json
 def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) -> None:
-    """Give an account a new secret; workers use it within seconds.
+    """Replace an account's secret; workers use the new one within seconds.
 
-    It is read as with `add`. Keep the old one valid at the provider until then: calls
-    under way still use it.
+    The secret is read as with `add`. Keep the old one valid at the provider for some
+    seconds, because calls in progress still use it.
     """
     with _accounts(account) as (settings, store):
         from runtime import container
@@ -214,9 +215,9 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
         before = store.get(account)
         options.check(before.provider, client_id, None, None)
         if of_webhooks:
-            signs = secrets.read_webhook_secrets(before.provider)
+            signing = secrets.read_webhook_secrets(before.provider)
             rolled = use_cases.roll_webhook_secrets(
-                account, signs, store=store, now=container.clock()
+                account, signing, store=store, now=container.clock()
             )
         else:
             secret = secrets.read(options.SECRET_PROMPTS[before.provider])
@@ -231,22 +232,21 @@ def roll(account: str, client_id: str | None, of_webhooks: bool, as_json: bool) 
         rows.show_account(rolled, settings, as_json)
     if not of_webhooks:
         click.echo(
-            "Workers use it in 5 seconds. Where the account's circuit breaker is"
-            " open because the"
-            " old one was refused, the next probe closes it within a minute. Does it"
-            f" work? `payments accounts check {account}`",
+            "Workers use the secret within 5 seconds. If the account's circuit breaker"
+            " is open because the old secret was refused, the next probe closes it"
+            f" within a minute. Check the secret: `payments accounts check {account}`",
             err=True,
         )
 
 
 @accounts.command()
 @options.identified
-@click.option("--undo", is_flag=True, help="It takes new payments again.")
+@click.option("--undo", is_flag=True, help="Give it new payments again.")
 @as_json
 def retire(account: str, undo: bool, as_json: bool) -> None:
-    """Give an account no new payments; captures and refunds of its own go on.
+    """Give an account no new payments. Its captures and refunds continue.
 
-    Payments that were accepted for it before, scheduled ones included, are carried out.
+    Already accepted payments, scheduled ones included, are still carried out.
     """
     with _accounts(account) as (settings, store):
         from runtime import container
@@ -262,12 +262,11 @@ def retire(account: str, undo: bool, as_json: bool) -> None:
 
 @contextmanager
 def _accounts(account: str = "") -> Iterator[tuple[Settings, AccountStore]]:
-    """The accounts; says so in its own words where there is no ``account``."""
+    """Opens the accounts. Raises StackError if ``account`` is not a stored one."""
     if account in set(ProviderName):
         raise StackError(
-            f"{account} is the deployment's own account, and described by settings: to"
-            f" change it, change PAYMENTS_{account.upper()}_… and start the processes"
-            " again"
+            f"{account} is the deployment's own account. To change it, change the"
+            f" settings PAYMENTS_{account.upper()}_… and restart the processes"
         )
     with opened() as (settings, database):
         from runtime import container

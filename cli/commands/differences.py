@@ -1,4 +1,4 @@
-"""`payments reconcile open` and `close`: differences that wait for a person."""
+"""`payments reconcile open` and `close`: open differences of the books."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from local_stack.state import StackError
 if TYPE_CHECKING:
     from persistence.differences import MongoDifferences
 
-#: How a difference is shown in a table, and which columns people copy from.
+#: The columns of a difference in a table; those in WHOLE are never folded.
 COLUMNS: Final = (
     *("kind", "payment", "operation", "ref"),
     *("direction", "ours", "theirs", "at"),
@@ -31,11 +31,11 @@ WHOLE: Final = ("payment", "operation", "ref", "ours", "theirs", "at")
 @click.command("open")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_open(as_json: bool) -> None:
-    """List what differs and nobody has closed, the oldest first; 1,000 at most."""
+    """List open differences, the oldest first, at most 1,000."""
     with _open_differences() as kept:
         found = kept.list_open()
     if as_json:
-        told = [
+        listed = [
             {
                 "id": one.id,
                 "account": one.account.id,
@@ -45,34 +45,34 @@ def show_open(as_json: bool) -> None:
             }
             for one in found
         ]
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(listed, indent=2))
         return
     if not found:
-        click.echo("nothing is open", err=True)
+        click.echo("no difference is open", err=True)
         return
-    from cli import output as words
+    from cli import output
 
     rows = [
         [one.id, one.account.id, *row(one.difference), format_rfc3339(one.first_at)]
         for one in found
     ]
     columns = ["id", "account", *COLUMNS, "open since"]
-    click.echo(words.table(columns, rows, whole=["id", "account", *WHOLE]))
+    click.echo(output.table(columns, rows, whole=["id", "account", *WHOLE]))
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", required=True, help="What it was, for whoever asks later.")
+@click.option("--reason", required=True, help="The explanation of the difference.")
 def close(ids: Sequence[str], reason: str) -> None:
-    """Say that you have seen to differences, as `payments reconcile open` names them.
+    """Close differences by their IDs from `payments reconcile open`.
 
-    No money is moved by it, and no payment changed. One that changes afterwards is
-    open again.
+    This moves no money and changes no payment. A difference that changes afterwards is
+    opened again.
     """
     from runtime.container import clock
 
     if has_card_data(reason):
-        raise click.UsageError("--reason has what looks like card data")
+        raise click.UsageError("--reason appears to contain card data")
     with _open_differences() as kept:
         done = kept.close(ids, by=_operator_name(), reason=reason, now=clock())
     if done:
@@ -80,13 +80,13 @@ def close(ids: Sequence[str], reason: str) -> None:
     left = [one for one in ids if one not in done]
     if left:
         raise StackError(
-            f"no open difference is {', '.join(left)}. `payments reconcile open` lists"
-            " all"
+            f"there is no open difference {', '.join(left)}. `payments reconcile open`"
+            " lists all"
         )
 
 
 def row(found: Difference) -> list[str]:
-    """The cells of COLUMNS."""
+    """Renders the cells of COLUMNS."""
     some = found.ours or found.theirs
     sides = (found.theirs, found.unreadable, found.ours)
     times = [one.at for one in sides if one and one.at]
@@ -101,16 +101,16 @@ def row(found: Difference) -> list[str]:
 
 
 def _side(one: Movement | None) -> str:
-    """``19.99 USD``, and how it stands where it has not moved."""
+    """Renders ``19.99 USD``, and the status of a movement without effect."""
     if one is None:
         return "nothing"
     amount = str(one.money)
-    standing = one.status.value.replace("_", " ")
-    return amount if one.moved else f"{amount} ({standing})"
+    status = one.status.value.replace("_", " ")
+    return amount if one.moved else f"{amount} ({status})"
 
 
 def to_json(found: Difference) -> dict[str, Any]:
-    """A difference for programs."""
+    """Renders a difference for programs."""
     return {
         "kind": found.kind.value,
         "payment": found.payment,
@@ -134,7 +134,7 @@ def _movement(one: Movement | None) -> dict[str, Any] | None:
 
 
 def _operator_name() -> str:
-    """Who closes it, as the machine knows them; in a container it may be a number."""
+    """Returns the name of the system's user; in a container it may be a number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

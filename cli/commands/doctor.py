@@ -1,4 +1,4 @@
-"""`payments doctor`: what the service depends on, and advice for what is wrong."""
+"""`payments doctor`: checks of everything that the service depends on."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from runtime import processes
 from runtime.settings import Settings
 from runtime.settings_checks import hosts_of
 
-#: Seconds by which clocks may differ: far below a lease (15 s), so that no worker
-#: takes another's work over too early.
+#: Seconds by which clocks may differ: far below a lease (15 s), so that no worker takes
+#: over another's work too early.
 CLOCK_LIMIT: Final = 1.0
-#: Part of Redis's memory in use above which messages may soon be refused.
+#: Used part of Redis's memory above which messages may soon be refused.
 MEMORY_LIMIT: Final = 0.7
-#: A worker tells of itself every 5 seconds; three missed words and a bit mean it died.
+#: Workers send a heartbeat every 5 seconds; a worker that misses three counts as dead.
 HEARTBEAT_LIMIT: Final = timedelta(seconds=20)
-#: What a process says of its clock on its metrics page.
+#: The clock skew on a process's metrics page.
 _SKEW: Final = re.compile(r"^payments_clock_skew_seconds (\S+)$", re.MULTILINE)
-#: Faulty documents that are named.
+#: Faulty documents in a finding.
 FAULTS: Final = 5
-#: Older releases lack the durable defaults that we are tested with.
+#: Older releases lack the durable defaults that the service relies on.
 OLDEST_MONGODB: Final = (6, 0)
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Asks everything once; never raises for what it finds."""
+    """Runs all checks once. Faults become findings, not exceptions."""
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
         _http_port,
         _redis,
@@ -65,7 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
 def clock_finding(
     name: str, theirs: datetime, before: datetime, after: datetime
 ) -> Finding:
-    """How far apart two clocks are; ``theirs`` was read between our own two times."""
+    """Compares two clocks; ``theirs`` was read between our times before and after."""
     ahead = max(theirs - after, before - theirs, timedelta()).total_seconds()
     if ahead < CLOCK_LIMIT:
         return Finding(name, OK, f"within {CLOCK_LIMIT:g} s of this machine's")
@@ -73,21 +73,21 @@ def clock_finding(
         name,
         FAIL,
         f"{ahead:.1f} s away from this machine's",
-        "Synchronise both clocks by NTP: leases and schedules depend on them",
+        "Synchronise both clocks by NTP, because leases and schedules depend on them",
     )
 
 
 def _http_port(settings: Settings) -> Iterator[Finding]:
-    """Where the home's own stack serves; where there is none, the settings' port."""
+    """Checks the API of the home's own stack, or at the settings' port without one."""
     state = read_state(settings.home)
     address = f"{probe.reachable(settings.host)}:{settings.port}"
-    # Port 0 is one that the process picked, and nothing answers there.
+    # With port 0 the process picks a port that is not known here.
     host = probe.reachable(settings.metrics_host)
     ready = f"http://{host}:{settings.metrics_port}/readyz"
     if state:
         address = urlsplit(state.urls["api"]).netloc
         webs = [one.ready_url for one in state.processes if one.name == "web"]
-        ready = webs[0] if webs else ready  # it may only be starting
+        ready = webs[0] if webs else ready  # the web process may still be starting
     none = f"no stack runs in {settings.home}"
     verdict, advice = FAIL, ""
     serves = probe.is_ready(f"http://{address}/openapi.json")
@@ -98,9 +98,7 @@ def _http_port(settings: Settings) -> Iterator[Finding]:
         advice = f"See what is missing: curl {ready}"
     elif serves:
         verdict, words = WARN, f"the API at {address} runs"
-        advice = (
-            "Set PAYMENTS_METRICS_PORT, for it and here, to learn whether it is ready"
-        )
+        advice = "Set PAYMENTS_METRICS_PORT for the service and here to check readiness"
     elif state:
         words = f"the API at {address} does not answer; its stack is {state.phase}"
         advice = "See which process is down: payments status"
@@ -134,8 +132,8 @@ def _redis(settings: Settings) -> Iterator[Finding]:
                 FAIL,
                 f"{hosts_of(settings.redis_url)} does not answer"
                 f" ({type(error).__name__})",
-                "Start it, or correct PAYMENTS_REDIS_URL; until then"
-                " payments are accepted, and wait",
+                "Start it, or correct PAYMENTS_REDIS_URL. Until then payments are"
+                " accepted and wait",
             )
             return
     yield Finding("redis", OK, f"{_version(facts)} answers")
@@ -145,7 +143,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _version(facts: dict[str, Any]) -> str:
-    """Valkey says beside its own which Redis it is to be taken for."""
+    """Names server and version; Valkey also reports a compatible Redis version."""
     if "valkey_version" in facts:
         return f"Valkey {facts['valkey_version']}"
     return f"version {facts['redis_version']}"
@@ -208,12 +206,12 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
                 FAIL,
                 f"{hosts_of(settings.mongo_url)} has no primary that answers"
                 f" ({type(error).__name__})",
-                "Start it, or correct PAYMENTS_MONGO_URL; no payment is accepted"
+                "Start it, or correct PAYMENTS_MONGO_URL. No payment is accepted"
                 " without it",
             )
             return
     yield from _replica_set(hello, version, settings.mode)
-    # Commands answer in UTC without saying so. Heartbeats are of the same clock.
+    # Commands answer in UTC without a time zone. Heartbeats use the same clock.
     theirs = hello["localTime"].replace(tzinfo=timezone.utc)
     yield clock_finding("mongodb clock", theirs, before, after)
     yield from _indexes(indexes)
@@ -225,7 +223,7 @@ def _mongodb(settings: Settings) -> Iterator[Finding]:
 
 
 def _process_clocks(settings: Settings) -> Iterator[Finding]:
-    """The clocks of the processes of the home's own stack, as each measures its own."""
+    """Checks the clock skews that the processes of the home's own stack report."""
     state = read_state(settings.home)
     for row in state.processes if state else ():
         try:
@@ -237,14 +235,14 @@ def _process_clocks(settings: Settings) -> Iterator[Finding]:
 
 
 def skew_finding(name: str, skew: float) -> Finding:
-    """How many seconds a process's clock is ahead of MongoDB's."""
+    """Returns the finding of a process's clock, ``skew`` seconds ahead of MongoDB's."""
     if abs(skew) < CLOCK_LIMIT:
         return Finding(name, OK, f"within {CLOCK_LIMIT:g} s of MongoDB's")
     return Finding(
         name,
         WARN,
         f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} MongoDB's",
-        "Synchronise it by NTP; until then the process goes by MongoDB's clock",
+        "Synchronise it by NTP. Until then the process uses MongoDB's clock",
     )
 
 
@@ -273,7 +271,7 @@ def _replica_set(hello: dict[str, Any], version: str, mode: Mode) -> Iterator[Fi
             "mongodb replica set",
             WARN,
             f"{name} has a majority of {members // 2 + 1} of {members}",
-            "Real money wants three members: one may then fail",
+            "Use three members for live payments, so that one may fail",
         )
     else:
         yield Finding(
@@ -288,15 +286,17 @@ def _indexes(found: IndexComparison) -> Iterator[Finding]:
     if found.building:
         names = ", ".join(map(str, found.building))
         words = f"{names} under construction, so some queries are slow"
-        yield Finding("indexes", WARN, words, "See how far: payments init")
+        yield Finding("indexes", WARN, words, "Show the progress: payments init")
     if missing:
         verdict = FAIL if any(one.unique for one in missing) else WARN
-        words = f"{', '.join(map(str, missing))} missing, or of other fields"
+        words = f"{', '.join(map(str, missing))} missing, or with other fields"
         yield Finding("indexes", verdict, words, "Build them: payments init")
     if found.unwanted:
         words = f"{', '.join(map(str, found.unwanted))} used by no query"
         advice = "; ".join(one.drop for one in found.unwanted)
-        yield Finding("unused indexes", WARN, words, f"Drop what is nobody's: {advice}")
+        yield Finding(
+            "unused indexes", WARN, words, f"Drop them unless they are yours: {advice}"
+        )
     if not found.missing:
         yield Finding("indexes", OK, "all in place")
 
@@ -304,7 +304,7 @@ def _indexes(found: IndexComparison) -> Iterator[Finding]:
 def _documents(faulty: Sequence[FaultyDocument]) -> Finding:
     if not faulty:
         return Finding("documents", OK, "none was refused or unreadable lately")
-    told = [
+    listed = [
         f"{one.id} of {one.collection} {one.fault} ({one.code},"
         f" {one.count} times, last {format_rfc3339(one.last_at)})"
         for one in faulty
@@ -312,9 +312,9 @@ def _documents(faulty: Sequence[FaultyDocument]) -> Finding:
     return Finding(
         "documents",
         FAIL,
-        "; ".join(told),
-        "Look at each in MongoDB: a validator that it does not pass, a field of"
-        " another type, its size, or a key that is missing. Its work then goes on",
+        "; ".join(listed),
+        "Correct each in MongoDB. The cause is a validator, a field of another type,"
+        " the size or a missing key. Its work then continues",
     )
 
 
@@ -327,7 +327,7 @@ def _open_breaker(breaker: CircuitBreaker) -> Finding:
         ),
         WARN,
         f"open, so its {breaker.call_kind or 'payments'} wait: {breaker.reason}",
-        "See `payments breakers`; it closes by itself unless an operator opened it",
+        "See `payments breakers`. A breaker that no operator opened closes by itself",
     )
 
 
@@ -336,7 +336,7 @@ def _workers(found: list[dict[str, Any]], live: list[dict[str, Any]]) -> Finding
     if live:
         slots = sum(int(one["slots"]) for one in live)
         busy = sum(int(one["busy"]) for one in live)
-        # A worker that has stopped since is still among them.
+        # This may include a worker that has stopped since its last heartbeat.
         return Finding(
             "workers",
             OK,
@@ -348,5 +348,5 @@ def _workers(found: list[dict[str, Any]], live: list[dict[str, Any]]) -> Finding
         silent = f"{len(found)} silent since {format_rfc3339(last)}"
         return Finding("workers", FAIL, silent, "Start one: python -m workers")
     return Finding(
-        "workers", FAIL, "none has told of itself", "Start one: python -m workers"
+        "workers", FAIL, "no worker has reported", "Start one: python -m workers"
     )

@@ -1,4 +1,4 @@
-"""What `payments doctor` says of the providers, and of our credentials there."""
+"""Checks of `payments doctor` on the providers and our credentials there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.settings_checks import hosts_of, without_credentials
 
 
 def providers(settings: Settings) -> Iterator[Finding]:
-    """Of the deployment's own accounts."""
+    """Checks the deployment's own accounts."""
     maker = AdapterFactory(settings, connections=1)
     for name, row in PROVIDER_SETTINGS.items():
         url: str = getattr(settings, row.api_base)
@@ -46,9 +46,9 @@ def providers(settings: Settings) -> Iterator[Finding]:
 def worker_proxies(
     workers: Iterable[Document], settings: Settings
 ) -> Iterator[Finding]:
-    """The proxies of live workers, as these report them, where ours is another.
+    """Checks the proxies that live workers report, unless it is this command's own.
 
-    Its own credentials are not known here, so the proxy is only connected to.
+    The proxy's credentials are not known here, so the check only connects.
     """
     ours = without_credentials(settings.provider_proxy)
     theirs = {one["proxy"] for one in workers if "proxy" in one}
@@ -74,7 +74,7 @@ def worker_proxies(
 
 
 def _connect(url: str) -> None:
-    """Raises OSError where nothing listens at the host and port of ``url``."""
+    """Raises OSError if nothing listens at the host and port of ``url``."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     socket.create_connection((parts.hostname, port), TIMEOUT).close()

@@ -1,4 +1,4 @@
-"""What `payments doctor` says of keys: whether they are safe, and the right ones."""
+"""Checks of `payments doctor` on keys: file permissions, and whether they fit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from persistence.key_checks import SealState
 from runtime import container
 from runtime.settings import Settings
 
-#: Accounts that a finding names.
+#: Accounts in a finding.
 _NAMED = 5
 
 
 def secret_files(settings: Settings) -> Iterator[Finding]:
-    """Generated keys are for the service's own user alone."""
+    """Checks that only the service's user can read generated keys."""
     folder = settings.home / "keys"
     for file in sorted(folder.glob("*")):
         if file.stat().st_mode & 0o077:
@@ -32,19 +32,19 @@ def secret_files(settings: Settings) -> Iterator[Finding]:
                 f"Run: chmod 600 {file}",
             )
             return
-    yield Finding("key files", OK, "generated keys are readable by their owner alone")
+    yield Finding("key files", OK, "only their owner can read generated keys")
 
 
 def encryption(settings: Settings) -> Iterator[Finding]:
-    """Whether the keys open what is stored; makes none and writes nothing."""
+    """Checks that the keys open the stored documents; creates and writes nothing."""
     if not settings.mongo_url:
-        return  # said already
+        return  # reported by another check
     database = container.open_database(settings)
     try:
         for keys in container.ENCRYPTION_KEYS:
             source = keys.source(settings)
             if source.is_generated and not source.path.exists():
-                # A vault would make the file.
+                # A vault would create the file.
                 if key_checks.is_used(database, keys.purpose):
                     yield _lost(keys.title, f"{source.path} is missing")
                 else:
@@ -58,7 +58,7 @@ def encryption(settings: Settings) -> Iterator[Finding]:
                 if keys.purpose == ACCOUNTS:
                     yield from _accounts(database, vault)
     except StoreUnavailable:
-        return  # said already
+        return  # reported by another check
     finally:
         database.client.close()
 
@@ -67,26 +67,26 @@ def _sealed(title: str, where: str, how: SealState) -> Finding:
     if how is SealState.NOTHING:
         return Finding(title, OK, "nothing is sealed yet")
     if how is SealState.OTHER_KEYS:
-        return _lost(title, f"those in {where} do not open what is stored")
+        return _lost(title, f"those in {where} do not open the stored documents")
     if how is SealState.EARLIER_RELEASE:
         return Finding(
             title,
             FAIL,
-            "documents are left that an earlier release sealed; they are not opened",
+            "some documents were sealed by an earlier release and are not opened",
             "Run: payments rotate-keys --from-fernet",
         )
     if how is SealState.OLDER_KEY:
         return Finding(
             title,
             WARN,
-            "seals of an older key are left: a rotation has not come to its end",
+            "some documents are sealed with an older key: a rotation is unfinished",
             "Run: payments rotate-keys",
         )
-    return Finding(title, OK, f"those in {where} open what is stored")
+    return Finding(title, OK, f"those in {where} open the stored documents")
 
 
 def _accounts(database: Database[Any], vault: Vault) -> Iterator[Finding]:
-    """Whether each account's credentials open in their place."""
+    """Checks that each account's credentials open in their document."""
     broken = MongoAccounts(database, vault).list_unreadable()
     if broken:
         names = ", ".join(broken[:_NAMED]) + (" …" if len(broken) > _NAMED else "")
@@ -94,8 +94,8 @@ def _accounts(database: Database[Any], vault: Vault) -> Iterator[Finding]:
             "accounts",
             FAIL,
             f"the credentials of {len(broken)} cannot be opened: {names}",
-            "Somebody moved or changed them in the database. Put them back from a"
-            " backup, or add the accounts anew: payments accounts add",
+            "They were moved or changed in the database. Restore them from a backup, or"
+            " add the accounts again: payments accounts add",
         )
 
 
@@ -104,6 +104,6 @@ def _lost(title: str, words: str) -> Finding:
         title,
         FAIL,
         words,
-        "Put the keys back that this database was used with, from a backup: without"
-        " them what they sealed cannot be read",
+        "Restore this database's keys from a backup. Without them its sealed documents"
+        " cannot be read",
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from application.ports.accounts import ApiKeyStore
     from domain.api_keys import ApiKey
 
-#: What a merchant may be called: it stands in logs, tables and queries.
+#: Characters of a merchant's name, which appears in logs, tables and queries.
 _MERCHANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -38,30 +38,30 @@ def merchant_name(
 
 @click.group()
 def keys() -> None:
-    """Make, list, roll and revoke API keys."""
+    """Create, list, roll and revoke API keys."""
 
 
 @keys.command()
 @click.option(
-    "--merchant", required=True, callback=merchant_name, help="Whose key it is."
+    "--merchant", required=True, callback=merchant_name, help="The key's merchant."
 )
 @click.option(
     "--role",
     type=click.Choice(["merchant", "operator", "admin"]),
     default="merchant",
     show_default=True,
-    help="What it may do.",
+    help="The key's rights.",
 )
 @click.option(
     "--mode",
     type=click.Choice([mode.value for mode in Mode]),
     default=Mode.TEST.value,
     show_default=True,
-    help="Whether its payments are real.",
+    help="live for real payments.",
 )
 @as_json
 def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
-    """Make a key; it is shown this once."""
+    """Create a key. It is shown only once."""
     from application import api_keys
     from domain.api_keys import Role
 
@@ -73,8 +73,8 @@ def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
     served = settings_of(os.environ).mode
     if key.mode is not served:
         click.echo(
-            f"Warning: this is a {key.mode} key, but PAYMENTS_MODE is {served}: the"
-            " service refuses it while that is so.",
+            f"Warning: this is a {key.mode} key, but PAYMENTS_MODE is {served}, so the"
+            " service refuses it.",
             err=True,
         )
 
@@ -83,7 +83,7 @@ def create(merchant: str, role: str, mode: str, as_json: bool) -> None:
 @click.option("--merchant", help="Only this merchant's.")
 @as_json
 def list_keys(merchant: str | None, as_json: bool) -> None:
-    """List keys, without their secrets."""
+    """List keys without their secrets."""
     with _api_keys() as (store, _):
         listed = store.list(merchant)
     if as_json:
@@ -114,11 +114,11 @@ def list_keys(merchant: str | None, as_json: bool) -> None:
     default=24.0,
     show_default=True,
     metavar="HOURS",
-    help="How long the old key lives on.",
+    help="Hours for which the old key stays valid.",
 )
 @as_json
 def roll(key_id: str, overlap: float, as_json: bool) -> None:
-    """Make a key's successor; the old one lives on for a while."""
+    """Replace a key; the old one stays valid for a while."""
     from application import api_keys
 
     with _api_keys(key_id) as (store, now):
@@ -132,7 +132,7 @@ def roll(key_id: str, overlap: float, as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @as_json
 def revoke(key_id: str, as_json: bool) -> None:
-    """End a key: it stops working within seconds."""
+    """Revoke a key. It stops working within seconds."""
     from application import api_keys
 
     with _api_keys(key_id) as (store, now):
@@ -143,9 +143,9 @@ def revoke(key_id: str, as_json: bool) -> None:
 
 @contextmanager
 def _api_keys(key_id: str = "") -> Iterator[tuple[ApiKeyStore, datetime]]:
-    """The keys, and the time by the database's clock.
+    """Opens the keys; also returns the time of the database's clock.
 
-    Raises StackError where there is no ``key_id``.
+    Raises StackError if ``key_id`` does not exist.
     """
     with opened() as (settings, database):
         from domain.api_keys import KeyNotFound

@@ -1,4 +1,4 @@
-"""`payments merchants …`."""
+"""`payments merchants …`: the settings of merchants."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ if TYPE_CHECKING:
     from application.ports.accounts import MerchantStore
     from domain.merchants import MerchantSettings
 
-#: What each choice refuses, in words.
+#: The meaning of each policy.
 _DESCRIPTIONS = {
-    DuplicatePolicy.NONE: "nothing is refused",
-    DuplicatePolicy.UNFINISHED: "while another payment of the reference is"
-    " unfinished or unknown",
-    DuplicatePolicy.PAID: "while another payment of the reference is unfinished,"
-    " unknown or paid",
+    DuplicatePolicy.NONE: "no payment is refused",
+    DuplicatePolicy.UNFINISHED: "a payment is refused while another one with its"
+    " reference is unfinished or unknown",
+    DuplicatePolicy.PAID: "a payment is refused while another one with its reference is"
+    " unfinished, unknown or paid",
 }
 
 
 def _codes(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> list[str] | None:
-    """Each as ``last_error`` shows it: in small letters, at PayPal as well."""
+    """Parses codes; ``last_error`` has them in small letters."""
     if value is None:
         return None
     given = [one.strip().lower() for one in value.split(",") if one.strip()]
     found = list(dict.fromkeys(given))
     if len(found) > MAX_CODES:
-        raise click.BadParameter(f"write {MAX_CODES} codes at most, comma between")
+        raise click.BadParameter(
+            f"write at most {MAX_CODES} codes, separated by commas"
+        )
     new = [one for one in found if not _is_known(one)]
     if new:
         click.echo(
             f"Warning: {', '.join(new)}: not among the decline codes that this version"
-            " knows of. Is it as last_error shows it?",
+            " knows. Write codes as last_error shows them.",
             err=True,
         )
     return found
 
 
 def _is_known(code: str) -> bool:
-    """Whether a provider has published it; a new one can be.
+    """Whether the code is a published one; providers may add others.
 
-    Raises BadParameter where it cannot be, or is a known one mistyped.
+    Raises BadParameter for a malformed code or a misspelt known one.
     """
     from providers.decline_codes import KNOWN_CODES, suggest_codes
     from providers.sanitize import parse_stripe_code
@@ -74,14 +76,14 @@ def _is_known(code: str) -> bool:
 
 @click.group()
 def merchants() -> None:
-    """Show and change what a merchant has chosen."""
+    """Show and change a merchant's settings."""
 
 
 @merchants.command()
 @click.argument("merchant", callback=merchant_name)
 @as_json
 def show(merchant: str, as_json: bool) -> None:
-    """What it has chosen for its payments."""
+    """Show a merchant's settings."""
     with _merchants() as (settings, found):
         _show(merchant, settings, found, as_json)
 
@@ -91,13 +93,13 @@ def show(merchant: str, as_json: bool) -> None:
 @click.option(
     "--duplicate-policy",
     type=click.Choice([duplicate_policy.value for duplicate_policy in DuplicatePolicy]),
-    help="Refuse a second payment of one reference while the first is so.",
+    help="Refuse a second payment with a reference while the first is in this state.",
 )
 @click.option(
     "--route-on",
     callback=_codes,
     metavar="CODES",
-    help="Decline codes, comma between, on which a payment goes on to the merchant's"
+    help="Decline codes, separated by commas, that move a payment to the merchant's"
     " next account; '' for none.",
 )
 @as_json
@@ -107,9 +109,11 @@ def choose(
     route_on: list[str] | None,
     as_json: bool,
 ) -> None:
-    """Change it for payments from now on; web processes follow in seconds."""
+    """Change the settings for new payments; web processes follow within seconds."""
     if duplicate_policy is None and route_on is None:
-        raise click.UsageError("say what to change: --duplicate-policy or --route-on")
+        raise click.UsageError(
+            "give an option to change: --duplicate-policy or --route-on"
+        )
     with _merchants() as (settings, found):
         found.change_settings(
             merchant,
@@ -129,18 +133,18 @@ def _show(
     chosen: MerchantSettings = merchants.load_settings(Scope(merchant, settings.mode))
     duplicate_policy, codes = chosen.duplicate_policy, list(chosen.routes.decline_codes)
     if as_json:
-        told = {
+        shown = {
             "merchant": merchant,
             "duplicate_policy": duplicate_policy.value,
             "route_on": codes,
         }
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(shown))
         return
     click.echo(
         f"{merchant}: {duplicate_policy.value} ({_DESCRIPTIONS[duplicate_policy]})"
     )
     if codes:
-        click.echo(f"Goes on to the next account on: {', '.join(codes)}")
+        click.echo(f"Codes that move a payment on: {', '.join(codes)}")
 
 
 @contextmanager

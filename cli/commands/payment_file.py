@@ -1,8 +1,8 @@
-"""Submits a file of payments: each line once, however often the file is submitted.
+"""Submits a file of payments. Repeated submissions of a file make no second payment.
 
-A line without a key of its own gets one derived from its content and from how many
-lines of the same content stand before it in the file. So the same line twice in one
-file is two payments, and the same line in another file is the same payment.
+A line without a key gets one from its content and from the number of equal lines before
+it in the file. So the same line twice in one file is two payments, and the same line in
+another file is the same payment.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from cli.client import Api, document, wait_until_settled, describe_problem
 from domain.payments.states import Status
 from local_stack.state import StackError
 
-#: Submissions in flight: enough to keep a service busy, few enough for its threads.
+#: Concurrent submissions: enough to keep a service busy, few enough for its threads.
 IN_FLIGHT: Final = 8
 #: Levels of objects and lists in a line; a payment has four.
 MAX_DEPTH: Final = 16
-#: Lines that a refusal names; whoever reads it mends these first.
+#: Invalid lines that an error names.
 MAX_NAMED: Final = 5
 
-#: What the service takes without quotes: printable ASCII, no space at either end.
+#: An unquoted idempotency key: printable ASCII, no space at either end.
 _KEY: Final = re.compile(r"[!#-~](?:[ -~]{0,253}[!-~])?")
-#: Ends without money; who wants them says so by ``expect``.
+#: Final states without a payment; ``expect`` can name one as the expected state.
 _UNSUCCESSFUL: Final = frozenset({Status.FAILED, Status.EXPIRED, Status.CANCELED})
 _WRAPPER: Final = frozenset({"idempotency_key", "payment", "expect"})
 _FORM: Final = (
@@ -45,26 +45,27 @@ class Job:
     """One line of the file."""
 
     line: int  #: counted from 1
-    key: str  #: its idempotency key
+    key: str  #: the idempotency key
     body: dict[str, Any]
-    expect: str | None = None  #: the status it should come to
+    expect: str | None = None  #: the expected status
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a job.
+    """The outcome of a job.
 
-    ``ok``: accepted, and as expected where we waited; of a job that expects nothing,
-    that it has not come to nothing.
+    ``ok`` means that the payment was accepted and, after a wait, has the expected
+    status. Without an expectation it means that the payment has not failed, expired or
+    been canceled.
     """
 
     line: int
     reference: str | None
-    provider: str | None  #: that carries it out; where it was not accepted, the job's
+    provider: str | None  #: the payment's; the job's if it was not accepted
     amount: int | None  #: minor units
     currency: str | None
     id: str | None
-    status: str | None  #: None where it was not accepted
+    status: str | None  #: None if it was not accepted
     error: str | None
     expected: str | None
     replayed: bool
@@ -72,22 +73,22 @@ class Outcome:
 
 
 def read_jobs(lines: Iterable[bytes]) -> list[Job]:
-    """The jobs of NDJSON ``lines`` in UTF-8; empty ones are skipped.
+    """Parses NDJSON ``lines`` in UTF-8; empty lines are skipped.
 
-    Every line is looked at before any is sent: raises StackError, naming the lines
-    and why, where one is no job.
+    All lines are parsed before any is sent. Raises StackError that names the invalid
+    lines and their errors.
     """
     jobs: list[Job] = []
     wrong: list[str] = []
     seen: Counter[str] = Counter()
     for number, line in enumerate(lines, start=1):
         try:
-            # Editors on Windows begin a file with a byte order mark.
+            # Some editors begin a file with a byte order mark.
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             if text.strip():
                 jobs.append(_job(number, _DECODER.decode(text.strip()), seen))
         except (ValueError, RecursionError) as error:
-            wrong.append(f"line {number} is no payment: {_describe_error(error)}")
+            wrong.append(f"line {number} is not a payment: {_describe_error(error)}")
     if wrong:
         more = f"; and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
         raise StackError(f"{'; '.join(wrong[:MAX_NAMED])}{more}. Nothing was sent")
@@ -101,9 +102,9 @@ def submit(
     wait: float,
     progress: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Submit all, a few at a time, and wait at most ``wait`` seconds for their ends.
+    """Submits all jobs and waits at most ``wait`` seconds until they are settled.
 
-    ``progress`` is called with each outcome as it comes; the result is in order.
+    ``progress`` gets each outcome at once. The result is in the order of the lines.
     """
     deadline = time.monotonic() + wait
     outcomes = []
@@ -119,7 +120,7 @@ def submit(
 
 
 def _job(number: int, found: Any, seen: Counter[str]) -> Job:
-    """Raises ValueError, saying why, where ``found`` is none."""
+    """Parses a job. Raises ValueError with the reason if ``found`` is not one."""
     if not isinstance(found, dict):
         raise ValueError(_FORM)
     if _depth(found) > MAX_DEPTH:
@@ -155,7 +156,7 @@ def _derive_key(body: dict[str, Any], seen: Counter[str]) -> str:
 
 
 def _depth(value: Any) -> int:
-    """Levels of ``value``; not recursive, for it guards what is."""
+    """Counts the levels of ``value`` without recursion, which depth could break."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, dict | list)]:
         depth += 1
@@ -196,7 +197,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-#: As strict as the service: what Python's reader lets pass would be refused there.
+#: As strict as the service; Python's default decoder accepts more.
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse
 )
@@ -214,9 +215,9 @@ def _carry_out(api: Api, job: Job, deadline: float | None) -> Outcome:
         payment = document(answer)
         if deadline is not None:
             payment = wait_until_settled(api, payment, deadline=deadline)
-    except StackError as told:
-        error = str(told)
-    except Exception as unforeseen:  # one line's trouble must not hide the others
+    except StackError as problem:
+        error = str(problem)
+    except Exception as unforeseen:  # one line's error must not hide the others
         error = f"{type(unforeseen).__name__}: {unforeseen}"
     waited = deadline is not None
     return _outcome(job, payment, error=error, replayed=replayed, waited=waited)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cli.client import Api
     from cli.commands.payment_file import Job, Outcome
 
-#: The form of a payment's id: a ULID after its prefix.
+#: A payment's id: a prefix and a ULID.
 PAYMENT_ID: Final = re.compile(r"pay_[0-9A-HJKMNP-TV-Z]{26}")
 
 
@@ -37,22 +37,23 @@ PAYMENT_ID: Final = re.compile(r"pay_[0-9A-HJKMNP-TV-Z]{26}")
     type=click.FloatRange(0, 86_400),
     default=0.0,
     metavar="SECONDS",
-    help="Wait so long for the payments to end, and compare with what is expected.",
+    help="Wait so long for the payments to settle, and compare their states with the"
+    " expected ones.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON line per payment.")
 def submit(file: IO[bytes], wait: float, as_json: bool) -> None:
     """Submit the payments of an NDJSON FILE (- reads standard input).
 
     Each line is a payment, or {"idempotency_key": …, "payment": {…}, "expect": …}.
-    Submitting a file again submits nothing twice.
+    A repeated submission of a file makes no second payment.
 
-    A line without an idempotency_key gets one from its content and from its how-manieth
-    occurrence in the file: the same line twice in a file is two payments, and the same
-    line in another file is the same payment as in this one.
+    A line without an idempotency_key gets one from its content and the number of equal
+    lines before it: the same line twice in a file is two payments, and the same line in
+    another file is the same payment.
 
-    Exits with 0 where all were accepted and are as expected, or, where nothing is
-    expected, have not failed, expired or been canceled as far as was waited for;
-    with 1 where one is otherwise; with 2 where the command is wrong.
+    Exits with 0 if all payments were accepted and have the expected status; without an
+    expected status, a payment must not have failed, expired or been canceled. Exits
+    with 1 otherwise, and with 2 for a wrong command.
     """
     from cli.commands.payment_file import read_jobs
 
@@ -82,10 +83,10 @@ def show(payment_id: str, as_json: bool) -> None:
     """Show a payment and its timeline."""
     if not PAYMENT_ID.fullmatch(payment_id):
         raise StackError(
-            "this is no payment's id (pay_ and 26 letters and digits). References"
-            f" are found with GET /v1/payments?reference={quote(payment_id, safe='')}"
+            "this is not a payment's id (pay_ and 26 letters and digits). Find a"
+            f" reference with GET /v1/payments?reference={quote(payment_id, safe='')}"
         )
-    # An operator reads whatever `payments dead` lists; a merchant's key its own alone.
+    # An operator's key reads all merchants' payments, such as those in `payments dead`.
     with connected(demo=demo_keys.OPERATOR) as api:
         payment, events = api.payment(payment_id), api.events(payment_id)
     breaker = _find_open_breaker(payment)
@@ -93,11 +94,11 @@ def show(payment_id: str, as_json: bool) -> None:
         found = {"payment": payment, "events": events, "breaker": breaker}
         click.echo(json.dumps(found, indent=2))
         return
-    from cli import output as told
+    from cli import output
 
     currency = payment.get("currency")
     rows = list(_fields(payment))
-    click.echo(told.table(["field", "value"], rows, whole=["field"]))
+    click.echo(output.table(["field", "value"], rows, whole=["field"]))
     if events:
         columns = [
             name
@@ -108,17 +109,16 @@ def show(payment_id: str, as_json: bool) -> None:
             [_flat(event.get(name), currency) for name in columns] for event in events
         ]
         whole = [name for name in columns if name != "data"]
-        click.echo(told.table(columns, timeline, whole=whole))
+        click.echo(output.table(columns, timeline, whole=whole))
     if breaker is not None:
         click.echo(
-            f"It waits for the circuit breaker of {_subject(breaker)}, which is open"
-            " since"
-            f" {breaker['since']}: {breaker['reason']}. `payments breakers` says more."
+            f"The payment waits for the circuit breaker of {_subject(breaker)}, open"
+            f" since {breaker['since']}: {breaker['reason']}. See `payments breakers`."
         )
 
 
 def _find_open_breaker(payment: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The open breaker that the payment waits behind, where an operator's key tells."""
+    """Finds the open breaker that blocks a payment; None without an operator's key."""
     if not any(
         one.get("state") in STATES_WITH_WORK for one in payment.get("operations", ())
     ):
@@ -127,7 +127,7 @@ def _find_open_breaker(payment: Mapping[str, Any]) -> dict[str, Any] | None:
         with connected(demo=demo_keys.OPERATOR) as api:
             breakers = api.read("/v1/operations/accounts", {})["data"]
     except StackError:
-        return None  # a merchant may not ask
+        return None  # a merchant's key may not list breakers
     mine: list[dict[str, Any]] = [
         one for one in breakers if one["account"] == payment.get("account")
     ]
@@ -143,21 +143,21 @@ def _find_open_breaker(payment: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _subject(breaker: Mapping[str, Any]) -> str:
-    """What an open breaker stops, in the words of ``waiting_for``."""
+    """Names the blocked calls of an open breaker, as in ``waiting_for``."""
     calls = f"{breaker['calls']} at " if breaker["calls"] else ""
     return f"{calls}{breaker['account']}"
 
 
 @contextmanager
 def connected(*, demo: str = demo_keys.SHOP) -> Iterator[Api]:
-    """The API for the length of a command; ``demo`` as in ``create_api``."""
+    """Opens the API for the duration of a command; ``demo`` as in ``create_api``."""
     settings = settings_of(os.environ)
     from cli.client import create_api
 
-    def tell(words: str) -> None:
-        click.echo(words, err=True)
+    def notify(text: str) -> None:
+        click.echo(text, err=True)
 
-    api = create_api(settings, os.environ, notify=tell, demo=demo)
+    api = create_api(settings, os.environ, notify=notify, demo=demo)
     try:
         yield api
     finally:
@@ -165,7 +165,7 @@ def connected(*, demo: str = demo_keys.SHOP) -> Iterator[Api]:
 
 
 def _with_progress(api: Api, jobs: list[Job], wait: float) -> list[Outcome]:
-    """The bar goes to a terminal's standard error, so that a pipe gets results only."""
+    """Submits with a progress bar on standard error, which a pipe does not get."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -181,7 +181,7 @@ def _with_progress(api: Api, jobs: list[Job], wait: float) -> list[Outcome]:
 
 
 def _table(outcomes: list[Outcome]) -> str:
-    from cli import output as told
+    from cli import output
 
     columns = [
         *("reference", "provider", "amount", "status", "error", "expected", "ok"),
@@ -197,31 +197,30 @@ def _table(outcomes: list[Outcome]) -> str:
         ]
         for one in outcomes
     ]
-    return told.table(columns, rows, whole=["reference", "amount", "payment"])
+    return output.table(columns, rows, whole=["reference", "amount", "payment"])
 
 
 def _summary(outcomes: list[Outcome]) -> str:
-    """``24 submitted, 3 of them were there before``."""
+    """Renders ``24 submitted, 3 of them existed already``."""
     accepted = sum(one.id is not None for one in outcomes)
-    before = sum(one.replayed for one in outcomes)
-    of = f" of {len(outcomes)}" if accepted < len(outcomes) else ""
-    were = "was" if before == 1 else "were"
-    there = f", {before} of them {were} there before" if before else ""
-    return f"{accepted}{of} submitted{there}"
+    replayed = sum(one.replayed for one in outcomes)
+    total = f" of {len(outcomes)}" if accepted < len(outcomes) else ""
+    existing = f", {replayed} of them existed already" if replayed else ""
+    return f"{accepted}{total} submitted{existing}"
 
 
-def _describe_unexpected(wrong: list[Outcome], of: int) -> str:
-    """``3 of 24 are not as expected: 1 not accepted, 2 failed.``"""
-    came = Counter(one.status or "not accepted" for one in wrong)
-    named = ", ".join(f"{count} {status}" for status, count in sorted(came.items()))
-    return f"{len(wrong)} of {of} are not as expected: {named}."
+def _describe_unexpected(wrong: list[Outcome], total: int) -> str:
+    """Renders ``3 of 24 are not as expected: 1 not accepted, 2 failed.``"""
+    counts = Counter(one.status or "not accepted" for one in wrong)
+    named = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    return f"{len(wrong)} of {total} are not as expected: {named}."
 
 
 def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
     currency = payment.get("currency")
     for name, value in _in_money(payment, currency).items():
         if name in ("object", "currency"):
-            continue  # the one says nothing, the other stands beside each amount
+            continue  # the object type is constant, and each amount has the currency
         if name == "operations":
             for operation in value:
                 kind = str(operation.get("kind"))
@@ -237,7 +236,7 @@ def _fields(payment: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _in_money(fields: Mapping[str, Any], currency: object) -> dict[str, Any]:
-    """With ``19.99 USD`` for each amount; a fee is of a currency of its own."""
+    """Renders each amount like ``19.99 USD``; fees have their own currency."""
     of_fee = fields.get("fee_currency")
     currencies = dict.fromkeys(("fee", "amount_fee"), of_fee)
     return {
@@ -252,7 +251,7 @@ def _in_money(fields: Mapping[str, Any], currency: object) -> dict[str, Any]:
 
 
 def _operation_fields(operation: Mapping[str, Any]) -> dict[str, Any]:
-    """What is worth a line: the provider's ids beside our fields, no flag unset."""
+    """Merges the provider's ids into the fields, and leaves out false flags."""
     refs = operation.get("provider_refs") or {}
     ours = {
         name: value
@@ -263,19 +262,21 @@ def _operation_fields(operation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(value: object, currency: object) -> str:
-    """``state succeeded, amount 19.99 USD`` of an object; what is empty is left out."""
+    """Renders an object like ``state succeeded, amount 19.99 USD``, without empty
+    fields.
+    """
     if not isinstance(value, Mapping):
         return _text(value)
-    told = [
+    parts = [
         f"{name} {_text(one)}"
         for name, one in _in_money(value, currency).items()
         if one is not None and one != {}
     ]
-    return ", ".join(told) or "-"
+    return ", ".join(parts) or "-"
 
 
 def money(amount: object, currency: object) -> str:
-    """``19.99 USD``; as it was given where it is no amount of a currency."""
+    """Renders ``19.99 USD``; an invalid amount is shown unchanged."""
     if isinstance(amount, int) and isinstance(currency, str):
         with suppress(PaymentsError, ArithmeticError):
             return str(Money(amount, currency))

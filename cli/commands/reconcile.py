@@ -1,4 +1,4 @@
-"""`payments reconcile`: what the providers say moved beside what we say."""
+"""`payments reconcile`: compares the providers' books with ours."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from domain.timestamps import format_rfc3339
 from local_stack.state import StackError
 from runtime.settings import API_BASES
 
-#: Of the bar, which counts no whole things.
+#: Steps of the progress bar of one account.
 _STEPS: Final = 1000
 
 
 class _Time(click.ParamType[datetime]):
-    """A day, a moment or how long ago; UTC unless it says otherwise."""
+    """A day, a time or an age; UTC by default."""
 
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """``2026-11-20`` is its first moment, ``2h`` two hours before now."""
+        """Parses ``2026-11-20`` as midnight, ``2h`` as two hours before now."""
         try:
             at = parse_age(str(value)) or datetime.fromisoformat(str(value))
         except ValueError:
@@ -47,20 +47,20 @@ class _Time(click.ParamType[datetime]):
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--since", type=_Time(), help="From then on, by UTC: 2026-11-20, or 2h ago."
+    "--since", type=_Time(), help="The start in UTC: 2026-11-20, or 2h for an age."
 )
-@click.option("--until", type=_Time(), help="And before then; now where left out.")
+@click.option("--until", type=_Time(), help="The end; by default now.")
 @click.option(
     "--provider",
     type=click.Choice([one.value for one in ProviderName]),
-    help="Only accounts there.",
+    help="Only accounts of this provider.",
 )
 @click.option(
     "--account",
     callback=account_id,
-    help="Only this one: an id, or stripe or paypal for the deployment's own.",
+    help="Only this account: an id, or stripe or paypal for the deployment's own.",
 )
-@click.option("--last", is_flag=True, help="Show the last report of the beat instead.")
+@click.option("--last", is_flag=True, help="Show the beat's last report instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def reconcile(
@@ -72,12 +72,12 @@ def reconcile(
     last: bool,
     as_json: bool,
 ) -> None:
-    """Compare what the providers say moved with what we say moved.
+    """Compare the providers' books with ours.
 
-    All accounts of the mode, unless you name one. Nothing is corrected; where a payment
-    of ours differs, a look at it is asked for, and what differs is open until somebody
-    closes it or the books agree. Exits with 0 where all agrees, and with 1 where
-    something differs or an account could not be read to the end.
+    By default all accounts of the mode are compared. Nothing is corrected. A payment
+    that differs gets a status lookup. A difference is open until an operator closes it
+    or the books agree. Exits with 0 if everything agrees, and with 1 if something
+    differs or an account could not be read to its end.
     """
     if context.invoked_subcommand:
         return
@@ -94,18 +94,18 @@ def reconcile(
         if since >= min(until or now, now):
             raise click.UsageError("--since must be before --until, and before now")
         until = min(until or now, now)
-        if until.microsecond:  # whole seconds are compared: this one first passes
+        if until.microsecond:  # whole seconds are compared, so the current one must end
             sleep(1 - until.microsecond / 1_000_000)
             until = until.replace(microsecond=0) + timedelta(seconds=1)
         reports, failed = _compare_accounts(wanted, since, until)
     if as_json:
-        told: dict[str, Any] = {"reports": [_as_json(one) for one in reports]}
-        told["failed"] = {one.id: why for one, why in failed.items()}
-        click.echo(json.dumps(told, indent=2))
+        result: dict[str, Any] = {"reports": [_as_json(one) for one in reports]}
+        result["failed"] = {one.id: error for one, error in failed.items()}
+        click.echo(json.dumps(result, indent=2))
     else:
         _show(reports)
-    for why in failed.values():
-        click.echo(f"Error: {why}", err=True)
+    for error in failed.values():
+        click.echo(f"Error: {error}", err=True)
     sys.exit(bool(failed) or any(report.difference_count for report in reports))
 
 
@@ -116,16 +116,16 @@ def _load_reports(wanted: Callable[[Account], bool]) -> list[ReconciliationRepor
         found = Reconciliations(database, settings.mode).list_last()
     reports = [report for report in found if wanted(report.account)]
     if not reports:
-        raise StackError("no report is stored yet: the beat makes one a day")
+        raise StackError("no report is stored yet; the beat makes one a day")
     return reports
 
 
 def _compare_accounts(
     wanted: Callable[[Account], bool], since: datetime, until: datetime
 ) -> tuple[list[ReconciliationReport], dict[Account, str]]:
-    """A report of each account, or why there is none.
+    """Returns a report or an error for each account.
 
-    The bar goes to a terminal's standard error, so that a pipe gets results only.
+    The progress bar goes to standard error, so that a pipe gets only results.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -138,27 +138,31 @@ def _compare_accounts(
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with opened() as (settings, database), shown as bar:
         settings.require("redis_url", *API_BASES)
-        tools = reconciliation_context(settings, database)
-        which = [one for one in list_accounts(settings, database) if wanted(one)]
-        if not which:
+        reconciliation = reconciliation_context(settings, database)
+        accounts = [one for one in list_accounts(settings, database) if wanted(one)]
+        if not accounts:
             raise StackError(
                 f"there is no such account in {settings.mode} mode. `payments accounts"
                 " list` shows all"
             )
-        for account in which:
+        for account in accounts:
             task = bar.add_task(account.id, total=_STEPS)
 
-            def told(how: use_case.Progress) -> None:
-                words = (
-                    f"{account.id}: {how.compared} compared, {how.difference_count}"
-                    " differ"
+            def show_progress(progress: use_case.Progress) -> None:
+                text = (
+                    f"{account.id}: {progress.compared} compared,"
+                    f" {progress.difference_count} differ"
                 )
-                done = how.share * _STEPS
-                bar.update(task, completed=done, description=words)
+                done = progress.share * _STEPS
+                bar.update(task, completed=done, description=text)
 
             try:
                 report = use_case.reconcile(
-                    account, since, until, context=tools, on_progress=told
+                    account,
+                    since,
+                    until,
+                    context=reconciliation,
+                    on_progress=show_progress,
                 )
                 reports.append(report)
             except NotReconciled as error:
@@ -167,7 +171,7 @@ def _compare_accounts(
 
 
 def _show(reports: Sequence[ReconciliationReport]) -> None:
-    from cli import output as told
+    from cli import output
 
     rows = [
         [report.account.id, *differences.row(one)]
@@ -177,7 +181,7 @@ def _show(reports: Sequence[ReconciliationReport]) -> None:
     if rows:
         columns = ["account", *differences.COLUMNS]
         whole = ["account", *differences.WHOLE]
-        click.echo(told.table(columns, rows, whole=whole))
+        click.echo(output.table(columns, rows, whole=whole))
     sums = [
         [
             *(report.account.id, one.direction.value),
@@ -191,7 +195,7 @@ def _show(reports: Sequence[ReconciliationReport]) -> None:
     if sums:
         columns = ["account", "direction", "ours", "theirs", "equal", "fees"]
         click.echo(
-            told.table(columns, sums, whole=["account", "ours", "theirs", "fees"])
+            output.table(columns, sums, whole=["account", "ours", "theirs", "fees"])
         )
     for report in reports:
         more = report.difference_count - len(report.differences)
@@ -204,7 +208,7 @@ def _show(reports: Sequence[ReconciliationReport]) -> None:
             f" {report.difference_count} differ"
             + (f", {more} of them not listed" if more else "")
             + (
-                f"; {name} may yet list what moved after {format_rfc3339(late)}"
+                f"; {name} may yet list movements after {format_rfc3339(late)}"
                 if late
                 else ""
             )

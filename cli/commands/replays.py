@@ -27,19 +27,19 @@ _SET_ID: Final = re.compile(r"rpl_[0-9A-HJKMNP-TV-Z]{26}")
 _OPERATION_ID: Final = re.compile(r"op_[0-9A-HJKMNP-TV-Z]{26}")
 _AGE: Final = re.compile(r"([0-9]{1,5})([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
-#: Seconds between two looks at a run.
+#: Seconds between two reads of a run's progress.
 _PAUSE: Final = 0.5
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Age(click.ParamType[datetime]):
-    """How long ago, as a time."""
+    """An age, converted to a time."""
 
     name = "age"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
-        """``2h`` is two hours before now."""
+        """Parses ``2h`` as two hours before now."""
         at = parse_age(str(value))
         if at is None:
             self.fail("write an age like 30m, 2h or 3d", param, ctx)
@@ -47,7 +47,7 @@ class Age(click.ParamType[datetime]):
 
 
 def parse_age(text: str) -> datetime | None:
-    """``2h`` is two hours before now; None where it is no age."""
+    """Parses ``2h`` as two hours before now; returns None for any other text."""
     found = _AGE.fullmatch(text)
     if found is None:
         return None
@@ -56,13 +56,13 @@ def parse_age(text: str) -> datetime | None:
 
 
 def _filters(command: _Command) -> _Command:
-    """The options that say which operations are meant."""
+    """Adds the options that select operations."""
     options = [
         click.option("--state", type=click.Choice([one.value for one in State])),
         click.option(
             "--provider", type=click.Choice([one.value for one in ProviderName])
         ),
-        click.option("--error", metavar="CODE", help="What went wrong last."),
+        click.option("--error", metavar="CODE", help="Code of the last error."),
         click.option("--merchant", metavar="NAME"),
         click.option("--older-than", type=Age(), metavar="AGE", help="Like 2h or 3d."),
         click.option("--newer-than", type=Age(), metavar="AGE"),
@@ -80,17 +80,17 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.command()
 @_filters
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True)
-@click.option("--cursor", help="The next page of an earlier answer.")
+@click.option("--cursor", help="The cursor that the previous page printed.")
 @_as_json
 def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
-    """Find what waits for a person: operations in review, and dead letters.
+    """Find operations that need an operator: those in review, and dead letters.
 
-    States other than these two need --merchant.
+    Other states need --merchant.
     """
     if filters["state"] not in (None, *STUCK) and filters["merchant"] is None:
         stuck = " and ".join(sorted(STUCK))
         raise StackError(
-            f"name a merchant by --merchant: without it only {stuck} are looked for"
+            f"give --merchant: without it only the states {stuck} are searched"
         )
     names = {
         **{"created_from": "created[gte]", "created_before": "created[lt]"},
@@ -127,7 +127,7 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_filters
-@click.option("--reason", help="Carry the set out, and say why.")
+@click.option("--reason", help="Carry the set out, for this reason.")
 @click.option(
     "--rate",
     type=click.IntRange(1, MAX_RATE),
@@ -135,7 +135,7 @@ def dead(limit: int, cursor: str | None, as_json: bool, **filters: Any) -> None:
     show_default=True,
     help="Items a second, at most.",
 )
-@click.option("--cancel", is_flag=True, help="Stop the set.")
+@click.option("--cancel", is_flag=True, help="Cancel the set.")
 @_as_json
 def replay(
     ids: Sequence[str],
@@ -145,37 +145,40 @@ def replay(
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Preview a replay, and have it carried out.
+    """Preview a replay, and carry it out.
 
-    With filters or payments' IDs: freezes the set that they name, says what would
-    happen, and does nothing else. With a set's ID (rpl_…) and --reason: carries it out
-    and shows how it goes; it goes on though this command is stopped. With a set's ID
-    alone: how far it is; with --cancel: stops it.
+    With filters or payments' IDs: freezes the matching set, shows the effect on each
+    operation, and does nothing else. With a set's ID (rpl_…) and --reason: carries the
+    set out and shows the progress; the run continues if this command is stopped. With
+    only a set's ID: shows the progress. With --cancel: cancels the set.
     """
-    asked = _given_filters(filters)
-    one = ids[0] if len(ids) == 1 and _SET_ID.fullmatch(ids[0]) else None
-    if one is None:
+    given = _given_filters(filters)
+    set_id = ids[0] if len(ids) == 1 and _SET_ID.fullmatch(ids[0]) else None
+    if set_id is None:
         if reason is not None or cancel:
-            raise StackError("name the set (rpl_…) that a preview has shown")
+            raise StackError("give the ID of a set (rpl_…) from a preview")
         if not all(PAYMENT_ID.fullmatch(name) for name in ids):
-            raise StackError("IDs are payments' (pay_…), or one of a set (rpl_…)")
+            raise StackError("give IDs of payments (pay_…), or one of a set (rpl_…)")
         with connected(demo=demo_keys.OPERATOR) as api:
-            found = api.act(_SETS, {**asked, "ids": list(ids)})
+            found = api.act(_SETS, {**given, "ids": list(ids)})
         _show(found, as_json)
         if not as_json and found["count"]:
-            click.echo(f"Nothing was done. payments replay {found['id']} --reason WHY")
+            click.echo(
+                "Nothing was done. To carry the set out: payments replay"
+                f" {found['id']} --reason WHY"
+            )
         return
-    if asked or (reason is not None and cancel):
+    if given or (reason is not None and cancel):
         raise StackError("a set is frozen: give its ID with --reason or with --cancel")
     with connected(demo=demo_keys.OPERATOR) as api:
-        where = f"{_SETS}/{one}"
+        path = f"{_SETS}/{set_id}"
         if cancel:
-            found = api.act(f"{where}/cancel", {})
+            found = api.act(f"{path}/cancel", {})
         elif reason is not None:
-            api.act(f"{where}/run", {"reason": reason, "rate": rate})
-            found = _wait_until_done(api, where)
+            api.act(f"{path}/run", {"reason": reason, "rate": rate})
+            found = _wait_until_done(api, path)
         else:
-            found = api.read(where, {})
+            found = api.read(path, {})
     _show(found, as_json)
 
 
@@ -187,22 +190,21 @@ def replay(
     "verdict",
     required=True,
     type=click.Choice(["succeeded", "declined", "canceled"]),
-    help="What the provider shows of a review: it did it, it refused, it never had or"
-    " called it off. A dead letter can only be discarded: canceled.",
+    help="The outcome at the provider. A dead letter can only be discarded: canceled.",
 )
-@click.option("--reason", required=True, help="How you know.")
+@click.option("--reason", required=True, help="The source of your knowledge.")
 @click.option(
     "--provider-reference",
     metavar="ID",
-    help="Of what succeeded: the provider's id of it. Stripe's payment intent (pi_) or"
-    " refund (re_); PayPal's capture, authorization or refund. Without it nothing can"
-    " be refunded or captured of an operation whose id was never heard.",
+    help="The provider's id of a succeeded operation: Stripe's payment intent (pi_) or"
+    " refund (re_); PayPal's capture, authorization or refund. An operation without a"
+    " known id cannot be refunded or captured.",
 )
 @click.option(
     "--amount",
     type=click.IntRange(1),
     metavar="MINOR",
-    help="Of what succeeded: how much moved, where that is less than was asked for.",
+    help="The amount that a succeeded operation moved, if less than requested.",
 )
 @_as_json
 def resolve(
@@ -214,33 +216,35 @@ def resolve(
     amount: int | None,
     as_json: bool,
 ) -> None:
-    """Say what became of an operation in review, or discard a dead letter.
+    """Resolve an operation in review, or discard a dead letter.
 
-    A no that a person said of a review can be taken back: succeeded.
+    An operation resolved as declined or canceled can be changed to succeeded later.
     """
     if not PAYMENT_ID.fullmatch(payment_id):
-        raise StackError("this is no payment's id (pay_ and 26 letters and digits)")
+        raise StackError("this is not a payment's id (pay_ and 26 letters and digits)")
     if not _OPERATION_ID.fullmatch(operation_id):
-        raise StackError("this is no operation's id (op_ and 26 letters and digits)")
+        raise StackError(
+            "this is not an operation's id (op_ and 26 letters and digits)"
+        )
     body: dict[str, Any] = {
         "operation": operation_id,
         "as": verdict,
         "reason": reason,
     }
-    seen = {"provider_reference": provider_reference, "amount": amount}
-    body |= {name: one for name, one in seen.items() if one is not None}
+    evidence = {"provider_reference": provider_reference, "amount": amount}
+    body |= {name: value for name, value in evidence.items() if value is not None}
     with connected(demo=demo_keys.OPERATOR) as api:
-        done = api.act(f"{_FOUND}/{payment_id}/resolve", body)
-    said = f"{done['id']} is {done['status']}"
-    click.echo(json.dumps(done, indent=2) if as_json else said)
-    [resolved] = (one for one in done["operations"] if one["id"] == operation_id)
+        payment = api.act(f"{_FOUND}/{payment_id}/resolve", body)
+    text = f"{payment['id']} is {payment['status']}"
+    click.echo(json.dumps(payment, indent=2) if as_json else text)
+    [resolved] = (one for one in payment["operations"] if one["id"] == operation_id)
     if verdict == "succeeded" and not resolved["provider_refs"]:
-        words = "nothing of it can be refunded or captured here until it is resolved"
-        click.echo(f"Note: {words} again with --provider-reference", err=True)
+        note = "the operation cannot be refunded or captured until it is resolved"
+        click.echo(f"Note: {note} again with --provider-reference", err=True)
 
 
 def _given_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters that were given, as the API names them."""
+    """Returns the given filters by their names in the API."""
     names = {"newer_than": "created_from", "older_than": "created_before"}
     return {
         names.get(name, name): one.isoformat() if isinstance(one, datetime) else one
@@ -249,8 +253,8 @@ def _given_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _wait_until_done(api: Api, where: str) -> dict[str, Any]:
-    """The set once it has ended; a bar goes to a terminal meanwhile."""
+def _wait_until_done(api: Api, path: str) -> dict[str, Any]:
+    """Returns the set once its run has ended; shows a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -258,13 +262,13 @@ def _wait_until_done(api: Api, where: str) -> dict[str, Any]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as (
         bar
     ):
-        found = api.read(where, {"limit": "1"})
+        found = api.read(path, {"limit": "1"})
         task = bar.add_task("replay", total=found["count"])
         while found["stage"] == "running":
             time.sleep(_PAUSE)
-            found = api.read(where, {"limit": "1"})
+            found = api.read(path, {"limit": "1"})
             bar.update(task, completed=sum(found["outcomes"].values()))
-    return api.read(where, {})
+    return api.read(path, {})
 
 
 def _show(found: Mapping[str, Any], as_json: bool) -> None:
@@ -273,8 +277,8 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         return
     if not found["count"]:
         click.echo(
-            f"{found['id']}: nothing is in it. What is in review or dead is found,"
-            " unless --state names another"
+            f"{found['id']} is empty. Without --state only operations in review and"
+            " dead letters are searched"
         )
         return
     from cli import output
@@ -285,7 +289,7 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         "state",
         "amount",
         "provider",
-        "would",
+        "action",
         "outcome",
     ]
     items = [
@@ -305,6 +309,6 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         for one in found["totals"]
     ]
     if sums:
-        click.echo(output.table(["would", "count", "sum"], sums, whole=["sum"]))
-    came = ", ".join(f"{count} {name}" for name, count in found["outcomes"].items())
-    click.echo(f"{found['id']}: {found['stage']}, {came or 'nothing done'}")
+        click.echo(output.table(["action", "count", "sum"], sums, whole=["sum"]))
+    outcomes = ", ".join(f"{count} {name}" for name, count in found["outcomes"].items())
+    click.echo(f"{found['id']}: {found['stage']}, {outcomes or 'nothing done'}")

@@ -16,9 +16,9 @@ from local_stack.state import StackError
 if TYPE_CHECKING:
     from persistence.encryption import KeySource, Vault
 
-#: A pass leaves only payments that moved in its midst; two are usual.
+#: A pass misses only payments that changed during it; two passes are usual.
 RESEAL_PASSES: Final = 10
-#: Seconds between two words on a pass: over millions of documents it takes minutes.
+#: Seconds between two progress lines; a pass over millions of documents takes minutes.
 PROGRESS_INTERVAL: Final = 5.0
 #: Documents that a message names.
 MAX_NAMED: Final = 10
@@ -28,21 +28,21 @@ MAX_NAMED: Final = 10
 @click.option(
     "--drop-old",
     is_flag=True,
-    help="Then forget the old keys: backups from before cannot be read any more.",
+    help="Then delete the old keys. Earlier backups can no longer be read.",
 )
 @click.option(
     "--from-fernet",
     is_flag=True,
-    help="Once, after an upgrade: also open what an earlier release sealed. Its seals"
-    " open wherever somebody put them.",
+    help="Use once after an upgrade: also opens seals of an earlier release, which are"
+    " not bound to their documents.",
 )
 def rotate_keys(drop_old: bool, from_fernet: bool) -> None:
     """Seal every stored field with a fresh encryption key.
 
-    Processes that run go on, and learn the keys within seconds: one for payments, one
-    for accounts. Where they are in PAYMENTS_ENCRYPTION_KEYS and
-    PAYMENTS_ACCOUNT_ENCRYPTION_KEYS, put new ones first and start the processes again
-    before running this. A run that was interrupted goes on where it is run again.
+    There is one key for payments and one for accounts. Running processes load them
+    within seconds. If the keys are in PAYMENTS_ENCRYPTION_KEYS and
+    PAYMENTS_ACCOUNT_ENCRYPTION_KEYS, put new ones first and restart the processes
+    before this command. An interrupted run continues when the command runs again.
     """
     settings = settings_with_database()
     from persistence.encryption import RELOAD, Vault
@@ -60,28 +60,28 @@ def rotate_keys(drop_old: bool, from_fernet: bool) -> None:
         _check_seals(database, vaults, from_fernet)
         if any([_add_key(database, vault) for vault in vaults.values()]):
             click.echo("Waiting for running processes.")
-            # Whoever sealed with an old key just before has written by then.
+            # Writes sealed with an old key are stored after this time.
             sleep(2 * RELOAD)
         _reseal_all(database, vaults, from_fernet)
         if from_fernet:
             bound = container.open_keys(settings, database).bind_all()
-            click.echo(f"{bound} API keys were bound to whose they are.")
+            click.echo(f"{bound} API keys were bound to their merchants.")
         if drop_old:
             for source in sources:
                 source.drop_old_keys()
-            click.echo("The old keys are forgotten.")
+            click.echo("The old keys are deleted.")
 
 
 def _check_seals(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> None:
-    """Before anything is changed. Raises StackError."""
+    """Raises StackError if the keys do not fit, before anything is changed."""
     from persistence.key_checks import SealState, find_seal_state
 
     for vault in vaults.values():
         how = find_seal_state(database, vault)
         if how is SealState.OTHER_KEYS:
             raise StackError(
-                f"the keys for {vault.purpose} do not open what is stored. Nothing was"
-                " changed: `payments doctor` says more"
+                f"the keys for {vault.purpose} do not open the stored documents."
+                " Nothing was changed: see `payments doctor`"
             )
         if how is SealState.EARLIER_RELEASE and not from_fernet:
             raise StackError(
@@ -91,14 +91,16 @@ def _check_seals(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> 
 
 
 def _add_key(database: Any, vault: Vault) -> bool:
-    """Whether there was a fresh key to add: an interrupted rotation has added its own,
-    and settings are not ours to change."""
+    """Adds a fresh key and returns whether it did.
+
+    No key is added to settings, or if an interrupted rotation has added one already.
+    """
     from persistence.key_checks import is_rotation_begun
 
     if not vault.source.is_generated:
         return False
     if is_rotation_begun(database, vault):
-        click.echo(f"{vault.source.path}: going on with the newest key.")
+        click.echo(f"{vault.source.path}: continuing with the newest key.")
         return False
     vault.source.add_key()
     vault.reload()
@@ -108,7 +110,7 @@ def _add_key(database: Any, vault: Vault) -> bool:
 
 @contextmanager
 def _exclusive(source: KeySource) -> Iterator[None]:
-    """One rotation at a time, where the keys are ours to change."""
+    """Allows one rotation at a time of generated keys."""
     if not source.is_generated:
         yield
         return
@@ -119,12 +121,12 @@ def _exclusive(source: KeySource) -> Iterator[None]:
             yield
     except RotationUnderWay:
         raise StackError(
-            "another `payments rotate-keys` is under way. Nothing was changed"
+            "another `payments rotate-keys` is running. Nothing was changed"
         ) from None
 
 
 def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> None:
-    """Passes until one finds nothing to do; then the words of the keyring."""
+    """Seals documents in passes until one finds nothing to do, then the keyring."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -133,11 +135,13 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
     from persistence.legacy_encryption import OldSeals
     from persistence.reencrypt import FENCES, reseal
 
-    of = {name: vaults[ACCOUNTS if name == ACCOUNTS else PAYMENTS] for name in FENCES}
+    vault_of = {
+        name: vaults[ACCOUNTS if name == ACCOUNTS else PAYMENTS] for name in FENCES
+    }
     old = OldSeals(vaults[PAYMENTS].source) if from_fernet else None
     total = sum(database[name].estimated_document_count() for name in FENCES)
     console = Console(stderr=True)
-    shown = console.is_terminal  # elsewhere a bar would leave blank lines
+    shown = console.is_terminal  # in a pipe a bar would leave blank lines
     resealed = Counter[str]()
     for number in range(1, RESEAL_PASSES + 1):
         with Progress(console=console, transient=True, disable=not shown) as bar:
@@ -149,25 +153,24 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
                 if not shown:
                     lines.add(count)
 
-            done = reseal(database, of, old=old, progress=progress)
+            done = reseal(database, vault_of, old=old, progress=progress)
         resealed += done.resealed
         if done.is_last:
             break
     else:
-        raise StackError("payments keep moving. Run `payments rotate-keys` once more")
+        raise StackError("payments keep changing. Run `payments rotate-keys` once more")
     click.echo(_describe_resealed(resealed, passes=number))
     if done.old:
         raise StackError(
             f"{_describe_counts(done.old)} are of an earlier release and were not"
-            " opened. If"
-            " this deployment was upgraded, run `payments rotate-keys --from-fernet`"
-            " once; if not, somebody put them there. No key is forgotten"
+            " opened. After an upgrade, run `payments rotate-keys --from-fernet` once;"
+            " otherwise these documents were planted. No key was deleted"
         )
     if done.failed:
-        named = [f"{name} {one} ({why})" for name, one, why in done.failed]
+        named = [f"{name} {one} ({error})" for name, one, error in done.failed]
         more = " …" if len(named) > MAX_NAMED else ""
         raise StackError(
-            f"{len(named)} could not be sealed anew, and no key is forgotten:"
+            f"{len(named)} could not be sealed anew, and no key was deleted:"
             f" {', '.join(named[:MAX_NAMED])}{more}"
         )
     for vault in vaults.values():
@@ -175,9 +178,7 @@ def _reseal_all(database: Any, vaults: dict[str, Vault], from_fernet: bool) -> N
 
 
 class _LineProgress:
-    """How far a pass is, a line every PROGRESS_INTERVAL seconds: for what is no
-    terminal.
-    """
+    """Prints a pass's progress every PROGRESS_INTERVAL seconds, without a terminal."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -185,7 +186,7 @@ class _LineProgress:
         self._due = monotonic() + PROGRESS_INTERVAL
 
     def add(self, count: int) -> None:
-        """So many documents more were read."""
+        """Counts documents that were read."""
         self._read += count
         if monotonic() >= self._due:
             self._due = monotonic() + PROGRESS_INTERVAL
@@ -204,7 +205,7 @@ def _describe_resealed(sealed: Counter[str], *, passes: int) -> str:
 
 
 def _describe_counts(documents: Counter[str]) -> str:
-    """So many of each collection."""
+    """Renders the count of each collection."""
     *others, last = [
         f"{count} {name.removesuffix('s') if count == 1 else name}"
         for name, count in documents.items()

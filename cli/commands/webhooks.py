@@ -1,4 +1,4 @@
-"""`payments webhooks`: what providers told us, and handling it again."""
+"""`payments webhooks`: lists the providers' webhooks, and handles them again."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from domain.webhooks import Webhook
     from persistence.webhooks import MongoWebhooks
 
-#: Webhooks that one replay takes: what a worker handles in a minute.
+#: Webhooks in one replay; a worker handles so many in a minute.
 _MAX_LISTED: Final = 10_000
 
 _state = click.option(
     "--state", type=click.Choice([one.value for one in WebhookStatus])
 )
 _since = click.option(
-    "--since", type=Age(), metavar="AGE", help="Received since then, like 2h or 3d."
+    "--since", type=Age(), metavar="AGE", help="Received within 2h or 3d, for example."
 )
 
 
@@ -44,7 +44,7 @@ def webhooks(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what providers told us, newest first, or have it handled again."""
+    """Show the providers' webhooks, newest first, or handle them again."""
     if context.invoked_subcommand:
         return
     with _inbox() as (inbox, _):
@@ -67,14 +67,14 @@ def webhooks(
 def replay_webhooks(
     ids: Sequence[str], state: str | None, since: datetime | None
 ) -> None:
-    """Have webhooks handled again: those of these IDs, or all received --since.
+    """Handle webhooks again: those with these IDs, or all received --since.
 
-    Each makes a look at its payment due where it has news; nothing is moved by it.
+    Each schedules a status lookup of its payment if needed. No money is moved.
     """
     if bool(ids) == (since is not None):
-        raise StackError("name the webhooks by their ids, or say --since when")
+        raise StackError("give the webhooks' ids, or --since")
     if ids and state is not None:
-        raise StackError("--state goes with --since: ids name the webhooks already")
+        raise StackError("give --state only with --since")
     with _inbox() as (inbox, clock):
         if since is not None:
             found = inbox.find(
@@ -82,7 +82,7 @@ def replay_webhooks(
             )
             if len(found) > _MAX_LISTED:
                 raise StackError(
-                    f"more than {_MAX_LISTED}; say --state, or a shorter --since"
+                    f"more than {_MAX_LISTED}; give --state, or a shorter --since"
                 )
             ids = [one.id for one in found]
         count = inbox.replay(ids, now=clock())
@@ -93,7 +93,7 @@ def replay_webhooks(
 
 @contextmanager
 def _inbox() -> Iterator[tuple[MongoWebhooks, Callable[[], datetime]]]:
-    """The inbox and its clock: what is replayed is due by the database's."""
+    """Opens the inbox and the database's clock, by which replayed webhooks are due."""
     with opened() as (settings, database):
         from runtime import container
 

@@ -46,7 +46,7 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     shop = Shop(stack)
     opened = stack.payments("accounts", "pause", "stripe", "--reason", "an audit")
     assert opened.returncode == 0, opened.stderr
-    assert "nothing goes through" in opened.stdout
+    assert "calls wait" in opened.stdout
     stopped = shop.accepted()
     if shop.settled(stopped, seconds=2)["status"] == "captured":
         # Its worker still knew the breaker closed; a second later none does.
@@ -146,7 +146,9 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
     assert states["stripe", "refunds"] == "open"
     assert states["stripe", None] == "closed"
     examined = json.loads(stack.payments("doctor", "--json").stdout)
-    [found] = [one for one in examined if one["name"] == "stripe refunds circuit breaker"]
+    [found] = [
+        one for one in examined if one["name"] == "stripe refunds circuit breaker"
+    ]
     assert found["verdict"] == "warn" and "its refunds wait" in found["words"]
     closed = stack.payments("accounts", "resume", "stripe", *moved)
     assert closed.returncode == 0, closed.stderr

@@ -102,7 +102,7 @@ def _is_closed_by_a_person(stack: RunningStack, ref: str) -> None:
     reconciled(stack, "--since", since(), "--provider", "stripe", code=1)
     left = stack.payments("reconcile", "open")
     assert (left.returncode, left.stdout) == (0, "")
-    assert "nothing is open" in left.stderr
+    assert "no difference is open" in left.stderr
 
 
 def test_the_beat_makes_a_report_that_the_exporter_and_the_command_show(

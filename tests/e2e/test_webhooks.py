@@ -107,9 +107,9 @@ def test_a_dispute_is_shown_to_its_shop_from_its_opening_to_its_end(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "by their ids, or say --since"),
-        (("stripe:evt_1", "--since", "1h"), "by their ids, or say --since"),
-        (("stripe:evt_1", "--state", "ignored"), "--state goes with --since"),
+        ((), "give the webhooks' ids, or --since"),
+        (("stripe:evt_1", "--since", "1h"), "give the webhooks' ids, or --since"),
+        (("stripe:evt_1", "--state", "ignored"), "give --state only with --since"),
         (("stripe:evt_none",), "there is no such webhook"),
     ],
 )

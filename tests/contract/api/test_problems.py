@@ -17,7 +17,8 @@ def test_a_problem_has_every_member_and_names_the_request(merchant: Client) -> N
         "type": "/problems/payment_not_found",
         "title": "Payment not found",
         "status": 404,
-        "detail": "You have no payment of that id, or it has no such operation.",
+        "detail": "You have no payment with this id, or the payment has no such"
+        " operation.",
         "code": "payment_not_found",
         "request_id": "shop.42",
     }

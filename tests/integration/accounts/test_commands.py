@@ -84,7 +84,9 @@ def test_an_account_is_added_listed_changed_rolled_and_retired(
 def test_a_change_of_nothing_is_refused(settings: Settings) -> None:
     made = added(settings, "--provider", "stripe")
     done = run(settings, "set", made["id"])
-    assert done.returncode == 2 and "say what to change: --currency" in done.stderr
+    assert (
+        done.returncode == 2 and "give an option to change: --currency" in done.stderr
+    )
 
 
 def test_a_webhooks_secrets_are_rolled_by_themselves(
@@ -127,7 +129,7 @@ def test_it_is_said_where_webhooks_of_an_account_go_and_whether_they_are_set_up(
     heard = replace(settings, stripe_webhook_secrets="whsec_2")
     assert _heard(heard) == [True, False, True]
     again = run(settings, *shop, *options, **key)
-    assert again.returncode != 0 and "another account's already" in again.stderr
+    assert again.returncode != 0 and "belongs to another account" in again.stderr
 
 
 def _heard(settings: Settings) -> list[bool]:
@@ -166,12 +168,12 @@ def test_a_connected_account_needs_no_secret(
     ("arguments", "secret", "told"),
     [
         (("--provider", "stripe"), "", "Stripe's secret key is needed"),
-        (("--provider", "stripe"), "whsec_1", "no secret key of Stripe's"),
+        (("--provider", "stripe"), "whsec_1", "not a secret key of Stripe"),
         (("--provider", "stripe"), LIVE, "this is a live key"),
-        (("--provider", "stripe", "--mode", "live"), SECRET, "this is no live key"),
+        (("--provider", "stripe", "--mode", "live"), SECRET, "this is a test key"),
         (("--provider", "paypal"), SECRET, "need --client-id"),
-        (("--provider", "paypal", "--connected", "acct_1"), SECRET, "Stripe's alone"),
-        (("--provider", "stripe", "--client-id", "a"), SECRET, "PayPal's alone"),
+        (("--provider", "paypal", "--connected", "acct_1"), SECRET, "only for Stripe"),
+        (("--provider", "stripe", "--client-id", "a"), SECRET, "only for PayPal"),
         (("--provider", "stripe", "--currency", "EURO"), SECRET, "EURO is no currency"),
     ],
 )
@@ -198,7 +200,7 @@ def test_what_cannot_be_meant_is_refused_and_nothing_stored(
     [
         ("acct_01ARZ3NDEKTSV4RRFFQ69G5FAV", "`payments accounts list` shows all"),
         ("stripe", "change PAYMENTS_STRIPE_"),
-        ("acct_1", "write the id of an account"),
+        ("acct_1", "write an account's id"),
     ],
 )
 def test_an_account_that_is_not_there_is_told(

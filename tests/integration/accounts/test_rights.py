@@ -97,7 +97,7 @@ def test_a_provider_that_does_not_answer_is_no_lack_of_a_right(
     shop.bench.stripe.arm(do="drop", times=9, match={"method": "GET", "path": "/v1/"})
     done = check(shop, account.id)
     assert done.returncode == 1
-    assert f"{account.id} payments: could not be asked for (no_answer)" in done.stdout
+    assert f"{account.id} payments: could not be checked (no_answer)" in done.stdout
 
 
 def test_an_account_that_is_not_there_is_named(shop: AccountsShop) -> None:

@@ -141,7 +141,7 @@ def test_a_redis_that_may_lose_messages_is_told(
 
 
 def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) -> None:
-    assert verdicts(settings)["workers"].words == "none has told of itself"
+    assert verdicts(settings)["workers"].words == "no worker has reported"
     now = datetime.now(timezone.utc)
     with MongoClient[dict[str, Any]](settings.mongo_url) as client:
         workers = client[settings.database].workers

@@ -55,7 +55,7 @@ def test_an_upgrade_is_asked_for_once_and_then_well(
     )
     assert done.returncode == 0, done.stderr
     assert "1 payment, 1 webhook and 1 account were sealed anew" in done.stdout
-    assert "The old keys are forgotten." in done.stdout
+    assert "The old keys are deleted." in done.stdout
     for keys in container.ENCRYPTION_KEYS:
         assert examined(settings, keys.title).verdict == OK
         assert len(keys.source(settings).keys()) == 1
@@ -77,7 +77,7 @@ def test_a_rotation_names_what_it_cannot_open_and_forgets_no_key(
     done = payments("rotate-keys", "--drop-old", environment=environment)
     assert done.returncode == 1
     assert "1 payment was sealed anew" in done.stdout
-    assert f"no key is forgotten: payments {mine.id} (SealBroken)" in done.stderr
+    assert f"no key was deleted: payments {mine.id} (SealBroken)" in done.stderr
     keys = container.PAYMENT_KEYS.source(settings).keys()
     assert len(keys) == 2
     assert examined(settings).verdict == WARN
@@ -86,7 +86,7 @@ def test_a_rotation_names_what_it_cannot_open_and_forgets_no_key(
     stored.payments.delete_one({"_id": mine.id})
     again = payments("rotate-keys", "--drop-old", environment=environment)
     assert again.returncode == 0, again.stderr
-    assert "going on with the newest key" in again.stdout
+    assert "continuing with the newest key" in again.stdout
     assert container.PAYMENT_KEYS.source(settings).keys() == keys[:1]
     assert examined(settings).verdict == OK
 

@@ -63,7 +63,7 @@ def test_an_address_without_a_scheme_or_host_is_one_line(home: Path, url: str) -
     done = run(
         home, "submit", "-", stdin=PAID, PAYMENTS_URL=url, PAYMENTS_API_KEY="sk_test_1"
     )
-    assert refusal(done, code=2).startswith("PAYMENTS_URL is no address")
+    assert refusal(done, code=2).startswith("PAYMENTS_URL is not an address")
 
 
 @pytest.mark.parametrize("key", ["sk test", "sk_test_é", "sk_test\nX: y"])
@@ -85,14 +85,20 @@ PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("replay", "order-1"), "IDs are payments'"),
-        (("replay", PAYMENT, SET), "IDs are payments'"),
-        (("replay", PAYMENT, "--reason", "r"), "name the set"),
-        (("replay", "--cancel"), "name the set"),
+        (("replay", "order-1"), "give IDs of payments"),
+        (("replay", PAYMENT, SET), "give IDs of payments"),
+        (("replay", PAYMENT, "--reason", "r"), "give the ID of a set"),
+        (("replay", "--cancel"), "give the ID of a set"),
         (("replay", SET, "--merchant", "m"), "a set is frozen"),
         (("replay", SET, "--reason", "r", "--cancel"), "a set is frozen"),
-        (("resolve", "x", "y", "--as", "canceled", "--reason", "r"), "this is no pay"),
-        (("resolve", PAYMENT, "y", "--as", "canceled", "--reason", "r"), "this is no"),
+        (
+            ("resolve", "x", "y", "--as", "canceled", "--reason", "r"),
+            "this is not a pay",
+        ),
+        (
+            ("resolve", PAYMENT, "y", "--as", "canceled", "--reason", "r"),
+            "this is not a",
+        ),
     ],
 )
 def test_a_replay_that_cannot_be_meant_is_one_line(
@@ -167,7 +173,9 @@ def test_nothing_is_sent_where_one_line_is_bad(home: Path) -> None:
         PAYMENTS_API_KEY="sk_test_1",
     )
     told = refusal(done)
-    assert told.startswith("line 2 is no payment") and told.endswith("Nothing was sent")
+    assert told.startswith("line 2 is not a payment") and told.endswith(
+        "Nothing was sent"
+    )
 
 
 def test_a_command_that_is_interrupted_says_so_as_shells_do() -> None:

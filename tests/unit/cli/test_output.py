@@ -50,7 +50,7 @@ def test_a_table_says_which_payments_were_there_before() -> None:
     lines = _table(outcomes).splitlines()
     assert "replayed" in lines[0]
     assert "yes" in lines[-1].split(ID)[0].rsplit("yes", 1)[0], "ok and replayed"
-    assert _summary(outcomes) == "2 submitted, 1 of them was there before"
+    assert _summary(outcomes) == "2 submitted, 1 of them existed already"
 
 
 def test_the_closing_line_counts_what_was_refused() -> None:

@@ -49,7 +49,7 @@ def test_empty_lines_are_skipped_and_lines_keep_their_numbers() -> None:
     "line", ["{", "[]", "3", '{"payment": 3}', '{"expect": "failed"}']
 )
 def test_a_line_that_is_no_payment_is_named(line: str) -> None:
-    with pytest.raises(StackError, match="^line 2 is no payment"):
+    with pytest.raises(StackError, match="^line 2 is not a payment"):
         read(json.dumps(BODY), line)
 
 
@@ -70,7 +70,7 @@ def test_a_line_that_is_no_payment_is_named(line: str) -> None:
 def test_what_a_strict_reader_refuses_is_refused_before_it_is_sent(
     line: str, why: str
 ) -> None:
-    with pytest.raises(StackError, match=f"^line 1 is no payment: .*{why}"):
+    with pytest.raises(StackError, match=f"^line 1 is not a payment: .*{why}"):
         read(line)
 
 
@@ -88,7 +88,7 @@ def test_a_key_of_printable_ascii_is_taken_as_it_is(key: str) -> None:
 
 
 def test_a_line_that_is_not_utf_8_is_named() -> None:
-    with pytest.raises(StackError, match="^line 2 is no payment: it is not UTF-8"):
+    with pytest.raises(StackError, match="^line 2 is not a payment: it is not UTF-8"):
         read_jobs([json.dumps(BODY).encode(), b'{"reference": "\xff"}'])
 
 
@@ -101,5 +101,5 @@ def test_all_bad_lines_are_named_and_of_many_the_first() -> None:
     with pytest.raises(StackError) as refused:
         read(*["{"] * 7)
     told = str(refused.value)
-    assert all(f"line {number} is no payment" in told for number in range(1, 6))
+    assert all(f"line {number} is not a payment" in told for number in range(1, 6))
     assert told.endswith("and 2 more. Nothing was sent")
