@@ -5,7 +5,6 @@ One of these a worker process; what they share is in the breakers and the limite
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from operator import attrgetter
 from typing import Final
 
 from application.cache import Cache
+from application.logs import get_logger
 from application.ports.admission import (
     Admission,
     BreakerStore,
@@ -39,7 +39,7 @@ from domain.errors import ProviderError, StoreUnavailable
 from domain.payments.answer import Answer
 from domain.rate_limit import MAX_PAUSE, TokenGrant
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds that the breakers are known for before they are read again.
 CACHE_SECONDS: Final = 1.0
@@ -141,7 +141,7 @@ class SharedAdmissionControl:
             if others:
                 self._record_calls(account, others)
         except StoreUnavailable:
-            log.warning("breaker_not_updated", extra={"account": account})
+            log.warning("breaker_not_updated", account=account)
 
     def _split_by_breaker(
         self, calls: Sequence[Call], breakers: Mapping[CallKind, CircuitBreaker]
@@ -196,7 +196,7 @@ class SharedAdmissionControl:
             until = self._clock() + PROBE_TIMEOUT.total_seconds()
             self._under_way[call.operation] = probed, until
         self._watch.count_probe(probed)
-        log.info("breaker_probed", extra=_log_fields(probed))
+        log.info("breaker_probed", **_log_fields(probed))
         return [call]
 
     def _pop_probe(self, call: Call) -> CircuitBreaker | None:
@@ -243,7 +243,7 @@ class SharedAdmissionControl:
             )
             if breaker:
                 self._cache_breakers([breaker])
-                log.info("breaker_closed", extra=_log_fields(breaker))
+                log.info("breaker_closed", **_log_fields(breaker))
         return (sign is ProviderHealth.KIND_REFUSED) is (probed.call_kind is None)
 
     def _record_calls(
@@ -333,7 +333,7 @@ class SharedAdmissionControl:
                 "trip_reason": trip_reason.value,
                 "reason": reason,
             }
-            log.error("breaker_opened", extra=told)
+            log.error("breaker_opened", **told)
 
     def _slow_down(
         self, account: str, outcomes: Sequence[Answer | ProviderError]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import (
     Callable,
     Container,
@@ -17,6 +16,7 @@ from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
 
+from application.logs import get_logger
 from application.ports.admission import AdmissionControl
 from application.ports.payments import PaymentStore
 from application.ports.provider import Provider
@@ -42,7 +42,7 @@ from domain.payments.start_attempt import (
 from domain.payments.submission import ProviderName
 from domain.payments.transitions import find_error_code, escalate, is_escalation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: The answer of a payment that was handed to a person instead of a provider.
 ESCALATED: Final = "escalated"
@@ -211,7 +211,7 @@ def _next_step(payment: Payment, context: AttemptContext) -> Payment:
         body = provider.prepare(payment, operation)
         return record_send(payment, operation, body, now=now)
     except Exception:  # whatever it is, the others in the group go on
-        log.exception("prepare_failed", extra={"payment": payment.id})
+        log.exception("prepare_failed", payment=payment.id)
         return escalate(payment, operation, ReviewReason.CANNOT_PREPARE, now=now)
 
 
@@ -245,7 +245,7 @@ def _call_provider(payment: Payment, context: AttemptContext) -> Outcome:
     except ProviderError as error:
         return error
     except Exception:
-        log.exception("provider_adapter_failed", extra={"payment": payment.id})
+        log.exception("provider_adapter_failed", payment=payment.id)
         return OutcomeUnknown(ErrorDetail.ADAPTER_FAILED)
 
 
@@ -281,7 +281,7 @@ def _settle_group(
             break
     context.held_ids.difference_update(outcomes)
     for lost in outcomes.keys() - {payment.id for payment in done}:
-        log.warning("lease_lost", extra={"payment": lost})
+        log.warning("lease_lost", payment=lost)
     _record_outcomes(group, context)
     return [
         AttemptResult(

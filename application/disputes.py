@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
+from application.logs import get_logger
 from application.ports.admission import AdmissionControl
 from application.ports.operators import OperatorView
 from application.ports.payments import PaymentStore
@@ -24,7 +24,7 @@ from domain.payments.event_types import EventType
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Writes of one payment that a dispute may meet before it is tried again later.
 _MAX_CONFLICTS: Final = 5
@@ -126,7 +126,7 @@ def _report_events(
     for event in step.pending_events:
         context.count_event(provider, event.type)
         if event.type == EventType.DISPUTE_OPENED:
-            log.warning("dispute_opened", extra=logged)
+            log.warning("dispute_opened", **logged)
     known = any(one.id == dispute.id for one in step.disputes)
     if not known and len(step.disputes) >= MAX_DISPUTES:
-        log.error("dispute_not_kept", extra=logged)
+        log.error("dispute_not_kept", **logged)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from application.conflicts import retry_on_conflict
+from application.logs import get_logger
 from application.ports.operators import OperatorView, ReplayStore
 from application.ports.payments import JobQueue, PaymentStore, Scope
 from domain.conflict_reasons import ConflictReason
@@ -46,7 +46,7 @@ from domain.replays import (
     summarize,
 )
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Payments that are read at once; each is some kilobytes.
 _PAGE_SIZE: Final = 500
@@ -256,14 +256,14 @@ def _replay_items(
             if what not in _OUTCOMES_WITHOUT_CHANGE:
                 step = replay_operation(step, operation, intervention, now=now)
         except PaymentsError:
-            log.exception("replay_failed", extra={"payment": payment.id})
+            log.exception("replay_failed", payment=payment.id)
             verdicts[item.number] = ItemOutcome.REFUSED
     if step is payment:
         return verdicts
     try:
         stored = context.store.amend(step)
     except WriteRefused:
-        log.error("replay_refused", extra={"payment": payment.id})
+        log.error("replay_refused", payment=payment.id)
         return {item.number: ItemOutcome.REFUSED for item in items}
     if stored is None:
         return _outcomes_after_change(items, payment, intervention, context)

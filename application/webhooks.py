@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from application import disputes as dispute
+from application.logs import get_logger
 from application.ports.operators import OperatorView
 from application.ports.payments import JobQueue, PaymentStore
 from application.ports.reconciliation import Statement
@@ -36,7 +36,7 @@ from domain.webhooks import (
     schedule_external_lookup,
 )
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Writes of one payment that a notice may meet before it is tried again later.
 _MAX_CONFLICTS: Final = 5
@@ -108,7 +108,7 @@ def _handle_group(
     except StoreUnavailable:
         raise
     except Exception:
-        log.exception("webhooks_failed", extra={"count": len(webhooks)})
+        log.exception("webhooks_failed", count=len(webhooks))
     if len(webhooks) > 1:
         alone = [_handle_group([one], context) for one in webhooks]
         return [done for group in alone for done in group]
@@ -158,7 +158,7 @@ def _apply_updates(
         try:
             handled = _apply_update(webhook, notice, payments, context)
         except Exception:  # whatever it is, the others in the group go on
-            log.exception("webhook_failed", extra={"provider": webhook.provider})
+            log.exception("webhook_failed", provider=webhook.provider)
             handled = _retry_unreadable(webhook, context, retry.WEBHOOK)
         if handled is not None and handled.payment is not None:
             rung.append(handled.payment)
@@ -175,7 +175,7 @@ def _parse(
     try:
         return context.parsers[webhook.provider](webhook) or WebhookStatus.IGNORED
     except UnreadableWebhook:
-        log.error("webhook_unreadable", extra={"provider": webhook.provider.value})
+        log.error("webhook_unreadable", provider=webhook.provider.value)
         return WebhookStatus.UNREADABLE
 
 
@@ -243,10 +243,10 @@ def _resolve(
         return _finish(webhook, WebhookStatus.UNMATCHED)
     except ProviderError as error:
         logged = {"provider": webhook.provider.value, "reason": error.detail}
-        log.warning("webhook_object_not_read", extra=logged)
+        log.warning("webhook_object_not_read", **logged)
         return _retry_unreadable(webhook, context, retry.DISPUTE, error.retry_after)
     except Exception:  # whatever it is, the others in the group go on
-        log.exception("webhook_failed", extra={"provider": webhook.provider})
+        log.exception("webhook_failed", provider=webhook.provider)
         return _retry_unreadable(webhook, context, retry.DISPUTE)
     if payment is None:
         return _retry(webhook, context, retry.WEBHOOK)

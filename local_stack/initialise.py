@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from application.logs import get_logger
 from application.ports.accounts import ApiKeyStore
 from application.api_keys import authenticate, create_key
 from domain.api_keys import Role
@@ -18,13 +19,12 @@ from persistence.encryption import Vault
 from persistence.indexes import Index, BuildProgress, create_indexes, compare_indexes
 from persistence.key_checks import has_matching_keys
 from runtime import container
-from runtime.logs import get_logger
 from runtime.settings import Settings
 
 #: Seconds between two reports on the build of an index, which may take an hour.
 PROGRESS_INTERVAL: Final = 5.0
 
-log = get_logger()
+log = get_logger(__name__)
 
 
 def initialise(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, Final
 
+from application.logs import get_logger
 from domain.errors import StoreUnavailable
 from local_stack import embedded_servers, initialise, probe
 from local_stack.folders import make_folder
@@ -32,11 +33,10 @@ from local_stack.state import (
 from local_stack.supervisor import Interrupted, Supervisor
 from persistence.indexes import IndexNotBuilt
 from runtime import processes
-from runtime.logs import get_logger
 from runtime.settings import Settings
 from runtime.settings_checks import hosts_of
 
-log = get_logger()
+log = get_logger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
 #: For the signatures of the simulators' webhooks: a secret, and a webhook's id.

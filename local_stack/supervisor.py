@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
+from application.logs import get_logger
 from local_stack import probe
 from local_stack.process_table import Process
 from runtime import processes
-from runtime.logs import get_logger
 
-log = get_logger()
+log = get_logger(__name__)
 
 #: Seconds before a restart: doubled each time, up to the longest.
 FIRST_WAIT: Final = 0.5

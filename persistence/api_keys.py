@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +12,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 
 from application.cache import Cache
+from application.logs import get_logger
 from domain.api_keys import ApiKey, KeyChanged, KeyNotFound, Role, find_key_id
 from domain.payments.submission import Mode
 from persistence.codec import Document
@@ -20,7 +20,7 @@ from persistence.document_faults import decode_or_report, decode_readable
 from persistence.encryption import Pepper
 from persistence.mongo import translating_errors
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds that a key is cached; a revoked key is accepted for at most as long.
 CACHE_SECONDS: Final = 10.0
@@ -128,7 +128,7 @@ class MongoApiKeys:
         bound = self._binding(_decode(document), document["hash"])
         if hmac.compare_digest(str(document.get("binding")), bound):
             return True
-        log.error("api_key_changed", extra={"key_id": document["_id"]})
+        log.error("api_key_changed", key_id=document["_id"])
         return False
 
     def _look_up(self, secret: str, digest: str) -> ApiKey:

@@ -7,7 +7,6 @@ on a refused document is postponed, longer with every refusal.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure, WriteError
 
 from application.cache import Cache
+from application.logs import get_logger
 from domain.errors import DocumentUnreadable, StoreUnavailable
 from persistence.codec import Document
 from persistence.mongo import (
@@ -34,7 +34,7 @@ from persistence.mongo import (
 )
 from persistence.type_checks import check_fields
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: The first and the longest delay of a refused document; an operator has to act.
 FIRST_DELAY: Final = timedelta(seconds=10)
@@ -212,7 +212,9 @@ def report_faults(
     for name, code in codes.items():
         log.error(
             f"document_{fault.value}",
-            extra={"collection": collection.name, "document": name, "code": code},
+            collection=collection.name,
+            document=name,
+            code=code,
         )
     updates = [
         UpdateOne(
@@ -226,7 +228,7 @@ def report_faults(
         with translating_errors():
             collection.database.document_faults.bulk_write(updates, ordered=False)
     except StoreUnavailable:
-        log.warning("faults_not_kept", extra={"count": len(codes)})
+        log.warning("faults_not_kept", count=len(codes))
 
 
 def find_postponed(collection: Collection[Document]) -> list[str]:

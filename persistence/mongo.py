@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -15,10 +14,11 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from application.logs import get_logger
 from domain.errors import StoreUnavailable, WriteRefused
 from persistence.codec import Document
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds for one operation, including the search for a primary and retries. An
 #: election takes a second or two; a client should get a 503 before it gives up.
@@ -99,7 +99,7 @@ def with_index_hint(query: Callable[[Document], Result], name: str) -> Result:
     except OperationFailure as error:
         if error.code != _BAD_VALUE:
             raise
-        log.warning("index_missing", extra={"index": name})
+        log.warning("index_missing", index=name)
     return query({})
 
 
@@ -113,9 +113,9 @@ def translating_errors() -> Iterator[None]:
         yield
     except PyMongoError as error:
         if _is_refusal(error):
-            log.error("write_refused", extra={"code": error_name(error)})
+            log.error("write_refused", code=error_name(error))
             raise WriteRefused from error
-        log.warning("store_unavailable", extra={"error": type(error).__name__})
+        log.warning("store_unavailable", error=type(error).__name__)
         raise StoreUnavailable from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +12,7 @@ from pymongo import InsertOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, WriteError
 
+from application.logs import get_logger
 from application.ports.payments import Scope
 from domain.errors import (
     IdempotencyMismatch,
@@ -36,7 +36,7 @@ from persistence.encryption import Vault
 from persistence.mongo import OF_THE_SERVER, error_name, translating_errors
 from persistence.payment_reads import MongoReads, scope_filter
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -249,7 +249,7 @@ class MongoPayments(MongoReads):
                 updates[payment.id] = update(payment, mark)
             except (PaymentsError, TypeError, ValueError) as error:
                 # This payment alone cannot be encoded.
-                log.exception("step_not_encoded", extra={"payment": payment.id})
+                log.exception("step_not_encoded", payment=payment.id)
                 codes = {payment.id: type(error).__name__}
                 report_faults(
                     self._payments, DocumentFault.REFUSED, codes, postpones=True

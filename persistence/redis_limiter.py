@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,10 +12,11 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 
+from application.logs import get_logger
 from domain import rate_limit
 from domain.rate_limit import TokenGrant
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Seconds without a call to Redis after one failed.
 REDIS_BACKOFF: Final = 1.0
@@ -176,11 +176,11 @@ class RedisRateLimiter:
             except ResponseError:
                 # The keys do not hold a bucket: the account begins with a new one.
                 self._redis.delete(*keys)
-                log.error("limit_deleted", extra={"account": account})
+                log.error("limit_deleted", account=account)
                 return None
         except RedisError as error:
             self._away_until = self._clock() + REDIS_BACKOFF
-            log.warning("limit_not_shared", extra={"error": type(error).__name__})
+            log.warning("limit_not_shared", error=type(error).__name__)
             return None
 
     def _our_share(self) -> float:

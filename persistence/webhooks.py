@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from application.logs import get_logger
 from domain.errors import StoreUnavailable
 from domain.payments.payment import WAKEUP_GRACE
 from domain.payments.submission import Mode
@@ -27,7 +27,7 @@ from persistence.document_faults import (
 from persistence.encryption import Vault
 from persistence.mongo import translating_errors
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class MongoWebhooks:

@@ -8,7 +8,6 @@ print; the parsers check the rest.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
+from application.logs import get_logger
 from domain.card_numbers import has_card_data
 from domain.errors import MalformedAnswer, MalformedObject, ProviderError
 from domain.payments.submission import ProviderName
@@ -56,7 +56,7 @@ _ESCAPE: Final = re.compile(
 )
 #: U+FFFD, as JSON escapes it.
 _REPLACEMENT: Final = rb"\ufffd"
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def clean_json(body: bytes) -> bytes:
@@ -231,7 +231,5 @@ def read_secondary(
         return read()
     except Exception:
         # The cause is not logged: it may quote a token.
-        log.warning(
-            "secondary_unreadable", extra={"provider": provider, "reason": name}
-        )
+        log.warning("secondary_unreadable", provider=provider, reason=name)
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from structlog.contextvars import merge_contextvars
@@ -40,21 +40,15 @@ _QUIET_LOGGERS: Final = (
 def configure(settings: Settings, process: str) -> None:
     """Sends this process's logs and its libraries' logs to standard error."""
     structlog.contextvars.clear_contextvars()
-    shared: list[Processor] = [
-        merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[
+                merge_contextvars,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                _add_fields,
+            ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _add_process(process),
@@ -70,11 +64,6 @@ def configure(settings: Settings, process: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def get_logger() -> Any:
-    """A logger of events and fields: ``log.info("attempt_settled", payment=…)``."""
-    return structlog.stdlib.get_logger("payments")
-
-
 def _renderers(settings: Settings) -> list[Processor]:
     text = settings.log_format == "text" or (
         not settings.log_format and sys.stderr.isatty()
@@ -82,6 +71,12 @@ def _renderers(settings: Settings) -> list[Processor]:
     if text:
         return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     return [structlog.processors.JSONRenderer()]
+
+
+def _add_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Adds the fields of an ``application.logs.EventLogger``."""
+    event.update(getattr(event["_record"], "fields", {}))
+    return event
 
 
 def _add_process(process: str) -> Processor:

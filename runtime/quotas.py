@@ -8,7 +8,6 @@ process applies the quota to its own count.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ from typing import TYPE_CHECKING, Final
 
 from redis import Redis
 
+from application.logs import get_logger
 from runtime import settings_checks as checks
 
 if TYPE_CHECKING:
     from limits.storage import RedisStorage
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Names counted in one window; further names are not counted. A name takes some hundred
 #: bytes.
@@ -191,7 +191,7 @@ class Quotas:
             except Exception as error:
                 if not failing:  # one line per outage
                     name = type(error).__name__
-                    log.warning("quotas_not_shared", extra={"error": name})
+                    log.warning("quotas_not_shared", error=name)
                 failing = True
             else:
                 if failing:

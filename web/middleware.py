@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from prometheus_client import Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from runtime import logs
+from application.logs import get_logger
 from runtime.metrics import REGISTRY
 from web import parsing
 
@@ -34,7 +34,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def register(app: Flask, new_id: Callable[[str], str]) -> None:

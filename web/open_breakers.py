@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Final
 
 from application.cache import Cache
+from application.logs import get_logger
 from application.ports.admission import BreakerStore
 from domain.circuit_breaker import CircuitBreaker, with_breaker_wait
 from domain.errors import StoreUnavailable
 from domain.payments.payment import Payment
-from runtime import logs
 
 #: Seconds that breakers are cached; workers see changes as late.
 CACHE_SECONDS: Final = 1.0
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 class BreakerView:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 
+from application.logs import get_logger
 from domain.account import AccountNotFound
 from domain.card_numbers import has_card_data
 from domain.errors import (
@@ -28,12 +29,13 @@ from domain.errors import (
     WebhookRefused,
     WriteRefused,
 )
-from runtime import logs
 from web.models import responses
 from web.models.patterns import PATTERN_MESSAGES
 from web.models.responses import FieldError
 from web.problem_catalogue import CATALOGUE
 from web.problem_codes import FieldErrorCode, ProblemCode
+
+log = get_logger(__name__)
 
 #: Seconds that a client should wait before it tries again.
 RETRY_AFTER: Final = 1
@@ -197,7 +199,7 @@ def _handle_http_error(error: HTTPException) -> Response:
 
 
 def _handle_unexpected(error: Exception) -> Response:
-    logs.get_logger().error("request_failed", exc_info=(type(error), error, None))
+    log.exception("request_failed", error)
     return Problem(ProblemCode.INTERNAL_ERROR).response()
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import Final
 
+from application.logs import get_logger
 from runtime import logs, processes
 from runtime.container import WebServices, create_web_services
 from runtime.settings import Settings
@@ -26,7 +27,7 @@ HEALTH_LIMITS: Final = Limits(connections=128, queue=32)
 #: Open files besides clients' connections: servers, logs and libraries.
 OTHER_FILES: Final = 512
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def main() -> int:

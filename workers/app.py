@@ -13,6 +13,7 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready
 from celery.worker import state
 
+from application.logs import get_logger
 from domain.errors import StoreUnavailable
 from domain.payments.payment import LEASE
 from persistence.monitoring import report_alive
@@ -29,7 +30,7 @@ RENEWAL: Final = LEASE.total_seconds() / 3
 #: Provider calls per task on average; a message under load names more payments.
 CALLS_PER_TASK: Final = 3
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def build(settings: Settings) -> tuple[Celery, WorkerServices]:

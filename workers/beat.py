@@ -12,6 +12,7 @@ import threading
 from typing import Final
 
 from application import dispatch, operator_actions
+from application.logs import get_logger
 from domain.errors import QueueUnavailable, StoreUnavailable
 from persistence.payments import MongoPayments
 from runtime import logs, metrics
@@ -31,7 +32,7 @@ from workers import reconciler
 #: grace of a second or two.
 PERIOD: Final = 1.0
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from application.logs import get_logger
 from domain.circuit_breaker import CircuitBreaker, BreakerState
 from domain.errors import StoreUnavailable
 from domain.payments.states import FINAL, STATES_WITH_WORK, State
@@ -26,7 +27,7 @@ from runtime.settings import Settings
 #: Seconds between two reads: Prometheus's scrape interval here.
 PERIOD: Final = 5.0
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def main() -> None:

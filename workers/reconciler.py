@@ -12,6 +12,7 @@ from typing import Final
 
 from pymongo.database import Database
 
+from application.logs import get_logger
 from application.reconciliation.provider_calls import ReconciliationContext
 from application.reconciliation.reconcile import Progress, reconcile
 from domain.account import Account
@@ -19,7 +20,6 @@ from domain.errors import NotReconciled, StoreUnavailable
 from domain.reconciliation import ReconciliationReport
 from persistence.codec import Document
 from persistence.reconciliations import Reconciliations
-from runtime import logs
 from runtime.container import (
     list_accounts,
     open_database,
@@ -36,7 +36,7 @@ REPORT_SPAN: Final = timedelta(hours=48)
 #: dispute a payment for 540 days.
 RETIRED_FOR: Final = timedelta(days=550)
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def start(settings: Settings, stop: threading.Event) -> None:

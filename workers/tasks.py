@@ -12,16 +12,17 @@ from celery import Celery
 
 from application import attempt as use_case, webhooks
 from application.attempt import AttemptResult
+from application.logs import get_logger
 from domain.errors import StoreUnavailable
 from domain.payments.failure_codes import DISAGREEING_CODES
 from domain.payments.review_reasons import ReviewReason
 from domain.payments.states import STUCK
 from domain.webhooks import WebhookStatus
-from runtime import logs, metrics
+from runtime import metrics
 from runtime.container import WorkerServices
 from runtime.queue.wakeups import DUE_PAYMENTS, NEW_PAYMENTS, WEBHOOKS
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def register(app: Celery, services: WorkerServices) -> None:

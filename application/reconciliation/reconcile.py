@@ -6,12 +6,12 @@ read slice by slice of time, so that a month costs no more memory than an hour.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from application.logs import get_logger
 from application.reconciliation.comparison import SLICE_LENGTH, Comparison
 from application.reconciliation.provider_calls import (
     ReconciliationContext,
@@ -44,7 +44,7 @@ from domain.reconciliation import (
     match_movements,
 )
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Payments of ours that are read at once; each is some kilobytes.
 _MAX_PAYMENTS: Final = 1_000
@@ -344,4 +344,4 @@ def _request_lookup(run: _Run, payment_id: str, found: Difference) -> None:
         try:
             auditor.store.amend(step)
         except WriteRefused:
-            log.error("lookup_refused", extra={"payment": payment_id})
+            log.error("lookup_refused", payment=payment_id)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 
 from application.cache import Cache
+from application.logs import get_logger
 from application.ports.accounts import AccountStore
 from application.ports.provider import Provider
 from application.ports.reconciliation import Statement
@@ -23,7 +23,7 @@ from runtime.accounts.cache import MAX_CACHED, AccountCache
 from runtime.provider_table import PROVIDERS, Adapters
 from runtime.settings import Settings
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class AdapterFactory:
@@ -100,7 +100,7 @@ class AccountAdapters:
             raise Misconfigured(ErrorDetail.ACCOUNT_MISSING) from None
         except (FieldUnreadable, StoreUnavailable) as error:
             fields = {"account": account.id, "error": error.code}
-            log.error("credentials_unavailable", extra=fields)
+            log.error("credentials_unavailable", **fields)
             raise NotExecuted(ErrorDetail.CREDENTIALS_UNAVAILABLE) from None
         if payment is not None and (stored.merchant, stored.mode) != (
             payment.merchant,
@@ -108,7 +108,8 @@ class AccountAdapters:
         ):
             log.error(
                 "account_of_another_merchant",
-                extra={"account": account.id, "payment": payment.id},
+                account=account.id,
+                payment=payment.id,
             )
             raise NotExecuted(ErrorDetail.ACCOUNT_OF_ANOTHER_MERCHANT)
         return self._adapters_for(stored)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import uuid
 from queue import Empty
 from typing import Any, Final
@@ -19,6 +18,7 @@ from kombu.connection import Connection
 from kombu.transport import redis, virtual
 from redis.exceptions import RedisError
 
+from application.logs import get_logger
 from runtime import metrics
 from runtime.queue.wakeups import (
     DUE_PAYMENTS,
@@ -29,7 +29,7 @@ from runtime.queue.wakeups import (
     delete_if_not_list,
 )
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Characters of a message's body (four times the longest of ours), and of an id.
 _MAX_BODY: Final = 16 * 1024
@@ -68,7 +68,7 @@ class SanitizingChannel(redis.Channel):
         # The message is already out of Redis. Any error in its reader would end the
         # worker or make it reconnect.
         except Exception as error:
-            log.warning("message_dropped", extra={"error": type(error).__name__})
+            log.warning("message_dropped", error=type(error).__name__)
             metrics.MESSAGES_DROPPED.inc()
         return None
 

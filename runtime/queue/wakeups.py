@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -16,11 +15,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from application.logs import get_logger
 from domain.errors import QueueUnavailable
 from runtime import metrics
 from runtime.settings import Settings
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class WakeupQueue:
         # kombu raises errors of many libraries. None may end this thread, and beat
         # finds the work in every case.
         except Exception as error:
-            log.warning("wakeup_failed", extra={"error": type(error).__name__})
+            log.warning("wakeup_failed", error=type(error).__name__)
             metrics.WAKEUPS_DROPPED.inc(len(group))
             return False
         metrics.WAKEUPS_DROPPED.inc(len(group))
@@ -152,7 +152,7 @@ def delete_if_not_list(redis: Redis, queue: str) -> None:
     try:
         if redis.type(queue) not in (b"list", b"none"):
             redis.delete(queue)
-            log.error("queue_deleted", extra={"queue": queue})
+            log.error("queue_deleted", queue=queue)
             metrics.QUEUES_DELETED.inc()
     except RedisError as error:
-        log.warning("queue_not_deleted", extra={"error": type(error).__name__})
+        log.warning("queue_not_deleted", error=type(error).__name__)

@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from runtime import logs
+from application.logs import get_logger
 from runtime.container import new_id
 from web import middleware, problems
 from web.problem_catalogue import CATALOGUE
@@ -20,7 +20,7 @@ from web.problem_codes import ProblemCode
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 #: Statuses without a body (RFC 9110, section 6.4.1).
 _BODILESS: Final = ("204", "304")
@@ -63,8 +63,8 @@ def call(app: WSGIApplication, request: Request) -> Answer:
     """Returns the answer of ``app``. Never raises: an error is logged and gives 500."""
     try:
         return _call(app, _environ(request))
-    except Exception as error:
-        log.error("request_failed", exc_info=(type(error), error, None))
+    except Exception:
+        log.exception("request_failed")
         return refusal(ProblemCode.INTERNAL_ERROR)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
+from application.logs import get_logger
 from domain.account import StoredAccount
 from domain.circuit_breaker import CallKind, CircuitBreaker, TripReason, breaker_name
 from domain.payments.submission import ProviderName
-from runtime import logs
 from runtime.container import WebServices
 from web import auth, openapi, parsing, rendering
 from web.models import responses
@@ -18,7 +18,7 @@ from web.openapi import Route
 from web.problem_codes import ProblemCode
 from web.problems import Problem
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def _change_route(path: str) -> Route:

@@ -11,6 +11,7 @@ from flask import Response, g, request
 from pydantic import ValidationError
 
 from application import accept
+from application.logs import get_logger
 from application.ports.payments import Query, Scope
 from domain.api_keys import ApiKey, Role
 from domain.errors import PaymentNotFound
@@ -18,7 +19,7 @@ from domain.merchants import MerchantSettings
 from domain.payments.idempotency import compute_fingerprint
 from domain.payments.operation import Origin
 from domain.payments.submission import DuplicatePolicy, ProviderName
-from runtime import logs, metrics
+from runtime import metrics
 from runtime.container import WebServices
 from web import auth, openapi, parsing, rendering
 from web.long_poll import LongPoll
@@ -37,7 +38,7 @@ from web.openapi import Route
 from web.problem_codes import ProblemCode
 from web.problems import invalid
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 #: The address of one payment.
 ONE: Final = "/v1/payments/<payment_id>"

@@ -9,13 +9,13 @@ from typing import Final
 from flask import Response, request
 
 from application import operator_actions
+from application.logs import get_logger
 from domain.errors import ReplayNotFound
 from domain.payments.operation import Operation
 from domain.payments.operator_actions import Intervention, decide_replay
 from domain.payments.payment import Payment
 from domain.payments.submission import Mode
 from domain.replays import ReplayItem, ReplaySet, ReplayRun
-from runtime import logs
 from runtime.container import WebServices
 from web import auth, openapi, parsing, rendering
 from web.models import patterns, replays as models, responses
@@ -33,7 +33,7 @@ from web.openapi import Route
 from web.problem_codes import ProblemCode
 from web.routes.payments import check_id
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 _SETS: Final = "/v1/operations/replays"
 _ONE: Final = f"{_SETS}/<replay_id>"

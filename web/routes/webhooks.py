@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from application import webhooks
+from application.logs import get_logger
 from application.ports.webhooks import WebhookVerifier
 from domain.account import AccountNotFound
 from domain.errors import (
@@ -21,7 +22,7 @@ from domain.errors import (
 )
 from domain.payments.submission import ProviderName
 from domain.webhook_refusals import WebhookRefusal
-from runtime import logs, metrics
+from runtime import metrics
 from runtime.container import WebServices
 from web import rendering
 from web.models import patterns, responses
@@ -36,7 +37,7 @@ MAX_BODY: Final = 1024 * 1024
 
 _ACCOUNT: Final = re.compile(patterns.STORED_ACCOUNT_ID)
 
-log = logs.get_logger()
+log = get_logger(__name__)
 
 
 def _webhook(path: str, headers: type[BaseModel]) -> Route:

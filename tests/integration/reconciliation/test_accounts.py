@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import structlog
 
 from domain.account import Account, Credentials, StoredAccount
 from domain.payments.payment import WAKEUP_GRACE
@@ -24,6 +23,7 @@ from runtime import container, metrics
 from runtime.processes import wait_until
 from runtime.settings import Settings
 from tests.suites.samples import PRICE, SHOP, payment, submission
+from tests.support.log_lines import logged_errors
 from tests.support.reconciliation_shop import METHODS, PAYPAL, STRIPE, Day, Story, day
 from tests.support.running_stack import payments
 from tests.support.simulator_process import simulators
@@ -109,20 +109,20 @@ def test_a_drift_is_found_at_the_account_that_it_is_of_and_named_with_it(
 
 
 def test_a_beat_compares_every_account_once_a_day_and_tells_which_differs(
-    shop: Shop,
+    shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     account = shop.add(STRIPE)
     shop.pay(account)
     ref = shop.day.drift(STRIPE, do="unknown_charge", amount=77)
     assert shop.daily() == [], "the first are due tomorrow"
     shop.make_due()
-    with structlog.testing.capture_logs() as logged:
-        made = shop.daily()
+    caplog.clear()
+    made = shop.daily()
     everyone = [Account.own(STRIPE), Account.own(PAYPAL), account]
     assert [one.account for one in made] == everyone
     assert [one.difference_count for one in made] == [0, 0, 1]
     assert shop.daily() == [], "and the next ones tomorrow"
-    [told] = [line for line in logged if line["log_level"] == "error"]
+    [told] = logged_errors(caplog)
     assert (told["event"], told["account"]) == ("reconciliation_differs", account.id)
     assert told["ref"] == ref
 
@@ -154,14 +154,16 @@ def test_an_account_that_was_retired_long_ago_is_compared_where_its_money_moves(
     assert shop.daily() == [], "and it is not asked again today"
 
 
-def test_an_account_whose_books_cannot_be_read_holds_up_no_other(shop: Shop) -> None:
+def test_an_account_whose_books_cannot_be_read_holds_up_no_other(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     refused = shop.add(STRIPE, credentials=Credentials("rk_test_refused"))
     shop.daily()
     shop.make_due()
-    with structlog.testing.capture_logs() as logged:
-        made = shop.daily()
+    caplog.clear()
+    made = shop.daily()
     assert [one.account.id for one in made] == ["stripe", "paypal"]
-    [told] = [line for line in logged if line["log_level"] == "error"]
+    [told] = logged_errors(caplog)
     assert (told["event"], told["account"]) == ("reconciliation_failed", refused.id)
 
 

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-import structlog
 
 from domain.account import Account
 from domain.payments.submission import Mode, ProviderName
@@ -18,6 +17,7 @@ from persistence.reconciliations import Reconciliations
 from runtime import container, metrics
 from runtime.processes import wait_until
 from runtime.settings import Settings
+from tests.support.log_lines import logged_errors
 from tests.support.reconciliation_shop import PAYPAL, STRIPE, Day, day
 from tests.support.simulator_process import simulators
 from workers import exporter
@@ -60,20 +60,22 @@ def make_due(shop: Day) -> None:
     shop.database.reconciliation_turns.update_many({}, past)
 
 
-def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> None:
+def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(
+    shop: Day, caplog: pytest.LogCaptureFixture
+) -> None:
     assert made(shop, STRIPE) == made(shop, PAYPAL) == [], "the first is due tomorrow"
     ref = shop.drift(STRIPE, do="unknown_charge", amount=77)
     happened = container.clock()
     wait_until(lambda: container.clock() >= happened + A_SECOND, seconds=5)
     make_due(shop)
-    with structlog.testing.capture_logs() as logged:
-        [differing], [agreeing] = made(shop, STRIPE), made(shop, PAYPAL)
+    caplog.clear()
+    [differing], [agreeing] = made(shop, STRIPE), made(shop, PAYPAL)
     assert differing.until - differing.since == REPORT_SPAN
     assert made(shop, STRIPE) == [], "and the next one tomorrow"
 
     stored = Reconciliations(shop.database, Mode.TEST).list_last()
     assert stored == [differing, agreeing]
-    errors = [line for line in logged if line["log_level"] == "error"]
+    errors = logged_errors(caplog)
     [told] = [(one["event"], one["reason"], one["ref"]) for one in errors]
     assert told == ("reconciliation_differs", "theirs_alone", ref)
 
@@ -93,14 +95,16 @@ def test_one_beat_of_all_makes_the_report_and_everybody_sees_it(shop: Day) -> No
     assert at == differing.ended_at.timestamp()
 
 
-def test_a_report_that_could_not_be_made_is_told_and_not_stored(shop: Day) -> None:
+def test_a_report_that_could_not_be_made_is_told_and_not_stored(
+    shop: Day, caplog: pytest.LogCaptureFixture
+) -> None:
     made(shop, PAYPAL)
     make_due(shop)
     match = {"method": "GET", "path": "/v1/reporting"}
     shop.simulators[PAYPAL].arm(do="answer", status=403, times=9, match=match)
-    with structlog.testing.capture_logs() as logged:
-        assert made(shop, PAYPAL) == []
-    [failed] = [line for line in logged if line["log_level"] == "error"]
+    caplog.clear()
+    assert made(shop, PAYPAL) == []
+    [failed] = logged_errors(caplog)
     assert failed["event"] == "reconciliation_failed"
     assert "no report" in failed["reason"]
     assert Reconciliations(shop.database, Mode.TEST).list_last() == []

@@ -536,4 +536,4 @@ def test_connections_fit_the_limit_of_open_files(limit: str, connections: int) -
         timeout=30,
     )
     assert asked.stdout.splitlines()[-1] == str(connections), asked.stderr
-    assert ("few_open_files" in asked.stdout) is (connections < 2048)
+    assert ("few_open_files" in asked.stderr) is (connections < 2048)
