@@ -242,7 +242,7 @@ def tended(keeper: Supervisor, act: Callable[[], None]) -> None:
 
 
 def test_a_child_that_is_frozen_is_started_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     keeper = Supervisor(changed=lambda: None, limits=IMPATIENT)
     keeper.start([server(tmp_path)], seconds=SOON)
@@ -259,7 +259,7 @@ def test_a_child_that_is_frozen_is_started_again(
 
     tended(keeper, freeze)
     assert gone(first)
-    assert "process_silent" in capsys.readouterr().out
+    assert "process_silent" in [record.message for record in caplog.records]
 
 
 def test_a_child_that_is_slow_for_a_while_is_left_alone(tmp_path: Path) -> None:
