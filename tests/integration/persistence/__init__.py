@@ -1,1 +1,1 @@
-"""What `persistence` promises, against a real replica set."""
+"""Tests of `persistence` against a real replica set."""

@@ -1,4 +1,4 @@
-"""A database of a test's own, and what opens its fields."""
+"""Fixtures: a database for each test and its vaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from persistence.encryption import ACCOUNTS, KeySource, Vault
 
 @pytest.fixture(scope="package")
 def indexed_db(mongo_url: str) -> Iterator[Database[Document]]:
-    """A database as the product opens it: indexes take longer than most tests."""
+    """A database with indexes; building them takes longer than most tests."""
     opened = mongo.connect(mongo_url, f"test_{uuid.uuid4().hex[:16]}")
     indexes.create_indexes(opened)
     yield opened
@@ -26,7 +26,7 @@ def indexed_db(mongo_url: str) -> Iterator[Database[Document]]:
 
 @pytest.fixture
 def payments_db(indexed_db: Database[Document]) -> Database[Document]:
-    """The same, emptied."""
+    """The database, emptied."""
     for name in indexed_db.list_collection_names():
         indexed_db[name].delete_many({})
     return indexed_db
@@ -45,7 +45,7 @@ def vault(key_source: KeySource) -> Vault:
 
 
 def vaults_of(key_source: KeySource) -> dict[str, Vault]:
-    """What opens each collection now."""
+    """The current vault of each collection."""
     payments = Vault(key_source)
     accounts = Vault(key_source, ACCOUNTS)
     return {"payments": payments, "webhooks": payments, "accounts": accounts}

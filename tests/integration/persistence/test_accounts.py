@@ -1,4 +1,4 @@
-"""Merchants' accounts in MongoDB: the suite, and how their secrets are sealed."""
+"""Tests of merchants' accounts on MongoDB: the suite and sealed secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys in MongoDB: the suite, the memory of a process, and changed documents."""
+"""Tests of API keys on MongoDB: the suite, the cache and changed documents."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.suites.samples import NOW
 
 @pytest.fixture
 def keys(payments_db: Database[Document], key_source: KeySource) -> MongoApiKeys:
-    """The keys as one process sees them."""
+    """The keys of one process."""
     return MongoApiKeys(payments_db, Pepper(key_source))
 
 
 @pytest.fixture
 def elsewhere(payments_db: Database[Document], key_source: KeySource) -> MongoApiKeys:
-    """The same keys in another process, which remembers nothing yet."""
+    """The same keys in another process with an empty cache."""
     return MongoApiKeys(payments_db, Pepper(key_source))
 
 

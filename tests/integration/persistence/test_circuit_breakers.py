@@ -1,4 +1,4 @@
-"""The breakers on MongoDB keep the promise of all breakers."""
+"""Runs the suite of breakers on MongoDB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["breakers"]
 
 
 class _Mongo:
-    """Breakers on a real server; time passes by moving what is due."""
+    """Breakers on a real server; due times are moved to pass time."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class _Mongo:
 
 @pytest.fixture
 def setup(payments_db: Database[Document]) -> BreakersSetup:
-    """Breakers of which none has moved."""
+    """Breakers that are all closed."""
     payments_db.circuit_breakers.delete_many({})
     return _Mongo(payments_db)
 

@@ -1,4 +1,4 @@
-"""What MongoDB holds, byte for byte."""
+"""Tests of the bytes that MongoDB stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from runtime.container import clock
 from tests.suites.api_keys import created
 from tests.suites.samples import SHOP, payment, sending
 
-#: Each in one field that people or providers could be harmed by.
+#: One secret for each sensitive field.
 SECRETS: Final = {
     "payment_method": "pm_secretToken",
     "description": "Flowers for Ann",

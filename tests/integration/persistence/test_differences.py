@@ -1,4 +1,4 @@
-"""What differs is open until a person closes it, or the books agree."""
+"""Tests of differences: open until a person closes them or the sides agree."""
 
 from __future__ import annotations
 

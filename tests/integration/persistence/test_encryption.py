@@ -1,4 +1,4 @@
-"""Keys come, rotate and go without a restart; a missing one is named."""
+"""Tests of keys that are added, rotated and removed without a restart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from persistence.encryption import (
 )
 
 HERE = ("payments", "personal_data", "pay_1", "shop", "test")
-#: One for properties, which no fixture of a test's own can give.
+#: A vault for property tests, which cannot use fixtures of a single test.
 VAULT = Vault(KeySource(Fernet.generate_key().decode(), Path("not there")))
 
 

@@ -1,4 +1,4 @@
-"""Inserts that travel together arrive as if each had gone alone."""
+"""Tests that grouped inserts have the results of single ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's own account of each query: what it read, and what it was asked."""
+"""Tests of the indexes and reads of each query, by the server's profile."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from tests.suites.api_keys import created
 from tests.suites.samples import NOW, SHOP, disputed, payment, sending, submission
 from tests.support.fakes import pay
 
-#: Enough that the planner sees a difference between an index and all documents.
+#: Enough documents that the planner prefers an index.
 MANY: Final = 300
 #: A page of 20, as many again of the other provider, and one to know the end by.
 FEW: Final = 41
-#: Disputed payments of the shop, which a list without them passes over.
+#: Disputed payments of the shop, which a list without disputes skips.
 DISPUTED: Final = 4
 WRITES: Final = {"insert", "update", "findAndModify"}
 RIVAL: Final = Scope("rival", Mode.TEST)
@@ -65,7 +65,7 @@ def filled(payments_db: Database[Document], vault: Vault) -> MongoPayments:
 
 @pytest.fixture
 def profiled(payments_db: Database[Document]) -> Iterator[Callable[[], list[Any]]]:
-    """The profile of all that the test has asked of the payments, so far."""
+    """The profile of the test's queries of payments so far."""
     name = f"{payments_db.name}.payments"
 
     def profile() -> list[Any]:
@@ -130,7 +130,7 @@ def test_a_hot_query_reads_by_index_and_only_what_it_needs(
         assert one["docsExamined"] <= FEW, one
 
 
-#: The filters of a list; every combination is asked for.
+#: The filters of a list; every combination is tested.
 FILTERS: Final[tuple[Document, ...]] = (
     {"provider": ProviderName.PAYPAL},
     {"status": Status.CAPTURED},
@@ -175,7 +175,7 @@ def test_a_list_of_one_provider_is_as_short_among_many_of_another(
     vault: Vault,
     profiled: Callable[[], list[Any]],
 ) -> None:
-    """One of PayPal's, made first, below MANY of Stripe's."""
+    """One payment at PayPal, older than MANY at Stripe."""
     store = MongoPayments(payments_db, vault, holder="one")
     paypal = submission(provider=ProviderName.PAYPAL)
     store.insert_many([payment(1, asked=paypal)])
@@ -256,7 +256,7 @@ def test_the_backlog_reads_what_is_open_and_nothing_else(
 
 
 class _Recorder(monitoring.CommandListener):
-    """Remembers the commands on one database."""
+    """Records the commands on one database."""
 
     def __init__(self, database: str) -> None:
         self._database = database
@@ -267,10 +267,10 @@ class _Recorder(monitoring.CommandListener):
             self.commands.append({"name": event.command_name, **event.command})
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Says nothing of what was asked."""
+        """Records nothing."""
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Says nothing of what was asked."""
+        """Records nothing."""
 
 
 def test_every_write_waits_for_a_majoritys_journal_and_every_read_for_a_majority(

@@ -1,4 +1,4 @@
-"""Indexes of large collections are built while the service runs, by whoever asks."""
+"""Tests of index builds on large collections while the service runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MANY: Final = 120_000
 LOWERED: Final = 0.5
 #: Seconds for one operation of another process.
 NOT_LOWERED: Final = mongo.OPERATION_TIMEOUT
-#: Seconds that a condition is waited for.
+#: Seconds to wait for a condition.
 WAIT: Final = 30.0
 
 #: A build stops here, with all documents read.
@@ -60,7 +60,7 @@ NEWEST: Final = Index("payments", "newest")
 
 @pytest.fixture(scope="module")
 def slow_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A MongoDB whose builds of indexes can be held up."""
+    """A MongoDB whose index builds can be paused."""
     home = tmp_path_factory.mktemp("slow")
     server = embedded_servers.mongo(home, processes.free_port())
     held_up = (*server.command, "--setParameter", "enableTestCommands=1")
@@ -114,7 +114,7 @@ def _hold_up(database: Database[Document], mode: str) -> None:
 
 @contextmanager
 def held_up(database: Database[Document]) -> Iterator[None]:
-    """No build comes to its end before the block does."""
+    """Pauses builds until the block ends."""
     _hold_up(database, "alwaysOn")
     try:
         yield
@@ -123,7 +123,7 @@ def held_up(database: Database[Document]) -> Iterator[None]:
 
 
 def builds(database: Database[Document]) -> list[Document]:
-    """What the server builds now, whoever asked for it."""
+    """The builds that the server runs now."""
     asked: list[Document] = [
         {"$currentOp": {"allUsers": True}},
         {"$match": {"desc": {"$regex": "^IndexBuildsCoordinator"}}},
@@ -136,7 +136,7 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 def only(*names: str) -> dict[str, list[IndexModel]]:
-    """Some of the payments' indexes, as if there were no others."""
+    """Some of the payments' indexes, in the form of INDEXES."""
     models = [
         model
         for model in indexes.INDEXES["payments"]
@@ -150,21 +150,23 @@ def test_a_build_outlasts_the_limit_of_an_operation_and_reports_progress(
     large: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexes, "INDEXES", only("keys", "newest"))
-    told: list[BuildProgress] = []
+    reports: list[BuildProgress] = []
     with ThreadPoolExecutor(1) as pool, held_up(large):
-        building = pool.submit(indexes.create_indexes, large, on_progress=told.append)
+        building = pool.submit(
+            indexes.create_indexes, large, on_progress=reports.append
+        )
         wait_until(
-            lambda: told
-            and told[-1].seconds > 3 * LOWERED
-            and told[-1].done_count == MANY
+            lambda: reports
+            and reports[-1].seconds > 3 * LOWERED
+            and reports[-1].done_count == MANY
         )
         assert indexes.compare_indexes(large).building == (
             Index("payments", "keys", True),
         )
-        assert "payments.keys: 100%, " in told[-1].description
+        assert "payments.keys: 100%, " in reports[-1].description
         _hold_up(large, "off")
         assert building.result(WAIT) == [Index("payments", "keys", True), NEWEST]
-    assert any(one.done_count == one.total == MANY for one in told)
+    assert any(one.done_count == one.total == MANY for one in reports)
     assert indexes.compare_indexes(large).missing == ()
 
 
@@ -218,13 +220,13 @@ def test_a_killed_init_is_continued_by_the_next(
         )
         wait_until(lambda: len(_requests(large)) == 2)
         assert [one["opid"] for one in builds(large)] == [before["opid"]]
-        # No request ended at the limit of other operations, to be sent again.
+        # No request was ended by the limit of other operations and sent again.
         wait_until(lambda: min(_seconds(large), default=0) > NOT_LOWERED + 1)
         assert second.poll() is None
-    told, said = second.communicate(timeout=WAIT)
-    assert second.returncode == 0, said
-    assert b"payments.keys, payments.blocked_reference: 100%, " in said
-    assert b"payments.keys was built." in told
+    output, errors = second.communicate(timeout=WAIT)
+    assert second.returncode == 0, errors
+    assert b"payments.keys, payments.blocked_reference: 100%, " in errors
+    assert b"payments.keys was built." in output
     assert indexes.compare_indexes(large).missing == ()
     again = subprocess.run([*command, "--json"], env=environment, capture_output=True)
     assert json.loads(again.stdout) == {"built": [], "unwanted": []}

@@ -1,4 +1,4 @@
-"""Keys that did not seal what is stored are noticed before they do harm."""
+"""Tests that keys of another deployment are detected at start."""
 
 from __future__ import annotations
 

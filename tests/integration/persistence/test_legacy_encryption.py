@@ -1,4 +1,4 @@
-"""What an earlier release sealed opens for an upgrade alone, and is then bound."""
+"""Tests that seals of earlier releases open for an upgrade alone."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def old_payment(document: Document, vault: Vault, token: Seal) -> Any:
 
 @pytest.fixture
 def earlier(payments_db: Database[Document], vault: Vault) -> Document:
-    """A database of the earlier release; its one payment, as this one has it."""
+    """A database of the earlier release, and its one payment in this release."""
     return write_earlier(payments_db, vault)
 
 
 def write_earlier(payments_db: Database[Document], vault: Vault) -> Document:
-    """See ``earlier``."""
+    """The database of ``earlier``."""
     token = token_by(vault.source)
     new = encode_payment(_payment(1), vault)
     payments_db.payments.insert_one(old_payment(new, vault, token))
@@ -187,7 +187,7 @@ def test_an_old_seal_in_the_place_of_a_new_one_shows_nothing(
     if field == "saved_method":
         planted = {"id": planted, "customer": planted}
     payments_db.payments.update_one({}, {"$set": {field: planted}})
-    # Neither a rotation nor an upgrade makes it one that opens.
+    # Neither a rotation nor an upgrade makes it readable.
     key_source.add_key()
     vaults, old = vaults_of(key_source), OldSeals(key_source)
     for seals in (None, old):

@@ -1,4 +1,4 @@
-"""Settings of merchants in MongoDB: the suite, and the memory of a process."""
+"""Tests of merchants' settings on MongoDB: the suite and the cache."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.suites.samples import SHOP
 
 @pytest.fixture
 def accounts(payments_db: Database[Document], key_source: KeySource) -> AccountStore:
-    """The accounts that merchants choose from."""
+    """The accounts of merchants."""
     return MongoAccounts(payments_db, Vault(key_source, ACCOUNTS))
 
 
 @pytest.fixture
 def merchants(payments_db: Database[Document]) -> Callable[[], MerchantStore]:
-    """Makes the store of a process that remembers nothing yet."""
+    """Makes the store of a process with an empty cache."""
     return lambda: MongoMerchants(payments_db)
 
 

@@ -1,4 +1,4 @@
-"""What operators watch is counted right."""
+"""Tests of the counts of metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sealed field opens in its own place alone, whatever is done to the database."""
+"""Tests that a sealed field opens in its own place alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SAVED = Answer(
 
 
 def paid(store: MongoPayments, number: int, scope: Scope = SHOP) -> Document:
-    """The document of a payment that has everything in both its seals."""
+    """The document of a payment with every field in both seals."""
     now = clock()
     asked = replace(submission(), email=f"payer-{number}@example.com")
     fresh = payment(number, asked=asked, scope=scope, now=now)
@@ -63,7 +63,7 @@ def accounts(payments_db: Database[Document], key_source: KeySource) -> MongoAcc
 
 
 def put(database: Database[Document], document: Document, **fields: Any) -> None:
-    """What an attacker with the database's password does."""
+    """Writes to the database as an attacker would."""
     result = database.payments.update_one({"_id": document["_id"]}, {"$set": fields})
     assert result.matched_count
 
@@ -125,7 +125,7 @@ def test_a_payment_without_its_personal_data_is_not_read_as_one_that_has_none(
 def test_a_body_of_an_earlier_send_does_not_go_with_a_later_key(
     store: MongoPayments, payments_db: Database[Document]
 ) -> None:
-    """What a provider was told is bound to the key that it was told it by."""
+    """A send's body is bound to the send's key."""
     mine = paid(store, 1)
     put(payments_db, mine, **{"operations.0.send.key": "op_1:2"})
     with pytest.raises(DocumentUnreadable):

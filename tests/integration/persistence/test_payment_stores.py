@@ -1,4 +1,4 @@
-"""Both stores on MongoDB keep what every PaymentStore promises."""
+"""Runs the suite of stores on both stores on MongoDB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["store"]
 
 
 class _Mongo:
-    """One kind of store on a real server; time passes by moving what is due."""
+    """One kind of store on a real server; due times are moved to pass time."""
 
     def __init__(
         self, kind: type[MongoPayments], database: Database[Document], vault: Vault

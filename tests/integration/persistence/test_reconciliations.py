@@ -1,4 +1,4 @@
-"""Reports of reconciliations on MongoDB, and the turns to make them."""
+"""Tests of reconciliation reports and turns on MongoDB."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from persistence.reconciliations import LEASE, PERIOD, Reconciliations
 from runtime.container import clock, new_id
 
 STRIPE, PAYPAL = map(Account.own, ProviderName)
-#: Beats that ask at the same moment.
+#: Concurrent beats.
 BEATS = 8
 
 
@@ -157,7 +157,7 @@ def test_the_last_report_is_found_whatever_account_it_is_of(
     for one in (first, second, own):
         reports.add_report(one)
     assert reports.list_last() == [own, second]
-    # As it was before turns had the last report's id.
+    # Earlier releases did not store the last report's id in the turn.
     payments_db.reconciliation_turns.delete_one({"_id": "test:stripe"})
     assert reports.list_last() == [own, second]
 

@@ -1,4 +1,4 @@
-"""The limiter that all workers share, and what is left of it without Redis."""
+"""Tests of the shared limiter, with and without Redis."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.suites.limiter import (
 __all__ = ["limiter"]
 
 BUCKET = f"payments:limit:{STRIPE}"
-#: Workers that share what is left where Redis is away.
+#: Workers that share the rate without Redis.
 WORKERS = 4
 
 
 class _Redis:
-    """Limiters on a real server; time passes by moving what is full."""
+    """Limiters on a real server; buckets are moved to pass time."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -67,7 +67,7 @@ class TestRedisLimiter(LimiterSuite):
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[embedded_servers.Server]:
-    """A Redis of this test's own, described and not started."""
+    """A Redis for this test that is not started yet."""
     yield embedded_servers.redis(tmp_path, processes.free_port())
 
 
@@ -113,7 +113,7 @@ def test_a_list_is_deleted_and_the_bucket_counted_anew(
     limiter = setup.limiter()
     with Redis.from_url(redis_database) as redis:
         redis.lpush(BUCKET, "no bucket")
-        # The first answer is this process's share, a quarter of what all may take.
+        # The first answer is this process's share: a quarter of the rate.
         assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
         assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
         assert redis.type(BUCKET) == b"string"
@@ -127,7 +127,7 @@ HOUR = 3600 * 1_000_000
 def test_a_bucket_fuller_than_the_maximum_is_empty(
     setup: LimiterSetup, redis_database: str, ahead: int
 ) -> None:
-    """A forged value; or an honest one, after Redis's clock was set back."""
+    """A forged value, or a real one after Redis's clock was set back."""
     limiter = setup.limiter()
     with Redis.from_url(redis_database) as redis:
         redis.set(BUCKET, redis_now(redis) + ahead)
@@ -191,7 +191,7 @@ def test_each_process_takes_its_share_without_redis(
     with embedded_servers.running(own_redis):
         assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
         assert not counted.is_set()
-    # A quarter of 20 a second: one at once, for no bucket holds less than one.
+    # A quarter of 20 a second allows one at once, the smallest bucket.
     assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
     assert counted.is_set()
     now[0] += module.REDIS_BACKOFF / 2

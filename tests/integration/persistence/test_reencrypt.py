@@ -1,4 +1,4 @@
-"""A rotation reaches every sealed field, and only those that need it."""
+"""Tests that a rotation reseals every field that needs it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 def _payment(number: int) -> Payment:
-    """A settled payment that has something in each field that is ever sealed."""
+    """A settled payment with every sealed field filled."""
     fresh = Payment(
         id=f"pay_{number:04}",
         merchant="m",

@@ -1,4 +1,4 @@
-"""A write that MongoDB refuses keeps no other write of its group from its own."""
+"""Tests that a refused write does not affect the others of its group."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from tests.support.fakes import MemoryQueue, ScriptedProvider, Ungated
 from tests.support.running_web import prepared_web, stripe_payment
 from workers import exporter
 
-#: Payments of a group: as many as a message names under load.
+#: Payments of a group: as many as in a message under load.
 GROUP: Final = 32
 REFUSED: Final = payment(7).id
 
@@ -58,7 +58,7 @@ REFUSED: Final = payment(7).id
 def validator(
     database: Database[Document], collection: str, rule: Document
 ) -> Iterator[None]:
-    """As an administrator sets one; ``rule`` is what documents have to be."""
+    """Sets a validator that requires ``rule``, as an administrator would."""
     database.command({"collMod": collection, "validator": rule})
     try:
         yield
@@ -227,7 +227,7 @@ def test_a_refused_settle_leaves_its_lease_to_run_out_and_pays_once(
         left = store.get(SHOP, REFUSED)
         assert left is not None and left.first_operation.state is State.RUNNING
         assert tools.held_ids == set(), "nobody renews its lease"
-        # The lease runs out.
+        # The lease expires.
         past = clock() - timedelta(seconds=1)
         payments_db.payments.update_one({"_id": REFUSED}, {"$set": {"due_at": past}})
         [[again]] = attempt.run([REFUSED], tools)

@@ -1,4 +1,4 @@
-"""Replays on MongoDB: what the ports promise, and how their queries run."""
+"""Tests of replays on MongoDB: the suite and the indexes of their queries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.fakes import MemoryQueue
 
 @pytest.fixture
 def office(payments_db: Database[Document], vault: Vault) -> Office:
-    """All of it on a real server."""
+    """The stores of replays on a real server."""
     return Office(
         MongoPayments(payments_db, vault, holder="one"),
         MongoOperatorView(payments_db, vault, Mode.TEST),
@@ -120,5 +120,5 @@ def test_four_beats_at_once_replay_each_payment_once(office: Office) -> None:
     assert office.replays.count_outcomes(replay.id) == {ItemOutcome.REPLAYED: 20}
     assert sorted(queue.waiting) == sorted(ids)
     for one in ids:
-        told = office.store.load_timeline(SHOP, one) or []
-        assert [event.type for event in told].count("operation.replayed") == 1
+        timeline = office.store.load_timeline(SHOP, one) or []
+        assert [event.type for event in timeline].count("operation.replayed") == 1

@@ -1,4 +1,4 @@
-"""The time by MongoDB's clock, whatever this machine's clock does."""
+"""Tests of the time by MongoDB's clock with a wrong machine's clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from persistence.codec import Document
 from persistence.server_clock import PERIOD, TOLERANCE, ServerClock
 from runtime import container, processes
 
-#: What a busy machine takes for a round trip.
+#: The round trip of a busy machine.
 SLACK = timedelta(seconds=TOLERANCE)
 
 

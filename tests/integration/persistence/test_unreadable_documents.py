@@ -1,4 +1,4 @@
-"""A stored document that cannot be read is left out of every list, and reported."""
+"""Tests that unreadable documents are left out of lists and reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.suites.replays import ODD as ODD_ANSWER, brought
 from tests.suites.samples import NOW, SHOP, payment
 from tests.support.running_web import prepared_web, stripe_payment
 
-#: What somebody, or a fault, may have made of a payment.
+#: Changes that make a payment unreadable.
 BROKEN: Final[dict[str, Document]] = {
     "a seal that does not open": {"$set": {"personal_data": b"sealed by nobody"}},
     "an unknown member of an enum": {"$set": {"status": "?", "duplicate_policy": "?"}},

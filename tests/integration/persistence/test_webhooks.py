@@ -1,4 +1,4 @@
-"""Webhooks on MongoDB: what the port promises, and how its queries run."""
+"""Tests of webhooks on MongoDB: the suite and the indexes of their queries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.suites.samples import NOW
 
 
 class _Post:
-    """See Post."""
+    """An inbox and its clock."""
 
     inbox: WebhookInbox
     now: datetime = NOW

@@ -1,4 +1,4 @@
-"""Where MongoDB does not answer, nothing is promised, and soon."""
+"""Tests that every call raises soon if MongoDB does not answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BOUND: Final = mongo.OPERATION_TIMEOUT + 1
 
 @pytest.fixture(params=["refusing", "silent"])
 def unreachable(request: pytest.FixtureRequest) -> Iterator[Database[Document]]:
-    """A database whose port refuses connections, or takes them and says nothing."""
+    """A database whose port refuses connections, or accepts them without answers."""
     with socket.socket() as silent:
         if request.param == "silent":
             silent.bind(("127.0.0.1", 0))

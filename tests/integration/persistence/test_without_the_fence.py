@@ -1,4 +1,4 @@
-"""The version that each write names is what keeps two workers apart, on a real server.
+"""Tests that the version in each write excludes a second worker, on a real server.
 
 Each fence of the store is taken out of a copy of its source. The check that the store
 passes must then fail: else it would prove nothing.
@@ -33,7 +33,7 @@ from tests.suites.samples import (
 )
 from tests.support.fakes import pay
 
-#: Text of the store's source, and what stands there without the fence.
+#: Text of the store's source, and its replacement without the fence.
 FENCES: Final = {
     "claim": (
         '{"_id": payment.id, "version": payment.version}, [{"$set": fields}]',
@@ -104,7 +104,7 @@ def test_a_store_keeps_two_workers_apart_by_its_fence_and_only_by_it(
 
 
 def _without(fence: str) -> type[MongoPayments]:
-    """The store, made of its source without one of its fences."""
+    """The store, compiled without one of its fences."""
     path = Path(persistence.payments.__file__)
     source, (before, after) = path.read_text(), FENCES[fence]
     assert source.count(before) == 1, "the fence is not where it was"

@@ -1,4 +1,4 @@
-"""Adapters to the simulators, directly and through a recording server."""
+"""Fixtures: adapters to the simulators, directly and by a recording server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def paypal_simulator(paypal_url: str) -> Iterator[Simulator]:
 
 @pytest.fixture
 def calls() -> Calls:
-    """What the adapters of this test report of their calls."""
+    """The calls that the adapters of this test report."""
     return Calls()
 
 

@@ -1,4 +1,4 @@
-"""What a look finds days later, at simulators whose clock these tests move."""
+"""Tests of lookups days later, at simulators whose clock the tests move."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Acco
 from tests.support.simulator_control import MakePayPal, MakeStripe, Simulator
 from tests.support.simulator_process import simulator
 
-#: Seconds until every hold has run out: PayPal's is the longest, 29 days.
+#: Seconds until every hold has expired: PayPal's is the longest, 29 days.
 HOLD = 30 * 86400
-#: Seconds until every refund has come to its end: PayPal's takes three days.
+#: Seconds until every refund has ended: PayPal's takes three days.
 REFUND = 4 * 86400
 
 
 @pytest.fixture(scope="module", params=["stripe", "paypal"])
 def ageing(request: pytest.FixtureRequest) -> Iterator[Simulator]:
-    """A simulator whose clock these tests move."""
+    """A simulator whose clock the tests move."""
     with simulator(request.param) as running:
         yield Simulator(running.url, "/v1/" if request.param == "stripe" else "/v2/")
 
@@ -36,7 +36,7 @@ def ageing(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 def account(
     ageing: Simulator, make_stripe: MakeStripe, make_paypal: MakePayPal
 ) -> Account:
-    """An account there."""
+    """An account at the simulator."""
     if ageing.root == "/v1/":
         return Account(make_stripe(ageing.url), STRIPE_METHODS, ageing)
     return Account(make_paypal(ageing.url), PAYPAL_METHODS, ageing)
@@ -60,7 +60,7 @@ def test_a_refund_that_fails_later_says_so_and_another_may_be_made(
     account: Account,
 ) -> None:
     payment = account.done(refund(account.charged("refunds never")))
-    # Stripe says at first that it is done, PayPal that it is under way.
+    # At first Stripe reports success, PayPal a pending refund.
     early = {ProviderName.STRIPE: State.SUCCEEDED, ProviderName.PAYPAL: State.PENDING}
     assert payment.operations[-1].state is early[account.name]
     account.simulator.advance(REFUND)

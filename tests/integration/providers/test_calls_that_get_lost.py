@@ -1,4 +1,4 @@
-"""What both adapters make of calls that do not arrive, and of answers that do not."""
+"""Tests of both adapters with lost calls and lost answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What providers show of a dispute, by every status: also those no simulator has."""
+"""Tests of dispute snapshots in every status, also those that no simulator has."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ PAYMENT, OPERATION = f"pay_{1:026d}", f"op_{1:026d}"
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[tuple[Simulator, Simulator]]:
-    """Both simulators, for this module alone: it arms answers."""
+    """Both simulators, for this module alone, because it arms answers."""
     with simulators() as pair:
         yield pair
 
 
 def _unseen(call: str, status_class: str, seconds: float) -> None:
-    """Nobody counts these calls."""
+    """Observes nothing."""
 
 
 class _Stripe:
-    """A disputed charge, as Stripe shows its dispute."""
+    """A disputed charge at Stripe."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, key = simulator, f"sk_test_{uuid.uuid4().hex}"
@@ -57,7 +57,7 @@ class _Stripe:
         [self.shown] = listed["data"]
 
     def read(self, **changes: Any) -> Dispute:
-        """What is read where Stripe shows it with these changes."""
+        """The snapshot of the dispute with these changes."""
         body = {**self.shown, "payment_intent": self.intent, **changes}
         self.simulator.arm(
             do="answer", status=200, body=body, match={"path": "/v1/disputes"}
@@ -73,7 +73,7 @@ class _Stripe:
 
 
 class _PayPal:
-    """A disputed capture, as PayPal shows its dispute."""
+    """A disputed capture at PayPal."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator, self.caller = simulator, PayPalCaller(simulator)
@@ -90,7 +90,7 @@ class _PayPal:
         )
 
     def read(self, **changes: Any) -> Dispute:
-        """What is read where PayPal shows it with these changes."""
+        """The snapshot of the dispute with these changes."""
         body = {**self.shown, **changes}
         path = f"{PATH}/{self.hint.ref}"
         self.simulator.arm(do="answer", status=200, body=body, match={"path": path})

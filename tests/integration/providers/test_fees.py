@@ -1,4 +1,4 @@
-"""What a provider keeps of a movement, as its answers and its objects say it."""
+"""Tests of the fees in providers' answers and objects."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_unfinished_operation_has_no_fee(account: Account) -> None:
 
 
 def canned(line: object) -> dict[str, Any]:
-    """An intent that succeeded, and the line of the balance that it came to."""
+    """A successful intent and its balance transaction."""
     return {
         "id": "pi_3canned",
         "object": "payment_intent",

@@ -1,4 +1,4 @@
-"""What PayPal says of an order, and what the adapter makes of it."""
+"""Tests of the answers parsed from PayPal's orders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def capture(status: str, **fields: Any) -> dict[str, Any]:
 
 
 def order(status: str, *captures: object, **fields: Any) -> dict[str, Any]:
-    """An order of one purchase unit, with the captures it came to."""
+    """An order of one purchase unit with its captures."""
     unit: dict[str, Any] = {"reference_id": "default"}
     if captures:
         unit["payments"] = {"captures": list(captures)}

@@ -1,4 +1,4 @@
-"""Whose certificates are believed, and what fetching them may cost."""
+"""Tests of trusted certificates and of the bounds on fetching them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def _now() -> datetime:
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    """Whom the tests trust."""
+    """The authority that the tests trust."""
     return Authority.new()
 
 
 class _Observed:
-    """Remembers the calls."""
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -193,7 +193,7 @@ def test_an_untrusted_certificate_is_not_fetched_again_at_once(
 
 
 def _forge(made: Certificates, url: str, count: int, sender: str) -> None:
-    """Asks for certificates that ``sender`` has made up."""
+    """Requests certificates at URLs that ``sender`` invented."""
     for number in range(count):
         with pytest.raises((WebhookNotTrusted, CertificateUnavailable)):
             address = f"{url}{sender}{number}"
@@ -220,7 +220,7 @@ def test_made_up_addresses_are_fetched_at_a_bounded_rate(
 def test_a_sender_of_made_up_addresses_uses_up_its_own_fetches_alone(
     authority: Authority, tmp_path: Path
 ) -> None:
-    """Nothing is known yet, so the provider's first webhook needs a fetch."""
+    """No key is cached, so the provider's first webhook needs a fetch."""
     key, chain = authority.vouches()
     with _certificates(authority, tmp_path, chain) as (made, url, seen):
         _forge(made, url, 2 * FETCHES_A_MINUTE, "forger")

@@ -1,4 +1,4 @@
-"""What PayPal refuses or fails to do, and what is safe after it."""
+"""Tests of the mapping of PayPal's errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.recording_server import Canned, Wire
 from tests.support.simulator_control import ORDERS, MakePayPal, Simulator
 
 DEBUG_ID = {"PayPal-Debug-Id": "f0canned"}
-#: What a quoted token looks like in an error's sentence.
+#: A token quoted in an error's sentence.
 TOKEN = "vault_quoted_by_paypal"
 
 

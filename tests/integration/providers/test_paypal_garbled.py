@@ -1,4 +1,4 @@
-"""Answers that are not shaped as PayPal's own."""
+"""Tests of malformed answers of PayPal."""
 
 from __future__ import annotations
 

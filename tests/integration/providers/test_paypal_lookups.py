@@ -1,4 +1,4 @@
-"""What PayPal says of authorizations, captures and refunds, and what a look finds."""
+"""Tests of lookups of PayPal's authorizations, captures and refunds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def account(paypal: PayPal, paypal_simulator: Simulator) -> Account:
 
 
 def say(account: Account, path: str, body: dict[str, Any]) -> None:
-    """Have the next read of that path answered so."""
+    """Sets the answer to the next read of that path."""
     account.simulator.arm(
         "answer", status=200, body=body, match={"method": "GET", "path": path}
     )
@@ -42,7 +42,7 @@ def a_resource(status: str, **fields: Any) -> dict[str, Any]:
 
 
 def an_order(name: str, *resources: dict[str, Any]) -> dict[str, Any]:
-    """A completed order of which these resources came."""
+    """A completed order with these resources."""
     unit = {"reference_id": "default", "payments": {name: list(resources)}}
     return {
         "id": "1ORDER",
@@ -120,7 +120,7 @@ def test_a_void_is_seen_by_its_authorization(
     claimed = account.written_down(payment)
     say(account, AUTHORIZATIONS, a_resource(status))
     answer = account.provider.send(claimed)
-    # What is still on hold is released by the call after the read.
+    # The call after the read releases the amount on hold.
     sends = verdict is Verdict.ABSENT
     assert answer.verdict is (Verdict.SUCCEEDED if sends else verdict)
     assert account.moved(payment) == ([1999] if sends else [])

@@ -1,4 +1,4 @@
-"""The access token: asked for when needed, once for all, and never mixed up."""
+"""Tests of the access token: requested on demand, once for concurrent calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.support.recording_server import (
 from tests.support.simulator_control import ORDERS, TOKEN, MakePayPal, Simulator
 from tests.support.simulator_process import eventually
 
-#: Callers that want a token at the same moment.
+#: Concurrent callers that need a token.
 CALLERS = 12
 
 
@@ -59,7 +59,7 @@ def send(paypal: PayPal) -> Answer:
 
 
 def paths(wire: Wire) -> list[str]:
-    """What was called, in order."""
+    """The calls, in order."""
     return [request.path for request in wire.requests]
 
 
@@ -209,7 +209,7 @@ def test_a_token_call_without_an_answer_has_a_timeout_and_did_nothing(
     paypal = make_paypal(paypal_wire.url, timeout=(2.0, 0.1))
     with pytest.raises(ProviderError) as caught:
         send(paypal)
-    # Not NotSent, which is tried again at once: slow calls are not to be tripled.
+    # NotSent would be retried at once, which would triple slow calls.
     assert type(caught.value) is NotExecuted
     assert paths(paypal_wire) == [TOKEN]
 
@@ -244,7 +244,7 @@ def test_callers_at_the_same_moment_ask_for_one_token(
 def test_callers_at_the_same_moment_share_the_failure_to_get_a_token(
     ours: PayPal, paypal_wire: Wire, held: threading.Event
 ) -> None:
-    """In turn, each waiting for its own timeout, the last would wait for minutes."""
+    """One after the other, the last caller would wait for minutes."""
     paypal_wire.canned[TOKEN] = [Canned(503, {"error": "no"})]
     answers = all_at_once(ours, paypal_wire, held)
     failures = [future.exception() for future in answers]
@@ -257,7 +257,7 @@ def test_callers_at_the_same_moment_share_the_failure_to_get_a_token(
 
 @pytest.fixture
 def held() -> Iterator[threading.Event]:
-    """Holds what ``hold`` says until it is set, at the latest after the test."""
+    """An event that holds calls until it is set, at the latest after the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -290,7 +290,7 @@ def all_at_once(
         for _ in range(CALLERS):
             assert started.acquire(timeout=PATIENCE)
         eventually(lambda: wire.count(TOKEN) > 0, "a token is asked for")
-        # All have begun; nothing tells when the last has come to wait for the token.
+        # All threads have begun; the last may not wait for the token yet.
         assert not held.wait(0.2)
         held.set()
     return answers

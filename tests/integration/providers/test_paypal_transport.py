@@ -1,4 +1,4 @@
-"""How PayPal is called: connections, timeouts, headers, and calls that get lost."""
+"""Tests of calls to PayPal: connections, timeouts, headers and lost calls."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def test_no_credential_and_no_token_is_logged_at_any_level(
     paypal = make_paypal(paypal_wire.url)
     paypal.send(charge_of(paypal))
     printed = capfd.readouterr()
-    told = caplog.text + printed.out + printed.err
+    output = caplog.text + printed.out + printed.err
     secrets = [r.headers["Authorization"].split()[1] for r in paypal_wire.requests]
     assert len(set(secrets)) == 2
     assert "connectionpool" in caplog.text
     for secret in [*secrets, "paypal-secret", "vault_ok"]:
-        assert secret not in told
+        assert secret not in output

@@ -54,7 +54,7 @@ from tests.suites.statements import MINUTE
 from tests.support.provider_accounts import PAYPAL_METHODS, STRIPE_METHODS, Account
 from tests.support.simulator_control import PATIENCE, Calls, Simulator
 
-#: What other applications, people and odd versions of an API put into a field.
+#: Values that other applications, people or other API versions put into a field.
 HOSTILE: Final[list[Any]] = [
     *("\ud800", "a\ude00b", "\0", "", "x" * 100_000, f"pay_{1:026d}\n"),
     *(None, True, 0, -1, 1.5, 10**30, math.nan, math.inf, 10**18),
@@ -70,7 +70,7 @@ PLACES: Final = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
-#: A call, and what is made of whatever it returns or raises.
+#: A call, and the step made of its result or error.
 Scene = tuple[Callable[[], object], Callable[[object], None]]
 
 
@@ -78,30 +78,30 @@ Kept = tuple[int, dict[str, str], Any]
 
 
 class Recorder:
-    """Keeps the answers of real calls, and gives them again, one of them changed."""
+    """Records the answers of real calls and replays them with one change."""
 
     def __init__(self) -> None:
         self.kept: list[Kept] = []
         self.played: Iterator[Kept] | None = None
 
     def next_answer(self, url: str) -> Kept | None:
-        """The answer to give to a call; None when the simulator is to be asked."""
+        """The replayed answer of a call; None sends it to the simulator."""
         if self.played is None or "oauth2" in url:
             return None
         return next(self.played)
 
     def keep(self, url: str, status: int, headers: Any, body: bytes) -> None:
-        """Keep an answer of the simulator's."""
+        """Records an answer of the simulator."""
         if "oauth2" not in url and body:
             self.kept.append((status, dict(headers), json.loads(body)))
 
     def play(self, place: tuple[int, tuple[str | int, ...]], value: Any) -> None:
-        """Answer the next calls as before, with ``value`` in that place."""
+        """Replays the answers with ``value`` in that place."""
         number, path = place
         answers = list(self.kept)
         status, headers, body = answers[number]
         answers[number] = (status, headers, _changed(body, path, value))
-        # An odd answer may lead to more calls than there were.
+        # A changed answer may lead to additional calls.
         self.played = iter([*answers, *answers[-1:] * 9])
 
     def places(self) -> list[tuple[int, tuple[str | int, ...]]]:
@@ -114,7 +114,7 @@ class Recorder:
 
 
 class RecordingAdapter(HTTPAdapter):
-    """Between the calls of requests and a simulator."""
+    """Records calls of requests to a simulator."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class RecordingAdapter(HTTPAdapter):
 
 
 class RecordingPools(PoolManager):
-    """Between the calls of urllib3 and a simulator."""
+    """Records calls of urllib3 to a simulator."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(timeout=TIMEOUT[1], retries=False)
@@ -180,7 +180,7 @@ def _changed(body: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 
 class At:
-    """A new account at a provider, all of whose calls go through a recorder."""
+    """A new account at a provider with a recorder for all its calls."""
 
     def __init__(self, name: str, simulator: Simulator, vault: Vault) -> None:
         self.vault = vault
@@ -215,17 +215,17 @@ class At:
         self.provider = provider
 
     def sends(self, payment: Payment) -> Scene:
-        """The next operation is sent."""
+        """Sends the next operation."""
         claimed = self.account.written_down(payment)
         return lambda: self.provider.send(claimed), self._settles(claimed)
 
     def looks(self, payment: Payment) -> Scene:
-        """The last operation is looked at."""
+        """Looks up the last operation."""
         claimed = start_lookup(payment, payment.operations[-1], now=datetime.now(UTC))
         return lambda: self.provider.look_up(claimed), self._settles(claimed)
 
     def lists(self) -> Scene:
-        """The books of the last minutes are read."""
+        """Reads the statement of the last minutes."""
         self.account.done(self.account.due(Kind.REFUND))
         now = datetime.now(UTC)
         return (
@@ -234,11 +234,11 @@ class At:
         )
 
     def reads(self, payment: Payment) -> Scene:
-        """All that the provider has of a payment is read."""
+        """Reads the provider's movements of a payment."""
         return lambda: self.statement.for_payment(payment), _is_told
 
     def disputed(self, payment: Payment) -> Scene:
-        """A dispute is read, and laid over its payment."""
+        """Reads a dispute and applies it to its payment."""
         name = "charge" if self.account.name == "stripe" else "capture"
         url = f"{self.account.simulator.url}/_disputes"
         opened = requests.post(
@@ -269,7 +269,7 @@ class At:
 
 
 def _is_told(found: Any) -> None:
-    """What was read can be stored and printed."""
+    """Asserts that the result can be stored and printed."""
     sides: list[Movement | UnreadableEntry] = []
     if isinstance(found, StatementPage):
         sides = [*found.movements, *found.unreadable]
@@ -329,7 +329,7 @@ def test_an_answer_with_any_value_in_any_field_raises_only_promised_errors(
 
 
 def act_once(act: Callable[[], object], ends: Callable[[Any], None]) -> None:
-    """Makes the call, and what follows of it."""
+    """Makes the call and the step that follows."""
     try:
         outcome: object = act()
     except ProviderError as error:

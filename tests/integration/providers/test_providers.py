@@ -1,4 +1,4 @@
-"""Both adapters keep what every Provider promises, over HTTP to the simulators."""
+"""Runs the Provider suite on both adapters, over HTTP to the simulators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.recording_server import refusing_port
 
 @pytest.fixture
 def away(make_account: MakeAccount) -> Iterator[Provider]:
-    """The adapter, at an address where nobody listens."""
+    """The adapter at an address where no server listens."""
     with refusing_port() as url:
         yield make_account(url).provider
 
@@ -42,7 +42,7 @@ def test_its_row_in_the_ledger_names_the_operation_and_the_answer_names_the_call
     [row] = [
         row for row in rows if row["key"] == claimed.claimed_operation.provider_key
     ]
-    # A void is the authorization's own, at both.
+    # Both providers void the authorization itself.
     named = claimed.first_operation if kind is Kind.VOID else claimed.claimed_operation
     assert named.id in row["metadata"].values()
 

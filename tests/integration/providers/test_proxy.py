@@ -1,4 +1,4 @@
-"""Every call to a provider goes through the proxy that is set, and through no other."""
+"""Tests that every call to a provider goes through the configured proxy alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.suites.samples import payment, sending, submission
 from tests.support.forward_proxy import ForwardProxy, forward_proxy
 from tests.support.signing_certificates import PATH, Authority, serving
 
-#: How each transport says that no answer came.
+#: Each transport's error for a call without an answer.
 NO_ANSWER: Final = (requests.RequestException, stripe.APIConnectionError)
 METHODS: Final = {"stripe": "pm_card_visa", "paypal": "vault_ada"}
 
@@ -48,12 +48,12 @@ def proxy() -> Iterator[ForwardProxy]:
 
 @pytest.fixture
 def settings(stripe_url: str, paypal_url: str) -> Settings:
-    """Of a deployment at the simulators."""
+    """The settings of a deployment at the simulators."""
     return Settings(stripe_api_base=stripe_url, paypal_api_base=paypal_url)
 
 
 def use_everything(settings: Settings, provider: ProviderName) -> None:
-    """A charge, a look at it, and reads of payments, disputes and books."""
+    """A charge, its lookup, and reads of payments, disputes and statements."""
     adapters = AdapterFactory(settings, connections=2).create_own(provider)
     asked = submission(provider=provider, payment_method=METHODS[provider])
     new = payment(asked=asked)
@@ -254,7 +254,7 @@ def test_a_url_that_is_no_proxys_stops_the_process_and_is_not_repeated(
 
 
 def _answered(base: str) -> int:
-    """API calls that a simulator has answered, tokens included."""
+    """The number of API calls answered by a simulator, tokens included."""
     text = requests.get(f"{base}/metrics", timeout=10).text
     rows = (
         line
@@ -284,7 +284,7 @@ def _ignore(call: str, status_class: str, seconds: float) -> None:
 
 @contextmanager
 def _tls_server(folder: Path) -> Iterator[tuple[int, Path]]:
-    """The port of a server by https that repeats the request, and whom to trust."""
+    """The port of an https server that echoes the request, and its authority."""
     authority = Authority.new()
     key, chain = authority.vouches("localhost")
     roots, certificate = folder / "roots.pem", folder / "server.pem"
@@ -310,7 +310,7 @@ def _tls_server(folder: Path) -> Iterator[tuple[int, Path]]:
             self.wfile.write(said)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep the test output clean."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Methods that are saved while they pay, and pay again without their payer."""
+"""Tests of payment methods that are saved by a payment and charged again."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tests.support.simulator_control import Calls, MakePayPal, Simulator
 
 BACK = "https://shop.example/back"
 OFF = FutureUsage.OFF_SESSION
-#: A card that wants its payer whenever it is charged.
+#: A card that needs authentication for every charge.
 SECURE = "pm_card_authenticationRequired"
 KEY = "sk_test_saved_methods"
 
 
 @pytest.fixture
 def at_stripe(stripe_simulator: Simulator, calls: Calls) -> Account:
-    """An account at Stripe, whose key the test knows too."""
+    """An account at Stripe, with its key."""
     adapter = Stripe(stripe_client(stripe_simulator.url, calls, secret=KEY))
     return Account(adapter, STRIPE_METHODS, stripe_simulator)
 
 
 @pytest.fixture
 def ann(stripe_simulator: Simulator) -> str:
-    """A customer that the shop has made at Stripe."""
+    """The shop's customer at Stripe."""
     client = sdk.StripeClient(KEY, base_addresses={"api": stripe_simulator.url})
     return client.v1.customers.create({"email": "ann@example.com"}).id
 
@@ -49,13 +49,13 @@ def at_paypal(make_paypal: MakePayPal, paypal_simulator: Simulator) -> Account:
 
 
 def acts(payment: Payment, **form: str) -> None:
-    """The payer goes where the payment says."""
+    """Completes the payer's page of the payment."""
     assert payment.next_action is not None
     requests.post(payment.next_action.url, data=form, allow_redirects=False, timeout=10)
 
 
 def apply_lookup(account: Account, payment: Payment) -> Payment:
-    """The payment after a look at its first operation."""
+    """The payment after a lookup of its first operation."""
     now = datetime.now(UTC)
     claimed = start_lookup(payment, payment.first_operation, now=now)
     answer = account.provider.look_up(claimed)
@@ -217,6 +217,6 @@ def test_a_token_is_on_no_timeline_and_in_no_log(
     with caplog.at_level(logging.DEBUG, logger="providers"):
         paid = at_stripe.done(a_payment(customer=ann, setup_future_usage=OFF))
     assert paid.saved_method is not None
-    told = str([dict(event.data) for event in paid.pending_events])
+    timeline = str([dict(event.data) for event in paid.pending_events])
     for token in (paid.saved_method.id, ann):
-        assert token not in told and token not in caplog.text
+        assert token not in timeline and token not in caplog.text

@@ -1,4 +1,4 @@
-"""Several captures of one PaymentIntent, each known again by what it wrote there."""
+"""Tests of several captures of one PaymentIntent, recognized by their metadata."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def at_stripe(stripe: Stripe, stripe_simulator: Simulator) -> Account:
 
 
 def held(account: Account, method: str = "pm_card_visa") -> Payment:
-    """19.99 USD on hold, for which several captures were asked."""
+    """19.99 USD on hold that allow several captures."""
     return account.done(
         a_payment(method=method, capture=CaptureMethod.MANUAL, multicapture=True)
     )
 
 
 def kinds(account: Account, payment: Payment) -> list[tuple[str, int]]:
-    """What moved in a payment, in order: kind and minor units."""
+    """The movements of a payment, in order: kind and minor units."""
     rows = account.simulator.movements(payment)
     return [(row["kind"], row["amount"]) for row in rows]
 
 
 def found(account: Account, payment: Payment, operation: Operation) -> Money | None:
-    """What a look says that an operation moved."""
+    """The amount that a lookup of an operation finds."""
     return account.look_up(payment, operation).moved
 
 
@@ -77,7 +77,7 @@ def test_each_part_has_its_own_fee(at_stripe: Account) -> None:
     assert None not in fees and len(set(fees)) == 2
     looks = [at_stripe.look_up(payment, one).fee for one in payment.operations[1:]]
     assert looks == fees
-    # A refund is no line of the charge's.
+    # A refund has a balance transaction of its own.
     back = at_stripe.done(refund(payment, 500))
     looks = [at_stripe.look_up(back, one).fee for one in payment.operations[1:]]
     assert looks == fees
@@ -130,7 +130,7 @@ def test_a_lost_part_is_found_after_others_have_been_captured(
     lost = at_stripe.done(capture(payment, 700))
     second = lost.operations[-1]
     assert second.state is State.UNKNOWN
-    # Its resend is due later than what is asked for now.
+    # Its resend is due after the next capture.
     later = replace(second, due_at=datetime.now(UTC) + timedelta(hours=1))
     waiting = replace(lost, operations=(*lost.operations[:-1], later))
     done = at_stripe.done(capture(waiting, 799))
@@ -153,7 +153,7 @@ def test_a_void_after_a_partial_capture_releases_the_rest(
     assert voided.hold is not None and voided.hold.ended is HoldEnd.VOIDED
     assert (voided.status, voided.captured) == (Status.CAPTURED, 500)
     assert kinds(at_stripe, voided)[1:] == [("capture", 500), ("void", 1499)]
-    # Where we do not know of it, a look at the authorization tells.
+    # A lookup of the authorization finds it.
     assert at_stripe.look_up(part, part.first_operation).verdict is Verdict.EXPIRED
 
 
@@ -174,7 +174,7 @@ def test_an_external_capture_is_not_mistaken_for_ours(
 ) -> None:
     part = at_stripe.done(capture(held(at_stripe), 500))
     assert part.hold is not None
-    # Another program, by the same account, takes what is left.
+    # Another program captures the rest by the same account.
     theirs = replace(part, hold=replace(part.hold, multicapture=False))
     at_stripe.done(capture(theirs))
     ours = capture(part, 700)

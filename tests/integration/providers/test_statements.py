@@ -1,4 +1,4 @@
-"""The providers' statements at the simulators: one promise, and what goes wrong."""
+"""Runs the suite of statements at the simulators, and tests their failures."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def simulator(name: str, request: pytest.FixtureRequest) -> Simulator:
-    """Its simulator, healed after the test."""
+    """The provider's simulator, healed after the test."""
     found: Simulator = request.getfixturevalue(f"{name}_simulator")
     return found
 
 
 @pytest.fixture
 def books(name: str, simulator: Simulator, calls: Calls) -> Books:
-    """A new account, and its statement."""
+    """A new account and its statement."""
     provider, statement = CLIENTS[name](simulator.url, calls)
     methods = STRIPE_METHODS if name == "stripe" else PAYPAL_METHODS
     page = 100 if name == "stripe" else 500

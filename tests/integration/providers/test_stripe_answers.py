@@ -1,4 +1,4 @@
-"""What Stripe says of a charge, and what the adapter makes of it."""
+"""Tests of the answers parsed from Stripe's charges."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from providers.stripe.adapter import Stripe
 from tests.suites.accounts import a_payment, written_down
 from tests.support.simulator_control import Simulator
 
-#: What Stripe advises to do after a decline.
+#: Stripe's advice after a decline.
 LATER, NEVER, CONFIRM = "try_again_later", "do_not_try_again", "confirm_card_data"
 
 
 def intent(status: str, **fields: Any) -> dict[str, Any]:
-    """A PaymentIntent as Stripe shows it, with the fields that may matter."""
+    """A PaymentIntent with its relevant fields."""
     return {
         "id": "pi_3canned",
         "object": "payment_intent",

@@ -1,4 +1,4 @@
-"""What Stripe refuses or fails to do, and what is safe after it."""
+"""Tests of the mapping of Stripe's errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.suites.accounts import a_payment, written_down
 from tests.support.recording_server import Canned, Wire
 from tests.support.simulator_control import MakeStripe, Simulator
 
-#: What a quoted token looks like in an error's sentence.
+#: A token quoted in an error's sentence.
 TOKEN = "pm_1QuotedByStripe"
 
 

@@ -1,4 +1,4 @@
-"""How a look finds at Stripe what was never heard of, and what it makes of it."""
+"""Tests of lookups of Stripe's payments with lost answers."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def account(stripe: Stripe, stripe_simulator: Simulator) -> Account:
 
 
 def unheard(account: Account, payment: Payment, fault: str) -> Payment:
-    """The payment after its next operation was sent and never answered."""
+    """The payment after its next operation was sent without an answer."""
     account.simulator.arm(fault)
     return account.done(payment)
 
 
 def say(account: Account, path: str, body: dict[str, Any]) -> None:
-    """Have the next read of that path answered so."""
+    """Sets the answer to the next read of that path."""
     account.simulator.arm(
         "answer", status=200, body=body, match={"method": "GET", "path": path}
     )
 
 
 def intent(payment: Payment, **fields: Any) -> dict[str, Any]:
-    """The payment's intent as Stripe shows it."""
+    """The payment's intent at Stripe."""
     return {
         "id": payment.refs["payment_intent"],
         "object": "payment_intent",

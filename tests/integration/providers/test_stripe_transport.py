@@ -1,4 +1,4 @@
-"""How Stripe is called: connections, timeouts, headers, and calls that get lost."""
+"""Tests of calls to Stripe: connections, timeouts, headers and lost calls."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_retrying_adapter_sends_once_if_the_answer_is_lost(
 def test_a_lost_answer_is_not_mistaken_for_an_earlier_refused_connection(
     make_stripe: MakeStripe, stripe_simulator: Simulator
 ) -> None:
-    """Python chains what is raised to what is being handled, related or not."""
+    """Python chains an exception to the one being handled, related or not."""
     stripe_simulator.arm("commit_then_drop")
     with refusing_port() as url:
         refused, answering = make_stripe(url), make_stripe(stripe_simulator.url)
@@ -161,7 +161,7 @@ def test_the_stored_request_arrives_under_its_key_and_version(
 
 
 def flat(value: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """``{"a": {"b": True}}`` as a form has it: ``{"a[b]": "true"}``."""
+    """``{"a": {"b": True}}`` in form notation: ``{"a[b]": "true"}``."""
     form: dict[str, str] = {}
     for name, inner in value.items():
         path = f"{prefix}[{name}]" if prefix else name

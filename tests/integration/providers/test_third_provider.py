@@ -93,7 +93,7 @@ def _intake(worker: WorkerServices) -> dict[str, Any]:
 def _follow_up(
     payment: Payment, request: Any, worker: WorkerServices, **fields: Any
 ) -> None:
-    """Asks for a capture or a refund, as the API does."""
+    """Requests a capture or a refund, as the API does."""
     made = origin(request.__name__)
     asked = partial(
         request,
@@ -106,7 +106,7 @@ def _follow_up(
 
 
 def _worked(payment: Payment, worker: WorkerServices) -> Payment:
-    """The payment as it is stored, once a worker has nothing left to do on it."""
+    """The stored payment, once no work is left on it."""
     store = worker.attempt_context.store
 
     def settled() -> bool:

@@ -1,4 +1,4 @@
-"""The limiter of one process alone."""
+"""Tests of the limiter of a single process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["limiter"]
 
 
 class _Local:
-    """A limiter under a clock of its own."""
+    """A limiter with a clock of its own."""
 
     def __init__(self) -> None:
         self._now = 1000.0
@@ -50,7 +50,7 @@ def test_a_share_is_a_part_of_the_rate() -> None:
 
 
 def test_a_wait_for_one_accounts_rate_delays_no_other_account() -> None:
-    """Of a merchant's account it is read from the database."""
+    """The rate of a merchant's account is read from the database."""
     others = list[int]()
 
     def rates(account: str) -> float:

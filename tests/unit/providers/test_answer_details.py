@@ -1,4 +1,4 @@
-"""Fees and saved methods: read where they can be, and never in an answer's way."""
+"""Tests of fees and saved methods, whose errors never fail an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.suites.samples import authorized
 
 
 def line(fee: object, currency: object = "usd", amount: int = 1999) -> Any:
-    """A charge or refund with its line of the balance."""
+    """A charge or refund with its balance transaction."""
     of = SimpleNamespace(type="charge", fee=fee, currency=currency, amount=amount)
     return SimpleNamespace(balance_transaction=of, currency="usd")
 
@@ -70,7 +70,7 @@ def test_a_part_has_the_fee_of_a_line_of_its_amount() -> None:
     of = [one.balance_transaction for one in lines]
     assert parse_stripe_part_fee(lambda: of, 700, "usd") == Fee(88, "USD")
     assert parse_stripe_part_fee(lambda: of, 900, "usd") is None
-    # What a dispute gave back is no capture.
+    # A dispute's reinstatement is not a capture.
     back = SimpleNamespace(type="adjustment", fee=0, currency="usd", amount=900)
     assert parse_stripe_part_fee(lambda: [*of, back], 900, "usd") is None
 

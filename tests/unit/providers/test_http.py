@@ -1,4 +1,4 @@
-"""The session that all provider calls go through, and what its failures mean."""
+"""Tests of the HTTP session of all provider calls and of its failures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REFUSED = NewConnectionError(HTTPConnection("127.0.0.1", 9), "refused")
 
 
 class Witness(HTTPAdapter):
-    """Answers every request itself, and keeps how it was to be sent."""
+    """Answers every request itself and records it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Witness(HTTPAdapter):
 
 
 def observed(seen: list[tuple[str, str]], **options: Any) -> tuple[Any, Witness]:
-    """A session whose calls reach a witness, and are reported to ``seen``."""
+    """A session whose calls reach a recording adapter and are reported to ``seen``."""
 
     def observe(call: str, status_class: str, seconds: float) -> None:
         seen.append((call, status_class))
@@ -102,7 +102,7 @@ def test_a_session_has_room_for_all_connections_and_never_retries() -> None:
 
 
 class PoolWitness(PoolManager):
-    """Answers every request of urllib3's itself, and keeps how it was to be sent."""
+    """Answers every request of urllib3 itself and records it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is going to be sent: pure, complete, and refused where it could never work."""
+"""Tests of prepared requests: pure, complete, and refused if they cannot succeed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def a_charge(
     provider: ProviderName = ProviderName.STRIPE,
     **fields: Any,
 ) -> Payment:
-    """A new payment of fixed ids."""
+    """A new payment with fixed ids."""
     asked = Submission(amount=amount, provider=provider, **fields)
     payment = samples.payment(asked=asked)
     first = replace(payment.first_operation, id="op_1")

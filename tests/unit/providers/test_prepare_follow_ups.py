@@ -1,4 +1,4 @@
-"""What is going to be sent for a capture, a void or a refund."""
+"""Tests of the prepared requests of captures, voids and refunds."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tests.support.uncalled_adapters import FEES, PAYPAL, STRIPE
 
 
 def prepared_next(adapter: Provider, payment: Payment) -> Any:
-    """The body of the last operation, parsed, our id written as OURS."""
+    """The parsed body of the last operation, with our id replaced by OURS."""
     operation = payment.operations[-1]
     text = adapter.prepare(payment, operation)
     return json.loads(text.replace(operation.id, "OURS").replace(payment.id, "PAYMENT"))
 
 
 def asked_for(name: str = "op_2") -> dict[str, Any]:
-    """Who asks for a follow-up, and when."""
+    """The origin of a follow-up."""
     return {"id": name, "origin": samples.origin(), "now": samples.NOW}
 
 
 def known(payment: Payment, name: str) -> Payment:
-    """The payment with PayPal's id of what its follow-ups are about."""
+    """The payment with PayPal's ids that its follow-ups need."""
     first = replace(payment.first_operation, refs={name: "5O1"})
     return replace(payment, operations=(first,))
 

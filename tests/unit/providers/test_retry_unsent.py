@@ -1,4 +1,4 @@
-"""Patience repeats what was not sent, a few times within a second, and nothing else."""
+"""Tests that unsent calls alone are retried, a few times within a second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DONE = Answer(Verdict.SUCCEEDED)
 
 
 class Scripted:
-    """A Provider that comes to each outcome in turn."""
+    """A Provider that has each outcome in turn."""
 
     def __init__(self, *outcomes: Answer | ProviderError, seconds: float = 0) -> None:
         self.sent: list[Payment] = []
@@ -33,15 +33,12 @@ class Scripted:
         self._seconds = seconds
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         return f"the body of {operation.id}"
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         return self.send(payment)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         self.sent.append(payment)
         time.sleep(self._seconds)
         outcome = next(self._outcomes)
@@ -68,7 +65,7 @@ def test_a_call_is_sent_three_times_at_most() -> None:
     provider = Scripted(*[NotSent() for _ in range(9)])
     with pytest.raises(NotSent):
         RetryUnsent(provider).send(samples.sending(samples.payment()))
-    # On a machine that is slow to wake a thread, the second ends after two.
+    # On a slow machine the time limit may end it after two.
     assert len(provider.sent) in (2, 3)
 
 

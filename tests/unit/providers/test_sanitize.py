@@ -1,4 +1,4 @@
-"""The boundary for text from providers: safe to store and to print, whatever it was."""
+"""Tests that texts from providers are safe to store and to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts are cut so that every server's count of them fits."""
+"""Tests that truncated texts fit by every server's count."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from providers.sanitize import truncate, parse_sentence
 from tests.support.uncalled_adapters import PAYPAL, STRIPE
 from tests.unit.providers.test_prepare import prepared
 
-#: Letters, marks, joined pictures, flags, and halves of surrogate pairs.
+#: Letters, marks, joined emoji, flags, and halves of surrogate pairs.
 PIECES: Final = st.sampled_from(
     ["a", "é", "e\u0301", "漢", "😀", "👍🏽", "👩\u200d🚀", "🇩🇪", "\ud83d", "\ude00"]
 )
@@ -23,12 +23,12 @@ limits = st.integers(min_value=1, max_value=200)
 
 
 def counts(text: str) -> tuple[int, int, int]:
-    """Code points, units of UTF-16, bytes of UTF-8."""
+    """The counts of code points, UTF-16 units and UTF-8 bytes."""
     return len(text), len(text.encode("utf-16-le")) // 2, len(text.encode())
 
 
 def readable(text: str) -> str:
-    """As any encoding can take it."""
+    """The text with ``?`` for half surrogate pairs."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -35,15 +35,13 @@ class Account(accounts.Account):
 
     @property
     def name(self) -> ProviderName:
-        """Acme's."""
+        """Acme's provider."""
         return self.acme_name
 
     def arm(self, trouble: Trouble) -> None:
-        """See Account."""
         self.acme.troubles.append(trouble)
 
     def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
-        """See Account."""
         return [
             (one.key, one.kind.value, ACME_RULES.to_units(one.money))
             for one in self.acme.service.of(payment.id)

@@ -1,4 +1,4 @@
-"""What an intent's metadata says of our captures, whoever else writes there."""
+"""Tests of reading our captures in metadata that others also write."""
 
 from __future__ import annotations
 

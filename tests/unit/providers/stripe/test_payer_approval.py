@@ -1,4 +1,4 @@
-"""A payment off session whose bank insists on the payer: when they are asked."""
+"""Tests of off-session payments whose bank asks for the payer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _asked(
     approved: bool = False,
     return_url: str | None = "https://shop.example/back",
 ) -> Payment:
-    """A charge off session, while a worker asks Stripe of it."""
+    """An off-session charge that a worker has claimed."""
     asked = replace(
         submission(), off_session=True, customer="cus_ann", return_url=return_url
     )
@@ -55,7 +55,7 @@ def _asked(
 def test_a_decline_of_the_first_request_has_the_payer_asked(
     state: State, act: ClaimAction, approved: bool
 ) -> None:
-    """Of a look at what a second request came to, it says that none has come."""
+    """The lookup finds that the second request never arrived."""
     given = _asked(state, act, approved=approved)
     assert require_payer_action(given, DECLINED).verdict is Verdict.APPROVED
 
