@@ -19,10 +19,11 @@ from domain.payments.apply_dispute import apply_dispute
 from domain.payments.states import State, Status
 from domain.payments.submission import Mode, ProviderName
 from domain.replays import Search
-from persistence import indexes, mongo, monitoring as watch
+from persistence import indexes, mongo
 from persistence.api_keys import MongoApiKeys
 from persistence.codec import Document
 from persistence.encryption import KeySource, Pepper, Vault
+from persistence.monitoring import count_backlog
 from persistence.operator_queries import MongoOperatorView
 from persistence.payments import MongoPayments
 from runtime.container import clock
@@ -248,7 +249,7 @@ def test_the_backlog_reads_what_is_open_and_nothing_else(
     payments_db: Database[Document],
     profiled: Callable[[], list[Any]],
 ) -> None:
-    assert sum(watch.count_backlog(payments_db).open.values()) == 20
+    assert sum(count_backlog(payments_db).open.values()) == 20
     [asked] = profiled()
     assert asked["planSummary"].startswith("IXSCAN { open")
     assert asked["keysExamined"] <= 21

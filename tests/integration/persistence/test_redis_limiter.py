@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from local_stack import embedded_servers
-from persistence import redis_limiter as module
+from persistence import redis_limiter
 from persistence.redis_limiter import RedisRateLimiter
 from runtime import processes
 from runtime.queue.wakeups import connect_redis
@@ -169,7 +169,7 @@ def test_a_pause_in_redis_postpones_nothing_for_longer_than_some_seconds(
     limiter = setup.limiter()
     limiter.pause(STRIPE, 50.0)
     taken = limiter.acquire(STRIPE, 32, 0.25)
-    assert (taken.granted, taken.retry_in) == (0, module.MAX_RETRY_IN)
+    assert (taken.granted, taken.retry_in) == (0, redis_limiter.MAX_RETRY_IN)
 
 
 def test_each_process_takes_its_share_without_redis(
@@ -194,12 +194,12 @@ def test_each_process_takes_its_share_without_redis(
     # A quarter of 20 a second allows one at once, the smallest bucket.
     assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
     assert counted.is_set()
-    now[0] += module.REDIS_BACKOFF / 2
+    now[0] += redis_limiter.REDIS_BACKOFF / 2
     assert limiter.acquire(STRIPE, 32, 0.0).granted == 1
     with embedded_servers.running(own_redis), Redis.from_url(own_redis.url) as redis:
         redis.flushall()  # what was full when it ended may be so still
         assert limiter.acquire(STRIPE, 32, 0.0).granted == 0, "it is left alone"
-        now[0] += module.REDIS_BACKOFF
+        now[0] += redis_limiter.REDIS_BACKOFF
         assert limiter.acquire(STRIPE, 32, 0.0).granted == BURST
 
 
