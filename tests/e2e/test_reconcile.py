@@ -63,7 +63,7 @@ def test_the_command_agrees_names_what_drifts_and_fails_where_a_provider_does(
     told = stack.payments("reconcile", "--since", "15m", "--provider", "paypal")
     assert told.returncode == 0 and told.stderr == ""
     assert "19.99 USD" in told.stdout
-    assert "0 differ; PayPal may yet list what moved after" in told.stdout
+    assert "0 differ; PayPal may yet list movements after" in told.stdout
     assert "stripe" not in told.stdout
 
     ref = _drift(stack, "stripe", do="unknown_charge", amount=77)

@@ -71,7 +71,7 @@ def test_a_key_is_made_listed_rolled_and_revoked(settings: Settings) -> None:
         database.client.close()
 
 
-def test_a_key_that_does_not_exist_is_told_in_one_line(settings: Settings) -> None:
+def test_an_unknown_key_is_an_error_of_one_line(settings: Settings) -> None:
     refused = payments("keys", "revoke", "key_0", environment=settings.environment())
     assert refused.returncode == 1
     assert refused.stderr.startswith("Error: there is no key key_0")
@@ -146,7 +146,7 @@ def test_a_file_submitted_twice_is_charged_once(
     assert movements(stack) - before == 1
 
 
-def test_what_comes_out_otherwise_than_expected_fails_the_command(
+def test_an_unexpected_status_fails_the_command(
     stack: RunningStack, tmp_path: Path
 ) -> None:
     line = {
@@ -162,7 +162,7 @@ def test_what_comes_out_otherwise_than_expected_fails_the_command(
     assert "unlucky" in done.stdout and "NO" in done.stdout
 
 
-def test_what_fails_and_expects_nothing_fails_the_command_and_is_told(
+def test_a_failed_payment_without_expectation_fails_the_command(
     stack: RunningStack,
 ) -> None:
     line = json.dumps({**DECLINED, "reference": f"alone-{time.time_ns()}"})
@@ -172,7 +172,7 @@ def test_what_fails_and_expects_nothing_fails_the_command_and_is_told(
     assert "1 of 1 are not as expected: 1 failed." in done.stderr
 
 
-def test_other_than_stuck_ones_need_a_merchant_and_the_option_is_named(
+def test_a_search_for_other_states_needs_a_merchant(
     stack: RunningStack,
 ) -> None:
     asked = stack.payments("dead", "--state", "succeeded")
@@ -182,7 +182,9 @@ def test_other_than_stuck_ones_need_a_merchant_and_the_option_is_named(
     assert stack.payments("dead", "--state", "succeeded", *merchants).returncode == 0
 
 
-def test_what_the_api_refuses_is_told_and_the_others_go_on(stack: RunningStack) -> None:
+def test_a_refused_payment_is_reported_and_the_others_are_sent(
+    stack: RunningStack,
+) -> None:
     good, bad = PAID, {**PAID, "amount": -1}
     done = payments(
         *("submit", "-", "--json"),
@@ -195,7 +197,7 @@ def test_what_the_api_refuses_is_told_and_the_others_go_on(stack: RunningStack) 
     assert accepted["id"].startswith("pay_") and accepted["ok"]
 
 
-def test_show_tells_a_payment_and_its_timeline(
+def test_show_prints_a_payment_and_its_timeline(
     stack: RunningStack, tmp_path: Path
 ) -> None:
     file = tmp_path / "payments.ndjson"

@@ -52,7 +52,7 @@ def test_a_process_with_a_wrong_clock_is_named(skew: float, words: str) -> None:
     assert "NTP" in found.advice
 
 
-def test_the_homes_own_stack_is_looked_at_whatever_port_the_settings_name(
+def test_the_homes_own_stack_is_checked_regardless_of_the_settings_port(
     stack: RunningStack,
 ) -> None:
     for port in ("", str(processes.free_port())):
@@ -130,7 +130,7 @@ def test_a_provider_that_cannot_be_reached_fails(settings: Settings) -> None:
         ("maxmemory", "1500kb", "redis memory", FAIL),
     ],
 )
-def test_a_redis_that_may_lose_messages_is_told(
+def test_a_redis_that_may_lose_messages_is_a_finding(
     settings: Settings, option: str, value: str, name: str, verdict: str
 ) -> None:
     assert verdicts(settings)[name].verdict == OK
@@ -140,7 +140,9 @@ def test_a_redis_that_may_lose_messages_is_told(
     assert found.advice
 
 
-def test_workers_count_only_while_they_tell_of_themselves(settings: Settings) -> None:
+def test_workers_count_only_while_their_heartbeats_are_recent(
+    settings: Settings,
+) -> None:
     assert verdicts(settings)["workers"].words == "no worker has reported"
     now = datetime.now(timezone.utc)
     with MongoClient[dict[str, Any]](settings.mongo_url) as client:

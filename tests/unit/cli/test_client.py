@@ -1,4 +1,4 @@
-"""Patience with a service that is away: said once, shared, and over at some time."""
+"""The client while the service is unavailable."""
 
 from __future__ import annotations
 
@@ -51,24 +51,24 @@ def jobs(count: int) -> list[Job]:
     return [Job(line, f"key-{line}", {"reference": "r"}) for line in range(1, count)]
 
 
-def test_a_service_that_stays_away_is_waited_for_once_and_not_for_each_line() -> None:
+def test_an_unavailable_service_is_waited_for_once_and_not_for_each_line() -> None:
     base = f"http://127.0.0.1:{processes.free_port()}"
-    said: list[str] = []
-    api = Api(base, "sk_test_1", notify=said.append, patience=3.0)
+    notices: list[str] = []
+    api = Api(base, "sk_test_1", notify=notices.append, patience=3.0)
     began = time.monotonic()
     outcomes = submit(api, jobs(101), wait=0, progress=lambda outcome: None)
     assert time.monotonic() - began < 6, "100 lines, 8 at a time: 13 times as long"
-    assert said == [f"waiting for {base}"]
+    assert notices == [f"waiting for {base}"]
     assert len(outcomes) == 100
     assert {one.ok for one in outcomes} == {False}
     assert all(f"{base} does not answer" in str(one.error) for one in outcomes)
 
 
-def test_a_service_that_comes_back_gets_what_waited() -> None:
+def test_a_service_that_returns_gets_the_waiting_requests() -> None:
     port = processes.free_port()
-    said: list[str] = []
+    notices: list[str] = []
     base = f"http://127.0.0.1:{port}"
-    api = Api(base, "sk_test_1", notify=said.append)
+    api = Api(base, "sk_test_1", notify=notices.append)
     found: list[int] = []
 
     def ask() -> None:
@@ -76,13 +76,13 @@ def test_a_service_that_comes_back_gets_what_waited() -> None:
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert processes.wait_until(lambda: bool(said), seconds=10)
+    assert processes.wait_until(lambda: bool(notices), seconds=10)
     with answering(b"{}", port=port):
         asking.join(10)
     assert found == [202]
 
 
-def test_what_is_no_payment_service_is_one_sentence() -> None:
+def test_an_answer_of_another_service_is_an_error_of_one_line() -> None:
     with answering(b"<html>", code=200) as base:
         api = Api(base, "sk_test_1", notify=print)
         with pytest.raises(StackError, match="Does PAYMENTS_URL name one"):

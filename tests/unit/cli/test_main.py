@@ -1,4 +1,4 @@
-"""What the command line says where it cannot do what it was asked."""
+"""Errors and help of the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def refusal(result: Result, *, code: int = 1) -> str:
     return line.removeprefix("Error: ")
 
 
-def test_an_empty_file_is_told(home: Path, tmp_path: Path) -> None:
+def test_an_empty_file_is_an_error(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "empty.ndjson"
     file.write_text("\n\n")
     assert refusal(run(home, "submit", str(file))) == f"no payments in {file}"
@@ -46,7 +46,7 @@ def test_an_empty_file_is_told(home: Path, tmp_path: Path) -> None:
     "arguments",
     [("submit", "-"), ("show", "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("keys", "list")],
 )
-def test_without_a_stack_the_next_step_is_told_at_once(
+def test_a_command_without_a_stack_names_the_next_step_at_once(
     home: Path, arguments: tuple[str, ...]
 ) -> None:
     began = time.monotonic()
@@ -59,7 +59,7 @@ def test_without_a_stack_the_next_step_is_told_at_once(
     "url",
     ["localhost:8000", "127.0.0.1", "ftp://a", "http://", "http://a:x", "http://a b"],
 )
-def test_an_address_without_a_scheme_or_host_is_one_line(home: Path, url: str) -> None:
+def test_an_invalid_address_is_an_error_of_one_line(home: Path, url: str) -> None:
     done = run(
         home, "submit", "-", stdin=PAID, PAYMENTS_URL=url, PAYMENTS_API_KEY="sk_test_1"
     )
@@ -67,13 +67,13 @@ def test_an_address_without_a_scheme_or_host_is_one_line(home: Path, url: str) -
 
 
 @pytest.mark.parametrize("key", ["sk test", "sk_test_é", "sk_test\nX: y"])
-def test_a_key_that_no_header_can_carry_is_one_line(home: Path, key: str) -> None:
+def test_an_invalid_key_is_an_error_of_one_line(home: Path, key: str) -> None:
     url = "http://127.0.0.1:1"
     done = run(home, "submit", "-", stdin=PAID, PAYMENTS_URL=url, PAYMENTS_API_KEY=key)
     assert refusal(done, code=2).startswith("PAYMENTS_API_KEY has")
 
 
-def test_a_reference_instead_of_an_id_is_told_where_to_look(home: Path) -> None:
+def test_a_reference_instead_of_an_id_gets_advice(home: Path) -> None:
     told = refusal(run(home, "show", "order-1001"))
     assert told.endswith("GET /v1/payments?reference=order-1001")
 
@@ -83,7 +83,7 @@ PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (("replay", "order-1"), "give IDs of payments"),
         (("replay", PAYMENT, SET), "give IDs of payments"),
@@ -101,20 +101,20 @@ PAYMENT = "pay_01ARZ3NDEKTSV4RRFFQ69G5FAV"
         ),
     ],
 )
-def test_a_replay_that_cannot_be_meant_is_one_line(
-    home: Path, arguments: tuple[str, ...], told: str
+def test_a_contradictory_replay_is_an_error_of_one_line(
+    home: Path, arguments: tuple[str, ...], text: str
 ) -> None:
-    assert refusal(run(home, *arguments)).startswith(told)
+    assert refusal(run(home, *arguments)).startswith(text)
 
 
-def test_an_age_that_is_none_is_told(home: Path) -> None:
+def test_an_invalid_age_is_an_error(home: Path) -> None:
     done = run(home, "dead", "--older-than", "yesterday")
     assert done.exit_code == 2
     assert "write an age like 30m, 2h or 3d" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         ((), "give either --since TIME"),
         (("--last", "--since", "2026-01-01"), "give either --since TIME"),
@@ -125,12 +125,12 @@ def test_an_age_that_is_none_is_told(home: Path) -> None:
         (("--since", "2026-01-01", "--provider", "bank"), "not one of"),
     ],
 )
-def test_a_comparison_that_cannot_be_made_is_told_and_exits_with_2(
-    home: Path, arguments: tuple[str, ...], told: str
+def test_an_invalid_comparison_is_an_error_and_exits_with_2(
+    home: Path, arguments: tuple[str, ...], text: str
 ) -> None:
     done = run(home, "reconcile", *arguments)
     assert done.exit_code == 2, done.output
-    assert told in " ".join(done.stderr.split())
+    assert text in " ".join(done.stderr.split())
     assert done.stdout == ""
 
 
@@ -158,13 +158,13 @@ def test_a_merchant_of_other_characters_gets_no_key(home: Path, name: str) -> No
     assert "1 to 64 of the characters" in done.stderr
 
 
-def test_the_help_says_when_two_lines_are_one_payment(home: Path) -> None:
+def test_the_help_of_submit_explains_equal_lines(home: Path) -> None:
     told = " ".join(run(home, "submit", "--help").stdout.split())
     assert "the same line in another file is the same payment" in told
     assert "the same line twice in a file is two payments" in told
 
 
-def test_nothing_is_sent_where_one_line_is_bad(home: Path) -> None:
+def test_a_file_with_an_invalid_line_is_not_sent(home: Path) -> None:
     done = run(
         home,
         *("submit", "-"),
@@ -178,7 +178,7 @@ def test_nothing_is_sent_where_one_line_is_bad(home: Path) -> None:
     )
 
 
-def test_a_command_that_is_interrupted_says_so_as_shells_do() -> None:
+def test_an_interrupted_command_exits_with_130() -> None:
     def stops() -> None:
         raise KeyboardInterrupt
 

@@ -32,20 +32,20 @@ def test_ids_and_references_stay_whole_where_the_screen_is_narrow() -> None:
     assert ID in table and "order 1001" in table
 
 
-def test_columns_that_say_nothing_are_left_out() -> None:
+def test_empty_columns_are_left_out() -> None:
     table = output.table(["a", "b"], [["1", "-"], ["2", "-"]])
     assert table.split()[0] == "a" and "b" not in table
     assert "b" in output.table(["a", "b"], [["1", "-"], ["2", "3"]])
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\x1b[2J", "a\rb"])
-def test_what_a_terminal_cannot_print_is_a_question_mark(text: str) -> None:
+def test_an_unprintable_character_is_a_question_mark(text: str) -> None:
     table = output.table(["reference"], [[text]])
     assert "?" in table and text not in table
     table.encode()
 
 
-def test_a_table_says_which_payments_were_there_before() -> None:
+def test_a_table_shows_which_payments_existed_already() -> None:
     outcomes = [outcome(), outcome(replayed=True)]
     lines = _table(outcomes).splitlines()
     assert "replayed" in lines[0]
@@ -53,7 +53,7 @@ def test_a_table_says_which_payments_were_there_before() -> None:
     assert _summary(outcomes) == "2 submitted, 1 of them existed already"
 
 
-def test_the_closing_line_counts_what_was_refused() -> None:
+def test_the_summary_counts_refused_payments() -> None:
     outcomes = [outcome(), outcome(id=None, status=None, ok=False)]
     assert _summary(outcomes) == "1 of 2 submitted"
     assert _summary([outcome()]) == "1 submitted"

@@ -48,7 +48,7 @@ def test_empty_lines_are_skipped_and_lines_keep_their_numbers() -> None:
 @pytest.mark.parametrize(
     "line", ["{", "[]", "3", '{"payment": 3}', '{"expect": "failed"}']
 )
-def test_a_line_that_is_no_payment_is_named(line: str) -> None:
+def test_a_line_that_is_not_a_payment_is_named(line: str) -> None:
     with pytest.raises(StackError, match="^line 2 is not a payment"):
         read(json.dumps(BODY), line)
 
@@ -67,15 +67,13 @@ def test_a_line_that_is_no_payment_is_named(line: str) -> None:
         ('{"payment": {}, "expect": ["failed"]}', "expect must be one of"),
     ],
 )
-def test_what_a_strict_reader_refuses_is_refused_before_it_is_sent(
-    line: str, why: str
-) -> None:
+def test_an_invalid_line_is_refused_before_any_is_sent(line: str, why: str) -> None:
     with pytest.raises(StackError, match=f"^line 1 is not a payment: .*{why}"):
         read(line)
 
 
 @pytest.mark.parametrize("key", ["", " a", "a ", "é", "a\n", "a" * 256, '"a"', 7, None])
-def test_a_key_that_no_header_can_carry_is_refused(key: object) -> None:
+def test_an_invalid_key_is_refused(key: object) -> None:
     line = json.dumps({"idempotency_key": key, "payment": BODY})
     with pytest.raises(StackError, match="idempotency_key must be 1 to 255"):
         read(line)
@@ -92,12 +90,12 @@ def test_a_line_that_is_not_utf_8_is_named() -> None:
         read_jobs([json.dumps(BODY).encode(), b'{"reference": "\xff"}'])
 
 
-def test_a_byte_order_mark_at_the_beginning_is_no_fault() -> None:
+def test_a_byte_order_mark_at_the_beginning_is_ignored() -> None:
     (job,) = read_jobs([b"\xef\xbb\xbf" + json.dumps(BODY).encode()])
     assert job == read(json.dumps(BODY))[0]
 
 
-def test_all_bad_lines_are_named_and_of_many_the_first() -> None:
+def test_the_first_five_invalid_lines_are_named() -> None:
     with pytest.raises(StackError) as refused:
         read(*["{"] * 7)
     told = str(refused.value)

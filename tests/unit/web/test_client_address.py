@@ -1,4 +1,4 @@
-"""Whom a request is counted to."""
+"""The address that a request counts for."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         ("x" * 10_000, None, None),
     ],
 )
-def test_an_address_is_the_last_that_a_trusted_proxy_names(
+def test_the_counted_address_is_the_last_that_a_trusted_proxy_names(
     remote: str | None, forwarded: str | None, counted: str | None
 ) -> None:
     assert client_address(remote, forwarded, PROXIES) == counted
 
 
-def test_nothing_that_a_client_writes_is_believed_without_proxies() -> None:
+def test_a_forwarded_address_is_ignored_without_trusted_proxies() -> None:
     assert client_address("10.0.0.1", "198.51.100.1", ()) == "10.0.0.1"
