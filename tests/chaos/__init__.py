@@ -1,4 +1,4 @@
-"""The chaos proof: a whole stack under load while a nemesis breaks its parts.
+"""The chaos proof: breaks parts of a whole stack under load.
 
-The client's log, the providers' ledgers and the database must agree in the end.
+At the end the client's log, the providers' ledgers and the database must agree.
 """

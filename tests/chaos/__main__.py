@@ -1,4 +1,4 @@
-"""``python -m tests.chaos``: runs the proof and prints what it found."""
+"""``python -m tests.chaos``: runs the proof and prints its results."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from runtime.processes import ProcessFailed
 from tests.chaos import control
 from tests.chaos.plan import LONG, SHORT, Plan
 from tests.chaos.proof import prove
-from tests.chaos.report import SHOWN, Report, refreshed
+from tests.chaos.report import SHOWN, Report, refresh_page
 
 PAGE: Final = ROOT / "docs" / "reliability.md"
 REPORT: Final = ROOT / "build" / "chaos" / "report.json"
-#: Exit code of a program that was interrupted, as shells have it.
+#: Exit code of an interrupted program, as in shells.
 INTERRUPTED: Final = 130
-#: What a run must reach at least to be kept in the page.
+#: The smallest run whose results go on the page.
 FEWEST: Final = LONG
 
 
 def main() -> int:
-    """0 where every invariant held, 1 where one did not, 130 where interrupted."""
+    """0 if every invariant held, 1 if not, 130 if interrupted."""
     options, plan = _options()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -41,7 +41,7 @@ def main() -> int:
     try:
         report = _run(plan, home)
     except KeyboardInterrupt:
-        _say("Interrupted; everything that was started has stopped")
+        _say("Interrupted; every started process has stopped")
         shutil.rmtree(home, ignore_errors=True)
         return INTERRUPTED
     except ProcessFailed as error:
@@ -62,7 +62,7 @@ def main() -> int:
     else:
         shutil.rmtree(home, ignore_errors=True)
     if _long_enough(report):
-        PAGE.write_text(refreshed(PAGE.read_text(), report))
+        PAGE.write_text(refresh_page(PAGE.read_text(), report))
         _say(f"{PAGE.relative_to(ROOT)} has these figures now")
     return 0
 
@@ -76,15 +76,15 @@ def _run(plan: Plan, home: Path) -> Report:
 def _options() -> tuple[argparse.Namespace, Plan]:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     for name, kind, help in (
-        ("payments", int, "that the client submits"),
+        ("payments", int, "payments that the client submits"),
         ("rate", float, "payments a second"),
-        ("kills", int, "of workers, webs and beats"),
-        ("wipes", int, "of Redis"),
-        ("failovers", int, "of MongoDB"),
-        ("faults", int, "armed at the providers"),
-        ("bound", float, "seconds after healing until all must have ended"),
-        ("control", int, "payments for the plain service; 0: leave it out"),
-        ("seed", int, "of load and nemesis; a fresh one by default"),
+        ("kills", int, "kills of workers, webs and beats"),
+        ("wipes", int, "wipes of Redis"),
+        ("failovers", int, "fail-overs of MongoDB"),
+        ("faults", int, "faults armed at the providers"),
+        ("bound", float, "seconds after healing within which everything must end"),
+        ("control", int, "payments for the plain service; 0 leaves it out"),
+        ("seed", int, "seed of load and nemesis; by default a random one"),
     ):
         parser.add_argument(f"--{name}", type=kind, metavar="N", help=help)
     parser.add_argument("--short", action="store_true", help="a minute and a half")
@@ -115,30 +115,30 @@ def _long_enough(report: Report) -> bool:
 def _print(report: Report) -> None:
     console = Console(highlight=False)
     for title, rows in (
-        ("What was done", report.did()),
-        ("How it ended", report.ends()),
+        ("Actions", report.actions()),
+        ("Results", report.results()),
     ):
         table = Table(title=title, show_header=False)
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    table = Table("", "invariant", "checked", "violations", title="What was found")
-    for found in report.found():
-        table.add_row(*found)
+    table = Table("", "invariant", "checked", "violations", title="Invariants")
+    for check in report.checks():
+        table.add_row(*check)
     console.print(table)
     for verdict in report.verdicts:
         for violation in verdict.violations[:SHOWN]:
             print(f"{verdict.name}: {violation}")
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first signal stops everything in order; others must not disturb that."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)
+    """The first signal stops everything in order; further ones are ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

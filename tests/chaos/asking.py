@@ -1,4 +1,4 @@
-"""One request, repeated until there is an answer, and the log of all requests."""
+"""Requests that are repeated until an answer, and the log of all requests."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Any, Final
 
 import requests
 
-#: Seconds to connect, and to wait for an answer; the service gives up before.
+#: Seconds to connect, and to wait for an answer; longer than the service's own limits.
 TIMEOUT: Final = (1.0, 9.0)
-#: Seconds between two tries of one request, and until a shop gives up.
+#: Seconds between two tries of a request, and until the shop gives up.
 PAUSE: Final = 0.4
 PATIENCE: Final = 45.0
-#: Seconds that a read may be held until the payment has ended.
+#: Seconds of a long poll for the payment's end.
 HOLD: Final = 4
-#: Answers after which the same request is sent again.
-PASSING: Final = frozenset({429, 500, 502, 503, 504})
-#: States of an operation on which work is owed.
-OWED: Final = frozenset({"queued", "running", "retrying", "unknown"})
+#: Statuses after which the same request is sent again.
+TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+#: States of an operation with work left for the service.
+OPEN: Final = frozenset({"queued", "running", "retrying", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where payments are submitted: any of ``urls`` is as good."""
+    """Where payments are submitted. All ``urls`` are equivalent."""
 
     urls: Sequence[str]
     headers: Mapping[str, str]
@@ -36,14 +36,14 @@ class Target:
 
 @dataclass(slots=True)
 class Log:
-    """JSON lines, one for each request; written before anything follows from it."""
+    """JSON lines, one per request, each written before the next step."""
 
     path: Path
     counts: Counter[str] = field(default_factory=Counter)
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def write(self, **line: Any) -> None:
-        """One request and what came of it."""
+        """Writes a request and its result."""
         text = json.dumps({"at": time.time(), **line})
         with self._writing:
             self.counts["requests"] += 1
@@ -52,14 +52,14 @@ class Log:
             with self.path.open("a") as file:
                 file.write(f"{text}\n")
 
-    def count(self, what: str) -> None:
-        """Something that is no request."""
+    def count(self, name: str) -> None:
+        """Counts an event that is not a request."""
         with self._writing:
-            self.counts[what] += 1
+            self.counts[name] += 1
 
 
 class Asker:
-    """Asks from one thread; ``over`` ends its patience."""
+    """Sends requests from one thread; ``over`` ends the repetitions."""
 
     def __init__(self, target: Target, log: Log, over: threading.Event) -> None:
         self._target = target
@@ -76,17 +76,17 @@ class Asker:
         self._session.close()
 
     def insist(
-        self, key: str, path: str, body: Mapping[str, Any], turn: int, **told: bool
+        self, key: str, path: str, body: Mapping[str, Any], turn: int, **flags: bool
     ) -> str | None:
-        """The payment that a 202 named; None where it was refused or given up.
+        """The id of the payment in a 202; None if it was refused or given up.
 
-        The same request goes to one web after another, from the ``turn``-th on;
-        ``told`` goes to the log.
+        Each repetition goes to the next web, beginning with the ``turn``-th. ``flags``
+        go to the log.
         """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and not self._over.is_set():
-            status, payment = self._ask(key, self._url(turn) + path, body, told)
-            if status is not None and status not in PASSING:
+            status, payment = self._ask(key, self._url(turn) + path, body, flags)
+            if status is not None and status not in TRANSIENT:
                 return payment
             turn += 1
             self._over.wait(PAUSE)
@@ -94,7 +94,7 @@ class Asker:
         return None
 
     def ended(self, payment: str, turn: int, *, deadline: float) -> bool:
-        """Waits until no operation of ``payment`` is open; False at the deadline."""
+        """Waits until ``payment`` has no open operation; False at the deadline."""
         while time.monotonic() < deadline and not self._over.is_set():
             turn += 1
             try:
@@ -106,7 +106,7 @@ class Asker:
                 operations = answer.json()["operations"] if answer.ok else None
             except requests.RequestException:
                 operations = None
-            if operations and not any(one["state"] in OWED for one in operations):
+            if operations and not any(each["state"] in OPEN for each in operations):
                 return True
             self._over.wait(PAUSE)
         return False
@@ -115,10 +115,10 @@ class Asker:
         return self._target.urls[turn % len(self._target.urls)]
 
     def _ask(
-        self, key: str, url: str, body: Mapping[str, Any], told: Mapping[str, bool]
+        self, key: str, url: str, body: Mapping[str, Any], flags: Mapping[str, bool]
     ) -> tuple[int | None, str | None]:
-        """The answer's status and the payment that it names, as far as there are."""
-        asked = {"key": key, "url": url, "body": body, **told}
+        """The answer's status and the id of its payment; None for a missing one."""
+        request = {"key": key, "url": url, "body": body, **flags}
         started = time.monotonic()
         try:
             answer = self._session.post(
@@ -129,11 +129,11 @@ class Asker:
             )
         except requests.RequestException as error:
             lost = type(error).__name__
-            self._log.write(**asked, status=None, lost=lost, seconds=_since(started))
+            self._log.write(**request, status=None, lost=lost, seconds=_since(started))
             return None, None
         status = answer.status_code
         payment = str(answer.json()["id"]) if status == 202 else None
-        self._log.write(**asked, status=status, id=payment, seconds=_since(started))
+        self._log.write(**request, status=status, id=payment, seconds=_since(started))
         return status, payment
 
 

@@ -1,8 +1,8 @@
 """``python -m tests.chaos.backlog``: a hundred thousand payments are due at once.
 
-Prints how the backlog is worked off for a minute while shops go on paying: how long a
-new payment takes beside it, and what memory the programs need. Exits with 1 where new
-ones wait for the backlog, or where beat's memory grows with it.
+Prints the progress of the backlog during a minute of further payments, the time that a
+new payment takes, and the memory of the programs. Exits with 1 if new payments wait for
+the backlog, or if beat's memory grows with it.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ from tests.chaos.workload import plain
 from tests.suites.samples import payment, submission
 from tests.support.process_usage import memory
 
-#: Payments stored in one go.
+#: Payments in one insert.
 BATCH: Final = 1000
 #: New payments a second beside the backlog.
 RATE: Final = 5.0
-#: Seconds that a new payment may take beside it, of a hundred ninety-nine.
+#: Seconds that 99 % of the new payments may take at most.
 PATIENCE: Final = 10.0
-#: Megabytes by which beat may grow: a page of ids, not the backlog.
+#: Megabytes by which beat's memory may grow: a page of ids, not the backlog.
 GROWTH: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a backlog did. Seconds and megabytes."""
+    """The effects of a backlog, in seconds and megabytes."""
 
     backlog: int
     watched: float
-    worked_off: int  #: of the backlog, meanwhile
-    submitted: int  #: new payments meanwhile
+    worked_off: int  #: payments of the backlog in that time
+    submitted: int  #: new payments in that time
     median: float  #: from a new payment's acceptance to its end
     p99: float
-    unsettled: int  #: new payments without an end a while later
+    unsettled: int  #: new payments that are still open at the end
     beat_before: float  #: resident memory of the larger beat
     beat_after: float
 
     @property
     def kept(self) -> bool:
-        """Whether nobody starved, and nothing was loaded whole."""
+        """Whether no payment starved and beat did not load the backlog."""
         return (
             self.unsettled == 0
             and self.worked_off > 0
@@ -67,7 +67,7 @@ class Found:
 
 
 def watch_backlog(home: Path, *, count: int, seconds: float) -> Found:
-    """Runs a stack in ``home``, makes ``count`` payments due, and watches."""
+    """Runs a stack in ``home``, makes ``count`` payments due, and measures."""
     with stack.running(home) as running:
         database = open_database(running.mongo.url, running.database)
         before = _beat_memory(running)
@@ -84,23 +84,23 @@ def watch_backlog(home: Path, *, count: int, seconds: float) -> Found:
             left = _due(database, count)
             wait_until(lambda: not _open(database), seconds=2 * PATIENCE)
         after = _beat_memory(running)
-        took = _took(database)
+        durations = _durations(database)
         database.client.close()
     return Found(
         backlog=count,
         watched=seconds,
         worked_off=began - left,
         submitted=wanted,
-        median=statistics.median(took),
-        p99=statistics.quantiles(took, n=100)[98],
-        unsettled=wanted - len(took),
+        median=statistics.median(durations),
+        p99=statistics.quantiles(durations, n=100)[98],
+        unsettled=wanted - len(durations),
         beat_before=before,
         beat_after=after,
     )
 
 
 def _make_due(running: Stack, count: int) -> None:
-    """Payments of long ago, as they are after a night without workers."""
+    """Inserts payments of an hour ago, as after an hour without workers."""
     settings = Settings(
         home=running.home.resolve(),
         mongo_url=running.mongo.url,
@@ -113,11 +113,13 @@ def _make_due(running: Stack, count: int) -> None:
     then = container.clock() - timedelta(hours=1)
     for first in range(0, count, BATCH):
         numbers = range(first, min(first + BATCH, count))
-        store.insert_many([payment(one, asked=asked, now=then) for one in numbers])
+        store.insert_many(
+            [payment(number, asked=asked, now=then) for number in numbers]
+        )
     database.client.close()
 
 
-#: The backlog is another merchant's.
+#: Filters out the backlog, which is another merchant's.
 _NEW: Final = {"merchant": demo_keys.MERCHANT}
 
 
@@ -126,16 +128,16 @@ def _open(database: Database[dict[str, Any]]) -> int:
 
 
 def _due(database: Database[dict[str, Any]], count: int) -> int:
-    """How much of the backlog is left."""
+    """Payments left in the backlog."""
     open_ = database.payments.count_documents({"open": {"$exists": True}})
     return min(count, open_ - _open(database))
 
 
-def _took(database: Database[dict[str, Any]]) -> list[float]:
+def _durations(database: Database[dict[str, Any]]) -> list[float]:
     """Seconds from the acceptance of each new payment to its end."""
     return [
-        (one["updated_at"] - one["created_at"]).total_seconds()
-        for one in database.payments.find({**_NEW, "open": {"$exists": False}})
+        (payment["updated_at"] - payment["created_at"]).total_seconds()
+        for payment in database.payments.find({**_NEW, "open": {"$exists": False}})
     ]
 
 

@@ -1,4 +1,4 @@
-"""Secrets that are planted in requests, and the search for them afterwards."""
+"""Secrets planted in requests, and the search for them afterwards."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-#: A published test number (docs.stripe.com/testing); it must be refused.
+#: A published test number (docs.stripe.com/testing), which must be refused.
 CARD: Final = "4242424242424242"
-#: Bytes that are searched at once.
+#: Bytes searched at once.
 CHUNK: Final = 16 * 1024 * 1024
-#: Folders whose files MongoDB writes and compresses; its documents are read instead.
+#: Folders of compressed files of MongoDB, whose documents are read instead.
 _DATA: Final = "mongo"
 
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """What must not appear in a log, in Redis or in clear in MongoDB."""
+    """Texts that must not appear in a log, in Redis or unencrypted in MongoDB."""
 
-    word: str  #: part of every text that is personal
+    word: str  #: part of every personal text
     api_key: str
     card: str = CARD
 
     def needles(self) -> Mapping[bytes, str]:
-        """The bytes to look for, and the name of what they give away."""
+        """The bytes to search for, each with the name of its secret."""
         named = {"personal text": self.word, "API key": self.api_key, "card": self.card}
         return {
             needle: name for name, text in named.items() for needle in written(text)
@@ -39,16 +39,16 @@ class Canaries:
 
 
 def new_word() -> str:
-    """Letters alone, so that nothing takes it for a number."""
+    """A random word, of letters only so that it is never taken for a number."""
     letters = (secrets.choice(string.ascii_lowercase) for _ in range(16))
     return f"canary{''.join(letters)}"
 
 
 def written(text: str) -> Iterator[bytes]:
-    """``text`` as it is and inside base64, which is how messages carry their bodies.
+    """The bytes of ``text``, plain and in base64, the encoding of messages' bodies.
 
-    The bytes before decide how it falls into groups of three; characters that mix
-    with its neighbours are left out.
+    The base64 depends on the number of preceding bytes modulo three. Characters that
+    also encode neighbouring bytes are left out.
     """
     raw = text.encode()
     yield raw
@@ -59,7 +59,7 @@ def written(text: str) -> Iterator[bytes]:
 
 
 def search(chunks: Iterable[bytes], needles: Mapping[bytes, str]) -> set[str]:
-    """The names of what was found, also where it lies across two chunks."""
+    """The names of the secrets found, also across two chunks."""
     found: set[str] = set()
     overlap = max(map(len, needles)) - 1
     tail = b""
@@ -71,14 +71,14 @@ def search(chunks: Iterable[bytes], needles: Mapping[bytes, str]) -> set[str]:
 
 
 def leaks_in_files(home: Path, needles: Mapping[bytes, str]) -> Iterator[str]:
-    """A sentence for each log and each file of Redis below ``home`` that leaks."""
+    """A sentence for each log and file of Redis in ``home`` with a secret."""
     for path in searched_files(home):
         for name in sorted(search(_chunks(path), needles)):
             yield f"{path.relative_to(home)} has the {name}"
 
 
 def searched_files(home: Path) -> list[Path]:
-    """All logs, and all that Redis wrote, lost disks included."""
+    """All logs and all files of Redis, including lost disks."""
     logs = [*home.glob("logs/*"), *home.glob(f"{_DATA}-*/logs/*")]
     return [path for path in (*logs, *home.glob("redis*/**/*")) if path.is_file()]
 
@@ -86,15 +86,15 @@ def searched_files(home: Path) -> list[Path]:
 def leaks_in_documents(
     database: Database[dict[str, Any]], needles: Mapping[bytes, str]
 ) -> Iterator[str]:
-    """A sentence for each collection, and for the record of all writes, that leaks."""
+    """A sentence for each collection with a secret, the oplog included."""
     options: CodecOptions[RawBSONDocument] = CodecOptions(
         document_class=RawBSONDocument
     )
     collections = [database[name] for name in database.list_collection_names()]
     for collection in (*collections, database.client.local["oplog.rs"]):
         documents = collection.with_options(options).find()
-        # A secret never spans two documents, but blocks are quicker than each alone.
-        found = search((bytes(one.raw) for one in documents), needles)
+        # No secret spans two documents, but searching them together is quicker.
+        found = search((bytes(document.raw) for document in documents), needles)
         for name in sorted(found):
             yield f"{collection.full_name} has the {name}"
 

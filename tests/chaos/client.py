@@ -1,4 +1,4 @@
-"""A shop that asks until it knows, and writes down every request and answer."""
+"""A shop that repeats requests until an answer, and logs each of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from typing import Any, Final
 from tests.chaos.asking import Asker, Log, Target
 from tests.chaos.workload import FollowUp, Intent
 
-#: Requests for payments open at once: enough for the rate while some wait for a
-#: fail-over.
+#: Concurrent submissions: enough for the rate while some wait for a fail-over.
 THREADS: Final = 24
-#: Payments whose follow-ups are pursued at once; most of the time they wait.
-DESKS: Final = 24
-#: Seconds that follow-ups of a payment are pursued for.
+#: Payments with concurrent follow-ups, which mostly wait.
+FOLLOWERS: Final = 24
+#: Seconds for a payment's follow-ups.
 FOLLOW: Final = 90.0
-#: Seconds between two looks for work.
+#: Seconds between two checks for work.
 PAUSE: Final = 0.1
 
 
 class Client:
-    """Submits ``intents`` from threads of its own, at ``rate`` a second at most."""
+    """Submits ``intents`` from its own threads, at ``rate`` a second at most."""
 
     def __init__(
         self, target: Target, intents: Iterable[Intent], *, rate: float, log: Log
@@ -42,20 +41,20 @@ class Client:
             threading.Thread(target=self._lane, args=(lane,), name=f"client-{lane}")
             for lane in range(THREADS)
         ]
-        self._desks = [
-            threading.Thread(target=self._desk, args=(desk,), name=f"desk-{desk}")
-            for desk in range(DESKS)
+        self._followers = [
+            threading.Thread(target=self._run_follow_ups, args=(number,))
+            for number in range(FOLLOWERS)
         ]
 
     def __enter__(self) -> Client:
         self._started = time.monotonic()
-        for thread in (*self._lanes, *self._desks):
+        for thread in (*self._lanes, *self._followers):
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        for thread in (*self._lanes, *self._desks):
+        for thread in (*self._lanes, *self._followers):
             thread.join()
 
     def paying(self) -> bool:
@@ -63,8 +62,8 @@ class Client:
         return any(thread.is_alive() for thread in self._lanes)
 
     def done(self) -> bool:
-        """Whether every request has its answer, or was given up."""
-        return not any(thread.is_alive() for thread in (*self._lanes, *self._desks))
+        """Whether every request was answered or given up."""
+        return not any(thread.is_alive() for thread in (*self._lanes, *self._followers))
 
     def _lane(self, lane: int) -> None:
         with Asker(self._target, self.log, self._over) as asker:
@@ -83,24 +82,24 @@ class Client:
             yield drawn
 
     def _pursue(self, asker: Asker, intent: Intent, turn: int) -> None:
-        """The payment, and what else its shop asks at once."""
-        told = {"pays": True, "refused": intent.refused}
-        paid = asker.insist(intent.key, "", intent.body, turn, **told, altered=False)
+        """Submits the payment, and its repetitions."""
+        flags = {"pays": True, "refused": intent.refused}
+        paid = asker.insist(intent.key, "", intent.body, turn, **flags, altered=False)
         if paid is None:
             return
         if intent.again:
-            asker.insist(intent.key, "", intent.body, turn + 1, **told, altered=False)
+            asker.insist(intent.key, "", intent.body, turn + 1, **flags, altered=False)
         if intent.altered:
             body = {**intent.body, "amount": intent.body["amount"] + 1}
-            asker.insist(intent.key, "", body, turn, **told, altered=True)
+            asker.insist(intent.key, "", body, turn, **flags, altered=True)
         if intent.steps:
             with self._drawing:
                 if intent.key not in self._followed:
                     self._followed.add(intent.key)
                     self._paid.append((intent, paid))
 
-    def _desk(self, desk: int) -> None:
-        """Follow-ups, until no more payments come that could have some."""
+    def _run_follow_ups(self, number: int) -> None:
+        """Makes follow-ups until no more payments are submitted."""
         with Asker(self._target, self.log, self._over) as asker:
             while not self._over.is_set():
                 last = not self.paying()
@@ -111,7 +110,7 @@ class Client:
                         return
                     self._over.wait(PAUSE)
                     continue
-                self._follow(asker, intent, payment, desk)
+                self._follow(asker, intent, payment, number)
 
     def _follow(self, asker: Asker, intent: Intent, payment: str, turn: int) -> None:
         deadline = time.monotonic() + FOLLOW
@@ -121,22 +120,22 @@ class Client:
                 self.log.count("follow-ups given up")
                 return
             wanted = [
-                (f"{intent.key}-{place}-{number}", one)
-                for number, one in enumerate(step)
+                (f"{intent.key}-{place}-{number}", follow_up)
+                for number, follow_up in enumerate(step)
             ]
             with ThreadPoolExecutor(len(step)) as pool:
-                for number, (key, one) in enumerate(wanted):
-                    body = _body(intent, one)
-                    path = f"/{payment}/{one.call}"
+                for number, (key, follow_up) in enumerate(wanted):
+                    body = _body(intent, follow_up)
+                    path = f"/{payment}/{follow_up.call}"
                     pool.submit(self._request, key, path, body, turn + number)
 
     def _request(self, key: str, path: str, body: Mapping[str, Any], turn: int) -> None:
         with Asker(self._target, self.log, self._over) as asker:
-            told = {"pays": False, "refused": False, "altered": False}
-            asker.insist(key, path, body, turn, **told)
+            flags = {"pays": False, "refused": False, "altered": False}
+            asker.insist(key, path, body, turn, **flags)
 
 
-def _body(intent: Intent, one: FollowUp) -> dict[str, Any]:
-    if one.part is None:
+def _body(intent: Intent, follow_up: FollowUp) -> dict[str, Any]:
+    if follow_up.part is None:
         return {}
-    return {"amount": intent.body["amount"] * one.part // 100}
+    return {"amount": intent.body["amount"] * follow_up.part // 100}

@@ -1,7 +1,7 @@
 """The same nemesis against the plain Celery service of the benchmark.
 
-It shows that the harness can see losses: a service that keeps its work in Redis
-loses some.
+The service keeps its work in Redis and loses some, which shows that the proof detects
+losses.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from tests.chaos.outcome import Outcome, outcome
 from tests.chaos.plan import Act, Plan, schedule
 from tests.chaos.workload import GOOD, Intent, intents
 
-#: Seconds after healing in which nothing more is charged: it has come to rest.
+#: Seconds without a charge after which the service counts as idle.
 QUIET: Final = 15.0
-#: Seconds after healing until we stop looking.
+#: Seconds after healing until the wait ends.
 BOUND: Final = 90.0
-#: Where kombu keeps messages that a worker took and did not acknowledge. It gives
-#: them to another worker an hour after they were taken.
+#: kombu's key of messages without acknowledgement. It gives them to another worker
+#: after an hour.
 UNACKED: Final = "unacked"
 #: Celery's queue.
 QUEUE: Final = "celery"
 
 
 def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Outcome:
-    """Plays ``plan``'s share of faults for ``plan.control`` payments."""
+    """Runs ``plan.control`` payments with a proportionate part of the faults."""
     smaller = _scaled(plan)
     with _running(home) as victims:
         redis, url = victims.redis, victims.providers["stripe"]
@@ -70,15 +70,15 @@ def run(plan: Plan, home: Path, *, say: Callable[[str], None]) -> Outcome:
             nemesis.heal()
             victims.keeper.heal(seconds=60)
             say(f"The plain service is healed; {nemesis.done.total()} acts were done")
-            _rest(victims.keeper, url)
+            _wait_for_quiet(victims.keeper, url)
         found = movements("stripe", url)
-        charged = [one.key for one in found if one.key is not None]
+        charged = [movement.key for movement in found if movement.key is not None]
         asked = exchanges(log.path, good=GOOD)
         return outcome(asked, charged, late=_in_redis(redis.url))
 
 
 def _scaled(plan: Plan) -> Plan:
-    """As much a second as the product gets."""
+    """The plan with the same number of acts a second."""
     part = plan.control / plan.payments
     return replace(
         plan,
@@ -93,12 +93,12 @@ def _scaled(plan: Plan) -> Plan:
 
 
 def _acts(plan: Plan) -> list[Act]:
-    """Those for which there is something to break: it has no beat."""
+    """The acts without those on beat, which the service does not have."""
     return [act for act in schedule(plan) if act.detail.get("kind") != "beat"]
 
 
 def _wanted(plan: Plan) -> Iterator[Intent]:
-    """Payments that Stripe takes, once each."""
+    """Payments that Stripe accepts, once each."""
     drawn = intents(plan.payments, seed=plan.seed, word="canary", card="")
     for intent in drawn:
         body = {**intent.body, "provider": "stripe", "payment_method": GOOD[0]}
@@ -139,7 +139,7 @@ def _running(home: Path) -> Iterator[Victims]:
         keeper.stop()
 
 
-def _rest(keeper: Keeper, url: str) -> None:
+def _wait_for_quiet(keeper: Keeper, url: str) -> None:
     """Waits until nothing more is charged."""
     charged, changed_at, read_at = 0, time.monotonic(), 0.0
 
@@ -147,7 +147,7 @@ def _rest(keeper: Keeper, url: str) -> None:
         nonlocal charged, changed_at, read_at
         keeper.tend()
         if time.monotonic() < read_at + 1:
-            return False  # it is all that is read, each time
+            return False  # each read is of the whole ledger
         read_at, now = time.monotonic(), len(movements("stripe", url))
         if now != charged:
             charged, changed_at = now, time.monotonic()
@@ -157,10 +157,10 @@ def _rest(keeper: Keeper, url: str) -> None:
 
 
 def _in_redis(url: str) -> frozenset[str]:
-    """The keys of payments whose messages wait there, or were a dead worker's."""
+    """The keys of payments in waiting or unacknowledged messages."""
     with RedisClient.from_url(url) as broker:
-        taken = [json.loads(one)[0] for one in broker.hvals(UNACKED)]
-        waiting = [json.loads(one) for one in broker.lrange(QUEUE, 0, -1)]
+        taken = [json.loads(entry)[0] for entry in broker.hvals(UNACKED)]
+        waiting = [json.loads(message) for message in broker.lrange(QUEUE, 0, -1)]
     bodies = (base64.b64decode(message["body"]) for message in (*taken, *waiting))
-    # Celery's body: the arguments first, and of those the key.
+    # Celery's body begins with the arguments, and they with the key.
     return frozenset(json.loads(body)[0][0] for body in bodies)

@@ -1,4 +1,4 @@
-"""What the checks judge by: the client's log, the providers' ledgers, the database."""
+"""The evidence for the checks: the client's log, the ledgers and the database."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _OPERATION: Final = re.compile(r"op_[0-9A-Z]+")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request of the client, and what came of it."""
+    """One request of the client, and its result."""
 
     at: float  #: seconds since the epoch
     key: str
     status: int | None  #: None: the answer was lost
-    payment: str | None  #: the id that a 202 named
-    pays: bool  #: asked for a payment, not for a follow-up of one
-    altered: bool  #: had another body than the key's first request
-    refused: bool  #: brought a card number
-    approved: bool  #: has a method that the provider takes
+    payment: str | None  #: the id in a 202
+    pays: bool  #: a submission, not a follow-up
+    altered: bool  #: another body than the key's first request
+    refused: bool  #: with a card number
+    approved: bool  #: with a method that the provider accepts
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money that a provider really moved."""
+    """Money that a provider moved, by its ledger."""
 
     provider: str
     kind: str
     key: str | None  #: the provider key of the call
-    operation: str | None  #: whose it is, by its key or by what was sent with it
+    operation: str | None  #: by its key or its metadata
     amount: int
     currency: str
     at: datetime
@@ -47,20 +47,20 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """As the database has it."""
+    """An operation in the database."""
 
     id: str
     kind: str
     provider_key: str  #: the idempotency key of the request that made it
-    amount: int  #: that was asked for
-    moved: int  #: that we say has moved
+    amount: int  #: requested
+    moved: int  #: moved, by our books
     state: str
     due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a timeline."""
+    """One event of a timeline."""
 
     seq: int
     type: str
@@ -70,7 +70,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """As the database has it; amounts in minor units."""
+    """A payment in the database; amounts in minor units."""
 
     id: str
     currency: str
@@ -84,28 +84,28 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A payment as it was seen in the database at some moment of the run."""
+    """A payment in the database at some moment of the run."""
 
     payment: str
     version: int
-    told: int
+    event_count: int
     states: Mapping[str, str]  #: by operation
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it. ``leaks`` says where a planted secret was found."""
+    """All evidence. ``leaks`` has a sentence for each secret found."""
 
     exchanges: Sequence[Exchange] = ()
     movements: Sequence[Movement] = ()
     payments: Sequence[Payment] = ()
     sights: Sequence[Sight] = ()
     leaks: Sequence[str] = ()
-    searched: int = 0  #: files and collections that were looked through
+    searched: int = 0  #: files and collections searched
 
 
 def exchanges(log: Path, *, good: Sequence[str]) -> list[Exchange]:
-    """The client's log; ``good`` are the methods that providers take."""
+    """Reads the client's log; providers accept the methods ``good``."""
     with log.open() as lines:
         return [
             Exchange(
@@ -123,7 +123,7 @@ def exchanges(log: Path, *, good: Sequence[str]) -> list[Exchange]:
 
 
 def movements(provider: str, url: str) -> list[Movement]:
-    """The ledger of the simulator at ``url``."""
+    """Reads the ledger of the simulator at ``url``."""
     answer = requests.get(f"{url}/_ledger", timeout=LEDGER_TIMEOUT)
     answer.raise_for_status()
     return [
@@ -141,17 +141,19 @@ def movements(provider: str, url: str) -> list[Movement]:
 
 
 def payments(database: Database[dict[str, Any]]) -> list[Payment]:
-    """Every payment that is stored."""
+    """Reads every stored payment."""
     return [_payment(document) for document in database.payments.find()]
 
 
 def sight(document: Mapping[str, Any]) -> Sight:
-    """A payment's document as one sight of it."""
+    """Decodes a document of the change stream."""
     return Sight(
         payment=document["_id"],
         version=document["version"],
-        told=document["event_count"],
-        states={one["id"]: one["state"] for one in document["operations"]},
+        event_count=document["event_count"],
+        states={
+            operation["id"]: operation["state"] for operation in document["operations"]
+        },
     )
 
 
@@ -165,25 +167,25 @@ def _payment(document: Mapping[str, Any]) -> Payment:
         event_count=document["event_count"],
         operations=[
             Operation(
-                id=one["id"],
-                kind=one["kind"],
-                provider_key=one["origin"]["idempotency_key"],
-                amount=one["amount"],
-                moved=one.get("moved", 0),
-                state=one["state"],
-                due_at=one.get("due_at"),
+                id=operation["id"],
+                kind=operation["kind"],
+                provider_key=operation["origin"]["idempotency_key"],
+                amount=operation["amount"],
+                moved=operation.get("moved", 0),
+                state=operation["state"],
+                due_at=operation.get("due_at"),
             )
-            for one in document["operations"]
+            for operation in document["operations"]
         ],
         timeline=[
-            Event(one["seq"], one["type"], _utc(one["at"]), one["data"])
-            for one in document["timeline"]
+            Event(event["seq"], event["type"], _utc(event["at"]), event["data"])
+            for event in document["timeline"]
         ],
     )
 
 
 def _operation(row: Mapping[str, Any]) -> str | None:
-    """By the key of the call; where it had none, by what we gave the provider."""
+    """The operation's id, from the key of the call or else from the metadata."""
     for text in (row["key"], *row["metadata"].values()):
         if found := _OPERATION.match(text or ""):
             return found[0]

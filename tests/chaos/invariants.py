@@ -1,6 +1,6 @@
-"""The promises, each as a check that lists what breaks it. Pure.
+"""The promises, each as a check that lists its violations. Pure.
 
-Words of the states are the checker's own: it shares no code with what it judges.
+The states are spelled out here, because the checks share no code with the product.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Final
 
 from tests.chaos.evidence import Evidence, Movement, Operation, Payment
 
-#: The operation is over, and the merchant was told.
+#: The operation has ended.
 FINAL: Final = frozenset({"succeeded", "declined", "rejected", "canceled", "expired"})
-#: Over, or a person's to decide.
+#: Ended, or waiting for manual review.
 ENDED: Final = FINAL | {"review"}
-#: Nothing may have moved.
+#: States in which no money may have moved.
 NOTHING: Final = FINAL - {"succeeded"} | {"dead"}
-#: The one event that may move a final state: a later fact, told as such.
+#: The only event that may change a final state: a later fact from the provider.
 CORRECTION: Final = "operation.corrected"
-#: What a movement adds to the money that the merchant has.
+#: The sign of a movement in the merchant's balance.
 SIGN: Final = {"charge": 1, "capture": 1, "refund": -1, "authorize": 0, "void": 0}
 
 
@@ -30,34 +30,35 @@ class Invariant:
     """``check`` yields a sentence for each violation among ``count`` things."""
 
     name: str
-    says: str
+    description: str
     check: Callable[[Evidence], Iterator[str]]
     count: Callable[[Evidence], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check found."""
+    """The result of a check."""
 
     name: str
-    says: str
+    description: str
     checked: int
     violations: Sequence[str]
 
 
 def one_effect(evidence: Evidence) -> Iterator[str]:
-    """One movement for what succeeded, none for what failed, one operation a key."""
+    """A success has one movement, a failure none, and a key one operation."""
     moved = _by_operation(evidence)
     for payment in evidence.payments:
-        for one in payment.operations:
-            yield from _effect(payment, one, moved.pop(one.id, []))
-    for operation, strays in moved.items():
-        yield f"{operation}: {len(strays)} movements, and no such operation is stored"
+        for operation in payment.operations:
+            movements = moved.pop(operation.id, [])
+            yield from _effect(payment, operation, movements)
+    for stray, unknown in moved.items():
+        yield f"{stray}: {len(unknown)} movements, and no such operation is stored"
     for exchange in evidence.exchanges:
         if exchange.status == 202 and exchange.altered:
-            yield f"{exchange.key}: another body was taken under the same key"
+            yield f"{exchange.key}: another body was accepted under the same key"
         if exchange.status == 202 and exchange.refused:
-            yield f"{exchange.key}: a card number was taken"
+            yield f"{exchange.key}: a card number was accepted"
     ids = _accepted(evidence)
     for key, named in ids.items():
         if len(named) > 1:
@@ -72,33 +73,33 @@ def _effect(
     payment: Payment, one: Operation, movements: Sequence[Movement]
 ) -> Iterator[str]:
     named = f"{payment.id} {one.id} ({one.kind}, {one.state})"
-    called_off = one.kind == "void" and payment.operations[0].state == "canceled"
+    canceled = one.kind == "void" and payment.operations[0].state == "canceled"
     if len(movements) > 1:
         yield f"{named}: moved money {len(movements)} times"
-    if one.state == "succeeded" and not movements and not called_off:
+    if one.state == "succeeded" and not movements and not canceled:
         yield f"{named}: nothing moved at the provider"
-    if (one.state in NOTHING or called_off) and movements:
+    if (one.state in NOTHING or canceled) and movements:
         yield f"{named}: the provider moved {movements[0].amount}"
     for movement in movements:
         if (movement.kind, movement.currency) != (one.kind, payment.currency):
             yield f"{named}: the provider has a {movement.kind} in {movement.currency}"
         elif movement.amount != one.amount:
-            yield f"{named}: {movement.amount} moved, {one.amount} was asked for"
+            yield f"{named}: {movement.amount} moved, {one.amount} was requested"
 
 
 def money_agrees(evidence: Evidence) -> Iterator[str]:
-    """Per currency the providers' sum is ours; what is not known yet aside."""
+    """The providers' sums equal ours in each currency, without open operations."""
     states = {one.id: one.state for _, one in _operations(evidence)}
     moved: Counter[str] = Counter()
     for movement in evidence.movements:
         if states.get(movement.operation or "") in FINAL:
             moved[movement.currency] += SIGN[movement.kind] * movement.amount
-    said: Counter[str] = Counter()
+    stored: Counter[str] = Counter()
     for payment in evidence.payments:
-        said[payment.currency] += payment.captured - payment.refunded
-    for currency in sorted(moved.keys() | said.keys()):
-        if moved[currency] != said[currency]:
-            yield f"{currency}: {moved[currency]} moved, {said[currency]} is stored"
+        stored[payment.currency] += payment.captured - payment.refunded
+    for currency in sorted(moved.keys() | stored.keys()):
+        if moved[currency] != stored[currency]:
+            yield f"{currency}: {moved[currency]} moved, {stored[currency]} is stored"
     for payment in evidence.payments:
         if payment.refunded > payment.captured:
             sums = f"{payment.captured} captured, {payment.refunded} refunded"
@@ -106,7 +107,7 @@ def money_agrees(evidence: Evidence) -> Iterator[str]:
 
 
 def everything_ends(evidence: Evidence) -> Iterator[str]:
-    """What was accepted is stored, and what is stored has ended."""
+    """Every accepted operation is stored, and every stored one has ended."""
     stored = {(payment.id, one.provider_key) for payment, one in _operations(evidence)}
     for key, named in _accepted(evidence).items():
         for payment_id in named:
@@ -119,17 +120,18 @@ def everything_ends(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
-    """No final state changes, no version and no timeline shrinks."""
+    """No final state changes, and no version or timeline goes back."""
     last = {payment.id: payment for payment in evidence.payments}
     sights = sorted(evidence.sights, key=lambda sight: sight.payment)  # stable
     for payment_id, seen in groupby(sights, key=lambda sight: sight.payment):
         every = list(seen)
         corrected = _corrected(last.get(payment_id))
         for before, after in pairwise(every):
-            if after.version < before.version or after.told < before.told:
+            if after.version < before.version or after.event_count < before.event_count:
                 yield (
                     f"{payment_id}: from version {before.version} with"
-                    f" {before.told} events back to {after.version} with {after.told}"
+                    f" {before.event_count} events back to {after.version} with"
+                    f" {after.event_count}"
                 )
             for operation, state in before.states.items():
                 now = after.states.get(operation, "gone")
@@ -146,8 +148,8 @@ def nothing_goes_back(evidence: Evidence) -> Iterator[str]:
                 yield f"{payment.id} #{event.seq}: moved from {event.data['from']}"
 
 
-def ends_are_told_once(evidence: Evidence) -> Iterator[str]:
-    """One event tells of each final state, and of no other."""
+def ends_have_one_event(evidence: Evidence) -> Iterator[str]:
+    """Each final state has exactly one event."""
     for payment, one in _operations(evidence):
         if one.id in _corrected(payment):
             continue
@@ -157,15 +159,15 @@ def ends_are_told_once(evidence: Evidence) -> Iterator[str]:
             if after in FINAL and before != after
         ]
         if ends != [one.state] * (one.state in FINAL):
-            yield f"{payment.id} {one.id} ({one.state}): told as {ends}"
+            yield f"{payment.id} {one.id} ({one.state}): its events end in {ends}"
 
 
 def timeline_explains(evidence: Evidence) -> Iterator[str]:
-    """Numbers without a gap; each step begins where the last ended."""
+    """The numbers have no gap, and each step begins in the state of the last one."""
     for payment in evidence.payments:
         numbers = [event.seq for event in payment.timeline]
         if numbers != list(range(1, payment.event_count + 1)):
-            yield f"{payment.id}: told {payment.event_count}, numbered {numbers}"
+            yield f"{payment.id}: {payment.event_count} events, numbered {numbers}"
     for payment, one in _operations(evidence):
         state: str | None = None
         for before, after in _steps(payment, one):
@@ -173,13 +175,13 @@ def timeline_explains(evidence: Evidence) -> Iterator[str]:
                 yield f"{payment.id} {one.id}: {state}, then from {before}"
             state = after
         if state != one.state:
-            yield f"{payment.id} {one.id}: is {one.state}, was told {state}"
+            yield f"{payment.id} {one.id}: is {one.state}, its events lead to {state}"
 
 
 def _steps(payment: Payment, one: Operation) -> Iterator[tuple[str | None, str]]:
-    """From where to where each event of an operation leads; it begins nowhere.
+    """The state before and after each event of an operation, at first None.
 
-    An event that names no state before has left it as it was, but for the first.
+    Except for the first one, an event without a ``from`` leaves the state unchanged.
     """
     first = True
     for event in payment.timeline:
@@ -190,24 +192,24 @@ def _steps(payment: Payment, one: Operation) -> Iterator[tuple[str | None, str]]
 
 
 def written_before_sent(evidence: Evidence) -> Iterator[str]:
-    """Each movement's key was on the timeline before the money moved."""
+    """Each movement's key was on a timeline before the money moved."""
     written = {
         event.data["provider_key"]: event.at
         for payment in evidence.payments
-        # The first of several sends with one key is the one that counts.
+        # Of several sends with one key, the first one counts.
         for event in reversed(payment.timeline)
         if "provider_key" in event.data
     }
     for movement in evidence.movements:
         named = f"{movement.provider} {movement.kind} {movement.key}"
         if movement.key not in written:
-            yield f"{named}: no such send is written down"
+            yield f"{named}: its send is not recorded"
         elif written[movement.key] > movement.at:
-            yield f"{named}: moved before its send was written down"
+            yield f"{named}: moved before its send was recorded"
 
 
 def nothing_leaks(evidence: Evidence) -> Iterator[str]:
-    """No planted secret lies in clear where it must not."""
+    """No planted secret was found unencrypted."""
     yield from evidence.leaks
 
 
@@ -239,7 +241,7 @@ INVARIANTS: Final = (
     Invariant(
         "I5",
         "each final state has exactly one event",
-        ends_are_told_once,
+        ends_have_one_event,
         lambda found: len(list(_operations(found))),
     ),
     Invariant(
@@ -264,10 +266,15 @@ INVARIANTS: Final = (
 
 
 def judge(evidence: Evidence) -> list[Verdict]:
-    """Every invariant's verdict."""
+    """Checks every invariant."""
     return [
-        Verdict(one.name, one.says, one.count(evidence), list(one.check(evidence)))
-        for one in INVARIANTS
+        Verdict(
+            invariant.name,
+            invariant.description,
+            invariant.count(evidence),
+            list(invariant.check(evidence)),
+        )
+        for invariant in INVARIANTS
     ]
 
 
@@ -278,7 +285,7 @@ def _operations(evidence: Evidence) -> Iterator[tuple[Payment, Operation]]:
 
 
 def _accepted(evidence: Evidence) -> dict[str, set[str]]:
-    """The payments that a 202 has named, by key."""
+    """The payments in 202 answers, by key."""
     found: dict[str, set[str]] = defaultdict(set)
     for exchange in evidence.exchanges:
         if exchange.status == 202 and exchange.payment is not None:
@@ -294,6 +301,6 @@ def _by_operation(evidence: Evidence) -> dict[str, list[Movement]]:
 
 
 def _corrected(payment: Payment | None) -> set[str]:
-    """The operations that a later fact has moved, as their timeline says."""
+    """The operations with an event of a correction."""
     timeline = payment.timeline if payment is not None else ()
     return {event.data["operation"] for event in timeline if event.type == CORRECTION}

@@ -1,4 +1,4 @@
-"""Keeps processes alive: whatever dies is started again at once."""
+"""Keeps processes alive: restarts each that ends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Final
 
 from runtime import processes
 
-#: Seconds to become ready at the start, on a busy machine.
+#: Seconds for the start on a busy machine.
 START_WAIT: Final = 90.0
-#: Seconds to end by itself once the run is over.
+#: Seconds for the stop at the end of the run.
 STOP_WAIT: Final = 10.0
-#: Seconds between a death and the next start, where nobody asked for longer.
+#: Seconds between an end and the next start by default.
 RESTART: Final = 0.3
 
 
@@ -26,14 +26,14 @@ class Child:
     """A program and its current run."""
 
     name: str
-    kind: str  #: what it is one of: worker, web, beat, mongo, redis, …
+    kind: str  #: worker, web, beat, mongo, redis, …
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
     ready: Callable[[], bool]
     run: subprocess.Popen[bytes] | None = None
     start_at: float | None = None  #: monotonic seconds; None while it runs
-    paused_until: float | None = None  #: monotonic seconds; None while it is not
+    paused_until: float | None = None  #: monotonic seconds; None if it is not paused
     starts: int = 0
 
     @property
@@ -43,7 +43,7 @@ class Child:
 
 
 class Keeper:
-    """Use from one thread that outlives the children: the kernel kills them with it."""
+    """Use it from one lasting thread: the kernel kills the children with it."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -51,7 +51,7 @@ class Keeper:
     def start(self, group: Sequence[Child], *, seconds: float = START_WAIT) -> None:
         """Starts ``group`` together and waits until all are ready.
 
-        Raises ProcessFailed where one is not.
+        Raises ProcessFailed if one is not.
         """
         for child in group:
             self._children.append(child)
@@ -72,7 +72,7 @@ class Keeper:
         down: float = RESTART,
         before_restart: Callable[[], None] | None = None,
     ) -> None:
-        """KILL, with whatever it started; it stays down for ``down`` seconds."""
+        """Kills the child's session, and restarts it after ``down`` seconds."""
         assert child.run is not None
         processes.kill_session(child.run)
         child.start_at = time.monotonic() + down
@@ -81,12 +81,12 @@ class Keeper:
             before_restart()
 
     def pause(self, child: Child, *, seconds: float) -> None:
-        """STOP now, CONT ``seconds`` later."""
+        """Sends STOP now, and CONT after ``seconds``."""
         _signal(child, signal.SIGSTOP)
         child.paused_until = time.monotonic() + seconds
 
     def tend(self) -> None:
-        """Starts what is down and continues what is paused, as it falls due."""
+        """Restarts ended children and continues paused ones when due."""
         now = time.monotonic()
         for child in self._children:
             assert child.run is not None
@@ -99,7 +99,7 @@ class Keeper:
                 self._resume(child)
 
     def heal(self, *, seconds: float) -> None:
-        """Continues and starts everything; raises ProcessFailed where one is not up."""
+        """Continues and restarts all children. Raises ProcessFailed if one stays down."""
         for child in self._children:
             if child.paused_until is not None:
                 self._resume(child)
@@ -115,7 +115,7 @@ class Keeper:
             raise processes.ProcessFailed(f"not up again: {', '.join(down)}")
 
     def stop(self) -> None:
-        """TERM to all, the last first, then KILL."""
+        """Sends TERM to all, the last one first, then KILL."""
         for child in reversed(self._children):
             if child.paused_until is not None:
                 self._resume(child)
@@ -142,9 +142,9 @@ def _run(child: Child) -> None:
 
 
 def _signal(child: Child, number: int) -> None:
-    """To all that belongs to it: a web process has a worker process of its own."""
+    """Signals the whole session, because a web process has a child process."""
     assert child.run is not None
     try:
         os.killpg(child.run.pid, number)
     except ProcessLookupError:
-        pass  # it has died meanwhile, and will be started again
+        pass  # it has ended, and will be restarted

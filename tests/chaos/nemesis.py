@@ -1,4 +1,4 @@
-"""Carries the schedule out, and writes down what it did and when."""
+"""Carries the schedule out, and records each act and its time."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tests.chaos.plan import Act
 from tests.chaos.replica import ReplicaSet
 from tests.chaos.stack import Redis
 
-#: Seconds for a question of its own to a server.
+#: Seconds for one of its own requests to a server.
 TIMEOUT: Final = 2.0
-#: Seconds until an act is tried again that found nothing to break.
+#: Seconds until an act without a victim is tried again.
 AGAIN: Final = 0.5
-#: Seconds within which a provider that refuses connections takes them again.
+#: Seconds within which a provider accepts connections again.
 REFUSED: Final = 30.0
-#: Seconds that a killed primary is away: longer than the others need to elect.
+#: Seconds that a killed primary is down: longer than an election.
 PRIMARY_DOWN: Final = (4.0, 7.0)
-#: Seconds that Redis is away when it is killed.
+#: Seconds that a killed Redis is down.
 REDIS_DOWN: Final = (0.3, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Victims:
-    """What may be broken; a service without MongoDB has none to break."""
+    """The breakable parts; ``mongo`` is None for a service without MongoDB."""
 
     keeper: Keeper
     redis: Redis
@@ -43,31 +43,31 @@ class Victims:
 
 @dataclass(slots=True)
 class Nemesis:
-    """Call ``tick`` often, from the thread that the keeper is used from."""
+    """Call ``tick`` often, from the keeper's thread."""
 
     victims: Victims
     random: Random
     waiting: list[Act]
-    note: Callable[[Mapping[str, Any]], None]  #: takes what was done
+    note: Callable[[Mapping[str, Any]], None]  #: records an act
     done: Counter[str] = field(default_factory=Counter)
     _started: float | None = None
 
     def tick(self) -> None:
-        """Does what is due; what finds nothing to break comes again soon."""
+        """Does the due acts; those without a victim are tried again soon."""
         if self._started is None:
             self._started = time.monotonic()
         now = time.monotonic() - self._started
         for act in [act for act in self.waiting if act.at <= now]:
             self.waiting.remove(act)
-            on = self._perform(act)
-            if on is None:
+            victim = self._perform(act)
+            if victim is None:
                 self.waiting.append(Act(now + AGAIN, act.do, act.detail))
                 continue
             self.done[_counted(act)] += 1
-            self.note({"at": time.time(), "do": act.do, "on": on, **act.detail})
+            self.note({"at": time.time(), "do": act.do, "on": victim, **act.detail})
 
     def heal(self) -> None:
-        """Disarms every fault, once refusals are over; processes are the keeper's."""
+        """Disarms every fault once no provider refuses connections."""
         for url in self.victims.providers.values():
             disarm = retry(
                 retry=retry_if_exception_type(requests.ConnectionError),
@@ -78,7 +78,7 @@ class Nemesis:
             disarm(f"{url}/_faults", timeout=TIMEOUT)
 
     def _perform(self, act: Act) -> str | None:
-        """The name of what was broken, or None where nothing was there to break."""
+        """The name of the victim, or None if there was none."""
         try:
             return _ACTS[act.do](self, **act.detail)
         except (requests.RequestException, RedisError):
@@ -142,14 +142,14 @@ class Nemesis:
 
     def _fault(self, provider: str, fault: Mapping[str, Any]) -> str | None:
         url = self.victims.providers.get(provider)
-        if url is None:  # a service that has no such provider: break the one it has
+        if url is None:  # the plain service has one provider: break that one
             provider, url = next(iter(self.victims.providers.items()))
             fault = {**fault, "match": {}} if "match" in fault else fault
         answer = requests.post(f"{url}/_faults", json=fault, timeout=TIMEOUT)
         return provider if answer.status_code == 201 else None
 
     def _primary(self) -> Child | None:
-        """The primary, while all members are up: two of three must stay."""
+        """The primary if all members are up, because two of three must stay up."""
         children = self.victims.keeper.of("mongo")
         if self.victims.mongo is None or not all(child.up for child in children):
             return None
@@ -179,7 +179,7 @@ def _name(child: Child | None) -> str | None:
 
 
 def _counted(act: Act) -> str:
-    """What a report counts it as."""
+    """The name of the act in the report."""
     match act.do:
         case "kill":
             return f"kill {act.detail['kind']}"

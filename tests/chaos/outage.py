@@ -1,7 +1,8 @@
-"""``python -m tests.chaos.outage``: Stripe is away for two minutes while shops pay.
+"""``python -m tests.chaos.outage``: Stripe is unavailable for two minutes under load.
 
-Prints what became of it, and exits with 1 where a promise was not kept: every payment
-accepted, the breaker opened, one probe at a time, all settled after, each charged once.
+Prints the results, and exits with 1 if a promise was broken: every payment is accepted,
+the breaker opens, there is one probe at a time, all payments settle after the outage,
+and each is charged once.
 """
 
 from __future__ import annotations
@@ -28,34 +29,34 @@ from tests.chaos.workload import plain
 
 #: Seconds of load before the outage and after it.
 AROUND: Final = 15.0
-#: Seconds after the load until everything must have settled.
+#: Seconds after the load within which everything must settle.
 BOUND: Final = 300.0
-#: Workers know a breaker for a second, and calls may be under way when it opens.
-KNOWN: Final = timedelta(seconds=3)
-#: One payment in so many goes to PayPal, which is not away.
+#: Workers cache a breaker for a second, and calls may be in progress when it opens.
+CACHED: Final = timedelta(seconds=3)
+#: One payment in so many goes to PayPal, which is available.
 PAYPAL_EVERY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What became of an outage. Seconds, and counts of payments unless said."""
+    """The results of an outage: seconds, and counts of payments by default."""
 
     submitted: int
     accepted: int
     away: float
     opened_after: float | None  #: from the first refused connection; None: never
-    failed_before_it: int  #: calls that met the outage before the breaker was open
-    probes: int  #: calls made while it was open
-    probes_at_once: int  #: the most of them
+    failed_before_it: int  #: failed calls before the breaker opened
+    probes: int  #: calls while the breaker was open
+    probes_at_once: int  #: of these, at most
     paypal_meanwhile: int  #: settled at PayPal during the outage
     settled: int
-    last_settled_after: float  #: the outage
+    last_settled_after: float  #: seconds after the outage
     charged_once: int
-    charged_otherwise: int  #: not at all, or twice
+    charged_otherwise: int  #: never, or twice
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was."""
+        """Whether every promise was kept."""
         return (
             self.accepted == self.submitted == self.settled == self.charged_once
             and self.charged_otherwise == 0
@@ -119,18 +120,18 @@ def _judged(
     began: datetime,
     payments: Sequence[Payment],
     movements: Sequence[Movement],
-    gate: Mapping[str, Any],
+    breaker: Mapping[str, Any],
 ) -> Found:
     over = began + timedelta(seconds=away)
     opened = [
-        one["at"]
-        for one in gate["changes"]
-        if one["state"] == "open" and one["at"] >= began
+        change["at"]
+        for change in breaker["changes"]
+        if change["state"] == "open" and change["at"] >= began
     ]
     at_stripe = _calls(payments, movements, "stripe")
-    open_from = opened[0] + KNOWN if opened else over
+    open_from = opened[0] + CACHED if opened else over
     probes = [(at, end) for at, end, _ in at_stripe if open_from <= at < over]
-    met = [end for at, end, well in at_stripe if began <= at < open_from and not well]
+    failed = [end for at, end, ok in at_stripe if began <= at < open_from and not ok]
     moved = Counter(one.operation for one in movements)
     operations = [one.operations[0] for one in payments]
     ends = [one.timeline[-1].at for one in payments]
@@ -142,7 +143,7 @@ def _judged(
         accepted=accepted,
         away=away,
         opened_after=(opened[0] - began).total_seconds() if opened else None,
-        failed_before_it=len(met),
+        failed_before_it=len(failed),
         probes=len(probes),
         probes_at_once=_at_once(probes),
         paypal_meanwhile=sum(
@@ -163,7 +164,7 @@ def _ids(operations: Sequence[evidence.Operation]) -> set[str | None]:
 def _calls(
     payments: Sequence[Payment], movements: Sequence[Movement], provider: str
 ) -> list[tuple[datetime, datetime, bool]]:
-    """When each call to the provider was begun and answered, and whether it did it."""
+    """The start, the end and the success of each call to the provider."""
     others = {one.operation for one in movements if one.provider != provider}
     calls = []
     for payment in payments:
@@ -179,7 +180,7 @@ def _calls(
 
 
 def _at_once(spans: Sequence[tuple[datetime, datetime]]) -> int:
-    """How many overlap at most."""
+    """The largest number of overlapping spans."""
     steps = sorted([(at, 1) for at, _ in spans] + [(end, -1) for _, end in spans])
     most = now = 0
     for _, step in steps:

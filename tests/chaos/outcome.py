@@ -1,4 +1,4 @@
-"""What became of payments that were accepted and that the provider takes. Pure."""
+"""The results of accepted payments with a valid method. Pure."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tests.chaos.evidence import Evidence, Exchange
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of the payments that were answered with 202, by the provider's ledger."""
+    """Counts of accepted payments, by the provider's ledger."""
 
     accepted: int
     once: int  #: charged once
     doubled: int
-    as_said: int  #: never charged, and we say so: called off, or with a person
-    late: int  #: never charged, but still in Redis: a dead worker's, for an hour
-    lost: int  #: never charged, and nowhere to be found
+    as_stored: int  #: never charged, and stored as canceled or in manual review
+    late: int  #: not charged yet, but in Redis: a dead worker's, for an hour
+    lost: int  #: never charged, and stored nowhere
 
 
 def outcome(
     exchanges: Sequence[Exchange],
     charged: Iterable[str],
     *,
-    as_said: frozenset[str] = frozenset(),
+    as_stored: frozenset[str] = frozenset(),
     late: frozenset[str] = frozenset(),
 ) -> Outcome:
-    """``charged`` has a key for each charge; ``as_said`` and ``late`` are keys, too."""
+    """Counts outcomes; ``charged``, ``as_stored`` and ``late`` have payments' keys."""
     accepted = {
         one.key for one in exchanges if one.status == 202 and one.approved and one.pays
     }
@@ -38,14 +38,14 @@ def outcome(
         accepted=len(accepted),
         once=sum(counts[key] == 1 for key in accepted),
         doubled=sum(counts[key] > 1 for key in accepted),
-        as_said=len(uncharged & as_said),
-        late=len(uncharged & late - as_said),
-        lost=len(uncharged - as_said - late),
+        as_stored=len(uncharged & as_stored),
+        late=len(uncharged & late - as_stored),
+        lost=len(uncharged - as_stored - late),
     )
 
 
 def of_product(evidence: Evidence) -> Outcome:
-    """The same of our own payments: keys are found by the operations."""
+    """The outcomes of the product's payments."""
     firsts = [payment.operations[0] for payment in evidence.payments]
     keys = {one.id: one.provider_key for one in firsts}
     charged = [
@@ -53,22 +53,22 @@ def of_product(evidence: Evidence) -> Outcome:
         for movement in evidence.movements
         if movement.kind in ("charge", "authorize")
     ]
-    said = frozenset(
+    uncharged = frozenset(
         one.provider_key for one in firsts if one.state in ("review", "canceled")
     )
-    return outcome(evidence.exchanges, charged, as_said=said)
+    return outcome(evidence.exchanges, charged, as_stored=uncharged)
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Operations that a person must decide, by what the ledgers say of them."""
+    """Operations in manual review, by the ledgers."""
 
     moved: int  #: money moved, once
     not_moved: int
 
 
 def undecided(evidence: Evidence) -> Undecided:
-    """What the service could not find out, and the ledgers know."""
+    """Counts operations in manual review by their movements in the ledgers."""
     moved = {movement.operation for movement in evidence.movements}
     waiting = [
         one.id in moved

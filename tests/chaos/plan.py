@@ -1,4 +1,4 @@
-"""What a run does, and when: a schedule that its seed alone decides. Pure."""
+"""The schedule of a run, determined by its seed. Pure."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much of everything; acts are spread over ``seconds``."""
+    """The size of a run. Acts are spread over ``seconds``."""
 
     seed: int
     payments: int
     rate: float  #: payments a second that the client tries to submit
-    kills: int  #: KILL of a worker, a web or a beat
-    pauses: int  #: STOP of a worker until its leases are past
-    wipes: int  #: of everything in Redis
+    kills: int  #: of a worker, a web or a beat
+    pauses: int  #: of a worker until its leases have expired
+    wipes: int  #: of all data in Redis
     redis_stops: int
     failovers: int
-    faults: int  #: misbehaviours armed at the providers
-    absences: bool  #: faults that only proof of absence resolves, which takes 10 min
-    bound: float  #: seconds after healing until everything must have ended
+    faults: int  #: armed at the providers
+    absences: bool  #: faults resolved only by a proof of absence, after 10 min
+    bound: float  #: seconds after healing within which everything must end
     control: int  #: payments for the plain service; 0 leaves it out
 
     @property
     def seconds(self) -> float:
-        """How long the load lasts, and the nemesis with it."""
+        """The duration of the load and the nemesis."""
         return self.payments / self.rate
 
 
-#: At 25 payments a second, which are 35 operations, two cores have room for what
-#: restarts cost; at 40 they have none, and the run measures a queue.
+#: At 25 payments (35 operations) a second, two cores have room for the cost of
+#: restarts. At 40 they have none, and the run only measures a queue.
 LONG: Final = Plan(
     seed=0,
     payments=20_000,
@@ -47,7 +47,7 @@ LONG: Final = Plan(
     bound=840.0,
     control=2_000,
 )
-#: Everything at least twice, in a minute and a half.
+#: Every kind of act, in a minute and a half.
 SHORT: Final = Plan(
     seed=0,
     payments=900,
@@ -59,8 +59,8 @@ SHORT: Final = Plan(
     failovers=2,
     faults=14,
     absences=False,
-    # Everything has ended after half a minute, but for a decline whose answer was lost
-    # twice: it is believed ten minutes after the last send.
+    # Everything ends within half a minute, except a decline whose answer was lost
+    # twice: it is trusted ten minutes after the last send.
     bound=660.0,
     control=0,
 )
@@ -68,31 +68,31 @@ SHORT: Final = Plan(
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing that the nemesis does, ``at`` so many seconds after the start."""
+    """An act of the nemesis, ``at`` seconds after the start."""
 
     at: float
     do: str
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: The part of a run that has faults which take 10 minutes to resolve.
+#: The part of a run in which faults may take 10 minutes to resolve.
 _ABSENCES_UNTIL: Final = 0.5
-#: Programs that are killed, and how often beside each other.
+#: The killed programs, with their weights.
 KILLED: Final = {"worker": 12, "web": 5, "beat": 3}
-#: Two ways to lose what is in Redis: by a command, and with its disk.
+#: Two ways to lose the data in Redis: by a command, and with its disk.
 WIPES: Final = ("flush", "lose_redis")
 FAILOVERS: Final = ("kill_primary", "step_down", "pause_primary")
-#: Seconds: leases end after 15, so another worker has taken over by then.
+#: Seconds. Leases end after 15, so another worker takes over.
 PAUSE: Final = 20.0
-#: Seconds that both providers refuse everything, until the healing: hundreds of
-#: operations are owed work then, so how soon they end is no matter of luck.
+#: Seconds before the healing in which both providers refuse all connections. Hundreds
+#: of operations are then open, enough to measure how soon they end.
 LAST_OUTAGE: Final = 10.0
-#: Where the calls go that faults are armed for; empty is any call.
+#: The paths of the faults; an empty one is any call.
 PATHS: Final = {
     "stripe": ("/v1/payment_intents", "/v1/refunds", ""),
     "paypal": ("/v2/checkout/orders", "/v2/payments", ""),
 }
-#: The first path is the one that most calls take.
+#: Most calls are to the first path.
 _PATH_WEIGHTS: Final = (6, 2, 2)
 
 
@@ -100,8 +100,8 @@ def _times(random: Random) -> int:
     return random.randint(1, 12)
 
 
-#: Each kind of fault with its parameters. A delay of up to 14 s is longer than a
-#: worker waits for its answer, so money may move after the worker gave up.
+#: Each kind of fault with its parameters. The delay of 14 s is longer than a worker's
+#: timeout, so money may move after the worker gave up.
 FAULTS: Final[Sequence[Callable[[Random], dict[str, Any]]]] = (
     lambda random: {"do": "refuse", "seconds": random.uniform(0.5, 4)},
     lambda random: {"do": "drop", "times": _times(random)},
@@ -132,7 +132,7 @@ FAULTS: Final[Sequence[Callable[[Random], dict[str, Any]]]] = (
 
 
 def schedule(plan: Plan) -> list[Act]:
-    """All acts in order; the same for the same plan."""
+    """All acts in order, the same for the same plan."""
     random = Random(plan.seed)
     wanted = [
         *(Act(at, "kill", {"kind": kind}) for at, kind in _kills(plan, random)),
@@ -161,13 +161,13 @@ def schedule(plan: Plan) -> list[Act]:
 def _kills(plan: Plan, random: Random) -> list[tuple[float, str]]:
     kinds = list(KILLED)
     times = _spread(plan.kills, plan.seconds, random)
-    # The first kills are one of each kind, however few there are.
+    # The first kills are one of each kind.
     rest = random.choices(kinds, list(KILLED.values()), k=len(times))
     return list(zip(times, [*kinds, *rest]))
 
 
 def _pauses(plan: Plan, random: Random) -> list[float]:
-    """Early enough that the pause ends within the run."""
+    """Times of pauses that end within the run."""
     return _spread(plan.pauses, max(plan.seconds - PAUSE, 1.0), random)
 
 
@@ -180,19 +180,19 @@ def _last_outage(plan: Plan) -> list[Act]:
 
 
 def _spread(count: int, seconds: float, random: Random) -> list[float]:
-    """``count`` times, one in each equal part of the run, anywhere in it."""
+    """``count`` times, a random one in each equal part of the run."""
     return [(place + random.random()) * seconds / count for place in range(count)]
 
 
 def _may_be_absent(plan: Plan, at: float) -> bool:
-    """Early in a long run, so that it ends soon after its healing."""
+    """Only early in a long run, which then ends soon after its healing."""
     return plan.absences and at < plan.seconds * _ABSENCES_UNTIL
 
 
 def _fault(place: int, random: Random, absent: bool) -> dict[str, Any]:
-    """Every kind in its turn, at a provider by chance; Stripe gets most payments.
+    """Every kind in turn, at a random provider, more often at Stripe.
 
-    A 500 that is replayed and did nothing is one where only proof of ``absent`` helps.
+    A replayed 500 without an effect needs a proof of absence, and so ``absent``.
     """
     provider = random.choices(list(PATHS), (3, 2))[0]
     fault = FAULTS[place % len(FAULTS)](random)

@@ -1,4 +1,4 @@
-"""One run: start, load, break, heal, wait, and judge."""
+"""One run: starts, loads, breaks, heals, waits and checks."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.chaos.stack import Stack
 from tests.chaos.watch import Watcher, open_database
 from tests.chaos.workload import GOOD, intents
 
-#: Seconds between two words on how far it is.
-WORD_EVERY: Final = 10.0
-#: The load and the nemesis may be late on a busy machine: as many times the plan.
+#: Seconds between two lines of progress.
+PROGRESS_EVERY: Final = 10.0
+#: The duration of load and nemesis on a busy machine, relative to the plan, at most.
 LATE: Final = 2.0
 #: Seconds for every process to be up again.
 HEAL: Final = 90.0
 
-#: What libraries say after their first words differs each time.
+#: The variable end of libraries' messages.
 _PARTICULARS: Final = re.compile(r"(:| '[^']*').*")
 
 Say = Callable[[str], None]
@@ -44,7 +44,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """What the nemesis did, and how it settled."""
+    """The acts of the nemesis, and the settling after them."""
 
     done: Counter[str]
     elections: int
@@ -55,9 +55,9 @@ class Broken:
 def prove(
     plan: Plan, home: Path, *, say: Say, command: str, control: Outcome | None = None
 ) -> Report:
-    """Runs ``plan`` with data and logs in ``home``, and judges what came of it.
+    """Runs ``plan`` with data and logs in ``home``, and checks the invariants.
 
-    Raises ProcessFailed where the stack does not start or does not come back.
+    Raises ProcessFailed if the stack does not start or does not recover.
     """
     with stack.running(home) as running:
         planted = Canaries(canaries.new_word(), running.key)
@@ -90,7 +90,7 @@ def prove(
 
 
 def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) -> Broken:
-    """Load and nemesis until that is done; then healing, until all has ended."""
+    """Runs load and nemesis, heals, and waits until everything has ended."""
     keeper = running.keeper
     victims = Victims(keeper, running.redis, running.providers, running.mongo)
     acts = running.home / "nemesis.jsonl"
@@ -110,29 +110,30 @@ def _break(plan: Plan, running: Stack, planted: Canaries, log: Log, say: Say) ->
     before, started = running.mongo.term(), time.monotonic()
     database = open_database(running.mongo.url, running.database)
     with Client(target, wanted, rate=plan.rate, log=log) as client:
-        word_at = 0.0
+        progress_at = 0.0
 
         def played() -> bool:
-            nonlocal word_at
+            nonlocal progress_at
             keeper.tend()
             nemesis.tick()
             passed = time.monotonic() - started
-            if passed >= word_at:
-                say(_word(passed, log.counts, nemesis.done))
-                word_at = passed + WORD_EVERY
+            if passed >= progress_at:
+                say(_progress(passed, log.counts, nemesis.done))
+                progress_at = passed + PROGRESS_EVERY
             return not nemesis.waiting and passed >= plan.seconds
 
         wait_until(played, seconds=plan.seconds * LATE)
         seconds = time.monotonic() - started
         nemesis.heal()
         keeper.heal(seconds=HEAL)
-        say(f"Healed after {seconds:.0f} s: {_word(seconds, log.counts, nemesis.done)}")
+        progress = _progress(seconds, log.counts, nemesis.done)
+        say(f"Healed after {seconds:.0f} s: {progress}")
         settling = watch_settling(
             database,
             bound=plan.bound,
             tend=keeper.tend,
             quiet=client.done,
-            say=_seldom(say),
+            say=_throttle(say),
         )
     database.client.close()
     return Broken(nemesis.done, running.mongo.term() - before, seconds, settling)
@@ -163,7 +164,7 @@ def _collect(running: Stack, planted: Canaries, log: Log, watcher: Watcher) -> E
 
 
 def _attempts(found: Evidence) -> Counter[str]:
-    """Sends, and what came of them: how much the faults were felt."""
+    """Sends and their answers, which show the effect of the faults."""
     events = [event for payment in found.payments for event in payment.timeline]
     counts = Counter(event.type for event in events)
     answers = Counter(
@@ -175,38 +176,40 @@ def _attempts(found: Evidence) -> Counter[str]:
 
 
 def _errors(logs: Path) -> Counter[str]:
-    """Lines at the level of an error, by what they say; other words are no lines."""
+    """Lines of errors by their event; texts that are not JSON are skipped."""
     found: Counter[str] = Counter()
     for path in logs.glob("*.log"):
         for line in path.read_text(errors="replace").splitlines():
             try:
-                told = json.loads(line)
+                event = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(told, dict) and told.get("level") in ("error", "critical"):
-                # A library's event may have several lines; here each is a word.
-                event = " ".join(str(told.get("event")).split())
-                found[_PARTICULARS.sub("", event)] += 1
+            if isinstance(event, dict) and event.get("level") in ("error", "critical"):
+                # A library's event may have several lines.
+                text = " ".join(str(event.get("event")).split())
+                found[_PARTICULARS.sub("", text)] += 1
     return found
 
 
-def _word(passed: float, asked: Counter[str], done: Counter[str]) -> str:
+def _progress(passed: float, requests: Counter[str], done: Counter[str]) -> str:
     kills = sum(count for name, count in done.items() if name.startswith("kill "))
-    accepted = asked["answered 202"]
+    accepted = requests["answered 202"]
     return (
-        f"{passed:4.0f} s: {asked['requests']} requests, {accepted} accepted,"
-        f" {asked['lost'] + asked['answered 503']} lost or refused; {kills} kills,"
+        f"{passed:4.0f} s: {requests['requests']} requests, {accepted} accepted,"
+        f" {requests['lost'] + requests['answered 503']} lost or refused;"
+        f" {kills} kills,"
         f" {done['flush'] + done['lose_redis']} wipes, {done.total()} acts"
     )
 
 
-def _seldom(say: Say) -> Callable[[int, float], None]:
-    """Tells of the open payments at most every WORD_EVERY seconds."""
-    told = [-WORD_EVERY]
+def _throttle(say: Say) -> Callable[[int, float], None]:
+    """Prints the number of open operations every PROGRESS_EVERY seconds at most."""
+    printed_at = -PROGRESS_EVERY
 
-    def tell(count: int, passed: float) -> None:
-        if passed - told[0] >= WORD_EVERY or not count:
-            told[0] = passed
-            say(f"{passed:4.0f} s after healing: {count} operations are owed work")
+    def report(count: int, passed: float) -> None:
+        nonlocal printed_at
+        if passed - printed_at >= PROGRESS_EVERY or not count:
+            printed_at = passed
+            say(f"{passed:4.0f} s after healing: {count} operations are open")
 
-    return tell
+    return report

@@ -1,4 +1,4 @@
-"""Three MongoDB servers as one replica set, and the ways to unseat their primary."""
+"""Three MongoDB servers as one replica set, and ways to replace its primary."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from local_stack import embedded_servers
 from runtime import processes
 from tests.chaos.keeper import Child
 
-#: Gigabytes of cache each: the whole run fits.
+#: Gigabytes of cache per server: enough for the whole run.
 CACHE: Final = "0.25"
-#: Milliseconds without a word from the primary until the others elect one, and
-#: between two words; MongoDB's own 10 s would make a run of ten elections long.
+#: Milliseconds without a heartbeat of the primary until an election, and between two
+#: heartbeats. MongoDB's default of 10 s would make a run with ten elections long.
 #: https://www.mongodb.com/docs/v6.0/reference/replica-configuration/
 ELECTION: Final = 2000
 HEARTBEAT: Final = 500
-#: Milliseconds for one question to a member, which may be paused.
-ASK: Final = 1000
-#: Seconds a primary that stepped down may not be elected again.
+#: Milliseconds for a command to a member, which may be paused.
+COMMAND: Final = 1000
+#: Seconds in which a primary that stepped down is not elected again.
 STEPPED_DOWN: Final = 5
 #: Seconds for the first election.
 INITIATE: Final = 60.0
@@ -34,19 +34,19 @@ INITIATE: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """Its members, each with a client that talks to that member alone."""
+    """The members, each with a client connected to it alone."""
 
     ports: Sequence[int]
     clients: Sequence[MongoClient[dict[str, Any]]] = field(repr=False)
 
     @property
     def url(self) -> str:
-        """For programs: any member leads to the primary."""
+        """The URL for programs."""
         hosts = ",".join(f"{embedded_servers.HOST}:{port}" for port in self.ports)
         return f"mongodb://{hosts}/?replicaSet={embedded_servers.REPLICA_SET}"
 
     def initiate(self) -> None:
-        """Makes the set, and waits for its primary."""
+        """Makes the set and waits for its primary."""
         members = [
             {"_id": place, "host": f"{embedded_servers.HOST}:{port}"}
             for place, port in enumerate(self.ports)
@@ -66,7 +66,7 @@ class ReplicaSet:
         )
 
     def primary(self) -> int | None:
-        """The place of the member that a majority follows, or None."""
+        """The place of the latest elected primary, or None."""
         found: list[tuple[ObjectId, int]] = []
         for place, client in enumerate(self.clients):
             try:
@@ -75,11 +75,11 @@ class ReplicaSet:
                 continue
             if hello.get("isWritablePrimary"):
                 found.append((hello["electionId"], place))
-        # One that was paused may not know yet that another was elected after it.
+        # A member that was paused may not know of a later election yet.
         return max(found)[1] if found else None
 
     def step_down(self, place: int) -> bool:
-        """Whether the member gave its office up."""
+        """Makes the member step down; returns whether it did."""
         try:
             self.clients[place].admin.command(
                 "replSetStepDown",
@@ -92,7 +92,7 @@ class ReplicaSet:
         return True
 
     def term(self) -> int:
-        """How many elections there were since the set was made; 0 where none says."""
+        """The number of elections so far; 0 if no member answers."""
         terms = [0]
         for client in self.clients:
             try:
@@ -102,7 +102,7 @@ class ReplicaSet:
         return max(terms)
 
     def ready(self, place: int) -> bool:
-        """Whether the member takes part again."""
+        """Whether the member is a primary or a secondary."""
         try:
             hello = self.clients[place].admin.command("hello")
         except PyMongoError:
@@ -110,12 +110,12 @@ class ReplicaSet:
         return bool(hello.get("isWritablePrimary") or hello.get("secondary"))
 
     def close(self) -> None:
-        """Lets the connections to the members go."""
+        """Closes the clients."""
         for client in self.clients:
             client.close()
 
     def answers(self, place: int) -> bool:
-        """Whether the member answers at all, in a set or not."""
+        """Whether the member answers, in a set or not."""
         try:
             return bool(self.clients[place].admin.command("ping"))
         except PyMongoError:
@@ -123,15 +123,15 @@ class ReplicaSet:
 
 
 def members(home: Path) -> tuple[ReplicaSet, list[Child]]:
-    """The set and its servers, which are not started yet, with data below ``home``."""
+    """The set and its servers, not started yet, with data in ``home``."""
     ports = [processes.free_port() for _ in range(3)]
     clients = [
         MongoClient[dict[str, Any]](
             embedded_servers.HOST,
             port,
             directConnection=True,
-            serverSelectionTimeoutMS=ASK,
-            socketTimeoutMS=3 * ASK,
+            serverSelectionTimeoutMS=COMMAND,
+            socketTimeoutMS=3 * COMMAND,
         )
         for port in ports
     ]
@@ -153,7 +153,7 @@ def members(home: Path) -> tuple[ReplicaSet, list[Child]]:
 
 
 def _smaller(command: Sequence[str]) -> list[str]:
-    """The embedded server's command, with a cache for one of three."""
+    """The embedded server's command with a smaller cache."""
     changed = list(command)
     changed[changed.index("--wiredTigerCacheSizeGB") + 1] = CACHE
     return changed

@@ -1,4 +1,4 @@
-"""What a run did and found: for a terminal, for a page, and as JSON. Pure."""
+"""The report of a run: for a terminal, for a page, and as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BEGIN: Final = "<!-- figures: begin, written by make chaos -->"
 END: Final = "<!-- figures: end -->"
 #: With no failure in N trials, the true rate is below 3/N with 95 % confidence.
 RULE_OF_THREE: Final = 3
-#: Violations of one kind that are printed; the JSON has them all.
+#: Printed violations of an invariant; the JSON has all.
 SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run. Counts are by name."""
+    """The results of a whole run. Counts are by name."""
 
     command: str
     machine: Machine
@@ -32,8 +32,8 @@ class Report:
     requests: Mapping[str, int]  #: of the client, by answer
     done: Mapping[str, int]  #: acts of the nemesis
     elections: int
-    errors: Mapping[str, int]  #: lines at the level of an error in our logs
-    attempts: Mapping[str, int]  #: sends by what came of them
+    errors: Mapping[str, int]  #: lines of errors in the logs
+    attempts: Mapping[str, int]  #: sends by answer
     states: Mapping[str, int]  #: operations in the end
     settling: Settling
     verdicts: Sequence[Verdict]
@@ -43,21 +43,21 @@ class Report:
 
     @property
     def violations(self) -> int:
-        """How many, of all invariants."""
+        """The number of violations of all invariants."""
         return sum(len(verdict.violations) for verdict in self.verdicts)
 
     @property
     def bound(self) -> float | None:
-        """Upper 95 % bound of the rate of violations; None where there are some."""
+        """Upper 95 % bound of the rate of violations; None if there are some."""
         operations = self.verdicts[0].checked
         return None if self.violations else RULE_OF_THREE / max(operations, 3)
 
     def acts(self, begin: str) -> int:
-        """How many acts of a kind there were."""
+        """The number of acts whose names begin with ``begin``."""
         return sum(n for name, n in self.done.items() if name.startswith(begin))
 
-    def did(self) -> list[tuple[str, str]]:
-        """What was done to the stack."""
+    def actions(self) -> list[tuple[str, str]]:
+        """The load, and the acts of the nemesis."""
         kills = {name: self.acts(f"kill {name}") for name in ("worker", "web", "beat")}
         wipes = self.acts("flush") + self.acts("lose_redis")
         primary = {
@@ -84,7 +84,7 @@ class Report:
                 f" paused {self.acts('stop_redis')} times",
             ),
             (
-                "MongoDB's primary unseated",
+                "MongoDB's primary replaced",
                 f"{sum(primary.values())}: {_counts(primary)};"
                 f" {self.elections} elections",
             ),
@@ -101,21 +101,26 @@ class Report:
             ),
         ]
 
-    def found(self) -> list[tuple[str, str, str, str]]:
+    def checks(self) -> list[tuple[str, str, str, str]]:
         """A row for each invariant."""
         return [
-            (one.name, one.says, f"{one.checked:,}", str(len(one.violations)))
-            for one in self.verdicts
+            (
+                verdict.name,
+                verdict.description,
+                f"{verdict.checked:,}",
+                str(len(verdict.violations)),
+            )
+            for verdict in self.verdicts
         ]
 
-    def ends(self) -> list[tuple[str, str]]:
-        """How it ended."""
+    def results(self) -> list[tuple[str, str]]:
+        """The outcomes and the settling."""
         settling = self.settling
         rows = [
             ("attempts", _counts(self.attempts)),
             ("operations in the end", _counts(self.states)),
             (
-                "operations owed work when the faults ended",
+                "open operations when the faults ended",
                 f"{settling.open:,}: {settling.soon:,} settled within 30 s"
                 f" ({settling.share:.1%}), the last after {settling.last:.0f} s,"
                 f" {settling.left} never",
@@ -126,40 +131,43 @@ class Report:
                 f"{self.undecided.moved} whose money moved once,"
                 f" {self.undecided.not_moved} whose money did not move",
             ),
-            ("accepted payments with a valid method", _told(self.outcome)),
+            ("accepted payments with a valid method", _describe(self.outcome)),
             (
-                "operations that break a promise",
+                "rate of broken promises",
                 (
                     "there were violations"
                     if self.bound is None
                     else f"at most {self.bound:.3%}, with 95 % confidence"
                 ),
             ),
-            ("errors in our logs", _counts(self.errors) or "none"),
+            ("errors in the logs", _counts(self.errors) or "none"),
         ]
         if self.control is not None:
-            rows.append(("the plain service", _told(self.control)))
+            rows.append(("the plain service", _describe(self.control)))
         return rows
 
     def as_json(self) -> str:
-        """All of it."""
+        """The report as JSON."""
         document: dict[str, Any] = asdict(self)
         document |= {"violations": self.violations, "bound": self.bound}
         return json.dumps(document, indent=2)
 
     def as_markdown(self) -> str:
-        """Tables for a page."""
+        """The report as tables for a page."""
         lines = [f"`{self.command}`, {self.machine.describe()}.", ""]
-        lines += _table(("the run", ""), self.did())
-        lines += ["", *_table(("", "invariant", "checked", "violations"), self.found())]
-        lines += ["", *_table(("the result", ""), self.ends())]
+        lines += _table(("the run", ""), self.actions())
+        lines += [
+            "",
+            *_table(("", "invariant", "checked", "violations"), self.checks()),
+        ]
+        lines += ["", *_table(("the result", ""), self.results())]
         return "\n".join(lines) + "\n"
 
 
-def refreshed(page: str, report: Report) -> str:
+def refresh_page(page: str, report: Report) -> str:
     """``page`` with the report between its markers.
 
-    Raises ValueError where the page has not both of them.
+    Raises ValueError if a marker is missing.
     """
     head, begin, rest = page.partition(BEGIN)
     _, end, foot = rest.partition(END)
@@ -173,16 +181,16 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
-def _told(outcome: Outcome) -> str:
+def _describe(outcome: Outcome) -> str:
     ends = {
         "charged once": outcome.once,
         "twice": outcome.doubled,
-        "canceled or in manual review": outcome.as_said,
+        "canceled or in manual review": outcome.as_stored,
         "back after an hour": outcome.late,
         "lost": outcome.lost,
     }
-    told = ", ".join(f"{count:,} {name}" for name, count in ends.items())
-    return f"{outcome.accepted:,}: {told}"
+    counts = ", ".join(f"{count:,} {name}" for name, count in ends.items())
+    return f"{outcome.accepted:,}: {counts}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

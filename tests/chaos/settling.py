@@ -1,4 +1,4 @@
-"""How soon everything ends once nothing is broken any more."""
+"""Measures how soon everything ends after the healing."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pymongo.errors import PyMongoError
 
 from runtime.processes import wait_until
 
-#: Work of the service's own is owed on it.
-OWED: Final = ("queued", "running", "retrying", "unknown")
+#: States of an operation with work left for the service.
+OPEN: Final = ("queued", "running", "retrying", "unknown")
 #: Seconds that count as soon.
 SOON: Final = 30.0
-#: Seconds between two looks.
+#: Seconds between two reads.
 POLL: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """Times are in seconds from the healing."""
+    """Counts of operations; times are in seconds from the healing."""
 
-    open: int  #: operations on which work was owed then
-    soon: int  #: of them, settled within SOON
-    last: float  #: until the last of those that settled
-    left: int  #: unsettled at the bound, later ones included
-    late: dict[str, int]  #: what those that did not settle soon waited for then
+    open: int  #: open operations at the healing
+    soon: int  #: of these, settled within SOON
+    last: float  #: time until the last one settled
+    left: int  #: open at the bound, including later ones
+    late: dict[str, int]  #: those not settled soon, by what they waited for
 
     @property
     def share(self) -> float:
-        """The part that settled soon; 1 where nothing was open."""
+        """The part that settled soon; 1 if nothing was open."""
         return self.soon / self.open if self.open else 1.0
 
 
@@ -45,14 +45,14 @@ def watch_settling(
     quiet: Callable[[], bool],
     say: Callable[[int, float], None],
 ) -> Settling:
-    """Looks until nothing is open and no more is to come (``quiet``), or the bound.
+    """Waits until nothing is open and ``quiet`` holds, or until the bound.
 
-    ``tend`` is called all along; ``say`` is told how many are open, and since when.
+    Calls ``tend`` often, and ``say`` with the number of open operations and the time.
     """
 
     def tended() -> bool:
         tend()
-        return False  # all along, until it is time to look again
+        return False  # until the next read
 
     started = time.monotonic()
     at_healing: set[str] | None = None
@@ -61,7 +61,7 @@ def watch_settling(
     late: Counter[str] | None = None
     while (passed := time.monotonic() - started) < bound:
         try:
-            unsettled = _handle_error(database)
+            unsettled = _load_open(database)
         except PyMongoError:
             tend()
             continue
@@ -88,7 +88,7 @@ def watch_settling(
 
 
 def states(database: Database[dict[str, Any]]) -> Counter[str]:
-    """How many operations are in each state."""
+    """The number of operations in each state."""
     rows = database.payments.aggregate(
         [
             {"$unwind": "$operations"},
@@ -105,17 +105,16 @@ def states(database: Database[dict[str, Any]]) -> Counter[str]:
     )
 
 
-def _handle_error(database: Database[dict[str, Any]]) -> dict[str, str]:
-    """The operations on which work is owed, and what each waits for; shops may ask for
-    more of a payment."""
+def _load_open(database: Database[dict[str, Any]]) -> dict[str, str]:
+    """The open operations, and what each waits for."""
     names = ("id", "state", "attempts", "waiting_for")
     found = database.payments.find(
-        {"operations.state": {"$in": OWED}}, {f"operations.{name}": 1 for name in names}
+        {"operations.state": {"$in": OPEN}}, {f"operations.{name}": 1 for name in names}
     )
     return {
         operation["id"]: f"{operation['state']} after {operation.get('attempts', 0)}"
         f" sends, for {operation.get('waiting_for', 'a worker')}"
         for document in found
         for operation in document["operations"]
-        if operation["state"] in OWED
+        if operation["state"] in OPEN
     }

@@ -1,4 +1,4 @@
-"""The whole stack under test: three MongoDBs, Redis, two simulators, the programs."""
+"""The stack under test: three MongoDBs, Redis, two simulators and the programs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.chaos.keeper import Child, Keeper
 from tests.chaos.replica import ReplicaSet
 
 LOOPBACK: Final = "127.0.0.1"
-#: How many of each program run.
+#: The number of processes of each program.
 COUNTS: Final = {"web": 2, "worker": 3, "beat": 2, "exporter": 1}
-#: Seconds that a provider takes for a call.
+#: Seconds of a call to a provider.
 LATENCY: Final = 0.08
 SIMULATORS: Final = ("stripe", "paypal")
-#: Calls a second that the Stripe account takes: a live one's. With the default of 25
-#: the load alone is more than it takes, and all that is measured is a queue at a limit.
+#: The rate limit of a live Stripe account. The load exceeds the default of 25, and the
+#: run would only measure a queue.
 STRIPE_RATE: Final = 100
 
 
@@ -39,7 +39,7 @@ class Redis:
     folder: Path
 
     def set_aside(self) -> None:
-        """Loses its disk, and keeps what was on it to be searched at the end."""
+        """Replaces the data folder with an empty one, and keeps it for the search."""
         number = len(list(self.folder.parent.glob(f"{self.folder.name}.lost-*")))
         self.folder.rename(self.folder.with_name(f"{self.folder.name}.lost-{number}"))
         self.folder.mkdir(mode=0o700)
@@ -47,7 +47,7 @@ class Redis:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What runs, and where."""
+    """A running stack."""
 
     home: Path
     keeper: Keeper
@@ -60,13 +60,13 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """Where every process writes."""
+        """The folder of all logs."""
         return self.home / "logs"
 
 
 @contextmanager
 def running(home: Path) -> Iterator[Stack]:
-    """A stack that is ready, and stopped at the end whatever happens."""
+    """A ready stack, which is stopped when the block ends."""
     keeper = Keeper()
     replicas, mongods = replica.members(home)
     try:
@@ -100,7 +100,7 @@ def running(home: Path) -> Iterator[Stack]:
 
 
 def redis_server(home: Path) -> tuple[Redis, Child]:
-    """A Redis that keeps every command of the run in its file, as it was sent."""
+    """A Redis that keeps every command of the run in its file."""
     server = embedded_servers.redis(home, processes.free_port())
     child = Child(
         name="redis",
@@ -114,7 +114,7 @@ def redis_server(home: Path) -> tuple[Redis, Child]:
 
 
 def simulator(name: str, home: Path) -> tuple[str, Child]:
-    """A provider's stand-in: its base URL and its process."""
+    """A provider's simulator: its base URL and its process."""
     port = processes.free_port()
     url = f"http://{LOOPBACK}:{port}"
     where = ("--host", LOOPBACK, "--port", str(port), "--latency", str(LATENCY))
@@ -130,7 +130,7 @@ def simulator(name: str, home: Path) -> tuple[str, Child]:
 
 
 def _programs(settings: Settings) -> tuple[list[Child], list[str]]:
-    """The product's programs, and the addresses of its web processes."""
+    """The product's programs, and the URLs of its web processes."""
     found, webs = [], []
     for program in PROGRAMS:
         for number in range(1, COUNTS[program.name] + 1):

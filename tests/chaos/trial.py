@@ -1,4 +1,4 @@
-"""What the smaller trials share: how they are run, and show what they found."""
+"""The command line of the smaller trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Found(Protocol):
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was."""
+        """Whether every promise was kept."""
 
 
 def main(
@@ -29,9 +29,9 @@ def main(
     watch: Callable[..., Found],
     options: Mapping[str, tuple[float, str]],
 ) -> int:
-    """Runs ``watch`` in a folder of its own; 0 where every promise was kept, else 1.
+    """Runs ``watch`` in a folder of its own; returns 0 if every promise was kept.
 
-    ``options`` are the numbers that it is given, each with its default and its help.
+    ``options`` are its numbers, each with its default and its help.
     """
     parser = argparse.ArgumentParser(description=doc)
     for name, (default, help) in options.items():

@@ -1,4 +1,4 @@
-"""Sees every payment change while the run goes on: a change stream over MongoDB."""
+"""Records every change of a payment by a change stream of MongoDB."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pymongo.errors import PyMongoError
 from tests.chaos import evidence
 from tests.chaos.evidence import Sight
 
-#: Milliseconds that one question waits for news.
+#: Milliseconds that a read waits for changes.
 WAIT: Final = 500
-#: Seconds until the next try while there is no primary.
+#: Seconds between two tries without a primary.
 PAUSE: Final = 0.5
 _STAGES: Final[list[dict[str, Any]]] = [
     {"$match": {"operationType": {"$in": ["insert", "update", "replace"]}}},
@@ -31,7 +31,7 @@ _STAGES: Final[list[dict[str, Any]]] = [
 
 
 class Watcher:
-    """Collects sights until its block ends; goes on where it was after a fail-over."""
+    """Collects sights until its block ends; resumes after a fail-over."""
 
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._payments = database.payments
@@ -41,8 +41,8 @@ class Watcher:
         self.sights: list[Sight] = []
 
     def __enter__(self) -> Watcher:
-        # The stream begins before the first payment, or that would not be seen.
-        self._look_up()
+        # The stream has to begin before the first payment.
+        self._read_changes()
         self._thread.start()
         return self
 
@@ -53,12 +53,12 @@ class Watcher:
     def _run(self) -> None:
         while not self._over.is_set():
             try:
-                self._look_up(until=self._over)
+                self._read_changes(until=self._over)
             except PyMongoError:
                 self._over.wait(PAUSE)
 
-    def _look_up(self, until: threading.Event | None = None) -> None:
-        """Reads what there is; with ``until``, goes on until that is set."""
+    def _read_changes(self, until: threading.Event | None = None) -> None:
+        """Reads the pending changes; with ``until``, continues until it is set."""
         with self._payments.watch(
             _STAGES,
             full_document="updateLookup",
@@ -75,7 +75,7 @@ class Watcher:
 
 
 def open_database(url: str, name: str) -> Database[dict[str, Any]]:
-    """The checker's own way to the database: committed data of the primary."""
+    """The database with majority reads, for the checks."""
     client = pymongo.MongoClient[dict[str, Any]](url, tz_aware=True, timeoutMS=60_000)
     return client.get_database(
         name, read_concern=pymongo.read_concern.ReadConcern("majority")

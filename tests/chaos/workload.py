@@ -1,4 +1,4 @@
-"""What the client asks for: payments that their number and the seed decide. Pure."""
+"""The client's requests, determined by their number and the seed. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-#: Methods with their providers and weights. Some are declined by the provider, so that
-#: the checks see payments for which nothing may move.
+#: Methods with their providers and weights. The provider declines some, so that the
+#: checks see payments without movements.
 METHODS: Final = (
     ("stripe", "pm_card_visa", 45),
     ("stripe", "pm_card_mastercard", 10),
@@ -19,15 +19,15 @@ METHODS: Final = (
     ("paypal", "vault_refused", 3),
     ("paypal", "vault_capture_declined", 3),
 )
-#: Methods that the provider always takes.
+#: Methods that the provider always accepts.
 GOOD: Final = ("pm_card_visa", "pm_card_mastercard", "vault_ada")
 CURRENCIES: Final = ("USD", "EUR", "GBP", "JPY")
-#: Of a hundred payments, so many are submitted twice at once …
+#: Percentage of payments submitted twice at once, …
 TWICE: Final = 4
-#: … so many again after their answer, and so many again with another amount.
+#: … again after the answer, and again with another amount.
 AGAIN: Final = 4
 ALTERED: Final = 2
-#: One request in so many brings a card number, and must be refused.
+#: One request in so many has a card number and must be refused.
 CARD_EVERY: Final = 150
 
 
@@ -42,15 +42,15 @@ class FollowUp:
     part: int | None = None
 
 
-#: Requests of one step are made at once; a step waits until the one before has ended.
+#: The requests of a step are made at once, after the end of the previous step.
 Steps = Sequence[Sequence[FollowUp]]
 
 _CAPTURE: Final = FollowUp("captures")
 _VOID: Final = FollowUp("void")
 _REFUND: Final = FollowUp("refunds")
 
-#: What becomes of a payment later, with weights, by whether it is only authorized.
-#: Some ask for more than there is at once: one of them must be refused.
+#: Follow-ups with weights, of charged and of authorized payments. Some concurrent ones
+#: together exceed the amount, so that one of them must be refused.
 CHARGED: Final[Sequence[tuple[int, Steps]]] = (
     (80, ()),
     (6, ((_REFUND,),)),
@@ -67,38 +67,38 @@ AUTHORIZED: Final[Sequence[tuple[int, Steps]]] = (
     (10, ((_CAPTURE,), (_REFUND, FollowUp("refunds", 50)))),
     (5, ()),
 )
-#: Of a hundred payments, so many are only authorized, …
+#: Percentage of payments that are only authorized, …
 MANUAL: Final = 20
-#: … and so many are called off at once, before or after they were sent.
-CALLED_OFF: Final = 2
+#: … and that are canceled at once, before or after the send.
+CANCELED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One payment that a shop wants made once, however often it asks."""
+    """One payment, to be made once in spite of repeated requests."""
 
     number: int
     key: str
     body: Mapping[str, Any]
-    again: bool = False  #: asks once more after the answer
-    altered: bool = False  #: asks once more, with another amount
-    refused: bool = False  #: brings a card number
-    hasty: bool = False  #: its first step does not wait for the payment's end
+    again: bool = False  #: repeated after the answer
+    altered: bool = False  #: repeated with another amount
+    refused: bool = False  #: with a card number
+    hasty: bool = False  #: the first step does not wait for the payment's end
     steps: Steps = field(default=())
 
 
 def intents(count: int, *, seed: int, word: str, card: str) -> Iterator[Intent]:
-    """``count`` payments and more requests beside them.
+    """``count`` payments, with further requests among them.
 
-    One that is wanted twice at once comes twice in a row. ``word`` is part of every
-    personal text.
+    A payment that is submitted twice at once comes twice in a row. ``word`` is part of
+    every personal text.
     """
     for number in range(count):
         random = Random(f"{seed}-{number}")
         key = f"order-{number}-{random.randrange(16**8):08x}"
         chance = random.randrange(100)
         manual = random.randrange(100) < MANUAL
-        hasty = random.randrange(100) < CALLED_OFF
+        hasty = random.randrange(100) < CANCELED
         body = _body(number, random, word)
         later = AUTHORIZED if manual else CHARGED
         [steps] = random.choices([steps for _, steps in later], [n for n, _ in later])
@@ -135,7 +135,7 @@ def _body(number: int, random: Random, word: str) -> dict[str, Any]:
 
 
 def plain(name: str, count: int, *, paypal_every: int = 0) -> Iterator[Intent]:
-    """``count`` charges that pay; one in ``paypal_every`` at PayPal, 0: none."""
+    """``count`` charges that succeed; one in ``paypal_every`` at PayPal, 0: none."""
     for number in range(count):
         paypal = paypal_every and number % paypal_every == 0
         body = {

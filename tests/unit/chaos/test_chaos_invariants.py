@@ -75,7 +75,7 @@ MOVED = Movement(
     at=START + timedelta(seconds=2.5),
 )
 VOID = replace(CHARGE, id="op_2", kind="void", provider_key="order-1-0", moved=0)
-CALLED_OFF = replace(
+CANCELED = replace(
     PAID,
     captured=0,
     operations=(replace(CHARGE, state="canceled"), VOID),
@@ -148,7 +148,7 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
         {"exchanges": (ASKED, replace(ASKED, payment="pay_2"))},
     ),
     "one key, two operations": ("I1", {"payments": (PAID, replace(PAID, id="pay_2"))}),
-    "called off, and charged": ("I1", {"payments": (CALLED_OFF,)}),
+    "called off, and charged": ("I1", {"payments": (CANCELED,)}),
     "another body was taken": ("I1", {"exchanges": (replace(ASKED, altered=True),)}),
     "a card number was taken": ("I1", {"exchanges": (replace(ASKED, refused=True),)}),
     "more stored than moved": ("I2", {"payments": (replace(PAID, captured=2999),)}),
@@ -161,8 +161,8 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
     ),
     "still unknown": ("I3", {"payments": (with_state("unknown"),)}),
     "gave up": ("I3", {"payments": (with_state("dead"),)}),
-    "a version went back": ("I4", {"sights": (ENDED, replace(RUNNING, told=3))}),
-    "events vanished": ("I4", {"sights": (ENDED, replace(ENDED, told=2))}),
+    "a version went back": ("I4", {"sights": (ENDED, replace(RUNNING, event_count=3))}),
+    "events vanished": ("I4", {"sights": (ENDED, replace(ENDED, event_count=2))}),
     "a final state changed": (
         "I4",
         {"sights": (replace(ENDED, states={OPERATION: "declined"}), ENDED)},
@@ -187,11 +187,11 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
             )
         },
     ),
-    "an end nobody was told of": (
+    "a final state without an event": (
         "I5",
         {"payments": (replace(PAID, timeline=(ACCEPTED, SENT)),)},
     ),
-    "an end that was told twice": (
+    "a final state with two events": (
         "I5",
         {"payments": (replace(PAID, timeline=(*TIMELINE, SUCCEEDED)),)},
     ),
@@ -200,8 +200,8 @@ PLANTED: Mapping[str, tuple[str, dict[str, Any]]] = {
         "I6",
         {"payments": (replace(PAID, timeline=(ACCEPTED, SUCCEEDED)),)},
     ),
-    "fewer events than told": ("I6", {"payments": (replace(PAID, event_count=4),)}),
-    "a state that was not told": ("I6", {"payments": (with_state("declined"),)}),
+    "fewer events than counted": ("I6", {"payments": (replace(PAID, event_count=4),)}),
+    "a state without an event": ("I6", {"payments": (with_state("declined"),)}),
     "a step from elsewhere": (
         "I6",
         {
@@ -250,7 +250,7 @@ def test_a_resend_after_the_charge_counts_by_its_first_send() -> None:
     assert "I7" not in broken(found)
 
 
-def test_a_correction_that_is_told_may_move_a_final_state() -> None:
+def test_a_correction_with_an_event_may_change_a_final_state() -> None:
     corrected = step(4, "operation.corrected", "succeeded", "declined")
     payment = replace(
         FAILED, version=4, event_count=4, timeline=(*TIMELINE, corrected), captured=0
@@ -260,8 +260,8 @@ def test_a_correction_that_is_told_may_move_a_final_state() -> None:
     assert broken(found) == {}
 
 
-def test_a_payment_that_was_called_off_needs_no_movement() -> None:
-    assert broken(Evidence(exchanges=(ASKED,), payments=(CALLED_OFF,))) == {}
+def test_a_canceled_payment_needs_no_movement() -> None:
+    assert broken(Evidence(exchanges=(ASKED,), payments=(CANCELED,))) == {}
 
 
 def test_an_event_that_moves_nothing_is_no_second_end() -> None:

@@ -20,7 +20,7 @@ def test_lost_doubled_late_and_waiting_payments_are_told_apart() -> None:
     found = outcome(
         asked,
         ["once", "twice", "twice", "charged and waiting"],
-        as_said=frozenset({"waiting", "charged and waiting"}),
+        as_stored=frozenset({"waiting", "charged and waiting"}),
         late=frozenset({"late", "once"}),
     )
-    assert found == Outcome(accepted=6, once=2, doubled=1, as_said=1, late=1, lost=1)
+    assert found == Outcome(accepted=6, once=2, doubled=1, as_stored=1, late=1, lost=1)
