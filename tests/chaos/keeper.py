@@ -99,7 +99,7 @@ class Keeper:
                 self._resume(child)
 
     def heal(self, *, seconds: float) -> None:
-        """Continues and restarts all children. Raises ProcessFailed if one stays down."""
+        """Continues and restarts all children. Raises ProcessFailed if one is down."""
         for child in self._children:
             if child.paused_until is not None:
                 self._resume(child)

@@ -1,1 +1,1 @@
-"""What tests stand on: no test is here."""
+"""Support code of the tests."""

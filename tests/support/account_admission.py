@@ -1,6 +1,4 @@
-"""An account and the breakers before it, as several processes have them; time by
-hand.
-"""
+"""An account with breakers shared by several processes, and a clock set by tests."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ AWAY = [NotSent()] * MIN_FAILURES
 
 
 class Account:
-    """Stripe's account and its breakers, as several processes have them; time by
-    hand.
-    """
+    """Stripe's account and its breakers, with a clock set by tests."""
 
     def __init__(self, *, rate: float = 0.0) -> None:
         self.passed = 0.0
@@ -41,13 +37,13 @@ class Account:
         self.passed += by.total_seconds()
 
     def gates(self, *, jitter: Callable[[], float] = lambda: 0.0) -> Charges:
-        """Those of one more process, asked for charges."""
+        """The admission control of one more process, for charges."""
         return Charges(self.shared(jitter=jitter))
 
     def shared(
         self, *, jitter: Callable[[], float] = lambda: 0.0
     ) -> SharedAdmissionControl:
-        """Those of one more process."""
+        """The admission control of one more process."""
         return SharedAdmissionControl(
             breakers=self.breakers,
             limiter=self.limiter,
@@ -59,13 +55,13 @@ class Account:
 
     @property
     def gate(self) -> CircuitBreaker:
-        """Stripe's breaker as it is kept."""
+        """Stripe's stored breaker."""
         return self.breakers.load_all()[STRIPE]
 
 
-def tried(gates: Charges, *outcomes: Answer | ProviderError) -> int:
-    """Asks for as many calls as ``outcomes`` and tells those; how many were granted."""
-    granted = gates.admit(STRIPE, len(outcomes)).granted
+def tried(admission: Charges, *outcomes: Answer | ProviderError) -> int:
+    """Requests a call per outcome, records the granted ones, returns their number."""
+    granted = admission.admit(STRIPE, len(outcomes)).granted
     if granted:
-        gates.record(STRIPE, outcomes[:granted])
+        admission.record(STRIPE, outcomes[:granted])
     return granted

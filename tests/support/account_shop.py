@@ -1,4 +1,4 @@
-"""A merchant with accounts of its own, a worker, and both providers."""
+"""A merchant with its own accounts, a worker, and both providers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from persistence.merchants import MongoMerchants
 from runtime import container
 from tests.support.workbench import Workbench
 
-#: A key of Stripe's form that the simulator refuses, as it does all restricted ones.
+#: A restricted key; the simulator refuses all of these.
 REFUSED = "rk_test_refused"
 
 
 @dataclass
 class AccountsShop:
-    """What a test does with accounts; ``bench`` has the rest."""
+    """A merchant's accounts on a workbench."""
 
     bench: Workbench
 
@@ -32,7 +32,7 @@ class AccountsShop:
         return MongoAccounts(self.bench.database, vault)
 
     def add(self, provider: str = "stripe", **fields: Any) -> StoredAccount:
-        """A new account of the merchant's, by credentials that nobody else has."""
+        """Adds an account of the merchant, with new credentials."""
         name = ProviderName(provider)
         secret = fields.pop("secret", f"sk_test_{uuid.uuid4().hex}")
         client = f"client-{uuid.uuid4().hex}" if provider == "paypal" else None
@@ -51,21 +51,21 @@ class AccountsShop:
         return account
 
     def route_on(self, *codes: str) -> None:
-        """Has the merchant's declines of these codes go on."""
+        """Makes declines with these codes move payments to the next account."""
         merchant = self.bench.shop.key.merchant
         MongoMerchants(self.bench.database).change_settings(merchant, routes_on=codes)
 
     def pay(self, provider: str | None = None, **fields: Any) -> str:
-        """The id of a payment that was accepted; any account may carry it out."""
+        """Submits a payment for any account; returns its id."""
         given = {"payment_method": "pm_card_visa", "provider": provider, **fields}
         return self.bench.pay(**given)
 
     def done(self, payment_id: str) -> Payment:
-        """The payment after every step that is due by now."""
+        """Works on the payment until nothing is due; returns it."""
         return self.bench.work(payment_id)
 
     def charges(self, payment_id: str) -> list[str]:
-        """The accounts that money of the payment moved at, as the ledgers name them."""
+        """The accounts of the payment's movements, by their names in the ledgers."""
         payment = self.bench.stored(payment_id)
         operation = payment.first_operation.id
         return [
@@ -76,7 +76,7 @@ class AccountsShop:
         ]
 
     def went(self, payment_id: str) -> list[tuple[str, str, str]]:
-        """From where to where the payment went on, and why, as its shop reads it."""
+        """The payment's routing events: from, to and reason."""
         path = f"/v1/payments/{payment_id}/events"
         events = self.bench.shop.get(path).json()["data"]
         return [
@@ -87,9 +87,9 @@ class AccountsShop:
 
 
 def in_ledger(account: StoredAccount) -> str:
-    """What the simulators' ledgers call an account: they tell them by credentials."""
-    its = account.credentials
+    """The account's name in the ledgers, which is derived from its credentials."""
+    credentials = account.credentials
     if account.provider is ProviderName.PAYPAL:
-        return str(its.client_id)
-    digest = hashlib.sha256(str(its.secret).encode()).hexdigest()[:16]
+        return str(credentials.client_id)
+    digest = hashlib.sha256(str(credentials.secret).encode()).hexdigest()[:16]
     return f"acct_{digest}"

@@ -1,6 +1,6 @@
 """Acme, an invented third provider: an adapter, its service in memory, and its rows.
 
-It shows all that a provider needs: see ``docs/adding-a-provider.md``.
+It has everything that a provider needs: see ``docs/adding-a-provider.md``.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from runtime.settings import PROVIDER_SETTINGS, ProviderSettings
 from tests.suites.accounts import Trouble
 from tests.support.fake_statement import MemoryStatement
 
-#: A row unlike both others: it keeps failed keys, as Stripe does, and captures in
-#: parts, as PayPal does; it counts euros in tenths of a cent.
+#: A row unlike both others: it keeps failed keys like Stripe, captures in parts like
+#: PayPal, and counts euros in tenths of a cent.
 ACME_RULES: Final = ProviderRules(
     name="Acme",
     decimals={"EUR": 3},
@@ -75,7 +75,7 @@ ACME_RULES: Final = ProviderRules(
 )
 
 _BEGINS: Final = (Kind.CHARGE, Kind.AUTHORIZE)
-#: By the payment method: what a first request comes to, if it does not succeed.
+#: The verdict of a first request that does not succeed, by payment method.
 _DECIDES: Final = {
     "acme_asks": Verdict.ACTION_REQUIRED,
     "acme_waits": Verdict.PENDING,
@@ -85,22 +85,22 @@ _DECIDES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that the service did, or agreed to do."""
+    """One request that the service carried out or accepted."""
 
-    ref: str  #: Acme's id of it
+    ref: str  #: Acme's id
     key: str
-    payment: str  #: ours, as the operation is
+    payment: str  #: our ids, of the payment and the operation
     operation: str
     kind: Kind
     money: Money
     verdict: Verdict
     final: bool
-    target: str | None  #: Acme's id of what a refund is of
+    target: str | None  #: Acme's id of the refunded debit
     expires_at: datetime
 
     @property
     def answer(self) -> Answer:
-        """It as the service tells of it."""
+        """The service's answer."""
         done, void = self.verdict is Verdict.SUCCEEDED, self.kind is Kind.VOID
         asks = self.verdict is Verdict.ACTION_REQUIRED
         held = done and self.kind is Kind.AUTHORIZE
@@ -117,25 +117,25 @@ class Entry:
 
 @dataclass
 class Service:
-    """Acme's own books. Each of its answers is kept for the key."""
+    """Acme's books. Every answer is kept under its key."""
 
     entries: list[Entry] = field(default_factory=list)
     keys: dict[str, tuple[str, Answer | Exception]] = field(default_factory=dict)
 
     def of(self, payment: str) -> list[Entry]:
-        """All that was done for one payment."""
+        """The entries of one payment."""
         return [one for one in self.entries if one.payment == payment]
 
     def post(self, key: str, body: str) -> Answer:
-        """Carries a request out, once for its key."""
+        """Carries a request out, once per key."""
         if key not in self.keys:
             self.keys[key] = body, self._carry_out(key, json.loads(body))
-        kept, said = self.keys[key]
-        if kept != body:
+        first_body, answer = self.keys[key]
+        if first_body != body:
             raise NeedsReview("idempotency_mismatch")
-        if isinstance(said, Exception):
-            raise said
-        return said
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _carry_out(self, key: str, asked: Mapping[str, Any]) -> Answer | Exception:
         kind, known = Kind(asked["kind"]), self.of(asked["payment"])
@@ -169,12 +169,12 @@ class Service:
 
 
 def is_voided(entries: list[Entry]) -> bool:
-    """Whether what was on hold is free again."""
+    """Whether the hold was released."""
     return any(one.kind is Kind.VOID for one in entries)
 
 
 def left_of(entries: list[Entry], kind: Kind, target: str | None) -> int | None:
-    """Minor units that a follow-up of that kind may still move; None of a first one."""
+    """Minor units that a follow-up may still move; None for a first operation."""
     taken = [one for one in entries if one.kind is Kind.CAPTURE]
     captured = sum(one.money.minor for one in taken)
     match kind:
@@ -193,14 +193,13 @@ def left_of(entries: list[Entry], kind: Kind, target: str | None) -> int | None:
 
 @dataclass
 class Acme:
-    """The adapter: a Provider, whose next send meets the next trouble."""
+    """The adapter, a Provider. Each send meets the next trouble."""
 
     service: Service = field(default_factory=Service)
     troubles: list[Trouble] = field(default_factory=list)
     away: bool = False  #: every connection is refused
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         money = Money(operation.amount, payment.submission.amount.currency)
         of = operation.target and payment.get_operation(operation.target).refs["debit"]
         return json.dumps(
@@ -217,7 +216,6 @@ class Acme:
         )
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         send = payment.claimed_operation.send
         if send is None:
             raise NeedsReview("send_not_written_down")
@@ -245,7 +243,6 @@ class Acme:
                 return self.service.post(send.key, send.body)
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         if self.away:
             raise NotSent
         found = self.service.of(payment.id)
@@ -269,7 +266,7 @@ class Acme:
 
 
 def _seen(found: list[Entry], operation: Operation) -> Answer:
-    """What became of one operation."""
+    """The state of one operation."""
     made = next((one for one in found if one.operation == operation.id), None)
     if operation.kind is Kind.AUTHORIZE and made is not None and is_voided(found):
         return Answer(Verdict.CANCELED, refs=made.answer.refs)
@@ -279,15 +276,15 @@ def _seen(found: list[Entry], operation: Operation) -> Answer:
         return Answer(Verdict.SUCCEEDED)
     captured = any(one.kind is Kind.CAPTURE for one in found)
     if operation.kind is Kind.VOID and captured:
-        return _no("already_captured")
+        return _declined("already_captured")
     if operation.kind is Kind.CAPTURE and is_voided(found):
         return Answer(Verdict.CANCELED)
     if operation.kind is Kind.CAPTURE and left_of(found, Kind.CAPTURE, None) == 0:
-        return _no("captured_at_provider")
+        return _declined("captured_at_provider")
     return Answer(Verdict.ABSENT)
 
 
-def _no(code: str) -> Answer:
+def _declined(code: str) -> Answer:
     return Answer(Verdict.DECLINED, failure=Failure(code, "It was captured before."))
 
 
@@ -295,12 +292,11 @@ class NoDisputes:
     """Acme has none."""
 
     def read(self, update: DisputeUpdate) -> DisputeSnapshot:
-        """See DisputeReader."""
         raise NeedsReview("no_disputes")
 
 
 class NoWebhooks:
-    """Acme sends none, so each is somebody else's."""
+    """Acme sends no webhooks, so every webhook is refused."""
 
     event_types: frozenset[str] = frozenset()
 
@@ -312,7 +308,6 @@ class NoWebhooks:
         now: datetime,
         sender: str | None = None,
     ) -> Webhook:
-        """See WebhookVerifier."""
         raise WebhookNotTrusted(WebhookRefusal.NOT_SET_UP)
 
 
@@ -322,7 +317,7 @@ def _read(webhook: Webhook) -> None:
 
 @contextmanager
 def acme_registered(provider: Acme) -> Iterator[ProviderName]:
-    """Adds the rows of Acme, whose adapter is ``provider``, until the block ends."""
+    """Registers Acme with the adapter ``provider`` until the block ends."""
     disputes: DisputeReader = NoDisputes()
     verifier: WebhookVerifier = NoWebhooks()
     statement: Statement = MemoryStatement()

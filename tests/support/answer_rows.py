@@ -1,4 +1,4 @@
-"""A row of docs/providers.md: what a provider says, and what becomes of it."""
+"""A row of docs/providers.md: a provider's answer, and the resulting state."""
 
 from __future__ import annotations
 
@@ -12,67 +12,66 @@ from domain.payments.payment import Payment
 from domain.payments.states import FINAL, State
 from tests.support.workbench import Workbench
 
-#: Words that must not be kept in the clear: providers quote tokens in sentences.
+#: A token in an error message, which must not be stored unencrypted.
 QUOTED: Final = "tok_quoted_by_the_provider"
-#: The same where a code should be, in the letters of a token.
+#: A token in the place of a code.
 TOKEN: Final = "tok_QuotedByTheProvider"
-#: What a shop asks for a follow-up of that kind.
+#: The path of a follow-up, by kind.
 _JOBS: Final = {Kind.CAPTURE: "captures", Kind.VOID: "void", Kind.REFUND: "refunds"}
-#: The name of the call that ``said`` gives.
+#: The provider's request id in the answers of ``said``.
 CALL: Final = "req_canned"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is asked, what the provider says, and how the operation is stored then.
+    """A request, the provider's answer, and the stored operation.
 
-    The provider is brought to say it by the ``method`` that pays, or by a ``fault`` of
-    its simulator, which may be an answer in the provider's words: see ``said``.
+    The payment ``method`` chooses the answer, or a ``fault`` of the simulator, which
+    may be a literal answer: see ``said``.
     """
 
     state: State
     kind: Kind = Kind.CHARGE
     method: str | None = None
     fault: Mapping[str, Any] | None = None
-    #: The code that is stored of what went wrong.
+    #: The stored error code.
     error: str | None = None
-    #: What the shop is shown, in part; so are the objects in it.
+    #: Fields of the payment in the API; nested objects may have more fields.
     shows: Mapping[str, Any] = field(default_factory=dict)
-    #: Whom or what it waits for, in words: a part of them.
+    #: A part of ``waiting_for``.
     waits: str | None = None
-    #: Seconds that pass before the next step, at least.
+    #: Seconds before the next step, at least.
     after: int = 0
-    #: What the next step does at the provider, where one follows by itself: the same
-    #: request under the ``same key``, another one under a ``new key``, or a
-    #: ``look_up``.
+    #: The next step, if any: the same request under the ``same key``, another one under
+    #: a ``new key``, or a ``lookup``.
     next: str | None = None
-    #: The path that the next send goes to, where it is another one than before.
+    #: The path of the next send, if it differs.
     path: str | None = None
-    #: What the provider's ledger has in the end, in its unit.
+    #: The movements in the provider's ledger at the end, in its unit.
     moved: tuple[tuple[str, int], ...] = ()
 
 
-#: Seconds that a provider asks for before the next call.
-REST: Final = 30
+#: Seconds in ``Retry-After``.
+RETRY_AFTER: Final = 30
 
 
 def again(kind: str) -> dict[str, Any]:
-    """A part of a row: the same request is sent again by itself, and carried out."""
+    """A part of a row: the same request is sent again and succeeds."""
     return {"next": "same key", "moved": ((kind, 1999),)}
 
 
-#: Parts of rows: what goes on by itself, and what the shop is shown.
+#: Parts of rows: the next step, and fields of the payment.
 AGAIN: Final[dict[str, Any]] = again("charge")
-LATER: Final[dict[str, Any]] = {**AGAIN, "after": REST}
-BY_A_LOOK: Final[dict[str, Any]] = {"error": "lookup_required", "next": "look"}
+LATER: Final[dict[str, Any]] = {**AGAIN, "after": RETRY_AFTER}
+BY_A_LOOK: Final[dict[str, Any]] = {"error": "lookup_required", "next": "lookup"}
 FAILED: Final[dict[str, Any]] = {"shows": {"status": "failed"}}
-ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "look"}
+ASKS: Final[dict[str, Any]] = {"shows": {"status": "requires_action"}, "next": "lookup"}
 
 
 def said(status: int, body: object, **headers: str) -> dict[str, Any]:
-    """A fault: the next call is answered so, and nothing is done."""
+    """A fault: the next call gets this answer and has no effect."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    # Each provider reads its own.
+    # The request ids of both providers; the other is ignored.
     calls = {"Request-Id": CALL, "PayPal-Debug-Id": CALL}
     return {
         "do": "answer",
@@ -82,69 +81,71 @@ def said(status: int, body: object, **headers: str) -> dict[str, Any]:
     }
 
 
-#: What somebody between us and a provider says, in a 401 or a 403 of their own.
+#: The body of a 401 or 403 by a proxy between us and the provider.
 EDGE: Final = "<html><title>403 Forbidden</title></html>"
 
 
 def resting(fault: Mapping[str, Any]) -> dict[str, Any]:
-    """A fault: that answer, with a ``Retry-After`` of REST."""
-    return {**fault, "headers": {**fault["headers"], "Retry-After": str(REST)}}
+    """A fault: the same answer with a ``Retry-After``."""
+    return {**fault, "headers": {**fault["headers"], "Retry-After": str(RETRY_AFTER)}}
 
 
 def holds(bench: Workbench, provider: str, row: Row) -> str:
-    """Asserts that the row is so; the id of its payment."""
+    """Asserts that the row holds; returns the payment's id."""
     payment_id = asked(bench, provider, row)
     arm(bench, provider, row)
     before, began = _events(bench, payment_id), bench.now()
     payment = bench.step(payment_id)
-    told = _events(bench, payment_id)[len(before) :]
+    new_events = _events(bench, payment_id)[len(before) :]
     operation = _last(payment)
-    assert (operation.state, operation.error) == (row.state, row.error), told
-    _is_shown(bench.shown(payment_id), row)
-    assert QUOTED not in str(told)
+    assert (operation.state, operation.error) == (row.state, row.error), new_events
+    _check_shown(bench.shown(payment_id), row)
+    assert QUOTED not in str(new_events)
     canned = row.fault is not None and row.fault.get("headers")
     if canned and row.error != "malformed_answer":
-        [*_, last] = [one for one in told if one["data"]["operation"] == operation.id]
+        [*_, last] = [
+            one for one in new_events if one["data"]["operation"] == operation.id
+        ]
         assert last["data"]["provider_request_id"] == CALL
     if row.after:
         assert operation.due_at is not None
         assert operation.due_at >= began + timedelta(seconds=row.after)
-    _goes_on(bench, payment, row)
+    _check_next_step(bench, payment, row)
     moved = (*_STARTED[row.kind], *row.moved)
     assert tuple(bench.moved(payment_id)) == moved
-    if row.kind is Kind.REFUND and _is_no(row):
-        _is_refunded_again(bench, payment_id)
+    if row.kind is Kind.REFUND and _has_failed(row):
+        _check_another_refund(bench, payment_id)
     return payment_id
 
 
-#: Whom a state waits for, in words: a part of them.
+#: A part of ``waiting_for``, by state.
 _WAITS: Final = {State.REVIEW: "an operator: ", State.REQUIRES_ACTION: "the payer"}
 
 
-def _is_no(row: Row) -> bool:
+def _has_failed(row: Row) -> bool:
     return row.state in FINAL and row.state is not State.SUCCEEDED
 
 
-def _is_shown(shown: Mapping[str, Any], row: Row) -> None:
-    """The shop reads what the row says, why it failed, and what it waits for."""
+def _check_shown(shown: Mapping[str, Any], row: Row) -> None:
+    """Asserts the fields, the error and ``waiting_for`` of the payment in the API."""
     assert _part(shown, row.shows) == row.shows
-    if _is_no(row) and row.error is not None:
-        why = shown["last_error"]
-        assert (why["decline_code"] or why["code"]) == row.error
+    if _has_failed(row) and row.error is not None:
+        error = shown["last_error"]
+        assert (error["decline_code"] or error["code"]) == row.error
     waits = shown["operations"][-1]["waiting_for"] or ""
     assert _WAITS.get(row.state, "") in waits
     assert (row.waits or "") in waits
 
 
 def _part(found: Any, wanted: Any) -> Any:
-    """Of ``found`` what ``wanted`` is about."""
+    """The part of ``found`` with the fields of ``wanted``."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         return {name: _part(found.get(name), inner) for name, inner in wanted.items()}
     return found
 
 
-def _is_refunded_again(bench: Workbench, payment_id: str) -> None:
-    """Nothing is kept back for a refund that came to nothing."""
+def _check_another_refund(bench: Workbench, payment_id: str) -> None:
+    """Asserts that a failed refund keeps no reservation."""
     moved = bench.moved(payment_id)
     again = bench.ask(payment_id, "refunds", amount=1999)
     assert again.status_code == 202, again.text
@@ -152,7 +153,7 @@ def _is_refunded_again(bench: Workbench, payment_id: str) -> None:
     assert bench.moved(payment_id) == [*moved, ("refund", 1999)]
 
 
-#: What moves before an operation of that kind can be asked for.
+#: The movements before an operation of that kind.
 _STARTED: Final[Mapping[Kind, tuple[tuple[str, int], ...]]] = {
     Kind.CHARGE: (),
     Kind.AUTHORIZE: (),
@@ -163,7 +164,7 @@ _STARTED: Final[Mapping[Kind, tuple[tuple[str, int], ...]]] = {
 
 
 def arm(bench: Workbench, provider: str, row: Row) -> None:
-    """Brings the provider to say it, where the method does not."""
+    """Arms the row's fault, if any."""
     if row.fault is not None:
         path = "/v1/" if provider == "stripe" else "/v2/"
         match = {"method": "POST", "path": path}
@@ -171,7 +172,7 @@ def arm(bench: Workbench, provider: str, row: Row) -> None:
 
 
 def asked(bench: Workbench, provider: str, row: Row) -> str:
-    """The id of a payment whose last operation is what the row is about."""
+    """Makes a payment whose last operation is the row's; returns its id."""
     fields: dict[str, Any] = {}
     if row.kind in (Kind.AUTHORIZE, Kind.CAPTURE, Kind.VOID):
         fields["capture"] = "manual"
@@ -184,8 +185,8 @@ def asked(bench: Workbench, provider: str, row: Row) -> str:
     return payment_id
 
 
-def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
-    """The next step, if one follows by itself, is the one that the row names."""
+def _check_next_step(bench: Workbench, payment: Payment, row: Row) -> None:
+    """Asserts that the next step is the row's."""
     operation = _last(payment)
     assert (operation.due_at is not None) is (row.next is not None)
     if row.next is None:
@@ -197,8 +198,8 @@ def _goes_on(bench: Workbench, payment: Payment, row: Row) -> None:
     after = _last(bench.step(payment.id))
     assert row.path is None or after.error == "http_500", "it went elsewhere"
     first = _events(bench, payment.id)[len(before)]
-    assert first["type"] == ("lookup.sent" if row.next == "look" else "attempt.sent")
-    if row.next != "look":
+    assert first["type"] == ("lookup.sent" if row.next == "lookup" else "attempt.sent")
+    if row.next != "lookup":
         keys = [one["data"].get("provider_key") for one in before]
         sent_before = first["data"]["provider_key"] in keys
         assert sent_before is (row.next == "same key")
@@ -210,5 +211,5 @@ def _events(bench: Workbench, payment_id: str) -> list[dict[str, Any]]:
 
 
 def _last(payment: Payment) -> Operation:
-    """What was asked for last; others may have done something at the provider since."""
+    """The last requested operation, without those made at the provider."""
     return [one for one in payment.operations if not one.is_external][-1]

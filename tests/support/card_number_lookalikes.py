@@ -1,4 +1,4 @@
-"""Texts that look like card numbers and are none, by shape; what each is refused at.
+"""Texts that resemble card numbers, by shape, and how often each is refused.
 
 ``python -m tests.support.card_number_lookalikes`` prints how many of 10,000 random
 texts of each shape the card screen refuses. Another screen is named as
@@ -363,7 +363,7 @@ SHAPES: Final[Mapping[str, Callable[[Random], str]]] = {
 def refused(
     shape: str, screen: Callable[[str], bool] = has_card_data, count: int = COUNT
 ) -> list[str]:
-    """Those of ``count`` random texts of a shape that ``screen`` refuses."""
+    """The texts that ``screen`` refuses among ``count`` random ones of a shape."""
     source = Random(f"lookalikes {shape}")
     texts = [SHAPES[shape](source) for _ in range(count)]
     return [text for text in texts if screen(text)]

@@ -1,4 +1,4 @@
-"""A provider's books beside ours, and what a comparison of them comes to."""
+"""A provider's books and ours, and their comparison."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NO: Final = Answer(Verdict.DECLINED)
 
 
 class Books:
-    """Stripe's books and ours, some hours of them from NOW on."""
+    """Stripe's books and ours, from NOW on."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class Books:
         outcome: Answer | ProviderError | None = None,
         known: bool = True,
     ) -> Payment:
-        """A payment of ours whose charge came to ``outcome``, by default to success.
+        """A payment with the charge's ``outcome``, by default success.
 
-        ``known``: Stripe's books have its charge.
+        ``known``: Stripe's books have the charge.
         """
         at = NOW + after
         [new] = self.store.insert_many([payment(number, now=NOW)])
@@ -98,7 +98,7 @@ class Books:
         return done
 
     def refunded(self, paid: Payment, *, after: timedelta) -> Payment:
-        """The payment once all of it went back, as Stripe's books have it too."""
+        """The payment after a full refund, which Stripe's books have too."""
         at = NOW + after
         step = follow_ups.refund(
             paid, amount=None, target=None, id="op_back", origin=origin(), now=NOW
@@ -117,13 +117,13 @@ class Books:
     def report(
         self, span: timedelta = SPAN, of: ProviderAccount = OWN
     ) -> ReconciliationReport:
-        """What a comparison of ``span`` from NOW on comes to."""
+        """Compares ``span`` from NOW on."""
         return use_case.reconcile(
             of, NOW, NOW + span, context=self.auditor, on_progress=self.verify.append
         )
 
     def stored(self, one: Payment) -> Payment:
-        """A payment as it is now."""
+        """The stored payment."""
         found = self.store.get(SHOP, one.id)
         assert found is not None
         return found
@@ -140,12 +140,11 @@ class MemoryDifferences:
     taken: list[ReconciliationReport] = field(default_factory=list)
 
     def record_report(self, report: ReconciliationReport) -> None:
-        """See DifferenceStore."""
         self.taken.append(report)
 
 
 def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Movement:
-    """Stripe's charge of a payment."""
+    """The payment's charge in Stripe's books."""
     return Movement(
         direction=Direction.COLLECTED,
         status=MovementStatus.MOVED,
@@ -158,12 +157,12 @@ def theirs(ours: Payment, *, at: datetime = NOW, ref: str | None = None) -> Move
 
 
 def kinds(report: ReconciliationReport) -> list[DifferenceKind]:
-    """What was found."""
+    """The kinds of the differences."""
     return [one.kind for one in report.differences]
 
 
 def sums(report: ReconciliationReport) -> Sequence[tuple[int, int]]:
-    """Ours and theirs."""
+    """The totals, ours and theirs."""
     return [(one.ours, one.theirs) for one in report.totals]
 
 

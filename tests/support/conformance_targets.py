@@ -1,4 +1,4 @@
-"""Where the conformance suite runs: a simulator, or a provider's own test environment.
+"""The targets of the conformance suite: a simulator, or a provider's test environment.
 
 The environment chooses; CONTRIBUTING.md lists its variables. Real money is never moved:
 live keys and live addresses are refused.
@@ -23,31 +23,31 @@ STRIPE_BASE: Final = "https://api.stripe.com"
 PAYPAL_BASE: Final = "https://api-m.sandbox.paypal.com"
 #: Hosts that move real money.
 LIVE_PAYPAL: Final = ("api.paypal.com", "api-m.paypal.com")
-#: Seconds a call may take: a sandbox is slow at times.
+#: Seconds for a call, because a sandbox can be slow.
 TIMEOUT: Final = 60
 
-#: Gives the simulator, or skips the test, saying what only a simulator can do.
+#: Returns the simulator, or skips the test with the reason.
 OnlySimulated = Callable[[str], Simulator]
 
 
 @dataclass(frozen=True, slots=True)
 class StripeAt:
-    """Credentials of a Stripe account, and where its API is."""
+    """Credentials of a Stripe account, and the address of the API."""
 
     base: str
     key: str
-    #: Whether answers may have nothing beyond the published examples.
+    #: Whether fields beyond the published examples are errors.
     strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PayPalAt:
-    """Credentials of a PayPal merchant, and where its API is."""
+    """Credentials of a PayPal merchant, and the address of the API."""
 
     base: str
     client_id: str
     secret: str
-    #: A saved wallet that pays; None where there is none.
+    #: A saved wallet that pays, or None.
     vault_id: str | None
     strict: bool = False
 
@@ -68,8 +68,8 @@ def stripe_named(environ: Mapping[str, str]) -> StripeAt | None:
 def paypal_named(environ: Mapping[str, str]) -> PayPalAt | None:
     """Return the PayPal merchant that the environment names, or None.
 
-    Raises ``ValueError`` for an address that could move real money, and where the
-    secret is missing.
+    Raises ``ValueError`` for an address that could move real money, and for a missing
+    secret.
     """
     client_id = environ.get("PAYPAL_SANDBOX_CLIENT_ID")
     if not client_id:

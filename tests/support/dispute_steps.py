@@ -1,4 +1,4 @@
-"""Disputes as providers open, move and tell of them, and what the timeline has."""
+"""Steps of disputes at the providers, and their events on the timeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REINSTATED, UPDATED = "dispute.funds_reinstated", "dispute.updated"
 
 
 def open_dispute(bench: HearingBench, payment_id: str, **wanted: Any) -> str:
-    """The id of a dispute of the payment, or of what ``wanted`` names."""
+    """Opens a dispute of the payment or the object in ``wanted``; returns its id."""
     payment = bench.work.stored(payment_id)
     provider = payment.provider
     name = "charge" if provider == "stripe" else "capture"
@@ -31,7 +31,7 @@ def move(bench: HearingBench, provider: str, dispute_id: str, status: str) -> No
 
 
 def reverse(bench: HearingBench, payment_id: str) -> str:
-    """The id of the refund by which PayPal takes the payment back."""
+    """Reverses the payment at PayPal; returns the id of the refund."""
     capture = bench.work.stored(payment_id).refs["capture"]
     answer = bench.work.paypal.post("/_reversals", {"capture": capture})
     assert answer.status_code == 201, answer.text
@@ -39,7 +39,7 @@ def reverse(bench: HearingBench, payment_id: str) -> str:
 
 
 def told_of(bench: HearingBench, provider: str, types: Iterable[str]) -> list[Told]:
-    """What was told of these types, once all of them were."""
+    """The webhooks of these types, once all have arrived."""
     begin = "charge.dispute." if provider == "stripe" else "CUSTOMER.DISPUTE."
     named = {
         f"PAYMENT.{one}" if one.startswith("CAPTURE") else f"{begin}{one}"
@@ -49,26 +49,26 @@ def told_of(bench: HearingBench, provider: str, types: Iterable[str]) -> list[To
 
 
 def hear_all(bench: HearingBench, provider: str, *types: str) -> None:
-    """Has the product hear of all disputes' events so far, the older ones again."""
+    """Delivers all disputes' events so far, older ones again."""
     end = "created" if provider == "stripe" else "CREATED"
     told_of(bench, provider, types or (end,))
     sent = bench.work.at(provider).get("/_webhooks")["deliveries"]
     bench.all_told(provider, len({one["event_id"] for one in sent}))
-    told = [
+    webhooks = [
         one
         for one in bench.told(provider)
         if "dispute" in one.type.lower() or one.type == "PAYMENT.CAPTURE.REVERSED"
     ]
-    bench.hear(*told)
+    bench.hear(*webhooks)
 
 
 def facts(bench: HearingBench, payment_id: str) -> list[str]:
-    """What the timeline has of disputes, in order."""
+    """The events of disputes on the timeline, in order."""
     return [one for one in bench.work.told(payment_id) if one.startswith("dispute.")]
 
 
 def is_untouched(payment: Payment) -> None:
-    """No dispute changes what was captured or refunded, nor the status."""
+    """Asserts that the dispute changed no amount and no status."""
     assert (payment.status, payment.captured) == (Status.CAPTURED, 1999)
     assert (payment.refunded, payment.refund_reserved) == (0, 0)
     assert payment.first_operation.state is State.SUCCEEDED

@@ -1,4 +1,4 @@
-"""A payment, and a provider that shows a dispute of it."""
+"""A payment, and a provider with a dispute of it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HINT = DisputeUpdate(OWN, "dp_1")
 
 
 class Bench:
-    """A payment, and a provider that shows a dispute of it."""
+    """A payment, and a provider with a dispute of it."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -66,7 +66,7 @@ class Bench:
         return self.now
 
     def show(self, state: DisputeState, *, of: str | None = None) -> None:
-        """From now on the provider shows the dispute so."""
+        """Sets the dispute at the provider."""
         found = Dispute(
             id=HINT.ref,
             ref="ch_1",
@@ -82,11 +82,11 @@ class Bench:
         )
 
     def webhook(self, event: str = "evt_1") -> str:
-        """An event of the dispute comes."""
-        told = Webhook(OWN, event, "disputed", HINT.ref, received_at=self.now)
+        """Receives an event of the dispute; returns its id."""
+        webhook = Webhook(OWN, event, "disputed", HINT.ref, received_at=self.now)
         known = frozenset({"disputed"})
-        receive(told, event_types=known, inbox=self.inbox, queue=MemoryQueue())
-        return told.id
+        receive(webhook, event_types=known, inbox=self.inbox, queue=MemoryQueue())
+        return webhook.id
 
     def stored(self) -> Payment:
         [found] = self.store.everything()

@@ -1,4 +1,4 @@
-"""Disputes for tests, and laying them over a payment."""
+"""Disputes for tests, and their application to a payment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHARGE: Final = "ch_1"
 
 
 def dispute(id: str = "dp_1", **fields: Any) -> Dispute:
-    """One of the whole price, unless ``fields`` say otherwise."""
+    """A dispute of the whole price, with ``fields`` changed."""
     whole = Dispute(
         id=id,
         ref=CHARGE,
@@ -29,13 +29,13 @@ def dispute(id: str = "dp_1", **fields: Any) -> Dispute:
     return replace(whole, **fields)
 
 
-def reading(about: Payment, read: Dispute | None = None) -> DisputeSnapshot:
-    """What the provider shows of a dispute of ``about``'s first operation."""
-    return DisputeSnapshot(read or dispute(), about.id, (about.first_operation.id,))
+def reading(payment: Payment, read: Dispute | None = None) -> DisputeSnapshot:
+    """The provider's view of a dispute of the payment's first operation."""
+    return DisputeSnapshot(read or dispute(), payment.id, (payment.first_operation.id,))
 
 
 def lay(payment: Payment, *read: Dispute) -> Payment:
-    """The payment with these read one after another, as it is stored in the end."""
+    """The stored payment after these disputes were applied in turn."""
     for number, one in enumerate(read):
         at = NOW + timedelta(hours=number)
         payment = stored(apply_dispute(payment, reading(payment, one), now=at))

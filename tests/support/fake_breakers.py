@@ -1,4 +1,4 @@
-"""Implementers of the ports behind the breakers, in memory; and who watches them."""
+"""Breakers and their metrics in memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from domain.payments.submission import ProviderName
 
 
 class MemoryBreakers:
-    """Breakers. ``clock`` measures their rests; ``away`` cuts everybody off."""
+    """A BreakerStore. ``clock`` measures delays; ``away`` makes it unavailable."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -37,16 +37,17 @@ class MemoryBreakers:
         }
         self._lock = threading.Lock()
         self.away = False
-        self.answers = threading.Event()  #: cleared: readers wait until it is set
+        self.answers = threading.Event()  #: readers wait until it is set
         self.answers.set()
         self.reads = 0
 
     def load_all(self) -> Mapping[str, CircuitBreaker]:
-        """See BreakerStore."""
         self.reads += 1
         self.answers.wait()
         with self._answering():
-            return {name: self._seen(gate) for name, gate in self._breakers.items()}
+            return {
+                name: self._seen(breaker) for name, breaker in self._breakers.items()
+            }
 
     def open(
         self,
@@ -58,37 +59,36 @@ class MemoryBreakers:
         probed: CircuitBreaker | None = None,
         refused_operations: Sequence[str] = (),
     ) -> CircuitBreaker | None:
-        """See BreakerStore."""
         with self._answering():
-            gate = self._breakers.setdefault(name, CircuitBreaker(name))
+            breaker = self._breakers.setdefault(name, CircuitBreaker(name))
             if (
                 probed is None
-                and gate.is_open
-                and not _outweighs(trip_reason, gate.trip_reason)
+                and breaker.is_open
+                and not _outweighs(trip_reason, breaker.trip_reason)
             ):
                 return None
-            if probed is not None and not _is_latest(probed, gate):
+            if probed is not None and not _is_latest(probed, breaker):
                 return None
             failed = probed.failed_probes + 1 if probed else 0
             pause, now = probe_delay(trip_reason, failed), self._clock()
             again = (
-                gate.is_open
-                and gate.trip_reason is trip_reason
+                breaker.is_open
+                and breaker.trip_reason is trip_reason
                 and trip_reason is not TripReason.OPERATOR
             )
             change = BreakerChange(BreakerState.OPEN, trip_reason, reason, by, now)
             return self._set(
                 replace(
-                    gate,
+                    breaker,
                     state=BreakerState.OPEN,
                     trip_reason=trip_reason,
                     reason=reason,
                     by=by,
-                    since=gate.since if gate.is_open else now,
+                    since=breaker.since if breaker.is_open else now,
                     probe_at=None if pause is None else now + pause,
                     failed_probes=failed,
-                    refused_operations=_with_tried(gate, refused_operations),
-                    changes=gate.changes if again else _with(change, gate),
+                    refused_operations=_with_tried(breaker, refused_operations),
+                    changes=breaker.changes if again else _with(change, breaker),
                 )
             )
 
@@ -100,10 +100,9 @@ class MemoryBreakers:
         by: str,
         probed: CircuitBreaker | None = None,
     ) -> CircuitBreaker | None:
-        """See BreakerStore."""
         with self._answering():
-            gate = self._breakers.setdefault(name, CircuitBreaker(name))
-            if not gate.is_open or (probed and not _is_latest(probed, gate)):
+            breaker = self._breakers.setdefault(name, CircuitBreaker(name))
+            if not breaker.is_open or (probed and not _is_latest(probed, breaker)):
                 return None
             change = BreakerChange(BreakerState.CLOSED, None, reason, by, self._clock())
             concerned_them = (
@@ -111,7 +110,7 @@ class MemoryBreakers:
             )
             return self._set(
                 replace(
-                    gate,
+                    breaker,
                     state=BreakerState.CLOSED,
                     trip_reason=None,
                     reason=reason,
@@ -120,30 +119,29 @@ class MemoryBreakers:
                     probe_at=None,
                     failed_probes=0,
                     refused_operations=(
-                        gate.refused_operations if concerned_them else ()
+                        breaker.refused_operations if concerned_them else ()
                     ),
-                    changes=_with(change, gate),
+                    changes=_with(change, breaker),
                 )
             )
 
     def claim_probe(self, name: str) -> CircuitBreaker | None:
-        """See BreakerStore."""
         with self._answering():
-            gate = self._seen(self._breakers.setdefault(name, CircuitBreaker(name)))
-            if not gate.is_probe_due:
+            breaker = self._seen(self._breakers.setdefault(name, CircuitBreaker(name)))
+            if not breaker.is_probe_due:
                 return None
             at = self._clock() + PROBE_TIMEOUT
             return self._set(
-                replace(gate, probe_number=gate.probe_number + 1, probe_at=at)
+                replace(breaker, probe_number=breaker.probe_number + 1, probe_at=at)
             )
 
-    def _set(self, gate: CircuitBreaker) -> CircuitBreaker:
-        self._breakers[gate.name] = gate
-        return self._seen(gate)
+    def _set(self, breaker: CircuitBreaker) -> CircuitBreaker:
+        self._breakers[breaker.name] = breaker
+        return self._seen(breaker)
 
-    def _seen(self, gate: CircuitBreaker) -> CircuitBreaker:
-        left = None if gate.probe_at is None else gate.probe_at - self._clock()
-        return replace(gate, probe_in=left)
+    def _seen(self, breaker: CircuitBreaker) -> CircuitBreaker:
+        left = None if breaker.probe_at is None else breaker.probe_at - self._clock()
+        return replace(breaker, probe_in=left)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -155,48 +153,45 @@ class MemoryBreakers:
 
 @dataclass(slots=True)
 class Counts:
-    """A AdmissionMetrics that remembers."""
+    """AdmissionMetrics that keep their counts."""
 
     opens: Counter[tuple[str, TripReason]] = field(default_factory=Counter)
     probes: Counter[str] = field(default_factory=Counter)
     waits: Counter[str] = field(default_factory=Counter)
 
     def count_opened(self, breaker: CircuitBreaker, trip_reason: TripReason) -> None:
-        """See AdmissionMetrics."""
         self.opens[breaker.name, trip_reason] += 1
 
     def count_probe(self, breaker: CircuitBreaker) -> None:
-        """See AdmissionMetrics."""
         self.probes[breaker.name] += 1
 
     def count_postponed(self, account: str, count: int) -> None:
-        """See AdmissionMetrics."""
         self.waits[account] += count
 
 
-def _outweighs(why: TripReason, stands: TripReason | None) -> bool:
-    return why is TripReason.OPERATOR or (
-        why is TripReason.MISCONFIGURED and stands is TripReason.FAILING
+def _outweighs(new: TripReason, current: TripReason | None) -> bool:
+    return new is TripReason.OPERATOR or (
+        new is TripReason.MISCONFIGURED and current is TripReason.FAILING
     )
 
 
-def _is_latest(probed: CircuitBreaker, gate: CircuitBreaker) -> bool:
-    latest = gate.is_open and gate.probe_number == probed.probe_number
-    return latest and gate.trip_reason is not TripReason.OPERATOR
+def _is_latest(probed: CircuitBreaker, breaker: CircuitBreaker) -> bool:
+    latest = breaker.is_open and breaker.probe_number == probed.probe_number
+    return latest and breaker.trip_reason is not TripReason.OPERATOR
 
 
-def _with_tried(gate: CircuitBreaker, tried: Sequence[str]) -> tuple[str, ...]:
-    others = [one for one in gate.refused_operations if one not in tried]
+def _with_tried(breaker: CircuitBreaker, tried: Sequence[str]) -> tuple[str, ...]:
+    others = [one for one in breaker.refused_operations if one not in tried]
     return (*others, *tried)[-MAX_CHANGES:]
 
 
-def _with(change: BreakerChange, gate: CircuitBreaker) -> tuple[BreakerChange, ...]:
-    return (*gate.changes, change)[-MAX_CHANGES:]
+def _with(change: BreakerChange, breaker: CircuitBreaker) -> tuple[BreakerChange, ...]:
+    return (*breaker.changes, change)[-MAX_CHANGES:]
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """An admission, as numbers."""
+    """An admission in numbers."""
 
     granted: int
     again_in: timedelta
@@ -204,26 +199,26 @@ class Leave:
 
 
 class Charges:
-    """Breakers for charges alone, each another operation: they are asked by number."""
+    """Admission control for charges by their number, each a new operation."""
 
-    def __init__(self, gates: AdmissionControl) -> None:
-        self._gates = gates
+    def __init__(self, admission: AdmissionControl) -> None:
+        self._admission = admission
         self._numbers = count()
         self._granted = threading.local()
 
     def admit(self, account: str, wanted: int, *, urgent: bool = True) -> Leave:
-        """Asks for so many."""
+        """Requests ``wanted`` calls."""
         calls = [self._charge() for _ in range(wanted)]
-        found = self._gates.admit(account, calls, urgent=urgent)
+        found = self._admission.admit(account, calls, urgent=urgent)
         self._granted.__dict__.setdefault(account, []).extend(found.granted)
         return Leave(len(found.granted), found.retry_in, found.delay)
 
     def record(self, account: str, outcomes: Sequence[Answer | ProviderError]) -> None:
-        """Tells of those that this thread was granted last, or else of others."""
+        """Records outcomes of this thread's last granted calls, and of new ones."""
         granted = self._granted.__dict__.pop(account, [])[-len(outcomes) :]
         others = [self._charge() for _ in outcomes[len(granted) :]]
-        told = list(zip([*granted, *others], outcomes, strict=True))
-        self._gates.record(account, told)
+        pairs = list(zip([*granted, *others], outcomes, strict=True))
+        self._admission.record(account, pairs)
 
     def _charge(self) -> Call:
         return Call(CallKind.CHARGES, f"op_{id(self)}_{next(self._numbers)}")

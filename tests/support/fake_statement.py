@@ -14,21 +14,21 @@ from domain.reconciliation import Movement, UnreadableEntry
 class MemoryStatement:
     """A Statement of ``listed``, ``size`` on a page and ``most`` in all pages.
 
-    ``held`` is what a read by id finds.
-    A payment that is not in ``held`` has what is listed of it.
+    ``held`` has the results of reads by id. For other payments it is the listed
+    movements.
     """
 
     def __init__(
         self, listed: Sequence[Movement] = (), *, size: int = 2, most: int = 10_000
     ) -> None:
         self.listed = list(listed)
-        self.unread: list[UnreadableEntry] = []  #: on the first page of its time
+        self.unread: list[UnreadableEntry] = []  #: on the first page of their time
         self.held: dict[str, Sequence[Movement] | None] = {}
         self.fails: list[ProviderError] = []  #: raised by the next calls, in turn
         self.owners: dict[str, str] = {}  #: our payments, by charge or capture
         self.unreadable: set[str] = set()  #: charges that raise MalformedAnswer
         self.pages = 0  #: calls for a page
-        self.reads: list[str] = []  #: the payments that were read
+        self.reads: list[str] = []  #: ids of the payments read
         self.reading: Callable[[Payment], None] = lambda payment: None
         self._size = size
         self._most = most
@@ -36,7 +36,6 @@ class MemoryStatement:
     def list_page(
         self, since: datetime, until: datetime, cursor: str | None
     ) -> StatementPage:
-        """See Statement."""
         self._fail()
         self.pages += 1
         found = [
@@ -51,7 +50,6 @@ class MemoryStatement:
         return StatementPage(found[start:end], more, unread)
 
     def for_payment(self, payment: Payment) -> Sequence[Movement] | None:
-        """See Statement."""
         self._fail()
         self.reads.append(payment.id)
         self.reading(payment)
@@ -60,7 +58,6 @@ class MemoryStatement:
         return [one for one in self.listed if one.payment == payment.id]
 
     def find_payment_id(self, ref: str) -> str | None:
-        """See Statement."""
         self._fail()
         if ref in self.unreadable:
             raise MalformedAnswer

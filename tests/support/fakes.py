@@ -1,6 +1,6 @@
-"""Implementers of the ports in memory: small, exact, and safe between threads.
+"""Implementers of the ports in memory: small, exact and thread-safe.
 
-The store, which is larger, is in ``memory_store``.
+The store is in ``memory_store``.
 """
 
 from __future__ import annotations
@@ -29,33 +29,31 @@ from domain.provider_rules import ProviderName
 
 
 class MemoryQueue:
-    """A JobQueue of ``size`` places; ``away`` loses what is rung."""
+    """A JobQueue with ``size`` slots; ``away`` makes it lose ids."""
 
     def __init__(self, size: int = 1000) -> None:
-        self.waiting: list[str] = []  #: ids that were rung and not taken yet
+        self.waiting: list[str] = []  #: queued ids
         self.away = False
         self._size = size
 
     def notify(self, ids: Sequence[str]) -> None:
-        """See JobQueue."""
         if not self.away:
             self.waiting.extend(ids)
 
     def free_slots(self) -> int:
-        """See JobQueue."""
         if self.away:
             raise QueueUnavailable
         return max(self._size - len(self.waiting), 0)
 
     def take(self, most: int) -> list[str]:
-        """The ids that waited longest, as one message would name them."""
+        """Takes the oldest ids, like one message."""
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         return taken
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a provider does with a send: decide, or not; then answer, or raise."""
+    """A provider's reaction to a send: decides or not, then answers or raises."""
 
     decides: Callable[[Payment], Answer] | None = None
     raises: Callable[[], Exception] | None = None
@@ -63,14 +61,14 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money that a provider moved."""
+    """Money moved by a provider."""
 
     payment: str
     amount: Money
 
 
 def pay(payment: Payment) -> Answer:
-    """Moves all that was asked for."""
+    """Moves the requested amount."""
     operation, currency = payment.claimed_operation, payment.submission.amount.currency
     own = _OWN[payment.provider, operation.kind]
     refs = {own: f"pi_{operation.provider_key}"}
@@ -78,7 +76,7 @@ def pay(payment: Payment) -> Answer:
     return Answer(Verdict.SUCCEEDED, moved, refs)
 
 
-#: What an operation's object is called among its refs.
+#: The name of an operation's own object among its refs.
 _OWN: Final = {
     (ProviderName.STRIPE, Kind.CHARGE): "payment_intent",
     (ProviderName.STRIPE, Kind.AUTHORIZE): "payment_intent",
@@ -91,39 +89,37 @@ _OWN: Final = {
 PAY: Final = Act(pay)
 LOSE_REQUEST: Final = Act(raises=lambda: OutcomeUnknown("request_lost"))
 LOSE_ANSWER: Final = Act(pay, lambda: OutcomeUnknown("answer_lost"))
-#: The method of a payment that no provider takes.
+#: A payment method that no provider accepts.
 UNPREPARABLE: Final = "pm_unpreparable"
 
 
 class ScriptedProvider:
-    """A Provider that does what ``script`` has for the payment's method.
+    """A Provider with a ``script`` of acts by payment method.
 
-    Each send takes the next act; after the last, and where there is none, it pays.
-    Its first decision under a key is its only one: later sends get the same answer,
-    so no key moves money twice. Another body under a known key is refused. A look
-    tells what was decided under the operation's key, or that nothing was.
+    Each send takes the next act; without one it pays. The first decision under a key is
+    final: later sends get the same answer, so no key moves money twice. Another body
+    under a known key is refused. A lookup returns the decision under the operation's
+    key, or absence.
     """
 
     def __init__(self, script: Mapping[str, Sequence[Act]] | None = None) -> None:
         self.ledger: dict[str, Movement] = {}  #: by key
         self.sends: list[Send] = []
-        self.looks: list[str] = []  #: the operations that were looked at
+        self.looks: list[str] = []  #: ids of the operations looked up
         self._script = {name: list(acts) for name, acts in (script or {}).items()}
         self._bodies: dict[str, str] = {}
         self._decided: dict[str, Answer] = {}
         self._lock = threading.Lock()
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         asked = payment.submission
         if asked.payment_method == UNPREPARABLE:
             raise InvalidPayment("not taken", field="payment_method")
         return json.dumps({"amount": operation.amount, "for": operation.id})
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         send = payment.claimed_operation.send
-        assert send is not None, "nothing is sent that was not written down"
+        assert send is not None, "every send is recorded first"
         with self._lock:
             self.sends.append(send)
             if self._bodies.setdefault(send.key, send.body) != send.body:
@@ -137,7 +133,6 @@ class ScriptedProvider:
         return answer
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         operation = payment.claimed_operation
         with self._lock:
             self.looks.append(operation.id)
@@ -145,7 +140,7 @@ class ScriptedProvider:
             return self._decided.get(key, Answer(Verdict.ABSENT))
 
     def correct(self, payment: Payment, answer: Answer) -> None:
-        """Has the provider change its mind about the first operation."""
+        """Changes the provider's decision about the first operation."""
         self._decided[payment.first_operation.provider_key] = answer
 
     def _decide(self, payment: Payment, key: str, act: Act) -> Answer | None:
@@ -157,21 +152,20 @@ class ScriptedProvider:
 
 
 class Ungated:
-    """Breakers that let everybody in, and remember what they were told."""
+    """Admission control that admits all calls and records outcomes."""
 
     def __init__(self) -> None:
-        self.granted: int | None = None  #: the most that is let in; None: all
+        self.granted: int | None = None  #: calls granted at most; None: all
         self.again_in = timedelta(seconds=5)
         self.after: dict[str, float] = {}  #: seconds to wait, by account
-        self.open: set[str] = set()  #: names of breakers that let nothing through
-        self.asked: list[str] = []  #: accounts, one for each question
+        self.open: set[str] = set()  #: names of open breakers
+        self.asked: list[str] = []  #: accounts, one per request
         self.told_of: set[str] = set()  #: accounts
         self.told: list[Answer | ProviderError] = []
 
     def admit(
         self, account: str, calls: Sequence[Call], *, urgent: bool = True
     ) -> Admission:
-        """See AdmissionControl."""
         self.asked.append(account)
         names = {one: {account, breaker_name(account, one.kind)} for one in calls}
         stopped = [one for one in calls if names[one] & self.open]
@@ -186,6 +180,5 @@ class Ungated:
     def record(
         self, account: str, outcomes: Sequence[tuple[Call, Answer | ProviderError]]
     ) -> None:
-        """See AdmissionControl."""
         self.told_of.add(account)
         self.told += [outcome for _, outcome in outcomes]

@@ -1,4 +1,4 @@
-"""A forward proxy, as sites put before the internet: CONNECT, and plain requests."""
+"""A forward proxy for CONNECT and plain requests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from urllib.parse import urlsplit
 
-#: Whom it lets through, with a character that a URL has to escape.
+#: The credentials, with a character that URLs escape.
 USER, PASSWORD = "egress", "p@ss"
 
 
 @dataclass
 class ForwardProxy:
-    """Its port, and what was asked of it: ``CONNECT host:port``, ``POST http://…``."""
+    """Its port, and its requests such as ``CONNECT host:port``, ``POST http://…``."""
 
     port: int
     asked: list[str] = field(default_factory=list)
@@ -26,13 +26,13 @@ class ForwardProxy:
 
     @property
     def url(self) -> str:
-        """Its address, with the credentials."""
+        """The URL with the credentials."""
         return f"http://{USER}:p%40ss@127.0.0.1:{self.port}"
 
 
 @contextmanager
 def forward_proxy() -> Iterator[ForwardProxy]:
-    """One that runs until the block ends."""
+    """A proxy that runs until the block ends."""
 
     class Handler(StreamRequestHandler):
         def handle(self) -> None:
@@ -101,13 +101,13 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
     with _ignoring():
         while data := source.recv(65536):
             target.sendall(data)
-        # Whoever asked is told that nothing more comes.
+        # Ends the connection for the other side.
         target.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def _ignoring() -> Iterator[None]:
-    """Around what fails where one side has gone."""
+    """Ignores errors of closed connections."""
     try:
         yield
     except OSError:

@@ -1,7 +1,7 @@
 """``python -m tests.support.killed_webhook_worker WEBHOOK BOUNDARY``: it dies midway.
 
-It handles one webhook, and kills itself at the boundary of that number: before and
-after each write to the database. The exit code is 0 where it lived.
+It handles one webhook, and kills itself at the boundary with that number. There is a
+boundary before and after each write to the database. The exit code is 0 if it survives.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from runtime.settings import Settings
 from tests.support.killed_worker import Boundaries
 from tests.support.workbench import worker
 
-#: Boundaries of handling one, in order.
+#: The boundaries of a webhook, in order.
 BOUNDARIES: Final = (
     *("before the payment is written", "after the payment is written"),
     *("before the webhook is marked", "after the webhook is marked"),
 )
-#: And of a dispute's, which is put off before it is read.
+#: The boundaries of a dispute's webhook, which is postponed before the read.
 OF_DISPUTES: Final = (
     *("before the webhook is put off", "after the webhook is put off"),
     *BOUNDARIES,
@@ -40,7 +40,6 @@ class DyingStore(MongoPayments):
     boundaries: Boundaries
 
     def amend(self, payment: Payment) -> Payment | None:
-        """See PaymentStore."""
         with self.boundaries.around():
             return super().amend(payment)
 
@@ -51,13 +50,12 @@ class DyingInbox(MongoWebhooks):
     boundaries: Boundaries
 
     def save_results(self, webhooks: Sequence[Webhook]) -> None:
-        """See WebhookInbox."""
         with self.boundaries.around():
             super().save_results(webhooks)
 
 
 def main(webhook_id: str, deadly: int) -> None:
-    """Handles a webhook, unless this process is dead before."""
+    """Handles a webhook, or dies before."""
     settings, boundaries = Settings.of_process(), Boundaries(deadly)
     with ExitStack() as stack:
         tools = worker(settings, stack)

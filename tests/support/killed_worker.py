@@ -1,8 +1,8 @@
 """``python -m tests.support.killed_worker PAYMENT BOUNDARY``: a worker that dies.
 
-It works on one payment, and kills itself at the boundary of that number: before and
-after each write to the database, and each call to the provider. The exit code is 0
-where it lived.
+It works on one payment, and kills itself at the boundary with that number. There is a
+boundary before and after each write to the database and each call to the provider. The
+exit code is 0 if it survives.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runtime import container
 from runtime.settings import Settings
 from tests.support.workbench import worker
 
-#: Boundaries of one attempt, in order: what is written down, sent, and settled.
+#: The boundaries of an attempt, in order.
 BOUNDARIES: Final = (
     *("before the claim", "after the claim"),
     *("before the send", "after the send"),
@@ -36,7 +36,7 @@ BOUNDARIES: Final = (
 
 @dataclass
 class Boundaries:
-    """Counts them, and kills the process at one."""
+    """Counts boundaries, and kills the process at number ``deadly``."""
 
     deadly: int
     passed: int = 0
@@ -60,12 +60,10 @@ class DyingStore(MongoPayments):
     boundaries: Boundaries
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         with self.boundaries.around():
             return super().claim_many(payments)
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         with self.boundaries.around():
             return super().settle_many(payments)
 
@@ -78,21 +76,18 @@ class DyingProvider:
     boundaries: Boundaries
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         return self.provider.prepare(payment, operation)
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         with self.boundaries.around():
             return self.provider.send(payment)
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         return self.provider.look_up(payment)
 
 
 def main(payment_id: str, deadly: int) -> None:
-    """Works on a payment until it is settled, or this process is dead."""
+    """Works on a payment until it settles or this process dies."""
     settings, boundaries = Settings.of_process(), Boundaries(deadly)
     with ExitStack() as stack:
         tools = worker(settings, stack)

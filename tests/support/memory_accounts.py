@@ -15,18 +15,16 @@ from domain.payments.submission import DuplicatePolicy, Mode
 
 
 class MemoryApiKeys:
-    """An ApiKeyStore; ``keys`` may be shared with another process's."""
+    """An ApiKeyStore; several processes may share ``keys``."""
 
     def __init__(self, keys: dict[str, tuple[str, ApiKey]] | None = None) -> None:
         self.keys = {} if keys is None else keys
         self._opened: set[str] = set()
 
     def add(self, key: ApiKey, secret: str) -> None:
-        """See ApiKeyStore."""
         self.keys[key.id] = (secret, key)
 
     def find(self, secret: str) -> ApiKey | None:
-        """See ApiKeyStore."""
         known, key = self.keys.get(find_key_id(secret), (None, None))
         if known != secret:
             return None
@@ -34,24 +32,20 @@ class MemoryApiKeys:
         return key
 
     def is_cached(self, secret: str) -> bool:
-        """See ApiKeyStore."""
         return secret in self._opened
 
     def get(self, key_id: str) -> ApiKey:
-        """See ApiKeyStore."""
         if key_id not in self.keys:
             raise KeyNotFound(f"there is no living key {key_id}")
         return self.keys[key_id][1]
 
     def list(self, merchant: str | None = None) -> list[ApiKey]:
-        """See ApiKeyStore."""
         found = [
             key for _, key in self.keys.values() if merchant in (None, key.merchant)
         ]
         return sorted(found, key=lambda key: key.created_at)[:1000]
 
     def end(self, key_id: str, at: datetime, *, now: datetime) -> ApiKey:
-        """See ApiKeyStore."""
         key = self.get(key_id)
         if not key.is_live_at(now):
             raise KeyNotFound(f"there is no living key {key_id}")
@@ -61,13 +55,12 @@ class MemoryApiKeys:
 
 
 class MemoryAccounts:
-    """An AccountStore; all its credentials can be opened."""
+    """An AccountStore whose credentials are always readable."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, StoredAccount] = {}
 
     def add(self, account: StoredAccount) -> None:
-        """See AccountStore."""
         connected = (account.connected_account, account.mode)
         if account.connected_account and any(
             (one.connected_account, one.mode) == connected
@@ -77,30 +70,25 @@ class MemoryAccounts:
         self.accounts[account.id] = account
 
     def count(self, merchant: str, mode: Mode) -> int:
-        """See AccountStore."""
         return sum(one.mode is mode for one in self.list(merchant=merchant))
 
     def get(self, account_id: str) -> StoredAccount:
-        """See AccountStore."""
         if account_id not in self.accounts:
             raise AccountNotFound
         return self.accounts[account_id]
 
     def find_connected(self, name: str, mode: Mode) -> StoredAccount:
-        """See AccountStore."""
         for one in self.accounts.values():
             if (one.connected_account, one.mode) == (name, mode):
                 return one
         raise AccountNotFound
 
     def retirement_dates(self, mode: Mode) -> Mapping[Account, datetime | None]:
-        """See AccountStore."""
         return {one.account: one.retired_at for one in self.list() if one.mode is mode}
 
     def list(
         self, *, merchant: str | None = None, ids: Sequence[str] | None = None
     ) -> Sequence[StoredAccount]:
-        """See AccountStore."""
         return [
             one
             for _, one in sorted(self.accounts.items())
@@ -108,11 +96,9 @@ class MemoryAccounts:
         ]
 
     def list_unreadable(self, *, merchant: str | None = None) -> Sequence[str]:
-        """See AccountStore."""
         return []
 
     def replace(self, account: StoredAccount) -> bool:
-        """See AccountStore."""
         before = self.accounts.get(account.id)
         if before is None or before.version != account.version - 1:
             return False
@@ -121,15 +107,14 @@ class MemoryAccounts:
 
 
 class MemoryMerchants:
-    """A MerchantStore over ``accounts``; it remembers nothing."""
+    """A MerchantStore over ``accounts``, without a cache."""
 
     def __init__(self, accounts: MemoryAccounts) -> None:
         self._accounts = accounts
         self._chosen: dict[str, MerchantSettings] = {}
 
     def load_settings(self, scope: Scope) -> MerchantSettings:
-        """See MerchantStore."""
-        its = self._chosen.get(scope.merchant, MerchantSettings())
+        settings = self._chosen.get(scope.merchant, MerchantSettings())
         candidates = tuple(
             Candidate(
                 one.account,
@@ -140,7 +125,9 @@ class MemoryMerchants:
             for one in self._accounts.list(merchant=scope.merchant)
             if one.mode is scope.mode
         )
-        return replace(its, routes=Routes(candidates, its.routes.decline_codes))
+        return replace(
+            settings, routes=Routes(candidates, settings.routes.decline_codes)
+        )
 
     def change_settings(
         self,
@@ -149,11 +136,10 @@ class MemoryMerchants:
         duplicate_policy: DuplicatePolicy | None = None,
         routes_on: Sequence[str] | None = None,
     ) -> None:
-        """See MerchantStore."""
-        its = self._chosen.get(merchant, MerchantSettings())
-        codes = its.routes.decline_codes if routes_on is None else tuple(routes_on)
+        settings = self._chosen.get(merchant, MerchantSettings())
+        codes = settings.routes.decline_codes if routes_on is None else tuple(routes_on)
         duplicate_policy = (
-            its.duplicate_policy if duplicate_policy is None else duplicate_policy
+            settings.duplicate_policy if duplicate_policy is None else duplicate_policy
         )
         self._chosen[merchant] = MerchantSettings(
             duplicate_policy, Routes(decline_codes=codes)

@@ -1,4 +1,4 @@
-"""A provider's disputes in memory, and the desk of a worker that reads them."""
+"""A provider's disputes in memory, and a worker's context for them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from tests.support.fakes import Ungated
 
 @dataclass
 class MemoryDisputes:
-    """Disputes, as a test has them by the provider's id; ``raises`` cuts it off."""
+    """Disputes by the provider's id; ``raises`` makes every read fail."""
 
     shown: dict[str, DisputeSnapshot] = field(default_factory=dict)
     raises: ProviderError | None = None
     reads: int = 0
 
     def read(self, update: DisputeUpdate) -> DisputeSnapshot:
-        """See DisputeReader."""
         self.reads += 1
         if self.raises is not None:
             raise self.raises
@@ -36,7 +35,7 @@ class MemoryDisputes:
 
 @dataclass
 class Told:
-    """Counts facts, as a worker's metrics do."""
+    """Records events of disputes in place of metrics."""
 
     facts: list[tuple[ProviderName, str]] = field(default_factory=list)
 
@@ -54,7 +53,7 @@ def dispute_desk(
     told: Told | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> DisputeContext:
-    """A desk for which every provider shows these disputes."""
+    """A context in which every provider has these disputes."""
     return DisputeContext(
         view=view,
         store=store,

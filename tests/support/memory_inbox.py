@@ -1,4 +1,4 @@
-"""An WebhookInbox in memory: small, exact, and safe between threads."""
+"""A WebhookInbox in memory: small, exact and thread-safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.webhooks import WebhookStatus, Webhook
 
 
 class MemoryInbox:
-    """See WebhookInbox. ``away`` cuts everybody off."""
+    """A WebhookInbox. ``away`` makes it unavailable."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.away = False
@@ -22,7 +22,6 @@ class MemoryInbox:
         self._lock = threading.RLock()
 
     def add(self, webhook: Webhook) -> bool:
-        """See WebhookInbox."""
         with self._lock:
             known = self._all()
             new = webhook.id not in known
@@ -30,16 +29,13 @@ class MemoryInbox:
             return new
 
     def load(self, ids: Sequence[str]) -> list[Webhook]:
-        """See WebhookInbox."""
         soon = self._clock() + WAKEUP_GRACE
         return [one for one in self._due(soon) if one.id in ids]
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """See WebhookInbox."""
         return [one.id for one in self._due(self._clock())][:limit]
 
     def save_results(self, webhooks: Sequence[Webhook]) -> None:
-        """See WebhookInbox."""
         with self._lock:
             known = self._all()
             for one in webhooks:
@@ -49,7 +45,6 @@ class MemoryInbox:
     def find(
         self, *, status: WebhookStatus | None, since: datetime | None, limit: int
     ) -> list[Webhook]:
-        """See WebhookInbox."""
         with self._lock:
             matching = [
                 replace(one, body="")
@@ -61,7 +56,6 @@ class MemoryInbox:
         return newest[:limit]
 
     def replay(self, ids: Sequence[str], *, now: datetime) -> int:
-        """See WebhookInbox."""
         with self._lock:
             known = self._all()
             there = [known[one] for one in ids if one in known]

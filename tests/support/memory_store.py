@@ -1,4 +1,4 @@
-"""A PaymentStore in memory: small, exact, and safe between threads."""
+"""A PaymentStore in memory: small, exact and thread-safe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.payments.payment import WAKEUP_GRACE, LEASE, Event, Payment
 
 @dataclass(slots=True)
 class _Row:
-    """A payment as it is stored; while it is held, ``due_at`` is the lease's end."""
+    """A stored payment; during a lease ``due_at`` is its end."""
 
     payment: Payment
     timeline: tuple[Event, ...]
@@ -26,7 +26,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _Table:
-    """What the stores of several holders share."""
+    """The data shared by the stores of several holders."""
 
     rows: dict[str, _Row] = field(default_factory=dict)
     keys: dict[tuple[str, str, str | None], str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class _Table:
 
 
 class MemoryStore:
-    """A PaymentStore. ``clock`` measures its leases; ``away`` cuts everybody off."""
+    """A PaymentStore. ``clock`` measures leases; ``away`` makes it unavailable."""
 
     def __init__(
         self,
@@ -50,17 +50,17 @@ class MemoryStore:
         self._table = table or _Table()
 
     def held_by(self, holder: str) -> MemoryStore:
-        """The same payments as another process sees them."""
+        """The store of another process with the same payments."""
         return MemoryStore(self._clock, holder=holder, table=self._table)
 
     @property
     def table(self) -> _Table:
-        """What it shares with the stores of other holders."""
+        """The data shared with the stores of other holders."""
         return self._table
 
     @property
     def away(self) -> bool:
-        """Whether the database cannot be reached."""
+        """Whether the database is unavailable."""
         return self._table.away
 
     @away.setter
@@ -68,12 +68,10 @@ class MemoryStore:
         self._table.away = away
 
     def insert_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         with self._rows() as rows:
             return [self._insert(payment, rows) for payment in payments]
 
     def amend(self, payment: Payment) -> Payment | None:
-        """See PaymentStore."""
         with self._rows() as rows:
             row = rows.get(payment.id)
             if row is None or row.payment.version != payment.version:
@@ -86,7 +84,6 @@ class MemoryStore:
             return self._store(row, payment, held=row.holder is not None)
 
     def load_due(self, ids: Sequence[str]) -> list[Payment]:
-        """See PaymentStore."""
         now = self._clock()
         with self._rows() as rows:
             known = [rows[one] for one in dict.fromkeys(ids) if one in rows]
@@ -98,7 +95,6 @@ class MemoryStore:
             ]
 
     def postpone(self, ids: Sequence[str], by: timedelta) -> None:
-        """See PaymentStore."""
         now = self._clock()
         with self._rows() as rows:
             for row in (rows[one] for one in ids if one in rows):
@@ -107,29 +103,24 @@ class MemoryStore:
                     row.due_at = max(row.due_at, now + by)
 
     def claim_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         return self._write(payments, lease=True)
 
     def settle_many(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         return self._write(payments, lease=False)
 
     def load_held(self, payments: Sequence[Payment]) -> list[Payment]:
-        """See PaymentStore."""
         fences = {one.id: one.claim.fence for one in payments if one.claim}
         with self._rows() as rows:
             now = [rows[one].payment for one in fences if one in rows]
         return [one for one in now if one.claim and one.claim.fence == fences[one.id]]
 
     def renew_leases(self, ids: Sequence[str]) -> None:
-        """See PaymentStore."""
         with self._rows() as rows:
             for row in (rows[one] for one in ids if one in rows):
                 if row.holder == self._holder:
                     row.due_at = self._clock() + LEASE
 
     def find_due_ids(self, limit: int) -> list[str]:
-        """See PaymentStore."""
         now = self._clock()
         with self._rows() as rows:
             due = [
@@ -146,26 +137,23 @@ class MemoryStore:
         return round_robin(lines, limit)
 
     def next_due(self) -> datetime | None:
-        """When work is owed next, or a lease ends; None where nothing is owed."""
+        """The next time of due work or of a lease's end; None without either."""
         with self._rows() as rows:
             due = [row.due_at for row in rows.values() if row.due_at is not None]
         return min(due, default=None)
 
     def get(self, scope: Scope, payment_id: str) -> Payment | None:
-        """See PaymentStore."""
         with self._rows() as rows:
             row = rows.get(payment_id)
             return row.payment if row and _is_of(scope, row.payment) else None
 
     def find_by_key(self, scope: Scope, idempotency_key: str) -> Payment | None:
-        """See PaymentStore."""
         with self._rows() as rows:
             name = (scope.merchant, scope.mode, idempotency_key)
             found = self._table.keys.get(name)
             return rows[found].payment if found else None
 
     def list_payments(self, scope: Scope, query: Query) -> list[Payment]:
-        """See PaymentStore."""
         with self._rows() as rows:
             found = [
                 row.payment
@@ -175,18 +163,16 @@ class MemoryStore:
         return sorted(found, key=lambda one: one.id, reverse=True)[: query.limit]
 
     def load_timeline(self, scope: Scope, payment_id: str) -> list[Event] | None:
-        """See PaymentStore."""
         with self._rows() as rows:
             row = rows.get(payment_id)
             return list(row.timeline) if row and _is_of(scope, row.payment) else None
 
     def everything(self) -> list[Payment]:
-        """Every payment, for those who see all merchants'."""
+        """Every payment of all merchants."""
         with self._rows() as rows:
             return [row.payment for row in rows.values()]
 
     def find_settled(self, ids: Sequence[str]) -> set[str]:
-        """See PaymentStore."""
         with self._rows() as rows:
             working = {one for one in ids if one in rows and not _done(rows[one])}
         return set(ids) - working
@@ -202,7 +188,7 @@ class MemoryStore:
             if guard in self._table.guards:
                 raise ReferenceInProgress(self._table.guards[guard])
             self._table.guards[guard] = payment.id
-        stored = _told(payment)
+        stored = _without_pending_events(payment)
         rows[payment.id] = _Row(stored, payment.pending_events, payment.due_at)
         self._table.keys[key] = payment.id
         return stored
@@ -221,7 +207,7 @@ class MemoryStore:
         return written
 
     def _store(self, row: _Row, payment: Payment, *, held: bool) -> Payment:
-        stored = replace(_told(payment), version=payment.version + 1)
+        stored = replace(_without_pending_events(payment), version=payment.version + 1)
         row.payment, row.timeline = stored, row.timeline + payment.pending_events
         if not held:
             row.due_at = payment.due_at
@@ -238,9 +224,9 @@ class MemoryStore:
             yield self._table.rows
 
 
-def _told(payment: Payment) -> Payment:
-    told = payment.event_count + len(payment.pending_events)
-    return replace(payment, event_count=told, pending_events=())
+def _without_pending_events(payment: Payment) -> Payment:
+    event_count = payment.event_count + len(payment.pending_events)
+    return replace(payment, event_count=event_count, pending_events=())
 
 
 def _is_of(scope: Scope, payment: Payment) -> bool:

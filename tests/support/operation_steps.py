@@ -1,4 +1,4 @@
-"""What is asked for, what the provider answers, and what a look at it finds."""
+"""Steps of operations: requests, answers and lookups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.payments.payment import Payment
 from domain.payments.start_attempt import start_lookup
 from tests.suites.samples import NOW, PRICE, origin, sending, stored
 
-#: When a look proves an absence.
+#: A time at which a lookup proves absence.
 LATER: Final = NOW + ABSENCE_PROOF_DELAY
 FOUND: Final = Answer(
     Verdict.SUCCEEDED, PRICE, {"payment_intent": "pi_1"}, request_id="r1"
@@ -25,7 +25,7 @@ FOUND: Final = Answer(
 def capture(
     held: Payment, amount: int | None = None, *, final: bool | None = None
 ) -> Payment:
-    """The payment with a capture asked for, by default of all that is on hold."""
+    """Requests a capture, by default of the whole hold."""
     name = f"op_{len(held.operations)}"
     asked = follow_ups.capture(
         held, amount=amount, final=final, id=name, origin=origin(name), now=NOW
@@ -36,7 +36,7 @@ def capture(
 def refund(
     paid: Payment, amount: int | None = None, *, of: str | None = None
 ) -> Payment:
-    """The payment with a refund asked for, by default of all that is left."""
+    """Requests a refund, by default of the whole rest."""
     name = f"op_{len(paid.operations)}"
     asked = follow_ups.refund(
         paid, amount=amount, target=of, id=name, origin=origin(name), now=NOW
@@ -45,12 +45,12 @@ def refund(
 
 
 def void(held: Payment) -> Payment:
-    """The payment with a void asked for."""
+    """Requests a void."""
     return stored(follow_ups.void(held, id="op_void", origin=origin("void"), now=NOW))
 
 
 def succeeded(asked: Payment) -> Payment:
-    """The operation asked for last has succeeded."""
+    """Applies a success to the last operation."""
     operation = asked.operations[-1]
     money = Money(operation.amount, asked.submission.amount.currency)
     refs = {"capture": operation.id} if operation.kind is Kind.CAPTURE else {}
@@ -60,7 +60,7 @@ def succeeded(asked: Payment) -> Payment:
 
 
 def next_succeeded(asked: Payment) -> Payment:
-    """The operation that is due first has succeeded."""
+    """Applies a success to the next due operation."""
     assert asked.next_operation is not None
     money = Money(asked.next_operation.amount, asked.submission.amount.currency)
     refs = (
@@ -73,13 +73,13 @@ def next_succeeded(asked: Payment) -> Payment:
 
 
 def turned_down(asked: Payment, verdict: Verdict = Verdict.DECLINED) -> Payment:
-    """The operation asked for last has not succeeded."""
+    """Applies a failure to the last operation."""
     return stored(settle(sending(asked), Answer(verdict), now=NOW, jitter=0))
 
 
 def apply_lookup(
     given: Payment, outcome: Answer | ProviderError, *, now: datetime = LATER
 ) -> Payment:
-    """The payment after a look at its first operation, at ``now``."""
+    """Applies a lookup of the first operation, at ``now``."""
     asked = stored(start_lookup(given, given.first_operation, now=now))
     return settle(asked, outcome, now=now, jitter=1.0)

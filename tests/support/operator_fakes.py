@@ -18,14 +18,13 @@ from tests.support.memory_store import MemoryStore
 
 
 class MemoryView:
-    """An OperatorView of what ``store`` has of ``mode``."""
+    """An OperatorView of the payments of ``mode`` in ``store``."""
 
     def __init__(self, store: MemoryStore, mode: Mode = Mode.TEST) -> None:
         self._store = store
         self._mode = mode
 
     def find(self, search: Search, *, before: str | None, limit: int) -> list[Payment]:
-        """See OperatorView."""
         found = [
             one
             for one in self._all()
@@ -38,7 +37,6 @@ class MemoryView:
     def find_moved(
         self, account: Account, since: datetime, until: datetime, *, limit: int
     ) -> list[Payment]:
-        """See OperatorView."""
         found = [
             one
             for one in self._all()
@@ -51,15 +49,12 @@ class MemoryView:
         return found[:limit]
 
     def get(self, payment_id: str) -> Payment | None:
-        """See OperatorView."""
         return next(iter(self.load([payment_id])), None)
 
     def load(self, ids: Sequence[str]) -> list[Payment]:
-        """See OperatorView."""
         return [one for one in self._all() if one.id in ids]
 
     def find_disputed(self, account: Account, refs: Sequence[str]) -> list[Payment]:
-        """See OperatorView."""
         return [
             one
             for one in self._all()
@@ -71,7 +66,7 @@ class MemoryView:
 
 
 class MemoryReplays:
-    """The Replays of one mode; ``clock`` measures their turns."""
+    """A ReplayStore of one mode; ``clock`` measures turns."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.away = False
@@ -82,17 +77,14 @@ class MemoryReplays:
         self._lock = threading.RLock()
 
     def add(self, replay: ReplaySet, items: Sequence[ReplayItem]) -> None:
-        """See Replays."""
         with self._lock:
             self._sets[replay.id] = replay
             self._items[replay.id] = {item.number: item for item in items}
 
     def get(self, replay_id: str) -> ReplaySet | None:
-        """See Replays."""
         return self._sets.get(replay_id)
 
     def update_stage(self, replay: ReplaySet, *, was: ReplayStage) -> bool:
-        """See Replays."""
         with self._lock:
             if self._sets[replay.id].stage is not was:
                 return False
@@ -101,7 +93,6 @@ class MemoryReplays:
             return True
 
     def claim_due(self) -> ReplaySet | None:
-        """See Replays."""
         if self.away:
             raise StoreUnavailable
         now = self._clock()
@@ -120,7 +111,6 @@ class MemoryReplays:
     def list_items(
         self, replay_id: str, *, after: int, limit: int, left: bool = False
     ) -> list[ReplayItem]:
-        """See Replays."""
         with self._lock:
             found = [
                 item
@@ -132,15 +122,13 @@ class MemoryReplays:
     def record_outcomes(
         self, replay_id: str, verdicts: Mapping[int, ItemOutcome]
     ) -> None:
-        """See Replays."""
         with self._lock:
             items = self._items[replay_id]
-            for number, came in verdicts.items():
+            for number, outcome in verdicts.items():
                 if items[number].outcome is None:
-                    items[number] = replace(items[number], outcome=came)
+                    items[number] = replace(items[number], outcome=outcome)
 
     def count_outcomes(self, replay_id: str) -> Mapping[ItemOutcome, int]:
-        """See Replays."""
         with self._lock:
             items = self._items.get(replay_id, {}).values()
             return Counter(item.outcome for item in items if item.outcome is not None)

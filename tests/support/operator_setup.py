@@ -1,4 +1,4 @@
-"""An operator's desk: what is found, brought under way again, and came of it."""
+"""Steps of operators: previews, replays and their outcomes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ WHO: Final = Intervention("key_2", "the bank is back")
 
 
 class Interrupted(MemoryStore):
-    """A store, and somebody who writes just before whoever amends."""
+    """A store with a concurrent write before each of the first amendments."""
 
     def __init__(self, store: MemoryStore, times: int) -> None:
         super().__init__(lambda: NOW, table=store._table)
         self._times = times
 
     def amend(self, payment: Payment) -> Payment | None:
-        """See PaymentStore."""
         if self._times:
             self._times -= 1
             [now] = [one for one in self.everything() if one.id == payment.id]
@@ -43,7 +42,7 @@ class Interrupted(MemoryStore):
 
 
 def previewed(desk: OperatorContext, search: Search | None = None) -> ReplaySet:
-    """What ``search`` finds, by default all that is stuck, as a set to be run."""
+    """Previews a replay of ``search``, by default of all stuck operations."""
     return operator_actions.preview_replay(
         search or Search(),
         by="key_1",
@@ -54,18 +53,18 @@ def previewed(desk: OperatorContext, search: Search | None = None) -> ReplaySet:
 
 
 def run(desk: OperatorContext, replay: ReplaySet, *, rate: int = 10) -> ReplaySet:
-    """The set, started by ``WHO``; ``rate`` is of operations in a second."""
+    """Starts the replay as ``WHO``, with ``rate`` operations a second."""
     asked = ReplayRun(WHO.by, WHO.reason, rate, desk.clock())
     return operator_actions.start_replay(replay.id, asked, context=desk)
 
 
 def verdicts(desk: OperatorContext, replay: ReplaySet) -> list[ItemOutcome | None]:
-    """What came of each item of the set."""
+    """The outcome of each item."""
     items = desk.replays.list_items(replay.id, after=0, limit=100)
     return [item.outcome for item in items]
 
 
 def reviews(world: World, numbers: Sequence[int]) -> list[str]:
-    """Stores a payment that waits for a person for each number; returns their ids."""
+    """Stores a payment in manual review for each number; returns their ids."""
     odd = NeedsReview("odd")
     return [brought(world.store, number, odd).id for number in numbers]

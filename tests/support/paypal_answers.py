@@ -1,4 +1,4 @@
-"""Answers as PayPal writes them, given as faults of its simulator."""
+"""Answers of PayPal, as faults of its simulator."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from tests.support.answer_rows import QUOTED, said
 
-#: What the shop is shown of what was captured and of what is on hold, in part. Refunds
-#: and captures are operations of their own.
+#: Fields of a captured and of an authorized payment in the API. Refunds and captures
+#: are other operations.
 PAID: Final = {"status": "captured", "amount_captured": 1999, "amount_refunded": 0}
 HELD: Final = {"status": "authorized", "amount_authorized": 1999, "amount_captured": 0}
-#: Where the payer goes, and what the shop is shown of it.
+#: The payer's page, and the payment's fields that lead to it.
 PAGE: Final = "https://paypal.test/page?token=1ORDER"
 TO_THE_PAGE: Final = {
     "status": "requires_action",
@@ -47,19 +47,19 @@ def order(
 
 
 def captured(status: str, reason: str = "ECHECK") -> dict[str, Any]:
-    """A fault: a completed order of which a capture came."""
+    """A fault: a completed order with a capture."""
     return order("COMPLETED", captures=[resource(status, reason)])
 
 
 def held(status: str, **more: str) -> dict[str, Any]:
-    """A fault: a completed order of which an authorization came."""
+    """A fault: a completed order with an authorization."""
     return order("COMPLETED", authorizations=[resource(status, **more)])
 
 
 def refusal(
     status: int, *issues: str, name: str = "NAMED", rel: str = "self"
 ) -> dict[str, Any]:
-    """A fault: PayPal's error object, its sentences quoting a token."""
+    """A fault: PayPal's error object, with a token in its messages."""
     details = [
         {"issue": issue, "description": f"It is {QUOTED} that failed."}
         for issue in issues

@@ -1,4 +1,4 @@
-"""How much memory and CPU a program takes."""
+"""The memory and CPU time of a program."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import os
 
 
 def memory(pid: int) -> int:
-    """Bytes that a process and its children hold (resident)."""
+    """Resident bytes of a process and its children."""
     total = 0
-    for one in _family(pid):
-        with open(f"/proc/{one}/statm") as pages:
+    for member in _family(pid):
+        with open(f"/proc/{member}/statm") as pages:
             total += int(pages.read().split()[1]) * 4096
     return total
 
 
 def peak_memory(pid: int) -> int:
-    """Bytes that a process and its children held at most since they started."""
+    """Peak resident bytes of a process and its children."""
     total = 0
-    for one in _family(pid):
-        with open(f"/proc/{one}/status") as status:
+    for member in _family(pid):
+        with open(f"/proc/{member}/status") as status:
             [peak] = [line for line in status if line.startswith("VmHWM:")]
         total += int(peak.split()[1]) * 1024
     return total
 
 
 def cpu_seconds(pid: int) -> float:
-    """Seconds of CPU that a process and its children have used."""
+    """CPU seconds of a process and its children."""
     ticks = 0
-    for one in _family(pid):
-        with open(f"/proc/{one}/stat") as stat:
-            # Behind the name in parentheses: utime and stime are fields 14 and 15.
+    for member in _family(pid):
+        with open(f"/proc/{member}/stat") as stat:
+            # After the name in parentheses: utime and stime are fields 14 and 15.
             ticks += sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
 

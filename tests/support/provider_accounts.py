@@ -1,4 +1,4 @@
-"""Accounts at the simulators, by the adapters over HTTP."""
+"""Accounts at the simulators, called by the adapters over HTTP."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.suites import accounts
 from tests.suites.accounts import Trouble
 from tests.support.simulator_control import Simulator
 
-#: Payment methods, by what becomes of a payment with them.
+#: Payment methods by their effect.
 STRIPE_METHODS: Final[Mapping[str, str | None]] = {
     "pays": "pm_card_visa",
     "declines": "pm_card_chargeDeclined",
@@ -50,23 +50,22 @@ class Account(accounts.Account):
 
     simulator: Simulator
 
-    #: Stripe is sent these times 100 (docs.stripe.com/currencies).
+    #: Amounts in these currencies are sent to Stripe times 100
+    #: (docs.stripe.com/currencies).
     units: ClassVar[Mapping[str, int]] = {"ISK": 100, "UGX": 100}
 
     @property
     def name(self) -> ProviderName:
-        """Whose account it is."""
+        """The provider."""
         stripe = self.methods is STRIPE_METHODS
         return ProviderName.STRIPE if stripe else ProviderName.PAYPAL
 
     def arm(self, trouble: Trouble) -> None:
-        """See Account."""
-        # Where PayPal refuses its token, it is asked once more with a new one.
+        # PayPal is called once more with a new token.
         again = trouble is Trouble.UNAUTHORIZED and self.name is ProviderName.PAYPAL
         self.simulator.arm(**_TROUBLES[trouble], times=2 if again else 1)
 
     def rows(self, payment: Payment) -> list[tuple[str, str, int]]:
-        """See Account."""
         return [
             (row["key"], row["kind"], row["amount"])
             for row in self.simulator.movements(payment)

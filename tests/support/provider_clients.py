@@ -1,4 +1,4 @@
-"""The providers' clients, as a process makes them, for accounts of a test's own."""
+"""The providers' clients, for new accounts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from providers.http import TIMEOUT, Observe, PooledSession, Timeout
 from providers.paypal.client import PayPalApi
 from providers.stripe.client import PooledClient, create_client, connection_pools
 
-#: Connections: what the tests' threads call with at once.
+#: Connections, for the tests' concurrent calls.
 _CONNECTIONS: Final = 16
 
 
 def stripe_client(
     url: str, observe: Observe, *, secret: str | None = None, timeout: Timeout = TIMEOUT
 ) -> StripeClient:
-    """Stripe's client for a base URL; of a new account where no key is given."""
+    """Stripe's client for a base URL, by default with a new account."""
     return create_client(
         api_base=url,
         secret_key=secret or f"sk_test_{uuid.uuid4().hex}",
@@ -38,7 +38,7 @@ def paypal_api(
     secret: str = "paypal-secret",
     timeout: Timeout = TIMEOUT,
 ) -> PayPalApi:
-    """PayPal's API at a base URL; of a new account where no client id is given."""
+    """PayPal's API at a base URL, by default with a new account."""
     return PayPalApi(
         endpoint=url,
         client_id=client or f"client-{uuid.uuid4().hex}",

@@ -1,4 +1,4 @@
-"""A person in a provider's dashboard: its ordinary API, without any of our ids."""
+"""Changes made in a provider's dashboard: calls of its API without our ids."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.workbench import Workbench
 
 
 class Dashboard:
-    """What somebody does at the provider of a workbench's payments."""
+    """The dashboards of both providers of a workbench."""
 
     def __init__(self, work: Workbench) -> None:
         self._work = work
 
     def refund(self, payment_id: str, amount: int, *, of: str | None = None) -> str:
-        """The provider's id of a refund; ``of`` names the capture, at PayPal."""
+        """Refunds; returns the provider's id. ``of`` names the capture at PayPal."""
         payment = self._work.stored(payment_id)
         if payment.provider is ProviderName.STRIPE:
             form = {
@@ -35,7 +35,7 @@ class Dashboard:
         return str(made["id"])
 
     def capture(self, payment_id: str, amount: int, *, final: bool) -> str:
-        """The provider's id of what was captured: Stripe's is the charge."""
+        """Captures; returns the provider's id, at Stripe that of the charge."""
         payment = self._work.stored(payment_id)
         if payment.provider is ProviderName.STRIPE:
             form = {"amount_to_capture": str(_units(payment, amount))}
@@ -50,7 +50,7 @@ class Dashboard:
         return str(made["id"])
 
     def void(self, payment_id: str) -> str:
-        """The provider's id of what is not on hold any more."""
+        """Releases the hold; returns its id at the provider."""
         payment = self._work.stored(payment_id)
         if payment.provider is ProviderName.STRIPE:
             intent = payment.refs["payment_intent"]

@@ -1,8 +1,8 @@
-"""Holds answers and webhooks to the shapes that the providers publish.
+"""Checks answers and webhooks against the shapes that the providers publish.
 
 ``PAYMENTS_SPECS`` names a folder with Stripe's example objects
 (``stripe_fixtures3.json``) and PayPal's OpenAPI files; CONTRIBUTING.md says where they
-come from. Without it nothing is held to anything.
+come from. Without it nothing is checked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final
 import jsonschema
 import requests
 
-#: The folder; None where there is none.
+#: The folder, or None.
 SPECS: Final = os.environ.get("PAYMENTS_SPECS")
 PAYPAL_FILES: Final = (
     "paypal_checkout_orders_v2.json",
@@ -66,7 +66,7 @@ _wrong: list[str] = []
 
 
 def session(provider: str, *, strict: bool = True) -> requests.Session:
-    """Return a session each of whose answers is checked.
+    """Return a session that checks each answer.
 
     ``strict``: whether an answer may have nothing that the published example lacks. A
     provider may be ahead of its example, a simulator may not.
@@ -91,20 +91,20 @@ def session(provider: str, *, strict: bool = True) -> requests.Session:
 
 
 def note(where: str, problems: Iterator[str]) -> None:
-    """Remember what is wrong there, until ``taken``."""
+    """Record problems until the next ``taken``."""
     if SPECS is not None:
         _wrong.extend(f"{where}: {problem}" for problem in problems)
 
 
 def taken() -> list[str]:
-    """Return what was wrong since the last call."""
+    """Return the problems since the last call."""
     wrong = _wrong.copy()
     _wrong.clear()
     return wrong
 
 
 def event_problems(event: Any) -> Iterator[str]:
-    """Say what is wrong with the body of a webhook of either provider."""
+    """Return the problems of a webhook's body."""
     if "event_type" not in event:
         yield from stripe_problems(event)
         return
@@ -115,7 +115,7 @@ def event_problems(event: Any) -> Iterator[str]:
 
 
 def stripe_problems(shown: Any, strict: bool = True) -> Iterator[str]:
-    """Say where an answer of Stripe differs from the examples, object by object."""
+    """Return the differences of Stripe's answer from the examples, by object."""
     if not isinstance(shown, dict):
         return
     error = shown.get("error")
@@ -153,7 +153,7 @@ def _differences(
 
 
 def paypal_problems(method: str, path: str, status: int, body: Any) -> Iterator[str]:
-    """Say where an answer of PayPal differs from the schema of its operation."""
+    """Return the differences of PayPal's answer from its operation's schema."""
     for file in PAYPAL_FILES:
         for template, operations in specification(file)["paths"].items():
             pattern = re.sub(r"{[^}]*}", "[^/]+", template)

@@ -1,4 +1,4 @@
-"""A shop's day at both providers, and what its accounts' books are compared with."""
+"""A shop's day at both providers, and the comparison of their books."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ METHODS = {STRIPE: STRIPE_METHODS, PAYPAL: PAYPAL_METHODS}
 
 @dataclass(frozen=True)
 class Story:
-    """What becomes of a payment."""
+    """The course of a payment."""
 
-    does: str  #: what its method does
+    does: str  #: the payment method's effect
     when: CaptureMethod = CaptureMethod.AUTOMATIC
-    then: Callable[[Payment], Payment] | None = None  #: what is asked for afterwards
+    then: Callable[[Payment], Payment] | None = None  #: requested afterwards
     money: Money = PRICE
     only: ProviderName | None = None  #: None: at both
-    several: bool = False  #: captures are wanted of it
+    several: bool = False  #: allows several captures
 
 
 MANUAL = CaptureMethod.MANUAL
@@ -60,7 +60,7 @@ STORIES = {
 }
 #: A refund that succeeds at Stripe, and fails a day later.
 FAILS_LATER = {"refund fails": Story("refunds never", then=refund)}
-#: Amounts that a provider writes as ISO 4217 does not.
+#: Amounts in currencies with units other than in ISO 4217.
 MONIES = {
     STRIPE: [Money(1200, "JPY"), Money(5300, "ISK"), Money(19_990, "KWD")],
     PAYPAL: [Money(1200, "JPY"), Money(530_000, "HUF"), Money(70_000, "TWD")],
@@ -74,7 +74,7 @@ CURRENCIES = {
 
 @dataclass(frozen=True)
 class Day:
-    """What a shop's payments came to, and the accounts that they went through."""
+    """A shop's payments, and their accounts."""
 
     settings: Settings
     database: Database[Document]
@@ -84,7 +84,7 @@ class Day:
     ids: dict[tuple[ProviderName, str], str]  #: by provider and story
 
     def payment(self, provider: ProviderName, story: str) -> Payment:
-        """A payment as it is stored now."""
+        """The stored payment."""
         found = self.workers[0].store.get(SHOP, self.ids[provider, story])
         assert found is not None
         return found
@@ -92,34 +92,34 @@ class Day:
     def report(
         self, of: ProviderName | Account, *, span: timedelta = timedelta(hours=1)
     ) -> ReconciliationReport:
-        """What a comparison up to the next second comes to."""
+        """Compares the books up to the next second."""
         until = self.auditor.clock().replace(microsecond=0) + timedelta(seconds=1)
-        heard = list[Progress]()
+        progress = list[Progress]()
         report = reconcile(
             of if isinstance(of, Account) else Account.own(of),
             until - span,
             until,
             context=self.auditor,
-            on_progress=heard.append,
+            on_progress=progress.append,
         )
-        assert heard[-1].share == 1
+        assert progress[-1].share == 1
         return report
 
-    def drift(self, provider: ProviderName, **what: Any) -> str:
-        """Plants a drift; the id of what has drifted."""
-        answer = self.simulators[provider].post("/_drift", what)
+    def drift(self, provider: ProviderName, **drift: Any) -> str:
+        """Makes the provider's books drift; returns the id of the object."""
+        answer = self.simulators[provider].post("/_drift", drift)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
     def look_up(self, provider: ProviderName, story: str) -> Payment:
-        """The payment after a worker has made the look that is owed on it."""
+        """Makes the due lookup of the payment; returns the payment."""
         before = self.payment(provider, story)
-        assert before.due_at is not None, "nobody asked for one"
+        assert before.due_at is not None, "no lookup is due"
         assert list(attempt.run([before.id], self.workers[0]))
         return self.payment(provider, story)
 
     def live(self, stories: Mapping[str, Story]) -> None:
-        """Has all payments made, and then what follows of each."""
+        """Makes all payments, and then their follow-ups."""
         self.work_off()
         for provider, story in self.ids:
             then = stories[story].then
@@ -129,7 +129,7 @@ class Day:
         self.work_off()
 
     def work_off(self) -> None:
-        """Has the workers carry out whatever is due."""
+        """Makes the workers carry out all due work."""
         work_off(list(self.ids.values()), self.workers)
 
 
@@ -139,7 +139,7 @@ def open_day(
     simulators: dict[ProviderName, Simulator],
     stories: Mapping[str, Story] = STORIES,
 ) -> Iterator[Day]:
-    """A day of which nothing has happened yet, in accounts of its own."""
+    """A day that has not begun, in new accounts."""
     settings = replace(
         settings,
         stripe_api_base=simulators[STRIPE].url,
@@ -169,7 +169,7 @@ def day(
     simulators: dict[ProviderName, Simulator],
     stories: Mapping[str, Story] = STORIES,
 ) -> Iterator[Day]:
-    """A day of each story at both providers, lived to its end."""
+    """A day with all stories at both providers, complete."""
     with open_day(settings, simulators, stories) as opened:
         opened.live(stories)
         yield opened

@@ -1,4 +1,4 @@
-"""A server between an adapter and a simulator that records and, if told, answers."""
+"""A server between an adapter and a simulator that records calls or answers them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-#: Seconds that anything awaited may take.
+#: Seconds for any wait.
 PATIENCE = 10.0
 #: Headers that belong to one connection and are not passed on.
 _HOP = ("host", "connection", "content-length", "transfer-encoding", "date", "server")
@@ -38,16 +38,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Canned:
-    """An answer of our own; ``body`` is sent as it is or as JSON."""
+    """A fixed answer; ``body`` is sent as bytes or as JSON."""
 
     status: int
     body: Any = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    close: bool = False  #: end the connection after it, without saying so
+    close: bool = False  #: end the connection afterwards without a header
 
 
 class Wire:
-    """Passes calls on to ``upstream``, except where an answer is canned."""
+    """Forwards calls to ``upstream``, except those with a canned answer."""
 
     def __init__(self, upstream: str = "") -> None:
         self.requests: list[Request] = []
@@ -94,7 +94,7 @@ class Wire:
     def _passed_on(self, request: Request) -> Canned:
         kept = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         with requests.Session() as session:
-            # A test may set a proxy for the adapter; this call is none of its.
+            # A test may set a proxy for the adapter, not for this call.
             session.trust_env = False
             answer = session.request(
                 request.method,
@@ -154,7 +154,7 @@ def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def refusing_port() -> Iterator[str]:
-    """The URL of a port that nobody listens on, nor can while this lasts."""
+    """The URL of a port that refuses connections until the block ends."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -179,7 +179,7 @@ def unreachable_port() -> Iterator[str]:
 
 @contextmanager
 def untrusted_server(folder: Path) -> Iterator[str]:
-    """The https URL of a server whose certificate nobody vouches for."""
+    """The https URL of a server with a self-signed certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_self_signed(folder / "certificate.pem"))
     listening = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A stack as a user starts it, by the command line alone."""
+"""A stack started by the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Seconds a command may take; a stack on a machine that runs tests starts in 10.
+#: Seconds for a command; a stack starts in 10 on a machine that runs tests.
 COMMAND_WAIT = 180.0
 
 
@@ -30,7 +30,7 @@ class RunningStack:
         return payments(*arguments, environment=self.environment)
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """What `payments status` says of each process, by name."""
+        """The processes in `payments status`, by name."""
         found = json.loads(self.payments("status", "--json").stdout)
         return {process["name"]: process for process in found["processes"]}
 
@@ -38,7 +38,7 @@ class RunningStack:
 def payments(
     *arguments: str, environment: Mapping[str, str], stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `payments` to its end and returns what it printed."""
+    """Runs `payments` to its end and captures its output."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         env={**os.environ, **environment},
@@ -50,7 +50,7 @@ def payments(
 
 
 def environment_of(home: Path, **settings: str) -> dict[str, str]:
-    """The variables of a stack of its own: its folder, and any free port."""
+    """The variables of a new stack: its folder, and any free port."""
     return {"PAYMENTS_HOME": str(home), "PAYMENTS_HTTP_PORT": "0", **settings}
 
 

@@ -1,4 +1,4 @@
-"""The web process as `python -m web` starts it, and clients of its API."""
+"""A web process started by `python -m web`, and clients of its API."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from runtime import container, processes
 from runtime.settings import Settings
 from tests.support.fakes import Ungated
 
-#: Seconds to start: importing takes most of them, more on a machine that runs tests.
+#: Seconds for the start, mostly for imports.
 START = 30.0
-#: Seconds that any answer may take; more than the 30 of a read that waits.
+#: Seconds for an answer; more than the 30 of a long poll.
 TIMEOUT = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A web app with a key of its own."""
+    """A web app with its own key."""
 
     base: str
     key: ApiKey
@@ -49,7 +49,7 @@ class Client:
     def submit(
         self, body: object, *, key: str | None = None, **headers: str
     ) -> requests.Response:
-        """Posts a payment; under a fresh idempotency key where none is given."""
+        """Posts a payment, by default with a new idempotency key."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         return requests.post(
             f"{self.base}/v1/payments",
@@ -65,7 +65,7 @@ class Client:
     def send(
         self, method: str, path: str, data: Any = None, **headers: str
     ) -> requests.Response:
-        """Any request with this key; headers that are empty are left out."""
+        """Sends a request with this key; empty headers are left out."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         given = {"Authorization": f"Bearer {self.secret}", **named}
         return requests.request(
@@ -86,21 +86,21 @@ class RunningWeb:
     """A web process that serves until its block ends."""
 
     base: str
-    health: str  #: where it tells how it is
+    health: str  #: base URL of health and metrics
     settings: Settings
     pid: int
     log: Path
 
     def metrics(self) -> str:
-        """What it has counted."""
+        """The text of its metrics."""
         return requests.get(f"{self.health}/metrics", timeout=TIMEOUT).text
 
     def database(self) -> Database[Document]:
-        """The database it writes to."""
+        """Its database."""
         return container.open_database(self.settings)
 
     def client(self, role: Role = Role.MERCHANT, mode: Mode = Mode.TEST) -> Client:
-        """A client of a merchant of its own."""
+        """A client of a new merchant."""
         merchant = f"m_{uuid.uuid4().hex[:12]}"
         database = self.database()
         try:
@@ -125,7 +125,7 @@ class RunningWeb:
             database.client.close()
 
     def work(self, payment_id: str, said: Answer | ProviderError) -> Payment:
-        """Carries a payment out as a worker would, at a provider that says ``said``."""
+        """Carries a payment out at a provider with the answer ``said``."""
         database = self.database()
         store = MongoPayments(
             database, container.open_vault(self.settings), holder="test"
@@ -149,26 +149,23 @@ class RunningWeb:
 
 @dataclass(frozen=True, slots=True)
 class SayingProvider:
-    """A Provider that gives one answer to everything."""
+    """A Provider with one answer for every call."""
 
     said: Answer | ProviderError
 
     def prepare(self, payment: Payment, operation: Operation) -> str:
-        """See Provider."""
         return "{}"
 
     def send(self, payment: Payment) -> Answer:
-        """See Provider."""
         if isinstance(self.said, ProviderError):
             raise self.said
         return self.said
 
     def look_up(self, payment: Payment) -> Answer:
-        """See Provider."""
         return self.send(payment)
 
 
-#: The command that the product itself runs; it reads its port from settings.
+#: The product's command, which reads its port from the settings.
 SERVE = (sys.executable, "-m", "web")
 
 
@@ -176,7 +173,7 @@ SERVE = (sys.executable, "-m", "web")
 def running_web(
     settings: Settings, command: Sequence[str] = SERVE
 ) -> Iterator[RunningWeb]:
-    """A web process on ``settings`` but for the ports, once it is alive."""
+    """A live web process on ``settings``, with other ports."""
     settings = replace(
         settings,
         host="127.0.0.1",
@@ -211,7 +208,7 @@ def prepared_web(
     command: Sequence[str] = SERVE,
     **changed: Any,
 ) -> Iterator[RunningWeb]:
-    """A web process on a new database with its indexes, dropped at the end."""
+    """A web process on a new database with indexes, dropped at the end."""
     settings = Settings(
         home=home,
         mongo_url=mongo_url,
@@ -231,7 +228,7 @@ def prepared_web(
 
 
 def stripe_payment(**fields: object) -> dict[str, Any]:
-    """A submission that every check passes, with ``fields`` put in."""
+    """A valid submission, with ``fields`` changed."""
     body = {
         "amount": 1999,
         "currency": "USD",

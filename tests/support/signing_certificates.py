@@ -1,4 +1,4 @@
-"""Certificates that PayPal does not have: expired, of another root or host."""
+"""Certificates not of PayPal: expired, or of another root or host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-#: Whom PayPal's certificates of test mode are of.
+#: The name in PayPal's certificates of test mode.
 NAME = "messageverificationcerts.sandbox.paypal.com"
 PATH = "/v1/notifications/certs/CERT-360caa42-fca2a594"
 _DAY = timedelta(days=1)
@@ -26,14 +26,14 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Authority:
-    """Somebody who vouches for keys."""
+    """A certificate authority."""
 
     key: rsa.RSAPrivateKey
     root: x509.Certificate
 
     @classmethod
     def new(cls) -> Authority:
-        """A fresh one."""
+        """A new authority."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = _name("A Root of the Tests")
         builder = _builder(name, name, key, key, -10 * _DAY, 10 * _DAY)
@@ -42,13 +42,13 @@ class Authority:
         return cls(key, builder.sign(key, hashes.SHA256()))
 
     def pem(self) -> bytes:
-        """The root, for whoever trusts it."""
+        """The root certificate."""
         return self.root.public_bytes(serialization.Encoding.PEM)
 
     def vouches(
         self, name: str = NAME, *, until: timedelta = _DAY
     ) -> tuple[rsa.RSAPrivateKey, bytes]:
-        """A key and the chain that vouches for it, ``until`` so long from now."""
+        """A key and its certificate, which expires ``until`` from now."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         issuer = self.root.subject
         builder = _builder(_name(name), issuer, key, self.key, -9 * _DAY, until)
@@ -64,7 +64,7 @@ class Authority:
 def signed(
     key: rsa.RSAPrivateKey, body: bytes, *, url: str, webhook_id: str
 ) -> dict[str, str]:
-    """PayPal's headers for a body, by any key."""
+    """PayPal's signature headers for a body, by any key."""
     transmission = str(uuid.uuid4())
     at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     message = f"{transmission}|{at}|{webhook_id}|{zlib.crc32(body)}".encode()
@@ -82,8 +82,8 @@ def signed(
 def serving(
     content: bytes, status: int = 200, *, wait: float = 0.0, **headers: str
 ) -> Iterator[str]:
-    """The base URL of a server that answers everything so, until the block ends; each
-    answer takes ``wait`` seconds."""
+    """The base URL of a server with one answer, until the block ends; each answer
+    takes ``wait`` seconds."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""What these tests do to a simulator."""
+"""Control of a simulator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.payments.payment import Payment
 from providers.paypal.adapter import PayPal
 from providers.stripe.adapter import Stripe
 
-#: Where each provider takes a charge.
+#: The paths of charges, and of PayPal's tokens.
 INTENTS = "/v1/payment_intents"
 ORDERS = "/v2/checkout/orders"
 TOKEN = "/v1/oauth2/token"
@@ -23,7 +23,7 @@ TOKEN = "/v1/oauth2/token"
 MakeStripe = Callable[..., Stripe]
 MakePayPal = Callable[..., PayPal]
 
-#: Seconds a control call may take.
+#: Seconds for a control call.
 PATIENCE = 10.0
 
 
@@ -32,7 +32,7 @@ class Simulator:
     """A running simulator's control endpoints."""
 
     url: str
-    root: str  #: the paths that move money begin so
+    root: str  #: prefix of the paths that move money
 
     def arm(self, do: str, **fault: object) -> None:
         """Arm a fault for the next call that moves money, or as ``match`` says."""
@@ -45,25 +45,25 @@ class Simulator:
     def arm_answer(
         self, status: int, body: object, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Have the next such call answered so, without anything being done."""
+        """Answer the next such call without an effect."""
         self.arm("answer", status=status, body=body, headers=dict(headers or {}))
 
     def heal(self) -> None:
-        """Disarm every fault; held calls go on."""
+        """Disarm every fault; held calls continue."""
         requests.delete(f"{self.url}/_faults", timeout=PATIENCE)
 
     def advance(self, seconds: float) -> None:
-        """Move its clock forward; only for a simulator of one's own."""
+        """Move its clock forward; only for a simulator that is not shared."""
         body = {"advance_seconds": seconds}
         answer = requests.post(f"{self.url}/_clock", json=body, timeout=PATIENCE)
         assert answer.ok, answer.text
 
     def forget_tokens(self) -> None:
-        """PayPal only: no access token that was given out is valid any longer."""
+        """PayPal only: revoke all access tokens."""
         requests.post(f"{self.url}/_tokens/revoke", timeout=PATIENCE)
 
     def movements(self, payment: Payment) -> list[dict[str, Any]]:
-        """The rows of the ledger that carry a provider key of the payment's."""
+        """The rows of the ledger with a provider key of the payment."""
         ledger = requests.get(f"{self.url}/_ledger", timeout=PATIENCE).json()
         keys = {operation.provider_key for operation in payment.operations}
         return [row for row in ledger["movements"] if row["key"] in keys]
@@ -71,7 +71,7 @@ class Simulator:
 
 @dataclass
 class Calls:
-    """Collects what an adapter reports of each of its calls."""
+    """Collects an adapter's reports of its calls."""
 
     seen: list[tuple[str, str]] = field(default_factory=list)
 

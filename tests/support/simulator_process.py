@@ -1,4 +1,4 @@
-"""Start simulators as a user starts them, and talk to their control endpoints."""
+"""Start simulators as a user does, and call their control endpoints."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from stripe import RequestsClient, StripeClient
 from runtime.processes import wait_until
 from tests.support import published_shapes
 
-#: Seconds anything awaited may take before a test fails.
+#: Seconds for any wait before a test fails.
 PATIENCE = 10.0
-#: A charge at Stripe that is paid at once, as a form.
+#: The form of a charge at Stripe that succeeds at once.
 CHARGE: Final[Any] = {
     "amount": "1999",
     "currency": "usd",
@@ -87,7 +87,7 @@ class Simulator:
         )
 
     def stripe_sdk(self, merchant: str, account: str | None = None) -> StripeClient:
-        """Return Stripe's SDK as it is, but for the address."""
+        """Return Stripe's SDK with the simulator's address."""
         return StripeClient(
             merchant,
             stripe_account=account,
@@ -129,7 +129,7 @@ class PayPalCaller:
         key: str | None = None,
         minimal: bool = False,
     ) -> requests.Response:
-        """Call an operation; the whole object is asked for unless ``minimal``."""
+        """Call an operation; request the whole object unless ``minimal``."""
         headers = {"Authorization": f"Bearer {self.token}"}
         if key is not None:
             headers["PayPal-Request-Id"] = key
@@ -217,7 +217,7 @@ def simulator(name: str, *options: str) -> Iterator[Simulator]:
 
 @contextmanager
 def simulators() -> Iterator[tuple[Simulator, Simulator]]:
-    """Run Stripe and PayPal, started side by side: a Python's start takes a second."""
+    """Run Stripe and PayPal, started concurrently to save a second."""
     with ExitStack() as stack, ThreadPoolExecutor(2) as both:
         names = ("stripe", "paypal")
         started = both.map(lambda name: stack.enter_context(simulator(name)), names)
@@ -226,7 +226,7 @@ def simulators() -> Iterator[tuple[Simulator, Simulator]]:
 
 
 class Receiver:
-    """A web server that records webhooks and answers as it is told."""
+    """A web server that records webhooks and answers with given statuses."""
 
     def __init__(self) -> None:
         self.received: list[tuple[dict[str, str], bytes]] = []
@@ -252,7 +252,7 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/hooks"
-        # Closing waits for the next look at whether it is over.
+        # Closing waits for the next poll of the server.
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""A web app that pays, and what its provider's ledger says of it."""
+"""A web app that submits payments, and their movements at the provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.running_stack import RunningStack
 
 
 class Shop:
-    """Submits payments to a stack as its demo merchant does."""
+    """Submits payments to a stack as its demo merchant."""
 
     def __init__(self, stack: RunningStack) -> None:
         self.stack = stack
@@ -27,7 +27,7 @@ class Shop:
         token: str | None = "pm_card_visa",
         **fields: Any,
     ) -> requests.Response:
-        """One submission of 19.99 USD; to Stripe unless ``fields`` say otherwise."""
+        """Submits 19.99 USD, by default to Stripe."""
         body = {
             "amount": 1999,
             "currency": "USD",
@@ -43,7 +43,7 @@ class Shop:
         )
 
     def accepted(self, **fields: Any) -> str:
-        """The id of a payment that was answered with 202 within a second."""
+        """Submits a payment that is accepted within a second; returns its id."""
         started = time.monotonic()
         answer = self.pay(**fields)
         assert answer.status_code == 202, answer.text
@@ -51,7 +51,7 @@ class Shop:
         return str(answer.json()["id"])
 
     def refund(self, payment_id: str) -> requests.Response:
-        """Asks for the whole of a payment back."""
+        """Requests a full refund."""
         return requests.post(
             f"{self.stack.urls['api']}/v1/payments/{payment_id}/refunds",
             headers={**self._headers, "Idempotency-Key": secrets.token_hex(16)},
@@ -59,7 +59,7 @@ class Shop:
         )
 
     def get(self, payment_id: str, *, wait: int = 0) -> dict[str, Any]:
-        """The payment now, or once it is settled, ``wait`` seconds later at most."""
+        """The payment, after a long poll of ``wait`` seconds."""
         answer = requests.get(
             f"{self.stack.urls['api']}/v1/payments/{payment_id}",
             params={"wait": wait},
@@ -70,7 +70,7 @@ class Shop:
         return dict(answer.json())
 
     def settled(self, payment_id: str, *, seconds: float) -> dict[str, Any]:
-        """The payment once it is no longer processing, or as it is at the end."""
+        """The payment once it is no longer processing, or after ``seconds``."""
         deadline = time.monotonic() + seconds
         payment = self.get(payment_id)
         while payment["status"] == "processing" and time.monotonic() < deadline:
@@ -78,7 +78,7 @@ class Shop:
         return payment
 
     def movements(self, provider: str, payment_id: str) -> list[dict[str, Any]]:
-        """What the provider moved for this payment."""
+        """The provider's movements of the payment."""
         ledger = requests.get(f"{self.stack.urls[provider]}/_ledger", timeout=10).json()
         operation = self.get(payment_id)["operations"][0]["id"]
         return [
@@ -89,7 +89,7 @@ class Shop:
 
     @contextmanager
     def fault(self, provider: str, **fault: Any) -> Iterator[None]:
-        """A provider that misbehaves until the block ends."""
+        """Arms a fault until the block ends."""
         url = f"{self.stack.urls[provider]}/_faults"
         armed = requests.post(url, json=fault, timeout=10)
         assert armed.status_code == 201, armed.text

@@ -1,4 +1,4 @@
-"""Answers as Stripe writes them, given as faults of its simulator."""
+"""Answers of Stripe, as faults of its simulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.answer_rows import QUOTED, said
 
 
 def intent(status: str, **fields: Any) -> dict[str, Any]:
-    """A fault: a PaymentIntent of 19.99 USD, as Stripe shows it."""
+    """A fault: a PaymentIntent of 19.99 USD."""
     shown = {
         "id": "pi_3canned",
         "object": "payment_intent",
@@ -42,13 +42,13 @@ def refund(status: str, failure_reason: str = "lost_or_stolen_card") -> dict[str
 def refusal(
     status: int, type: str = "invalid_request_error", **fields: Any
 ) -> dict[str, Any]:
-    """A fault: Stripe's error object, its sentence quoting a token."""
+    """A fault: Stripe's error object, with a token in its message."""
     error = {"type": type, "message": f"No such thing: {QUOTED}", **fields}
     return said(status, {"error": error})
 
 
 def failed(**headers: str) -> dict[str, Any]:
-    """A fault: a 500, nothing done."""
+    """A fault: a 500 without an effect."""
     error = {"error": {"type": "api_error", "message": f"About {QUOTED}."}}
     return said(500, error, **headers)
 

@@ -1,4 +1,4 @@
-"""Adapters that prepare, and may call nobody."""
+"""Adapters that prepare requests and must make no call."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from providers.paypal.adapter import PayPal
 from providers.stripe.adapter import Stripe
 from tests.support.provider_clients import paypal_api, stripe_client
 
-#: What Stripe is asked to show of a charge, so that its fee is known.
+#: The expansion that shows a charge's fee.
 FEES = ["latest_charge.balance_transaction"]
-#: Nobody listens on port 9; nothing here calls anybody.
+#: No server listens on port 9.
 NOBODY = "http://127.0.0.1:9"
 
 
 def observe(call: str, status_class: str, seconds: float) -> None:
-    """Nothing may be called here."""
+    """Fails: no call is expected."""
     raise AssertionError(f"{call} was called")
 
 

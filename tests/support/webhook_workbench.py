@@ -1,4 +1,4 @@
-"""A workbench that hears its providers: what they tell is caught, and given on."""
+"""A workbench whose tests deliver the providers' webhooks."""
 
 from __future__ import annotations
 
@@ -34,47 +34,45 @@ from tests.support.simulator_process import (
 from tests.support.workbench import Workbench, worker
 from web.app import build
 
-#: What the simulators sign with.
+#: For the signatures of the simulators.
 SECRET = "whsec_simulator"
 WEBHOOK_ID = "WH-SIMULATOR"
-#: Rounds of handling what waits for a worker; more would be a loop.
-_ROUNDS = 20
 
 
 @dataclass(frozen=True)
 class Told:
-    """One webhook as the provider sent it."""
+    """One webhook of a provider."""
 
     provider: str
     headers: dict[str, str]
     body: bytes
-    account: str | None = None  #: whose address it goes to; None: the deployment's
+    account: str | None = None  #: the address's account; None: the deployment's
 
     @property
     def event(self) -> dict[str, Any]:
-        """What it says."""
+        """The decoded event."""
         return dict(json.loads(self.body))
 
     @property
     def type(self) -> str:
-        """Its type, as the provider calls it."""
+        """The provider's type of the event."""
         return str(self.event.get("type") or self.event["event_type"])
 
     @property
     def id(self) -> str:
-        """Its id in the inbox."""
+        """The id in the inbox."""
         return f"{self.account or self.provider}:{self.event['id']}"
 
     @property
     def path(self) -> str:
-        """Where it goes."""
+        """The path of its delivery."""
         path = f"/v1/webhooks/{self.provider}"
         return path if self.account is None else f"{path}/{self.account}"
 
 
 @dataclass
 class WebClock:
-    """The web's clock, which a test may set ahead."""
+    """The web process's clock, which a test may set ahead."""
 
     ahead: timedelta = field(default_factory=timedelta)
 
@@ -84,7 +82,7 @@ class WebClock:
 
 @dataclass
 class HearingBench:
-    """See Workbench. Webhooks wait in ``told`` until a test gives them on."""
+    """A Workbench that keeps webhooks until a test delivers them."""
 
     work: Workbench
     base: str
@@ -94,19 +92,19 @@ class HearingBench:
     receivers: dict[str, Receiver]
 
     def told(self, provider: str, *types: str) -> list[Told]:
-        """What a provider has told, once all of ``types`` are among it."""
+        """A provider's webhooks, once all of ``types`` have arrived."""
         receiver = self.receivers[provider]
-        eventually(lambda: set(types) <= set(receiver.types()), f"{types} are told")
+        eventually(lambda: set(types) <= set(receiver.types()), f"{types} arrive")
         return [Told(provider, *one) for one in list(receiver.received)]
 
     def all_told(self, provider: str, count: int) -> list[Told]:
-        """What a provider has told, once it is so many."""
+        """A provider's webhooks, once ``count`` have arrived."""
         received = self.receivers[provider].received
         eventually(lambda: len(received) >= count, f"{count} webhooks arrive")
         return self.told(provider)
 
     def give(self, told: Told, **headers: str) -> requests.Response:
-        """Has the product hear of it, as its provider would."""
+        """Delivers a webhook to the product."""
         return requests.post(
             f"{self.base}{told.path}",
             data=told.body,
@@ -115,14 +113,14 @@ class HearingBench:
         )
 
     def hear(self, *told: Told) -> list[Webhook]:
-        """Has the product hear of all and handle them, and look where it must."""
+        """Delivers and handles webhooks, and makes the due lookups."""
         for one in told:
             answer = self.give(one)
             assert answer.status_code == 200, answer.text
         return self.handle([one.id for one in told])
 
     def handle(self, ids: Sequence[str]) -> list[Webhook]:
-        """Handles webhooks, and takes the steps that they made due."""
+        """Handles webhooks, and takes the steps that became due."""
         handled = webhooks.handle(ids, self.hearing)
         for one in handled:
             if one.payment is not None:
@@ -130,7 +128,7 @@ class HearingBench:
         return handled
 
     def facts(self, payment: Payment) -> list[tuple[str, str]]:
-        """Operations and what they became, each time that one moved."""
+        """The changes of state on the timeline: operation and new state."""
         path = f"/v1/payments/{payment.id}/events"
         events = self.work.shop.get(path).json()["data"]
         return [
@@ -140,30 +138,30 @@ class HearingBench:
         ]
 
     def fate(self, told: Told) -> WebhookStatus | None:
-        """What became of a webhook; None where it is not in the inbox."""
+        """The webhook's status; None if it is not in the inbox."""
         found = self.work.database.webhooks.find_one({"_id": told.id})
         return WebhookStatus(found["status"]) if found else None
 
 
 def refused(provider: str) -> dict[str, float]:
-    """How many webhooks were refused so far, by why."""
+    """The number of refused webhooks, by reason."""
     return _counted(metrics.REGISTRY, "payments_webhooks_refused", provider)
 
 
 def dropped(provider: str) -> dict[str, float]:
-    """How many signed webhooks were dropped so far, by why."""
+    """The number of dropped webhooks, by reason."""
     return _counted(metrics.REGISTRY, "payments_webhooks_dropped", provider)
 
 
-def drops(bench: HearingBench, told: Told, why: str) -> None:
-    """Asserts that a webhook is answered 200 and counted, and changes nothing."""
+def drops(bench: HearingBench, told: Told, reason: str) -> None:
+    """Asserts that a webhook gets 200, is counted, and changes nothing."""
     payments = list(bench.work.database.payments.find())
-    before = dropped(told.provider).get(why, 0)
+    before = dropped(told.provider).get(reason, 0)
     refusals = refused(told.provider)
     answer = bench.give(told)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"received": True}
-    assert dropped(told.provider)[why] == before + 1
+    assert dropped(told.provider)[reason] == before + 1
     assert refused(told.provider) == refusals
     assert bench.work.database.webhooks.count_documents({}) == 0
     assert list(bench.work.database.payments.find()) == payments
@@ -188,7 +186,7 @@ def _kept(headers: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def hearing_bench(settings: Settings, folder: Path) -> Iterator[HearingBench]:
-    """A product on ``settings``, and providers that nobody else uses."""
+    """A product on ``settings``, with new providers."""
     with ExitStack() as stack:
         stripe, paypal = stack.enter_context(simulators())
         receivers = {
@@ -242,6 +240,6 @@ def served(settings: Settings, clock: WebClock) -> Iterator[str]:
         server.shutdown()
         thread.join(PATIENCE)
         server.server_close()
-        # A process of its own would end with its client.
+        # In this process, the client has to be closed.
         assert isinstance(services.inbox, MongoWebhooks)
         services.inbox._webhooks.database.client.close()

@@ -1,4 +1,4 @@
-"""A shop, a worker and both providers, whose clocks move when a test says so."""
+"""A shop, a worker and both providers, with clocks set by the test."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from tests.support.fakes import Ungated
 from tests.support.running_web import Client, RunningWeb
 from tests.support.simulator_process import Simulator, simulators
 
-#: Methods that pay, by provider.
+#: Payment methods that succeed, by provider.
 PAYS: Final = {"stripe": "pm_card_visa", "paypal": "vault_ada"}
-#: The path that a charge goes to.
+#: The path of a charge, by provider.
 CHARGES: Final = {"stripe": "/v1/payment_intents", "paypal": "/v2/checkout/orders"}
-#: Steps that a payment may take at one moment; more would be a loop.
+#: Steps of a payment at one moment; more would be an endless loop.
 _STEPS: Final = 20
 
 
 @dataclass
 class Workbench:
-    """Requests go to a web process over HTTP, calls to the simulators likewise.
+    """A web process and simulators, called over HTTP.
 
-    The worker is this process: it works when it is told to, and its clock is ahead of
-    the real one by as much as ``pass_time`` was asked for.
+    The worker is this process. It works on demand, and ``pass_time`` sets its clock
+    ahead of the real one.
     """
 
     shop: Client
@@ -50,28 +50,28 @@ class Workbench:
     ahead: timedelta = field(default_factory=timedelta)
 
     def now(self) -> datetime:
-        """UTC, by the worker's clock and the simulators'."""
+        """UTC by the clock of the worker and the simulators."""
         return container.clock() + self.ahead
 
     def pass_time(self, by: timedelta) -> None:
         """Moves the clocks of the worker and of both providers."""
         self.ahead += by
-        for one in (self.stripe, self.paypal):
-            one.advance(by.total_seconds())
+        for provider in (self.stripe, self.paypal):
+            provider.advance(by.total_seconds())
 
     def at(self, provider: str) -> Simulator:
         """One provider's simulator."""
         return self.stripe if provider == "stripe" else self.paypal
 
     def lose_answer(self, provider: str, path: str | None = None) -> None:
-        """The next such call is carried out, and its answer lost."""
+        """Arms the loss of the next answer; the call is carried out."""
         match = {"method": "POST", "path": path or CHARGES[provider]}
         self.at(provider).arm(do="commit_then_drop", match=match)
 
     def submit(
         self, provider: str | None = "stripe", **fields: Any
     ) -> requests.Response:
-        """Asks for a payment of 19.99 USD, unless ``fields`` say otherwise."""
+        """Submits a payment of 19.99 USD, with ``fields`` changed."""
         key = fields.pop("key", None)
         body = {
             "amount": 1999,
@@ -85,13 +85,13 @@ class Workbench:
         return self.shop.submit(given, key=key)
 
     def pay(self, provider: str | None = "stripe", **fields: Any) -> str:
-        """The id of a payment that was accepted."""
+        """Submits an accepted payment; returns its id."""
         answer = self.submit(provider, **fields)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
     def paid(self, provider: str = "stripe", **fields: Any) -> str:
-        """The id of a payment whose first operation has succeeded."""
+        """Submits a payment whose first operation succeeds; returns its id."""
         payment_id = self.pay(provider, **fields)
         assert self.work(payment_id).first_operation.moved, self.shown(payment_id)
         return payment_id
@@ -99,7 +99,7 @@ class Workbench:
     def ask(
         self, payment_id: str, job: str, *, key: str | None = None, **body: Any
     ) -> requests.Response:
-        """Asks for a capture, a void or a refund."""
+        """Requests a capture, a void or a refund."""
         return requests.post(
             f"{self.shop.base}/v1/payments/{payment_id}/{job}",
             json=body or None,
@@ -111,7 +111,7 @@ class Workbench:
         )
 
     def shown(self, payment_id: str) -> dict[str, Any]:
-        """The payment as its shop sees it."""
+        """The payment in the API."""
         return dict(self.shop.get(f"/v1/payments/{payment_id}").json())
 
     def told(self, payment_id: str) -> list[str]:
@@ -120,14 +120,14 @@ class Workbench:
         return [str(event["type"]) for event in events]
 
     def stored(self, payment_id: str) -> Payment:
-        """The payment as a worker sees it."""
+        """The stored payment."""
         scope = Scope(self.shop.key.merchant, Mode.TEST)
         found = self.tools.store.get(scope, payment_id)
         assert found is not None
         return found
 
     def work(self, payment_id: str) -> Payment:
-        """Takes every step that is due by now; a lease that is held has run out."""
+        """Takes every due step; leases count as expired."""
         for _ in range(_STEPS):
             payment = self.stored(payment_id)
             if payment.claim is None:
@@ -138,7 +138,7 @@ class Workbench:
         raise AssertionError(f"still due after {_STEPS} steps: {self.told(payment_id)}")
 
     def step(self, payment_id: str) -> Payment:
-        """Takes the next step, whenever it is due."""
+        """Takes the next step, even if it is not due yet."""
         self.database.payments.update_one(
             {"_id": payment_id}, [{"$set": {"due_at": "$$NOW"}}]
         )
@@ -146,7 +146,7 @@ class Workbench:
         return self.stored(payment_id)
 
     def moved(self, payment_id: str) -> list[tuple[str, int]]:
-        """What the provider moved for this payment: kinds, and amounts in its unit."""
+        """The provider's movements of the payment: kinds, and amounts in its unit."""
         payment = self.stored(payment_id)
         rows = self.at(payment.provider).movements()
         ours = {one.id for one in payment.operations}
@@ -157,7 +157,7 @@ class Workbench:
         ]
 
     def calls(self, provider: str, method: str) -> int:
-        """How many API calls of this method the provider has answered or dropped."""
+        """The number of the provider's API calls with this method."""
         text = requests.get(f"{self.at(provider).url}/metrics", timeout=10).text
         return sum(
             int(sample.value)
@@ -179,7 +179,7 @@ def _began(key: str, operation: Operation) -> bool:
 
 @contextmanager
 def workbench(web: RunningWeb) -> Iterator[Workbench]:
-    """A new shop of ``web``, with providers that nobody else uses."""
+    """A new shop of ``web``, with new providers."""
     with ExitStack() as stack:
         stripe, paypal = stack.enter_context(simulators())
         settings = replace(
@@ -194,9 +194,7 @@ def workbench(web: RunningWeb) -> Iterator[Workbench]:
 
 
 def worker(settings: Settings, stack: ExitStack) -> attempt.AttemptContext:
-    """What one worker process works with, closed with ``stack``; no breaker stops
-    it.
-    """
+    """The context of a worker without breakers, closed with ``stack``."""
     services = container.create_worker_services(settings)
     stack.callback(services.database.client.close)
     for pool in services.attempt_context.executors.values():

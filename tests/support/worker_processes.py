@@ -1,4 +1,4 @@
-"""Worker processes' worth of everything, and somebody who rings for them."""
+"""Contexts of several workers, and a loop that dispatches to them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from runtime.settings import Settings
 from tests.suites.samples import payment, submission
 from tests.support.fakes import Ungated
 
-#: Worker processes' worth of breakers.
+#: The number of workers.
 WORKERS = 4
-#: Payment methods that pay.
+#: Payment methods that succeed.
 TOKENS = {ProviderName.STRIPE: "pm_card_visa", ProviderName.PAYPAL: "vault_ok"}
-#: Seconds that anything may take on a machine that runs other tests.
+#: Seconds for any wait on a machine that runs other tests.
 PATIENCE = 60.0
 
 
 @contextmanager
 def fleet(settings: Settings, *, gated: bool) -> Iterator[list[attempt.AttemptContext]]:
-    """What WORKERS processes work with, each by connections of its own."""
+    """The contexts of WORKERS workers, each with its own connections."""
     with ExitStack() as stack:
         found = []
         for _ in range(WORKERS):
@@ -44,7 +44,7 @@ def fleet(settings: Settings, *, gated: bool) -> Iterator[list[attempt.AttemptCo
 def submitted(
     store: PaymentStore, count: int, provider: ProviderName = ProviderName.STRIPE
 ) -> list[str]:
-    """New payments that are due."""
+    """Inserts due payments; returns their ids."""
     now = container.clock() - WAKEUP_GRACE
     asked = submission(provider=provider, payment_method=TOKENS[provider])
     new = [payment(number, asked=asked, now=now) for number in range(count)]
@@ -53,13 +53,13 @@ def submitted(
 
 
 def work_off(ids: list[str], workers: list[attempt.AttemptContext]) -> None:
-    """Rings for what is due until all are settled, as beat does for its workers."""
+    """Works on due payments until all are settled."""
     over = threading.Event()
 
     def work(tools: attempt.AttemptContext) -> None:
         while not over.is_set():
             due = tools.store.find_due_ids(len(ids))
-            # Beat gives each message to one worker; here they choose by chance.
+            # A message goes to one worker; here workers choose at random.
             for _ in attempt.run(random.sample(due, min(32, len(due))), tools):
                 pass
             over.wait(0.05)
@@ -67,7 +67,7 @@ def work_off(ids: list[str], workers: list[attempt.AttemptContext]) -> None:
     def all_settled() -> bool:
         for one in working:
             if one.done():
-                one.result()  # raises what ended it
+                one.result()  # raises its error, if any
         return workers[0].store.find_settled(ids) == set(ids)
 
     with ThreadPoolExecutor(WORKERS) as threads:

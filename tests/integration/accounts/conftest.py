@@ -1,4 +1,4 @@
-"""A web process for all tests of accounts; each has a shop and providers of its own."""
+"""A web process for all tests of accounts; each test has a new shop and providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.workbench import workbench
 def web(
     tmp_path_factory: pytest.TempPathFactory, mongo_url: str, redis_url: str
 ) -> Iterator[RunningWeb]:
-    """A running web process on a database of its own."""
+    """A running web process on a new database."""
     home = tmp_path_factory.mktemp("accounts")
     with prepared_web(home, mongo_url, redis_url) as running:
         yield running
@@ -26,7 +26,7 @@ def web(
 
 @pytest.fixture
 def shop(web: RunningWeb) -> Iterator[AccountsShop]:
-    """See AccountsShop; its worker keeps to the breakers."""
+    """An AccountsShop whose worker uses breakers."""
     with workbench(web) as bench, ExitStack() as stack:
         services = container.create_worker_services(bench.settings)
         stack.callback(services.database.client.close)

@@ -30,7 +30,7 @@ from tests.integration.answers.test_stripe_errors import (
     ERRORS,
     NOT_PERMITTED as NOT_AT_STRIPE,
 )
-from tests.support.answer_rows import EDGE, REST, Row, arm
+from tests.support.answer_rows import EDGE, RETRY_AFTER, Row, arm
 from tests.support.workbench import CHARGES, Workbench
 
 _ROWS: Final = {"stripe": ERRORS, "paypal": ANSWERS}
@@ -222,7 +222,7 @@ def test_a_rate_limited_account_is_paused_for_the_requested_time(
     # Redis has the pause, and delays a payment by at most MAX_RETRY_IN at a time.
     with Redis.from_url(redis_database) as redis:
         paused = redis.pttl(f"payments:limit:{provider}:paused")
-    assert paused >= (REST - 1) * 1000
+    assert paused >= (RETRY_AFTER - 1) * 1000
     due_at = _is_put_off(guarded, other)
     # By MongoDB's clock and by Redis's, both of this machine.
     assert due_at >= began + timedelta(seconds=MAX_RETRY_IN)

@@ -15,7 +15,7 @@ from tests.support.answer_rows import (
     FAILED,
     LATER,
     QUOTED,
-    REST,
+    RETRY_AFTER,
     Row,
     again,
     holds,
@@ -130,7 +130,7 @@ ANSWERS: Final[dict[str, Row]] = {
         fault=refusal(403, "CONSENT_NEEDED", name="NOT_AUTHORIZED", rel="payer-action"),
         error="consent_needed",
         shows=TO_THE_PAGE,
-        next="look",
+        next="lookup",
     ),
     "PREVIOUS_REQUEST_IN_PROGRESS": Row(
         State.UNKNOWN,
@@ -142,7 +142,7 @@ ANSWERS: Final[dict[str, Row]] = {
     ),
     "429": Row(
         State.RETRYING,
-        fault={"do": "rate_limit", "seconds": REST},
+        fault={"do": "rate_limit", "seconds": RETRY_AFTER},
         error="rate_limited",
         **LATER,
     ),
@@ -160,7 +160,7 @@ ANSWERS: Final[dict[str, Row]] = {
             fault=refusal(422, issue, rel=rel),
             error=issue.lower(),
             shows=TO_THE_PAGE,
-            next="look",
+            next="lookup",
         )
         for issue, rel in (
             ("PAYER_ACTION_REQUIRED", "payer-action"),

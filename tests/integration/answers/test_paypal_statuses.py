@@ -23,16 +23,16 @@ from tests.support.workbench import Workbench
 
 STATUSES: Final[dict[str, Row]] = {
     "order CREATED": Row(
-        State.REQUIRES_ACTION, fault=order("CREATED"), shows=TO_THE_PAGE, next="look"
+        State.REQUIRES_ACTION, fault=order("CREATED"), shows=TO_THE_PAGE, next="lookup"
     ),
     "order SAVED": Row(
-        State.REQUIRES_ACTION, fault=order("SAVED"), shows=TO_THE_PAGE, next="look"
+        State.REQUIRES_ACTION, fault=order("SAVED"), shows=TO_THE_PAGE, next="lookup"
     ),
     "order PAYER_ACTION_REQUIRED": Row(
         State.REQUIRES_ACTION,
         fault=order("PAYER_ACTION_REQUIRED", rel="payer-action"),
         shows=TO_THE_PAGE,
-        next="look",
+        next="lookup",
     ),
     "order APPROVED": Row(
         State.QUEUED,
@@ -96,7 +96,7 @@ STATUSES: Final[dict[str, Row]] = {
     ),
     "capture COMPLETED": Row(State.SUCCEEDED, fault=captured("COMPLETED"), shows=PAID),
     "capture PENDING": Row(
-        State.PENDING, fault=captured("PENDING"), waits="(ECHECK)", next="look"
+        State.PENDING, fault=captured("PENDING"), waits="(ECHECK)", next="lookup"
     ),
     "capture DECLINED": Row(
         State.DECLINED,
@@ -118,7 +118,7 @@ STATUSES: Final[dict[str, Row]] = {
         State.SUCCEEDED, Kind.AUTHORIZE, fault=held("CREATED"), shows=HELD
     ),
     "authorization PENDING": Row(
-        State.PENDING, Kind.AUTHORIZE, fault=held("PENDING"), next="look"
+        State.PENDING, Kind.AUTHORIZE, fault=held("PENDING"), next="lookup"
     ),
     "authorization DENIED": Row(
         State.DECLINED,
@@ -162,7 +162,7 @@ STATUSES: Final[dict[str, Row]] = {
         Kind.REFUND,
         fault=said(201, resource("PENDING")),
         waits="(ECHECK)",
-        next="look",
+        next="lookup",
     ),
     "refund FAILED": Row(
         State.DECLINED,

@@ -77,7 +77,7 @@ ROWS: Final[dict[str, Row]] = {
         error="capture_declined",
     ),
     "paypal: a capture that waits": Row(
-        State.PENDING, fault=paypal.captured("PENDING", reason=TOKEN), next="look"
+        State.PENDING, fault=paypal.captured("PENDING", reason=TOKEN), next="lookup"
     ),
     "paypal: an issue that is too long": Row(
         State.REJECTED, fault=paypal.refusal(422, TOO_LONG.upper()), error="named"

@@ -15,7 +15,7 @@ from tests.support.answer_rows import (
     EDGE,
     FAILED,
     LATER,
-    REST,
+    RETRY_AFTER,
     Row,
     holds,
     resting,
@@ -75,7 +75,7 @@ ERRORS: Final[dict[str, Row]] = {
     ),
     "RateLimitError": Row(
         State.RETRYING,
-        fault={"do": "rate_limit", "seconds": REST},
+        fault={"do": "rate_limit", "seconds": RETRY_AFTER},
         error="rate_limit",
         **LATER,
     ),

@@ -40,7 +40,7 @@ def instructions(action: dict[str, Any]) -> Row:
             "last_error": None,
         },
         waits="the payer to pay as their page says",
-        next="look",
+        next="lookup",
     )
 
 
@@ -91,7 +91,7 @@ STATUSES: Final[dict[str, Row]] = {
             "status": "requires_action",
             "next_action": {"type": "redirect", "url": "https://stripe.test/confirm"},
         },
-        next="look",
+        next="lookup",
     ),
     "requires_action, voucher": instructions(
         {
@@ -128,7 +128,7 @@ STATUSES: Final[dict[str, Row]] = {
         ),
         shows={"status": "requires_action", "next_action": None, "last_error": None},
         waits="the payer to confirm by their payment method",
-        next="look",
+        next="lookup",
     ),
     "requires_action, for a script": Row(
         State.REQUIRES_ACTION,
@@ -141,16 +141,16 @@ STATUSES: Final[dict[str, Row]] = {
         ),
         error="return_url_missing",
         shows={"status": "requires_action", "next_action": None},
-        next="look",
+        next="lookup",
     ),
     "requires_action, no page": Row(
         State.REQUIRES_ACTION,
         fault=intent("requires_action"),
         error="return_url_missing",
         shows={"status": "requires_action", "next_action": None},
-        next="look",
+        next="lookup",
     ),
-    "processing": Row(State.PENDING, method="pm_usBankAccount", next="look"),
+    "processing": Row(State.PENDING, method="pm_usBankAccount", next="lookup"),
     "requires_capture": Row(
         State.SUCCEEDED,
         Kind.AUTHORIZE,
@@ -229,13 +229,13 @@ STATUSES: Final[dict[str, Row]] = {
         **again("refund"),
     ),
     "refund pending": Row(
-        State.PENDING, Kind.REFUND, method="pm_card_pendingRefund", next="look"
+        State.PENDING, Kind.REFUND, method="pm_card_pendingRefund", next="lookup"
     ),
     "refund requires_action": Row(
         State.REQUIRES_ACTION,
         Kind.REFUND,
         fault=refund("requires_action"),
-        next="look",
+        next="lookup",
     ),
     "refund succeeded": Row(
         State.SUCCEEDED,
