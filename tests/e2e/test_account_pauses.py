@@ -1,4 +1,4 @@
-"""Breakers of a stack with several workers, as its operators meet them."""
+"""Pauses and rate limits of accounts on a stack with several workers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from runtime import processes
 from tests.support.running_stack import RunningStack, running_stack
 from tests.support.stack_shop import Shop
 
-#: Calls a second that the simulated Stripe takes of the account, and we make of it.
+#: Calls a second, as the limit of the simulator and of the deployment.
 LIMIT = 40
 #: Payments: three seconds' worth.
 COUNT = 3 * LIMIT
-#: Seconds that a payment may take once its breaker is closed: it is looked at again
-#: after twenty at most.
+#: Seconds for a payment after its breaker closed; it is due again after 20 at most.
 RETURN = 60.0
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack of three workers."""
-    home = tmp_path_factory.mktemp("gates")
+    home = tmp_path_factory.mktemp("pauses")
     limit = {"PAYMENTS_STRIPE_RATE": str(LIMIT)}
     with running_stack(home, "--workers", "3", **limit) as running:
         yield running
@@ -40,7 +39,7 @@ def counted(text: str, name: str, label: str = "") -> float:
     )
 
 
-def test_an_operators_gate_stops_one_provider_and_is_closed_again(
+def test_a_paused_account_makes_no_call_until_it_is_resumed(
     stack: RunningStack,
 ) -> None:
     shop = Shop(stack)
@@ -49,7 +48,7 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     assert "calls wait" in opened.stdout
     stopped = shop.accepted()
     if shop.settled(stopped, seconds=2)["status"] == "captured":
-        # Its worker still knew the breaker closed; a second later none does.
+        # Its worker had cached the closed breaker for a second.
         stopped = shop.accepted()
     passing = shop.accepted(provider="paypal", token="vault_ok")
     assert shop.settled(passing, seconds=RETURN)["status"] == "captured"
@@ -58,7 +57,7 @@ def test_an_operators_gate_stops_one_provider_and_is_closed_again(
     assert payment["operations"][0]["attempts"] == 0
     assert shop.movements("stripe", stopped) == []
     listed = json.loads(stack.payments("breakers", "--json").stdout)
-    [stripe] = [gate for gate in listed if gate["provider"] == "stripe"]
+    [stripe] = [each for each in listed if each["provider"] == "stripe"]
     assert (stripe["state"], stripe["trip_reason"], stripe["reason"]) == (
         "open",
         "operator",
@@ -101,29 +100,29 @@ def test_several_worker_processes_stay_below_an_accounts_limit(
     assert {one["status"] for one in paid} == {"captured"}
     moved = requests.get(f"{stripe}/_ledger", timeout=10).json()["movements"]
     assert len(moved) - len(before) == COUNT
-    told = requests.get(f"{stripe}/metrics", timeout=10).text
-    refused = counted(told, "simulator_requests_total", 'status="429"')
+    text = requests.get(f"{stripe}/metrics", timeout=10).text
+    refused = counted(text, "simulator_requests_total", 'status="429"')
     assert refused <= COUNT / 100
     workers = [
         process["metrics_url"]
         for name, process in stack.processes().items()
         if name.startswith("worker")
     ]
-    put_off = sum(
+    postponed = sum(
         counted(requests.get(url, timeout=10).text, "payments_postponed_total")
         for url in workers
     )
-    assert put_off > 0, "the limit is one that they had to keep to"
+    assert postponed > 0, "the workers reached the limit"
 
 
-def test_refunds_are_stopped_and_let_through_while_charges_go_on(
+def test_paused_refunds_wait_while_charges_continue(
     stack: RunningStack,
 ) -> None:
     shop = Shop(stack)
     paid = shop.accepted()
     assert shop.settled(paid, seconds=RETURN)["status"] == "captured"
-    moved = ("--calls", "refunds", "--reason", "an audit")
-    opened = stack.payments("accounts", "pause", "stripe", *moved)
+    options = ("--calls", "refunds", "--reason", "an audit")
+    opened = stack.payments("accounts", "pause", "stripe", *options)
     assert opened.returncode == 0, opened.stderr
     exported = stack.processes()["exporter"]["metrics_url"]
     line = 'payments_breaker_state{account="stripe",calls="refunds",state="open"} 1.0'
@@ -150,14 +149,14 @@ def test_refunds_are_stopped_and_let_through_while_charges_go_on(
         one for one in examined if one["name"] == "stripe refunds circuit breaker"
     ]
     assert found["verdict"] == "warn" and "its refunds wait" in found["words"]
-    closed = stack.payments("accounts", "resume", "stripe", *moved)
+    closed = stack.payments("accounts", "resume", "stripe", *options)
     assert closed.returncode == 0, closed.stderr
     assert processes.wait_until(
         lambda: shop.get(paid)["status"] == "refunded", seconds=RETURN
     )
 
 
-def test_a_wrong_command_is_told_in_one_line(stack: RunningStack) -> None:
+def test_a_wrong_command_gets_an_error_without_a_traceback(stack: RunningStack) -> None:
     for arguments in (
         ("accounts", "pause", "adyen", "--reason", "r"),
         ("accounts", "pause", "stripe"),

@@ -1,4 +1,4 @@
-"""What web apps rely on, against a stack that was started as a user starts it."""
+"""The critical paths of web apps, on a stack started by the command line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shop(stack: RunningStack) -> Shop:
 @pytest.mark.parametrize(
     ("provider", "token"), [("stripe", "pm_card_visa"), ("paypal", "vault_ada")]
 )
-def test_a_payment_is_captured_once_and_its_timeline_tells_how(
+def test_a_payment_is_captured_once_and_its_timeline_has_each_step(
     shop: Shop, provider: str, token: str
 ) -> None:
     key = secrets.token_hex(16)
@@ -56,7 +56,7 @@ def test_a_payment_is_captured_once_and_its_timeline_tells_how(
     assert [event["seq"] for event in events] == [1, 2, 3]
 
 
-def test_a_decline_is_an_answer_that_says_why_and_moves_nothing(shop: Shop) -> None:
+def test_a_declined_payment_shows_the_reason_and_moves_nothing(shop: Shop) -> None:
     payment_id = shop.accepted(token="pm_card_chargeDeclinedInsufficientFunds")
     payment = shop.get(payment_id, wait=20)
     assert payment["status"] == "failed"
@@ -64,7 +64,7 @@ def test_a_decline_is_an_answer_that_says_why_and_moves_nothing(shop: Shop) -> N
     assert shop.movements("stripe", payment_id) == []
 
 
-def test_a_paypal_payment_without_a_token_asks_for_the_payer(shop: Shop) -> None:
+def test_a_paypal_payment_without_a_token_needs_the_payers_approval(shop: Shop) -> None:
     answer = shop.pay(
         provider="paypal", token=None, return_url="https://shop.example/done"
     )
@@ -100,7 +100,7 @@ def test_a_refused_resend_never_turns_an_unknown_charge_into_a_failure(
     }
     lost = {"do": "replay_500", "when": "after", "times": 1, "match": ORDERS}
     with (
-        # Its webhook would tell.
+        # Its webhook would resolve the outcome.
         shop.fault("paypal", do="webhooks", how="drop", times=5),
         shop.fault("paypal", **lost),
         shop.fault("paypal", do="answer", status=422, body=declined, match=ORDERS),
@@ -111,7 +111,7 @@ def test_a_refused_resend_never_turns_an_unknown_charge_into_a_failure(
     assert len(shop.movements("paypal", payment_id)) == 1
 
 
-def test_a_provider_that_is_away_is_tried_again_until_it_is_back(shop: Shop) -> None:
+def test_an_unavailable_provider_is_tried_again_until_it_is_back(shop: Shop) -> None:
     with shop.fault("stripe", do="refuse", seconds=3):
         payment_id = shop.accepted()
         payment = shop.settled(payment_id, seconds=30)
@@ -131,7 +131,7 @@ def test_a_worker_killed_in_mid_call_leaves_one_charge_and_a_captured_payment(
     assert len(shop.movements("stripe", payment_id)) == 1
 
 
-def test_a_worker_that_is_told_to_stop_finishes_the_call_it_holds(shop: Shop) -> None:
+def test_a_worker_that_gets_term_finishes_its_call(shop: Shop) -> None:
     with shop.fault("stripe", do="delay", seconds=3, times=1, match=INTENTS):
         payment_id = shop.accepted()
         assert wait_until(lambda: _state(shop, payment_id) == "running", seconds=10)

@@ -1,4 +1,4 @@
-"""The demo, as `make demo` runs it."""
+"""The demo of `make demo`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 from tests.support.running_stack import payments
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
-#: Seconds: it takes twenty on a machine that does nothing else.
+#: Seconds; on an idle machine it takes twenty.
 PATIENCE: Final = 240
 
 
 @contextmanager
 def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo, its stack in ``folder``; nothing of it may run afterwards."""
+    """The demo with its stack in ``folder``; asserts that nothing runs afterwards."""
     with subprocess.Popen(
         [sys.executable, str(EXAMPLES / "demo.py")],
         cwd=folder,
@@ -35,23 +35,23 @@ def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
     assert payments("status", environment=home).returncode != 0
 
 
-def test_the_demo_plays_every_scene_and_ends_well(tmp_path: Path) -> None:
+def test_the_demo_plays_every_scene_as_expected(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
-        said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
     lines = (EXAMPLES / "scenes.ndjson").read_text().splitlines()
     for scene in map(json.loads, lines):
-        [row] = [line for line in said.splitlines() if scene["scene"] in line]
+        [row] = [line for line in output.splitlines() if scene["scene"] in line]
         assert row.split()[-2] == "yes"
-    assert ", 0 of them twice" in said
+    assert ", 0 of them twice" in output
 
 
-@pytest.mark.parametrize("how", ["interrupted", "read no longer"])
-def test_a_demo_that_is_left_stops_what_it_started(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["interrupted", "pipe closed"])
+def test_an_ended_demo_stops_its_processes(tmp_path: Path, how: str) -> None:
     with demo(tmp_path) as process:
         assert process.stdout is not None
         while "It serves" not in (line := process.stdout.readline()):
-            assert line, "it ended before it began"
+            assert line, "it ended before it served"
         if how == "interrupted":
             process.send_signal(signal.SIGINT)
         else:

@@ -1,4 +1,4 @@
-"""Captures, voids and refunds on a running stack, beside the providers' ledgers."""
+"""Captures, voids and refunds on a running stack, compared with the ledgers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.processes import wait_until
 from tests.support.running_stack import RunningStack
 from tests.support.stack_shop import Shop
 
-#: Races of two refunds: a few in the suite, a thousand where somebody asks for them.
+#: Races of two refunds: a few by default, as many as the variable says.
 ROUNDS: Final = int(os.environ.get("REFUND_ROUNDS", "10"))
 BOTH: Final = pytest.mark.parametrize(
     ("provider", "token"), [("stripe", "pm_card_visa"), ("paypal", "vault_ada")]
@@ -51,7 +51,7 @@ def _begun(shop: Shop, **fields: Any) -> str:
 
 
 def _done(shop: Shop, payment_id: str, job: str, **body: Any) -> dict[str, Any]:
-    """The payment once the job that was asked for has succeeded."""
+    """Requests a follow-up; returns the payment after its success."""
     asked = _ask(shop, payment_id, job, **body)
     assert asked.status_code == 202, asked.text
     operation = asked.json()["operations"][-1]["id"]
@@ -86,7 +86,7 @@ def _amounts(payment: dict[str, Any]) -> tuple[int, int, int, int]:
 
 
 @BOTH
-def test_what_is_authorized_is_captured_whole_and_refunded_whole(
+def test_an_authorized_payment_is_captured_and_refunded_in_full(
     shop: Shop, provider: str, token: str
 ) -> None:
     payment_id = _begun(shop, provider=provider, token=token, capture="manual")
@@ -128,7 +128,7 @@ def test_paypal_captures_in_parts_until_one_is_final(shop: Shop) -> None:
     last = _done(shop, payment_id, "captures", amount=700, final=True)
     assert (last["status"], _amounts(last)) == ("captured", (1999, 1200, 0, 0))
     captures = [one for one in last["operations"] if one["kind"] == "capture"]
-    # A refund is of one capture: the first has too little.
+    # A refund is of one capture, and the first is too small.
     back = _done(shop, payment_id, "refunds", amount=600)
     assert back["operations"][-1]["target"] == captures[1]["id"]
     assert _amounts(back) == (1999, 1200, 0, 600)
@@ -141,7 +141,7 @@ def test_paypal_captures_in_parts_until_one_is_final(shop: Shop) -> None:
 
 
 @BOTH
-def test_refunds_in_parts_add_up_and_never_to_more_than_was_captured(
+def test_partial_refunds_never_exceed_the_captured_amount(
     shop: Shop, provider: str, token: str
 ) -> None:
     payment_id = _begun(shop, provider=provider, token=token)
@@ -163,9 +163,9 @@ def test_a_void_releases_the_hold_and_frees_the_reference(
     order = f"order-{secrets.token_hex(6)}"
     begun = {"provider": provider, "token": token, "reference": order}
     payment_id = _begun(shop, capture="manual", **begun)
-    in_the_way = shop.pay(**begun)
-    assert in_the_way.status_code == 409
-    assert in_the_way.json()["payment"] == payment_id
+    duplicate = shop.pay(**begun)
+    assert duplicate.status_code == 409
+    assert duplicate.json()["payment"] == payment_id
     released = _done(shop, payment_id, "void")
     assert (released["status"], _amounts(released)) == ("voided", (1999, 0, 0, 0))
     assert released["authorization"]["ended"] == "voided"
@@ -177,17 +177,17 @@ def test_a_void_releases_the_hold_and_frees_the_reference(
     ]
 
 
-def test_a_void_of_a_scheduled_payment_calls_it_off(shop: Shop) -> None:
+def test_a_void_cancels_a_scheduled_payment(shop: Shop) -> None:
     later = (clock() + timedelta(days=1)).isoformat()
     payment_id = shop.accepted(execute_at=later)
-    called_off = _ask(shop, payment_id, "void")
-    assert called_off.status_code == 202
-    assert called_off.json()["status"] == "canceled"
+    canceled = _ask(shop, payment_id, "void")
+    assert canceled.status_code == 202
+    assert canceled.json()["status"] == "canceled"
     assert shop.get(payment_id)["status"] == "canceled"
     assert _moved(shop, "stripe", payment_id) == []
 
 
-def test_the_key_of_the_payment_itself_serves_no_refund(shop: Shop) -> None:
+def test_the_key_of_a_payment_is_refused_for_its_refund(shop: Shop) -> None:
     key = secrets.token_hex(16)
     payment_id = _begun(shop, key=key)
     refused = _ask(shop, payment_id, "refunds", key=key, amount=100)
@@ -196,7 +196,7 @@ def test_the_key_of_the_payment_itself_serves_no_refund(shop: Shop) -> None:
     assert len(shop.get(payment_id)["operations"]) == 1
 
 
-def test_of_two_refunds_at_once_the_ledger_has_the_one_that_was_accepted(
+def test_two_concurrent_refunds_over_the_amount_move_money_once(
     shop: Shop,
 ) -> None:
     with ThreadPoolExecutor(2) as threads:
@@ -215,7 +215,7 @@ def test_of_two_refunds_at_once_the_ledger_has_the_one_that_was_accepted(
             assert moved == [("charge", 100), ("refund", 60)]
 
 
-def test_a_merchants_choice_of_guard_is_shown_and_changed(stack: RunningStack) -> None:
+def test_a_merchants_duplicate_policy_is_shown_and_changed(stack: RunningStack) -> None:
     merchant = f"m_{secrets.token_hex(4)}"
     assert "unfinished" in stack.payments("merchants", "show", merchant).stdout
     chosen = stack.payments("merchants", "set", merchant, "--duplicate-policy", "paid")
@@ -225,7 +225,7 @@ def test_a_merchants_choice_of_guard_is_shown_and_changed(stack: RunningStack) -
     assert wrong.returncode == 2
 
 
-def test_show_tells_each_operation_of_a_payment(shop: Shop) -> None:
+def test_show_prints_each_operation_of_a_payment(shop: Shop) -> None:
     payment_id = _begun(shop, provider="paypal", token="vault_ada", capture="manual")
     _done(shop, payment_id, "captures", amount=900)
     refund = _done(shop, payment_id, "refunds", amount=500)["operations"][-1]

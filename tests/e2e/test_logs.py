@@ -1,4 +1,4 @@
-"""One story over several processes: what the logs of a stack tell, and keep quiet."""
+"""The logs of several processes about one request, without private data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.running_stack import RunningStack
 
 
 def lines(stack: RunningStack) -> list[dict[str, Any]]:
-    """Every line that the stack's processes have logged; each must be JSON."""
+    """Every log line of the stack's processes; each must be JSON."""
     text = (stack.home / "logs" / "stack.log").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_request_is_followed_into_the_worker_and_nothing_private_is_told(
+def test_logs_follow_a_request_into_the_worker_and_hold_no_private_data(
     stack: RunningStack,
 ) -> None:
     name = f"req-{secrets.token_hex(8)}"
@@ -44,11 +44,11 @@ def test_a_request_is_followed_into_the_worker_and_nothing_private_is_told(
     )
     assert answer.headers["Request-Id"] == name
 
-    def told() -> list[dict[str, Any]]:
+    def logged() -> list[dict[str, Any]]:
         return [line for line in lines(stack) if line.get("request_id") == name]
 
-    assert wait_until(lambda: len(told()) == 2, seconds=20)
-    accepted, settled = told()
+    assert wait_until(lambda: len(logged()) == 2, seconds=20)
+    accepted, settled = logged()
     assert (accepted["process"], settled["process"]) == ("web", "worker")
     assert accepted["event"] == "payment_accepted"
     assert settled["event"] == "attempt_settled"

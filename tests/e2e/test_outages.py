@@ -1,4 +1,4 @@
-"""A broker or a database that goes away, and what it costs: time, and nothing else."""
+"""Outages of the broker and the database, which cost only time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from runtime import processes
 from tests.support.running_stack import running_stack
 from tests.support.stack_shop import Shop
 
-#: Seconds that a captured payment may take once what was missing is back.
+#: Seconds for a payment after the end of the outage.
 RETURN = 30.0
 
 
 class Crashable:
-    """A server that is killed and started again at the same address."""
+    """A server that can be killed and restarted at the same address."""
 
     def __init__(self, server: embedded_servers.Server) -> None:
         self.server = server
@@ -75,7 +75,7 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crashable]:
 def shop(
     redis: Crashable, mongo: Crashable, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    """A shop of a stack whose servers are ours to kill."""
+    """A shop of a stack whose servers the tests can kill."""
     with running_stack(
         tmp_path_factory.mktemp("outages"),
         PAYMENTS_REDIS_URL=redis.server.url,
@@ -84,7 +84,7 @@ def shop(
         yield Shop(stack)
 
 
-def test_with_redis_killed_and_wiped_every_payment_is_taken_and_later_captured(
+def test_every_payment_is_accepted_without_redis_and_captured_later(
     shop: Shop, redis: Crashable
 ) -> None:
     before = [shop.accepted() for _ in range(3)]
@@ -116,7 +116,7 @@ def test_a_flush_while_payments_are_queued_loses_none_of_them(
         assert len(shop.movements("stripe", payment_id)) == 1
 
 
-def test_with_mongodb_stopped_nothing_is_promised_and_all_goes_on_when_it_is_back(
+def test_payments_are_refused_without_mongodb_and_accepted_after_its_return(
     shop: Shop, mongo: Crashable
 ) -> None:
     processes_before = _pids(shop)
@@ -128,19 +128,17 @@ def test_with_mongodb_stopped_nothing_is_promised_and_all_goes_on_when_it_is_bac
     assert refused.headers["Content-Type"] == "application/problem+json"
     mongo.start()
 
-    def taken() -> bool:
+    def is_accepted() -> bool:
         return shop.pay(key=key).status_code == 202
 
-    assert processes.wait_until(taken, seconds=RETURN)
+    assert processes.wait_until(is_accepted, seconds=RETURN)
     payment_id = str(shop.pay(key=key).json()["id"])
     assert shop.settled(payment_id, seconds=RETURN)["status"] == "captured"
     assert len(shop.movements("stripe", payment_id)) == 1
     assert _pids(shop) == processes_before
 
 
-def test_a_message_that_no_task_expects_stops_no_worker(
-    shop: Shop, redis: Crashable
-) -> None:
+def test_an_unexpected_message_stops_no_worker(shop: Shop, redis: Crashable) -> None:
     processes_before = _pids(shop)
     forged = (
         "import sys, celery;"
@@ -157,8 +155,7 @@ def test_a_message_that_no_task_expects_stops_no_worker(
     assert _pids(shop) == processes_before
 
 
-#: Nothing that a wake-up queue sends: no JSON, no message, or one whose parts are not
-#: its own.
+#: Malformed messages: not JSON, or with missing or foreign parts.
 GARBAGE: Final = (
     b"\xff\x00garbage",
     b"",
@@ -177,7 +174,7 @@ GARBAGE: Final = (
 
 
 @pytest.mark.parametrize("queue", ["payments", "payments.due", "payments.webhooks"])
-def test_what_is_no_message_is_dropped_and_ends_no_worker(
+def test_a_malformed_message_is_dropped_and_ends_no_worker(
     shop: Shop, redis: Crashable, queue: str
 ) -> None:
     processes_before, dropped_before = _pids(shop), _counted(shop, "messages_dropped")
@@ -192,7 +189,7 @@ def test_what_is_no_message_is_dropped_and_ends_no_worker(
 
 
 @pytest.mark.parametrize("queue", ["payments", "payments.due", "payments.webhooks"])
-def test_a_queue_that_is_no_list_is_told_of_and_deleted(
+def test_a_queue_without_a_list_is_counted_and_deleted(
     shop: Shop, redis: Crashable, queue: str
 ) -> None:
     processes_before, deleted_before = _pids(shop), _counted(shop, "queues_deleted")
@@ -207,9 +204,7 @@ def test_a_queue_that_is_no_list_is_told_of_and_deleted(
     assert _pids(shop) == processes_before
 
 
-def test_keys_that_celery_would_keep_may_be_anything(
-    shop: Shop, redis: Crashable
-) -> None:
+def test_celerys_own_keys_may_hold_anything(shop: Shop, redis: Crashable) -> None:
     with Redis.from_url(redis.server.url) as client:
         for name in ("unacked", "unacked_index", "_kombu.binding.payments"):
             client.set(name, "nothing of ours")
@@ -223,7 +218,7 @@ def test_keys_that_celery_would_keep_may_be_anything(
         assert client.get("unacked") == b"nothing of ours"
 
 
-def test_an_account_whose_bucket_is_no_number_is_still_paid_by(
+def test_an_account_with_a_malformed_bucket_still_pays(
     shop: Shop, redis: Crashable
 ) -> None:
     with Redis.from_url(redis.server.url) as client:

@@ -1,4 +1,4 @@
-"""A stack hears its simulators from the start, and shows what it heard."""
+"""Webhooks of the simulators on a running stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.processes import wait_until
 from tests.support.running_stack import RunningStack
 from tests.support.stack_shop import Shop
 
-#: Seconds; the first poll after a payer comes after a minute.
+#: Seconds; without webhooks the first lookup comes after a minute.
 AT_ONCE = 20.0
 
 
@@ -21,7 +21,9 @@ def shop(stack: RunningStack) -> Shop:
     return Shop(stack)
 
 
-def _heard(stack: RunningStack, payment_id: str, type: str) -> list[dict[str, Any]]:
+def _handled_webhooks(
+    stack: RunningStack, payment_id: str, type: str
+) -> list[dict[str, Any]]:
     shown = stack.payments("webhooks", "--state", "handled", "--json")
     assert shown.returncode == 0, shown.stderr
     return [
@@ -38,25 +40,25 @@ def _heard(stack: RunningStack, payment_id: str, type: str) -> list[dict[str, An
         ("paypal", "vault_ada", "PAYMENT.CAPTURE.COMPLETED"),
     ],
 )
-def test_what_a_provider_tells_of_a_payment_is_heard_and_handled(
+def test_a_webhook_of_a_payment_is_handled(
     shop: Shop, provider: str, token: str, type: str
 ) -> None:
     payment_id = shop.accepted(provider=provider, token=token)
     assert shop.get(payment_id, wait=20)["status"] == "captured"
 
-    def heard() -> bool:
-        return bool(_heard(shop.stack, payment_id, type))
+    def is_handled() -> bool:
+        return bool(_handled_webhooks(shop.stack, payment_id, type))
 
-    assert wait_until(heard, seconds=AT_ONCE)
-    [row] = _heard(shop.stack, payment_id, type)
+    assert wait_until(is_handled, seconds=AT_ONCE)
+    [row] = _handled_webhooks(shop.stack, payment_id, type)
 
     again = shop.stack.payments("webhooks", "replay", row["id"])
     assert again.stdout.startswith("1 of 1"), again.stderr
-    assert wait_until(heard, seconds=AT_ONCE)
+    assert wait_until(is_handled, seconds=AT_ONCE)
     assert len(shop.movements(provider, payment_id)) == 1
 
 
-def test_what_a_payer_approves_is_carried_out_at_once(shop: Shop) -> None:
+def test_a_payment_is_captured_at_once_after_its_payers_approval(shop: Shop) -> None:
     payment_id = shop.accepted(
         provider="paypal", token=None, return_url="https://shop.example/back"
     )
@@ -80,7 +82,7 @@ def test_what_a_payer_approves_is_carried_out_at_once(shop: Shop) -> None:
         ("paypal", "vault_ada", "capture", "dispute_id"),
     ],
 )
-def test_a_dispute_is_shown_to_its_shop_from_its_opening_to_its_end(
+def test_a_dispute_is_shown_from_its_opening_to_its_end(
     shop: Shop, provider: str, token: str, ref: str, name: str
 ) -> None:
     payment_id = shop.accepted(provider=provider, token=token)
@@ -113,7 +115,7 @@ def test_a_dispute_is_shown_to_its_shop_from_its_opening_to_its_end(
         (("stripe:evt_none",), "there is no such webhook"),
     ],
 )
-def test_a_replay_says_what_it_needs(
+def test_a_replay_without_a_choice_of_webhooks_is_refused(
     shop: Shop, arguments: tuple[str, ...], words: str
 ) -> None:
     refused = shop.stack.payments("webhooks", "replay", *arguments)

@@ -1,4 +1,4 @@
-"""Stage 1: the servers of a stack that was started as a user does are well."""
+"""Stage 1: the health of a stack started by the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.running_stack import RunningStack, payments
 
 @pytest.fixture(scope="module")
 def filled(stack: RunningStack) -> dict[str, str]:
-    """The addresses of the embedded servers, as the stack's state has them."""
+    """The addresses of the embedded servers, from the stack's state."""
     state = json.loads((stack.home / "stack.json").read_text())
     return dict(state["filled"])
 
@@ -91,7 +91,7 @@ MEASURED = {
 
 
 def test_each_metric_is_measured_where_its_work_is_done(stack: RunningStack) -> None:
-    """A 0 from a process that does not measure would lie."""
+    """A process without the measurement must not report 0."""
     line = {
         "amount": 1999,
         "currency": "USD",

@@ -1,4 +1,4 @@
-"""A merchant's payments are made at its own accounts, by what it chose."""
+"""The choice of a merchant's account for each payment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def test_weights_spread_payments_over_accounts(shop: AccountsShop) -> None:
     moved = [shop.charges(payment_id) for payment_id in ids]
     assert all(len(accounts) == 1 for accounts in moved)
     used = {account for [account] in moved}
-    assert used == {in_ledger(one), in_ledger(two)}, "each by chance, spare never"
+    assert used == {
+        in_ledger(one),
+        in_ledger(two),
+    }, "the account with weight 0 is never used"
     assert in_ledger(spare) not in used
 
 
@@ -34,7 +37,7 @@ def test_a_currency_goes_to_the_account_that_takes_it(shop: AccountsShop) -> Non
         assert (shown["account"], shown["provider"]) == (account.id, "stripe")
 
 
-def test_a_provider_that_is_named_is_kept_to(shop: AccountsShop) -> None:
+def test_a_named_provider_is_used(shop: AccountsShop) -> None:
     shop.add()
     paypal = shop.add("paypal")
     payment_id = shop.pay("paypal", payment_method="vault_ada")
@@ -43,7 +46,7 @@ def test_a_provider_that_is_named_is_kept_to(shop: AccountsShop) -> None:
 
 
 def refused(shop: AccountsShop, **fields: Any) -> dict[str, Any]:
-    """The one fault of a payment that is not accepted."""
+    """The only error of a refused payment."""
     given = {"payment_method": "pm_card_visa", "provider": None, **fields}
     answer = shop.bench.submit(**given)
     assert answer.status_code == 422, answer.text
@@ -51,7 +54,7 @@ def refused(shop: AccountsShop, **fields: Any) -> dict[str, Any]:
     return dict(fault)
 
 
-def test_where_no_account_takes_it_nothing_is_accepted(shop: AccountsShop) -> None:
+def test_a_payment_that_no_account_takes_is_refused(shop: AccountsShop) -> None:
     shop.add(currencies=("EUR",))
     fault = refused(shop)
     assert fault["pointer"] == "/provider"
@@ -85,7 +88,7 @@ def test_a_retired_account_takes_nothing_new_and_gives_money_back(
     assert shop.charges(payment_id) == [in_ledger(account)]
 
 
-def test_who_asks_again_after_an_account_was_retired_hears_of_the_first_payment(
+def test_a_repeated_request_after_the_accounts_retirement_gets_the_first_payment(
     shop: AccountsShop,
 ) -> None:
     account = shop.add()
@@ -106,10 +109,10 @@ def test_who_asks_again_after_an_account_was_retired_hears_of_the_first_payment(
     assert changed.json()["code"] == "idempotency_key_reused"
 
 
-def test_a_payment_that_was_put_at_another_merchants_account_is_not_carried_out(
+def test_a_payment_moved_to_another_merchants_account_is_not_carried_out(
     shop: AccountsShop,
 ) -> None:
-    """By somebody who writes to the database; no credentials are theirs for that."""
+    """The database was tampered with."""
     theirs = shop.add(merchant="victim")
     payment_id = shop.pay("stripe")
     moved = {"$set": {"account": theirs.id}}

@@ -1,4 +1,4 @@
-"""`payments accounts`: secrets come in by no argument, and never out."""
+"""`payments accounts`: secrets are no arguments, and are never printed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(
 
 
 def added(settings: Settings, *arguments: str, secret: str = SECRET) -> dict[str, Any]:
-    """A new account of the shop's, as the command shows it."""
+    """Adds an account of the shop; returns the command's JSON."""
     done = run(
         settings,
         *("add", "--merchant", "shop", "--json", *arguments),
@@ -43,7 +43,7 @@ def added(settings: Settings, *arguments: str, secret: str = SECRET) -> dict[str
 
 @pytest.fixture
 def accounts(settings: Settings) -> Iterator[MongoAccounts]:
-    """What is stored."""
+    """The stored accounts."""
     database = container.open_database(settings)
     yield MongoAccounts(database, container.open_account_vault(settings))
     database.client.close()
@@ -81,7 +81,7 @@ def test_an_account_is_added_listed_changed_rolled_and_retired(
     assert retired["retired_at"] in shown
 
 
-def test_a_change_of_nothing_is_refused(settings: Settings) -> None:
+def test_a_change_without_options_is_refused(settings: Settings) -> None:
     made = added(settings, "--provider", "stripe")
     done = run(settings, "set", made["id"])
     assert (
@@ -99,41 +99,44 @@ def test_a_webhooks_secrets_are_rolled_by_themselves(
         PAYMENTS_ACCOUNT_SECRET="whsec_new, whsec_old",
     )
     assert done.returncode == 0 and "whsec" not in done.stdout + done.stderr
-    its = accounts.get(made["id"]).credentials
-    assert (its.secret, its.webhook_secrets) == (SECRET, ("whsec_new", "whsec_old"))
+    credentials = accounts.get(made["id"]).credentials
+    assert (credentials.secret, credentials.webhook_secrets) == (
+        SECRET,
+        ("whsec_new", "whsec_old"),
+    )
 
 
-def test_it_is_said_where_webhooks_of_an_account_go_and_whether_they_are_set_up(
+def test_an_accounts_webhook_address_and_its_set_up_are_shown(
     settings: Settings,
 ) -> None:
-    initialise(settings)  # an index knows who is connected
+    initialise(settings)  # a unique index refuses a second connection
     shop = ("add", "--merchant", "shop", "--provider")
     key = {"PAYMENTS_ACCOUNT_SECRET": SECRET}
-    told = run(settings, *shop, "stripe", **key).stdout
+    output = run(settings, *shop, "stripe", **key).stdout
     [made] = json.loads(run(settings, "list", "--json").stdout)
     path = f"/v1/webhooks/stripe/{made['id']}"
     assert (made["webhook_path"], made["webhooks"]) == (path, False)
-    assert f"{path} (not set up yet)" in told and "--webhook-secrets" in told
+    assert f"{path} (not set up yet)" in output and "--webhook-secrets" in output
     new = {"PAYMENTS_ACCOUNT_SECRET": "whsec_1"}
     run(settings, "roll", made["id"], "--webhook-secrets", **new)
     assert f"{path} (set up)" in run(settings, "show", made["id"]).stdout
 
-    told = run(settings, *shop, "paypal", "--client-id", "app", **key).stdout
-    assert "/v1/webhooks/paypal/acct_" in told and "--webhook-id" in told
-    assert _heard(settings) == [True, False]
+    output = run(settings, *shop, "paypal", "--client-id", "app", **key).stdout
+    assert "/v1/webhooks/paypal/acct_" in output and "--webhook-id" in output
+    assert _webhooks_set_up(settings) == [True, False]
 
     options = ("stripe", "--connected", "acct_1Shop")
-    told = run(settings, *shop, *options, **key).stdout
-    assert "/v1/webhooks/stripe (not set up yet)" in told
-    assert "PAYMENTS_STRIPE_WEBHOOK_SECRETS" in told
-    heard = replace(settings, stripe_webhook_secrets="whsec_2")
-    assert _heard(heard) == [True, False, True]
+    output = run(settings, *shop, *options, **key).stdout
+    assert "/v1/webhooks/stripe (not set up yet)" in output
+    assert "PAYMENTS_STRIPE_WEBHOOK_SECRETS" in output
+    with_secrets = replace(settings, stripe_webhook_secrets="whsec_2")
+    assert _webhooks_set_up(with_secrets) == [True, False, True]
     again = run(settings, *shop, *options, **key)
     assert again.returncode != 0 and "belongs to another account" in again.stderr
 
 
-def _heard(settings: Settings) -> list[bool]:
-    """Of each account, whether its webhooks are set up."""
+def _webhooks_set_up(settings: Settings) -> list[bool]:
+    """Whether the webhooks of each account are set up."""
     assert "webhooks" in run(settings, "list").stdout
     listed = json.loads(run(settings, "list", "--json").stdout)
     return [one["webhooks"] for one in listed]
@@ -144,8 +147,12 @@ def test_a_paypal_account_has_its_client_id(
 ) -> None:
     options = ("--provider", "paypal", "--client-id", "app", "--webhook-id", "WH-1")
     made = added(settings, *options)
-    its = accounts.get(made["id"]).credentials
-    assert (its.client_id, its.secret, its.webhook_id) == ("app", SECRET, "WH-1")
+    credentials = accounts.get(made["id"]).credentials
+    assert (credentials.client_id, credentials.secret, credentials.webhook_id) == (
+        "app",
+        SECRET,
+        "WH-1",
+    )
     assert made["client_id"] == "app"
     assert " app " in run(settings, "list").stdout
 
@@ -165,7 +172,7 @@ def test_a_connected_account_needs_no_secret(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "secret", "told"),
+    ("arguments", "secret", "message"),
     [
         (("--provider", "stripe"), "", "Stripe's secret key is needed"),
         (("--provider", "stripe"), "whsec_1", "not a secret key of Stripe"),
@@ -177,12 +184,12 @@ def test_a_connected_account_needs_no_secret(
         (("--provider", "stripe", "--currency", "EURO"), SECRET, "EURO is no currency"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_and_nothing_stored(
+def test_contradictory_options_are_refused_and_nothing_is_stored(
     settings: Settings,
     accounts: MongoAccounts,
     arguments: tuple[str, ...],
     secret: str,
-    told: str,
+    message: str,
 ) -> None:
     done = run(
         settings,
@@ -190,22 +197,22 @@ def test_what_cannot_be_meant_is_refused_and_nothing_stored(
         PAYMENTS_ACCOUNT_SECRET=secret,
     )
     assert done.returncode != 0
-    assert told in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
     assert not secret or secret not in done.stderr
     assert accounts.list() == []
 
 
 @pytest.mark.parametrize(
-    ("account", "told"),
+    ("account", "message"),
     [
         ("acct_01ARZ3NDEKTSV4RRFFQ69G5FAV", "`payments accounts list` shows all"),
         ("stripe", "change PAYMENTS_STRIPE_"),
         ("acct_1", "write an account's id"),
     ],
 )
-def test_an_account_that_is_not_there_is_told(
-    settings: Settings, account: str, told: str
+def test_a_missing_account_gets_an_error_with_advice(
+    settings: Settings, account: str, message: str
 ) -> None:
     done = run(settings, "retire", account)
     assert done.returncode != 0
-    assert told in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())

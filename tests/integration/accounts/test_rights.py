@@ -1,4 +1,4 @@
-"""`payments accounts check`: what the credentials of an account open."""
+"""`payments accounts check`: the rights of an account's credentials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check(shop: AccountsShop, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 def found(done: subprocess.CompletedProcess[str], account: str) -> list[str]:
-    """The rights of an account and how each stands, as programs read it."""
+    """The account's rights and their verdicts, from the JSON."""
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return [
         f"{one['name'].removeprefix(account).strip()}: {one['verdict']}"
@@ -29,7 +29,7 @@ def found(done: subprocess.CompletedProcess[str], account: str) -> list[str]:
     ]
 
 
-def test_every_account_is_asked_and_nothing_changes_at_the_providers(
+def test_the_check_of_every_account_changes_nothing_at_the_providers(
     shop: AccountsShop,
 ) -> None:
     stripe, paypal = shop.add(), shop.add("paypal")
@@ -45,7 +45,7 @@ def test_every_account_is_asked_and_nothing_changes_at_the_providers(
     ]
 
 
-def test_a_secret_that_is_refused_fails_and_says_what_to_do(
+def test_a_refused_secret_fails_the_check_with_advice(
     shop: AccountsShop,
 ) -> None:
     account = shop.add(secret=REFUSED)
@@ -78,7 +78,7 @@ def test_a_client_that_gets_no_token_fails(shop: AccountsShop) -> None:
     assert "token_refused" in done.stdout
 
 
-def test_an_app_that_lacks_a_feature_is_warned_of(shop: AccountsShop) -> None:
+def test_an_app_without_a_feature_gets_a_warning(shop: AccountsShop) -> None:
     account = shop.add("paypal")
     match = {"method": "GET", "path": "/v1/customer/disputes"}
     shop.bench.paypal.arm(do="answer", status=403, body=NOT_ALLOWED, match=match)
@@ -90,7 +90,7 @@ def test_an_app_that_lacks_a_feature_is_warned_of(shop: AccountsShop) -> None:
     assert "allow" in done.stdout and "books: may be read" in done.stdout
 
 
-def test_a_provider_that_does_not_answer_is_no_lack_of_a_right(
+def test_an_unavailable_provider_is_no_missing_right(
     shop: AccountsShop,
 ) -> None:
     account = shop.add()
@@ -100,7 +100,7 @@ def test_a_provider_that_does_not_answer_is_no_lack_of_a_right(
     assert f"{account.id} payments: could not be checked (no_answer)" in done.stdout
 
 
-def test_an_account_that_is_not_there_is_named(shop: AccountsShop) -> None:
+def test_a_missing_account_is_named(shop: AccountsShop) -> None:
     missing = "acct_" + "0" * 26
     done = check(shop, missing)
     assert done.returncode == 1 and missing in done.stderr

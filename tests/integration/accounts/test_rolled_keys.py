@@ -1,4 +1,4 @@
-"""What nobody heard of before a key was rolled is found out by the new one, once."""
+"""Unknown outcomes from before a roll of the key are resolved with the new key."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from runtime.accounts.cache import CACHE_SECONDS
 from simulators.paypal.api import WRONG_SECRET
 from tests.support.account_shop import AccountsShop, in_ledger
 
-#: Of PayPal's, a wallet that pays without its payer.
+#: A wallet of PayPal that pays without an approval.
 PAYS: Final = {"payment_method": "vault_ada"}
 
 
 def give(shop: AccountsShop, account: StoredAccount, secret: str) -> None:
-    """As `payments accounts roll` does."""
+    """Rolls the secret like `payments accounts roll`."""
     roll_secret(account.id, secret, store=shop.accounts, now=container.clock())
 
 
 def probed(shop: AccountsShop, account: StoredAccount, payment_id: str) -> Payment:
-    """The payment's next step, as if a minute had passed since a probe was due."""
+    """Makes a probe due and takes the payment's next step."""
     past = {"$subtract": ["$$NOW", 60_000]}
     shop.bench.database.circuit_breakers.update_one(
         {"_id": account.id, "state": "open"}, [{"$set": {"probe_at": past}}]
@@ -35,13 +35,13 @@ def probed(shop: AccountsShop, account: StoredAccount, payment_id: str) -> Payme
 
 
 def is_open(shop: AccountsShop, account: StoredAccount) -> bool:
-    """Whether nothing goes to the account."""
-    gates = MongoBreakerStore(shop.bench.database).load_all()
-    return account.id in gates and gates[account.id].is_open
+    """Whether the account's breaker is open."""
+    breakers = MongoBreakerStore(shop.bench.database).load_all()
+    return account.id in breakers and breakers[account.id].is_open
 
 
 @pytest.mark.parametrize("asked_after", [False, True])
-def test_what_is_unknown_when_stripe_ends_its_key_is_charged_once(
+def test_an_unknown_charge_is_made_once_after_stripe_ended_the_key(
     shop: AccountsShop, asked_after: bool
 ) -> None:
     account = shop.add()
@@ -53,7 +53,7 @@ def test_what_is_unknown_when_stripe_ends_its_key_is_charged_once(
     roll = {"old": account.credentials.secret, "new": secret}
     assert shop.bench.stripe.post("/_keys/roll", roll).status_code == 201
     if asked_after:
-        # The old one tells nothing any more, and nothing is concluded from that.
+        # The old key is refused, which proves nothing.
         refused = shop.bench.step(payment_id).first_operation
         assert (refused.state, refused.error) == (State.UNKNOWN, "api_key_expired")
         assert is_open(shop, account)
@@ -68,7 +68,7 @@ def test_what_is_unknown_when_stripe_ends_its_key_is_charged_once(
     assert shop.charges(payment_id) == [in_ledger(account)]
 
 
-def test_what_is_unknown_when_a_wrong_secret_is_given_is_charged_once_after_the_right(
+def test_an_unknown_charge_is_made_once_after_a_wrong_and_a_right_secret(
     shop: AccountsShop,
 ) -> None:
     account = shop.add("paypal")

@@ -1,4 +1,4 @@
-"""`payments merchants set --route-on`: which words are decline codes."""
+"""`payments merchants set --route-on`: the check of decline codes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def chosen(settings: Settings) -> Any:
-    """The codes that are stored for the shop."""
+    """The shop's stored codes."""
     return json.loads(run(settings, "show", "shop", "--json").stdout)["route_on"]
 
 
-def test_codes_are_taken_as_either_provider_writes_them(settings: Settings) -> None:
+def test_codes_are_accepted_in_the_spelling_of_either_provider(
+    settings: Settings,
+) -> None:
     codes = "do_not_honor, INSTRUMENT_DECLINED,do_not_honor"
     done = run(settings, "set", "shop", "--route-on", codes)
     assert (done.returncode, done.stderr) == (0, "")
@@ -32,7 +34,7 @@ def test_codes_are_taken_as_either_provider_writes_them(settings: Settings) -> N
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
         ("do_not_honour", "mean do_not_honor?"),
         ("insuficient_funds", "mean insufficient_funds?"),
@@ -42,8 +44,8 @@ def test_codes_are_taken_as_either_provider_writes_them(settings: Settings) -> N
         ("x" * 81, "such as"),
     ],
 )
-def test_what_is_no_code_is_refused_and_nothing_changed(
-    settings: Settings, code: str, told: str
+def test_a_malformed_code_is_refused_and_nothing_changes(
+    settings: Settings, code: str, message: str
 ) -> None:
     run(
         settings,
@@ -60,7 +62,7 @@ def test_what_is_no_code_is_refused_and_nothing_changed(
     )
     assert refused.returncode == 2
     assert "is no decline code" in refused.stderr
-    assert told in " ".join(refused.stderr.split())
+    assert message in " ".join(refused.stderr.split())
     left = json.loads(run(settings, "show", "shop", "--json").stdout)
     assert left == {
         "merchant": "shop",
@@ -69,7 +71,7 @@ def test_what_is_no_code_is_refused_and_nothing_changed(
     }
 
 
-def test_a_code_that_is_new_is_taken_and_said_to_be(settings: Settings) -> None:
+def test_an_unknown_code_is_accepted_with_a_warning(settings: Settings) -> None:
     done = run(settings, "set", "shop", "--route-on", "moon_in_the_way,do_not_honor")
     assert done.returncode == 0
     assert "moon_in_the_way" in done.stderr and "do_not_honor" not in done.stderr

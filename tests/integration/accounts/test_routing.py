@@ -1,5 +1,5 @@
-"""A payment goes on to another account where the first definitely did not take it, and
-nowhere else: one charge in all ledgers, whatever happens."""
+"""A payment moves to another account only if the first definitely did not take it, so
+that all ledgers together have one charge."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DECLINED = {
 }
 
 
-#: Seconds that a provider takes no connection: more than three tries take.
+#: Seconds of refused connections: longer than three tries.
 OUTAGE = 4.0
 
 
 def is_back(url: str) -> bool:
-    """Whether a simulator takes connections again."""
+    """Whether a simulator accepts connections again."""
     try:
         return requests.get(f"{url}/_health", timeout=1).ok
     except requests.RequestException:
@@ -39,11 +39,13 @@ def is_back(url: str) -> bool:
 
 
 def two_accounts(shop: AccountsShop) -> tuple[StoredAccount, StoredAccount]:
-    """Two of Stripe's; the second only where the first did not take it."""
+    """Two accounts at Stripe; the second is used only after the first."""
     return shop.add(weight=1), shop.add(weight=0)
 
 
-def test_behind_an_open_gate_the_other_account_charges_once(shop: AccountsShop) -> None:
+def test_the_other_account_charges_once_while_a_breaker_is_open(
+    shop: AccountsShop,
+) -> None:
     first, second = two_accounts(shop)
     breakers = MongoBreakerStore(shop.bench.database)
     breakers.open(
@@ -54,10 +56,10 @@ def test_behind_an_open_gate_the_other_account_charges_once(shop: AccountsShop) 
     assert shop.charges(payment_id) == [in_ledger(second)]
     assert shop.went(payment_id) == [(first.id, second.id, "breaker_open")]
     breakers.close(first.id, reason="done", by="a test")
-    assert breakers.load_all()["stripe"].since is None, "only the account's own gate"
+    assert breakers.load_all()["stripe"].since is None, "only the account's own breaker"
 
 
-def test_refused_connections_send_a_payment_on_to_paypal_for_its_payer_to_approve(
+def test_refused_connections_move_a_payment_to_paypal_for_approval(
     shop: AccountsShop,
 ) -> None:
     stripe, paypal = shop.add(), shop.add("paypal")
@@ -75,18 +77,18 @@ def test_refused_connections_send_a_payment_on_to_paypal_for_its_payer_to_approv
     assert shop.charges(payment_id) == []
 
 
-def test_refused_credentials_send_a_payment_on(shop: AccountsShop) -> None:
+def test_refused_credentials_move_a_payment(shop: AccountsShop) -> None:
     first, second = shop.add(secret=REFUSED), shop.add(weight=0)
     payment_id = shop.pay()
     assert shop.done(payment_id).captured == 1999
     assert shop.charges(payment_id) == [in_ledger(second)]
-    [(came, to, _)] = shop.went(payment_id)
-    assert (came, to) == (first.id, second.id)
+    [(source, target, _)] = shop.went(payment_id)
+    assert (source, target) == (first.id, second.id)
     assert MongoBreakerStore(shop.bench.database).load_all()[first.id].is_open
     assert shop.bench.stored(payment_id).first_operation.attempts == 1
 
 
-def test_a_decline_that_the_merchant_listed_goes_on_and_stays_on_the_timeline(
+def test_a_listed_decline_moves_the_payment_and_stays_on_the_timeline(
     shop: AccountsShop,
 ) -> None:
     shop.route_on("do_not_honor")
@@ -105,7 +107,7 @@ def test_a_decline_that_the_merchant_listed_goes_on_and_stays_on_the_timeline(
     assert shop.bench.shown(payment_id)["last_error"] is None
 
 
-def test_a_real_decline_goes_on_to_paypal(shop: AccountsShop) -> None:
+def test_a_listed_decline_moves_the_payment_to_paypal(shop: AccountsShop) -> None:
     shop.route_on("insufficient_funds")
     shop.add()
     paypal = shop.add("paypal")
@@ -116,7 +118,7 @@ def test_a_real_decline_goes_on_to_paypal(shop: AccountsShop) -> None:
     assert (shown["status"], shown["account"]) == ("requires_action", paypal.id)
 
 
-def test_any_other_decline_ends_it(shop: AccountsShop) -> None:
+def test_any_other_decline_ends_the_payment(shop: AccountsShop) -> None:
     shop.route_on("do_not_honor")
     two_accounts(shop)
     method = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -126,7 +128,7 @@ def test_any_other_decline_ends_it(shop: AccountsShop) -> None:
 
 
 @pytest.mark.parametrize("fault", ["commit_then_drop", "drop"])
-def test_what_the_first_account_may_have_never_goes_on(
+def test_a_payment_that_the_first_account_may_have_never_moves(
     shop: AccountsShop, fault: str
 ) -> None:
     first, _ = two_accounts(shop)
@@ -169,7 +171,7 @@ def test_a_key_is_rolled_without_a_restart_and_without_an_attempt(
     )
 
     def probed() -> bool:
-        """As if a minute had passed since a probe was due."""
+        """Makes a probe due and takes the payment's next step."""
         past = {"$subtract": ["$$NOW", 60_000]}
         shop.bench.database.circuit_breakers.update_one(
             {"_id": account.id, "state": "open"}, [{"$set": {"probe_at": past}}]

@@ -1,6 +1,4 @@
-"""What a provider's outage costs: calls that fail until the breaker opens, and
-probes.
-"""
+"""The cost of a provider's outage: failed calls until the breaker opens, and probes."""
 
 from __future__ import annotations
 
@@ -22,19 +20,19 @@ from tests.support.simulator_process import Simulator, simulator
 from tests.support.worker_processes import fleet, submitted, work_off
 
 STRIPE, PAYPAL = ProviderName.STRIPE, ProviderName.PAYPAL
-#: More than all workers can have under way when the breaker opens.
+#: More than all workers can have in progress when the breaker opens.
 COUNT = 300
 
 
 @pytest.fixture
 def away() -> Iterator[Simulator]:
-    """A Stripe of this test's own."""
+    """A new simulator of Stripe."""
     with simulator("stripe") as running:
         yield running
 
 
-def gate_of(settings: Settings, provider: ProviderName) -> CircuitBreaker:
-    """The breaker as the database has it."""
+def breaker_of(settings: Settings, provider: ProviderName) -> CircuitBreaker:
+    """The stored breaker."""
     database = container.open_database(settings)
     try:
         return MongoBreakerStore(database).load_all()[provider]
@@ -42,7 +40,7 @@ def gate_of(settings: Settings, provider: ProviderName) -> CircuitBreaker:
         database.client.close()
 
 
-def test_an_outage_is_met_by_some_and_waited_for_by_the_others(
+def test_an_outage_fails_some_calls_and_the_other_payments_wait(
     settings: Settings, away: Simulator
 ) -> None:
     settings = replace(settings, stripe_api_base=away.url)
@@ -52,16 +50,16 @@ def test_an_outage_is_met_by_some_and_waited_for_by_the_others(
         away.arm(do="refuse", seconds=5)
         work_off(ids, workers)
         found = [workers[0].store.get(SHOP, one) for one in ids]
-        gate = gate_of(settings, STRIPE)
+        breaker = breaker_of(settings, STRIPE)
     assert {one.status for one in found if one} == {Status.CAPTURED}
     assert len(away.movements()) == COUNT
     attempts = [one.operations[0].attempts for one in found if one]
-    assert sum(one == 1 for one in attempts) > COUNT / 4, "these never met the outage"
-    assert [one.state for one in gate.changes][:1] == ["open"]
-    assert not gate.is_open
+    assert sum(one == 1 for one in attempts) > COUNT / 4, "most payments never failed"
+    assert [one.state for one in breaker.changes][:1] == ["open"]
+    assert not breaker.is_open
 
 
-def test_wrong_credentials_cost_no_attempt_and_park_the_account(
+def test_wrong_credentials_cost_no_attempt_and_open_the_breaker(
     settings: Settings,
 ) -> None:
     settings = replace(settings, paypal_client_secret="wrong")
@@ -71,9 +69,9 @@ def test_wrong_credentials_cost_no_attempt_and_park_the_account(
         for one, tools in zip(ids, workers, strict=False):
             list(attempt.run([one], tools))
         found = [workers[0].store.get(SHOP, one) for one in ids]
-        gate = gate_of(settings, PAYPAL)
-    told = [
+        breaker = breaker_of(settings, PAYPAL)
+    stored = [
         (one.operations[0].state, one.operations[0].attempts) for one in found if one
     ]
-    assert told == [(State.RETRYING, 0), (State.QUEUED, 0), (State.QUEUED, 0)]
-    assert gate.is_open and gate.trip_reason == "misconfigured"
+    assert stored == [(State.RETRYING, 0), (State.QUEUED, 0), (State.QUEUED, 0)]
+    assert breaker.is_open and breaker.trip_reason == "misconfigured"

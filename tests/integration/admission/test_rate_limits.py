@@ -1,4 +1,4 @@
-"""Workers that share an account stay below its limit, and everything is paid."""
+"""Workers share an account and stay below its rate limit."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.suites.samples import SHOP
 from tests.support.simulator_process import Simulator, simulator
 from tests.support.worker_processes import fleet, submitted, work_off
 
-#: Calls a second that the simulated Stripe takes of an account: fewer than workers make
-#: on a machine that is busy with other tests.
+#: Calls a second per account at the simulator: fewer than workers make even on a busy
+#: machine.
 LIMIT = 20
 #: Payments: six seconds' worth.
 COUNT = 6 * LIMIT
@@ -26,13 +26,13 @@ COUNT = 6 * LIMIT
 
 @pytest.fixture
 def limited() -> Iterator[Simulator]:
-    """A Stripe that takes LIMIT calls a second of an account."""
+    """A simulator with a limit of LIMIT calls a second per account."""
     with simulator("stripe", "--rate-limit", str(LIMIT)) as running:
         yield running
 
 
 def answered(simulated: Simulator, status: str) -> float:
-    """API calls that were answered with ``status``."""
+    """The number of API calls answered with ``status``."""
     text = requests.get(f"{simulated.url}/metrics", timeout=10).text
     return sum(
         sample.value
@@ -62,4 +62,4 @@ def test_several_workers_stay_below_an_accounts_limit_and_everything_is_paid(
         assert refused <= COUNT / 100
         assert seconds >= COUNT / LIMIT - 1, "a bucket holds one second's calls"
     else:
-        assert refused > COUNT / 10, "the limit is one that they would pass"
+        assert refused > COUNT / 10, "without admission control they exceed the limit"

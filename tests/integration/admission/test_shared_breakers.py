@@ -1,4 +1,4 @@
-"""Breakers as several worker processes have them, on real MongoDB and Redis."""
+"""Breakers shared by several worker processes, on real MongoDB and Redis."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ PROCESSES = 6
 
 
 class Fleet:
-    """Worker processes' breakers; each has connections of its own, and no time to
-    wait.
-    """
+    """The admission control of several workers, each with its own connections."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -49,8 +47,8 @@ class Fleet:
         self.counts = Counts()
         self._clients = [self.database]
 
-    def gates(self) -> Charges:
-        """Those of one more process, which reads the breakers whenever it is asked."""
+    def process(self) -> Charges:
+        """The admission control of one more process, without a cache of breakers."""
         database = container.open_database(self.settings)
         self._clients.append(database)
         seconds = iter(range(10**9))
@@ -69,14 +67,14 @@ class Fleet:
         return Charges(shared)
 
     def pass_time(self, by: timedelta) -> None:
-        """Brings the next probe nearer."""
+        """Makes the next probe due earlier."""
         earlier = {"$subtract": ["$probe_at", by // timedelta(milliseconds=1)]}
         self.database.circuit_breakers.update_many(
             {"probe_at": {"$type": "date"}}, [{"$set": {"probe_at": earlier}}]
         )
 
     def stored(self) -> Document:
-        """Stripe's breaker as the database has it."""
+        """Stripe's stored breaker."""
         found = self.database.circuit_breakers.find_one({"_id": "stripe"})
         assert found is not None
         return found
@@ -94,77 +92,77 @@ def fleet(settings: Settings) -> Iterator[Fleet]:
         yield running
 
 
-def admitted_at_once(gates: list[Charges], wanted: int = 8) -> list[int]:
-    """What each process is granted when all ask at the same moment."""
-    with ThreadPoolExecutor(len(gates)) as pool:
-        asked = pool.map(lambda one: one.admit(STRIPE, wanted).granted, gates)
+def admitted_at_once(workers: list[Charges], wanted: int = 8) -> list[int]:
+    """The number of calls granted to each process in concurrent requests."""
+    with ThreadPoolExecutor(len(workers)) as pool:
+        asked = pool.map(lambda one: one.admit(STRIPE, wanted).granted, workers)
         return list(asked)
 
 
-def fail(gates: Charges) -> None:
-    """Has the process meet a provider that is away."""
-    gates.admit(STRIPE, MIN_FAILURES)
-    gates.record(STRIPE, [NotSent()] * MIN_FAILURES)
+def fail(workers: Charges) -> None:
+    """Records an outage in the process."""
+    workers.admit(STRIPE, MIN_FAILURES)
+    workers.record(STRIPE, [NotSent()] * MIN_FAILURES)
 
 
-def test_one_process_opens_the_gate_for_all_and_one_probe_at_a_time_goes_through(
+def test_a_breaker_opens_for_all_processes_and_admits_one_probe_at_a_time(
     fleet: Fleet,
 ) -> None:
-    gates = [fleet.gates() for _ in range(PROCESSES)]
-    assert admitted_at_once(gates) == [8] * PROCESSES
-    fail(gates[0])
-    assert admitted_at_once(gates) == [0] * PROCESSES
+    workers = [fleet.process() for _ in range(PROCESSES)]
+    assert admitted_at_once(workers) == [8] * PROCESSES
+    fail(workers[0])
+    assert admitted_at_once(workers) == [0] * PROCESSES
     for probes in range(1, 4):
         fleet.pass_time(PROBE_TIMEOUT)
-        granted = [n for _ in range(5) for n in admitted_at_once(gates)]
-        assert sum(granted) == 1, "the others wait until it is heard of, or dead"
-        assert fleet.counts.probes[STRIPE] == fleet.stored()["probe"] == probes
+        granted = [n for _ in range(5) for n in admitted_at_once(workers)]
+        assert sum(granted) == 1, "the others wait for its result or its timeout"
+        assert fleet.counts.probes[STRIPE] == fleet.stored()["probe_number"] == probes
 
 
-def test_a_probe_closes_the_gate_for_all(fleet: Fleet) -> None:
-    gates = [fleet.gates() for _ in range(PROCESSES)]
-    fail(gates[0])
+def test_a_successful_probe_closes_the_breaker_for_all_processes(fleet: Fleet) -> None:
+    workers = [fleet.process() for _ in range(PROCESSES)]
+    fail(workers[0])
     fleet.pass_time(PROBE_TIMEOUT)
-    [prober] = [one for one in gates if one.admit(STRIPE, 8).granted == 1]
+    [prober] = [one for one in workers if one.admit(STRIPE, 8).granted == 1]
     prober.record(STRIPE, [WELL])
-    assert admitted_at_once(gates) == [8] * PROCESSES
+    assert admitted_at_once(workers) == [8] * PROCESSES
     assert [one["state"] for one in fleet.stored()["changes"]] == ["open", "closed"]
 
 
-def test_processes_that_all_see_it_fail_open_it_once(fleet: Fleet) -> None:
-    gates = [fleet.gates() for _ in range(PROCESSES)]
+def test_a_breaker_opens_once_if_all_processes_see_the_outage(fleet: Fleet) -> None:
+    workers = [fleet.process() for _ in range(PROCESSES)]
     with ThreadPoolExecutor(PROCESSES) as pool:
-        list(pool.map(fail, gates))
+        list(pool.map(fail, workers))
     assert fleet.counts.opens == {(STRIPE, TripReason.FAILING): 1}
     assert len(fleet.stored()["changes"]) == 1
 
 
-def test_refused_credentials_park_the_account_until_a_probe_a_minute_works(
+def test_refused_credentials_stop_the_account_until_a_probe_succeeds(
     fleet: Fleet,
 ) -> None:
-    gates = [fleet.gates() for _ in range(PROCESSES)]
-    gates[0].admit(STRIPE, 3)
-    gates[0].record(STRIPE, [WELL, Misconfigured("token_refused"), WELL])
-    admissions = [one.admit(STRIPE, 8) for one in gates]
+    workers = [fleet.process() for _ in range(PROCESSES)]
+    workers[0].admit(STRIPE, 3)
+    workers[0].record(STRIPE, [WELL, Misconfigured("token_refused"), WELL])
+    admissions = [one.admit(STRIPE, 8) for one in workers]
     assert {one.granted for one in admissions} == {0}
     for one in admissions:
         assert MIN_RETRY_DELAY <= one.again_in <= 2 * FIRST_PROBE_DELAY
     fleet.pass_time(MISCONFIGURED_PROBE_DELAY)
-    assert sum(admitted_at_once(gates)) == 1
+    assert sum(admitted_at_once(workers)) == 1
     assert fleet.stored()["trip_reason"] == "misconfigured"
 
 
-def test_an_operators_gate_survives_probes_new_workers_and_an_empty_redis(
+def test_an_operators_pause_survives_probes_new_workers_and_an_empty_redis(
     fleet: Fleet,
 ) -> None:
-    gates = [fleet.gates() for _ in range(PROCESSES)]
+    workers = [fleet.process() for _ in range(PROCESSES)]
     operator = MongoBreakerStore(fleet.database)
     operator.open(STRIPE, trip_reason=TripReason.OPERATOR, reason="audit", by="ann")
     connect_redis(fleet.settings).flushdb()
     fleet.pass_time(timedelta(days=1))
-    gates[0].record(STRIPE, [WELL])
-    fail(gates[1])
-    assert admitted_at_once([*gates, fleet.gates()]) == [0] * (PROCESSES + 1)
+    workers[0].record(STRIPE, [WELL])
+    fail(workers[1])
+    assert admitted_at_once([*workers, fleet.process()]) == [0] * (PROCESSES + 1)
     stored = fleet.stored()
     assert (stored["trip_reason"], stored["reason"], stored["by"]) == (
         "operator",
@@ -172,10 +170,10 @@ def test_an_operators_gate_survives_probes_new_workers_and_an_empty_redis(
         "ann",
     )
     operator.close(STRIPE, reason="done", by="ann")
-    assert admitted_at_once(gates) == [8] * PROCESSES
+    assert admitted_at_once(workers) == [8] * PROCESSES
 
 
-def test_a_gate_goes_on_without_redis_and_stays_as_it_was_without_mongodb(
+def test_a_breaker_works_without_redis_and_keeps_its_state_without_mongodb(
     settings: Settings, tmp_path: Path
 ) -> None:
     redis = embedded_servers.redis(tmp_path / "r", processes.free_port())
@@ -184,14 +182,14 @@ def test_a_gate_goes_on_without_redis_and_stays_as_it_was_without_mongodb(
         settings, redis_url=redis.url, mongo_url=mongo.url, stripe_rate=60
     )
     fleet = Fleet(settings)
-    gates = fleet.gates()
+    workers = fleet.process()
     with embedded_servers.running(mongo):
         with embedded_servers.running(redis):
-            assert gates.admit(STRIPE, 30).granted == 30
+            assert workers.admit(STRIPE, 30).granted == 30
         # Without Redis: a sixth of 60 a second, within three quarters of one.
-        assert 1 <= gates.admit(STRIPE, 30).granted <= 8
-        fail(gates)
-    assert gates.admit(STRIPE, 30).granted == 0
+        assert 1 <= workers.admit(STRIPE, 30).granted <= 8
+        fail(workers)
+    assert workers.admit(STRIPE, 30).granted == 0
     with embedded_servers.running(mongo):
         assert fleet.stored()["trip_reason"] == "failing"
         fleet.close()

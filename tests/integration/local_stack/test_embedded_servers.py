@@ -1,4 +1,4 @@
-"""The embedded servers keep what they acknowledged, on whatever port they come back."""
+"""The embedded servers keep acknowledged data, also on another port."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_redis_keeps_its_data_and_refuses_rather_than_drops(tmp_path: Path) -> N
             assert client.get("kept") == "yes"
 
 
-def test_a_server_on_the_path_comes_before_the_wheels(
+def test_a_server_on_the_path_takes_precedence_over_the_wheels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = _program(tmp_path / "mongod", "exit 0")
@@ -57,7 +57,7 @@ def test_a_server_on_the_path_comes_before_the_wheels(
     assert embedded_servers.mongo(tmp_path, 1).command[0] == str(own)
 
 
-def test_a_server_that_does_not_run_here_is_passed_over(
+def test_a_server_that_does_not_run_here_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = _program(tmp_path / "mongod", "exit 127")
@@ -65,7 +65,7 @@ def test_a_server_that_does_not_run_here_is_passed_over(
     assert embedded_servers.mongo(tmp_path, 1).command[0] != str(broken)
 
 
-def test_a_server_that_cannot_read_its_data_fails_with_its_own_words(
+def test_a_server_with_unreadable_data_fails_with_its_own_message(
     tmp_path: Path,
 ) -> None:
     server = embedded_servers.redis(tmp_path, processes.free_port())

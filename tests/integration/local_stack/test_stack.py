@@ -1,4 +1,4 @@
-"""`payments up` and `payments down`, with everything that a user's machine does."""
+"""`payments up` and `payments down` with all processes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tests.support.running_stack import (
     running_stack,
 )
 
-#: Seconds until a process has been started again, or all have gone.
+#: Seconds for a restart, or for the end of all processes.
 SOON = 40.0
-#: Seconds until one that gives no answer has been started again: six probes, each of
-#: which may take five seconds and has five before it, and a start.
+#: Seconds for the restart of a frozen process: six probes of up to five seconds with
+#: five between them, and a start.
 FROZEN = 100.0
 CREATE = ["keys", "create", "--merchant", "shop", "--json"]
-#: What an empty machine runs for a user.
+#: The processes of a stack without settings.
 NAMES = ["redis", "mongo", "stripe", "paypal", "web", "worker", "beat", "exporter"]
 
 
 def left_of(home: Path) -> list[str]:
-    """The commands of all processes that run for ``home``, zombies aside."""
+    """The commands of all processes of ``home``, without zombies."""
     found = []
     mark = f"PAYMENTS_HOME={home}".encode()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -40,7 +40,7 @@ def left_of(home: Path) -> list[str]:
             environment = (folder / "environ").read_bytes().split(b"\0")
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
-            continue  # it has gone meanwhile, or is another user's
+            continue  # it has ended, or is another user's
         if mark in environment and command and folder.name != str(os.getpid()):
             found.append(f"{folder.name} {command}")
     return found
@@ -54,14 +54,14 @@ def test_every_process_is_listed_and_ready(stack: RunningStack) -> None:
     assert without_metrics == ["redis", "mongo"]
 
 
-def test_a_line_of_the_log_tells_which_process_wrote_it(stack: RunningStack) -> None:
+def test_a_line_of_the_log_has_the_pid_of_its_process(stack: RunningStack) -> None:
     log = (stack.home / "logs" / "stack.log").read_text()
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     wrote = {one["pid"] for one in events if one["event"] == "worker_ready"}
     assert stack.processes()["worker"]["pid"] in wrote
 
 
-def test_a_frozen_web_process_is_started_again_and_it_is_said(
+def test_a_frozen_web_process_is_restarted_and_logged(
     stack: RunningStack,
 ) -> None:
     before = stack.processes()["web"]
@@ -81,7 +81,7 @@ def test_a_frozen_web_process_is_started_again_and_it_is_said(
 
 
 @pytest.mark.parametrize("name", ["worker", "web", "mongo", "redis"])
-def test_a_dead_process_is_started_again_on_its_port_and_it_is_said(
+def test_a_dead_process_is_restarted_on_its_port_and_logged(
     stack: RunningStack, name: str
 ) -> None:
     before = stack.processes()
@@ -111,7 +111,7 @@ def test_a_second_stack_on_the_same_home_is_refused(stack: RunningStack) -> None
         assert "payments down" in refused.stderr
 
 
-def test_two_stacks_run_side_by_side_and_each_leaves_nothing_behind(
+def test_two_stacks_run_side_by_side_and_leave_no_process(
     stack: RunningStack, tmp_path: Path
 ) -> None:
     home = tmp_path / "other"
@@ -127,7 +127,7 @@ def test_two_stacks_run_side_by_side_and_each_leaves_nothing_behind(
     assert all(process["ready"] for process in stack.processes().values())
 
 
-def test_nothing_outlives_a_killed_supervisor_and_the_next_stack_finds_its_data(
+def test_no_process_outlives_a_killed_supervisor_and_its_data_stay(
     tmp_path: Path,
 ) -> None:
     home = tmp_path / "killed"
@@ -152,7 +152,7 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_stack_finds_its_data(
     ("options", "number", "code"),
     [((), signal.SIGINT, 0), (("--detach",), signal.SIGTERM, 130)],
 )
-def test_a_signal_during_start_up_leaves_nothing(
+def test_a_signal_during_start_up_leaves_no_process(
     tmp_path: Path, options: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
     home = tmp_path / "interrupted"
@@ -174,11 +174,11 @@ def test_a_signal_during_start_up_leaves_nothing(
     assert left_of(home) == []
 
 
-def test_the_log_of_the_run_before_is_kept(tmp_path: Path) -> None:
+def test_the_log_of_the_previous_run_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "home" / "logs" / "stack.log"
     log.parent.mkdir(parents=True)
     log.write_text("words of an earlier run\n")
-    # A database that cannot be: the new run ends at once.
+    # Without a database the new run ends at once.
     nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?serverSelectionTimeoutMS=1"
     environment = environment_of(tmp_path / "home", PAYMENTS_MONGO_URL=nowhere)
     assert payments("up", "--detach", environment=environment).returncode == 1
@@ -186,7 +186,7 @@ def test_the_log_of_the_run_before_is_kept(tmp_path: Path) -> None:
     assert log.read_text() not in ("", "words of an earlier run\n")
 
 
-def test_a_web_process_that_still_loads_stops_at_once(tmp_path: Path) -> None:
+def test_a_web_process_stops_at_once_during_its_imports(tmp_path: Path) -> None:
     port = processes.free_port()
     environment = environment_of(
         tmp_path,
@@ -205,7 +205,7 @@ def test_a_web_process_that_still_loads_stops_at_once(tmp_path: Path) -> None:
         )
     loaded = Path(f"/proc/{web.pid}/maps")
     try:
-        # The first library is there, and most are not.
+        # The first library is loaded, and most are not.
         assert processes.wait_until(
             lambda: "site-packages" in loaded.read_text(), seconds=SOON
         )
@@ -219,7 +219,7 @@ def test_a_web_process_that_still_loads_stops_at_once(tmp_path: Path) -> None:
     assert left_of(tmp_path) == []
 
 
-def test_a_busy_port_is_told_with_the_way_out(tmp_path: Path) -> None:
+def test_a_busy_port_is_an_error_with_advice(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         environment = environment_of(tmp_path / "busy", PAYMENTS_HTTP_PORT=str(port))
@@ -232,19 +232,21 @@ def test_a_busy_port_is_told_with_the_way_out(tmp_path: Path) -> None:
             )
 
 
-def test_a_stack_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_stack_that_cannot_start_names_the_reason_and_leaves_no_process(
+    tmp_path: Path,
+) -> None:
     home = tmp_path / "broken"
     nowhere = f"mongodb://127.0.0.1:{processes.free_port()}/?replicaSet=rs0"
     environment = environment_of(home, PAYMENTS_MONGO_URL=nowhere)
     failed = payments("up", "--detach", environment=environment)
     assert failed.returncode == 1
     assert "the stack did not start" in failed.stderr
-    assert "has no primary that answers (PAYMENTS_MONGO_URL)" in failed.stderr
+    assert "has no reachable primary (PAYMENTS_MONGO_URL)" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert left_of(home) == []
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(
+def test_an_unreachable_database_is_named_without_its_password(
     tmp_path: Path,
 ) -> None:
     place = f"127.0.0.1:{processes.free_port()}"
@@ -252,12 +254,12 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
     environment = environment_of(tmp_path, PAYMENTS_MONGO_URL=url)
     ended = payments("up", environment=environment)
     assert ended.returncode == 1
-    assert f"MongoDB at {place} has no primary" in ended.stderr
+    assert f"MongoDB at {place} has no reachable primary" in ended.stderr
     assert "PAYMENTS_MONGO_URL" in ended.stderr
     assert "secret" not in ended.stderr
 
 
-def test_down_and_status_say_when_nothing_runs(tmp_path: Path) -> None:
+def test_down_and_status_report_that_no_stack_runs(tmp_path: Path) -> None:
     environment = environment_of(tmp_path / "empty")
     down = payments("down", environment=environment)
     assert (down.returncode, down.stdout.count("does not run")) == (0, 1)
@@ -266,7 +268,7 @@ def test_down_and_status_say_when_nothing_runs(tmp_path: Path) -> None:
     assert "payments up" in status.stderr
 
 
-def test_a_wrong_setting_stops_the_command_and_is_named(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_named_and_stops_the_command(tmp_path: Path) -> None:
     environment = environment_of(tmp_path / "wrong", PAYMENTS_HTTP_PORT="http")
     refused = payments("up", environment=environment)
     assert refused.returncode == 2
@@ -275,7 +277,7 @@ def test_a_wrong_setting_stops_the_command_and_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_home_that_cannot_be_made_is_told_in_one_line() -> None:
+def test_a_home_that_cannot_be_made_is_a_one_line_error() -> None:
     # Not even root can make a folder there.
     for arguments in (["up"], ["up", "--detach"]):
         refused = payments(

@@ -1,4 +1,4 @@
-"""The bell on a real Redis: bounded, and no backlog stands before a new payment."""
+"""The wake-up queue on a real Redis: bounded, and a backlog delays no new payment."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ def waiting(redis: Redis, queue: str) -> int:
     return int(count)
 
 
-def test_a_full_queue_takes_no_more_and_the_other_is_open(
+def test_a_full_queue_takes_no_more_and_does_not_affect_the_other(
     settings: Settings, redis: Redis
 ) -> None:
     app = make_app(settings)
     due, fresh = WakeupQueue(app, redis, to=DUE_PAYMENTS), WakeupQueue(app, redis)
-    room = due.free_slots()
-    assert room == MAX_MESSAGES * GROUP_SIZE
-    due.notify([f"pay_{number}" for number in range(room + GROUP_SIZE)])
-    assert due.free_slots() == 0, "what is on its way to Redis takes room as well"
+    slots = due.free_slots()
+    assert slots == MAX_MESSAGES * GROUP_SIZE
+    due.notify([f"pay_{number}" for number in range(slots + GROUP_SIZE)])
+    assert due.free_slots() == 0, "pending ids take slots as well"
     assert wait_until(
         lambda: waiting(redis, DUE_PAYMENTS.queue) == MAX_MESSAGES, seconds=30
     )
     assert due.free_slots() == 0
-    assert fresh.free_slots() == room
+    assert fresh.free_slots() == slots
     fresh.notify(["pay_new"])
     assert wait_until(lambda: waiting(redis, NEW_PAYMENTS.queue) == 1, seconds=10)
 
 
-def test_a_ring_for_many_goes_in_messages_of_a_group(
+def test_many_ids_are_sent_in_messages_of_a_group(
     settings: Settings, redis: Redis
 ) -> None:
-    bell = WakeupQueue(make_app(settings), redis)
-    bell.notify([f"pay_{number}" for number in range(2 * GROUP_SIZE + 1)])
+    queue = WakeupQueue(make_app(settings), redis)
+    queue.notify([f"pay_{number}" for number in range(2 * GROUP_SIZE + 1)])
     assert wait_until(lambda: waiting(redis, NEW_PAYMENTS.queue) >= 3, seconds=10)
     assert waiting(redis, NEW_PAYMENTS.queue) <= 4
 
 
-def test_without_redis_a_ring_returns_at_once_and_room_says_so(
+def test_without_redis_notify_returns_at_once_and_free_slots_raises(
     settings: Settings,
 ) -> None:
     away = Redis(port=free_port(), socket_connect_timeout=0.5)
-    bell = WakeupQueue(make_app(settings), away)
-    bell.notify(["pay_1"])
+    queue = WakeupQueue(make_app(settings), away)
+    queue.notify(["pay_1"])
     with pytest.raises(QueueUnavailable):
-        bell.free_slots()
+        queue.free_slots()

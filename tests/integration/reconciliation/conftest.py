@@ -1,4 +1,4 @@
-"""Simulators for the tests of a module; each test has accounts of its own there."""
+"""Simulators for the tests of a module; each test has new accounts there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from tests.support.simulator_process import Simulator, simulators as both
 
 @pytest.fixture(scope="module")
 def simulators() -> Iterator[dict[ProviderName, Simulator]]:
-    """Both simulators, for this module alone: their books are made to drift."""
+    """Both simulators, for one module, because tests make their books drift."""
     with both() as (stripe, paypal):
         yield {STRIPE: stripe, PAYPAL: paypal}

@@ -1,4 +1,4 @@
-"""What a provider takes back by itself, in its books and in ours."""
+"""Withdrawals by disputes, in the provider's books and in ours."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STORIES = {"paid": Story("pays"), "disputed": Story("pays")}
 def shop(
     settings: Settings, simulators: dict[ProviderName, Simulator]
 ) -> Iterator[Day]:
-    """A day in accounts of this test's own."""
+    """A day in new accounts."""
     with day(settings, simulators, STORIES) as done:
         yield done
 
 
 def _disputed(shop: Day, provider: ProviderName, end: str) -> str:
-    """The id of a dispute that has ended so, and that nobody here has heard of."""
+    """Makes a dispute, unknown to us, that ended as ``end``; returns its id."""
     simulator, refs = shop.simulators[provider], shop.payment(provider, "disputed").refs
     name = "charge" if provider is STRIPE else "capture"
     opened = simulator.post("/_disputes", {name: refs[name]})
@@ -43,16 +43,16 @@ def _disputed(shop: Day, provider: ProviderName, end: str) -> str:
     return str(dispute_id)
 
 
-def _hear(shop: Day, provider: ProviderName, dispute_id: str) -> None:
+def _sync(shop: Day, provider: ProviderName, dispute_id: str) -> None:
     with ExitStack() as stack:
         database = container.open_database(shop.settings)
         stack.callback(database.client.close)
         adapters = container.open_adapters(shop.settings, database, connections=1)
-        hearing = container.webhook_context(
+        context = container.webhook_context(
             shop.settings, database, shop.workers[0], adapters
         )
-        hint = DisputeUpdate(Account.own(provider), dispute_id)
-        found = disputes.sync_dispute(hint, hearing.dispute_context)
+        update = DisputeUpdate(Account.own(provider), dispute_id)
+        found = disputes.sync_dispute(update, context.dispute_context)
     assert found is not None and len(found.disputes) == 1
 
 
@@ -63,7 +63,7 @@ def _sums(shop: Day, provider: ProviderName) -> set[tuple[Direction, int, int]]:
 
 
 @BOTH
-def test_what_a_dispute_took_is_named_until_we_know_of_it(
+def test_a_withdrawal_is_a_difference_until_its_dispute_is_known(
     shop: Day, provider: ProviderName
 ) -> None:
     dispute_id = _disputed(shop, provider, "lost")
@@ -80,8 +80,10 @@ def test_what_a_dispute_took_is_named_until_we_know_of_it(
         assert found.ref == dispute_id
     else:
         assert found.payment == named.id
-    assert shop.payment(provider, "disputed").due_at is None, "no look can change it"
-    _hear(shop, provider, dispute_id)
+    assert (
+        shop.payment(provider, "disputed").due_at is None
+    ), "a lookup would not change it"
+    _sync(shop, provider, dispute_id)
     both, one = 2 * PRICE.minor, PRICE.minor
     assert _sums(shop, provider) == {
         (Direction.COLLECTED, both, both),
@@ -89,8 +91,8 @@ def test_what_a_dispute_took_is_named_until_we_know_of_it(
     }
 
 
-def test_what_a_won_dispute_gave_back_is_known_as_well(shop: Day) -> None:
-    _hear(shop, STRIPE, _disputed(shop, STRIPE, "won"))
+def test_a_reinstatement_by_a_won_dispute_is_no_difference(shop: Day) -> None:
+    _sync(shop, STRIPE, _disputed(shop, STRIPE, "won"))
     both, one = 2 * PRICE.minor, PRICE.minor
     assert _sums(shop, STRIPE) == {
         (Direction.COLLECTED, both, both),
@@ -99,13 +101,13 @@ def test_what_a_won_dispute_gave_back_is_known_as_well(shop: Day) -> None:
     }
 
 
-def test_a_reversal_that_only_the_order_shows_is_a_known_disputes(shop: Day) -> None:
+def test_a_reversal_shown_only_by_the_order_belongs_to_its_dispute(shop: Day) -> None:
     dispute_id = _disputed(shop, PAYPAL, "lost")
     shop.drift(PAYPAL, do="report_late", seconds=3 * 3600)
     try:
         [found] = shop.report(PAYPAL).differences
         assert found.theirs is not None and found.theirs.direction is Direction.REFUNDED
-        _hear(shop, PAYPAL, dispute_id)
+        _sync(shop, PAYPAL, dispute_id)
         assert shop.report(PAYPAL).differences == ()
     finally:
         shop.drift(PAYPAL, do="report_late", seconds=0)

@@ -1,4 +1,4 @@
-"""Books with anything in any field: compared to the end, each odd line named."""
+"""Books with malformed fields: all are compared, and each bad line is named."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def shop(
 
 
 def overwrite(shop: Day, provider: ProviderName, ref: str, **fields: Any) -> None:
-    """Shows an object with these fields in place of its own."""
+    """Replaces fields of an object at the provider."""
     shop.drift(provider, do="overwrite", id=ref, fields=fields)
 
 
 def reconciled(shop: Day, provider: ProviderName) -> list[dict[str, Any]]:
-    """The differences that `payments reconcile` names, as JSON and in a table."""
+    """The differences of `payments reconcile`, checked in JSON and tables."""
     asked = ("reconcile", "--since", "1h", "--provider", provider.value)
     environment = shop.settings.environment()
-    told = payments(*asked, "--json", environment=environment)
-    assert told.returncode == 1 and not told.stderr, told.stderr
-    [report] = json.loads(told.stdout)["reports"]
+    printed = payments(*asked, "--json", environment=environment)
+    assert printed.returncode == 1 and not printed.stderr, printed.stderr
+    [report] = json.loads(printed.stdout)["reports"]
     found: list[dict[str, Any]] = report["differences"]
     shown = payments(*asked, environment=environment)
     assert shown.returncode == 1 and not shown.stderr, shown.stderr
@@ -68,7 +68,7 @@ def test_a_line_with_a_foreign_text_in_place_of_our_ids_is_theirs_alone(
 
 
 @BOTH
-def test_a_line_that_cannot_be_read_is_named_and_all_others_are_compared(
+def test_an_unreadable_line_is_named_and_all_others_are_compared(
     shop: Day, provider: ProviderName
 ) -> None:
     ref = shop.drift(provider, do="unknown_charge", amount=1234)
@@ -81,13 +81,13 @@ def test_a_line_that_cannot_be_read_is_named_and_all_others_are_compared(
     [found] = report.differences
     assert (found.kind, found.ref) == (DifferenceKind.UNREADABLE, ref)
     assert report.compared == 2
-    [told] = reconciled(shop, provider)
-    assert (told["kind"], told["ref"]) == ("unreadable", ref)
-    assert told["theirs"] is None
+    [difference] = reconciled(shop, provider)
+    assert (difference["kind"], difference["ref"]) == ("unreadable", ref)
+    assert difference["theirs"] is None
 
 
 @BOTH
-def test_a_payment_that_cannot_be_read_at_the_provider_is_named(
+def test_a_payment_unreadable_at_the_provider_is_named(
     shop: Day, provider: ProviderName
 ) -> None:
     paid = shop.payment(provider, "paid")
@@ -97,5 +97,5 @@ def test_a_payment_that_cannot_be_read_at_the_provider_is_named(
         overwrite(shop, provider, paid.refs["payment_intent"], latest_charge=["?"])
     else:
         overwrite(shop, provider, paid.refs["order"], purchase_units=HALF)
-    [told] = reconciled(shop, provider)
-    assert (told["kind"], told["payment"]) == ("unreadable", paid.id)
+    [difference] = reconciled(shop, provider)
+    assert (difference["kind"], difference["payment"]) == ("unreadable", paid.id)

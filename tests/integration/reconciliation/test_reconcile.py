@@ -1,4 +1,4 @@
-"""What the providers' books show beside ours, to the cent."""
+"""The comparison of the providers' books with ours, to the cent."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.support.reconciliation_shop import (
 from tests.support.simulator_process import Simulator, simulators as others
 
 BOTH = pytest.mark.parametrize("provider", [STRIPE, PAYPAL])
-#: What STORIES collect and refund of each provider: four payments and a part of a
-#: fifth; one whole and one part, for the third refund is pending.
+#: The totals of STORIES per provider: four payments and a part of a fifth; one full and
+#: one partial refund, because the third is pending.
 COLLECTED = 4 * PRICE.minor + 600
 REFUNDED = PRICE.minor + 500
 
@@ -36,7 +36,7 @@ REFUNDED = PRICE.minor + 500
 def shop(
     settings: Settings, simulators: dict[ProviderName, Simulator]
 ) -> Iterator[Day]:
-    """A day in accounts of this test's own."""
+    """A day in new accounts."""
     with day(settings, simulators) as done:
         yield done
     for one in simulators.values():
@@ -61,7 +61,7 @@ def test_ordinary_traffic_agrees_to_the_cent(shop: Day) -> None:
 
 
 @BOTH
-def test_a_charge_that_we_do_not_know_is_named_and_nothing_else(
+def test_an_unknown_charge_is_the_only_difference(
     shop: Day, provider: ProviderName
 ) -> None:
     ref = shop.drift(provider, do="unknown_charge", amount=1234)
@@ -71,8 +71,8 @@ def test_a_charge_that_we_do_not_know_is_named_and_nothing_else(
     assert (found.payment, found.operation) == (None, None)
 
 
-def test_a_payment_that_was_charged_twice_is_named(shop: Day) -> None:
-    """The second intent has our ids on it, and is none of those that we heard of."""
+def test_a_second_charge_of_a_payment_is_a_difference(shop: Day) -> None:
+    """The second intent has our ids, but is unknown to us."""
     paid = shop.payment(STRIPE, "paid")
     form = {"amount": str(PRICE.minor), "currency": "usd", "confirm": "true"}
     form |= {"payment_method": "pm_card_visa", "off_session": "true"}
@@ -90,7 +90,7 @@ def test_a_payment_that_was_charged_twice_is_named(shop: Day) -> None:
 
 
 @BOTH
-def test_an_amount_that_differs_is_named_with_our_payment_and_looked_into(
+def test_a_different_amount_is_named_with_our_payment_and_looked_up(
     shop: Day, provider: ProviderName
 ) -> None:
     before = shop.payment(provider, "paid")
@@ -117,7 +117,7 @@ def test_an_amount_that_differs_is_named_with_our_payment_and_looked_into(
 
 
 @BOTH
-def test_a_refund_that_the_provider_does_not_have_is_ours_alone(
+def test_a_refund_missing_at_the_provider_is_ours_alone(
     shop: Day, provider: ProviderName
 ) -> None:
     operation = shop.payment(provider, "part refunded").operations[-1]
@@ -127,7 +127,7 @@ def test_a_refund_that_the_provider_does_not_have_is_ours_alone(
     assert found.theirs is None
 
 
-def test_a_refund_that_failed_later_is_corrected_by_the_look_that_was_asked_for(
+def test_a_refund_that_failed_later_is_corrected_by_a_lookup(
     settings: Settings,
 ) -> None:
     with others() as (stripe, paypal):
@@ -143,10 +143,10 @@ def test_a_refund_that_failed_later_is_corrected_by_the_look_that_was_asked_for(
 
 
 @BOTH
-def test_a_payment_that_is_under_way_is_no_difference(
+def test_a_payment_in_progress_is_no_difference(
     shop: Day, provider: ProviderName
 ) -> None:
-    """Its answer was lost, so the provider has it and we do not know yet."""
+    """Its answer was lost, so only the provider has the movement."""
     paid = shop.payment(provider, "paid")
     operations = {"state": "unknown", "moved": 0, "refs": {}}
     shop.database.payments.update_one(
@@ -158,7 +158,7 @@ def test_a_payment_that_is_under_way_is_no_difference(
 
 
 @BOTH
-def test_a_payment_that_failed_for_us_alone_is_corrected_by_the_look(
+def test_a_payment_that_failed_only_in_our_books_is_corrected_by_a_lookup(
     shop: Day, provider: ProviderName
 ) -> None:
     paid = shop.payment(provider, "paid")
@@ -179,7 +179,7 @@ def test_a_payment_that_failed_for_us_alone_is_corrected_by_the_look(
     assert shop.report(provider).differences == ()
 
 
-def test_what_paypals_search_does_not_show_yet_is_read_by_its_order(shop: Day) -> None:
+def test_a_movement_missing_in_paypals_search_is_read_by_its_order(shop: Day) -> None:
     shop.drift(PAYPAL, do="report_late", seconds=3 * 3600)
     try:
         report = shop.report(PAYPAL)
@@ -196,7 +196,7 @@ def test_what_paypals_search_does_not_show_yet_is_read_by_its_order(shop: Day) -
 def test_a_provider_that_fails_in_the_middle_leaves_no_report(
     shop: Day, provider: ProviderName
 ) -> None:
-    """Its list is read, and then the payment that differs cannot be."""
+    """Its list can be read, but not the payment that differs."""
     shop.drift(provider, do="change_amount", amount=1)
     path = "/v1/payment_intents" if provider is STRIPE else "/v2/checkout/orders"
     match = {"method": "GET", "path": path}
@@ -214,7 +214,7 @@ def test_a_call_that_fails_once_is_made_again(
         assert shop.report(provider).differences == ()
 
 
-def test_what_is_too_much_for_one_search_is_asked_for_in_halves(shop: Day) -> None:
+def test_a_search_with_too_many_results_is_split(shop: Day) -> None:
     body = {"name": "INVALID_REQUEST", "details": [{"issue": "RESULTSET_TOO_LARGE"}]}
     shop.simulators[PAYPAL].arm(
         do="answer",
@@ -234,13 +234,13 @@ def test_amounts_of_every_kind_of_currency_agree(
         for provider in (STRIPE, PAYPAL):
             report = shop.report(provider)
             assert report.differences == ()
-            told = {(one.currency, one.ours, one.theirs) for one in report.totals}
+            totals = {(one.currency, one.ours, one.theirs) for one in report.totals}
             expected = MONIES[provider]
-            assert told == {(one.currency, one.minor, one.minor) for one in expected}
+            assert totals == {(one.currency, one.minor, one.minor) for one in expected}
 
 
 @BOTH
-def test_nothing_is_asked_behind_an_open_gate(
+def test_an_open_breaker_stops_a_reconciliation(
     shop: Day, provider: ProviderName
 ) -> None:
     breakers = MongoBreakerStore(shop.database)

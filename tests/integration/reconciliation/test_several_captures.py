@@ -1,4 +1,4 @@
-"""Several captures of one charge at Stripe are as many movements, each compared."""
+"""Each of several captures of one charge is a movement and is compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.suites.accounts import capture, refund
 from tests.support.reconciliation_shop import MANUAL, PAYPAL, STRIPE, Day, Story, day
 from tests.support.simulator_process import Simulator
 
-#: Minor units; two are alike.
+#: Minor units; two are equal.
 PARTS = (700, 500, 700)
 STORIES = {
     "in parts": Story(
@@ -32,7 +32,7 @@ COLLECTED = sum(PARTS) + 600 + 1999
 def shop(
     settings: Settings, simulators: dict[ProviderName, Simulator]
 ) -> Iterator[Day]:
-    """A day in accounts of this test's own."""
+    """A day in new accounts."""
     with day(settings, simulators, STORIES) as done:
         yield done
 
@@ -54,10 +54,10 @@ def test_every_part_is_compared_once(shop: Day) -> None:
             for one in shop.payment(provider, name).operations
             if one.fee is not None
         ]
-        assert collected.fees == sum(known), "what they say is what we show"
+        assert collected.fees == sum(known), "the stored fees equal the provider's"
 
 
-def test_a_part_that_differs_is_named_with_its_operation(shop: Day) -> None:
+def test_a_different_part_is_named_with_its_operation(shop: Day) -> None:
     payment = shop.payment(STRIPE, "in one part")
     ref = shop.drift(STRIPE, do="change_amount", id=payment.refs["charge"], amount=601)
     [found] = shop.report(STRIPE).differences
@@ -65,7 +65,7 @@ def test_a_part_that_differs_is_named_with_its_operation(shop: Day) -> None:
     assert found.operation == payment.operations[1].id
 
 
-def test_refunds_of_parts_are_compared_beside_them(shop: Day) -> None:
+def test_refunds_of_parts_are_compared_as_well(shop: Day) -> None:
     step = refund(shop.payment(STRIPE, "in parts"), 500)
     assert shop.workers[0].store.amend(step) is not None
     shop.work_off()

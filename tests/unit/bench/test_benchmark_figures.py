@@ -106,5 +106,5 @@ def test_the_json_names_every_fault_with_its_round() -> None:
     report = two_rounds()
     broken = replace(report.rounds[3], faults=("1 of 2 payments were not charged",))
     found = Report(report.command, report.machine, (*report.rounds[:3], broken))
-    told = json.loads(found.as_json())
-    assert told["faults"] == ["peer, round 2: 1 of 2 payments were not charged"]
+    document = json.loads(found.as_json())
+    assert document["faults"] == ["peer, round 2: 1 of 2 payments were not charged"]

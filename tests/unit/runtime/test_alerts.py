@@ -1,4 +1,4 @@
-"""Alerts ask for metrics that there are, and say what to do."""
+"""Alerts use existing metrics and labels, and have a runbook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOAD: Final = YAML(typ="safe").load
 RULES: Final[list[dict[str, Any]]] = [
     rule for group in _LOAD(DEPLOY / "alerts.yml")["groups"] for rule in group["rules"]
 ]
-#: The labels of each metric, by the name that Prometheus has.
+#: The labels of each metric, by its name in Prometheus.
 LABELS: Final = {
     family.name + ("_total" if isinstance(one, Counter) else ""): set(one._labelnames)
     for one in vars(metrics).values()
@@ -27,17 +27,17 @@ LABELS: Final = {
 }
 
 
-#: Where a time is looked at, and how much is too much.
+#: The thresholds of alerts on seconds.
 _SECONDS: Final = {
     "PaymentsLate": 600,
     "PaymentsNotReconciled": 2 * 86_400,
     "PaymentsClockSkew": 1,
 }
-#: What Prometheus adds itself: which process it asked.
+#: The label that Prometheus adds for the process.
 _PROCESS: Final = {"instance"}
 
 
-def test_prometheus_is_given_the_alerts() -> None:
+def test_prometheus_loads_the_alerts() -> None:
     named = _LOAD(DEPLOY / "prometheus.yml")["rule_files"]
     compose = _LOAD(ROOT / "docker-compose.yml")["services"]["prometheus"]
     assert named == ["alerts.yml"]
@@ -45,18 +45,20 @@ def test_prometheus_is_given_the_alerts() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_asks_for_what_is_measured_and_says_what_to_do(
+def test_an_alert_uses_existing_metrics_and_labels_and_has_a_runbook(
     rule: dict[str, Any],
 ) -> None:
-    asked = re.findall(r"payments_[a-z_]+", rule["expr"])
-    assert asked and set(asked) <= set(LABELS)
-    [metric] = set(asked)
+    metrics_used = re.findall(r"payments_[a-z_]+", rule["expr"])
+    assert metrics_used and set(metrics_used) <= set(LABELS)
+    [metric] = set(metrics_used)
     by = re.findall(r"by \(([a-z, ]+)\)", rule["expr"])
     used = {name.strip() for names in by for name in names.split(",")}
     used |= set(re.findall(r"([a-z]+)=~?", rule["expr"]))
     shown = re.findall(r"\$labels\.([a-z]+)", str(rule["annotations"]))
     assert used | set(shown) <= LABELS[metric] | _PROCESS
     threshold = int(rule["expr"].rpartition(" > ")[2])
-    assert threshold == _SECONDS.get(rule["alert"], 0), "of anything else one is enough"
+    assert threshold == _SECONDS.get(
+        rule["alert"], 0
+    ), "other alerts fire at the first occurrence"
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert set(rule["annotations"]) == {"summary", "runbook"}

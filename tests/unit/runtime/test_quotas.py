@@ -1,4 +1,4 @@
-"""How a process counts requests, and what it believes of others' counts."""
+"""How a process counts requests and uses the counts of others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_setting_is_a_number_of_requests_and_a_window(
 @pytest.mark.parametrize(
     "text", ["x", "", "0/second", "-1/second", "5/day", "9999999999/second"]
 )
-def test_a_setting_that_is_no_quota_is_refused(text: str) -> None:
+def test_a_malformed_quota_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         Quota.parse("key", text)
 
@@ -45,19 +45,19 @@ def test_a_quota_is_exceeded_by_one_request_too_many_until_its_window_ends() -> 
     assert counter.hit("a", NOW + 10).remaining == 99, "the next window"
 
 
-def test_a_look_counts_nothing() -> None:
+def test_a_read_counts_nothing() -> None:
     counter = QuotaCounter(QUOTA)
     for _ in range(9):
         assert counter.hit("a", NOW, requests=0).remaining == 100
 
 
-def test_a_clock_that_is_set_back_begins_a_window() -> None:
+def test_a_clock_that_is_set_back_starts_a_window() -> None:
     counter = QuotaCounter(QUOTA)
     counter.hit("a", NOW, requests=200)
     assert not counter.hit("a", NOW - 3600).is_exceeded
 
 
-def test_the_names_that_are_counted_are_bounded() -> None:
+def test_the_number_of_counted_names_is_bounded() -> None:
     counter = QuotaCounter(QUOTA)
     for number in range(MAX_NAMES + 5):
         counter.hit(str(number), NOW)
@@ -66,7 +66,7 @@ def test_the_names_that_are_counted_are_bounded() -> None:
     assert counter.hit("0", NOW, requests=0).used == 1
 
 
-def test_a_part_is_counted_before_others_are_told() -> None:
+def test_a_count_is_shared_only_above_a_part_of_the_quota() -> None:
     counter = QuotaCounter(QUOTA)
     counter.hit("a", NOW, requests=QUOTA.amount // UNSHARED_PART)
     assert not counter.unshared()[1]
@@ -79,7 +79,7 @@ def test_a_part_is_counted_before_others_are_told() -> None:
 
 
 @pytest.mark.parametrize("total", [10**18, 0, -5])
-def test_what_others_are_said_to_have_counted_leaves_a_process_its_part(
+def test_a_forged_count_of_others_leaves_a_process_its_part(
     total: int,
 ) -> None:
     counter = QuotaCounter(QUOTA)
@@ -90,10 +90,12 @@ def test_what_others_are_said_to_have_counted_leaves_a_process_its_part(
             counter.record_shared(window, name, requests, total)
     counter.hit("a", NOW)
     counter.record_shared(counter.unshared()[0], "a", 11, total)
-    assert counter.hit("a", NOW).used >= 12, "nobody takes back what is counted here"
+    assert (
+        counter.hit("a", NOW).used >= 12
+    ), "others cannot lower this process's own count"
 
 
-def test_what_is_told_of_a_window_that_ended_is_left_alone() -> None:
+def test_a_count_of_an_ended_window_is_ignored() -> None:
     counter = QuotaCounter(QUOTA)
     counter.hit("a", NOW, requests=50)
     window, _ = counter.unshared()

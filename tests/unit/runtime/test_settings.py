@@ -1,4 +1,4 @@
-"""Settings are read once, name what is wrong, and keep real and play money apart."""
+"""Settings: their errors, and the separation of live and test mode."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ OTHER_KEY = "B" * 43 + "="
 SIMULATOR = "http://127.0.0.1:12111"
 
 
-def test_nothing_set_is_a_stack_for_trying_out() -> None:
+def test_settings_default_to_a_local_test_stack() -> None:
     settings = Settings.read({})
     assert (settings.mode, settings.port) == (Mode.TEST, 8000)
     assert (settings.redis_url, settings.mongo_url) == ("", "")
 
 
-def test_an_empty_variable_is_one_that_is_not_set() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     assert Settings.read({"PAYMENTS_HTTP_PORT": ""}).port == 8000
 
 
-def test_another_process_reads_the_same_from_the_environment_it_is_given() -> None:
+def test_another_process_reads_the_same_settings_from_the_environment() -> None:
     settings = Settings.read(
         {**LIVE, "PAYMENTS_HOME": "/srv/p", "PAYMENTS_PEPPER": "x" * 16}
     )
@@ -44,7 +44,7 @@ def test_another_process_reads_the_same_from_the_environment_it_is_given() -> No
     assert Settings.read(settings.environment()) == settings
 
 
-def test_secrets_do_not_show_when_settings_are_printed() -> None:
+def test_printed_settings_show_no_secrets() -> None:
     settings = Settings.read({**LIVE, "PAYMENTS_MONGO_URL": "mongodb://u:pass@db/"})
     for secret in ("sk_live_1", "u:pass", "client_secret"):
         assert secret not in repr(settings)
@@ -78,7 +78,7 @@ def test_secrets_do_not_show_when_settings_are_printed() -> None:
         ("PAYMENTS_HOME", f"{__file__}/below"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name) as refused:
         Settings.read({name: value})
     assert "\n" not in str(refused.value)
@@ -94,11 +94,11 @@ def test_a_value_that_cannot_be_is_named(name: str, value: str) -> None:
         ("PAYMENTS_MONGO_URL", "mongodb+srv://u:p@cluster.example/"),
     ],
 )
-def test_what_servers_take_is_passed_on_as_it_is(name: str, value: str) -> None:
+def test_a_valid_address_is_passed_on_unchanged(name: str, value: str) -> None:
     assert Settings.read({name: value}).environment()[name] == value
 
 
-def test_encryption_keys_are_passed_on_as_they_are() -> None:
+def test_encryption_keys_are_passed_on_unchanged() -> None:
     given = {
         "PAYMENTS_ENCRYPTION_KEYS": f"{KEY}, {KEY}",
         "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS": OTHER_KEY,
@@ -114,10 +114,10 @@ def test_encryption_keys_are_passed_on_as_they_are() -> None:
         (KEY, f"{OTHER_KEY},{KEY}", "must differ from"),
     ],
 )
-def test_accounts_have_keys_of_their_own(
+def test_payments_and_accounts_need_different_keys(
     payments: str, accounts: str, wrong: str
 ) -> None:
-    """One that is missing would be made anew by each process."""
+    """Each process would generate a missing key."""
     given = {
         "PAYMENTS_ENCRYPTION_KEYS": payments,
         "PAYMENTS_ACCOUNT_ENCRYPTION_KEYS": accounts,
@@ -127,7 +127,7 @@ def test_accounts_have_keys_of_their_own(
     assert KEY not in str(refused.value)
 
 
-def test_localhost_and_a_log_level_in_small_letters_are_understood() -> None:
+def test_localhost_and_a_log_level_in_small_letters_are_accepted() -> None:
     settings = Settings.read(
         {"PAYMENTS_HTTP_HOST": "localhost", "PAYMENTS_LOG_LEVEL": "debug"}
     )
@@ -144,13 +144,13 @@ def test_localhost_and_a_log_level_in_small_letters_are_understood() -> None:
         ("PAYMENTS_REDIS_URL", "http://u:hunter2@db"),
     ],
 )
-def test_a_secret_that_cannot_be_is_not_repeated(name: str, value: str) -> None:
+def test_an_invalid_secret_is_not_repeated(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name) as refused:
         Settings.read({name: value})
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_name_is_refused_with_a_suggestion() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.read({"PAYMENTS_HTTP_PROT": "8001"})
     assert str(refused.value) == (
@@ -158,7 +158,7 @@ def test_a_misspelt_name_is_refused_with_the_one_that_was_meant() -> None:
     )
 
 
-def test_variables_of_clients_and_of_kubernetes_are_let_be() -> None:
+def test_variables_of_clients_and_of_kubernetes_are_ignored() -> None:
     others = {
         "PAYMENTS_URL": "http://127.0.0.1:1",
         "PAYMENTS_API_KEY": "key",
@@ -175,7 +175,7 @@ def test_variables_of_clients_and_of_kubernetes_are_let_be() -> None:
     "module", ["web", "workers", "workers.beat", "workers.exporter"]
 )
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         (
             {"PAYMENTS_LOG_LEVEL": "loud"},
@@ -185,8 +185,8 @@ def test_variables_of_clients_and_of_kubernetes_are_let_be() -> None:
     ],
     ids=["wrong", "missing"],
 )
-def test_a_process_with_wrong_settings_says_so_in_one_line_and_exits_with_2(
-    module: str, variables: dict[str, str], told: tuple[str, str]
+def test_a_process_with_wrong_settings_prints_one_line_and_exits_with_2(
+    module: str, variables: dict[str, str], message: tuple[str, str]
 ) -> None:
     others = {k: v for k, v in os.environ.items() if not k.startswith("PAYMENTS_")}
     ended = subprocess.run(
@@ -197,16 +197,16 @@ def test_a_process_with_wrong_settings_says_so_in_one_line_and_exits_with_2(
         timeout=60,
     )
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith(told[0]) and told[1] in ended.stderr
+    assert ended.stderr.startswith(message[0]) and message[1] in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_what_a_process_needs_is_named_where_it_is_missing() -> None:
+def test_a_missing_required_setting_is_named() -> None:
     with pytest.raises(SettingsError, match="PAYMENTS_MONGO_URL is not set"):
         Settings.read({}).require("mongo_url")
 
 
-def test_real_money_with_real_addresses_and_keys_starts() -> None:
+def test_live_mode_with_live_addresses_and_keys_is_accepted() -> None:
     assert Settings.read(LIVE).mode is Mode.LIVE
 
 
@@ -222,7 +222,7 @@ def test_real_money_with_real_addresses_and_keys_starts() -> None:
     ],
     ids=lambda change: "-".join(map(str, *change.items())),
 )
-def test_real_money_never_meets_a_simulator_or_a_test_key(
+def test_live_mode_refuses_a_simulator_and_a_test_key(
     change: dict[str, str],
 ) -> None:
     with pytest.raises(SettingsError):
@@ -238,11 +238,11 @@ def test_real_money_never_meets_a_simulator_or_a_test_key(
     ],
     ids=lambda change: "-".join(change),
 )
-def test_play_money_never_meets_a_live_account(change: dict[str, str]) -> None:
+def test_test_mode_refuses_a_live_account(change: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         Settings.read(change)
 
 
-def test_stripes_library_must_not_print_what_it_sends() -> None:
+def test_the_request_log_of_stripes_library_is_refused() -> None:
     with pytest.raises(SettingsError, match="STRIPE_LOG"):
         Settings.read({"STRIPE_LOG": "debug"})

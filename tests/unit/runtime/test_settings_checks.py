@@ -1,4 +1,4 @@
-"""What may be shown of a server's address."""
+"""The displayed part of a server's address."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ from runtime.settings_checks import hosts_of
         ("mongodb://ada:pa/ss@a:1/", ""),
     ],
 )
-def test_hosts_are_shown_and_no_secret(url: str, place: str) -> None:
+def test_hosts_are_shown_without_secrets(url: str, place: str) -> None:
     assert hosts_of(url) == place

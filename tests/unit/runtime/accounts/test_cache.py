@@ -1,4 +1,4 @@
-"""What a process knows of accounts: some seconds old at most, by few reads."""
+"""The cache of accounts: few reads, and entries of some seconds at most."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ONE = StoredAccount(
 
 
 class _Store:
-    """Accounts, and how often they were read; ``raises`` is how it fails."""
+    """Accounts and a count of reads; ``raises`` makes reads fail."""
 
     def __init__(self, *accounts: StoredAccount) -> None:
         self.found = {one.id: one for one in accounts}
@@ -42,7 +42,7 @@ class _Store:
         return self.found[name]
 
 
-def test_an_account_is_read_once_in_some_seconds_and_then_as_it_is_now() -> None:
+def test_an_account_is_read_again_after_some_seconds() -> None:
     store = _Store(ONE)
     assert [store.known.get("acct_1") for _ in range(9)] == [ONE] * 9
     assert len(store.reads) == 1
@@ -53,7 +53,7 @@ def test_an_account_is_read_once_in_some_seconds_and_then_as_it_is_now() -> None
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable(), KeyMissing(), SealBroken()])
-def test_what_was_known_last_holds_while_it_cannot_be_read(error: Exception) -> None:
+def test_the_last_known_account_is_used_while_reads_fail(error: Exception) -> None:
     store = _Store(ONE)
     store.raises = error
     with pytest.raises(type(error)):
@@ -65,7 +65,7 @@ def test_what_was_known_last_holds_while_it_cannot_be_read(error: Exception) -> 
     assert len(store.reads) == 3
 
 
-def test_a_flood_of_made_up_names_refuses_no_account() -> None:
+def test_a_flood_of_unknown_names_refuses_no_account() -> None:
     store = _Store(ONE)
     for number in range(1_000):
         with pytest.raises(AccountNotFound):
@@ -73,7 +73,7 @@ def test_a_flood_of_made_up_names_refuses_no_account() -> None:
     assert store.known.get("acct_1") == ONE
 
 
-def test_a_made_up_name_is_read_once_in_some_seconds() -> None:
+def test_an_unknown_name_is_read_once_in_some_seconds() -> None:
     store = _Store()
     for _ in range(9):
         with pytest.raises(AccountNotFound):
@@ -84,7 +84,7 @@ def test_a_made_up_name_is_read_once_in_some_seconds() -> None:
     assert store.known.get("acct_1") == ONE
 
 
-def test_the_names_of_no_account_that_are_remembered_are_bounded() -> None:
+def test_the_number_of_cached_unknown_names_is_bounded() -> None:
     store = _Store()
     for number in range(MAX_UNKNOWN + 1):
         with pytest.raises(AccountNotFound):
@@ -93,7 +93,7 @@ def test_the_names_of_no_account_that_are_remembered_are_bounded() -> None:
     for number in (1, 0):
         with pytest.raises(AccountNotFound):
             store.known.get(f"acct_{number}")
-    assert store.reads == ["acct_0"], "the oldest made room"
+    assert store.reads == ["acct_0"], "the oldest was dropped"
 
 
 def test_cached_accounts_are_bounded_and_the_one_read_longest_ago_makes_room() -> None:

@@ -1,4 +1,4 @@
-"""What is believed of a message in Redis."""
+"""The sanitized form of messages in Redis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ anything = st.recursive(
 
 
 def message(ids: object, **headers: object) -> dict[str, Any]:
-    """One as a wake-up queue sends it; ``headers`` are more than its task."""
+    """A wake-up message with further ``headers``."""
     body = json.dumps([[ids], {"more": 1}, {"callbacks": [{"task": "x"}]}])
     return {
         "body": base64.b64encode(body.encode()).decode(),
@@ -31,43 +31,47 @@ def message(ids: object, **headers: object) -> dict[str, Any]:
     }
 
 
-def named(knock: dict[str, Any]) -> Any:
-    return json.loads(base64.b64decode(knock["body"]))
+def decoded_body(sanitized: dict[str, Any]) -> Any:
+    return json.loads(base64.b64decode(sanitized["body"]))
 
 
-def test_the_task_and_the_ids_are_taken_over_and_nothing_else() -> None:
-    knock = sanitize_message(
+def test_a_sanitized_message_keeps_only_the_task_and_the_ids() -> None:
+    sanitized = sanitize_message(
         message(["pay_1", 7, "pay_2"], eta="2099-01-01", compression="z")
     )
-    assert named(knock) == [[["pay_1", "pay_2"]], {}, {}]
-    assert knock["headers"].keys() == {"lang", "task", "id"}
-    assert knock["headers"]["id"] == knock["properties"]["delivery_tag"] != "theirs"
-    assert knock["content-type"] == "application/json"
-    assert "reply_to" not in knock["properties"]
+    assert decoded_body(sanitized) == [[["pay_1", "pay_2"]], {}, {}]
+    assert sanitized["headers"].keys() == {"lang", "task", "id"}
+    assert (
+        sanitized["headers"]["id"]
+        == sanitized["properties"]["delivery_tag"]
+        != "theirs"
+    )
+    assert sanitized["content-type"] == "application/json"
+    assert "reply_to" not in sanitized["properties"]
 
 
-def test_what_is_put_back_can_be_read_again() -> None:
-    knock = sanitize_message(message(["pay_1"]))
-    assert named(sanitize_message(knock)) == named(knock)
+def test_a_sanitized_message_can_be_sanitized_again() -> None:
+    sanitized = sanitize_message(message(["pay_1"]))
+    assert decoded_body(sanitize_message(sanitized)) == decoded_body(sanitized)
 
 
-def test_no_message_names_more_than_a_group() -> None:
-    [[ids], *_] = named(
+def test_a_sanitized_message_has_one_group_of_ids_at_most() -> None:
+    [[ids], *_] = decoded_body(
         sanitize_message(message([f"pay_{n}" for n in range(GROUP_SIZE * 3)]))
     )
     assert len(ids) == GROUP_SIZE
 
 
-def test_a_message_is_no_longer_than_ours_are() -> None:
+def test_long_ids_and_long_messages_are_dropped() -> None:
     long, short = "x" * 65, "x" * 64
-    [[ids], *_] = named(sanitize_message(message([long, short])))
+    [[ids], *_] = decoded_body(sanitize_message(message([long, short])))
     assert ids == [short]
     with pytest.raises(ValueError):
         sanitize_message(message(["x" * 20_000]))
 
 
 @pytest.mark.parametrize("task", ["no.such.task", "celery.backend_cleanup", "", None])
-def test_no_other_task_can_be_named(task: object) -> None:
+def test_a_message_of_another_task_is_refused(task: object) -> None:
     with pytest.raises(LookupError):
         sanitize_message(message(["pay_1"], task=task))
 
@@ -83,11 +87,11 @@ def test_no_other_task_can_be_named(task: object) -> None:
         }
     )
 )
-def test_anything_else_names_ours_or_is_an_error(given: Any) -> None:
+def test_any_other_message_is_sanitized_or_refused(given: Any) -> None:
     try:
-        knock = sanitize_message(given)
+        sanitized = sanitize_message(given)
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return
-    assert TASKS[knock["headers"]["task"]]
-    [[ids], *_] = named(knock)
+    assert TASKS[sanitized["headers"]["task"]]
+    [[ids], *_] = decoded_body(sanitized)
     assert all(isinstance(one, str) for one in ids)
