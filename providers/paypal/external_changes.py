@@ -13,9 +13,8 @@ from domain.payments.answer import ExternalMovement, Verdict
 from domain.payments.operation import Kind
 from domain.payments.payment import Payment
 from domain.payments.submission import ProviderName
-from providers.paypal.answer_details import parse_paypal_fee
 from providers.paypal.objects import CAPTURES, parent_id, parse_money
-from providers.paypal.responses import order_payments
+from providers.paypal.responses import order_payments, parse_paypal_fee
 from providers.sanitize import parse_optional, read_secondary, validated_id
 
 _STATUSES: Final = {

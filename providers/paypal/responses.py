@@ -10,14 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from domain.error_details import ErrorDetail
 from domain.errors import NeedsReview, OutcomeUnknown
-from domain.payments.answer import Answer, Failure, NextAction, Verdict
+from domain.money import Fee
+from domain.payments.answer import Answer, Failure, NextAction, SavedMethod, Verdict
 from domain.payments.failure_codes import FailureCode
 from domain.payments.review_reasons import ReviewReason
-from providers.paypal.answer_details import (
-    is_paypal_saving_method,
-    parse_paypal_fee,
-    parse_paypal_saved_method,
-)
+from domain.payments.submission import ProviderName
 from providers.paypal.client import Reply
 from providers.paypal.objects import parse_money
 from providers.sanitize import (
@@ -25,6 +22,7 @@ from providers.sanitize import (
     parse_page_url,
     parse_paypal_code,
     parse_rfc3339,
+    read_secondary,
     validated_id,
 )
 
@@ -280,3 +278,58 @@ def order_refs(action: NextAction | None) -> dict[str, str]:
     """The order's id from the URL of the payer's page: an error has it nowhere else."""
     query = parse_qs(urlsplit(action.url).query) if action else {}
     return {"order": validated_id(query["token"][0])} if "token" in query else {}
+
+
+# Fees and saved methods are optional: one that cannot be read is logged and left out of
+# the answer.
+
+
+def parse_paypal_fee(movement: Mapping[str, Any]) -> Fee | None:
+    """The fee of a capture, or the fee returned with a refund as a negative amount."""
+
+    def read() -> Fee | None:
+        received = movement.get("seller_receivable_breakdown") or {}
+        refunded = movement.get("seller_payable_breakdown") or {}
+        fee = received.get("paypal_fee") or refunded.get("paypal_fee")
+        if fee is None:
+            return None
+        money = parse_money(fee)
+        return Fee(money.minor if received else -money.minor, money.currency)
+
+    return read_secondary("fee", ProviderName.PAYPAL, read)
+
+
+def parse_paypal_saved_method(order: Mapping[str, Any]) -> SavedMethod | None:
+    """The wallet that an order saved, or None."""
+
+    def read() -> SavedMethod | None:
+        vault = _vault(order)
+        if "id" not in vault:
+            return None
+        customer = (vault.get("customer") or {}).get("id")
+        return SavedMethod(
+            validated_id(vault["id"]),
+            None if customer is None else validated_id(customer),
+        )
+
+    return read_secondary("saved_method", ProviderName.PAYPAL, read)
+
+
+def is_paypal_saving_method(order: Mapping[str, Any]) -> bool:
+    """Whether the wallet is still being saved.
+
+    PayPal may answer a paid order earlier (developer.paypal.com, save payment methods
+    with the JavaScript SDK).
+    """
+
+    def read() -> bool:
+        vault = _vault(order)
+        return "id" not in vault and vault.get("status") == "APPROVED"
+
+    return read_secondary("saving", ProviderName.PAYPAL, read) or False
+
+
+def _vault(order: Mapping[str, Any]) -> Mapping[str, Any]:
+    wallet = (order.get("payment_source") or {}).get("paypal") or {}
+    vault: Mapping[str, Any] = (wallet.get("attributes") or {}).get("vault") or {}
+    return vault

@@ -20,7 +20,6 @@ from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
 from providers.amounts import to_stripe
 from providers.sanitize import without_causes
-from providers.stripe.answer_details import parse_stripe_part_fee
 from providers.stripe.captures import (
     capture_params,
     is_rest_released,
@@ -46,6 +45,7 @@ from providers.stripe.responses import (
     EXPAND_REFUND,
     parse_intent,
     parse_refund,
+    parse_stripe_part_fee,
     parse_void,
     read_metadata_id,
 )

@@ -22,13 +22,13 @@ from domain.payments.payment import Payment
 from domain.payments.review_reasons import ReviewReason
 from providers.amounts import from_stripe
 from providers.sanitize import parse_own_id
-from providers.stripe.answer_details import parse_stripe_fee
 from providers.stripe.responses import (
     EXPAND_CHARGE,
     build_charge_refs,
     parse_release,
     read_metadata_id,
     read_request_id,
+    parse_stripe_fee,
 )
 
 #: Prefix of a metadata key. With the operation's id it has 37 characters; Stripe takes

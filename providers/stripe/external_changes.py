@@ -21,12 +21,12 @@ from domain.payments.states import State
 from domain.payments.submission import ProviderName
 from providers.amounts import from_stripe, to_stripe
 from providers.sanitize import parse_optional, read_secondary, validated_id
-from providers.stripe.answer_details import parse_stripe_fee
 from providers.stripe.captures import parse_parts
 from providers.stripe.responses import (
     build_charge_refs,
     read_metadata_id,
     read_request_id,
+    parse_stripe_fee,
 )
 
 _STATUSES: Final = {

@@ -10,8 +10,8 @@ import pytest
 
 from domain.money import Fee
 from domain.payments.answer import SavedMethod
-from providers.paypal.answer_details import parse_paypal_fee, parse_paypal_saved_method
-from providers.stripe.answer_details import (
+from providers.paypal.responses import parse_paypal_fee, parse_paypal_saved_method
+from providers.stripe.responses import (
     parse_stripe_fee,
     parse_stripe_part_fee,
     parse_stripe_saved_method,
