@@ -26,7 +26,6 @@ from domain.error_details import ErrorDetail
 from domain.errors import NotSent, OutcomeUnknown, ProviderError
 from domain.payments.answer import Answer
 from domain.payments.apply_answer import settle
-from domain.payments.apply_lookup import is_correction
 from domain.payments.event_types import EventType
 from domain.payments.external_changes import find_discoveries, reject_overtaken
 from domain.payments.operation import ClaimAction, Kind, Operation
@@ -40,7 +39,12 @@ from domain.payments.start_attempt import (
     record_send,
 )
 from domain.payments.submission import ProviderName
-from domain.payments.transitions import find_error_code, escalate, is_escalation
+from domain.payments.transitions import (
+    escalate,
+    find_error_code,
+    is_correction,
+    is_escalation,
+)
 
 log = get_logger(__name__)
 

@@ -314,13 +314,6 @@ def _give_up_lookup(
     return payment.with_event(after, EventType.LOOKUP_ANSWERED, now=now, data=data)
 
 
-def is_correction(step: Payment) -> bool:
-    """Whether a step changed a final state."""
-    return any(
-        event.type == EventType.OPERATION_CORRECTED for event in step.pending_events
-    )
-
-
 def _apply_hold_lookup(
     payment: Payment, operation: Operation, answer: Answer, now: datetime
 ) -> Payment:

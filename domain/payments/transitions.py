@@ -257,6 +257,13 @@ def is_escalation(step: Payment) -> bool:
     )
 
 
+def is_correction(step: Payment) -> bool:
+    """Whether a step changed a final state."""
+    return any(
+        event.type == EventType.OPERATION_CORRECTED for event in step.pending_events
+    )
+
+
 def event_data(outcome: Answer | ProviderError) -> dict[str, str | int]:
     """The data of ``outcome`` for an event."""
     answer = outcome.verdict.value if isinstance(outcome, Answer) else outcome.code
